@@ -1,0 +1,181 @@
+"""Every error that the gateway raises, and its GraphQL face.
+
+    GatewayError
+    ├── SettingsError               start-up only: a key, where its value stands, what is accepted
+    ├── RequestError                the caller can mend it
+    │   ├── BadArgument             BAD_ARGUMENT
+    │   │   ├── InvalidCursor       INVALID_CURSOR
+    │   │   └── InvalidId           INVALID_ID
+    │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
+    │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: good GraphQL that this product cannot answer
+    │   └── BudgetExceeded          BUDGET_EXCEEDED
+    ├── AuthError                   the gateway's own credentials upstream
+    │   ├── TokenError              AUTH_TOKEN_FAILED
+    │   └── UpstreamForbidden       UPSTREAM_FORBIDDEN
+    └── UpstreamError               Dynamics' part
+        ├── UpstreamUnavailable     UPSTREAM_UNAVAILABLE: no connection, 5xx after the retries
+        ├── UpstreamTimeout         UPSTREAM_TIMEOUT
+        ├── UpstreamThrottled       UPSTREAM_THROTTLED: 429 after the retries
+        ├── UpstreamRejected        UPSTREAM_REJECTED: 400, 404… for a request that we made
+        ├── UpstreamMalformed       UPSTREAM_MALFORMED: an answer that is not the OData JSON that was asked for
+        ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may follow
+        └── UnknownEnumValue        UNKNOWN_ENUM_VALUE
+
+``message`` and ``hint`` reach clients; ``detail`` (upstream bodies, addresses) goes to the log under ``error_id`` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """An error with a code of the registry, written for the person who must act."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        detail: str | None = None,
+        retry_after: float | None = None,
+        upstream_status: int | None = None,
+        upstream_request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.detail = detail
+        self.retry_after = retry_after
+        self.upstream_status = upstream_status
+        self.upstream_request_id = upstream_request_id
+        self.error_id = secrets.token_hex(8)
+
+    def extensions(self) -> dict[str, object]:
+        """Give the ``extensions`` of the GraphQL error; absent facts are left out."""
+        facts: dict[str, object | None] = {
+            "code": self.code,
+            "hint": self.hint,
+            "retryAfter": self.retry_after,
+            "upstreamStatus": self.upstream_status,
+            "upstreamRequestId": self.upstream_request_id,
+            "errorId": self.error_id,
+        }
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+class SettingsError(GatewayError):
+    """A setting that cannot be used; the start stops."""
+
+    code = "SETTINGS_ERROR"
+
+
+class RequestError(GatewayError):
+    """The caller's request cannot be answered as it stands."""
+
+    code = "BAD_REQUEST"
+
+
+class BadArgument(RequestError):
+    """An argument whose type is right and whose value is not."""
+
+    code = "BAD_ARGUMENT"
+
+
+class InvalidCursor(BadArgument):
+    """A cursor that was not made by us, or for another list, order, filter or company scope."""
+
+    code = "INVALID_CURSOR"
+
+
+class InvalidId(BadArgument):
+    """A node id that was not made by us, or of a type that is not served."""
+
+    code = "INVALID_ID"
+
+
+class PageLimitExceeded(RequestError):
+    """``first`` or ``last`` above the maximum."""
+
+    code = "PAGE_LIMIT_EXCEEDED"
+
+
+class UnsupportedQuery(RequestError):
+    """Valid GraphQL that this product's OData cannot answer."""
+
+    code = "UNSUPPORTED_QUERY"
+
+
+class BudgetExceeded(RequestError):
+    """An operation that would cost more than the settings allow."""
+
+    code = "BUDGET_EXCEEDED"
+
+
+class AuthError(GatewayError):
+    """The gateway could not prove to Dynamics who it is."""
+
+    code = "AUTH_ERROR"
+
+
+class TokenError(AuthError):
+    """No token could be had from the identity provider."""
+
+    code = "AUTH_TOKEN_FAILED"
+
+
+class UpstreamForbidden(AuthError):
+    """Dynamics answered 401 or 403."""
+
+    code = "UPSTREAM_FORBIDDEN"
+
+
+class UpstreamError(GatewayError):
+    """Dynamics did not answer what was asked."""
+
+    code = "UPSTREAM_ERROR"
+
+
+class UpstreamUnavailable(UpstreamError):
+    """No connection, or a transient refusal that outlasted the retries."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+
+
+class UpstreamTimeout(UpstreamError):
+    """No answer in time."""
+
+    code = "UPSTREAM_TIMEOUT"
+
+
+class UpstreamThrottled(UpstreamError):
+    """429 that outlasted the retries."""
+
+    code = "UPSTREAM_THROTTLED"
+
+
+class UpstreamRejected(UpstreamError):
+    """Dynamics understood the request and refused it."""
+
+    code = "UPSTREAM_REJECTED"
+
+
+class UpstreamMalformed(UpstreamError):
+    """An answer that is not the OData JSON that was asked for."""
+
+    code = "UPSTREAM_MALFORMED"
+
+
+class UpstreamTruncated(UpstreamError):
+    """More rows than the gateway may follow; never a silent cut."""
+
+    code = "UPSTREAM_TRUNCATED"
+
+
+class UnknownEnumValue(UpstreamError):
+    """An enum member that the metadata does not list."""
+
+    code = "UNKNOWN_ENUM_VALUE"

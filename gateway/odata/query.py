@@ -1,0 +1,221 @@
+"""The OData query tree: what is asked of one URL. It knows no product and no URL syntax.
+
+A dialect rewrites a query into what its product can answer (or refuses), then ``render`` prints it.
+``Expr`` is a closed union: match it with ``assert_never``, so that the type checker lists the work when a node is added.
+
+Vocabulary: OData URL Conventions 4.01, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import TypeAlias
+
+Value: TypeAlias = str | int | float | bool | Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value and its Edm or qualified enum type.
+
+    ``value`` is what JSON would carry: text for strings, dates (``2024-01-31T12:00:00Z``), durations, Guids, binary (base64) and enum
+    members (``Backorder``), ``int``, ``Decimal``, ``bool``, or None.
+    """
+
+    value: Value
+    type: str
+    is_enum: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A property, or one reached over single-valued navigations: ``SalesOrderHeader/SalesOrderStatus``."""
+
+    segments: tuple[str, ...]
+
+
+class Operator(Enum):
+    """A comparison, URL Conventions 5.1.1.1."""
+
+    EQ = "eq"
+    NE = "ne"
+    GT = "gt"
+    GE = "ge"
+    LT = "lt"
+    LE = "le"
+
+
+class TextMatch(Enum):
+    """A comparison of a string with a part of it, URL Conventions 5.1.1.7."""
+
+    CONTAINS = "contains"
+    STARTS_WITH = "startswith"
+    ENDS_WITH = "endswith"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """``path operator value``."""
+
+    path: Path
+    operator: Operator
+    value: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The string at ``path`` contains, starts or ends with the value, taken literally (a ``*`` is a star)."""
+
+    path: Path
+    match: TextMatch
+    value: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """F&O's own: ``path eq '*text*'``. ``pattern`` is sent as it stands. Only a dialect's lowering makes it."""
+
+    path: Path
+    pattern: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """The value at ``path`` is one of ``values``; false where there are none."""
+
+    path: Path
+    values: tuple[Literal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull:
+    """The value at ``path`` is absent. ``type`` is the property's Edm type; ``date_only`` marks an X++ date."""
+
+    path: Path
+    type: str
+    date_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A flags enum at ``path`` has all flags of the value, URL Conventions 5.1.1.1.9."""
+
+    path: Path
+    value: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All terms hold; true where there are none."""
+
+    terms: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """One term holds; false where there are none."""
+
+    terms: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The term does not hold."""
+
+    term: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """A row reached over the collection-valued navigation ``path`` satisfies ``where`` (``any``); None: there is one at all."""
+
+    path: Path
+    where: Expr | None
+
+
+Expr: TypeAlias = Compare | Matches | Wildcard | In | IsNull | Has | And | Or | Not | Some
+
+TRUE = And(())
+FALSE = Or(())
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One item of ``$orderby``."""
+
+    path: Path
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """One named part of a key predicate."""
+
+    name: str
+    value: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function call; ``name`` is an import's name, or qualified where it is bound."""
+
+    name: str
+    arguments: tuple[KeyPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What the URL's path names: ``Set``, ``Set(key)``, ``Set(key)/Navigation``, a singleton, ``…/Function(a=1)``, ``…/$count``."""
+
+    name: str = ""
+    """Entity set or singleton; empty for an unbound function."""
+    key: tuple[KeyPart, ...] = ()
+    navigation: str | None = None
+    call: Call | None = None
+    count: bool = False
+    """Whether only the number of rows is asked for (``/$count``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expand:
+    """One navigation of ``$expand`` with the options inside its parentheses."""
+
+    navigation: str
+    """May be prefixed by a derived type: ``Namespace.Flight/Airline``."""
+    select: tuple[str, ...] = ()
+    expand: tuple[Expand, ...] = ()
+    where: Expr | None = None
+    order: tuple[Order, ...] = ()
+    top: int | None = None
+    skip: int | None = None
+    count: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A read of one URL."""
+
+    resource: Resource
+    select: tuple[str, ...] = ()
+    """Property names, or ``Namespace.Type/Property``; empty: everything."""
+    expand: tuple[Expand, ...] = ()
+    where: Expr | None = None
+    order: tuple[Order, ...] = ()
+    top: int | None = None
+    skip: int | None = None
+    count: bool = False
+    """Whether the total number of rows is asked for beside the rows (``$count=true``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Text to send; made by ``render``, sent by ``client``. ``url`` is relative to the service root."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None

@@ -1,0 +1,50 @@
+"""The one table of Edm primitive types: which GraphQL scalar carries each, and which operators fit it.
+
+Primitive types: CSDL XML 4.01 section 3.3. Exactness: ``Decimal`` and ``Long`` travel as strings, so no reader can round them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EdmType:
+    """One primitive type."""
+
+    name: str
+    scalar: str
+    """GraphQL scalar."""
+    kind: str
+    """Class of operators: ``string number temporal date boolean guid binary duration other``."""
+
+
+_ROWS = (
+    EdmType("Edm.String", "String", "string"),
+    EdmType("Edm.Boolean", "Boolean", "boolean"),
+    EdmType("Edm.Byte", "Int", "number"),
+    EdmType("Edm.SByte", "Int", "number"),
+    EdmType("Edm.Int16", "Int", "number"),
+    EdmType("Edm.Int32", "Int", "number"),
+    EdmType("Edm.Int64", "Long", "number"),
+    EdmType("Edm.Decimal", "Decimal", "number"),
+    EdmType("Edm.Double", "Float", "number"),
+    EdmType("Edm.Single", "Float", "number"),
+    EdmType("Edm.Guid", "UUID", "guid"),
+    EdmType("Edm.DateTimeOffset", "DateTime", "temporal"),
+    EdmType("Edm.Date", "Date", "date"),
+    EdmType("Edm.TimeOfDay", "TimeOfDay", "temporal"),
+    EdmType("Edm.Duration", "Duration", "duration"),
+    EdmType("Edm.Binary", "Base64", "binary"),
+)
+
+EDM = {row.name: row for row in _ROWS}
+
+NOT_IN_ROWS = frozenset({"Edm.Stream"})
+"""Types whose value is not part of an entity's JSON: no field is made for them."""
+
+
+def edm_type(name: str) -> EdmType:
+    """Give the row of a primitive type; what is not in the table (geography, untyped…) is plain JSON."""
+    found = EDM.get(name)
+    return EdmType(name, "JSON", "other") if found is None else found

@@ -1,0 +1,214 @@
+"""What the GraphQL API consists of, as plain records: values, fields, object types, root fields.
+
+Made by ``catalog``; read by ``build`` (Strawberry), by ``gateway.plan`` (OData) and by the printers. Nothing here knows a library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .model import EntitySet, Navigation, Operation, OperationImport, Property, Singleton
+
+
+class Clean(Enum):
+    """How an upstream value becomes the value that a person means."""
+
+    NONE = "none"
+    NO_YES = "no_yes"
+    """Enum ``NoYes`` ↔ Boolean."""
+    NULL_DATE = "null_date"
+    """1900-01-01 ↔ null."""
+    DATE = "date"
+    """An X++ date in an Edm.DateTimeOffset (noon UTC) ↔ ``Date``; 1900-01-01 ↔ null."""
+    KEY_DATE = "key_date"
+    """The same in a key, where there is no null."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnumInfo:
+    """An enum type and the names of its values on both sides."""
+
+    name: str
+    """GraphQL name."""
+    csdl: str
+    """Qualified name."""
+    flags: bool
+    to_graphql: Mapping[str, str] = field(hash=False)
+    """CSDL member → GraphQL value, in document order."""
+    descriptions: Mapping[str, str] = field(hash=False)
+    """GraphQL value → description."""
+    to_csdl: Mapping[str, str] = field(hash=False)
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """One primitive or enum value: its type here, its type there, and the way between."""
+
+    scalar: str
+    """GraphQL name of the scalar or enum."""
+    edm: str
+    """``Edm.Decimal`` or the qualified enum name."""
+    kind: str
+    """Class of operators, see ``edm.EdmType.kind``; ``enum`` or ``flags`` for enums."""
+    clean: Clean = Clean.NONE
+    enum: EnumInfo | None = None
+
+    @property
+    def is_enum(self) -> bool:
+        """Whether the upstream type is an enum (also where it is shown as a Boolean)."""
+        return self.enum is not None
+
+
+class FieldKind(Enum):
+    """What stands behind a field of an object type."""
+
+    ID = "id"
+    VALUE = "value"
+    COMPLEX = "complex"
+    TO_ONE = "to_one"
+    TO_MANY = "to_many"
+    REST = "rest"
+    """The undeclared properties of an open type, as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field of a generated object or interface type."""
+
+    name: str
+    kind: FieldKind
+    type_name: str
+    """GraphQL named type: a scalar, enum, object, interface, or the connection of a to-many navigation."""
+    source: str = ""
+    """CSDL property or navigation."""
+    declared_by: str = ""
+    """Qualified CSDL type that declares it."""
+    nullable: bool = True
+    many: bool = False
+    """Whether it is a list of values or complex values (never a connection)."""
+    value: ValueType | None = None
+    prop: Property | None = None
+    navigation: Navigation | None = None
+    target: str = ""
+    """Qualified CSDL type of a complex value or navigation."""
+    target_set: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """A generated object or interface type."""
+
+    name: str
+    csdl: str
+    fields: Mapping[str, Field] = field(hash=False)
+    key: tuple[Field, ...] = ()
+    is_interface: bool = False
+    interfaces: tuple[str, ...] = ()
+    description: str = ""
+    is_open: bool = False
+    has_company: bool = False
+
+    def by_source(self, source: str) -> Field:
+        """Give the value or navigation field of a CSDL name; raises KeyError."""
+        for candidate in self.fields.values():
+            if candidate.source == source:
+                return candidate
+        raise KeyError(source)
+
+
+class TypeKind(Enum):
+    """The families of generated GraphQL types."""
+
+    OBJECT = "object"
+    INTERFACE = "interface"
+    CONNECTION = "connection"
+    EDGE = "edge"
+    WHERE = "where"
+    COLLECTION_WHERE = "collection_where"
+    ORDER_BY = "order_by"
+    ENUM = "enum"
+    FILTER = "filter"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeEntry:
+    """A generated type's name and what it is made from."""
+
+    name: str
+    kind: TypeKind
+    csdl: str
+    """Qualified CSDL type; for a FILTER the scalar's GraphQL name or the qualified enum."""
+
+
+class InputRole(Enum):
+    """What a field of a ``where`` type means."""
+
+    VALUE = "value"
+    TO_ONE = "to_one"
+    TO_MANY = "to_many"
+    AND = "and"
+    OR = "or"
+    NOT = "not"
+    SOME = "some"
+    NONE = "none"
+    OPERATOR = "operator"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputField:
+    """A field of a generated input type; all of them are optional."""
+
+    name: str
+    role: InputRole
+    type_name: str
+    many: bool = False
+    """Whether it is a list of non-null items."""
+    of: Field | None = None
+    """The object field that a VALUE, TO_ONE, TO_MANY or ORDER field is about."""
+    description: str = ""
+
+
+class RootKind(Enum):
+    """What a generated field of ``Query`` answers."""
+
+    LIST = "list"
+    BY_KEY = "by_key"
+    SINGLETON = "singleton"
+    FUNCTION = "function"
+    NODE = "node"
+    NODES = "nodes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """An argument of a generated field."""
+
+    name: str
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+    description: str = ""
+    of: Field | None = None
+    """The key field that a by-key argument gives."""
+    value: ValueType | None = None
+    """Type of a function parameter."""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootField:
+    """A generated field of ``Query``."""
+
+    name: str
+    kind: RootKind
+    entity_set: EntitySet | None = None
+    singleton: Singleton | None = None
+    operation: Operation | None = None
+    operation_import: OperationImport | None = None
+    csdl: str = ""
+    """Qualified type of the rows; empty for node, nodes and functions that return plain values."""

@@ -1,0 +1,91 @@
+"""CSDL names to GraphQL names: total, deterministic and free of collisions.
+
+A CSDL SimpleIdentifier (CSDL XML 4.01 section 15.2) may hold any letter of Unicode, a GraphQL name only ``[_A-Za-z0-9]`` and no leading
+``__`` (GraphQL section 2.1.9). Letters are folded to ASCII where Unicode knows how, else spelled by code point; a name that is taken gets
+the suffix ``_2``, ``_3``… in document order, and the clash is reported.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+_NOT_ASCII_WORD = re.compile(r"[^A-Za-z0-9_]")
+_LEADING_CAPITALS = re.compile(r"^[A-Z]+")
+_ENCODED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SEVERAL_UNDERSCORES = re.compile(r"_{2,}")
+
+
+def ascii_name(name: str) -> str:
+    """Spell a name with GraphQL's letters only: ``Straße`` → ``Strasse``, ``客户`` → ``U5BA2U6237``."""
+    if name.isascii():
+        spelled = _NOT_ASCII_WORD.sub("_", name)
+    else:
+        spelled = "".join(_spell(c) for c in name)
+    if not spelled or spelled[0].isdigit():
+        spelled = "_" + spelled
+    return "_" + spelled.lstrip("_") if spelled.startswith("__") else spelled
+
+
+def _spell(character: str) -> str:
+    if character.isascii():
+        return character if character.isalnum() or character == "_" else "_"
+    folded = unicodedata.normalize("NFKD", character.replace("ß", "ss").replace("ẞ", "SS"))
+    kept = "".join(c for c in folded if c.isascii() and c.isalnum())
+    return kept or f"U{ord(character):04X}"
+
+
+def type_name(name: str) -> str:
+    """PascalCase as in the CSDL: ``customerV3`` → ``CustomerV3``."""
+    spelled = ascii_name(name)
+    return spelled[:1].upper() + spelled[1:]
+
+
+def field_name(name: str) -> str:
+    """camelCase: ``CustomerAccount`` → ``customerAccount``, ``AADClientId`` → ``aadClientId``."""
+    spelled = ascii_name(name)
+    capitals = _LEADING_CAPITALS.match(spelled)
+    if capitals is None:
+        return spelled
+    run = len(capitals.group())
+    following = spelled[run : run + 1]
+    lowered = run - 1 if run > 1 and following.islower() else run
+    return spelled[:lowered].lower() + spelled[lowered:]
+
+
+def enum_value_name(member: str) -> str:
+    """UPPER_SNAKE: ``FixedAssets_RU`` → ``FIXED_ASSETS_RU``, ``Code_x0020_Mandatory`` → ``CODE_MANDATORY``."""
+    decoded = _ENCODED.sub(
+        lambda m: " " if m[1] in ("0020", "002D", "002d") else chr(int(m[1], 16)), member
+    )
+    decoded = decoded if decoded.strip() else member
+    words = _WORD_STARTS.sub("_", ascii_name(decoded))
+    return ascii_name(_SEVERAL_UNDERSCORES.sub("_", words).upper())
+
+
+class Names:
+    """Hands out names of one space, each once."""
+
+    def __init__(
+        self, taken: Iterable[str] = (), renames: Mapping[str, str] | None = None, place: str = ""
+    ) -> None:
+        self._taken = dict.fromkeys(taken, "")
+        self._renames = renames or {}
+        self._place = place
+        self.findings: list[str] = []
+
+    def take(self, wanted: str, owner: str) -> str:
+        """Give ``wanted``, or a suffixed form where it is taken; ``owner`` is who asks, for renames and reports."""
+        wanted = self._renames.get(owner, wanted)
+        name, number = wanted, 2
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        if name != wanted:
+            other = self._taken[wanted] or "a name of the gateway's own"
+            self.findings.append(
+                f"{owner}: GraphQL name {wanted} is taken by {other}; it is {name}{self._place}."
+            )
+        self._taken[name] = owner
+        return name

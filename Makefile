@@ -1,0 +1,105 @@
+# Everything a person or a machine does with this project. `make help` lists it.
+# Stamp files make repeated runs fast: a step runs again when the file it depends on changed.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PAGE   := gateway/graphiql/page
+ASSETS := gateway/graphiql/assets
+CODE   := schema gateway tests
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+PIP := $(BIN)/python -m pip
+
+##@ Run
+.PHONY: serve setup page page-if-node
+serve: setup page-if-node ## Set up what is missing and start the gateway (ARGS="--port 9000" for more)
+	exec $(BIN)/d365-graphql serve $(ARGS)
+
+setup: $(VENV)/.installed ## The virtual environment with the locked dependencies
+
+page: $(ASSETS)/manifest.json ## Build the GraphiQL page (needs Node 20 or newer)
+
+page-if-node:
+	@if scripts/has-node; then $(MAKE) page; \
+	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
+
+##@ Check
+.PHONY: test test-setup lint format bench bench-quick
+test: test-setup lint ## Everything CI checks: lint, types, tests with coverage, the page in a browser
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+# On a developer's machine a missing browser or Node skips its tests; in CI (CI=true) it is an error.
+test-setup: $(VENV)/.installed-dev
+	@scripts/ensure-chromium
+	@if [[ -n "$${CI:-}" ]]; then $(MAKE) page; else $(MAKE) page-if-node; fi
+
+lint: $(VENV)/.installed-dev ## ruff, formatting, mypy strict
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## Format and apply ruff's safe fixes
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: $(VENV)/.installed-dev ## Benchmarks, printed as ratios of one run
+	$(BIN)/python tests/bench/run.py $(ARGS)
+
+bench-quick: $(VENV)/.installed-dev ## The same, a few seconds each
+	$(BIN)/python tests/bench/run.py --quick $(ARGS)
+
+##@ Maintain
+.PHONY: lock clean help
+# No file of a lock names a registry: where packages come from is the machine's setting.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile pyproject.toml --quiet --strip-extras \
+	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for newer versions)
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	if scripts/has-node; then cd $(PAGE) && npm install --package-lock-only --no-fund --no-audit; fi
+	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock
+	! grep -n '"resolved": "http' $(PAGE)/package-lock.json
+
+clean: ## Remove everything that can be made again
+	rm -rf $(VENV) $(ASSETS) $(PAGE)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	find schema gateway tests -name __pycache__ -prune -exec rm -rf {} +
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- the files behind the targets ---
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed (try: make PYTHON=python3.12 …)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# hatchling, which the editable install needs, is in the locks too: nothing is fetched that they do not name.
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes --requirement requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
+	touch $@
+
+# A lock can be made without one: pip-tools itself then comes unlocked.
+$(BIN)/pip-compile: | $(BIN)/python
+	$(PIP) install --quiet 'pip-tools>=7.5'
+
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json
+	@scripts/has-node --explain
+	cd $(PAGE) && npm ci --no-fund --no-audit --loglevel=error
+	touch $@
+
+$(ASSETS)/manifest.json: $(PAGE)/node_modules/.package-lock.json $(wildcard $(PAGE)/*.mjs $(PAGE)/src/* $(PAGE)/*.json)
+	cd $(PAGE) && node build.mjs

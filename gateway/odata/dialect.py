@@ -1,0 +1,156 @@
+"""What one product's OData can answer: documented flags, and ``lower``, which rewrites a query into that or refuses.
+
+A product is an *instance*, not a class: everything in which two products differ can be read off two lists of
+flags, and ``lower`` (in ``lower.py``) asks flags, never names. ``ODATA`` is the specification read cautiously;
+a product's module states its delta with evidence.
+
+Specification: OData 4.01, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html and
+part 2, URL Conventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gateway.errors import UnsupportedQuery
+
+from .literals import kind_of
+from .lower import Lowered, lower_query
+from .query import KeyPart, Operator, Query, Value
+
+EQUALITY = ("eq", "ne")
+LISTS = ("in", "nin")
+ORDERING = ("gt", "gte", "lt", "lte")
+TEXT = ("contains", "startsWith", "endsWith")
+NULL = ("isNull",)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One product's OData. Flags read "Whether …"; the links lead to the page that says so."""
+
+    name: str
+    """As the setting ``D365_DIALECT`` spells it."""
+
+    title: str
+    """As messages to callers call the product."""
+
+    operators: Mapping[str, tuple[str, ...]] = field(hash=False)
+    """Kind of value (``literals.kind_of``, and ``flags``) → operators of ``where`` that are answered for it.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators"""
+
+    absent: Mapping[str, tuple[Operator, Value]] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
+    """Edm type → the test that says "not filled in", for a product that stores no nulls; empty: nulls are nulls."""
+
+    has_in: bool = False
+    """Whether ``in`` is answered; new in 4.01, so not counted on.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_In"""
+
+    has_has: bool = True
+    """Whether ``has`` tests flags.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_Has"""
+
+    has_text_functions: bool = True
+    """Whether ``contains``, ``startswith`` and ``endswith`` are answered.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_StringandCollectionFunctions"""
+
+    wildcard_eq: bool = False
+    """Whether a ``*`` in ``eq`` stands for any text, which no literal can escape; OData itself has no such thing."""
+
+    has_any_all: bool = True
+    """Whether ``any`` is answered on collections.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LambdaOperators"""
+
+    filter_to_one: bool = True
+    """Whether a filter may read through a single-valued navigation.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_PathExpressions"""
+
+    expand_depth: int = 8
+    """How many levels of ``$expand`` are answered; the specification sets no limit, services do.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_SystemQueryOptionexpand"""
+
+    expand_options: bool = True
+    """Whether ``$expand`` takes options beside ``$select`` and ``$expand``.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ExpandOptions"""
+
+    page_size: int | None = None
+    """Most rows of one answer; None where the service does not say.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging"""
+
+    company_property: str | None = None
+    """Property that holds a row's company; None where rows have none."""
+
+    company_option: tuple[str, str] | None = None
+    """Query option that opens every company the account may read, sent with every request."""
+
+    case_insensitive: bool = False
+    """Whether text compares without case and without trailing blanks.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_ComparisonOperators
+    leaves it open."""
+
+    key_hazards: str = "/\\%&#+?"
+    """Characters for which a row is looked up by filter: proxies and servers unescape, fold or refuse them in a path.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_URLParsing"""
+
+    max_url_length: int = 2_000
+    """Characters of a rendered URL up to which lists of keys are packed into one request.
+    https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/requestlimits/"""
+
+    @property
+    def has_nulls(self) -> bool:
+        return not self.absent
+
+    @property
+    def options(self) -> tuple[tuple[str, str], ...]:
+        """Give the query options of every request, for ``render``."""
+        return () if self.company_option is None else (self.company_option,)
+
+    def answers(self, edm_type: str, operator: str) -> bool:
+        """Whether values of the type may be compared with an operator of ``where``: ``("Edm.Boolean", "gt")`` → no."""
+        return operator in self.operators.get(kind_of(edm_type), ())
+
+    def orderable_comparison(self, edm_type: str, is_enum: bool = False) -> bool:
+        """Whether the type takes ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
+        return not is_enum and self.answers(edm_type, "gt")
+
+    def key_is_safe(self, key: tuple[KeyPart, ...]) -> bool:
+        """Whether the key may stand in a URL's path."""
+        texts = (part.value.value for part in key if isinstance(part.value.value, str))
+        return not any(
+            text == "" or text.endswith(".") or any(c in self.key_hazards for c in text)
+            for text in texts
+        )
+
+    def refusal(self, what: str, *, hint: str | None = None) -> UnsupportedQuery:
+        """Give the error that says what the product cannot do: ``"expand more than 1 level"``."""
+        return UnsupportedQuery(f"{self.title} cannot {what}.", hint=hint)
+
+    def lower(self, query: Query) -> Lowered:
+        """Rewrite into what the product answers. Raises UnsupportedQuery."""
+        return lower_query(self, query)
+
+
+ODATA = Dialect(
+    name="odata",
+    title="This OData service",
+    operators=MappingProxyType(
+        {
+            "string": EQUALITY + ORDERING + LISTS + TEXT + NULL,
+            "number": EQUALITY + ORDERING + LISTS + NULL,
+            "temporal": EQUALITY + ORDERING + LISTS + NULL,
+            "date": EQUALITY + ORDERING + LISTS + NULL,
+            "duration": EQUALITY + ORDERING + LISTS + NULL,
+            "boolean": EQUALITY + NULL,
+            "enum": EQUALITY + LISTS + NULL,
+            "flags": EQUALITY + LISTS + NULL,
+            "guid": EQUALITY + LISTS + NULL,
+            "binary": NULL,
+            "other": (),
+        }
+    ),
+)
+"""OData v4 as specified, minus what many services leave out (``in``, the order of Guids)."""

@@ -1,0 +1,99 @@
+"""Dynamics 365 Finance & Operations: its delta from OData v4, and how its addresses are told.
+
+Main page: https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (read as
+"the OData page" below). Where that page is silent the flag says no. What differs from the specification, and
+how it is known:
+
+* no ``in``, no ``has``; enums take only ``eq`` and ``ne``, their literals are fully qualified (the OData page,
+  "Filter details");
+* no ``contains`` family: ``startswith`` answers 400
+  (https://learn.microsoft.com/en-us/answers/questions/5826840/odata-filter-startswith-returning-400-client-error);
+  a ``*`` in ``eq`` is a wildcard instead (the OData page;
+  https://github.com/MicrosoftDocs/dynamics-365-unified-operations-public/issues/3243), with no escape
+  documented;
+* ``$expand`` is first level only (the OData page); ``$select`` inside it is seen in captured traffic, other
+  options nowhere;
+* there are no nulls: text comes back ``""``, dates ``1900-01-01``, numbers ``0``, so that a number's absence
+  cannot be asked;
+* text compares as the database does, without case and trailing blanks
+  (https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/dev-ref/xpp-variables-data-types).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from gateway.errors import SettingsError
+
+from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, Dialect
+from .query import Operator
+
+NAMESPACE = "Microsoft.Dynamics.DataEntities"
+
+FINOPS = replace(
+    ODATA,
+    name="finops",
+    title="Finance & Operations",
+    operators=MappingProxyType(
+        {
+            "string": EQUALITY + ORDERING + LISTS + TEXT + NULL,
+            "number": EQUALITY + ORDERING + LISTS,
+            "temporal": EQUALITY + ORDERING + LISTS + NULL,
+            "date": EQUALITY + ORDERING + LISTS + NULL,
+            "duration": (),
+            "boolean": EQUALITY,
+            "enum": EQUALITY + LISTS,
+            "flags": EQUALITY + LISTS,
+            "guid": EQUALITY + LISTS,
+            "binary": (),
+            "other": (),
+        }
+    ),
+    # An X++ date's "unset" is noon, a date-time's is midnight: one test holds for both.
+    absent=MappingProxyType(
+        {
+            "Edm.String": (Operator.EQ, ""),
+            "Edm.DateTimeOffset": (Operator.LT, "1900-01-02T00:00:00Z"),
+            "Edm.Date": (Operator.LT, "1900-01-02"),
+        }
+    ),
+    has_has=False,
+    has_text_functions=False,
+    wildcard_eq=True,
+    has_any_all=False,
+    # https://github.com/microsoft/Dynamics-AX-Integration, QueryExamples.FilterOnNavigationalProperty
+    filter_to_one=True,
+    expand_depth=1,
+    expand_options=False,
+    page_size=10_000,
+    company_property="dataAreaId",
+    company_option=("cross-company", "true"),
+    case_insensitive=True,
+    # ASP.NET refuses these in a path too, unless told otherwise: see requestPathInvalidCharacters in
+    # https://learn.microsoft.com/en-us/dotnet/api/system.web.configuration.httpruntimesection
+    key_hazards=ODATA.key_hazards + "*<>",
+)
+
+_DIALECTS = {dialect.name: dialect for dialect in (FINOPS, ODATA)}
+_HOST = re.compile(r"(?:.+\.)?(?:operations|cloudax|axcloud)\.(?:[a-z0-9-]+\.)*[a-z]+")
+
+
+def dialect_for(name: str | None, url: str, namespace: str) -> Dialect:
+    """Give the dialect of that name, else the one that address or namespace show. Raises SettingsError."""
+    if name is None:
+        host = urlsplit(url).hostname or ""
+        known = namespace == NAMESPACE or _HOST.fullmatch(host) is not None
+        return FINOPS if known else ODATA
+    if name in _DIALECTS:
+        return _DIALECTS[name]
+    if name in ("dataverse", "businesscentral"):
+        raise SettingsError(
+            f"D365_DIALECT {name!r} is not available yet.",
+            hint="'odata' reaches such a service by what the specification promises.",
+        )
+    raise SettingsError(
+        f"D365_DIALECT is {name!r}.", hint=f"Accepted: {', '.join(sorted(_DIALECTS))}."
+    )

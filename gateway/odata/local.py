@@ -1,0 +1,203 @@
+"""Filters and order computed here, by the upstream's rules.
+
+Needed for residuals (``residual.py``) and for rows merged from several answers.
+
+Values are what the upstream's JSON carries, *not* cleaned ones: an empty date is still ``1900-01-01``, so a
+comparison gives what the upstream would give. Nulls follow URL Conventions 5.1.1.1
+(https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators):
+comparisons with null are true or false, functions and ``has`` of null are null, and ``and``, ``or``, ``not``
+are three-valued. Not the database's collation: letters compare by code point once case is folded, which can
+differ from it in *order*, not in equality of plain text.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import total_ordering
+from types import MappingProxyType
+from typing import Any, TypeAlias, assert_never
+
+from gateway.errors import UnsupportedQuery
+
+from .literals import duration_seconds, parse_value
+from .query import (
+    And,
+    Compare,
+    Expr,
+    Has,
+    In,
+    IsNull,
+    Literal,
+    Matches,
+    Not,
+    Operator,
+    Or,
+    Path,
+    Some,
+    TextMatch,
+    Value,
+    Wildcard,
+)
+
+Get: TypeAlias = Callable[[Path], Value]
+
+_NO_SENTINELS: Mapping[str, tuple[Operator, Value]] = MappingProxyType({})
+_COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
+    {
+        Operator.EQ: operator.eq,
+        Operator.NE: operator.ne,
+        Operator.GT: operator.gt,
+        Operator.GE: operator.ge,
+        Operator.LT: operator.lt,
+        Operator.LE: operator.le,
+    }
+)
+_MATCH: Mapping[TextMatch, Callable[[str, str], bool]] = MappingProxyType(
+    {
+        TextMatch.CONTAINS: operator.contains,
+        TextMatch.STARTS_WITH: str.startswith,
+        TextMatch.ENDS_WITH: str.endswith,
+    }
+)
+
+
+def evaluate(
+    expr: Expr,
+    get: Get,
+    *,
+    case_insensitive: bool,
+    absent: Mapping[str, tuple[Operator, Value]] = _NO_SENTINELS,
+) -> bool | None:
+    """Tell whether the row behind ``get`` passes; None, "unknown", does not. The rest are the dialect's flags."""
+    return _Row(get, case_insensitive, absent).passes(expr)
+
+
+def order_key(
+    values: Sequence[Value],
+    types: Sequence[str],
+    descending: Sequence[bool],
+    *,
+    case_insensitive: bool,
+) -> tuple[object, ...]:
+    """Give a key that sorts rows as ``$orderby`` does: None first where ascending, last where descending."""
+    return tuple(
+        _Descending(key) if reverse else key
+        for value, edm_type, reverse in zip(values, types, descending, strict=True)
+        for key in [_nulls_first(comparable(edm_type, value, case_insensitive=case_insensitive))]
+    )
+
+
+def comparable(edm_type: str, value: Value, *, case_insensitive: bool) -> Any:
+    """Give what stands for the value in a comparison: ``("Edm.Guid", "6F1A…")`` → ``"6f1a…"``. None stays None."""
+    if value is None or not isinstance(value, str):
+        return value
+    match edm_type:
+        case "Edm.String":
+            return value.rstrip(" ").casefold() if case_insensitive else value
+        case "Edm.DateTimeOffset":
+            # Without the Z, text sorts as time does: a fraction only makes it longer.
+            return str(parse_value(edm_type, value))[:-1]
+        case "Edm.Duration":
+            return duration_seconds(value)
+        case _:
+            return parse_value(edm_type, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    get: Get
+    case_insensitive: bool
+    absent: Mapping[str, tuple[Operator, Value]]
+
+    def passes(self, expr: Expr) -> bool | None:
+        match expr:
+            case And(terms):
+                return _all(self.passes(term) for term in terms)
+            case Or(terms):
+                return _not(_all(_not(self.passes(term)) for term in terms))
+            case Not(term):
+                return _not(self.passes(term))
+            case Some():
+                raise UnsupportedQuery("Rows of a list cannot be tested here.")
+            case Compare() | Matches() | Wildcard() | In() | IsNull() | Has():
+                return self.test(expr, self.get(expr.path))
+            case _:
+                assert_never(expr)
+
+    def test(
+        self, expr: Compare | Matches | Wildcard | In | IsNull | Has, value: Value
+    ) -> bool | None:
+        match expr:
+            case Compare(operator=compared, value=literal):
+                return self.compares(value, compared, literal)
+            case In(values=literals):
+                return any(self.compares(value, Operator.EQ, literal) for literal in literals)
+            case IsNull(type=edm_type):
+                return self.is_null(value, edm_type)
+            case _:
+                return None if value is None else self.text(expr, str(value))
+
+    def text(self, expr: Matches | Wildcard | Has, value: str) -> bool:
+        match expr:
+            case Matches(match=match, value=literal):
+                return _MATCH[match](self.folded(value), self.folded(str(literal.value)))
+            case Wildcard(pattern=pattern, negated=negated):
+                parts = map(re.escape, self.folded(pattern).split("*"))
+                found = re.fullmatch(".*".join(parts), self.folded(value), re.DOTALL)
+                return (found is None) == negated
+            case Has(value=literal):
+                return set(str(literal.value).split(",")) <= set(re.split(", *", value))
+            case _:
+                assert_never(expr)
+
+    def compares(self, value: Value, compared: Operator, literal: Literal) -> bool:
+        if literal.value is None:
+            null = self.is_null(value, literal.type)
+            equal = compared in (Operator.EQ, Operator.GE, Operator.LE)
+            return null if equal else compared is Operator.NE and not null
+        if value is None:
+            return compared is Operator.NE
+        left, right = (
+            comparable(literal.type, side, case_insensitive=self.case_insensitive)
+            for side in (value, literal.value)
+        )
+        return _COMPARE[compared](left, right)
+
+    def is_null(self, value: Value, edm_type: str) -> bool:
+        if value is None or edm_type not in self.absent:
+            return value is None
+        compared, sentinel = self.absent[edm_type]
+        return self.compares(value, compared, Literal(sentinel, edm_type))
+
+    def folded(self, text: str) -> str:
+        return text.casefold() if self.case_insensitive else text
+
+
+def _all(answers: Iterable[bool | None]) -> bool | None:
+    known: bool | None = True
+    for answer in answers:
+        if answer is False:
+            return False
+        known = known if answer else None
+    return known
+
+
+def _not(answer: bool | None) -> bool | None:
+    return None if answer is None else not answer
+
+
+def _nulls_first(key: Any) -> tuple[bool, Any]:
+    return (key is not None, Decimal(0) if key is None else key)
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class _Descending:
+    key: Any
+
+    def __lt__(self, other: _Descending) -> bool:
+        return bool(other.key < self.key)

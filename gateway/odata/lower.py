@@ -1,0 +1,245 @@
+"""Lowering: a query is rewritten into what a dialect's product can answer, or refused. ``render`` then only prints.
+
+Three rewritings meet here.
+
+* Operators that the product lacks become ones that it has (``in`` → ``or`` of ``eq``, ``contains`` → a wildcard).
+* ``not`` moves down to the tests, where most have an opposite: fewer things are asked of the product. Where
+  values may be null only ``eq``/``ne`` are opposites: ``not (x gt 5)`` holds for null and ``x le 5`` does not
+  (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_ComparisonOperators).
+* A test that cannot be asked exactly is asked more widely, and its ``residual`` is left to the caller: ``residual.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, assert_never
+
+from .query import (
+    FALSE,
+    TRUE,
+    And,
+    Compare,
+    Expand,
+    Expr,
+    Has,
+    In,
+    IsNull,
+    Literal,
+    Matches,
+    Not,
+    Operator,
+    Or,
+    Path,
+    Query,
+    Resource,
+    Some,
+    TextMatch,
+    Wildcard,
+)
+from .residual import has_star, has_star_test, residual_of, unlimited
+from .simplify import simplify
+
+if TYPE_CHECKING:
+    from .dialect import Dialect
+
+OPPOSITE = {
+    Operator.EQ: Operator.NE,
+    Operator.NE: Operator.EQ,
+    Operator.GT: Operator.LE,
+    Operator.LE: Operator.GT,
+    Operator.GE: Operator.LT,
+    Operator.LT: Operator.GE,
+}
+_EQUALITY = (Operator.EQ, Operator.NE)
+_WHERE_NAME = {Operator.GE: "gte", Operator.LE: "lte"}
+_PATTERN = {
+    TextMatch.CONTAINS: "*{}*",
+    TextMatch.STARTS_WITH: "{}*",
+    TextMatch.ENDS_WITH: "*{}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What to send, and what is then left to do."""
+
+    query: Query
+    residual: Expr | None = None
+    """Test that each row must still pass here (``local.evaluate``). With one, ``query`` asks for *all* rows
+    that may pass, with the columns the test reads: ``top``, ``skip`` and every count are the caller's to apply
+    afterwards.
+    """
+    empty: bool = False
+    """Whether no row can match, so that nothing is to be sent."""
+    keyed_by_filter: bool = False
+    """Whether a key was turned into a filter: the answer is a collection of at most one row instead of a row or 404."""
+
+
+def lower_query(dialect: Dialect, query: Query) -> Lowered:
+    """Rewrite ``query`` for the dialect. Raises UnsupportedQuery."""
+    keyed = bool(query.resource.key) and _key_needs_filter(dialect, query.resource)
+    if keyed:
+        query = _by_filter(query)
+    asked = TRUE if query.where is None else query.where
+    where = simplify(lower_where(dialect, asked))
+    expand = tuple(_lower_expand(dialect, e, depth=1) for e in query.expand)
+    lowered = replace(query, where=None if where == TRUE else where, expand=expand)
+    if where == FALSE:
+        return Lowered(lowered, empty=True, keyed_by_filter=keyed)
+    residual = residual_of(dialect, asked)
+    if residual is not None:
+        lowered = unlimited(dialect, lowered, residual)
+    return Lowered(lowered, residual, keyed_by_filter=keyed)
+
+
+def lower_where(dialect: Dialect, expr: Expr, *, negated: bool = False) -> Expr:
+    """Rewrite a filter, or its negation, into the product's operators. Raises UnsupportedQuery."""
+    match expr:
+        case And(terms) | Or(terms):
+            joined = And if isinstance(expr, And) != negated else Or
+            return joined(tuple(lower_where(dialect, t, negated=negated) for t in terms))
+        case Not(term):
+            return lower_where(dialect, term, negated=not negated)
+        case Wildcard():
+            return replace(expr, negated=expr.negated != negated)
+        case Compare() | Matches() | In() | IsNull() | Has() | Some():
+            if len(expr.path.segments) > 1 and not dialect.filter_to_one:
+                raise dialect.refusal("filter by fields of a related row")
+            return _lower_test(dialect, expr, negated)
+        case _:
+            assert_never(expr)
+
+
+def _lower_test(
+    dialect: Dialect, expr: Compare | Matches | In | IsNull | Has | Some, negated: bool
+) -> Expr:
+    match expr:
+        case Compare():
+            return _lower_compare(dialect, expr, negated)
+        case Matches():
+            return _lower_matches(dialect, expr, negated)
+        case In():
+            return _lower_in(dialect, expr, negated)
+        case IsNull():
+            return _lower_null(dialect, expr, negated)
+        case Has():
+            if not dialect.has_has:
+                raise dialect.refusal("test single flags of an enum", hint="Use eq or in.")
+            return _signed(expr, negated)
+        case Some():
+            return _lower_some(dialect, expr, negated)
+        case _:
+            assert_never(expr)
+
+
+def _signed(expr: Expr, negated: bool) -> Expr:
+    return Not(expr) if negated else expr
+
+
+def _lower_compare(dialect: Dialect, expr: Compare, negated: bool) -> Expr:
+    operator, literal = expr.operator, expr.value
+    if literal.value is None:
+        return _lower_null_comparison(dialect, expr, negated)
+    _check_operator(dialect, literal, operator)
+    if operator in _EQUALITY and has_star(dialect, literal):
+        wanted = (operator is Operator.EQ) != negated
+        # The product ignores trailing blanks in an equality, but not in a pattern.
+        return _wildcard(expr.path, str(literal.value).rstrip(" ")) if wanted else TRUE
+    if negated and (operator in _EQUALITY or not dialect.has_nulls):
+        return replace(expr, operator=OPPOSITE[operator])
+    return _signed(expr, negated)
+
+
+def _check_operator(dialect: Dialect, literal: Literal, operator: Operator) -> None:
+    name = _WHERE_NAME.get(operator, operator.value)
+    if not dialect.answers(literal.type, name):
+        accepted = [o for o in ("eq", "ne", "gt", "lt") if dialect.answers(literal.type, o)]
+        hint = f"It answers {', '.join(accepted)}." if accepted else "Filter by another field."
+        raise dialect.refusal(f"compare values of {literal.type} with {name}", hint=hint)
+
+
+def _lower_null_comparison(dialect: Dialect, expr: Compare, negated: bool) -> Expr:
+    """Nothing is greater or less than null, and only null equals it (URL Conventions 5.1.1.1.1 to 5.1.1.1.6)."""
+    match expr.operator:
+        case Operator.EQ | Operator.GE | Operator.LE:
+            return _lower_null(dialect, IsNull(expr.path, expr.value.type), negated)
+        case Operator.NE:
+            return _lower_null(dialect, IsNull(expr.path, expr.value.type), not negated)
+        case Operator.GT | Operator.LT:
+            return TRUE if negated else FALSE
+        case _:
+            assert_never(expr.operator)
+
+
+def _lower_null(dialect: Dialect, expr: IsNull, negated: bool) -> Expr:
+    if dialect.has_nulls:
+        return Compare(expr.path, Operator.NE if negated else Operator.EQ, Literal(None, expr.type))
+    if expr.type not in dialect.absent:
+        raise dialect.refusal(
+            f"tell whether a value of {expr.type} is absent",
+            hint="Such fields always hold a value there: compare with 0, or with the first member.",
+        )
+    operator, value = dialect.absent[expr.type]
+    operator = OPPOSITE[operator] if negated else operator
+    return Compare(expr.path, operator, Literal(value, expr.type))
+
+
+def _lower_matches(dialect: Dialect, expr: Matches, negated: bool) -> Expr:
+    if dialect.has_text_functions:
+        return _signed(expr, negated)
+    if not dialect.wildcard_eq:
+        raise dialect.refusal("search for a part of a text", hint="Use eq or in.")
+    if negated and has_star(dialect, expr.value):
+        return TRUE
+    return _wildcard(expr.path, _PATTERN[expr.match].format(expr.value.value), negated)
+
+
+def _wildcard(path: Path, pattern: str, negated: bool = False) -> Expr:
+    pattern = re.sub(r"\*+", "*", pattern)
+    if pattern == "*":
+        return FALSE if negated else TRUE
+    return Wildcard(path, pattern, negated)
+
+
+def _lower_in(dialect: Dialect, expr: In, negated: bool) -> Expr:
+    if dialect.has_in and len(expr.values) > 1:
+        return _signed(expr, negated)
+    terms = (Compare(expr.path, Operator.EQ, v) for v in dict.fromkeys(expr.values))
+    return lower_where(dialect, Or(tuple(terms)), negated=negated)
+
+
+def _lower_some(dialect: Dialect, expr: Some, negated: bool) -> Expr:
+    if not dialect.has_any_all:
+        raise dialect.refusal("filter by rows of a list")
+    where = None if expr.where is None else lower_where(dialect, expr.where)
+    return _signed(replace(expr, where=where), negated)
+
+
+def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
+    """Whether the key must leave the path; what hangs on a key (a navigation, a function) has no other way in."""
+    alone = resource.navigation is None and resource.call is None
+    return alone and not dialect.key_is_safe(resource.key)
+
+
+def _by_filter(query: Query) -> Query:
+    key = [Compare(Path((p.name,)), Operator.EQ, p.value) for p in query.resource.key]
+    where = And((*key, *(() if query.where is None else (query.where,))))
+    return replace(query, resource=replace(query.resource, key=()), where=where, top=1)
+
+
+def _lower_expand(dialect: Dialect, expand: Expand, *, depth: int) -> Expand:
+    if depth > dialect.expand_depth:
+        raise dialect.refusal(f"expand more than {dialect.expand_depth} levels at once")
+    options = (expand.where, expand.top, expand.skip)
+    if not dialect.expand_options and (
+        expand.order or expand.count or any(o is not None for o in options)
+    ):
+        raise dialect.refusal("filter, order, page or count expanded rows")
+    inner = tuple(_lower_expand(dialect, e, depth=depth + 1) for e in expand.expand)
+    if expand.where is None:
+        return replace(expand, expand=inner)
+    if has_star_test(dialect, expand.where):
+        raise dialect.refusal("filter expanded rows by text that holds a star")
+    where = simplify(lower_where(dialect, expand.where))
+    return replace(expand, expand=inner, where=None if where == TRUE else where)

@@ -1,0 +1,80 @@
+"""Text that holds a star, where a star is a wildcard: what the product cannot be asked, is tested here.
+
+``lower.py`` then sends a *wider* filter (the star left as wildcard; a negated test left out), and the caller
+applies the residual to the rows that come. No row that passes can be missing: each replaced test is implied by
+the one it replaces, and ``and`` and ``or`` keep that once ``not`` stands at the tests only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .query import And, Compare, Expand, Expr, In, Literal, Matches, Operator, Query
+from .simplify import conjunction, leaves, paths
+
+if TYPE_CHECKING:
+    from .dialect import Dialect
+
+
+def has_star(dialect: Dialect, literal: Literal) -> bool:
+    return dialect.wildcard_eq and literal.type == "Edm.String" and "*" in str(literal.value)
+
+
+def has_star_test(dialect: Dialect, expr: Expr) -> bool:
+    for leaf in leaves(expr):
+        match leaf:
+            case Compare(operator=Operator.EQ | Operator.NE, value=value) | Matches(value=value):
+                if has_star(dialect, value):
+                    return True
+            case In(values=values):
+                if any(has_star(dialect, v) for v in values):
+                    return True
+            case _:
+                pass
+    return False
+
+
+def residual_of(dialect: Dialect, expr: Expr) -> Expr | None:
+    """Give the terms that the product could only answer too widely; what it answered exactly is not tested again."""
+    if not has_star_test(dialect, expr):
+        return None
+    if isinstance(expr, And):
+        return conjunction(residual_of(dialect, term) for term in expr.terms)
+    return expr
+
+
+def unlimited(dialect: Dialect, query: Query, residual: Expr) -> Query:
+    """Ask for every row and for the columns that ``residual`` reads."""
+    counting = query.resource.count
+    select = query.select
+    expand = {e.navigation: e for e in query.expand}
+    for path in paths(residual):
+        *way, name = path.segments
+        if not way:
+            if (select or counting) and name not in select:
+                select += (name,)
+        elif len(way) > 1:
+            raise dialect.refusal(
+                f"filter {'/'.join(path.segments)} by text that holds a star",
+                hint="Leave the star out, or filter by a nearer field.",
+            )
+        else:
+            expand[way[0]] = _with_column(expand.get(way[0]), way[0], name)
+    return replace(
+        query,
+        resource=replace(query.resource, count=False),
+        select=select,
+        expand=tuple(expand.values()),
+        top=None,
+        skip=None,
+        count=False,
+    )
+
+
+def _with_column(expand: Expand | None, navigation: str, name: str) -> Expand:
+    if expand is None:
+        return Expand(navigation=navigation, select=(name,))
+    if not expand.select or name in expand.select:
+        return expand
+    return replace(expand, select=(*expand.select, name))

@@ -1,0 +1,99 @@
+"""Questions to and clean-up of an ``Expr``, without any product in mind.
+
+Kept apart from lowering because widening a filter (a term becomes TRUE) and empty lists (FALSE) both leave
+constants behind, and only one place should know how they fold. Every rule here holds in OData's three-valued
+logic (URL Conventions 5.1.1.1.6 to 5.1.1.1.8,
+https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import assert_never
+
+from .query import (
+    FALSE,
+    TRUE,
+    And,
+    Compare,
+    Expr,
+    Has,
+    In,
+    IsNull,
+    Matches,
+    Not,
+    Or,
+    Path,
+    Some,
+    Wildcard,
+)
+
+
+def simplify(expr: Expr) -> Expr:
+    """Fold constants, flatten, drop repeated terms: ``(a and true) or (false or b)`` → ``a or b``."""
+    match expr:
+        case And(terms):
+            return _joined(And, map(simplify, terms), unit=TRUE, zero=FALSE)
+        case Or(terms):
+            return _joined(Or, map(simplify, terms), unit=FALSE, zero=TRUE)
+        case Not(term):
+            return _negation(simplify(term))
+        case In(values=()):
+            return FALSE
+        case Some(where=Compare() | And() | Or() | Not() | In() as where):
+            return _some(expr, simplify(where))
+        case Compare() | Matches() | Wildcard() | In() | IsNull() | Has() | Some():
+            return expr
+        case _:
+            assert_never(expr)
+
+
+def conjunction(terms: Iterable[Expr | None]) -> Expr:
+    """Give ``and`` of the terms that there are, simplified."""
+    return simplify(And(tuple(term for term in terms if term is not None)))
+
+
+def leaves(expr: Expr) -> Iterator[Compare | Matches | Wildcard | In | IsNull | Has | Some]:
+    """Give the tests that ``and``, ``or`` and ``not`` join, in reading order."""
+    match expr:
+        case And(terms) | Or(terms):
+            for term in terms:
+                yield from leaves(term)
+        case Not(term):
+            yield from leaves(term)
+        case Compare() | Matches() | Wildcard() | In() | IsNull() | Has() | Some():
+            yield expr
+        case _:
+            assert_never(expr)
+
+
+def paths(expr: Expr) -> tuple[Path, ...]:
+    """Give every path that is read, once, in reading order. Paths inside ``any`` are its own."""
+    return tuple(dict.fromkeys(leaf.path for leaf in leaves(expr)))
+
+
+def _joined(kind: type[And | Or], terms: Iterable[Expr], *, unit: Expr, zero: Expr) -> Expr:
+    kept: dict[Expr, None] = {}
+    for term in terms:
+        if term == zero:
+            return zero
+        parts = term.terms if isinstance(term, And | Or) and isinstance(term, kind) else (term,)
+        kept.update(dict.fromkeys(parts))
+    if len(kept) == 1:
+        return next(iter(kept))
+    return kind(tuple(kept)) if kept else unit
+
+
+def _negation(term: Expr) -> Expr:
+    if isinstance(term, Not):
+        return term.term
+    if term in (TRUE, FALSE):
+        return FALSE if term == TRUE else TRUE
+    return Not(term)
+
+
+def _some(expr: Some, where: Expr) -> Expr:
+    if where == FALSE:
+        return FALSE
+    return replace(expr, where=None if where == TRUE else where)

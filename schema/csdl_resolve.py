@@ -1,0 +1,177 @@
+"""Draft → Model: aliases replaced, outside annotations applied, dangling references left out with a
+sentence each.
+
+Service documents are cut by hand, generated with bugs, or refer to documents that are not here. A
+reference that leads nowhere takes only itself away (the property, navigation, binding, set or
+operation), and ``Model.findings`` says so; the rest is served. A record in which nothing changes is
+handed on as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from .csdl_annotations import ENTITY_TYPE_TERMS, PROPERTY_TERMS, TEXT_TERMS
+from .csdl_draft import Draft
+from .csdl_names import Names
+from .csdl_resolve_container import resolve_container, resolve_operations
+from .model import ComplexType, EntityType, EnumMember, EnumType, Model, Navigation, Property
+
+Structured = TypeVar("Structured", EntityType, ComplexType)
+
+
+def resolve(draft: Draft) -> Model:
+    names = Names(draft)
+    findings = draft.findings
+    operations = resolve_operations(draft, names)
+    entity_sets, singletons, imports = resolve_container(draft, names, operations)
+    types = Model(
+        entity_types=_structured(draft.entity_types, names, findings),
+        complex_types=_structured(draft.complex_types, names, findings),
+    )
+    return Model(
+        namespace=draft.namespace,
+        entity_sets=entity_sets,
+        singletons=singletons,
+        entity_types={
+            name: _checked(entity_type, types, findings)
+            for name, entity_type in types.entity_types.items()
+        },
+        complex_types=types.complex_types,
+        enum_types={name: _enum(enum, names) for name, enum in draft.enum_types.items()},
+        type_definitions=draft.type_definitions,
+        operations=operations,
+        imports=imports,
+        findings=tuple(findings),
+    )
+
+
+def _structured(
+    drafts: Mapping[str, Structured], names: Names, findings: list[str]
+) -> dict[str, Structured]:
+    found: dict[str, Structured] = {}
+    for name, draft in drafts.items():
+        base = None if draft.base is None else names.full(draft.base)
+        if base is not None and base not in drafts:
+            findings.append(f"{name} has no base type: {base} is not defined in the document.")
+            base = None
+        terms = ENTITY_TYPE_TERMS if isinstance(draft, EntityType) else TEXT_TERMS
+        changes: dict[str, Any] = {
+            "base": base,
+            "properties": tuple(_properties(draft, names, findings)),
+            "navigations": tuple(_navigations(draft, names, findings)),
+            **names.facts(name, "", terms),
+        }
+        found[name] = _changed(draft, changes)
+    _cut_cycles(found, findings)
+    return found
+
+
+def _changed(record: Structured, changes: dict[str, Any]) -> Structured:
+    """Give the record with the changes; the same object where there are none."""
+    if all(getattr(record, name) == value for name, value in changes.items()):
+        return record
+    return replace(record, **changes)
+
+
+def _properties(
+    owner: EntityType | ComplexType, names: Names, findings: list[str]
+) -> Iterator[Property]:
+    annotated = names.is_annotated(owner.name)
+    for property_ in owner.properties:
+        type_ = names.value_type(property_.type)
+        if type_ is None:
+            findings.append(
+                f"Property {owner.name}/{property_.name} is left out: its type "
+                f"{names.full(property_.type.name)} is not defined in the document."
+            )
+            continue
+        facts = names.facts(owner.name, property_.name, PROPERTY_TERMS) if annotated else {}
+        if type_ is property_.type and not facts:
+            yield property_
+        else:
+            yield replace(property_, type=type_, **facts)
+
+
+def _navigations(
+    owner: EntityType | ComplexType, names: Names, findings: list[str]
+) -> Iterator[Navigation]:
+    for navigation in owner.navigations:
+        target = names.full(navigation.target)
+        if target not in names.entity_types:
+            findings.append(
+                f"Navigation {owner.name}/{navigation.name} is left out: its type "
+                f"{target} is not defined in the document."
+            )
+            continue
+        partner = None if navigation.partner is None else names.path(navigation.partner)
+        facts = names.facts(owner.name, navigation.name, TEXT_TERMS)
+        if target is navigation.target and not facts and partner == navigation.partner:
+            yield navigation
+        else:
+            yield replace(navigation, target=target, partner=partner, **facts)
+
+
+def _cut_cycles(types: dict[str, Structured], findings: list[str]) -> None:
+    """Take the base from one type of each ring of bases. Each type is walked over once."""
+    done: set[str] = set()
+    for start in types:
+        walk: list[str] = []
+        on_walk: set[str] = set()
+        at: str | None = start
+        while at is not None and at not in done and at not in on_walk:
+            walk.append(at)
+            on_walk.add(at)
+            at = types[at].base
+        if at in on_walk:
+            last = types[walk[-1]]
+            findings.append(f"{last.name} has no base type: its bases lead back to itself.")
+            types[last.name] = replace(last, base=None)
+        done.update(walk)
+
+
+def _checked(entity_type: EntityType, types: Model, findings: list[str]) -> EntityType:
+    """Check what the key and the joins of a type name: half a key, or half a join, would serve wrong data."""
+    if not entity_type.key and not any(n.on for n in entity_type.navigations):
+        return entity_type
+    own = {p.name for p in types.properties_of(entity_type.name)}
+    key = entity_type.key
+    missing = [name for name in key if name not in own]
+    if missing:
+        findings.append(
+            f"{entity_type.name} is served without a key: it has no property {', '.join(missing)}."
+        )
+        key = ()
+    navigations = tuple(
+        _checked_join(entity_type.name, navigation, own, types, findings)
+        for navigation in entity_type.navigations
+    )
+    return _changed(entity_type, {"key": key, "navigations": navigations})
+
+
+def _checked_join(
+    owner: str, navigation: Navigation, own: set[str], types: Model, findings: list[str]
+) -> Navigation:
+    there = (
+        {p.name for p in types.properties_of(navigation.target)} if navigation.on else frozenset()
+    )
+    for pair in navigation.on:
+        if pair.property not in own or pair.referenced not in there:
+            findings.append(
+                f"The constraints of navigation {owner}/{navigation.name} are left out: "
+                f"{pair.property} = {pair.referenced} names a property that is not there."
+            )
+            return replace(navigation, on=())
+    return navigation
+
+
+def _enum(enum: EnumType, names: Names) -> EnumType:
+    if not names.is_annotated(enum.name):
+        return enum
+    members: tuple[EnumMember, ...] = tuple(
+        replace(member, **names.facts(enum.name, member.name, TEXT_TERMS))
+        for member in enum.members
+    )
+    return replace(enum, members=members, **names.facts(enum.name, "", TEXT_TERMS))

@@ -1,0 +1,67 @@
+"""Every error of the schema phase: raised at start-up only, never while a request runs.
+
+    SchemaError                 the start stops; nothing half-right is served
+    ├── CsdlSyntaxError         a metadata document that cannot be read: document, line, column, reason
+    ├── ExposureError           exposure patterns that match nothing, or leave nothing
+    ├── RelationError           declared relations that do not fit the metadata
+    └── NameCollisionError      two metadata names that need the same GraphQL name
+
+``message`` says what is wrong and where, ``hint`` what to do about it. Where several things are
+wrong at once all of them stand in ``problems`` and in the text: mending a configuration one start
+at a time is nobody's pleasure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class SchemaError(Exception):
+    """Metadata or schema settings that cannot be served."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, problems: Sequence[str] = ()
+    ) -> None:
+        self.message = "\n  - ".join((message, *problems))
+        self.hint = hint
+        self.problems = tuple(problems)
+        super().__init__(self.message)
+
+
+class CsdlSyntaxError(SchemaError):
+    """A metadata document that is not readable CSDL XML."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        document: str,
+        line: int,
+        column: int,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(f"{document}, line {line}, column {column}: {reason}", hint=hint)
+        self.reason = reason
+        self.document = document
+        self.line = line
+        self.column = column
+
+
+class ExposureError(SchemaError):
+    """Exposure patterns that select nothing."""
+
+
+class RelationError(SchemaError):
+    """Declared relations that do not fit the metadata."""
+
+
+class NameCollisionError(SchemaError):
+    """Metadata names that cannot all have their GraphQL name."""
+
+
+def did_you_mean(wrong: str, names: Iterable[str]) -> str:
+    """Give a sentence to append: ``CustomerV3`` → ``" Did you mean CustomersV3?"``; empty where nothing is near."""
+    folded = {name.casefold(): name for name in names}
+    near = [folded[key] for key in get_close_matches(wrong.casefold(), folded)]
+    return f" Did you mean {' or '.join(near)}?" if near else ""

@@ -24,7 +24,7 @@ serve: setup page-if-node ## Set up what is missing and start the gateway (ARGS=
 
 setup: $(VENV)/.installed ## The virtual environment with the locked dependencies
 
-page: $(ASSETS)/manifest.json ## Build the GraphiQL page (needs Node 20 or newer)
+page: $(ASSETS)/index.html ## Build the GraphiQL page (needs Node 20 or newer)
 
 page-if-node:
 	@if scripts/has-node; then $(MAKE) page; \
@@ -84,22 +84,22 @@ $(BIN)/python:
 
 # hatchling, which the editable install needs, is in the locks too: nothing is fetched that they do not name.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --require-hashes --requirement requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP) install -qq --require-hashes --requirement requirements.lock
+	$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
-	$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
+	$(PIP) install -qq --require-hashes --requirement requirements-dev.lock
 	touch $@
 
 # A lock can be made without one: pip-tools itself then comes unlocked.
 $(BIN)/pip-compile: | $(BIN)/python
-	$(PIP) install --quiet 'pip-tools>=7.5'
+	$(PIP) install -qq 'pip-tools>=7.5'
 
 $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json
 	@scripts/has-node --explain
 	cd $(PAGE) && npm ci --no-fund --no-audit --loglevel=error
 	touch $@
 
-$(ASSETS)/manifest.json: $(PAGE)/node_modules/.package-lock.json $(wildcard $(PAGE)/*.mjs $(PAGE)/src/* $(PAGE)/*.json)
+$(ASSETS)/index.html: $(PAGE)/node_modules/.package-lock.json $(wildcard $(PAGE)/*.mjs $(PAGE)/src/* $(PAGE)/*.json)
 	cd $(PAGE) && node build.mjs

@@ -1,0 +1,30 @@
+// The GraphiQL page. What it opens with (endpoint, example tabs, preset headers) comes from the gateway: config.json.
+import "./workers.js";
+import "graphiql/style.css";
+import "./page.css";
+import { GraphiQL } from "graphiql";
+import { createRoot } from "react-dom/client";
+import { createFetcher } from "./fetcher.js";
+
+const { endpoint, examples, headers } = await (await fetch(new URL("../config.json", import.meta.url))).json();
+
+const json = (value) => (value ? JSON.stringify(value, null, 2) : "");
+const tabs = examples.map(({ query, variables }) => ({
+  query,
+  variables: json(variables),
+  headers: json(headers),
+}));
+
+createRoot(document.getElementById("graphiql")).render(
+  <GraphiQL
+    fetcher={createFetcher(endpoint)}
+    defaultTabs={tabs}
+    defaultHeaders={json(headers)}
+    defaultEditorToolsVisibility="variables"
+    maxHistoryLength={50}
+  >
+    <GraphiQL.Logo>
+      <b>D365 GraphQL</b>
+    </GraphiQL.Logo>
+  </GraphiQL>,
+);

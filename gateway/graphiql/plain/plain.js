@@ -1,0 +1,40 @@
+// The page without a build: a text area, Run, the answer. Nothing but what a browser has.
+const $ = (id) => document.getElementById(id);
+const text = (value) => (value ? JSON.stringify(value, null, 2) : "");
+const parsed = (id) => ($(id).value.trim() ? JSON.parse($(id).value) : {});
+const config = await (await fetch(new URL("../config.json", import.meta.url))).json();
+
+function show({ query, variables }) {
+  $("query").value = query;
+  $("variables").value = text(variables);
+}
+
+async function run() {
+  $("result").textContent = "…";
+  try {
+    const response = await fetch(config.endpoint, {
+      method: "POST",
+      headers: { accept: "application/json", "content-type": "application/json", ...parsed("headers") },
+      body: JSON.stringify({ query: $("query").value, variables: parsed("variables") }),
+    });
+    const answer = await response.text();
+    $("result").textContent = response.headers.get("content-type")?.includes("json")
+      ? text(JSON.parse(answer))
+      : `HTTP ${response.status}\n${answer}`;
+  } catch (error) {
+    $("result").textContent = String(error);
+  }
+}
+
+for (const [index, { title }] of config.examples.entries()) $("example").append(new Option(title, index));
+$("example").addEventListener("change", () => show(config.examples[$("example").value]));
+$("headers").value = text(config.headers);
+show(config.examples[0]);
+
+$("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+$("form").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
+});

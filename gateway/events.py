@@ -1,0 +1,220 @@
+"""What is worth saying, as data: business code observes events, sinks turn them into log lines or counts.
+
+    observe(RequestSent(method="GET", url="CustomersV3?$top=5", status=200, seconds=0.04, size=812, attempt=1))
+
+``Event`` is a closed union: a sink matches it with ``assert_never``. An event never holds a token, a secret or a
+value of a row: addresses go through :func:`loggable`, which blanks the literals of filters and keys. The one exception
+is by contract: ``ErrorRaised.detail`` holds what the upstream said, for the log only.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias, assert_never
+
+import structlog
+
+from .settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The gateway serves."""
+
+    url: str
+    upstream: str
+    sandbox: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSent:
+    """One attempt at an upstream request; ``status`` is 0 where no answer came, ``size`` counts the body's bytes."""
+
+    method: str
+    url: str
+    status: int
+    seconds: float
+    size: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRetried:
+    """An upstream read failed and is sent again after ``wait`` seconds."""
+
+    url: str
+    reason: str
+    wait: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAcquired:
+    """The identity provider gave a token."""
+
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataLoaded:
+    """A metadata document is at hand."""
+
+    source: str
+    seconds: float
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataStale:
+    """The upstream does not give its metadata; the cached copy serves."""
+
+    source: str
+    age: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsUnavailable:
+    """The upstream does not give label texts; names serve as descriptions."""
+
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaBuilt:
+    """The GraphQL schema is made; ``findings`` are what had to be left out or mended."""
+
+    seconds: float
+    sets: int
+    types: int
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationServed:
+    """One GraphQL operation was answered."""
+
+    name: str | None
+    seconds: float
+    requests: int
+    rows: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRaised:
+    """An error went to a client; ``detail`` stays here."""
+
+    code: str
+    error_id: str
+    message: str
+    detail: str | None
+
+
+Event: TypeAlias = (
+    Started
+    | RequestSent
+    | RequestRetried
+    | TokenAcquired
+    | MetadataLoaded
+    | MetadataStale
+    | LabelsUnavailable
+    | SchemaBuilt
+    | OperationServed
+    | ErrorRaised
+)
+Observer: TypeAlias = Callable[[Event], None]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+def level_of(event: Event) -> Level:
+    """Give the level at which an event is logged."""
+    match event:
+        case RequestSent() | TokenAcquired():
+            return "debug"
+        case Started() | MetadataLoaded() | OperationServed() | LabelsUnavailable():
+            return "info"
+        case SchemaBuilt():
+            return "warning" if event.findings else "info"
+        case RequestRetried() | MetadataStale():
+            return "warning"
+        case ErrorRaised():
+            return "error" if event.code == "INTERNAL_ERROR" else "warning"
+        case _:
+            assert_never(event)
+
+
+def log_event(event: Event) -> None:
+    """Write an event to the log: its class as the message (``request_sent``), its fields as they are."""
+    logger = structlog.get_logger("gateway")
+    getattr(logger, level_of(event))(_snake(type(event).__name__), **_facts(event))
+
+
+def both(*observers: Observer) -> Observer:
+    """Give an observer that hands each event to all of them, in order."""
+
+    def observe(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    return observe
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _facts(event: Event) -> Mapping[str, object]:
+    facts = {field.name: getattr(event, field.name) for field in fields(event)}
+    return {
+        name: round(fact, 4) if isinstance(fact, float) else fact
+        for name, fact in facts.items()
+        if fact is not None
+    }
+
+
+_SPACE = r"(?: |%20|\+)"
+_BLANKED = (
+    (re.compile(r"//[^/@?]*@"), "//"),
+    (re.compile(r"([?&](?:\$skiptoken|code|sig|token|access_token)=)[^&]*", re.IGNORECASE), r"\1…"),
+    (re.compile(r"(?:'|%27).*?(?:'|%27)", re.DOTALL), "'…'"),
+    (re.compile(rf"({_SPACE}(?:eq|ne|gt|ge|lt|le){_SPACE})(?!\S*'…')[^ )&+%]+"), r"\1…"),
+    (re.compile(r"(?<=[(,=])-?\d[\w.:-]*(?=[,)])"), "…"),
+)
+"""Passwords; opaque and secret options; quoted literals; bare ones after an operator; bare ones in a key."""
+
+
+def loggable(url: str) -> str:
+    """``https://me:pw@x/data/Set?$filter=Name eq 'Ann'`` → ``https://x/data/Set?$filter=Name eq '…'``."""
+    shown = url
+    for pattern, blank in _BLANKED:
+        shown = pattern.sub(blank, shown)
+    return shown if len(shown) <= 500 else f"{shown[:499]}…"
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send structlog's lines to standard error, as text for people or one JSON object a line."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: structlog.typing.Processor
+    if settings.log_format == "json":
+        last = structlog.processors.JSONRenderer()
+    else:
+        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[*shared, last],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelName(settings.log_level.upper())
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

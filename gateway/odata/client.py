@@ -1,0 +1,296 @@
+"""Request → Response over httpx: one pooled client, bounded concurrency, retries for reads, answers classified.
+
+    send(Request)  ──slot──▶ attempt ──▶ httpx ──▶ Response ──check──▶ Response, or an error of the registry
+                     ▲                      │
+                     └──wait── retry ◀──────┘ 429, 502, 503, 504, lost connection, timeout (``retry``)
+
+This is httpx's only door beside ``auth``: what it raises is translated in ``FAULTS``, once. A body is read in pieces
+up to ``max_upstream_bytes``; it is judged by ``answers`` (status, content type, error envelope) but not decoded here.
+Redirects are never followed and cookies never kept: a token travels to the service's own origin and nowhere else, and
+no cookie pins us to one web server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import NoReturn, Self, TypeAlias
+from urllib.parse import urlsplit
+
+import httpx
+
+from gateway.errors import (
+    GatewayError,
+    UnsupportedQuery,
+    UpstreamMalformed,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from gateway.events import Observer, RequestRetried, RequestSent, log_event, loggable
+from gateway.settings import Settings
+
+from .answers import Response, failure_of, raise_for_answer, subject_of
+from .nextlink import origin
+from .query import Request
+from .retry import Clock, Failure, RetryPolicy, retry_after
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Called with the bytes read so far and, where the service tells it, their total."""
+
+SAFE = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What an exception of httpx means."""
+
+    error: type[GatewayError]
+    failure: Failure
+    said: str
+
+
+FAULTS: Mapping[type[Exception], Fault] = {
+    httpx.ConnectTimeout: Fault(
+        UpstreamTimeout, Failure.TRANSIENT, "did not accept a connection in time"
+    ),
+    httpx.ReadTimeout: Fault(UpstreamTimeout, Failure.SLOW, "did not answer in time"),
+    httpx.WriteTimeout: Fault(UpstreamTimeout, Failure.SLOW, "did not take the request in time"),
+    httpx.PoolTimeout: Fault(UpstreamTimeout, Failure.TRANSIENT, "had no free connection in time"),
+    httpx.ConnectError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "cannot be reached"),
+    httpx.ReadError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
+    httpx.WriteError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
+    httpx.CloseError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
+    httpx.RemoteProtocolError: Fault(
+        UpstreamUnavailable, Failure.TRANSIENT, "broke off its answer, or did not answer in HTTP"
+    ),
+    httpx.LocalProtocolError: Fault(
+        UpstreamUnavailable, Failure.PERMANENT, "cannot be asked this: HTTP forbids the request"
+    ),
+    httpx.UnsupportedProtocol: Fault(
+        UpstreamUnavailable, Failure.PERMANENT, "is not at an http or https address"
+    ),
+    httpx.ProxyError: Fault(
+        UpstreamUnavailable, Failure.TRANSIENT, "cannot be reached through the proxy"
+    ),
+    httpx.DecodingError: Fault(
+        UpstreamMalformed, Failure.PERMANENT, "sent a badly compressed answer"
+    ),
+    httpx.TooManyRedirects: Fault(UpstreamMalformed, Failure.PERMANENT, "redirects in a circle"),
+}
+"""Every concrete error of httpx; a test fails when httpx grows one that is missing here."""
+
+
+def fault_of(exc: Exception) -> Fault:
+    """Give the row of the nearest class in ``FAULTS``."""
+    return next(FAULTS[kind] for kind in type(exc).__mro__ if kind in FAULTS)
+
+
+class ODataClient:
+    """One service, asked over one connection pool; an async context manager.
+
+    ``root`` is the service root, ``settings.url`` unless given. ``transport`` is the seam for tests and the sandbox.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        root: str | None = None,
+        auth: httpx.Auth | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        observe: Observer = log_event,
+        clock: Clock | None = None,
+    ) -> None:
+        address = root or settings.url
+        if address is None:
+            raise ValueError("a client needs a service root")
+        self.root = address.rstrip("/")
+        self._settings = settings
+        # An auth that does nothing, not None: for None httpx would look for credentials in a netrc file.
+        self._auth = auth or httpx.Auth()
+        self._observe = observe
+        self._clock = clock or Clock()
+        self._policy = RetryPolicy(retries=settings.retries, wait_max=settings.retry_wait_max)
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(
+                max_connections=settings.concurrency,
+                max_keepalive_connections=settings.concurrency,
+                keepalive_expiry=60.0,
+            ),
+            timeout=httpx.Timeout(
+                settings.read_timeout, connect=settings.connect_timeout, pool=None
+            ),
+            headers={"User-Agent": "d365-graphql-gateway"},
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        """Send a request relative to the root and give an answer that is what was asked for.
+
+        ``safe`` says whether sending it twice does no harm; not given: GET and HEAD are.
+        Raises AuthError or UpstreamError.
+        """
+        headers = {"Accept": "application/json", **request.headers}
+        sent = Request(request.method, f"{self.root}/{request.url}", headers, request.body)
+        return await self._exchange(sent, safe=request.method in SAFE if safe is None else safe)
+
+    async def fetch(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        progress: Progress | None = None,
+        read_timeout: float | None = None,
+    ) -> Response:
+        """GET an absolute address; credentials go with it to the service's own origin only. 304 is an answer too."""
+        return await self._exchange(
+            Request("GET", url, headers), safe=True, progress=progress, read_timeout=read_timeout
+        )
+
+    async def _exchange(
+        self,
+        request: Request,
+        *,
+        safe: bool,
+        progress: Progress | None = None,
+        read_timeout: float | None = None,
+    ) -> Response:
+        """Attempt, wait and attempt again until there is an answer or an error that stays."""
+        prepared = self._prepare(request, read_timeout)
+        attempt = 0
+        while True:
+            attempt += 1
+            fault: httpx.RequestError | None = None
+            response: Response | None = None
+            try:
+                async with self._slots:
+                    response = await self._attempt(prepared, attempt, progress)
+                failure = failure_of(response)
+            except httpx.RequestError as exc:
+                fault, failure = exc, fault_of(exc).failure
+            wait = self._wait(failure, attempt, response) if safe else None
+            if wait is None:
+                break
+            reason = type(fault).__name__ if response is None else str(response.status)
+            self._observe(
+                RequestRetried(url=loggable(request.url), reason=reason, wait=wait, attempt=attempt)
+            )
+            await self._clock.sleep(wait)
+        if response is None:
+            assert fault is not None
+            self._translate(fault)
+        raise_for_answer(request, response, self._subject(request.url), self._clock.now())
+        return response
+
+    def _prepare(self, request: Request, read_timeout: float | None) -> httpx.Request:
+        headers = {"x-ms-client-request-id": str(uuid.uuid4()), **request.headers}
+        timeout = (
+            httpx.USE_CLIENT_DEFAULT
+            if read_timeout is None
+            else httpx.Timeout(read_timeout, connect=self._settings.connect_timeout, pool=None)
+        )
+        try:
+            return self._http.build_request(
+                request.method, request.url, headers=headers, content=request.body, timeout=timeout
+            )
+        except httpx.InvalidURL as exc:
+            raise UnsupportedQuery(
+                f"The request makes an address of {len(request.url):,} characters.",
+                hint="Shorten the filter, or ask in several operations.",
+            ) from exc
+
+    async def _attempt(
+        self, request: httpx.Request, attempt: int, progress: Progress | None
+    ) -> Response:
+        """Send once and read the whole body."""
+        started = time.perf_counter()
+        status = size = 0
+        url = str(request.url)
+        try:
+            answer = await self._http.send(request, auth=self._auth_for(url), stream=True)
+            status = answer.status_code
+            try:
+                body = await self._read(answer, progress)
+            finally:
+                await answer.aclose()
+            size = len(body)
+            return Response(status, answer.headers, body, url)
+        finally:
+            self._observe(
+                RequestSent(
+                    method=request.method,
+                    url=loggable(url),
+                    status=status,
+                    seconds=time.perf_counter() - started,
+                    size=size,
+                    attempt=attempt,
+                )
+            )
+
+    async def _read(self, answer: httpx.Response, progress: Progress | None) -> bytes:
+        limit = self._settings.max_upstream_bytes
+        length = answer.headers.get("content-length", "")
+        total = int(length) if length.isdecimal() else None
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in answer.aiter_bytes():
+            size += len(piece)
+            if size > limit:
+                raise UpstreamMalformed(
+                    f"The upstream's answer is larger than {limit:,} bytes.",
+                    hint="Ask for fewer rows or fields, or raise max_upstream_bytes.",
+                    upstream_status=answer.status_code,
+                )
+            pieces.append(piece)
+            if progress is not None:
+                progress(answer.num_bytes_downloaded, total)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _subject(self, url: str) -> str:
+        own = url.startswith(f"{self.root}/")
+        return subject_of(url[len(self.root) + 1 :] if own else urlsplit(url).path)
+
+    def _auth_for(self, url: str) -> httpx.Auth:
+        own = origin(urlsplit(url)) == origin(urlsplit(self.root))
+        return self._auth if own else httpx.Auth()
+
+    def _wait(self, failure: Failure, attempt: int, response: Response | None) -> float | None:
+        asked = None
+        if response is not None:
+            asked = retry_after(response.headers.get("retry-after"), self._clock.now())
+        return self._policy.wait(failure, attempt, asked, self._clock.random())
+
+    def _translate(self, exc: httpx.RequestError) -> NoReturn:
+        """Raise the registry's error for one of httpx."""
+        fault = fault_of(exc)
+        hint = None
+        if issubclass(fault.error, UpstreamUnavailable):
+            hint = "Is D365_URL right, and can this machine reach it (name, proxy, certificate)?"
+        elif issubclass(fault.error, UpstreamTimeout):
+            hint = "Ask for less at a time, or raise read_timeout or connect_timeout."
+        detail = (
+            f"{type(exc).__name__}: {exc}; {exc.request.method} {loggable(str(exc.request.url))}"
+        )
+        raise fault.error(f"The upstream {fault.said}.", hint=hint, detail=detail) from exc

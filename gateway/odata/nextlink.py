@@ -1,0 +1,103 @@
+"""From an ``@odata.nextLink`` to the next request, on our own origin only.
+
+    root      https://x.example/data
+    link      http://internal:8080/data/CustomersV3?$skip=10000
+    request   CustomersV3?$skip=10000&cross-company=true
+
+On proxied and on-premises systems the link's host is not the one that was called, so what counts is the part behind the
+service's path; it is put behind our own root. A token therefore never travels anywhere else. Links are otherwise opaque
+(OData JSON 4.01 section 4.5.5, https://docs.oasis-open.org/odata/odata-json-format/v4.01/).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urljoin, urlsplit
+
+from gateway.errors import UpstreamMalformed
+
+from .query import Request
+
+PORTS = {"http": 80, "https": 443}
+
+
+def next_request(
+    current: Request, link: str, *, root: str, keep: tuple[tuple[str, str], ...] = ()
+) -> Request:
+    """Make the request for the next page.
+
+    ``root`` is the service root; ``keep`` are query options that are put back where they were sent and
+    the link lost them.
+    Raises UpstreamMalformed for a link that leads elsewhere or does not move.
+    """
+    if not link or any(ch < " " for ch in link):
+        raise _refused("is not an address", link)
+    path, query = _behind_root(_resolve(current, link, root), link, root)
+    if any(unquote(segment) in {".", ".."} for segment in path.split("/")):
+        raise _refused("leaves the service", link)
+    url = _put_back(f"{path}?{query}" if query else path, current.url, keep)
+    if _sense(url) == _sense(current.url):
+        raise _refused("leads back to the same page", link)
+    return Request("GET", url, current.headers)
+
+
+def origin(parts: SplitResult) -> tuple[str, str, int | None]:
+    """Give scheme, host and port, the scheme's own port where none is written."""
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme)
+
+
+def _resolve(current: Request, link: str, root: str) -> SplitResult:
+    """Make a relative link absolute: against the root where it names the resource that was asked, else the request."""
+    resource = current.url.split("?")[0]
+    relative_to_root = link.split("?", maxsplit=1)[0] == resource
+    try:
+        absolute = urlsplit(
+            urljoin(f"{root}/" if relative_to_root else f"{root}/{current.url}", link)
+        )
+        origin(absolute)
+    except ValueError as exc:
+        raise _refused("is not an address", link) from exc
+    if absolute.scheme not in PORTS or not absolute.hostname:
+        raise _refused("is not a web address", link)
+    return absolute
+
+
+def _behind_root(absolute: SplitResult, link: str, root: str) -> tuple[str, str]:
+    """Give path and query behind the service root; another origin must show the service's path."""
+    ours = urlsplit(root)
+    service = ours.path.rstrip("/")
+    path = absolute.path
+    if path.startswith(f"{service}/") and (service or origin(absolute) == origin(ours)):
+        return path[len(service) + 1 :], absolute.query
+    last = f"/{service.rpartition('/')[2]}/"
+    for mark in (f"{service}/", last):
+        _, found, behind = path.partition(mark)
+        if service and found and behind:
+            return behind, absolute.query
+    raise _refused("leads to another service", link)
+
+
+def _put_back(url: str, sent: str, keep: tuple[tuple[str, str], ...]) -> str:
+    present, before = _options(url), _options(sent)
+    for name, value in keep:
+        if name.lower() in before and name.lower() not in present:
+            url += f"{'&' if '?' in url else '?'}{quote(name)}={quote(value)}"
+    return url
+
+
+def _options(url: str) -> frozenset[str]:
+    query = url.partition("?")[2]
+    return frozenset(name.lower() for name, _ in parse_qsl(query, keep_blank_values=True))
+
+
+def _sense(url: str) -> tuple[str, list[tuple[str, str]]]:
+    """What an address asks for, however it is encoded."""
+    path, _, query = url.partition("?")
+    return unquote(path), sorted(parse_qsl(query, keep_blank_values=True))
+
+
+def _refused(why: str, link: str) -> UpstreamMalformed:
+    return UpstreamMalformed(
+        f"The link to the next page {why}.",
+        hint="Is the service root (D365_URL) the address by which the service knows itself?",
+        detail=f"@odata.nextLink: {link[:2_000]}",
+    )

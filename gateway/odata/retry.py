@@ -1,0 +1,84 @@
+"""When a read is sent again, and after what wait.
+
+A small table and a formula instead of a retry library, because this needs what none gives in one piece: stamina knows
+one bound for all failures and cannot be handed a clock; tenacity fits, but takes 28 µs of every request that succeeds.
+
+    429, 503 with ``Retry-After: 7``     7 s and up to one more (all waiting clients must not come back at once)
+    429 without it                       half to all of 30, 60, 120 s…: saturation lasts minutes
+    502, 503, 504, lost connections      anything up to 0.5, 1, 2, 4 s… (full jitter)
+    no answer in time                    the same, but once only: the service may still be busy with the first
+
+No wait is longer than ``retry_wait_max``; where the service asks for more, the error says so at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+
+class Failure(Enum):
+    """Kinds of failure, by how they are retried."""
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+    SLOW = "slow"
+    THROTTLED = "throttled"
+
+
+FIRST_WAIT = {Failure.TRANSIENT: 0.5, Failure.SLOW: 0.5, Failure.THROTTLED: 30.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time and chance, so that tests need neither."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+    now: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how long; see the module's table."""
+
+    retries: int
+    wait_max: float
+
+    def wait(
+        self, failure: Failure, attempt: int, retry_after: float | None, chance: float
+    ) -> float | None:
+        """Give the seconds until the next attempt; None: do not try again. ``attempt`` counts from 1."""
+        if failure is Failure.PERMANENT or attempt > self._bound(failure):
+            return None
+        if retry_after is not None:
+            return (
+                min(retry_after + chance, self.wait_max) if retry_after <= self.wait_max else None
+            )
+        ceiling = min(FIRST_WAIT[failure] * 2.0 ** (attempt - 1), self.wait_max)
+        return ceiling * (0.5 + chance / 2) if failure is Failure.THROTTLED else ceiling * chance
+
+    def _bound(self, failure: Failure) -> int:
+        return min(self.retries, 1) if failure is Failure.SLOW else self.retries
+
+
+def retry_after(header: str | None, now: float) -> float | None:
+    """``"120"`` → 120.0, ``"Fri, 31 Dec 1999 23:59:59 GMT"`` → seconds from now; None for none or nonsense.
+
+    https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
+    return max(0.0, at - now)

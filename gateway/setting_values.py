@@ -1,0 +1,98 @@
+"""How one setting's value is read and printed: text of the environment or a TOML value → a checked value → TOML.
+
+Each type is an ``Annotated`` of pydantic; the sentence of a ``ValueError`` raised here is what the user reads,
+so it says what was expected.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _split(value: object) -> object:
+    """``"usmf, dat"`` → ``["usmf", "dat"]``; a list of a TOML file stays."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _decode(value: object) -> object:
+    """Read the JSON text by which the environment gives a table."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as exc:
+        raise ValueError(f"JSON was expected: {exc}") from exc
+
+
+def _http_address(value: str) -> str:
+    """``https://host/data/`` → ``https://host/data``; refuse what cannot be a service's address."""
+    address = value.strip().rstrip("/")
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("an address such as https://x.operations.dynamics.com/data was expected")
+    if parts.username or parts.password:
+        raise ValueError("user and password cannot stand in the address")
+    if parts.query or parts.fragment:
+        raise ValueError("the address ends with the service's path: no '?', no '#'")
+    return address
+
+
+def _service_root(value: str) -> str:
+    address = _http_address(value)
+    parts = urlsplit(address)
+    if (parts.hostname or "").endswith(".dynamics.com") and not parts.path:
+        raise ValueError(
+            f"that is the environment; the service root ends with its path: {address}/data"
+        )
+    return address
+
+
+def _authority(value: str) -> str:
+    address = _http_address(value if "://" in value else f"https://{value}")
+    parts = urlsplit(address)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise ValueError("secrets are sent to https addresses only (http is for 127.0.0.1)")
+    return address
+
+
+def _no_path(value: object) -> object:
+    """Empty text or ``none`` switch a folder off."""
+    if isinstance(value, str) and value.strip().lower() in {"", "none"}:
+        return None
+    return value
+
+
+Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list; in the environment text separated by commas."""
+Json = BeforeValidator(_decode)
+"""A table; in the environment JSON."""
+ServiceRoot: TypeAlias = Annotated[str, AfterValidator(_service_root)]
+Authority: TypeAlias = Annotated[str, AfterValidator(_authority)]
+Folder: TypeAlias = Annotated[Path | None, BeforeValidator(_no_path)]
+
+
+def toml_value(value: object) -> str:
+    """``True`` → ``true``, ``("a", "b")`` → ``["a", "b"]``, a path or text → quoted."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case tuple() | list():
+            return f"[{', '.join(map(toml_value, value))}]"
+        case dict():
+            return "{}"
+        case _:
+            # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
+            return re.sub("\x7f", r"\\u007f", json.dumps(str(value), ensure_ascii=False))

@@ -1,5 +1,4 @@
-"""The annotation terms the gateway uses, as tables: term → the facts it states about the annotated
-record.
+"""The annotation terms the gateway uses, as tables: term → the facts it states of a record.
 
 A fact is a keyword argument of the record's class, so an annotation inside an element and one
 through ``<Annotations Target=…>`` are applied by the same table: the one when the record is made,

@@ -1,9 +1,8 @@
-"""Draft → Model: aliases replaced, outside annotations applied, dangling references left out with a
-sentence each.
+"""Draft → Model: aliases replaced, outside annotations applied, dangling references left out.
 
 Service documents are cut by hand, generated with bugs, or refer to documents that are not here. A
 reference that leads nowhere takes only itself away (the property, navigation, binding, set or
-operation), and ``Model.findings`` says so; the rest is served. A record in which nothing changes is
+operation), and ``Model.findings`` says so in a sentence; the rest is served. A record in which nothing changes is
 handed on as it is.
 """
 
@@ -36,10 +35,13 @@ def resolve(draft: Draft) -> Model:
         entity_sets=entity_sets,
         singletons=singletons,
         entity_types={
-            name: _checked(entity_type, types, findings)
+            name: _checked_key(_checked_joins(entity_type, types, findings), types, findings)
             for name, entity_type in types.entity_types.items()
         },
-        complex_types=types.complex_types,
+        complex_types={
+            name: _checked_joins(complex_type, types, findings)
+            for name, complex_type in types.complex_types.items()
+        },
         enum_types={name: _enum(enum, names) for name, enum in draft.enum_types.items()},
         type_definitions=draft.type_definitions,
         operations=operations,
@@ -132,31 +134,38 @@ def _cut_cycles(types: dict[str, Structured], findings: list[str]) -> None:
         done.update(walk)
 
 
-def _checked(entity_type: EntityType, types: Model, findings: list[str]) -> EntityType:
-    """Check what the key and the joins of a type name: half a key, or half a join, would serve wrong data."""
-    if not entity_type.key and not any(n.on for n in entity_type.navigations):
+def _checked_key(entity_type: EntityType, types: Model, findings: list[str]) -> EntityType:
+    """Take a key that names no property: half a key would serve wrong data."""
+    if not entity_type.key:
         return entity_type
     own = {p.name for p in types.properties_of(entity_type.name)}
-    key = entity_type.key
-    missing = [name for name in key if name not in own]
-    if missing:
-        findings.append(
-            f"{entity_type.name} is served without a key: it has no property {', '.join(missing)}."
-        )
-        key = ()
-    navigations = tuple(
-        _checked_join(entity_type.name, navigation, own, types, findings)
-        for navigation in entity_type.navigations
+    missing = [name for name in entity_type.key if name not in own]
+    if not missing:
+        return entity_type
+    findings.append(
+        f"{entity_type.name} is served without a key: it has no property {', '.join(missing)}."
     )
-    return _changed(entity_type, {"key": key, "navigations": navigations})
+    return replace(entity_type, key=())
+
+
+def _checked_joins(owner: Structured, types: Model, findings: list[str]) -> Structured:
+    """Take the constraints that name no property: half a join would serve wrong data, too."""
+    if not any(navigation.on for navigation in owner.navigations):
+        return owner
+    own = {p.name for p in types.properties_of(owner.name)}
+    navigations = tuple(
+        _checked_join(owner.name, navigation, own, types, findings)
+        for navigation in owner.navigations
+    )
+    return _changed(owner, {"navigations": navigations})
 
 
 def _checked_join(
     owner: str, navigation: Navigation, own: set[str], types: Model, findings: list[str]
 ) -> Navigation:
-    there = (
-        {p.name for p in types.properties_of(navigation.target)} if navigation.on else frozenset()
-    )
+    if not navigation.on:
+        return navigation
+    there = {p.name for p in types.properties_of(navigation.target)}
     for pair in navigation.on:
         if pair.property not in own or pair.referenced not in there:
             findings.append(

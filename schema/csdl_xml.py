@@ -25,10 +25,14 @@ Source = bytes | BinaryIO | Iterable[bytes]
 
 MAX_DEPTH: Final = 64
 """Open elements at one time; a document with annotations uses about 12."""
+MAX_TEXT: Final = 1 << 16
+"""Characters inside one annotation value; a description has a few hundred."""
 
 _CHUNK: Final = 1 << 18
 _EDM: Final = "http://docs.oasis-open.org/odata/ns/edm"
 _EDMX: Final = "http://docs.oasis-open.org/odata/ns/edmx"
+_BOM: Final = b"\xef\xbb\xbf"
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _OLD: Final = "http://schemas.microsoft.com/ado/"
 _ENVELOPE: Final = frozenset({"Edmx", "DataServices", "Schema"})
 _TEXT: Final = frozenset(
@@ -166,7 +170,7 @@ class _Reader:
         self._parse(chunk, final=False)
 
     def close(self) -> None:
-        if not self._head.removeprefix(b"\xef\xbb\xbf").strip():
+        if not self._head.removeprefix(_BOM).strip():
             raise self._error("the document is empty", hint=_ASK_FOR_XML)
         self._parse(b"", final=True)
 
@@ -202,11 +206,12 @@ class _Reader:
         )
 
     def _malformed(self, complaint: str) -> CsdlSyntaxError:
-        if self._head.startswith(b"\x1f\x8b"):
+        start = self._head.removeprefix(_BOM).strip()
+        if start.startswith(b"\x1f\x8b"):
             return self._error("this is gzip, not XML", hint="Decompress the document first.")
-        if not self._rooted and self._head.strip()[:1].isascii() and self._head.strip()[:1] != b"<":
-            start = self._head.strip()[:40].decode(errors="replace")
-            return self._error(f"this is not XML: it begins with {start!r}", hint=_ASK_FOR_XML)
+        if not self._rooted and not start.startswith((b"<", *_UTF_16)):
+            shown = start[:40].decode(errors="replace")
+            return self._error(f"this is not XML: it begins with {shown!r}", hint=_ASK_FOR_XML)
         return self._error(f"not well-formed XML: {complaint}")
 
     def _doctype(self, name: str, *_: object) -> None:
@@ -265,7 +270,10 @@ class _Reader:
             parent.children.append(element)
 
     def _characters(self, text: str) -> None:
-        self._open[-1].text += text
+        element = self._open[-1]
+        element.text += text
+        if len(element.text) > MAX_TEXT:
+            raise self._error(f"a text is longer than {MAX_TEXT:,} characters, which no CSDL needs")
 
     def _is_wanted(self, attributes: dict[str, str]) -> bool:
         """Whether the term may be one of ours; a qualified annotation is meant for special contexts only."""

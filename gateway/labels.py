@@ -1,0 +1,122 @@
+"""Texts of label ids: ``@SYS13342`` in en-US → ``Customer account``.
+
+F&O keeps them in its metadata service, beside the data service, one request a label (``d365-odata`` 1.3):
+
+    {environment}/metadata/Labels(Id='@SYS13342',Language='en-US')   →   {"Value": "Customer account", …}
+
+So they are fetched once and kept on disk, with the ids that have no text. Labels are a kindness: a service without
+them, or an account that may not read them, leaves names as descriptions and an event, never an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from .errors import GatewayError, UpstreamRejected
+from .events import LabelsUnavailable, Observer, log_event
+from .filecache import Facts, FileCache, digest_of
+from .odata.client import ODataClient
+
+PROBE = 20
+"""Labels asked for at first; where none of them is found the service is taken to have none."""
+CHUNK = 200
+
+
+class _Label(msgspec.Struct, frozen=True):
+    value: str = msgspec.field(name="Value", default="")
+
+
+async def load_labels(
+    client: ODataClient,
+    root: str,
+    ids: Iterable[str],
+    language: str,
+    *,
+    cache_dir: Path | None = None,
+    refresh: bool = False,
+    observe: Observer = log_event,
+    now: Callable[[], float] = time.time,
+) -> dict[str, str]:
+    """Give the texts of the label ids that have one; a service without labels gives none.
+
+    ``root`` is the service root; ``refresh`` asks anew for labels that are cached.
+    """
+    service = f"{root.rstrip('/').removesuffix('/data')}/metadata/Labels"
+    cache = FileCache(cache_dir / "labels" if cache_dir is not None else None)
+    key = f"{service} {language}"
+    known = {} if refresh else await asyncio.to_thread(_read, cache, key)
+    wanted = list(dict.fromkeys(ids))
+    missing = [label for label in wanted if label not in known]
+    if missing:
+        found, trouble = await _fetch_all(client, service, missing, language)
+        if trouble is not None:
+            observe(LabelsUnavailable(url=service, reason=trouble))
+        if found:
+            known = {**known, **found}
+            await asyncio.to_thread(_write, cache, key, known, now())
+    return {label: known[label] for label in wanted if known.get(label)}
+
+
+async def _fetch_all(
+    client: ODataClient, service: str, ids: Sequence[str], language: str
+) -> tuple[dict[str, str], str | None]:
+    """Fetch in chunks, a small one first; stop at the first trouble and keep what is there."""
+    found: dict[str, str] = {}
+    chunks = [ids[:PROBE], *(ids[at : at + CHUNK] for at in range(PROBE, len(ids), CHUNK))]
+    for chunk in chunks:
+        try:
+            texts = await _gather(client, service, chunk, language)
+        except GatewayError as exc:
+            return found, exc.message
+        found.update(zip(chunk, texts, strict=True))
+        if not any(found.values()):
+            return {}, "none of the first labels was found"
+    return found, None
+
+
+async def _gather(
+    client: ODataClient, service: str, ids: Sequence[str], language: str
+) -> list[str]:
+    """Ask for some labels at a time; the first error stops the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_fetch(client, service, label, language)) for label in ids]
+    except* GatewayError as errors:
+        raise errors.exceptions[0] from errors
+    return [task.result() for task in tasks]
+
+
+async def _fetch(client: ODataClient, service: str, label: str, language: str) -> str:
+    """Give one text; empty where the service has none."""
+    url = f"{service}(Id={_literal(label)},Language={_literal(language)})"
+    try:
+        response = await client.fetch(url, {"Accept": "application/json"})
+    except UpstreamRejected as exc:
+        if exc.upstream_status == 404:
+            return ""
+        raise
+    try:
+        return msgspec.json.decode(response.body, type=_Label).value
+    except msgspec.MsgspecError:
+        return ""
+
+
+def _literal(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{quote(doubled, safe='')}'"
+
+
+def _read(cache: FileCache, key: str) -> Mapping[str, str]:
+    kept = cache.read(key)
+    return msgspec.json.decode(kept[1], type=dict[str, str]) if kept else {}
+
+
+def _write(cache: FileCache, key: str, texts: Mapping[str, str], at: float) -> None:
+    body = msgspec.json.encode(texts)
+    cache.write(Facts(key=key, digest=digest_of(body), fetched_at=at), body)

@@ -89,7 +89,7 @@ class Dialect:
 
     case_insensitive: bool = False
     """Whether text compares without case and without trailing blanks.
-    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_ComparisonOperators
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators
     leaves it open."""
 
     key_hazards: str = "/\\%&#+?"

@@ -78,7 +78,9 @@ FINOPS = replace(
 )
 
 _DIALECTS = {dialect.name: dialect for dialect in (FINOPS, ODATA)}
-_HOST = re.compile(r"(?:.+\.)?(?:operations|cloudax|axcloud)\.(?:[a-z0-9-]+\.)*[a-z]+")
+_HOST = re.compile(
+    r"(?:.+\.)?(?:operations|cloudax|axcloud)\.(?:[a-z0-9-]+\.)*(?:microsoft)?dynamics\.[a-z]+"
+)
 
 
 def dialect_for(name: str | None, url: str, namespace: str) -> Dialect:

@@ -65,7 +65,7 @@ _DURATION = re.compile(
     r"([+-]?)P(?=[0-9T])([0-9]{1,9}D)?"
     r"(?:T(?=[0-9])([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}(?:\.[0-9]{1,12})?S)?)?"
 )
-_MEMBERS = re.compile(r"[^\W\d]\w*(?:,[^\W\d]\w*)*|[+-]?[0-9]{1,19}")
+_MEMBERS = re.compile(r"[^\W\d]\w*(?:, ?[^\W\d]\w*)*|[+-]?[0-9]{1,19}")
 
 
 def kind_of(edm_type: str) -> str:
@@ -244,7 +244,7 @@ def _binary(value: object) -> str:
 
 
 def _enum_member(value: object) -> str:
-    return _matched(_MEMBERS, "the name of an enum member", value).group()
+    return _matched(_MEMBERS, "the name of an enum member", value).group().replace(" ", "")
 
 
 def duration_seconds(text: str) -> Decimal:

@@ -103,8 +103,10 @@ def comparable(edm_type: str, value: Value, *, case_insensitive: bool) -> Any:
             return str(parse_value(edm_type, value))[:-1]
         case "Edm.Duration":
             return duration_seconds(value)
-        case _:
+        case name if name.startswith("Edm."):
             return parse_value(edm_type, value)
+        case _:
+            return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Three rewritings meet here.
 * Operators that the product lacks become ones that it has (``in`` → ``or`` of ``eq``, ``contains`` → a wildcard).
 * ``not`` moves down to the tests, where most have an opposite: fewer things are asked of the product. Where
   values may be null only ``eq``/``ne`` are opposites: ``not (x gt 5)`` holds for null and ``x le 5`` does not
-  (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_ComparisonOperators).
+  (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).
 * A test that cannot be asked exactly is asked more widely, and its ``residual`` is left to the caller: ``residual.py``.
 """
 

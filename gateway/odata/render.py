@@ -121,14 +121,14 @@ def split_by_length(
 def _longest_run(length: Callable[[int], int], most: int, guess: int, limit: int) -> int:
     """Give a size whose length fits, within a sixteenth of the longest: interpolated, then verified."""
     fits, first, too_long = 1, length(1), most + 1
-    if first >= limit:
-        return 1
-    while too_long - fits > max(1, fits // 16):
+    while first < limit and too_long - fits > 1:
         size = min(max(guess, fits + 1), too_long - 1)
         measured = length(size)
         fits, too_long = (size, too_long) if measured <= limit else (fits, size)
         each = max(1.0, (measured - first) / (size - 1))
         guess = 1 + int((limit - first) / each)
+        if size == fits and guess <= fits + fits // 16:
+            break
     return fits
 
 

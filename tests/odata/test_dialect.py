@@ -1,0 +1,136 @@
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import SettingsError
+from gateway.odata import dialect as dialect_module
+from gateway.odata import finops as finops_module
+from gateway.odata.dialect import ODATA, Dialect
+from gateway.odata.finops import FINOPS, NAMESPACE, dialect_for
+from tests.odata.expressions import ENUM
+
+WHERE_OPERATORS = {
+    "eq", "ne", "gt", "gte", "lt", "lte", "in", "nin",
+    "contains", "startsWith", "endsWith", "isNull",
+}  # fmt: skip
+KINDS = {
+    "string", "number", "temporal", "date", "boolean", "enum",
+    "flags", "guid", "binary", "duration", "other",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", [ODATA, FINOPS])
+def test_every_kind_says_which_operators_are_answered(dialect):
+    assert set(dialect.operators) == KINDS
+    assert {o for names in dialect.operators.values() for o in names} <= WHERE_OPERATORS
+
+
+def test_finops_facts():
+    """Each line is a fact of d365-odata sections 1 to 4."""
+    text = "eq ne gt gte lt lte in nin contains startsWith endsWith isNull"
+    assert " ".join(FINOPS.operators["string"]) == text
+    assert FINOPS.operators["number"] == ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin")
+    assert FINOPS.operators["temporal"] == (*FINOPS.operators["number"], "isNull")
+    assert FINOPS.operators["date"] == FINOPS.operators["temporal"]
+    assert FINOPS.operators["enum"] == ("eq", "ne", "in", "nin")
+    assert FINOPS.operators["boolean"] == ("eq", "ne")
+    assert FINOPS.operators["guid"] == ("eq", "ne", "in", "nin")
+    assert FINOPS.operators["binary"] == ()
+    assert FINOPS.page_size == 10_000
+    assert FINOPS.max_url_length == 2_000
+    assert FINOPS.options == (("cross-company", "true"),)
+    assert FINOPS.company_property == "dataAreaId"
+    assert FINOPS.case_insensitive
+    assert not FINOPS.has_nulls
+    assert (FINOPS.expand_depth, FINOPS.expand_options) == (1, False)
+
+
+def test_odata_is_the_specification():
+    assert ODATA.options == ()
+    assert ODATA.company_property is None
+    assert ODATA.page_size is None
+    assert not ODATA.case_insensitive
+    assert ODATA.has_nulls
+    assert (ODATA.expand_depth, ODATA.expand_options) == (8, True)
+
+
+@pytest.mark.parametrize(
+    ("edm_type", "is_enum", "odata", "finops"),
+    [
+        ("Edm.String", False, True, True),
+        ("Edm.Decimal", False, True, True),
+        ("Edm.DateTimeOffset", False, True, True),
+        ("Edm.Duration", False, True, False),
+        ("Edm.Guid", False, False, False),
+        ("Edm.Boolean", False, False, False),
+        (ENUM, True, False, False),
+        (ENUM, False, False, False),
+        ("Edm.Stream", False, False, False),
+    ],
+)
+def test_a_page_can_start_after_a_value_only_where_values_have_an_order(
+    edm_type, is_enum, odata, finops
+):
+    assert ODATA.orderable_comparison(edm_type, is_enum) is odata
+    assert FINOPS.orderable_comparison(edm_type, is_enum) is finops
+
+
+def test_a_refusal_names_the_product():
+    error = FINOPS.refusal("fly", hint="Walk.")
+
+    assert (error.message, error.hint) == ("Finance & Operations cannot fly.", "Walk.")
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "namespace", "expected"),
+    [
+        ("finops", "http://localhost/odata", "", FINOPS),
+        ("odata", "https://x.operations.dynamics.com/data", NAMESPACE, ODATA),
+        (None, "https://x.operations.dynamics.com/data", "", FINOPS),
+        (None, "https://x.sandbox.operations.dynamics.com/data", "", FINOPS),
+        (None, "https://x.operations.eu.dynamics.com/data", "", FINOPS),
+        (None, "https://x.cloudax.dynamics.com/data", "", FINOPS),
+        (None, "https://usnconeboxax1aos.axcloud.dynamics.com/data", "", FINOPS),
+        (None, "https://erp.example.com/namespaces/AXSF/data", NAMESPACE, FINOPS),
+        (None, "https://org.crm4.dynamics.com/api/data/v9.2", "Microsoft.Dynamics.CRM", ODATA),
+        (None, "https://api.businesscentral.dynamics.com/v2.0", "Microsoft.NAV", ODATA),
+        (None, "https://operations.example.com/odata", "Demo", ODATA),
+        (None, "", "", ODATA),
+    ],
+)
+def test_a_dialect_is_named_or_guessed(name, url, namespace, expected):
+    assert dialect_for(name, url, namespace) is expected
+
+
+@pytest.mark.parametrize("name", ["dataverse", "businesscentral"])
+def test_a_dialect_to_come_says_so(name):
+    with pytest.raises(SettingsError, match="not available yet"):
+        dialect_for(name, "", "")
+
+
+def test_an_unknown_dialect_says_which_are_known():
+    with pytest.raises(SettingsError) as caught:
+        dialect_for("oracle", "", "")
+
+    assert caught.value.hint == "Accepted: finops, odata."
+
+
+def test_every_flag_is_documented():
+    source = Path(dialect_module.__file__).read_text()
+    linked = {"name", "title", "absent", "wildcard_eq", "company_property", "company_option"}
+    for flag in fields(Dialect):
+        documented = re.search(
+            rf"^    {flag.name}: [^\"]*?(?:\"[^\"]*\")?\s*\"\"\"(.+?)\"\"\"",
+            source,
+            re.MULTILINE | re.DOTALL,
+        )
+        assert documented, flag.name
+        assert "https://" in documented[1] or flag.name in linked, flag.name
+        if flag.type == "bool":
+            assert documented[1].startswith("Whether "), flag.name
+
+
+def test_what_is_finops_own_is_linked_there():
+    assert (finops_module.__doc__ or "").count("https://") >= 4

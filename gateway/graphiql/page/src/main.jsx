@@ -9,16 +9,15 @@ import { createFetcher } from "./fetcher.js";
 const { endpoint, examples, headers } = await (await fetch(new URL("../config.json", import.meta.url))).json();
 
 const json = (value) => (value ? JSON.stringify(value, null, 2) : "");
-const tabs = examples.map(({ query, variables }) => ({
-  query,
-  variables: json(variables),
-  headers: json(headers),
-}));
+const tabs = examples.map(({ query, variables }) => ({ query, variables: json(variables) }));
+// GraphiQL keeps the tabs a person leaves. It fills the editors of a first visit with the first tab's query, not its variables.
+const firstVisit = localStorage.getItem("graphiql:tabState") === null;
 
 createRoot(document.getElementById("graphiql")).render(
   <GraphiQL
     fetcher={createFetcher(endpoint)}
     defaultTabs={tabs}
+    initialVariables={firstVisit ? tabs[0]?.variables : undefined}
     defaultHeaders={json(headers)}
     defaultEditorToolsVisibility="variables"
     maxHistoryLength={50}

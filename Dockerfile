@@ -1,0 +1,28 @@
+# The gateway as an image. Each step is a step of the Makefile; run without settings it serves the embedded sandbox.
+
+FROM node:22-bookworm AS page
+WORKDIR /app
+COPY Makefile ./
+COPY scripts scripts
+COPY gateway/graphiql/page gateway/graphiql/page
+RUN make page
+
+FROM python:3.11-slim-bookworm AS setup
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
+WORKDIR /app
+COPY Makefile pyproject.toml README.md LICENSE requirements.lock ./
+COPY schema schema
+COPY gateway gateway
+RUN make setup
+
+FROM python:3.11-slim-bookworm
+RUN useradd --system --uid 10001 --no-create-home gateway
+WORKDIR /app
+COPY --from=setup /app /app
+COPY --from=page /app/gateway/graphiql/assets gateway/graphiql/assets
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+CMD ["d365-graphql", "serve", "--host", "0.0.0.0"]

@@ -1,0 +1,237 @@
+"""A gateway to look at, and Debian's chromium to look with.
+
+Whatever is asked of another host goes to a proxy that only takes notes: by a page or by its workers.
+"""
+
+import importlib.util
+import os
+import shutil
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from playwright.sync_api import sync_playwright
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from gateway.graphiql import BUILT, graphiql_routes
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-features=AutofillServerCommunication",
+)
+START_SECONDS = 60
+
+
+def need(condition, hint):
+    """Skip where something is not installed; in CI, where all must be, fail."""
+    if condition:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(hint)
+    pytest.skip(hint)
+
+
+@pytest.fixture(scope="session")
+def built_page():
+    need((BUILT / "index.html").is_file(), "the page is not built: install Node 20+, `make page`")
+
+
+@pytest.fixture(scope="session")
+def chromium_path():
+    path = shutil.which("chromium")
+    need(path, "no chromium: sudo apt-get install chromium")
+    return path
+
+
+class Foreign:
+    """The requests that left the machine, or would have."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __enter__(self):
+        asked = self.asked
+
+        class Note(socketserver.StreamRequestHandler):
+            def handle(self):
+                asked.append(self.rfile.readline(2000).decode("latin-1").strip())
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Note)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.proxy = f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(scope="session")
+def foreign():
+    with Foreign() as seen:
+        yield seen
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
+        with closing(browser):
+            yield browser
+
+
+@pytest.fixture
+def context(browser, foreign):
+    """A fresh profile, whose requests to others are noted: chromium's own do not go by it."""
+    with closing(
+        browser.new_context(
+            viewport={"width": 1400, "height": 850},
+            proxy={"server": foreign.proxy, "bypass": "127.0.0.1"},
+        )
+    ) as context:
+        yield context
+
+
+class Watched:
+    """A page and all that went wrong on it."""
+
+    def __init__(self, context, url, foreign):
+        self.requests = []
+        self.console = []
+        self._url = url
+        self._foreign = foreign
+        self._asked_before = len(foreign.asked)
+        context.on("request", lambda request: self.requests.append(request.url))
+        self.page = context.new_page()
+        self.page.on("console", lambda m: self.console.append((m.type, m.text)))
+        self.page.on("pageerror", lambda error: self.console.append(("error", str(error))))
+        self.page.add_init_script(
+            "addEventListener('securitypolicyviolation',"
+            " e => console.error('CSP', e.violatedDirective, e.blockedURI, e.sourceFile))"
+        )
+
+    def assert_clean(self):
+        own = (f"{self._url}/", "data:", f"blob:{self._url}/")
+
+        assert [r for r in self.requests if not r.startswith(own)] == []
+        assert self._foreign.asked[self._asked_before :] == []
+        assert [text for kind, text in self.console if kind in {"error", "warning"}] == []
+
+
+@pytest.fixture
+def watched(context, gateway, foreign):
+    return Watched(context, gateway, foreign)
+
+
+@pytest.fixture
+def watched_plain(context, plain_gateway, foreign):
+    return Watched(context, plain_gateway, foreign)
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory):
+    """The URL of the real gateway on its sandbox (a stub while there is no app)."""
+    if importlib.util.find_spec("gateway.app") is None:
+        with stub(graphiql_routes()) as url:
+            yield url
+    else:
+        with real(tmp_path_factory.mktemp("gateway")) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def plain_gateway(tmp_path_factory):
+    """The plain page needs no gateway behind it to be looked at."""
+    with stub(graphiql_routes(assets=tmp_path_factory.mktemp("not-built"))) as url:
+        yield url
+
+
+@contextmanager
+def real(folder):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        Path(sys.executable).with_name("d365-graphql"),
+        "serve",
+        "--sandbox",
+        "--port",
+        str(port),
+    ]
+    log = folder / "gateway.log"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("D365_")}
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            command, cwd=folder, env=clean, stdout=out, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            wait_until_ready(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+
+
+def wait_until_ready(url, process, log):
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"the gateway did not start:\n{log.read_text()}")
+
+
+@contextmanager
+def stub(routes):
+    """The routes on a port, beside a /graphql that knows one small schema."""
+    port = free_port()
+    app = Starlette(routes=[*routes, Route("/graphql", answer, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+async def answer(request):
+    body = await request.json()
+    if "__schema" in body["query"]:
+        from graphql import build_schema, introspection_from_schema
+
+        schema = build_schema("type Query { customersV3(first: Int): [String!] company: String }")
+        return JSONResponse({"data": introspection_from_schema(schema)})
+    company = request.headers.get("x-d365-company")
+    return JSONResponse({"data": {"customersV3": ["US-001"], "company": company}})
+
+
+def free_port():
+    with closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

@@ -1,0 +1,157 @@
+"""The page in Debian's chromium: it renders, runs the examples, and asks no other host."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.graphiql import examples
+
+pytestmark = [pytest.mark.browser]
+SECONDS = 20_000
+
+
+@pytest.fixture
+def screenshot(tmp_path):
+    """Save a picture; PAGE_SCREENSHOTS names a folder to keep them in."""
+    folder = Path(os.environ.get("PAGE_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda page, name: page.screenshot(path=folder / f"{name}.png")
+
+
+def open_graphiql(watched, gateway):
+    start = time.perf_counter()
+    watched.page.goto(f"{gateway}/graphiql")
+    watched.page.wait_for_selector(".graphiql-query-editor .view-line", timeout=SECONDS)
+    return time.perf_counter() - start
+
+
+def result_of(page):
+    """The result pane's whole text: its lines on the screen are only the visible ones."""
+    return page.evaluate(
+        "() => __MONACO.editor.getModels().find(m => m.uri.path.endsWith('response.json'))"
+        ".getValue()"
+    )
+
+
+def is_run(request):
+    return request.method == "POST" and "__schema" not in request.post_data
+
+
+def run(page):
+    page.get_by_label("Execute query").click()
+    page.wait_for_function(
+        "() => __MONACO.editor.getModels().find(m => m.uri.path.endsWith('response.json'))"
+        """.getValue().includes('"data"')""",
+        timeout=SECONDS,
+    )
+    return result_of(page)
+
+
+@pytest.mark.usefixtures("built_page")
+class TestGraphiQL:
+    def test_it_renders_and_the_first_example_runs(self, watched, gateway, screenshot):
+        seconds = open_graphiql(watched, gateway)
+        print(f"the page rendered in {seconds:.2f} s")
+        page = watched.page
+
+        tabs = page.locator(".graphiql-tab").all_inner_texts()
+        assert tabs[0].strip() == "Customers"
+        assert len(tabs) == len(examples())
+        result = run(page)
+        assert "customersV3" in result
+        assert '"errors"' not in result
+        screenshot(page, "graphiql-light")
+        watched.assert_clean()
+
+    def test_the_first_request_has_the_preset_company_and_the_examples_variables(
+        self, watched, gateway
+    ):
+        open_graphiql(watched, gateway)
+        with watched.page.expect_request(is_run) as sent:
+            run(watched.page)
+
+        assert sent.value.headers["x-d365-company"] == "usmf"
+        assert sent.value.post_data_json["variables"] == examples()[0].variables
+        watched.assert_clean()
+
+    def test_dark_mode_and_history(self, watched, gateway, screenshot):
+        watched.page.emulate_media(color_scheme="dark")
+        open_graphiql(watched, gateway)
+        page = watched.page
+        run(page)
+        page.get_by_label("Show History").click()
+        page.wait_for_selector(".graphiql-history-item", timeout=SECONDS)
+
+        screenshot(page, "graphiql-dark-history")
+        watched.assert_clean()
+
+    def test_the_schema_completes_what_is_typed(self, watched, gateway, screenshot):
+        """So Monaco's workers run, under our content security policy."""
+        open_graphiql(watched, gateway)
+        page = watched.page
+        page.wait_for_selector("[aria-label='Show Documentation Explorer']")
+        page.get_by_label("New tab").click()
+        page.locator(".graphiql-query-editor .monaco-editor").click()
+        page.keyboard.type("{ custo")
+        page.wait_for_selector(".suggest-widget.visible .monaco-list-row", timeout=SECONDS)
+
+        assert "customersV3" in page.locator(".suggest-widget.visible").inner_text()
+        screenshot(page, "graphiql-completion")
+        watched.assert_clean()
+
+    def test_the_documentation_shows_the_schema(self, watched, gateway, screenshot):
+        open_graphiql(watched, gateway)
+        page = watched.page
+        page.get_by_label("Show Documentation Explorer").click()
+        page.get_by_role("link", name="Query").first.click()
+        page.get_by_role("link", name="customersV3").first.wait_for(timeout=SECONDS)
+
+        screenshot(page, "graphiql-docs")
+        watched.assert_clean()
+
+
+class TestPlainPage:
+    def test_it_runs_an_example_too(self, watched_plain, plain_gateway, screenshot):
+        page = watched_plain.page
+        page.goto(f"{plain_gateway}/graphiql")
+        page.wait_for_function("() => document.getElementById('query').value !== ''")
+
+        assert page.get_by_text("make page").is_visible()
+        assert len(page.locator("#example option").all()) == len(examples())
+        page.get_by_role("button", name="Run").click()
+        page.wait_for_function("() => document.getElementById('result').textContent.length > 2")
+        assert '"US-001"' in page.locator("#result").inner_text()
+        assert '"usmf"' in page.locator("#result").inner_text()
+        screenshot(page, "plain")
+        watched_plain.assert_clean()
+
+    def test_an_example_can_be_chosen_and_headers_that_are_no_json_are_said(
+        self, watched_plain, plain_gateway
+    ):
+        page = watched_plain.page
+        page.goto(f"{plain_gateway}/graphiql")
+        page.wait_for_function("() => document.getElementById('query').value !== ''")
+        page.locator("#example").select_option(index=6)
+        page.locator("#headers").fill("{oops")
+        page.locator("#query").press("Control+Enter")
+        page.wait_for_function("() => document.getElementById('result').textContent.length > 2")
+
+        assert "UserDirectory" in page.locator("#query").input_value()
+        assert "SyntaxError" in page.locator("#result").inner_text()
+        watched_plain.assert_clean()
+
+
+def test_a_request_to_another_host_would_be_noticed(watched, foreign):
+    before = len(foreign.asked)
+    watched.page.goto("about:blank")
+    watched.page.evaluate(
+        "() => new Promise(done => new Worker(URL.createObjectURL(new Blob(["
+        "\"fetch('http://fonts.example/').catch(() => 0).then(() => postMessage(1))\"])))"
+        ".onmessage = done)"
+    )
+
+    assert foreign.asked[before:] == ["GET http://fonts.example/ HTTP/1.1"]
+    with pytest.raises(AssertionError):
+        watched.assert_clean()

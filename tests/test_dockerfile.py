@@ -1,0 +1,95 @@
+"""There is no engine here to build the image with: its steps are the Makefile's steps, and the rest is read."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def instructions():
+    """``[("FROM", "node:22 AS page"), …]``: comments gone, continued lines joined."""
+    text = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [tuple(line.split(" ", 1)) for line in lines]
+
+
+STEPS = instructions()
+LAST = STEPS[max(i for i, (word, _) in enumerate(STEPS) if word == "FROM") :]
+
+
+def test_each_make_step_is_a_target():
+    steps = [a for word, a in STEPS if word == "RUN" and a.startswith("make ")]
+
+    assert steps == ["make page", "make setup"]
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {s.split()[1] for s in steps} <= set(targets)
+
+
+def test_what_is_copied_exists_and_is_not_ignored():
+    allowed = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")
+    }
+    copied = [a.split() for word, a in STEPS if word == "COPY" and not a.startswith("--from")]
+
+    for *sources, _ in copied:
+        for source in sources:
+            assert (ROOT / source).exists(), source
+            assert source.split("/")[0] in allowed, source
+
+
+def test_each_stage_that_is_copied_from_exists():
+    stages = {a.split(" AS ")[1] for word, a in STEPS if word == "FROM" and " AS " in a}
+    copied = {
+        a.split()[0].removeprefix("--from=")
+        for word, a in STEPS
+        if word == "COPY" and a.startswith("--from")
+    }
+
+    assert copied == stages
+
+
+def test_both_python_stages_are_the_same_python():
+    """A virtual environment does not move to another one."""
+    pythons = {a.split()[0] for word, a in STEPS if word == "FROM" and a.startswith("python")}
+
+    assert len(pythons) == 1
+
+
+def test_it_runs_as_nobody_special():
+    (user,) = [a for word, a in LAST if word == "USER"]
+
+    assert int(user) > 0
+
+
+def test_it_says_whether_it_is_well():
+    (check,) = [a for word, a in LAST if word == "HEALTHCHECK"]
+    command = json.loads(check.partition("CMD ")[2])
+
+    assert command[0] == "python"
+    assert "http://127.0.0.1:8000/healthz" in command[2]
+    compile(command[2], "healthcheck", "exec")
+
+
+def test_it_listens_where_it_says():
+    assert ("EXPOSE", "8000") in LAST
+    (command,) = [json.loads(a) for word, a in LAST if word == "CMD"]
+    assert command == ["d365-graphql", "serve", "--host", "0.0.0.0"]
+
+
+@pytest.mark.parametrize("target", ["serve", "setup", "page", "test", "lint", "format", "bench"])
+def test_make_knows_its_targets_and_lists_them(target):
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert re.search(rf"^  {target} ", listed.stdout, re.MULTILINE)
+
+
+def test_no_lock_names_a_registry_or_a_place_on_a_machine():
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / name).read_text()
+
+        assert not re.search(r"(https?|file)://|/(home|root|opt|work)/|--(index|find)", text), name
+        assert "--hash=sha256:" in text

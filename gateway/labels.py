@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -41,7 +41,6 @@ async def load_labels(
     cache_dir: Path | None = None,
     refresh: bool = False,
     observe: Observer = log_event,
-    now: Callable[[], float] = time.time,
 ) -> dict[str, str]:
     """Give the texts of the label ids that have one; a service without labels gives none.
 
@@ -59,7 +58,7 @@ async def load_labels(
             observe(LabelsUnavailable(url=service, reason=trouble))
         if found:
             known = {**known, **found}
-            await asyncio.to_thread(_write, cache, key, known, now())
+            await asyncio.to_thread(_write, cache, key, known)
     return {label: known[label] for label in wanted if known.get(label)}
 
 
@@ -117,6 +116,6 @@ def _read(cache: FileCache, key: str) -> Mapping[str, str]:
     return msgspec.json.decode(kept[1], type=dict[str, str]) if kept else {}
 
 
-def _write(cache: FileCache, key: str, texts: Mapping[str, str], at: float) -> None:
+def _write(cache: FileCache, key: str, texts: Mapping[str, str]) -> None:
     body = msgspec.json.encode(texts)
-    cache.write(Facts(key=key, digest=digest_of(body), fetched_at=at), body)
+    cache.write(Facts(key=key, digest=digest_of(body), fetched_at=time.time()), body)

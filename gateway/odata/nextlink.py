@@ -66,8 +66,9 @@ def _behind_root(absolute: SplitResult, link: str, root: str) -> tuple[str, str]
     ours = urlsplit(root)
     service = ours.path.rstrip("/")
     path = absolute.path
-    if path.startswith(f"{service}/") and (service or origin(absolute) == origin(ours)):
-        return path[len(service) + 1 :], absolute.query
+    behind = path.removeprefix(f"{service}/")
+    if behind not in {path, ""} and (service or origin(absolute) == origin(ours)):
+        return behind, absolute.query
     last = f"/{service.rpartition('/')[2]}/"
     for mark in (f"{service}/", last):
         _, found, behind = path.partition(mark)

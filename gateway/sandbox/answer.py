@@ -1,0 +1,172 @@
+"""Entities → JSON in the three forms of ``odata.metadata`` (section 2.4).
+
+Decimals are written as the exact text that is stored; orjson takes them as fragments.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from schema.model import short
+
+from .options import Options
+from .reading import Entity, Reader, Source
+from .values import Field, Kind
+from .world import World
+
+LEVELS = ("minimal", "full", "none")
+_ANNOTATED = {
+    Kind.DECIMAL: "#Decimal",
+    Kind.MOMENT: "#DateTimeOffset",
+    Kind.GUID: "#Guid",
+    Kind.DATE: "#Date",
+    Kind.TIME: "#TimeOfDay",
+}
+
+
+def etag(content: str) -> str:
+    """Give the weak etag of ``'RecVersion,RecId;…'`` (section 5.2)."""
+    return f'W/"{base64.b64encode(content.encode()).decode()}"'
+
+
+def level_of(accept: str) -> str:
+    """Give the metadata level an Accept header asks for."""
+    for level in LEVELS:
+        if f"metadata={level}" in accept.replace(" ", ""):
+            return level
+    return "minimal"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes the entities of one answer."""
+
+    world: World
+    reader: Reader
+    root: str
+    """Service root that contexts and links begin with."""
+    level: str = "minimal"
+
+    def rows(
+        self, source: Source, entities: list[Entity], options: Options
+    ) -> list[dict[str, Any]]:
+        """Give entities of one source as JSON objects."""
+        write = self._writer(source, options)
+        return [write(entity) for entity in entities]
+
+    def context(self, source: Source, options: Options, *, single: bool) -> str:
+        """Give ``@odata.context``: ``…#CustomerGroups(dataAreaId)/$entity`` (sections 2.1 and 2.4)."""
+        name = source.entity_set or short(source.type_name)
+        chosen = list(options.select)
+        for expand in options.expand:
+            if chosen or expand.options.select:
+                inner = ",".join(expand.options.select)
+                chosen.append(f"{expand.navigation}({inner})" if inner else expand.navigation)
+        columns = f"({','.join(chosen)})" if chosen else ""
+        return f"{self.root}/$metadata#{name}{columns}" + ("/$entity" if single else "")
+
+    def _writer(self, source: Source, options: Options) -> Callable[[Entity], dict[str, Any]]:
+        names = self.reader.names(source, options)
+        types = source.storage.types
+        by_type = [self._plan(t, source, names) for t in types]
+        inner = {
+            expand.navigation: self._writer(self._inner(source, expand.navigation), expand.options)
+            for expand in options.expand
+        }
+        finops = self.world.finops
+        with_tag = self.level != "none" and finops
+
+        def write(entity: Entity) -> dict[str, Any]:
+            cells = entity.cells
+            row: dict[str, Any] = {}
+            if with_tag:
+                row["@odata.etag"] = etag(cells[1])  # cells: _id, _tag, _type, values
+            self._annotate(row, entity, source)
+            for index, name, to_json in by_type[cells[2] if not finops else 0]:
+                value = cells[index]
+                row[name] = None if value is None else to_json(value)
+            for name, child in entity.expanded.items():
+                row[name] = _children(child, inner[name])
+            return row
+
+        return write if self.level != "full" else self._full(write, source, names)
+
+    def _inner(self, source: Source, navigation_name: str) -> Source:
+        return self.reader.target(source, navigation_name)
+
+    def _plan(
+        self, row_type: str, source: Source, names: list[str]
+    ) -> list[tuple[int, str, Callable[[Any], Any]]]:
+        """Give (cell, name, conversion) of the properties that rows of a type have."""
+        fields = source.storage.fields
+        own = self.world.fields_of(source.type_name if self.world.finops else row_type)
+        return [
+            (3 + at, name, fields[name].to_json) for at, name in enumerate(names) if name in own
+        ]
+
+    def _annotate(self, row: dict[str, Any], entity: Entity, source: Source) -> None:
+        """Name the type of a row that is of a derived one."""
+        if self.world.finops or self.level != "minimal":
+            return
+        row_type = source.storage.types[entity.cells[2]]
+        if row_type != source.type_name:
+            row["@odata.type"] = f"#{row_type}"
+
+    def _full(
+        self, write: Callable[[Entity], dict[str, Any]], source: Source, names: list[str]
+    ) -> Callable[[Entity], dict[str, Any]]:
+        fields = source.storage.fields
+        key = [k for k in self.world.model.key_of(source.type_name) if k in names]
+        navigations = self.world.navigations_of(source.type_name)
+
+        def annotated(entity: Entity) -> dict[str, Any]:
+            plain = write(entity)
+            cells = {k: entity.cells[3 + names.index(k)] for k in key}
+            path = f"{source.entity_set}({','.join(f'{k}={key_literal(fields[k], v)}' for k, v in cells.items())})"
+            url = f"{self.root}/{path}"
+            row: dict[str, Any] = {"@odata.type": f"#{source.type_name}"}
+            row.update(
+                {
+                    "@odata.id": url,
+                    "@odata.etag": plain.pop("@odata.etag", None),
+                    "@odata.editLink": url,
+                }
+            )
+            for name, value in plain.items():
+                note = _note(fields[name]) if name in fields else None
+                if note is not None:
+                    row[f"{name}@odata.type"] = note
+                row[name] = value
+            for name in navigations:
+                row[f"{name}@odata.associationLink"] = f"{url}/{name}/$ref"
+                row[f"{name}@odata.navigationLink"] = f"{url}/{name}"
+            return row
+
+        return annotated
+
+
+def _children(child: Any, write: Callable[[Entity], dict[str, Any]]) -> Any:
+    if isinstance(child, list):
+        return [write(entity) for entity in child]
+    return None if child is None else write(child)
+
+
+def _note(field: Field) -> str | None:
+    if field.kind is Kind.ENUM:
+        return f"#{field.property.type.name}"
+    if field.kind is Kind.INTEGER:
+        return "#Int64" if field.property.type.name == "Edm.Int64" else None
+    return _ANNOTATED.get(field.kind)
+
+
+def key_literal(field: Field, stored: Any) -> str:
+    """Give a stored key part as it stands in a URL."""
+    if field.kind is Kind.TEXT:
+        return quote("'" + str(stored).replace("'", "''") + "'", safe="'")
+    if field.kind is Kind.ENUM:
+        return f"{field.property.type.name}'{field.to_json(stored)}'"
+    return str(stored) if field.kind is Kind.DECIMAL else str(field.to_json(stored))

@@ -1,0 +1,191 @@
+"""The built-in catalogue: about sixty real sets of F&O, read from the TOML files of ``data/`` into a ``schema.model.Model``.
+
+The files hold names, keys, types, enums and navigations as F&O has them (section 6), in a compact form that is explained at their
+heads. What F&O's documents do the same way everywhere is added here: nullability, labels, annotations (section 7).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from schema.model import (
+    Capabilities,
+    EntitySet,
+    EntityType,
+    EnumMember,
+    EnumType,
+    Model,
+    Navigation,
+    Property,
+    ReferentialConstraint,
+    TypeRef,
+)
+
+from .labels import label_id
+
+NAMESPACE = "Microsoft.Dynamics.DataEntities"
+_AREAS = ("organization", "ledger", "products", "purchasing", "sales")
+# group in the files → Edm type and the X++ kind that the AXType annotation tells (section 7)
+_KINDS = {
+    "text": ("Edm.String", "String"),
+    "decimal": ("Edm.Decimal", "Real"),
+    "int32": ("Edm.Int32", "Int32"),
+    "int64": ("Edm.Int64", "Int64"),
+    "date": ("Edm.DateTimeOffset", "Date"),
+    "moment": ("Edm.DateTimeOffset", "UtcDateTime"),
+    "guid": ("Edm.Guid", "Guid"),
+    "boolean": ("Edm.Boolean", "Enum"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFacts:
+    """What F&O knows of a set beyond its ``$metadata``."""
+
+    aot: str
+    """Name of the X++ data entity, as ``/metadata/DataEntities`` and write errors use it."""
+    category: str = "Master"
+    rows_of: str = ""
+    """The set whose table it shares: versions of one entity are views of the same records."""
+    sources: int = 1
+    """Data sources of the entity: pairs in its etag (section 5.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A metadata document and the facts beside it."""
+
+    model: Model
+    facts: Mapping[str, SetFacts]
+
+    def storage_of(self, entity_set: str) -> str:
+        """Give the set in whose table the rows of a set are."""
+        facts = self.facts.get(entity_set)
+        return entity_set if facts is None or not facts.rows_of else facts.rows_of
+
+
+@cache
+def built_in() -> Catalogue:
+    """Give the built-in catalogue; reading it takes some 20 ms, so once a process."""
+    specs = _specs()
+    types = [_entity_type(name, spec) for name, spec in specs.items()]
+    sets = [_entity_set(name, spec) for name, spec in specs.items()]
+    enums = [_enum_type(name, members) for name, members in _read("enums").items()]
+    model = Model(
+        namespace=NAMESPACE,
+        entity_sets={s.name: s for s in sets},
+        entity_types={t.name: t for t in types},
+        enum_types={e.name: e for e in enums},
+    )
+    return Catalogue(model, {name: _facts(spec) for name, spec in specs.items()})
+
+
+@cache
+def _specs() -> dict[str, dict[str, Any]]:
+    return {name: spec for area in _AREAS for name, spec in _read(area).items()}
+
+
+def _read(area: str) -> dict[str, Any]:
+    source = files(__package__).joinpath("data", f"{area}.toml")
+    return tomllib.loads(source.read_text(encoding="utf-8"))
+
+
+def _facts(spec: dict[str, Any]) -> SetFacts:
+    return SetFacts(
+        aot=spec.get("aot", spec["type"] + "Entity"),
+        category=spec["category"],
+        rows_of=spec.get("rows_of", ""),
+        sources=spec.get("sources", 1),
+    )
+
+
+def _enum_type(name: str, members: str) -> EnumType:
+    pairs = (member.split("=") for member in members.split())
+    return EnumType(
+        name=f"{NAMESPACE}.{name}",
+        members=tuple(
+            EnumMember(name=m, value=int(v), label=label_id(f"{name}.{m}")) for m, v in pairs
+        ),
+        label=label_id(name),
+    )
+
+
+def _entity_type(name: str, spec: dict[str, Any]) -> EntityType:
+    return EntityType(
+        name=f"{NAMESPACE}.{spec['type']}",
+        key=tuple(spec["key"].split()),
+        properties=tuple(_properties(spec)),
+        navigations=tuple(_navigation(n, text) for n, text in spec.get("links", {}).items()),
+        read_only=spec.get("read_only", False),
+        label=label_id(name),
+    )
+
+
+def _properties(spec: dict[str, Any]) -> list[Property]:
+    kinds = _kinds(spec)
+    keys = spec["key"].split()
+    flags = {flag: set(spec.get(flag, "").split()) for flag in ("required", "computed", "fixed")}
+    ordered = keys + [name for name in kinds if name not in keys]
+    return [_property(name, kinds.get(name, _KINDS["text"]), keys, flags) for name in ordered]
+
+
+def _kinds(spec: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    kinds = {name: kind for group, kind in _KINDS.items() for name in spec.get(group, "").split()}
+    kinds.update(dict.fromkeys(spec.get("noyes", "").split(), (f"{NAMESPACE}.NoYes", "Enum")))
+    for pair in spec.get("enums", "").split():
+        name, _, enum = pair.partition(":")
+        kinds[name] = (f"{NAMESPACE}.{enum}", "Enum")
+    return kinds
+
+
+def _property(
+    name: str, kind: tuple[str, str], keys: list[str], flags: dict[str, set[str]]
+) -> Property:
+    edm, ax_type = kind
+    loose = edm == "Edm.String" or not edm.startswith("Edm.")
+    return Property(
+        name=name,
+        type=TypeRef(edm),
+        nullable=loose and name not in keys,  # section 7: strings and enums nullable, all else not
+        label=label_id(name),
+        ax_type=ax_type,
+        allow_edit=name not in keys
+        and name not in flags["fixed"]
+        and name not in flags["computed"],
+        allow_edit_on_create=name not in flags["computed"],
+        required=name in flags["required"] or (name in keys and name != "dataAreaId"),
+    )
+
+
+def _navigation(name: str, text: str) -> Navigation:
+    body, _, partner = text.partition("/")
+    cardinality, target, *pairs = body.split()
+    on = tuple(
+        ReferentialConstraint(own, theirs or own)
+        for own, _, theirs in (p.partition("=") for p in pairs)
+    )
+    return Navigation(
+        name=name,
+        target=f"{NAMESPACE}.{_specs()[target]['type']}",
+        many=cardinality == "many",
+        partner=partner or None,
+        on=on,
+    )
+
+
+def _entity_set(name: str, spec: dict[str, Any]) -> EntitySet:
+    bindings = {n: text.split()[1] for n, text in spec.get("links", {}).items()}
+    read_only = spec.get("read_only", False)
+    can = Capabilities(insertable=not read_only, updatable=not read_only, deletable=not read_only)
+    return EntitySet(
+        name=name,
+        type=f"{NAMESPACE}.{spec['type']}",
+        bindings=bindings,
+        can=can,
+        label=label_id(name),
+    )

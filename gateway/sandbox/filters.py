@@ -1,0 +1,509 @@
+"""odata-query's tree → SQLAlchemy conditions, with F&O's refusals (section 2.2).
+
+Operands know their type, because F&O refuses to compare unlike ones. Text compares folded, decimals exactly; ``*`` in a string that is
+compared by ``eq`` or ``ne`` is a wildcard for F&O and nothing else.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from odata_query import ast
+
+from .grammar import EnumLiteral, Has, parse_filter
+from .refusal import Refusal, internal, unknown_property
+from .store import ID, Storage, Store
+from .values import NUMBERS, Field, Kind, fold, moment_text, sortable
+from .world import World
+
+Condition = sa.ColumnElement[bool]
+_LONGEST = 65_536
+_ORDERINGS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_VERBS = {
+    ast.Eq: "Equal",
+    ast.NotEq: "NotEqual",
+    ast.Lt: "LessThan",
+    ast.LtE: "LessThanOrEqual",
+    ast.Gt: "GreaterThan",
+    ast.GtE: "GreaterThanOrEqual",
+}
+_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+}
+_EDM = {
+    Kind.TEXT: "Edm.String",
+    Kind.DECIMAL: "Edm.Decimal",
+    Kind.INTEGER: "Edm.Int32",
+    Kind.REAL: "Edm.Double",
+    Kind.BOOLEAN: "Edm.Boolean",
+    Kind.MOMENT: "Edm.DateTimeOffset",
+    Kind.DATE: "Edm.Date",
+    Kind.TIME: "Edm.TimeOfDay",
+    Kind.DURATION: "Edm.Duration",
+    Kind.GUID: "Edm.Guid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The rows a condition speaks of."""
+
+    storage: Storage
+    type_name: str
+    entity_set: str | None
+    depth: int = 0
+    """Navigations walked so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One side of a comparison: a column or an expression of columns."""
+
+    kind: Kind
+    plain: Any
+    """The value itself: what arithmetic and functions use."""
+    compared: Any
+    """What comparisons and orders use."""
+    field: Field | None = None
+
+    @property
+    def type_name(self) -> str:
+        return _EDM[self.kind] if self.field is None else self.field.property.type.name
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal, before it is known what it is compared with."""
+
+    kind: Kind | None
+    """None for ``null``."""
+    value: Any
+    type_name: str
+
+
+class Filters:
+    """Makes conditions for a store."""
+
+    def __init__(self, world: World, store: Store) -> None:
+        self._world = world
+        self._store = store
+
+    def condition(self, text: str, scope: Scope) -> Condition:
+        """Give the condition of a ``$filter``."""
+        if len(text) > _LONGEST:
+            raise Refusal(414, "The request URI is too long.")
+        return self._boolean(parse_filter(text, strict=self._world.finops), scope)
+
+    def column(self, path: tuple[str, ...], scope: Scope) -> Operand:
+        """Give the operand of a property path such as ``SalesOrderHeaderV2/SalesOrderStatus``."""
+        if len(path) == 1:
+            return self._property(path[0], scope)
+        fields = self._world.fields_of(scope.type_name)
+        if path[0] in fields and fields[path[0]].kind is Kind.JSON:
+            return self._inside(fields[path[0]], path[1:], scope)
+        return self._through(path, scope)
+
+    def _property(self, name: str, scope: Scope) -> Operand:
+        field = self._world.fields_of(scope.type_name).get(name)
+        if field is None:
+            raise unknown_property(name, scope.type_name)
+        return Operand(field.kind, scope.storage.column(name), scope.storage.compared(name), field)
+
+    def _inside(self, field: Field, path: tuple[str, ...], scope: Scope) -> Operand:
+        """A path into a complex value, for services that have such."""
+        value = sa.func.json_extract(scope.storage.column(field.name), "$." + ".".join(path))
+        return Operand(Kind.TEXT, value, sa.func.rtrim(sa.func.lower(value)))
+
+    def _through(self, path: tuple[str, ...], scope: Scope) -> Operand:
+        navigation = self._world.navigations_of(scope.type_name).get(path[0])
+        if navigation is None:
+            raise unknown_property(path[0], scope.type_name)
+        if navigation.many or (self._world.finops and scope.depth):
+            raise Refusal(
+                400, f"The navigation property '{path[0]}' cannot be used in a property path."
+            )
+        target_set = self._world.set_of_navigation(scope.type_name, scope.entity_set, navigation)
+        name = self._world.storage_of_navigation(scope.type_name, scope.entity_set, navigation)
+        found = self._store.storage(name)
+        alias = Storage(found.name, found.table.alias(), found.fields, found.types)
+        inner = self.column(path[1:], Scope(alias, navigation.target, target_set, scope.depth + 1))
+        pairs = self._world.join_of(navigation)
+        on = [
+            alias.compared(p.referenced) == scope.storage.compared(p.property) for p in pairs
+        ] or [sa.false()]
+
+        def lookup(value: Any) -> Any:
+            chosen = (
+                sa.select(value)
+                .select_from(alias.table)
+                .where(*on)
+                .order_by(alias.table.c[ID])
+                .limit(1)
+            )
+            return chosen.correlate(scope.storage.table).scalar_subquery()
+
+        return Operand(inner.kind, lookup(inner.plain), lookup(inner.compared), inner.field)
+
+    def _boolean(self, node: Any, scope: Scope) -> Condition:
+        match node:
+            case ast.BoolOp(op=op):
+                return self._joined(op, list(_flat(node, type(op))), scope)
+            case ast.UnaryOp(op=ast.Not(), operand=inner):
+                return sa.not_(self._boolean(inner, scope))
+            case ast.Compare():
+                return self._compare(node, scope)
+            case ast.CollectionLambda():
+                return self._lambda(node, scope)
+            case ast.Call():
+                return self._predicate(node, scope)
+        if isinstance(node, ast.Boolean):
+            return sa.true() if node.py_val else sa.false()
+        operand = self._operand(node, scope)
+        if isinstance(operand, Operand) and operand.kind is Kind.BOOLEAN:
+            return operand.compared == 1  # type: ignore[no-any-return]
+        raise Refusal(400, "The $filter expression must evaluate to a single boolean value.")
+
+    def _joined(self, op: Any, nodes: list[Any], scope: Scope) -> Condition:
+        if isinstance(op, ast.And):
+            return sa.and_(*(self._boolean(node, scope) for node in nodes))
+        # keys come as long `or` chains, since F&O has no `in`: equal left sides become one SQL IN, for speed and SQLite's depth limit
+        chains: dict[str, list[Any]] = {}
+        rest: list[Condition] = []
+        for node in nodes:
+            match node:
+                case ast.Compare(
+                    comparator=ast.Eq(), left=ast.Identifier(name=name), right=ast.String(val=v)
+                ) if "*" not in v:
+                    chains.setdefault(name, []).append(node.right)
+                case _:
+                    rest.append(self._boolean(node, scope))
+        return sa.or_(
+            *(self._one_of(name, values, scope) for name, values in chains.items()), *rest
+        )
+
+    def _one_of(self, name: str, literals: list[Any], scope: Scope) -> Condition:
+        operand = self._property(name, scope)
+        values = [_matched(operand, _constant(literal), "Equal") for literal in literals]
+        return operand.compared.in_(values)  # type: ignore[no-any-return]
+
+    def _compare(self, node: Any, scope: Scope) -> Condition:
+        comparator = node.comparator
+        if isinstance(comparator, ast.In):
+            return self._in(node, scope)
+        left, right = self._operand(node.left, scope), self._operand(node.right, scope)
+        if isinstance(comparator, Has):
+            return self._has(left, right)
+        if isinstance(left, Constant) and isinstance(right, Operand):
+            return self._compared(_turned(comparator), right, left)
+        if isinstance(left, Constant):
+            raise Refusal(400, "A comparison of two literals is not supported.")
+        return self._compared(comparator, left, right)
+
+    def _compared(self, comparator: Any, left: Operand, right: Operand | Constant) -> Condition:
+        verb = _VERBS[type(comparator)]
+        if self._world.finops and left.kind is Kind.ENUM and verb not in ("Equal", "NotEqual"):
+            raise Refusal(
+                400, f"The operator kind '{verb}' is not supported for type '{left.type_name}'."
+            )
+        if isinstance(right, Operand):
+            return self._columns(comparator, left, right)
+        pattern = self._pattern(left, right, verb)
+        if pattern is not None:
+            like: Condition = left.compared.like(pattern, escape="\\")
+            return sa.not_(like) if isinstance(comparator, ast.NotEq) else like
+        value = _matched(left, right, verb)
+        if isinstance(comparator, ast.Eq):
+            return left.compared.is_(None) if value is None else left.compared == value  # type: ignore[no-any-return]
+        if isinstance(comparator, ast.NotEq):
+            return left.compared.is_distinct_from(value)  # type: ignore[no-any-return]
+        return _ORDERINGS[type(comparator)](left.compared, value)  # type: ignore[no-any-return]
+
+    def _columns(self, comparator: Any, left: Operand, right: Operand) -> Condition:
+        verb = _VERBS[type(comparator)]
+        if left.kind is not right.kind and not {left.kind, right.kind} <= NUMBERS:
+            raise _unlike(left.type_name, right.type_name, verb)
+        ours, theirs = left.compared, right.compared
+        if left.kind in NUMBERS and left.kind is not right.kind:
+            ours, theirs = _number(left), _number(right)
+        compare = {ast.Eq: operator.eq, ast.NotEq: operator.ne, **_ORDERINGS}[type(comparator)]
+        return compare(ours, theirs)  # type: ignore[no-any-return]
+
+    def _pattern(self, left: Operand, right: Constant, verb: str) -> str | None:
+        """Give the LIKE pattern of ``eq '*retail*'``, or None if the literal is no wildcard."""
+        wild = self._world.finops and left.kind is Kind.TEXT and right.kind is Kind.TEXT
+        if not wild or "*" not in right.value or verb not in ("Equal", "NotEqual"):
+            return None
+        return _like(fold(right.value)).replace("*", "%")
+
+    def _in(self, node: Any, scope: Scope) -> Condition:
+        if self._world.finops:
+            raise Refusal(400, "The 'in' operator is not supported.")
+        operand = self._operand(node.left, scope)
+        if not isinstance(operand, Operand):
+            raise Refusal(400, "The left side of 'in' must be a property.")
+        values = [_matched(operand, _constant(item), "Equal") for item in node.right.val]
+        return operand.compared.in_(values)  # type: ignore[no-any-return]
+
+    def _has(self, left: Operand | Constant, right: Operand | Constant) -> Condition:
+        if self._world.finops:
+            raise Refusal(400, "The 'has' operator is not supported.")
+        if not isinstance(left, Operand) or not isinstance(right, Constant):
+            raise Refusal(400, "'has' needs a property and an enumeration literal.")
+        value = _matched(left, right, "Has")
+        return left.compared.op("&")(value) == value  # type: ignore[no-any-return]
+
+    def _operand(self, node: Any, scope: Scope) -> Operand | Constant:
+        match node:
+            case ast.Identifier(name=name):
+                return self._property(name, scope)
+            case ast.Attribute():
+                return self.column(_path(node), scope)
+            case ast.BinOp(op=op, left=left, right=right):
+                return self._arithmetic(op, self._operand(left, scope), self._operand(right, scope))
+            case ast.UnaryOp(op=ast.USub(), operand=inner):
+                return _negated(self._operand(inner, scope))
+            case ast.Call():
+                return self._function(node, scope)
+        return _constant(node)
+
+    def _arithmetic(self, op: Any, left: Operand | Constant, right: Operand | Constant) -> Operand:
+        for side in (left, right):
+            if side.kind not in NUMBERS:
+                raise _unlike(left.type_name, right.type_name, type(op).__name__)
+        value = _ARITHMETIC[type(op)](_number(left), _number(right))
+        return Operand(Kind.REAL, value, value)
+
+    def _predicate(self, node: Any, scope: Scope) -> Condition:
+        name = node.func.full_name()
+        if self._world.finops:
+            raise internal()
+        if name not in ("contains", "startswith", "endswith"):
+            raise Refusal(400, f"An unknown function with name '{name}' was found.")
+        operand, literal = self._operand(node.args[0], scope), self._operand(node.args[1], scope)
+        if not isinstance(operand, Operand) or not isinstance(literal, Constant):
+            raise Refusal(400, f"'{name}' needs a property and a literal.")
+        text = _like(str(literal.value).casefold())
+        before, after = ("" if name == "startswith" else "%"), ("" if name == "endswith" else "%")
+        return operand.compared.like(f"{before}{text}{after}", escape="\\")  # type: ignore[no-any-return]
+
+    def _function(self, node: Any, scope: Scope) -> Operand:
+        if self._world.finops:
+            raise internal()
+        name = node.func.full_name()
+        found = _FUNCTIONS.get(name)
+        if found is None:
+            raise Refusal(400, f"An unknown function with name '{name}' was found.")
+        operand = self._operand(node.args[0], scope)
+        if not isinstance(operand, Operand):
+            raise Refusal(400, f"'{name}' needs a property.")
+        kind, apply = found
+        value = apply(operand.plain)
+        return Operand(kind, value, value)
+
+    def _lambda(self, node: Any, scope: Scope) -> Condition:
+        if self._world.finops:
+            raise Refusal(400, "Lambda expressions are not supported.")
+        navigation = self._world.navigations_of(scope.type_name).get(
+            getattr(node.owner, "name", "")
+        )
+        pairs = () if navigation is None else self._world.join_of(navigation)
+        if navigation is None or not pairs:
+            raise Refusal(400, "The lambda's collection is not supported.")
+        target_set = self._world.set_of_navigation(scope.type_name, scope.entity_set, navigation)
+        found = self._store.storage(
+            self._world.storage_of_navigation(scope.type_name, scope.entity_set, navigation)
+        )
+        alias = Storage(found.name, found.table.alias(), found.fields, found.types)
+        on = [alias.compared(p.referenced) == scope.storage.compared(p.property) for p in pairs]
+        every = isinstance(node.operator, ast.All)
+        if node.lambda_ is not None:
+            inner = _without(node.lambda_.expression, node.lambda_.identifier.name)
+            condition = self._boolean(
+                inner, Scope(alias, navigation.target, target_set, scope.depth + 1)
+            )
+            on.append(sa.not_(condition) if every else condition)
+        exists = (
+            sa.select(sa.literal(1))
+            .select_from(alias.table)
+            .where(*on)
+            .correlate(scope.storage.table)
+            .exists()
+        )
+        return sa.not_(exists) if every else exists
+
+
+_FUNCTIONS: dict[str, tuple[Kind, Callable[[Any], Any]]] = {
+    "tolower": (Kind.TEXT, sa.func.lower),
+    "toupper": (Kind.TEXT, sa.func.upper),
+    "trim": (Kind.TEXT, sa.func.trim),
+    "length": (Kind.INTEGER, sa.func.length),
+    "year": (Kind.INTEGER, lambda v: sa.cast(sa.func.strftime("%Y", v), sa.Integer)),
+    "month": (Kind.INTEGER, lambda v: sa.cast(sa.func.strftime("%m", v), sa.Integer)),
+    "day": (Kind.INTEGER, lambda v: sa.cast(sa.func.strftime("%d", v), sa.Integer)),
+}
+
+
+def _flat(node: Any, op: type) -> Iterator[Any]:
+    """Give the operands of a chain of one operator, without recursion on its length."""
+    pending = [node]
+    while pending:
+        at = pending.pop()
+        if isinstance(at, ast.BoolOp) and isinstance(at.op, op):
+            pending += [at.right, at.left]
+        else:
+            yield at
+
+
+def _path(node: Any) -> tuple[str, ...]:
+    if isinstance(node, ast.Identifier):
+        return (node.name,)
+    return (*_path(node.owner), node.attr)
+
+
+def _without(node: Any, variable: str) -> Any:
+    """Take the lambda's variable out of paths: ``d/Amount`` → ``Amount``."""
+    match node:
+        case ast.Attribute(owner=ast.Identifier(name=name), attr=attr) if name == variable:
+            return ast.Identifier(attr)
+        case ast.Attribute():
+            return ast.Attribute(_without(node.owner, variable), node.attr)
+        case ast.BoolOp() | ast.BinOp():
+            return type(node)(
+                node.op, _without(node.left, variable), _without(node.right, variable)
+            )
+        case ast.Compare():
+            return ast.Compare(
+                node.comparator, _without(node.left, variable), _without(node.right, variable)
+            )
+        case ast.UnaryOp():
+            return ast.UnaryOp(node.op, _without(node.operand, variable))
+        case ast.Call():
+            return ast.Call(node.func, [_without(arg, variable) for arg in node.args])
+    return node
+
+
+_LITERALS: dict[type, tuple[Kind, str, Callable[[Any], Any]]] = {
+    ast.String: (Kind.TEXT, "Edm.String", lambda n: n.val),
+    ast.Integer: (Kind.INTEGER, "Edm.Int32", lambda n: Decimal(n.val)),
+    ast.Float: (Kind.DECIMAL, "Edm.Decimal", lambda n: Decimal(n.val)),
+    ast.Boolean: (Kind.BOOLEAN, "Edm.Boolean", lambda n: int(n.py_val)),
+    ast.Date: (Kind.DATE, "Edm.Date", lambda n: n.val),
+    ast.Time: (Kind.TIME, "Edm.TimeOfDay", lambda n: n.val),
+    ast.Duration: (Kind.DURATION, "Edm.Duration", lambda n: n.val),
+    ast.GUID: (Kind.GUID, "Edm.Guid", lambda n: n.val.lower()),
+    ast.DateTime: (Kind.MOMENT, "Edm.DateTimeOffset", lambda n: n),
+}
+
+
+def _constant(node: Any) -> Constant:
+    if isinstance(node, ast.Null):
+        return Constant(None, None, "null")
+    if isinstance(node, EnumLiteral):
+        return Constant(Kind.ENUM, node.val, node.type)
+    found = _LITERALS.get(type(node))
+    if found is None:
+        raise Refusal(400, "The expression is not supported.")
+    kind, type_name, read = found
+    return Constant(kind, read(node), type_name)
+
+
+def _matched(left: Operand, right: Constant, verb: str) -> Any:
+    """Give the literal as the operand's column holds it; literals of another type are refused."""
+    if right.kind is None:
+        return None
+    if left.kind in NUMBERS and right.kind in NUMBERS:
+        return _numeric(left, right.value)
+    if left.kind is not right.kind:
+        raise _unlike(left.type_name, right.type_name, verb)
+    match left.kind:
+        case Kind.TEXT:
+            return fold(right.value)
+        case Kind.ENUM:
+            return _enum_value(left, right, verb)
+        case Kind.MOMENT:
+            return _moment(right.value)
+    return right.value
+
+
+def _numeric(left: Operand, value: Decimal) -> Any:
+    if left.field is not None and left.kind is Kind.DECIMAL:
+        return sortable(value)
+    return int(value) if left.kind is Kind.INTEGER and value == int(value) else float(value)
+
+
+def _enum_value(left: Operand, right: Constant, verb: str) -> int:
+    assert left.field is not None
+    if right.type_name != left.type_name:
+        raise _unlike(left.type_name, right.type_name, verb)
+    names = left.field.values_by_name
+    total = 0
+    for member in right.value.split(","):
+        text = member.strip()
+        if text.isdigit():
+            total |= int(text)
+        elif text in names:
+            total |= names[text]
+        else:
+            raise Refusal(
+                400,
+                f"The string '{right.type_name}'{right.value}'' is not a valid enumeration type constant.",
+            )
+    return total
+
+
+def _moment(node: Any) -> str:
+    try:
+        value = node.py_val
+    except ValueError as problem:
+        raise Refusal(400, f"The DateTimeOffset text '{node.val}' is not valid.") from problem
+    if value.tzinfo is None:
+        raise Refusal(
+            400, f"The time zone information is missing on the DateTimeOffset value '{node.val}'."
+        )
+    return moment_text(value)
+
+
+def _number(side: Operand | Constant) -> Any:
+    if isinstance(side, Constant):
+        return float(side.value)
+    return sa.cast(side.plain, sa.Float)
+
+
+def _negated(side: Operand | Constant) -> Operand | Constant:
+    if side.kind not in NUMBERS:
+        raise Refusal(400, "The operator 'Negate' needs a number.")
+    if isinstance(side, Constant):
+        return Constant(side.kind, -side.value, side.type_name)
+    return Operand(Kind.REAL, -_number(side), -_number(side))
+
+
+def _turned(comparator: Any) -> Any:
+    """Give the comparator for exchanged sides."""
+    turned = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+    return turned.get(type(comparator), type(comparator))()
+
+
+def _like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _unlike(left: str, right: str, verb: str) -> Refusal:
+    return Refusal(
+        400,
+        f"A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}'"
+        f" for operator kind '{verb}'.",
+    )

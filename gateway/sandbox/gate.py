@@ -1,0 +1,104 @@
+"""What stands before the service: latency, authentication, throttling, limits of the web server, injected faults (sections 4 and 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import orjson
+
+from .exchange import Incoming, Outgoing
+from .refusal import Refusal, envelope, styled_body
+from .settings import Fault, SandboxSettings, Throttle
+
+_BUSY = "This request could not be processed at this time due to system experiencing high resource utilization."
+_HAZARDS = ("%2f", "%5c", "%25", "+")
+Answer = Callable[[Incoming], Outgoing]
+
+
+class Gate:
+    """Lets a request through to the service, or not."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._settings = settings
+        self._throttle = None if settings.throttle is None else Throttle.parse(settings.throttle)
+
+    async def pass_through(self, number: int, incoming: Incoming, answer: Answer) -> Outgoing:
+        """Give the answer of the service, or what comes in its place."""
+        if self._settings.latency_ms:
+            await asyncio.sleep(self._settings.latency_ms / 1000)
+        url = f"{incoming.path}?{incoming.query}" if incoming.query else incoming.path
+        fault = None if self._settings.fault is None else self._settings.fault(number, url)
+        if fault is not None and fault.kind == "hang":
+            await asyncio.sleep(fault.seconds)
+        try:
+            self._check(number, incoming, url)
+        except Refusal as refusal:
+            return Outgoing.of_refusal(refusal)
+        return answer(incoming) if fault is None else _faulty(fault, incoming, url, answer)
+
+    def _check(self, number: int, incoming: Incoming, url: str) -> None:
+        settings = self._settings
+        if self._throttle is not None and number % self._throttle.every == 0:
+            raise _throttled(self._throttle)
+        if settings.url_limit and len(url) > settings.url_limit:
+            body = styled_body(
+                "html", settings.url_limit_status, "The request URL or query string is too long."
+            )
+            raise Refusal(settings.url_limit_status, "URL too long", body=body)
+        if settings.path_hazards and any(hazard in incoming.path.lower() for hazard in _HAZARDS):
+            raise Refusal(
+                404,
+                "Path refused",
+                body=styled_body("html", 404, "The request filtering module denied the request."),
+            )
+        if settings.auth == "bearer":
+            self._authenticate(incoming)
+
+    def _authenticate(self, incoming: Incoming) -> None:
+        scheme, _, token = incoming.headers.get("authorization", "").partition(" ")
+        expected = self._settings.bearer_token
+        style = self._settings.auth_body
+        if (
+            scheme.lower() != "bearer"
+            or not token
+            or (expected is not None and token not in (expected, *self._settings.forbidden_tokens))
+        ):
+            headers = {"www-authenticate": "Bearer"}
+            raise Refusal(
+                401, "Unauthorized", headers=headers, body=styled_body(style, 401, "Unauthorized")
+            )
+        if token in self._settings.forbidden_tokens:
+            raise Refusal(403, "Forbidden", body=styled_body(style, 403, "Forbidden"))
+
+
+def _throttled(throttle: Throttle) -> Refusal:
+    after = throttle.retry_after
+    message = _BUSY if after is None else f"{_BUSY} Please try again after {after} seconds."
+    return Refusal(
+        429,
+        message,
+        headers={} if after is None else {"retry-after": str(after)},
+        body=(orjson.dumps(envelope(message, "")), "application/json; charset=utf-8"),
+    )
+
+
+def _faulty(fault: Fault, incoming: Incoming, url: str, answer: Answer) -> Outgoing:
+    match fault.kind:
+        case "half":
+            outgoing = answer(incoming)
+            outgoing.body = outgoing.body[: len(outgoing.body) // 2]
+            return outgoing
+        case "empty-page":
+            # the context is the real one, so that only the emptiness differs
+            context = orjson.loads(answer(incoming).body).get("@odata.context")
+            page = {
+                "@odata.context": context,
+                "value": [],
+                "@odata.nextLink": f"{incoming.origin}{url}",
+            }
+            return Outgoing.of_json(page)
+        case "hang":
+            return answer(incoming)
+    headers = {"content-type": fault.content_type, **fault.headers}
+    return Outgoing(status=fault.status, headers=headers, body=fault.body.encode())

@@ -1,0 +1,21 @@
+"""Any ``$metadata`` document, read by ``schema.csdl``; its rows are made in ``generate``."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from schema.csdl import parse_csdl
+from schema.model import Model
+
+from .generate import GivenRows
+
+__all__ = ["GivenRows", "read_document"]
+
+
+def read_document(path: Path) -> tuple[Model, bytes]:
+    """Give the model of a document (xml or xml.gz) and its own bytes, which ``$metadata`` answers."""
+    document = path.read_bytes()
+    if document.startswith(b"\x1f\x8b"):
+        document = gzip.decompress(document)
+    return parse_csdl(document, name=path.name), document

@@ -1,0 +1,149 @@
+"""``$filter`` text → odata-query's tree.
+
+odata-query reads OData v4 leniently. Its lexer is extended for what F&O has and it lacks (qualified enum literals
+``NS.NoYes'Yes'``, ``divby``) and mended where it takes the beginning of a name for a keyword (``AllowEdit`` → ``all``…). Keywords in
+capitals are refused for F&O (section 2.2, [R]).
+"""
+
+# mypy cannot see SLY's lexer protocol: names in the class body are rules, `_` is its decorator
+# mypy: disable-error-code="misc,no-untyped-def,no-untyped-call,untyped-decorator,has-type,name-defined,var-annotated"
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from odata_query import ast, exceptions, grammar
+
+from .refusal import Refusal
+
+_KEYWORDS = frozenset(
+    {
+        "AND",
+        "OR",
+        "NOT",
+        "EQ",
+        "NE",
+        "LT",
+        "LE",
+        "GT",
+        "GE",
+        "IN",
+        "ADD",
+        "SUB",
+        "MUL",
+        "DIV",
+        "MOD",
+    }
+)
+_WORD = re.compile(r"\s*([A-Za-z]+)")
+
+
+@dataclass(frozen=True)
+class EnumLiteral(ast._Literal):  # noqa: SLF001 - the library has no public base
+    """``NS.Type'Member'``."""
+
+    type: str
+    val: str
+
+
+@dataclass(frozen=True)
+class Has(ast._Comparator):  # noqa: SLF001
+    """The ``has`` operator of flags enumerations."""
+
+
+class _Lexer(grammar.ODataLexer):  # type: ignore[valid-type]
+    tokens = grammar.ODataLexer.tokens
+
+    @_(r"(?:[^\W\d][\w.]*)?'(?:[^']|'')*'")  # noqa: F821
+    def STRING(self, t):
+        prefix, _, rest = t.value.partition("'")
+        text = rest[:-1].replace("''", "'")
+        t.value = EnumLiteral(prefix, text) if prefix else ast.String(text)
+        return t
+
+    @_(r"\s+(?:divby|div)\s+")  # noqa: F821
+    def DIV(self, t):
+        t.value = ast.Div()
+        return t
+
+    @_(r"\s+(?:eq|has)\s+")  # noqa: F821
+    def EQ(self, t):
+        t.value = Has() if t.value.strip().lower() == "has" else ast.Eq()
+        return t
+
+    @_(r"(?:true|false)\b")  # noqa: F821
+    def BOOLEAN(self, t):
+        t.value = ast.Boolean(t.value)
+        return t
+
+    @_(r"null\b")  # noqa: F821
+    def NULL(self, t):
+        t.value = ast.Null()
+        return t
+
+    @_(r"any(?=\s*\()")  # noqa: F821
+    def ANY(self, t):
+        t.value = ast.Any()
+        return t
+
+    @_(r"all(?=\s*\()")  # noqa: F821
+    def ALL(self, t):
+        t.value = ast.All()
+        return t
+
+    @_(r"[^\W\d](?:\.?\w){0,127}")  # noqa: F821
+    def ODATA_IDENTIFIER(self, t):
+        *namespace, name = t.value.split(".")
+        t.value = ast.Identifier(name, tuple(namespace))
+        return t
+
+
+def parse_filter(text: str, *, strict: bool) -> Any:
+    """Give the tree of a filter; ``strict`` refuses keywords that are not lower case."""
+    try:
+        tree = grammar.ODataParser().parse(_lists(_tokens(text, strict=strict)))
+    except exceptions.ODataException as problem:
+        raise Refusal(400, f"Syntax error in '{text}': {problem}") from problem
+    except RecursionError as problem:
+        raise Refusal(400, "The node count limit of '100' has been exceeded.") from problem
+    if tree is None:
+        raise Refusal(400, f"Expression expected at position 0 in '{text}'.")
+    return tree
+
+
+def _tokens(text: str, *, strict: bool) -> Iterator[Any]:
+    for token in _Lexer().tokenize(text):
+        if strict and token.type in _KEYWORDS:
+            written = _WORD.match(text, token.index)
+            if written is not None and not written[1].islower():
+                raise Refusal(400, f"Syntax error at position {token.index} in '{text}'.")
+        yield token
+
+
+def _lists(tokens: Iterator[Any]) -> Iterator[Any]:
+    """Mend lists of one item: odata-query wants ``(x,)`` where OData says ``in (x)``."""
+    depth = 0
+    single = False
+    for token in tokens:
+        if token.type == "IN":
+            depth, single = 0, True
+        elif single and token.type == "(":
+            depth += 1
+        elif single and token.type == "," and depth == 1:
+            single = False
+        elif single and token.type == ")":
+            depth -= 1
+            if depth == 0:
+                single = False
+                yield _comma(token)
+        yield token
+
+
+def _comma(like: Any) -> Any:
+    comma = type(like)()
+    comma.type = comma.value = ","
+    comma.lineno, comma.index = like.lineno, like.index
+    return comma

@@ -1,0 +1,75 @@
+"""Label ids and their texts.
+
+F&O's documents carry label ids; their texts come from ``/metadata/Labels`` (section 1.3). The sandbox's ids are
+``@Sandbox:CustomerAccount``, from which the text "Customer account" follows; a few are real ids.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from schema.model import Model, short
+
+_KNOWN_IDS = {
+    "dataAreaId": "@SYS13342",
+    "NoYes.No": "@sys2048",
+    "NoYes.Yes": "@sys5461",
+    "Description": "@SYS7576",
+}
+_KNOWN_TEXTS = {
+    "@SYS13342": "Company",
+    "@sys2048": "No",
+    "@sys5461": "Yes",
+    "@SYS7576": "Description",
+    "@Sandbox:SalesStatus.Backorder": "Open order",
+    "@Sandbox:PurchStatus.Backorder": "Open order",
+    "@Sandbox:CustomersV3": "Customers V3",
+}
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+
+def words(name: str) -> str:
+    """Give the text a name suggests: ``InvoiceCustomerAccountNumber`` → ``Invoice customer account number``."""
+    found = _WORD.findall(name)
+    if not found:
+        return name
+    later = [w if w.isupper() and len(w) > 1 else w.lower() for w in found[1:]]
+    return " ".join([found[0][:1].upper() + found[0][1:], *later])
+
+
+def label_id(name: str) -> str:
+    """Give the id of a property, a set or (``Enum.Member``) an enum member."""
+    return _KNOWN_IDS.get(name, f"@Sandbox:{name}")
+
+
+def text_of(label: str, name: str = "") -> str:
+    """Give the text of a label id; ``name`` is what bears it, for documents whose ids tell nothing."""
+    known = _KNOWN_TEXTS.get(label)
+    if known is not None:
+        return known
+    if not label.startswith("@"):
+        return label
+    if label.startswith("@Sandbox:"):
+        name = label.removeprefix("@Sandbox:")
+    return words(short(name or label.rpartition(":")[2]))
+
+
+def labels_of(model: Model) -> Mapping[str, str]:
+    """Give every label id of a document with its text; an id used twice keeps its first bearer's text."""
+    found: dict[str, str] = {}
+    for label, name in _bearers(model):
+        if label:
+            found.setdefault(label, text_of(label, name))
+    return found
+
+
+def _bearers(model: Model) -> Iterator[tuple[str | None, str]]:
+    for entity_type in model.entity_types.values():
+        yield entity_type.label, short(entity_type.name)
+        for prop in entity_type.properties:
+            yield prop.label, prop.name
+    for enum in model.enum_types.values():
+        yield enum.label, short(enum.name)
+        for member in enum.members:
+            yield member.label, member.name

@@ -1,0 +1,326 @@
+"""Targets and options → rows: the reading half of the store.
+
+An expanded navigation costs one statement for all parents together. Companies scope everything that has ``dataAreaId``, expanded rows
+too (section 1.2); companies the account may not see do not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from schema.model import Navigation, ReferentialConstraint
+
+from .filters import Filters, Scope
+from .options import Expand, Options
+from .refusal import Refusal, not_found, unknown_property
+from .store import ID, TAG, TYPE, Storage, Store
+from .urls import Step
+from .values import fold
+from .world import COMPANY, World
+
+_CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where rows are read from: a storage seen as rows of a type."""
+
+    storage: Storage
+    type_name: str
+    entity_set: str | None
+    conditions: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class Entity:
+    """A row on its way to the answer."""
+
+    source: Source
+    cells: Any
+    """Row of SQLAlchemy: ``_id``, ``_tag``, ``_type``, then the columns asked for."""
+    expanded: dict[str, list[Entity] | Entity | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of a collection."""
+
+    entities: list[Entity]
+    more: bool
+    total: int | None
+
+
+class Reader:
+    """Reads entities for one account."""
+
+    def __init__(
+        self, world: World, store: Store, default_company: str, accessible: tuple[str, ...] | None
+    ) -> None:
+        self._world = world
+        self._store = store
+        self._filters = Filters(world, store)
+        self._default = fold(default_company)
+        self._accessible = None if accessible is None else [fold(company) for company in accessible]
+
+    def collection(self, entity_set: str, type_name: str) -> Source:
+        """Give the source of a whole set."""
+        return Source(
+            self._store.storage(self._world.storage_of_set(entity_set)), type_name, entity_set
+        )
+
+    def keyed(self, source: Source, key: dict[str, Any]) -> Source:
+        """Narrow a source to one key."""
+        storage = source.storage
+        tests = tuple(
+            storage.compared(name) == _comparable(storage, name, value)
+            for name, value in key.items()
+        )
+        return Source(storage, source.type_name, source.entity_set, source.conditions + tests)
+
+    def cast(self, source: Source, type_name: str) -> Source:
+        """Narrow a source to a derived type."""
+        family = set(self._world.model.family(type_name))
+        numbers = [n for n, t in enumerate(source.storage.types) if t in family]
+        test = source.storage.table.c[TYPE].in_(numbers)
+        return Source(source.storage, type_name, source.entity_set, (*source.conditions, test))
+
+    def along(self, source: Source, step: Step, *, cross_company: bool) -> Source:
+        """Follow a navigation from one entity; 404 if the entity is not there."""
+        owner = self.one(source, Options(cross_company=cross_company))
+        navigation = step.navigation
+        target = self._target(source, navigation)
+        join = self._world.join_of(navigation)
+        if join:
+            values = {
+                p.referenced: owner.cells._mapping[source.storage.column(p.property)] for p in join
+            }  # noqa: SLF001
+            narrowed = self.keyed(target, values)
+        else:
+            ids = self._linked(owner.cells[0], target, navigation)
+            narrowed = Source(
+                target.storage,
+                target.type_name,
+                target.entity_set,
+                (target.storage.table.c[ID].in_(ids),),
+            )
+        return narrowed if step.key is None else self.keyed(narrowed, step.key)
+
+    def one(self, source: Source, options: Options) -> Entity:
+        """Give the one entity of a source, or 404."""
+        page = self.page(source, options, limit=1)
+        if not page.entities:
+            raise not_found()
+        return page.entities[0]
+
+    def count(self, source: Source, options: Options) -> int:
+        return self._store.count(source.storage, self._condition(source, options))
+
+    def page(self, source: Source, options: Options, *, limit: int, offset: int = 0) -> Page:
+        """Give at most ``limit`` rows from ``offset`` on, and whether there are more."""
+        fields = self.names(source, options)
+        condition = self._condition(source, options)
+        order = self._order(source, options)
+        expands = [
+            (expand, self._navigation(source, expand.navigation)) for expand in options.expand
+        ]
+        columns = self._columns(source, fields, expands)
+        total = self._store.count(source.storage, condition) if options.count else None
+        statement = (
+            sa.select(*columns).where(condition).order_by(*order).limit(limit + 1).offset(offset)
+        )
+        rows = self._store.fetch(statement)
+        entities = [Entity(source, row, {}) for row in rows[:limit]]
+        for expand, navigation in expands:
+            self._expand(source, entities, expand, navigation, cross_company=options.cross_company)
+        return Page(entities, len(rows) > limit, total)
+
+    def names(self, source: Source, options: Options) -> list[str]:
+        """Give the properties to answer, in the order asked for; unknown ones are refused."""
+        if not options.select:
+            return self._all_names(source)
+        fields = self._world.fields_of(source.type_name)
+        navigations = self._world.navigations_of(source.type_name)
+        chosen: dict[str, None] = {}
+        for name in options.select:
+            if name in fields:
+                chosen[name] = None
+            elif name not in navigations:
+                raise unknown_property(name, source.type_name)
+        return list(chosen)
+
+    def _all_names(self, source: Source) -> list[str]:
+        names: dict[str, None] = {}
+        for type_name in self._world.model.family(source.type_name):
+            names.update(dict.fromkeys(self._world.fields_of(type_name)))
+        return list(names)
+
+    def target(self, source: Source, navigation: str) -> Source:
+        """Give the source that a navigation leads to."""
+        return self._target(source, self._navigation(source, navigation))
+
+    def _navigation(self, source: Source, name: str) -> Navigation:
+        navigation = self._world.navigations_of(source.type_name).get(name)
+        if navigation is None:
+            raise unknown_property(name, source.type_name)
+        return navigation
+
+    def _columns(
+        self, source: Source, names: list[str], expands: list[tuple[Expand, Navigation]]
+    ) -> list[sa.ColumnElement[Any]]:
+        storage = source.storage
+        wanted = dict.fromkeys(names)
+        for _, navigation in expands:
+            wanted.update(dict.fromkeys(pair.property for pair in self._world.join_of(navigation)))
+        fixed = [storage.table.c[name] for name in (ID, TAG, TYPE)]
+        return [*fixed, *(storage.column(name) for name in wanted)]
+
+    def _condition(self, source: Source, options: Options) -> Any:
+        tests = list(source.conditions)
+        if self._world.is_scoped(source.type_name):
+            company = source.storage.compared(COMPANY)
+            if not options.cross_company:
+                tests.append(company == self._default)
+            if self._accessible is not None:
+                tests.append(company.in_(self._accessible))
+        if options.filter is not None:
+            scope = Scope(source.storage, source.type_name, source.entity_set)
+            tests.append(self._filters.condition(options.filter, scope))
+        return sa.and_(sa.true(), *tests)
+
+    def _order(self, source: Source, options: Options) -> list[Any]:
+        scope = Scope(source.storage, source.type_name, source.entity_set)
+        terms: list[Any] = []
+        for order in options.order:
+            if self._world.finops and len(order.path) > 1:
+                raise Refusal(400, "Only ordering by properties of the entity itself is supported.")
+            column = self._filters.column(order.path, scope).compared
+            terms.append(column.desc() if order.descending else column)
+        return [*terms, source.storage.table.c[ID]]
+
+    def _target(self, source: Source, navigation: Navigation) -> Source:
+        entity_set = self._world.set_of_navigation(source.type_name, source.entity_set, navigation)
+        name = self._world.storage_of_navigation(source.type_name, source.entity_set, navigation)
+        return Source(self._store.storage(name), navigation.target, entity_set)
+
+    def _expand(
+        self,
+        source: Source,
+        parents: list[Entity],
+        expand: Expand,
+        navigation: Navigation,
+        *,
+        cross_company: bool,
+    ) -> None:
+        target = self._target(source, navigation)
+        join = self._world.join_of(navigation)
+        options = _within(expand.options, cross_company=cross_company)
+        if join:
+            found = self._joined(source, parents, target, join, options)
+        else:
+            found = [self._by_link(parent, target, navigation, options) for parent in parents]
+        for parent, children in zip(parents, found, strict=True):
+            if navigation.many:
+                end = None if options.top is None else options.skip + options.top
+                parent.expanded[navigation.name] = children[options.skip : end]
+            else:
+                parent.expanded[navigation.name] = children[0] if children else None
+
+    def _joined(
+        self,
+        source: Source,
+        parents: list[Entity],
+        target: Source,
+        join: Sequence[ReferentialConstraint],
+        options: Options,
+    ) -> list[list[Entity]]:
+        """Give the children of every parent by equal values, in one statement per few hundred parents."""
+        keys = [self._join_key(source, parent, join) for parent in parents]
+        ours = [target.storage.compared(pair.referenced) for pair in join]
+        groups: dict[tuple[Any, ...], list[Entity]] = {key: [] for key in keys if key is not None}
+        wanted = list(groups)
+        for start in range(0, len(wanted), _CHUNK):
+            test = sa.tuple_(*ours).in_(wanted[start : start + _CHUNK])
+            narrowed = Source(
+                target.storage, target.type_name, target.entity_set, (*target.conditions, test)
+            )
+            for child, key in self._children(narrowed, options, ours):
+                groups[key].append(child)
+        return [[] if key is None else groups[key] for key in keys]
+
+    def _join_key(
+        self, source: Source, parent: Entity, join: Sequence[ReferentialConstraint]
+    ) -> tuple[Any, ...] | None:
+        values = []
+        for pair in join:
+            value = parent.cells._mapping[source.storage.column(pair.property)]  # noqa: SLF001
+            values.append(_comparable(source.storage, pair.property, value))
+        return None if None in values else tuple(values)
+
+    def _children(
+        self, source: Source, options: Options, join: list[Any]
+    ) -> Iterable[tuple[Entity, tuple[Any, ...]]]:
+        names = self.names(source, options)
+        expands = [(e, self._navigation(source, e.navigation)) for e in options.expand]
+        columns = self._columns(source, names, expands)
+        marks = [column.label(f"join_{number}") for number, column in enumerate(join)]
+        statement = (
+            sa.select(*columns, *marks)
+            .where(self._condition(source, options))
+            .order_by(*self._order(source, options))
+        )
+        rows = self._store.fetch(statement)
+        entities = [Entity(source, row, {}) for row in rows]
+        for expand, navigation in expands:
+            self._expand(source, entities, expand, navigation, cross_company=options.cross_company)
+        return ((entity, tuple(entity.cells[-len(join) :])) for entity in entities)
+
+    def _by_link(
+        self, parent: Entity, target: Source, navigation: Navigation, options: Options
+    ) -> list[Entity]:
+        ids = self._linked(parent.cells[0], target, navigation)
+        narrowed = Source(
+            target.storage,
+            target.type_name,
+            target.entity_set,
+            (target.storage.table.c[ID].in_(ids),),
+        )
+        return self.page(narrowed, _unpaged(options), limit=len(ids)).entities
+
+    def _linked(self, owner: int, target: Source, navigation: Navigation) -> list[int]:
+        """Choose rows for a navigation whose document tells no constraint: the same ones every time."""
+        total = max(1, self._store.count(target.storage, sa.true()))
+        if not navigation.many:
+            return [owner % total + 1]
+        return sorted({(owner * 3 + step) % total + 1 for step in range(3)})
+
+
+def _comparable(storage: Storage, name: str, value: Any) -> Any:
+    """Give a stored value as the comparing column holds it."""
+    column = storage.compared(name)
+    return value if column is storage.column(name) else storage.fields[name].shadow(value)
+
+
+def _within(options: Options, *, cross_company: bool) -> Options:
+    return Options(
+        filter=options.filter,
+        select=options.select,
+        expand=options.expand,
+        order=options.order,
+        top=options.top,
+        skip=options.skip,
+        cross_company=cross_company,
+    )
+
+
+def _unpaged(options: Options) -> Options:
+    return Options(
+        filter=options.filter,
+        select=options.select,
+        expand=options.expand,
+        order=options.order,
+        cross_company=options.cross_company,
+    )

@@ -1,0 +1,109 @@
+"""The built-in rows: deterministic, linked, a few thousand at scale 1, and awkward on purpose.
+
+Each area is a function from what was made before to more rows; the same seed and scale always give the same rows. Identifiers look like
+F&O's demo data (``US-001``, ``000123``), so that examples in documentation read naturally.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from .store import Row
+from .world import World
+
+Made = dict[str, list[dict[str, Any]]]
+TODAY = date(2024, 6, 30)
+"""Latest business date of the data: fixed, so that rows do not depend on the day they are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A legal entity and what its rows have in common."""
+
+    id: str
+    name: str
+    prefix: str
+    currency: str
+    country: str
+    city: str
+    language: str
+    share: float
+    """Part of the main company's number of rows."""
+
+
+COMPANIES = (
+    Company(
+        "usmf", "Contoso Entertainment System USA", "US", "USD", "USA", "Redmond", "en-US", 1.0
+    ),
+    Company("usrt", "Contoso Retail USA", "RT", "USD", "USA", "Bellevue", "en-US", 0.5),
+    Company(
+        "demf", "Contoso Entertainment System Germany", "DE", "EUR", "DEU", "München", "de", 0.5
+    ),
+    Company("dat", "Company accounts data", "DAT", "USD", "USA", "Seattle", "en-US", 0.1),
+)
+
+
+@dataclass(slots=True)
+class Seeds:
+    """Rows in the making."""
+
+    scale: float
+    seed: int
+    made: Made = field(default_factory=dict)
+
+    def draw(self, label: str) -> random.Random:
+        """Give a source of chance that depends on the label only, so that one area's change leaves the others alone."""
+        return random.Random(f"{self.seed}/{label}")  # noqa: S311 - data, not secrets
+
+    def many(self, base: int, company: Company | None = None) -> int:
+        """Give a number of rows at this scale."""
+        share = 1.0 if company is None else company.share
+        return max(1, round(base * self.scale * share))
+
+    def add(self, entity_set: str, rows: Iterable[dict[str, Any]]) -> None:
+        self.made.setdefault(entity_set, []).extend(rows)
+
+    def of(self, entity_set: str, company: Company | None = None) -> list[dict[str, Any]]:
+        """Give the rows made so far, of one company if asked."""
+        rows = self.made.get(entity_set, [])
+        return rows if company is None else [row for row in rows if row["dataAreaId"] == company.id]
+
+
+def day(draw: random.Random, back: int = 700) -> date:
+    """Give a business date of about the last two years."""
+    return TODAY - timedelta(days=draw.randrange(back))
+
+
+def money(draw: random.Random, low: int, high: int) -> Decimal:
+    """Give an amount with two places."""
+    return Decimal(draw.randrange(low * 100, high * 100)) / 100
+
+
+class SeededRows:
+    """Row source of the built-in catalogue: everything is made at the first question, and each storage takes its part once."""
+
+    def __init__(self, world: World, *, scale: float, seed: int) -> None:
+        self._world = world
+        self._scale = scale
+        self._seed = seed
+        self._made: Mapping[str, list[dict[str, Any]]] | None = None
+
+    def rows(self, storage: str) -> Iterable[Row]:
+        if self._made is None:
+            self._made = make(self._scale, self._seed)
+        return self._made.get(storage, ())
+
+
+def make(scale: float, seed: int) -> Made:
+    """Give all rows by set."""
+    from . import seed_ledger, seed_organization, seed_products, seed_purchasing, seed_sales  # noqa: PLC0415
+
+    seeds = Seeds(scale, seed)
+    for area in (seed_organization, seed_ledger, seed_products, seed_purchasing, seed_sales):
+        area.fill(seeds)
+    return seeds.made

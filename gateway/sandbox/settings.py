@@ -1,0 +1,157 @@
+"""The sandbox's knobs: everything in which real environments differ, or of which evidence is missing, is a field here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote_plus
+
+FaultKind = Literal["answer", "half", "empty-page", "hang"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One injected failure, answered in place of (or made from) the real answer."""
+
+    kind: FaultKind = "answer"
+    """``answer``: what the other fields say; ``half``: the real body cut in the middle; ``empty-page``: no rows and a next link to
+    the very rows asked for; ``hang``: no answer for ``seconds``, then the real one."""
+    status: int = 500
+    body: str = ""
+    content_type: str = "application/json; odata.metadata=minimal"
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    seconds: float = 3600.0
+
+    @classmethod
+    def html(cls, status: int = 502) -> Fault:
+        """Give what a load balancer in front of the service says (section 5.3, [R: G4])."""
+        page = f"<html><head><title>{status} Bad Gateway</title></head><body><h1>{status} Bad Gateway</h1></body></html>"
+        return cls(status=status, body=page, content_type="text/html")
+
+    @classmethod
+    def error_in_ok(cls, message: str = "An error has occurred.") -> Fault:
+        """Give an error body under status 200."""
+        return cls(status=200, body=f'{{"error":{{"code":"","message":"{message}"}}}}')
+
+    @classmethod
+    def half(cls) -> Fault:
+        return cls(kind="half")
+
+    @classmethod
+    def empty_page(cls) -> Fault:
+        return cls(kind="empty-page")
+
+    @classmethod
+    def hang(cls, seconds: float = 3600.0) -> Fault:
+        return cls(kind="hang", seconds=seconds)
+
+
+FaultPlan = Callable[[int, str], Fault | None]
+"""Request number (from 1) and path with query → the fault to inject, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Answer every ``every``-th request with 429; both kinds, with and without ``Retry-After``, occur (section 4.2)."""
+
+    every: int
+    retry_after: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Throttle:
+        """Read ``every=5`` or ``every=5,retry-after=1``; ValueError says what is accepted."""
+        pairs = dict(part.strip().partition("=")[::2] for part in text.split(","))
+        unknown = sorted(set(pairs) - {"every", "retry-after"})
+        if unknown or not pairs.get("every", "").isdigit() or int(pairs["every"]) < 1:
+            raise ValueError(
+                f"throttle {text!r}: expected 'every=N' or 'every=N,retry-after=SECONDS'"
+            )
+        after = pairs.get("retry-after")
+        if after is not None and not after.isdigit():
+            raise ValueError(f"throttle {text!r}: retry-after takes whole seconds")
+        return cls(int(pairs["every"]), None if after is None else int(after))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """How one sandbox behaves."""
+
+    scale: float = 1.0
+    """Factor on the number of rows."""
+    seed: int = 365
+    """Seed of the data; the same seed and scale give the same rows."""
+    metadata: Path | None = None
+    """A ``$metadata`` document (xml or xml.gz) to serve with generated rows instead of the built-in catalogue."""
+    database: str = ":memory:"
+    """Path of a SQLite file that keeps the rows, or ``:memory:``."""
+
+    default_company: str = "usmf"
+    """``SystemUsers.Company`` of the account: the scope of requests without ``cross-company`` (section 1.2)."""
+    accessible_companies: tuple[str, ...] | None = None
+    """Companies the account may see; None means all. Rows of others do not exist for it."""
+
+    page_limit: int = 10_000
+    """Rows per page (section 3, [D])."""
+    next_link: Literal["skip", "skiptoken"] = "skip"
+    """How a next link continues: unsettled in the evidence (section 3)."""
+    next_link_drops_cross_company: bool = False
+    """[U]: whether next links lose ``cross-company``."""
+    next_link_origin: str | None = None
+    """Scheme and host that next links name; they may differ from the called ones behind a proxy ([R: C4])."""
+    honour_maxpagesize: bool = False
+    """[U]: whether ``Prefer: odata.maxpagesize`` is obeyed."""
+    empty_last_page: bool = False
+    """Whether a full last page carries a next link to an empty one."""
+
+    latency_ms: float = 0
+    throttle: str | None = None
+    """``every=N`` or ``every=N,retry-after=SECONDS``."""
+    fault: FaultPlan | None = None
+    url_limit: int = 0
+    """Longest accepted path with query in bytes, 0 for no limit: [U], IIS answers 404.15 above."""
+    url_limit_status: Literal[404, 414] = 404
+    path_hazards: bool = True
+    """Whether ``%2F``, ``%5C``, ``%25`` and ``+`` in a path are refused as by IIS request filtering (section 1.1, [U])."""
+    batch_limit: int = 1_000
+    """Most parts of one ``$batch`` (section 4.3, doubtful)."""
+
+    unknown_set_body: Literal["empty", "json", "html"] = "empty"
+    """[U]: body of the 404 for an unknown set."""
+    auth: Literal["none", "bearer"] = "none"
+    bearer_token: str | None = None
+    """The accepted token; None accepts any bearer token."""
+    forbidden_tokens: tuple[str, ...] = ()
+    """Tokens of applications that F&O does not know: 403."""
+    auth_body: Literal["empty", "json", "html"] = "empty"
+    """[U]: body of 401 and 403."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRequest:
+    """A request the sandbox was sent, for tests to look at in ``app.state.requests``."""
+
+    number: int
+    method: str
+    path: str
+    """Path as sent, still percent-encoded."""
+    query: str
+    """Query string as sent."""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    in_batch: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def decoded(self) -> str:
+        """``/data/CustomersV3?$filter=Name eq 'x'``: readable, no longer a URL."""
+        return unquote_plus(self.url)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The query options, decoded."""
+        parts = (part.partition("=") for part in self.query.split("&") if part)
+        return {unquote_plus(name): unquote_plus(value) for name, _, value in parts}

@@ -1,0 +1,232 @@
+"""Values: how each kind of property is stored, compared and written.
+
+Strings compare without case and trailing blanks, as SQL Server's collation does (section 1.2); so a text property has a second,
+*folded* column that filters and orders use. Decimals are kept as exact text, beside a sortable fixed-width form: never a float.
+Moments are ISO text in UTC without the ``Z``, so that fractions sort.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from schema.model import EnumType, Model, Property
+
+Stored = str | int | float | None
+
+NULL_DATE = "1900-01-01T12:00:00"
+NULL_MOMENT = "1900-01-01T00:00:00"
+MAX_MOMENT = "2154-12-31T23:59:59"
+_SHIFT = 10**38
+_PLACES = Decimal(10) ** 16
+
+
+class Kind(Enum):
+    """Classes of values that are stored and compared alike."""
+
+    TEXT = "text"
+    DECIMAL = "decimal"
+    INTEGER = "integer"
+    REAL = "real"
+    BOOLEAN = "boolean"
+    MOMENT = "moment"
+    DATE = "date"
+    TIME = "time"
+    DURATION = "duration"
+    GUID = "guid"
+    BINARY = "binary"
+    ENUM = "enum"
+    JSON = "json"
+    """Complex values, collections and geography, kept as the JSON that is answered."""
+
+
+KINDS = {
+    "Edm.String": Kind.TEXT,
+    "Edm.Decimal": Kind.DECIMAL,
+    "Edm.Byte": Kind.INTEGER,
+    "Edm.SByte": Kind.INTEGER,
+    "Edm.Int16": Kind.INTEGER,
+    "Edm.Int32": Kind.INTEGER,
+    "Edm.Int64": Kind.INTEGER,
+    "Edm.Double": Kind.REAL,
+    "Edm.Single": Kind.REAL,
+    "Edm.Boolean": Kind.BOOLEAN,
+    "Edm.DateTimeOffset": Kind.MOMENT,
+    "Edm.Date": Kind.DATE,
+    "Edm.TimeOfDay": Kind.TIME,
+    "Edm.Duration": Kind.DURATION,
+    "Edm.Guid": Kind.GUID,
+    "Edm.Binary": Kind.BINARY,
+}
+NUMBERS = frozenset({Kind.DECIMAL, Kind.INTEGER, Kind.REAL})
+SHADOWED = frozenset({Kind.TEXT, Kind.DECIMAL})
+"""Kinds with a second column for comparing."""
+
+
+def fold(text: str) -> str:
+    """Give the form in which two strings are compared."""
+    return text.casefold().rstrip(" ")
+
+
+def sortable(number: Decimal) -> str:
+    """Give a fixed-width text that sorts as the number does, exact to 16 places."""
+    return f"{int(number * _PLACES) + _SHIFT:039d}"
+
+
+def decimal_text(number: Decimal) -> str:
+    """Give the number as JSON writes it: ``39.95``, no exponent, no trailing zeros (section 2.4)."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def moment_text(moment: dt.datetime) -> str:
+    """Give the stored form of a point in time."""
+    utc = moment.astimezone(dt.UTC) if moment.tzinfo else moment
+    text = utc.replace(tzinfo=None).isoformat()
+    return text.rstrip("0") if "." in text else text
+
+
+@dataclass(frozen=True)
+class Field:
+    """A property as the store and the writer see it."""
+
+    property: Property
+    kind: Kind
+    enum: EnumType | None = None
+    has_nulls: bool = False
+    """Whether an unset value is null; F&O has none but says ``""``, 0 and 1900 (section 2.4)."""
+
+    @property
+    def name(self) -> str:
+        return self.property.name
+
+    @cached_property
+    def names_by_value(self) -> Mapping[int, str]:
+        members = () if self.enum is None else self.enum.members
+        return {m.value: m.name for m in reversed(members)}
+
+    @cached_property
+    def values_by_name(self) -> Mapping[str, int]:
+        members = () if self.enum is None else self.enum.members
+        return {m.name: m.value for m in members}
+
+    @cached_property
+    def unset(self) -> Stored:
+        """What a row holds that says nothing of this property."""
+        if self.has_nulls:
+            return None
+        if self.kind is Kind.MOMENT:
+            return NULL_DATE if self.property.ax_type == "Date" else NULL_MOMENT
+        if self.kind is Kind.ENUM:
+            return 0 if 0 in self.names_by_value else min(self.names_by_value, default=0)
+        return _UNSET.get(self.kind, "")
+
+    def to_stored(self, value: Any) -> Stored:
+        """Give the stored form of what the seeds or a request body say."""
+        if value is None:
+            return None
+        return _TO_STORED[self.kind](self, value)
+
+    def shadow(self, stored: Stored) -> str | None:
+        """Give the comparing form of a stored text or decimal."""
+        if stored is None:
+            return None
+        return fold(str(stored)) if self.kind is Kind.TEXT else sortable(Decimal(stored))
+
+    @cached_property
+    def to_json(self) -> Callable[[Any], Any]:
+        """Stored value → what orjson writes; never called with None."""
+        if self.kind is Kind.ENUM:
+            return self._enum_text
+        return _TO_JSON.get(self.kind, _same)
+
+    def _enum_text(self, value: int) -> str:
+        found = self.names_by_value.get(value)
+        if found is not None:
+            return found
+        return ",".join(
+            n for v, n in sorted(self.names_by_value.items()) if v and value & v == v
+        ) or str(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _enum_value(field: Field, value: Any) -> int:
+    if isinstance(value, int):
+        return value
+    total = 0
+    for name in str(value).split(","):
+        total |= field.values_by_name[name.strip()]
+    return total
+
+
+def _moment(_field: Field, value: Any) -> str:
+    if isinstance(value, dt.datetime):
+        return moment_text(value)
+    if isinstance(value, dt.date):
+        return f"{value.isoformat()}T12:00:00"  # section 2.4: a date is noon UTC
+    return moment_text(dt.datetime.fromisoformat(str(value)))
+
+
+def _binary(_field: Field, value: Any) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+_TO_STORED: dict[Kind, Callable[[Field, Any], Stored]] = {
+    Kind.TEXT: lambda _, v: str(v),
+    Kind.DECIMAL: lambda _, v: decimal_text(Decimal(v)),
+    Kind.INTEGER: lambda _, v: int(v),
+    Kind.REAL: lambda _, v: float(v),
+    Kind.BOOLEAN: lambda _, v: int(v),
+    Kind.MOMENT: _moment,
+    Kind.DATE: lambda _, v: str(v),
+    Kind.TIME: lambda _, v: str(v),
+    Kind.DURATION: lambda _, v: str(v),
+    Kind.GUID: lambda _, v: str(v).lower(),
+    Kind.BINARY: _binary,
+    Kind.ENUM: _enum_value,
+    Kind.JSON: lambda _, v: orjson.dumps(v).decode(),
+}
+_UNSET: dict[Kind, Stored] = {
+    Kind.DECIMAL: "0",
+    Kind.INTEGER: 0,
+    Kind.REAL: 0.0,
+    Kind.BOOLEAN: 0,
+    Kind.GUID: "00000000-0000-0000-0000-000000000000",
+}
+_TO_JSON: dict[Kind, Callable[[Any], Any]] = {
+    Kind.DECIMAL: orjson.Fragment,
+    Kind.JSON: orjson.Fragment,
+    Kind.BOOLEAN: bool,
+    Kind.MOMENT: lambda v: v + "Z",
+}
+
+
+def fields_of(model: Model, type_name: str, *, has_nulls: bool) -> dict[str, Field]:
+    """Give the fields of a structured type by name; streams hold no value and are left out."""
+    return {
+        prop.name: _field(model, prop, has_nulls=has_nulls)
+        for prop in model.properties_of(type_name)
+        if prop.type.name != "Edm.Stream"
+    }
+
+
+def _field(model: Model, prop: Property, *, has_nulls: bool) -> Field:
+    if prop.type.many:
+        return Field(prop, Kind.JSON, has_nulls=has_nulls)
+    name = prop.type.name
+    if name in model.type_definitions:
+        name = model.type_definitions[name].underlying
+    enum = model.enum_types.get(name)
+    kind = Kind.ENUM if enum is not None else KINDS.get(name, Kind.JSON)
+    return Field(prop, kind, enum, has_nulls=has_nulls)

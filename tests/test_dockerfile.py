@@ -3,9 +3,11 @@
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,3 +95,20 @@ def test_no_lock_names_a_registry_or_a_place_on_a_machine():
 
         assert not re.search(r"(https?|file)://|/(home|root|opt|work)/|--(index|find)", text), name
         assert "--hash=sha256:" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"), [("requirements.lock", None), ("requirements-dev.lock", "dev")]
+)
+def test_the_locks_hold_what_the_project_asks_for(name, extra):
+    """Red after a change of the dependencies: run `make lock`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"]]
+    if extra:
+        asked += project["optional-dependencies"][extra]
+    locked = dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+    for requirement in map(Requirement, asked):
+        version = locked.get(requirement.name.lower())
+        assert version, f"{requirement.name} is not in {name}: run `make lock`"
+        assert requirement.specifier.contains(version), f"{requirement}: {version} in {name}"

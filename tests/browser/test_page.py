@@ -94,7 +94,7 @@ class TestGraphiQL:
         page.wait_for_selector("[aria-label='Show Documentation Explorer']")
         page.get_by_label("New tab").click()
         page.locator(".graphiql-query-editor .monaco-editor").click()
-        page.keyboard.type("{ custo")
+        page.keyboard.type("{ customersV")
         page.wait_for_selector(".suggest-widget.visible .monaco-list-row", timeout=SECONDS)
 
         assert "customersV3" in page.locator(".suggest-widget.visible").inner_text()

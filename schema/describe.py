@@ -1,10 +1,38 @@
-"""The descriptions that clients read: label text where it is known, else the CSDL name; then key, company and read-only marks."""
+"""The descriptions that clients read: label text where it is known, else the CSDL name.
+
+Then come the marks: key, company, read-only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .model import ComplexType, EntityType, EnumType, Model, Navigation, Property, short
+from .fields import RootField, RootKind, TypeEntry, TypeKind
+from .model import (
+    ComplexType,
+    EntityType,
+    EnumMember,
+    EnumType,
+    Model,
+    Navigation,
+    Parameter,
+    Property,
+    short,
+)
+
+NODE = "An object with a global id."
+PAGE_INFO = "Where a page stands in its list."
+HAS_NEXT = "Whether rows follow this page."
+HAS_PREVIOUS = "Whether rows precede this page."
+START_CURSOR = "Cursor of the first row."
+END_CURSOR = "Cursor of the last row."
+EDGES = "The rows with their cursors."
+NODES = "The rows."
+TOTAL_COUNT = "How many rows the whole list has; asked for upstream only where it is selected."
+CURSOR = "Where the row stands in its list, for `after` and `before`."
+EDGE_NODE = "The row."
+SORT_DIRECTION = "Which way to order."
+SORT_DIRECTIONS = {"ASC": "Small values first.", "DESC": "Large values first."}
 
 NODE_ID = "Opaque global id, for `node(id:)` and client caches."
 NODE_IDS = "Global ids; the answer keeps their order, with null for what does not exist."
@@ -92,3 +120,60 @@ def navigation(declared: Navigation, labels: Mapping[str, str]) -> str:
         _text(declared.label, declared.description, labels),
         f"{origin} ({join})." if join else f"{origin}.",
     )
+
+
+def member(declared: EnumMember, labels: Mapping[str, str]) -> str:
+    """Describe an enum value: ``Fixed assets (`FixedAssets_RU`)``."""
+    text = _text(declared.label, declared.description, labels)
+    return f"{text} (`{declared.name}`)" if text else f"`{declared.name}`"
+
+
+def parameter(declared: Parameter) -> str:
+    """Describe a function's parameter."""
+    return f"CSDL: `{declared.name}`."
+
+
+def connection(csdl: str) -> str:
+    """Describe a connection type."""
+    return f"A page of `{short(csdl)}` rows."
+
+
+def edge(csdl: str) -> str:
+    """Describe an edge type."""
+    return f"A `{short(csdl)}` row and its cursor."
+
+
+def input_type(entry: TypeEntry) -> str:
+    """Describe an input type."""
+    name = short(entry.csdl)
+    if entry.kind is TypeKind.WHERE:
+        return f"Conditions on `{name}` rows; all that are given must hold."
+    if entry.kind is TypeKind.COLLECTION_WHERE:
+        return f"Conditions on related `{name}` rows; all that are given must hold."
+    if entry.kind is TypeKind.ORDER_BY:
+        return f"One field to order `{name}` rows by."
+    return f"Conditions on a `{name}` value; all that are given must hold."
+
+
+def root(declared: RootField, labels: Mapping[str, str]) -> str:
+    """Describe a field of ``Query``."""
+    if declared.kind is RootKind.NODE:
+        return "The object of a global id."
+    if declared.kind is RootKind.NODES:
+        return "The objects of global ids."
+    found = declared.entity_set or declared.singleton or declared.operation
+    if found is None:
+        return ""
+    text = _text(found.label, found.description, labels)
+    name = (
+        short(found.name) if declared.operation_import is None else declared.operation_import.name
+    )
+    return _sentence(text, _ROOT_TEXTS[declared.kind].format(name))
+
+
+_ROOT_TEXTS = {
+    RootKind.LIST: "The rows of `{}`.",
+    RootKind.BY_KEY: "One row of `{}`, by its key.",
+    RootKind.SINGLETON: "The singleton `{}`.",
+    RootKind.FUNCTION: "Calls the function `{}`.",
+}

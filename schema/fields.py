@@ -1,6 +1,7 @@
 """What the GraphQL API consists of, as plain records: values, fields, object types, root fields.
 
-Made by ``catalog``; read by ``build`` (Strawberry), by ``gateway.plan`` (OData) and by the printers. Nothing here knows a library.
+Made by ``catalog``; read by ``build`` (Strawberry), by ``gateway.plan`` (OData) and by the printers. Nothing here
+knows a library.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class ValueType:
     def is_enum(self) -> bool:
         """Whether the upstream type is an enum (also where it is shown as a Boolean)."""
         return self.enum is not None
+
+    @property
+    def many(self) -> bool:
+        """Whether one value is a list here: the members of a flags enum."""
+        return self.kind == "flags"
 
 
 class FieldKind(Enum):
@@ -171,6 +177,17 @@ class InputField:
     of: Field | None = None
     """The object field that a VALUE, TO_ONE, TO_MANY or ORDER field is about."""
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The type of a root field: ``Result("Node", nullable=False, many=True, gaps=True)`` is ``[Node]!``."""
+
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+    gaps: bool = False
+    """Whether the items of the list may be null."""
 
 
 class RootKind(Enum):

@@ -1,15 +1,15 @@
 """CSDL names to GraphQL names: total, deterministic and free of collisions.
 
-A CSDL SimpleIdentifier (CSDL XML 4.01 section 15.2) may hold any letter of Unicode, a GraphQL name only ``[_A-Za-z0-9]`` and no leading
-``__`` (GraphQL section 2.1.9). Letters are folded to ASCII where Unicode knows how, else spelled by code point; a name that is taken gets
-the suffix ``_2``, ``_3``… in document order, and the clash is reported.
+A CSDL SimpleIdentifier (CSDL XML 4.01 section 15.2) may hold any letter of Unicode, a GraphQL name only ``[_A-Za-z0-9]``
+and no leading ``__`` (GraphQL section 2.1.9). Letters are folded to ASCII where Unicode knows how, else spelled by code
+point; a name that is taken gets the suffix ``_2``, ``_3``… in document order, and the clash is reported.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 _NOT_ASCII_WORD = re.compile(r"[^A-Za-z0-9_]")
 _LEADING_CAPITALS = re.compile(r"^[A-Z]+")
@@ -75,6 +75,14 @@ class Names:
         self._renames = renames or {}
         self._place = place
         self.findings: list[str] = []
+
+    def is_taken(self, name: str) -> bool:
+        """Whether the name has been handed out, or was taken from the start."""
+        return name in self._taken
+
+    def owners(self) -> Iterator[str]:
+        """Give those who asked for a name."""
+        return (owner for owner in self._taken.values() if owner)
 
     def take(self, wanted: str, owner: str) -> str:
         """Give ``wanted``, or a suffixed form where it is taken; ``owner`` is who asks, for renames and reports."""

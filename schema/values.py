@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from . import describe
 from .edm import edm_type
 from .fields import Clean, EnumInfo, ValueType
 from .model import EnumType, Model, Property, TypeRef, short
@@ -24,7 +25,7 @@ class Cleaning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
-    """What the product's OData can be asked, as far as the schema shows it. Made by the gateway from its dialect."""
+    """What the product's OData can be asked, as far as the schema shows it; made by the gateway from its dialect."""
 
     operators: Mapping[str, tuple[str, ...]] = field(hash=False)
     """Kind of value → ``where`` operators that the product can really answer."""
@@ -72,15 +73,19 @@ def date_cleaning(
     return Clean.NONE
 
 
-def enum_info(enum: EnumType, name: str, labels: Mapping[str, str], description: str) -> EnumInfo:
-    """Name an enum's members; two members of one value both stay."""
-    names = Names()
+def enum_info(
+    enum: EnumType, name: str, *, labels: Mapping[str, str], renames: Mapping[str, str]
+) -> tuple[EnumInfo, list[str]]:
+    """Name an enum's members, and tell of clashes; two members of one value both stay."""
+    names = Names((), renames, f" (enum {name})")
     to_graphql: dict[str, str] = {}
     descriptions: dict[str, str] = {}
     for member in enum.members:
         value = names.take(enum_value_name(member.name), f"{short(enum.name)}.{member.name}")
         to_graphql[member.name] = value
-        text = labels.get(member.label or "", "") or member.description or ""
-        descriptions[value] = f"{text} (`{member.name}`)" if text else f"`{member.name}`"
+        descriptions[value] = describe.member(member, labels)
     back = {value: member for member, value in to_graphql.items()}
-    return EnumInfo(name, enum.name, enum.flags, to_graphql, descriptions, back, description)
+    text = describe.enum(enum, labels)
+    return EnumInfo(
+        name, enum.name, enum.flags, to_graphql, descriptions, back, text
+    ), names.findings

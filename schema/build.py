@@ -1,0 +1,220 @@
+"""Catalog and resolvers to a Strawberry schema, in milliseconds at any size: types are made when an operation touches them.
+
+``schema.core`` is the graphql-core schema to parse, validate and execute with. Introspecting all of it makes all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import strawberry
+from graphql import GraphQLField, GraphQLNamedType, GraphQLSchema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
+from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
+
+from . import scalars
+from .catalog import Catalog
+from .errors import NameCollisionError, SchemaError
+from .fields import Field, RootField
+from .inputs import INPUT_KINDS, InputTypes
+from .lazy import (
+    DEFINITION,
+    GeneratedDefinition,
+    GeneratedField,
+    GeneratingConverter,
+    LazyFields,
+    LazyObjectType,
+    LazySchema,
+    LazyTypes,
+    NamedType,
+    Ref,
+    TypeTable,
+)
+from .objects import ObjectTypes
+from .printing import print_sdl
+from .resolvers import Resolvers
+
+_BUILT_IN: Mapping[str, NamedType] = {
+    "String": str,
+    "Int": int,
+    "Float": float,
+    "Boolean": bool,
+    "ID": cast("NamedType", strawberry.ID),
+}
+_FIXED = ("Node", "PageInfo", "SortDirection")
+
+
+def build_schema(
+    catalog: Catalog,
+    resolvers: Resolvers,
+    *,
+    extra_query: type | None = None,
+    extra_types: Sequence[type] = (),
+) -> ODataSchema:
+    """Make the schema.
+
+    ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones and work by
+    Strawberry's normal path. Raises NameCollisionError where hand-written and generated names meet.
+    """
+    return ODataSchema(catalog, resolvers, extra_query=extra_query, extra_types=extra_types)
+
+
+def catalog_field(field: GraphQLField) -> Field | RootField | None:
+    """Give the catalog's record of a generated field; None for Relay wiring and hand-written fields."""
+    definition = field.extensions.get(DEFINITION)
+    record = definition.record if isinstance(definition, GeneratedField) else None
+    return record if isinstance(record, (Field, RootField)) else None
+
+
+class ODataSchema(strawberry.Schema):
+    """A Strawberry schema over a catalog."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        resolvers: Resolvers,
+        *,
+        extra_query: type | None = None,
+        extra_types: Sequence[type] = (),
+    ) -> None:
+        self.catalog = catalog
+        self._fixed = tuple(
+            name
+            for name in (*_BUILT_IN, *scalars.DEFINITIONS, *_FIXED)
+            if name != "Node" or "node" in catalog.roots
+        )
+        self._types = TypeTable(self._make)
+        self._objects = ObjectTypes(catalog, resolvers, self._types)
+        self._inputs = InputTypes(catalog, self._types)
+        extra = _extra_fields(extra_query)
+        super().__init__(
+            _query_class(extra or [self._placeholder()]),
+            types=extra_types,
+            config=StrawberryConfig(scalar_map=dict(scalars.SCALAR_MAP)),
+        )
+        self._grow(keep_started_fields=bool(extra))
+
+    @property
+    def core(self) -> GraphQLSchema:
+        """The graphql-core schema."""
+        return self._schema
+
+    @property
+    def made_types(self) -> int:
+        """How many types have been made so far."""
+        return cast("LazyTypes", self._schema.type_map).made
+
+    def as_str(self) -> str:
+        """Give the SDL."""
+        return print_sdl(self.core)
+
+    def get_type_by_name(self, name: str) -> Any:  # type: ignore[override]
+        """Give the Strawberry definition of a type."""
+        made = self.core.get_type(name)
+        return None if made is None else made.extensions.get(DEFINITION)
+
+    def _placeholder(self) -> StrawberryField:
+        return GeneratedField("_", Ref("Boolean"), self._types)
+
+    def _grow(self, *, keep_started_fields: bool) -> None:
+        """Put the lazy schema in the place of the one Strawberry started with."""
+        catalog, started = self.catalog, self._schema
+        self._refuse_collisions(started)
+        converter = GeneratingConverter(self.schema_converter, self._types)
+        self.schema_converter = converter
+        started_query = cast("Any", started.query_type)
+        ordinary = started_query.fields if keep_started_fields else {}
+        for name in ordinary:
+            if name in catalog.roots:
+                raise _collision(f"Query.{name}")
+
+        def make_root(name: str) -> GraphQLField | None:
+            root = catalog.roots.get(name)
+            return None if root is None else converter.from_field(self._objects.root_field(root))
+
+        fields = LazyFields(ordinary, catalog.roots, make_root)
+        definition = GeneratedDefinition("Query", lambda: _definitions(fields))
+        query = LazyObjectType("Query", fields, {DEFINITION: definition})
+        types = LazyTypes({**started.type_map, "Query": query}, converter, self._has, self._names)
+        self.query = definition.origin
+        self._schema = LazySchema(started, query, types, catalog.implementers)
+        self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _refuse_collisions(self, started: GraphQLSchema) -> None:
+        for name, made in started.type_map.items():
+            if name in scalars.DEFINITIONS:
+                _check_scalar(name, made)
+            elif name in _FIXED or name in self.catalog.known_names():
+                raise _collision(name)
+
+    def _has(self, name: str) -> bool:
+        return name in self._fixed or self.catalog.entry(name) is not None
+
+    def _names(self) -> Iterator[str]:
+        yield from self._fixed
+        yield from (entry.name for entry in self.catalog.entries())
+
+    def _make(self, name: str) -> NamedType:
+        built_in = _BUILT_IN.get(name)
+        if built_in is not None:
+            return built_in
+        if name in scalars.DEFINITIONS:
+            return cast("NamedType", scalars.DEFINITIONS[name][0])
+        made = self._objects.fixed(name)
+        if made is None:
+            entry = self.catalog.known_names()[name]
+            maker = self._inputs if entry.kind in INPUT_KINDS else self._objects
+            made = maker.make(entry)
+        return made if isinstance(made, StrawberryEnumDefinition) else made.origin
+
+
+def _extra_fields(extra_query: type | None) -> list[StrawberryField]:
+    if extra_query is None:
+        return []
+    definition = get_object_definition(extra_query)
+    if definition is None:
+        raise SchemaError(
+            f"extra_query {extra_query.__name__} is not a Strawberry type.",
+            hint="Decorate the class with @strawberry.type.",
+        )
+    return definition.fields
+
+
+def _query_class(fields: list[StrawberryField]) -> type:
+    definition = StrawberryObjectDefinition(
+        name="Query",
+        is_input=False,
+        is_interface=False,
+        origin=object,
+        description=None,
+        interfaces=[],
+        extend=False,
+        directives=(),
+        is_type_of=None,
+        resolve_type=None,
+        fields=fields,
+    )
+    definition.origin = type("Query", (), {"__strawberry_definition__": definition})
+    return definition.origin
+
+
+def _definitions(fields: LazyFields) -> Iterator[StrawberryField]:
+    return (field.extensions[DEFINITION] for field in fields.values())
+
+
+def _collision(name: str) -> NameCollisionError:
+    return NameCollisionError(
+        f"The hand-written {name} has the name of a generated one.",
+        hint="Rename it, or the generated one by the renames of the settings.",
+    )
+
+
+def _check_scalar(name: str, made: GraphQLNamedType) -> None:
+    if made.extensions.get(DEFINITION) is not scalars.DEFINITIONS[name][1]:
+        raise NameCollisionError(
+            f"A hand-written field uses another scalar called {name}.",
+            hint=f"Annotate with schema.scalars.{name}.",
+        )

@@ -1,0 +1,217 @@
+"""What may be asked: ``where``, ``orderBy`` and the operators, as far as the product can really answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from .. import describe
+from ..edm import EDM
+from ..fields import Clean, Field, FieldKind, InputField, InputRole, TypeEntry, TypeKind, ValueType
+from ..model import Capabilities, Model, Navigation, Property
+from ..names import Names
+from ..values import Abilities, Cleaning
+from .objects import CatalogObjects
+from .types import OPERATORS
+
+_LIST_OPERATORS = frozenset({"in", "nin"})
+_UNORDERED = frozenset({"binary", "other", "flags"})
+_KIND_OF_SCALAR = {row.scalar: row.kind for row in reversed(EDM.values())}
+_RELATION_INPUTS = {
+    InputRole.TO_ONE: TypeKind.WHERE,
+    InputRole.TO_MANY: TypeKind.COLLECTION_WHERE,
+}
+
+
+class CatalogInputs(CatalogObjects):
+    """The input types; one that could ask nothing does not exist."""
+
+    def __init__(
+        self,
+        model: Model,
+        abilities: Abilities,
+        *,
+        cleaning: Cleaning | None = None,
+        renames: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(model, abilities, cleaning=cleaning, renames=renames, labels=labels)
+        self._inputs: dict[str, tuple[InputField, ...]] = {}
+        self._can_filter: dict[str, bool] = {}
+        self._can_order: dict[str, bool] = {}
+
+    # Questions
+
+    def filter_operators(self, csdl_or_scalar: str) -> tuple[str, ...]:
+        """Give the operators of a filter type (a scalar's name or a qualified enum) in the contract's order."""
+        enum = self.model.enum_types.get(csdl_or_scalar)
+        if enum is not None:
+            kind = "flags" if enum.flags else "enum"
+        else:
+            kind = _KIND_OF_SCALAR.get(csdl_or_scalar, "other")
+        offered = self.abilities.operators.get(kind, ())
+        return tuple(o for o in OPERATORS if o in offered)
+
+    def filter_name(self, value: ValueType) -> str | None:
+        """Give the filter input of a value; None where the product can ask nothing of it."""
+        shown_as_enum = value.enum is not None and value.clean is not Clean.NO_YES
+        csdl = value.edm if shown_as_enum else value.scalar
+        name = self._names.get((TypeKind.FILTER, csdl))
+        return name if name is not None and self.filter_operators(csdl) else None
+
+    def property_filter(self, prop: Property, *, is_key: bool = False) -> str | None:
+        """Give the filter input of a property; None for complex values, lists and what cannot be asked."""
+        if not self._is_plain(prop):
+            return None
+        return self.filter_name(self.value(prop, is_key=is_key))
+
+    def can_filter(self, csdl: str) -> bool:
+        """Whether a ``where`` of the type can ask for any property."""
+        found = self._can_filter.get(csdl)
+        if found is None:
+            found = self._can_filter[csdl] = any(
+                self.property_filter(p) for p in self.filterable_properties(csdl)
+            )
+        return found
+
+    def filterable_properties(self, csdl: str) -> Iterator[Property]:
+        """Give the properties that no Capabilities annotation takes out of ``where``."""
+        denied = self.denied(csdl, "filterable", "non_filterable")
+        if denied is None:
+            return iter(())
+        return (p for p in self.properties_of(csdl) if p.name not in denied)
+
+    def can_order(self, csdl: str) -> bool:
+        """Whether rows of the type can be ordered by any property."""
+        found = self._can_order.get(csdl)
+        if found is None:
+            denied = self.denied(csdl, "sortable", "non_sortable")
+            found = self._can_order[csdl] = denied is not None and any(
+                self._is_plain(p)
+                and p.name not in denied
+                and self.value(p, is_key=False).kind not in _UNORDERED
+                for p in self.properties_of(csdl)
+            )
+        return found
+
+    def denied(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
+        """Give the properties that the annotations of all sets of the type take out; None where they take all."""
+        sets = self.model.sets_of_type.get(csdl, ())
+        able: list[Capabilities] = [self.model.entity_sets[name].can for name in sets]
+        if not able:
+            return frozenset()
+        left = [frozenset(getattr(can, parts)) for can in able if getattr(can, whole)]
+        return frozenset.intersection(*left) if left else None
+
+    def _exists(self, entry: TypeEntry) -> bool:
+        """Whether the type of a name would have any field."""
+        if entry.kind is TypeKind.ORDER_BY:
+            return self.can_order(entry.csdl)
+        if entry.kind in (TypeKind.WHERE, TypeKind.COLLECTION_WHERE):
+            return self.can_filter(entry.csdl)
+        if entry.kind is TypeKind.FILTER:
+            return bool(self.filter_operators(entry.csdl))
+        return True
+
+    # Fields
+
+    def input_fields(self, name: str) -> tuple[InputField, ...]:
+        """Give the fields of a generated input type; raises KeyError."""
+        found = self._inputs.get(name)
+        if found is None:
+            found = self._inputs[name] = tuple(self._input_fields(self._entries[name]))
+        return found
+
+    def _input_fields(self, entry: TypeEntry) -> Iterator[InputField]:
+        if entry.kind is TypeKind.FILTER:
+            return self._operator_fields(entry)
+        if entry.kind is TypeKind.ORDER_BY:
+            return self._order_fields(entry.csdl)
+        if entry.kind is TypeKind.COLLECTION_WHERE:
+            return self._collection_fields(entry.csdl)
+        if entry.kind is TypeKind.WHERE:
+            return self._where_fields(entry)
+        raise KeyError(entry.name)
+
+    def _operator_fields(self, entry: TypeEntry) -> Iterator[InputField]:
+        value = self._names.get((TypeKind.ENUM, entry.csdl), entry.csdl)
+        for operator in self.filter_operators(entry.csdl):
+            yield InputField(
+                name=operator,
+                role=InputRole.OPERATOR,
+                type_name="Boolean" if operator == "isNull" else value,
+                many=operator in _LIST_OPERATORS,
+                description=describe.OPERATORS[operator],
+            )
+
+    def _order_fields(self, csdl: str) -> Iterator[InputField]:
+        denied = self.denied(csdl, "sortable", "non_sortable")
+        for field in self.object(csdl).fields.values():
+            if denied is not None and field.source not in denied and _is_ordered(field):
+                yield InputField(
+                    name=field.name,
+                    role=InputRole.ORDER,
+                    type_name="SortDirection",
+                    of=field,
+                    description=field.description,
+                )
+
+    def _collection_fields(self, csdl: str) -> Iterator[InputField]:
+        where = self._names[TypeKind.WHERE, csdl]
+        roles = ((InputRole.SOME, describe.SOME), (InputRole.NONE, describe.NO_ROW))
+        for role, text in roles:
+            yield InputField(name=role.value, role=role, type_name=where, description=text)
+
+    def _where_fields(self, entry: TypeEntry) -> Iterator[InputField]:
+        logic = (
+            InputField(
+                name=role.value, role=role, type_name=entry.name, many=many, description=text
+            )
+            for role, many, text in (
+                (InputRole.AND, True, describe.AND),
+                (InputRole.OR, True, describe.OR),
+                (InputRole.NOT, False, describe.NOT),
+            )
+        )
+        return chain(logic, self._asked_fields(entry))
+
+    def _asked_fields(self, entry: TypeEntry) -> Iterator[InputField]:
+        names = Names(("and", "or", "not"))
+        denied = self.denied(entry.csdl, "filterable", "non_filterable")
+        for field in self.object(entry.csdl).fields.values():
+            is_denied = denied is None or field.source in denied
+            made = None if is_denied else self._asked_field(entry.csdl, field)
+            if made is not None:
+                yield InputField(
+                    name=names.take(field.name, f"{entry.name}.{field.source}"),
+                    role=made[0],
+                    type_name=made[1],
+                    of=field,
+                    description=field.description,
+                )
+
+    def _asked_field(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
+        if field.prop is not None:
+            name = self.property_filter(field.prop)
+            return None if name is None else (InputRole.VALUE, name)
+        role = None if field.navigation is None else self.relation_role(csdl, field.navigation)
+        return None if role is None else (role, self._names[_RELATION_INPUTS[role], field.target])
+
+    def relation_role(self, csdl: str, navigation: Navigation) -> InputRole | None:
+        """Say how a ``where`` of the type goes through a navigation; None where it cannot."""
+        able = self.abilities.filter_to_many if navigation.many else self.abilities.filter_to_one
+        denied = self.denied(csdl, "filterable", "non_filterable")
+        if not able or navigation.declared or denied is None or navigation.name in denied:
+            return None
+        if not self.can_filter(navigation.target):
+            return None
+        return InputRole.TO_MANY if navigation.many else InputRole.TO_ONE
+
+    def relation_input(self, role: InputRole) -> TypeKind:
+        """Say which family of input types a navigation's ``where`` field has."""
+        return _RELATION_INPUTS[role]
+
+
+def _is_ordered(field: Field) -> bool:
+    value = field.value
+    return value is not None and not field.many and value.kind not in _UNORDERED

@@ -1,0 +1,181 @@
+"""The fields of object and interface types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .. import describe
+from ..edm import NOT_IN_ROWS
+from ..fields import Clean, Field, FieldKind, ObjectInfo, TypeKind
+from ..model import ComplexType, EntityType, Model, Navigation, Property, short
+from ..names import Names, field_name
+from ..values import Abilities, Cleaning
+from .types import CatalogTypes
+
+_CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
+
+
+class CatalogObjects(CatalogTypes):
+    """The objects, each made when it is first asked for."""
+
+    def __init__(
+        self,
+        model: Model,
+        abilities: Abilities,
+        *,
+        cleaning: Cleaning | None = None,
+        renames: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(model, abilities, cleaning=cleaning, renames=renames, labels=labels)
+        self._objects: dict[str, ObjectInfo] = {}
+
+    def object(self, csdl: str) -> ObjectInfo:
+        """Give the fields of a structured CSDL type; raises KeyError."""
+        found = self._objects.get(csdl)
+        if found is None:
+            found = self._objects[csdl] = self._object(csdl)
+        return found
+
+    def object_named(self, name: str) -> ObjectInfo:
+        """Give the object or interface type of a GraphQL name; raises KeyError."""
+        return self.object(self._entries[name].csdl)
+
+    def _object(self, csdl: str) -> ObjectInfo:
+        fields = {f.name: f for f in self._object_fields(csdl)}
+        by_source = {f.source: f for f in fields.values() if f.kind is FieldKind.VALUE}
+        return ObjectInfo(
+            name=self.reference_name(csdl),
+            csdl=csdl,
+            fields=fields,
+            key=tuple(by_source[k] for k in self.key_of(csdl)),
+            is_interface=(TypeKind.INTERFACE, csdl) in self._names,
+            interfaces=self.interfaces(csdl),
+            description=self.type_description(csdl),
+            is_open=self.model.is_open(csdl),
+            has_company=self.abilities.company_property in by_source,
+        )
+
+    def _object_fields(self, csdl: str) -> Iterator[Field]:
+        """Give the fields, those of a base first: a type and its interfaces must agree on every name."""
+        names = Names(("id",) if self._family_has_id(csdl) else (), self.renames)
+        if self.is_node(csdl):
+            yield Field(
+                name="id",
+                kind=FieldKind.ID,
+                type_name="ID",
+                nullable=False,
+                description=describe.NODE_ID,
+            )
+        seen: set[str] = set()
+        has_rest = False
+        for declaring in self.model.lineage(csdl):
+            yield from self._declared_fields(declaring, csdl, names, seen)
+            if declaring.open and not has_rest:
+                has_rest = True
+                name = names.take("additionalProperties", f"{short(declaring.name)} rest")
+                yield Field(
+                    name=name, kind=FieldKind.REST, type_name="JSON", description=describe.REST
+                )
+        self._field_findings.extend(names.findings)
+
+    def _declared_fields(
+        self, declaring: EntityType | ComplexType, csdl: str, names: Names, seen: set[str]
+    ) -> Iterator[Field]:
+        for prop in declaring.properties:
+            if prop.name not in seen and prop.type.name not in NOT_IN_ROWS:
+                seen.add(prop.name)
+                yield self._property(prop, declaring.name, csdl, names)
+        for navigation in declaring.navigations:
+            if navigation.name not in seen and self._is_followed(navigation):
+                seen.add(navigation.name)
+                yield self._navigation(navigation, declaring.name, csdl, names)
+
+    def navigations_of(self, csdl: str) -> Iterator[Navigation]:
+        """Give the navigations that are fields, inherited ones first."""
+        seen = {p.name for p in self.properties_of(csdl)}
+        for navigation in self.model.navigations_of(csdl):
+            if navigation.name not in seen and self._is_followed(navigation):
+                seen.add(navigation.name)
+                yield navigation
+
+    def _is_followed(self, navigation: Navigation) -> bool:
+        """Whether a navigation leads to an entity type that is served."""
+        return navigation.target in self.model.entity_types and self.is_served(navigation.target)
+
+    def _family_has_id(self, csdl: str) -> bool:
+        """Whether ``id`` is taken in a type because it, or a relative that shares its fields, has a global one."""
+        first = next(self.model.lineage(csdl))
+        return any(self.is_node(member) for member in self.model.family(first.name))
+
+    def _property(self, prop: Property, declaring: str, csdl: str, names: Names) -> Field:
+        name = names.take(field_name(prop.name), f"{short(declaring)}.{prop.name}")
+        is_key = prop.name in self.key_of(csdl)
+        text = describe.prop(
+            prop, self.labels, is_key=is_key, company=self.abilities.company_property
+        )
+        if prop.type.name in self.model.complex_types:
+            return self._complex(prop, declaring, name, text)
+        value = self.value(prop, is_key=is_key)
+        can_be_null = prop.nullable or value.clean in _CLEANED_TO_NULL
+        return Field(
+            name=name,
+            kind=FieldKind.VALUE,
+            type_name=value.scalar,
+            source=prop.name,
+            declared_by=declaring,
+            nullable=not is_key and can_be_null,
+            many=prop.type.many or value.many,
+            value=value,
+            prop=prop,
+            description=text,
+        )
+
+    def _complex(self, prop: Property, declaring: str, name: str, text: str) -> Field:
+        target = prop.type.name
+        return Field(
+            name=name,
+            kind=FieldKind.COMPLEX,
+            type_name=self.reference_name(target) if self.is_served(target) else "JSON",
+            source=prop.name,
+            declared_by=declaring,
+            nullable=prop.nullable,
+            many=prop.type.many,
+            prop=prop,
+            target=target,
+            description=text,
+        )
+
+    def _navigation(self, navigation: Navigation, declaring: str, csdl: str, names: Names) -> Field:
+        name = names.take(field_name(navigation.name), f"{short(declaring)}.{navigation.name}")
+        target = navigation.target
+        connection = TypeKind.CONNECTION
+        return Field(
+            name=name,
+            kind=FieldKind.TO_MANY if navigation.many else FieldKind.TO_ONE,
+            type_name=self._names[connection, target]
+            if navigation.many
+            else self.reference_name(target),
+            source=navigation.name,
+            declared_by=declaring,
+            nullable=not navigation.many,
+            navigation=navigation,
+            target=target,
+            target_set=navigation.target_set or self._bound_set(navigation, declaring, csdl),
+            description=describe.navigation(navigation, self.labels),
+        )
+
+    def _bound_set(self, navigation: Navigation, declaring: str, csdl: str) -> str | None:
+        """Find the set a navigation leads to: by the bindings of the type's sets, else the only set of its target."""
+        model = self.model
+        paths = (navigation.name, f"{declaring}/{navigation.name}")
+        for owner in reversed(tuple(model.lineage(csdl))):
+            for set_name in model.sets_of_type.get(owner.name, ()):
+                bindings = model.entity_sets[set_name].bindings
+                for path in paths:
+                    if path in bindings:
+                        return bindings[path]
+        if navigation.contains_target:
+            return None
+        sets = model.sets_of_type.get(navigation.target, ())
+        return sets[0] if len(sets) == 1 else None

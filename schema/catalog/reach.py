@@ -1,0 +1,119 @@
+"""Which generated types are part of the schema: those that a field of ``Query`` leads to, and no others.
+
+A GraphQL schema made eagerly drops what nothing refers to (unused enums, filters of scalars that no property has); one made lazily must
+know, without making the types. This walks the model's records only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..fields import RootField, RootKind, TypeKind, ValueType
+from ..model import Operation
+from .inputs import CatalogInputs
+
+
+def reachable_names(catalog: CatalogInputs, roots: Iterable[RootField]) -> frozenset[str]:
+    """Give the names of all generated types that the root fields lead to."""
+    walk = _Walk(catalog)
+    for root in roots:
+        walk.root(root)
+    walk.finish()
+    return frozenset(walk.names)
+
+
+class _Walk:
+    """One walk: ``names`` fills while the queues empty."""
+
+    def __init__(self, catalog: CatalogInputs) -> None:
+        self.names: set[str] = set()
+        self._catalog = catalog
+        self._types: list[str] = []
+        self._wheres: list[str] = []
+
+    def root(self, root: RootField) -> None:
+        """Start from a root field."""
+        if root.csdl:
+            self._type(root.csdl)
+        if root.kind is RootKind.LIST:
+            self._connection(root.csdl)
+        if root.operation is not None:
+            self._operation(root.operation)
+
+    def finish(self) -> None:
+        """Follow everything that was found."""
+        while self._types or self._wheres:
+            if self._types:
+                self._fields(self._types.pop())
+            else:
+                self._asked(self._wheres.pop())
+
+    def _add(self, kind: TypeKind, csdl: str) -> bool:
+        name = self._catalog.generated_name(kind, csdl)
+        if name is None or name in self.names:
+            return False
+        self.names.add(name)
+        return True
+
+    def _operation(self, operation: Operation) -> None:
+        bound = operation.bound_to
+        if bound is not None:
+            self._type(bound.name)
+        returns = (operation.returns,) if operation.returns is not None else ()
+        for ref in (*returns, *(p.type for p in operation.parameters)):
+            if not self._catalog.is_served(ref.name):
+                self._value(self._catalog.value_of(ref))
+
+    def _type(self, csdl: str) -> None:
+        """Reach a structured type with its whole family: bases are its interfaces, derived types their possible types."""
+        if self._catalog.reference_name(csdl) in self.names:
+            return
+        for name in self._family(csdl):
+            is_new = [self._add(kind, name) for kind in (TypeKind.INTERFACE, TypeKind.OBJECT)]
+            if any(is_new):
+                self._types.append(name)
+
+    def _family(self, csdl: str) -> Iterator[str]:
+        model = self._catalog.model
+        first = next(t.name for t in model.lineage(csdl) if self._catalog.is_served(t.name))
+        return (name for name in model.family(first) if self._catalog.is_served(name))
+
+    def _connection(self, csdl: str) -> None:
+        if self._add(TypeKind.CONNECTION, csdl):
+            self._add(TypeKind.EDGE, csdl)
+            if self._catalog.can_order(csdl):
+                self._add(TypeKind.ORDER_BY, csdl)
+            self._where(csdl)
+
+    def _where(self, csdl: str) -> None:
+        if self._catalog.can_filter(csdl) and self._add(TypeKind.WHERE, csdl):
+            self._wheres.append(csdl)
+
+    def _value(self, value: ValueType) -> None:
+        """Reach the enum of a value, unless it is shown as something else."""
+        if value.enum is not None and value.scalar == value.enum.name:
+            self.names.add(value.scalar)
+
+    def _fields(self, csdl: str) -> None:
+        catalog = self._catalog
+        for prop in catalog.properties_of(csdl):
+            if prop.type.name not in catalog.model.complex_types:
+                self._value(catalog.value(prop, is_key=False))
+            elif catalog.is_served(prop.type.name):
+                self._type(prop.type.name)
+        for navigation in catalog.navigations_of(csdl):
+            self._type(navigation.target)
+            if navigation.many:
+                self._connection(navigation.target)
+
+    def _asked(self, csdl: str) -> None:
+        catalog = self._catalog
+        for prop in catalog.filterable_properties(csdl):
+            name = catalog.property_filter(prop)
+            if name is not None:
+                self.names.add(name)
+        for navigation in catalog.navigations_of(csdl):
+            role = catalog.relation_role(csdl, navigation)
+            if role is not None:
+                self._where(navigation.target)
+                self._add(catalog.relation_input(role), navigation.target)

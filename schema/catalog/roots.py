@@ -1,0 +1,291 @@
+"""The fields of ``Query`` and their arguments: the top layer of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from .. import describe
+from ..fields import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
+from ..model import Model, Operation, OperationKind, short
+from ..names import Names, field_name, type_name
+from ..values import Abilities, Cleaning
+from .inputs import CatalogInputs
+from .reach import reachable_names
+from .renames import check_renames
+
+
+class Catalog(CatalogInputs):
+    """The API that a model gives under a product's abilities and the settings.
+
+    ``renames`` maps metadata names to GraphQL names: ``CustomerV3`` (a type, with its companions), ``CustomerV3.CreditLimit``
+    (a field), ``NoYes.Yes`` (an enum value), ``Query.CustomersV3`` (the list of a set), ``Query.CustomerV3`` (a by-key field).
+    Raises SchemaError where a rename names nothing, or is not a GraphQL name.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        abilities: Abilities,
+        *,
+        cleaning: Cleaning | None = None,
+        renames: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(model, abilities, cleaning=cleaning, renames=renames, labels=labels)
+        self._root_names = Names(("node", "nodes"), self.renames, " in Query")
+        self.roots: Mapping[str, RootField] = {r.name: r for r in self._name_roots()}
+        check_renames(self.renames, model, self._type_names, self._root_names)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a person should know about the names, one sentence each; those of fields once their type was touched."""
+        naming = (self._type_names.findings, self._root_names.findings, self._field_findings)
+        return (*self.model.findings, *self._overloads, *(f for found in naming for f in found))
+
+    # Which types there are
+
+    def entry(self, name: str) -> TypeEntry | None:
+        """Give what a generated type's name stands for; None for a name that is not of the schema."""
+        found = self._entries.get(name)
+        if found is None or not self._exists(found):
+            return None
+        return found if self._is_listed(found) or name in self._reachable else None
+
+    def entries(self) -> Iterator[TypeEntry]:
+        """Give every generated type of the schema; touches the whole model."""
+        return (e for e in self._entries.values() if e.name in self._reachable and self._exists(e))
+
+    def implementers(self, interface: str) -> tuple[list[str], list[str]]:
+        """Give the names of the object types and of the interfaces that have an interface."""
+        found: dict[TypeKind, list[str]] = {TypeKind.OBJECT: [], TypeKind.INTERFACE: []}
+        if interface == "Node":
+            members = iter(self._entries.values())
+        else:
+            family = frozenset(self.model.family(self._entries[interface].csdl))
+            members = (e for e in self._entries.values() if e.csdl in family)
+        for e in members:
+            is_one = e.kind in found and e.name != interface
+            if is_one and interface in self.interfaces(e.csdl) and self.entry(e.name):
+                found[e.kind].append(e.name)
+        return found[TypeKind.OBJECT], found[TypeKind.INTERFACE]
+
+    def _is_listed(self, entry: TypeEntry) -> bool:
+        """Whether a type is surely part of the schema, because a root field lists its rows."""
+        return (
+            entry.csdl in self.model.sets_of_type
+            and entry.kind is not TypeKind.COLLECTION_WHERE
+            and (TypeKind.CONNECTION, entry.csdl) in self._names
+        )
+
+    @cached_property
+    def _reachable(self) -> frozenset[str]:
+        return reachable_names(self, self.roots.values())
+
+    # Arguments
+
+    def list_arguments(self, csdl: str, *, root: bool) -> tuple[Argument, ...]:
+        """Give the arguments of a connection of rows of that type."""
+        return (
+            *_PAGING,
+            *self._where_argument(csdl),
+            *self._order_argument(csdl),
+            *(self._companies(csdl) if root else ()),
+        )
+
+    def _where_argument(self, csdl: str) -> Iterator[Argument]:
+        if self.can_filter(csdl):
+            name = self._names[TypeKind.WHERE, csdl]
+            yield Argument(name="where", type_name=name, description=describe.WHERE)
+
+    def _order_argument(self, csdl: str) -> Iterator[Argument]:
+        if self.can_order(csdl):
+            name = self._names[TypeKind.ORDER_BY, csdl]
+            yield Argument(name="orderBy", type_name=name, many=True, description=describe.ORDER_BY)
+
+    def _companies(self, csdl: str) -> tuple[Argument, ...]:
+        company = self.abilities.company_property
+        has_company = any(p.name == company for p in self.properties_of(csdl))
+        return (_COMPANIES,) if has_company else ()
+
+    def key_arguments(self, csdl: str) -> tuple[Argument, ...]:
+        """Give the arguments of a by-key field: every part of the key; the company may be known from the scope."""
+        return tuple(
+            Argument(
+                name=f.name,
+                type_name=f.type_name,
+                nullable=f.source == self.abilities.company_property,
+                many=f.many,
+                description=f.description,
+                of=f,
+                source=f.source,
+            )
+            for f in self.object(csdl).key
+        )
+
+    def root_arguments(self, root: RootField) -> tuple[Argument, ...]:
+        """Give the arguments of a root field."""
+        if root.kind is RootKind.LIST:
+            return self.list_arguments(root.csdl, root=True)
+        if root.kind is RootKind.BY_KEY:
+            return self.key_arguments(root.csdl)
+        if root.kind is RootKind.NODE:
+            return (_NODE_ID,)
+        if root.kind is RootKind.NODES:
+            return (_NODE_IDS,)
+        return () if root.operation is None else self._parameters(root.operation)
+
+    def _parameters(self, operation: Operation) -> tuple[Argument, ...]:
+        key = self.key_arguments(operation.bound_to.name) if operation.bound_to is not None else ()
+        names = Names(k.name for k in key)
+        return key + tuple(
+            Argument(
+                name=names.take(field_name(p.name), f"{operation.name}.{p.name}"),
+                type_name=value.scalar,
+                nullable=p.nullable,
+                many=p.type.many or value.many,
+                description=describe.parameter(p),
+                value=value,
+                source=p.name,
+            )
+            for p in operation.parameters
+            for value in (self.value_of(p.type),)
+        )
+
+    def result(self, root: RootField) -> Result:
+        """Give the type of a root field."""
+        if root.kind is RootKind.LIST:
+            return Result(self._names[TypeKind.CONNECTION, root.csdl], nullable=False)
+        if root.kind is RootKind.NODE:
+            return Result("Node")
+        if root.kind is RootKind.NODES:
+            return Result("Node", nullable=False, many=True, gaps=True)
+        operation = root.operation
+        if operation is None or operation.returns is None:
+            return Result(self.reference_name(root.csdl))
+        returns = operation.returns
+        if root.csdl:
+            return Result(self.reference_name(root.csdl), many=returns.many)
+        value = self.value_of(returns)
+        return Result(value.scalar, many=returns.many or value.many)
+
+    def root_description(self, root: RootField) -> str:
+        """Describe a root field."""
+        return describe.root(root, self.labels)
+
+    # Roots
+
+    def _name_roots(self) -> Iterator[RootField]:
+        lists = tuple(self._lists())
+        yield from lists
+        yield from (found for r in lists for found in self._by_key(r))
+        yield from self._singletons()
+        yield from self._functions()
+        if any(self.is_node(r.csdl) for r in lists):
+            yield RootField(name="node", kind=RootKind.NODE)
+            yield RootField(name="nodes", kind=RootKind.NODES)
+
+    def _lists(self) -> Iterator[RootField]:
+        for found in self.model.entity_sets.values():
+            if self.is_served(found.type):
+                name = self._root_names.take(field_name(found.name), f"Query.{found.name}")
+                yield RootField(name=name, kind=RootKind.LIST, entity_set=found, csdl=found.type)
+
+    def _by_key(self, listed: RootField) -> Iterator[RootField]:
+        """Give the by-key field of a set: named after the type, or the set where that name is not free."""
+        found = listed.entity_set
+        if found is None or not self.key_of(found.type):
+            return
+        owner = f"Query.{short(found.type)}"
+        wanted = self.renames.get(owner, field_name(self.reference_name(found.type)))
+        is_first = self.model.sets_of_type[found.type][0] == found.name
+        if not is_first or self._root_names.is_taken(wanted):
+            wanted, owner = f"{listed.name}ByKey", f"Query.{found.name}ByKey"
+        name = self._root_names.take(wanted, owner)
+        yield RootField(name=name, kind=RootKind.BY_KEY, entity_set=found, csdl=found.type)
+
+    def _singletons(self) -> Iterator[RootField]:
+        for single in self.model.singletons.values():
+            if self.is_served(single.type):
+                name = self._root_names.take(field_name(single.name), f"Query.{single.name}")
+                yield RootField(
+                    name=name, kind=RootKind.SINGLETON, singleton=single, csdl=single.type
+                )
+
+    def _functions(self) -> Iterator[RootField]:
+        for operation in self._askable:
+            bound = operation.bound_to
+            is_row_function = bound is not None and not bound.many
+            if is_row_function and bound is not None and self.is_node(bound.name):
+                wanted = field_name(self.reference_name(bound.name)) + type_name(
+                    short(operation.name)
+                )
+                owner = f"Query.{short(bound.name)}.{short(operation.name)}"
+                yield self._function(self._root_names.take(wanted, owner), operation)
+        for imported in self.model.imports.values():
+            overloads = self._unbound.get(imported.operation, ())
+            if imported.kind is OperationKind.FUNCTION and overloads:
+                name = self._root_names.take(field_name(imported.name), f"Query.{imported.name}")
+                yield self._function(name, overloads[0], imported.name)
+
+    def _function(self, name: str, operation: Operation, imported: str | None = None) -> RootField:
+        returns = operation.returns
+        return RootField(
+            name=name,
+            kind=RootKind.FUNCTION,
+            operation=operation,
+            operation_import=None if imported is None else self.model.imports[imported],
+            csdl=returns.name if returns is not None and self.is_served(returns.name) else "",
+        )
+
+    @cached_property
+    def _askable(self) -> tuple[Operation, ...]:
+        return tuple(o for o in self.model.operations if self._is_askable(o))
+
+    @cached_property
+    def _unbound(self) -> Mapping[str, tuple[Operation, ...]]:
+        """Name of an unbound function → its overloads, the one that asks for most first."""
+        found: dict[str, list[Operation]] = {}
+        for operation in self._askable:
+            if operation.bound_to is None:
+                found.setdefault(operation.name, []).append(operation)
+        return {
+            name: tuple(sorted(overloads, key=lambda o: -len(o.parameters)))
+            for name, overloads in found.items()
+        }
+
+    @property
+    def _overloads(self) -> Iterator[str]:
+        for name, overloads in self._unbound.items():
+            if len(overloads) > 1:
+                parameters = ", ".join(p.name for p in overloads[0].parameters)
+                yield (
+                    f"{name} has {len(overloads)} overloads; "
+                    f"the one with parameters ({parameters}) is served."
+                )
+
+    def _is_askable(self, operation: Operation) -> bool:
+        """Whether an operation is a function that takes only plain values and returns something that is served."""
+        model = self.model
+        if operation.kind is not OperationKind.FUNCTION or operation.returns is None:
+            return False
+        names = (operation.returns.name, *(p.type.name for p in operation.parameters))
+        structured = [n in model.entity_types or n in model.complex_types for n in names]
+        if any(structured[1:]) or "Edm.Stream" in names:
+            return False
+        return not structured[0] or self.is_served(names[0])
+
+
+_PAGING = (
+    Argument(name="first", type_name="Int", description=describe.FIRST),
+    Argument(name="after", type_name="String", description=describe.AFTER),
+    Argument(name="last", type_name="Int", description=describe.LAST),
+    Argument(name="before", type_name="String", description=describe.BEFORE),
+)
+_COMPANIES = Argument(
+    name="companies", type_name="String", many=True, description=describe.COMPANIES
+)
+_NODE_ID = Argument(name="id", type_name="ID", nullable=False, description=describe.NODE_ID)
+_NODE_IDS = Argument(
+    name="ids", type_name="ID", nullable=False, many=True, description=describe.NODE_IDS
+)

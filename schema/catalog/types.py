@@ -1,0 +1,232 @@
+"""Names of types, keys and values: the lowest layer of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .. import describe
+from ..edm import EDM, NOT_IN_ROWS
+from ..fields import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
+from ..model import EntityType, Model, Property, TypeRef, short
+from ..names import Names, type_name
+from ..values import Abilities, Cleaning, date_cleaning, enum_info, value_type
+
+SCALARS = ("Decimal", "Long", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64", "JSON")
+RESERVED_TYPES = (
+    *("Query", "Mutation", "Subscription", "Node", "PageInfo", "SortDirection"),
+    *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
+)
+OPERATORS = (
+    *("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"),
+    *("contains", "startsWith", "endsWith", "isNull"),
+)
+"""Every operator of the contract, in its order."""
+
+_STRUCTURED = (TypeKind.INTERFACE, TypeKind.OBJECT)
+
+
+class CatalogTypes:
+    """The types that a model gives: their names, what they are made from, and the values of their properties."""
+
+    def __init__(
+        self,
+        model: Model,
+        abilities: Abilities,
+        *,
+        cleaning: Cleaning | None = None,
+        renames: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self.model = model
+        self.abilities = abilities
+        self.cleaning = cleaning or Cleaning()
+        self.labels = labels or {}
+        self.renames = dict(renames or {})
+        self._enums: dict[str, EnumInfo] = {}
+        self._values: dict[tuple[str, Clean], ValueType] = {}
+        self._keys: dict[str, tuple[str, ...]] = {}
+        self._names: dict[tuple[TypeKind, str], str] = {}
+        self._type_names = Names(RESERVED_TYPES, self.renames)
+        self._field_findings: list[str] = []
+        self._entries = {e.name: e for e in self._in_families(self._name_types())}
+
+    # Names
+
+    def _name_types(self) -> list[str]:
+        """Name every type; entity and complex types first, so that they keep the names of the document."""
+        model = self.model
+        served = [n for n in (*model.entity_types, *model.complex_types) if self._has_fields(n)]
+        for csdl in served:
+            kind = TypeKind.INTERFACE if model.derived.get(csdl) else TypeKind.OBJECT
+            self._take(kind, csdl, type_name(short(csdl)), self._owner(csdl))
+        types = frozenset(self._names.values())
+        for csdl, enum in model.enum_types.items():
+            if enum.members:
+                wanted = type_name(short(csdl))
+                wanted = f"{wanted}Enum" if wanted in types else wanted
+                self._take(TypeKind.ENUM, csdl, wanted, self._owner(csdl))
+        for csdl in served:
+            self._name_companions(csdl)
+        for scalar in dict.fromkeys(row.scalar for row in EDM.values()):
+            self._take(TypeKind.FILTER, scalar, f"{scalar}Filter", f"{scalar} filter")
+        for csdl, enum in model.enum_types.items():
+            if enum.members:
+                name = self._names[TypeKind.ENUM, csdl]
+                self._take(TypeKind.FILTER, csdl, f"{name}Filter", f"{short(csdl)} filter")
+        return served
+
+    def _name_companions(self, csdl: str) -> None:
+        model, name, owner = self.model, self.reference_name(csdl), short(csdl)
+        if model.derived.get(csdl) and not model.structured(csdl).abstract:
+            self._take(TypeKind.OBJECT, csdl, f"{name}Object", f"{owner} object")
+        if csdl in model.complex_types:
+            return
+        self._take(TypeKind.CONNECTION, csdl, f"{name}Connection", f"{owner} connection")
+        self._take(TypeKind.EDGE, csdl, f"{name}Edge", f"{owner} edge")
+        self._take(TypeKind.WHERE, csdl, f"{name}Where", f"{owner} where")
+        if self.abilities.filter_to_many:
+            wanted = f"{name}CollectionWhere"
+            self._take(TypeKind.COLLECTION_WHERE, csdl, wanted, f"{owner} collection where")
+        self._take(TypeKind.ORDER_BY, csdl, f"{name}OrderBy", f"{owner} order")
+
+    def _take(self, kind: TypeKind, csdl: str, wanted: str, owner: str) -> None:
+        self._names[kind, csdl] = self._type_names.take(wanted, owner)
+
+    def _owner(self, csdl: str) -> str:
+        """Give the key of a type's rename: its short name, or the qualified one where two types share the short one."""
+        return csdl if csdl in self.renames else short(csdl)
+
+    def _in_families(self, served: list[str]) -> Iterator[TypeEntry]:
+        """Order the types as the schema lists them: scalar filters, each entity with its companions, each enum with its filter."""
+        names = self._names
+        scalars = [csdl for kind, csdl in names if kind is TypeKind.FILTER and "." not in csdl]
+        enums = [csdl for kind, csdl in names if kind is TypeKind.ENUM]
+        for csdl in (*scalars, *served, *enums):
+            for kind in TypeKind:
+                name = names.get((kind, csdl))
+                if name is not None:
+                    yield TypeEntry(name, kind, csdl)
+
+    def _has_fields(self, csdl: str) -> bool:
+        """Whether a type has a field to show; GraphQL knows no empty types."""
+        lineage = tuple(self.model.lineage(csdl))
+        if any(_shows_values(t) or t.open for t in lineage):
+            return True
+        targets = (n.target for t in lineage for n in t.navigations)
+        return any(
+            target in self.model.entity_types
+            and any(_shows_values(t) for t in self.model.lineage(target))
+            for target in targets
+        )
+
+    def name_of(self, kind: TypeKind, csdl: str) -> str:
+        """Give the GraphQL name of a type family's member; raises KeyError where there is none."""
+        return self._names[kind, csdl]
+
+    def generated_name(self, kind: TypeKind, csdl: str) -> str | None:
+        """Give the same, or None."""
+        return self._names.get((kind, csdl))
+
+    def reference_name(self, csdl: str) -> str:
+        """Give the name by which fields refer to a structured type: its interface if it has derived types."""
+        found = self._names.get((TypeKind.INTERFACE, csdl))
+        return self._names[TypeKind.OBJECT, csdl] if found is None else found
+
+    def concrete_name(self, csdl: str) -> str | None:
+        """Give the object type of rows of exactly that CSDL type; None where it is abstract or unknown."""
+        return self._names.get((TypeKind.OBJECT, csdl))
+
+    def is_served(self, csdl: str) -> bool:
+        """Whether the structured type is a GraphQL type."""
+        return any((kind, csdl) in self._names for kind in _STRUCTURED)
+
+    def possible_types(self, csdl: str) -> tuple[str, ...]:
+        """Give the CSDL types whose rows a field of that type may hold, itself included."""
+        return tuple(n for n in self.model.family(csdl) if (TypeKind.OBJECT, n) in self._names)
+
+    def known_names(self) -> Mapping[str, TypeEntry]:
+        """Give every name that a generated type may have, without touching the model."""
+        return self._entries
+
+    # Keys
+
+    def key_of(self, csdl: str) -> tuple[str, ...]:
+        """Give the key properties of an entity type; none where a part of the key is not a plain value."""
+        found = self._keys.get(csdl)
+        if found is None:
+            found = self._keys[csdl] = self._key_of(csdl)
+        return found
+
+    def _key_of(self, csdl: str) -> tuple[str, ...]:
+        if csdl not in self.model.entity_types:
+            return ()
+        key = self.model.key_of(csdl)
+        if not key:
+            return ()
+        plain = {p.name for p in self.properties_of(csdl) if p.name in key and self._is_plain(p)}
+        return key if plain.issuperset(key) else ()
+
+    def _is_plain(self, prop: Property) -> bool:
+        return not prop.type.many and prop.type.name not in self.model.complex_types
+
+    def set_for(self, csdl: str) -> str | None:
+        """Give the set by which rows of a type are read again (``node``): its own, or that of a base."""
+        for declared in reversed(tuple(self.model.lineage(csdl))):
+            if isinstance(declared, EntityType) and declared.name in self.model.sets_of_type:
+                return self.model.sets_of_type[declared.name][0]
+        return None
+
+    def is_node(self, csdl: str) -> bool:
+        """Whether rows of the type have a global ``id``: a key, and a set to read them from again."""
+        return bool(self.key_of(csdl)) and self.set_for(csdl) is not None
+
+    def interfaces(self, csdl: str) -> tuple[str, ...]:
+        """Give the interfaces of a structured type; its own is among them where it has derived types."""
+        lineage = (self._names.get((TypeKind.INTERFACE, t.name)) for t in self.model.lineage(csdl))
+        node = ("Node",) if self.is_node(csdl) else ()
+        return (*node, *(name for name in lineage if name is not None))
+
+    # Values
+
+    def properties_of(self, csdl: str) -> tuple[Property, ...]:
+        """Give the properties that rows hold, inherited ones first; one declared again counts once."""
+        seen = {p.name: p for p in self.model.properties_of(csdl) if p.type.name not in NOT_IN_ROWS}
+        return tuple(seen.values())
+
+    def enum(self, csdl: str) -> EnumInfo:
+        """Give an enum with its value names; raises KeyError."""
+        found = self._enums.get(csdl)
+        if found is None:
+            name = self._names[TypeKind.ENUM, csdl]
+            found, findings = enum_info(
+                self.model.enum_types[csdl], name, labels=self.labels, renames=self.renames
+            )
+            self._enums[csdl] = found
+            self._field_findings.extend(findings)
+        return found
+
+    def value(self, prop: Property, *, is_key: bool) -> ValueType:
+        """Give the value type of a property that is not complex."""
+        dates = date_cleaning(prop, is_key=is_key, abilities=self.abilities, cleaning=self.cleaning)
+        value = self.value_of(prop.type, dates)
+        # a list of flags is a list of lists, which no record here can say
+        return ValueType("JSON", value.edm, "other") if prop.type.many and value.many else value
+
+    def value_of(self, ref: TypeRef, dates: Clean = Clean.NONE) -> ValueType:
+        """Give the value type of a parameter or a result."""
+        found = self._values.get((ref.name, dates))
+        if found is None:
+            enum = self.enum(ref.name) if (TypeKind.ENUM, ref.name) in self._names else None
+            found = self._values[ref.name, dates] = value_type(
+                ref, model=self.model, enum=enum, cleaning=self.cleaning, dates=dates
+            )
+        return found
+
+    def type_description(self, csdl: str) -> str:
+        """Describe a structured type."""
+        return describe.structured(self.model.structured(csdl), self.model, self.labels)
+
+
+def _shows_values(declared: object) -> bool:
+    properties: tuple[Property, ...] = getattr(declared, "properties", ())
+    return any(p.type.name not in NOT_IN_ROWS for p in properties)

@@ -1,0 +1,201 @@
+"""The output types of the catalog as Strawberry definitions: objects, interfaces, connections, edges, enums.
+
+A definition is cheap: its fields are made on the first look, from the catalog's records, and each field carries its record
+(``GeneratedField.record``) for the planner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import cast
+
+from graphql import GraphQLAbstractType
+from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
+
+from . import describe
+from .catalog import Catalog
+from .fields import Argument, Field, FieldKind, RootField, TypeEntry, TypeKind
+from .lazy import (
+    GeneratedArgument,
+    GeneratedDefinition,
+    GeneratedField,
+    Ref,
+    Resolve,
+    ResolveInfo,
+    TypeTable,
+)
+from .resolvers import Resolvers
+
+_PAGE_INFO = (
+    ("hasNextPage", Ref("Boolean", nullable=False), describe.HAS_NEXT),
+    ("hasPreviousPage", Ref("Boolean", nullable=False), describe.HAS_PREVIOUS),
+    ("startCursor", Ref("String"), describe.START_CURSOR),
+    ("endCursor", Ref("String"), describe.END_CURSOR),
+)
+
+
+class PlainValue:
+    """The Python class of every generated enum: making one gives the GraphQL value name itself, a plain string."""
+
+    def __new__(cls, name: str) -> str:  # type: ignore[misc]
+        """Give the name back."""
+        return name
+
+
+class ObjectTypes:
+    """Makes the definitions of output types, by name."""
+
+    def __init__(self, catalog: Catalog, resolvers: Resolvers, types: TypeTable) -> None:
+        self._catalog = catalog
+        self._resolvers = resolvers
+        self._types = types
+        self._shared_arguments: dict[Argument, GeneratedArgument] = {}
+
+    def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
+        """Make one of the types that every schema has; None for another name."""
+        if name == "Node":
+            return GeneratedDefinition(
+                name,
+                self._node_fields,
+                description=describe.NODE,
+                resolve_type=self._resolve_type,
+            )
+        if name == "PageInfo":
+            return GeneratedDefinition(name, self._page_info_fields, description=describe.PAGE_INFO)
+        if name == "SortDirection":
+            return _enum(name, describe.SORT_DIRECTION, describe.SORT_DIRECTIONS)
+        return None
+
+    def make(self, entry: TypeEntry) -> GeneratedDefinition | StrawberryEnumDefinition:
+        """Make a generated output type."""
+        if entry.kind is TypeKind.ENUM:
+            info = self._catalog.enum(entry.csdl)
+            return _enum(info.name, info.description, info.descriptions)
+        if entry.kind is TypeKind.CONNECTION:
+            return GeneratedDefinition(
+                entry.name,
+                partial(self._connection_fields, entry.csdl),
+                description=describe.connection(entry.csdl),
+            )
+        if entry.kind is TypeKind.EDGE:
+            return GeneratedDefinition(
+                entry.name,
+                partial(self._edge_fields, entry.csdl),
+                description=describe.edge(entry.csdl),
+            )
+        return self._structured(entry)
+
+    def root_field(self, root: RootField) -> GeneratedField:
+        """Make a generated field of ``Query``."""
+        catalog, resolvers = self._catalog, self._resolvers
+
+        def resolve(_source: object, info: ResolveInfo, **_arguments: object) -> object:
+            return resolvers.root(root, info)
+
+        result = catalog.result(root)
+        return GeneratedField(
+            root.name,
+            Ref(result.type_name, result.nullable, result.many, result.gaps),
+            self._types,
+            description=catalog.root_description(root),
+            arguments=self._arguments(catalog.root_arguments(root)),
+            resolve=resolve,
+            record=root,
+        )
+
+    def _structured(self, entry: TypeEntry) -> GeneratedDefinition:
+        catalog = self._catalog
+        above = catalog.interfaces(entry.csdl)
+        return GeneratedDefinition(
+            entry.name,
+            partial(self._object_fields, entry.csdl),
+            description=catalog.type_description(entry.csdl),
+            interfaces=tuple(self._definition(name) for name in above if name != entry.name),
+            resolve_type=self._resolve_type if entry.kind is TypeKind.INTERFACE else None,
+        )
+
+    def _definition(self, name: str) -> GeneratedDefinition:
+        made = self._types.named(name)
+        return cast("GeneratedDefinition", made.__strawberry_definition__)  # type: ignore[union-attr]
+
+    def _resolve_type(
+        self, value: object, _info: ResolveInfo, _abstract: GraphQLAbstractType
+    ) -> str:
+        return self._resolvers.type_name(value)
+
+    def _object_fields(self, csdl: str) -> Iterator[GeneratedField]:
+        for field in self._catalog.object(csdl).fields.values():
+            arguments: tuple[Argument, ...] = ()
+            if field.kind is FieldKind.TO_MANY:
+                arguments = self._catalog.list_arguments(field.target, root=False)
+            yield GeneratedField(
+                field.name,
+                Ref(field.type_name, field.nullable, field.many),
+                self._types,
+                description=field.description,
+                arguments=self._arguments(arguments),
+                resolve=self._field_resolver(field),
+                record=field,
+            )
+
+    def _field_resolver(self, field: Field) -> Resolve:
+        resolvers = self._resolvers
+
+        def resolve(source: object, info: ResolveInfo, **_arguments: object) -> object:
+            return resolvers.field(field, source, info)
+
+        return resolve
+
+    def _arguments(self, arguments: tuple[Argument, ...]) -> tuple[GeneratedArgument, ...]:
+        return tuple(map(self._argument, arguments))
+
+    def _argument(self, argument: Argument) -> GeneratedArgument:
+        """Make an argument; the same one (``first``, ``after``…) is shared by all fields that take it."""
+        found = self._shared_arguments.get(argument)
+        if found is None:
+            ref = Ref(argument.type_name, argument.nullable, argument.many)
+            found = self._shared_arguments[argument] = GeneratedArgument(
+                argument.name, ref, self._types, argument.description
+            )
+        return found
+
+    def _node_fields(self) -> Iterator[GeneratedField]:
+        yield self._wired("id", Ref("ID", nullable=False), describe.NODE_ID)
+
+    def _page_info_fields(self) -> Iterator[GeneratedField]:
+        for name, ref, description in _PAGE_INFO:
+            yield self._wired(name, ref, description)
+
+    def _connection_fields(self, csdl: str) -> Iterator[GeneratedField]:
+        catalog = self._catalog
+        edge = catalog.name_of(TypeKind.EDGE, csdl)
+        item = catalog.reference_name(csdl)
+        yield self._wired("edges", Ref(edge, nullable=False, many=True), describe.EDGES)
+        yield self._wired("nodes", Ref(item, nullable=False, many=True), describe.NODES)
+        yield self._wired("pageInfo", Ref("PageInfo", nullable=False), describe.PAGE_INFO)
+        yield self._wired("totalCount", Ref("Int"), describe.TOTAL_COUNT)
+
+    def _edge_fields(self, csdl: str) -> Iterator[GeneratedField]:
+        item = self._catalog.reference_name(csdl)
+        yield self._wired("cursor", Ref("String", nullable=False), describe.CURSOR)
+        yield self._wired("node", Ref(item, nullable=False), describe.EDGE_NODE)
+
+    def _wired(self, name: str, ref: Ref, description: str) -> GeneratedField:
+        """Make a field of the Relay wiring."""
+        resolvers = self._resolvers
+
+        def resolve(source: object, info: ResolveInfo, **_arguments: object) -> object:
+            return resolvers.connection(name, source, info)
+
+        return GeneratedField(name, ref, self._types, description=description, resolve=resolve)
+
+
+def _enum(name: str, description: str, values: object) -> StrawberryEnumDefinition:
+    described = cast("dict[str, str]", values)
+    return StrawberryEnumDefinition(
+        wrapped_cls=PlainValue,  # type: ignore[arg-type]
+        name=name,
+        values=[EnumValue(v, v, description=text or None) for v, text in described.items()],
+        description=description or None,
+    )

@@ -1,0 +1,34 @@
+"""What the schema needs from the outside to complete values that are already loaded. The gateway implements it.
+
+These run on the slow path only: where graphql-core completes a value by itself because the compiled path met a surprise, or for a
+hand-written field's neighbours. Leaf values are handed back as GraphQL's own: the value name of an enum, a ``decimal.Decimal`` for
+``Decimal``, an ``int`` for ``Long``, normalised text for the other scalars.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from graphql import GraphQLResolveInfo
+
+from .fields import Field, RootField
+
+
+class Resolvers(Protocol):
+    """Turns an upstream value into a field's value; each may give an awaitable."""
+
+    def root(self, field: RootField, info: GraphQLResolveInfo[Any]) -> object:
+        """Give the value of a generated field of ``Query``."""
+        ...
+
+    def field(self, field: Field, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        """Give the value of a field of a generated object."""
+        ...
+
+    def connection(self, name: str, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        """Give a field of a connection, edge or ``PageInfo``: ``nodes``, ``cursor``, ``hasNextPage``…"""
+        ...
+
+    def type_name(self, value: object) -> str:
+        """Give the GraphQL object type of a row, where an interface is asked for."""
+        ...

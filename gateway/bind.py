@@ -1,0 +1,556 @@
+"""Binding: a prepared operation and its variables become a plan. Pure; nothing is sent here.
+
+Here it is decided how each relation is loaded. The order of preference is the number of requests: ``$expand`` where the dialect can carry
+what is asked (none more), a key batch (one more for all parents), a path (one more for each parent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphql import GraphQLField, GraphQLSchema, get_argument_values
+from graphql.execution.values import VariableValues
+
+from schema.catalog import Catalog
+from schema.fields import Argument, Field, FieldKind, ObjectInfo, RootKind
+from schema.model import Navigation
+
+from .cursors import Cursor, fingerprint, parse_cursor
+from .errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded, UnsupportedQuery
+from .ids import parse_id
+from .odata.dialect import Dialect
+from .odata.literals import parse_value
+from .odata.query import (
+    Call,
+    Compare,
+    Expand,
+    Expr,
+    In,
+    KeyPart,
+    Literal,
+    Operator,
+    Path,
+    Query,
+    Resource,
+)
+from .odata.simplify import paths
+from .plan import (
+    BoundRoot,
+    CallRoot,
+    ChildPlan,
+    FailedRoot,
+    Join,
+    Key,
+    KeysRoot,
+    ListRoot,
+    ReadPlan,
+    Via,
+)
+from .prepare import Prepared, RootShape
+from .shape import Child, ConnectionNeeds, Level
+from .values import to_literal
+from .where import WhereReader, all_of
+from .window import OrderTerm, Window, bounded
+
+MAX_NODES = 1_000
+"""Ids of one ``nodes`` field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the settings say of plans."""
+
+    default_page: int = 50
+    max_page: int = 1_000
+    can_expand: bool = True
+    companies: tuple[str, ...] | None = None
+    """Default company scope; None: every company that the account may read."""
+
+
+class Planner:
+    """Binds operations of one schema."""
+
+    def __init__(
+        self, catalog: Catalog, core: GraphQLSchema, dialect: Dialect, limits: Limits
+    ) -> None:
+        self.catalog = catalog
+        self.core = core
+        self.dialect = dialect
+        self.limits = limits
+        self._where = WhereReader(catalog)
+
+    def bind(
+        self,
+        prepared: Prepared,
+        variables: VariableValues,
+        companies: tuple[str, ...] | None = None,
+    ) -> tuple[BoundRoot, ...]:
+        """Give the plan of every generated root field. ``companies`` is the request's scope (header)."""
+        binding = _Binding(self, prepared, variables, companies or self.limits.companies)
+        return tuple(binding.root(shape) for shape in prepared.roots)
+
+    def where(self, csdl: str, given: object) -> Expr | None:
+        """Read a ``where`` argument."""
+        return self._where.read(csdl, given)
+
+    def join(self, field: Field) -> Join | None:
+        """Give the columns that join parent and target; None where the metadata does not tell."""
+        navigation = field.navigation
+        assert navigation is not None
+        pairs = [(c.property, c.referenced) for c in navigation.on] or self._from_partner(
+            navigation
+        )
+        company = self.dialect.company_property
+        parent, target = self.catalog.object(field.declared_by), self.catalog.object(field.target)
+        both = parent.has_company and target.has_company and company is not None
+        if pairs and both and all(company not in pair for pair in pairs):
+            assert company is not None
+            pairs.insert(0, (company, company))
+        try:
+            found = [(parent.by_source(p), target.by_source(t)) for p, t in pairs]
+        except KeyError:
+            return None
+        return Join(tuple(p for p, _ in found), tuple(t for _, t in found)) if found else None
+
+    def _from_partner(self, navigation: Navigation) -> list[tuple[str, str]]:
+        for other in self.catalog.model.navigations_of(navigation.target):
+            if other.name == navigation.partner:
+                return [(c.referenced, c.property) for c in other.on]
+        return []
+
+
+class _Binding:
+    """One operation with its values."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        prepared: Prepared,
+        variables: VariableValues,
+        companies: tuple[str, ...] | None,
+    ) -> None:
+        self.planner = planner
+        self.catalog = planner.catalog
+        self.dialect = planner.dialect
+        self.prepared = prepared
+        self.variables = variables
+        self.companies = companies
+
+    # Arguments
+
+    def arguments(self, field: GraphQLField, node: Any) -> Mapping[str, Any]:
+        """Coerce a field's arguments; those without variables once for the document."""
+        found = self.prepared.constants.get(id(node))
+        if found is None:
+            found = get_argument_values(field, node, self.variables)
+            if not _has_variables(node.arguments):
+                self.prepared.constants[id(node)] = found
+        return found
+
+    # Roots
+
+    def root(self, shape: RootShape) -> BoundRoot:
+        query_type = self.planner.core.query_type
+        assert query_type is not None
+        field = query_type.fields[shape.root.name]
+        try:
+            arguments = self.arguments(field, shape.node)
+            return self._root(shape, arguments)
+        except GatewayError as error:
+            return FailedRoot(shape, error)
+
+    def _root(self, shape: RootShape, arguments: Mapping[str, Any]) -> BoundRoot:
+        match shape.root.kind:
+            case RootKind.LIST:
+                return self._list(shape, arguments)
+            case RootKind.BY_KEY:
+                return self._by_key(shape, arguments)
+            case RootKind.SINGLETON:
+                return self._singleton(shape)
+            case RootKind.FUNCTION:
+                return self._call(shape, arguments)
+            case RootKind.NODE:
+                return KeysRoot(shape, (self._node(shape, arguments["id"]),))
+            case RootKind.NODES:
+                return self._nodes(shape, arguments["ids"])
+
+    def _list(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
+        given = arguments.get("companies")
+        if given is None:
+            return self._list_in_scope(shape, arguments)
+        narrower = _Binding(self.planner, self.prepared, self.variables, tuple(given))
+        return narrower._list_in_scope(shape, arguments)
+
+    def _list_in_scope(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
+        assert shape.level is not None
+        assert shape.needs is not None
+        assert shape.root.entity_set is not None
+        info = shape.level.info
+        where = all_of(self._scope(info), self.planner.where(info.csdl, arguments.get("where")))
+        name = shape.root.entity_set.name
+        window = self._window(name, info, arguments, where, shape.needs)
+        return ListRoot(shape, self.read(shape.level, name, where=where, window=window))
+
+    def _by_key(self, shape: RootShape, arguments: Mapping[str, Any]) -> KeysRoot:
+        assert shape.level is not None
+        assert shape.root.entity_set is not None
+        key = tuple(
+            self._key_value(a, arguments) for a in self.catalog.key_arguments(shape.root.csdl)
+        )
+        plan = self.keyed(shape.level, shape.root.entity_set.name)
+        return KeysRoot(shape, ((plan, key),))
+
+    def _key_value(self, argument: Argument, arguments: Mapping[str, Any]) -> Any:
+        assert argument.of is not None
+        assert argument.of.value is not None
+        given = arguments.get(argument.name)
+        if given is None and argument.source == self.dialect.company_property:
+            return self._one_company(argument.name)
+        return to_literal(argument.of.value, given, what=argument.name).value
+
+    def _one_company(self, name: str) -> str:
+        if self.companies is None or len(self.companies) != 1:
+            raise BadArgument(
+                f"{name} is missing, and the company scope is not one company.",
+                hint=f"Give {name}, or one company in the header X-D365-Company.",
+            )
+        return self.companies[0]
+
+    def _singleton(self, shape: RootShape) -> ListRoot:
+        assert shape.level is not None
+        assert shape.root.singleton is not None
+        plan = self.read(shape.level, None, resource=Resource(shape.root.singleton.name))
+        return ListRoot(shape, plan)
+
+    def _call(self, shape: RootShape, arguments: Mapping[str, Any]) -> CallRoot:
+        operation = shape.root.operation
+        assert operation is not None
+        assert operation.returns is not None
+        given = self.catalog.root_arguments(shape.root)
+        parts = [
+            KeyPart(a.source, to_literal(a.value, arguments[a.name], what=a.name))
+            for a in given
+            if a.value is not None and arguments.get(a.name) is not None
+        ]
+        imported = shape.root.operation_import
+        name = operation.name if imported is None else imported.name
+        resource = Resource(call=Call(name, tuple(parts)))
+        if operation.bound_to is not None:
+            key = self._bound_key(given, arguments)
+            set_name = self.catalog.set_for(operation.bound_to.name) or ""
+            resource = replace(resource, name=set_name, key=key)
+        if shape.level is None:
+            return CallRoot(shape, Query(resource=resource), None, operation.returns.many)
+        is_entity = operation.returns.name in self.catalog.model.entity_types
+        set_name_found = self.catalog.set_for(operation.returns.name) if is_entity else None
+        plan = self.read(shape.level, set_name_found, resource=resource)
+        return CallRoot(shape, plan.query, plan, operation.returns.many)
+
+    def _bound_key(
+        self, given: Iterable[Argument], arguments: Mapping[str, Any]
+    ) -> tuple[KeyPart, ...]:
+        parts = []
+        for a in given:
+            if a.of is not None and a.of.value is not None:
+                kind = a.of.value
+                parts.append(
+                    KeyPart(
+                        a.source, Literal(self._key_value(a, arguments), kind.edm, kind.is_enum)
+                    )
+                )
+        return tuple(parts)
+
+    def _nodes(self, shape: RootShape, ids: Sequence[str]) -> KeysRoot:
+        if len(ids) > MAX_NODES:
+            raise PageLimitExceeded(f"nodes takes at most {MAX_NODES} ids, not {len(ids)}.")
+        plans: dict[str, ReadPlan] = {}
+        return KeysRoot(shape, tuple(self._node(shape, i, plans) for i in ids), many=True)
+
+    def _node(
+        self, shape: RootShape, text: str, plans: dict[str, ReadPlan] | None = None
+    ) -> tuple[ReadPlan, Key]:
+        name, values = parse_id(text)
+        plans = {} if plans is None else plans
+        entry = self.catalog.entry(name)
+        set_name = None if entry is None else self.catalog.set_for(entry.csdl)
+        if entry is None or set_name is None:
+            raise InvalidId(
+                "This id is of a type that is not served here.", hint="Use an `id` of this API."
+            )
+        typed = self.prepared.typed(shape, entry.csdl)
+        key = typed.level.info.key
+        if len(key) != len(values):
+            raise InvalidId(
+                "This id does not fit the key of its type.", hint="Fetch the row's `id` again."
+            )
+        if name not in plans:
+            plans[name] = self.keyed(typed.level, set_name)
+        return plans[name], self._id_key(key, values)
+
+    def _id_key(self, key: Sequence[Field], values: Sequence[Any]) -> Key:
+        try:
+            return tuple(
+                v
+                if f.value is None or f.value.is_enum or v is None
+                else parse_value(f.value.edm, v)
+                for f, v in zip(key, values, strict=True)
+            )
+        except ValueError as error:
+            raise InvalidId(
+                "This id does not fit the key of its type.", hint="Fetch it again."
+            ) from error
+
+    # Scope, order, window
+
+    def _scope(self, info: ObjectInfo) -> Expr | None:
+        """Give the company filter of rows that have a company."""
+        name = self.dialect.company_property
+        if self.companies is None or name is None or not info.has_company:
+            return None
+        values = tuple(Literal(c, "Edm.String") for c in self.companies)
+        path = Path((name,))
+        return Compare(path, Operator.EQ, values[0]) if len(values) == 1 else In(path, values)
+
+    def _order(
+        self, info: ObjectInfo, given: Sequence[Mapping[str, str]] | None
+    ) -> tuple[OrderTerm, ...]:
+        terms: dict[str, OrderTerm] = {}
+        for item in given or ():
+            ((name, direction),) = item.items()
+            terms.setdefault(name, OrderTerm(info.fields[name], direction == "DESC"))
+        for part in info.key:
+            terms.setdefault(part.name, OrderTerm(part))
+        return tuple(terms.values())
+
+    def _window(
+        self,
+        place: str,
+        info: ObjectInfo,
+        arguments: Mapping[str, Any],
+        where: Expr | None,
+        needs: ConnectionNeeds,
+    ) -> Window:
+        size, backward = self._size(arguments)
+        given = arguments.get("orderBy")
+        order = self._order(info, given)
+        binding = fingerprint(
+            place, [(t.field.source, t.descending) for t in order], where, self.companies
+        )
+        keyset = bool(info.key) and all(self._comparable(t) for t in order)
+
+        def cursor(name: str) -> Cursor | None:
+            text = arguments.get(name)
+            if text is None:
+                return None
+            found = parse_cursor(text, binding=binding, terms=len(order), argument=name)
+            if (found.offset is None) != keyset:
+                raise BadArgument(f"{name}: this cursor does not fit this list.")
+            return found
+
+        return Window(
+            size=size,
+            backward=backward,
+            order=order,
+            keyset=keyset,
+            is_default_order=not given,
+            after=cursor("after"),
+            before=cursor("before"),
+            binding=binding,
+            needs=needs,
+        )
+
+    def _comparable(self, term: OrderTerm) -> bool:
+        value = term.field.value
+        return value is not None and self.dialect.orderable_comparison(value.edm, value.is_enum)
+
+    def _size(self, arguments: Mapping[str, Any]) -> tuple[int, bool]:
+        first, last = arguments.get("first"), arguments.get("last")
+        if first is not None and last is not None:
+            raise BadArgument(
+                "first and last cannot be combined.", hint="Ask for one end of the list."
+            )
+        size = first if first is not None else last
+        name = "last" if last is not None else "first"
+        if size is None:
+            return self.planner.limits.default_page, False
+        if size < 0:
+            raise BadArgument(f"{name} is {size}; it cannot be negative.")
+        if size > self.planner.limits.max_page:
+            raise PageLimitExceeded(
+                f"{name} is {size}; the most is {self.planner.limits.max_page}.",
+                hint="Page with `after: pageInfo.endCursor`.",
+            )
+        return size, last is not None
+
+    # Levels
+
+    def keyed(self, level: Level, set_name: str) -> ReadPlan:
+        """Plan entities that are picked by key."""
+        return self.read(level, set_name, extras=level.info.key)
+
+    def read(
+        self,
+        level: Level,
+        set_name: str | None,
+        *,
+        resource: Resource | None = None,
+        where: Expr | None = None,
+        window: Window | None = None,
+        extras: Sequence[Field] = (),
+        depth: int = 0,
+    ) -> ReadPlan:
+        """Plan the rows of a level and everything below it; ``depth`` counts the expands around it."""
+        children = self._children(level, set_name, depth)
+        columns = [*extras, *self._residual_fields(level.info, where)]
+        if window is not None and (window.needs.cursors or depth or extras):
+            columns.extend(t.field for t in window.order)
+        for child in children:
+            if child.via is Via.KEYS and child.join is not None:
+                columns.extend(child.join.parent)
+            elif child.via is Via.PATH:
+                columns.extend(level.info.key)
+        expanded = {c.child.index: c.plan.row_type for c in children if c.via is Via.EXPAND}
+        row_type = self.prepared.row_types.get(level, tuple(columns), expanded)
+        query = Query(
+            resource=resource or Resource(set_name or ""),
+            select=row_type.select or self._anything(level),
+            expand=tuple(self._expand(c, level) for c in children if c.via is Via.EXPAND),
+            where=where,
+        )
+        return ReadPlan(
+            level=level,
+            row_type=row_type,
+            query=query,
+            entity_set=set_name,
+            window=window,
+            children=children,
+        )
+
+    def _anything(self, level: Level) -> tuple[str, ...]:
+        """Give the smallest ``$select`` for rows of which no value is asked: the key."""
+        return () if level.needs_rest else tuple(f.source for f in level.info.key)
+
+    def _residual_fields(self, info: ObjectInfo, where: Expr | None) -> list[Field]:
+        """Give the columns of tests that must be repeated on our side; refuses those that cannot be."""
+        if where is None:
+            return []
+        residual = self.dialect.lower(Query(resource=Resource("_"), where=where)).residual
+        found: list[Field] = []
+        for path in () if residual is None else paths(residual):
+            if len(path.segments) > 1:
+                raise UnsupportedQuery(
+                    f"Text with a star cannot be searched through {path.segments[0]}.",
+                    hint="F&O reads * as a wildcard; filter by a field of the row itself.",
+                )
+            found.append(info.by_source(path.segments[0]))
+        return found
+
+    def _children(self, level: Level, set_name: str | None, depth: int) -> tuple[ChildPlan, ...]:
+        taken: set[str] = set()
+        return tuple(
+            self._child(child, level, set_name, depth, taken) for child in level.children.values()
+        )
+
+    def _child(
+        self, child: Child, level: Level, set_name: str | None, depth: int, taken: set[str]
+    ) -> ChildPlan:
+        field, info = child.field, child.level.info
+        join = self.planner.join(field)
+        arguments = self._child_arguments(child)
+        company = self.dialect.company_property
+        joined = join is not None and any(f.source == company for f in join.target)
+        scope = None if joined else self._scope(info)
+        where = all_of(scope, self.planner.where(info.csdl, arguments.get("where")))
+        place = f"{field.declared_by}/{field.source}"
+        window = None
+        if child.connection is not None:
+            window = self._window(place, info, arguments, where, child.connection)
+        expand = self._expansion(field, where, window, depth, taken)
+        if expand is not None:
+            taken.add(field.source)
+            plan = self.read(
+                child.level, field.target_set, where=where, window=window, depth=depth + 1
+            )
+            return ChildPlan(child=child, via=Via.EXPAND, join=join, plan=plan, paged=expand)
+        via = self._other_way(field, level, set_name, join)
+        extras = join.target if join is not None and via is Via.KEYS else info.key
+        plan = self.read(child.level, field.target_set, where=where, window=window, extras=extras)
+        return ChildPlan(child=child, via=via, join=join, plan=plan)
+
+    def _child_arguments(self, child: Child) -> Mapping[str, Any]:
+        if child.field.kind is not FieldKind.TO_MANY or not child.node.arguments:
+            return {}
+        owner = self.catalog.reference_name(child.field.declared_by)
+        parent = self.planner.core.type_map[owner]
+        return self.arguments(parent.fields[child.field.name], child.node)  # type: ignore[attr-defined]
+
+    def _expansion(
+        self, field: Field, where: Expr | None, window: Window | None, depth: int, taken: set[str]
+    ) -> bool | None:
+        """Say whether ``$expand`` carries the child: None no, True with its window, False all of its rows."""
+        dialect = self.dialect
+        navigation = field.navigation
+        assert navigation is not None
+        possible = self.planner.limits.can_expand and depth < dialect.expand_depth
+        if navigation.declared or not possible or field.source in taken:
+            return None
+        if dialect.expand_options:
+            starred = where is not None and self._residual_fields(
+                self.catalog.object(field.target), where
+            )
+            if starred or (window is None and where is not None):
+                return None
+            return (
+                window is not None
+                and window.keyset
+                and not (window.needs.total and window.has_cursor)
+            )
+        whole = where is None and (window is None or window.is_default_order)
+        return False if whole else None
+
+    def _other_way(
+        self, field: Field, level: Level, set_name: str | None, join: Join | None
+    ) -> Via:
+        if join is not None and field.target_set is not None:
+            return Via.KEYS
+        if set_name is not None and level.info.key:
+            return Via.PATH
+        raise UnsupportedQuery(
+            f"{field.name} cannot be read from here: the metadata does not say what joins it.",
+            hint="Declare the relation in the settings, or read it from the row's own root field.",
+        )
+
+    def _expand(self, child: ChildPlan, level: Level) -> Expand:
+        field, query, window = child.child.field, child.plan.query, child.plan.window
+        bases = {t.name for t in self.catalog.model.lineage(level.info.csdl)}
+        name = field.source if field.declared_by in bases else f"{field.declared_by}/{field.source}"
+        if window is not None and self.dialect.expand_options:
+            asked = bounded(query, window, self.dialect)
+            if not child.paged:
+                asked = replace(query, order=asked.order)
+            elif window.count_only:
+                asked = replace(asked, top=0)
+            query = asked
+        return Expand(
+            navigation=name,
+            select=query.select,
+            expand=query.expand,
+            where=query.where,
+            order=query.order,
+            top=query.top,
+            skip=query.skip,
+            count=query.count,
+        )
+
+
+def _has_variables(arguments: Iterable[Any]) -> bool:
+    stack = [a.value for a in arguments or ()]
+    while stack:
+        node = stack.pop()
+        if node.kind == "variable":
+            return True
+        stack.extend(getattr(node, "values", None) or ())
+        stack.extend(f.value for f in getattr(node, "fields", None) or ())
+    return False

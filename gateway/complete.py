@@ -1,0 +1,229 @@
+"""Completion: generated functions that turn rows into response objects, one per selection set.
+
+The functions only ever succeed: anything they did not expect raises, and the caller completes the same rows through graphql-core
+(``resolvers``), which words the errors. Response objects are msgspec structs, so the answer is encoded once, in C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from schema.fields import Clean, Field, FieldKind, ValueType
+
+from .ids import node_id
+from .shape import ConnectionShape, Level, ObjectShape, ShapeField, Shapes
+
+Complete = Callable[[Any], Any]
+_NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
+
+
+class Surprise(Exception):
+    """A value that the fast path does not know how to answer."""
+
+
+def _required(value: object) -> object:
+    if value is None or value is msgspec.UNSET:
+        raise Surprise
+    return value
+
+
+class Compiler:
+    """Writes and compiles the functions of one document."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._space: dict[str, Any] = {
+            "Surprise": Surprise,
+            "required": _required,
+            "node_id": node_id,
+        }
+        self._sources: list[str] = []
+        self._enums: dict[tuple[str, bool], str] = {}
+
+    def rows(self, shapes: Shapes) -> Complete:
+        """Compile the completion of one row."""
+        return self._link(self._shapes(shapes))
+
+    def connection(self, shape: ConnectionShape) -> Complete:
+        """Compile the completion of a page."""
+        return self._link(self._connection(shape))
+
+    def _link(self, name: str) -> Complete:
+        exec(compile("".join(self._sources), "<completion>", "exec"), self._space)  # noqa: S102 - our own text
+        self._sources.clear()
+        found: Complete = self._space[name]
+        return found
+
+    def _name(self, prefix: str) -> str:
+        return f"{prefix}{next(self._numbers)}"
+
+    def _keep(self, prefix: str, value: object) -> str:
+        name = self._name(prefix)
+        self._space[name] = value
+        return name
+
+    def _response(self, keys: list[str]) -> str:
+        fields = [(f"r{i}", Any) for i in range(len(keys))]
+        rename = {f"r{i}": key for i, key in enumerate(keys)}
+        return self._keep("R", msgspec.defstruct("Answer", fields, rename=rename, gc=False))
+
+    def _define(self, parameter: str, expression: str) -> str:
+        name = self._name("f")
+        self._sources.append(f"def {name}({parameter}):\n return {expression}\n")
+        return name
+
+    # Objects
+
+    def _shapes(self, shapes: Shapes) -> str:
+        made = {csdl: self._object(shape, shapes.level) for csdl, shape in shapes.by_type.items()}
+        if not shapes.level.needs_type:
+            return next(iter(made.values()))
+        table: dict[str | None, str] = {f"#{csdl}": name for csdl, name in made.items()}
+        own = made.get(shapes.level.info.csdl)
+        if own is not None:
+            table[None] = own
+        entries = ", ".join(f"{told!r}: {name}" for told, name in table.items())
+        types = self._name("T")
+        self._sources.append(f"{types} = {{{entries}}}\n")
+        return self._define("x", f"{types}[x.t](x)")
+
+    def _object(self, shape: ObjectShape, level: Level) -> str:
+        answer = self._response([f.key for f in shape.fields])
+        values = (self._value(f, shape, level) for f in shape.fields)
+        return self._define("x", f"{answer}({', '.join(values)})")
+
+    def _value(self, item: ShapeField, shape: ObjectShape, level: Level) -> str:
+        found = item.field
+        if found is None:
+            return repr(shape.type_name)
+        match found.kind:
+            case FieldKind.ID:
+                return self._id(shape.type_name, level)
+            case FieldKind.REST:
+                return "x.rest"
+            case FieldKind.VALUE:
+                return self._scalar(found, f"x.{level.attribute(found)}")
+            case FieldKind.COMPLEX:
+                return self._complex(item, f"x.{level.attribute(found)}")
+            case FieldKind.TO_ONE:
+                assert item.child is not None
+                assert isinstance(item.below, Shapes)
+                function = self._shapes(item.below)
+                return f"(None if (v := x.{item.child.slot}) is None else {function}(v))"
+            case FieldKind.TO_MANY:
+                assert item.child is not None
+                assert isinstance(item.below, ConnectionShape)
+                return f"{self._connection(item.below)}(x.{item.child.slot})"
+
+    def _id(self, type_name: str, level: Level) -> str:
+        parts = "".join(f", x.{level.attribute(k)}" for k in level.info.key)
+        return f"node_id({type_name!r}{parts})"
+
+    def _complex(self, item: ShapeField, value: str) -> str:
+        assert item.field is not None
+        if item.below is None:
+            return value
+        assert isinstance(item.below, Shapes)
+        function = self._shapes(item.below)
+        if item.field.many:
+            return f"(None if (v := {value}) is None else [{function}(i) for i in v])"
+        expression = f"(None if (v := {value}) is None else {function}(v))"
+        return expression if item.field.nullable else f"required({expression})"
+
+    # Values
+
+    def _scalar(self, found: Field, value: str) -> str:
+        kind = found.value
+        prop = found.prop
+        assert kind is not None
+        assert prop is not None
+        if prop.type.many:
+            item = self._converted(kind, "i", nullable=False)
+            made = (
+                value
+                if item == "i"
+                else f"(None if (v := {value}) is None else [{item} for i in v])"
+            )
+            return made if found.nullable else f"required({made})"
+        converted = self._converted(kind, value, nullable=prop.nullable)
+        needs_check = prop.nullable and not found.nullable
+        return f"required({converted})" if needs_check else converted
+
+    def _converted(self, kind: ValueType, value: str, *, nullable: bool) -> str:
+        if kind.enum is not None:
+            return self._enum(kind, value, nullable=nullable)
+        if kind.scalar == "Long":
+            return f"(None if (v := {value}) is None else str(v))" if nullable else f"str({value})"
+        if kind.clean is Clean.NONE:
+            return value
+        text = f"(v := {value})"
+        none = f"None if {text} is None else " if nullable else ""
+        first = "v" if nullable else text
+        match kind.clean:
+            case Clean.KEY_DATE:
+                return f"({none}{first}[:10])"
+            case Clean.DATE:
+                return f"({none}None if (d := {first}[:10]) == '1900-01-01' else d)"
+            case _:
+                return f"({none}None if {first}[:10] == '1900-01-01' else v)"
+
+    def _enum(self, kind: ValueType, value: str, *, nullable: bool) -> str:
+        assert kind.enum is not None
+        if kind.enum.flags:
+            table = self._table(kind, nullable=False)
+            flags = f"[{table}[m.strip()] for m in v.split(',')]"
+            return f"(None if (v := {value}) is None else {flags})"
+        return f"{self._table(kind, nullable=nullable)}[{value}]"
+
+    def _table(self, kind: ValueType, *, nullable: bool) -> str:
+        assert kind.enum is not None
+        key = (f"{kind.scalar} {kind.enum.csdl}", nullable)
+        name = self._enums.get(key)
+        if name is None:
+            is_no_yes = kind.clean is Clean.NO_YES
+            table: dict[object, object] = {**(_NO_YES if is_no_yes else kind.enum.to_graphql)}
+            if nullable:
+                table[None] = None
+            name = self._enums[key] = self._keep("E", table)
+        return name
+
+    # Connections
+
+    def _connection(self, shape: ConnectionShape) -> str:
+        answer = self._response([key for key, _, _ in shape.fields])
+        values = (self._connection_value(shape, name, below) for _, name, below in shape.fields)
+        return self._define("p", f"{answer}({', '.join(values)})")
+
+    def _connection_value(
+        self, shape: ConnectionShape, name: str, below: Shapes | ConnectionShape | None
+    ) -> str:
+        if isinstance(below, Shapes):
+            return f"[{self._shapes(below)}(i) for i in p.rows]"
+        if below is None:
+            return repr(shape.type_name) if name == "__typename" else "p.total"
+        return self._edges(below) if name == "edges" else self._page_info(below)
+
+    def _edges(self, shape: ConnectionShape) -> str:
+        answer = self._response([key for key, _, _ in shape.fields])
+        values: list[str] = []
+        for _, name, below in shape.fields:
+            if isinstance(below, Shapes):
+                values.append(f"{self._shapes(below)}(i)")
+            else:
+                values.append("p.cursor(i, n)" if name == "cursor" else repr(shape.type_name))
+        return f"[{answer}({', '.join(values)}) for n, i in enumerate(p.rows)]"
+
+    def _page_info(self, shape: ConnectionShape) -> str:
+        answer = self._response([key for key, _, _ in shape.fields])
+        made = {
+            "hasNextPage": "p.has_next",
+            "hasPreviousPage": "p.has_previous",
+            "startCursor": "p.cursor_at(0)",
+            "endCursor": "p.cursor_at(-1)",
+            "__typename": "'PageInfo'",
+        }
+        return f"{answer}({', '.join(made[name] for _, name, _ in shape.fields)})"

@@ -1,0 +1,69 @@
+"""Opaque, versioned cursors (Relay Cursor Connections) that fit one list only.
+
+A cursor holds either the order values and key of its row (keyset) or the row's position (offset, where a keyset cannot be asked for), and
+the fingerprint of what it was made for: set, order, filter and company scope. With anything else it is ``INVALID_CURSOR``: a cursor of
+another list would silently skip rows.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import msgspec
+
+from .errors import InvalidCursor
+from .ids import unpack
+from .odata.query import Value
+
+VERSION = 1
+_KEYSET, _OFFSET = 0, 1
+_encode = msgspec.msgpack.Encoder(decimal_format="string").encode
+_HINT = "Start again without a cursor; keep where, orderBy and companies the same between pages."
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list: the values of its order terms, or a position from the start."""
+
+    values: tuple[Value, ...] = ()
+    offset: int | None = None
+
+
+def fingerprint(*parts: object) -> bytes:
+    """Give eight bytes that stand for the list; parts must print the same in every process."""
+    return blake2b(repr(parts).encode(), digest_size=8).digest()
+
+
+def keyset_cursor(binding: bytes, values: Sequence[object]) -> str:
+    """Make the cursor of a row with these order values."""
+    return _text((VERSION, binding, _KEYSET, *values))
+
+
+def offset_cursor(binding: bytes, offset: int) -> str:
+    """Make the cursor of the row at a position."""
+    return _text((VERSION, binding, _OFFSET, offset))
+
+
+def _text(parts: tuple[object, ...]) -> str:
+    return base64.urlsafe_b64encode(_encode(parts)).decode("ascii").rstrip("=")
+
+
+def parse_cursor(text: str, *, binding: bytes, terms: int, argument: str) -> Cursor:
+    """Read a cursor for the list of that fingerprint and number of order terms. Raises InvalidCursor."""
+    parts = unpack(text)
+    if not isinstance(parts, list) or len(parts) < 4 or parts[0] != VERSION:
+        raise InvalidCursor(f"{argument}: this is not a cursor of this API.", hint=_HINT)
+    if parts[1] != binding:
+        raise InvalidCursor(
+            f"{argument}: this cursor was made for another list, order, filter or company scope.",
+            hint=_HINT,
+        )
+    kind, values = parts[2], tuple(parts[3:])
+    if kind == _OFFSET and len(values) == 1 and isinstance(values[0], int) and values[0] >= 0:
+        return Cursor(offset=values[0])
+    if kind == _KEYSET and len(values) == terms:
+        return Cursor(values=values)
+    raise InvalidCursor(f"{argument}: this cursor is damaged.", hint=_HINT)

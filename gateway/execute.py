@@ -1,0 +1,291 @@
+"""One GraphQL request → one answer: document → variables → plan → run → complete.
+
+The compiled completion answers; where it cannot (a surprise in the data, a failed child, hand-written fields or introspection in the
+operation) graphql-core completes the same loaded rows, and so words every error and its path.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from inspect import isawaitable
+from typing import Any
+
+import msgspec
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
+from graphql.execution.values import VariableValues, get_variable_values
+
+from schema.build import ODataSchema
+from schema.fields import RootKind
+
+from .bind import Limits, Planner
+from .documents import Document, DocumentLimits, Documents
+from .errors import GatewayError
+from .events import ErrorRaised, Observer, OperationServed
+from .fetch import Fetcher, Sender
+from .odata.dialect import Dialect
+from .odata.query import Request
+from .pages import Failure
+from .plan import BoundRoot, KeysRoot
+from .prepare import Prepared
+from .run import Loaded, Runner
+
+_NULL_IN_NON_NULL = "Cannot return null for non-nullable field"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLRequest:
+    """The parameters of a GraphQL request, and whose it is."""
+
+    query: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    operation_name: str | None = None
+    companies: tuple[str, ...] | None = None
+    """Company scope of the request (header X-D365-Company)."""
+    allow_mutation: bool = True
+
+
+@dataclass(slots=True)
+class Answer:
+    """The answer: ``data`` is absent where nothing was run."""
+
+    data: Any = msgspec.UNSET
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    requests: tuple[Request, ...] = ()
+    rows: int = 0
+
+    def encode(self) -> bytes:
+        """Give the response's JSON."""
+        return _encode(_Response(self.data, self.errors or msgspec.UNSET))
+
+    def to_builtins(self) -> dict[str, Any]:
+        """Give the response as plain Python values."""
+        found: dict[str, Any] = msgspec.json.decode(self.encode())
+        return found
+
+
+class _Response(msgspec.Struct, omit_defaults=True):
+    data: Any = msgspec.UNSET
+    errors: Any = msgspec.UNSET
+
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+@dataclass(slots=True)
+class Context:
+    """What hand-written resolvers find as ``info.context``, and the slow path reads."""
+
+    request: GraphQLRequest
+    loaded: Mapping[str, Loaded]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSettings:
+    """What the settings say of executing."""
+
+    plans: Limits = Limits()
+    documents: DocumentLimits = DocumentLimits()
+    max_rows: int = 100_000
+    max_url_length: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An operation that may run: prepared, with its variables and plan."""
+
+    prepared: Prepared
+    variables: VariableValues
+    bound: tuple[BoundRoot, ...]
+
+
+class Engine:
+    """Executes operations of one schema against one upstream."""
+
+    def __init__(
+        self,
+        schema: ODataSchema,
+        sender: Sender,
+        dialect: Dialect,
+        settings: ExecutionSettings,
+        observe: Observer,
+    ) -> None:
+        self.schema = schema
+        self.dialect = dialect
+        self._sender = sender
+        self._settings = settings
+        self._observe = observe
+        self._documents = Documents(schema.catalog, schema.core, settings.documents)
+        self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
+
+    async def execute(self, request: GraphQLRequest) -> Answer:
+        """Answer a request. Never raises but for cancellation."""
+        started = time.perf_counter()
+        answer = await self._execute(request)
+        self._observe(
+            OperationServed(
+                name=request.operation_name,
+                seconds=time.perf_counter() - started,
+                requests=len(answer.requests),
+                rows=answer.rows,
+                errors=len(answer.errors),
+            )
+        )
+        return answer
+
+    async def _execute(self, request: GraphQLRequest) -> Answer:
+        try:
+            ready = self.ready(request)
+            if isinstance(ready, Answer):
+                return ready
+            return await self._run(request, ready)
+        except Exception as error:  # noqa: BLE001 - the one gate: whatever is wrong, the process goes on serving
+            return Answer(errors=[self._reported(error, {})])
+
+    def ready(self, request: GraphQLRequest) -> Ready | Answer:
+        """Check, prepare and bind an operation; an Answer holds the errors of one that cannot run."""
+        document = self._documents.get(request.query)
+        if document.errors:
+            return self._refused(document.errors, document.code)
+        operation = self._operation(document, request)
+        if isinstance(operation, Answer):
+            return operation
+        variables = get_variable_values(
+            self.schema.core,
+            operation.variable_definitions or (),
+            dict(request.variables),
+            max_errors=20,
+        )
+        if isinstance(variables, list):
+            return self._refused(variables, "BAD_USER_INPUT")
+        prepared = self._documents.prepare(document, operation, variables.coerced)
+        return Ready(
+            prepared, variables, self._planner.bind(prepared, variables, request.companies)
+        )
+
+    def _operation(
+        self, document: Document, request: GraphQLRequest
+    ) -> OperationDefinitionNode | Answer:
+        name = request.operation_name
+        operations = document.operations()
+        chosen = [
+            o for o in operations if name is None or (o.name is not None and o.name.value == name)
+        ]
+        if len(chosen) == 1 and chosen[0].operation is OperationType.QUERY:
+            return chosen[0]
+        if not operations:
+            said = "The document holds no operation."
+        elif not chosen:
+            said = f"The document holds no operation called {name}."
+        elif len(chosen) > 1:
+            said = "The document holds several operations: say which by operationName."
+        else:
+            said = f"This API has no {chosen[0].operation.value} operations."
+        return self._refused([GraphQLError(said)], "OPERATION_RESOLUTION_FAILURE")
+
+    def fetcher(self, sender: Sender | None = None) -> Fetcher:
+        """Give the reads of one operation."""
+        return Fetcher(sender or self._sender, self.dialect, self._settings.max_rows)
+
+    def runner(self, fetcher: Fetcher) -> Runner:
+        """Give the runner of one operation."""
+        return Runner(fetcher, self._settings.max_url_length)
+
+    async def _run(self, request: GraphQLRequest, ready: Ready) -> Answer:
+        prepared = ready.prepared
+        fetcher = self.fetcher()
+        runner = self.runner(fetcher)
+        try:
+            loaded = await runner.run(ready.bound)
+        finally:
+            await fetcher.close()
+        answer = None
+        if not (runner.failed or fetcher.surprised or prepared.is_mixed):
+            answer = _completed(prepared, loaded)
+        if answer is None:
+            answer = await self._complete_slowly(request, prepared, loaded)
+        return replace(answer, requests=tuple(fetcher.sent), rows=fetcher.rows_read)
+
+    async def _complete_slowly(
+        self, request: GraphQLRequest, prepared: Prepared, loaded: list[Loaded]
+    ) -> Answer:
+        operation = prepared.operation
+        result = execute(
+            self.schema.core,
+            prepared.document,
+            context_value=Context(request, {item.bound.shape.key: item for item in loaded}),
+            variable_values=dict(request.variables),
+            operation_name=None if operation.name is None else operation.name.value,
+        )
+        if isawaitable(result):
+            result = await result
+        assert isinstance(result, ExecutionResult)
+        return Answer(
+            result.data,
+            [self._reported(e.original_error or e, e.formatted) for e in result.errors or ()],
+        )
+
+    # Errors
+
+    def _refused(self, errors: list[GraphQLError], code: str) -> Answer:
+        return Answer(errors=[{**e.formatted, "extensions": {"code": code}} for e in errors])
+
+    def _reported(self, error: Exception, formatted: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a GraphQL error for clients, and the rest of it to the log."""
+        if isinstance(error, GraphQLError):
+            # Completion's own words (a scalar refused a value), or a hand-written field's.
+            return dict(formatted) if "extensions" in formatted else self._malformed(formatted)
+        if _NULL_IN_NON_NULL in str(error):
+            return self._malformed(formatted)
+        if not isinstance(error, GatewayError):
+            detail = "".join(traceback.format_exception(error))
+            error = GatewayError("Something went wrong inside the gateway.", detail=detail)
+        self._observe(
+            ErrorRaised(
+                code=error.code, error_id=error.error_id, message=error.message, detail=error.detail
+            )
+        )
+        return {**formatted, "message": error.message, "extensions": error.extensions()}
+
+    def _malformed(self, formatted: Mapping[str, Any]) -> dict[str, Any]:
+        return {**formatted, "extensions": {"code": "UPSTREAM_MALFORMED"}}
+
+
+def _completed(prepared: Prepared, loaded: list[Loaded]) -> Answer | None:
+    """Complete by the compiled functions; None where they met a surprise."""
+    values = {item.bound.shape.key: item for item in loaded}
+    data: dict[str, Any] = {}
+    try:
+        for key, name in prepared.order:
+            data[key] = "Query" if name == "__typename" else _root(prepared, values[key])
+    except Exception:  # noqa: BLE001 - whatever it is, graphql-core finds its words
+        return None
+    return Answer(data)
+
+
+def _root(prepared: Prepared, item: Loaded) -> Any:
+    shape, value = item.bound.shape, item.value
+    assert not isinstance(value, Failure)
+    if isinstance(item.bound, KeysRoot) and shape.root.kind is not RootKind.BY_KEY:
+        return _nodes(prepared, item)
+    if value is None:
+        return None
+    if shape.complete is None:
+        raise LookupError("plain values are graphql-core's")
+    if isinstance(value, list):
+        return [shape.complete(row) for row in value]
+    return shape.complete(value)
+
+
+def _nodes(prepared: Prepared, item: Loaded) -> Any:
+    assert isinstance(item.bound, KeysRoot)
+    values = item.value if item.bound.many else [item.value]
+    made: list[Any] = []
+    for plan, value in zip(item.row_plans, values, strict=True):
+        if plan is None or value is None:
+            made.append(None)
+            continue
+        made.append(prepared.typed(item.bound.shape, plan.level.info.csdl).complete(value))
+    return made if item.bound.many else made[0]

@@ -1,0 +1,241 @@
+"""One query → its rows: lower, render, send, follow the pages, decode.
+
+Belongs to one operation: a request that is asked twice in it is sent once, and whether any page needed the lenient decoder
+(``surprised``) is known at its end. All rows come or an error; nothing is cut silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from .errors import BadArgument, UpstreamMalformed, UpstreamRejected, UpstreamTruncated
+from .odata.answers import Response, malformed
+from .odata.dialect import Dialect
+from .odata.local import evaluate
+from .odata.lower import Lowered
+from .odata.nextlink import next_request
+from .odata.query import Path, Query, Request, Value
+from .odata.render import render
+from .rows import RowType, lenient, untyped
+
+MAX_FILTER_URL = 8_000
+"""Characters of a URL that is still sent; longer ones meet the limits of web servers (reference 4.4)."""
+MAX_EMPTY_PAGES = 20
+"""Empty pages in a row that are followed."""
+
+
+class Sender(Protocol):
+    """What is needed of the OData client."""
+
+    root: str
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        """Send a read and give its good answer. Raises AuthError or UpstreamError."""
+        ...
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows of a query, and how many there are in all where that was asked."""
+
+    rows: list[Any]
+    total: int | None = None
+
+
+@dataclass(slots=True)
+class _Page:
+    value: list[Any]
+    count: int | None
+    next: str | None
+
+
+@dataclass
+class Fetcher:
+    """Reads for one operation."""
+
+    sender: Sender
+    dialect: Dialect
+    max_rows: int = 100_000
+    surprised: bool = False
+    """Whether some answer did not fit its types."""
+    sent: list[Request] = field(default_factory=list)
+    rows_read: int = 0
+    _answers: dict[str, asyncio.Task[Response]] = field(default_factory=dict)
+
+    async def rows(self, query: Query, row_type: RowType) -> Rows:
+        """Give the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError."""
+        lowered = self.dialect.lower(query)
+        if lowered.empty:
+            return Rows([], 0)
+        request = self.request(lowered)
+        if lowered.residual is None:
+            return await self._follow(request, row_type, query.top)
+        found = await self._follow(request, row_type, None)
+        return self._filtered(found.rows, lowered, query, row_type)
+
+    async def one(self, query: Query, row_type: RowType) -> Any:
+        """Give the row of a keyed query or singleton; None where there is none."""
+        lowered = self.dialect.lower(query)
+        if lowered.empty or lowered.keyed_by_filter or lowered.residual is not None:
+            rows = (await self.rows(query, row_type)).rows
+            return rows[0] if rows else None
+        try:
+            response = await self.answer(self.request(lowered))
+        except UpstreamRejected as error:
+            if error.upstream_status == 404:
+                return None
+            raise
+        if response.status == 204 or not response.body:
+            return None
+        return self._decode(
+            response, row_type.single.decode, row_type, lambda raw: lenient(row_type, raw)
+        )
+
+    async def count(self, query: Query, row_type: RowType) -> int:
+        """Give the number of rows of a query."""
+        counting = replace(
+            query, resource=replace(query.resource, count=True), select=(), expand=(), order=()
+        )
+        lowered = self.dialect.lower(counting)
+        if lowered.empty:
+            return 0
+        if lowered.residual is not None:
+            return len((await self.rows(replace(query, top=None, count=False), row_type)).rows)
+        response = await self.answer(self.request(lowered))
+        text = response.body.decode("utf-8-sig", "replace").strip()
+        if not text.isdecimal():
+            raise malformed(response, "a number of rows was asked for, and something else came")
+        return int(text)
+
+    async def value(self, query: Query) -> object:
+        """Give the plain answer of a function: the decoded JSON object."""
+        response = await self.answer(self.request(self.dialect.lower(query)))
+        if response.status == 204 or not response.body:
+            return None
+        return self._untyped(response)
+
+    def request(self, lowered: Lowered) -> Request:
+        """Print a lowered query. Raises BadArgument for a filter that no web server takes."""
+        request = render(lowered.query, options=self.dialect.options)
+        if len(request.url) > MAX_FILTER_URL:
+            raise BadArgument(
+                f"The filter makes a URL of {len(request.url):,} characters; the most is {MAX_FILTER_URL:,}.",
+                hint="Use fewer or shorter values, or ask in several operations.",
+            )
+        return request
+
+    async def answer(self, request: Request) -> Response:
+        """Send a request, once an operation."""
+        task = self._answers.get(request.url)
+        if task is None:
+            self.sent.append(request)
+            task = self._answers[request.url] = asyncio.ensure_future(self.sender.send(request))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Give up what is still under way."""
+        for task in self._answers.values():
+            task.cancel()
+        await asyncio.gather(*self._answers.values(), return_exceptions=True)
+
+    # Pages
+
+    async def continued(self, link: str, after: Request, row_type: RowType) -> list[Any]:
+        """Give the rows behind a next link that stood inside an answer."""
+        return (await self._follow(self._next(after, link), row_type, None)).rows
+
+    async def _follow(self, request: Request, row_type: RowType, top: int | None) -> Rows:
+        found = Rows([])
+        empty = 0
+        while True:
+            page = self._page(await self.answer(request), row_type)
+            found.rows.extend(page.value)
+            if found.total is None:
+                found.total = page.count
+            self.rows_read += len(page.value)
+            if page.next is None or (top is not None and len(found.rows) >= top):
+                return found
+            empty = 0 if page.value else empty + 1
+            self._check_length(found.rows, empty)
+            request = self._next(request, page.next)
+
+    def _next(self, request: Request, link: str) -> Request:
+        return next_request(request, link, root=self.sender.root, keep=self.dialect.options)
+
+    def _check_length(self, rows: list[Any], empty: int) -> None:
+        if len(rows) >= self.max_rows:
+            raise UpstreamTruncated(
+                f"The list has more than the {self.max_rows:,} rows that one request may follow.",
+                hint="Filter more narrowly, or raise D365_MAX_ROWS.",
+            )
+        if empty > MAX_EMPTY_PAGES:
+            raise UpstreamMalformed(
+                f"The upstream sent {empty} empty pages in a row, each with a link to a next one."
+            )
+
+    def _page(self, response: Response, row_type: RowType) -> Any:
+        return self._decode(
+            response, row_type.page.decode, row_type, lambda raw: _page_of(response, raw, row_type)
+        )
+
+    def _decode(
+        self,
+        response: Response,
+        decode: Callable[[bytes], Any],
+        row_type: RowType,
+        build: Callable[[object], Any],
+    ) -> Any:
+        if row_type.typed:
+            try:
+                return decode(response.body)
+            except msgspec.ValidationError:
+                pass
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise malformed(response, "it is not JSON, or was cut off") from error
+        self.surprised = True
+        return build(self._untyped(response))
+
+    def _untyped(self, response: Response) -> object:
+        try:
+            return untyped(response.body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise malformed(response, "it is not JSON, or was cut off") from error
+
+    def _filtered(self, rows: list[Any], lowered: Lowered, query: Query, row_type: RowType) -> Rows:
+        """Apply what the upstream could not be asked exactly, then the window."""
+        assert lowered.residual is not None
+        by_source = {source: attribute for (_, source), attribute in row_type.attributes.items()}
+
+        def passes(row: Any) -> bool:
+            def get(path: Path) -> Value:
+                value: Value = getattr(row, by_source[path.segments[0]])
+                return value if isinstance(value, str | int | float | bool | Decimal) else None
+
+            assert lowered.residual is not None
+            insensitive, absent = self.dialect.case_insensitive, self.dialect.absent
+            return (
+                evaluate(lowered.residual, get, case_insensitive=insensitive, absent=absent) is True
+            )
+
+        kept = [row for row in rows if passes(row)]
+        start = query.skip or 0
+        end = None if query.top is None else start + query.top
+        return Rows(kept[start:end], len(kept))
+
+
+def _page_of(response: Response, raw: object, row_type: RowType) -> _Page:
+    """Build a page from untyped JSON. Raises UpstreamMalformed where it is no collection."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
+        raise malformed(response, "a list of rows was asked for, and something else came")
+    count, link = raw.get("@odata.count"), raw.get("@odata.nextLink")
+    return _Page(
+        [lenient(row_type, item) for item in raw["value"]],
+        int(count) if isinstance(count, int | str) and str(count).isdecimal() else None,
+        link if isinstance(link, str) else None,
+    )

@@ -1,0 +1,43 @@
+"""A page of a connection: rows with what Relay wants to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+MakeCursor = Callable[[Any, int], str]
+"""(row, its index in the page) → cursor."""
+
+
+@dataclass(slots=True)
+class Page:
+    """What a connection field answers from."""
+
+    rows: list[Any]
+    has_next: bool = False
+    has_previous: bool = False
+    total: int | None = None
+    cursor: MakeCursor | None = None
+
+    def cursor_at(self, index: int) -> str | None:
+        """Give the cursor of the row at an index; None in an empty page."""
+        if not self.rows or self.cursor is None:
+            return None
+        index %= len(self.rows)
+        return self.cursor(self.rows[index], index)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A row in its page, for the slow path."""
+
+    page: Page
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """In the place of a value that could not be loaded."""
+
+    error: Exception

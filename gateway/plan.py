@@ -1,0 +1,103 @@
+"""The read plan: what will be asked of the upstream, bound to an operation's arguments. Pure and printable.
+
+The same object is run (``run``), explained (``explain``) and tested. A :class:`ReadPlan` reads rows of one level; a :class:`ChildPlan` says
+how the rows below come: with their parents (``$expand``), by the parents' values (key batch) or over each parent's own URL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from schema.fields import Field
+
+from .errors import GatewayError
+from .odata.query import Query, Value
+from .prepare import RootShape
+from .rows import RowType
+from .shape import Child, Level
+from .window import Window
+
+Key = tuple[Value, ...]
+
+
+class Via(Enum):
+    """How rows below other rows are loaded."""
+
+    EXPAND = "expand"
+    """With their parents, in the same request."""
+    KEYS = "key batch"
+    """All at once, by filter on the join columns."""
+    PATH = "path"
+    """One request a parent, over ``Set(key)/Navigation``: where no join columns are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Fields of the parent and of the target that are equal."""
+
+    parent: tuple[Field, ...]
+    target: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPlan:
+    """Rows of one level."""
+
+    level: Level
+    row_type: RowType
+    query: Query
+    """Without the window, and without the keys of a batch."""
+    entity_set: str | None
+    window: Window | None = None
+    children: tuple[ChildPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildPlan:
+    """Rows below the rows of another plan."""
+
+    child: Child
+    via: Via
+    join: Join | None
+    plan: ReadPlan
+    paged: bool = False
+    """Whether an ``$expand`` brings just the window's rows; else all rows come and are cut here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListRoot:
+    """A connection at the root, or one entity (``window`` None) of a singleton."""
+
+    shape: RootShape
+    plan: ReadPlan
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRoot:
+    """Entities by key: one (by-key field, ``node``) or a list with gaps (``nodes``)."""
+
+    shape: RootShape
+    items: tuple[tuple[ReadPlan, Key] | None, ...]
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallRoot:
+    """A function call; ``plan`` is None where it returns plain values."""
+
+    shape: RootShape
+    query: Query
+    plan: ReadPlan | None
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRoot:
+    """A root field whose arguments cannot be used."""
+
+    shape: RootShape
+    error: GatewayError
+
+
+BoundRoot = ListRoot | KeysRoot | CallRoot | FailedRoot

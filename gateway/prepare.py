@@ -1,0 +1,130 @@
+"""A document made ready: selected, shaped and compiled once, then run with any variables.
+
+Holds everything of an operation that does not depend on argument values. Root fields that are not generated (introspection, hand-written
+Strawberry fields) make an operation *mixed*: graphql-core completes it, over rows that are loaded all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import DocumentNode, FieldNode, OperationDefinitionNode
+
+from schema.catalog import Catalog
+from schema.fields import RootField, RootKind
+
+from .complete import Compiler, Complete
+from .rows import RowTypes
+from .selection import Nodes, Selection, fragments_of
+from .shape import ConnectionNeeds, ConnectionShape, Level, Shaper, Shapes
+
+
+@dataclass(eq=False, slots=True)
+class RootShape:
+    """One generated root field of an operation."""
+
+    key: str
+    root: RootField
+    nodes: Nodes
+    level: Level | None = None
+    needs: ConnectionNeeds | None = None
+    below: Shapes | ConnectionShape | None = None
+    complete: Complete | None = None
+    by_type: dict[str, Typed] = field(default_factory=dict)
+    """For ``node`` and ``nodes``: CSDL type → its shape, made when an id of it is first seen."""
+
+    @property
+    def node(self) -> FieldNode:
+        """The node whose arguments count; merged nodes have equal ones."""
+        return self.nodes[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What ``node(id)`` answers for one type."""
+
+    level: Level
+    complete: Complete
+
+
+@dataclass(eq=False, slots=True)
+class Prepared:
+    """An operation without its variables."""
+
+    catalog: Catalog
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    roots: tuple[RootShape, ...]
+    order: tuple[tuple[str, str], ...]
+    """Response keys in order, with their field names."""
+    row_types: RowTypes
+    shaper: Shaper
+    compiler: Compiler
+    constants: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """id of a field node without variables → its coerced arguments."""
+    by_key: dict[str, RootShape] = field(default_factory=dict)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether there are root fields that are not generated."""
+        return len(self.roots) != sum(name != "__typename" for _, name in self.order)
+
+    def typed(self, shape: RootShape, csdl: str) -> Typed:
+        """Give the shape of ``node`` for rows of one type."""
+        found = shape.by_type.get(csdl)
+        if found is None:
+            level = self.shaper.level(csdl)
+            shapes = self.shaper.objects(shape.nodes, level)
+            found = shape.by_type[csdl] = Typed(level, self.compiler.rows(shapes))
+        return found
+
+
+def prepare(
+    catalog: Catalog,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    conditions: Mapping[str, object],
+) -> Prepared:
+    """Shape and compile a valid document's query operation."""
+    selection = Selection(operation, fragments_of(document), conditions)
+    shaper = Shaper(catalog, selection)
+    compiler = Compiler()
+    collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
+    order: list[tuple[str, str]] = []
+    roots: list[RootShape] = []
+    for key, nodes in collected.items():
+        name = nodes[0].name.value
+        order.append((key, name))
+        root = catalog.roots.get(name)
+        if root is not None:
+            roots.append(_root(RootShape(key, root, nodes), shaper, compiler))
+    return Prepared(
+        catalog,
+        document,
+        operation,
+        tuple(roots),
+        tuple(order),
+        RowTypes(catalog),
+        shaper,
+        compiler,
+        by_key={r.key: r for r in roots},
+    )
+
+
+def _root(shape: RootShape, shaper: Shaper, compiler: Compiler) -> RootShape:
+    root = shape.root
+    if root.kind is RootKind.LIST:
+        shape.level = shaper.level(root.csdl)
+        shape.needs = ConnectionNeeds()
+        name = shaper.connection_name(root.csdl)
+        connection = shaper.connection(shape.nodes, name, shape.level, shape.needs)
+        shape.below = connection
+        shape.complete = compiler.connection(connection)
+    elif root.csdl:
+        shape.level = shaper.level(root.csdl)
+        shapes = shaper.objects(shape.nodes, shape.level)
+        shape.below = shapes
+        shape.complete = compiler.rows(shapes)
+    return shape

@@ -1,0 +1,237 @@
+"""Rows of a level as generated msgspec structs: only the selected properties, decoded and type-checked in C.
+
+A *row type* is the struct for one level under one way of loading it: the level's values (``a0``, ``a1``…), extra columns that the plan
+needs (``e0``…: joins, order, filters), and a slot for each child (``c0``…), which an ``$expand`` fills while decoding and everything else
+fills later. Exact decimals come free: msgspec reads them from the JSON text.
+
+When a page does not fit its struct, :func:`lenient` builds the same structs from untyped JSON; the operation is then completed by
+graphql-core, value by value, which gives each error its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, cast
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from schema.catalog import Catalog
+from schema.fields import Field, FieldKind
+
+from .shape import Level
+
+Place = tuple[str, str]
+"""(declaring CSDL type, property)."""
+
+_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+_PYTHON: Mapping[str, Any] = {
+    "Int": _Int32,
+    "Long": int,
+    "Decimal": Decimal,
+    "Float": float,
+    "Boolean": bool,
+    "JSON": Any,
+}
+_NO_NAME = "\x00"
+"""Starts the wire name of a slot that decoding never fills; JSON from OData never holds such a name."""
+
+
+class Row(Struct):
+    """A row of some row type."""
+
+    row_type: ClassVar[RowType]
+
+
+@dataclass(eq=False, slots=True)
+class RowType:
+    """A struct for rows, and where to find what in it."""
+
+    level: Level
+    struct: type[Row]
+    attributes: Mapping[Place, str]
+    """Property → attribute."""
+    select: tuple[str, ...]
+    """``$select``; empty: everything."""
+    expanded: Mapping[int, RowType]
+    """Index of a child that ``$expand`` brings → the type of its rows."""
+    complex_types: Mapping[str, RowType]
+    """Attribute of a complex value → its type."""
+    wire_names: Mapping[str, str]
+    """Attribute → JSON name."""
+    typed: bool = True
+    """Whether pages are decoded straight into the struct; not where undeclared properties are asked for."""
+    page: msgspec.json.Decoder[Any] = field(init=False)
+    single: msgspec.json.Decoder[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        page = msgspec.defstruct(
+            "Page",
+            [("value", list[self.struct]), ("count", int | None, None), ("next", str | None, None)],  # type: ignore[name-defined]
+            rename={"count": "@odata.count", "next": "@odata.nextLink"},
+            gc=False,
+        )
+        self.struct.row_type = self
+        self.page = msgspec.json.Decoder(page)
+        self.single = msgspec.json.Decoder(self.struct)
+
+    def attribute(self, found: Field) -> str:
+        """Give the attribute that holds a field's value; raises KeyError where it was not asked for."""
+        return self.attributes[found.declared_by, found.source]
+
+    def csdl_of(self, row: Struct) -> str:
+        """Give the CSDL type of a row: what it says itself, else the level's."""
+        told = getattr(row, "t", None)
+        return told.lstrip("#") if isinstance(told, str) else self.level.info.csdl
+
+
+class RowTypes:
+    """Makes and keeps the row types of one document."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._made: dict[tuple[object, ...], RowType] = {}
+
+    def get(
+        self,
+        level: Level,
+        extras: tuple[Field, ...] = (),
+        expanded: Mapping[int, RowType] | None = None,
+    ) -> RowType:
+        """Give the row type of a level with extra columns and expanded children."""
+        expanded = expanded or {}
+        wanted = tuple(dict.fromkeys((f.declared_by, f.source) for f in extras))
+        key = (id(level), wanted, tuple((i, id(t)) for i, t in sorted(expanded.items())))
+        found = self._made.get(key)
+        if found is None:
+            by_place = {(f.declared_by, f.source): f for f in extras}
+            found = self._made[key] = self._make(level, [by_place[w] for w in wanted], expanded)
+        return found
+
+    def _make(self, level: Level, extras: list[Field], expanded: Mapping[int, RowType]) -> RowType:
+        bases = frozenset(t.name for t in self._catalog.model.lineage(level.info.csdl))
+        places = dict(level.attributes)
+        columns = [(places[place], found) for place, found in level.values.items()]
+        for found in extras:
+            place = (found.declared_by, found.source)
+            if place not in places:
+                places[place] = f"e{len(places)}"
+                columns.append((places[place], found))
+        complex_types = {
+            attribute: self.get(level.complex_levels[f.declared_by, f.source])
+            for attribute, f in columns
+            if (f.declared_by, f.source) in level.complex_levels
+        }
+        fields: list[Any] = []
+        names: dict[str, str] = {}
+        for attribute, found in columns:
+            inner = complex_types.get(attribute)
+            fields.append(_column(attribute, found, bases, None if inner is None else inner.struct))
+            names[attribute] = found.source
+        _add_slots(level, expanded, fields, names)
+        made = msgspec.defstruct(
+            "Row", fields, bases=(Row,), rename=dict(names), gc=False, kw_only=True
+        )
+        struct = cast("type[Row]", made)
+        select = () if level.needs_rest else _select(columns, bases)
+        typed = not level.needs_rest and all(
+            t.typed for t in (*complex_types.values(), *expanded.values())
+        )
+        return RowType(level, struct, places, select, dict(expanded), complex_types, names, typed)
+
+
+def _add_slots(
+    level: Level, expanded: Mapping[int, RowType], fields: list[Any], names: dict[str, str]
+) -> None:
+    if level.needs_type:
+        fields.append(("t", str | None, None))
+        names["t"] = "@odata.type"
+    if level.needs_rest:
+        fields.append(("rest", Any, UNSET))
+        names["rest"] = _NO_NAME + "rest"
+    for child in level.children.values():
+        inner = expanded.get(child.index)
+        if inner is None:
+            fields.append((child.slot, Any, UNSET))
+            names[child.slot] = _NO_NAME + child.slot
+            continue
+        name = child.field.source
+        rows: Any = inner.struct if child.connection is None else list[inner.struct]  # type: ignore[name-defined]
+        fields.append((child.slot, rows | None, None))
+        names[child.slot] = name
+        if child.connection is not None:
+            fields.extend(
+                [(f"n{child.index}", str | None, None), (f"k{child.index}", int | None, None)]
+            )
+            names[f"n{child.index}"] = f"{name}@odata.nextLink"
+            names[f"k{child.index}"] = f"{name}@odata.count"
+
+
+def _column(
+    attribute: str, found: Field, bases: frozenset[str], inner: type[Struct] | None
+) -> tuple[Any, ...]:
+    python = _python_type(found, inner)
+    prop = found.prop
+    assert prop is not None
+    if found.declared_by not in bases:
+        return (attribute, python | None, UNSET)
+    if prop.nullable:
+        return (attribute, python | None, None)
+    return (attribute, python)
+
+
+def _python_type(found: Field, inner: type[Struct] | None) -> Any:
+    if found.kind is FieldKind.COMPLEX:
+        item: Any = Any if inner is None else inner
+    else:
+        assert found.value is not None
+        item = str if found.value.enum is not None else _PYTHON.get(found.value.scalar, str)
+    assert found.prop is not None
+    return list[item] if found.prop.type.many else item
+
+
+def _select(columns: list[tuple[str, Field]], bases: frozenset[str]) -> tuple[str, ...]:
+    return tuple(
+        f.source if f.declared_by in bases else f"{f.declared_by}/{f.source}" for _, f in columns
+    )
+
+
+def lenient(row_type: RowType, raw: object) -> object:
+    """Build a row from untyped JSON; what does not fit stays as it came, what is missing is UNSET."""
+    if not isinstance(raw, dict):
+        return raw
+    values: dict[str, Any] = {}
+    for attribute, name in row_type.wire_names.items():
+        value = raw.get(name, UNSET)
+        inner = row_type.complex_types.get(attribute) or _expanded(row_type, attribute)
+        if inner is not None and isinstance(value, list):
+            value = [lenient(inner, item) for item in value]
+        elif inner is not None:
+            value = lenient(inner, value)
+        values[attribute] = value
+    if row_type.level.needs_rest:
+        values["rest"] = _rest(row_type, raw)
+    if row_type.level.needs_type and values["t"] is UNSET:
+        values["t"] = None
+    return row_type.struct(**values)
+
+
+def _expanded(row_type: RowType, attribute: str) -> RowType | None:
+    return row_type.expanded.get(int(attribute[1:])) if attribute[0] == "c" else None
+
+
+def _rest(row_type: RowType, raw: Mapping[str, object]) -> dict[str, object]:
+    """Give the undeclared properties: neither annotations nor what the metadata lists."""
+    info = row_type.level.info
+    declared = {f.source for f in info.fields.values()}
+    return {name: value for name, value in raw.items() if "@" not in name and name not in declared}
+
+
+def untyped(body: bytes) -> object:
+    """Decode JSON with exact decimals. Raises msgspec.DecodeError for what is not JSON."""
+    return _untyped.decode(body)
+
+
+_untyped = msgspec.json.Decoder(float_hook=Decimal)

@@ -1,0 +1,143 @@
+"""Field collection: the selection sets of a document, with fragments, ``@skip`` and ``@include`` gone.
+
+Implements CollectFields of the GraphQL specification (section 6.3.2) over the generated types. Values of the variables in ``@skip`` and
+``@include`` are all that a selection depends on, so they are a part of the plan's cache key (:func:`condition_variables`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graphql import (
+    BooleanValueNode,
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    print_ast,
+)
+
+Nodes = tuple[FieldNode, ...]
+"""The field nodes that are merged under one response key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The operation of a document that is to run, and the fragments it may use."""
+
+    operation: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode] = field(repr=False)
+    conditions: Mapping[str, object]
+    """Coerced values of the variables that ``@skip`` and ``@include`` use."""
+
+    def fields(
+        self, sets: Iterable[SelectionSetNode | None], types: frozenset[str]
+    ) -> dict[str, Nodes]:
+        """Collect what an object of these types (its own name and its interfaces) answers, by response key."""
+        found: dict[str, list[FieldNode]] = {}
+        visited: set[str] = set()
+        for selection_set in sets:
+            if selection_set is not None:
+                self._visit(selection_set.selections, types, found, visited)
+        return {key: tuple(nodes) for key, nodes in found.items()}
+
+    def subfields(self, nodes: Nodes, types: frozenset[str]) -> dict[str, Nodes]:
+        """Collect below merged field nodes."""
+        return self.fields((n.selection_set for n in nodes), types)
+
+    def _visit(
+        self,
+        selections: Sequence[SelectionNode],
+        types: frozenset[str],
+        found: dict[str, list[FieldNode]],
+        visited: set[str],
+    ) -> None:
+        for node in selections:
+            if not self._is_included(node.directives):
+                continue
+            if isinstance(node, FieldNode):
+                key = node.alias.value if node.alias else node.name.value
+                found.setdefault(key, []).append(node)
+                continue
+            inner = self._fragment(node, types, visited)
+            if inner is not None:
+                self._visit(inner.selections, types, found, visited)
+
+    def _fragment(
+        self, node: SelectionNode, types: frozenset[str], visited: set[str]
+    ) -> SelectionSetNode | None:
+        """Give the selection set of a fragment that applies and was not visited yet."""
+        if isinstance(node, InlineFragmentNode):
+            condition = node.type_condition
+            applies = condition is None or condition.name.value in types
+            return node.selection_set if applies else None
+        assert isinstance(node, FragmentSpreadNode)
+        name = node.name.value
+        definition = self.fragments.get(name)
+        if (
+            name in visited
+            or definition is None
+            or definition.type_condition.name.value not in types
+        ):
+            return None
+        visited.add(name)
+        return definition.selection_set
+
+    def _is_included(self, directives: Sequence[DirectiveNode] | None) -> bool:
+        for directive in directives or ():
+            name = directive.name.value
+            if name in ("skip", "include") and self._condition(directive) is (name == "skip"):
+                return False
+        return True
+
+    def _condition(self, directive: DirectiveNode) -> bool:
+        value = _condition_of(directive)
+        if isinstance(value, VariableNode):
+            return bool(self.conditions[value.name.value])
+        return isinstance(value, BooleanValueNode) and value.value
+
+
+def _condition_of(directive: DirectiveNode) -> ValueNode:
+    """Give the value of ``if``; validation has seen that it is there."""
+    assert directive.arguments
+    return directive.arguments[0].value
+
+
+def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    """Give the fragments of a document by name."""
+    definitions = document.definitions
+    return {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
+
+
+def condition_variables(document: DocumentNode) -> tuple[str, ...]:
+    """Give the names of all variables that ``@skip`` or ``@include`` use in the document."""
+    names: dict[str, None] = {}
+    stack: list[SelectionNode] = []
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+            stack.extend(definition.selection_set.selections)
+    while stack:
+        node = stack.pop()
+        for directive in node.directives or ():
+            if directive.name.value in ("skip", "include"):
+                value = _condition_of(directive)
+                if isinstance(value, VariableNode):
+                    names[value.name.value] = None
+        inner = getattr(node, "selection_set", None)
+        if inner is not None:
+            stack.extend(inner.selections)
+    return tuple(sorted(names))
+
+
+def arguments_text(node: FieldNode) -> str:
+    """Print the arguments of a field in one order: fields with equal text ask for the same rows."""
+    printed = sorted(f"{a.name.value}: {print_ast(a.value)}" for a in node.arguments or ())
+    return ", ".join(printed)

@@ -1,0 +1,112 @@
+"""One value on its way between GraphQL and the wire: cleaning in both directions.
+
+Outbound (:func:`from_upstream`) gives what a GraphQL scalar or enum serialises; inbound (:func:`to_literal`) gives what OData compares with.
+The compiled completion in ``complete`` inlines the outbound half; a differential test keeps the two equal.
+Clean values: design section 3; sentinels: reference ``d365-odata`` section 2.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+
+from schema.fields import Clean, EnumInfo, ValueType
+
+from .errors import BadArgument, UnknownEnumValue, UpstreamMalformed
+from .odata.literals import parse_value
+from .odata.query import Literal, Value
+
+NULL_DAY = "1900-01-01"
+FIRST_DAY = "1900-01-02T00:00:00Z"
+"""The first moment that is not the null date."""
+_BOOLEANS: Mapping[object, bool] = {"No": False, "Yes": True}
+_INT_BITS = 1 << 31
+_TEXT = frozenset({"String", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64"})
+
+
+def from_upstream(value: ValueType, raw: object) -> object:
+    """Clean one upstream value. Raises UpstreamMalformed or UnknownEnumValue where it is not of its type."""
+    if raw is None:
+        return None
+    if value.enum is not None:
+        return _enum_from_upstream(value, value.enum, raw)
+    if value.scalar in _TEXT and isinstance(raw, str):
+        return clean_date(value.clean, raw)
+    if _is_number_of(value.scalar, raw) or value.scalar == "JSON":
+        return raw
+    if value.scalar == "Boolean" and isinstance(raw, bool):
+        return raw
+    raise UpstreamMalformed(
+        f"The upstream sent a value that is not {value.edm}.",
+        hint="The environment's metadata may have changed: reload it.",
+        detail=f"{value.edm}: {type(raw).__name__}",
+    )
+
+
+def clean_date(clean: Clean, raw: str) -> str | None:
+    """Clean a date-time's text: 1900-01-01 is null, an X++ date has no time."""
+    if clean is Clean.NONE:
+        return raw
+    if clean is not Clean.KEY_DATE and raw.startswith(NULL_DAY):
+        return None
+    return raw if clean is Clean.NULL_DATE else raw[:10]
+
+
+def _is_number_of(scalar: str, raw: object) -> bool:
+    if isinstance(raw, bool):
+        return False
+    if scalar == "Int":
+        return isinstance(raw, int) and -_INT_BITS <= raw < _INT_BITS
+    if scalar == "Long":
+        return isinstance(raw, int) or (isinstance(raw, str) and raw.lstrip("-").isdigit())
+    if scalar == "Decimal":
+        return isinstance(raw, int | Decimal)
+    return scalar == "Float" and isinstance(raw, int | float | Decimal)
+
+
+def _enum_from_upstream(value: ValueType, enum: EnumInfo, raw: object) -> object:
+    if value.clean is Clean.NO_YES and raw in _BOOLEANS:
+        return _BOOLEANS[raw]
+    if enum.flags and isinstance(raw, str):
+        return [_member(enum, name.strip()) for name in raw.split(",")]
+    return _member(enum, raw)
+
+
+def _member(enum: EnumInfo, raw: object) -> str:
+    name = enum.to_graphql.get(raw) if isinstance(raw, str) else None
+    if name is None:
+        raise UnknownEnumValue(
+            f"The upstream sent a value of enum {enum.name} that the metadata does not list.",
+            hint="The environment's metadata is newer than the gateway's: reload it.",
+            detail=f"{enum.csdl}: {raw!r}",
+        )
+    return name
+
+
+def to_literal(value: ValueType, given: object, *, what: str) -> Literal:
+    """Turn a coerced GraphQL value into a literal of the upstream type. ``what`` names it in errors."""
+    if value.enum is not None:
+        if value.clean is Clean.NO_YES:
+            return Literal("Yes" if given else "No", value.edm, is_enum=True)
+        return Literal(value.enum.to_csdl[str(given)], value.edm, is_enum=True)
+    if value.clean in (Clean.DATE, Clean.KEY_DATE):
+        return Literal(f"{given}T12:00:00Z", value.edm)
+    return Literal(_parsed(value.edm, given, what), value.edm)
+
+
+def _parsed(edm: str, given: object, what: str) -> Value:
+    try:
+        return parse_value(edm, given)
+    except ValueError as error:
+        raise BadArgument(f"{what}: {error}", hint=f"The upstream type is {edm}.") from error
+
+
+def day_bounds(day: object, what: str) -> tuple[str, str]:
+    """Give the first moment of a day and of the next one: values of an X++ date lie between."""
+    try:
+        start = date.fromisoformat(str(day))
+        following = start + timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        raise BadArgument(f"{what}: {day} is not a day that can be compared.") from error
+    return f"{start}T00:00:00Z", f"{following}T00:00:00Z"

@@ -1,0 +1,186 @@
+"""A coerced ``where`` argument as an OData expression.
+
+Only what the catalogue offers arrives here, so every operator has a meaning; what a product must say otherwise is the dialect's business.
+A comparison never finds rows whose value shows as null: 1900-01-01 is not "before 2024".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from schema.catalog import Catalog
+from schema.fields import Clean, Field, InputField, InputRole, TypeKind, ValueType
+
+from .errors import BadArgument
+from .odata.query import (
+    And,
+    Compare,
+    Expr,
+    In,
+    IsNull,
+    Literal,
+    Matches,
+    Not,
+    Operator,
+    Or,
+    Path,
+    Some,
+    TextMatch,
+)
+from .values import FIRST_DAY, day_bounds, to_literal
+
+_COMPARE = {
+    "eq": Operator.EQ,
+    "ne": Operator.NE,
+    "gt": Operator.GT,
+    "gte": Operator.GE,
+    "lt": Operator.LT,
+    "lte": Operator.LE,
+}
+_TEXT = {
+    "contains": TextMatch.CONTAINS,
+    "startsWith": TextMatch.STARTS_WITH,
+    "endsWith": TextMatch.ENDS_WITH,
+}
+Given = Mapping[str, object]
+
+
+def all_of(*terms: Expr | None) -> Expr | None:
+    """Join what is there with ``and``; None where nothing is."""
+    present = tuple(t for t in terms if t is not None)
+    return present[0] if len(present) == 1 else And(present) if present else None
+
+
+class WhereReader:
+    """Reads the ``where`` arguments of one catalogue."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def read(self, csdl: str, given: object) -> Expr | None:
+        """Turn the argument for rows of a type into an expression; None where it asks nothing."""
+        return None if given is None else self._where(self._name(csdl), given, ())
+
+    def _name(self, csdl: str) -> str:
+        return self._catalog.name_of(TypeKind.WHERE, csdl)
+
+    def _fields(self, input_name: str) -> dict[str, InputField]:
+        return {f.name: f for f in self._catalog.input_fields(input_name)}
+
+    def _where(self, input_name: str, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert isinstance(given, Mapping)
+        fields = self._fields(input_name)
+        terms = [self._term(fields[n], v, prefix) for n, v in given.items() if v is not None]
+        return all_of(*terms)
+
+    def _term(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        match found.role:
+            case InputRole.AND | InputRole.OR:
+                return self._list(found, given, prefix)
+            case InputRole.NOT:
+                inner = self._where(found.type_name, given, prefix)
+                return None if inner is None else Not(inner)
+            case InputRole.TO_ONE:
+                assert found.of is not None
+                return self._where(found.type_name, given, (*prefix, found.of.source))
+            case InputRole.TO_MANY:
+                return self._collection(found, given, prefix)
+            case _:
+                assert found.of is not None
+                return all_of(*_operators(found.of, given, Path((*prefix, found.of.source))))
+
+    def _list(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert isinstance(given, list)
+        terms = [self._where(found.type_name, item, prefix) for item in given]
+        if found.role is InputRole.AND:
+            return all_of(*terms)
+        # An empty alternative holds for every row, no alternative for none: `or: [{}]` and `or: []`.
+        return Or(tuple(And(()) if t is None else t for t in terms))
+
+    def _collection(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert found.of is not None
+        assert isinstance(given, Mapping)
+        path = Path((*prefix, found.of.source))
+        where = self._name(found.of.target)
+        terms: list[Expr] = []
+        for name, inner in given.items():
+            if inner is not None:
+                some = Some(path, self._where(where, inner, ()))
+                terms.append(some if name == "some" else Not(some))
+        return all_of(*terms)
+
+
+def _operators(field: Field, given: object, path: Path) -> Iterator[Expr]:
+    assert isinstance(given, Mapping)
+    assert field.value is not None
+    for operator, operand in given.items():
+        yield _operator(field, field.value, path, operator, operand)
+
+
+def _operator(field: Field, value: ValueType, path: Path, operator: str, operand: object) -> Expr:
+    what = f"where.{field.name}.{operator}"
+    if operator == "isNull" or (operand is None and operator in ("eq", "ne")):
+        is_null = operand is True or (operand is None and operator == "eq")
+        if operator == "isNull" and operand is None:
+            raise BadArgument(f"{what} takes true or false.")
+        return _null(value, path, is_null)
+    if operand is None:
+        raise BadArgument(f"{what} cannot be null.", hint="Leave it out, or use isNull.")
+    if operator in ("in", "nin"):
+        assert isinstance(operand, list)
+        return _one_of(value, path, operand, what, negated=operator == "nin")
+    if operator in _TEXT:
+        return Matches(path, _TEXT[operator], to_literal(value, operand, what=what))
+    return _compare(value, path, _COMPARE[operator], operand, what)
+
+
+def _null(value: ValueType, path: Path, is_null: bool) -> Expr:
+    test = IsNull(path, value.edm, value.clean is Clean.DATE)
+    return test if is_null else Not(test)
+
+
+def _one_of(
+    value: ValueType, path: Path, operands: list[object], what: str, *, negated: bool
+) -> Expr:
+    if value.clean in (Clean.DATE, Clean.KEY_DATE):
+        test: Expr = Or(tuple(_compare(value, path, Operator.EQ, o, what) for o in operands))
+    else:
+        test = In(path, tuple(to_literal(value, o, what=what) for o in operands))
+    return Not(test) if negated else test
+
+
+def _compare(value: ValueType, path: Path, operator: Operator, operand: object, what: str) -> Expr:
+    if value.clean in (Clean.DATE, Clean.KEY_DATE):
+        return _compare_day(value, path, operator, operand, what)
+    test = Compare(path, operator, to_literal(value, operand, what=what))
+    return _not_null_date(value, path, operator, test)
+
+
+def _not_null_date(value: ValueType, path: Path, operator: Operator, test: Expr) -> Expr:
+    nullable = value.clean in (Clean.NULL_DATE, Clean.DATE)
+    if nullable and operator in (Operator.LT, Operator.LE):
+        return And((Compare(path, Operator.GE, Literal(FIRST_DAY, value.edm)), test))
+    return test
+
+
+def _compare_day(
+    value: ValueType, path: Path, operator: Operator, operand: object, what: str
+) -> Expr:
+    """Compare whole days: an X++ date is noon UTC on the wire, so a day is the span to the next one."""
+    start, following = (Literal(bound, value.edm) for bound in day_bounds(operand, what))
+    before = partial(Compare, path, Operator.LT)
+    from_on = partial(Compare, path, Operator.GE)
+    match operator:
+        case Operator.EQ:
+            return And((from_on(start), before(following)))
+        case Operator.NE:
+            return Or((before(start), from_on(following)))
+        case Operator.GT:
+            return from_on(following)
+        case Operator.GE:
+            return from_on(start)
+        case Operator.LT:
+            return _not_null_date(value, path, operator, before(start))
+        case Operator.LE:
+            return _not_null_date(value, path, operator, before(following))

@@ -102,4 +102,5 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lo
 	touch $@
 
 $(ASSETS)/index.html: $(PAGE)/node_modules/.package-lock.json $(wildcard $(PAGE)/*.mjs $(PAGE)/src/* $(PAGE)/*.json)
+	@scripts/has-node --explain
 	cd $(PAGE) && node build.mjs

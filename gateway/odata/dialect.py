@@ -126,7 +126,7 @@ class Dialect:
         )
 
     def refusal(self, what: str, *, hint: str | None = None) -> UnsupportedQuery:
-        """Give the error that says what the product cannot do: ``"expand more than 1 level"``."""
+        """Give the error that says what the product cannot do: ``"expand beyond level 1"``."""
         return UnsupportedQuery(f"{self.title} cannot {what}.", hint=hint)
 
     def lower(self, query: Query) -> Lowered:

@@ -6,8 +6,10 @@ Values are what the upstream's JSON carries, *not* cleaned ones: an empty date i
 comparison gives what the upstream would give. Nulls follow URL Conventions 5.1.1.1
 (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators):
 comparisons with null are true or false, functions and ``has`` of null are null, and ``and``, ``or``, ``not``
-are three-valued. Not the database's collation: letters compare by code point once case is folded, which can
-differ from it in *order*, not in equality of plain text.
+are three-valued.
+
+This is not the database's collation: letters compare by code point once case is folded. That can differ from it
+in *order*; residuals therefore hold no test that the upstream has answered exactly, where that can be helped.
 """
 
 from __future__ import annotations

@@ -206,7 +206,8 @@ def _lower_in(dialect: Dialect, expr: In, negated: bool) -> Expr:
     if dialect.has_in and len(expr.values) > 1:
         return _signed(expr, negated)
     terms = (Compare(expr.path, Operator.EQ, v) for v in dict.fromkeys(expr.values))
-    return lower_where(dialect, Or(tuple(terms)), negated=negated)
+    joined = And if negated else Or
+    return joined(tuple(_lower_compare(dialect, term, negated) for term in terms))
 
 
 def _lower_some(dialect: Dialect, expr: Some, negated: bool) -> Expr:
@@ -230,7 +231,7 @@ def _by_filter(query: Query) -> Query:
 
 def _lower_expand(dialect: Dialect, expand: Expand, *, depth: int) -> Expand:
     if depth > dialect.expand_depth:
-        raise dialect.refusal(f"expand more than {dialect.expand_depth} levels at once")
+        raise dialect.refusal(f"expand beyond level {dialect.expand_depth}")
     options = (expand.where, expand.top, expand.skip)
     if not dialect.expand_options and (
         expand.order or expand.count or any(o is not None for o in options)

@@ -62,9 +62,9 @@ def render(query: Query, *, options: Options = ()) -> Request:
     asked = [
         *_options(query.select, query.expand, query.where, query.order),
         *_window(query.top, query.skip, query.count),
-        *options,
+        *((_encoded(name), value) for name, value in options),
     ]
-    text = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in asked)
+    text = "&".join(f"{name}={_encoded(value)}" for name, value in asked)
     path = _resource(query.resource)
     headers = TEXT_HEADERS if query.resource.count else JSON_HEADERS
     return Request("GET", f"{path}?{text}" if text else path, headers)

@@ -119,7 +119,7 @@ def test_an_unknown_dialect_says_which_are_known():
 
 def test_every_flag_is_documented():
     source = Path(dialect_module.__file__).read_text()
-    linked = {"name", "title", "absent", "wildcard_eq", "company_property", "company_option"}
+    unlinked = {"name", "title", "absent", "wildcard_eq", "company_property", "company_option"}
     for flag in fields(Dialect):
         documented = re.search(
             rf"^    {flag.name}: [^\"]*?(?:\"[^\"]*\")?\s*\"\"\"(.+?)\"\"\"",
@@ -127,7 +127,7 @@ def test_every_flag_is_documented():
             re.MULTILINE | re.DOTALL,
         )
         assert documented, flag.name
-        assert "https://" in documented[1] or flag.name in linked, flag.name
+        assert "https://" in documented[1] or flag.name in unlinked, flag.name
         if flag.type == "bool":
             assert documented[1].startswith("Whether "), flag.name
 

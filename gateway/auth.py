@@ -146,8 +146,7 @@ class ClientCredentials(httpx.Auth):
             if self._now() - self._renewed_at < AGAIN:
                 return rejected
             self._renewed_at = self._now()
-            if self._app is not None:
-                self._app.remove_tokens_for_client()
+            self._app.remove_tokens_for_client()
             self._token = None
             return (await self._acquire()).value
 
@@ -180,7 +179,13 @@ class ClientCredentials(httpx.Auth):
                 hint="Is authority right, and can this machine reach it (name, proxy, certificate)?",
                 detail=f"{self.account.authority}: {type(exc).__name__}: {exc}",
             ) from exc
-        except (ValueError, KeyError, TypeError, msal.exceptions.MsalError) as exc:
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            msal.exceptions.MsalError,
+        ) as exc:
             raise TokenError(
                 "The login host does not know the tenant, or is none.",
                 hint="Are tenant_id and authority right?",

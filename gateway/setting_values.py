@@ -31,8 +31,8 @@ def _decode(value: object) -> object:
         return value
     try:
         return json.loads(value)
-    except ValueError as exc:
-        raise ValueError(f"JSON was expected: {exc}") from exc
+    except json.JSONDecodeError as exc:
+        raise ValueError(f"JSON was expected: line {exc.lineno}, column {exc.colno}") from exc
 
 
 def _http_address(value: str) -> str:

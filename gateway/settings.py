@@ -262,6 +262,7 @@ def _row(name: str, variable: str, field: FieldInfo) -> SettingRow:
 def effective(settings: Settings) -> str:
     """Print the values in force as TOML that can be read back; secrets are masked and commented out."""
     values = settings.model_dump()
+    values["cache_dir"] = values["cache_dir"] or "none"
     relations, names, sandbox = (values.pop(key) for key in ("relations", "names", "sandbox"))
     lines = [_line(key, value) for key, value in values.items()]
     for relation in relations:

@@ -28,7 +28,10 @@ class Upstream:
     chance: float = 1.0
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
+        # A request that is sent again is the same object with other headers.
+        headers = request.headers.multi_items()
+        asked = httpx.Request(request.method, request.url, headers=headers, content=request.content)
+        self.requests.append(asked)
         at = min(len(self.requests), len(self.answers)) - 1
         answer = self.answers[at]
         if isinstance(answer, httpx.Response):

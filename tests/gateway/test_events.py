@@ -1,0 +1,122 @@
+"""``gateway.events``: every event has a log line, and none shows a value of a row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import get_args
+
+import pytest
+import structlog
+
+from gateway.events import (
+    ErrorRaised,
+    Event,
+    LabelsUnavailable,
+    MetadataLoaded,
+    MetadataStale,
+    OperationServed,
+    RequestRetried,
+    RequestSent,
+    SchemaBuilt,
+    Started,
+    TokenAcquired,
+    both,
+    configure_logging,
+    level_of,
+    log_event,
+    loggable,
+)
+from gateway.settings import Settings
+
+SENT = RequestSent(method="GET", url="Sets", status=200, seconds=0.123456, size=9, attempt=1)
+LEVELS: list[tuple[Event, str]] = [
+    (Started(url="http://127.0.0.1:8000", upstream="sandbox", sandbox=True), "info"),
+    (SENT, "debug"),
+    (RequestRetried(url="Sets", reason="429", wait=3.0, attempt=1), "warning"),
+    (TokenAcquired(expires_in=3600.0), "debug"),
+    (MetadataLoaded(source="x", seconds=1.0, digest="ab", size=1), "info"),
+    (MetadataStale(source="x", age=1.0, reason="away"), "warning"),
+    (LabelsUnavailable(url="x", reason="404"), "info"),
+    (SchemaBuilt(seconds=1.0, sets=3, types=4, findings=()), "info"),
+    (SchemaBuilt(seconds=1.0, sets=3, types=4, findings=("left out",)), "warning"),
+    (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
+    (ErrorRaised(code="BAD_ARGUMENT", error_id="1", message="m", detail=None), "warning"),
+    (ErrorRaised(code="INTERNAL_ERROR", error_id="1", message="m", detail="d"), "error"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_configuration() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_the_list_of_events_above_is_complete() -> None:
+    assert {type(event) for event, _ in LEVELS} == set(get_args(Event))
+
+
+@pytest.mark.parametrize(("event", "level"), LEVELS)
+def test_each_event_has_its_level(event: Event, level: str) -> None:
+    assert level_of(event) == level
+
+
+def test_a_json_line_holds_the_event_and_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(log_format="json", log_level="debug"))
+
+    log_event(SENT)
+    log_event(LEVELS[9][0])
+
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert first.pop("timestamp")
+    assert first == {
+        "event": "request_sent",
+        "level": "debug",
+        "method": "GET",
+        "url": "Sets",
+        "status": 200,
+        "seconds": 0.1235,
+        "size": 9,
+        "attempt": 1,
+    }
+    assert "name" not in second
+
+
+def test_a_console_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(log_format="console", log_level="info"))
+
+    log_event(SENT)
+    log_event(LEVELS[0][0])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "started" in line
+    assert "upstream=sandbox" in line
+
+
+def test_an_event_goes_to_all_observers_in_order() -> None:
+    seen: list[tuple[str, Event]] = []
+
+    both(lambda e: seen.append(("a", e)), lambda e: seen.append(("b", e)))(SENT)
+
+    assert seen == [("a", SENT), ("b", SENT)]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://x/data/Sets?$top=5&$skip=10", "https://x/data/Sets?$top=5&$skip=10"),
+        ("https://me:pw@x/data/Sets", "https://x/data/Sets"),
+        ("Sets?$filter=Name eq 'Ann'", "Sets?$filter=Name eq '…'"),
+        ("Sets?$filter=Name%20eq%20%27O%27%27Neil%27&$top=1", "Sets?$filter=Name%20eq%20'…''…'&$top=1"),
+        ("Sets?$filter=A%20gt%205637144576%20and%20B%20eq%20true", "Sets?$filter=A%20gt%20…%20and%20B%20eq%20…"),
+        ("Sets?$filter=(A+le+2020-01-01T12:00:00Z)&$top=1", "Sets?$filter=(A+le+…)&$top=1"),
+        ("Sets?$filter=A%20eq%20Ns.NoYes'Yes'", "Sets?$filter=A%20eq%20Ns.NoYes'…'"),
+        ("Sets(5637144576)", "Sets(…)"),
+        ("Sets(A='x',B=5)/Lines", "Sets(A='…',B=…)/Lines"),
+        ("Sets?$skiptoken=abc%27def&$top=1", "Sets?$skiptoken=…&$top=1"),
+        ("https://x/m.xml?code=SECRET", "https://x/m.xml?code=…"),
+        ("S" * 600, "S" * 499 + "…"),
+    ],
+)  # fmt: skip
+def test_an_address_is_shown_without_values(url: str, shown: str) -> None:
+    assert loggable(url) == shown

@@ -1,0 +1,366 @@
+"""``gateway.settings``: three layers, one table, and every problem at once with its place."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gateway.errors import SettingsError
+from gateway.setting_values import toml_value
+from gateway.settings import (
+    Relation,
+    SandboxOptions,
+    Settings,
+    effective,
+    load_settings,
+    settings_table,
+)
+
+REAL = {
+    "D365_URL": "https://x.operations.dynamics.com/data",
+    "D365_TENANT_ID": "contoso",
+    "D365_CLIENT_ID": "app-1",
+    "D365_CLIENT_SECRET": "hush-hush",
+}
+
+
+def toml(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "gateway.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(*args: object, **options: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(*args, **options)  # type: ignore[arg-type]
+    return caught.value.message.split("\n  ")
+
+
+def test_nothing_set_is_the_sandbox() -> None:
+    settings = load_settings({})
+
+    assert (settings.url, settings.auth, settings.cache_dir) == (None, "none", None)
+    assert settings == Settings()
+
+
+def test_the_environment_wins_over_the_file_and_an_option_over_both(tmp_path: Path) -> None:
+    config = toml(tmp_path, 'port = 1\nhost = "a"\nmax_rows = 7\n[sandbox]\nscale = 2\nseed = 5\n')
+    environ = {"D365_PORT": "2", "D365_HOST": "b", "D365_SANDBOX__SCALE": "3"}
+
+    settings = load_settings(environ, config, port=3, host=None)
+
+    assert (settings.port, settings.host, settings.max_rows) == (3, "b", 7)
+    assert settings.sandbox == SandboxOptions(scale=3, seed=5)
+
+
+def test_a_real_environment_needs_four_variables() -> None:
+    settings = load_settings(REAL)
+
+    assert settings.auth == "client_credentials"
+    assert settings.scope == "https://x.operations.dynamics.com/.default"
+    assert settings.client_secret is not None
+    assert settings.client_secret.get_secret_value() == "hush-hush"
+
+
+@pytest.mark.parametrize(
+    ("given_", "kept"),
+    [
+        ("https://X.example/data/", "https://X.example/data"),
+        (" https://x.example:8443/a/data// ", "https://x.example:8443/a/data"),
+        ("http://localhost:5000", "http://localhost:5000"),
+    ],
+)
+def test_a_service_root_loses_its_trailing_slash(given_: str, kept: str) -> None:
+    assert load_settings({"D365_URL": given_, "D365_AUTH": "none"}).url == kept
+
+
+def test_the_scope_is_the_origin_in_lower_case_unless_given() -> None:
+    url = "https://X.Example:8443/data"
+
+    assert Settings(url=url).scope == "https://x.example:8443/.default"
+    assert Settings(url=url, scope="api://y/.default").scope == "api://y/.default"
+
+
+def test_lists_and_tables_come_from_text_or_toml(tmp_path: Path) -> None:
+    config = toml(
+        tmp_path,
+        'companies = ["usmf", "dat"]\n[names]\n"Ns.A/B" = "b"\n'
+        '[[relations]]\nfrom_set = "A"\nfields = ["x"]\nto_set = "B"\nto_fields = ["y"]\nname = "bs"\n',
+    )
+    environ = {
+        "D365_COMPANIES": " usmf,dat ,",
+        "D365_NAMES": '{"Ns.A/B": "b"}',
+        "D365_RELATIONS": '[{"from_set":"A","fields":["x"],"to_set":"B","to_fields":["y"],"name":"bs"}]',
+    }
+
+    from_file, from_text = load_settings({}, config), load_settings(environ)
+
+    assert from_file == from_text
+    assert from_text.companies == ("usmf", "dat")
+    assert from_text.names == {"Ns.A/B": "b"}
+    assert from_text.relations == (
+        Relation(from_set="A", fields=("x",), to_set="B", to_fields=("y",), name="bs"),
+    )
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert load_settings({"D365_URL": "", "D365_PORT": ""}) == Settings()
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    assert load_settings({"PATH": "/bin", "D3650": "x"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "folder"),
+    [
+        ("linux", {"HOME": "/h"}, "/h/.cache/d365-graphql"),
+        ("linux", {"HOME": "/h", "XDG_CACHE_HOME": "/c"}, "/c/d365-graphql"),
+        ("darwin", {"HOME": "/h"}, "/h/Library/Caches/d365-graphql"),
+        ("win32", {"LOCALAPPDATA": "/l"}, "/l/d365-graphql"),
+        ("linux", {"HOME": "/h", "D365_CACHE_DIR": "/mine"}, "/mine"),
+        ("linux", {"HOME": "/h", "D365_CACHE_DIR": "none"}, None),
+        ("linux", {}, None),
+    ],
+)
+def test_the_cache_is_where_the_platform_keeps_caches(
+    monkeypatch: pytest.MonkeyPatch, platform: str, environ: dict[str, str], folder: str | None
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+
+    assert load_settings(environ).cache_dir == (Path(folder) if folder else None)
+
+
+def test_the_authority_may_be_a_host_or_an_address() -> None:
+    assert Settings(authority="login.microsoftonline.us").authority == (
+        "https://login.microsoftonline.us"
+    )
+    assert Settings(authority="http://127.0.0.1:9/").authority == "http://127.0.0.1:9"
+
+
+# -- problems
+
+
+def test_all_problems_come_at_once_with_place_value_and_what_is_accepted(tmp_path: Path) -> None:
+    config = toml(
+        tmp_path,
+        'prt = 1\nclean_noyes = "maybe"\nmax_rows = 1.5\n[sandbox]\nscal = 1\nseed = "a"\n'
+        '[[relations]]\nfrom_set = "A"\nfield = ["x"]\nto_set = "B"\nto_fields = ["y"]\nname = 5\n',
+    )
+    environ = {
+        "D365_ULR": "x",
+        "D365_PORT": "many",
+        "D365_CONCURRENCY": "53",
+        "D365_DIALECT": "dataverse",
+        "D365_NAMES": "{",
+        "D365_SANDBOX": "{}",
+        "D365_SANDBOX__LATENCY_MS": "-1",
+        "d365_read_timeout": "0",
+    }
+
+    head, *said = problems(environ, config, max_depth=0)
+
+    assert head == "17 settings cannot be used:"
+    assert set(said) == {
+        "D365_SANDBOX (environment): no such setting; did you mean D365_SANDBOX__SEED?",
+        "D365_ULR (environment): no such setting; did you mean D365_URL?",
+        "D365_PORT (environment): 'many': accepted: a whole number",
+        "D365_CONCURRENCY (environment): '53': accepted: less than or equal to 52",
+        "D365_DIALECT (environment): 'dataverse': accepted: 'finops' or 'odata'",
+        "D365_NAMES (environment): '{': JSON was expected: line 1, column 2",
+        "D365_SANDBOX__LATENCY_MS (environment): '-1': accepted: greater than or equal to 0",
+        "D365_READ_TIMEOUT (environment): '0': accepted: greater than 0",
+        "option --max-depth: 0: accepted: greater than or equal to 1",
+        f"{config}: prt: no such setting; did you mean port?",
+        f"{config}: clean_noyes: 'maybe': accepted: true or false",
+        f"{config}: max_rows: 1.5: accepted: a whole number",
+        f"{config}: sandbox.scal: no such setting; did you mean scale?",
+        f"{config}: sandbox.seed: 'a': accepted: a whole number",
+        f"{config}: relations[0].field: no such setting; did you mean fields?",
+        f"{config}: relations[0].fields: is missing",
+        f"{config}: relations[0].name: 5: accepted: text",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("x.operations.dynamics.com/data", "an address such as"),
+        ("ftp://x/data", "an address such as"),
+        ("https://me:pw@x/data", "user and password"),
+        ("https://x/data?a=1", "no '?'"),
+        ("https://x.operations.dynamics.com", "https://x.operations.dynamics.com/data"),
+    ],
+)
+def test_an_address_that_is_no_service_root_is_told(url: str, says: str) -> None:
+    (said,) = problems({"D365_URL": url, "D365_AUTH": "none"})
+
+    assert said.startswith("D365_URL (environment): ")
+    assert says in said
+    assert "pw@" not in said
+
+
+def test_an_authority_over_http_is_refused_off_this_machine() -> None:
+    (said,) = problems({"D365_AUTHORITY": "http://login.example"})
+
+    assert "https" in said
+
+
+@pytest.mark.parametrize(
+    ("environ", "absent"),
+    [
+        ({"D365_URL": "https://x/data"}, "D365_TENANT_ID, D365_CLIENT_ID, D365_CLIENT_SECRET"),
+        ({"D365_URL": "https://x/data", "D365_TENANT_ID": "t"}, "D365_CLIENT_ID, D365_CLIENT_SECRET"),
+        (
+            {**REAL, "D365_AUTH": "client_credentials", "D365_CLIENT_SECRET": ""},
+            "D365_CLIENT_SECRET",
+        ),
+    ],
+)  # fmt: skip
+def test_what_signing_in_lacks_is_told(environ: dict[str, str], absent: str) -> None:
+    (said,) = problems(environ)
+
+    assert f"needs {absent} (" in said
+    assert "D365_AUTH=none" in said
+
+
+def test_a_bad_secret_is_not_shown(tmp_path: Path) -> None:
+    (said,) = problems({}, toml(tmp_path, "client_secret = 12345678\n"))
+
+    assert "client_secret" in said
+    assert "12345678" not in said
+
+
+def test_a_page_size_over_the_maximum_is_told() -> None:
+    (said,) = problems({"D365_MAX_PAGE_SIZE": "10"})
+
+    assert said.endswith("at least default_page_size (50) was expected")
+
+
+def test_a_bad_page_size_is_told_once() -> None:
+    (said,) = problems({"D365_DEFAULT_PAGE_SIZE": "x", "D365_MAX_PAGE_SIZE": "10"})
+
+    assert said.startswith("D365_DEFAULT_PAGE_SIZE")
+
+
+def test_a_relation_pairs_its_fields_up(tmp_path: Path) -> None:
+    text = '[[relations]]\nfrom_set="A"\nfields=["x","z"]\nto_set="B"\nto_fields=["y"]\nname="n"\n'
+
+    (said,) = problems({}, toml(tmp_path, text))
+
+    assert said.endswith("relations[0]: fields and to_fields pair up: 2 and 1 were given")
+
+
+def test_a_list_that_is_none_is_told(tmp_path: Path) -> None:
+    (said,) = problems({}, toml(tmp_path, "companies = 5\n"))
+
+    assert said.endswith("companies: 5: accepted: a list")
+
+
+def test_a_sandbox_that_is_no_table_is_told(tmp_path: Path) -> None:
+    (said,) = problems({"D365_SANDBOX__SEED": "x"}, toml(tmp_path, "sandbox = 5\n"))
+
+    assert said == "D365_SANDBOX__SEED (environment): 'x': accepted: a whole number"
+    assert "sandbox" in problems({}, toml(tmp_path, "sandbox = 5\n"))[0]
+
+
+def test_a_long_value_is_shown_shortly() -> None:
+    (said,) = problems({"D365_PORT": "9" * 5_000 + "x"})
+
+    assert len(said) < 200
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"port = = 1\n", "line 1"),
+        (b"\nport = 1\nport = 2\n", "line 3"),
+        (b"host = '\xff'\n", "not UTF-8"),
+    ],
+)
+def test_a_broken_file_is_told_with_its_line(tmp_path: Path, content: bytes, says: str) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_bytes(content)
+
+    (said,) = problems({}, config)
+
+    assert said.startswith(f"{config}: ")
+    assert says in said
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    (said,) = problems({}, tmp_path / "nope.toml")
+
+    assert said.endswith("nope.toml: cannot be read: No such file or directory")
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 5
+
+
+# -- the table and the print
+
+
+def test_the_table_has_a_variable_a_default_and_a_help_text_for_each_setting() -> None:
+    rows = {row.name: row for row in settings_table()}
+
+    assert rows["url"][1:3] == ("D365_URL", "")
+    assert rows["default_page_size"][1:3] == ("D365_DEFAULT_PAGE_SIZE", "50")
+    assert rows["sandbox.scale"][1:3] == ("D365_SANDBOX__SCALE", "1.0")
+    assert rows["companies"].default == "[]"
+    assert all(re.search(r"[.]$", row.help) for row in rows.values())
+    assert {name.split(".")[0] for name in rows} == set(Settings.model_fields)
+
+
+def test_every_variable_of_the_table_is_read() -> None:
+    for row in settings_table():
+        assert row.variable.startswith("D365_")
+        try:
+            load_settings({row.variable: "1"})
+        except SettingsError as error:
+            assert "no such setting" not in error.message  # noqa: PT017 (either outcome is fine)
+
+
+def test_the_print_can_be_read_back_and_hides_the_secret(tmp_path: Path) -> None:
+    environ = {
+        **REAL,
+        "D365_COMPANIES": "usmf,größe",
+        "D365_NAMES": '{"Ns.A/\\"B\\"": "b"}',
+        "D365_SANDBOX__METADATA": "/m/x.xml",
+        "D365_RELATIONS": '[{"from_set":"A","fields":["x"],"to_set":"B","to_fields":["y"],"name":"bs"}]',
+    }
+    settings = load_settings(environ)
+
+    text = effective(settings)
+
+    assert "hush-hush" not in text
+    assert '# client_secret = "********"' in text
+    again = load_settings({"D365_CLIENT_SECRET": "hush-hush"}, toml(tmp_path, text))
+    assert again == settings
+
+
+def test_the_print_of_the_defaults_can_be_read_back(tmp_path: Path) -> None:
+    config = toml(tmp_path, effective(Settings()))
+
+    assert load_settings({"HOME": "/h"}, config) == Settings()
+
+
+def test_the_secret_is_not_in_the_repr() -> None:
+    assert "hush-hush" not in repr(load_settings(REAL))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(TEXT | NUMBERS | st.booleans() | st.lists(st.text("a\x7f\"\\'\n")))
+def test_toml_values_read_back(value: object) -> None:
+    assert tomllib.loads(f"a = {toml_value(value)}") == {"a": value}

@@ -66,8 +66,8 @@ def _authority(value: str) -> str:
     return address
 
 
-def _no_path(value: object) -> object:
-    """Empty text or ``none`` switch a folder off."""
+def _or_none(value: object) -> object:
+    """Empty text or ``none`` switch a thing off that has a default."""
     if isinstance(value, str) and value.strip().lower() in {"", "none"}:
         return None
     return value
@@ -79,7 +79,8 @@ Json = BeforeValidator(_decode)
 """A table; in the environment JSON."""
 ServiceRoot: TypeAlias = Annotated[str, AfterValidator(_service_root)]
 Authority: TypeAlias = Annotated[str, AfterValidator(_authority)]
-Folder: TypeAlias = Annotated[Path | None, BeforeValidator(_no_path)]
+Folder: TypeAlias = Annotated[Path | None, BeforeValidator(_or_none)]
+Text: TypeAlias = Annotated[str | None, BeforeValidator(_or_none)]
 
 
 def toml_value(value: object) -> str:

@@ -39,7 +39,7 @@ from pydantic_settings import (
 )
 
 from .errors import SettingsError
-from .setting_values import Authority, Folder, Json, Names, ServiceRoot, toml_value
+from .setting_values import Authority, Folder, Json, Names, ServiceRoot, Text, toml_value
 
 PREFIX = "D365_"
 NESTED = "__"
@@ -75,8 +75,10 @@ class SandboxOptions(BaseModel):
     scale: float = Field(default=1.0, gt=0, description="Factor on the number of rows.")
     seed: int = Field(default=1, description="Seed of the generated data.")
     latency_ms: float = Field(default=0.0, ge=0, description="Milliseconds added to every answer.")
-    throttle: float = Field(
-        default=0.0, ge=0, le=1, description="Share of requests answered with 429."
+    throttle: str | None = Field(
+        default=None,
+        pattern=r"^every=[1-9]\d*(,retry-after=\d+)?$",
+        description="429 for every n-th request: every=5 or every=5,retry-after=1.",
     )
     page_limit: int = Field(default=10_000, ge=1, description="Rows of one upstream page.")
     metadata: Path | None = Field(
@@ -158,6 +160,9 @@ class Settings(BaseSettings):
     clean_noyes: bool = Field(default=True, description="The enum NoYes is a Boolean.")
     clean_null_dates: bool = Field(default=True, description="1900-01-01 is null.")
     clean_dates: bool = Field(default=True, description="X++ dates are Date, not DateTime.")
+    language: Text = Field(
+        default="en-US", description="Language of label texts in descriptions; none: names only."
+    )
     names: Annotated[dict[str, str], NoDecode, Json] = Field(
         default={}, description="Renames: qualified CSDL path = GraphQL name."
     )
@@ -262,7 +267,8 @@ def _row(name: str, variable: str, field: FieldInfo) -> SettingRow:
 def effective(settings: Settings) -> str:
     """Print the values in force as TOML that can be read back; secrets are masked and commented out."""
     values = settings.model_dump()
-    values["cache_dir"] = values["cache_dir"] or "none"
+    for key in ("cache_dir", "language"):
+        values[key] = values[key] or "none"
     relations, names, sandbox = (values.pop(key) for key in ("relations", "names", "sandbox"))
     lines = [_line(key, value) for key, value in values.items()]
     for relation in relations:
@@ -425,6 +431,7 @@ _SAID = {
     "tuple_type": "accepted: a list",
     "dict_type": "accepted: a table",
     "missing": "is missing",
+    "string_pattern_mismatch": "accepted: every=N or every=N,retry-after=SECONDS",
 }
 
 

@@ -118,7 +118,7 @@ async def test_progress_is_told() -> None:
 async def test_a_copy_is_used_after_the_service_confirmed_it(
     tmp_path: Path, offered: dict[str, str], asked: tuple[str, str]
 ) -> None:
-    fo = upstream(document(**offered), httpx.Response(304))
+    fo = upstream(document(XML, **offered), httpx.Response(304))
     load = Loading(fo, tmp_path)
 
     await load()

@@ -271,6 +271,21 @@ def test_a_sandbox_that_is_no_table_is_told(tmp_path: Path) -> None:
     assert "sandbox" in problems({}, toml(tmp_path, "sandbox = 5\n"))[0]
 
 
+def test_the_sandboxes_throttle_has_its_form() -> None:
+    settings = load_settings({"D365_SANDBOX__THROTTLE": "every=5,retry-after=1"})
+
+    assert settings.sandbox.throttle == "every=5,retry-after=1"
+    (said,) = problems({"D365_SANDBOX__THROTTLE": "often"})
+    assert said.endswith("'often': accepted: every=N or every=N,retry-after=SECONDS")
+
+
+def test_label_texts_can_be_switched_off(tmp_path: Path) -> None:
+    off = load_settings({"D365_LANGUAGE": "none"})
+
+    assert off.language is None
+    assert load_settings({}, toml(tmp_path, effective(off))) == off
+
+
 def test_a_long_value_is_shown_shortly() -> None:
     (said,) = problems({"D365_PORT": "9" * 5_000 + "x"})
 

@@ -1,14 +1,16 @@
 """The embedded Finance & Operations look-alike.
 
-An ASGI application that speaks F&O's OData dialect *with its refusals*, on SQLite. It shares no query code with the gateway, so the
-two cannot be wrong together: it reads ``$filter`` with odata-query and writes its own SQL.
+An ASGI application that speaks F&O's OData dialect *with its refusals*, on SQLite. It shares no
+query code with the gateway, so the two cannot be wrong together: it reads ``$filter`` with
+odata-query and writes its own SQL.
 
     request ─ app ─ urls ─▶ Target ─┐
                     options ─▶ Options ─┤─ reading ─▶ rows ─ answer ─▶ JSON
             catalogue ─▶ Model ─ store ─┘     └ filters (─ grammar)
 
-One truth describes the data: ``catalogue`` (or a given ``$metadata`` file) makes a ``schema.model.Model``; tables, XML and JSON come
-from it. Evidence marks [D] [R] [I] [U] are those of ``d365-odata.md``: documented, reported, inferred, unknown. Unknowns are knobs.
+One truth describes the data: ``catalogue`` (or a given ``$metadata`` file) makes a
+``schema.model.Model``; tables, XML and JSON come from it. Evidence marks [D] [R] [I] [U] are those
+of ``d365-odata.md``: documented, reported, inferred, unknown. Unknowns are knobs.
 """
 
 from .app import create_sandbox

@@ -157,9 +157,9 @@ def _children(child: Any, write: Callable[[Entity], dict[str, Any]]) -> Any:
 
 def _note(field: Field) -> str | None:
     if field.kind is Kind.ENUM:
-        return f"#{field.property.type.name}"
+        return f"#{field.declared.type.name}"
     if field.kind is Kind.INTEGER:
-        return "#Int64" if field.property.type.name == "Edm.Int64" else None
+        return "#Int64" if field.declared.type.name == "Edm.Int64" else None
     return _ANNOTATED.get(field.kind)
 
 
@@ -168,5 +168,5 @@ def key_literal(field: Field, stored: Any) -> str:
     if field.kind is Kind.TEXT:
         return quote("'" + str(stored).replace("'", "''") + "'", safe="'")
     if field.kind is Kind.ENUM:
-        return f"{field.property.type.name}'{field.to_json(stored)}'"
+        return f"{field.declared.type.name}'{field.to_json(stored)}'"
     return str(stored) if field.kind is Kind.DECIMAL else str(field.to_json(stored))

@@ -29,7 +29,10 @@ _RECORDED = 20_000
 
 
 def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
-    """Give the application. ``app.state`` has ``requests`` (what was asked), ``store`` (the rows) and ``world`` (the metadata)."""
+    """Give the application.
+
+    ``app.state`` has ``requests`` (what was asked), ``store`` (the rows) and ``world`` (the metadata).
+    """
     chosen = SandboxSettings() if settings is None else settings
     world, source = _world(chosen)
     store = Store(world, source, chosen.database)

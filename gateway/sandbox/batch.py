@@ -1,7 +1,7 @@
 """``POST /data/$batch`` with GET parts, multipart/mixed (section 4.3).
 
-Parts are answered one by one and independently; the outer status is 200 even if all of them fail. Changesets are refused until the
-sandbox can write.
+Parts are answered one by one and independently; the outer status is 200 even if all of them fail.
+Changesets are refused until the sandbox can write.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The built-in catalogue: about sixty real sets of F&O, read from the TOML files of ``data/`` into a ``schema.model.Model``.
+"""The built-in catalogue: some sixty real sets of F&O as a ``schema.model.Model``.
 
-The files hold names, keys, types, enums and navigations as F&O has them (section 6), in a compact form that is explained at their
-heads. What F&O's documents do the same way everywhere is added here: nullability, labels, annotations (section 7).
+It is read from the TOML files of ``data/``. They hold names, keys, types, enums and navigations as
+F&O has them (section 6), in a compact form that is explained at their heads. What F&O's documents
+do the same way everywhere is added here: nullability, labels, annotations (section 7).
 """
 
 from __future__ import annotations

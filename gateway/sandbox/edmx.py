@@ -1,7 +1,8 @@
 """``Model`` → the ``$metadata`` document in F&O's layout (section 7).
 
-One schema, types and enums first, then the container; no facets; annotations in ``Microsoft.Dynamics.OData.Core.V1``. Written as text:
-the document has one shape, and a tree would only be built to be thrown away.
+One schema, types and enums first, then the container; no facets; annotations in
+``Microsoft.Dynamics.OData.Core.V1``. Written as text: the document has one shape, and a tree would
+only be built to be thrown away.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests and responses as plain values: the same for the socket, for ASGI in memory and for the parts of a ``$batch``."""
+"""Requests and responses as plain values: the same for ASGI and for the parts of a ``$batch``."""
 
 from __future__ import annotations
 

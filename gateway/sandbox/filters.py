@@ -1,7 +1,8 @@
 """odata-query's tree → SQLAlchemy conditions, with F&O's refusals (section 2.2).
 
-Operands know their type, because F&O refuses to compare unlike ones. Text compares folded, decimals exactly; ``*`` in a string that is
-compared by ``eq`` or ``ne`` is a wildcard for F&O and nothing else.
+Operands know their type, because F&O refuses to compare unlike ones. Text compares folded, decimals
+exactly; ``*`` in a string that is compared by ``eq`` or ``ne`` is a wildcard for F&O and nothing
+else.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from odata_query import ast
 
-from .grammar import EnumLiteral, Has, parse_filter
+from .grammar import Has, parse_filter
+from .operands import Constant, Operand, constant, matched, negated, number, unlike
 from .refusal import Refusal, internal, unknown_property
 from .store import ID, Storage, Store
-from .values import NUMBERS, Field, Kind, fold, moment_text, sortable
+from .values import NUMBERS, Field, Kind, fold
 from .world import World
 
 Condition = sa.ColumnElement[bool]
@@ -44,18 +45,6 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Mod: operator.mod,
 }
-_EDM = {
-    Kind.TEXT: "Edm.String",
-    Kind.DECIMAL: "Edm.Decimal",
-    Kind.INTEGER: "Edm.Int32",
-    Kind.REAL: "Edm.Double",
-    Kind.BOOLEAN: "Edm.Boolean",
-    Kind.MOMENT: "Edm.DateTimeOffset",
-    Kind.DATE: "Edm.Date",
-    Kind.TIME: "Edm.TimeOfDay",
-    Kind.DURATION: "Edm.Duration",
-    Kind.GUID: "Edm.Guid",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +56,6 @@ class Scope:
     entity_set: str | None
     depth: int = 0
     """Navigations walked so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """One side of a comparison: a column or an expression of columns."""
-
-    kind: Kind
-    plain: Any
-    """The value itself: what arithmetic and functions use."""
-    compared: Any
-    """What comparisons and orders use."""
-    field: Field | None = None
-
-    @property
-    def type_name(self) -> str:
-        return _EDM[self.kind] if self.field is None else self.field.property.type.name
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A literal, before it is known what it is compared with."""
-
-    kind: Kind | None
-    """None for ``null``."""
-    value: Any
-    type_name: str
 
 
 class Filters:
@@ -180,7 +143,8 @@ class Filters:
     def _joined(self, op: Any, nodes: list[Any], scope: Scope) -> Condition:
         if isinstance(op, ast.And):
             return sa.and_(*(self._boolean(node, scope) for node in nodes))
-        # keys come as long `or` chains, since F&O has no `in`: equal left sides become one SQL IN, for speed and SQLite's depth limit
+        # keys come as long `or` chains, since F&O has no `in`: equal left sides become one SQL IN,
+        # for speed and because SQLite limits the depth of expressions
         chains: dict[str, list[Any]] = {}
         rest: list[Condition] = []
         for node in nodes:
@@ -197,7 +161,7 @@ class Filters:
 
     def _one_of(self, name: str, literals: list[Any], scope: Scope) -> Condition:
         operand = self._property(name, scope)
-        values = [_matched(operand, _constant(literal), "Equal") for literal in literals]
+        values = [matched(operand, constant(literal), "Equal") for literal in literals]
         return operand.compared.in_(values)  # type: ignore[no-any-return]
 
     def _compare(self, node: Any, scope: Scope) -> Condition:
@@ -225,7 +189,7 @@ class Filters:
         if pattern is not None:
             like: Condition = left.compared.like(pattern, escape="\\")
             return sa.not_(like) if isinstance(comparator, ast.NotEq) else like
-        value = _matched(left, right, verb)
+        value = matched(left, right, verb)
         if isinstance(comparator, ast.Eq):
             return left.compared.is_(None) if value is None else left.compared == value  # type: ignore[no-any-return]
         if isinstance(comparator, ast.NotEq):
@@ -235,10 +199,10 @@ class Filters:
     def _columns(self, comparator: Any, left: Operand, right: Operand) -> Condition:
         verb = _VERBS[type(comparator)]
         if left.kind is not right.kind and not {left.kind, right.kind} <= NUMBERS:
-            raise _unlike(left.type_name, right.type_name, verb)
+            raise unlike(left.type_name, right.type_name, verb)
         ours, theirs = left.compared, right.compared
         if left.kind in NUMBERS and left.kind is not right.kind:
-            ours, theirs = _number(left), _number(right)
+            ours, theirs = number(left), number(right)
         compare = {ast.Eq: operator.eq, ast.NotEq: operator.ne, **_ORDERINGS}[type(comparator)]
         return compare(ours, theirs)  # type: ignore[no-any-return]
 
@@ -255,7 +219,7 @@ class Filters:
         operand = self._operand(node.left, scope)
         if not isinstance(operand, Operand):
             raise Refusal(400, "The left side of 'in' must be a property.")
-        values = [_matched(operand, _constant(item), "Equal") for item in node.right.val]
+        values = [matched(operand, constant(item), "Equal") for item in node.right.val]
         return operand.compared.in_(values)  # type: ignore[no-any-return]
 
     def _has(self, left: Operand | Constant, right: Operand | Constant) -> Condition:
@@ -263,7 +227,7 @@ class Filters:
             raise Refusal(400, "The 'has' operator is not supported.")
         if not isinstance(left, Operand) or not isinstance(right, Constant):
             raise Refusal(400, "'has' needs a property and an enumeration literal.")
-        value = _matched(left, right, "Has")
+        value = matched(left, right, "Has")
         return left.compared.op("&")(value) == value  # type: ignore[no-any-return]
 
     def _operand(self, node: Any, scope: Scope) -> Operand | Constant:
@@ -275,16 +239,16 @@ class Filters:
             case ast.BinOp(op=op, left=left, right=right):
                 return self._arithmetic(op, self._operand(left, scope), self._operand(right, scope))
             case ast.UnaryOp(op=ast.USub(), operand=inner):
-                return _negated(self._operand(inner, scope))
+                return negated(self._operand(inner, scope))
             case ast.Call():
                 return self._function(node, scope)
-        return _constant(node)
+        return constant(node)
 
     def _arithmetic(self, op: Any, left: Operand | Constant, right: Operand | Constant) -> Operand:
         for side in (left, right):
             if side.kind not in NUMBERS:
-                raise _unlike(left.type_name, right.type_name, type(op).__name__)
-        value = _ARITHMETIC[type(op)](_number(left), _number(right))
+                raise unlike(left.type_name, right.type_name, type(op).__name__)
+        value = _ARITHMETIC[type(op)](number(left), number(right))
         return Operand(Kind.REAL, value, value)
 
     def _predicate(self, node: Any, scope: Scope) -> Condition:
@@ -381,10 +345,12 @@ def _without(node: Any, variable: str) -> Any:
             return ast.Identifier(attr)
         case ast.Attribute():
             return ast.Attribute(_without(node.owner, variable), node.attr)
-        case ast.BoolOp() | ast.BinOp():
-            return type(node)(
-                node.op, _without(node.left, variable), _without(node.right, variable)
-            )
+        case ast.BoolOp():
+            left, right = _without(node.left, variable), _without(node.right, variable)
+            return ast.BoolOp(node.op, left, right)
+        case ast.BinOp():
+            left, right = _without(node.left, variable), _without(node.right, variable)
+            return ast.BinOp(node.op, left, right)
         case ast.Compare():
             return ast.Compare(
                 node.comparator, _without(node.left, variable), _without(node.right, variable)
@@ -396,114 +362,17 @@ def _without(node: Any, variable: str) -> Any:
     return node
 
 
-_LITERALS: dict[type, tuple[Kind, str, Callable[[Any], Any]]] = {
-    ast.String: (Kind.TEXT, "Edm.String", lambda n: n.val),
-    ast.Integer: (Kind.INTEGER, "Edm.Int32", lambda n: Decimal(n.val)),
-    ast.Float: (Kind.DECIMAL, "Edm.Decimal", lambda n: Decimal(n.val)),
-    ast.Boolean: (Kind.BOOLEAN, "Edm.Boolean", lambda n: int(n.py_val)),
-    ast.Date: (Kind.DATE, "Edm.Date", lambda n: n.val),
-    ast.Time: (Kind.TIME, "Edm.TimeOfDay", lambda n: n.val),
-    ast.Duration: (Kind.DURATION, "Edm.Duration", lambda n: n.val),
-    ast.GUID: (Kind.GUID, "Edm.Guid", lambda n: n.val.lower()),
-    ast.DateTime: (Kind.MOMENT, "Edm.DateTimeOffset", lambda n: n),
-}
-
-
-def _constant(node: Any) -> Constant:
-    if isinstance(node, ast.Null):
-        return Constant(None, None, "null")
-    if isinstance(node, EnumLiteral):
-        return Constant(Kind.ENUM, node.val, node.type)
-    found = _LITERALS.get(type(node))
-    if found is None:
-        raise Refusal(400, "The expression is not supported.")
-    kind, type_name, read = found
-    return Constant(kind, read(node), type_name)
-
-
-def _matched(left: Operand, right: Constant, verb: str) -> Any:
-    """Give the literal as the operand's column holds it; literals of another type are refused."""
-    if right.kind is None:
-        return None
-    if left.kind in NUMBERS and right.kind in NUMBERS:
-        return _numeric(left, right.value)
-    if left.kind is not right.kind:
-        raise _unlike(left.type_name, right.type_name, verb)
-    match left.kind:
-        case Kind.TEXT:
-            return fold(right.value)
-        case Kind.ENUM:
-            return _enum_value(left, right, verb)
-        case Kind.MOMENT:
-            return _moment(right.value)
-    return right.value
-
-
-def _numeric(left: Operand, value: Decimal) -> Any:
-    if left.field is not None and left.kind is Kind.DECIMAL:
-        return sortable(value)
-    return int(value) if left.kind is Kind.INTEGER and value == int(value) else float(value)
-
-
-def _enum_value(left: Operand, right: Constant, verb: str) -> int:
-    assert left.field is not None
-    if right.type_name != left.type_name:
-        raise _unlike(left.type_name, right.type_name, verb)
-    names = left.field.values_by_name
-    total = 0
-    for member in right.value.split(","):
-        text = member.strip()
-        if text.isdigit():
-            total |= int(text)
-        elif text in names:
-            total |= names[text]
-        else:
-            raise Refusal(
-                400,
-                f"The string '{right.type_name}'{right.value}'' is not a valid enumeration type constant.",
-            )
-    return total
-
-
-def _moment(node: Any) -> str:
-    try:
-        value = node.py_val
-    except ValueError as problem:
-        raise Refusal(400, f"The DateTimeOffset text '{node.val}' is not valid.") from problem
-    if value.tzinfo is None:
-        raise Refusal(
-            400, f"The time zone information is missing on the DateTimeOffset value '{node.val}'."
-        )
-    return moment_text(value)
-
-
-def _number(side: Operand | Constant) -> Any:
-    if isinstance(side, Constant):
-        return float(side.value)
-    return sa.cast(side.plain, sa.Float)
-
-
-def _negated(side: Operand | Constant) -> Operand | Constant:
-    if side.kind not in NUMBERS:
-        raise Refusal(400, "The operator 'Negate' needs a number.")
-    if isinstance(side, Constant):
-        return Constant(side.kind, -side.value, side.type_name)
-    return Operand(Kind.REAL, -_number(side), -_number(side))
-
-
 def _turned(comparator: Any) -> Any:
     """Give the comparator for exchanged sides."""
-    turned = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
-    return turned.get(type(comparator), type(comparator))()
+    turned: dict[type, Callable[[], Any]] = {
+        ast.Lt: ast.Gt,
+        ast.LtE: ast.GtE,
+        ast.Gt: ast.Lt,
+        ast.GtE: ast.LtE,
+    }
+    make = turned.get(type(comparator))
+    return comparator if make is None else make()
 
 
 def _like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _unlike(left: str, right: str, verb: str) -> Refusal:
-    return Refusal(
-        400,
-        f"A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}'"
-        f" for operator kind '{verb}'.",
-    )

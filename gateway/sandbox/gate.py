@@ -1,4 +1,7 @@
-"""What stands before the service: latency, authentication, throttling, limits of the web server, injected faults (sections 4 and 8)."""
+"""What stands before the service.
+
+Latency, authentication, throttling, limits of the web server, injected faults (sections 4 and 8).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Rows for any document: deterministic, linked where it tells constraints, made when a storage is first touched.
 
-A property that a navigation joins on takes its value from a row of the other side, so that joins find rows. Such links form a graph
-in which every property points to at most one other; where they run in a circle, the first by name is the one that invents values.
+A property that a navigation joins on takes its value from a row of the other side, so that joins
+find rows. Such links form a graph in which every property points to at most one other; where they
+run in a circle, the first by name is the one that invents values.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class GivenRows:
 
     def _row(self, type_name: str, number: int) -> dict[str, Any]:
         fields = self._world.fields_of(type_name)
-        return {"@type": type_name, **{name: self._value((type_name, name), number) for name in fields}}
+        return {
+            "@type": type_name,
+            **{name: self._value((type_name, name), number) for name in fields},
+        }
 
     def _value(self, node: Node, number: int) -> Any:
         for _ in range(64):  # longer chains do not occur; a limit is cheaper than proof
@@ -95,7 +99,10 @@ class GivenRows:
         model = self._world.model
         for navigation in model.navigations_of(type_name):
             if not navigation.many and navigation.on:
-                yield navigation.target, [(pair.property, pair.referenced) for pair in navigation.on]
+                yield (
+                    navigation.target,
+                    [(pair.property, pair.referenced) for pair in navigation.on],
+                )
         for base in model.lineage(type_name):
             yield from self._turned.get(base.name, ())
 
@@ -114,7 +121,7 @@ class GivenRows:
         fields, others = self._world.fields_of(one[0]), self._world.fields_of(other[0])
         if one == other or one[1] not in fields or other[1] not in others:
             return False
-        return fields[one[1]].property.type == others[other[1]].property.type
+        return fields[one[1]].declared.type == others[other[1]].declared.type
 
     def _find_circle(self, node: Node) -> Node | None:
         """Give the first property by name of the circle that the links from here run into, or None."""
@@ -138,7 +145,7 @@ class GivenRows:
 
 def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) -> Any:
     """Give a value; ``unset`` asks for none where the property allows that."""
-    prop = field.property
+    prop = field.declared
     if unset and prop.nullable and field.has_nulls and not prop.type.many:
         return None
     if unset and field.kind is Kind.TEXT and not field.has_nulls:
@@ -152,13 +159,20 @@ def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) 
     return _SIMPLE[field.kind](field, number, salt)
 
 
-def _structured(model: Model, type_name: str, number: int, salt: int, *, many: bool, depth: int = 0) -> Any:
+def _structured(
+    model: Model, type_name: str, number: int, salt: int, *, many: bool, depth: int = 0
+) -> Any:
     """Give the JSON of a complex value, a collection, or a type without columns."""
     if many:
-        return [_structured(model, type_name, number + at, salt, many=False, depth=depth) for at in range(2)]
+        return [
+            _structured(model, type_name, number + at, salt, many=False, depth=depth)
+            for at in range(2)
+        ]
     if type_name in model.complex_types and depth < 4:
         return {
-            prop.name: _structured(model, prop.type.name, number, salt + at, many=prop.type.many, depth=depth + 1)
+            prop.name: _structured(
+                model, prop.type.name, number, salt + at, many=prop.type.many, depth=depth + 1
+            )
             for at, prop in enumerate(model.properties_of(type_name))
         }
     if type_name in model.enum_types:
@@ -166,32 +180,39 @@ def _structured(model: Model, type_name: str, number: int, salt: int, *, many: b
         return members[number % len(members)].name if members else None
     if type_name.startswith("Edm.Geo"):
         return {"type": "Point", "coordinates": [salt % 180, number]}
-    return _JSON_VALUES.get(type_name, lambda n, s: f"text {n} {s % 100}")(number, salt)
+    make = _JSON_VALUES.get(type_name)
+    return f"text {number} {salt % 100}" if make is None else make(number, salt)
 
 
 def _text(field: Field, number: int, salt: int) -> str:
-    prop = field.property
+    prop = field.declared
     capitals = "".join(c for c in prop.name if c.isupper())[:3] or "X"
     text = f"{words(prop.name)} {number + 1}" if prop.nullable else f"{capitals}-{number + 1:04d}"
     if salt % 7 == 0 and prop.nullable:
         text = f"{text} & ünïcode 'quoted'"
-    return text if prop.max_length is None or len(text) <= prop.max_length else text[-prop.max_length :]
+    return (
+        text
+        if prop.max_length is None or len(text) <= prop.max_length
+        else text[-prop.max_length :]
+    )
 
 
 def _integer(field: Field, number: int, salt: int) -> int:
-    if not field.property.nullable:
+    if not field.declared.nullable:
         return number + 1
-    return (salt + number * 7) % (100 if field.property.type.name in ("Edm.Byte", "Edm.SByte") else 10_000)
+    return (salt + number * 7) % (
+        100 if field.declared.type.name in ("Edm.Byte", "Edm.SByte") else 10_000
+    )
 
 
 def _moment(field: Field, number: int, salt: int) -> datetime:
     at = datetime(2023, 1, 1, 12, tzinfo=UTC) + timedelta(days=number * 9 + salt % 30)
-    return at if field.property.ax_type == "Date" else at + timedelta(minutes=number * 7)
+    return at if field.declared.ax_type == "Date" else at + timedelta(minutes=number * 7)
 
 
 def _decimal(field: Field, number: int, salt: int) -> Decimal:
-    scale = 2 if field.property.scale is None else min(field.property.scale, 4)
-    return Decimal(number * 1_001 + salt % 1_000) / 10**scale
+    scale = 2 if field.declared.scale is None else min(field.declared.scale, 4)
+    return Decimal(number * 1_001 + salt % 1_000) / Decimal(10**scale)
 
 
 _SIMPLE: dict[Kind, Callable[[Field, int, int], Any]] = {

@@ -1,8 +1,8 @@
 """``$filter`` text → odata-query's tree.
 
-odata-query reads OData v4 leniently. Its lexer is extended for what F&O has and it lacks (qualified enum literals
-``NS.NoYes'Yes'``, ``divby``) and mended where it takes the beginning of a name for a keyword (``AllowEdit`` → ``all``…). Keywords in
-capitals are refused for F&O (section 2.2, [R]).
+odata-query reads OData v4 leniently. Its lexer is extended for what F&O has and it lacks (qualified
+enum literals ``NS.NoYes'Yes'``, ``divby``) and mended where it takes the beginning of a name for a
+keyword (``AllowEdit`` → ``all``…). Keywords in capitals are refused for F&O (section 2.2, [R]).
 """
 
 # mypy cannot see SLY's lexer protocol: names in the class body are rules, `_` is its decorator
@@ -54,48 +54,48 @@ class Has(ast._Comparator):  # noqa: SLF001
     """The ``has`` operator of flags enumerations."""
 
 
-class _Lexer(grammar.ODataLexer):  # type: ignore[valid-type]
+class _Lexer(grammar.ODataLexer):
     tokens = grammar.ODataLexer.tokens
 
     @_(r"(?:[^\W\d][\w.]*)?'(?:[^']|'')*'")  # noqa: F821
-    def STRING(self, t):
+    def STRING(self, t):  # noqa: N802 - the token
         prefix, _, rest = t.value.partition("'")
         text = rest[:-1].replace("''", "'")
         t.value = EnumLiteral(prefix, text) if prefix else ast.String(text)
         return t
 
     @_(r"\s+(?:divby|div)\s+")  # noqa: F821
-    def DIV(self, t):
+    def DIV(self, t):  # noqa: N802 - the token
         t.value = ast.Div()
         return t
 
     @_(r"\s+(?:eq|has)\s+")  # noqa: F821
-    def EQ(self, t):
+    def EQ(self, t):  # noqa: N802 - the token
         t.value = Has() if t.value.strip().lower() == "has" else ast.Eq()
         return t
 
     @_(r"(?:true|false)\b")  # noqa: F821
-    def BOOLEAN(self, t):
+    def BOOLEAN(self, t):  # noqa: N802 - the token
         t.value = ast.Boolean(t.value)
         return t
 
     @_(r"null\b")  # noqa: F821
-    def NULL(self, t):
+    def NULL(self, t):  # noqa: N802 - the token
         t.value = ast.Null()
         return t
 
     @_(r"any(?=\s*\()")  # noqa: F821
-    def ANY(self, t):
+    def ANY(self, t):  # noqa: N802 - the token
         t.value = ast.Any()
         return t
 
     @_(r"all(?=\s*\()")  # noqa: F821
-    def ALL(self, t):
+    def ALL(self, t):  # noqa: N802 - the token
         t.value = ast.All()
         return t
 
     @_(r"[^\W\d](?:\.?\w){0,127}")  # noqa: F821
-    def ODATA_IDENTIFIER(self, t):
+    def ODATA_IDENTIFIER(self, t):  # noqa: N802 - the token
         *namespace, name = t.value.split(".")
         t.value = ast.Identifier(name, tuple(namespace))
         return t

@@ -1,6 +1,7 @@
 """The query string → options, with the refusals of section 2.1.
 
-F&O: ``$expand`` goes one level deep and takes nothing but ``$select`` inside; unknown options that begin with ``$`` are refused.
+F&O: ``$expand`` goes one level deep and takes nothing but ``$select`` inside; unknown options that
+begin with ``$`` are refused.
 """
 
 from __future__ import annotations

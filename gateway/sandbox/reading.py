@@ -1,7 +1,7 @@
 """Targets and options → rows: the reading half of the store.
 
-An expanded navigation costs one statement for all parents together. Companies scope everything that has ``dataAreaId``, expanded rows
-too (section 1.2); companies the account may not see do not exist.
+An expanded navigation costs one statement for all parents together. Companies scope everything that
+has ``dataAreaId``, expanded rows too (section 1.2); companies the account may not see do not exist.
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ class Reader:
         target = self._target(source, navigation)
         join = self._world.join_of(navigation)
         if join:
-            values = {
-                p.referenced: owner.cells._mapping[source.storage.column(p.property)] for p in join
-            }  # noqa: SLF001
+            values = {p.referenced: _cell(owner, p.property) for p in join}
             narrowed = self.keyed(target, values)
         else:
             ids = self._linked(owner.cells[0], target, navigation)
@@ -256,7 +254,7 @@ class Reader:
     ) -> tuple[Any, ...] | None:
         values = []
         for pair in join:
-            value = parent.cells._mapping[source.storage.column(pair.property)]  # noqa: SLF001
+            value = _cell(parent, pair.property)
             values.append(_comparable(source.storage, pair.property, value))
         return None if None in values else tuple(values)
 
@@ -296,6 +294,11 @@ class Reader:
         if not navigation.many:
             return [owner % total + 1]
         return sorted({(owner * 3 + step) % total + 1 for step in range(3)})
+
+
+def _cell(entity: Entity, name: str) -> Any:
+    column = entity.source.storage.column(name)
+    return entity.cells._mapping[column]  # noqa: SLF001 - SQLAlchemy's public name
 
 
 def _comparable(storage: Storage, name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Refusals and their bodies: the one exception that the request's code raises, and the error envelope of section 5.3."""
+"""Refusals: the one exception that answering raises, and the error envelope of section 5.3."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def styled_body(style: str, status: int, message: str) -> tuple[bytes, str] | No
     if style == "empty":
         return b"", "text/plain"
     if style == "html":
-        page = f"<!DOCTYPE html><html><head><title>{status}</title></head><body><h2>{status} - {message}</h2></body></html>"
+        head = f"<head><title>{status}</title></head>"
+        page = f"<!DOCTYPE html><html>{head}<body><h2>{status} - {message}</h2></body></html>"
         return page.encode(), "text/html"
     return None
 

@@ -1,6 +1,7 @@
-"""The REST metadata service below ``/metadata``: labels, public entities and enumerations, data entities (section 1.3).
+"""The REST metadata service below ``/metadata`` (section 1.3).
 
-Its ``$filter`` is not that of ``/data``: it knows ``contains`` and ``tolower``, Booleans, and enum literals of another namespace. It is
+Labels, public entities and enumerations, data entities. Its ``$filter`` is not that of ``/data``:
+it knows ``contains`` and ``tolower``, Booleans, and enum literals of another namespace. It is
 answered from lists in memory, by an evaluator of its own.
 """
 
@@ -58,7 +59,9 @@ class RestMetadata:
             found = self._keyed(name, key)
             return Outgoing.of_json({"@odata.context": f"{root}/$metadata#{name}/$entity", **found})
         options = parse_options(incoming.query, finops=False, skip_tokens=False)
-        return Outgoing.of_json({"@odata.context": f"{root}/$metadata#{name}", **self._collection(name, options)})
+        return Outgoing.of_json(
+            {"@odata.context": f"{root}/$metadata#{name}", **self._collection(name, options)}
+        )
 
     def _keyed(self, name: str, text: str) -> Record:
         parts = _KEYS[name]
@@ -79,7 +82,10 @@ class RestMetadata:
         end = None if options.top is None else options.skip + options.top
         chosen = records[options.skip : end]
         if options.select:
-            chosen = [{name: record[name] for name in options.select if name in record} for record in chosen]
+            chosen = [
+                {name: record[name] for name in options.select if name in record}
+                for record in chosen
+            ]
         return {**body, "value": chosen}
 
     def _records(self, name: str) -> Iterable[Record]:
@@ -126,7 +132,9 @@ class RestMetadata:
                 "IsReadOnly": entity_type.read_only,
                 "ConfigurationEnabled": True,
                 "Properties": [_property(p, key) for p in model.properties_of(entity_type.name)],
-                "NavigationProperties": [_navigation(n) for n in model.navigations_of(entity_type.name)],
+                "NavigationProperties": [
+                    _navigation(n) for n in model.navigations_of(entity_type.name)
+                ],
                 "PropertyGroups": [],
                 "Actions": [],
             }
@@ -134,7 +142,8 @@ class RestMetadata:
     def _enumerations(self) -> Iterator[Record]:
         for enum in self._world.model.enum_types.values():
             members = [
-                {"Name": m.name, "Value": m.value, "LabelId": m.label, "ConfigurationEnabled": True} for m in enum.members
+                {"Name": m.name, "Value": m.value, "LabelId": m.label, "ConfigurationEnabled": True}
+                for m in enum.members
             ]
             yield {"Name": short(enum.name), "LabelId": enum.label, "Members": members}
 
@@ -166,7 +175,8 @@ def _navigation(navigation: Navigation) -> Record:
         "RelatedRelationName": navigation.partner,
         "Cardinality": "Multiple" if navigation.many else "Single",
         "Constraints": [
-            {"@odata.type": kind, "Property": pair.property, "ReferencedProperty": pair.referenced} for pair in navigation.on
+            {"@odata.type": kind, "Property": pair.property, "ReferencedProperty": pair.referenced}
+            for pair in navigation.on
         ],
     }
 

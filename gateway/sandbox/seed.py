@@ -1,7 +1,8 @@
 """The built-in rows: deterministic, linked, a few thousand at scale 1, and awkward on purpose.
 
-Each area is a function from what was made before to more rows; the same seed and scale always give the same rows. Identifiers look like
-F&O's demo data (``US-001``, ``000123``), so that examples in documentation read naturally.
+Each area is a function from what was made before to more rows; the same seed and scale always give
+the same rows. Identifiers look like F&O's demo data (``US-001``, ``000123``), so that examples in
+documentation read naturally.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def money(draw: random.Random, low: int, high: int) -> Decimal:
 
 
 class SeededRows:
-    """Row source of the built-in catalogue: everything is made at the first question, and each storage takes its part once."""
+    """Row source of the built-in catalogue: all is made at the first question."""
 
     def __init__(self, world: World, *, scale: float, seed: int) -> None:
         self._world = world

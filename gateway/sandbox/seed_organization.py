@@ -48,12 +48,24 @@ def _companies(seeds: Seeds) -> None:
             "AddressCountryRegionId": company.country,
             "AddressStreet": f"{number}23 Main Street",
         }
-        seeds.add("LegalEntities", [{
-            "LegalEntityId": company.id, "CompanyName": company.name, "NameAlias": company.name[:20], **name, **city,
-            "StartDateOfBusiness": date(2000 + number, 1, 1), "InitialCapitalInvestment": "1000000.5",
-            "PrimaryContactEmail": f"info@{company.id}.contoso.com", "VATNum": f"{company.prefix}{number:08d}",
-            "AddressTimeZone": None, "UseForFinancialConsolidationProcess": "No",
-        }])  # fmt: skip
+        seeds.add(
+            "LegalEntities",
+            [
+                {
+                    "LegalEntityId": company.id,
+                    "CompanyName": company.name,
+                    "NameAlias": company.name[:20],
+                    **name,
+                    **city,
+                    "StartDateOfBusiness": date(2000 + number, 1, 1),
+                    "InitialCapitalInvestment": "1000000.5",
+                    "PrimaryContactEmail": f"info@{company.id}.contoso.com",
+                    "VATNum": f"{company.prefix}{number:08d}",
+                    "AddressTimeZone": None,
+                    "UseForFinancialConsolidationProcess": "No",
+                }
+            ],
+        )
     for region, iso, currency, zone in _COUNTRIES:
         row = {
             "CountryRegion": region,
@@ -88,9 +100,17 @@ def _units(seeds: Seeds) -> None:
                 "Name": name,
                 "PartyNumber": f"{900 + number:09d}",
             }
-            full = {**row, "NameAlias": name[:20], "OperatingUnitType": kind, "LanguageId": "en-US",
-                    "AddressLatitude": "47.6429" if number % 2 else 0, "AddressLongitude": "-122.1368" if number % 2 else 0,
-                    "AddressValidTo": NEVER, "AddressTimeZone": None, "PrimaryContactEmail": f"unit{number}@contoso.com"}  # fmt: skip
+            full = {
+                **row,
+                "NameAlias": name[:20],
+                "OperatingUnitType": kind,
+                "LanguageId": "en-US",
+                "AddressLatitude": "47.6429" if number % 2 else 0,
+                "AddressLongitude": "-122.1368" if number % 2 else 0,
+                "AddressValidTo": NEVER,
+                "AddressTimeZone": None,
+                "PrimaryContactEmail": f"unit{number}@contoso.com",
+            }
             seeds.add("OperatingUnits", [{**full, "ManagerPersonnelNumber": f"{number:06d}"}])
             seeds.add(entity_set, [row if entity_set == "DepartmentsV2" else full])
 
@@ -103,12 +123,21 @@ def _people(seeds: Seeds) -> None:
         born = date(1960, 1, 1) + timedelta(days=draw.randrange(14_000))
         hired = day(draw, 4_000)
         person: dict[str, Any] = {
-            "PartyNumber": f"{10_000 + number:09d}", "Name": f"{first} {last}", "FirstName": first, "LastName": last,
-            "NameAlias": f"{first} {last}"[:20], "KnownAs": first, "LanguageId": company.language, "PartyType": "Person",
-            "PrimaryContactEmail": f"{first.lower()}.{number}@contoso.com", "PrimaryContactPhone": f"+1 425 555 {number:04d}",
-            "AddressStreet": f"{number} {draw.choice(STREETS)}", "AddressCity": draw.choice(CITIES[company.country]),
-            "AddressCountryRegionId": company.country, "AddressValidTo": NEVER,
-        }  # fmt: skip
+            "PartyNumber": f"{10_000 + number:09d}",
+            "Name": f"{first} {last}",
+            "FirstName": first,
+            "LastName": last,
+            "NameAlias": f"{first} {last}"[:20],
+            "KnownAs": first,
+            "LanguageId": company.language,
+            "PartyType": "Person",
+            "PrimaryContactEmail": f"{first.lower()}.{number}@contoso.com",
+            "PrimaryContactPhone": f"+1 425 555 {number:04d}",
+            "AddressStreet": f"{number} {draw.choice(STREETS)}",
+            "AddressCity": draw.choice(CITIES[company.country]),
+            "AddressCountryRegionId": company.country,
+            "AddressValidTo": NEVER,
+        }
         gender = "Female" if number % 2 else "Male"
         seeds.add(
             "People",
@@ -124,20 +153,48 @@ def _people(seeds: Seeds) -> None:
         )
         start = datetime(hired.year, hired.month, hired.day, 8, 0, tzinfo=UTC)
         ended = number % 11 == 0
-        work = {"Gender": gender, "BirthDate": born if number % 9 else "1900-01-01T12:00:00Z", "OriginalHireDateTime": start,
-                "SeniorityDate": hired, "TitleId": draw.choice(("Clerk", "Manager", "Analyst")), "WorksFromHome": "No"}  # fmt: skip
+        work = {
+            "Gender": gender,
+            "BirthDate": born if number % 9 else "1900-01-01T12:00:00Z",
+            "OriginalHireDateTime": start,
+            "SeniorityDate": hired,
+            "TitleId": draw.choice(("Clerk", "Manager", "Analyst")),
+            "WorksFromHome": "No",
+        }
         personnel = f"{number:06d}"
-        seeds.add("Workers", [{
-            **person, **work, "PersonnelNumber": personnel, "WorkerStatus": "Terminated" if ended else "Employed",
-            "WorkerType": "Contractor" if number % 8 == 0 else "Employee", "NumberOfDependents": number % 4,
-            "ObjectId": uuid.uuid5(uuid.NAMESPACE_OID, personnel), "PrimaryAddressLocation": 68_719_477_000 + number,
-            "User": f"user{number:02d}" if number <= 15 else "",
-        }])  # fmt: skip
-        seeds.add("EmployeesV2", [{
-            **person, **work, "PersonnelNumber": personnel, "EmploymentLegalEntityId": company.id,
-            "EmploymentId": f"{company.prefix}-EMP{number:04d}", "StartDate": hired, "EmploymentStartDate": start,
-            "EmploymentEndDate": datetime(2024, 6, 30, 17, 0, tzinfo=UTC) if ended else NEVER,
-        }])  # fmt: skip
+        seeds.add(
+            "Workers",
+            [
+                {
+                    **person,
+                    **work,
+                    "PersonnelNumber": personnel,
+                    "WorkerStatus": "Terminated" if ended else "Employed",
+                    "WorkerType": "Contractor" if number % 8 == 0 else "Employee",
+                    "NumberOfDependents": number % 4,
+                    "ObjectId": uuid.uuid5(uuid.NAMESPACE_OID, personnel),
+                    "PrimaryAddressLocation": 68_719_477_000 + number,
+                    "User": f"user{number:02d}" if number <= 15 else "",
+                }
+            ],
+        )
+        seeds.add(
+            "EmployeesV2",
+            [
+                {
+                    **person,
+                    **work,
+                    "PersonnelNumber": personnel,
+                    "EmploymentLegalEntityId": company.id,
+                    "EmploymentId": f"{company.prefix}-EMP{number:04d}",
+                    "StartDate": hired,
+                    "EmploymentStartDate": start,
+                    "EmploymentEndDate": datetime(2024, 6, 30, 17, 0, tzinfo=UTC)
+                    if ended
+                    else NEVER,
+                }
+            ],
+        )
         names = {
             k: person[k]
             for k in (
@@ -150,20 +207,35 @@ def _people(seeds: Seeds) -> None:
                 "LanguageId",
             )
         }
-        seeds.add("EssWorkers", [{
-            **names, "PersonnelNumber": personnel, "UserId": f"user{number:02d}" if number <= 15 else "",
-            "AadUserPrincipalName": person["PrimaryContactEmail"],
-            "AadUserObjectId": uuid.uuid5(uuid.NAMESPACE_OID, personnel),
-        }])  # fmt: skip
+        seeds.add(
+            "EssWorkers",
+            [
+                {
+                    **names,
+                    "PersonnelNumber": personnel,
+                    "UserId": f"user{number:02d}" if number <= 15 else "",
+                    "AadUserPrincipalName": person["PrimaryContactEmail"],
+                    "AadUserObjectId": uuid.uuid5(uuid.NAMESPACE_OID, personnel),
+                }
+            ],
+        )
 
 
 def _users(seeds: Seeds) -> None:
     for role, name in _ROLES:
         license_type = "Activity" if role.startswith("WHS") else None
-        seeds.add("SecurityRoles", [{
-            "SecurityRoleIdentifier": role, "SecurityRoleName": name, "Description": f"{name}s do what {name.lower()}s do",
-            "AccessToSensitiveData": role == "-SYSADMIN-", **({} if license_type is None else {"UserLicenseType": license_type}),
-        }])  # fmt: skip
+        seeds.add(
+            "SecurityRoles",
+            [
+                {
+                    "SecurityRoleIdentifier": role,
+                    "SecurityRoleName": name,
+                    "Description": f"{name}s do what {name.lower()}s do",
+                    "AccessToSensitiveData": role == "-SYSADMIN-",
+                    **({} if license_type is None else {"UserLicenseType": license_type}),
+                }
+            ],
+        )
     people = seeds.of("People")[:15]
     ids = ["Admin", *(f"user{number:02d}" for number in range(1, len(people) + 1))]
     for number, user in enumerate(ids):
@@ -173,25 +245,56 @@ def _users(seeds: Seeds) -> None:
             if number
             else {"Name": "Administrator", "PartyNumber": "", "PrimaryContactEmail": ""}
         )
-        seeds.add("SystemUsers", [{
-            "UserID": user, "UserName": person["Name"], "Alias": f"{user.lower()}@contoso.com", "PersonName": person["Name"],
-            "Email": f"{user.lower()}@contoso.com", "NetworkDomain": "https://sts.windows.net/", "Enabled": number % 7 != 6,
-            "ExternalUser": number % 5 == 4, "AccountType": "ClaimsUser", "Company": company.id.upper(),
-            "Language": company.language, "SqmGUID": uuid.uuid5(uuid.NAMESPACE_DNS, user), "StartPage": "DefaultDashboard",
-        }])  # fmt: skip
+        seeds.add(
+            "SystemUsers",
+            [
+                {
+                    "UserID": user,
+                    "UserName": person["Name"],
+                    "Alias": f"{user.lower()}@contoso.com",
+                    "PersonName": person["Name"],
+                    "Email": f"{user.lower()}@contoso.com",
+                    "NetworkDomain": "https://sts.windows.net/",
+                    "Enabled": number % 7 != 6,
+                    "ExternalUser": number % 5 == 4,
+                    "AccountType": "ClaimsUser",
+                    "Company": company.id.upper(),
+                    "Language": company.language,
+                    "SqmGUID": uuid.uuid5(uuid.NAMESPACE_DNS, user),
+                    "StartPage": "DefaultDashboard",
+                }
+            ],
+        )
         if number:
-            seeds.add("PersonUsers", [{
-                "UserId": user, "PartyNumber": person["PartyNumber"], "ValidFrom": datetime(2019, 10, number, tzinfo=UTC),
-                "ValidTo": NEVER, "PersonName": person["Name"], "UserEmail": f"{user}@contoso.com",
-            }])  # fmt: skip
+            seeds.add(
+                "PersonUsers",
+                [
+                    {
+                        "UserId": user,
+                        "PartyNumber": person["PartyNumber"],
+                        "ValidFrom": datetime(2019, 10, number, tzinfo=UTC),
+                        "ValidTo": NEVER,
+                        "PersonName": person["Name"],
+                        "UserEmail": f"{user}@contoso.com",
+                    }
+                ],
+            )
         roles = (
             _ROLES[:1] if number == 0 else (_ROLES[1 + number % 7], _ROLES[1 + (number + 3) % 7])
         )
-        seeds.add("SecurityUserRoles", [
-            {"UserId": user, "SecurityRoleIdentifier": role, "SecurityRoleName": name, "AssignmentStatus": "Enabled",
-             "AssignmentMode": "Manual"}
-            for role, name in roles
-        ])  # fmt: skip
+        seeds.add(
+            "SecurityUserRoles",
+            [
+                {
+                    "UserId": user,
+                    "SecurityRoleIdentifier": role,
+                    "SecurityRoleName": name,
+                    "AssignmentStatus": "Enabled",
+                    "AssignmentMode": "Manual",
+                }
+                for role, name in roles
+            ],
+        )
     for number in range(1, 4):
         client = uuid.uuid5(uuid.NAMESPACE_URL, f"client {number}")
         seeds.add(

@@ -1,4 +1,4 @@
-"""The sandbox's knobs: everything in which real environments differ, or of which evidence is missing, is a field here."""
+"""The sandbox's knobs: what differs between environments, or lacks evidence, is a field here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class Fault:
     """One injected failure, answered in place of (or made from) the real answer."""
 
     kind: FaultKind = "answer"
-    """``answer``: what the other fields say; ``half``: the real body cut in the middle; ``empty-page``: no rows and a next link to
-    the very rows asked for; ``hang``: no answer for ``seconds``, then the real one."""
+    """``answer``: what the other fields say; ``half``: the real body cut in the middle;
+    ``empty-page``: no rows and a next link to the very rows asked for; ``hang``: no answer for
+    ``seconds``, then the real one."""
     status: int = 500
     body: str = ""
     content_type: str = "application/json; odata.metadata=minimal"
@@ -27,7 +28,8 @@ class Fault:
     @classmethod
     def html(cls, status: int = 502) -> Fault:
         """Give what a load balancer in front of the service says (section 5.3, [R: G4])."""
-        page = f"<html><head><title>{status} Bad Gateway</title></head><body><h1>{status} Bad Gateway</h1></body></html>"
+        title = f"{status} Bad Gateway"
+        page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
         return cls(status=status, body=page, content_type="text/html")
 
     @classmethod
@@ -113,7 +115,8 @@ class SandboxSettings:
     """Longest accepted path with query in bytes, 0 for no limit: [U], IIS answers 404.15 above."""
     url_limit_status: Literal[404, 414] = 404
     path_hazards: bool = True
-    """Whether ``%2F``, ``%5C``, ``%25`` and ``+`` in a path are refused as by IIS request filtering (section 1.1, [U])."""
+    """Whether ``%2F``, ``%5C``, ``%25`` and ``+`` in a path are refused as by IIS request filtering
+    (section 1.1, [U])."""
     batch_limit: int = 1_000
     """Most parts of one ``$batch`` (section 4.3, doubtful)."""
 

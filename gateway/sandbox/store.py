@@ -1,8 +1,9 @@
 """The rows, in SQLite through SQLAlchemy Core.
 
-A storage is one table: the rows of a set, of several sets that are versions of one entity, or of contained entities of a type. Tables
-are made and filled when a request first touches them, so a document of thousands of sets starts at once. Statements run on the event
-loop: they are short, and a thread hop costs more than most of them.
+A storage is one table: the rows of a set, of several sets that are versions of one entity, or of
+contained entities of a type. Tables are made and filled when a request first touches them, so a
+document of thousands of sets starts at once. Statements run on the event loop: they are short, and
+a thread hop costs more than most of them.
 """
 
 from __future__ import annotations
@@ -41,15 +42,16 @@ class Storage:
     """One table and what its columns hold."""
 
     name: str
-    table: sa.Table
+    table: sa.FromClause
+    """The table, or an alias of it where a statement uses it twice."""
     fields: Mapping[str, Field]
     types: tuple[str, ...]
 
-    def column(self, name: str) -> sa.Column[Any]:
+    def column(self, name: str) -> sa.ColumnElement[Any]:
         """Give the column that is answered."""
         return self.table.c[name]
 
-    def compared(self, name: str) -> sa.Column[Any]:
+    def compared(self, name: str) -> sa.ColumnElement[Any]:
         """Give the column that filters, joins and orders use."""
         return (
             self.table.c[_shadow(name)]
@@ -106,7 +108,7 @@ class Store:
         """Remove the rows whose properties equal the values; gives how many there were."""
         storage = self.storage(self.world.storage_of_set(name))
         tests = [storage.column(n) == storage.fields[n].to_stored(v) for n, v in values.items()]
-        return self._connection.execute(sa.delete(storage.table).where(*tests)).rowcount
+        return self._connection.execute(sa.delete(self._table(storage)).where(*tests)).rowcount
 
     def _make(self, name: str) -> Storage:
         types = self.world.types_in(name)
@@ -127,7 +129,7 @@ class Store:
         return Storage(name, sa.Table(name, self._metadata, *columns), fields, types)
 
     def _create(self, storage: Storage) -> None:
-        self._connection.execute(sa.schema.CreateTable(storage.table))
+        self._connection.execute(sa.schema.CreateTable(self._table(storage)))
         self._load(storage, self._source.rows(storage.name), recversion=0)
         for number, name in enumerate(self._joined(storage)):
             index = sa.Index(f"ix_{storage.name}_{number}", storage.compared(name))
@@ -161,10 +163,13 @@ class Store:
             values.append(tuple(cells))
         if values:
             marks = ",".join("?" * count)
-            table = self._connection.dialect.identifier_preparer.format_table(storage.table)
+            table = self._connection.dialect.identifier_preparer.format_table(self._table(storage))
             self._connection.exec_driver_sql("BEGIN")
             self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
             self._connection.exec_driver_sql("COMMIT")
+
+    def _table(self, storage: Storage) -> sa.Table:
+        return self._metadata.tables[storage.name]
 
     def _next_id(self, storage: Storage) -> int:
         last = self._connection.execute(sa.select(sa.func.max(storage.table.c[ID]))).scalar()

@@ -1,7 +1,9 @@
-"""The path below ``/data/`` → what it addresses: sets, entities by key, navigations, properties, ``$count`` (section 1).
+"""The path below ``/data/`` → what it addresses (section 1).
 
-Keys: every part must be given, in any order, named; a single part may stand alone. Enum parts are taken in both forms that clients
-send (section 1.1).
+Sets, entities by key, navigations, properties, ``$count``.
+
+Keys: every part must be given, in any order, named; a single part may stand alone. Enum parts are
+taken in both forms that clients send (section 1.1).
 """
 
 from __future__ import annotations
@@ -150,7 +152,8 @@ def parse_key(text: str, type_name: str, world: World) -> dict[str, Any]:
     if sorted(given) != sorted(key):
         raise Refusal(
             400,
-            f"The number of keys specified in the URI does not match number of key properties for the resource '{type_name}'.",
+            "The number of keys specified in the URI does not match number of key properties"
+            f" for the resource '{type_name}'.",
         )
     fields = world.fields_of(type_name)
     return {name: _key_value(fields[name], literal) for name, literal in given.items()}

@@ -1,8 +1,9 @@
 """Values: how each kind of property is stored, compared and written.
 
-Strings compare without case and trailing blanks, as SQL Server's collation does (section 1.2); so a text property has a second,
-*folded* column that filters and orders use. Decimals are kept as exact text, beside a sortable fixed-width form: never a float.
-Moments are ISO text in UTC without the ``Z``, so that fractions sort.
+Strings compare without case and trailing blanks, as SQL Server's collation does (section 1.2); so a
+text property has a second, *folded* column that filters and orders use. Decimals are kept as exact
+text, beside a sortable fixed-width form: never a float. Moments are ISO text in UTC without the
+``Z``, so that fractions sort.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def moment_text(moment: dt.datetime) -> str:
 class Field:
     """A property as the store and the writer see it."""
 
-    property: Property
+    declared: Property
     kind: Kind
     enum: EnumType | None = None
     has_nulls: bool = False
@@ -106,7 +107,7 @@ class Field:
 
     @property
     def name(self) -> str:
-        return self.property.name
+        return self.declared.name
 
     @cached_property
     def names_by_value(self) -> Mapping[int, str]:
@@ -124,7 +125,7 @@ class Field:
         if self.has_nulls:
             return None
         if self.kind is Kind.MOMENT:
-            return NULL_DATE if self.property.ax_type == "Date" else NULL_MOMENT
+            return NULL_DATE if self.declared.ax_type == "Date" else NULL_MOMENT
         if self.kind is Kind.ENUM:
             return 0 if 0 in self.names_by_value else min(self.names_by_value, default=0)
         return _UNSET.get(self.kind, "")

@@ -1,13 +1,14 @@
 """What is served: a metadata model, its flavour, and which rows belong to which set.
 
-Two flavours: F&O, with every refusal of ``d365-odata.md``; and generic OData v4, for documents of other services, with none of them.
+Two flavours: F&O, with every refusal of ``d365-odata.md``; and generic OData v4, for documents of
+other services, with none of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from schema.model import EntityType, Model, Navigation, ReferentialConstraint
 
@@ -87,14 +88,7 @@ class World:
         return None
 
     def types_in(self, storage: str) -> tuple[str, ...]:
-        """Give the types whose rows a storage holds; several for shared tables and for derived types."""
-        return self._types_in(storage)
-
-    @cached_property
-    def _types_in(self) -> lru_cache:  # type: ignore[type-arg]
-        return lru_cache(maxsize=None)(self._find_types)
-
-    def _find_types(self, storage: str) -> tuple[str, ...]:
+        """Give the types whose rows a storage holds; several for shared tables and derived types."""
         if storage.startswith("~"):
             return self.model.family(storage[1:])
         names: dict[str, None] = {}
@@ -118,7 +112,10 @@ class World:
         return isinstance(found, EntityType) and not found.abstract
 
     def join_of(self, navigation: Navigation) -> tuple[ReferentialConstraint, ...]:
-        """Give the pairs own = theirs of a navigation: its constraints or its partner's turned round; empty if neither has any."""
+        """Give the pairs own = theirs of a navigation.
+
+        Its constraints, or its partner's turned round; empty if neither has any.
+        """
         if navigation.on or navigation.partner is None:
             return navigation.on
         partner = self.navigations_of(navigation.target).get(navigation.partner)

@@ -1,0 +1,160 @@
+"""Operands and literals of filters: their types, and literals in the form that columns hold.
+
+F&O refuses to compare unlike types, so every operand knows its own (section 2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from odata_query import ast
+
+from .grammar import EnumLiteral
+from .refusal import Refusal
+from .values import NUMBERS, Field, Kind, fold, moment_text, sortable
+
+_EDM = {
+    Kind.TEXT: "Edm.String",
+    Kind.DECIMAL: "Edm.Decimal",
+    Kind.INTEGER: "Edm.Int32",
+    Kind.REAL: "Edm.Double",
+    Kind.BOOLEAN: "Edm.Boolean",
+    Kind.MOMENT: "Edm.DateTimeOffset",
+    Kind.DATE: "Edm.Date",
+    Kind.TIME: "Edm.TimeOfDay",
+    Kind.DURATION: "Edm.Duration",
+    Kind.GUID: "Edm.Guid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One side of a comparison: a column or an expression of columns."""
+
+    kind: Kind
+    plain: Any
+    """The value itself: what arithmetic and functions use."""
+    compared: Any
+    """What comparisons and orders use."""
+    field: Field | None = None
+
+    @property
+    def type_name(self) -> str:
+        return _EDM[self.kind] if self.field is None else self.field.declared.type.name
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal, before it is known what it is compared with."""
+
+    kind: Kind | None
+    """None for ``null``."""
+    value: Any
+    type_name: str
+
+
+_LITERALS: dict[type, tuple[Kind, str, Callable[[Any], Any]]] = {
+    ast.String: (Kind.TEXT, "Edm.String", lambda n: n.val),
+    ast.Integer: (Kind.INTEGER, "Edm.Int32", lambda n: Decimal(n.val)),
+    ast.Float: (Kind.DECIMAL, "Edm.Decimal", lambda n: Decimal(n.val)),
+    ast.Boolean: (Kind.BOOLEAN, "Edm.Boolean", lambda n: int(n.py_val)),
+    ast.Date: (Kind.DATE, "Edm.Date", lambda n: n.val),
+    ast.Time: (Kind.TIME, "Edm.TimeOfDay", lambda n: n.val),
+    ast.Duration: (Kind.DURATION, "Edm.Duration", lambda n: n.val),
+    ast.GUID: (Kind.GUID, "Edm.Guid", lambda n: n.val.lower()),
+    ast.DateTime: (Kind.MOMENT, "Edm.DateTimeOffset", lambda n: n),
+}
+
+
+def constant(node: Any) -> Constant:
+    if isinstance(node, ast.Null):
+        return Constant(None, None, "null")
+    if isinstance(node, EnumLiteral):
+        return Constant(Kind.ENUM, node.val, node.type)
+    found = _LITERALS.get(type(node))
+    if found is None:
+        raise Refusal(400, "The expression is not supported.")
+    kind, type_name, read = found
+    return Constant(kind, read(node), type_name)
+
+
+def matched(left: Operand, right: Constant, verb: str) -> Any:
+    """Give the literal as the operand's column holds it; literals of another type are refused."""
+    if right.kind is None:
+        return None
+    if left.kind in NUMBERS and right.kind in NUMBERS:
+        return _numeric(left, right.value)
+    if left.kind is not right.kind:
+        raise unlike(left.type_name, right.type_name, verb)
+    match left.kind:
+        case Kind.TEXT:
+            return fold(right.value)
+        case Kind.ENUM:
+            return _enum_value(left, right, verb)
+        case Kind.MOMENT:
+            return _moment(right.value)
+    return right.value
+
+
+def _numeric(left: Operand, value: Decimal) -> Any:
+    if left.field is not None and left.kind is Kind.DECIMAL:
+        return sortable(value)
+    return int(value) if left.kind is Kind.INTEGER and value == int(value) else float(value)
+
+
+def _enum_value(left: Operand, right: Constant, verb: str) -> int:
+    assert left.field is not None
+    if right.type_name != left.type_name:
+        raise unlike(left.type_name, right.type_name, verb)
+    names = left.field.values_by_name
+    total = 0
+    for member in right.value.split(","):
+        text = member.strip()
+        if text.isdigit():
+            total |= int(text)
+        elif text in names:
+            total |= names[text]
+        else:
+            raise Refusal(
+                400,
+                f"The string '{right.type_name}'{right.value}'' is not a valid enumeration type constant.",
+            )
+    return total
+
+
+def _moment(node: Any) -> str:
+    try:
+        value = node.py_val
+    except ValueError as problem:
+        raise Refusal(400, f"The DateTimeOffset text '{node.val}' is not valid.") from problem
+    if value.tzinfo is None:
+        raise Refusal(
+            400, f"The time zone information is missing on the DateTimeOffset value '{node.val}'."
+        )
+    return moment_text(value)
+
+
+def number(side: Operand | Constant) -> Any:
+    if isinstance(side, Constant):
+        return float(side.value)
+    return sa.cast(side.plain, sa.Float)
+
+
+def negated(side: Operand | Constant) -> Operand | Constant:
+    if side.kind not in NUMBERS:
+        raise Refusal(400, "The operator 'Negate' needs a number.")
+    if isinstance(side, Constant):
+        return Constant(side.kind, -side.value, side.type_name)
+    return Operand(Kind.REAL, -number(side), -number(side))
+
+
+def unlike(left: str, right: str, verb: str) -> Refusal:
+    return Refusal(
+        400,
+        f"A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}'"
+        f" for operator kind '{verb}'.",
+    )

@@ -186,7 +186,7 @@ def test_what_leads_nowhere_is_left_out_alone() -> None:
     assert list(model.singletons) == ["One"]
     assert model.entity_sets["Ts"].bindings == {"Half": "Keylesses"}
     assert list(properties(model, "N.T")) == ["Id", "Place"]
-    assert list(navigations(model, "N.T")) == ["Half", "OtherHalf", "Whole"]
+    assert list(navigations(model, "N.T")) == ["Free", "Half", "OtherHalf", "Whole"]
     assert navigations(model, "N.T")["Half"].on == ()
     assert navigations(model, "N.T")["OtherHalf"].on == ()
     assert navigations(model, "N.T")["Whole"].on == (ReferentialConstraint("Id", "A"),)

@@ -1,7 +1,8 @@
 """Binding: a prepared operation and its variables become a plan. Pure; nothing is sent here.
 
-Here it is decided how each relation is loaded. The order of preference is the number of requests: ``$expand`` where the dialect can carry
-what is asked (none more), a key batch (one more for all parents), a path (one more for each parent).
+Here it is decided how each relation is loaded. The order of preference is the number of requests: ``$expand``
+where the dialect can carry what is asked (none more), a key batch (one more for all parents), a path (one more
+for each parent).
 """
 
 from __future__ import annotations

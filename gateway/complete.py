@@ -1,7 +1,8 @@
 """Completion: generated functions that turn rows into response objects, one per selection set.
 
-The functions only ever succeed: anything they did not expect raises, and the caller completes the same rows through graphql-core
-(``resolvers``), which words the errors. Response objects are msgspec structs, so the answer is encoded once, in C.
+The functions only ever succeed: anything they did not expect raises, and the caller completes the same rows
+through graphql-core (``resolvers``), which words the errors. Response objects are msgspec structs, so the
+answer is encoded once, in C.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Opaque, versioned cursors (Relay Cursor Connections) that fit one list only.
 
-A cursor holds either the order values and key of its row (keyset) or the row's position (offset, where a keyset cannot be asked for), and
-the fingerprint of what it was made for: set, order, filter and company scope. With anything else it is ``INVALID_CURSOR``: a cursor of
-another list would silently skip rows.
+A cursor holds either the order values and key of its row (keyset) or the row's position (offset, where a keyset
+cannot be asked for), and the fingerprint of what it was made for: set, order, filter and company scope. With
+anything else it is ``INVALID_CURSOR``: a cursor of another list would silently skip rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Documents: parsed, checked against the limits and the schema, and prepared, each once.
 
-Kept by text in a bounded cache; a prepared operation is kept by the values of the variables in ``@skip`` and ``@include``, the only ones
-that it depends on.
+Kept by text in a bounded cache; a prepared operation is kept by the values of the variables in ``@skip`` and
+``@include``, the only ones that it depends on.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@
         ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may follow
         └── UnknownEnumValue        UNKNOWN_ENUM_VALUE
 
-``message`` and ``hint`` reach clients; ``detail`` (upstream bodies, addresses) goes to the log under ``error_id`` and nowhere else.
+``message`` and ``hint`` reach clients; ``detail`` (upstream bodies, addresses) goes to the log under
+``error_id`` and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One GraphQL request → one answer: document → variables → plan → run → complete.
 
-The compiled completion answers; where it cannot (a surprise in the data, a failed child, hand-written fields or introspection in the
-operation) graphql-core completes the same loaded rows, and so words every error and its path.
+The compiled completion answers; where it cannot (a surprise in the data, a failed child, hand-written fields or
+introspection in the operation) graphql-core completes the same loaded rows, and so words every error and its
+path.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ class Context:
 class ExecutionSettings:
     """What the settings say of executing."""
 
-    plans: Limits = Limits()
-    documents: DocumentLimits = DocumentLimits()
+    plans: Limits = field(default_factory=Limits)
+    documents: DocumentLimits = field(default_factory=DocumentLimits)
     max_rows: int = 100_000
     max_url_length: int = 2_000
 
@@ -141,7 +142,7 @@ class Engine:
             if isinstance(ready, Answer):
                 return ready
             return await self._run(request, ready)
-        except Exception as error:  # noqa: BLE001 - the one gate: whatever is wrong, the process goes on serving
+        except Exception as error:
             return Answer(errors=[self._reported(error, {})])
 
     def ready(self, request: GraphQLRequest) -> Ready | Answer:
@@ -260,7 +261,7 @@ def _completed(prepared: Prepared, loaded: list[Loaded]) -> Answer | None:
     try:
         for key, name in prepared.order:
             data[key] = "Query" if name == "__typename" else _root(prepared, values[key])
-    except Exception:  # noqa: BLE001 - whatever it is, graphql-core finds its words
+    except Exception:
         return None
     return Answer(data)
 

@@ -1,7 +1,7 @@
 """One query → its rows: lower, render, send, follow the pages, decode.
 
-Belongs to one operation: a request that is asked twice in it is sent once, and whether any page needed the lenient decoder
-(``surprised``) is known at its end. All rows come or an error; nothing is cut silently.
+Belongs to one operation: a request that is asked twice in it is sent once, and whether any page needed the
+lenient decoder (``surprised``) is known at its end. All rows come or an error; nothing is cut silently.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Global object ids (GraphQL Global Object Identification): opaque text that holds a type and a key.
 
-``id`` = URL-safe base64 of MessagePack ``[version, type name, *key values]``. It depends on the row alone, so the same row has the same
-id by every path, in every process; ``version`` lets the form change without confusing an old id with a new one.
+``id`` = URL-safe base64 of MessagePack ``[version, type name, *key values]``. It depends on the row alone, so
+the same row has the same id by every path, in every process; ``version`` lets the form change without confusing
+an old id with a new one.
 """
 
 from __future__ import annotations

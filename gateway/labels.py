@@ -29,7 +29,13 @@ CHUNK = 200
 
 
 class _Label(msgspec.Struct, frozen=True):
+    id: str = msgspec.field(name="Id", default="")
     value: str = msgspec.field(name="Value", default="")
+
+
+class _Labels(msgspec.Struct, frozen=True):
+    labels: list[_Label] = msgspec.field(name="value")
+    next: str | None = msgspec.field(name="@odata.nextLink", default=None)
 
 
 async def load_labels(
@@ -65,7 +71,13 @@ async def load_labels(
 async def _fetch_all(
     client: ODataClient, service: str, ids: Sequence[str], language: str
 ) -> tuple[dict[str, str], str | None]:
-    """Fetch in chunks, a small one first; stop at the first trouble and keep what is there."""
+    """Fetch all at once where the service lists its labels, else in chunks, a small one first.
+
+    Stops at the first trouble and keeps what is there.
+    """
+    listed = await _fetch_listed(client, service, language)
+    if listed:
+        return {label: listed.get(label, "") for label in ids}, None
     found: dict[str, str] = {}
     chunks = [ids[:PROBE], *(ids[at : at + CHUNK] for at in range(PROBE, len(ids), CHUNK))]
     for chunk in chunks:
@@ -77,6 +89,17 @@ async def _fetch_all(
         if not any(found.values()):
             return {}, "none of the first labels was found"
     return found, None
+
+
+async def _fetch_listed(client: ODataClient, service: str, language: str) -> dict[str, str]:
+    """Ask for the language's labels as a list; nothing where the service does not give one, or not whole."""
+    url = f"{service}?$filter=Language%20eq%20{_literal(language)}"
+    try:
+        response = await client.fetch(url, {"Accept": "application/json"})
+        page = msgspec.json.decode(response.body, type=_Labels)
+    except (GatewayError, msgspec.MsgspecError):
+        return {}
+    return {} if page.next else {label.id: label.value for label in page.labels}
 
 
 async def _gather(

@@ -1,8 +1,9 @@
 """Key batches: the rows that belong to many keys, in as few requests as the URL's length allows.
 
-One ``aiodataloader`` an operation. What is loaded is not a key but a :class:`Want`: all keys of a level at once, so a level costs one
-future instead of one a row. Wants of the same tick that read the same set by the same columns under the same filter (sibling
-fields, aliases, 50 by-key fields) are sent as one: keys united, ``$select`` united, each decoded into its own row type.
+One ``aiodataloader`` an operation. What is loaded is not a key but a :class:`Want`: all keys of a level at
+once, so a level costs one future instead of one a row. Wants of the same tick that read the same set by the
+same columns under the same filter (sibling fields, aliases, 50 by-key fields) are sent as one: keys united,
+``$select`` united, each decoded into its own row type.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The read plan: what will be asked of the upstream, bound to an operation's arguments. Pure and printable.
 
-The same object is run (``run``), explained (``explain``) and tested. A :class:`ReadPlan` reads rows of one level; a :class:`ChildPlan` says
-how the rows below come: with their parents (``$expand``), by the parents' values (key batch) or over each parent's own URL.
+The same object is run (``run``), explained (``explain``) and tested. A :class:`ReadPlan` reads rows of one
+level; a :class:`ChildPlan` says how the rows below come: with their parents (``$expand``), by the parents'
+values (key batch) or over each parent's own URL.
 """
 
 from __future__ import annotations

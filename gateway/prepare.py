@@ -1,7 +1,8 @@
 """A document made ready: selected, shaped and compiled once, then run with any variables.
 
-Holds everything of an operation that does not depend on argument values. Root fields that are not generated (introspection, hand-written
-Strawberry fields) make an operation *mixed*: graphql-core completes it, over rows that are loaded all the same.
+Holds everything of an operation that does not depend on argument values. Root fields that are not generated
+(introspection, hand-written Strawberry fields) make an operation *mixed*: graphql-core completes it, over rows
+that are loaded all the same.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The slow path: how graphql-core reads values that are already loaded.
 
-Used where an operation has hand-written fields or introspection beside generated ones, and where the compiled completion met a surprise.
-Everything is in memory by then: a failure that was put in a slot is raised at its place, so the error gets its path and null goes up as
-the specification says (section 6.4.4).
+Used where an operation has hand-written fields or introspection beside generated ones, and where the compiled
+completion met a surprise. Everything is in memory by then: a failure that was put in a slot is raised at its
+place, so the error gets its path and null goes up as the specification says (section 6.4.4).
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class LoadedResolvers:
         key = row_type.level.info.key
         return node_id(type_name, *(_present(k, getattr(row, row_type.attribute(k))) for k in key))
 
-    def connection(self, name: str, source: object, info: Info) -> object:
+    def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
         """Give a field of a connection, edge or PageInfo."""
         if not isinstance(source, Page | Edge):
             raise UpstreamMalformed("The upstream sent something that is no list.")

@@ -1,11 +1,12 @@
 """Rows of a level as generated msgspec structs: only the selected properties, decoded and type-checked in C.
 
-A *row type* is the struct for one level under one way of loading it: the level's values (``a0``, ``a1``…), extra columns that the plan
-needs (``e0``…: joins, order, filters), and a slot for each child (``c0``…), which an ``$expand`` fills while decoding and everything else
-fills later. Exact decimals come free: msgspec reads them from the JSON text.
+A *row type* is the struct for one level under one way of loading it: the level's values (``a0``, ``a1``…),
+extra columns that the plan needs (``e0``…: joins, order, filters), and a slot for each child (``c0``…), which
+an ``$expand`` fills while decoding and everything else fills later. Exact decimals come free: msgspec reads
+them from the JSON text.
 
-When a page does not fit its struct, :func:`lenient` builds the same structs from untyped JSON; the operation is then completed by
-graphql-core, value by value, which gives each error its place.
+When a page does not fit its struct, :func:`lenient` builds the same structs from untyped JSON; the operation is
+then completed by graphql-core, value by value, which gives each error its place.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _PYTHON: Mapping[str, Any] = {
     "Boolean": bool,
     "JSON": Any,
 }
-_NO_NAME = "\x00"
+_NO_NAME = "/"
 """Starts the wire name of a slot that decoding never fills; JSON from OData never holds such a name."""
 
 

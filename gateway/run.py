@@ -1,7 +1,7 @@
 """Running a plan: level by level, all parents at once, roots side by side.
 
-Gives loaded rows with their children in place; nothing is completed here. A child that fails leaves a :class:`Failure` in its slot and
-the rest goes on.
+Gives loaded rows with their children in place; nothing is completed here. A child that fails leaves a
+:class:`Failure` in its slot and the rest goes on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Field collection: the selection sets of a document, with fragments, ``@skip`` and ``@include`` gone.
 
-Implements CollectFields of the GraphQL specification (section 6.3.2) over the generated types. Values of the variables in ``@skip`` and
-``@include`` are all that a selection depends on, so they are a part of the plan's cache key (:func:`condition_variables`).
+Implements CollectFields of the GraphQL specification (section 6.3.2) over the generated types. Values of the
+variables in ``@skip`` and ``@include`` are all that a selection depends on, so they are a part of the plan's
+cache key (:func:`condition_variables`).
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     D365_PORT=9000   >   gateway.toml: port = 8080   >   8000
 
 :class:`Settings` is the one table: each field's type, default and help text feed the parser, ``settings_table``
-(README, the ``settings`` command) and ``effective``. ``load_settings`` reads a mapping that it is handed; nobody reads
-``os.environ`` later. All problems come at once, each with the key, the place of its value and what is accepted.
+(README, the ``settings`` command) and ``effective``. ``load_settings`` reads a mapping that it is handed;
+nobody reads ``os.environ`` later. All problems come at once, each with the key, the place of its value and what
+is accepted.
 """
 
 from __future__ import annotations

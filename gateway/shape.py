@@ -1,8 +1,9 @@
-"""What an operation asks for, from its document alone: which rows with which properties, and how the answer is laid out.
+"""Shapes: what an operation asks for, from its document alone: which rows, and how the answer is laid out.
 
-Two views of one selection, made in one walk and kept with the document. *Levels* are about data: the properties and relations that rows of
-one kind must bring, merged over aliases, ``nodes`` and ``edges``. *Shapes* are about the answer: response keys in order. Argument values
-come later, in ``plan``; a shape holds the nodes they stand in.
+Two views of one selection, made in one walk and kept with the document. *Levels* are about data: the properties
+and relations that rows of one kind must bring, merged over aliases, ``nodes`` and ``edges``. *Shapes* are about
+the answer: response keys in order. Argument values come later, in ``plan``; a shape holds the nodes they stand
+in.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One value on its way between GraphQL and the wire: cleaning in both directions.
 
-Outbound (:func:`from_upstream`) gives what a GraphQL scalar or enum serialises; inbound (:func:`to_literal`) gives what OData compares with.
-The compiled completion in ``complete`` inlines the outbound half; a differential test keeps the two equal.
-Clean values: design section 3; sentinels: reference ``d365-odata`` section 2.4.
+Outbound (:func:`from_upstream`) gives what a GraphQL scalar or enum serialises; inbound (:func:`to_literal`)
+gives what OData compares with. The compiled completion in ``complete`` inlines the outbound half; a
+differential test keeps the two equal. Clean values: design section 3; sentinels: reference ``d365-odata``
+section 2.4.
 """
 
 from __future__ import annotations

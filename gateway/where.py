@@ -1,7 +1,8 @@
 """A coerced ``where`` argument as an OData expression.
 
-Only what the catalogue offers arrives here, so every operator has a meaning; what a product must say otherwise is the dialect's business.
-A comparison never finds rows whose value shows as null: 1900-01-01 is not "before 2024".
+Only what the catalogue offers arrives here, so every operator has a meaning; what a product must say otherwise
+is the dialect's business. A comparison never finds rows whose value shows as null: 1900-01-01 is not "before
+2024".
 """
 
 from __future__ import annotations

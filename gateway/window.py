@@ -1,8 +1,9 @@
 """Which part of a list a connection asks for, and how to ask the upstream for just that part.
 
-Keyset paging is stable while rows come and go: "after" is a filter on the order's values and the key. With terms ``a, b`` and the values
-``v, w`` it reads ``a ge v and (a gt v or b gt w)``: no ``eq``, which F&O would read as a wildcard, and one comparison a term. Where
-a term cannot be compared (an enum) or there is no key, the window falls back to offsets, and explain says so.
+Keyset paging is stable while rows come and go: "after" is a filter on the order's values and the key. With
+terms ``a, b`` and the values ``v, w`` it reads ``a ge v and (a gt v or b gt w)``: no ``eq``, which F&O would
+read as a wildcard, and one comparison a term. Where a term cannot be compared (an enum) or there is no key, the
+window falls back to offsets, and explain says so.
 
 Relay Cursor Connections, https://relay.dev/graphql/connections.htm#sec-Pagination-algorithm.
 """
@@ -236,8 +237,8 @@ def sort_key(window: Window, row_type: RowType, dialect: Dialect) -> SortKey:
 def local_page(rows: list[Any], window: Window, row_type: RowType, dialect: Dialect) -> Page:
     """Cut a page out of all rows of a list that came at once.
 
-    In the default order they are sorted here, so that every way of loading gives the same page; an order that the caller
-    asked for was applied by the upstream.
+    In the default order they are sorted here, so that every way of loading gives the same page; an order that the
+    caller asked for was applied by the upstream.
     """
     total = len(rows)
     if not window.keyset:

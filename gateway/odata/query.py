@@ -1,9 +1,10 @@
 """The OData query tree: what is asked of one URL. It knows no product and no URL syntax.
 
-A dialect rewrites a query into what its product can answer (or refuses), then ``render`` prints it.
-``Expr`` is a closed union: match it with ``assert_never``, so that the type checker lists the work when a node is added.
+A dialect rewrites a query into what its product can answer (or refuses), then ``render`` prints it. ``Expr`` is
+a closed union: match it with ``assert_never``, so that the type checker lists the work when a node is added.
 
-Vocabulary: OData URL Conventions 4.01, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html.
+Vocabulary: OData URL Conventions 4.01,
+https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ Value: TypeAlias = str | int | float | bool | Decimal | None
 class Literal:
     """A value and its Edm or qualified enum type.
 
-    ``value`` is what JSON would carry: text for strings, dates (``2024-01-31T12:00:00Z``), durations, Guids, binary (base64) and enum
-    members (``Backorder``), ``int``, ``Decimal``, ``bool``, or None.
+    ``value`` is what JSON would carry: text for strings, dates (``2024-01-31T12:00:00Z``), durations, Guids, binary
+    (base64) and enum members (``Backorder``), ``int``, ``Decimal``, ``bool``, or None.
     """
 
     value: Value
@@ -131,7 +132,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Some:
-    """A row reached over the collection-valued navigation ``path`` satisfies ``where`` (``any``); None: there is one at all."""
+    """A row reached over the collection ``path`` satisfies ``where`` (``any``); None: there is one at all."""
 
     path: Path
     where: Expr | None
@@ -169,7 +170,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What the URL's path names: ``Set``, ``Set(key)``, ``Set(key)/Navigation``, a singleton, ``…/Function(a=1)``, ``…/$count``."""
+    """What the URL's path names: a set, ``Set(key)``, ``Set(key)/Navigation``, singleton, function, ``…/$count``."""
 
     name: str = ""
     """Entity set or singleton; empty for an unbound function."""

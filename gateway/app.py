@@ -1,0 +1,93 @@
+"""The application: routes and lifespan. ``create_app(settings)`` is the same in tests and in production."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from .assemble import Gateway, Progress, open_gateway
+from .events import Observer, log_event
+from .graphiql import PRESET_HEADERS, graphiql_routes
+from .http import COMPANY_HEADER, answer_http
+from .settings import Settings
+
+API = "/graphql"
+PAGE = "/graphiql"
+
+
+def create_app(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    observe: Observer = log_event,
+    progress: Progress | None = None,
+    on_ready: Callable[[Gateway], None] | None = None,
+) -> Starlette:
+    """Give the application. ``app.state.gateway`` is there once its lifespan has begun.
+
+    ``on_ready`` is told when it may be asked. The lifespan raises what ``open_gateway`` raises.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        opened = open_gateway(settings, transport=transport, observe=observe, progress=progress)
+        async with opened as gateway:
+            app.state.gateway = gateway
+            if on_ready is not None:
+                on_ready(gateway)
+            yield
+
+    return Starlette(routes=_routes(settings), lifespan=lifespan)
+
+
+def _routes(settings: Settings) -> list[BaseRoute]:
+    page = PAGE if settings.graphiql else None
+    limit = settings.max_body_bytes
+
+    async def graphql(request: Request) -> Response:
+        gateway: Gateway = request.app.state.gateway
+        return await answer_http(request, gateway.engine, max_body=limit, page=page)
+
+    routes: list[BaseRoute] = [
+        Route(API, graphql, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        Route("/healthz", _healthy),
+        Route("/readyz", _ready),
+    ]
+    if page is not None:
+        routes.extend(graphiql_routes(api_path=API, headers=preset_headers(settings)))
+        routes.append(Route("/", _to_page))
+    return routes
+
+
+def preset_headers(settings: Settings) -> Mapping[str, str]:
+    """Give the headers that the page starts with: the configured company scope, or the sandbox's company."""
+    if settings.companies:
+        return {COMPANY_HEADER: ", ".join(settings.companies)}
+    return PRESET_HEADERS if settings.url is None else {}
+
+
+async def _to_page(_: Request) -> Response:
+    return RedirectResponse(PAGE, status_code=302)
+
+
+async def _healthy(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _ready(request: Request) -> Response:
+    gateway: Gateway | None = getattr(request.app.state, "gateway", None)
+    if gateway is None:
+        return JSONResponse({"status": "starting"}, status_code=503)
+    facts = {
+        "status": "ready",
+        "sandbox": gateway.is_sandbox,
+        "metadata": gateway.metadata.digest,
+        "entitySets": len(gateway.catalog.model.entity_sets),
+    }
+    return JSONResponse(facts)

@@ -4,8 +4,9 @@ msal blocks and keeps its own cache; so it runs in a thread, one call at a time,
 until shortly before it ends. A 401 drops that token and asks once more with a new one. What msal says about a failure
 becomes a ``TokenError`` whose hint names the setting to look at; the secret is in no message, ``repr`` or log line.
 
-msal speaks to the login host over httpx too (one set of proxy and certificate rules for the whole process). It refuses
-http authorities; for a login host on this machine, as in tests, the adapter speaks http behind msal's https addresses.
+msal speaks to the login host over httpx too (one set of proxy and certificate rules for the whole process). It
+refuses http authorities; for a login host on this machine, as in tests, the adapter speaks http behind msal's
+https addresses.
 
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """

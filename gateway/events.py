@@ -2,9 +2,9 @@
 
     observe(RequestSent(method="GET", url="CustomersV3?$top=5", status=200, seconds=0.04, size=812, attempt=1))
 
-``Event`` is a closed union: a sink matches it with ``assert_never``. An event never holds a token, a secret or a
-value of a row: addresses go through :func:`loggable`, which blanks the literals of filters and keys. The one exception
-is by contract: ``ErrorRaised.detail`` holds what the upstream said, for the log only.
+``Event`` is a closed union: a sink matches it with ``assert_never``. An event never holds a token, a secret or
+a value of a row: addresses go through :func:`loggable`, which blanks the literals of filters and keys. The one
+exception is by contract: ``ErrorRaised.detail`` holds what the upstream said, for the log only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Documents kept on disk between starts: written whole or not at all, readable by their owner only.
 
-One file holds one document: a line of JSON (what it is, how to ask whether it is still current), then the gzipped text.
-A file that is damaged, cut off or of another version counts as absent.
+One file holds one document: a line of JSON (what it is, how to ask whether it is still current), then the
+gzipped text. A file that is damaged, cut off or of another version counts as absent.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 
 The text is what is kept, not a parsed model. A cached copy is used after the service confirmed it (ETag,
 Last-Modified), or unasked while it is younger than ``metadata_max_age`` where the service offers neither: F&O's
-document has some 50 MB. A service that is down serves from its copy too, and an event says so. Reading the text is the
-schema's work; here it is only looked at closely enough to tell a login page from XML.
+document has some 50 MB. A service that is down serves from its copy too, and an event says so. Reading the text
+is the schema's work; here it is only looked at closely enough to tell a login page from XML.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
@@ -35,7 +36,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     """
     chosen = SandboxSettings() if settings is None else settings
     world, source = _world(chosen)
-    store = Store(world, source, chosen.database)
+    store = Store(world, source, chosen.database, _fingerprint(chosen))
     sandbox = _Sandbox(chosen, world, store)
 
     @asynccontextmanager
@@ -49,6 +50,10 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     app.state.store = store
     app.state.requests = sandbox.requests
     return app
+
+
+def _fingerprint(settings: SandboxSettings) -> str:
+    return f"{settings.metadata or 'built-in'} scale={settings.scale} seed={settings.seed}"
 
 
 def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
@@ -99,7 +104,10 @@ class _Sandbox:
         return self._number
 
     def _part(self, incoming: Incoming) -> Outgoing:
-        self._record(incoming, in_batch=True)
+        number = self._record(incoming, in_batch=True)
+        refusal = self._gate.throttled(number)
+        if refusal is not None:
+            return Outgoing.of_refusal(refusal)
         return _answered(self._service.answer, incoming)
 
     def _answer(self, incoming: Incoming) -> Outgoing:
@@ -118,7 +126,8 @@ def _answered(answer: Callable[[Incoming], Outgoing], incoming: Incoming) -> Out
         return answer(incoming)
     except Refusal as refusal:
         return Outgoing.of_refusal(refusal)
-    except RecursionError:
+    except (RecursionError, OperationalError):
+        # expressions deeper than Python's stack or SQLite's parser take
         return Outgoing.of_refusal(internal())
 
 

@@ -40,10 +40,17 @@ class Gate:
             return Outgoing.of_refusal(refusal)
         return answer(incoming) if fault is None else _faulty(fault, incoming, url, answer)
 
+    def throttled(self, number: int) -> Refusal | None:
+        """Give the 429 that a request gets by its number; parts of a batch may get one each."""
+        if self._throttle is None or number % self._throttle.every:
+            return None
+        return _throttled(self._throttle)
+
     def _check(self, number: int, incoming: Incoming, url: str) -> None:
         settings = self._settings
-        if self._throttle is not None and number % self._throttle.every == 0:
-            raise _throttled(self._throttle)
+        refusal = self.throttled(number)
+        if refusal is not None:
+            raise refusal
         if settings.url_limit and len(url) > settings.url_limit:
             body = styled_body(
                 "html", settings.url_limit_status, "The request URL or query string is too long."

@@ -109,8 +109,6 @@ def parse_filter(text: str, *, strict: bool) -> Any:
         raise Refusal(400, f"Syntax error in '{text}': {problem}") from problem
     except RecursionError as problem:
         raise Refusal(400, "The node count limit of '100' has been exceeded.") from problem
-    if tree is None:
-        raise Refusal(400, f"Expression expected at position 0 in '{text}'.")
     return tree
 
 

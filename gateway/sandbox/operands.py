@@ -101,6 +101,8 @@ def matched(left: Operand, right: Constant, verb: str) -> Any:
 
 
 def _numeric(left: Operand, value: Decimal) -> Any:
+    if abs(value) >= 2**63:
+        raise Refusal(400, f"The number '{value}' is out of range.")
     if left.field is not None and left.kind is Kind.DECIMAL:
         return sortable(value)
     return int(value) if left.kind is Kind.INTEGER and value == int(value) else float(value)

@@ -89,7 +89,7 @@ def _accounts(seeds: Seeds) -> None:
                         "MainAccountType": kind,
                         "MainAccountCategory": category,
                         "ChartOfAccountsRecId": recid,
-                        "MainAccountRecId": recid + 1_000 + number,
+                        "MainAccountRecId": recid + 1_000 + 10 * number,
                         "DoNotAllowManualEntry": "Yes" if account in ("130100", "200100") else "No",
                         "DefaultCurrency": "USD" if account == "110110" else "",
                         "DebitCreditDefault": "Credit" if kind == "Revenue" else "Debit",
@@ -104,7 +104,7 @@ def _accounts(seeds: Seeds) -> None:
                 "DimensionCombinations",
                 [
                     {
-                        "RecordId": recid + 2_000 + number,
+                        "RecordId": recid + 2_000 + 10 * number,
                         "MainAccount": account,
                         "AccountStructure": "Manufacturing B/S",
                         "AccountValue": f"{account}-{'BS' if chart == CHART else 'DE'}",
@@ -319,6 +319,7 @@ def _references(seeds: Seeds, company: Company) -> None:
                 "Description": f"Net {days} days",
                 "NumberOfDays": days,
                 "IsCashPayment": "Yes" if name == "COD" else "No",
+                "CashPaymentMainAccountIdDisplayValue": "110180-001-022" if name == "COD" else "",
                 "IsDefaultPaymentTerm": "Yes" if name == "Net30" else "No",
             }
             for name, days in TERMS
@@ -340,8 +341,11 @@ def _references(seeds: Seeds, company: Company) -> None:
                 "VoucherSeriesCode": f"Gene_{number}",
                 "DetailLevel": "Detail",
                 "PostingLineLimit": 1_000,
+                "Type": kind,
+                "OffsetAccountDisplayValue": "110110-001-022",
+                "DefaultFinancialDimensionDisplayValue": dimension(number),
             }
-            for number, (name, text, _) in enumerate(kinds)
+            for number, (name, text, kind) in enumerate(kinds)
         ],
     )
     seeds.add(
@@ -358,6 +362,7 @@ def _references(seeds: Seeds, company: Company) -> None:
                 "CreditLimit": "250000.75",
                 "ActiveTo": "2154-12-31T23:59:59Z",
                 "FeeJournalName": "GenJrn",
+                "DefaultDimensionDisplayValue": dimension(number),
                 "SWIFTCode": "CONTUS33",
                 "AddressCity": company.city,
                 "AddressCountry": company.country,
@@ -374,8 +379,10 @@ def _references(seeds: Seeds, company: Company) -> None:
                     "Name": name,
                     "Description": f"Payment by {name.lower()}",
                     "PaymentJournalName": journal,
-                    "AccountType": "Bank",
-                    "PaymentAccountDisplayValue": f"{company.id.upper()} OPER",
+                    "AccountType": "Ledger" if name == "CASH" else "Bank",
+                    "PaymentAccountDisplayValue": (
+                        "110180-001-022" if name == "CASH" else f"{company.id.upper()} OPER"
+                    ),
                     "DirectDebit": "No",
                     "PaymentType": "Check" if name == "CHECK" else "ElectronicPayment",
                     "DiscountGracePeriodDays": 3,
@@ -447,6 +454,8 @@ def _line(seeds: Seeds, company: Company, batch: str, at: int, number: int) -> d
         "ExchRate": 100,
         "Text": f"Line {at} of journal {batch}",
         "DefaultDimensionDisplayValue": dimension(number + at),
+        "OffsetDefaultDimensionDisplayValue": dimension(at) if vendor else "",
+        "OffsetAccountDisplayValue": "110110-001-022" if vendor else "",
         "SalesTaxGroup": draw.choice(TAX_GROUPS)[0],
         "Company": company.id,
         "OffsetCompany": company.id,

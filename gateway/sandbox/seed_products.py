@@ -144,10 +144,11 @@ def _sites(seeds: Seeds, company: Company) -> None:
                         "WarehouseId": warehouse,
                         "WarehouseName": f"{name} {warehouse}",
                         "OperationalSiteId": site,
-                        "WarehouseType": "Standard" if main else "Transit",
+                        "WarehouseType": "Standard" if main else ("Transit" if site == "1" else "Quarantine"),
                         "MainRefillingWarehouseId": "" if main else f"{site}1",
                         "IsRefilledFromMainWarehouse": "No" if main else "Yes",
-                        "TransitWarehouseId": f"{site}2" if main else "",
+                        "TransitWarehouseId": "12" if main and site == "1" else "",
+                        "QuarantineWarehouseId": "22" if main and site == "2" else "",
                         "ExternallyLocatedWarehouseVendorAccountNumber": f"{company.prefix}-001"
                         if site == "3"
                         else "",

@@ -9,7 +9,8 @@ a thread hop costs more than most of them.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -67,7 +68,9 @@ def _shadow(name: str) -> str:
 class Store:
     """Every storage of a world."""
 
-    def __init__(self, world: World, source: RowSource, database: str) -> None:
+    def __init__(
+        self, world: World, source: RowSource, database: str, fingerprint: str = ""
+    ) -> None:
         self.world = world
         self._source = source
         self._storages: dict[str, Storage] = {}
@@ -77,6 +80,18 @@ class Store:
             url, poolclass=StaticPool, connect_args={"check_same_thread": False}
         )
         self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._claim(database, fingerprint)
+
+    def _claim(self, database: str, fingerprint: str) -> None:
+        """Note whose rows a file holds; ValueError if they are of another document, scale or seed."""
+        marks = sa.Table("_sandbox", self._metadata, sa.Column("fingerprint", sa.Text))
+        if not sa.inspect(self._connection).has_table(marks.name):
+            self._connection.execute(sa.schema.CreateTable(marks))
+            self._connection.execute(marks.insert().values(fingerprint=fingerprint))
+        found = self._connection.execute(sa.select(marks.c.fingerprint)).scalar_one()
+        if found != fingerprint:
+            self.close()
+            raise ValueError(f"{database} holds the rows of '{found}', not of '{fingerprint}'")
 
     def close(self) -> None:
         self._connection.close()
@@ -87,9 +102,10 @@ class Store:
         found = self._storages.get(name)
         if found is None:
             found = self._make(name)
-            self._storages[name] = found
             if not sa.inspect(self._connection).has_table(name):
-                self._create(found)
+                with self._transaction():
+                    self._create(found)
+            self._storages[name] = found
         return found
 
     def fetch(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
@@ -102,7 +118,8 @@ class Store:
     def insert(self, name: str, rows: Iterable[Row]) -> None:
         """Put rows into a set's storage: unset properties get their unset values. For seeds and tests."""
         storage = self.storage(self.world.storage_of_set(name))
-        self._load(storage, rows, recversion=1)
+        with self._transaction():
+            self._load(storage, rows, recversion=1)
 
     def delete(self, name: str, **values: Any) -> int:
         """Remove the rows whose properties equal the values; gives how many there were."""
@@ -164,9 +181,17 @@ class Store:
         if values:
             marks = ",".join("?" * count)
             table = self._connection.dialect.identifier_preparer.format_table(self._table(storage))
-            self._connection.exec_driver_sql("BEGIN")
             self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
-            self._connection.exec_driver_sql("COMMIT")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.exec_driver_sql("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.exec_driver_sql("ROLLBACK")
+            raise
+        self._connection.exec_driver_sql("COMMIT")
 
     def _table(self, storage: Storage) -> sa.Table:
         return self._metadata.tables[storage.name]

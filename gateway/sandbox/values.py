@@ -12,7 +12,7 @@ import base64
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -27,7 +27,7 @@ NULL_DATE = "1900-01-01T12:00:00"
 NULL_MOMENT = "1900-01-01T00:00:00"
 MAX_MOMENT = "2154-12-31T23:59:59"
 _SHIFT = 10**38
-_PLACES = Decimal(10) ** 16
+_EXACT = Context(prec=80)  # the default context would round at 28 digits
 
 
 class Kind(Enum):
@@ -79,7 +79,7 @@ def fold(text: str) -> str:
 
 def sortable(number: Decimal) -> str:
     """Give a fixed-width text that sorts as the number does, exact to 16 places."""
-    return f"{int(number * _PLACES) + _SHIFT:039d}"
+    return f"{int(_EXACT.scaleb(number, 16)) + _SHIFT:039d}"
 
 
 def decimal_text(number: Decimal) -> str:

@@ -1,0 +1,89 @@
+"""A sandbox in memory and a way to ask it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from gateway.sandbox import SandboxSettings, create_sandbox
+
+Ask = Callable[..., Awaitable[httpx.Response]]
+DOCUMENTS = Path(__file__).resolve().parents[2] / "../shared/metadata"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def app() -> Starlette:
+    """One sandbox for all tests that only read with default knobs."""
+    return create_sandbox()
+
+
+async def _ask(app: Starlette, url: str, method: str = "GET", **options: object) -> httpx.Response:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        return await client.request(method, url, **options)
+
+
+@pytest.fixture
+def send_raw() -> Callable[..., Awaitable[int]]:
+    """Ask past httpx, which makes no long addresses: gives the status."""
+
+    async def send(app: Starlette, path: str, query: str) -> int:
+        sent: list[dict[str, object]] = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def keep(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [],
+                 "query_string": query.encode()}  # fmt: skip
+        await app(scope, receive, keep)
+        return sent[0]["status"]
+
+    return send
+
+
+@pytest.fixture
+def get(app: Starlette) -> Ask:
+    """Ask the shared sandbox: ``await get("/data/CustomersV3", params={"$top": 1})``."""
+    return lambda url, **options: _ask(app, url, **options)
+
+
+@pytest.fixture
+def sandbox() -> Callable[..., Ask]:
+    """Make a sandbox of its own and give the way to ask it; ``.app`` is the application."""
+
+    def make(**settings: object) -> Ask:
+        own = create_sandbox(SandboxSettings(**settings))
+
+        async def ask(url: str, method: str = "GET", **options: object) -> httpx.Response:
+            return await _ask(own, url, method, **options)
+
+        ask.app = own
+        return ask
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def document() -> Callable[[str], Path]:
+    """Give the path of a real document; skips where the shared test data are absent, except in CI."""
+
+    def find(name: str) -> Path:
+        path = DOCUMENTS / name
+        if not path.exists() and not os.environ.get("CI"):
+            pytest.skip(f"no test data: {path}")
+        return path
+
+    return find

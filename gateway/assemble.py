@@ -183,7 +183,7 @@ async def read_labels(
     settings: Settings, client: ODataClient, model: Model, dialect: Dialect, observe: Observer
 ) -> Mapping[str, str]:
     """Give label texts; where metadata come from a file or the product has no label service, there are none."""
-    language = settings.language or ("en-US" if settings.url is None else None)
+    language = settings.language
     if dialect is not FINOPS or language is None or settings.metadata is not None:
         return {}
     folder = None if settings.url is None else settings.cache_dir

@@ -162,7 +162,9 @@ class Settings(BaseSettings):
     clean_null_dates: bool = Field(default=True, description="1900-01-01 is null.")
     clean_dates: bool = Field(default=True, description="X++ dates are Date, not DateTime.")
     language: Text = Field(
-        default="en-US", description="Language of label texts in descriptions; none: names only."
+        default=None,
+        description="Language of label texts in descriptions, e.g. en-US; none: names only. Not set: none, for the"
+        " sandbox en-US. F&O may want one request for each label, once.",
     )
     names: Annotated[dict[str, str], NoDecode, Json] = Field(
         default={}, description="Renames: qualified CSDL path = GraphQL name."
@@ -224,6 +226,8 @@ class Settings(BaseSettings):
         if values.get("auth") is None:
             signs_in = bool(values.get("url") and values.get("tenant_id"))
             derived["auth"] = "client_credentials" if signs_in else "none"
+        if "language" not in values and not values.get("url"):
+            derived["language"] = "en-US"
         if values.get("scope") is None and isinstance(values.get("url"), str):
             parts = urlsplit(values["url"].strip())
             derived["scope"] = f"{parts.scheme}://{parts.netloc.lower()}/.default"

@@ -1,4 +1,4 @@
-"""Catalog and resolvers to a Strawberry schema, in milliseconds at any size: types are made when an operation touches them.
+"""Catalog and resolvers to a Strawberry schema, in milliseconds at any size: types are made when they are touched.
 
 ``schema.core`` is the graphql-core schema to parse, validate and execute with. Introspecting all of it makes all of it.
 """
@@ -19,20 +19,17 @@ from . import scalars
 from .catalog import Catalog
 from .errors import NameCollisionError, SchemaError
 from .fields import Field, RootField
-from .inputs import INPUT_KINDS, InputTypes
-from .lazy import (
+from .generated import (
     DEFINITION,
     GeneratedDefinition,
     GeneratedField,
     GeneratingConverter,
-    LazyFields,
-    LazyObjectType,
-    LazySchema,
-    LazyTypes,
     NamedType,
     Ref,
     TypeTable,
 )
+from .inputs import INPUT_KINDS, InputTypes
+from .lazy import LazySchema, LazyTypes
 from .objects import ObjectTypes
 from .printing import print_sdl
 from .resolvers import Resolvers
@@ -56,8 +53,8 @@ def build_schema(
 ) -> ODataSchema:
     """Make the schema.
 
-    ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones and work by
-    Strawberry's normal path. Raises NameCollisionError where hand-written and generated names meet.
+    ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones
+    and work by Strawberry's normal path. Raises NameCollisionError where hand-written and generated names meet.
     """
     return ODataSchema(catalog, resolvers, extra_query=extra_query, extra_types=extra_types)
 
@@ -105,7 +102,7 @@ class ODataSchema(strawberry.Schema):
     @property
     def made_types(self) -> int:
         """How many types have been made so far."""
-        return cast("LazyTypes", self._schema.type_map).made
+        return len(self.schema_converter.type_map)
 
     def as_str(self) -> str:
         """Give the SDL."""
@@ -131,14 +128,13 @@ class ODataSchema(strawberry.Schema):
             if name in catalog.roots:
                 raise _collision(f"Query.{name}")
 
-        def make_root(name: str) -> GraphQLField | None:
-            root = catalog.roots.get(name)
-            return None if root is None else converter.from_field(self._objects.root_field(root))
+        definition = GeneratedDefinition("Query", lambda: catalog.roots, self._objects.root_field)
+        query = converter.query(definition, ordinary)
 
-        fields = LazyFields(ordinary, catalog.roots, make_root)
-        definition = GeneratedDefinition("Query", lambda: _definitions(fields))
-        query = LazyObjectType("Query", fields, {DEFINITION: definition})
-        types = LazyTypes({**started.type_map, "Query": query}, converter, self._has, self._names)
+        def make(name: str) -> GraphQLNamedType | None:
+            return converter.named(name) if self._has(name) else None
+
+        types = LazyTypes({**started.type_map, "Query": query}, self._names, make)
         self.query = definition.origin
         self._schema = LazySchema(started, query, types, catalog.implementers)
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
@@ -199,10 +195,6 @@ def _query_class(fields: list[StrawberryField]) -> type:
     )
     definition.origin = type("Query", (), {"__strawberry_definition__": definition})
     return definition.origin
-
-
-def _definitions(fields: LazyFields) -> Iterator[StrawberryField]:
-    return (field.extensions[DEFINITION] for field in fields.values())
 
 
 def _collision(name: str) -> NameCollisionError:

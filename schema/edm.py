@@ -1,6 +1,7 @@
 """The one table of Edm primitive types: which GraphQL scalar carries each, and which operators fit it.
 
-Primitive types: CSDL XML 4.01 section 3.3. Exactness: ``Decimal`` and ``Long`` travel as strings, so no reader can round them.
+Primitive types: CSDL XML 4.01 section 3.3. Exactness: ``Decimal`` and ``Long`` travel as strings, so no reader can
+round them.
 """
 
 from __future__ import annotations

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
+from typing import NamedTuple
 
 from .model import EntitySet, Navigation, Operation, OperationImport, Property, Singleton
 
 
-class Clean(Enum):
+class Clean(StrEnum):
     """How an upstream value becomes the value that a person means."""
 
     NONE = "none"
@@ -126,7 +127,7 @@ class ObjectInfo:
         raise KeyError(source)
 
 
-class TypeKind(Enum):
+class TypeKind(StrEnum):
     """The families of generated GraphQL types."""
 
     OBJECT = "object"
@@ -140,8 +141,7 @@ class TypeKind(Enum):
     FILTER = "filter"
 
 
-@dataclass(frozen=True, slots=True)
-class TypeEntry:
+class TypeEntry(NamedTuple):
     """A generated type's name and what it is made from."""
 
     name: str

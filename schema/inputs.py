@@ -1,17 +1,15 @@
-"""The input types of the catalog as Strawberry definitions: ``where``, ``orderBy`` and the operators of each value type.
+"""The input types of the catalog as Strawberry definitions: ``where``, ``orderBy`` and the operators of values.
 
-Values arrive as plain dicts keyed by GraphQL names: the planner looks each name up in the catalog (``Catalog.input_fields``).
+Values arrive as plain dicts keyed by GraphQL names: the planner looks each name up in the catalog
+(``Catalog.input_fields``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
 from . import describe
 from .catalog import Catalog
-from .fields import TypeEntry, TypeKind
-from .lazy import GeneratedDefinition, GeneratedField, Ref, TypeTable
+from .fields import InputField, TypeEntry, TypeKind
+from .generated import GeneratedField, GeneratedInput, Ref, TypeTable
 
 INPUT_KINDS = frozenset(
     {TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER}
@@ -25,22 +23,21 @@ class InputTypes:
         self._catalog = catalog
         self._types = types
 
-    def make(self, entry: TypeEntry) -> GeneratedDefinition:
+    def make(self, entry: TypeEntry) -> GeneratedInput:
         """Make a generated input type."""
-        return GeneratedDefinition(
+        return GeneratedInput(
             entry.name,
-            partial(self._fields, entry.name),
+            lambda: self._catalog.inputs_of(entry.name),
+            self._field,
             description=describe.input_type(entry),
-            is_input=True,
             one_of=entry.kind is TypeKind.ORDER_BY,
         )
 
-    def _fields(self, name: str) -> Iterator[GeneratedField]:
-        for field in self._catalog.input_fields(name):
-            yield GeneratedField(
-                field.name,
-                Ref(field.type_name, many=field.many),
-                self._types,
-                description=field.description,
-                record=field,
-            )
+    def _field(self, field: InputField) -> GeneratedField:
+        return GeneratedField(
+            field.name,
+            Ref(field.type_name, many=field.many),
+            self._types,
+            description=field.description,
+            record=field,
+        )

@@ -1,8 +1,9 @@
 """CSDL names to GraphQL names: total, deterministic and free of collisions.
 
-A CSDL SimpleIdentifier (CSDL XML 4.01 section 15.2) may hold any letter of Unicode, a GraphQL name only ``[_A-Za-z0-9]``
-and no leading ``__`` (GraphQL section 2.1.9). Letters are folded to ASCII where Unicode knows how, else spelled by code
-point; a name that is taken gets the suffix ``_2``, ``_3``… in document order, and the clash is reported.
+A CSDL SimpleIdentifier (CSDL XML 4.01 section 15.2) may hold any letter of Unicode, a GraphQL name only
+``[_A-Za-z0-9]`` and no leading ``__`` (GraphQL section 2.1.9). Letters are folded to ASCII where Unicode knows how,
+else spelled by code point; a name that is taken gets the suffix ``_2``, ``_3``… in document order, and the clash is
+reported.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import nsmallest
+from itertools import takewhile
+from operator import eq
 
+_ALREADY_FITS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NOT_ASCII_WORD = re.compile(r"[^A-Za-z0-9_]")
 _LEADING_CAPITALS = re.compile(r"^[A-Z]+")
 _ENCODED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SHARED_START, _ABOUT_AS_LONG = 4, 2
 _SEVERAL_UNDERSCORES = re.compile(r"_{2,}")
 
 
 def ascii_name(name: str) -> str:
     """Spell a name with GraphQL's letters only: ``Straße`` → ``Strasse``, ``客户`` → ``U5BA2U6237``."""
-    if name.isascii():
-        spelled = _NOT_ASCII_WORD.sub("_", name)
-    else:
-        spelled = "".join(_spell(c) for c in name)
+    if _ALREADY_FITS.fullmatch(name):
+        return name
+    spelled = _NOT_ASCII_WORD.sub("_", name if name.isascii() else "".join(map(_spell, name)))
     if not spelled or spelled[0].isdigit():
         spelled = "_" + spelled
     return "_" + spelled.lstrip("_") if spelled.startswith("__") else spelled
@@ -63,6 +68,22 @@ def enum_value_name(member: str) -> str:
     decoded = decoded if decoded.strip() else member
     words = _WORD_STARTS.sub("_", ascii_name(decoded))
     return ascii_name(_SEVERAL_UNDERSCORES.sub("_", words).upper())
+
+
+def near_names(wrong: str, names: Iterable[str], *, limit: int = 100) -> list[str]:
+    """Give the few names that are worth a closer look for a "did you mean": the look itself is quadratic.
+
+    Kept are names with the same start or of the same first letter and about the same length, the nearest first.
+    """
+    folded = wrong.casefold()
+    found = []
+    for name in names:
+        other = name.casefold()
+        shared = sum(takewhile(bool, map(eq, folded, other)))
+        apart = abs(len(other) - len(folded))
+        if shared >= _SHARED_START or (shared and apart <= _ABOUT_AS_LONG):
+            found.append((-shared, apart, name))
+    return [name for _, _, name in nsmallest(limit, found)]
 
 
 class Names:

@@ -1,13 +1,13 @@
 """The output types of the catalog as Strawberry definitions: objects, interfaces, connections, edges, enums.
 
-A definition is cheap: its fields are made on the first look, from the catalog's records, and each field carries its record
-(``GeneratedField.record``) for the planner.
+A definition is cheap: its fields are made on the first look, from the catalog's records, and each field carries its
+record (``GeneratedField.record``) for the planner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from graphql import GraphQLAbstractType
@@ -16,7 +16,7 @@ from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 from . import describe
 from .catalog import Catalog
 from .fields import Argument, Field, FieldKind, RootField, TypeEntry, TypeKind
-from .lazy import (
+from .generated import (
     GeneratedArgument,
     GeneratedDefinition,
     GeneratedField,
@@ -27,11 +27,22 @@ from .lazy import (
 )
 from .resolvers import Resolvers
 
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A field of the Relay wiring: connections, edges, ``PageInfo``, ``Node``."""
+
+    name: str
+    ref: Ref
+    description: str
+
+
+_NODE = (Wire("id", Ref("ID", nullable=False), describe.NODE_ID),)
 _PAGE_INFO = (
-    ("hasNextPage", Ref("Boolean", nullable=False), describe.HAS_NEXT),
-    ("hasPreviousPage", Ref("Boolean", nullable=False), describe.HAS_PREVIOUS),
-    ("startCursor", Ref("String"), describe.START_CURSOR),
-    ("endCursor", Ref("String"), describe.END_CURSOR),
+    Wire("hasNextPage", Ref("Boolean", nullable=False), describe.HAS_NEXT),
+    Wire("hasPreviousPage", Ref("Boolean", nullable=False), describe.HAS_PREVIOUS),
+    Wire("startCursor", Ref("String"), describe.START_CURSOR),
+    Wire("endCursor", Ref("String"), describe.END_CURSOR),
 )
 
 
@@ -55,14 +66,9 @@ class ObjectTypes:
     def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         """Make one of the types that every schema has; None for another name."""
         if name == "Node":
-            return GeneratedDefinition(
-                name,
-                self._node_fields,
-                description=describe.NODE,
-                resolve_type=self._resolve_type,
-            )
+            return self._wiring(name, _NODE, describe.NODE, self._resolve_type)
         if name == "PageInfo":
-            return GeneratedDefinition(name, self._page_info_fields, description=describe.PAGE_INFO)
+            return self._wiring(name, _PAGE_INFO, describe.PAGE_INFO)
         if name == "SortDirection":
             return _enum(name, describe.SORT_DIRECTION, describe.SORT_DIRECTIONS)
         return None
@@ -73,17 +79,11 @@ class ObjectTypes:
             info = self._catalog.enum(entry.csdl)
             return _enum(info.name, info.description, info.descriptions)
         if entry.kind is TypeKind.CONNECTION:
-            return GeneratedDefinition(
-                entry.name,
-                partial(self._connection_fields, entry.csdl),
-                description=describe.connection(entry.csdl),
-            )
+            fields = self._connection_fields(entry.csdl)
+            return self._wiring(entry.name, fields, describe.connection(entry.csdl))
         if entry.kind is TypeKind.EDGE:
-            return GeneratedDefinition(
-                entry.name,
-                partial(self._edge_fields, entry.csdl),
-                description=describe.edge(entry.csdl),
-            )
+            fields = self._edge_fields(entry.csdl)
+            return self._wiring(entry.name, fields, describe.edge(entry.csdl))
         return self._structured(entry)
 
     def root_field(self, root: RootField) -> GeneratedField:
@@ -109,7 +109,8 @@ class ObjectTypes:
         above = catalog.interfaces(entry.csdl)
         return GeneratedDefinition(
             entry.name,
-            partial(self._object_fields, entry.csdl),
+            lambda: catalog.object(entry.csdl).fields,
+            self._object_field,
             description=catalog.type_description(entry.csdl),
             interfaces=tuple(self._definition(name) for name in above if name != entry.name),
             resolve_type=self._resolve_type if entry.kind is TypeKind.INTERFACE else None,
@@ -124,20 +125,19 @@ class ObjectTypes:
     ) -> str:
         return self._resolvers.type_name(value)
 
-    def _object_fields(self, csdl: str) -> Iterator[GeneratedField]:
-        for field in self._catalog.object(csdl).fields.values():
-            arguments: tuple[Argument, ...] = ()
-            if field.kind is FieldKind.TO_MANY:
-                arguments = self._catalog.list_arguments(field.target, root=False)
-            yield GeneratedField(
-                field.name,
-                Ref(field.type_name, field.nullable, field.many),
-                self._types,
-                description=field.description,
-                arguments=self._arguments(arguments),
-                resolve=self._field_resolver(field),
-                record=field,
-            )
+    def _object_field(self, field: Field) -> GeneratedField:
+        arguments: tuple[Argument, ...] = ()
+        if field.kind is FieldKind.TO_MANY:
+            arguments = self._catalog.list_arguments(field.target, root=False)
+        return GeneratedField(
+            field.name,
+            Ref(field.type_name, field.nullable, field.many),
+            self._types,
+            description=field.description,
+            arguments=self._arguments(arguments),
+            resolve=self._field_resolver(field),
+            record=field,
+        )
 
     def _field_resolver(self, field: Field) -> Resolve:
         resolvers = self._resolvers
@@ -160,42 +160,55 @@ class ObjectTypes:
             )
         return found
 
-    def _node_fields(self) -> Iterator[GeneratedField]:
-        yield self._wired("id", Ref("ID", nullable=False), describe.NODE_ID)
+    def _wiring(
+        self,
+        name: str,
+        wires: tuple[Wire, ...],
+        description: str,
+        resolve_type: Callable[[object, ResolveInfo, GraphQLAbstractType], str] | None = None,
+    ) -> GeneratedDefinition:
+        records = {wire.name: wire for wire in wires}
+        return GeneratedDefinition(
+            name,
+            lambda: records,
+            self._wired,
+            description=description,
+            resolve_type=resolve_type,
+        )
 
-    def _page_info_fields(self) -> Iterator[GeneratedField]:
-        for name, ref, description in _PAGE_INFO:
-            yield self._wired(name, ref, description)
-
-    def _connection_fields(self, csdl: str) -> Iterator[GeneratedField]:
+    def _connection_fields(self, csdl: str) -> tuple[Wire, ...]:
         catalog = self._catalog
         edge = catalog.name_of(TypeKind.EDGE, csdl)
         item = catalog.reference_name(csdl)
-        yield self._wired("edges", Ref(edge, nullable=False, many=True), describe.EDGES)
-        yield self._wired("nodes", Ref(item, nullable=False, many=True), describe.NODES)
-        yield self._wired("pageInfo", Ref("PageInfo", nullable=False), describe.PAGE_INFO)
-        yield self._wired("totalCount", Ref("Int"), describe.TOTAL_COUNT)
+        return (
+            Wire("edges", Ref(edge, nullable=False, many=True), describe.EDGES),
+            Wire("nodes", Ref(item, nullable=False, many=True), describe.NODES),
+            Wire("pageInfo", Ref("PageInfo", nullable=False), describe.PAGE_INFO),
+            Wire("totalCount", Ref("Int"), describe.TOTAL_COUNT),
+        )
 
-    def _edge_fields(self, csdl: str) -> Iterator[GeneratedField]:
+    def _edge_fields(self, csdl: str) -> tuple[Wire, ...]:
         item = self._catalog.reference_name(csdl)
-        yield self._wired("cursor", Ref("String", nullable=False), describe.CURSOR)
-        yield self._wired("node", Ref(item, nullable=False), describe.EDGE_NODE)
+        return (
+            Wire("cursor", Ref("String", nullable=False), describe.CURSOR),
+            Wire("node", Ref(item, nullable=False), describe.EDGE_NODE),
+        )
 
-    def _wired(self, name: str, ref: Ref, description: str) -> GeneratedField:
-        """Make a field of the Relay wiring."""
+    def _wired(self, wire: Wire) -> GeneratedField:
         resolvers = self._resolvers
 
         def resolve(source: object, info: ResolveInfo, **_arguments: object) -> object:
-            return resolvers.connection(name, source, info)
+            return resolvers.connection(wire.name, source, info)
 
-        return GeneratedField(name, ref, self._types, description=description, resolve=resolve)
+        return GeneratedField(
+            wire.name, wire.ref, self._types, description=wire.description, resolve=resolve
+        )
 
 
-def _enum(name: str, description: str, values: object) -> StrawberryEnumDefinition:
-    described = cast("dict[str, str]", values)
+def _enum(name: str, description: str, values: Mapping[str, str]) -> StrawberryEnumDefinition:
     return StrawberryEnumDefinition(
         wrapped_cls=PlainValue,  # type: ignore[arg-type]
         name=name,
-        values=[EnumValue(v, v, description=text or None) for v, text in described.items()],
+        values=[EnumValue(v, v, description=text or None) for v, text in values.items()],
         description=description or None,
     )

@@ -1,8 +1,8 @@
 """What the schema needs from the outside to complete values that are already loaded. The gateway implements it.
 
-These run on the slow path only: where graphql-core completes a value by itself because the compiled path met a surprise, or for a
-hand-written field's neighbours. Leaf values are handed back as GraphQL's own: the value name of an enum, a ``decimal.Decimal`` for
-``Decimal``, an ``int`` for ``Long``, normalised text for the other scalars.
+These run on the slow path only: where graphql-core completes a value by itself because the compiled path met a
+surprise, or for a hand-written field's neighbours. Leaf values are handed back as GraphQL's own: the value name of an
+enum, a ``decimal.Decimal`` for ``Decimal``, an ``int`` for ``Long``, normalised text for the other scalars.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Resolvers(Protocol):
         ...
 
     def connection(self, name: str, source: object, info: GraphQLResolveInfo[Any]) -> object:
-        """Give a field of a connection, edge or ``PageInfo``: ``nodes``, ``cursor``, ``hasNextPage``…"""
+        """Give a field of a connection, edge or ``PageInfo``: ``nodes``, ``cursor``, ``hasNextPage`` and so on."""
         ...
 
     def type_name(self, value: object) -> str:

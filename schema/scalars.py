@@ -1,9 +1,9 @@
 """The GraphQL scalars of the rows in ``edm``, as Strawberry scalars.
 
-Exactness rules them: a Decimal or a Long leaves as a string and comes in as a string or as the digits of a literal, so no reader on
-the way can round it. Every text is brought to one normal form on input (``2020-01-01T01:00:00+01:00`` is
-``2020-01-01T00:00:00Z``), so equal values are equal texts in filters, cursors and cache keys. On output the gateway hands in values
-that are already GraphQL's; serialising only refuses what is of the wrong type.
+Exactness rules them: a Decimal or a Long leaves as a string and comes in as a string or as the digits of a literal,
+so no reader on the way can round it. Every text is brought to one normal form on input (``2020-01-01T01:00:00+01:00``
+is ``2020-01-01T00:00:00Z``), so equal values are equal texts in filters, cursors and cache keys. On output the
+gateway hands in values that are already GraphQL's; serialising only refuses what is of the wrong type.
 
 Hand-written fields annotate with the names exported here (``def total(self) -> scalars.Decimal``).
 
@@ -66,7 +66,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re
 _TO_URL_SAFE = str.maketrans("+/", "-_")
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     """Why a text is not a value of the scalar; becomes a GraphQLError at the one gate below."""
 
 

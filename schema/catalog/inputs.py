@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from .. import describe
-from ..edm import EDM
-from ..fields import Clean, Field, FieldKind, InputField, InputRole, TypeEntry, TypeKind, ValueType
-from ..model import Capabilities, Model, Navigation, Property
-from ..names import Names
-from ..values import Abilities, Cleaning
+from schema import describe
+from schema.edm import EDM
+from schema.fields import (
+    Clean,
+    Field,
+    InputField,
+    InputRole,
+    TypeEntry,
+    TypeKind,
+    ValueType,
+)
+from schema.model import Capabilities, Model, Navigation, Property
+from schema.names import Names
+from schema.values import Abilities, Cleaning
+
 from .objects import CatalogObjects
 from .types import OPERATORS
 
@@ -36,7 +45,8 @@ class CatalogInputs(CatalogObjects):
         labels: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(model, abilities, cleaning=cleaning, renames=renames, labels=labels)
-        self._inputs: dict[str, tuple[InputField, ...]] = {}
+        self._inputs: dict[str, Mapping[str, InputField]] = {}
+        self._operators: dict[str, tuple[str, ...]] = {}
         self._can_filter: dict[str, bool] = {}
         self._can_order: dict[str, bool] = {}
 
@@ -44,13 +54,19 @@ class CatalogInputs(CatalogObjects):
 
     def filter_operators(self, csdl_or_scalar: str) -> tuple[str, ...]:
         """Give the operators of a filter type (a scalar's name or a qualified enum) in the contract's order."""
+        found = self._operators.get(csdl_or_scalar)
+        if found is None:
+            offered = self.abilities.operators.get(self.kind_of(csdl_or_scalar), ())
+            found = tuple(o for o in OPERATORS if o in offered)
+            self._operators[csdl_or_scalar] = found
+        return found
+
+    def kind_of(self, csdl_or_scalar: str) -> str:
+        """Give the class of operators of a filter type."""
         enum = self.model.enum_types.get(csdl_or_scalar)
-        if enum is not None:
-            kind = "flags" if enum.flags else "enum"
-        else:
-            kind = _KIND_OF_SCALAR.get(csdl_or_scalar, "other")
-        offered = self.abilities.operators.get(kind, ())
-        return tuple(o for o in OPERATORS if o in offered)
+        if enum is None:
+            return _KIND_OF_SCALAR.get(csdl_or_scalar, "other")
+        return "flags" if enum.flags else "enum"
 
     def filter_name(self, value: ValueType) -> str | None:
         """Give the filter input of a value; None where the product can ask nothing of it."""
@@ -117,9 +133,14 @@ class CatalogInputs(CatalogObjects):
 
     def input_fields(self, name: str) -> tuple[InputField, ...]:
         """Give the fields of a generated input type; raises KeyError."""
+        return tuple(self.inputs_of(name).values())
+
+    def inputs_of(self, name: str) -> Mapping[str, InputField]:
+        """Give the same by name."""
         found = self._inputs.get(name)
         if found is None:
-            found = self._inputs[name] = tuple(self._input_fields(self._entries[name]))
+            fields = self._input_fields(self._entries[name])
+            found = self._inputs[name] = {f.name: f for f in fields}
         return found
 
     def _input_fields(self, entry: TypeEntry) -> Iterator[InputField]:

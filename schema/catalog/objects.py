@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .. import describe
-from ..edm import NOT_IN_ROWS
-from ..fields import Clean, Field, FieldKind, ObjectInfo, TypeKind
-from ..model import ComplexType, EntityType, Model, Navigation, Property, short
-from ..names import Names, field_name
-from ..values import Abilities, Cleaning
+from schema import describe
+from schema.edm import NOT_IN_ROWS
+from schema.fields import Clean, Field, FieldKind, ObjectInfo, TypeKind
+from schema.model import ComplexType, EntityType, Model, Navigation, Property, short
+from schema.names import Names, field_name
+from schema.values import Abilities, Cleaning
+
 from .types import CatalogTypes
 
 _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})

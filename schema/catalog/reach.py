@@ -1,15 +1,16 @@
 """Which generated types are part of the schema: those that a field of ``Query`` leads to, and no others.
 
-A GraphQL schema made eagerly drops what nothing refers to (unused enums, filters of scalars that no property has); one made lazily must
-know, without making the types. This walks the model's records only.
+A GraphQL schema made eagerly drops what nothing refers to (unused enums, filters of scalars that no property has);
+one made lazily must know, without making the types. This walks the model's records only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..fields import RootField, RootKind, TypeKind, ValueType
-from ..model import Operation
+from schema.fields import RootField, RootKind, TypeKind, ValueType
+from schema.model import Operation
+
 from .inputs import CatalogInputs
 
 
@@ -65,7 +66,7 @@ class _Walk:
                 self._value(self._catalog.value_of(ref))
 
     def _type(self, csdl: str) -> None:
-        """Reach a structured type with its whole family: bases are its interfaces, derived types their possible types."""
+        """Reach a structured type with its family: bases are its interfaces, derived types are possible types."""
         if self._catalog.reference_name(csdl) in self.names:
             return
         for name in self._family(csdl):

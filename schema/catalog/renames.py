@@ -1,13 +1,13 @@
-"""Renames of the settings, checked at the start: a rename that names nothing is a mistake to hear of, not to live with."""
+"""Renames of the settings, checked at the start: one that names nothing is a mistake to hear of at once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 
-from ..errors import SchemaError, did_you_mean
-from ..model import Model, short
-from ..names import Names
+from schema.errors import SchemaError, did_you_mean
+from schema.model import Model, short
+from schema.names import Names
 
 _GRAPHQL_NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*", re.ASCII)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from .. import describe
-from ..fields import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
-from ..model import Model, Operation, OperationKind, short
-from ..names import Names, field_name, type_name
-from ..values import Abilities, Cleaning
+from schema import describe
+from schema.fields import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
+from schema.model import Model, Operation, OperationKind, short
+from schema.names import Names, field_name, type_name
+from schema.values import Abilities, Cleaning
+
 from .inputs import CatalogInputs
 from .reach import reachable_names
 from .renames import check_renames
@@ -18,9 +19,9 @@ from .renames import check_renames
 class Catalog(CatalogInputs):
     """The API that a model gives under a product's abilities and the settings.
 
-    ``renames`` maps metadata names to GraphQL names: ``CustomerV3`` (a type, with its companions), ``CustomerV3.CreditLimit``
-    (a field), ``NoYes.Yes`` (an enum value), ``Query.CustomersV3`` (the list of a set), ``Query.CustomerV3`` (a by-key field).
-    Raises SchemaError where a rename names nothing, or is not a GraphQL name.
+    ``renames`` maps metadata names to GraphQL names: ``CustomerV3`` (a type, with its companions),
+    ``CustomerV3.CreditLimit`` (a field), ``NoYes.Yes`` (an enum value), ``Query.CustomersV3`` (the list of a set),
+    ``Query.CustomerV3`` (a by-key field). Raises SchemaError where a rename names nothing, or is not a GraphQL name.
     """
 
     def __init__(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from .. import describe
-from ..edm import EDM, NOT_IN_ROWS
-from ..fields import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
-from ..model import EntityType, Model, Property, TypeRef, short
-from ..names import Names, type_name
-from ..values import Abilities, Cleaning, date_cleaning, enum_info, value_type
+from schema import describe
+from schema.edm import EDM, NOT_IN_ROWS
+from schema.fields import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
+from schema.model import EntityType, Model, Property, TypeRef, short
+from schema.names import Names, type_name
+from schema.values import Abilities, Cleaning, date_cleaning, enum_info, value_type
 
 SCALARS = ("Decimal", "Long", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64", "JSON")
 RESERVED_TYPES = (
@@ -44,15 +44,19 @@ class CatalogTypes:
         self.renames = dict(renames or {})
         self._enums: dict[str, EnumInfo] = {}
         self._values: dict[tuple[str, Clean], ValueType] = {}
+        self._properties: dict[str, tuple[Property, ...]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._names: dict[tuple[TypeKind, str], str] = {}
         self._type_names = Names(RESERVED_TYPES, self.renames)
         self._field_findings: list[str] = []
-        self._entries = {e.name: e for e in self._in_families(self._name_types())}
+        self._families: dict[str, list[TypeEntry]] = {}
+        self._name_types()
+        # as the schema lists them: each entity, then each enum, with its companions
+        self._entries = {e.name: e for family in self._families.values() for e in family}
 
     # Names
 
-    def _name_types(self) -> list[str]:
+    def _name_types(self) -> None:
         """Name every type; entity and complex types first, so that they keep the names of the document."""
         model = self.model
         served = [n for n in (*model.entity_types, *model.complex_types) if self._has_fields(n)]
@@ -73,7 +77,6 @@ class CatalogTypes:
             if enum.members:
                 name = self._names[TypeKind.ENUM, csdl]
                 self._take(TypeKind.FILTER, csdl, f"{name}Filter", f"{short(csdl)} filter")
-        return served
 
     def _name_companions(self, csdl: str) -> None:
         model, name, owner = self.model, self.reference_name(csdl), short(csdl)
@@ -90,22 +93,12 @@ class CatalogTypes:
         self._take(TypeKind.ORDER_BY, csdl, f"{name}OrderBy", f"{owner} order")
 
     def _take(self, kind: TypeKind, csdl: str, wanted: str, owner: str) -> None:
-        self._names[kind, csdl] = self._type_names.take(wanted, owner)
+        name = self._names[kind, csdl] = self._type_names.take(wanted, owner)
+        self._families.setdefault(csdl, []).append(TypeEntry(name, kind, csdl))
 
     def _owner(self, csdl: str) -> str:
         """Give the key of a type's rename: its short name, or the qualified one where two types share the short one."""
         return csdl if csdl in self.renames else short(csdl)
-
-    def _in_families(self, served: list[str]) -> Iterator[TypeEntry]:
-        """Order the types as the schema lists them: scalar filters, each entity with its companions, each enum with its filter."""
-        names = self._names
-        scalars = [csdl for kind, csdl in names if kind is TypeKind.FILTER and "." not in csdl]
-        enums = [csdl for kind, csdl in names if kind is TypeKind.ENUM]
-        for csdl in (*scalars, *served, *enums):
-            for kind in TypeKind:
-                name = names.get((kind, csdl))
-                if name is not None:
-                    yield TypeEntry(name, kind, csdl)
 
     def _has_fields(self, csdl: str) -> bool:
         """Whether a type has a field to show; GraphQL knows no empty types."""
@@ -158,13 +151,15 @@ class CatalogTypes:
         return found
 
     def _key_of(self, csdl: str) -> tuple[str, ...]:
-        if csdl not in self.model.entity_types:
-            return ()
-        key = self.model.key_of(csdl)
-        if not key:
-            return ()
-        plain = {p.name for p in self.properties_of(csdl) if p.name in key and self._is_plain(p)}
-        return key if plain.issuperset(key) else ()
+        key = self.model.key_of(csdl) if csdl in self.model.entity_types else ()
+        missing = set(key)
+        for declared in self.model.lineage(csdl) if key else ():
+            for prop in declared.properties:
+                if prop.name in missing and self._is_plain(prop):
+                    missing.remove(prop.name)
+                    if not missing:
+                        return key
+        return ()
 
     def _is_plain(self, prop: Property) -> bool:
         return not prop.type.many and prop.type.name not in self.model.complex_types
@@ -190,8 +185,15 @@ class CatalogTypes:
 
     def properties_of(self, csdl: str) -> tuple[Property, ...]:
         """Give the properties that rows hold, inherited ones first; one declared again counts once."""
-        seen = {p.name: p for p in self.model.properties_of(csdl) if p.type.name not in NOT_IN_ROWS}
-        return tuple(seen.values())
+        found = self._properties.get(csdl)
+        if found is None:
+            declared = self.model.properties_of(csdl)
+            kept = {p.name: p for p in reversed(declared) if p.type.name not in NOT_IN_ROWS}
+            found = declared
+            if len(kept) < len(declared):
+                found = tuple(reversed(kept.values()))
+            self._properties[csdl] = found
+        return found
 
     def enum(self, csdl: str) -> EnumInfo:
         """Give an enum with its value names; raises KeyError."""

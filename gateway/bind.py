@@ -16,11 +16,10 @@ from graphql.execution.values import VariableValues
 
 from schema.catalog import Catalog
 from schema.fields import Argument, Field, FieldKind, ObjectInfo, RootKind
-from schema.model import Navigation
 
-from .cursors import Cursor, fingerprint, parse_cursor
 from .errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded, UnsupportedQuery
 from .ids import parse_id
+from .joins import join_of
 from .odata.dialect import Dialect
 from .odata.literals import parse_value
 from .odata.query import (
@@ -37,6 +36,7 @@ from .odata.query import (
     Resource,
 )
 from .odata.simplify import paths
+from .paging import Paging
 from .plan import (
     BoundRoot,
     CallRoot,
@@ -53,7 +53,7 @@ from .prepare import Prepared, RootShape
 from .shape import Child, ConnectionNeeds, Level
 from .values import to_literal
 from .where import WhereReader, all_of
-from .window import OrderTerm, Window, bounded
+from .window import Window, bounded
 
 MAX_NODES = 1_000
 """Ids of one ``nodes`` field."""
@@ -80,6 +80,7 @@ class Planner:
         self.core = core
         self.dialect = dialect
         self.limits = limits
+        self.paging = Paging(dialect, limits.default_page, limits.max_page)
         self._where = WhereReader(catalog)
 
     def bind(
@@ -95,31 +96,6 @@ class Planner:
     def where(self, csdl: str, given: object) -> Expr | None:
         """Read a ``where`` argument."""
         return self._where.read(csdl, given)
-
-    def join(self, field: Field) -> Join | None:
-        """Give the columns that join parent and target; None where the metadata does not tell."""
-        navigation = field.navigation
-        assert navigation is not None
-        pairs = [(c.property, c.referenced) for c in navigation.on] or self._from_partner(
-            navigation
-        )
-        company = self.dialect.company_property
-        parent, target = self.catalog.object(field.declared_by), self.catalog.object(field.target)
-        both = parent.has_company and target.has_company and company is not None
-        if pairs and both and all(company not in pair for pair in pairs):
-            assert company is not None
-            pairs.insert(0, (company, company))
-        try:
-            found = [(parent.by_source(p), target.by_source(t)) for p, t in pairs]
-        except KeyError:
-            return None
-        return Join(tuple(p for p, _ in found), tuple(t for _, t in found)) if found else None
-
-    def _from_partner(self, navigation: Navigation) -> list[tuple[str, str]]:
-        for other in self.catalog.model.navigations_of(navigation.target):
-            if other.name == navigation.partner:
-                return [(c.referenced, c.property) for c in other.on]
-        return []
 
 
 class _Binding:
@@ -314,17 +290,6 @@ class _Binding:
         path = Path((name,))
         return Compare(path, Operator.EQ, values[0]) if len(values) == 1 else In(path, values)
 
-    def _order(
-        self, info: ObjectInfo, given: Sequence[Mapping[str, str]] | None
-    ) -> tuple[OrderTerm, ...]:
-        terms: dict[str, OrderTerm] = {}
-        for item in given or ():
-            ((name, direction),) = item.items()
-            terms.setdefault(name, OrderTerm(info.fields[name], direction == "DESC"))
-        for part in info.key:
-            terms.setdefault(part.name, OrderTerm(part))
-        return tuple(terms.values())
-
     def _window(
         self,
         place: str,
@@ -333,57 +298,7 @@ class _Binding:
         where: Expr | None,
         needs: ConnectionNeeds,
     ) -> Window:
-        size, backward = self._size(arguments)
-        given = arguments.get("orderBy")
-        order = self._order(info, given)
-        binding = fingerprint(
-            place, [(t.field.source, t.descending) for t in order], where, self.companies
-        )
-        keyset = bool(info.key) and all(self._comparable(t) for t in order)
-
-        def cursor(name: str) -> Cursor | None:
-            text = arguments.get(name)
-            if text is None:
-                return None
-            found = parse_cursor(text, binding=binding, terms=len(order), argument=name)
-            if (found.offset is None) != keyset:
-                raise BadArgument(f"{name}: this cursor does not fit this list.")
-            return found
-
-        return Window(
-            size=size,
-            backward=backward,
-            order=order,
-            keyset=keyset,
-            is_default_order=not given,
-            after=cursor("after"),
-            before=cursor("before"),
-            binding=binding,
-            needs=needs,
-        )
-
-    def _comparable(self, term: OrderTerm) -> bool:
-        value = term.field.value
-        return value is not None and self.dialect.orderable_comparison(value.edm, value.is_enum)
-
-    def _size(self, arguments: Mapping[str, Any]) -> tuple[int, bool]:
-        first, last = arguments.get("first"), arguments.get("last")
-        if first is not None and last is not None:
-            raise BadArgument(
-                "first and last cannot be combined.", hint="Ask for one end of the list."
-            )
-        size = first if first is not None else last
-        name = "last" if last is not None else "first"
-        if size is None:
-            return self.planner.limits.default_page, False
-        if size < 0:
-            raise BadArgument(f"{name} is {size}; it cannot be negative.")
-        if size > self.planner.limits.max_page:
-            raise PageLimitExceeded(
-                f"{name} is {size}; the most is {self.planner.limits.max_page}.",
-                hint="Page with `after: pageInfo.endCursor`.",
-            )
-        return size, last is not None
+        return self.planner.paging.window(info, arguments, needs, (place, where, self.companies))
 
     # Levels
 
@@ -458,7 +373,7 @@ class _Binding:
         self, child: Child, level: Level, set_name: str | None, depth: int, taken: set[str]
     ) -> ChildPlan:
         field, info = child.field, child.level.info
-        join = self.planner.join(field)
+        join = join_of(field, self.catalog, self.dialect)
         arguments = self._child_arguments(child)
         company = self.dialect.company_property
         joined = join is not None and any(f.source == company for f in join.target)

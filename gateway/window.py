@@ -18,7 +18,6 @@ from schema.fields import Field
 
 from .cursors import Cursor, keyset_cursor, offset_cursor
 from .odata.dialect import Dialect
-from .odata.literals import parse_value
 from .odata.local import order_key
 from .odata.query import (
     And,
@@ -136,20 +135,13 @@ def _or(*terms: Expr) -> Expr:
     return kept[0] if len(kept) == 1 else Or(kept)
 
 
-def cursor_values(window: Window, cursor: Cursor) -> tuple[Value, ...]:
-    """Give a cursor's values in the types of the order."""
-    pairs = zip(window.order, cursor.values, strict=True)
-    return tuple(None if v is None else parse_value(t.edm, v) for t, v in pairs)
-
-
 def bounded(query: Query, window: Window, dialect: Dialect) -> Query:
     """Add a keyset window to a query: order, start and end, and one row more where "is there more" is asked."""
     nulls = dialect.has_nulls
     bounds: list[Expr] = []
     for cursor, backward in ((window.after, False), (window.before, True)):
         if cursor is not None:
-            values = cursor_values(window, cursor)
-            bounds.append(beyond(window.order, values, backward=backward, nulls=nulls))
+            bounds.append(beyond(window.order, cursor.values, backward=backward, nulls=nulls))
     return replace(
         query,
         where=all_of(query.where, *bounds),
@@ -268,8 +260,9 @@ def _between(rows: list[Any], window: Window, key: SortKey, dialect: Dialect) ->
     descending = [t.descending for t in window.order]
 
     def place(cursor: Cursor) -> Any:
-        values = cursor_values(window, cursor)
-        return order_key(values, types, descending, case_insensitive=dialect.case_insensitive)
+        return order_key(
+            cursor.values, types, descending, case_insensitive=dialect.case_insensitive
+        )
 
     if window.after is not None:
         after = place(window.after)

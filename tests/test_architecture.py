@@ -1,0 +1,157 @@
+"""Who may import whom, how long a module may be, and whose the names ``schema`` and ``gateway`` are."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    path
+    for package in ("schema", "gateway")
+    for path in (ROOT / package).rglob("*.py")
+    if "node_modules" not in path.parts
+)
+TRANSPORTS = {"httpx", "starlette", "uvicorn", "msal"}
+PURE = {
+    "gateway.bind",
+    "gateway.complete",
+    "gateway.cursors",
+    "gateway.ids",
+    "gateway.joins",
+    "gateway.paging",
+    "gateway.plan",
+    "gateway.prepare",
+    "gateway.rows",
+    "gateway.selection",
+    "gateway.shape",
+    "gateway.values",
+    "gateway.where",
+    "gateway.window",
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Give the absolute names of the modules that a module imports."""
+    own = name_of(path).split(".")
+    package = own if path.name == "__init__.py" else own[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+IMPORTS = {name_of(path): frozenset(imports_of(path)) for path in MODULES}
+
+
+def test_the_modules_are_found() -> None:
+    assert {"schema.model", "gateway.execute", "gateway.odata.render"} <= IMPORTS.keys()
+
+
+def test_schema_never_imports_gateway() -> None:
+    wrong = {
+        module: sorted(i for i in imports if is_in(i, "gateway"))
+        for module, imports in IMPORTS.items()
+        if is_in(module, "schema")
+    }
+
+    assert {module: found for module, found in wrong.items() if found} == {}
+
+
+def test_the_sandbox_shares_no_query_code_with_the_gateway() -> None:
+    """Two readers of one filter that share code can be wrong together (design section 7)."""
+    wrong = {
+        module: sorted(
+            i
+            for i in imports
+            if is_in(i, "gateway") and i != "gateway" and not is_in(i, "gateway.sandbox")
+        )
+        for module, imports in IMPORTS.items()
+        if is_in(module, "gateway.sandbox")
+    }
+
+    assert {module: found for module, found in wrong.items() if found} == {}
+
+
+def test_only_the_composition_root_and_the_commands_know_the_sandbox() -> None:
+    users = {
+        module
+        for module, imports in IMPORTS.items()
+        if any(is_in(i, "gateway.sandbox") for i in imports)
+        and not is_in(module, "gateway.sandbox")
+        and not is_in(module, "gateway.cli")
+    }
+
+    assert users <= {"gateway.assemble"}
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_planning_and_completing_do_no_io(module: str) -> None:
+    forbidden = {
+        "asyncio",
+        "gateway.odata.client",
+        "gateway.fetch",
+        "gateway.run",
+        *TRANSPORTS,
+    }
+
+    assert {i for i in IMPORTS[module] if i in forbidden} == set()
+
+
+def test_the_odata_side_knows_nothing_of_graphql() -> None:
+    wrong = {
+        module: sorted(i for i in imports if is_in(i, "graphql") or is_in(i, "strawberry"))
+        for module, imports in IMPORTS.items()
+        if is_in(module, "gateway.odata")
+    }
+
+    assert {module: found for module, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("library", "doors"),
+    [
+        ("httpx", {"gateway.odata.client", "gateway.auth", "gateway.assemble", "gateway.app"}),
+        ("msal", {"gateway.auth"}),
+        ("aiodataloader", {"gateway.loaders"}),
+    ],
+)
+def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:
+    users = {m for m, imports in IMPORTS.items() if any(is_in(i, library) for i in imports)}
+
+    assert users <= doors
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_is_longer_than_500_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+def test_the_test_folders_are_no_packages() -> None:
+    """With ``tests/schema/__init__.py``, ``import schema`` could find the tests."""
+    assert [str(p) for p in (ROOT / "tests").rglob("__init__.py")] == []
+
+
+@pytest.mark.parametrize("name", ["schema", "gateway"])
+def test_no_other_distribution_owns_our_names(name: str) -> None:
+    """PyPI's ``schema`` would overwrite ours silently (house style H8)."""
+    owners = set(packages_distributions().get(name, []))
+
+    assert owners <= {"d365-graphql-gateway"}

@@ -120,33 +120,35 @@ class Writer:
         self, write: Callable[[Entity], dict[str, Any]], source: Source, names: list[str]
     ) -> Callable[[Entity], dict[str, Any]]:
         fields = source.storage.fields
-        key = [k for k in self.world.model.key_of(source.type_name) if k in names]
         navigations = self.world.navigations_of(source.type_name)
 
         def annotated(entity: Entity) -> dict[str, Any]:
             plain = write(entity)
-            cells = {k: entity.cells[3 + names.index(k)] for k in key}
-            path = f"{source.entity_set}({','.join(f'{k}={key_literal(fields[k], v)}' for k, v in cells.items())})"
-            url = f"{self.root}/{path}"
+            url = self._address(entity, source, names)
             row: dict[str, Any] = {"@odata.type": f"#{source.type_name}"}
-            row.update(
-                {
-                    "@odata.id": url,
-                    "@odata.etag": plain.pop("@odata.etag", None),
-                    "@odata.editLink": url,
-                }
-            )
+            if url is not None:
+                row["@odata.id"] = row["@odata.editLink"] = url
             for name, value in plain.items():
                 note = _note(fields[name]) if name in fields else None
                 if note is not None:
                     row[f"{name}@odata.type"] = note
                 row[name] = value
-            for name in navigations:
+            for name in navigations if url is not None else ():
                 row[f"{name}@odata.associationLink"] = f"{url}/{name}/$ref"
                 row[f"{name}@odata.navigationLink"] = f"{url}/{name}"
             return row
 
         return annotated
+
+    def _address(self, entity: Entity, source: Source, names: list[str]) -> str | None:
+        """Give the canonical address of an entity; None if its key was not asked for."""
+        key = self.world.model.key_of(source.type_name)
+        if source.entity_set is None or not key or not set(key) <= set(names):
+            return None
+        fields = source.storage.fields
+        parts = [key_literal(fields[k], entity.cells[3 + names.index(k)]) for k in key]
+        named = ",".join(f"{k}={part}" for k, part in zip(key, parts, strict=True))
+        return f"{self.root}/{source.entity_set}({parts[0] if len(parts) == 1 else named})"
 
 
 def _children(child: Any, write: Callable[[Entity], dict[str, Any]]) -> Any:

@@ -144,7 +144,9 @@ def _sites(seeds: Seeds, company: Company) -> None:
                         "WarehouseId": warehouse,
                         "WarehouseName": f"{name} {warehouse}",
                         "OperationalSiteId": site,
-                        "WarehouseType": "Standard" if main else ("Transit" if site == "1" else "Quarantine"),
+                        "WarehouseType": "Standard"
+                        if main
+                        else ("Transit" if site == "1" else "Quarantine"),
                         "MainRefillingWarehouseId": "" if main else f"{site}1",
                         "IsRefilledFromMainWarehouse": "No" if main else "Yes",
                         "TransitWarehouseId": "12" if main and site == "1" else "",

@@ -16,6 +16,7 @@ def run(settings: SandboxSettings | None = None, host: str = "127.0.0.1", port: 
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen()  # whoever reads the printed address may call at once
         shown = f"[{host}]" if ":" in host else host
         app = create_sandbox(settings)
         print(f"Sandbox: http://{shown}:{listener.getsockname()[1]}/data", flush=True)

@@ -55,7 +55,10 @@ async def test_select_adds_no_keys_but_the_etag_stays(get):
     answer = (await get("/data/CustomerGroups?$select=Description,TaxGroupId&$top=1")).json()
 
     assert list(answer["value"][0]) == ["@odata.etag", "Description", "TaxGroupId"]
-    assert answer["@odata.context"] == "http://sandbox/data/$metadata#CustomerGroups(Description,TaxGroupId)"
+    assert (
+        answer["@odata.context"]
+        == "http://sandbox/data/$metadata#CustomerGroups(Description,TaxGroupId)"
+    )
 
 
 async def test_orderby_takes_several_terms_and_directions(get):
@@ -80,22 +83,33 @@ async def test_the_count_segment_is_plain_text_and_takes_a_filter(get):
 
 
 async def test_expand_gives_a_collection_and_a_single_entity_with_select_inside(get):
-    url = "/data/SalesOrderHeadersV2?$select=SalesOrderNumber&$top=5&$expand=SalesOrderLines($select=LineNumber),DimensionSet"
+    url = (
+        "/data/SalesOrderHeadersV2?$select=SalesOrderNumber&$top=5"
+        "&$expand=SalesOrderLines($select=LineNumber),DimensionSet"
+    )
     answer = (await get(url)).json()
 
     assert answer["@odata.context"].endswith(
         "#SalesOrderHeadersV2(SalesOrderNumber,SalesOrderLines(LineNumber),DimensionSet)"
     )
     for row in answer["value"]:
-        assert [set(line) for line in row["SalesOrderLines"]] == [{"@odata.etag", "LineNumber"}] * len(row["SalesOrderLines"])
-        assert [line["LineNumber"] for line in row["SalesOrderLines"]] == list(range(1, len(row["SalesOrderLines"]) + 1))
+        assert [set(line) for line in row["SalesOrderLines"]] == [
+            {"@odata.etag", "LineNumber"}
+        ] * len(row["SalesOrderLines"])
+        assert [line["LineNumber"] for line in row["SalesOrderLines"]] == list(
+            range(1, len(row["SalesOrderLines"]) + 1)
+        )
         assert row["DimensionSet"] is None or row["DimensionSet"]["RecordId"] > 2**31
 
 
 async def test_expanded_lines_are_those_that_a_filter_finds(get):
-    expanded = (await get("/data/PurchaseOrderHeadersV2?$top=1&$skip=9&$expand=PurchaseOrderLinesV2")).json()["value"][0]
+    expanded = (
+        await get("/data/PurchaseOrderHeadersV2?$top=1&$skip=9&$expand=PurchaseOrderLinesV2")
+    ).json()["value"][0]
     number = expanded["PurchaseOrderNumber"]
-    filtered = (await get(f"/data/PurchaseOrderLinesV2?$filter=PurchaseOrderNumber eq '{number}'")).json()["value"]
+    filtered = (
+        await get(f"/data/PurchaseOrderLinesV2?$filter=PurchaseOrderNumber eq '{number}'")
+    ).json()["value"]
 
     assert expanded["PurchaseOrderLinesV2"] == filtered
 

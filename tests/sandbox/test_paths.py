@@ -19,7 +19,7 @@ FOUND = [
     "/data/PurchaseOrderLinesV2(dataAreaId='usmf',PurchaseOrderNumber='00000001',LineNumber=1)",
     "/data/LedgerJournalLines(dataAreaId='usmf',JournalBatchNumber='00001',LineNumber=1.0)",
     "/data/ExchangeRates(RateTypeName='Default',FromCurrency='EUR',ToCurrency='USD',StartDate=2024-01-01T12:00:00Z)",
-    "/data/FinancialDimensionValues(FinancialDimension='Project',LegalEntityId='',DimensionValue='100!')",
+    "/data/FinancialDimensionValues(FinancialDimension='Project',LegalEntityId='',DimensionValue='A B')",
     "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='10')/DimensionSet",
     "/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000001')/SalesOrderLines",
     "/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000001')/SalesOrderLines/$count",
@@ -45,15 +45,46 @@ MISSING = [
     ("/data/CustomersV3(dataAreaId='usmf',CustomerAccount='US-001')/$count", 404),
     ("/data/CustomersV3/$count/$count", 404),
     ("/elsewhere", 404),
+    ("/data/CustomersV3(dataAreaId='usmf',CustomerAccount='US-001')/DimensionSet/CustomerV3", 404),
+    ("/data/CustomersV3/Microsoft.Dynamics.DataEntities.Frob", 501),
+    ("/data/SystemUsers(UserID='Admin'", 404),
+    (
+        "/data/ExchangeRates(RateTypeName='Default',FromCurrency='EUR',ToCurrency='USD',StartDate=2024-01-01)",
+        400,
+    ),
+    (
+        "/data/ExchangeRates(RateTypeName='Default',FromCurrency='EUR',ToCurrency='USD',StartDate='x')",
+        400,
+    ),
 ]
 
 
 @pytest.mark.parametrize("url", FOUND)
 async def test_an_address_of_something_is_answered(get, url):
-    answer = await get(url.replace("'100!'", "'100%25'") if "!" not in url else url.replace("100!", "003"))
+    answer = await get(
+        url.replace("'100!'", "'100%25'") if "!" not in url else url.replace("100!", "003")
+    )
 
     # the third value of a dimension belongs to a company, so the shared one is not there
     assert answer.status_code == (404 if "!" in url else 200), answer.text
+
+
+async def test_a_property_is_an_object_or_bare_text_and_nothing_where_it_is_null(get):
+    customer = "/data/CustomersV3(dataAreaId='usmf',CustomerAccount='US-002')"
+    value = (await get(f"{customer}/CustomerGroupId")).json()
+
+    assert value["value"] == "20"
+    assert value["@odata.context"].endswith("$metadata#CustomersV3/CustomerGroupId")
+    assert (await get(f"{customer}/CustomerGroupId/$value")).text == "20"
+    assert (await get(f"{customer}/AddressTimeZone")).status_code == 204
+
+
+async def test_a_navigation_to_nothing_has_no_content(get):
+    rows = (await get("/data/CustomersV3?$filter=DefaultDimensionDisplayValue eq ''&$top=1")).json()
+    account = rows["value"][0]["CustomerAccount"]
+    url = f"/data/CustomersV3(dataAreaId='usmf',CustomerAccount='{account}')/DimensionSet"
+
+    assert (await get(url)).status_code == 204
 
 
 @pytest.mark.parametrize(("url", "status"), MISSING)
@@ -76,7 +107,12 @@ async def test_every_awkward_customer_is_found_by_its_key(app, get):
 
 def _seeded(app, entity_set):
     storage = app.state.store.storage(entity_set)
-    return [row[0] for row in app.state.store.fetch(storage.table.select().with_only_columns(storage.column("CustomerAccount")))]
+    return [
+        row[0]
+        for row in app.state.store.fetch(
+            storage.table.select().with_only_columns(storage.column("CustomerAccount"))
+        )
+    ]
 
 
 async def test_without_path_hazards_slashes_and_percents_pass(sandbox):
@@ -116,7 +152,9 @@ async def test_cross_company_shows_all_companies(get):
 
 @pytest.mark.parametrize("value", ["TRUE", "1", "false"])
 async def test_cross_company_takes_true_in_lower_case_only(get, value):
-    rows = (await get(f"/data/CustomersV3?$select=dataAreaId&cross-company={value}")).json()["value"]
+    rows = (await get(f"/data/CustomersV3?$select=dataAreaId&cross-company={value}")).json()[
+        "value"
+    ]
 
     assert {row["dataAreaId"] for row in rows} == {"usmf"}
 
@@ -157,7 +195,9 @@ async def test_writes_are_refused_cleanly(sandbox, method):
     assert answer.json()["error"]["message"] == "An error has occurred."
 
 
-@pytest.mark.parametrize(("style", "kind"), [("empty", None), ("json", "application/json"), ("html", "text/html")])
+@pytest.mark.parametrize(
+    ("style", "kind"), [("empty", None), ("json", "application/json"), ("html", "text/html")]
+)
 async def test_the_body_for_an_unknown_set_is_a_knob(sandbox, style, kind):
     answer = await sandbox(unknown_set_body=style)("/data/Nope")
 

@@ -18,11 +18,15 @@ async def test_nothing_is_null_but_enums_without_value(app, get):
     for name, entity_set in app.state.world.model.entity_sets.items():
         fields = app.state.world.fields_of(entity_set.type)
         for row in (await get(f"/data/{name}?cross-company=true")).json()["value"]:
-            assert {k for k, v in row.items() if v is None} <= {n for n, f in fields.items() if f.enum}
+            assert {k for k, v in row.items() if v is None} <= {
+                n for n, f in fields.items() if f.enum
+            }
 
 
 async def test_dates_are_noon_and_unset_ones_have_their_sentinels(get):
-    order = (await get("/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000001')")).json()
+    order = (
+        await get("/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000001')")
+    ).json()
     customer = (await get("/data/CustomersV3(dataAreaId='usmf',CustomerAccount='US-001')")).json()
     vendor = (await get("/data/VendorsV2?$top=1")).json()["value"][0]
     user = (await get("/data/OperatingUnits?$top=1")).json()["value"][0]
@@ -35,13 +39,17 @@ async def test_dates_are_noon_and_unset_ones_have_their_sentinels(get):
 
 
 async def test_decimals_are_numbers_with_exactly_the_stored_digits(get):
-    text = (await get("/data/ReleasedProductsV2?$select=PurchasePrice,SalesPrice,UnitCostQuantity")).text
+    text = (
+        await get("/data/ReleasedProductsV2?$select=PurchasePrice,SalesPrice,UnitCostQuantity")
+    ).text
 
     assert '"PurchasePrice":0.1234567890123456' in text
     assert '"SalesPrice":39.95' in text
     assert '"UnitCostQuantity":1}' in text
     rates = re.findall(r'"Rate":([\d.]+)', (await get("/data/ExchangeRates")).text)
-    assert any(Decimal(rate) != Decimal(repr(float(rate))) for rate in rates)  # more than a float holds
+    assert any(
+        Decimal(rate) != Decimal(repr(float(rate))) for rate in rates
+    )  # more than a float holds
 
 
 async def test_enums_are_member_names_and_record_ids_numbers(get):
@@ -52,12 +60,15 @@ async def test_enums_are_member_names_and_record_ids_numbers(get):
 
 
 async def test_the_company_comes_in_lower_case_and_other_companies_in_upper(get):
-    assert (await get("/data/CustomersV3?$filter=dataAreaId eq 'USMF'&$top=1")).json()["value"][0]["dataAreaId"] == "usmf"
+    assert (await get("/data/CustomersV3?$filter=dataAreaId eq 'USMF'&$top=1")).json()["value"][0][
+        "dataAreaId"
+    ] == "usmf"
     assert (await get("/data/SystemUsers('Admin')")).json()["Company"] == "USMF"
 
 
 async def test_display_values_escape_the_delimiter_in_account_numbers(get):
-    url = "/data/LedgerJournalLines?$filter=AccountType eq Microsoft.Dynamics.DataEntities.LedgerJournalACType'Vend'&$top=1"
+    vendor = "Microsoft.Dynamics.DataEntities.LedgerJournalACType'Vend'"
+    url = f"/data/LedgerJournalLines?$filter=AccountType eq {vendor}&$top=1"
 
     assert (await get(url)).json()["value"][0]["AccountDisplayValue"].startswith("US\\-")
 
@@ -97,8 +108,24 @@ async def test_full_metadata_annotates_types_and_links(get):
     assert order["RequestedShippingDate@odata.type"] == "#DateTimeOffset"
 
 
+async def test_full_metadata_has_no_address_without_the_whole_key(get):
+    accept = {"accept": "application/json; odata.metadata=full"}
+    row = (await get("/data/CustomerGroups?$top=1&$select=dataAreaId", headers=accept)).json()[
+        "value"
+    ][0]
+
+    assert list(row) == ["@odata.type", "@odata.etag", "dataAreaId"]
+    user = (await get("/data/SystemUsers('Admin')", headers=accept)).json()
+    assert user["@odata.id"] == "http://sandbox/data/SystemUsers('Admin')"
+
+
 async def test_metadata_none_has_no_annotations(get):
-    answer = (await get("/data/CustomerGroups?$top=1", headers={"accept": "application/json;odata.metadata=none"})).json()
+    answer = (
+        await get(
+            "/data/CustomerGroups?$top=1",
+            headers={"accept": "application/json;odata.metadata=none"},
+        )
+    ).json()
 
     assert list(answer) == ["value"]
     assert "@odata.etag" not in answer["value"][0]
@@ -126,7 +153,10 @@ async def test_scale_multiplies_rows(sandbox):
 
 
 async def test_every_set_of_the_catalogue_has_rows(app, get):
-    counts = {n: int((await get(f"/data/{n}/$count?cross-company=true")).text) for n in app.state.world.model.entity_sets}
+    counts = {
+        n: int((await get(f"/data/{n}/$count?cross-company=true")).text)
+        for n in app.state.world.model.entity_sets
+    }
 
     assert len(counts) >= 45
     assert [name for name, count in counts.items() if count == 0] == []
@@ -155,7 +185,9 @@ async def test_keys_are_unique_in_every_set(app):
 
 async def test_rows_can_be_put_in_and_taken_out(sandbox):
     ask = sandbox()
-    ask.app.state.store.insert("CustomersV3", [{"dataAreaId": "usmf", "CustomerAccount": "NEW", "CreditLimit": "1.50"}])
+    ask.app.state.store.insert(
+        "CustomersV3", [{"dataAreaId": "usmf", "CustomerAccount": "NEW", "CreditLimit": "1.50"}]
+    )
     row = (await ask("/data/CustomersV3(dataAreaId='usmf',CustomerAccount='new')")).json()
 
     assert (row["CreditLimit"], row["KnownAs"], row["OnHoldStatus"]) == (1.5, "", "No")

@@ -91,6 +91,8 @@ class ExecutionSettings:
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     max_rows: int = 100_000
     max_url_length: int = 2_000
+    compiled: bool = True
+    """Whether the compiled functions complete; else graphql-core does all of it, which must answer the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,8 @@ class Engine:
         finally:
             await fetcher.close()
         answer = None
-        if not (runner.failed or fetcher.surprised or prepared.is_mixed):
+        surprised = runner.failed or fetcher.surprised
+        if self._settings.compiled and not (surprised or prepared.is_mixed):
             answer = _completed(prepared, loaded)
         if answer is None:
             answer = await self._complete_slowly(request, prepared, loaded)

@@ -28,6 +28,7 @@ from .window import (
     OrderTerm,
     Window,
     bounded,
+    empty_page,
     keyset_page,
     local_page,
     offset_cursors,
@@ -187,7 +188,7 @@ async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan) -> Page:
     assert window is not None
     if window.count_only:
         total = await fetcher.count(query, row_type) if window.needs.total else None
-        return Page([], total=total)
+        return empty_page(window, total)
     if not window.keyset:
         return await _offset_page(fetcher, query, plan, window)
     asked = bounded(query, window, fetcher.dialect)

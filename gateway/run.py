@@ -20,7 +20,7 @@ from .odata.query import KeyPart, Literal, Query, Resource, Value
 from .odata.render import render
 from .pages import Failure, Page
 from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, Key, KeysRoot, ListRoot, ReadPlan, Via
-from .window import keyset_page, local_page
+from .window import empty_page, keyset_page, local_page
 
 
 @dataclass
@@ -166,7 +166,7 @@ class Runner:
             rows = rows + await self._fetcher.continued(link, request, row_type)
         if child.paged:
             if window.count_only:
-                return Page([], total=total)
+                return empty_page(window, total)
             return keyset_page(rows, window, row_type, total if isinstance(total, int) else None)
         return local_page(rows, window, row_type, self._fetcher.dialect)
 

@@ -80,7 +80,14 @@ class Window:
     @property
     def count_only(self) -> bool:
         """Whether no row is needed."""
-        return not (self.needs.rows or self.needs.next or self.needs.previous)
+        return not (self.needs.rows and self.size) and not self.one_more
+
+    @property
+    def one_more(self) -> bool:
+        """Whether a row beyond the page must tell if there are more; a cursor at that end tells it too."""
+        if self.backward:
+            return self.needs.previous and self.after is None
+        return self.needs.next and self.before is None
 
     @property
     def is_first_page(self) -> bool:
@@ -146,13 +153,14 @@ def bounded(query: Query, window: Window, dialect: Dialect) -> Query:
         query,
         where=all_of(query.where, *bounds),
         order=orders(window.order, backward=window.backward),
-        top=window.size + _one_more(window),
+        top=window.size + window.one_more,
         count=window.needs.total and not window.has_cursor,
     )
 
 
-def _one_more(window: Window) -> int:
-    return int(window.needs.previous if window.backward else window.needs.next)
+def empty_page(window: Window, total: int | None) -> Page:
+    """Make the page of a window of which no row is needed."""
+    return Page([], window.before is not None, window.after is not None, total)
 
 
 def keyset_page(rows: list[Any], window: Window, row_type: RowType, total: int | None) -> Page:

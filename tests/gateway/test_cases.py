@@ -1,0 +1,67 @@
+"""Every golden case: with ``$expand``, without it, and completed by graphql-core instead of compiled functions."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.assemble import Gateway
+from tests.support.cases import FOLDER, Case, all_cases, builtins_of, engine, requests_of
+
+pytestmark = pytest.mark.anyio
+UPDATE = "UPDATE_CASES" in os.environ
+CASES = pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
+
+
+@CASES
+async def test_a_case_sends_and_answers_what_its_files_say(case: Case, sandboxed: Gateway):
+    answer = await engine(sandboxed, **case.settings).execute(case.request)
+
+    _compare(case.expectation(".requests"), requests_of(answer))
+    _compare(case.expectation(".json"), builtins_of(answer))
+
+
+@CASES
+async def test_a_case_answers_the_same_without_expand(case: Case, sandboxed: Gateway):
+    answer = await engine(sandboxed, **{**case.settings, "expand": "never"}).execute(case.request)
+
+    expected = case.expectation(".requests-noexpand")
+    if UPDATE:
+        expected.unlink(missing_ok=True)
+    if expected.exists() or requests_of(answer) != _read(case.expectation(".requests")):
+        _compare(expected, requests_of(answer))
+    assert builtins_of(answer) == _read(case.expectation(".json"))
+
+
+@CASES
+async def test_a_case_answers_the_same_through_graphql_core(case: Case, sandboxed: Gateway):
+    answer = await engine(sandboxed, compiled=False, **case.settings).execute(case.request)
+
+    assert builtins_of(answer) == _read(case.expectation(".json"))
+
+
+def test_no_expectation_has_lost_its_case():
+    cases = {path.with_suffix("") for path in FOLDER.glob("*/*.graphql")}
+    files = set(FOLDER.glob("*/*.*"))
+
+    assert sorted(f for f in files if f.parent / f.name.split(".")[0] not in cases) == []
+
+
+def _compare(file: Path, found: Any) -> None:
+    if UPDATE:
+        text = "\n".join(found) if file.suffix != ".json" else _json(found)
+        file.write_text(f"{text}\n" if text else "", encoding="utf-8")
+    assert found == _read(file)
+
+
+def _read(file: Path) -> Any:
+    text = file.read_text(encoding="utf-8")
+    return json.loads(text) if file.suffix == ".json" else text.splitlines()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

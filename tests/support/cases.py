@@ -1,0 +1,120 @@
+"""Golden cases of the read path: a query, the requests that it costs, and its answer.
+
+``tests/cases/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.requests`` (decoded, one a line,
+in the order they were sent), ``.requests-noexpand`` (the same without ``$expand``, only where it differs) and ``.json`` (the
+whole answer). Header lines ``# companies: usmf, demf`` and ``# settings: {"max_url_length": 500}`` say under what it runs. A
+variable may be taken from another case's answer: ``"<lists/first: data.customersV3.pageInfo.endCursor>"``.
+
+``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gateway.assemble import Gateway, execution_settings
+from gateway.execute import Answer, Engine, GraphQLRequest
+from gateway.odata.render import decoded
+from gateway.settings import Settings
+
+FOLDER = Path(__file__).parent.parent / "cases"
+_HEADER = re.compile(r"^# (companies|settings|operation): (.+)$", re.MULTILINE)
+_ELSEWHERE = re.compile(r"<([\w/-]+): ([\w.]+)>")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case; its files share a name."""
+
+    path: Path
+    query: str
+    variables: Mapping[str, Any] = field(repr=False)
+    companies: tuple[str, ...] | None = None
+    operation: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(FOLDER).with_suffix("").as_posix()
+
+    @property
+    def request(self) -> GraphQLRequest:
+        return GraphQLRequest(
+            query=self.query,
+            variables=_resolved(self.variables),
+            operation_name=self.operation,
+            companies=self.companies,
+        )
+
+    def expectation(self, suffix: str) -> Path:
+        return self.path.with_suffix(suffix)
+
+
+def all_cases() -> list[Case]:
+    return [read_case(path) for path in sorted(FOLDER.glob("*/*.graphql"))]
+
+
+def read_case(path: Path) -> Case:
+    query = path.read_text(encoding="utf-8")
+    header = dict(_HEADER.findall(query))
+    companies = header.get("companies")
+    given = path.with_suffix(".variables.json")
+    variables = json.loads(given.read_text(encoding="utf-8")) if given.exists() else {}
+    return Case(
+        path,
+        query,
+        variables,
+        companies=None if companies is None else tuple(c.strip() for c in companies.split(",")),
+        operation=header.get("operation"),
+        settings=json.loads(header.get("settings", "{}")),
+    )
+
+
+def _resolved(value: Any) -> Any:
+    """Put values of other cases' answers in."""
+    if isinstance(value, dict):
+        return {name: _resolved(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_resolved(item) for item in value]
+    found = _ELSEWHERE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    answer = FOLDER / f"{found[1]}.json"
+    looked_up = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
+    for step in found[2].split("."):
+        if looked_up is not None:
+            looked_up = looked_up[int(step) if step.isdigit() else step]
+    return looked_up
+
+
+def engine(
+    gateway: Gateway, *, compiled: bool = True, schema: Any = None, **settings: Any
+) -> Engine:
+    """Give an engine over a gateway's schema and upstream with other settings."""
+    chosen = replace(execution_settings(Settings(**settings)), compiled=compiled)
+    return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, lambda _: None)
+
+
+def requests_of(answer: Answer) -> list[str]:
+    return [decoded(request) for request in answer.requests]
+
+
+def builtins_of(answer: Answer) -> dict[str, Any]:
+    """Give the answer with ids of errors, which differ every time, taken out."""
+    found = answer.to_builtins()
+    for error in found.get("errors", ()):
+        error.get("extensions", {}).pop("errorId", None)
+    return found
+
+
+def assert_requests(answer: Answer, most: int, *, least: int | None = None) -> None:
+    """Check how many requests were sent, and say which they were if it is wrong."""
+    sent = requests_of(answer)
+    lines = "\n".join(f"  {url}" for url in sent)
+    least = most if least is None else least
+    assert least <= len(sent) <= most, f"{len(sent)} requests, not {least} to {most}:\n{lines}"

@@ -69,6 +69,10 @@ class Dialect:
     """Whether a filter may read through a single-valued navigation.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_PathExpressions"""
 
+    filter_depth: int = 8
+    """How many single-valued navigations in a row a filter may read through.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_PathExpressions"""
+
     expand_depth: int = 8
     """How many levels of ``$expand`` are answered; the specification sets no limit, services do.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_SystemQueryOptionexpand"""

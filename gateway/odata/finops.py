@@ -66,6 +66,7 @@ FINOPS = replace(
     has_any_all=False,
     # https://github.com/microsoft/Dynamics-AX-Integration, QueryExamples.FilterOnNavigationalProperty
     filter_to_one=True,
+    filter_depth=1,
     expand_depth=1,
     expand_options=False,
     page_size=10_000,

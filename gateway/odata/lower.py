@@ -104,11 +104,21 @@ def lower_where(dialect: Dialect, expr: Expr, *, negated: bool = False) -> Expr:
         case Wildcard():
             return replace(expr, negated=expr.negated != negated)
         case Compare() | Matches() | In() | IsNull() | Has() | Some():
-            if len(expr.path.segments) > 1 and not dialect.filter_to_one:
-                raise dialect.refusal("filter by fields of a related row")
+            _check_path(dialect, expr.path)
             return _lower_test(dialect, expr, negated)
         case _:
             assert_never(expr)
+
+
+def _check_path(dialect: Dialect, path: Path) -> None:
+    crossed = len(path.segments) - 1
+    if crossed and not dialect.filter_to_one:
+        raise dialect.refusal("filter by fields of a related row")
+    if crossed > dialect.filter_depth:
+        raise dialect.refusal(
+            f"filter through {crossed} relations in a row ({'/'.join(path.segments)})",
+            hint="Filter the nearer rows, and ask for these by their keys.",
+        )
 
 
 def _lower_test(

@@ -188,6 +188,15 @@ def test_a_product_may_refuse_filters_over_navigations():
         lowered(replace(ODATA, filter_to_one=False), compare("Group/Name", "eq", "x"))
 
 
+def test_finops_filters_through_one_relation_only():
+    assert said(lowered(FINOPS, compare("Group/Name", "eq", "x"))) == "Group/Name eq 'x'"
+    assert said(lowered(ODATA, compare("Group/Owner/Name", "eq", "x")))
+    with pytest.raises(
+        UnsupportedQuery, match="through 2 relations in a row \\(Group/Owner/Name\\)"
+    ):
+        lowered(FINOPS, compare("Group/Owner/Name", "eq", "x"))
+
+
 def test_lowering_twice_changes_nothing():
     for expr, _, finops in FILTERS:
         if finops is not NO:

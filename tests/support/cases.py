@@ -1,9 +1,9 @@
 """Golden cases of the read path: a query, the requests that it costs, and its answer.
 
-``tests/cases/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.requests`` (decoded, one a line,
-in the order they were sent), ``.requests-noexpand`` (the same without ``$expand``, only where it differs) and ``.json`` (the
-whole answer). Header lines ``# companies: usmf, demf`` and ``# settings: {"max_url_length": 500}`` say under what it runs. A
-variable may be taken from another case's answer: ``"<lists/first: data.customersV3.pageInfo.endCursor>"``.
+``tests/cases/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.requests`` (decoded, one a
+line, in the order they were sent), ``.requests-noexpand`` (the same without ``$expand``, only where it differs) and
+``.json`` (the whole answer). Header lines ``# companies: usmf, demf`` and ``# settings: {"max_url_length": 500}`` say
+under what it runs. A variable may come from another answer: ``"<lists/first: data.customersV3.pageInfo.endCursor>"``.
 
 ``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
 """
@@ -101,14 +101,15 @@ def engine(
 
 
 def requests_of(answer: Answer) -> list[str]:
-    return [decoded(request) for request in answer.requests]
+    return [decoded(request).replace("\n", "\\n") for request in answer.requests]
 
 
 def builtins_of(answer: Answer) -> dict[str, Any]:
-    """Give the answer with ids of errors, which differ every time, taken out."""
+    """Give the answer without ids of errors and requests, which differ every time."""
     found = answer.to_builtins()
     for error in found.get("errors", ()):
-        error.get("extensions", {}).pop("errorId", None)
+        for name in ("errorId", "upstreamRequestId"):
+            error.get("extensions", {}).pop(name, None)
     return found
 
 

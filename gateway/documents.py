@@ -20,13 +20,13 @@ from graphql import (
     OperationDefinitionNode,
     SelectionNode,
     parse,
-    validate,
 )
 
 from schema.catalog import Catalog
 
 from .prepare import Prepared, prepare
 from .selection import condition_variables, fragments_of
+from .suggestions import Validator
 
 MAX_DOCUMENTS = 1_000
 MAX_PREPARED = 64
@@ -65,9 +65,8 @@ class Documents:
         self._catalog = catalog
         self._core = core
         self._limits = limits
+        self._validator = Validator(core, catalog.roots, MAX_ERRORS)
         self._kept: OrderedDict[str, Document] = OrderedDict()
-        # "Did you mean" compares a misspelled name with every root field: thousands take a second.
-        self._hide_suggestions = len(catalog.roots) > 500
 
     def get(self, text: str) -> Document:
         """Give the document of a text, from the cache where it was seen before."""
@@ -89,16 +88,14 @@ class Documents:
             return Document(
                 None, [GraphQLError("The document is nested too deeply.")], "GRAPHQL_PARSE_FAILED"
             )
-        errors = validate(
-            self._core, node, max_errors=MAX_ERRORS, hide_suggestions=self._hide_suggestions
-        )
+        errors = self._validator.errors(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
         if (depth := depth_of(node)) > self._limits.depth:
-            error = GraphQLError(
+            too_deep = GraphQLError(
                 f"The document selects {depth} levels deep; the most is {self._limits.depth}."
             )
-            return Document(node, [error], "BUDGET_EXCEEDED")
+            return Document(node, [too_deep], "BUDGET_EXCEEDED")
         return Document(node, [], conditions=condition_variables(node))
 
     def prepare(

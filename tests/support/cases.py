@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.assemble import Gateway, execution_settings
+from gateway.events import ErrorRaised, Event
 from gateway.execute import Answer, Engine, GraphQLRequest
 from gateway.odata.render import decoded
 from gateway.settings import Settings
@@ -97,7 +98,13 @@ def engine(
 ) -> Engine:
     """Give an engine over a gateway's schema and upstream with other settings."""
     chosen = replace(execution_settings(Settings(**settings)), compiled=compiled)
-    return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, lambda _: None)
+    return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, _raise_bugs)
+
+
+def _raise_bugs(event: Event) -> None:
+    """Let no test take an internal error for an expected one."""
+    if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
+        raise AssertionError(event.detail)
 
 
 def requests_of(answer: Answer) -> list[str]:

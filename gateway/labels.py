@@ -1,10 +1,12 @@
 """Texts of label ids: ``@SYS13342`` in en-US → ``Customer account``.
 
-F&O keeps them in its metadata service, beside the data service, one request a label (``d365-odata`` 1.3):
+F&O keeps them in its metadata service, beside the data service (``d365-odata`` 1.3):
 
+    {environment}/metadata/Labels?$filter=Language eq 'en-US'        →   {"value": [{"Id": …, "Value": …}, …]}
     {environment}/metadata/Labels(Id='@SYS13342',Language='en-US')   →   {"Value": "Customer account", …}
 
-So they are fetched once and kept on disk, with the ids that have no text. Labels are a kindness: a service without
+The list is asked for first; what it does not tell because it ends early, or is refused, is asked for one by one.
+They are fetched once and kept on disk, with the ids that have no text. Labels are a kindness: a service without
 them, or an account that may not read them, leaves names as descriptions and an event, never an error.
 """
 
@@ -22,10 +24,16 @@ from .errors import GatewayError, UpstreamRejected
 from .events import LabelsUnavailable, Observer, log_event
 from .filecache import Facts, FileCache, digest_of
 from .odata.client import ODataClient
+from .odata.nextlink import next_request
+from .odata.query import Request
 
 PROBE = 20
 """Labels asked for at first; where none of them is found the service is taken to have none."""
 CHUNK = 200
+MAX_PAGES = 500
+"""Pages of the list that are followed."""
+
+_JSON = {"Accept": "application/json"}
 
 
 class _Label(msgspec.Struct, frozen=True):
@@ -52,16 +60,16 @@ async def load_labels(
 
     ``root`` is the service root; ``refresh`` asks anew for labels that are cached.
     """
-    service = f"{root.rstrip('/').removesuffix('/data')}/metadata/Labels"
+    service = f"{root.rstrip('/').removesuffix('/data')}/metadata"
     cache = FileCache(cache_dir / "labels" if cache_dir is not None else None)
-    key = f"{service} {language}"
+    key = f"{service}/Labels {language}"
     known = {} if refresh else await asyncio.to_thread(_read, cache, key)
     wanted = list(dict.fromkeys(ids))
     missing = [label for label in wanted if label not in known]
     if missing:
         found, trouble = await _fetch_all(client, service, missing, language)
         if trouble is not None:
-            observe(LabelsUnavailable(url=service, reason=trouble))
+            observe(LabelsUnavailable(url=f"{service}/Labels", reason=trouble))
         if found:
             known = {**known, **found}
             await asyncio.to_thread(_write, cache, key, known)
@@ -71,15 +79,16 @@ async def load_labels(
 async def _fetch_all(
     client: ODataClient, service: str, ids: Sequence[str], language: str
 ) -> tuple[dict[str, str], str | None]:
-    """Fetch all at once where the service lists its labels, else in chunks, a small one first.
+    """Take the list, and ask for what it left open in chunks, a small one first.
 
     Stops at the first trouble and keeps what is there.
     """
-    listed = await _fetch_listed(client, service, language)
-    if listed:
+    listed, whole = await _fetch_listed(client, service, language)
+    if whole:
         return {label: listed.get(label, "") for label in ids}, None
-    found: dict[str, str] = {}
-    chunks = [ids[:PROBE], *(ids[at : at + CHUNK] for at in range(PROBE, len(ids), CHUNK))]
+    found = {label: listed[label] for label in ids if label in listed}
+    rest = [label for label in ids if label not in listed]
+    chunks = [rest[:PROBE], *(rest[at : at + CHUNK] for at in range(PROBE, len(rest), CHUNK))]
     for chunk in chunks:
         try:
             texts = await _gather(client, service, chunk, language)
@@ -91,15 +100,26 @@ async def _fetch_all(
     return found, None
 
 
-async def _fetch_listed(client: ODataClient, service: str, language: str) -> dict[str, str]:
-    """Ask for the language's labels as a list; nothing where the service does not give one, or not whole."""
-    url = f"{service}?$filter=Language%20eq%20{_literal(language)}"
-    try:
-        response = await client.fetch(url, {"Accept": "application/json"})
-        page = msgspec.json.decode(response.body, type=_Labels)
-    except (GatewayError, msgspec.MsgspecError):
-        return {}
-    return {} if page.next else {label.id: label.value for label in page.labels}
+async def _fetch_listed(
+    client: ODataClient, service: str, language: str
+) -> tuple[dict[str, str], bool]:
+    """Read the list of a language's labels, page by page: what it told, and whether that is all.
+
+    An empty list tells nothing: the service may not know the filter.
+    """
+    texts: dict[str, str] = {}
+    request = Request("GET", f"Labels?$filter=Language%20eq%20{_literal(language)}", {})
+    for _ in range(MAX_PAGES):
+        try:
+            response = await client.fetch(f"{service}/{request.url}", _JSON)
+            page = msgspec.json.decode(response.body, type=_Labels)
+            texts.update((label.id, label.value) for label in page.labels)
+            if page.next is None:
+                return texts, bool(texts)
+            request = next_request(request, page.next, root=service)
+        except (GatewayError, msgspec.MsgspecError, UnicodeDecodeError):
+            break
+    return texts, False
 
 
 async def _gather(
@@ -116,16 +136,16 @@ async def _gather(
 
 async def _fetch(client: ODataClient, service: str, label: str, language: str) -> str:
     """Give one text; empty where the service has none."""
-    url = f"{service}(Id={_literal(label)},Language={_literal(language)})"
+    url = f"{service}/Labels(Id={_literal(label)},Language={_literal(language)})"
     try:
-        response = await client.fetch(url, {"Accept": "application/json"})
+        response = await client.fetch(url, _JSON)
     except UpstreamRejected as exc:
         if exc.upstream_status == 404:
             return ""
         raise
     try:
         return msgspec.json.decode(response.body, type=_Label).value
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 
 

@@ -1,24 +1,29 @@
 """Explain: the plan of an operation and its exact requests, without sending any.
 
 The requests of the root fields come from running the plan against an upstream that is always empty, so they are
-what would be sent, merged key batches included. Requests below depend on rows: they are shown with ``{Column}``
-in the place of the parents' values.
+what would be sent, merged key batches included. Requests below depend on rows: they are shown for one parent, with
+``{Column}`` in the place of its values.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import UpstreamRejected
 from .execute import Engine, GraphQLRequest, Ready
 from .odata.answers import Response
 from .odata.dialect import Dialect
-from .odata.query import Query, Request
+from .odata.query import And, Compare, Expr, In, Literal, Operator, Order, Path, Query, Request
 from .odata.render import decoded, render
 from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
-from .window import Window, bounded
+from .where import all_of
+from .window import Window, orders
+
+COUNT = 10**12
+"""What the empty upstream counts: a position that is reckoned back from it is told from others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Explanation:
     requests: tuple[str, ...]
     """Requests of the root fields, exact."""
     errors: list[dict[str, Any]] = field(default_factory=list)
+    failed: bool = False
+    """Whether a root field has arguments that cannot be used."""
 
     def text(self) -> str:
         """Print it for a terminal."""
@@ -56,7 +63,7 @@ class _Empty:
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
         path = request.url.partition("?")[0]
         if path.endswith("/$count"):
-            return Response(200, {}, b"0", request.url)
+            return Response(200, {}, str(COUNT).encode(), request.url)
         if ")" in path:
             raise UpstreamRejected("There is no such row.", upstream_status=404)
         return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
@@ -70,30 +77,54 @@ async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
     fetcher = engine.fetcher(_Empty())
     await engine.runner(fetcher).run(ready.bound)
     await fetcher.close()
-    steps = tuple(_root(bound, engine.dialect) for bound in ready.bound)
-    return Explanation(steps=steps, requests=tuple(decoded(r) for r in fetcher.sent))
+    return Explanation(
+        steps=tuple(_root(bound, engine.dialect) for bound in ready.bound),
+        requests=tuple(_shown(request) for request in fetcher.sent),
+        failed=any(isinstance(bound, FailedRoot) for bound in ready.bound),
+    )
+
+
+def _shown(request: Request) -> str:
+    """Print a request; a position that is counted from the end of the list as what it is."""
+
+    def position(match: re.Match[str]) -> str:
+        before_end = COUNT - int(match[1])
+        return f"$skip={{count - {before_end}}}" if before_end < COUNT // 2 else match[0]
+
+    return re.sub(r"\$skip=(\d+)", position, decoded(request))
 
 
 def _root(bound: BoundRoot, dialect: Dialect) -> Step:
     name = bound.shape.key
     match bound:
         case FailedRoot(error=error):
-            return Step(field=name, how=f"fails: {error.code}: {error.message}")
-        case CallRoot(plan=plan):
-            return Step(field=name, how="function call", below=_below(plan, dialect))
-        case KeysRoot(items=items):
-            plan = next((item[0] for item in items if item is not None), None)
-            how = "nothing" if plan is None else f"{plan.entity_set} by key"
+            notes = () if error.hint is None else (error.hint,)
+            return Step(field=name, how=f"fails: {error.code}: {error.message}", notes=notes)
+        case CallRoot(plan=plan, query=query):
+            how = f"function {query.resource.name}"
             return Step(field=name, how=how, below=_below(plan, dialect))
+        case KeysRoot():
+            return _keys(name, bound, dialect)
         case ListRoot(plan=plan):
-            how = (
-                plan.query.resource.name
-                if plan.window is None
-                else f"{plan.entity_set}, {_window(plan.window)}"
-            )
+            source = f"{plan.query.resource.name}{_companies(plan, dialect)}"
+            window = plan.window
             return Step(
-                field=name, how=how, notes=_notes(plan, dialect), below=_below(plan, dialect)
+                field=name,
+                how=source if window is None else f"{source}, {_window(window)}",
+                notes=_notes(plan, dialect),
+                below=_below(plan, dialect),
             )
+
+
+def _keys(name: str, bound: KeysRoot, dialect: Dialect) -> Step:
+    """Explain entities by key; ``nodes`` may have several types, each with a plan."""
+    plans = {id(item[0]): item[0] for item in bound.items if item is not None}
+    sets = ", ".join(dict.fromkeys(str(plan.entity_set) for plan in plans.values()))
+    return Step(
+        field=name,
+        how=f"{sets} by key" if plans else "nothing is sent",
+        below=tuple(step for plan in plans.values() for step in _below(plan, dialect)),
+    )
 
 
 def _below(plan: ReadPlan | None, dialect: Dialect) -> tuple[Step, ...]:
@@ -101,14 +132,14 @@ def _below(plan: ReadPlan | None, dialect: Dialect) -> tuple[Step, ...]:
 
 
 def _child(child: ChildPlan, dialect: Dialect) -> Step:
-    plan = child.plan
+    plan, node = child.plan, child.child.node
     window = "" if plan.window is None else f", {_window(plan.window)}"
-    template = None if child.via is Via.EXPAND else _template(child, dialect)
+    cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
     return Step(
-        field=child.child.field.name,
+        field=node.name.value if node.alias is None else node.alias.value,
         how=f"{_VIA[child.via]}{window}",
-        request=template,
-        notes=_notes(plan, dialect),
+        request=None if child.via is Via.EXPAND else _template(child, dialect),
+        notes=(*cut, *_notes(plan, dialect)),
         below=_below(plan, dialect),
     )
 
@@ -118,36 +149,35 @@ _VIA = {
     Via.KEYS: "key batch, one request for all parents (more where the URL grows too long)",
     Via.PATH: "path, one request for each parent: the metadata names no join columns",
 }
+_VIA_CUT = (
+    "of several parents all children are read and the page is cut here; of one parent, just the page",
+)
 
 
 def _template(child: ChildPlan, dialect: Dialect) -> str:
+    """Print the request for one parent."""
     plan, join = child.plan, child.join
-    query: Query = plan.query
-    if plan.window is not None and plan.window.keyset and not plan.window.has_cursor:
-        asked = bounded(query, plan.window, dialect)
-        query = Query(
-            resource=query.resource,
-            select=query.select,
-            expand=query.expand,
-            where=query.where,
-            order=asked.order,
-        )
-    lowered = dialect.lower(query).query
-    text = decoded(render(lowered, options=dialect.options))
+    query = plan.query
+    if plan.window is not None:
+        query = replace(query, order=_order(child, plan.window))
     if child.via is Via.PATH or join is None:
-        return f"{{parent}}/{child.child.field.source}{text}"
-    pairs = zip(join.parent, join.target, strict=True)
-    keys = " and ".join(f"{t.source} eq {{{p.source}}}" for p, t in pairs)
-    return (
-        text.replace("$filter=", f"$filter=({keys}) and ", 1)
-        if "$filter=" in text
-        else _with_filter(text, keys)
+        return f"{{parent}}/{child.child.field.source}{_rendered(query, dialect)}"
+    keys = (
+        Compare(Path((t.source,)), Operator.EQ, Literal(f"{{{p.source}}}", "Edm.String"))
+        for p, t in zip(join.parent, join.target, strict=True)
     )
+    text = _rendered(replace(query, where=all_of(query.where, *keys)), dialect)
+    return re.sub(r"'(\{\w+\})'", r"\1", text)
 
 
-def _with_filter(text: str, keys: str) -> str:
-    head, _, options = text.partition("&$orderby=")
-    return f"{head}&$filter={keys}&$orderby={options}" if options else f"{text}&$filter={keys}"
+def _order(child: ChildPlan, window: Window) -> tuple[Order, ...]:
+    if window.order or child.join is None:
+        return orders(window.order, backward=False)
+    return tuple(Order(Path((f.source,))) for f in child.join.target)
+
+
+def _rendered(query: Query, dialect: Dialect) -> str:
+    return decoded(render(dialect.lower(query).query, options=dialect.options))
 
 
 def _window(window: Window) -> str:
@@ -156,7 +186,34 @@ def _window(window: Window) -> str:
     order = ", ".join(t.field.source + (" desc" if t.descending else "") for t in window.order)
     end = "last" if window.backward else "first"
     kind = "keyset" if window.keyset else "offset"
-    return f"{end} {window.size} by {order or 'no order'} ({kind} cursors)"
+    bounds = "".join(
+        f" {name} a cursor"
+        for name, cursor in (("after", window.after), ("before", window.before))
+        if cursor is not None
+    )
+    return f"{end} {window.size}{bounds} by {order or 'no order'} ({kind} cursors)"
+
+
+def _companies(plan: ReadPlan, dialect: Dialect) -> str:
+    """Tell the company scope of a list, as its filter says it."""
+    column = dialect.company_property
+    if column is None or not plan.level.info.has_company:
+        return ""
+    where = plan.query.where
+    terms = where.terms if isinstance(where, And) else (where,)
+    scopes = [names for term in terms if (names := _values(term, column))]
+    scope = ", ".join(scopes[0]) if scopes else "all that the account may read"
+    return f" (companies: {scope})"
+
+
+def _values(term: Expr | None, column: str) -> tuple[str, ...]:
+    match term:
+        case Compare(Path((name,)), Operator.EQ, Literal(value)) if name == column:
+            return (str(value),)
+        case In(Path((name,)), values) if name == column:
+            return tuple(str(v.value) for v in values)
+        case _:
+            return ()
 
 
 def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
@@ -175,13 +232,23 @@ def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
 
 def _lines(explanation: Explanation) -> Iterator[str]:
     for error in explanation.errors:
-        yield f"error: {error['message']}"
+        place = error.get("locations") or ()
+        at = "".join(f" (line {p['line']}, column {p['column']})" for p in place[:1])
+        yield f"error: {error['message']}{at}"
+    if explanation.errors:
+        return
     for step in explanation.steps:
         yield from _step_lines(step, "")
     if explanation.steps:
         yield ""
-        yield f"Requests of the root fields: {len(explanation.requests)}"
-        yield from (f"  GET {request}" for request in explanation.requests)
+    if any(_has_template(step) for step in explanation.steps):
+        yield "{Column}: the value of the parent's row."
+    yield f"Requests of the root fields: {len(explanation.requests)}"
+    yield from (f"  GET {request}" for request in explanation.requests)
+
+
+def _has_template(step: Step) -> bool:
+    return step.request is not None or any(_has_template(below) for below in step.below)
 
 
 def _step_lines(step: Step, indent: str) -> Iterator[str]:

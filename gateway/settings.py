@@ -54,14 +54,16 @@ class Relation(BaseModel):
     from_set: str
     fields: Annotated[tuple[str, ...], Field(min_length=1)]
     to_set: str
-    to_fields: Annotated[tuple[str, ...], Field(min_length=1)]
+    to_fields: tuple[str, ...] = ()
+    """Not given: those of the same names, or the key of ``to_set``."""
     name: str
     inverse: str | None = None
-    many: bool = False
+    many: bool | None = None
+    """Not given: to one just where ``to_fields`` cover the key of ``to_set``."""
 
     @model_validator(mode="after")
     def _pair_up(self) -> Relation:
-        if len(self.fields) != len(self.to_fields):
+        if self.to_fields and len(self.fields) != len(self.to_fields):
             raise ValueError(
                 f"fields and to_fields pair up: {len(self.fields)} and {len(self.to_fields)} were given"
             )

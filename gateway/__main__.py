@@ -2,23 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from gateway.cli import inspect, serve
-
-app = typer.Typer(
-    name="d365-graphql",
-    help="A typed GraphQL API over Microsoft Dynamics 365 Finance & Operations.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(serve.serve)
-app.command()(serve.sandbox)
-app.command()(inspect.explain)
-app.add_typer(inspect.schema_commands, name="schema")
-app.add_typer(inspect.metadata_commands, name="metadata")
-app.command()(inspect.settings)
+from gateway.cli.commands import app
 
 
 def main() -> None:

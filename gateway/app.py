@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
@@ -10,11 +10,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from .assemble import Gateway, Progress, open_gateway
 from .events import Observer, log_event
 from .graphiql import PRESET_HEADERS, graphiql_routes
-from .http import COMPANY_HEADER, answer_http
+from .http import COMPANY_HEADER, Door
 from .settings import Settings
 
 API = "/graphql"
@@ -27,11 +28,10 @@ def create_app(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
     progress: Progress | None = None,
-    on_ready: Callable[[Gateway], None] | None = None,
 ) -> Starlette:
-    """Give the application. ``app.state.gateway`` is there once its lifespan has begun.
+    """Give the application: ``app.state.gateway`` is there while its lifespan lasts.
 
-    ``on_ready`` is told when it may be asked. The lifespan raises what ``open_gateway`` raises.
+    The lifespan raises what ``open_gateway`` raises.
     """
 
     @asynccontextmanager
@@ -39,23 +39,32 @@ def create_app(
         opened = open_gateway(settings, transport=transport, observe=observe, progress=progress)
         async with opened as gateway:
             app.state.gateway = gateway
-            if on_ready is not None:
-                on_ready(gateway)
-            yield
+            try:
+                yield
+            finally:
+                del app.state.gateway
 
-    return Starlette(routes=_routes(settings), lifespan=lifespan)
+    return Starlette(routes=_routes(settings, observe), lifespan=lifespan)
 
 
-def _routes(settings: Settings) -> list[BaseRoute]:
+class _Api:
+    """The endpoint; a class, so that Starlette hands it every method, known or not."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gateway: Gateway | None = getattr(scope["app"].state, "gateway", None)
+        engine = None if gateway is None else gateway.engine
+        response = await self._door.answer(Request(scope, receive), engine)
+        await response(scope, receive, send)
+
+
+def _routes(settings: Settings, observe: Observer) -> list[BaseRoute]:
     page = PAGE if settings.graphiql else None
-    limit = settings.max_body_bytes
-
-    async def graphql(request: Request) -> Response:
-        gateway: Gateway = request.app.state.gateway
-        return await answer_http(request, gateway.engine, max_body=limit, page=page)
-
+    door = Door(max_body=settings.max_body_bytes, page=page, observe=observe)
     routes: list[BaseRoute] = [
-        Route(API, graphql, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        Route(API, _Api(door)),
         Route("/healthz", _healthy),
         Route("/readyz", _ready),
     ]

@@ -16,11 +16,10 @@ from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.csdl import parse_csdl
 from schema.exposure import expose
-from schema.model import EntityType, Model
+from schema.model import ComplexType, EntityType, Model
 from schema.relations import Relation, declare
 from schema.values import Abilities, Cleaning
 
-from .auth import auth_of
 from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
@@ -31,7 +30,6 @@ from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS, dialect_for
 from .resolvers import LoadedResolvers
-from .sandbox import SandboxSettings, create_sandbox
 from .settings import SandboxOptions, Settings
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
@@ -108,16 +106,31 @@ def open_client(
 ) -> ODataClient:
     """Give the client of the configured environment, or of the embedded sandbox."""
     if settings.url is None and transport is None:
-        transport = httpx.ASGITransport(create_sandbox(sandbox_settings(settings.sandbox)))
-    root = settings.url or SANDBOX_ROOT
+        transport = sandbox_transport(settings.sandbox)
     return ODataClient(
-        settings, root=root, auth=auth_of(settings, observe), transport=transport, observe=observe
+        settings,
+        root=settings.url or SANDBOX_ROOT,
+        auth=_auth(settings, observe),
+        transport=transport,
+        observe=observe,
     )
 
 
-def sandbox_settings(options: SandboxOptions) -> SandboxSettings:
-    """Turn the settings' knobs into the sandbox's own."""
-    return SandboxSettings(
+def _auth(settings: Settings, observe: Observer) -> httpx.Auth | None:
+    if settings.auth == "none":
+        return None
+    # msal takes 0.1 s to import: it is imported where it is used.
+    from .auth import auth_of  # noqa: PLC0415
+
+    return auth_of(settings, observe)
+
+
+def sandbox_transport(options: SandboxOptions) -> httpx.AsyncBaseTransport:
+    """Make an embedded sandbox with these knobs, and give the way to it."""
+    # SQLAlchemy and the filter grammar take 0.4 s to import, and a real environment needs neither.
+    from .sandbox import SandboxSettings, create_sandbox  # noqa: PLC0415
+
+    chosen = SandboxSettings(
         scale=options.scale,
         seed=options.seed,
         metadata=options.metadata,
@@ -126,6 +139,7 @@ def sandbox_settings(options: SandboxOptions) -> SandboxSettings:
         page_limit=options.page_limit,
         throttle=options.throttle,
     )
+    return httpx.ASGITransport(create_sandbox(chosen))
 
 
 async def assemble(
@@ -195,9 +209,12 @@ async def read_labels(
 def label_ids(model: Model) -> list[str]:
     """Give every label id of a model, in document order."""
     found: dict[str, None] = {}
-    for declared in (*model.entity_types.values(), *model.complex_types.values()):
-        if isinstance(declared, EntityType):
-            _keep(found, declared.label, *(n.label for n in declared.navigations))
+    structured: list[EntityType | ComplexType] = [
+        *model.entity_types.values(),
+        *model.complex_types.values(),
+    ]
+    for declared in structured:
+        _keep(found, declared.label, *(n.label for n in declared.navigations))
         _keep(found, *(p.label for p in declared.properties))
     for enum in model.enum_types.values():
         _keep(found, enum.label, *(m.label for m in enum.members))

@@ -97,6 +97,15 @@ class SchemaBuilt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused:
+    """An HTTP request never became an operation: wrong method, no JSON, no query."""
+
+    status: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperationServed:
     """One GraphQL operation was answered."""
 
@@ -126,6 +135,7 @@ Event: TypeAlias = (
     | MetadataStale
     | LabelsUnavailable
     | SchemaBuilt
+    | RequestRefused
     | OperationServed
     | ErrorRaised
 )
@@ -138,7 +148,9 @@ def level_of(event: Event) -> Level:
     match event:
         case RequestSent() | TokenAcquired():
             return "debug"
-        case Started() | MetadataLoaded() | OperationServed() | LabelsUnavailable():
+        case Started() | MetadataLoaded() | LabelsUnavailable():
+            return "info"
+        case RequestRefused() | OperationServed():
             return "info"
         case SchemaBuilt():
             return "warning" if event.findings else "info"

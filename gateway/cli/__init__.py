@@ -1,1 +1,1 @@
-"""The command line: ``d365-graphql`` (= ``python -m gateway``). One module a group of commands."""
+"""The command line: ``d365-graphql`` (= ``python -m gateway``). ``commands`` declares, the other modules do."""

@@ -1,4 +1,4 @@
-"""What the commands share: options, settings from the environment, errors as text with an exit code."""
+"""What the commands share: settings from the environment, errors as text with an exit code."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeAlias
+from typing import NoReturn
 
 import typer
-from rich.console import Console
 
-from gateway.errors import GatewayError, SettingsError
+from gateway.errors import GatewayError, RequestError, SettingsError
 from gateway.events import configure_logging
 from gateway.settings import Settings, load_settings
 from schema.errors import SchemaError
 
-Config: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="TOML file with settings; the environment goes before it."),
-]
-Sandbox: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--sandbox", help="Use the embedded sandbox even where an environment is configured."
-    ),
-]
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+UPSTREAM_VARIABLES = tuple(
+    f"D365_{name}"
+    for name in (
+        "URL",
+        "DIALECT",
+        "METADATA",
+        "AUTH",
+        "TENANT_ID",
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "AUTHORITY",
+        "SCOPE",
+    )
+)
+"""What names an environment; --sandbox looks away from it."""
 
 
 @contextmanager
@@ -42,12 +43,20 @@ def errors_to_exit() -> Iterator[None]:
     except SettingsError as error:
         fail(error.message, error.hint, 2)
     except GatewayError as error:
-        fail(f"{error.code}: {error.message}", error.hint, 1)
+        code = 2 if isinstance(error, RequestError) else 1
+        fail(f"{error.code}: {error.message}", error.hint, code, error.detail)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; what Python still holds for it must not complain at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
 
 
-def fail(message: str, hint: str | None, code: int) -> NoReturn:
+def fail(message: str, hint: str | None, code: int, detail: str | None = None) -> NoReturn:
     """Say what is wrong and leave."""
     print(f"error: {message}", file=sys.stderr)
+    if detail:
+        shown = " ".join(detail.split())
+        print(f"detail: {shown if len(shown) <= 500 else f'{shown[:499]}…'}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
     raise typer.Exit(code)
@@ -57,16 +66,8 @@ def settings_of(config: Path | None, *, sandbox: bool = False, **overrides: obje
     """Read the settings; with ``sandbox`` nothing that names an environment counts. Raises SettingsError."""
     environ = dict(os.environ)
     if sandbox:
-        for name in (
-            "URL",
-            "METADATA",
-            "AUTH",
-            "TENANT_ID",
-            "CLIENT_ID",
-            "CLIENT_SECRET",
-            "DIALECT",
-        ):
-            environ.pop(f"D365_{name}", None)
+        for name in UPSTREAM_VARIABLES:
+            environ.pop(name, None)
     settings = load_settings(environ, config, **overrides)
     if sandbox:
         away = {"url": None, "metadata": None, "auth": "none", "dialect": None, "scope": None}

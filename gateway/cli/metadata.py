@@ -1,0 +1,73 @@
+"""``metadata …``: fetch and inspect the metadata document."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+from pathlib import Path
+
+from gateway.assemble import open_client, read_model
+from gateway.errors import SettingsError
+from gateway.metadata import load_metadata
+from gateway.settings import Settings
+from schema.errors import did_you_mean
+from schema.model import Model
+from schema.relations import suggest
+
+from .inspect import print_counts, quiet
+
+
+def pull_document(settings: Settings, target: Path) -> None:
+    """Fetch the document anew and write it. Raises SettingsError where it cannot be written."""
+
+    async def fetch() -> bytes:
+        async with open_client(settings, observe=quiet) as client:
+            return (await load_metadata(settings, client, refresh=True, observe=quiet)).text
+
+    text = asyncio.run(fetch())
+    try:
+        target.write_bytes(text)
+    except OSError as error:
+        raise SettingsError(f"{target} cannot be written: {error.strerror}.") from error
+    print(f"{len(text):,} bytes written to {target}.")
+
+
+def print_document_stats(settings: Settings) -> None:
+    model = _model(settings)
+    rows = {
+        "entity sets": len(model.entity_sets),
+        "singletons": len(model.singletons),
+        "entity types": len(model.entity_types),
+        "complex types": len(model.complex_types),
+        "enum types": len(model.enum_types),
+        "properties": sum(len(t.properties) for t in model.entity_types.values()),
+        "navigations": sum(len(t.navigations) for t in model.entity_types.values()),
+        "actions and functions": len(model.operations),
+        "findings": len(model.findings),
+    }
+    print_counts(rows, tuple(str(finding) for finding in model.findings))
+
+
+def print_suggestions(settings: Settings, entity_set: str | None, limit: int) -> None:
+    """Print candidates as TOML, one after the other. Raises SettingsError for an unknown set."""
+    model = _model(settings)
+    if entity_set is not None and entity_set not in model.entity_sets:
+        raise SettingsError(
+            f"There is no entity set {entity_set}.{did_you_mean(entity_set, model.entity_sets)}",
+            hint="Entity sets have the names of the metadata, as in CustomersV3.",
+        )
+    found = [s for s in suggest(model) if entity_set in (None, s.relation.from_set)]
+    for suggestion in islice(found, limit):
+        print(f"{suggestion}\n")
+    if len(found) > limit:
+        print(f"# {len(found) - limit:,} more; --limit and --set choose.")
+    elif not found:
+        print("# No candidates.")
+
+
+def _model(settings: Settings) -> Model:
+    async def read() -> Model:
+        async with open_client(settings, observe=quiet) as client:
+            return read_model(settings, await load_metadata(settings, client, observe=quiet))
+
+    return asyncio.run(read())

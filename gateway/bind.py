@@ -243,7 +243,15 @@ class _Binding:
         if len(ids) > MAX_NODES:
             raise PageLimitExceeded(f"nodes takes at most {MAX_NODES} ids, not {len(ids)}.")
         plans: dict[str, ReadPlan] = {}
-        return KeysRoot(shape, tuple(self._node(shape, i, plans) for i in ids), many=True)
+        items: list[tuple[ReadPlan, Key] | None] = []
+        errors: dict[int, GatewayError] = {}
+        for number, text in enumerate(ids):
+            try:
+                items.append(self._node(shape, text, plans))
+            except GatewayError as error:
+                items.append(None)
+                errors[number] = error
+        return KeysRoot(shape, tuple(items), many=True, errors=errors)
 
     def _node(
         self, shape: RootShape, text: str, plans: dict[str, ReadPlan] | None = None

@@ -7,7 +7,8 @@ values (key batch) or over each parent's own URL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from schema.fields import Field
@@ -76,11 +77,13 @@ class ListRoot:
 
 @dataclass(frozen=True, slots=True)
 class KeysRoot:
-    """Entities by key: one (by-key field, ``node``) or a list with gaps (``nodes``)."""
+    """Entities by key: one (by-key field, ``node``) or a list (``nodes``), with gaps where an id is bad."""
 
     shape: RootShape
     items: tuple[tuple[ReadPlan, Key] | None, ...]
     many: bool = False
+    errors: Mapping[int, GatewayError] = field(default_factory=dict)
+    """Index of a gap → what is wrong there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,10 @@ class Runner:
         )
         found = dict(zip(by_plan, results, strict=True))
         values: list[Any] = []
-        for item in items:
+        for number, item in enumerate(items):
             if item is None:
-                values.append(None)
+                self.failed = True
+                values.append(root.errors[number])
                 continue
             plan, key = item
             values.append(found[id(plan)].get(self._batches.normal(plan.level.info.key, key)))
@@ -209,11 +210,12 @@ class Runner:
 
     async def _settle(self, rows: Sequence[Any], child: ChildPlan, values: Sequence[Any]) -> None:
         """Put the children in their slots, then load what is below them, each row once."""
-        slot, is_page = child.child.slot, child.child.connection is not None
+        slot, dialect = child.child.slot, self._fetcher.dialect
+        window, row_type = child.plan.window, child.plan.row_type
         below: dict[int, Any] = {}
         for row, value in zip(rows, values, strict=True):
-            if is_page:
-                page = Page([], total=0) if value is None else value
+            if window is not None:
+                page = local_page([], window, row_type, dialect) if value is None else value
                 setattr(row, slot, page)
                 below.update((id(r), r) for r in page.rows)
             else:

@@ -124,7 +124,7 @@ def navigation(declared: Navigation, labels: Mapping[str, str]) -> str:
 
 def member(declared: EnumMember, labels: Mapping[str, str]) -> str:
     """Describe an enum value: ``Fixed assets (`FixedAssets_RU`)``."""
-    text = _text(declared.label, declared.description, labels)
+    text = _text(declared.label, declared.description, labels).strip().rstrip(".")
     return f"{text} (`{declared.name}`)" if text else f"`{declared.name}`"
 
 
@@ -157,18 +157,13 @@ def input_type(entry: TypeEntry) -> str:
 
 def root(declared: RootField, labels: Mapping[str, str]) -> str:
     """Describe a field of ``Query``."""
-    if declared.kind is RootKind.NODE:
-        return "The object of a global id."
-    if declared.kind is RootKind.NODES:
-        return "The objects of global ids."
+    text = _ROOT_TEXTS[declared.kind]
     found = declared.entity_set or declared.singleton or declared.operation
     if found is None:
-        return ""
-    text = _text(found.label, found.description, labels)
-    name = (
-        short(found.name) if declared.operation_import is None else declared.operation_import.name
-    )
-    return _sentence(text, _ROOT_TEXTS[declared.kind].format(name))
+        return text
+    named = declared.operation_import or found
+    label = _text(found.label, found.description, labels)
+    return _sentence(label, text.format(short(named.name)))
 
 
 _ROOT_TEXTS = {
@@ -176,4 +171,6 @@ _ROOT_TEXTS = {
     RootKind.BY_KEY: "One row of `{}`, by its key.",
     RootKind.SINGLETON: "The singleton `{}`.",
     RootKind.FUNCTION: "Calls the function `{}`.",
+    RootKind.NODE: "The object of a global id.",
+    RootKind.NODES: "The objects of global ids.",
 }

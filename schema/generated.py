@@ -161,6 +161,7 @@ class GeneratedField(StrawberryField):
     is_basic_field = False
     base_resolver = None  # type: ignore[assignment]
     _base_resolver = None
+    _field_type = None
     _validated_type_annotation = None
 
     def __init__(

@@ -28,7 +28,9 @@ def ascii_name(name: str) -> str:
     """Spell a name with GraphQL's letters only: ``Straße`` → ``Strasse``, ``客户`` → ``U5BA2U6237``."""
     if _ALREADY_FITS.fullmatch(name):
         return name
-    spelled = _NOT_ASCII_WORD.sub("_", name if name.isascii() else "".join(map(_spell, name)))
+    spelled = _NOT_ASCII_WORD.sub(
+        "_", name if name.isascii() else "".join(map(_spell, unicodedata.normalize("NFC", name)))
+    )
     if not spelled or spelled[0].isdigit():
         spelled = "_" + spelled
     return "_" + spelled.lstrip("_") if spelled.startswith("__") else spelled
@@ -76,14 +78,15 @@ def near_names(wrong: str, names: Iterable[str], *, limit: int = 100) -> list[st
     Kept are names with the same start or of the same first letter and about the same length, the nearest first.
     """
     folded = wrong.casefold()
-    found = []
+    found: dict[str, tuple[int, int, bool, str]] = {}
     for name in names:
         other = name.casefold()
         shared = sum(takewhile(bool, map(eq, folded, other)))
         apart = abs(len(other) - len(folded))
         if shared >= _SHARED_START or (shared and apart <= _ABOUT_AS_LONG):
-            found.append((-shared, apart, name))
-    return [name for _, _, name in nsmallest(limit, found)]
+            rank = (-shared, apart, name[0] != wrong[0], name)
+            found[other] = min(rank, found.get(other, rank))
+    return [rank[-1] for rank in nsmallest(limit, found.values())]
 
 
 class Names:

@@ -20,7 +20,7 @@ from .fields import (
     TypeKind,
     ValueType,
 )
-from .model import Property
+from .model import Navigation, Property
 from .names import near_names
 
 _Lines: TypeAlias = Iterator[tuple[str, str]]
@@ -112,7 +112,7 @@ def _by_name(catalog: Catalog, entry: TypeEntry, member: str) -> Field:
     by_source = {f.source: f for f in fields.values() if f.source}
     found = fields.get(member) or by_source.get(member)
     if found is None:
-        raise _unknown(f"field {entry.name}.", member, (*fields, *by_source))
+        raise _unknown(f"field {entry.name}.", member, fields)
     return found
 
 
@@ -154,7 +154,7 @@ def _enum_value(catalog: Catalog, entry: TypeEntry, member: str) -> _Lines:
         (m for m in catalog.model.enum_types[entry.csdl].members if m.name == csdl), None
     )
     if declared is None:
-        raise _unknown(f"value {entry.name}.", member, (*info.to_csdl, *info.to_graphql))
+        raise _unknown(f"value {entry.name}.", member, info.to_csdl)
     yield "GraphQL", info.to_graphql[declared.name]
     yield "CSDL", f"{entry.csdl}.{declared.name} = {declared.value}"
     if declared.label:
@@ -180,16 +180,13 @@ def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> _Lines:
     yield "CSDL", f"{field.declared_by}.{field.source}"
     yield "sets", ", ".join(catalog.model.sets_of_type.get(entry.csdl, ())) or "none"
     if field.navigation is not None:
-        yield from _relation(catalog, entry, field)
+        yield from _relation(catalog, entry, field, field.navigation)
     if field.prop is not None:
         yield from _property(catalog, entry, field, field.prop)
     yield "description", field.description
 
 
-def _relation(catalog: Catalog, entry: TypeEntry, field: Field) -> _Lines:
-    navigation = field.navigation
-    if navigation is None:
-        return
+def _relation(catalog: Catalog, entry: TypeEntry, field: Field, navigation: Navigation) -> _Lines:
     origin = (
         "declared in the settings (relations)" if navigation.declared else "navigation property"
     )
@@ -198,15 +195,14 @@ def _relation(catalog: Catalog, entry: TypeEntry, field: Field) -> _Lines:
     join = ", ".join(f"{c.property} = {c.referenced}" for c in navigation.on)
     yield "join", join or "not in the metadata"
     role = catalog.relation_role(entry.csdl, navigation)
-    yield "where", "offered" if role is not None else _relation_refusal(catalog, field)
+    yield "where", "offered" if role is not None else _relation_refusal(catalog, navigation)
 
 
-def _relation_refusal(catalog: Catalog, field: Field) -> str:
-    navigation = field.navigation
-    if navigation is not None and navigation.declared:
+def _relation_refusal(catalog: Catalog, navigation: Navigation) -> str:
+    if navigation.declared:
         return "not offered: the upstream does not know a declared relation"
     able = catalog.abilities
-    if not (able.filter_to_many if field.kind is FieldKind.TO_MANY else able.filter_to_one):
+    if not (able.filter_to_many if navigation.many else able.filter_to_one):
         return "not offered: this product cannot filter through such a navigation"
     return "not offered: a Capabilities annotation forbids it, or the target has nothing to ask for"
 
@@ -267,8 +263,8 @@ def _refusal(operator: str, kind: str) -> str:
     if operator in _TEXT_OPERATORS and kind != "string":
         return "is for text"
     if operator in _ORDER_OPERATORS and kind in _UNORDERED:
-        return f"a {kind} value has no order upstream"
-    return f"this product's OData cannot ask it of a {kind} value"
+        return f"values of kind {kind} have no order upstream"
+    return f"this product's OData cannot ask it of values of kind {kind}"
 
 
 # Inputs and roots
@@ -287,7 +283,10 @@ def _input(catalog: Catalog, entry: TypeEntry, field: InputField) -> _Lines:
 
 def _root(catalog: Catalog, root: RootField) -> _Lines:
     result: Result = catalog.result(root)
-    yield "type", _spelled(result.type_name, nullable=result.nullable, many=result.many)
+    yield (
+        "type",
+        _spelled(result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps),
+    )
     yield "kind", root.kind.value.replace("_", " ")
     origin = root.entity_set or root.singleton or root.operation
     yield "CSDL", origin.name if origin is not None else "none: the gateway's own"
@@ -302,6 +301,7 @@ def _argument_type(argument: Argument) -> str:
     return _spelled(argument.type_name, nullable=argument.nullable, many=argument.many)
 
 
-def _spelled(name: str, *, nullable: bool = True, many: bool = False) -> str:
-    inner = f"[{name}!]" if many else name
+def _spelled(name: str, *, nullable: bool = True, many: bool = False, gaps: bool = False) -> str:
+    item = name if gaps else f"{name}!"
+    inner = f"[{item}]" if many else name
     return inner if nullable else f"{inner}!"

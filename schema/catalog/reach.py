@@ -70,9 +70,9 @@ class _Walk:
         if self._catalog.reference_name(csdl) in self.names:
             return
         for name in self._family(csdl):
-            is_new = [self._add(kind, name) for kind in (TypeKind.INTERFACE, TypeKind.OBJECT)]
-            if any(is_new):
-                self._types.append(name)
+            self._add(TypeKind.INTERFACE, name)
+            self._add(TypeKind.OBJECT, name)
+            self._types.append(name)
 
     def _family(self, csdl: str) -> Iterator[str]:
         model = self._catalog.model

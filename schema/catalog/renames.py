@@ -28,7 +28,9 @@ def check_renames(renames: Mapping[str, str], model: Model, types: Names, roots:
 def _problems(key: str, name: str, model: Model, types: Names, roots: Names) -> Iterator[str]:
     if _GRAPHQL_NAME.fullmatch(name) is None:
         yield f"{key}: {name!r} is not a GraphQL name."
-    owners = {owner for names in (types, roots) for owner in names.owners()}
+    asked = (owner for names in (types, roots) for owner in names.owners())
+    # companions (``CustomerV3 edge``) follow their type
+    owners = dict.fromkeys(owner for owner in asked if " " not in owner)
     if key not in owners and not _is_member(key, model):
         yield f"{key}: the metadata has no such name.{did_you_mean(key, owners)}"
 

@@ -58,18 +58,21 @@ class Catalog(CatalogInputs):
         return (e for e in self._entries.values() if e.name in self._reachable and self._exists(e))
 
     def implementers(self, interface: str) -> tuple[list[str], list[str]]:
-        """Give the names of the object types and of the interfaces that have an interface."""
+        """Give the names of the generated object types and interfaces that have an interface."""
         found: dict[TypeKind, list[str]] = {TypeKind.OBJECT: [], TypeKind.INTERFACE: []}
-        if interface == "Node":
-            members = iter(self._entries.values())
-        else:
-            family = frozenset(self.model.family(self._entries[interface].csdl))
-            members = (e for e in self._entries.values() if e.csdl in family)
-        for e in members:
-            is_one = e.kind in found and e.name != interface
-            if is_one and interface in self.interfaces(e.csdl) and self.entry(e.name):
-                found[e.kind].append(e.name)
+        for entry in self._relatives(interface):
+            is_one = entry.kind in found and entry.name != interface
+            if is_one and interface in self.interfaces(entry.csdl) and self.entry(entry.name):
+                found[entry.kind].append(entry.name)
         return found[TypeKind.OBJECT], found[TypeKind.INTERFACE]
+
+    def _relatives(self, interface: str) -> Iterator[TypeEntry]:
+        """Give the types among which those of an interface are, in order; none for a hand-written interface."""
+        if interface == "Node":
+            return iter(self._entries.values())
+        entry = self._entries.get(interface)
+        family = frozenset(() if entry is None else self.model.family(entry.csdl))
+        return (e for csdl, own in self._families.items() if csdl in family for e in own)
 
     def _is_listed(self, entry: TypeEntry) -> bool:
         """Whether a type is surely part of the schema, because a root field lists its rows."""

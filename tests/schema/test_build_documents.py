@@ -1,0 +1,104 @@
+"""Every document that lies beside the project becomes a valid schema, and the lazy one is the eager one."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from graphql import (
+    GraphQLSchema,
+    build_client_schema,
+    introspection_from_schema,
+    parse,
+    print_schema,
+    validate,
+    validate_schema,
+)
+from graphql import (
+    build_schema as schema_of_sdl,
+)
+
+from schema.build import build_schema
+from schema.catalog import Catalog
+from schema.exposure import expose
+from schema.fields import RootKind
+from schema.model import Model
+from schema.printing import print_sdl
+from tests.support.apis import FINOPS, GENERIC, DictResolvers, document, eager
+
+FULL = "finops-full-reconstructed"
+SMALL = (
+    "businesscentral-api-v2.0-common",
+    "finops-trimmed-essential",
+    "finops-trimmed-finance_customersv3",
+    "finops-trimmed-procurement",
+    "finops-trimmed-retail",
+    "northwind-v4-davidmoten",
+    "trippin-rw-odata2ts",
+)
+SLICE = 200
+
+read = cache(document)
+
+
+def api(name: str, model: Model) -> Catalog:
+    return Catalog(model, FINOPS if name.startswith("finops") else GENERIC)
+
+
+def check(catalog: Catalog) -> GraphQLSchema:
+    """Valid, and its SDL accepted."""
+    core = build_schema(catalog, DictResolvers()).core
+
+    assert validate_schema(GraphQLSchema(**{**core.to_kwargs(), "assume_valid": False})) == []
+    assert validate_schema(schema_of_sdl(print_sdl(core))) == []
+    return core
+
+
+def check_exactly(catalog: Catalog) -> None:
+    """The same, introspectable, and equal to what graphql-core makes eagerly."""
+    core = check(catalog)
+    other = eager(core)
+
+    assert print_sdl(core) == print_schema(other) + "\n"
+    introspected = introspection_from_schema(core)
+    assert introspected == introspection_from_schema(other)
+    assert validate_schema(build_client_schema(introspected)) == []
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_whole_document_becomes_a_valid_schema(name: str) -> None:
+    check_exactly(api(name, read(name)))
+
+
+def test_dataverse_becomes_a_valid_schema() -> None:
+    check(api("dataverse", read("dataverse-crm4-v9.1-2.4MB")))
+
+
+def cut(index: int) -> Model:
+    model = read(FULL)
+    names = list(model.entity_sets)[index * SLICE : (index + 1) * SLICE]
+    return expose(model, include=names, exclude=[])
+
+
+@pytest.mark.parametrize("index", [0, 19])
+def test_a_slice_of_the_full_catalogue_becomes_a_valid_schema(index: int) -> None:
+    check(api(FULL, cut(index)))
+
+
+def test_a_slice_of_the_full_catalogue_is_what_graphql_core_makes_eagerly() -> None:
+    check_exactly(api(FULL, cut(10)))
+
+
+def test_every_list_and_every_key_of_the_full_catalogue_can_be_asked_for() -> None:
+    """The whole document in one schema, each root field validated in an operation of its own, sampled."""
+    catalog = api(FULL, read(FULL))
+    schema = build_schema(catalog, DictResolvers())
+    lists = [r for r in catalog.roots.values() if r.kind is RootKind.LIST]
+
+    assert len(lists) == 3_868
+    for root in lists[::40]:
+        field = next(iter(catalog.object(root.csdl).fields.values()))
+        leaf = field.name if field.value is not None or field.name == "id" else "__typename"
+        query = f"{{ {root.name}(first: 1) {{ totalCount nodes {{ {leaf} }} }} }}"
+        assert validate(schema.core, parse(query)) == []
+    assert schema.made_types < 1_500

@@ -1,0 +1,516 @@
+"""What the catalog makes of a model: names, values, keys, families of types."""
+
+from __future__ import annotations
+
+import pytest
+
+from schema.catalog import Catalog
+from schema.errors import SchemaError
+from schema.fields import Clean, FieldKind, TypeKind
+from schema.model import ComplexType, EntitySet, EnumMember, EnumType, Model, Singleton, TypeRef
+from schema.values import Cleaning
+from tests.support.apis import (
+    FINOPS,
+    GENERIC,
+    NO_YES,
+    NS,
+    entity,
+    enum,
+    model,
+    nav,
+    prop,
+    qualified,
+)
+
+CUSTOMER = entity(
+    "CustomerV3",
+    prop("dataAreaId", nullable=False),
+    prop("CustomerAccount", nullable=False, label="@SYS1"),
+    prop(
+        "CreditLimit", "Edm.Decimal", nullable=False, allow_edit=False, allow_edit_on_create=False
+    ),
+    prop("OnHold", "NoYes"),
+    prop("CreatedOn", "Edm.DateTimeOffset", nullable=False, allow_edit=False),
+    prop("ValidFrom", "Edm.DateTimeOffset", nullable=False, ax_type="Date"),
+    prop("Photo", "Edm.Stream"),
+    nav("Orders", "OrderV2", many=True),
+    key=("dataAreaId", "CustomerAccount"),
+    label="Customers",
+)
+ORDER = entity(
+    "OrderV2",
+    prop("Number", nullable=False),
+    prop("ShipDate", "Edm.DateTimeOffset", nullable=False, ax_type="Date"),
+    nav("Customer", "CustomerV3"),
+    key=("Number", "ShipDate"),
+)
+SHOP = model(CUSTOMER, ORDER, NO_YES, sets={"CustomersV3": "CustomerV3", "OrdersV2": "OrderV2"})
+
+
+def shop(**settings: object) -> Catalog:
+    return Catalog(SHOP, FINOPS, **settings)  # type: ignore[arg-type]
+
+
+def fields(catalog: Catalog, name: str) -> dict[str, str]:
+    """Fields of a type with their types as SDL."""
+    found = catalog.object(qualified(name)).fields.values()
+    return {
+        f.name: (f"[{f.type_name}!]" if f.many else f.type_name) + ("" if f.nullable else "!")
+        for f in found
+    }
+
+
+def test_a_type_has_camel_case_fields_with_the_nullability_that_is_shown() -> None:
+    assert fields(shop(), "CustomerV3") == {
+        "id": "ID!",
+        "dataAreaId": "String!",
+        "customerAccount": "String!",
+        "creditLimit": "Decimal!",
+        "onHold": "Boolean",
+        "createdOn": "DateTime",
+        "validFrom": "Date",
+        "orders": "OrderV2Connection!",
+    }
+
+
+def test_a_date_in_a_key_is_a_date_that_is_never_null() -> None:
+    key = shop().object(qualified("OrderV2")).key
+
+    assert [(f.name, f.type_name, f.nullable) for f in key] == [
+        ("number", "String", False),
+        ("shipDate", "Date", False),
+    ]
+    assert key[1].value is not None
+    assert key[1].value.clean is Clean.KEY_DATE
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "expected"),
+    [
+        (Cleaning(), {"onHold": "Boolean", "createdOn": "DateTime", "validFrom": "Date"}),
+        (Cleaning(no_yes=False), {"onHold": "NoYes", "createdOn": "DateTime", "validFrom": "Date"}),
+        (
+            Cleaning(dates=False),
+            {"onHold": "Boolean", "createdOn": "DateTime", "validFrom": "DateTime"},
+        ),
+        (
+            Cleaning(null_dates=False),
+            {"onHold": "Boolean", "createdOn": "DateTime!", "validFrom": "Date"},
+        ),
+        (
+            Cleaning(no_yes=False, dates=False, null_dates=False),
+            {"onHold": "NoYes", "createdOn": "DateTime!", "validFrom": "DateTime!"},
+        ),
+    ],
+)
+def test_each_cleaning_can_be_turned_off(cleaning: Cleaning, expected: dict[str, str]) -> None:
+    found = fields(shop(cleaning=cleaning), "CustomerV3")
+
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_null_dates_are_only_of_products_without_nulls() -> None:
+    found = Catalog(SHOP, GENERIC)
+
+    assert fields(found, "CustomerV3")["createdOn"] == "DateTime!"
+
+
+def test_descriptions_hold_label_name_and_marks() -> None:
+    catalog = shop(labels={"@SYS1": "Customer account"})
+    info = catalog.object(qualified("CustomerV3"))
+
+    assert info.description == "Customers. CSDL: `CustomerV3` (set `CustomersV3`)."
+    assert {n: f.description for n, f in info.fields.items()} == {
+        "id": "Opaque global id, for `node(id:)` and client caches.",
+        "dataAreaId": "CSDL: `dataAreaId`. Key. Company.",
+        "customerAccount": "Customer account. CSDL: `CustomerAccount`. Key.",
+        "creditLimit": "CSDL: `CreditLimit`. Read-only.",
+        "onHold": "CSDL: `OnHold`.",
+        "createdOn": "CSDL: `CreatedOn`. Fixed after creation.",
+        "validFrom": "CSDL: `ValidFrom`.",
+        "orders": "CSDL: `Orders`.",
+    }
+
+
+def test_lookups_answer_by_graphql_and_by_csdl_names() -> None:
+    catalog = shop()
+    info = catalog.object_named("CustomerV3")
+
+    assert info.has_company
+    assert not catalog.object(qualified("OrderV2")).has_company
+    assert info.by_source("CreditLimit").name == "creditLimit"
+    with pytest.raises(KeyError):
+        info.by_source("Nothing")
+    assert catalog.name_of(TypeKind.EDGE, qualified("OrderV2")) == "OrderV2Edge"
+    assert catalog.reference_name(qualified("OrderV2")) == "OrderV2"
+    assert catalog.concrete_name(qualified("OrderV2")) == "OrderV2"
+    assert catalog.possible_types(qualified("OrderV2")) == (qualified("OrderV2"),)
+    assert catalog.set_for(qualified("OrderV2")) == "OrdersV2"
+    assert catalog.entry("OrderV2Edge") == ("OrderV2Edge", TypeKind.EDGE, qualified("OrderV2"))
+    assert catalog.entry("Nothing") is None
+
+
+# Enums
+
+
+def test_both_members_of_one_value_stay() -> None:
+    half = EnumType(
+        name=qualified("Half"),
+        members=(
+            EnumMember(name="None", value=0, label="@SYS9"),
+            EnumMember(name="NoneOld", value=0, description="Not used any more."),
+            EnumMember(name="none", value=1),
+        ),
+    )
+    catalog = Catalog(
+        model(entity("A", prop("Half", "Half")), half, sets={"As": "A"}),
+        FINOPS,
+        labels={"@SYS9": "Nothing"},
+    )
+    info = catalog.enum(qualified("Half"))
+
+    assert info.to_graphql == {"None": "NONE", "NoneOld": "NONE_OLD", "none": "NONE_2"}
+    assert info.to_csdl == {"NONE": "None", "NONE_OLD": "NoneOld", "NONE_2": "none"}
+    assert info.descriptions == {
+        "NONE": "Nothing (`None`)",
+        "NONE_OLD": "Not used any more (`NoneOld`)",
+        "NONE_2": "`none`",
+    }
+    assert catalog.findings == (
+        "Half.none: GraphQL name NONE is taken by Half.None; it is NONE_2 (enum Half).",
+    )
+
+
+def test_a_flags_enum_is_a_list_and_a_collection_of_flags_is_json() -> None:
+    days = enum("Days", "Mon", "Tue", flags=True)
+    row = entity("A", prop("Open", "Days", nullable=False), prop("Weeks", "Collection(Days)"))
+    catalog = Catalog(model(row, days, sets={"As": "A"}), GENERIC)
+
+    assert fields(catalog, "A") == {"open": "[Days!]!", "weeks": "[JSON!]"}
+    value = catalog.object(qualified("A")).fields["open"].value
+    assert value is not None
+    assert (value.is_enum, value.many, value.kind) == (True, True, "flags")
+
+
+def test_an_enum_without_members_and_an_unknown_type_are_json() -> None:
+    row = entity("A", prop("Empty", "Empty"), prop("Where", "Edm.GeographyPoint"))
+    catalog = Catalog(model(row, EnumType(name=qualified("Empty")), sets={"As": "A"}), GENERIC)
+
+    assert fields(catalog, "A") == {"empty": "JSON", "where": "JSON"}
+    assert "Empty" not in catalog.known_names()
+
+
+def test_an_enum_with_the_name_of_an_entity_gets_a_suffix() -> None:
+    other = EnumType(name="Other.Status", members=(EnumMember(name="On", value=1),))
+    row = entity("Status", prop("Kind", "Other.Status"))
+    catalog = Catalog(model(row, other, sets={"Statuses": "Status"}), FINOPS)
+
+    assert fields(catalog, "Status") == {"kind": "StatusEnum"}
+    assert catalog.findings == ()
+
+
+def test_types_that_differ_in_case_only_are_told_apart() -> None:
+    lower, upper = entity("axType", prop("A")), entity("AxType", prop("B"))
+    catalog = Catalog(model(upper, lower, sets={"X": "axType", "Y": "AxType"}), FINOPS)
+
+    assert [catalog.reference_name(qualified(n)) for n in ("AxType", "axType")] == [
+        "AxType",
+        "AxType_2",
+    ]
+    assert catalog.findings == ("axType: GraphQL name AxType is taken by AxType; it is AxType_2.",)
+
+
+def test_a_type_may_not_take_a_name_of_the_gateway() -> None:
+    catalog = Catalog(model(entity("Node", prop("A")), sets={"Nodes": "Node"}), FINOPS)
+
+    assert catalog.reference_name(qualified("Node")) == "Node_2"
+    assert set(catalog.roots) == {"nodes_2"}
+
+
+# Renames
+
+
+def test_every_kind_of_name_can_be_renamed() -> None:
+    catalog = shop(
+        cleaning=Cleaning(no_yes=False),
+        renames={
+            "CustomerV3": "Customer",
+            "CustomerV3.CreditLimit": "limit",
+            "CustomerV3.Orders": "salesOrders",
+            "NoYes.Yes": "JA",
+            "Query.CustomersV3": "customers",
+            "Query.OrderV2": "order",
+        },
+    )
+
+    assert {"limit", "salesOrders"} < set(fields(catalog, "CustomerV3"))
+    assert catalog.enum(NO_YES.name).to_graphql == {"No": "NO", "Yes": "JA"}
+    assert list(catalog.roots) == ["customers", "ordersV2", "customer", "order", "node", "nodes"]
+    assert catalog.name_of(TypeKind.WHERE, qualified("CustomerV3")) == "CustomerWhere"
+
+
+def test_a_qualified_rename_picks_one_of_two_types_of_the_same_name() -> None:
+    other = EnumType(name="Other.Status", members=(EnumMember(name="On", value=1),))
+    row = entity("Status", prop("Kind", "Other.Status"))
+    catalog = Catalog(
+        model(row, other, sets={"S": "Status"}), FINOPS, renames={"Other.Status": "State"}
+    )
+
+    assert fields(catalog, "Status") == {"kind": "State"}
+
+
+def test_renames_that_cannot_be_done_stop_the_start_all_at_once() -> None:
+    with pytest.raises(SchemaError) as refused:
+        shop(renames={"CustomerV3": "1st", "CustomerV4": "C", "NoYes.Maybe": "M", "X.Y": "__z"})
+
+    assert refused.value.problems == (
+        "CustomerV3: '1st' is not a GraphQL name.",
+        "CustomerV4: the metadata has no such name. Did you mean CustomerV3 or Query.CustomerV3 or Query.CustomersV3?",
+        "NoYes.Maybe: the metadata has no such name. Did you mean NoYes?",
+        "X.Y: '__z' is not a GraphQL name.",
+        "X.Y: the metadata has no such name.",
+    )
+    assert refused.value.hint
+
+
+# Keys and ids
+
+
+def test_a_keyless_type_has_a_list_and_nothing_by_key() -> None:
+    catalog = Catalog(model(entity("Log", prop("Text")), sets={"Logs": "Log"}), FINOPS)
+
+    assert fields(catalog, "Log") == {"text": "String"}
+    assert catalog.object(qualified("Log")).interfaces == ()
+    assert list(catalog.roots) == ["logs"]
+
+
+def test_a_key_whose_part_is_no_plain_value_counts_as_none() -> None:
+    place = ComplexType(name=qualified("Place"), properties=(prop("Zip"),))
+    row = entity("A", prop("Where", "Place"), prop("N"), key=("N", "Where"))
+    gone = entity("B", prop("N"), key=("M",))
+    catalog = Catalog(
+        model(row, gone, sets={"As": "A", "Bs": "B"}, complex_types={place.name: place}), GENERIC
+    )
+
+    assert [catalog.key_of(qualified(n)) for n in ("A", "B")] == [(), ()]
+    assert catalog.key_of(place.name) == ()
+    assert list(catalog.roots) == ["as", "bs"]
+
+
+def test_a_key_without_a_set_gives_no_id() -> None:
+    parent = entity(
+        "P", prop("K"), nav("Parts", "Part", many=True, contains_target=True), key=("K",)
+    )
+    part = entity("Part", prop("N"), key=("N",))
+    catalog = Catalog(model(parent, part, sets={"Ps": "P"}), GENERIC)
+
+    assert fields(catalog, "Part") == {"n": "String!"}
+    assert catalog.object(qualified("Part")).interfaces == ()
+    assert catalog.object(qualified("P")).fields["parts"].target_set is None
+
+
+def test_a_property_called_id_makes_way_for_the_global_id() -> None:
+    row = entity("A", prop("Id", "Edm.Guid", nullable=False), key=("Id",))
+    catalog = Catalog(model(row, sets={"As": "A"}), GENERIC)
+
+    assert fields(catalog, "A") == {"id": "ID!", "id_2": "UUID!"}
+    assert catalog.findings == (
+        "A.Id: GraphQL name id is taken by a name of the gateway's own; it is id_2.",
+    )
+
+
+def test_a_set_that_bears_the_name_of_another_type_keeps_it() -> None:
+    catalog = Catalog(
+        model(
+            entity("Site", prop("K"), key=("K",)),
+            entity("Warehouse", prop("K"), key=("K",)),
+            sets={"Warehouse": "Site", "Warehouses": "Warehouse", "OldWarehouses": "Warehouse"},
+        ),
+        FINOPS,
+    )
+
+    assert {name: (r.kind.value, r.csdl) for name, r in catalog.roots.items() if r.csdl} == {
+        "warehouse": ("list", qualified("Site")),
+        "warehouses": ("list", qualified("Warehouse")),
+        "oldWarehouses": ("list", qualified("Warehouse")),
+        "site": ("by_key", qualified("Site")),
+        "warehousesByKey": ("by_key", qualified("Warehouse")),
+        "oldWarehousesByKey": ("by_key", qualified("Warehouse")),
+    }
+
+
+# Families
+
+
+def zoo() -> Model:
+    return model(
+        entity("Animal", prop("Id"), prop("Name"), key=("Id",), open=True),
+        entity("Dog", prop("AdditionalProperties"), base="Animal"),
+        entity("Puppy", prop("Name"), prop("Age", "Edm.Int32"), base="Dog"),
+        entity("Plant", abstract=True, key=()),
+        entity("Tree", prop("Height", "Edm.Double"), base="Plant"),
+        entity("Thing", prop("Size"), abstract=True),
+        entity("Stone", prop("Weight"), base="Thing", key=("Size",)),
+        entity("Void"),
+        entity("OnlyStream", prop("S", "Edm.Stream")),
+        entity("Pointer", nav("To", "Animal")),
+        entity("PointsNowhere", nav("To", "Void"), nav("Off", "Gone")),
+        sets={"Animals": "Animal", "Trees": "Tree", "Stones": "Stone", "Pointers": "Pointer"},
+    )
+
+
+def test_a_base_that_is_not_abstract_is_an_interface_and_an_object() -> None:
+    catalog = Catalog(zoo(), GENERIC)
+    animal, puppy = (catalog.object(qualified(n)) for n in ("Animal", "Puppy"))
+
+    assert (animal.name, animal.is_interface, animal.interfaces) == (
+        "Animal",
+        True,
+        ("Node", "Animal"),
+    )
+    assert puppy.interfaces == ("Node", "Animal", "Dog")
+    assert catalog.concrete_name(qualified("Animal")) == "AnimalObject"
+    assert catalog.possible_types(qualified("Animal")) == tuple(
+        qualified(n) for n in ("Animal", "Dog", "Puppy")
+    )
+    assert catalog.implementers("Animal") == (["AnimalObject", "DogObject", "Puppy"], ["Dog"])
+    assert catalog.implementers("Dog") == (["DogObject", "Puppy"], [])
+    assert catalog.set_for(qualified("Puppy")) == "Animals"
+
+
+def test_a_derived_type_has_the_fields_of_its_base_under_the_same_names() -> None:
+    catalog = Catalog(zoo(), GENERIC)
+
+    base = fields(catalog, "Animal")
+    assert base == {
+        "id": "ID!",
+        "id_2": "String!",
+        "name": "String",
+        "additionalProperties": "JSON",
+    }
+    assert fields(catalog, "Puppy") == {
+        **base,
+        "additionalProperties_2": "String",
+        "age": "Int",
+    }
+    rest = catalog.object(qualified("Puppy")).fields["additionalProperties"]
+    assert (rest.kind, catalog.object(qualified("Puppy")).is_open) == (FieldKind.REST, True)
+
+
+def test_an_abstract_base_is_an_interface_only() -> None:
+    catalog = Catalog(zoo(), GENERIC)
+
+    assert catalog.concrete_name(qualified("Thing")) is None
+    assert catalog.possible_types(qualified("Thing")) == (qualified("Stone"),)
+    # the base itself has no key; its property still must be what the derived type's interface says
+    assert fields(catalog, "Thing") == {"size": "String"}
+    assert fields(catalog, "Stone") == {"id": "ID!", "size": "String!", "weight": "String"}
+
+
+def test_types_without_fields_are_not_served() -> None:
+    catalog = Catalog(zoo(), GENERIC)
+
+    served = {
+        n: catalog.is_served(qualified(n)) for n in ("Plant", "Void", "OnlyStream", "Pointer")
+    }
+    assert served == {"Plant": False, "Void": False, "OnlyStream": False, "Pointer": True}
+    assert not catalog.is_served(qualified("PointsNowhere"))
+    assert catalog.object(qualified("Tree")).interfaces == ()
+
+
+def test_complex_types_are_objects_and_may_have_families() -> None:
+    types = (
+        ComplexType(name=qualified("Place"), properties=(prop("Zip"), prop("Days", "Days"))),
+        ComplexType(name=qualified("City"), properties=(prop("Mayor"),), base=qualified("Place")),
+        ComplexType(name=qualified("Nothing")),
+    )
+    row = entity(
+        "A",
+        prop("Home", "Place", nullable=False),
+        prop("Others", "Collection(Place)"),
+        prop("Empty", "Nothing"),
+    )
+    catalog = Catalog(
+        model(
+            row,
+            enum("Days", "Mon"),
+            sets={"As": "A"},
+            complex_types={t.name: t for t in types},
+        ),
+        GENERIC,
+    )
+
+    assert fields(catalog, "A") == {"home": "Place!", "others": "[Place!]", "empty": "JSON"}
+    assert catalog.object(qualified("City")).interfaces == ("Place",)
+    assert catalog.concrete_name(qualified("Place")) == "PlaceObject"
+    assert catalog.entry("City") is not None
+    assert (TypeKind.CONNECTION, qualified("Place")) not in [
+        (e.kind, e.csdl) for e in catalog.known_names().values()
+    ]
+
+
+# Relations
+
+
+@pytest.mark.parametrize(
+    ("sets", "navigation", "target_set"),
+    [
+        ([("Cs", "C", {"To": "T2"}), ("T1", "T", {}), ("T2", "T", {})], {}, "T2"),
+        ([("Cs", "C", {f"{NS}.C/To": "T1"}), ("T1", "T", {}), ("T2", "T", {})], {}, "T1"),
+        ([("Cs", "C", {}), ("T1", "T", {})], {}, "T1"),
+        ([("Cs", "C", {}), ("T1", "T", {}), ("T2", "T", {})], {}, None),
+        ([("Cs", "C", {}), ("T1", "T", {})], {"contains_target": True}, None),
+        ([("Cs", "C", {}), ("T1", "T", {})], {"target_set": "Mine", "declared": True}, "Mine"),
+    ],
+)
+def test_a_navigation_leads_to_the_set_it_is_bound_to(
+    sets: list[tuple[str, str, dict[str, str]]],
+    navigation: dict[str, object],
+    target_set: str | None,
+) -> None:
+    made = [EntitySet(name=n, type=qualified(t), bindings=b) for n, t, b in sets]
+    found = Catalog(
+        model(
+            entity("C", prop("K"), nav("To", "T", **navigation)), entity("T", prop("K")), sets=made
+        ),
+        FINOPS,
+    )
+
+    assert found.object(qualified("C")).fields["to"].target_set == target_set
+
+
+def test_a_navigation_to_a_type_that_is_not_there_is_no_field() -> None:
+    place = ComplexType(name=qualified("Place"), properties=(prop("Zip"),))
+    row = entity(
+        "A", prop("K"), nav("Off", "Gone"), nav("Bad", "Place"), nav("K", "A"), nav("Ok", "A")
+    )
+    catalog = Catalog(model(row, sets={"As": "A"}, complex_types={place.name: place}), GENERIC)
+
+    assert list(fields(catalog, "A")) == ["k", "ok"]
+    assert [n.name for n in catalog.navigations_of(qualified("A"))] == ["Ok"]
+
+
+def test_a_type_definition_is_its_underlying_type() -> None:
+    from schema.model import TypeDefinition
+
+    weight = TypeDefinition(name=qualified("Weight"), underlying="Edm.Decimal")
+    catalog = Catalog(
+        model(
+            entity("A", prop("W", "Weight")),
+            sets={"As": "A"},
+            type_definitions={weight.name: weight},
+        ),
+        GENERIC,
+    )
+
+    assert fields(catalog, "A") == {"w": "Decimal"}
+    assert catalog.value_of(TypeRef("Edm.Int16")).scalar == "Int"
+
+
+def test_a_singleton_makes_its_type_a_part_of_the_schema_without_a_list() -> None:
+    me = entity("Person", prop("Name"), key=("Name",))
+    catalog = Catalog(model(me, singletons={"Me": Singleton(name="Me", type=me.name)}), GENERIC)
+
+    assert {e.name for e in catalog.entries()} == {"Person"}
+    assert list(catalog.roots) == ["me"]
+    assert catalog.entry("PersonConnection") is None

@@ -1,0 +1,163 @@
+"""Small models and what is needed to make an API of them: abilities by hand, resolvers over plain dicts."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, is_object_type
+
+from schema.csdl import parse_csdl
+from schema.fields import Field, RootField
+from schema.model import (
+    EntitySet,
+    EntityType,
+    EnumMember,
+    EnumType,
+    Model,
+    Navigation,
+    Property,
+    TypeRef,
+)
+from schema.scalars import DEFINITIONS
+from schema.values import Abilities
+
+DOCUMENTS = Path(__file__).resolve().parents[2] / "../shared/metadata"
+NS = "Microsoft.Dynamics.DataEntities"
+
+_ORDERED = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin")
+FINOPS = Abilities(
+    operators={
+        "string": (*_ORDERED, "contains", "startsWith", "endsWith", "isNull"),
+        "number": _ORDERED,
+        "temporal": (*_ORDERED, "isNull"),
+        "date": (*_ORDERED, "isNull"),
+        "enum": ("eq", "ne", "in", "nin"),
+        "boolean": ("eq", "ne"),
+        "guid": ("eq", "ne", "in", "nin"),
+    },
+    company_property="dataAreaId",
+    has_nulls=False,
+)
+GENERIC = Abilities(
+    operators={
+        **{kind: (*names, "isNull") for kind, names in FINOPS.operators.items()},
+        "duration": (*_ORDERED, "isNull"),
+        "flags": ("eq", "ne", "isNull"),
+    },
+    filter_to_many=True,
+)
+
+
+def prop(name: str, type_name: str = "Edm.String", **facts: Any) -> Property:
+    """A property; ``Collection(X)`` makes a list of X, a bare name is of the namespace."""
+    many = type_name.startswith("Collection(")
+    inner = type_name.removeprefix("Collection(").removesuffix(")") if many else type_name
+    return Property(name=name, type=TypeRef(qualified(inner), many), **facts)
+
+
+def nav(name: str, target: str, **facts: Any) -> Navigation:
+    return Navigation(name=name, target=qualified(target), **facts)
+
+
+def qualified(name: str) -> str:
+    return name if "." in name else f"{NS}.{name}"
+
+
+def entity(name: str, *parts: Property | Navigation, **facts: Any) -> EntityType:
+    base = facts.pop("base", None)
+    return EntityType(
+        name=qualified(name),
+        properties=tuple(p for p in parts if isinstance(p, Property)),
+        navigations=tuple(p for p in parts if isinstance(p, Navigation)),
+        base=None if base is None else qualified(base),
+        **facts,
+    )
+
+
+def enum(name: str, *members: str, **facts: Any) -> EnumType:
+    made = tuple(EnumMember(name=m, value=i) for i, m in enumerate(members))
+    return EnumType(name=qualified(name), members=made, **facts)
+
+
+NO_YES = enum("NoYes", "No", "Yes")
+
+
+def model(
+    *types: EntityType | EnumType,
+    sets: Mapping[str, str] | Iterable[EntitySet] = (),
+    **parts: Any,
+) -> Model:
+    """A model of the given types; ``sets`` maps set names to type names."""
+    made = (
+        [EntitySet(name=n, type=qualified(t)) for n, t in sets.items()]
+        if isinstance(sets, Mapping)
+        else list(sets)
+    )
+    return Model(
+        namespace=NS,
+        entity_types={t.name: t for t in types if isinstance(t, EntityType)},
+        enum_types={t.name: t for t in types if isinstance(t, EnumType)},
+        entity_sets={s.name: s for s in made},
+        **parts,
+    )
+
+
+class DictResolvers:
+    """Resolvers over rows as dicts of GraphQL names; a row tells its type by ``__typename``."""
+
+    def __init__(self, roots: Mapping[str, Any] | None = None) -> None:
+        self.roots = roots or {}
+        self.asked: list[str] = []
+
+    def root(self, field: RootField, info: GraphQLResolveInfo[Any]) -> object:
+        self.asked.append(field.name)
+        return self.roots.get(field.name)
+
+    def field(self, field: Field, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        assert isinstance(source, dict)
+        return source.get(field.name)
+
+    def connection(self, name: str, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        assert isinstance(source, dict)
+        return source.get(name)
+
+    def type_name(self, value: object) -> str:
+        assert isinstance(value, dict)
+        return str(value["__typename"])
+
+
+def eager(core: GraphQLSchema) -> GraphQLSchema:
+    """The schema that graphql-core makes eagerly of the same types; it must hold the same types and no others.
+
+    Named for it are the types that no field need lead to: the scalars, and the possible types of interfaces.
+    """
+    fixed = ("Int", "Float", "ID", "PageInfo", "SortDirection", *DEFINITIONS)
+    implementers = (t for t in core.type_map.values() if is_object_type(t) and t.interfaces)
+    query = core.query_type
+    assert query is not None
+    made = GraphQLSchema(
+        query=GraphQLObjectType("Query", dict(query.fields)),
+        types=[*(core.type_map[name] for name in fixed), *implementers],
+        directives=core.directives,
+    )
+    assert set(made.type_map) == set(core.type_map)
+    # graphql-core's order is that of its walk; given all types, it keeps the order of the list
+    kept = [made.type_map["Query"] if name == "Query" else t for name, t in core.type_map.items()]
+    return GraphQLSchema(query=made.query_type, types=kept, directives=core.directives)
+
+
+def document(name: str) -> Model:
+    """A document beside the project; the test is skipped where it is not there, in CI it must be."""
+    path = DOCUMENTS / f"{name}.xml.gz"
+    if not path.exists():
+        reason = f"the metadata documents are not beside the project: no {path.name}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with gzip.open(path) as file:
+        return parse_csdl(file, name=name)

@@ -44,6 +44,8 @@ class Compiler:
         }
         self._sources: list[str] = []
         self._enums: dict[tuple[str, bool], str] = {}
+        self._answers: dict[tuple[str, ...], str] = {}
+        self._functions: dict[tuple[str, str], str] = {}
 
     def rows(self, shapes: Shapes) -> Complete:
         """Compile the completion of one row."""
@@ -68,13 +70,20 @@ class Compiler:
         return name
 
     def _response(self, keys: list[str]) -> str:
-        fields = [(f"r{i}", Any) for i in range(len(keys))]
-        rename = {f"r{i}": key for i, key in enumerate(keys)}
-        return self._keep("R", msgspec.defstruct("Answer", fields, rename=rename, gc=False))
+        """Give the struct with these response keys; aliases of one selection share it."""
+        name = self._answers.get(tuple(keys))
+        if name is None:
+            fields = [(f"r{i}", Any) for i in range(len(keys))]
+            rename = {f"r{i}": key for i, key in enumerate(keys)}
+            made = msgspec.defstruct("Answer", fields, rename=rename, gc=False)
+            name = self._answers[tuple(keys)] = self._keep("R", made)
+        return name
 
     def _define(self, parameter: str, expression: str) -> str:
-        name = self._name("f")
-        self._sources.append(f"def {name}({parameter}):\n return {expression}\n")
+        name = self._functions.get((parameter, expression))
+        if name is None:
+            name = self._functions[parameter, expression] = self._name("f")
+            self._sources.append(f"def {name}({parameter}):\n return {expression}\n")
         return name
 
     # Objects

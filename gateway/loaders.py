@@ -147,7 +147,11 @@ class Batches(DataLoader[Want, Found]):
 
         runs = split_by_length(lowered, keys, limit=self._limit, options=self._dialect.options)
         queries = [build(run) for run in runs]
-        return list(await asyncio.gather(*(self._spread(want, queries) for want in group)))
+        # Aliases of one selection have one row type: their answer is decoded once for all of them.
+        by_type = {id(want.plan.row_type): want for want in group}
+        spread = await asyncio.gather(*(self._spread(want, queries) for want in by_type.values()))
+        found = dict(zip(by_type, spread, strict=True))
+        return [found[id(want.plan.row_type)] for want in group]
 
     async def _spread(self, want: Want, queries: list[Query]) -> Found:
         """Read all runs into one want's row type, and give each key what is its."""

@@ -89,7 +89,7 @@ class RowType:
 
 
 class RowTypes:
-    """Makes and keeps the row types of one document."""
+    """Makes and keeps the row types of one document; aliases of one selection share one."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -107,8 +107,15 @@ class RowTypes:
         key = (id(level), wanted, tuple((i, id(t)) for i, t in sorted(expanded.items())))
         found = self._made.get(key)
         if found is None:
-            by_place = {(f.declared_by, f.source): f for f in extras}
-            found = self._made[key] = self._make(level, [by_place[w] for w in wanted], expanded)
+            structure = _structure(level)
+            shared = (structure, wanted)
+            found = None if structure is None else self._made.get(shared)
+            if found is None:
+                by_place = {(f.declared_by, f.source): f for f in extras}
+                found = self._make(level, [by_place[w] for w in wanted], expanded)
+                if structure is not None:
+                    self._made[shared] = found
+            self._made[key] = found
         return found
 
     def _make(self, level: Level, extras: list[Field], expanded: Mapping[int, RowType]) -> RowType:
@@ -141,6 +148,15 @@ class RowTypes:
             t.typed for t in (*complex_types.values(), *expanded.values())
         )
         return RowType(level, struct, places, select, dict(expanded), complex_types, names, typed)
+
+
+def _structure(level: Level) -> tuple[object, ...] | None:
+    """Give what two levels share whose rows are alike (aliases of one selection); None where rows hang below."""
+    inner = {place: _structure(below) for place, below in level.complex_levels.items()}
+    if level.children or None in inner.values():
+        return None
+    flags = (level.needs_type, level.needs_rest)
+    return (level.info.csdl, tuple(level.attributes.items()), *flags, tuple(inner.items()))
 
 
 def _add_slots(

@@ -1,7 +1,7 @@
 """Documents kept on disk between starts: written whole or not at all, readable by their owner only.
 
-One file holds one document: a line of JSON (what it is, how to ask whether it is still current), then the
-gzipped text. A file that is damaged, cut off or of another version counts as absent.
+One file holds one document: the SHA-256 of all that follows, a line of JSON (what it is, how to ask whether it is
+still current), then the gzipped text. A file that is damaged, cut off or of another version counts as absent.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import gzip
 import hashlib
 import os
 import tempfile
-import zlib
 from pathlib import Path
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,16 +37,22 @@ class FileCache:
 
     def read(self, key: str) -> tuple[Facts, bytes] | None:
         """Give a document and its facts; None where there is none that can be trusted."""
+        kept = self.read_packed(key)
+        return None if kept is None else (kept[0], gzip.decompress(kept[1]))
+
+    def read_packed(self, key: str) -> tuple[Facts, bytes] | None:
+        """Give the same, the document gzipped as it lies there."""
         if self._folder is None:
             return None
         try:
-            head, _, packed = self._path(self._folder, key).read_bytes().partition(b"\n")
+            checksum, _, content = self._path(self._folder, key).read_bytes().partition(b"\n")
+            if checksum != digest_of(content).encode():
+                return None
+            head, _, packed = content.partition(b"\n")
             facts = msgspec.json.decode(head, type=Facts)
-            text = gzip.decompress(packed)
-        except (OSError, msgspec.MsgspecError, zlib.error, EOFError):
+        except (OSError, msgspec.MsgspecError):
             return None
-        sound = facts.version == VERSION and facts.key == key and facts.digest == digest_of(text)
-        return (facts, text) if sound else None
+        return (facts, packed) if (facts.version, facts.key) == (VERSION, key) else None
 
     def write(self, facts: Facts, text: bytes) -> None:
         """Keep a document. A folder that cannot be written to keeps nothing: a cache is no reason to fail."""
@@ -56,10 +61,13 @@ class FileCache:
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = self._path(self._folder, facts.key)
+            # level 1: for 41 MB 0.2 s and 3.0 MB instead of 0.4 s and 2.4 MB
+            packed = gzip.compress(text, 1, mtime=0)
+            content = msgspec.json.encode(facts) + b"\n" + packed
             handle, draft = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}.")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(msgspec.json.encode(facts) + b"\n" + gzip.compress(text, 5, mtime=0))
+                    file.writelines((digest_of(content).encode(), b"\n", content))
                 Path(draft).replace(path)
             except BaseException:
                 Path(draft).unlink(missing_ok=True)

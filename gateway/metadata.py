@@ -7,17 +7,21 @@
 The text is what is kept, not a parsed model. A cached copy is used after the service confirmed it (ETag,
 Last-Modified), or unasked while it is younger than ``metadata_max_age`` where the service offers neither: F&O's
 document has some 50 MB. A service that is down serves from its copy too, and an event says so. Reading the text
-is the schema's work; here it is only looked at closely enough to tell a login page from XML.
+is the schema's work; here it is only looked at closely enough to tell a login page from XML, and handed on in pieces,
+so that a large one is never in memory as a whole without need.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 from .errors import (
@@ -38,13 +42,36 @@ PATIENCE = 300.0
 """Seconds between two pieces of the document: after a restart F&O needs minutes to make it."""
 
 
+_PIECE = 1 << 18
+_GLANCE = 2_000
+_GZIP = b"\x1f\x8b"
+
+Report = Callable[[int, int], None]
+"""Told how many bytes of how many have been read."""
+
+
 @dataclass(frozen=True, slots=True)
 class MetadataDocument:
-    """The document as bytes, its SHA-256, and where it came from, for people."""
+    """The document where it lies, the SHA-256 of its text, and where it came from, for people."""
 
-    text: bytes
+    content: bytes | Path
+    """The text or a file of it, plain or gzipped."""
     digest: str
     source: str
+
+    @property
+    def text(self) -> bytes:
+        """All of it. Raises as ``pieces`` does."""
+        return b"".join(self.pieces())
+
+    def pieces(self, report: Report | None = None) -> Iterator[bytes]:
+        """Read it from the start. Raises SettingsError for a file that is no longer what it was."""
+        checksum = hashlib.sha256()
+        for piece in _pieces(self.content, None, report):
+            checksum.update(piece)
+            yield piece
+        if checksum.hexdigest() != self.digest:
+            raise SettingsError(f"metadata: {self.source} changed while it was read.")
 
 
 async def load_metadata(
@@ -72,7 +99,7 @@ async def load_metadata(
             source=document.source,
             seconds=time.perf_counter() - started,
             digest=document.digest,
-            size=len(document.text),
+            size=size_of(document),
         )
     )
     return document
@@ -91,13 +118,13 @@ class _Loader:
         configured = self.settings.url or self.settings.metadata
         folder = self.settings.cache_dir if configured else None
         cache = FileCache(folder / "metadata" if folder is not None else None)
-        kept = None if refresh else await asyncio.to_thread(cache.read, self.url)
+        kept = None if refresh else await asyncio.to_thread(cache.read_packed, self.url)
         if kept is not None and self._is_fresh(kept[0]):
             return self._cached(*kept)
         try:
             response = await self._ask(kept[0] if kept else None, progress)
         except (UpstreamUnavailable, UpstreamTimeout, UpstreamThrottled) as exc:
-            kept = kept or await asyncio.to_thread(cache.read, self.url)
+            kept = kept or await asyncio.to_thread(cache.read_packed, self.url)
             if kept is None:
                 raise
             return self._stale(*kept, exc)
@@ -114,7 +141,8 @@ class _Loader:
             last_modified=response.headers.get("last-modified"),
         )
         await asyncio.to_thread(cache.write, facts, text)
-        return MetadataDocument(text, facts.digest, self.url)
+        kept = await asyncio.to_thread(cache.read_packed, self.url)
+        return MetadataDocument(text if kept is None else kept[1], facts.digest, self.url)
 
     async def _ask(self, kept: Facts | None, progress: Progress | None) -> Response:
         headers = {"Accept": "application/xml", "OData-MaxVersion": "4.01"}
@@ -131,13 +159,13 @@ class _Loader:
             return False
         return 0 <= self.now() - facts.fetched_at < self.settings.metadata_max_age
 
-    def _cached(self, facts: Facts, text: bytes) -> MetadataDocument:
-        return MetadataDocument(text, facts.digest, f"{self.url} (cached)")
+    def _cached(self, facts: Facts, packed: bytes) -> MetadataDocument:
+        return MetadataDocument(packed, facts.digest, f"{self.url} (cached)")
 
-    def _stale(self, facts: Facts, text: bytes, why: GatewayError) -> MetadataDocument:
+    def _stale(self, facts: Facts, packed: bytes, why: GatewayError) -> MetadataDocument:
         age = max(0.0, self.now() - facts.fetched_at)
         self.observe(MetadataStale(source=self.url, age=age, reason=why.message))
-        return MetadataDocument(text, facts.digest, f"{self.url} (cached, the service is away)")
+        return MetadataDocument(packed, facts.digest, f"{self.url} (cached, the service is away)")
 
 
 def wrong_content(text: bytes) -> str | None:
@@ -156,44 +184,81 @@ def _plain_start(text: bytes) -> str:
     """Give the first characters, whatever Unicode encoding they have."""
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if text.startswith(mark):
-            return text[2:2_002].decode(encoding, "replace")
-    return text[:2_000].decode("utf-8-sig", "replace")
+            return text[2:_GLANCE].decode(encoding, "replace")
+    return text[:_GLANCE].decode("utf-8-sig", "replace")
 
 
 def _from_file(path: Path, limit: int) -> MetadataDocument:
+    """Look through a file once, piece by piece, to know that it is sound and what its text's digest is."""
+    checksum = hashlib.sha256()
+    start = b""
     try:
-        raw = path.read_bytes()
-    except OSError as exc:
-        raise SettingsError(
-            f"metadata: {path} cannot be read: {exc.strerror or exc}",
-            hint="D365_METADATA is a file (.xml, .xml.gz) or an address.",
-        ) from exc
-    try:
-        text = _unpacked(raw, limit)
+        for piece in _pieces(path, limit):
+            start = start or piece[:_GLANCE]
+            checksum.update(piece)
     except UpstreamMalformed as exc:
         raise SettingsError(f"metadata: {path}: {exc.message}") from exc
-    if (reason := wrong_content(text)) is not None:
+    if (reason := wrong_content(start)) is not None:
         raise SettingsError(f"metadata: {path} holds {reason}, not a metadata document.")
-    return MetadataDocument(text, digest_of(text), str(path))
+    return MetadataDocument(path, checksum.hexdigest(), str(path))
+
+
+def size_of(document: MetadataDocument) -> int:
+    """Give the bytes that the document takes where it lies."""
+    content = document.content
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def _unpacked(raw: bytes, limit: int) -> bytes:
-    """Unzip what is gzipped, by its first bytes, to no more than ``limit``."""
-    if not raw.startswith(b"\x1f\x8b"):
-        return raw
-    unzip = zlib.decompressobj(wbits=31)
+    """Unzip what is gzipped, to no more than ``limit``."""
+    return b"".join(_pieces(raw, limit)) if raw.startswith(_GZIP) else raw
+
+
+def _pieces(
+    content: bytes | Path, limit: int | None, report: Report | None = None
+) -> Iterator[bytes]:
+    """Read the plain text, whatever its first bytes say it is. Raises UpstreamMalformed, SettingsError for a file."""
+    raw = _raw_pieces(content, report)
+    first = next(raw, b"")
+    rest = chain((first,), raw)
+    return _unzipped(rest, limit) if first.startswith(_GZIP) else rest
+
+
+def _raw_pieces(content: bytes | Path, report: Report | None) -> Iterator[bytes]:
     try:
-        text = unzip.decompress(raw, limit)
+        with BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            total = len(content) if isinstance(content, bytes) else content.stat().st_size
+            while piece := file.read(_PIECE):
+                if report is not None:
+                    report(file.tell(), total)
+                yield piece
+    except OSError as exc:
+        raise SettingsError(
+            f"metadata: {content!s} cannot be read: {exc.strerror or exc}",
+            hint="D365_METADATA is a file (.xml, .xml.gz) or an address.",
+        ) from exc
+
+
+def _unzipped(packed: Iterable[bytes], limit: int | None) -> Iterator[bytes]:
+    unzip = zlib.decompressobj(wbits=31)
+    size = 0
+    try:
+        for piece in packed:
+            waiting = piece
+            while waiting:
+                text = unzip.decompress(waiting, _PIECE)
+                waiting = unzip.unconsumed_tail
+                size += len(text)
+                if limit is not None and size > limit:
+                    raise UpstreamMalformed(
+                        f"The metadata document is larger than {limit:,} bytes.",
+                        hint="Raise max_upstream_bytes.",
+                    )
+                yield text
     except zlib.error as exc:
         raise UpstreamMalformed("The metadata document is badly compressed.") from exc
-    if unzip.unconsumed_tail:
-        raise UpstreamMalformed(
-            f"The metadata document is larger than {limit:,} bytes.",
-            hint="Raise max_upstream_bytes.",
-        )
     if not unzip.eof:
         raise UpstreamMalformed("The compressed metadata document is cut off.")
-    return text
 
 
 def _not_metadata(response: Response, url: str, reason: str) -> UpstreamMalformed:

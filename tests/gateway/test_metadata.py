@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import stat
 from pathlib import Path
 
@@ -76,9 +77,39 @@ async def test_the_document_comes_from_a_file(tmp_path: Path, zipped: bool) -> N
 
     loaded = await Loading(fo, tmp_path / "cache", metadata=str(path))()
 
-    assert loaded == MetadataDocument(XML, digest_of(XML), str(path))
+    assert (loaded.text, loaded.digest, loaded.source) == (XML, digest_of(XML), str(path))
     assert fo.requests == []
     assert not (tmp_path / "cache").exists()
+
+
+async def test_a_file_that_changes_between_looking_and_reading_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.xml"
+    path.write_bytes(XML)
+    loaded = await Loading(upstream(), None, metadata=str(path))()
+
+    path.write_bytes(OTHER)
+
+    with pytest.raises(SettingsError, match=r"m\.xml changed while it was read"):
+        loaded.text  # noqa: B018 - reading is what raises
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+async def test_a_document_is_read_piece_by_piece_with_a_report(
+    tmp_path: Path, zipped: bool
+) -> None:
+    text = XML + random.Random(1).randbytes(1_000_000).hex().encode()
+    path = tmp_path / "m.xml"
+    path.write_bytes(gzip.compress(text) if zipped else text)
+    loaded = await Loading(upstream(), None, metadata=str(path))()
+    told: list[tuple[int, int]] = []
+
+    pieces = list(loaded.pieces(lambda done, total: told.append((done, total))))
+
+    assert b"".join(pieces) == text
+    assert max(map(len, pieces)) < len(text) / 4
+    size = path.stat().st_size
+    assert told[-1] == (size, size)
+    assert len(told) > 2
 
 
 async def test_the_document_comes_from_another_address_gzipped() -> None:
@@ -124,7 +155,8 @@ async def test_a_copy_is_used_after_the_service_confirmed_it(
     await load()
     again = await load()
 
-    assert again == MetadataDocument(XML, digest_of(XML), f"{URL}/$metadata (cached)")
+    assert (again.text, again.digest) == (XML, digest_of(XML))
+    assert again.source == f"{URL}/$metadata (cached)"
     assert asked[0] not in fo.requests[0].headers
     assert fo.requests[1].headers[asked[0]] == asked[1]
 

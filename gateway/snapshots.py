@@ -1,0 +1,115 @@
+"""Snapshots of models on disk between starts: written whole or not at all, readable by their owner only.
+
+One file for one set of settings; its fingerprint also covers the document and the program, so a new document takes
+the old one's place. A file that is damaged, cut off, foreign or older counts as absent. Writers never touch a file
+that stands (they put another in its place), so what is mapped into memory stays as it was checked, and several
+processes on one folder share the same pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+import tempfile
+import time
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+import schema
+from schema.model import Model
+from schema.snapshot import FORMAT, Unpacked, pack, unpack
+
+KEPT = 4
+"""Snapshots in a folder: one for each of the last used settings; each has some 20 MB for the whole of F&O."""
+_ABANDONED = 3_600.0
+"""Seconds after which an unfinished file is nobody's."""
+
+
+class Snapshots:
+    """A folder of snapshots, each under its key; a folder of None keeps nothing."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def open(self, key: str, fingerprint: bytes) -> Unpacked | None:
+        """Give a model; None where there is none of that fingerprint that can be trusted."""
+        if self._folder is None:
+            return None
+        path = _path(self._folder, key)
+        try:
+            with path.open("rb") as file:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            os.utime(path)
+        except (OSError, ValueError):  # ValueError: an empty file
+            return None
+        found = unpack(content, fingerprint=fingerprint)
+        if found is None:
+            return None
+        if hasattr(mmap, "MADV_DONTNEED"):
+            # the check has read all of it, and most of it is not needed again soon
+            content.madvise(mmap.MADV_DONTNEED)
+        return found
+
+    def write(self, key: str, fingerprint: bytes, model: Model, notes: bytes) -> bool:
+        """Keep a model: whether it could be kept. A folder that cannot be written to is no reason to fail."""
+        if self._folder is None:
+            return False
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(_path(self._folder, key), fingerprint, model, notes)
+            _prune(self._folder)
+        except (
+            OSError,
+            OverflowError,
+            ValueError,
+        ):  # the last two: numbers and text beyond MessagePack
+            return False
+        return True
+
+
+def fingerprint_of(*decided_by: object) -> bytes:
+    """Put everything that decides a model, and this program itself, into one fingerprint."""
+    return msgspec.json.encode([FORMAT, _program(), *decided_by])
+
+
+@cache
+def _program() -> list[object]:
+    """Give the program's version, and what changes with its code: it counts while that is being worked on, too."""
+    try:
+        release = version("d365-graphql-gateway")
+    except PackageNotFoundError:  # run from a copy
+        release = ""
+    facts = (path.stat() for path in sorted(Path(schema.__path__[0]).rglob("*.py")))
+    return [release, *((fact.st_mtime_ns, fact.st_size) for fact in facts)]
+
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.snapshot"
+
+
+def _write(path: Path, fingerprint: bytes, model: Model, notes: bytes) -> None:
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
+    try:
+        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+            file.writelines(pack(model, fingerprint=fingerprint, notes=notes))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _prune(folder: Path) -> None:
+    """Remove the snapshots that were not used for longest, and what writers that were killed left."""
+    by_use = sorted(folder.glob("*.snapshot"), key=lambda path: -path.stat().st_mtime)
+    old = time.time() - _ABANDONED
+    abandoned = [path for path in folder.glob(".*.draft") if path.stat().st_mtime < old]
+    for path in (*by_use[KEPT:], *abandoned):
+        with contextlib.suppress(OSError):
+            path.unlink()

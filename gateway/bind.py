@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphql import GraphQLField, GraphQLSchema, get_argument_values
+from graphql import GraphQLError, GraphQLField, GraphQLSchema, get_argument_values
 from graphql.execution.values import VariableValues
 
 from schema.catalog import Catalog
@@ -137,6 +137,9 @@ class _Binding:
             return self._root(shape, arguments)
         except GatewayError as error:
             return FailedRoot(shape, error)
+        except GraphQLError as error:
+            # A null that came by a nullable variable with a default: all else is found before.
+            return FailedRoot(shape, BadArgument(error.message))
 
     def _root(self, shape: RootShape, arguments: Mapping[str, Any]) -> BoundRoot:
         match shape.root.kind:

@@ -29,7 +29,7 @@ from .fetch import Fetcher, Sender
 from .odata.dialect import Dialect
 from .odata.query import Request
 from .pages import Failure
-from .plan import BoundRoot, KeysRoot
+from .plan import BoundRoot, FailedRoot, KeysRoot
 from .prepare import Prepared
 from .run import Loaded, Runner
 
@@ -163,6 +163,9 @@ class Engine:
         )
         if isinstance(variables, list):
             return self._refused(variables, "BAD_USER_INPUT")
+        if (null := _null_condition(document, variables)) is not None:
+            said = f"Variable '${null}' stands in @skip or @include and cannot be null."
+            return self._refused([GraphQLError(said)], "BAD_USER_INPUT")
         prepared = self._documents.prepare(document, operation, variables.coerced)
         return Ready(
             prepared, variables, self._planner.bind(prepared, variables, request.companies)
@@ -226,10 +229,17 @@ class Engine:
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)
-        return Answer(
-            result.data,
-            [self._reported(e.original_error or e, e.formatted) for e in result.errors or ()],
-        )
+        failed = {
+            i.bound.shape.key: i.bound.error for i in loaded if isinstance(i.bound, FailedRoot)
+        }
+
+        def cause(error: GraphQLError) -> Exception:
+            is_root = error.path is not None and len(error.path) == 1
+            found = failed.get(str(error.path[0])) if is_root and error.path else None
+            return found or error.original_error or error
+
+        errors = [self._reported(cause(error), error.formatted) for error in result.errors or ()]
+        return Answer(result.data, errors)
 
     # Errors
 
@@ -255,6 +265,12 @@ class Engine:
 
     def _malformed(self, formatted: Mapping[str, Any]) -> dict[str, Any]:
         return {**formatted, "extensions": {"code": "UPSTREAM_MALFORMED"}}
+
+
+def _null_condition(document: Document, variables: VariableValues) -> str | None:
+    """Give a variable of a condition that was given as null; its type allows that where it has a default."""
+    given = variables.coerced
+    return next((n for n in document.conditions if n in given and given[n] is None), None)
 
 
 def _completed(prepared: Prepared, loaded: list[Loaded]) -> Answer | None:

@@ -1,0 +1,88 @@
+"""Upstream bytes → response bytes inside one process, against the floor for the same bytes."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+
+from gateway.execute import Engine, GraphQLRequest
+from tests.bench.measure import GC_FROZEN, GC_NORMAL, Report, frozen_gc, in_turn, ms, percent
+from tests.bench.workload import (
+    CLEANED,
+    PLAIN,
+    Service,
+    engine_over,
+    floor_of,
+    nested_query,
+)
+
+ROWS = 1_000
+BARS = {"expanded": 0.9, "cleaned": 1.2, "key batches": 1.5}
+"""Of the next issue; printed beside the ratio, not asserted."""
+
+
+async def execute(quick: bool) -> list[Report]:
+    """Measure 1,000 rows x (20 values + a to-one of 5 + 5 children of 5), cached document."""
+    report = Report(
+        "execute",
+        f"{ROWS:,} rows x (20 values + to-one of 5 + 5 x 5), cached document, ratio to the floor",
+    )
+    shapes = {
+        "expanded": (PLAIN, True),
+        "cleaned": (CLEANED, True),
+        "key batches": (PLAIN, False),
+    }
+    for state in (GC_NORMAL, GC_FROZEN):
+        for name, (columns, expand) in shapes.items():
+            service = Service()
+            engine = engine_over(service, expand=expand)
+            query = nested_query(columns, ROWS)
+            body = await expanded_body(columns)
+            floor = floor_of(columns)
+            run = runner(engine, query)
+            sent = await run()
+            gc.collect()
+            with frozen_gc() if state is GC_FROZEN else nullcontext():
+                found = await in_turn(
+                    {"floor": lambda b=body, f=floor: f(b), "gateway": run}, 9 if quick else 25
+                )
+            base, ours = found["floor"], found["gateway"]
+            report.add(
+                shape=name,
+                gc=state,
+                requests=sent,
+                floor_ms=ms(base.median),
+                gateway_ms=ms(ours.median),
+                spread=percent(ours.spread),
+                ratio=round(ours.median / base.median, 2),
+                next_bar=BARS[name],
+            )
+    report.notes.append(
+        "Floor: orjson.loads + a literal dict projection + orjson.dumps of the expanded bytes, nothing converted."
+    )
+    report.notes.append("Cleaned: ten of the 20 values are enums, NoYes, X++ dates and date-times.")
+    return [report]
+
+
+def runner(engine: Engine, query: str) -> Callable[[], Awaitable[int]]:
+    """Give a function that executes and encodes; it raises where the answer holds errors."""
+    request = GraphQLRequest(query=query)
+
+    async def run() -> int:
+        answer = await engine.execute(request)
+        answer.encode()
+        if answer.errors:
+            raise AssertionError(answer.errors[0])
+        return len(answer.requests)
+
+    return run
+
+
+async def expanded_body(columns: tuple) -> bytes:  # type: ignore[type-arg]
+    """Give the upstream's answer with everything expanded: what the floor reads."""
+    service = Service()
+    query = nested_query(columns, ROWS)
+    answer = await engine_over(service).execute(GraphQLRequest(query=query))
+    assert len(answer.requests) == 1
+    return (await service.send(answer.requests[0])).body

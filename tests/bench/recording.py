@@ -1,0 +1,69 @@
+"""Records what the embedded sandbox answers to the benchmark's queries, for ``static_upstream`` to replay."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from gateway.assemble import open_gateway
+from gateway.execute import GraphQLRequest
+from gateway.sandbox import SandboxSettings, create_sandbox
+from gateway.settings import Settings
+
+CUSTOMER_VALUES = (
+    "dataAreaId customerAccount organizationName customerGroupId creditLimit salesCurrencyCode"
+    " paymentTerms deliveryMode partyType invoiceAccount"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A query, and the one upstream address that it needs."""
+
+    name: str
+    query: str
+    target: str
+    leaves: int
+
+
+@dataclass
+class _Recorder(httpx.AsyncBaseTransport):
+    inner: httpx.AsyncBaseTransport
+    taken: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self.inner.handle_async_request(request)
+        body = await response.aread()
+        target = request.url.raw_path.decode()
+        self.taken[target] = body, response.headers["content-type"]
+        return httpx.Response(response.status_code, headers=response.headers, content=body)
+
+
+async def record(folder: Path, queries: dict[str, str]) -> list[Case]:
+    """Run the queries over a sandbox that is large enough, and write down every answer."""
+    recorder = _Recorder(httpx.ASGITransport(create_sandbox(SandboxSettings(scale=2))))
+    settings = Settings(language=None)
+    cases: list[Case] = []
+    async with open_gateway(settings, transport=recorder, observe=lambda _: None) as opened:
+        for name, query in queries.items():
+            answer = await opened.engine.execute(GraphQLRequest(query=query))
+            if answer.errors or len(answer.requests) != 1:
+                raise RuntimeError(f"{name}: {answer.errors} {answer.requests}")
+            target = f"/data/{answer.requests[0].url}"
+            cases.append(Case(name, query, target, leaves(answer.to_builtins()["data"])))
+    index = {}
+    for number, (target, (body, media)) in enumerate(recorder.taken.items()):
+        (folder / str(number)).write_bytes(body)
+        index[target] = [str(number), media]
+    (folder / "index.json").write_text(json.dumps(index))
+    return cases
+
+
+def leaves(value: object) -> int:
+    """Count the scalars of an answer."""
+    if isinstance(value, dict):
+        return sum(map(leaves, value.values()))
+    return sum(map(leaves, value)) if isinstance(value, list) else 1

@@ -20,6 +20,7 @@ from schema.model import Capabilities, Model, Navigation, Property
 from schema.names import Names
 from schema.values import Abilities, Cleaning
 
+from .naming import Naming
 from .objects import CatalogObjects
 from .types import OPERATORS
 
@@ -43,8 +44,11 @@ class CatalogInputs(CatalogObjects):
         cleaning: Cleaning | None = None,
         renames: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        naming: Naming | None = None,
     ) -> None:
-        super().__init__(model, abilities, cleaning=cleaning, renames=renames, labels=labels)
+        super().__init__(
+            model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
+        )
         self._inputs: dict[str, Mapping[str, InputField]] = {}
         self._operators: dict[str, tuple[str, ...]] = {}
         self._can_filter: dict[str, bool] = {}

@@ -11,6 +11,7 @@ from schema.model import ComplexType, EntityType, Model, Navigation, Property, s
 from schema.names import Names, field_name
 from schema.values import Abilities, Cleaning
 
+from .naming import Naming
 from .types import CatalogTypes
 
 _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
@@ -27,8 +28,11 @@ class CatalogObjects(CatalogTypes):
         cleaning: Cleaning | None = None,
         renames: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        naming: Naming | None = None,
     ) -> None:
-        super().__init__(model, abilities, cleaning=cleaning, renames=renames, labels=labels)
+        super().__init__(
+            model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
+        )
         self._objects: dict[str, ObjectInfo] = {}
 
     def object(self, csdl: str) -> ObjectInfo:

@@ -12,6 +12,7 @@ from schema.names import Names, field_name, type_name
 from schema.values import Abilities, Cleaning
 
 from .inputs import CatalogInputs
+from .naming import Naming, Roots, root_names
 from .reach import reachable_names
 from .renames import check_renames
 
@@ -22,6 +23,7 @@ class Catalog(CatalogInputs):
     ``renames`` maps metadata names to GraphQL names: ``CustomerV3`` (a type, with its companions),
     ``CustomerV3.CreditLimit`` (a field), ``NoYes.Yes`` (an enum value), ``Query.CustomersV3`` (the list of a set),
     ``Query.CustomerV3`` (a by-key field). Raises SchemaError where a rename names nothing, or is not a GraphQL name.
+    ``naming`` is what an earlier catalog of the same model, abilities and renames decided.
     """
 
     def __init__(
@@ -32,11 +34,33 @@ class Catalog(CatalogInputs):
         cleaning: Cleaning | None = None,
         renames: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        naming: Naming | None = None,
     ) -> None:
-        super().__init__(model, abilities, cleaning=cleaning, renames=renames, labels=labels)
+        super().__init__(
+            model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
+        )
+        self._taken_over = naming
         self._root_names = Names(("node", "nodes"), self.renames, " in Query")
-        self.roots: Mapping[str, RootField] = {r.name: r for r in self._name_roots()}
-        check_renames(self.renames, model, self._type_names, self._root_names)
+        self.roots: Mapping[str, RootField]
+        if naming is None:
+            self.roots = {r.name: r for r in self._name_roots()}
+            check_renames(self.renames, model, self._type_names, self._root_names)
+        else:
+            self.roots = Roots(naming.roots, model)
+            self._root_names.findings.extend(naming.root_findings)
+
+    def naming(self) -> Naming:
+        """Give what was decided, to be handed to the next catalog of the same model; touches the whole model."""
+        return Naming(
+            families={
+                csdl: tuple((e.kind, e.name) for e in family)
+                for csdl, family in self._families.items()
+            },
+            roots=tuple(root_names(self.roots.values(), self.model)),
+            type_findings=tuple(self._type_names.findings),
+            root_findings=tuple(self._root_names.findings),
+            unreachable=tuple(name for name in self._entries if name not in self._reachable),
+        )
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -84,6 +108,8 @@ class Catalog(CatalogInputs):
 
     @cached_property
     def _reachable(self) -> frozenset[str]:
+        if self._taken_over is not None:
+            return frozenset(self._entries).difference(self._taken_over.unreachable)
         return reachable_names(self, self.roots.values())
 
     # Arguments

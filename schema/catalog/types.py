@@ -11,6 +11,8 @@ from schema.model import EntityType, Model, Property, TypeRef, short
 from schema.names import Names, type_name
 from schema.values import Abilities, Cleaning, date_cleaning, enum_info, value_type
 
+from .naming import Naming
+
 SCALARS = ("Decimal", "Long", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64", "JSON")
 RESERVED_TYPES = (
     *("Query", "Mutation", "Subscription", "Node", "PageInfo", "SortDirection"),
@@ -36,6 +38,7 @@ class CatalogTypes:
         cleaning: Cleaning | None = None,
         renames: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        naming: Naming | None = None,
     ) -> None:
         self.model = model
         self.abilities = abilities
@@ -50,7 +53,10 @@ class CatalogTypes:
         self._type_names = Names(RESERVED_TYPES, self.renames)
         self._field_findings: list[str] = []
         self._families: dict[str, list[TypeEntry]] = {}
-        self._name_types()
+        if naming is None:
+            self._name_types()
+        else:
+            self._take_over(naming)
         # as the schema lists them: each entity, then each enum, with its companions
         self._entries = {e.name: e for family in self._families.values() for e in family}
 
@@ -77,6 +83,11 @@ class CatalogTypes:
             if enum.members:
                 name = self._names[TypeKind.ENUM, csdl]
                 self._take(TypeKind.FILTER, csdl, f"{name}Filter", f"{short(csdl)} filter")
+
+    def _take_over(self, naming: Naming) -> None:
+        self._families = naming.entries()
+        self._names = {(e.kind, e.csdl): e.name for f in self._families.values() for e in f}
+        self._type_names.findings.extend(naming.type_findings)
 
     def _name_companions(self, csdl: str) -> None:
         model, name, owner = self.model, self.reference_name(csdl), short(csdl)

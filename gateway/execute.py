@@ -233,12 +233,17 @@ class Engine:
             i.bound.shape.key: i.bound.error for i in loaded if isinstance(i.bound, FailedRoot)
         }
 
-        def cause(error: GraphQLError) -> Exception:
-            is_root = error.path is not None and len(error.path) == 1
-            found = failed.get(str(error.path[0])) if is_root and error.path else None
-            return found or error.original_error or error
+        generated = {item.bound.shape.key for item in loaded}
 
-        errors = [self._reported(cause(error), error.formatted) for error in result.errors or ()]
+        def report(error: GraphQLError) -> dict[str, Any]:
+            root = str(error.path[0]) if error.path else ""
+            found = failed.get(root) if error.path and len(error.path) == 1 else None
+            cause = found or error.original_error or error
+            if isinstance(cause, GraphQLError) and root not in generated:
+                return dict(error.formatted)
+            return self._reported(cause, error.formatted)
+
+        errors = [report(error) for error in result.errors or ()]
         return Answer(result.data, errors)
 
     # Errors
@@ -249,7 +254,7 @@ class Engine:
     def _reported(self, error: Exception, formatted: Mapping[str, Any]) -> dict[str, Any]:
         """Give a GraphQL error for clients, and the rest of it to the log."""
         if isinstance(error, GraphQLError):
-            # Completion's own words (a scalar refused a value), or a hand-written field's.
+            # Completion's own words: a scalar refused a value.
             return dict(formatted) if "extensions" in formatted else self._malformed(formatted)
         if _NULL_IN_NON_NULL in str(error):
             return self._malformed(formatted)

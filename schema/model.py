@@ -1,8 +1,8 @@
 """The metadata model: what a CSDL document says, as plain frozen records.
 
-References between records are *names* (qualified, aliases resolved), looked up through :class:`Model`, so a record has no cycles,
-compares, hashes and prints. The collections of ``Model`` are mappings by name in document order: a caller may hand in mappings that
-make their records when they are first asked for.
+References between records are *names* (qualified, aliases resolved), looked up through :class:`Model`, so a
+record has no cycles, compares, hashes and prints. The collections of ``Model`` are mappings by name in document
+order: a caller may hand in mappings that make their records when they are first asked for.
 
 Vocabulary: OData CSDL XML 4.01, https://docs.oasis-open.org/odata/odata-csdl-xml/v4.01/.
 """

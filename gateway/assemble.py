@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+import msgspec
 
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
+from schema.catalog.naming import Naming, decode_naming, encode_naming
 from schema.csdl import parse_csdl
 from schema.exposure import expose
 from schema.model import ComplexType, EntityType, Model
@@ -31,6 +33,7 @@ from .odata.dialect import Dialect
 from .odata.finops import FINOPS, dialect_for
 from .resolvers import LoadedResolvers
 from .settings import SandboxOptions, Settings
+from .snapshots import Snapshots, fingerprint_of
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox; no packet ever goes there."""
@@ -95,7 +98,7 @@ async def open_gateway(
     """
     async with open_client(settings, transport=transport, observe=observe) as client:
         document = await load_metadata(settings, client, progress=progress, observe=observe)
-        yield await assemble(settings, client, document, observe)
+        yield await assemble(settings, client, document, observe, progress)
 
 
 def open_client(
@@ -143,14 +146,18 @@ def sandbox_transport(options: SandboxOptions) -> httpx.AsyncBaseTransport:
 
 
 async def assemble(
-    settings: Settings, client: ODataClient, document: MetadataDocument, observe: Observer
+    settings: Settings,
+    client: ODataClient,
+    document: MetadataDocument,
+    observe: Observer,
+    progress: Progress | None = None,
 ) -> Gateway:
     """Make catalogue, schema and engine from a metadata document."""
     started = time.perf_counter()
-    model = read_model(settings, document)
-    dialect = dialect_for(settings.dialect, settings.url or "", model.namespace)
+    model, naming = open_model(settings, document, progress)
+    dialect = dialect_of(settings, model)
     labels = await read_labels(settings, client, model, dialect, observe)
-    catalog = make_catalog(settings, model, dialect, labels)
+    catalog = make_catalog(settings, model, dialect, labels, naming)
     schema = build_schema(catalog, LoadedResolvers(catalog))
     engine = Engine(schema, client, dialect, execution_settings(settings), observe)
     observe(
@@ -172,14 +179,66 @@ async def assemble(
     )
 
 
-def read_model(settings: Settings, document: MetadataDocument) -> Model:
+def open_model(
+    settings: Settings, document: MetadataDocument, progress: Progress | None = None
+) -> tuple[Model, Naming | None]:
+    """Give the model with its names from the snapshot of exactly this document, settings and program.
+
+    Where there is none, the document is read and a snapshot made. Raises SchemaError.
+    """
+    decided_by = _decided_by(settings)
+    key, fingerprint = decided_by.decode(), fingerprint_of(document.digest, decided_by)
+    # The sandbox's document is at hand anyway, and changes with its options.
+    configured = settings.url or settings.metadata
+    folder = settings.cache_dir if configured else None
+    snapshots = Snapshots(folder / "models" if folder is not None else None)
+    found = snapshots.open(key, fingerprint)
+    naming = None if found is None else decode_naming(found.notes)
+    if found is not None and naming is not None:
+        return found.model, naming
+    model = read_model(settings, document, progress)
+    if folder is None:
+        return model, None
+    naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
+    if snapshots.write(key, fingerprint, model, encode_naming(naming)):
+        # From here on as any later start: what was read is let go.
+        found = snapshots.open(key, fingerprint)
+    return model if found is None else found.model, naming
+
+
+def _decided_by(settings: Settings) -> bytes:
+    """Put the settings on which the model and its names depend into bytes."""
+    return msgspec.json.encode(
+        [
+            settings.url,
+            settings.metadata,
+            settings.dialect,
+            settings.include,
+            settings.exclude,
+            [relation.model_dump() for relation in settings.relations],
+            settings.names,
+            settings.clean_noyes,
+            settings.clean_null_dates,
+            settings.clean_dates,
+        ]
+    )
+
+
+def read_model(
+    settings: Settings, document: MetadataDocument, progress: Progress | None = None
+) -> Model:
     """Parse the document, then apply exposure and declared relations. Raises SchemaError."""
-    model = parse_csdl(document.text, name=document.source)
+    model = parse_csdl(document.pieces(progress), name=document.source)
     exposed = expose(model, include=settings.include, exclude=settings.exclude)
     relations = [_relation(r) for r in settings.relations]
     if settings.url is None and settings.sandbox.metadata is None and settings.metadata is None:
         relations.extend(_of_sandbox(exposed, {(r.from_set, r.name) for r in relations}))
     return declare(exposed, relations) if relations else exposed
+
+
+def dialect_of(settings: Settings, model: Model) -> Dialect:
+    """Give the configured dialect, or the one that address and metadata tell."""
+    return dialect_for(settings.dialect, settings.url or "", model.namespace)
 
 
 def _relation(declared: object) -> Relation:
@@ -226,9 +285,13 @@ def _keep(found: dict[str, None], *labels: str | None) -> None:
 
 
 def make_catalog(
-    settings: Settings, model: Model, dialect: Dialect, labels: Mapping[str, str]
+    settings: Settings,
+    model: Model,
+    dialect: Dialect,
+    labels: Mapping[str, str],
+    naming: Naming | None = None,
 ) -> Catalog:
-    """Decide every name and operator."""
+    """Decide every name and operator; with ``naming``, take the names over."""
     return Catalog(
         model,
         abilities_of(dialect),
@@ -239,6 +302,7 @@ def make_catalog(
         ),
         renames=settings.names,
         labels=labels,
+        naming=naming,
     )
 
 

@@ -70,7 +70,7 @@ class MetadataDocument:
         for piece in _pieces(self.content, None, report):
             checksum.update(piece)
             yield piece
-        if checksum.hexdigest() != self.digest:
+        if isinstance(self.content, Path) and checksum.hexdigest() != self.digest:
             raise SettingsError(f"metadata: {self.source} changed while it was read.")
 
 

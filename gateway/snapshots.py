@@ -79,12 +79,13 @@ def fingerprint_of(*decided_by: object) -> bytes:
 
 @cache
 def _program() -> list[object]:
-    """Give the program's version, and what changes with its code: it counts while that is being worked on, too."""
+    """Give the program's version, and what changes with the code that decides: people work on that, too."""
     try:
         release = version("d365-graphql-gateway")
     except PackageNotFoundError:  # run from a copy
         release = ""
-    facts = (path.stat() for path in sorted(Path(schema.__path__[0]).rglob("*.py")))
+    folders = (Path(schema.__path__[0]), Path(__file__).parent / "odata")
+    facts = (path.stat() for folder in folders for path in sorted(folder.rglob("*.py")))
     return [release, *((fact.st_mtime_ns, fact.st_size) for fact in facts)]
 
 

@@ -152,14 +152,14 @@ class GeneratedField(StrawberryField):
     directives = ()  # type: ignore[assignment]
     extensions = ()  # type: ignore[assignment]
     default = dataclasses.MISSING
-    default_factory = dataclasses.MISSING  # type: ignore[assignment]
+    default_factory = dataclasses.MISSING
     default_value = dataclasses.MISSING
-    metadata = {}  # type: ignore[assignment]  # noqa: RUF012
+    metadata: Any = {}  # noqa: RUF012
     init = repr = compare = kw_only = False
     hash = None
     is_graphql_generic = False
     is_basic_field = False
-    base_resolver = None  # type: ignore[assignment]
+    base_resolver: Any = None
     _base_resolver = None
     _field_type = None
     _validated_type_annotation = None
@@ -183,12 +183,12 @@ class GeneratedField(StrawberryField):
         self._arguments = arguments  # type: ignore[assignment]
         self._types = types
 
-    @property
-    def type(self) -> NamedType:
+    @property  # type: ignore[misc]
+    def type(self) -> NamedType:  # type: ignore[override]
         """The type, wrapped as Strawberry does."""
         return self._types.of(self.ref)
 
-    def resolve_type(self, *, type_definition: object = None) -> NamedType:  # type: ignore[override]
+    def resolve_type(self, *, type_definition: object = None) -> NamedType:
         """Give the type; generated types have no type variables for ``type_definition`` to fill."""
         del type_definition
         return self.type
@@ -206,10 +206,10 @@ class GeneratedDefinition(StrawberryObjectDefinition):
 
     extend = False
     concrete_of = None
-    directives = ()
+    directives: Any = ()
     is_graphql_generic = False
     is_input = False
-    from_input = None
+    from_input: Any = None
     to_input = None
 
     def __init__(

@@ -96,7 +96,7 @@ class LazyObjectType(GraphQLObjectType):
     """An object type whose fields stay the lazy mapping; graphql-core would copy it and check every name."""
 
     @property
-    def fields(self) -> Any:  # type: ignore[override]
+    def fields(self) -> Any:
         """The lazy mapping."""
         return self._fields
 
@@ -105,7 +105,7 @@ class LazyInterfaceType(GraphQLInterfaceType):
     """An interface of the same kind."""
 
     @property
-    def fields(self) -> Any:  # type: ignore[override]
+    def fields(self) -> Any:
         """The lazy mapping."""
         return self._fields
 
@@ -114,7 +114,7 @@ class LazyInputType(GraphQLInputObjectType):
     """An input type of the same kind."""
 
     @property
-    def fields(self) -> Any:  # type: ignore[override]
+    def fields(self) -> Any:
         """The lazy mapping."""
         return self._fields
 

@@ -8,6 +8,7 @@ answer is encoded once, in C.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -32,6 +33,13 @@ def _required(value: object) -> object:
     return value
 
 
+def _finite(value: Decimal) -> Decimal:
+    """Let a number pass: the decoder takes the text "NaN" for one too."""
+    if value.is_finite():
+        return value
+    raise Surprise
+
+
 class Compiler:
     """Writes and compiles the functions of one document."""
 
@@ -40,6 +48,7 @@ class Compiler:
         self._space: dict[str, Any] = {
             "Surprise": Surprise,
             "required": _required,
+            "finite": _finite,
             "node_id": node_id,
         }
         self._sources: list[str] = []
@@ -116,7 +125,7 @@ class Compiler:
             case FieldKind.REST:
                 return "x.rest"
             case FieldKind.VALUE:
-                return self._scalar(found, f"x.{level.attribute(found)}")
+                return self._scalar(found, f"x.{level.attribute(found)}", level)
             case FieldKind.COMPLEX:
                 return self._complex(item, f"x.{level.attribute(found)}")
             case FieldKind.TO_ONE:
@@ -130,27 +139,33 @@ class Compiler:
                 return f"{self._connection(item.below)}(x.{item.child.slot})"
 
     def _id(self, type_name: str, level: Level) -> str:
-        parts = "".join(f", x.{level.attribute(k)}" for k in level.info.key)
+        parts = "".join(f", {self._key_part(k, level)}" for k in level.info.key)
         return f"node_id({type_name!r}{parts})"
+
+    def _key_part(self, key: Field, level: Level) -> str:
+        value = f"x.{level.attribute(key)}"
+        assert key.prop is not None
+        return f"required({value})" if key.prop.nullable else value
 
     def _complex(self, item: ShapeField, value: str) -> str:
         assert item.field is not None
         if item.below is None:
-            return value
+            return value if item.field.nullable else f"required({value})"
         assert isinstance(item.below, Shapes)
         function = self._shapes(item.below)
-        if item.field.many:
-            return f"(None if (v := {value}) is None else [{function}(i) for i in v])"
-        expression = f"(None if (v := {value}) is None else {function}(v))"
+        made = f"[{function}(i) for i in v]" if item.field.many else f"{function}(v)"
+        expression = f"(None if (v := {value}) is None else {made})"
         return expression if item.field.nullable else f"required({expression})"
 
     # Values
 
-    def _scalar(self, found: Field, value: str) -> str:
+    def _scalar(self, found: Field, value: str, level: Level) -> str:
         kind = found.value
         prop = found.prop
         assert kind is not None
         assert prop is not None
+        # What a derived type declares is absent in rows of other types, so its decoder takes nothing for null.
+        may_be_none = prop.nullable or found.declared_by not in level.bases
         if prop.type.many:
             item = self._converted(kind, "i", nullable=False)
             made = (
@@ -159,15 +174,16 @@ class Compiler:
                 else f"(None if (v := {value}) is None else [{item} for i in v])"
             )
             return made if found.nullable else f"required({made})"
-        converted = self._converted(kind, value, nullable=prop.nullable)
-        needs_check = prop.nullable and not found.nullable
-        return f"required({converted})" if needs_check else converted
+        converted = self._converted(kind, value, nullable=may_be_none)
+        return f"required({converted})" if may_be_none and not found.nullable else converted
 
     def _converted(self, kind: ValueType, value: str, *, nullable: bool) -> str:
         if kind.enum is not None:
             return self._enum(kind, value, nullable=nullable)
-        if kind.scalar == "Long":
-            return f"(None if (v := {value}) is None else str(v))" if nullable else f"str({value})"
+        if kind.scalar in ("Long", "Decimal"):
+            function = "str" if kind.scalar == "Long" else "finite"
+            checked = f"(None if (v := {value}) is None else {function}(v))"
+            return checked if nullable else f"{function}({value})"
         if kind.clean is Clean.NONE:
             return value
         text = f"(v := {value})"
@@ -195,7 +211,8 @@ class Compiler:
         name = self._enums.get(key)
         if name is None:
             is_no_yes = kind.clean is Clean.NO_YES
-            table: dict[object, object] = {**(_NO_YES if is_no_yes else kind.enum.to_graphql)}
+            members: Mapping[Any, object] = _NO_YES if is_no_yes else kind.enum.to_graphql
+            table = dict(members)
             if nullable:
                 table[None] = None
             name = self._enums[key] = self._keep("E", table)
@@ -214,7 +231,7 @@ class Compiler:
         if isinstance(below, Shapes):
             return f"[{self._shapes(below)}(i) for i in p.rows]"
         if below is None:
-            return repr(shape.type_name) if name == "__typename" else "p.total"
+            return repr(shape.type_name) if name == "__typename" else "required(p.total)"
         return self._edges(below) if name == "edges" else self._page_info(below)
 
     def _edges(self, shape: ConnectionShape) -> str:

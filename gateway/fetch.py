@@ -93,9 +93,14 @@ class Fetcher:
             raise
         if response.status == 204 or not response.body:
             return None
-        return self._decode(
-            response, row_type.single.decode, row_type, lambda raw: lenient(row_type, raw)
+        found = self._decode(
+            response, row_type.single.decode, row_type, lambda raw: _row_of(response, raw, row_type)
         )
+        if found is not None and all(
+            getattr(found, a) is None for a in row_type.attributes.values()
+        ):
+            _row_of(response, self._untyped(response), row_type)
+        return found
 
     async def count(self, query: Query, row_type: RowType) -> int:
         """Give the number of rows of a query."""
@@ -227,6 +232,16 @@ class Fetcher:
         start = query.skip or 0
         end = None if query.top is None else start + query.top
         return Rows(kept[start:end], len(kept))
+
+
+def _row_of(response: Response, raw: object, row_type: RowType) -> Any:
+    """Build a row from untyped JSON. Raises UpstreamMalformed where it is no entity."""
+    if raw is None:
+        return None
+    is_list = isinstance(raw, dict) and isinstance(raw.get("value"), list)
+    if not isinstance(raw, dict) or (is_list and "value" not in row_type.wire_names.values()):
+        raise malformed(response, "one row was asked for, and something else came")
+    return lenient(row_type, raw)
 
 
 def _page_of(response: Response, raw: object, row_type: RowType) -> _Page:

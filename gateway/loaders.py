@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiodataloader import DataLoader
+from msgspec import UNSET
 
 from schema.fields import Field
 
+from .errors import UpstreamMalformed
 from .fetch import Fetcher
 from .odata.local import comparable
 from .odata.query import KeyPart, Literal, Query, Value
@@ -76,7 +78,7 @@ class Batches(DataLoader[Want, Found]):
         self._dialect = fetcher.dialect
         self._limit = max_url_length
 
-    async def batch_load_fn(self, wants: list[Want]) -> list[Found]:  # type: ignore[override]
+    async def batch_load_fn(self, wants: list[Want]) -> list[Found]:
         """Load the wants of one tick; a group that fails fails for its own wants only."""
         groups: dict[Hashable, list[Want]] = {}
         for want in wants:
@@ -159,17 +161,28 @@ class Batches(DataLoader[Want, Found]):
         answers = await asyncio.gather(*(self._fetcher.rows(q, row_type) for q in queries))
         attributes = [row_type.attribute(f) for f in want.columns]
         found: Found = {}
-        for answer in answers:
-            for row in answer.rows:
-                key = self.normal(want.columns, [getattr(row, a, None) for a in attributes])
-                if want.many:
-                    found.setdefault(key, []).append(row)
-                else:
-                    found.setdefault(key, row)
+        try:
+            for answer in answers:
+                for row in answer.rows:
+                    key = self.normal(want.columns, [getattr(row, a, None) for a in attributes])
+                    if want.many:
+                        found.setdefault(key, []).append(row)
+                    else:
+                        found.setdefault(key, row)
+        except (TypeError, ValueError) as error:
+            raise _unreadable() from error
+        if any(part is None or part is UNSET for key in found for part in key):
+            raise _unreadable()
         if want.plan.window is not None:
             for key, rows in found.items():
                 found[key] = local_page(rows, want.plan.window, row_type, self._dialect)
         return found
+
+
+def _unreadable() -> UpstreamMalformed:
+    return UpstreamMalformed(
+        "The upstream sent rows without the values by which they were asked for."
+    )
 
 
 def _columns(fields: Sequence[Field]) -> tuple[tuple[str, str, bool], ...]:

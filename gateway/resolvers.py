@@ -14,9 +14,9 @@ from graphql import GraphQLResolveInfo
 from msgspec import UNSET
 
 from schema.catalog import Catalog
-from schema.fields import Field, FieldKind, RootField, RootKind
+from schema.fields import Field, FieldKind, RootField, RootKind, ValueType
 
-from .errors import UpstreamMalformed
+from .errors import UpstreamError, UpstreamMalformed
 from .ids import node_id
 from .pages import Edge, Failure, Page
 from .rows import Row
@@ -33,7 +33,7 @@ class LoadedRoots(Protocol):
 
 
 _CONNECTION: Mapping[str, Callable[[Any], object]] = {
-    "nodes": lambda page: page.rows,
+    "nodes": lambda page: [_object(row) for row in page.rows],
     "edges": lambda page: [Edge(page, i) for i in range(len(page.rows))],
     "pageInfo": lambda page: page,
     "totalCount": lambda page: page.total,
@@ -42,7 +42,7 @@ _CONNECTION: Mapping[str, Callable[[Any], object]] = {
     "startCursor": lambda page: page.cursor_at(0),
     "endCursor": lambda page: page.cursor_at(-1),
     "cursor": lambda edge: edge.page.cursor_at(edge.index),
-    "node": lambda edge: edge.page.rows[edge.index],
+    "node": lambda edge: _object(edge.page.rows[edge.index]),
 }
 
 
@@ -55,19 +55,19 @@ class LoadedResolvers:
     def root(self, field: RootField, info: Info) -> object:
         """Give what was loaded under the field's response key."""
         value = info.context.loaded[info.path.key].value
-        if isinstance(value, Failure):
-            raise value.error
         if field.kind is RootKind.FUNCTION and not field.csdl:
             return self._plain(field, value)
-        return value
+        if isinstance(value, list):
+            return [_object(item) for item in value]
+        return _object(value)
 
     def _plain(self, field: RootField, value: object) -> object:
         assert field.operation is not None
         assert field.operation.returns is not None
-        kind = self._catalog.value_of(field.operation.returns)
-        if isinstance(value, list):
-            return [from_upstream(kind, item) for item in value]
-        return from_upstream(kind, value)
+        if isinstance(value, Failure):
+            raise value.error
+        returns = field.operation.returns
+        return _values(self._catalog.value_of(returns), value, is_list=returns.many)
 
     def field(self, field: Field, source: object, info: Info) -> object:
         """Give a field of a row or complex value."""
@@ -85,23 +85,28 @@ class LoadedResolvers:
                 raw = getattr(source, row_type.attribute(field))
                 return _value(field, raw)
             case FieldKind.COMPLEX:
-                return _present(field, getattr(source, row_type.attribute(field)))
+                return self._complex(field, getattr(source, row_type.attribute(field)))
             case _:
                 child = row_type.level.by_node[id(info.field_nodes[0])]
-                value = getattr(source, child.slot)
-                if isinstance(value, Failure):
-                    raise value.error
-                return _present(field, value)
+                return _object(_present(field, getattr(source, child.slot)))
+
+    def _complex(self, field: Field, raw: object) -> object:
+        _present(field, raw)
+        if raw is None or not self._catalog.is_served(field.target):
+            return raw
+        return [_object(item) for item in _listed(raw)] if field.many else _object(raw)
 
     def _id(self, row: Row, type_name: str) -> str:
         row_type = type(row).row_type
         key = row_type.level.info.key
-        return node_id(type_name, *(_present(k, getattr(row, row_type.attribute(k))) for k in key))
+        return node_id(type_name, *(_key_part(k, getattr(row, row_type.attribute(k))) for k in key))
 
     def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
         """Give a field of a connection, edge or PageInfo."""
         if not isinstance(source, Page | Edge):
             raise UpstreamMalformed("The upstream sent something that is no list.")
+        if name == "totalCount" and isinstance(source, Page) and source.total is None:
+            raise UpstreamMalformed("The upstream did not tell how many rows there are.")
         return _CONNECTION[name](source)
 
     def type_name(self, value: object) -> str:
@@ -121,13 +126,47 @@ def _present(field: Field, raw: object) -> object:
     return raw
 
 
-def _value(field: Field, raw: object) -> object:
-    value, prop = field.value, field.prop
-    assert value is not None
-    assert prop is not None
-    _present(field, raw)
-    if not prop.type.many or raw is None:
-        return from_upstream(value, raw)
+def _key_part(field: Field, raw: object) -> object:
+    """Give a part of a row's key as the upstream sent it. Raises for what is no value of its type."""
+    assert field.value is not None
+    if _present(field, raw) is None:
+        raise UpstreamMalformed(
+            f"The upstream sent a row without {field.source}, a part of its key."
+        )
+    from_upstream(field.value, raw)
+    return raw
+
+
+def _object(value: object) -> object:
+    """Give a row, page or null; what is none of them as an error, which graphql-core raises at its place."""
+    if isinstance(value, Failure):
+        return value.error
+    if value is None or isinstance(value, Row | Page | Exception):
+        return value
+    return UpstreamMalformed("The upstream sent something that is no object.")
+
+
+def _listed(raw: object) -> list[object]:
     if not isinstance(raw, list):
-        raise UpstreamMalformed(f"The upstream sent something that is no list for {field.source}.")
-    return [from_upstream(value, item) for item in raw]
+        raise UpstreamMalformed("The upstream sent something that is no list.")
+    return raw
+
+
+def _value(field: Field, raw: object) -> object:
+    assert field.value is not None
+    assert field.prop is not None
+    return _values(field.value, _present(field, raw), is_list=field.prop.type.many)
+
+
+def _values(kind: ValueType, raw: object, *, is_list: bool) -> object:
+    """Clean a value, or each of a list: a bad item is an error at its own place."""
+    if not is_list or raw is None:
+        return from_upstream(kind, raw)
+    return [_item(kind, item) for item in _listed(raw)]
+
+
+def _item(kind: ValueType, raw: object) -> object:
+    try:
+        return from_upstream(kind, raw)
+    except UpstreamError as error:
+        return error

@@ -6,18 +6,20 @@ an ``$expand`` fills while decoding and everything else fills later. Exact decim
 them from the JSON text.
 
 When a page does not fit its struct, :func:`lenient` builds the same structs from untyped JSON; the operation is
-then completed by graphql-core, value by value, which gives each error its place.
+then completed by graphql-core, value by value, which gives each error its place. Good values are the same either
+way, and so are the ids and cursors made of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from schema.catalog import Catalog
 from schema.fields import Field, FieldKind
@@ -28,14 +30,16 @@ Place = tuple[str, str]
 """(declaring CSDL type, property)."""
 
 _Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _PYTHON: Mapping[str, Any] = {
     "Int": _Int32,
-    "Long": int,
+    "Long": _Int64,
     "Decimal": Decimal,
     "Float": float,
     "Boolean": bool,
     "JSON": Any,
 }
+_FITTED = frozenset({"Decimal", "Float", "JSON"})
 _NO_NAME = "/"
 """Starts the wire name of a slot that decoding never fills; JSON from OData never holds such a name."""
 
@@ -62,15 +66,24 @@ class RowType:
     """Attribute of a complex value → its type."""
     wire_names: Mapping[str, str]
     """Attribute → JSON name."""
+    kinds: Mapping[str, str]
+    """Attribute → GraphQL scalar, of the values whose form depends on it: numbers and plain JSON."""
     typed: bool = True
     """Whether pages are decoded straight into the struct; not where undeclared properties are asked for."""
+    declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """CSDL type → what the metadata lists of it, where undeclared properties are asked for."""
     page: msgspec.json.Decoder[Any] = field(init=False)
     single: msgspec.json.Decoder[Any] = field(init=False)
+    absent: Mapping[str, Any] = field(init=False)
+    """Attribute → what it holds where the upstream sent nothing: None where that means null."""
 
     def __post_init__(self) -> None:
+        fields = msgspec.structs.fields(self.struct)
+        self.absent = {f.name: None if f.default is None else UNSET for f in fields}
+        rows: Any = list[self.struct]  # type: ignore[name-defined]
         page = msgspec.defstruct(
             "Page",
-            [("value", list[self.struct]), ("count", int | None, None), ("next", str | None, None)],  # type: ignore[name-defined]
+            [("value", rows), ("count", _Int32 | None, None), ("next", str | None, None)],
             rename={"count": "@odata.count", "next": "@odata.nextLink"},
             gc=False,
         )
@@ -85,7 +98,9 @@ class RowType:
     def csdl_of(self, row: Struct) -> str:
         """Give the CSDL type of a row: what it says itself, else the level's."""
         told = getattr(row, "t", None)
-        return told.lstrip("#") if isinstance(told, str) else self.level.info.csdl
+        if told is None:
+            return self.level.info.csdl
+        return told.rpartition("#")[2] if isinstance(told, str) else ""
 
 
 class RowTypes:
@@ -119,7 +134,7 @@ class RowTypes:
         return found
 
     def _make(self, level: Level, extras: list[Field], expanded: Mapping[int, RowType]) -> RowType:
-        bases = frozenset(t.name for t in self._catalog.model.lineage(level.info.csdl))
+        bases = level.bases
         places = dict(level.attributes)
         columns = [(places[place], found) for place, found in level.values.items()]
         for found in extras:
@@ -147,7 +162,23 @@ class RowTypes:
         typed = not level.needs_rest and all(
             t.typed for t in (*complex_types.values(), *expanded.values())
         )
-        return RowType(level, struct, places, select, dict(expanded), complex_types, names, typed)
+        kinds = {attribute: kind for attribute, f in columns if (kind := _kind(f)) in _FITTED}
+        listed = {t: self._declared(t) for t in level.possible} if level.needs_rest else {}
+        return RowType(
+            level,
+            struct,
+            places,
+            select,
+            dict(expanded),
+            complex_types,
+            names,
+            kinds,
+            typed,
+            listed,
+        )
+
+    def _declared(self, csdl: str) -> frozenset[str]:
+        return frozenset(f.source for f in self._catalog.object(csdl).fields.values())
 
 
 def _structure(level: Level) -> tuple[object, ...] | None:
@@ -175,12 +206,14 @@ def _add_slots(
             names[child.slot] = _NO_NAME + child.slot
             continue
         name = child.field.source
-        rows: Any = inner.struct if child.connection is None else list[inner.struct]  # type: ignore[name-defined]
-        fields.append((child.slot, rows | None, None))
         names[child.slot] = name
-        if child.connection is not None:
+        if child.connection is None:
+            fields.append((child.slot, inner.struct | None, None))
+        else:
+            rows: Any = list[inner.struct]  # type: ignore[name-defined]
+            fields.append((child.slot, rows | UnsetType | None, UNSET))
             fields.extend(
-                [(f"n{child.index}", str | None, None), (f"k{child.index}", int | None, None)]
+                [(f"n{child.index}", str | None, None), (f"k{child.index}", _Int32 | None, None)]
             )
             names[f"n{child.index}"] = f"{name}@odata.nextLink"
             names[f"k{child.index}"] = f"{name}@odata.count"
@@ -190,11 +223,8 @@ def _column(
     attribute: str, found: Field, bases: frozenset[str], inner: type[Struct] | None
 ) -> tuple[Any, ...]:
     python = _python_type(found, inner)
-    prop = found.prop
-    assert prop is not None
-    if found.declared_by not in bases:
-        return (attribute, python | None, UNSET)
-    if prop.nullable:
+    assert found.prop is not None
+    if found.prop.nullable or found.declared_by not in bases:
         return (attribute, python | None, None)
     return (attribute, python)
 
@@ -209,6 +239,13 @@ def _python_type(found: Field, inner: type[Struct] | None) -> Any:
     return list[item] if found.prop.type.many else item
 
 
+def _kind(found: Field) -> str:
+    if found.kind is FieldKind.COMPLEX:
+        return "JSON"
+    assert found.value is not None
+    return "" if found.value.enum is not None else found.value.scalar
+
+
 def _select(columns: list[tuple[str, Field]], bases: frozenset[str]) -> tuple[str, ...]:
     return tuple(
         f.source if f.declared_by in bases else f"{f.declared_by}/{f.source}" for _, f in columns
@@ -216,23 +253,54 @@ def _select(columns: list[tuple[str, Field]], bases: frozenset[str]) -> tuple[st
 
 
 def lenient(row_type: RowType, raw: object) -> object:
-    """Build a row from untyped JSON; what does not fit stays as it came, what is missing is UNSET."""
+    """Build a row from untyped JSON: what does not fit stays as it came, what may not be missing and is, is UNSET."""
     if not isinstance(raw, dict):
         return raw
     values: dict[str, Any] = {}
     for attribute, name in row_type.wire_names.items():
-        value = raw.get(name, UNSET)
+        value = raw.get(name, row_type.absent[attribute])
         inner = row_type.complex_types.get(attribute) or _expanded(row_type, attribute)
         if inner is not None and isinstance(value, list):
             value = [lenient(inner, item) for item in value]
         elif inner is not None:
             value = lenient(inner, value)
+        elif attribute in row_type.kinds:
+            value = _fitted(row_type.kinds[attribute], value)
         values[attribute] = value
     if row_type.level.needs_rest:
-        values["rest"] = _rest(row_type, raw)
-    if row_type.level.needs_type and values["t"] is UNSET:
-        values["t"] = None
+        values["rest"] = _plain(_rest(row_type, raw))
     return row_type.struct(**values)
+
+
+def _fitted(kind: str, value: object) -> object:
+    """Give a number, or plain JSON, the form that the typed decoder gives it; what is neither stays."""
+    if isinstance(value, list) and kind != "JSON":
+        return [_fitted(kind, item) for item in value]
+    match kind:
+        case "Decimal" if isinstance(value, str) or type(value) is int:
+            try:
+                return Decimal(value)
+            except InvalidOperation:
+                return value
+        case "Float" if isinstance(value, Decimal) or type(value) is int:
+            return _as_float(value)
+        case "JSON" if value is not None and value is not UNSET:
+            return _plain(value)
+        case _:
+            return value
+
+
+def _as_float(value: Decimal | int) -> object:
+    try:
+        number = float(value)
+    except OverflowError:
+        return value
+    return number if isfinite(number) else value
+
+
+def _plain(value: object) -> object:
+    """Make JSON of decoded JSON: its numbers stay numbers, with all their digits."""
+    return msgspec.Raw(_as_number(value))
 
 
 def _expanded(row_type: RowType, attribute: str) -> RowType | None:
@@ -241,8 +309,9 @@ def _expanded(row_type: RowType, attribute: str) -> RowType | None:
 
 def _rest(row_type: RowType, raw: Mapping[str, object]) -> dict[str, object]:
     """Give the undeclared properties: neither annotations nor what the metadata lists."""
-    info = row_type.level.info
-    declared = {f.source for f in info.fields.values()}
+    told = raw.get("@odata.type")
+    csdl = told.lstrip("#") if isinstance(told, str) else row_type.level.info.csdl
+    declared = row_type.declared.get(csdl, frozenset())
     return {name: value for name, value in raw.items() if "@" not in name and name not in declared}
 
 
@@ -252,3 +321,4 @@ def untyped(body: bytes) -> object:
 
 
 _untyped = msgspec.json.Decoder(float_hook=Decimal)
+_as_number = msgspec.json.Encoder(decimal_format="number").encode

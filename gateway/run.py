@@ -7,20 +7,38 @@ Gives loaded rows with their children in place; nothing is completed here. A chi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, assert_never
 
 from msgspec import UNSET
 
+from schema.fields import Field
+
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher
 from .loaders import Batches, Want, connection
+from .odata.literals import parse_value
 from .odata.query import KeyPart, Literal, Query, Resource, Value
 from .odata.render import render
 from .pages import Failure, Page
-from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, Key, KeysRoot, ListRoot, ReadPlan, Via
+from .plan import (
+    BoundRoot,
+    CallRoot,
+    ChildPlan,
+    FailedRoot,
+    Join,
+    Key,
+    KeysRoot,
+    ListRoot,
+    ReadPlan,
+    Via,
+)
 from .window import empty_page, keyset_page, local_page
+
+_CHECKED_IN_DECODING = frozenset({"Edm.String", "Edm.Int32", "Edm.Int64"})
+"""Types whose values a typed page cannot hold in a wrong form."""
 
 
 @dataclass
@@ -77,17 +95,18 @@ class Runner:
             if item is not None:
                 by_plan.setdefault(id(item[0]), (item[0], []))[1].append(item[1])
         results = await asyncio.gather(
-            *(self._by_key(plan, keys) for plan, keys in by_plan.values())
+            *(self._caught(self._by_key(plan, keys)) for plan, keys in by_plan.values())
         )
         found = dict(zip(by_plan, results, strict=True))
         values: list[Any] = []
         for number, item in enumerate(items):
             if item is None:
-                self.failed = True
-                values.append(root.errors[number])
+                values.append(self._failure(root.errors[number]))
                 continue
             plan, key = item
-            values.append(found[id(plan)].get(self._batches.normal(plan.level.info.key, key)))
+            rows = found[id(plan)]
+            normal = self._batches.normal(plan.level.info.key, key)
+            values.append(rows if isinstance(rows, Failure) else rows.get(normal))
         plans = tuple(None if item is None else item[0] for item in items)
         return Loaded(root, values if root.many else values[0], plans)
 
@@ -112,10 +131,12 @@ class Runner:
     # Children
 
     async def attach(self, rows: Sequence[Any], plan: ReadPlan) -> None:
-        """Load everything below these rows and put it into their slots."""
-        if not rows or not plan.children:
+        """Load everything below these rows and put it into their slots; what is no row is passed over."""
+        if not plan.children:
             return
         rows = [row for row in rows if type(row) is plan.row_type.struct]
+        if not rows:
+            return
         await asyncio.gather(*(self._child(rows, plan, child) for child in plan.children))
 
     async def _child(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
@@ -128,38 +149,37 @@ class Runner:
                 case Via.PATH:
                     await self._by_path(rows, plan, child)
         except GatewayError as error:
-            self._fail(rows, child, error)
+            await self._settle(rows, child, [self._failure(error)] * len(rows))
 
-    def _fail(self, rows: Iterable[Any], child: ChildPlan, error: GatewayError) -> None:
+    def _failure(self, error: GatewayError) -> Failure:
         self.failed = True
-        failure = Failure(error)
-        for row in rows:
-            setattr(row, child.child.slot, failure)
+        return Failure(error)
+
+    async def _caught(self, loading: Awaitable[Any]) -> Any:
+        """Give what is loaded for one row, or its failure."""
+        try:
+            return await loading
+        except GatewayError as error:
+            return self._failure(error)
 
     async def _expanded(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
-        slot = child.child.slot
         if child.plan.window is None:
-            await self.attach(
-                [found for row in rows if (found := getattr(row, slot)) is not None], child.plan
-            )
-            return
-        below: list[Any] = []
-        for row in rows:
-            page = await self._expanded_page(row, plan, child)
-            setattr(row, slot, page)
-            below.extend(page.rows)
-        await self.attach(below, child.plan)
+            values = [getattr(row, child.child.slot) for row in rows]
+        else:
+            values = [await self._caught(self._expanded_page(r, plan, child)) for r in rows]
+        await self._settle(rows, child, values)
 
-    async def _expanded_page(self, row: Any, plan: ReadPlan, child: ChildPlan) -> Page:
-        """Make the page of expanded rows; a server that cut them off is asked for the rest."""
+    async def _expanded_page(self, row: Any, plan: ReadPlan, child: ChildPlan) -> Any:
+        """Make the page of expanded rows, UNSET for none; a server that cut them off is asked for the rest."""
         window, row_type = child.plan.window, child.plan.row_type
         assert window is not None
-        index = child.child.index
+        index, field = child.child.index, child.child.field
         found = getattr(row, child.child.slot)
+        if found is UNSET and field.declared_by not in plan.level.bases:
+            # What a derived type declares is not there in rows of other types.
+            return UNSET
         if found is UNSET or not isinstance(found, list | None):
-            raise UpstreamMalformed(
-                f"The upstream did not send the rows of {child.child.field.source}."
-            )
+            raise UpstreamMalformed(f"The upstream did not send the rows of {field.source}.")
         rows: list[Any] = found or []
         link, total = getattr(row, f"n{index}"), getattr(row, f"k{index}")
         if isinstance(link, str):
@@ -180,20 +200,51 @@ class Runner:
         free = [i for i, f in enumerate(join.parent) if f.source != company]
         has_nulls = self._fetcher.dialect.has_nulls
         wanted = [k if _refers(k, free, has_nulls=has_nulls) else None for k in keys]
-        many = child.child.connection is not None
-        asked = tuple(dict.fromkeys(k for k in wanted if k is not None))
-        found: dict[Any, Any] = {}
-        if asked:
-            want = Want(child.plan, join.target, asked, many)
-            found = await asyncio.shield(self._batches.load(want))
-        normal = self._batches.normal
-        values = [None if k is None else found.get(normal(join.target, k)) for k in wanted]
+        bad = self._unsound(wanted, join.parent)
+        if bad:
+            wanted = [None if i in bad else k for i, k in enumerate(wanted)]
+        values = await self._of_keys(wanted, join, child)
+        for i, error in bad.items():
+            values[i] = self._failure(error)
         await self._settle(rows, child, values)
+
+    def _unsound(
+        self, keys: Sequence[Key | None], fields: Sequence[Field]
+    ) -> dict[int, GatewayError]:
+        """Find the keys that hold something else than values of their types, which no filter can name."""
+        types = [f.value.edm for f in fields if f.value is not None]
+        if not self._fetcher.surprised and _CHECKED_IN_DECODING.issuperset(types):
+            return {}
+        found: dict[int, GatewayError] = {}
+        for i, key in enumerate(keys):
+            try:
+                for edm, part in zip(types, key or (), strict=False):
+                    parse_value(edm, part)
+            except ValueError as error:
+                found[i] = UpstreamMalformed(
+                    "The upstream sent a reference that is not of its type.", detail=str(error)
+                )
+        return found
+
+    async def _of_keys(self, wanted: list[Key | None], join: Join, child: ChildPlan) -> list[Any]:
+        """Give what belongs to each key; None for a row that refers to nothing."""
+        many = child.child.connection is not None
+        normal = partial(self._batches.normal, join.target)
+        try:
+            asked = tuple(dict.fromkeys(k for k in wanted if k is not None))
+            want = Want(child.plan, join.target, asked, many)
+            found = await asyncio.shield(self._batches.load(want)) if asked else {}
+        except GatewayError as error:
+            failure = self._failure(error)
+            return [None if k is None else failure for k in wanted]
+        return [None if k is None else found.get(normal(k)) for k in wanted]
 
     async def _by_path(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         key = plan.level.info.key
         attributes = [plan.row_type.attribute(f) for f in key]
-        values = await asyncio.gather(*(self._path(row, attributes, plan, child) for row in rows))
+        values = await asyncio.gather(
+            *(self._caught(self._path(row, attributes, plan, child)) for row in rows)
+        )
         await self._settle(rows, child, values)
 
     async def _path(self, row: Any, attributes: list[str], plan: ReadPlan, child: ChildPlan) -> Any:
@@ -214,14 +265,13 @@ class Runner:
         window, row_type = child.plan.window, child.plan.row_type
         below: dict[int, Any] = {}
         for row, value in zip(rows, values, strict=True):
-            if window is not None:
-                page = local_page([], window, row_type, dialect) if value is None else value
-                setattr(row, slot, page)
-                below.update((id(r), r) for r in page.rows)
-            else:
-                setattr(row, slot, value)
-                if value is not None:
-                    below[id(value)] = value
+            if window is not None and value is None:
+                value = local_page([], window, row_type, dialect)  # noqa: PLW2901
+            setattr(row, slot, value)
+            if isinstance(value, Page):
+                below.update((id(r), r) for r in value.rows)
+            elif value is not None:
+                below[id(value)] = value
         await self.attach(list(below.values()), child.plan)
 
 

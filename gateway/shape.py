@@ -28,6 +28,8 @@ class Level:
     info: ObjectInfo
     possible: tuple[str, ...]
     """CSDL types that the rows may be of, the declared one among them."""
+    bases: frozenset[str]
+    """The declared type and those above it: what they declare, every row has."""
     values: dict[tuple[str, str], Field] = field(default_factory=dict)
     """(declaring type, property) → field: values and complex values."""
     children: dict[tuple[str, str, str], Child] = field(default_factory=dict)
@@ -126,7 +128,8 @@ class Shaper:
     def level(self, csdl: str) -> Level:
         """Give an empty level of rows of that declared type."""
         possible = self.catalog.possible_types(csdl)
-        level = Level(self.catalog.object(csdl), possible)
+        bases = frozenset(t.name for t in self.catalog.model.lineage(csdl))
+        level = Level(self.catalog.object(csdl), possible, bases)
         level.needs_type = possible != (csdl,)
         return level
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
+from math import isfinite
 
 from schema.fields import Clean, EnumInfo, ValueType
 
@@ -62,12 +63,12 @@ def _is_number_of(scalar: str, raw: object) -> bool:
     if scalar == "Long":
         return isinstance(raw, int) or (isinstance(raw, str) and raw.lstrip("-").isdigit())
     if scalar == "Decimal":
-        return isinstance(raw, int | Decimal)
-    return scalar == "Float" and isinstance(raw, int | float | Decimal)
+        return isinstance(raw, int) or (isinstance(raw, Decimal) and raw.is_finite())
+    return scalar == "Float" and isinstance(raw, int | float) and isfinite(raw)
 
 
 def _enum_from_upstream(value: ValueType, enum: EnumInfo, raw: object) -> object:
-    if value.clean is Clean.NO_YES and raw in _BOOLEANS:
+    if value.clean is Clean.NO_YES and isinstance(raw, str) and raw in _BOOLEANS:
         return _BOOLEANS[raw]
     if enum.flags and isinstance(raw, str):
         return [_member(enum, name.strip()) for name in raw.split(",")]

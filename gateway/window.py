@@ -17,6 +17,7 @@ from typing import Any
 from schema.fields import Field
 
 from .cursors import Cursor, keyset_cursor, offset_cursor
+from .errors import UpstreamMalformed
 from .odata.dialect import Dialect
 from .odata.local import order_key
 from .odata.query import (
@@ -183,7 +184,12 @@ def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
     binding = window.binding
 
     def cursor(row: Any, _index: int) -> str:
-        return keyset_cursor(binding, [getattr(row, a) for a in attributes])
+        try:
+            return keyset_cursor(binding, [getattr(row, a) for a in attributes])
+        except (AttributeError, TypeError, OverflowError) as error:
+            raise UpstreamMalformed(
+                "The upstream sent a row without the values that it is ordered by."
+            ) from error
 
     return cursor
 
@@ -235,11 +241,20 @@ def sort_key(window: Window, row_type: RowType, dialect: Dialect) -> SortKey:
 
 
 def local_page(rows: list[Any], window: Window, row_type: RowType, dialect: Dialect) -> Page:
-    """Cut a page out of all rows of a list that came at once.
+    """Cut a page out of all rows of a list that came at once. Raises UpstreamMalformed.
 
     In the default order they are sorted here, so that every way of loading gives the same page; an order that the
     caller asked for was applied by the upstream.
     """
+    try:
+        return _cut(rows, window, row_type, dialect)
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        raise UpstreamMalformed(
+            "The upstream sent rows that cannot be put in order: a value is not of its type."
+        ) from error
+
+
+def _cut(rows: list[Any], window: Window, row_type: RowType, dialect: Dialect) -> Page:
     total = len(rows)
     if not window.keyset:
         found = span(window, total)

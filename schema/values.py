@@ -65,10 +65,14 @@ def _enum_value(enum: EnumInfo, model: Model, cleaning: Cleaning) -> ValueType:
 def date_cleaning(
     prop: Property, *, is_key: bool, abilities: Abilities, cleaning: Cleaning
 ) -> Clean:
-    """Say how an Edm.DateTimeOffset is cleaned; AXType alone tells a date from a date-time (reference 7)."""
+    """Say how an Edm.DateTimeOffset is cleaned; AXType alone tells a date from a date-time (reference 7).
+
+    There is no null in a key or a list: there the null date stays what it is.
+    """
+    is_present = is_key or prop.type.many
     if cleaning.dates and prop.ax_type == "Date":
-        return Clean.KEY_DATE if is_key else Clean.DATE
-    if cleaning.null_dates and not abilities.has_nulls and not is_key:
+        return Clean.KEY_DATE if is_present else Clean.DATE
+    if cleaning.null_dates and not abilities.has_nulls and not is_present:
         return Clean.NULL_DATE
     return Clean.NONE
 

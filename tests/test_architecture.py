@@ -128,7 +128,16 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
 @pytest.mark.parametrize(
     ("library", "doors"),
     [
-        ("httpx", {"gateway.odata.client", "gateway.auth", "gateway.assemble", "gateway.app"}),
+        (
+            "httpx",
+            {
+                "gateway.app",
+                "gateway.assemble",
+                "gateway.auth",
+                "gateway.odata.client",
+                "gateway.odata.transport",
+            },
+        ),
         ("msal", {"gateway.auth"}),
         ("aiodataloader", {"gateway.loaders"}),
     ],

@@ -10,17 +10,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, assert_never
 
 from .errors import UpstreamRejected
 from .execute import Engine, GraphQLRequest, Ready
 from .odata.answers import Response
 from .odata.dialect import Dialect
-from .odata.query import And, Compare, Expr, In, Literal, Operator, Order, Path, Query, Request
+from .odata.query import (
+    And,
+    Compare,
+    Expr,
+    In,
+    KeyPart,
+    Literal,
+    Operator,
+    Order,
+    Path,
+    Query,
+    Request,
+    Resource,
+)
 from .odata.render import decoded, render
 from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
 from .where import all_of
-from .window import Window, orders
+from .window import Window, bounded, orders
 
 COUNT = 10**12
 """What the empty upstream counts: a position that is reckoned back from it is told from others."""
@@ -100,9 +113,8 @@ def _root(bound: BoundRoot, dialect: Dialect) -> Step:
         case FailedRoot(error=error):
             notes = () if error.hint is None else (error.hint,)
             return Step(field=name, how=f"fails: {error.code}: {error.message}", notes=notes)
-        case CallRoot(plan=plan, query=query):
-            how = f"function {query.resource.name}"
-            return Step(field=name, how=how, below=_below(plan, dialect))
+        case CallRoot(plan=plan):
+            return Step(field=name, how="function call", below=_below(plan, dialect))
         case KeysRoot():
             return _keys(name, bound, dialect)
         case ListRoot(plan=plan):
@@ -128,17 +140,17 @@ def _keys(name: str, bound: KeysRoot, dialect: Dialect) -> Step:
 
 
 def _below(plan: ReadPlan | None, dialect: Dialect) -> tuple[Step, ...]:
-    return () if plan is None else tuple(_child(c, dialect) for c in plan.children)
+    return () if plan is None else tuple(_child(c, plan, dialect) for c in plan.children)
 
 
-def _child(child: ChildPlan, dialect: Dialect) -> Step:
+def _child(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Step:
     plan, node = child.plan, child.child.node
     window = "" if plan.window is None else f", {_window(plan.window)}"
     cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
     return Step(
         field=node.name.value if node.alias is None else node.alias.value,
         how=f"{_VIA[child.via]}{window}",
-        request=None if child.via is Via.EXPAND else _template(child, dialect),
+        request=_template(child, parent, dialect),
         notes=(*cut, *_notes(plan, dialect)),
         below=_below(plan, dialect),
     )
@@ -154,30 +166,46 @@ _VIA_CUT = (
 )
 
 
-def _template(child: ChildPlan, dialect: Dialect) -> str:
-    """Print the request for one parent."""
-    plan, join = child.plan, child.join
-    query = plan.query
-    if plan.window is not None:
-        query = replace(query, order=_order(child, plan.window))
-    if child.via is Via.PATH or join is None:
-        return f"{{parent}}/{child.child.field.source}{_rendered(query, dialect)}"
-    keys = (
-        Compare(Path((t.source,)), Operator.EQ, Literal(f"{{{p.source}}}", "Edm.String"))
-        for p, t in zip(join.parent, join.target, strict=True)
-    )
-    text = _rendered(replace(query, where=all_of(query.where, *keys)), dialect)
+def _template(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> str | None:
+    """Print the request for one parent; None where there is none of its own."""
+    match child.via:
+        case Via.EXPAND:
+            return None
+        case Via.KEYS:
+            query = _of_keys(child)
+        case Via.PATH:
+            query = _of_path(child, parent, dialect)
+        case _:
+            assert_never(child.via)
+    text = decoded(render(dialect.lower(query).query, options=dialect.options))
     return re.sub(r"'(\{\w+\})'", r"\1", text)
+
+
+def _of_keys(child: ChildPlan) -> Query:
+    plan, join = child.plan, child.join
+    assert join is not None
+    pairs = zip(join.parent, join.target, strict=True)
+    keys = (Compare(Path((t.source,)), Operator.EQ, _place(p.source)) for p, t in pairs)
+    query = replace(plan.query, where=all_of(plan.query.where, *keys))
+    return query if plan.window is None else replace(query, order=_order(child, plan.window))
+
+
+def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
+    parts = tuple(KeyPart(f.source, _place(f.source)) for f in parent.level.info.key)
+    resource = Resource(parent.entity_set or "", parts, child.child.field.source)
+    query, window = replace(child.plan.query, resource=resource), child.plan.window
+    return query if window is None or not window.keyset else bounded(query, window, dialect)
+
+
+def _place(column: str) -> Literal:
+    """Give what stands for a value of the parent's row; its quotes are taken off the printed request."""
+    return Literal(f"{{{column}}}", "Edm.String")
 
 
 def _order(child: ChildPlan, window: Window) -> tuple[Order, ...]:
     if window.order or child.join is None:
         return orders(window.order, backward=False)
     return tuple(Order(Path((f.source,))) for f in child.join.target)
-
-
-def _rendered(query: Query, dialect: Dialect) -> str:
-    return decoded(render(dialect.lower(query).query, options=dialect.options))
 
 
 def _window(window: Window) -> str:

@@ -1,0 +1,321 @@
+"""The commands that look at things: what they print, what they refuse, and with which exit code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, parse, validate
+
+from gateway.settings import load_settings
+from schema.csdl import parse_csdl
+from tests.support.process import Finished, invoke, run
+
+COMMANDS = [
+    ["serve"],
+    ["sandbox"],
+    ["explain"],
+    ["settings"],
+    ["schema", "print"],
+    ["schema", "stats"],
+    ["schema", "why"],
+    ["metadata", "pull"],
+    ["metadata", "stats"],
+    ["metadata", "relations"],
+]
+QUERY = """query Customers($first: Int = 2, $company: [String!]) {
+  customersV3(first: $first, companies: $company) { nodes { customerAccount customerGroup { description } } }
+}
+query Other { legalEntities { totalCount } }
+"""
+EXAMPLES = Path(__file__).parents[2] / "gateway/graphiql/examples"
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> str:
+    path = tmp_path / "query.graphql"
+    path.write_text(QUERY, "utf-8")
+    return str(path)
+
+
+def printed(found: Finished) -> str:
+    assert (found.returncode, found.stderr) == (0, "")
+    return found.stdout
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_and_option_has_help(tmp_path: Path, command: list[str]) -> None:
+    text = printed(invoke(tmp_path, *command, "--help"))
+
+    # │ --option  -o  METAVAR  Help text [default] │
+    options = re.findall(r"│ +(--[\w-]+)(?: +-\w)? +(.*?) *│", text)
+    assert options
+    assert [
+        name for name, told in options if len(re.sub(r"^(<\S+[^>]*>|\S+)\s+", "", told)) < 12
+    ] == []
+    assert len(text.split("Usage:")[1].split("─")[0].splitlines()[2].strip()) > 20
+
+
+@pytest.mark.parametrize("command", [[], ["--help"], ["schema"], ["metadata"]])
+def test_what_there_is_is_listed(tmp_path: Path, command: list[str]) -> None:
+    found = invoke(tmp_path, *command)
+
+    names = {c[-1] for c in COMMANDS if c[:-1] == command[:1]} or {c[0] for c in COMMANDS}
+    assert [name for name in names if name not in found.stdout + found.stderr] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["srve"],
+        ["serve", "--workers", "0"],
+        ["serve", "--port", "70000"],
+        ["serve", "--nope"],
+        ["serve", "--config", "/nowhere/gateway.toml"],
+        ["sandbox", "--scale", "0"],
+        ["sandbox", "--next-link", "hop"],
+        ["sandbox", "--throttle", "often"],
+        ["sandbox", "--metadata", "/nowhere/metadata.xml"],
+        ["sandbox", "--database", "/nowhere/rows.sqlite"],
+        ["explain"],
+        ["explain", "/nowhere/query.graphql"],
+        ["metadata", "relations", "--limit", "0"],
+        ["metadata", "relations", "--set", "CustomerV3"],
+        ["metadata", "pull", "/nowhere/metadata.xml"],
+        ["schema", "why", "CustomerV3.nope"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_used_is_said_with_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
+    found = invoke(tmp_path, *arguments)
+
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.strip()
+    assert "Traceback" not in found.stderr
+
+
+def test_help_does_not_wait_for_the_gateway() -> None:
+    """It must not import what the commands need, which takes five times as long."""
+    code = (
+        "import sys; from gateway.__main__ import main; sys.argv = ['x', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'strawberry', 'graphql', 'sqlalchemy', 'msal', 'httpx', 'uvicorn', 'pydantic'}\n"
+        "print(sorted(heavy & sys.modules.keys()), file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        (
+            "gateway.cli.serve",
+            {"sqlalchemy", "odata_query", "msal", "schema.why", "gateway.explain"},
+        ),
+        ("gateway.cli.sandbox", {"strawberry", "graphql", "msal", "gateway.execute"}),
+    ],
+)
+def test_a_server_imports_only_what_it_needs(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(sorted({absent!r} & sys.modules.keys()))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
+
+
+# explain
+
+
+def test_explain_prints_the_plan_and_the_requests(tmp_path: Path, query: str) -> None:
+    variables = '{"first": 3, "company": ["usmf"]}'
+
+    found = invoke(tmp_path, "explain", query, "--operation", "Customers", "--variables", variables)
+
+    assert printed(found) == (
+        "customersV3: CustomersV3 (companies: usmf), first 3 by dataAreaId, CustomerAccount (keyset cursors)\n"
+        "  customerGroup: key batch, one request for all parents (more where the URL grows too long)\n"
+        "    GET CustomerGroups?$select=Description,dataAreaId,CustomerGroupId&$filter=dataAreaId eq {dataAreaId}"
+        " and CustomerGroupId eq {CustomerGroupId}&cross-company=true\n"
+        "\n"
+        "{Column}: the value of the parent's row.\n"
+        "Requests of the root fields: 1\n"
+        "  GET CustomersV3?$select=CustomerAccount,dataAreaId,CustomerGroupId&$filter=dataAreaId eq 'usmf'"
+        "&$orderby=dataAreaId,CustomerAccount&$top=3&cross-company=true\n"
+    )
+
+
+def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> None:
+    text = "{ customersV3 { totalCount } }"
+
+    found = invoke(tmp_path, "explain", "-", "--companies", "usmf, demf", stdin=text)
+
+    assert printed(found) == (
+        "customersV3: CustomersV3 (companies: usmf, demf), count only\n"
+        "\n"
+        "Requests of the root fields: 1\n"
+        "  GET CustomersV3/$count?$filter=dataAreaId eq 'usmf' or dataAreaId eq 'demf'&cross-company=true\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{ nope }", "(line 1, column 3)"),
+        ("{", "Syntax Error"),
+        ("{ customersV3(first: 5000) { totalCount } }", "PAGE_LIMIT_EXCEEDED"),
+        ("mutation { x }", "mutation"),
+        ("query Q($n: Int!) { customersV3(first: $n) { totalCount } }", "$n"),
+    ],
+)
+def test_explain_of_an_operation_that_cannot_run_ends_with_2(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    found = invoke(tmp_path, "explain", "-", stdin=text)
+
+    assert found.returncode == 2
+    assert said in found.stdout
+
+
+@pytest.mark.parametrize("variables", ["{", "[]", "5", "[" * 5_000])
+def test_explain_wants_an_object_of_variables(tmp_path: Path, query: str, variables: str) -> None:
+    found = invoke(tmp_path, "explain", query, "--variables", variables)
+
+    assert found.returncode == 2
+    assert "--variables is not" in found.stderr
+
+
+def test_explain_of_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "q.graphql"
+    path.write_bytes(b"{ \xff }")
+
+    assert "is not UTF-8" in invoke(tmp_path, "explain", str(path)).stderr
+
+
+# schema
+
+
+def test_the_printed_schema_is_one_and_fits_the_examples(tmp_path: Path) -> None:
+    text = printed(invoke(tmp_path, "schema", "print"))
+
+    api = build_schema(text)
+    assert api.query_type is not None
+    for example in EXAMPLES.glob("*.graphql"):
+        assert validate(api, parse(example.read_text("utf-8"))) == []
+
+
+def test_the_schema_is_counted(tmp_path: Path) -> None:
+    text = printed(invoke(tmp_path, "schema", "stats"))
+
+    counts = {
+        name: int(number.replace(",", ""))
+        for number, name in re.findall(r"^ *([\d,]+) +(.+)$", text, re.MULTILINE)
+    }
+    assert counts["entity sets"] > 40
+    assert counts["types"] > counts["object"] > 0
+    assert counts["findings"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("CustomerV3.creditLimit", "Edm.Decimal"), ("customersV3", "CustomersV3")]
+)
+def test_why_tells_where_a_name_comes_from(tmp_path: Path, name: str, said: str) -> None:
+    assert said in printed(invoke(tmp_path, "schema", "why", name))
+
+
+# metadata
+
+
+def test_a_pulled_document_can_be_served_from(tmp_path: Path) -> None:
+    target = tmp_path / "metadata.xml"
+
+    text = printed(invoke(tmp_path, "metadata", "pull", str(target)))
+
+    document = target.read_bytes()
+    assert text == f"{len(document):,} bytes written to {target}.\n"
+    model = parse_csdl(document, name="metadata.xml")
+    counted = printed(invoke(tmp_path, "metadata", "stats", D365_METADATA=str(target)))
+    assert f"{len(model.entity_sets):>9,}  entity sets\n" in counted
+    assert f"{len(model.entity_types):>9,}  entity types\n" in counted
+
+
+def test_suggested_relations_can_be_copied_into_the_settings(tmp_path: Path) -> None:
+    before = printed(invoke(tmp_path, "metadata", "stats"))
+
+    text = printed(
+        invoke(tmp_path, "metadata", "relations", "--set", "CustomersV3", "--limit", "2")
+    )
+
+    found = tomllib.loads(text)["relations"]
+    assert [relation["from_set"] for relation in found] == ["CustomersV3"] * 2
+    # Nothing was switched on,
+    assert printed(invoke(tmp_path, "metadata", "stats")) == before
+    # and as a settings file they are.
+    config = tmp_path / "gateway.toml"
+    config.write_text(text, "utf-8")
+    name = found[0]["name"]
+    why = invoke(tmp_path, "schema", "why", f"CustomerV3.{name}", "--config", str(config))
+    assert found[0]["to_set"] in printed(why)
+
+
+def test_the_rest_of_the_suggestions_is_counted(tmp_path: Path) -> None:
+    text = printed(invoke(tmp_path, "metadata", "relations", "--limit", "1"))
+
+    assert re.search(r"^# [\d,]+ more; --limit and --set choose\.$", text, re.MULTILINE)
+    assert tomllib.loads(text)["relations"]
+
+
+# settings
+
+
+def test_the_printed_settings_can_be_read_back_and_hide_the_secret(tmp_path: Path) -> None:
+    given = {
+        "D365_URL": "https://x.operations.dynamics.com/data",
+        "D365_TENANT_ID": "contoso",
+        "D365_CLIENT_ID": "app",
+        "D365_CLIENT_SECRET": "s3cr3t",
+        "D365_COMPANIES": "usmf, demf",
+        "D365_SANDBOX__SCALE": "2",
+    }
+    text = printed(invoke(tmp_path, "settings", **given))
+
+    assert "s3cr3t" not in text
+    config = tmp_path / "gateway.toml"
+    config.write_text(text, "utf-8")
+    read = load_settings({"D365_CLIENT_SECRET": "s3cr3t"}, config)
+    again = printed(
+        invoke(tmp_path, "settings", "--config", str(config), D365_CLIENT_SECRET="s3cr3t")
+    )
+    assert again == text
+    assert (read.companies, read.sandbox.scale) == (("usmf", "demf"), 2.0)
+
+
+def test_sandbox_looks_away_from_the_configured_environment(tmp_path: Path) -> None:
+    elsewhere = {
+        "D365_URL": "https://x.operations.dynamics.com/data",
+        "D365_TENANT_ID": "contoso",
+        "D365_DIALECT": "odata",
+        "D365_METADATA": "/nowhere/metadata.xml",
+    }
+    text = printed(invoke(tmp_path, "metadata", "stats", "--sandbox", **elsewhere))
+
+    assert text == printed(invoke(tmp_path, "metadata", "stats"))
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    code = f"{sys.executable} -m gateway schema print | head -n 1; exit ${{PIPESTATUS[0]}}"
+    found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
+
+    assert found.stderr == ""
+    assert found.stdout.count("\n") == 1
+
+
+def test_the_module_and_the_command_are_one(tmp_path: Path) -> None:
+    assert run(tmp_path, "settings").stdout == invoke(tmp_path, "settings").stdout

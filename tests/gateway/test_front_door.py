@@ -1,0 +1,332 @@
+"""The whole program on a socket, as its users start it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from gateway.sandbox import Fault, SandboxSettings, create_sandbox
+from tests.support.login_host import SECRET, login_host
+from tests.support.process import invoke, run, running
+
+GRAPHQL = r"GraphQL: +(http://\S+)"
+QUERY = {"query": "{ customersV3(first: 2) { nodes { customerAccount } totalCount } }"}
+CSDL = Path(__file__).parents[1] / "csdl"
+V2 = b"""<?xml version="1.0"?>
+<edmx:Edmx Version="1.0" xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx">
+  <edmx:DataServices m:DataServiceVersion="2.0"
+      xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata">
+    <Schema Namespace="N" xmlns="http://schemas.microsoft.com/ado/2008/09/edm"/>
+  </edmx:DataServices>
+</edmx:Edmx>
+"""
+
+
+def post(url: str, body: object = QUERY, **headers: str) -> httpx.Response:
+    return httpx.post(url, json=body, headers=headers, timeout=30)
+
+
+@contextmanager
+def upstream(**knobs: object) -> Iterator[tuple[str, list[object]]]:
+    """Serve a sandbox on a socket: its service root, and what it was asked."""
+    app = create_sandbox(SandboxSettings(**knobs))  # type: ignore[arg-type]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/data", app.state.requests
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            app.state.store.close()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_without_settings_it_serves_the_sandbox_and_says_so(
+    tmp_path: Path, by: signal.Signals
+) -> None:
+    with running(tmp_path, "serve", "--port", "0") as gateway:
+        page = gateway.wait_for(r"GraphiQL: (http://\S+)")
+        url = page.replace("/graphiql", "/graphql")
+
+        answer = post(url)
+        assert answer.status_code == 200
+        assert len(answer.json()["data"]["customersV3"]["nodes"]) == 2
+        assert "server" not in answer.headers
+        assert httpx.get(page).status_code == 200
+        visit = httpx.get(url, headers={"Accept": "text/html"})
+        assert (visit.status_code, visit.headers["location"]) == (302, "/graphiql")
+        assert httpx.get(url.replace("/graphql", "/readyz")).json()["sandbox"] is True
+        assert httpx.get(url.replace("/graphql", "/healthz")).json() == {"status": "ok"}
+
+        assert gateway.end(by) == 0
+    said = "\n".join(gateway.lines)
+    assert "embedded sandbox" in said
+    assert re.search(r"\d+ entity sets, [\d,]+ GraphQL types", said)
+    assert "Traceback" not in gateway.errors
+
+
+def test_what_a_client_sends_never_stops_it(tmp_path: Path) -> None:
+    with running(tmp_path, "serve", "--port", "0") as gateway:
+        url = gateway.wait_for(GRAPHQL)
+        host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
+        json_headers = {"Content-Type": "application/json"}
+        before = len(gateway.errors.splitlines())
+
+        assert httpx.post(url, content=b"[" * 100_000, headers=json_headers).status_code == 400
+        assert httpx.post(url, content=b"x" * 1_100_000, headers=json_headers).status_code == 413
+        assert httpx.put(url).status_code == 405
+        assert httpx.get(f"{url}?query={'a' * 30_000}").status_code == 200
+        with socket.create_connection((host, int(port))) as wire:
+            wire.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+            wire.sendall(b'Content-Length: 100\r\n\r\n{"query":')
+        with socket.create_connection((host, int(port))) as wire:
+            wire.sendall(b"nonsense\r\n\r\n")
+            wire.settimeout(20)
+            assert wire.recv(100).startswith(b"HTTP/1.1 400")
+
+        assert post(url).status_code == 200
+        assert gateway.end() == 0
+    log = gateway.errors.splitlines()[before:]
+    assert len(log) <= 6
+    assert "Traceback" not in gateway.errors
+
+
+def test_several_workers_share_the_port_and_end_together(tmp_path: Path) -> None:
+    with running(
+        tmp_path, "serve", "--port", "0", "--workers", "2", D365_LOG_FORMAT="json"
+    ) as gateway:
+        url = gateway.wait_for(GRAPHQL)
+
+        answers = [post(url).json() for _ in range(4)]
+        assert answers == [answers[0]] * 4
+        assert answers[0]["data"]["customersV3"]["totalCount"] > 0
+
+        assert gateway.end() == 0
+    # The settings reach the workers, and each logs for itself.
+    events = [json.loads(line)["event"] for line in gateway.errors.splitlines()]
+    assert (events.count("schema_built"), events.count("operation_served")) == (3, 4)
+    assert not [line for line in gateway.lines if "schema_built" in line]
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for arguments in (("serve", "--port", port), ("sandbox", "--port", port)):
+            found = run(tmp_path, *arguments)
+
+            assert found.returncode == 2
+            assert f"Cannot listen on 127.0.0.1:{port}" in found.stderr
+            assert "--port" in found.stderr
+            assert "Traceback" not in found.stderr
+            assert found.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"D365_PROT": "9"}, ("D365_PROT (environment)", "did you mean D365_PORT?")),
+        ({"D365_PORT": "many"}, ("D365_PORT (environment)", "'many'", "a whole number")),
+        ({"D365_URL": "ftp://x/data"}, ("D365_URL (environment)", "ftp://x/data")),
+        ({"D365_URL": "https://x.example/data", "D365_TENANT_ID": "t"}, ("D365_CLIENT_SECRET",)),
+        ({"D365_METADATA": "/nowhere/metadata.xml"}, ("/nowhere/metadata.xml", "cannot be read")),
+        ({"D365_INCLUDE": "Nope*"}, ("Nope*",)),
+        ({"D365_HOST": "999.1.1.1"}, ("999.1.1.1", "--host")),
+    ],
+)
+def test_a_setting_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, variables: dict[str, str], said: tuple[str, ...]
+) -> None:
+    found = invoke(tmp_path, "serve", **{"D365_PORT": "0", **variables})
+
+    assert found.returncode == 2
+    assert [text for text in said if text not in found.stderr] == []
+    assert "Traceback" not in found.stderr
+    assert found.stdout == ""
+
+
+def test_a_bad_value_in_a_file_is_told_with_its_place(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text("max_depth = 0\ncompanys = ['usmf']\n")
+
+    found = invoke(tmp_path, "serve", "--config", str(config))
+
+    assert found.returncode == 2
+    assert f"{config}: max_depth" in found.stderr
+    assert "did you mean companies?" in found.stderr
+
+
+DOCUMENTS = {
+    "page.xml": (b"<html><body>Sign in</body></html>", "a web page"),
+    "json.xml": (b'{"value": []}', "JSON"),
+    "other.xml": (b"<catalog>\n<book/></catalog>", "line 1"),
+    "v2.xml": (V2, "line 2"),
+    "half.xml": ((CSDL / "types.xml").read_bytes()[:900], "line "),
+    "half.xml.gz": (gzip.compress((CSDL / "types.xml").read_bytes())[:300], "cut off"),
+    "empty.xml": (b"", "nothing"),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_that_is_no_metadata_is_told_with_line_and_reason(
+    tmp_path: Path, name: str
+) -> None:
+    document, said = DOCUMENTS[name]
+    path = tmp_path / name
+    path.write_bytes(document)
+
+    found = invoke(tmp_path, "serve", D365_PORT="0", D365_METADATA=str(path))
+
+    assert found.returncode == 2
+    assert name in found.stderr
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", "2")])
+def test_an_upstream_that_is_away_is_said(tmp_path: Path, more: tuple[str, ...]) -> None:
+    with socket.socket() as bound:  # bound and not listening: nobody else gets the port
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/data"
+
+        found = run(
+            tmp_path,
+            "serve",
+            "--port",
+            "0",
+            *more,
+            D365_URL=url,
+            D365_AUTH="none",
+            D365_RETRIES="0",
+        )
+
+    assert found.returncode == 1
+    assert "UPSTREAM_UNAVAILABLE: The upstream cannot be reached." in found.stderr
+    assert "Is D365_URL right" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert found.stdout == ""
+
+
+def test_another_environment_is_reached_by_its_address(tmp_path: Path) -> None:
+    with running(tmp_path, "sandbox", "--port", "0", "--scale", "0.5") as fo:
+        root = fo.wait_for(r"Sandbox: (http://\S+)")
+        with running(tmp_path, "serve", "--port", "0", D365_URL=root, D365_AUTH="none") as gateway:
+            url = gateway.wait_for(GRAPHQL)
+            answer = post(url)
+
+            assert answer.json()["data"]["customersV3"]["totalCount"] > 0
+            assert httpx.get(url.replace("/graphql", "/readyz")).json()["sandbox"] is False
+            assert gateway.end() == 0
+        assert f"Upstream: {root} (Finance & Operations)" in gateway.lines
+        assert fo.end() == 0
+    assert "Traceback" not in fo.errors + gateway.errors
+
+
+def signed_in(root: str, authority: str, **more: str) -> dict[str, str]:
+    return {
+        "D365_URL": root,
+        "D365_TENANT_ID": "contoso",
+        "D365_CLIENT_ID": "app",
+        "D365_CLIENT_SECRET": SECRET,
+        "D365_AUTHORITY": authority,
+        **more,
+    }
+
+
+def test_it_signs_in_with_client_credentials_once(tmp_path: Path) -> None:
+    with (
+        login_host() as login,
+        upstream(auth="bearer", bearer_token="token-1") as (root, asked),
+        running(tmp_path, "serve", "--port", "0", **signed_in(root, login.authority)) as gateway,
+    ):
+        url = gateway.wait_for(GRAPHQL)
+        assert post(url).json()["data"]["customersV3"]["totalCount"] > 0
+        assert gateway.end() == 0
+
+    assert len(login.grants) == 1
+    assert {request.headers["authorization"] for request in asked} == {"Bearer token-1"}  # type: ignore[attr-defined]
+    assert SECRET not in gateway.errors + "".join(gateway.lines)
+    assert "token-1" not in gateway.errors
+
+
+def test_a_token_that_is_refused_is_renewed_once(tmp_path: Path) -> None:
+    with (
+        login_host() as login,
+        upstream(auth="bearer", bearer_token="token-2") as (root, _),
+        running(tmp_path, "serve", "--port", "0", **signed_in(root, login.authority)) as gateway,
+    ):
+        url = gateway.wait_for(GRAPHQL)
+        assert post(url).json()["data"]["customersV3"]["totalCount"] > 0
+        assert gateway.end() == 0
+
+    assert len(login.grants) == 2
+
+
+def test_an_account_that_is_refused_for_good_is_said(tmp_path: Path) -> None:
+    with login_host() as login, upstream(auth="bearer", bearer_token="another") as (root, asked):
+        found = invoke(tmp_path, "serve", D365_PORT="0", **signed_in(root, login.authority))
+
+        assert len(asked) == 2
+    assert found.returncode == 1
+    assert "UPSTREAM_FORBIDDEN" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_wrong_secret_is_said_and_not_shown(tmp_path: Path) -> None:
+    with login_host() as login, upstream(auth="bearer") as (root, _):
+        wrong = signed_in(root, login.authority, D365_CLIENT_SECRET="wr0ng-s3cret")
+        found = invoke(tmp_path, "serve", D365_PORT="0", **wrong)
+
+    assert found.returncode == 1
+    assert "AADSTS7000215" in found.stderr
+    assert "client_secret" in found.stderr
+    assert "wr0ng-s3cret" not in found.stderr
+
+
+FAULTS = {
+    "html": (Fault.html(503), "UPSTREAM_UNAVAILABLE"),
+    "half": (Fault.half(), "UPSTREAM_MALFORMED"),
+    "error in 200": (Fault.error_in_ok(), "UPSTREAM_"),
+    "empty page": (Fault.empty_page(), "UPSTREAM_MALFORMED"),
+    "hang": (Fault.hang(5), "UPSTREAM_TIMEOUT"),
+    "html in 200": (Fault.html(200), "UPSTREAM_MALFORMED"),
+}
+
+
+def test_an_upstream_that_fails_gives_coded_errors_and_it_goes_on_serving(tmp_path: Path) -> None:
+    fault: list[Fault] = []
+
+    def plan(_: int, url: str) -> Fault | None:
+        return fault[0] if fault and "$metadata" not in url else None
+
+    variables = {"D365_AUTH": "none", "D365_RETRIES": "0", "D365_READ_TIMEOUT": "1"}
+    with (
+        upstream(fault=plan) as (root, _),
+        running(tmp_path, "serve", "--port", "0", D365_URL=root, **variables) as gateway,
+    ):
+        url = gateway.wait_for(GRAPHQL)
+        for name, (injected, code) in FAULTS.items():
+            fault[:] = [injected]
+            body = post(url, {"query": "{ customersV3(first: 2) { nodes { customerAccount } } }"})
+            (error,) = body.json()["errors"]
+
+            assert error["extensions"]["code"].startswith(code), name
+            assert error["extensions"]["errorId"] in gateway.errors, name
+            assert "127.0.0.1" not in body.text
+            assert "Traceback" not in body.text
+        fault.clear()
+        assert post(url).json()["data"]["customersV3"]["totalCount"] > 0
+        assert gateway.end() == 0
+    assert "Traceback" not in gateway.errors

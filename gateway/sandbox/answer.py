@@ -90,6 +90,8 @@ class Writer:
                 value = cells[index]
                 row[name] = None if value is None else to_json(value)
             for name, child in entity.expanded.items():
+                if name in entity.totals:
+                    row[f"{name}@odata.count"] = entity.totals[name]
                 row[name] = _children(child, inner[name])
             return row
 

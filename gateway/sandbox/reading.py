@@ -7,7 +7,7 @@ has ``dataAreaId``, expanded rows too (section 1.2); companies the account may n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,7 +42,9 @@ class Entity:
     source: Source
     cells: Any
     """Row of SQLAlchemy: ``_id``, ``_tag``, ``_type``, then the columns asked for."""
-    expanded: dict[str, list[Entity] | Entity | None]
+    expanded: dict[str, list[Entity] | Entity | None] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+    """How many rows an expanded navigation has in all, where that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class Reader:
             sa.select(*columns).where(condition).order_by(*order).limit(limit + 1).offset(offset)
         )
         rows = self._store.fetch(statement)
-        entities = [Entity(source, row, {}) for row in rows[:limit]]
+        entities = [Entity(source, row) for row in rows[:limit]]
         for expand, navigation in expands:
             self._expand(source, entities, expand, navigation, cross_company=options.cross_company)
         return Page(entities, len(rows) > limit, total)
@@ -224,6 +226,8 @@ class Reader:
             if navigation.many:
                 end = None if options.top is None else options.skip + options.top
                 parent.expanded[navigation.name] = children[options.skip : end]
+                if expand.options.count:
+                    parent.totals[navigation.name] = len(children)
             else:
                 parent.expanded[navigation.name] = children[0] if children else None
 
@@ -271,7 +275,7 @@ class Reader:
             .order_by(*self._order(source, options))
         )
         rows = self._store.fetch(statement)
-        entities = [Entity(source, row, {}) for row in rows]
+        entities = [Entity(source, row) for row in rows]
         for expand, navigation in expands:
             self._expand(source, entities, expand, navigation, cross_company=options.cross_company)
         return ((entity, tuple(entity.cells[-len(join) :])) for entity in entities)

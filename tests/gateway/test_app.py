@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 from gateway.app import create_app, preset_headers
 from gateway.errors import UpstreamMalformed
-from gateway.events import Event
+from gateway.events import ErrorRaised, Event
+from gateway.sandbox import create_sandbox
 from gateway.settings import Settings
 from tests.support.upstream import upstream
 
@@ -119,25 +118,25 @@ async def test_a_start_that_fails_raises_what_failed() -> None:
 
 async def test_what_the_upstream_says_stays_in_the_log() -> None:
     secret = "System.InvalidOperationException at Dynamics.AX in K:\\Service"
+    refusal = httpx.Response(500, json={"error": {"code": "", "message": secret}})
+    sandbox = httpx.ASGITransport(create_sandbox())
     events: list[Event] = []
-    app = create_app(settings(retries=0), observe=events.append)
 
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("$metadata"):
+            return await sandbox.handle_async_request(request)
+        return refusal
+
+    app = create_app(
+        settings(retries=0), transport=httpx.MockTransport(answer), observe=events.append
+    )
     async with app.router.lifespan_context(app):
-        client = app.state.gateway.client
-        body = json.dumps({"error": {"code": "", "message": secret}})
-        client._http = httpx.AsyncClient(
-            transport=httpx.MockTransport(
-                lambda _: httpx.Response(
-                    500, content=body, headers={"content-type": "application/json"}
-                )
-            )
-        )
         response = await ask(app, "{ legalEntities { totalCount } }")
 
     error = response.json()["errors"][0]
     assert "Exception" not in response.text
     assert "sandbox.invalid" not in response.text
     assert error["path"] == ["legalEntities"]
-    (raised,) = [e for e in events if type(e).__name__ == "ErrorRaised"]
+    (raised,) = [event for event in events if isinstance(event, ErrorRaised)]
     assert raised.error_id == error["extensions"]["errorId"]
     assert secret in (raised.detail or "")

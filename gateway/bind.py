@@ -53,7 +53,7 @@ from .prepare import Prepared, RootShape
 from .shape import Child, ConnectionNeeds, Level
 from .values import to_literal
 from .where import WhereReader, all_of
-from .window import Window, bounded
+from .window import Window, bounded, orders
 
 MAX_NODES = 1_000
 """Ids of one ``nodes`` field."""
@@ -280,9 +280,7 @@ class _Binding:
     def _id_key(self, key: Sequence[Field], values: Sequence[Any]) -> Key:
         try:
             return tuple(
-                v
-                if f.value is None or f.value.is_enum or v is None
-                else parse_value(f.value.edm, v)
+                v if f.value is None or v is None else parse_value(f.value.edm, v)
                 for f, v in zip(key, values, strict=True)
             )
         except ValueError as error:
@@ -454,12 +452,12 @@ class _Binding:
         bases = {t.name for t in self.catalog.model.lineage(level.info.csdl)}
         name = field.source if field.declared_by in bases else f"{field.declared_by}/{field.source}"
         if window is not None and self.dialect.expand_options:
-            asked = bounded(query, window, self.dialect)
             if not child.paged:
-                asked = replace(query, order=asked.order)
+                query = replace(query, order=orders(window.order, backward=False))
             elif window.count_only:
-                asked = replace(asked, top=0)
-            query = asked
+                query = replace(bounded(query, window, self.dialect), top=0)
+            else:
+                query = bounded(query, window, self.dialect)
         return Expand(
             navigation=name,
             select=query.select,

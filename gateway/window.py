@@ -259,8 +259,8 @@ def _cut(rows: list[Any], window: Window, row_type: RowType, dialect: Dialect) -
     if not window.keyset:
         found = span(window, total)
         cut = rows[found.start : found.end]
-        has_next = found.end < total
-        return Page(cut, has_next, found.has_previous, total, offset_cursors(window, found.start))
+        cursors = offset_cursors(window, found.start)
+        return Page(cut, found.has_next, found.has_previous, total, cursors)
     key = sort_key(window, row_type, dialect)
     if window.is_default_order:
         rows = sorted(rows, key=key)

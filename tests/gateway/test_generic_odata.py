@@ -15,6 +15,7 @@ import pytest
 
 from gateway.assemble import Gateway, open_gateway
 from gateway.execute import Answer, GraphQLRequest
+from gateway.ids import node_id
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
 from tests.support.cases import builtins_of, engine, requests_of
@@ -232,6 +233,9 @@ FLEET = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata
   <EntityType Name="Building" BaseType="Fleet.Asset" OpenType="true">
     <Property Name="Floors" Type="Edm.Int32"/>
   </EntityType>
+  <EntityType Name="Tariff"><Key><PropertyRef Name="Kind"/></Key>
+    <Property Name="Kind" Type="Fleet.Kind" Nullable="false"/><Property Name="Price" Type="Edm.Decimal"/></EntityType>
+  <EnumType Name="Kind"><Member Name="Short" Value="0"/><Member Name="Long" Value="1"/></EnumType>
   <ComplexType Name="Address"><Property Name="City" Type="Edm.String"/></ComplexType>
   <EntityType Name="Person"><Key><PropertyRef Name="Id"/></Key>
     <Property Name="Id" Type="Edm.Int32" Nullable="false"/><Property Name="Name" Type="Edm.String"/>
@@ -247,6 +251,7 @@ FLEET = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata
   <EntityContainer Name="Container">
     <EntitySet Name="Assets" EntityType="Fleet.Asset">
       <NavigationPropertyBinding Path="Fleet.Truck/Driver" Target="People"/></EntitySet>
+    <EntitySet Name="Tariffs" EntityType="Fleet.Tariff"/>
     <EntitySet Name="People" EntityType="Fleet.Person">
       <NavigationPropertyBinding Path="Assets" Target="Assets"/></EntitySet>
     <FunctionImport Name="CountAssets" Function="Fleet.CountAssets"/>
@@ -335,6 +340,20 @@ async def test_functions_of_every_shape():
             "personFree": [{"name": "Ann", "home": {"city": "Oslo"}}, {"name": None, "home": None}],
         }
     }
+
+
+async def test_a_key_may_be_an_enum_and_a_forged_one_is_refused():
+    good, forged = node_id("Tariff", "Long"), node_id("Tariff", "Long' or 1 eq 1")
+    answer = await fleet(
+        f'{{ tariff(kind: LONG) {{ price }} nodes(ids: ["{good}", "{forged}"]) {{ id }} }}',
+        {"Tariffs(Fleet.Kind'Long')?$select=Price,Kind": {"Kind": "Long", "Price": 0.10}},
+    )
+    found = answer.to_builtins()
+
+    assert found["data"] == {"tariff": {"price": "0.1"}, "nodes": [{"id": good}, None]}
+    assert [(e["path"], e["extensions"]["code"]) for e in found["errors"]] == [
+        (["nodes", 1], "INVALID_ID")
+    ]
 
 
 async def test_an_open_type_gives_the_rest():

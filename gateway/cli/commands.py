@@ -66,12 +66,15 @@ def serve(
     sandbox: Sandbox = False,
 ) -> None:
     """Serve the GraphQL API: on the configured environment (D365_URL), else on the embedded sandbox."""
-    from .options import errors_to_exit, settings_of
+    from gateway.collector import resting
 
-    with errors_to_exit():
-        from .serve import serve
+    with resting():
+        from .options import errors_to_exit, settings_of
 
-        serve(settings_of(config, sandbox=sandbox, host=host, port=port), workers)
+        with errors_to_exit():
+            from .serve import serve
+
+            serve(settings_of(config, sandbox=sandbox, host=host, port=port), workers)
 
 
 @app.command()

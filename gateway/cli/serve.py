@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from gateway.app import API, PAGE, create_app
 from gateway.assemble import Gateway, open_gateway
 from gateway.assemble import Progress as Report
+from gateway.collector import resting, settle
 from gateway.events import configure_logging
 from gateway.graphiql import BUILT
 from gateway.settings import Settings
@@ -61,6 +62,7 @@ def _serve_one(
         # Whoever reads the printed address may call at once.
         listener.listen(BACKLOG)
         announced(app.state.gateway)
+        settle()
         await uvicorn.Server(_config(app, lifespan="off")).serve(sockets=[listener])
 
     opened = contextlib.AsyncExitStack()
@@ -114,7 +116,19 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
 def _worker_app(settings: Settings) -> Starlette:
     """Make the application of one worker, a process of its own that shares nothing but the listener."""
     configure_logging(settings)
-    return create_app(settings)
+    app = create_app(settings)
+    opened = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def settled(app: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            with resting():
+                await stack.enter_async_context(opened(app))
+                settle()
+            yield
+
+    app.router.lifespan_context = settled
+    return app
 
 
 @contextlib.contextmanager

@@ -152,6 +152,7 @@ class CatalogObjects(CatalogTypes):
         )
 
     def _navigation(self, navigation: Navigation, declaring: str, csdl: str, names: Names) -> Field:
+        """A related list may be null, too: where it cannot be loaded, its row and siblings stay (design section 3)."""
         name = names.take(field_name(navigation.name), f"{short(declaring)}.{navigation.name}")
         target = navigation.target
         connection = TypeKind.CONNECTION
@@ -163,7 +164,6 @@ class CatalogObjects(CatalogTypes):
             else self.reference_name(target),
             source=navigation.name,
             declared_by=declaring,
-            nullable=not navigation.many,
             navigation=navigation,
             target=target,
             target_set=navigation.target_set or self._bound_set(navigation, declaring, csdl),

@@ -69,7 +69,7 @@ def test_a_type_has_camel_case_fields_with_the_nullability_that_is_shown() -> No
         "onHold": "Boolean",
         "createdOn": "DateTime",
         "validFrom": "Date",
-        "orders": "OrderV2Connection!",
+        "orders": "OrderV2Connection",
     }
 
 

@@ -21,6 +21,19 @@ import structlog
 from .settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address that is blanked when it is looked at: most are never logged."""
+
+    _raw: str
+
+    def __str__(self) -> str:
+        return loggable(self._raw)
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """The gateway serves."""
@@ -35,7 +48,7 @@ class RequestSent:
     """One attempt at an upstream request; ``status`` is 0 where no answer came, ``size`` counts the body's bytes."""
 
     method: str
-    url: str
+    url: Address
     status: int
     seconds: float
     size: int
@@ -141,6 +154,7 @@ Event: TypeAlias = (
 )
 Observer: TypeAlias = Callable[[Event], None]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+_NUMBERS: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def level_of(event: Event) -> Level:
@@ -164,8 +178,10 @@ def level_of(event: Event) -> Level:
 
 def log_event(event: Event) -> None:
     """Write an event to the log: its class as the message (``request_sent``), its fields as they are."""
-    logger = structlog.get_logger("gateway")
-    getattr(logger, level_of(event))(_snake(type(event).__name__), **_facts(event))
+    logger = structlog.get_logger("gateway").bind()
+    level = level_of(event)
+    if logger.is_enabled_for(_NUMBERS[level]):
+        getattr(logger, level)(_snake(type(event).__name__), **_facts(event))
 
 
 def both(*observers: Observer) -> Observer:
@@ -184,11 +200,17 @@ def _snake(name: str) -> str:
 
 def _facts(event: Event) -> Mapping[str, object]:
     facts = {field.name: getattr(event, field.name) for field in fields(event)}
-    return {
-        name: round(fact, 4) if isinstance(fact, float) else fact
-        for name, fact in facts.items()
-        if fact is not None
-    }
+    return {name: _shown(fact) for name, fact in facts.items() if fact is not None}
+
+
+def _shown(fact: object) -> object:
+    match fact:
+        case float():
+            return round(fact, 4)
+        case Address():
+            return str(fact)
+        case _:
+            return fact
 
 
 _SPACE = r"(?: |%20|\+)"

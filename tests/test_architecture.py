@@ -16,7 +16,7 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if "node_modules" not in path.parts
 )
-TRANSPORTS = {"httpx", "starlette", "uvicorn", "msal"}
+TRANSPORTS = {"aiohttp", "httpx", "starlette", "uvicorn", "msal"}
 PURE = {
     "gateway.bind",
     "gateway.complete",
@@ -138,6 +138,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.odata.transport",
             },
         ),
+        ("aiohttp", {"gateway.odata.transport"}),
         ("msal", {"gateway.auth"}),
         ("aiodataloader", {"gateway.loaders"}),
     ],

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from gateway.events import (
+    Address,
     ErrorRaised,
     Event,
     LabelsUnavailable,
@@ -30,7 +31,9 @@ from gateway.events import (
 )
 from gateway.settings import Settings
 
-SENT = RequestSent(method="GET", url="Sets", status=200, seconds=0.123456, size=9, attempt=1)
+SENT = RequestSent(
+    method="GET", url=Address("Sets"), status=200, seconds=0.123456, size=9, attempt=1
+)
 LEVELS: list[tuple[Event, str]] = [
     (Started(url="http://127.0.0.1:8000", upstream="sandbox", sandbox=True), "info"),
     (SENT, "debug"),

@@ -1,0 +1,212 @@
+"""Connections to the upstream: aiohttp's, behind httpx's transport interface.
+
+httpx's own transport (httpcore) takes 3 to 10 times the CPU of this one for each call, and more the more connections
+there are. The ready-made others failed their tests: httpx-aiohttp tells a refused or broken connection as a timeout,
+lets errors of malformed answers through untranslated, keeps cookies and sends DELETE twice; pyreqwest's and pyqwest's
+transports make one timeout for the whole exchange of httpx's four, and pyreqwest's leaves the connection of a cancelled
+call open. So this is aiohttp with our own few lines between; what aiohttp raises is translated in ``RAISED``, once.
+
+    one connection pool     as many connections as ``concurrency``; idle ones are closed after a minute
+    TLS                     httpx's rules: certifi's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR
+    proxies                 HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, with user and password in the address
+    connect timeout         name, TCP, TLS and the proxy's tunnel together
+    read timeout            between two pieces of the answer
+    write timeout           with the others and the body's size the bound for sending it: aiohttp itself has none
+    a stale connection      GET and HEAD go over a new one at once, anything else ends with an error
+    never                   redirects, cookies, netrc, decompression (httpx does it), HTTP/2 (aiohttp has none)
+
+https://docs.aiohttp.org/en/stable/client_advanced.html · https://www.python-httpx.org/advanced/transports/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
+from io import BytesIO
+from types import MappingProxyType
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx
+from yarl import URL
+
+from gateway.errors import SettingsError
+from gateway.settings import Settings
+
+IDLE = 60.0
+"""Seconds for which an unused connection is kept; load balancers in front of the service keep them for two minutes."""
+LONGEST_HEADER = 65_536
+"""Bytes of one header line: the address of a sign-in page can be long."""
+LONG_BODY = 1_000_000
+"""Bytes of a body that is not handed over in one piece."""
+SLOWEST_UPLOAD = 100_000
+"""Bytes a second that a server must take of a request's body."""
+REPEATED = frozenset({"GET", "HEAD"})
+"""What aiohttp may send once more where the connection breaks before the first byte of an answer."""
+
+RAISED: Mapping[type[Exception], type[httpx.TransportError]] = MappingProxyType(
+    {
+        aiohttp.ConnectionTimeoutError: httpx.ConnectTimeout,
+        aiohttp.ServerTimeoutError: httpx.ReadTimeout,
+        TimeoutError: httpx.WriteTimeout,
+        aiohttp.ClientProxyConnectionError: httpx.ProxyError,
+        aiohttp.ClientHttpProxyError: httpx.ProxyError,
+        aiohttp.ClientConnectorError: httpx.ConnectError,
+        aiohttp.ClientConnectorCertificateError: httpx.ConnectError,
+        aiohttp.ServerFingerprintMismatch: httpx.ConnectError,
+        aiohttp.ServerDisconnectedError: httpx.RemoteProtocolError,
+        aiohttp.ClientPayloadError: httpx.RemoteProtocolError,
+        aiohttp.ClientResponseError: httpx.RemoteProtocolError,
+        aiohttp.ClientConnectionError: httpx.ReadError,
+        OSError: httpx.ReadError,
+        aiohttp.InvalidURL: httpx.UnsupportedProtocol,
+        aiohttp.NonHttpUrlClientError: httpx.UnsupportedProtocol,
+        aiohttp.ClientError: httpx.ReadError,
+        ValueError: httpx.LocalProtocolError,
+    }
+)
+"""The nearest class counts. A bare TimeoutError is that of ``_upload_limit``; a ValueError is aiohttp's for what HTTP
+forbids, such as a line break in a header."""
+ERRORS = (aiohttp.ClientError, OSError, ValueError)
+
+
+def make_transport(settings: Settings) -> httpx.AsyncBaseTransport:
+    """Make the way to a real service.
+
+    Raises SettingsError for a proxy that cannot be used.
+    """
+    return AiohttpTransport(connections=settings.concurrency, proxies=environment_proxies())
+
+
+def environment_proxies() -> dict[str, str]:
+    """``{"https": "http://proxy:3128"}``: what the environment says, by the scheme of the address that is asked."""
+    given = getproxies()
+    proxies = {}
+    for scheme in ("http", "https"):
+        proxy = given.get(scheme) or given.get("all")
+        if not proxy:
+            continue
+        proxies[scheme] = proxy if "://" in proxy else f"http://{proxy}"
+        if not proxies[scheme].startswith(("http://", "https://")):
+            kind = proxy.partition("://")[0]
+            raise SettingsError(
+                f"The environment names a {kind} proxy, which cannot be used: accepted: http:// and https://.",
+                hint="Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY; NO_PROXY names hosts that need none.",
+            )
+    return proxies
+
+
+def translated(exc: Exception) -> httpx.TransportError:
+    """Give httpx's error for one of aiohttp; a test walks all of them."""
+    kind = next(RAISED[kind] for kind in type(exc).__mro__ if kind in RAISED)
+    return kind(str(exc) or type(exc).__name__)
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """One connection pool, made with the first request, in that request's event loop."""
+
+    def __init__(self, *, connections: int, proxies: Mapping[str, str] | None = None) -> None:
+        self._connections = connections
+        self._proxies = proxies or {}
+        self._proxy_of: dict[tuple[str, str], str | None] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        session = self._session or self._open()
+        url = request.url
+        timeout = request.extensions.get("timeout", {})
+        body = await request.aread()
+        try:
+            async with asyncio.timeout(_upload_limit(timeout, len(body))):
+                response = await session.request(
+                    request.method,
+                    URL(str(url), encoded=True),
+                    headers=[(key.decode(), value.decode()) for key, value in request.headers.raw],
+                    data=_payload(body),
+                    allow_redirects=False,
+                    timeout=_timeout(timeout.get("connect"), timeout.get("read")),
+                    proxy=self._proxy(url) if self._proxies else None,
+                    middlewares=None if request.method in REPEATED else (_once,),
+                )
+        except ERRORS as exc:
+            raise translated(exc) from exc
+        return httpx.Response(
+            response.status,
+            headers=response.raw_headers,
+            stream=_Body(response),
+            request=request,
+            extensions={"reason_phrase": (response.reason or "").encode("ascii", "replace")},
+        )
+
+    async def aclose(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections,
+                keepalive_timeout=IDLE,
+                ssl=httpx.create_ssl_context(),
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+        )
+        return self._session
+
+    def _proxy(self, url: httpx.URL) -> str | None:
+        key = url.scheme, url.host
+        if key not in self._proxy_of:
+            bypassed = proxy_bypass(url.host)
+            self._proxy_of[key] = None if bypassed else self._proxies.get(url.scheme)
+        return self._proxy_of[key]
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body as it arrives; closing it early closes the connection."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = self._response.content.readany
+        try:
+            while piece := await read():
+                yield piece
+        except ERRORS as exc:
+            raise translated(exc) from exc
+
+    async def aclose(self) -> None:
+        self._response.release()
+
+
+def _upload_limit(timeout: Mapping[str, float | None], size: int) -> float | None:
+    """Give the seconds for sending a body and waiting for the answer's head: aiohttp bounds the reading only."""
+    waits = [timeout.get(phase) for phase in ("connect", "write", "read")]
+    known = [wait for wait in waits if wait is not None]
+    return sum(known) + size / SLOWEST_UPLOAD if size and len(known) == len(waits) else None
+
+
+def _payload(body: bytes) -> bytes | BytesIO | None:
+    """Give a long body as a file: aiohttp writes that in pieces, and warns of anything else."""
+    return BytesIO(body) if len(body) > LONG_BODY else body or None
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Translate before aiohttp sees the error: for it DELETE may be sent twice, for us no write may."""
+    try:
+        return await handler(request)
+    except ERRORS as exc:
+        raise translated(exc) from exc
+
+
+@lru_cache(maxsize=64)
+def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=connect, sock_connect=connect, sock_read=read)

@@ -146,12 +146,24 @@ class _LocalNames(dict[str, str]):
         return self[tag]
 
 
+class _Wanted(dict[str, bool]):
+    """Term of an annotation → whether it may be one of ours; qualified ones are for special contexts only."""
+
+    def __init__(self, terms: frozenset[str]) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def __missing__(self, term: str) -> bool:
+        self[term] = term.rpartition(".")[2] in self._terms
+        return self[term]
+
+
 class _Reader:
     """The expat callbacks. Handlers are swapped to skip a subtree or to collect text: the cheapest switch there is."""
 
     def __init__(self, name: str, terms: frozenset[str]) -> None:
         self._name = name
-        self._terms = terms
+        self._wanted = _Wanted(terms)
         self._local = _LocalNames()
         self._open: list[Element] = []
         self._ready: list[tuple[Element, Element]] = []
@@ -242,7 +254,10 @@ class _Reader:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         local = self._local[tag]
-        if local == "Annotation" and not self._is_wanted(attributes):
+        # half of a Finance & Operations document are annotations: nothing is called for them
+        if local == "Annotation" and (
+            not self._wanted[attributes.get("Term", "")] or "Qualifier" in attributes
+        ):
             local = ""
         if not local:
             self._skip(tag)
@@ -274,11 +289,6 @@ class _Reader:
         element.text += text
         if len(element.text) > MAX_TEXT:
             raise self._error(f"a text is longer than {MAX_TEXT:,} characters, which no CSDL needs")
-
-    def _is_wanted(self, attributes: dict[str, str]) -> bool:
-        """Whether the term may be one of ours; a qualified annotation is meant for special contexts only."""
-        term = attributes.get("Term", "").rpartition(".")[2]
-        return term in self._terms and "Qualifier" not in attributes
 
     def _skip(self, tag: str) -> None:
         if tag.startswith(_OLD) and tag.endswith(" Schema"):

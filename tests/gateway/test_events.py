@@ -125,3 +125,22 @@ def test_an_event_goes_to_all_observers_in_order() -> None:
 )  # fmt: skip
 def test_an_address_is_shown_without_values(url: str, shown: str) -> None:
     assert loggable(url) == shown
+
+
+def test_an_address_is_blanked_however_it_is_shown_and_only_then() -> None:
+    address = Address("https://me:pw@x/data/Set?$filter=Name eq 'Ann'")
+
+    assert str(address) == f"{address}" == "https://x/data/Set?$filter=Name eq '…'"
+    assert "Ann" not in repr(address)
+    assert "Ann" not in repr(
+        RequestSent(method="GET", url=address, status=200, seconds=0.1, size=1, attempt=1)
+    )
+
+
+def test_an_event_below_the_level_that_is_logged_costs_no_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configure_logging(Settings(log_level="info"))
+    monkeypatch.setattr("gateway.events.loggable", lambda _: pytest.fail("it was blanked"))
+
+    log_event(SENT)

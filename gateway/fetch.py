@@ -22,10 +22,11 @@ from .odata.lower import Lowered
 from .odata.nextlink import next_request
 from .odata.query import Path, Query, Request, Value
 from .odata.render import render
-from .rows import RowType, lenient, untyped
+from .rows import RowType, counted, lenient, untyped
 
 MAX_FILTER_URL = 8_000
 """Characters of a URL that is still sent; longer ones meet the limits of web servers (reference 4.4)."""
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_EMPTY_PAGES = 20
 """Empty pages in a row that are followed."""
 
@@ -114,7 +115,7 @@ class Fetcher:
             return len((await self.rows(replace(query, top=None, count=False), row_type)).rows)
         response = await self.answer(self.request(lowered))
         text = response.body.decode("utf-8-sig", "replace").strip()
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > 18:
             raise malformed(response, "a number of rows was asked for, and something else came")
         return int(text)
 
@@ -201,7 +202,7 @@ class Fetcher:
                 return decode(response.body)
             except msgspec.ValidationError:
                 pass
-            except (msgspec.DecodeError, RecursionError) as error:
+            except _NOT_JSON as error:
                 raise malformed(response, "it is not JSON, or was cut off") from error
         self.surprised = True
         return build(self._untyped(response))
@@ -209,7 +210,7 @@ class Fetcher:
     def _untyped(self, response: Response) -> object:
         try:
             return untyped(response.body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except _NOT_JSON as error:
             raise malformed(response, "it is not JSON, or was cut off") from error
 
     def _filtered(self, rows: list[Any], lowered: Lowered, query: Query, row_type: RowType) -> Rows:
@@ -238,8 +239,8 @@ def _row_of(response: Response, raw: object, row_type: RowType) -> Any:
     """Build a row from untyped JSON. Raises UpstreamMalformed where it is no entity."""
     if raw is None:
         return None
-    is_list = isinstance(raw, dict) and isinstance(raw.get("value"), list)
-    if not isinstance(raw, dict) or (is_list and "value" not in row_type.wire_names.values()):
+    asked = row_type.own_names
+    if not isinstance(raw, dict) or (asked and asked.isdisjoint(raw)):
         raise malformed(response, "one row was asked for, and something else came")
     return lenient(row_type, raw)
 
@@ -248,9 +249,8 @@ def _page_of(response: Response, raw: object, row_type: RowType) -> _Page:
     """Build a page from untyped JSON. Raises UpstreamMalformed where it is no collection."""
     if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
         raise malformed(response, "a list of rows was asked for, and something else came")
-    count, link = raw.get("@odata.count"), raw.get("@odata.nextLink")
-    return _Page(
-        [lenient(row_type, item) for item in raw["value"]],
-        int(count) if isinstance(count, int | str) and str(count).isdecimal() else None,
-        link if isinstance(link, str) else None,
-    )
+    link = raw.get("@odata.nextLink")
+    if not isinstance(link, str | None):
+        raise malformed(response, "the link to the next page is no text")
+    rows = [lenient(row_type, item) for item in raw["value"]]
+    return _Page(rows, counted(raw.get("@odata.count")), link)

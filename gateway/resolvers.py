@@ -111,11 +111,14 @@ class LoadedResolvers:
 
     def type_name(self, value: object) -> str:
         """Give the object type of a row of an interface. Raises UpstreamMalformed for a type that is not served."""
-        csdl = type(value).row_type.csdl_of(value) if isinstance(value, Row) else ""
-        name = self._catalog.concrete_name(csdl) if csdl else None
+        assert isinstance(value, Row)
+        row_type = type(value).row_type
+        csdl = row_type.csdl_of(value)
+        name = self._catalog.concrete_name(csdl) if csdl in row_type.level.possible else None
         if name is None:
             raise UpstreamMalformed(
-                "The upstream sent a row of a type that the metadata does not list.", detail=csdl
+                "The upstream sent a row of a type that the metadata does not list here.",
+                detail=csdl,
             )
         return name
 

@@ -31,6 +31,7 @@ Place = tuple[str, str]
 
 _Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 _PYTHON: Mapping[str, Any] = {
     "Int": _Int32,
     "Long": _Int64,
@@ -76,14 +77,18 @@ class RowType:
     single: msgspec.json.Decoder[Any] = field(init=False)
     absent: Mapping[str, Any] = field(init=False)
     """Attribute → what it holds where the upstream sent nothing: None where that means null."""
+    own_names: frozenset[str] = field(init=False)
+    """JSON names of the asked properties that every row has, whatever its type."""
 
     def __post_init__(self) -> None:
         fields = msgspec.structs.fields(self.struct)
         self.absent = {f.name: None if f.default is None else UNSET for f in fields}
+        bases = self.level.bases
+        self.own_names = frozenset(name for by, name in self.attributes if by in bases)
         rows: Any = list[self.struct]  # type: ignore[name-defined]
         page = msgspec.defstruct(
             "Page",
-            [("value", rows), ("count", _Int32 | None, None), ("next", str | None, None)],
+            [("value", rows), ("count", _Count | None, None), ("next", str | None, None)],
             rename={"count": "@odata.count", "next": "@odata.nextLink"},
             gc=False,
         )
@@ -213,7 +218,7 @@ def _add_slots(
             rows: Any = list[inner.struct]  # type: ignore[name-defined]
             fields.append((child.slot, rows | UnsetType | None, UNSET))
             fields.extend(
-                [(f"n{child.index}", str | None, None), (f"k{child.index}", _Int32 | None, None)]
+                [(f"n{child.index}", str | None, None), (f"k{child.index}", _Count | None, None)]
             )
             names[f"n{child.index}"] = f"{name}@odata.nextLink"
             names[f"k{child.index}"] = f"{name}@odata.count"
@@ -313,6 +318,13 @@ def _rest(row_type: RowType, raw: Mapping[str, object]) -> dict[str, object]:
     csdl = told.lstrip("#") if isinstance(told, str) else row_type.level.info.csdl
     declared = row_type.declared.get(csdl, frozenset())
     return {name: value for name, value in raw.items() if "@" not in name and name not in declared}
+
+
+def counted(raw: object) -> int | None:
+    """Read a number of rows; some services send it as text. None for what is none."""
+    if isinstance(raw, str) and raw.isdecimal() and len(raw) <= 18:
+        return int(raw)
+    return raw if type(raw) is int and raw >= 0 else None
 
 
 def untyped(body: bytes) -> object:

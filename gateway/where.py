@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from schema.catalog import Catalog
 from schema.fields import Clean, Field, InputField, InputRole, TypeKind, ValueType
@@ -45,6 +46,8 @@ _TEXT = {
     "endsWith": TextMatch.ENDS_WITH,
 }
 Given = Mapping[str, object]
+MAX_ITEMS = 4_000
+"""Items of one list: refused before work is done on what no URL can hold."""
 
 
 def all_of(*terms: Expr | None) -> Expr | None:
@@ -93,6 +96,7 @@ class WhereReader:
 
     def _list(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
         assert isinstance(given, list)
+        _check_length(given, f"where.{found.name}")
         terms = [self._where(found.type_name, item, prefix) for item in given]
         if found.role is InputRole.AND:
             return all_of(*terms)
@@ -130,10 +134,19 @@ def _operator(field: Field, value: ValueType, path: Path, operator: str, operand
         raise BadArgument(f"{what} cannot be null.", hint="Leave it out, or use isNull.")
     if operator in ("in", "nin"):
         assert isinstance(operand, list)
+        _check_length(operand, what)
         return _one_of(value, path, operand, what, negated=operator == "nin")
     if operator in _TEXT:
         return Matches(path, _TEXT[operator], to_literal(value, operand, what=what))
     return _compare(value, path, _COMPARE[operator], operand, what)
+
+
+def _check_length(items: list[Any], what: str) -> None:
+    if len(items) > MAX_ITEMS:
+        raise BadArgument(
+            f"{what} has {len(items):,} items; the most is {MAX_ITEMS:,}.",
+            hint="No address can hold so many: ask in several operations.",
+        )
 
 
 def _null(value: ValueType, path: Path, is_null: bool) -> Expr:

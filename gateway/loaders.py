@@ -18,6 +18,7 @@ from msgspec import UNSET
 
 from schema.fields import Field
 
+from .cut import Cutter
 from .errors import UpstreamMalformed
 from .fetch import Fetcher
 from .odata.local import comparable
@@ -32,7 +33,6 @@ from .window import (
     bounded,
     empty_page,
     keyset_page,
-    local_page,
     offset_cursors,
     orders,
     span,
@@ -174,8 +174,8 @@ class Batches(DataLoader[Want, Found]):
         if any(part is None or part is UNSET for key in found for part in key):
             raise _unreadable()
         if want.plan.window is not None:
-            for key, rows in found.items():
-                found[key] = local_page(rows, want.plan.window, row_type, self._dialect)
+            cutter = Cutter(want.plan.window, row_type, self._dialect)
+            found = {key: cutter.page(rows) for key, rows in found.items()}
         return found
 
 

@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from schema.fields import Field
 
+from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher
 from .loaders import Batches, Want, connection
@@ -35,7 +36,8 @@ from .plan import (
     ReadPlan,
     Via,
 )
-from .window import empty_page, keyset_page, local_page
+from .rows import counted
+from .window import empty_page, keyset_page
 
 _CHECKED_IN_DECODING = frozenset({"Edm.String", "Edm.Int32", "Edm.Int64"})
 """Types whose values a typed page cannot hold in a wrong form."""
@@ -166,10 +168,14 @@ class Runner:
         if child.plan.window is None:
             values = [getattr(row, child.child.slot) for row in rows]
         else:
-            values = [await self._caught(self._expanded_page(r, plan, child)) for r in rows]
+            cutter = Cutter(child.plan.window, child.plan.row_type, self._fetcher.dialect)
+            pages = (self._expanded_page(r, plan, child, cutter) for r in rows)
+            values = [await self._caught(page) for page in pages]
         await self._settle(rows, child, values)
 
-    async def _expanded_page(self, row: Any, plan: ReadPlan, child: ChildPlan) -> Any:
+    async def _expanded_page(
+        self, row: Any, plan: ReadPlan, child: ChildPlan, cutter: Cutter
+    ) -> Any:
         """Make the page of expanded rows, UNSET for none; a server that cut them off is asked for the rest."""
         window, row_type = child.plan.window, child.plan.row_type
         assert window is not None
@@ -181,15 +187,17 @@ class Runner:
         if found is UNSET or not isinstance(found, list | None):
             raise UpstreamMalformed(f"The upstream did not send the rows of {field.source}.")
         rows: list[Any] = found or []
-        link, total = getattr(row, f"n{index}"), getattr(row, f"k{index}")
-        if isinstance(link, str):
+        link, total = getattr(row, f"n{index}"), counted(getattr(row, f"k{index}"))
+        if not isinstance(link, str | None):
+            raise UpstreamMalformed(f"The link to more rows of {field.source} is no text.")
+        if link is not None:
             request = render(plan.query, options=self._fetcher.dialect.options)
             rows = rows + await self._fetcher.continued(link, request, row_type)
         if child.paged:
             if window.count_only:
                 return empty_page(window, total)
-            return keyset_page(rows, window, row_type, total if isinstance(total, int) else None)
-        return local_page(rows, window, row_type, self._fetcher.dialect)
+            return keyset_page(rows, window, row_type, total)
+        return cutter.page(rows)
 
     async def _by_keys(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         join = child.join
@@ -262,11 +270,12 @@ class Runner:
     async def _settle(self, rows: Sequence[Any], child: ChildPlan, values: Sequence[Any]) -> None:
         """Put the children in their slots, then load what is below them, each row once."""
         slot, dialect = child.child.slot, self._fetcher.dialect
-        window, row_type = child.plan.window, child.plan.row_type
+        window = child.plan.window
+        cutter = None if window is None else Cutter(window, child.plan.row_type, dialect)
         below: dict[int, Any] = {}
         for row, value in zip(rows, values, strict=True):
-            if window is not None and value is None:
-                value = local_page([], window, row_type, dialect)  # noqa: PLW2901
+            if cutter is not None and value is None:
+                value = cutter.page([])  # noqa: PLW2901
             setattr(row, slot, value)
             if isinstance(value, Page):
                 below.update((id(r), r) for r in value.rows)

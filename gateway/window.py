@@ -10,7 +10,7 @@ Relay Cursor Connections, https://relay.dev/graphql/connections.htm#sec-Paginati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from schema.fields import Field
 from .cursors import Cursor, keyset_cursor, offset_cursor
 from .errors import UpstreamMalformed
 from .odata.dialect import Dialect
-from .odata.local import order_key
 from .odata.query import (
     And,
     Compare,
@@ -222,75 +221,3 @@ def span(window: Window, total: int | None) -> Span:
         return Span(start, max(start, high), before, start > low or after)
     end = low + window.size if high is None else min(low + window.size, high)
     return Span(low, max(low, end), before or (high is not None and end < high), after)
-
-
-SortKey = Callable[[Any], Any]
-
-
-def sort_key(window: Window, row_type: RowType, dialect: Dialect) -> SortKey:
-    """Give the function from a row to its place in the order, as the upstream would sort it."""
-    attributes = [row_type.attribute(t.field) for t in window.order]
-    types = [t.edm for t in window.order]
-    descending = [t.descending for t in window.order]
-
-    def key(row: Any) -> Any:
-        values = [getattr(row, a) for a in attributes]
-        return order_key(values, types, descending, case_insensitive=dialect.case_insensitive)
-
-    return key
-
-
-def local_page(rows: list[Any], window: Window, row_type: RowType, dialect: Dialect) -> Page:
-    """Cut a page out of all rows of a list that came at once. Raises UpstreamMalformed.
-
-    In the default order they are sorted here, so that every way of loading gives the same page; an order that the
-    caller asked for was applied by the upstream.
-    """
-    try:
-        return _cut(rows, window, row_type, dialect)
-    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
-        raise UpstreamMalformed(
-            "The upstream sent rows that cannot be put in order: a value is not of its type."
-        ) from error
-
-
-def _cut(rows: list[Any], window: Window, row_type: RowType, dialect: Dialect) -> Page:
-    total = len(rows)
-    if not window.keyset:
-        found = span(window, total)
-        cut = rows[found.start : found.end]
-        cursors = offset_cursors(window, found.start)
-        return Page(cut, found.has_next, found.has_previous, total, cursors)
-    key = sort_key(window, row_type, dialect)
-    if window.is_default_order:
-        rows = sorted(rows, key=key)
-    rows = _between(rows, window, key, dialect)
-    if window.backward:
-        more = len(rows) > window.size
-        cut = rows[max(0, len(rows) - window.size) :]
-        flags = (window.before is not None, more or window.after is not None)
-    else:
-        more = len(rows) > window.size
-        cut = rows[: window.size]
-        flags = (more or window.before is not None, window.after is not None)
-    return Page(cut, *flags, total, keyset_cursors(window, row_type))
-
-
-def _between(rows: list[Any], window: Window, key: SortKey, dialect: Dialect) -> list[Any]:
-    if not window.has_cursor:
-        return rows
-    types = [t.edm for t in window.order]
-    descending = [t.descending for t in window.order]
-
-    def place(cursor: Cursor) -> Any:
-        return order_key(
-            cursor.values, types, descending, case_insensitive=dialect.case_insensitive
-        )
-
-    if window.after is not None:
-        after = place(window.after)
-        rows = [r for r in rows if after < key(r)]
-    if window.before is not None:
-        before = place(window.before)
-        rows = [r for r in rows if key(r) < before]
-    return rows

@@ -1,0 +1,124 @@
+"""``gateway.documents``: parsed, checked and prepared once, within limits."""
+
+from __future__ import annotations
+
+import pytest
+from graphql import OperationDefinitionNode, parse
+
+from gateway import documents as module
+from gateway.documents import DocumentLimits, Documents, depth_of
+from tests.support.zoo import FO, schema_of
+
+SCHEMA = schema_of(FO)
+
+
+def some(**limits: int) -> Documents:
+    return Documents(SCHEMA.catalog, SCHEMA.core, DocumentLimits(**limits))
+
+
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [
+        ("{ a }", 1),
+        ("{ a { b } }", 2),
+        ("{ a { b } c { d { e } } }", 3),
+        ("{ ... { a { b } } }", 2),
+        ("{ ... on T { a } }", 1),
+        ("{ ...F } fragment F on T { a { b } }", 2),
+        ("{ a { ...F } } fragment F on T { b { c } }", 3),
+        ("{ a { ...F } ...F } fragment F on T { ...G } fragment G on T { b { c { d } } }", 4),
+        ("{ ...Gone }", 1),
+        ("query A { a } query B { a { b { c } } }", 3),
+        ("type T { a: Int }", 0),
+    ],
+)
+def test_depth_counts_selection_sets_and_fragments_where_they_are_spread(
+    text: str, depth: int
+) -> None:
+    assert depth_of(parse(text)) == depth
+
+
+def test_a_fragment_that_is_spread_often_is_measured_once() -> None:
+    """Each fragment spreads the next one twice: walking them all would take 2^60 steps."""
+    parts = [f"fragment F{i} on T {{ ...F{i + 1} x: a {{ ...F{i + 1} }} }}" for i in range(60)]
+    text = "{ ...F0 } " + " ".join(parts) + " fragment F60 on T { a }"
+
+    assert depth_of(parse(text)) == 61
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{ orders { nodes { area } }", "GRAPHQL_PARSE_FAILED"),
+        ("", "GRAPHQL_PARSE_FAILED"),
+        ("\x00", "GRAPHQL_PARSE_FAILED"),
+        ("{ orders { nodes { gone } } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ orders(first: true) { nodes { area } } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ ...F } fragment F on Query { ...F }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ orders { nodes { party { orders { nodes { area } } } } } }", "BUDGET_EXCEEDED"),
+        ("{ orders { nodes { " + "area " * 300 + "} } }", "GRAPHQL_PARSE_FAILED"),
+        ("{ a" * 50_000, "GRAPHQL_PARSE_FAILED"),
+        ("{ a(b: " + "[" * 50_000, "GRAPHQL_PARSE_FAILED"),
+    ],
+)
+def test_what_cannot_run_is_told_with_a_code(text: str, code: str) -> None:
+    found = some(tokens=250, depth=5).get(text)
+
+    assert found.code == code
+    assert found.errors
+
+
+def test_errors_are_bounded() -> None:
+    text = "{ " + " ".join(f"x{i}" for i in range(500)) + " }"
+
+    assert len(some().get(text).errors) <= module.MAX_ERRORS + 1
+
+
+def test_a_good_document_has_no_errors_and_its_operations() -> None:
+    found = some().get("query A { orders { totalCount } } query B { lines { totalCount } }")
+
+    assert found.errors == []
+    assert [o.name.value for o in found.operations() if o.name] == ["A", "B"]
+
+
+def test_a_text_is_read_once() -> None:
+    documents = some()
+
+    assert documents.get("{ orders { totalCount } }") is documents.get("{ orders { totalCount } }")
+
+
+def test_the_cache_is_bounded_and_drops_what_was_not_asked_for_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_DOCUMENTS", 2)
+    documents = some()
+    texts = ["{ a: __typename }", "{ b: __typename }", "{ c: __typename }"]
+    first, second = documents.get(texts[0]), documents.get(texts[1])
+    assert documents.get(texts[0]) is first
+    documents.get(texts[2])
+
+    assert documents.get(texts[0]) is first
+    assert documents.get(texts[1]) is not second
+
+
+def test_an_operation_is_prepared_once_for_each_outcome_of_its_conditions() -> None:
+    documents = some()
+    text = "query($a: Boolean!, $n: Int) { orders(first: $n) { nodes { area @skip(if: $a) } } }"
+    document = documents.get(text)
+    operation = document.operations()[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    made = documents.prepare(document, operation, {"a": True, "n": 1})
+
+    assert documents.prepare(document, operation, {"a": True, "n": 2}) is made
+    assert documents.prepare(document, operation, {"a": False, "n": 1}) is not made
+
+
+def test_prepared_operations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PREPARED", 1)
+    documents = some()
+    document = documents.get("query($a: Boolean!) { orders { totalCount @skip(if: $a) } }")
+    (operation,) = document.operations()
+    for value in (True, False, True):
+        documents.prepare(document, operation, {"a": value})
+
+    assert len(document.prepared) == 1

@@ -47,13 +47,7 @@ class Snapshots:
             os.utime(path)
         except (OSError, ValueError):  # ValueError: an empty file
             return None
-        found = unpack(content, fingerprint=fingerprint)
-        if found is None:
-            return None
-        if hasattr(mmap, "MADV_DONTNEED"):
-            # the check has read all of it, and most of it is not needed again soon
-            content.madvise(mmap.MADV_DONTNEED)
-        return found
+        return unpack(content, fingerprint=fingerprint)
 
     def write(self, key: str, fingerprint: bytes, model: Model, notes: bytes) -> bool:
         """Keep a model: whether it could be kept. A folder that cannot be written to is no reason to fail."""

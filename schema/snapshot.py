@@ -15,11 +15,11 @@ written, there is no model and the caller makes it anew.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from mmap import mmap
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -50,6 +50,7 @@ _TABLES: Final[Mapping[str, type]] = {
     "imports": OperationImport,
 }
 """The mappings of ``Model``; their records are stored in this order."""
+_STEP: Final = 1 << 20
 _DIGEST: Final = hashlib.sha256().digest_size
 _END: Final = struct.Struct(f"<Q{_DIGEST}s")
 _SMALLEST: Final = len(_MAGIC) + _END.size + _DIGEST
@@ -166,7 +167,7 @@ def _stamp(fingerprint: bytes) -> bytes:
     return hashlib.sha256(fingerprint).digest()
 
 
-def unpack(content: bytes | memoryview | mmap, *, fingerprint: bytes) -> Unpacked | None:
+def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Unpacked | None:
     """Read a snapshot; None where it is damaged, of another format or of another fingerprint.
 
     ``content`` has to stay as it is while the model lives: the records are read from it.
@@ -175,11 +176,23 @@ def unpack(content: bytes | memoryview | mmap, *, fingerprint: bytes) -> Unpacke
     if len(view) < _SMALLEST or view[: len(_MAGIC)] != _MAGIC:
         return None
     size, stamp = _END.unpack_from(view, len(view) - _DIGEST - _END.size)
-    if stamp != _stamp(fingerprint) or hashlib.sha256(view[:-_DIGEST]).digest() != view[-_DIGEST:]:
+    if stamp != _stamp(fingerprint) or _checksum(content) != view[-_DIGEST:]:
         return None
     end = len(view) - _DIGEST - _END.size
     index = msgspec.msgpack.decode(view[end - size : end], type=_Index)
     return Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes)
+
+
+def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:
+    """Sum up all but the sum itself, without keeping in memory what is mapped from a file and not needed soon."""
+    view = memoryview(content)[:-_DIGEST]
+    checksum = hashlib.sha256()
+    mapped = content if isinstance(content, mmap.mmap) else None
+    for at in range(0, len(view), _STEP):
+        checksum.update(view[at : at + _STEP])
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED, at, len(view[at : at + _STEP]))
+    return checksum.digest()
 
 
 def _model(index: _Index, records: memoryview) -> Model:

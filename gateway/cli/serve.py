@@ -11,8 +11,6 @@ from functools import partial
 from typing import Any
 
 import uvicorn
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
@@ -132,13 +130,17 @@ def _worker_app(settings: Settings) -> Starlette:
 
 
 @contextlib.contextmanager
-def _progress_bar() -> Iterator[Report]:
-    """Show the download of the metadata to a person; standard output stays clean."""
-    console = Console(stderr=True)
+def _progress_bar() -> Iterator[Report | None]:
+    """Show to a person how the metadata are fetched and read; standard output stays clean."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    # imported for those who look on only
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Reading the metadata", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

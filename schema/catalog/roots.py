@@ -39,7 +39,7 @@ class Catalog(CatalogInputs):
         super().__init__(
             model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
         )
-        self._taken_over = naming
+        self._unreachable = None if naming is None else naming.unreachable
         self._root_names = Names(("node", "nodes"), self.renames, " in Query")
         self.roots: Mapping[str, RootField]
         if naming is None:
@@ -108,8 +108,8 @@ class Catalog(CatalogInputs):
 
     @cached_property
     def _reachable(self) -> frozenset[str]:
-        if self._taken_over is not None:
-            return frozenset(self._entries).difference(self._taken_over.unreachable)
+        if self._unreachable is not None:
+            return frozenset(self._entries).difference(self._unreachable)
         return reachable_names(self, self.roots.values())
 
     # Arguments

@@ -90,8 +90,9 @@ def foreign():
         yield seen
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium_path):
+    """Not for the session: playwright's event loop runs as long as it is there, and other tests need their own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
         with closing(browser):

@@ -150,12 +150,18 @@ class Compiler:
     def _complex(self, item: ShapeField, value: str) -> str:
         assert item.field is not None
         if item.below is None:
-            return value if item.field.nullable else f"required({value})"
+            return self._json(item.field, value)
         assert isinstance(item.below, Shapes)
         function = self._shapes(item.below)
         made = f"[{function}(i) for i in v]" if item.field.many else f"{function}(v)"
         expression = f"(None if (v := {value}) is None else {made})"
         return expression if item.field.nullable else f"required({expression})"
+
+    def _json(self, found: Field, value: str) -> str:
+        """Plain JSON: the decoder takes anything for it, null too."""
+        if found.many:
+            value = f"(None if (v := {value}) is None else [required(i) for i in v])"
+        return value if found.nullable else f"required({value})"
 
     # Values
 
@@ -164,6 +170,8 @@ class Compiler:
         prop = found.prop
         assert kind is not None
         assert prop is not None
+        if kind.scalar == "JSON":
+            return self._json(found, value)
         # What a derived type declares is absent in rows of other types, so its decoder takes nothing for null.
         may_be_none = prop.nullable or found.declared_by not in level.bases
         if prop.type.many:

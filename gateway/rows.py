@@ -40,7 +40,7 @@ _PYTHON: Mapping[str, Any] = {
     "Boolean": bool,
     "JSON": Any,
 }
-_FITTED = frozenset({"Decimal", "Float", "JSON"})
+_FITTED = frozenset({"Decimal", "Float", "JSON", "[JSON]"})
 _NO_NAME = "/"
 """Starts the wire name of a slot that decoding never fills; JSON from OData never holds such a name."""
 
@@ -245,10 +245,11 @@ def _python_type(found: Field, inner: type[Struct] | None) -> Any:
 
 
 def _kind(found: Field) -> str:
-    if found.kind is FieldKind.COMPLEX:
-        return "JSON"
-    assert found.value is not None
-    return "" if found.value.enum is not None else found.value.scalar
+    assert found.prop is not None
+    if found.value is not None and found.value.enum is not None:
+        return ""
+    kind = "JSON" if found.value is None else found.value.scalar
+    return "[JSON]" if kind == "JSON" and found.prop.type.many else kind
 
 
 def _select(columns: list[tuple[str, Field]], bases: frozenset[str]) -> tuple[str, ...]:
@@ -280,7 +281,7 @@ def lenient(row_type: RowType, raw: object) -> object:
 def _fitted(kind: str, value: object) -> object:
     """Give a number, or plain JSON, the form that the typed decoder gives it; what is neither stays."""
     if isinstance(value, list) and kind != "JSON":
-        return [_fitted(kind, item) for item in value]
+        return [_fitted(kind.strip("[]"), item) for item in value]
     match kind:
         case "Decimal" if isinstance(value, str) or type(value) is int:
             try:

@@ -195,7 +195,7 @@ def test_spoilt_values(ways: Ways) -> None:
     def compare(operation: Operation, seed: int, spoilings: Any) -> None:
         for world, places in enumerate(spoilings):
             made = tables(seed + world, 1 + seed % 3, insensitive=ways.dialect == "finops")
-            spoil(made, places)
+            spoil(made, places, operation.text)
             check(ways, operation, made, {})
 
     compare()
@@ -230,7 +230,7 @@ def test_spoilt_keys_and_relations(ways: Ways) -> None:
     @given(OPERATIONS[ways.dialect], st.integers(0, 10_000), SPOILINGS)
     def compare(operation: Operation, seed: int, places: Any) -> None:
         made = tables(seed, 1 + seed % 3, insensitive=ways.dialect == "finops")
-        spoil(made, places, joins=True)
+        spoil(made, places, operation.text, joins=True)
         fast, slow = ways.answers(made, operation)
 
         assert fast == slow

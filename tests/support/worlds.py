@@ -163,17 +163,27 @@ def tables(seed: int, orders: int, *, insensitive: bool) -> Tables:
     return Tables(rows, KEYS, NAVS, insensitive=insensitive)
 
 
+def field_name(name: str) -> str:
+    bare = name.rpartition(" ")[2]
+    return bare[0].lower() + bare[1:] if bare[0] != "@" else "on"
+
+
 SPOILINGS = st.lists(
     st.tuples(
         st.integers(0, 3), st.integers(0, 5), st.integers(0, 60), st.integers(0, len(BAD) - 1)
     ),
-    max_size=4,
+    max_size=6,
 )
 """Places to spoil: (set, row, property, value), each taken modulo what there is."""
 
 
-def spoil(made: Tables, places: list[tuple[int, int, int, int]], *, joins: bool = False) -> None:
-    """Spoil the rows at these places; ``joins`` says whether keys, join columns and relations may be hit too."""
+def spoil(
+    made: Tables, places: list[tuple[int, int, int, int]], text: str, *, joins: bool = False
+) -> None:
+    """Spoil the rows at these places, where the operation's text looks.
+
+    ``joins`` says whether keys, join columns and relations may be hit too.
+    """
     for at_set, at_row, at_property, at_value in places:
         set_name = list(made.rows)[at_set]
         if not made.rows[set_name]:
@@ -184,6 +194,8 @@ def spoil(made: Tables, places: list[tuple[int, int, int, int]], *, joins: bool 
             names.append("@odata.type")
         if joins:
             names += [f"nav {name}" for name in NAVS[set_name]]
+        seen = [n for n in names if field_name(n) in text]
+        names = seen or names
         name = names[at_property % len(names)]
         bad = BAD_TYPES if name == "@odata.type" else BAD
         made.spoilt.setdefault(id(row), {})[name] = bad[at_value % len(bad)]

@@ -69,6 +69,7 @@ LISTS: dict[str, str] = {
     "Moments": "Edm.DateTimeOffset",
     "Amounts": "Edm.Decimal",
     "Places": "Zoo.Address",
+    "Things": "Edm.GeographyPoint",
 }
 
 

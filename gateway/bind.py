@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from graphql import GraphQLError, GraphQLField, GraphQLSchema, get_argument_values
 from graphql.execution.values import VariableValues
 
 from schema.catalog import Catalog
-from schema.fields import Argument, Field, FieldKind, ObjectInfo, RootKind
+from schema.fields import Argument, Field, FieldKind, ObjectInfo, RootKind, TypeKind
 
 from .errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded, UnsupportedQuery
 from .ids import parse_id
@@ -25,7 +26,6 @@ from .odata.literals import parse_value
 from .odata.query import (
     Call,
     Compare,
-    Expand,
     Expr,
     In,
     KeyPart,
@@ -42,7 +42,6 @@ from .plan import (
     CallRoot,
     ChildPlan,
     FailedRoot,
-    Join,
     Key,
     KeysRoot,
     ListRoot,
@@ -50,10 +49,13 @@ from .plan import (
     Via,
 )
 from .prepare import Prepared, RootShape
+from .rows import RowType
+from .selection import has_variables
 from .shape import Child, ConnectionNeeds, Level
 from .values import to_literal
+from .ways import expand_of, other_way, qualified
 from .where import WhereReader, all_of
-from .window import Window, bounded, orders
+from .window import Window
 
 MAX_NODES = 1_000
 """Ids of one ``nodes`` field."""
@@ -122,7 +124,7 @@ class _Binding:
         found = self.prepared.constants.get(id(node))
         if found is None:
             found = get_argument_values(field, node, self.variables)
-            if not _has_variables(node.arguments):
+            if not has_variables(node.arguments):
                 self.prepared.constants[id(node)] = found
         return found
 
@@ -263,7 +265,7 @@ class _Binding:
         plans = {} if plans is None else plans
         entry = self.catalog.entry(name)
         set_name = None if entry is None else self.catalog.set_for(entry.csdl)
-        if entry is None or set_name is None:
+        if entry is None or set_name is None or entry.kind is not TypeKind.OBJECT:
             raise InvalidId(
                 "This id is of a type that is not served here.", hint="Use an `id` of this API."
             )
@@ -340,8 +342,8 @@ class _Binding:
         row_type = self.prepared.row_types.get(level, tuple(columns), expanded)
         query = Query(
             resource=resource or Resource(set_name or ""),
-            select=row_type.select or self._anything(level),
-            expand=tuple(self._expand(c, level) for c in children if c.via is Via.EXPAND),
+            select=self._select(row_type, self._bases(level, set_name, depth)),
+            expand=tuple(expand_of(c, self.dialect) for c in children if c.via is Via.EXPAND),
             where=where,
         )
         return ReadPlan(
@@ -353,9 +355,22 @@ class _Binding:
             children=children,
         )
 
-    def _anything(self, level: Level) -> tuple[str, ...]:
-        """Give the smallest ``$select`` for rows of which no value is asked: the key."""
-        return () if level.needs_rest else tuple(f.source for f in level.info.key)
+    def _bases(self, level: Level, set_name: str | None, depth: int) -> frozenset[str]:
+        """Give the types whose declarations need no cast: those of the set, which may hold other rows too."""
+        found = None if depth else self.catalog.model.entity_sets.get(set_name or "")
+        if found is None or found.type == level.info.csdl:
+            return level.bases
+        return frozenset(t.name for t in self.catalog.model.lineage(found.type))
+
+    def _select(self, row_type: RowType, bases: frozenset[str]) -> tuple[str, ...]:
+        """Give the ``$select``; where no value is asked the smallest one, the key."""
+        level = row_type.level
+        if level.needs_rest:
+            return ()
+        if bases is level.bases and row_type.select:
+            return row_type.select
+        names = row_type.attributes or [(f.declared_by, f.source) for f in level.info.key]
+        return tuple(qualified(by, name, bases) for by, name in names)
 
     def _residual_fields(self, info: ObjectInfo, where: Expr | None) -> list[Field]:
         """Give the columns of tests that must be repeated on our side; refuses those that cannot be."""
@@ -398,11 +413,18 @@ class _Binding:
             plan = self.read(
                 child.level, field.target_set, where=where, window=window, depth=depth + 1
             )
-            return ChildPlan(child=child, via=Via.EXPAND, join=join, plan=plan, paged=expand)
-        via = self._other_way(field, level, set_name, join)
-        extras = join.target if join is not None and via is Via.KEYS else info.key
-        plan = self.read(child.level, field.target_set, where=where, window=window, extras=extras)
-        return ChildPlan(child=child, via=via, join=join, plan=plan)
+            made = partial(ChildPlan, via=Via.EXPAND, paged=expand)
+        else:
+            via = other_way(field, level.info, set_name, join)
+            extras = join.target if join is not None and via is Via.KEYS else info.key
+            plan = self.read(
+                child.level, field.target_set, where=where, window=window, extras=extras
+            )
+            made = partial(ChildPlan, via=via)
+        is_own = field.declared_by in level.bases
+        owners = None if is_own else frozenset(self.catalog.model.family(field.declared_by))
+        name = qualified(field.declared_by, field.source, self._bases(level, set_name, depth))
+        return made(child=child, join=join, plan=plan, name=name, owners=owners)
 
     def _child_arguments(self, child: Child) -> Mapping[str, Any]:
         if child.field.kind is not FieldKind.TO_MANY or not child.node.arguments:
@@ -434,48 +456,3 @@ class _Binding:
             )
         whole = where is None and (window is None or window.is_default_order)
         return False if whole else None
-
-    def _other_way(
-        self, field: Field, level: Level, set_name: str | None, join: Join | None
-    ) -> Via:
-        if join is not None and field.target_set is not None:
-            return Via.KEYS
-        if set_name is not None and level.info.key:
-            return Via.PATH
-        raise UnsupportedQuery(
-            f"{field.name} cannot be read from here: the metadata does not say what joins it.",
-            hint="Declare the relation in the settings, or read it from the row's own root field.",
-        )
-
-    def _expand(self, child: ChildPlan, level: Level) -> Expand:
-        field, query, window = child.child.field, child.plan.query, child.plan.window
-        bases = {t.name for t in self.catalog.model.lineage(level.info.csdl)}
-        name = field.source if field.declared_by in bases else f"{field.declared_by}/{field.source}"
-        if window is not None and self.dialect.expand_options:
-            if not child.paged:
-                query = replace(query, order=orders(window.order, backward=False))
-            elif window.count_only:
-                query = replace(bounded(query, window, self.dialect), top=0)
-            else:
-                query = bounded(query, window, self.dialect)
-        return Expand(
-            navigation=name,
-            select=query.select,
-            expand=query.expand,
-            where=query.where,
-            order=query.order,
-            top=query.top,
-            skip=query.skip,
-            count=query.count,
-        )
-
-
-def _has_variables(arguments: Iterable[Any]) -> bool:
-    stack = [a.value for a in arguments or ()]
-    while stack:
-        node = stack.pop()
-        if node.kind == "variable":
-            return True
-        stack.extend(getattr(node, "values", None) or ())
-        stack.extend(f.value for f in getattr(node, "fields", None) or ())
-    return False

@@ -192,7 +192,7 @@ def _of_keys(child: ChildPlan) -> Query:
 
 def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
     parts = tuple(KeyPart(f.source, _place(f.source)) for f in parent.level.info.key)
-    resource = Resource(parent.entity_set or "", parts, child.child.field.source)
+    resource = Resource(parent.entity_set or "", parts, child.name)
     query, window = replace(child.plan.query, resource=resource), child.plan.window
     return query if window is None or not window.keyset else bounded(query, window, dialect)
 

@@ -120,11 +120,14 @@ class Fetcher:
         return int(text)
 
     async def value(self, query: Query) -> object:
-        """Give the plain answer of a function: the decoded JSON object."""
+        """Give the plain answer of a function."""
         response = await self.answer(self.request(self.dialect.lower(query)))
         if response.status == 204 or not response.body:
             return None
-        return self._untyped(response)
+        answer = self._untyped(response)
+        if not isinstance(answer, dict) or "value" not in answer:
+            raise malformed(response, "a plain value was asked for, and something else came")
+        return answer["value"]
 
     def request(self, lowered: Lowered) -> Request:
         """Print a lowered query. Raises BadArgument for a filter that no web server takes."""
@@ -229,7 +232,12 @@ class Fetcher:
                 evaluate(lowered.residual, get, case_insensitive=insensitive, absent=absent) is True
             )
 
-        kept = [row for row in rows if passes(row)]
+        try:
+            kept = [row for row in rows if passes(row)]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UpstreamMalformed(
+                "The upstream sent rows that cannot be filtered: a value is not of its type."
+            ) from error
         start = query.skip or 0
         end = None if query.top is None else start + query.top
         return Rows(kept[start:end], len(kept))

@@ -63,6 +63,10 @@ class ChildPlan:
     via: Via
     join: Join | None
     plan: ReadPlan
+    name: str
+    """Navigation as it is asked for: with the type in front where the set's own type does not declare it."""
+    owners: frozenset[str] | None = None
+    """CSDL types of the rows that have the navigation; None: all."""
     paged: bool = False
     """Whether an ``$expand`` brings just the window's rows; else all rows come and are cut here."""
 

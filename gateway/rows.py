@@ -70,7 +70,8 @@ class RowType:
     kinds: Mapping[str, str]
     """Attribute → GraphQL scalar, of the values whose form depends on it: numbers and plain JSON."""
     typed: bool = True
-    """Whether pages are decoded straight into the struct; not where undeclared properties are asked for."""
+    """Whether pages are decoded straight into the struct; not where undeclared properties are asked for, nor where
+    types of one family mean different things by one name."""
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """CSDL type → what the metadata lists of it, where undeclared properties are asked for."""
     page: msgspec.json.Decoder[Any] = field(init=False)
@@ -139,35 +140,40 @@ class RowTypes:
         return found
 
     def _make(self, level: Level, extras: list[Field], expanded: Mapping[int, RowType]) -> RowType:
-        bases = level.bases
-        places = dict(level.attributes)
-        columns = [(places[place], found) for place, found in level.values.items()]
+        places, by_source = dict(level.attributes), dict(level.by_source)
+        columns = list(level.values.values())
         for found in extras:
             place = (found.declared_by, found.source)
             if place not in places:
-                places[place] = f"e{len(places)}"
-                columns.append((places[place], found))
+                places[place] = by_source.setdefault(found.source, f"e{len(places)}")
+                columns.append(found)
         complex_types = {
-            attribute: self.get(level.complex_levels[f.declared_by, f.source])
-            for attribute, f in columns
+            by_source[f.source]: self.get(level.complex_levels[f.declared_by, f.source])
+            for f in columns
             if (f.declared_by, f.source) in level.complex_levels
         }
-        fields: list[Any] = []
-        names: dict[str, str] = {}
-        for attribute, found in columns:
-            inner = complex_types.get(attribute)
-            fields.append(_column(attribute, found, bases, None if inner is None else inner.struct))
-            names[attribute] = found.source
+        merged: dict[str, tuple[Any, ...]] = {}
+        mixed: set[str] = set()
+        for found in columns:
+            attribute = by_source[found.source]
+            column = _column(attribute, found, level.bases, complex_types.get(attribute))
+            if merged.setdefault(attribute, column) != column:
+                mixed.add(attribute)
+                merged[attribute] = (attribute, Any, None)
+        fields = list(merged.values())
+        names = {attribute: source for source, attribute in by_source.items()}
         _add_slots(level, expanded, fields, names)
         made = msgspec.defstruct(
             "Row", fields, bases=(Row,), rename=dict(names), gc=False, kw_only=True
         )
         struct = cast("type[Row]", made)
-        select = () if level.needs_rest else _select(columns, bases)
-        typed = not level.needs_rest and all(
-            t.typed for t in (*complex_types.values(), *expanded.values())
-        )
-        kinds = {attribute: kind for attribute, f in columns if (kind := _kind(f)) in _FITTED}
+        select = () if level.needs_rest else _select(columns, level.bases)
+        below = (*complex_types.values(), *expanded.values())
+        typed = not (level.needs_rest or mixed) and all(t.typed for t in below)
+        kinds = {by_source[f.source]: kind for f in columns if (kind := _kind(f)) in _FITTED}
+        for attribute in mixed:
+            kinds.pop(attribute, None)
+            complex_types.pop(attribute, None)
         listed = {t: self._declared(t) for t in level.possible} if level.needs_rest else {}
         return RowType(
             level,
@@ -225,9 +231,9 @@ def _add_slots(
 
 
 def _column(
-    attribute: str, found: Field, bases: frozenset[str], inner: type[Struct] | None
+    attribute: str, found: Field, bases: frozenset[str], inner: RowType | None
 ) -> tuple[Any, ...]:
-    python = _python_type(found, inner)
+    python = _python_type(found, None if inner is None else inner.struct)
     assert found.prop is not None
     if found.prop.nullable or found.declared_by not in bases:
         return (attribute, python | None, None)
@@ -252,9 +258,9 @@ def _kind(found: Field) -> str:
     return "[JSON]" if kind == "JSON" and found.prop.type.many else kind
 
 
-def _select(columns: list[tuple[str, Field]], bases: frozenset[str]) -> tuple[str, ...]:
+def _select(columns: list[Field], bases: frozenset[str]) -> tuple[str, ...]:
     return tuple(
-        f.source if f.declared_by in bases else f"{f.declared_by}/{f.source}" for _, f in columns
+        f.source if f.declared_by in bases else f"{f.declared_by}/{f.source}" for f in columns
     )
 
 

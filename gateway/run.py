@@ -120,8 +120,7 @@ class Runner:
 
     async def _call(self, root: CallRoot) -> Any:
         if root.plan is None:
-            answer = await self._fetcher.value(root.query)
-            return answer.get("value") if isinstance(answer, dict) else None
+            return await self._fetcher.value(root.query)
         if root.many:
             rows = (await self._fetcher.rows(root.query, root.plan.row_type)).rows
             await self.attach(rows, root.plan)
@@ -142,6 +141,10 @@ class Runner:
         await asyncio.gather(*(self._child(rows, plan, child) for child in plan.children))
 
     async def _child(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
+        if child.owners is not None:
+            rows = [row for row in rows if plan.row_type.csdl_of(row) in child.owners]
+        if not rows:
+            return
         try:
             match child.via:
                 case Via.EXPAND:
@@ -176,14 +179,11 @@ class Runner:
     async def _expanded_page(
         self, row: Any, plan: ReadPlan, child: ChildPlan, cutter: Cutter
     ) -> Any:
-        """Make the page of expanded rows, UNSET for none; a server that cut them off is asked for the rest."""
+        """Make the page of expanded rows; a server that cut them off is asked for the rest."""
         window, row_type = child.plan.window, child.plan.row_type
         assert window is not None
         index, field = child.child.index, child.child.field
         found = getattr(row, child.child.slot)
-        if found is UNSET and field.declared_by not in plan.level.bases:
-            # What a derived type declares is not there in rows of other types.
-            return UNSET
         if found is UNSET or not isinstance(found, list | None):
             raise UpstreamMalformed(f"The upstream did not send the rows of {field.source}.")
         rows: list[Any] = found or []
@@ -261,7 +261,7 @@ class Runner:
             for f, a in zip(plan.level.info.key, attributes, strict=True)
             if f.value is not None
         )
-        resource = Resource(plan.entity_set or "", parts, child.child.field.source)
+        resource = Resource(plan.entity_set or "", parts, child.name)
         query: Query = replace(child.plan.query, resource=resource)
         if child.plan.window is not None:
             return await connection(self._fetcher, query, child.plan)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from graphql import (
+    ArgumentNode,
     BooleanValueNode,
     DirectiveNode,
     DocumentNode,
@@ -142,3 +144,15 @@ def arguments_text(node: FieldNode) -> str:
     """Print the arguments of a field in one order: fields with equal text ask for the same rows."""
     printed = sorted(f"{a.name.value}: {print_ast(a.value)}" for a in node.arguments or ())
     return ", ".join(printed)
+
+
+def has_variables(arguments: Iterable[ArgumentNode] | None) -> bool:
+    """Whether the values of a field depend on variables."""
+    stack: list[Any] = [a.value for a in arguments or ()]
+    while stack:
+        node = stack.pop()
+        if node.kind == "variable":
+            return True
+        stack.extend(getattr(node, "values", None) or ())
+        stack.extend(f.value for f in getattr(node, "fields", None) or ())
+    return False

@@ -38,7 +38,9 @@ class Level:
     """id of a field node → its child, for the slow path."""
     complex_levels: dict[tuple[str, str], Level] = field(default_factory=dict)
     attributes: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(declaring type, property) → attribute of the row."""
+    """(declaring type, property) → attribute of the row; types of one family may both declare a name."""
+    by_source: dict[str, str] = field(default_factory=dict)
+    """Property → attribute."""
     needs_rest: bool = False
     """Whether undeclared properties are asked for, so that everything must be fetched."""
     needs_type: bool = False
@@ -48,7 +50,8 @@ class Level:
         """Ask for a value."""
         place = (found.declared_by, found.source)
         if place not in self.values:
-            self.attributes[place] = f"a{len(self.values)}"
+            name = f"a{len(self.by_source)}"
+            self.attributes[place] = self.by_source.setdefault(found.source, name)
             self.values[place] = found
 
     def attribute(self, found: Field) -> str:
@@ -172,9 +175,10 @@ class Shaper:
         if not self.catalog.is_served(found.target):
             return None
         place = (found.declared_by, found.source)
-        inner = level.complex_levels.get(place)
+        inner = level.complex_levels.get(place) or _same(level, found)
         if inner is None:
-            inner = level.complex_levels[place] = self.level(found.target)
+            inner = self.level(found.target)
+        level.complex_levels[place] = inner
         return self.objects(nodes, inner)
 
     def _navigation(self, key: str, nodes: Nodes, found: Field, level: Level) -> ShapeField:
@@ -246,3 +250,11 @@ class Shaper:
                 needs.cursors = needs.rows = True
             fields.append((key, name, None))
         return ConnectionShape("PageInfo", tuple(fields))
+
+
+def _same(level: Level, found: Field) -> Level | None:
+    """Give the level of a complex property that another type of the family declares alike."""
+    for (_, source), inner in level.complex_levels.items():
+        if source == found.source and inner.info.csdl == found.target:
+            return inner
+    return None

@@ -191,8 +191,8 @@ async def test_what_comes_in_a_lists_place(case: str) -> None:
 async def test_what_comes_in_a_childs_place_costs_the_child(case: str, dialect: str) -> None:
     script, code = NOT_A_LIST[case]
     zoo = hostile(dialect, can_expand=False)
-    zoo.tables.rows["Lines"][0]["Article"] = "i1"
-    zoo.tables.rows["Lines"][1]["Article"] = "i2"
+    lines = [{"Area": "A1", "OrderId": 0, "LineNo": n, "Price": 1} for n in range(2)]
+    zoo.tables.rows["Lines"] = [{**line, "Article": f"i{line['LineNo']}"} for line in lines]
 
     answer = await zoo.ask(
         "{ lines(first: 2) { nodes { price item { itemId } } } }", on("Items", script)

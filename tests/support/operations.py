@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphql import (
@@ -55,6 +56,16 @@ class Writer:
     rows_always: bool = False
     """Whether every connection asks for at least one row; without, one may need no read at all."""
     fragments: list[tuple[str, Any, str]] = field(default_factory=list)
+
+    @cached_property
+    def mixed(self) -> frozenset[str]:
+        """Names that mean another type in another object type: two of them cannot share a response key."""
+        types: dict[str, set[str]] = {}
+        for made in self.schema.type_map.values():
+            if isinstance(made, GraphQLObjectType) and not made.name.startswith("__"):
+                for name, found in made.fields.items():
+                    types.setdefault(name, set()).add(str(found.type))
+        return frozenset(n for n, found in types.items() if len(found) > 1)
 
     def pick(self, choices: Sequence[Any]) -> Any:
         return self.chances.choice(choices)
@@ -126,6 +137,8 @@ class Writer:
             key, call = name + suffix, name + arguments
         if self.chance(6):
             key = f"x_{key}"
+        if name in self.mixed:
+            key = f"{kind.name}_{key}"
         head = call if key == name and call == name else f"{key}: {call}"
         below = "" if is_leaf_type(inner) else f" {self.selection(inner, depth - 1)}"
         return f"{head}{self.directive()}{below}"

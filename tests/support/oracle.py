@@ -56,6 +56,7 @@ MORE_KINDS = {
     "Nick": "Edm.String",
     "Mood": "Zoo.Colour",
     "House": "Zoo.Address",
+    "Motto": "Edm.String",
     "Revenue": "Edm.Decimal",
     "Listed": "Zoo.NoYes",
     "City": "Edm.String",
@@ -286,6 +287,8 @@ def _property(source: Any, name: str, finops: bool, kind: str) -> Any:
         if not isinstance(raw, list):
             raise Bad
         return [_item(LISTS[bare], item) for item in raw]
+    if bare == "Grade":
+        return _clean(bare, "Edm.String" if kind == "Person" else "Edm.Int32", raw, finops)
     edm = KINDS[bare] if on_order and bare in KINDS else MORE_KINDS[bare]
     return _clean(bare, edm, raw, finops)
 

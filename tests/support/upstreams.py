@@ -47,6 +47,8 @@ class Tables:
     rows: dict[str, list[Row]]
     keys: Mapping[str, tuple[str, ...]]
     navs: Mapping[str, Mapping[str, Nav]] = field(default_factory=dict)
+    declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Set → what its type declares; what a derived type declares is named with a cast, as the URL conventions ask."""
     insensitive: bool = False
     """Whether text compares as in F&O: without case and trailing blanks."""
     page_size: int | None = None
@@ -104,7 +106,9 @@ class Tables:
 
     def sent(self, row: Row, set_name: str, options: Mapping[str, str]) -> Row:
         """Give the JSON of a row."""
-        select = [s.rpartition("/")[2] for s in options.get("$select", "").split(",") if s]
+        asked = [s for s in options.get("$select", "").split(",") if s]
+        self._check(set_name, *asked)
+        select = [s.rpartition("/")[2] for s in asked]
         shown = {**row, **self.spoilt.get(id(row), {})}
         out = {
             name: value
@@ -115,8 +119,14 @@ class Tables:
             self._expand(row, set_name, item, out)
         return out
 
+    def _check(self, set_name: str, *names: str) -> None:
+        known = self.declared.get(set_name)
+        unknown = [n for n in names if known is not None and "/" not in n and n not in known]
+        assert unknown == [], f"{set_name} has no {unknown}: a cast is missing"
+
     def _expand(self, row: Row, set_name: str, item: str, out: Row) -> None:
         name, _, inner = item.partition("(")
+        self._check(set_name, name)
         cast, _, name = name.rpartition("/")
         if cast and row.get("@odata.type") != f"#{cast}":
             return

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.support.upstreams import MISSING, Row, Tables
-from tests.support.zoo import KEYS, KINDS, LISTS, NAVS
+from tests.support.zoo import DECLARED, KEYS, KINDS, LISTS, NAVS
 
 JOINS = ("Area", "OrderId", "PartyId", "Buyer", "Nick", "ItemId", "Article", "LineNo")
 """Columns that relations and order stand on: spoiling them changes which rows there are."""
@@ -121,6 +121,8 @@ def party(area: str, name: str, chance: random.Random) -> Row:
             "Nick": chance.choice([None, "p1", "p2", "i1", ""]),
             "Mood": maybe("Blue", chance),
             "House": maybe(address(chance), chance),
+            "Motto": maybe("m", chance),
+            "Grade": maybe("A", chance),
         }
     elif kind == "Firm":
         amount = maybe(good("Edm.Decimal", chance), chance)
@@ -128,6 +130,9 @@ def party(area: str, name: str, chance: random.Random) -> Row:
             "@odata.type": "#Zoo.Firm",
             "Revenue": amount,
             "Listed": good("Zoo.NoYes", chance),
+            "House": maybe(address(chance), chance),
+            "Motto": maybe("f", chance),
+            "Grade": maybe(7, chance),
         }
     elif chance.random() < 0.5:
         row["@odata.type"] = "#Zoo.Party"
@@ -160,7 +165,7 @@ def tables(seed: int, orders: int, *, insensitive: bool) -> Tables:
         {"ItemId": "i1", "Weight": Decimal("2.5"), "Size": Decimal("1.25"), "Tags": ["a", None]},
         {"ItemId": "i2", "Weight": None},
     ]
-    return Tables(rows, KEYS, NAVS, insensitive=insensitive)
+    return Tables(rows, KEYS, NAVS, DECLARED, insensitive=insensitive)
 
 
 def field_name(name: str) -> str:

@@ -166,6 +166,8 @@ def _types() -> tuple[EntityType, ...]:
                 prop("Nick", "Edm.String"),
                 prop("Mood", "Zoo.Colour"),
                 prop("House", "Zoo.Address"),
+                prop("Motto", "Edm.String"),
+                prop("Grade", "Edm.String"),
             ),
             navigations=(
                 Navigation(
@@ -185,6 +187,9 @@ def _types() -> tuple[EntityType, ...]:
             properties=(
                 prop("Revenue", "Edm.Decimal"),
                 prop("Listed", "Zoo.NoYes", nullable=False),
+                prop("House", "Zoo.Address"),
+                prop("Motto", "Edm.String"),
+                prop("Grade", "Edm.Int32"),
             ),
         ),
     )
@@ -222,6 +227,14 @@ NAVS = {
         "Friend": Nav("Parties", (("Area", "Area"), ("Nick", "PartyId"))),
         "Bought": Nav("Lines", (("Area", "Area"), ("Nick", "Article")), many=True),
     },
+}
+
+
+DECLARED = {
+    name: frozenset(p.name for p in (*kind.properties, *kind.navigations))
+    for name, csdl in SETS.items()
+    for kind in _types()
+    if kind.name == csdl
 }
 
 
@@ -286,7 +299,7 @@ class Zoo:
         max_url_length: int = 2_000,
     ) -> None:
         self.schema = schema or schema_of(dialect)
-        self.tables = Tables({name: [] for name in SETS}, KEYS, NAVS)
+        self.tables = Tables({name: [] for name in SETS}, KEYS, NAVS, DECLARED)
         self.events: list[Event] = []
         settings = ExecutionSettings(
             plans=Limits(can_expand=can_expand), compiled=compiled, max_url_length=max_url_length

@@ -1,0 +1,444 @@
+"""Root fields and relations that the zoo has none of: singletons, functions, paths, stars, names that share a set."""
+
+from __future__ import annotations
+
+import urllib.parse
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from gateway.assemble import abilities_of
+from gateway.bind import Limits
+from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
+from gateway.ids import node_id
+from gateway.odata.dialect import ODATA, Dialect
+from gateway.odata.finops import FINOPS
+from gateway.resolvers import LoadedResolvers
+from schema.build import build_schema
+from schema.catalog import Catalog
+from schema.model import (
+    ComplexType,
+    EntitySet,
+    EntityType,
+    EnumMember,
+    EnumType,
+    Model,
+    Navigation,
+    Operation,
+    OperationImport,
+    OperationKind,
+    Parameter,
+    Singleton,
+    TypeRef,
+)
+from tests.support.zoo import client_over, on, prop
+
+pytestmark = pytest.mark.anyio
+FO = replace(FINOPS, company_property=None)
+JSON = {"Content-Type": "application/json"}
+encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def function(
+    name: str, returns: TypeRef, *parameters: Parameter, bound_to: TypeRef | None = None
+) -> Operation:
+    return Operation(
+        name=f"R.{name}",
+        kind=OperationKind.FUNCTION,
+        bound_to=bound_to,
+        parameters=parameters,
+        returns=returns,
+    )
+
+
+MONTHS = Parameter(name="Months", type=TypeRef("Edm.Int32"), nullable=False)
+SINCE = Parameter(name="Since", type=TypeRef("Edm.Date"))
+FUNCTIONS = (
+    function("Total", TypeRef("Edm.Decimal"), MONTHS, SINCE),
+    function("Names", TypeRef("Edm.String", many=True)),
+    function("Moods", TypeRef("R.Mood", many=True)),
+    function("Best", TypeRef("R.Shop")),
+    function("Near", TypeRef("R.Shop", many=True), MONTHS),
+    function("Where", TypeRef("R.Place")),
+)
+BOUND = function("Takings", TypeRef("Edm.Int64"), MONTHS, bound_to=TypeRef("R.Shop"))
+
+
+def model() -> Model:
+    shop = EntityType(
+        name="R.Shop",
+        key=("Code",),
+        properties=(
+            prop("Code", "Edm.String", nullable=False),
+            prop("Name", "Edm.String"),
+            prop("Mood", "R.Mood"),
+        ),
+        navigations=(
+            Navigation(name="Owner", target="R.Person"),
+            Navigation(name="Shelves", target="R.Shelf", many=True, contains_target=True),
+            Navigation(name="Guests", target="R.Person", many=True),
+            Navigation(name="Parent", target="R.Shop", on=on(("Name", "Code"))),
+        ),
+    )
+    person = EntityType(
+        name="R.Person",
+        key=("Id",),
+        properties=(prop("Id", "Edm.Int32", nullable=False), prop("Name", "Edm.String")),
+        navigations=(Navigation(name="Shop", target="R.Shop"),),
+    )
+    shelf = EntityType(
+        name="R.Shelf",
+        key=("No",),
+        properties=(prop("No", "Edm.Int32", nullable=False), prop("Label", "Edm.String")),
+    )
+    bare = EntityType(
+        name="R.Bare",
+        properties=(prop("Text", "Edm.String"),),
+        navigations=(Navigation(name="Shop", target="R.Shop"),),
+    )
+    return Model(
+        namespace="R",
+        entity_types={t.name: t for t in (shop, person, shelf, bare)},
+        entity_sets={
+            "Shops": EntitySet(
+                name="Shops", type="R.Shop", bindings={"Owner": "People", "Parent": "Shops"}
+            ),
+            "People": EntitySet(name="People", type="R.Person"),
+            "Bares": EntitySet(name="Bares", type="R.Bare"),
+        },
+        singletons={"Me": Singleton(name="Me", type="R.Person")},
+        complex_types={
+            "R.Place": ComplexType(
+                name="R.Place", properties=(prop("City", "Edm.String", nullable=False),)
+            )
+        },
+        enum_types={
+            "R.Mood": EnumType(
+                name="R.Mood",
+                members=(EnumMember(name="Good", value=0), EnumMember(name="Bad", value=1)),
+            )
+        },
+        operations=(*FUNCTIONS, BOUND),
+        imports={
+            f.name.removeprefix("R."): OperationImport(
+                name=f.name.removeprefix("R."), kind=OperationKind.FUNCTION, operation=f.name
+            )
+            for f in FUNCTIONS
+        },
+    )
+
+
+class Service:
+    """Answers by decoded address; the longest start that fits counts."""
+
+    def __init__(
+        self, dialect: Dialect = ODATA, answers: dict[str, Any] | None = None, **limits: Any
+    ) -> None:
+        self.answers = answers or {}
+        self.asked: list[str] = []
+        catalog = Catalog(model(), abilities_of(dialect))
+        client = client_over(self.answer, [])
+        settings = ExecutionSettings(plans=Limits(**limits))
+        schema = build_schema(catalog, LoadedResolvers(catalog))
+        self.engine = Engine(schema, client, dialect, settings, lambda _event: None)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        url = urllib.parse.unquote(request.url.raw_path.decode().removeprefix("/data/"))
+        self.asked.append(url)
+        fitting = [start for start in self.answers if url.startswith(start)]
+        if not fitting:
+            return httpx.Response(404)
+        found = self.answers[max(fitting, key=len)]
+        if isinstance(found, httpx.Response):
+            return found
+        return httpx.Response(200, content=encode(found), headers=JSON)
+
+    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        request = GraphQLRequest(query=query, variables=variables)
+        return (await self.engine.execute(request)).to_builtins()
+
+
+def codes(answer: dict[str, Any]) -> list[tuple[list[Any], str]]:
+    return [(e.get("path", []), e["extensions"]["code"]) for e in answer.get("errors", [])]
+
+
+async def test_a_singleton_is_one_row() -> None:
+    service = Service(answers={"Me": {"Name": "Ann"}})
+
+    assert await service.ask("{ me { name } }") == {"data": {"me": {"name": "Ann"}}}
+    assert service.asked == ["Me?$select=Name"]
+
+
+async def test_a_singleton_that_is_not_there_is_null() -> None:
+    assert await Service().ask("{ me { name } }") == {"data": {"me": None}}
+
+
+@pytest.mark.parametrize(
+    ("query", "url", "sent", "expected"),
+    [
+        ("total(months: 3)", "Total(Months=3)", {"value": 1.5}, "1.5"),
+        (
+            'total(months: 3, since: "2024-01-31")',
+            "Total(Months=3,Since=2024-01-31)",
+            {"value": 5},
+            "5",
+        ),
+        ("total(months: 3, since: null)", "Total(Months=3)", {"value": None}, None),
+        ("names", "Names()", {"value": ["a", "b"]}, ["a", "b"]),
+        ("moods", "Moods()", {"value": ["Good", "Bad"]}, ["GOOD", "BAD"]),
+        ("best { name }", "Best()?$select=Name", {"Name": "x"}, {"name": "x"}),
+        (
+            "near(months: 1) { name }",
+            "Near(Months=1)?$select=Name",
+            {"value": [{"Name": "x"}]},
+            [{"name": "x"}],
+        ),
+        ("where { city }", "Where()?$select=City", {"City": "Ulm"}, {"city": "Ulm"}),
+    ],
+)
+async def test_functions(query: str, url: str, sent: Any, expected: Any) -> None:
+    service = Service(answers={url.partition("?")[0]: sent})
+
+    assert await service.ask(f"{{ f: {query} }}") == {"data": {"f": expected}}
+    assert service.asked == [url]
+
+
+@pytest.mark.parametrize(
+    ("query", "sent", "code"),
+    [
+        ("total(months: 3)", {"value": "x"}, "UPSTREAM_MALFORMED"),
+        ("total(months: 3)", [], "UPSTREAM_MALFORMED"),
+        ("names", {"value": "x"}, "UPSTREAM_MALFORMED"),
+        ("moods", {"value": ["Odd"]}, "UNKNOWN_ENUM_VALUE"),
+        ("best { name }", {"value": []}, "UPSTREAM_MALFORMED"),
+        ("near(months: 1) { name }", {"Name": "x"}, "UPSTREAM_MALFORMED"),
+    ],
+)
+async def test_functions_that_answer_nonsense(query: str, sent: Any, code: str) -> None:
+    service = Service(answers=dict.fromkeys(("Total", "Names", "Moods", "Best", "Near"), sent))
+
+    answer = await service.ask(f"{{ f: {query} }}")
+
+    assert {c for _, c in codes(answer)} == {code}
+
+
+async def test_a_function_that_fails_or_says_nothing() -> None:
+    service = Service(answers={"Names": httpx.Response(400), "Total": httpx.Response(204)})
+
+    answer = await service.ask("{ total(months: 1) }")
+    failed = await service.ask("{ names }")
+
+    assert answer == {"data": {"total": None}}
+    assert codes(failed) == [(["names"], "UPSTREAM_REJECTED")]
+
+
+async def test_a_bound_function_hangs_on_its_row() -> None:
+    service = Service(answers={"Shops": {"value": 2**40}})
+    bound = next(n for n in service.engine.schema.catalog.roots if "akings" in n)
+
+    answer = await service.ask(f'{{ f: {bound}(code: "a", months: 2) }}')
+
+    assert answer == {"data": {"f": str(2**40)}}
+    assert service.asked == ["Shops('a')/R.Takings(Months=2)"]
+
+
+# -- relations without columns
+
+
+SHOPS = {"value": [{"Code": "a", "Name": "A"}, {"Code": "b", "Name": "B"}]}
+
+
+async def test_a_relation_without_columns_is_read_over_each_rows_own_path() -> None:
+    service = Service(
+        answers={
+            "Shops": SHOPS,
+            "Shops('a')/Owner": {"Name": "Ann"},
+            "Shops('b')/Owner": httpx.Response(204),
+            "Shops('a')/Shelves": {"value": [{"No": 1, "Label": "x"}]},
+            "Shops('b')/Shelves": {"value": []},
+        },
+        can_expand=False,
+    )
+
+    answer = await service.ask(
+        "{ shops { nodes { name owner { name } shelves { nodes { label } } } } }"
+    )
+
+    assert answer["data"]["shops"]["nodes"] == [
+        {"name": "A", "owner": {"name": "Ann"}, "shelves": {"nodes": [{"label": "x"}]}},
+        {"name": "B", "owner": None, "shelves": {"nodes": []}},
+    ]
+
+
+async def test_one_path_that_fails_costs_its_own_row_only() -> None:
+    service = Service(
+        answers={
+            "Shops": SHOPS,
+            "Shops('a')/Owner": httpx.Response(403),
+            "Shops('b')/Owner": {"Name": "Bob"},
+        },
+        can_expand=False,
+    )
+
+    answer = await service.ask("{ shops { nodes { owner { name } } } }")
+
+    assert answer["data"]["shops"]["nodes"] == [{"owner": None}, {"owner": {"name": "Bob"}}]
+    assert codes(answer) == [(["shops", "nodes", 0, "owner"], "UPSTREAM_FORBIDDEN")]
+
+
+async def test_a_relation_of_a_keyless_row_cannot_be_read() -> None:
+    service = Service(answers={"Bares": {"value": [{"Text": "x"}]}}, can_expand=False)
+
+    answer = await service.ask("{ bares { nodes { text shop { name } } } }")
+
+    assert {c for _, c in codes(answer)} == {"UNSUPPORTED_QUERY"}
+
+
+async def test_the_pages_of_a_path_have_arguments_and_totals() -> None:
+    service = Service(
+        answers={
+            "Shops": {"value": SHOPS["value"][:1]},
+            "Shops('a')/Shelves": {"@odata.count": 9, "value": [{"No": 1}, {"No": 2}]},
+            "Shops('a')/Shelves/$count": httpx.Response(
+                200, text="9", headers={"Content-Type": "text/plain"}
+            ),
+        },
+        can_expand=False,
+    )
+
+    answer = await service.ask(
+        "{ shops { nodes { shelves(first: 1) { totalCount pageInfo { hasNextPage } nodes { no } }"
+        " all: shelves(last: 2) { totalCount } } } }"
+    )
+
+    assert answer["data"]["shops"]["nodes"][0] == {
+        "shelves": {"totalCount": 9, "pageInfo": {"hasNextPage": True}, "nodes": [{"no": 1}]},
+        "all": {"totalCount": 9},
+    }
+
+
+# -- node and nodes
+
+
+async def test_one_type_that_fails_leaves_the_others() -> None:
+    service = Service(answers={"Shops": {"Code": "a", "Name": "A"}, "People": httpx.Response(400)})
+    ids = [node_id("Shop", "a"), node_id("Person", 1), "nonsense"]
+
+    answer = await service.ask("query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids)
+
+    assert answer["data"] == {"nodes": [{"id": ids[0]}, None, None]}
+    assert codes(answer) == [(["nodes", 1], "UPSTREAM_REJECTED"), (["nodes", 2], "INVALID_ID")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        node_id("Gone", "a"),
+        node_id("Shop", "a", "b"),
+        node_id("Person", "x"),
+        node_id("Shelf", 1),
+        node_id("Place", "x"),
+        node_id("ShopConnection", "x"),
+    ],
+)
+async def test_ids_that_name_nothing_here(text: str) -> None:
+    service = Service()
+
+    answer = await service.ask("query($id: ID!) { node(id: $id) { id } }", id=text)
+
+    assert codes(answer) == [(["node"], "INVALID_ID")]
+    assert service.asked == []
+
+
+async def test_too_many_ids() -> None:
+    answer = await Service().ask(
+        "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[node_id("Shop", "a")] * 1_001
+    )
+
+    assert codes(answer) == [(["nodes"], "PAGE_LIMIT_EXCEEDED")]
+
+
+# -- what Finance & Operations cannot be asked exactly
+
+
+STARS = {
+    "value": [
+        {"Code": "a", "Name": "x*y"},
+        {"Code": "b", "Name": "xzy"},
+        {"Code": "c", "Name": None},
+    ]
+}
+
+
+async def test_text_with_a_star_is_looked_at_again_here() -> None:
+    service = Service(FO, {"Shops": STARS})
+
+    answer = await service.ask(
+        '{ shops(where: {name: {eq: "x*y"}}) { totalCount nodes { code } } }'
+    )
+
+    assert answer == {"data": {"shops": {"totalCount": 1, "nodes": [{"code": "a"}]}}}
+
+
+async def test_and_counted_here() -> None:
+    service = Service(FO, {"Shops": STARS})
+
+    answer = await service.ask('{ shops(where: {name: {ne: "x*y"}}) { totalCount } }')
+
+    assert answer == {"data": {"shops": {"totalCount": 2}}}
+
+
+async def test_and_a_value_of_another_type_is_told() -> None:
+    service = Service(
+        FO, {"Shops": {"value": [{"Code": "a", "Name": ["x"]}, "x", {"Code": "b", "Name": "x*y"}]}}
+    )
+
+    answer = await service.ask('{ shops(where: {name: {eq: "x*y"}}) { nodes { code } } }')
+
+    assert {c for _, c in codes(answer)} <= {"UPSTREAM_MALFORMED"}
+
+
+async def test_a_filter_that_nothing_passes_is_not_sent() -> None:
+    service = Service()
+
+    answer = await service.ask("{ shops(where: {or: []}) { totalCount nodes { code } } }")
+
+    assert answer == {"data": {"shops": {"totalCount": 0, "nodes": []}}}
+    assert service.asked == []
+
+
+# -- operations
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "code"),
+    [
+        ("fragment F on Query { __typename }", None, "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { __typename } query B { __typename }", None, "OPERATION_RESOLUTION_FAILURE"),
+        ("query A { __typename }", "C", "OPERATION_RESOLUTION_FAILURE"),
+        ("mutation { __typename }", None, "OPERATION_RESOLUTION_FAILURE"),
+        ("query($n: Int!) { shops(first: $n) { totalCount } }", None, "BAD_USER_INPUT"),
+    ],
+)
+async def test_operations_that_cannot_be_chosen(query: str, name: str | None, code: str) -> None:
+    request = GraphQLRequest(query=query, operation_name=name)
+
+    answer = (await Service().engine.execute(request)).to_builtins()
+
+    assert {c for _, c in codes(answer)} <= {code, "GRAPHQL_VALIDATION_FAILED"}
+    assert "data" not in answer
+
+
+async def test_introspection_stands_beside_generated_fields() -> None:
+    service = Service(answers={"Shops": SHOPS})
+
+    answer = await service.ask(
+        "{ __schema { queryType { name } } shops { nodes { code } } __typename }"
+    )
+
+    assert answer["data"]["__schema"] == {"queryType": {"name": "Query"}}
+    assert answer["data"]["shops"]["nodes"] == [{"code": "a"}, {"code": "b"}]
+    assert answer["data"]["__typename"] == "Query"

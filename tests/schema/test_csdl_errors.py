@@ -27,7 +27,7 @@ NOT_CSDL = {
     "only blanks": (b"\xef\xbb\xbf \n ", 2, "the document is empty"),
     "JSON": (b'{"error": {"code": "401"}}', 1, 'this is not XML: it begins with \'{"error"'),
     "plain text": (b"\xef\xbb\xbfService Unavailable", 1, "begins with 'Service Unavailable'"),
-    "gzip": (gzip.compress(b"<a/>"), 1, "this is gzip"),
+    "gzip": (gzip.compress(b"<a/>", mtime=0), 1, "this is gzip"),
     "an HTML page": (b"<!DOCTYPE html>\n<html><body>", 1, "this is an HTML page, not CSDL"),
     "an XHTML page": (b'\n<HTML xmlns="http://www.w3.org/1999/xhtml">', 2, "HTML page"),
     "other XML": (b'<?xml version="1.0"?>\n<error/>', 2, "root element is <error>, not <edmx:"),

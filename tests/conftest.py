@@ -1,4 +1,4 @@
-"""Hypothesis looks for new examples at a desk; in CI it tries the same ones each time, so a red run is about the change."""
+"""Hypothesis: new examples at a desk, the same ones in every CI run, so that a red run is about the change."""
 
 import os
 

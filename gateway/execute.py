@@ -25,7 +25,7 @@ from .bind import Limits, Planner
 from .documents import Document, DocumentLimits, Documents
 from .errors import GatewayError
 from .events import ErrorRaised, Observer, OperationServed
-from .fetch import Fetcher, Sender
+from .fetch import MAX_FILTER_URL, Fetcher, Sender
 from .odata.dialect import Dialect
 from .odata.query import Request
 from .pages import Failure
@@ -193,7 +193,9 @@ class Engine:
 
     def fetcher(self, sender: Sender | None = None) -> Fetcher:
         """Give the reads of one operation."""
-        return Fetcher(sender or self._sender, self.dialect, self._settings.max_rows)
+        settings = self._settings
+        longest = max(MAX_FILTER_URL, settings.max_url_length)
+        return Fetcher(sender or self._sender, self.dialect, settings.max_rows, longest)
 
     def runner(self, fetcher: Fetcher) -> Runner:
         """Give the runner of one operation."""

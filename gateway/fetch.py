@@ -63,6 +63,7 @@ class Fetcher:
     sender: Sender
     dialect: Dialect
     max_rows: int = 100_000
+    max_url_length: int = MAX_FILTER_URL
     surprised: bool = False
     """Whether some answer did not fit its types."""
     sent: list[Request] = field(default_factory=list)
@@ -132,9 +133,10 @@ class Fetcher:
     def request(self, lowered: Lowered) -> Request:
         """Print a lowered query. Raises BadArgument for a filter that no web server takes."""
         request = render(lowered.query, options=self.dialect.options)
-        if len(request.url) > MAX_FILTER_URL:
+        if len(request.url) > self.max_url_length:
             raise BadArgument(
-                f"The filter makes a URL of {len(request.url):,} characters; the most is {MAX_FILTER_URL:,}.",
+                f"The filter makes a URL of {len(request.url):,} characters;"
+                f" the most is {self.max_url_length:,}.",
                 hint="Use fewer or shorter values, or ask in several operations.",
             )
         return request

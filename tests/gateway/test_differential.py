@@ -237,3 +237,34 @@ def test_spoilt_keys_and_relations(ways: Ways) -> None:
         assert "INTERNAL_ERROR" not in {code for _, code in slow[1]}
 
     compare()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_types_of_a_family_with_equal_names(ways: Ways, seed: int) -> None:
+    """``grade`` is text in one type and a number in the other; ``motto`` and ``house`` are the same in both."""
+    text = (
+        "{ parties { nodes { __typename ... on Person { grade motto house { city } friend { name } }"
+        " ... on Firm { g: grade motto house { zone } } } } }"
+    )
+    made = tables(seed, 2, insensitive=ways.dialect == "finops")
+
+    check(ways, Operation(text, {}), made, {})
+    for row in made.rows["Parties"]:
+        made.spoilt[id(row)] = {"Grade": 2**40, "Motto": 5}
+    check(ways, Operation(text, {}), made, {})
+
+
+@pytest.mark.parametrize("root", ["node", "nodes"])
+def test_a_node_of_a_derived_type(ways: Ways, root: str) -> None:
+    made = tables(1, 2, insensitive=ways.dialect == "finops")
+    for number, row in enumerate(made.rows["Parties"]):
+        row |= {"@odata.type": "#Zoo.Person", "Age": number, "Steps": 1, "Nick": "p1"}
+    ids = [node_id("Person", r["Area"], r["PartyId"]) for r in made.rows["Parties"]]
+    call = (
+        f'node(id: "{ids[0]}")'
+        if root == "node"
+        else f"nodes(ids: [{', '.join(f'{chr(34)}{i}{chr(34)}' for i in ids)}])"
+    )
+    text = f"{{ n: {call} {{ id ... on Person {{ age friend {{ name }} bought {{ totalCount }} }} }} }}"
+
+    check(ways, Operation(text, {}), made, {})

@@ -34,7 +34,7 @@ from schema.model import (
     Singleton,
     TypeRef,
 )
-from tests.support.zoo import client_over, on, prop
+from tests.support.zoo import Zoo, client_over, on, prop
 
 pytestmark = pytest.mark.anyio
 FO = replace(FINOPS, company_property=None)
@@ -442,3 +442,18 @@ async def test_introspection_stands_beside_generated_fields() -> None:
     assert answer["data"]["__schema"] == {"queryType": {"name": "Query"}}
     assert answer["data"]["shops"]["nodes"] == [{"code": "a"}, {"code": "b"}]
     assert answer["data"]["__typename"] == "Query"
+
+
+@pytest.mark.parametrize(("longest", "requests"), [(2_000, 9), (20_000, 1)])
+async def test_key_batches_are_as_long_as_the_settings_allow(longest: int, requests: int) -> None:
+    zoo = Zoo(ODATA, can_expand=False, max_url_length=longest)
+    zoo.tables.rows["Lines"] = [
+        {"Area": "A", "OrderId": 1, "LineNo": n, "Article": f"item {n:04}", "Price": 1}
+        for n in range(500)
+    ]
+
+    answer = await zoo.execute("{ lines(first: 500) { nodes { item { itemId } } } }")
+
+    asked = [url for url in zoo.tables.requests if url.startswith("Items")]
+    assert answer.errors == []
+    assert len(asked) == requests

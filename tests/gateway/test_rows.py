@@ -227,3 +227,28 @@ def test_a_row_tells_its_type(told: object, csdl: str) -> None:
 )
 def test_a_number_of_rows(raw: object, expected: int | None) -> None:
     assert counted(raw) == expected
+
+
+FAMILY = "{ parties { nodes { partyId ... on Person { %s } ... on Firm { %s } } } }"
+
+
+def test_types_of_a_family_that_mean_the_same_by_one_name_share_its_column() -> None:
+    made = row_type(FAMILY % ("motto house { city }", "motto house { zone }"))
+    person, firm = CATALOG.object("Zoo.Person").fields, CATALOG.object("Zoo.Firm").fields
+    raw = {"PartyId": "p", "Motto": "m", "House": {"City": "Ulm", "Zone": "Red"}}
+
+    assert made.typed
+    assert made.attribute(person["motto"]) == made.attribute(firm["motto"])
+    assert "Zoo.Person/Motto" in made.select
+    assert "Zoo.Firm/Motto" in made.select
+    assert plain(made.single.decode(encode(raw))) == plain(lenient(made, raw))
+
+
+def test_where_they_mean_different_things_nothing_is_decoded_by_type() -> None:
+    made = row_type(FAMILY % ("grade", "g: grade"))
+    grade = CATALOG.object("Zoo.Person").fields["grade"]
+
+    assert not made.typed
+    for value in ("A", 7, None):
+        row = lenient(made, {"PartyId": "p", "Grade": value})
+        assert getattr(row, made.attribute(grade)) == value

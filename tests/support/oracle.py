@@ -280,6 +280,8 @@ def _property(source: Any, name: str, finops: bool, kind: str) -> Any:
         raise Bad
     bare = name.removesuffix("Must")
     on_order = kind == "Order"
+    if on_order and bare != name and name not in data:
+        raise Bad  # the metadata promise it, also where the field may be null
     raw = data.get(name)
     if on_order and bare in LISTS:
         if raw is None:

@@ -25,9 +25,9 @@ from tests.support.oracle import World, answer, oracle_schema
 from tests.support.worlds import SPOILINGS, spoil, tables
 from tests.support.zoo import DIALECTS, Zoo, schema_of
 
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "60"))
 """Operations for each test and way of loading; each runs over several worlds. Given, other ones are tried."""
-WORLDS = 3
+WORLDS = 5
 profile = settings(
     max_examples=EXAMPLES,
     derandomize="DIFFERENTIAL_EXAMPLES" not in os.environ,

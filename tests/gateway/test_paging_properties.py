@@ -35,7 +35,7 @@ from tests.support.upstreams import Nav, Row, Tables
 from tests.support.zoo import client_over, prop
 
 profile = settings(
-    max_examples=40,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     database=None,

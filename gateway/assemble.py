@@ -22,6 +22,7 @@ from schema.model import ComplexType, EntityType, Model
 from schema.relations import Relation, declare
 from schema.values import Abilities, Cleaning
 
+from . import settings as settings_of
 from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
@@ -241,8 +242,8 @@ def dialect_of(settings: Settings, model: Model) -> Dialect:
     return dialect_for(settings.dialect, settings.url or "", model.namespace)
 
 
-def _relation(declared: object) -> Relation:
-    return Relation(**declared.model_dump())  # type: ignore[attr-defined]
+def _relation(declared: settings_of.Relation) -> Relation:
+    return Relation(**declared.model_dump())
 
 
 def _of_sandbox(model: Model, taken: set[tuple[str, str]]) -> Iterator[Relation]:

@@ -332,6 +332,7 @@ async def test_a_login_page_is_told_with_the_address(headers: dict[str, str]) ->
         (b"\x1f\x8bnonsense", "badly compressed"),
         (gzip.compress(XML + b" " * 5_000), "larger than 2,000 bytes"),
     ],
+    ids=["cut off", "not gzip", "too large"],
 )
 async def test_a_bad_gzip_is_told(tmp_path: Path, body: bytes, says: str) -> None:
     path = tmp_path / "m.xml.gz"

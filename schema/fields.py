@@ -139,6 +139,17 @@ class TypeKind(StrEnum):
     ORDER_BY = "order_by"
     ENUM = "enum"
     FILTER = "filter"
+    CREATE_INPUT = "create_input"
+    PATCH = "patch"
+    KEY = "key"
+    UPDATE_INPUT = "update_input"
+    DELETE_INPUT = "delete_input"
+    NESTED_INPUT = "nested_input"
+    NESTED_CREATE = "nested_create"
+    VALUE_INPUT = "value_input"
+    PAYLOAD = "payload"
+    PAYLOADS = "payloads"
+    OPERATION_PAYLOAD = "operation_payload"
 
 
 class TypeEntry(NamedTuple):
@@ -163,15 +174,24 @@ class InputRole(Enum):
     NONE = "none"
     OPERATOR = "operator"
     ORDER = "order"
+    WRITE = "write"
+    """A value, or complex value, of a row to write."""
+    NESTED = "nested"
+    """Rows to create below a new row."""
+    CREATE = "create"
+    KEY = "key"
+    PATCH = "patch"
+    IF_MATCH = "if_match"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputField:
-    """A field of a generated input type; all of them are optional."""
+    """A field of a generated input type."""
 
     name: str
     role: InputRole
     type_name: str
+    nullable: bool = True
     many: bool = False
     """Whether it is a list of non-null items."""
     of: Field | None = None
@@ -229,3 +249,79 @@ class RootField:
     operation_import: OperationImport | None = None
     csdl: str = ""
     """Qualified type of the rows; empty for node, nodes and functions that return plain values."""
+
+
+class Verb(StrEnum):
+    """What a generated field of ``Mutation`` does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UPSERT = "upsert"
+    DELETE = "delete"
+    ACTION = "action"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutationField:
+    """A generated field of ``Mutation``."""
+
+    name: str
+    verb: Verb
+    many: bool = False
+    """Whether it takes a list of rows."""
+    entity_set: EntitySet | None = None
+    csdl: str = ""
+    """Qualified type of the rows written, or returned by an action; empty for plain values."""
+    operation: Operation | None = None
+    operation_import: OperationImport | None = None
+    service: ServiceInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceField:
+    """A parameter, or a value of the result, of a custom service."""
+
+    name: str
+    """GraphQL name."""
+    wire: str
+    """Name in the JSON body."""
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfo:
+    """A custom service of the settings: ``POST /api/services/{path}``."""
+
+    name: str
+    path: str
+    """``{group}/{service}/{operation}``."""
+    input: tuple[ServiceField, ...] = ()
+    output: tuple[ServiceField, ...] = ()
+    description: str = ""
+
+
+class PayloadRole(Enum):
+    """What a field of a payload answers."""
+
+    ROW = "row"
+    ETAG = "etag"
+    RESULT = "result"
+    RESULTS = "results"
+    OUTPUT = "output"
+    USER_ERRORS = "user_errors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadField:
+    """A field of a generated payload type."""
+
+    name: str
+    role: PayloadRole
+    result: Result
+    description: str = ""
+    value: ValueType | None = None
+    """For a RESULT that is no row, and an OUTPUT."""
+    source: str = ""

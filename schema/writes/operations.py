@@ -1,0 +1,137 @@
+"""Which actions are mutations, and what they are called.
+
+An action that is bound to one entity is named after the by-key field, one bound to a collection after the list,
+an unbound one as it is imported. Parameters may be plain, enum or complex values; an action that takes entities is
+not offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+
+from schema.catalog import Catalog
+from schema.fields import MutationField, RootField, RootKind, Verb
+from schema.model import EntitySet, Operation, OperationImport, OperationKind, TypeRef, short
+from schema.names import Names, field_name, type_name
+
+from .rules import WriteRules
+
+
+class Actions(Mapping[str, MutationField]):
+    """The actions and custom services of a catalog by the names of their mutations, in document order."""
+
+    def __init__(
+        self, catalog: Catalog, rules: WriteRules, is_taken: Callable[[str], bool]
+    ) -> None:
+        self._catalog = catalog
+        self._rules = rules
+        self._is_taken = is_taken
+
+    def __getitem__(self, name: str) -> MutationField:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @cached_property
+    def findings(self) -> tuple[str, ...]:
+        """What a person should know about the names, one sentence each."""
+        return tuple(self._names.findings)
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(place=" in Mutation")
+
+    @cached_property
+    def _found(self) -> Mapping[str, MutationField]:
+        found = (*self._bound(), *self._unbound(), *self._services())
+        return {field.name: field for field in found}
+
+    def _take(self, wanted: str, owner: str) -> str:
+        while self._is_taken(wanted):
+            wanted += "Action"
+        return self._names.take(wanted, owner)
+
+    def _services(self) -> Iterator[MutationField]:
+        for service in self._rules.services:
+            name = self._take(service.name, f"service {service.path}")
+            yield MutationField(name=name, verb=Verb.SERVICE, service=service)
+
+    def _bound(self) -> Iterator[MutationField]:
+        for operation in self._offered:
+            bound = operation.bound_to
+            root = None if bound is None else self._root_of(bound)
+            if bound is not None and root is not None:
+                owner = f"Mutation.{short(bound.name)}.{short(operation.name)}"
+                name = self._take(root.name + type_name(short(operation.name)), owner)
+                yield self._field(name, operation, entity_set=root.entity_set)
+
+    def _unbound(self) -> Iterator[MutationField]:
+        unbound = {o.name: o for o in reversed(self._offered) if o.bound_to is None}
+        for imported in self._catalog.model.imports.values():
+            operation = unbound.get(imported.operation)
+            if imported.kind is OperationKind.ACTION and operation is not None:
+                name = self._take(field_name(imported.name), f"Mutation.{imported.name}")
+                yield self._field(name, operation, imported=imported)
+
+    def _field(
+        self,
+        name: str,
+        operation: Operation,
+        *,
+        entity_set: EntitySet | None = None,
+        imported: OperationImport | None = None,
+    ) -> MutationField:
+        returns = operation.returns
+        is_row = returns is not None and self._catalog.is_served(returns.name)
+        return MutationField(
+            name=name,
+            verb=Verb.ACTION,
+            entity_set=entity_set,
+            csdl=returns.name if returns is not None and is_row else "",
+            operation=operation,
+            operation_import=imported,
+        )
+
+    @cached_property
+    def _offered(self) -> tuple[Operation, ...]:
+        return tuple(o for o in self._catalog.model.operations if self._is_offered(o))
+
+    def _is_offered(self, operation: Operation) -> bool:
+        if operation.kind is not OperationKind.ACTION:
+            return False
+        if not self._rules.allow(Verb.ACTION, short(operation.name)):
+            return False
+        model = self._catalog.model
+        names = [p.type.name for p in operation.parameters]
+        returns = () if operation.returns is None else (operation.returns.name,)
+        if any(n in model.entity_types for n in names) or "Edm.Stream" in (*names, *returns):
+            return False
+        structured = (
+            n for n in (*names, *returns) if n in model.entity_types or n in model.complex_types
+        )
+        return all(map(self._catalog.is_served, structured))
+
+    def _root_of(self, bound: TypeRef) -> RootField | None:
+        """Give the field of ``Query`` that shows the rows an action is bound to."""
+        sets = self._catalog.model.sets_of_type.get(bound.name, ())
+        wanted = RootKind.LIST if bound.many else RootKind.BY_KEY
+        return self._by_set.get((wanted, sets[0])) if sets else None
+
+    @cached_property
+    def _by_set(self) -> Mapping[tuple[RootKind, str], RootField]:
+        return {
+            (root.kind, root.entity_set.name): root
+            for root in self._catalog.roots.values()
+            if root.entity_set is not None
+        }
+
+
+def payload_name(field: str) -> str:
+    """``myLeaveRequestSubmit`` → ``MyLeaveRequestSubmitPayload``."""
+    return f"{type_name(field)}Payload"
+

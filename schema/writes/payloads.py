@@ -1,0 +1,102 @@
+"""The output types of mutations: what became of a row, of a list of rows, of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schema.catalog import Catalog
+from schema.fields import (
+    MutationField,
+    PayloadField,
+    PayloadRole,
+    Result,
+    ServiceField,
+    TypeKind,
+)
+from schema.names import field_name
+
+from . import texts
+from .inputs import NameOf
+
+_RESERVED = frozenset({"etag", "userErrors", "results", "result"})
+_ERRORS = PayloadField(
+    name="userErrors",
+    role=PayloadRole.USER_ERRORS,
+    result=Result("UserError", nullable=False, many=True),
+    description=texts.USER_ERRORS,
+)
+
+
+class Payloads:
+    """Gives the fields of payload types."""
+
+    def __init__(self, catalog: Catalog, name_of: NameOf) -> None:
+        self._catalog = catalog
+        self._name_of = name_of
+
+    def of_row(self, csdl: str) -> Iterator[PayloadField]:
+        """Give the fields of ``CustomerV3Payload``."""
+        name = self._catalog.reference_name(csdl)
+        field = field_name(name)
+        yield PayloadField(
+            name=f"{field}Row" if field in _RESERVED else field,
+            role=PayloadRole.ROW,
+            result=Result(name),
+            description=texts.ROW,
+        )
+        yield PayloadField(
+            name="etag", role=PayloadRole.ETAG, result=Result("String"), description=texts.ETAG
+        )
+        yield _ERRORS
+
+    def of_rows(self, csdl: str) -> Iterator[PayloadField]:
+        """Give the fields of ``CustomerV3Payloads``."""
+        yield PayloadField(
+            name="results",
+            role=PayloadRole.RESULTS,
+            result=Result(self._name_of(TypeKind.PAYLOAD, csdl), nullable=False, many=True),
+            description=texts.RESULTS,
+        )
+        yield PayloadField(
+            name=_ERRORS.name,
+            role=_ERRORS.role,
+            result=_ERRORS.result,
+            description=texts.CALL_ERRORS,
+        )
+
+    def of_operation(self, field: MutationField) -> Iterator[PayloadField]:
+        """Give the fields of an action's or service's payload."""
+        operation = field.operation
+        if operation is not None and operation.returns is not None:
+            yield self._result(field)
+        if field.service is not None:
+            yield from map(self._output, field.service.output)
+        yield _ERRORS
+
+    def _result(self, field: MutationField) -> PayloadField:
+        assert field.operation is not None
+        returns = field.operation.returns
+        assert returns is not None
+        if field.csdl:
+            result = Result(self._catalog.reference_name(field.csdl), many=returns.many)
+            value = None
+        else:
+            value = self._catalog.value_of(returns)
+            result = Result(value.scalar, many=returns.many or value.many)
+        return PayloadField(
+            name="result",
+            role=PayloadRole.RESULT,
+            result=result,
+            value=value,
+            description=texts.RESULT,
+        )
+
+    def _output(self, output: ServiceField) -> PayloadField:
+        name = f"{output.name}Value" if output.name == _ERRORS.name else output.name
+        return PayloadField(
+            name=name,
+            role=PayloadRole.OUTPUT,
+            result=Result(output.type_name, many=output.many),
+            source=output.wire,
+        )
+

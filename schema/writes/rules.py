@@ -1,0 +1,42 @@
+"""Which writes the settings allow, set by set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from schema.fields import ServiceInfo, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Names that match ``allow`` (empty: all) and not ``deny``; patterns are those of ``fnmatch``."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def hold(self, name: str) -> bool:
+        """Whether a name is allowed."""
+        allowed = not self.allow or any(fnmatchcase(name, p) for p in self.allow)
+        return allowed and not any(fnmatchcase(name, p) for p in self.deny)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRules:
+    """What the settings say of writing."""
+
+    verbs: Mapping[Verb, Patterns] = field(default_factory=dict, hash=False)
+    """Verb → patterns of entity set names; for actions of the operations' names. UPSERT needs CREATE and UPDATE."""
+    given_by_service: frozenset[str] = frozenset()
+    """``Set.Property`` that is required on creation by the metadata, and that a number sequence gives all the same."""
+    if_match_required: bool = False
+    """Whether updates and deletes must say which version they mean."""
+    services: tuple[ServiceInfo, ...] = ()
+
+    def allow(self, verb: Verb, name: str) -> bool:
+        """Whether a set, or operation, may be written this way."""
+        if verb is Verb.UPSERT:
+            return self.allow(Verb.CREATE, name) and self.allow(Verb.UPDATE, name)
+        patterns = self.verbs.get(verb)
+        return patterns is None or patterns.hold(name)

@@ -25,6 +25,7 @@ import msal
 
 from .errors import SettingsError, TokenError
 from .events import Observer, TokenAcquired, log_event
+from .odata.call import Call
 from .settings import Settings
 
 EARLY = 300.0
@@ -114,13 +115,13 @@ class ClientCredentials(httpx.Auth):
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send with a token; on a 401 once more with a new one."""
         token = await self._current()
-        request.headers["Authorization"] = f"Bearer {token}"
+        _sign(request, token)
         response = yield request
         if response.status_code != 401:
             return
         renewed = await self._renewed(token)
         if renewed != token:
-            request.headers["Authorization"] = f"Bearer {renewed}"
+            _sign(request, renewed)
             yield request
 
     async def _current(self) -> str:
@@ -211,6 +212,13 @@ class ClientCredentials(httpx.Auth):
         for form in {self._secret, quote(self._secret, safe=""), quote_plus(self._secret)} - {""}:
             text = text.replace(form, "********")
         return text
+
+
+def _sign(request: httpx.Request, token: str) -> None:
+    if isinstance(request, Call):
+        request.set_header("Authorization", f"Bearer {token}")
+    else:
+        request.headers["Authorization"] = f"Bearer {token}"
 
 
 class _LoginHttp:

@@ -81,6 +81,8 @@ _ERROR = re.compile(rb'\A(?:\xef\xbb\xbf)?\s*\{\s*"error"\s*:\s*\{')
 _MARKUP = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)", re.IGNORECASE)
 _SIGN_IN = re.compile(r"login|signin|sign-in|adfs|/oauth2?/|/authorize", re.IGNORECASE)
 PLAIN = ("/$count", "/$value")
+JSON = "application/json"
+_GOOD = (b'{"@odata.', b'{"value":')
 
 
 def failure_of(response: Response) -> Failure:
@@ -90,6 +92,16 @@ def failure_of(response: Response) -> Failure:
     if response.status in TRANSIENT:
         return Failure.TRANSIENT
     return Failure.SLOW if response.status in SLOW else Failure.PERMANENT
+
+
+def is_plainly_good(request: Request, response: Response) -> bool:
+    """Tell at first sight that JSON was asked for and OData JSON came; False: look closer."""
+    return (
+        response.status == 200
+        and response.body.startswith(_GOOD)
+        and request.headers.get("Accept", "").startswith(JSON)
+        and response.headers.get("content-type", "").startswith(JSON)
+    )
 
 
 def raise_for_answer(request: Request, response: Response, subject: str, now: float) -> None:
@@ -146,7 +158,7 @@ def _check_content(request: Request, response: Response, subject: str) -> None:
     page = response.media_type in {"text/html", "application/xhtml+xml"}
     if page or _MARKUP.match(response.body):
         raise _not_wanted(response, "a web page")
-    if not wanted.startswith("application/json"):
+    if not wanted.startswith(JSON):
         return
     if (envelope := envelope_of(response.body)) is not None:
         raise _rejected(response, subject, envelope)

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import count
 from types import TracebackType
 from typing import NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 
@@ -35,7 +36,8 @@ from gateway.errors import (
 from gateway.events import Address, Observer, RequestRetried, RequestSent, log_event, loggable
 from gateway.settings import Settings
 
-from .answers import Response, failure_of, raise_for_answer, subject_of
+from .answers import Response, failure_of, is_plainly_good, raise_for_answer, subject_of
+from .call import Call, as_sent
 from .nextlink import origin
 from .query import Request
 from .retry import Clock, Failure, RetryPolicy, retry_after
@@ -119,7 +121,7 @@ class ODataClient:
         self.root = address.rstrip("/")
         self._settings = settings
         self._auth = auth
-        self._own = f"{self.root}/"
+        self._own = f"{as_sent(self.root)}/"
         self._origin = origin(urlsplit(self.root))
         self._observe = observe
         self._clock = clock or Clock()
@@ -127,6 +129,7 @@ class ODataClient:
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._transport = transport or _network(settings)
         self._timeout = _timeout(settings, settings.read_timeout)
+        self._ids = _request_ids()
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,7 +152,7 @@ class ODataClient:
         Raises AuthError or UpstreamError.
         """
         headers = {"Accept": "application/json", **request.headers}
-        sent = Request(request.method, f"{self.root}/{request.url}", headers, request.body)
+        sent = Request(request.method, self._own + request.url, headers, request.body)
         return await self._exchange(sent, safe=request.method in SAFE if safe is None else safe)
 
     async def fetch(
@@ -174,7 +177,7 @@ class ODataClient:
         read_timeout: float | None = None,
     ) -> Response:
         """Attempt, wait and attempt again until there is an answer or an error that stays."""
-        prepared = self._prepare(request, read_timeout)
+        call = self._call(request, read_timeout)
         attempt = 0
         while True:
             attempt += 1
@@ -182,11 +185,13 @@ class ODataClient:
             response: Response | None = None
             try:
                 async with self._slots:
-                    response = await self._attempt(prepared, attempt, progress)
+                    response = await self._attempt(call, attempt, progress)
                 failure = failure_of(response)
             except httpx.RequestError as exc:
                 fault, failure = exc, fault_of(exc).failure
-            wait = self._wait(failure, attempt, response) if safe else None
+            if failure is Failure.PERMANENT or not safe:
+                break
+            wait = self._wait(failure, attempt, response)
             if wait is None:
                 break
             reason = type(fault).__name__ if response is None else str(response.status)
@@ -197,35 +202,28 @@ class ODataClient:
         if response is None:
             assert fault is not None
             self._translate(fault, request)
-        raise_for_answer(request, response, self._subject(request.url), self._clock.now())
+        if not is_plainly_good(request, response):
+            raise_for_answer(request, response, self._subject(request.url), self._clock.now())
         return response
 
-    def _prepare(self, request: Request, read_timeout: float | None) -> httpx.Request:
-        headers = {**HEADERS, "x-ms-client-request-id": str(uuid.uuid4()), **request.headers}
+    def _call(self, request: Request, read_timeout: float | None) -> Call:
+        headers = {**HEADERS, "x-ms-client-request-id": next(self._ids), **request.headers}
         timeout = self._timeout if read_timeout is None else _timeout(self._settings, read_timeout)
         try:
-            return httpx.Request(
-                request.method,
-                request.url,
-                headers=headers,
-                content=request.body,
-                extensions={"timeout": timeout},
-            )
+            return Call(request.method, as_sent(request.url), headers, request.body, timeout)
         except httpx.InvalidURL as exc:
             raise UnsupportedQuery(
                 f"The request makes an address of {len(request.url):,} characters.",
                 hint="Shorten the filter, or ask in several operations.",
             ) from exc
 
-    async def _attempt(
-        self, request: httpx.Request, attempt: int, progress: Progress | None
-    ) -> Response:
+    async def _attempt(self, call: Call, attempt: int, progress: Progress | None) -> Response:
         """Send once and read the whole body."""
         started = time.perf_counter()
         status = size = 0
-        url = str(request.url)
+        url = call.address
         try:
-            answer = await self._answer(request, url)
+            answer = await self._answer(call)
             status = answer.status_code
             try:
                 body = await self._read(answer, progress)
@@ -236,7 +234,7 @@ class ODataClient:
         finally:
             self._observe(
                 RequestSent(
-                    method=request.method,
+                    method=call.method,
                     url=Address(url),
                     status=status,
                     seconds=time.perf_counter() - started,
@@ -245,12 +243,12 @@ class ODataClient:
                 )
             )
 
-    async def _answer(self, request: httpx.Request, url: str) -> httpx.Response:
+    async def _answer(self, call: Call) -> httpx.Response:
         """Send with the credentials that belong to the address, as often as they want it."""
         send = self._transport.handle_async_request
-        if self._auth is None or not self._is_own(url):
-            return await send(request)
-        async with aclosing(self._auth.async_auth_flow(request)) as flow:
+        if self._auth is None or not self._is_own(call.address):
+            return await send(call)
+        async with aclosing(self._auth.async_auth_flow(call)) as flow:
             signed = await anext(flow)
             while True:
                 answer = await send(signed)
@@ -316,6 +314,12 @@ def _network(settings: Settings) -> httpx.AsyncBaseTransport:
 
 def _timeout(settings: Settings, read: float) -> dict[str, float | None]:
     return httpx.Timeout(read, connect=settings.connect_timeout, pool=None).as_dict()
+
+
+def _request_ids() -> Iterator[str]:
+    """Give ids in the form of UUIDs: a random beginning, then numbers."""
+    beginning = str(uuid4())[:-12]
+    return (f"{beginning}{number:012x}" for number in count(1))
 
 
 def _pieces(answer: httpx.Response, *, counted: bool) -> AsyncIterable[bytes]:

@@ -34,6 +34,8 @@ from yarl import URL
 from gateway.errors import SettingsError
 from gateway.settings import Settings
 
+from .call import Call
+
 IDLE = 60.0
 """Seconds for which an unused connection is kept; load balancers in front of the service keep them for two minutes."""
 LONGEST_HEADER = 65_536
@@ -114,21 +116,24 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         session = self._session or self._open()
-        url = request.url
+        url, headers, body = await _parts(request)
         timeout = request.extensions.get("timeout", {})
-        body = await request.aread()
+        sending = session.request(
+            request.method,
+            url,
+            headers=headers,
+            data=_payload(body) if body else None,
+            allow_redirects=False,
+            timeout=_timeout(timeout.get("connect"), timeout.get("read")),
+            proxy=self._proxy(url) if self._proxies else None,
+            middlewares=None if request.method in REPEATED else (_once,),
+        )
         try:
-            async with asyncio.timeout(_upload_limit(timeout, len(body))):
-                response = await session.request(
-                    request.method,
-                    URL(str(url), encoded=True),
-                    headers=[(key.decode(), value.decode()) for key, value in request.headers.raw],
-                    data=_payload(body),
-                    allow_redirects=False,
-                    timeout=_timeout(timeout.get("connect"), timeout.get("read")),
-                    proxy=self._proxy(url) if self._proxies else None,
-                    middlewares=None if request.method in REPEATED else (_once,),
-                )
+            if body:
+                async with asyncio.timeout(_upload_limit(timeout, len(body))):
+                    response = await sending
+            else:
+                response = await sending
         except ERRORS as exc:
             raise translated(exc) from exc
         return httpx.Response(
@@ -159,10 +164,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
         return self._session
 
-    def _proxy(self, url: httpx.URL) -> str | None:
-        key = url.scheme, url.host
+    def _proxy(self, url: URL) -> str | None:
+        key = url.scheme, url.host or ""
         if key not in self._proxy_of:
-            bypassed = proxy_bypass(url.host)
+            bypassed = proxy_bypass(key[1])
             self._proxy_of[key] = None if bypassed else self._proxies.get(url.scheme)
         return self._proxy_of[key]
 
@@ -185,16 +190,26 @@ class _Body(httpx.AsyncByteStream):
         self._response.release()
 
 
+async def _parts(
+    request: httpx.Request,
+) -> tuple[URL, Mapping[str, str] | list[tuple[str, str]], bytes]:
+    """Give address, headers and body; without httpx's own forms of them where nobody asked for those."""
+    if isinstance(request, Call) and not request.is_filled:
+        return URL(request.address, encoded=True), request.given, request.body or b""
+    headers = [(key.decode(), value.decode()) for key, value in request.headers.raw]
+    return URL(str(request.url), encoded=True), headers, await request.aread()
+
+
 def _upload_limit(timeout: Mapping[str, float | None], size: int) -> float | None:
     """Give the seconds for sending a body and waiting for the answer's head: aiohttp bounds the reading only."""
     waits = [timeout.get(phase) for phase in ("connect", "write", "read")]
     known = [wait for wait in waits if wait is not None]
-    return sum(known) + size / SLOWEST_UPLOAD if size and len(known) == len(waits) else None
+    return sum(known) + size / SLOWEST_UPLOAD if len(known) == len(waits) else None
 
 
-def _payload(body: bytes) -> bytes | BytesIO | None:
+def _payload(body: bytes) -> bytes | BytesIO:
     """Give a long body as a file: aiohttp writes that in pieces, and warns of anything else."""
-    return BytesIO(body) if len(body) > LONG_BODY else body or None
+    return BytesIO(body) if len(body) > LONG_BODY else body
 
 
 async def _once(

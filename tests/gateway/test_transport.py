@@ -20,6 +20,7 @@ import uvicorn
 from gateway.assemble import open_client
 from gateway.errors import GatewayError, SettingsError, UpstreamMalformed, UpstreamUnavailable
 from gateway.events import Event, RequestSent
+from gateway.odata.call import Call, as_sent
 from gateway.odata.client import FAULTS, ODataClient
 from gateway.odata.query import Request
 from gateway.odata.retry import Failure
@@ -126,6 +127,28 @@ async def test_address_headers_and_body_go_out_as_they_were_given(
         "accept": "x/y",
         "content-length": "8",
     }
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("body", [None, b'{"A": 1}'])
+async def test_a_call_that_nobody_looked_at_goes_out_like_one_that_was(
+    transport: httpx.AsyncBaseTransport, method: str, body: bytes | None
+) -> None:
+    given = {"Accept": "x/y", "If-Match": "*", "Content-Type": "application/json"}
+    sent = []
+
+    async with listening(answering(b"HTTP/1.1 204 No Content\r\n\r\n")) as server:
+        for look in (False, True):
+            address = as_sent(f"{server.url()}/Sets(A='O%27')?$filter=A%20eq%20'%2B'")
+            call = Call(method, address, given, body, {})
+            call.set_header("Authorization", "Bearer t")
+            assert not look or call.headers
+            await (await transport.handle_async_request(call)).aclose()
+            head, _, content = server.requests[-1].partition(b"\r\n\r\n")
+            line, *headers = head.split(b"\r\n")
+            sent.append((line, sorted(header.lower() for header in headers), content))
+
+    assert sent[0] == sent[1]
 
 
 async def test_status_reason_headers_and_body_come_back(

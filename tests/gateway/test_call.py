@@ -1,0 +1,80 @@
+"""``gateway.odata.call``: httpx's request without its cost must not differ from httpx's request."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.odata.call import LONGEST, Call, as_sent
+
+ROOT = "https://x.operations.dynamics.com/data/"
+TIMEOUT: dict[str, float | None] = {"read": 1.0}
+
+
+def call(method: str = "GET", body: bytes | None = None) -> Call:
+    return Call(method, f"{ROOT}Set?$top=5", {"Accept": "application/json"}, body, TIMEOUT)
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_addresses_go_out_as_httpx_writes_them(path: str, query: str) -> None:
+    address = f"{ROOT}A{path.replace('/', '|')}?{query}"
+    try:
+        expected = str(httpx.URL(address))
+    except httpx.InvalidURL:
+        with pytest.raises(httpx.InvalidURL):
+            as_sent(address)
+    else:
+        assert as_sent(address) == expected
+
+
+@pytest.mark.parametrize("character", [chr(code) for code in range(0x21, 0x7F)])
+@pytest.mark.parametrize("at", ["A{}", "A('{}')", "A?$filter=B%20eq%20'{}'"])
+def test_every_character_goes_out_as_httpx_writes_it(character: str, at: str) -> None:
+    address = ROOT + at.format(character)
+
+    assert as_sent(address) == str(httpx.URL(address))
+
+
+def test_an_address_is_as_long_as_httpx_allows_and_no_longer() -> None:
+    longest = ROOT + "a" * (LONGEST - len(ROOT))
+
+    assert as_sent(longest) == longest
+    with pytest.raises(httpx.InvalidURL):
+        as_sent(f"{longest}a")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("body", [None, b'{"A": 1}'])
+@pytest.mark.anyio
+async def test_who_looks_finds_the_request_that_httpx_would_make(
+    method: str, body: bytes | None
+) -> None:
+    made = call(method, body)
+
+    expected = httpx.Request(
+        method, made.address, headers=made.given, content=body, extensions={"timeout": TIMEOUT}
+    )
+    assert not made.is_filled
+    assert made.headers.raw == expected.headers.raw
+    assert made.is_filled
+    assert (made.method, made.url, made.content) == (method, expected.url, expected.content)
+    assert await made.aread() == expected.content
+    assert made.extensions == expected.extensions
+
+
+@pytest.mark.anyio
+async def test_a_body_can_be_read_before_anything_else_is_looked_at() -> None:
+    assert await call("POST", b"{}").aread() == b"{}"
+    assert call("POST", b"{}").content == b"{}"
+    assert not hasattr(call(), "nothing")
+
+
+def test_a_header_is_set_before_and_after_somebody_looked() -> None:
+    made = call()
+
+    made.set_header("Authorization", "Bearer 1")
+    assert made.headers["authorization"] == "Bearer 1"
+    made.set_header("Authorization", "Bearer 2")
+    assert made.headers.get_list("authorization") == ["Bearer 2"]

@@ -9,13 +9,11 @@ import gc
 import inspect
 import math
 import os
-import platform
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +21,6 @@ from rich.console import Console
 from rich.table import Table
 
 Variant = Callable[[], Awaitable[object] | object]
-LIBRARIES = (
-    "graphql-core",
-    "strawberry-graphql",
-    "msgspec",
-    "orjson",
-    "httpx",
-    "uvicorn",
-    "uvloop",
-)
 GC_NORMAL = "gc as CPython starts it"
 GC_FROZEN = "gc frozen"
 
@@ -54,6 +43,15 @@ class Sample:
         low, _, high = statistics.quantiles(self.values, n=4)
         return (high - low) / 2 / self.median
 
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Give the first and the third."""
+        return self.at(0.25), self.at(0.75)
+
+    def over(self, base: Sample) -> Sample:
+        """Give the ratios to another sample, round by round."""
+        return Sample(tuple(a / b for a, b in zip(self.values, base.values, strict=True)))
+
     def at(self, part: float) -> float:
         """Give a percentile: ``at(0.95)``."""
         ordered = sorted(self.values)
@@ -61,18 +59,25 @@ class Sample:
 
 
 async def in_turn(
-    variants: Mapping[str, Variant], rounds: int, *, warm: int = 2
+    variants: Mapping[str, Variant],
+    rounds: int,
+    *,
+    warm: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Sample]:
-    """Run the variants one after another, ``rounds`` times; the first ``warm`` rounds do not count."""
+    """Run the variants one after another, ``rounds`` times; the first ``warm`` rounds do not count.
+
+    With ``clock=time.process_time`` what counts is this process's CPU, whatever else the machine does.
+    """
     times: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(-warm, rounds):
         for name, run in variants.items():
-            started = time.perf_counter()
+            started = clock()
             found = run()
             if inspect.isawaitable(found):
                 await found
             if number >= 0:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(clock() - started)
     return {name: Sample(tuple(taken)) for name, taken in times.items()}
 
 
@@ -106,34 +111,35 @@ def cpu_of(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def family(pid: int) -> list[int]:
+    """Give a process and all below it: a supervisor and its workers."""
+    found = [pid]
+    for known in found:
+        children = Path(f"/proc/{known}/task/{known}/children").read_text().split()
+        found += map(int, children)
+    return found
+
+
 def peak_memory(pid: int) -> float:
     """Give the peak resident memory of a process in MiB."""
+    return _status(pid, "VmHWM")
+
+
+def memory(pid: int) -> float:
+    """Give the resident memory of a process in MiB."""
+    return _status(pid, "VmRSS")
+
+
+def forget_peak(pid: int) -> None:
+    """Let the peak of a process's memory count from now on."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _status(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
-    raise LookupError("VmHWM")
-
-
-def machine() -> dict[str, Any]:
-    """Describe what the figures were measured on."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory, 1),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "load_average": [round(v, 2) for v in os.getloadavg()],
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
+    raise LookupError(name)
 
 
 # Tables
@@ -151,6 +157,15 @@ class Report:
     def add(self, **row: Any) -> None:
         self.rows.append(row)
 
+    def find(self, **columns: Any) -> list[dict[str, Any]]:
+        """Give the rows with these values."""
+        return [row for row in self.rows if columns.items() <= row.items()]
+
+    @property
+    def failed(self) -> int:
+        """How many requests failed, where that is a column."""
+        return sum(row.get("errors", 0) for row in self.rows)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -163,14 +178,14 @@ def show(report: Report, console: Console) -> None:
         numeric = all(isinstance(row.get(name), int | float | None) for row in report.rows)
         table.add_column(name, justify="right" if numeric else "left")
     for row in report.rows:
-        table.add_row(*(_shown(row.get(name)) for name in names))
+        table.add_row(*(shown(row.get(name)) for name in names))
     console.print(table)
     for note in report.notes:
         console.print(f"  {note}")
     console.print()
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

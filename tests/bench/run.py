@@ -1,68 +1,109 @@
 """``make bench``: what the gateway costs, as ratios of one run. ``run.py [--quick] [--json FILE] [NAME…]``.
 
-Nothing here fails because it is slow; figures are printed, and written as JSON for comparison.
+Nothing here fails because it is slow: figures are printed beside what was promised, and written as JSON for
+comparison. It does fail (exit code 1) where a request failed or a benchmark could not be run.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
-# In the place of this folder, which the interpreter puts there: its modules are ``tests.bench.…``.
-sys.path[0] = str(ROOT)
+if __name__ == "__main__":
+    # In the place of this folder, which the interpreter puts there: its modules are ``tests.bench.…``.
+    sys.path[0] = str(ROOT)
 
-from tests.bench.bench_documents import documents  # noqa: E402
-from tests.bench.bench_execute import execute  # noqa: E402
-from tests.bench.bench_growth import catalogues, growth  # noqa: E402
-from tests.bench.bench_http import over_http  # noqa: E402
-from tests.bench.bench_start import start  # noqa: E402
-from tests.bench.measure import Report, machine, show  # noqa: E402
+from tests.bench.bars import BARS, judged, show_bars  # noqa: E402
+from tests.bench.machine import described, load_average, machine  # noqa: E402
+from tests.bench.measure import Report, show  # noqa: E402
 
-BENCHMARKS: dict[str, Callable[[bool], Awaitable[list[Report]]]] = {
-    "http": over_http,
-    "execute": execute,
-    "documents": documents,
-    "start": start,
-    "growth": growth,
-    "catalogues": catalogues,
+Benchmark = Callable[[bool], Awaitable[list[Report]]]
+
+BENCHMARKS = {
+    "http": "bench_http:over_http",
+    "upstream": "bench_upstream:upstream",
+    "execute": "bench_execute:execute",
+    "documents": "bench_documents:documents",
+    "start": "bench_start:start",
+    "growth": "bench_growth:growth",
+    "catalogues": "bench_growth:catalogues",
 }
+"""Name → module and function; each is imported when it is run."""
 
 
-def main() -> None:
+def benchmark(name: str) -> Benchmark:
+    module, _, function = BENCHMARKS[name].partition(":")
+    return cast("Benchmark", getattr(import_module(f"tests.bench.{module}"), function))
+
+
+def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[str, Any], bool]:
+    """Run benchmarks and print what they find; gives everything as JSON, and whether nothing failed."""
+    found: dict[str, Any] = {"machine": machine(), "quick": quick}
+    console.print(f"{described(found['machine'])}\n", soft_wrap=True)
+    started = time.perf_counter()
+    reports: list[Report] = []
+    failures: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    for name in names:
+        began = time.perf_counter()
+        try:
+            made = uvloop.run(benchmark(name)(quick))
+        except Exception as error:
+            traceback.print_exc()
+            failures[name] = f"{type(error).__name__}: {error}"
+            continue
+        finally:
+            seconds[name] = round(time.perf_counter() - began, 1)
+        for report in made:
+            show(report, console)
+        failures.update((r.name, f"{r.failed} requests failed") for r in made if r.failed)
+        reports += made
+    # Of a part of the benchmarks only its own bars are of interest.
+    chosen = [b for b in BARS if len(names) == len(BENCHMARKS) or b.report in _names(reports)]
+    verdicts = judged(chosen, reports)
+    if verdicts:
+        show_bars(verdicts, console)
+    found["benchmarks"] = {report.name: report.to_json() for report in reports}
+    found["bars"] = [verdict.to_json() for verdict in verdicts]
+    found["failures"] = failures
+    found["seconds"] = {**seconds, "all": round(time.perf_counter() - started, 1)}
+    found["load_average_after"] = load_average()
+    console.print(f"{found['seconds']['all']} s; load average now {found['load_average_after'][0]}")
+    for name, why in failures.items():
+        console.print(f"FAILED {name}: {why}", markup=False)
+    return found, not failures
+
+
+def _names(reports: Sequence[Report]) -> set[str]:
+    return {report.name for report in reports}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Benchmarks of the gateway.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="fewer rounds: two minutes in all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     unknown = set(given.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     console = Console(highlight=False, width=max(150, Console().width))
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    found: dict[str, Any] = {"machine": machine(), "quick": given.quick, "benchmarks": {}}
-    console.print(f"{found['machine']}\n", soft_wrap=True)
-    started = time.perf_counter()
-    for name in given.names or BENCHMARKS:
-        for report in asyncio.run(BENCHMARKS[name](given.quick)):
-            found["benchmarks"][report.name] = report.to_json()
-            show(report, console)
-    found["seconds"] = round(time.perf_counter() - started, 1)
-    found["load_average_after"] = [round(v, 2) for v in os.getloadavg()]
-    console.print(f"{found['seconds']} s; load average now {found['load_average_after'][0]}")
+    found, sound = run(given.names or list(BENCHMARKS), quick=given.quick, console=console)
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

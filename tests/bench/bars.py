@@ -1,0 +1,186 @@
+"""What was promised, beside what was measured. A bar that is missed fails nothing: it is printed as missed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.measure import GC_FROZEN, Report, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A limit for one figure of one report."""
+
+    topic: str
+    what: str
+    limit: float
+    unit: str
+    report: str
+    column: str
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    """Columns that the row must have; where several rows have them, the worst counts."""
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A bar and what was measured; None where this run did not measure it."""
+
+    topic: str
+    what: str
+    measured: float | None
+    spread: str
+    limit: float
+    unit: str
+    at_least: bool
+    ratio: float | None
+    """Measured to limit: up to 1.0 is met; the inverse where more is better."""
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.ratio is None else self.ratio <= 1
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("topic", "what", "measured", "spread", "limit", "unit", "at_least", "ratio")
+        return {**{name: getattr(self, name) for name in names}, "met": self.met}
+
+
+START, SCHEMA, EXECUTION, HTTP = "start", "schema", "execution", "over HTTP"
+
+BARS = (
+    # Schema at scale
+    Bar(
+        SCHEMA,
+        "first touch of an entity, whole catalogue",
+        5,
+        "ms",
+        "catalogues",
+        "last_ms",
+        {"step": "first touch of an entity (median)"},
+    ),
+    Bar(
+        SCHEMA,
+        "operation with an unknown field, whole catalogue",
+        10,
+        "ms",
+        "catalogues",
+        "last_ms",
+        {"step": "unknown field"},
+    ),
+    # Execution
+    Bar(
+        EXECUTION,
+        "1,000 rows x 50 expanded, to the floor",
+        0.9,
+        "x",
+        "execute",
+        "ratio",
+        {"shape": "expanded", "gc": GC_FROZEN},
+    ),
+    Bar(
+        EXECUTION,
+        "the same with cleaned values",
+        1.2,
+        "x",
+        "execute",
+        "ratio",
+        {"shape": "cleaned", "gc": GC_FROZEN},
+    ),
+    Bar(
+        EXECUTION,
+        "the same by key batches",
+        1.5,
+        "x",
+        "execute",
+        "ratio",
+        {"shape": "key batches", "gc": GC_FROZEN},
+    ),
+    Bar(
+        EXECUTION,
+        "new operation of 60 fields",
+        10,
+        "ms",
+        "documents",
+        "median_ms",
+        {"step": "new document: parse, validate, prepare, bind"},
+    ),
+    Bar(
+        EXECUTION,
+        "cached operation until its first request is sent",
+        0.2,
+        "ms",
+        "documents",
+        "median_ms",
+        {"step": "cached document until the first request is sent"},
+    ),
+    Bar(
+        EXECUTION,
+        "1,000 keys through the loaders",
+        1,
+        "ms",
+        "loaders",
+        "overhead_ms",
+        {"keys": 1_000},
+    ),
+)
+
+
+def judged(bars: Iterable[Bar], reports: Sequence[Report]) -> list[Verdict]:
+    """Give every bar its figure."""
+    found = {report.name: report for report in reports}
+    return [_verdict(bar, found.get(bar.report)) for bar in bars]
+
+
+def _verdict(bar: Bar, report: Report | None) -> Verdict:
+    rows = [] if report is None else report.find(**bar.rows)
+    rows = [row for row in rows if row.get(bar.column) is not None]
+    if not rows:
+        return Verdict(bar.topic, bar.what, None, "", bar.limit, bar.unit, bar.at_least, ratio=None)
+    worst = min if bar.at_least else max
+    row = worst(rows, key=lambda row: row[bar.column])
+    value = row[bar.column]
+    ratio = _ratio(bar.limit, value) if bar.at_least else _ratio(value, bar.limit)
+    return Verdict(
+        bar.topic,
+        bar.what,
+        value,
+        row.get("spread", ""),
+        bar.limit,
+        bar.unit,
+        bar.at_least,
+        round(ratio, 3),
+    )
+
+
+def _ratio(a: float, b: float) -> float:
+    if b:
+        return a / b
+    return 1.0 if a == b else float("inf")
+
+
+def show_bars(verdicts: Sequence[Verdict], console: Console) -> None:
+    """Print the bars as a table, and how many are met."""
+    table = Table(title="bars", title_justify="left")
+    for name in ("topic", "what", "measured", "spread", "bar", "measured/bar", "met"):
+        table.add_column(name, justify="left" if name in ("topic", "what", "met") else "right")
+    for v in verdicts:
+        sign = "≥" if v.at_least else "≤"
+        table.add_row(
+            v.topic,
+            v.what,
+            f"{shown(v.measured)} {v.unit}" if v.measured is not None else "",
+            v.spread,
+            f"{sign} {shown(v.limit)} {v.unit}",
+            shown(v.ratio),
+            {True: "yes", False: "NO", None: "not measured"}[v.met],
+        )
+    console.print(table)
+    met = [v.met for v in verdicts]
+    console.print(
+        f"  {met.count(True)} met, {met.count(False)} missed, {met.count(None)} not measured in this run.\n"
+    )

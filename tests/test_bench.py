@@ -1,0 +1,173 @@
+"""The instruments of ``make bench``: figures are read, judged and written rightly, however large they are."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.bench.bars import BARS, Bar, judged, show_bars
+from tests.bench.machine import described, machine
+from tests.bench.measure import Report, Sample, cpu_of, family, memory, peak_memory, show, slope
+from tests.bench.run import BENCHMARKS, ROOT, benchmark
+
+RUN = str(Path(__file__).with_name("bench") / "run.py")
+
+
+def report(**columns: object) -> Report:
+    made = Report("http", "a title")
+    made.add(case="one", **columns)
+    return made
+
+
+def bar(limit: float = 2.0, *, at_least: bool = False, **rows: object) -> Bar:
+    return Bar("topic", "what", limit, "ms", "http", "cpu_ms", rows, at_least=at_least)
+
+
+# Samples
+
+
+def test_a_sample_knows_its_median_quartiles_and_spread() -> None:
+    sample = Sample(tuple(float(n) for n in range(1, 102)))
+
+    assert sample.median == 51
+    assert sample.quartiles == (26, 76)
+    assert sample.spread == pytest.approx(25.5 / 51)
+    assert sample.at(0.99) == 100
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    ratios = Sample((2.0, 8.0, 3.0)).over(Sample((1.0, 2.0, 1.0)))
+
+    assert ratios.values == (2.0, 4.0, 3.0)
+
+
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_a_slope_is_the_exponent_of_growth(power: int) -> None:
+    sizes = (10, 100, 1_000)
+
+    assert slope(sizes, [3.0 * n**power for n in sizes]) == pytest.approx(power)
+
+
+def test_a_process_is_looked_at_by_its_id() -> None:
+    assert cpu_of(os.getpid()) > 0
+    assert family(os.getpid())[0] == os.getpid()
+    assert 0 < memory(os.getpid()) <= peak_memory(os.getpid())
+
+
+# Bars
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_least", "met"),
+    [
+        (1.9, False, True),
+        (2.0, False, True),
+        (2.1, False, False),
+        (1.9, True, False),
+        (3, True, True),
+    ],
+)
+def test_a_bar_is_met_or_missed(measured: float, at_least: bool, met: bool) -> None:
+    (verdict,) = judged([bar(at_least=at_least)], [report(cpu_ms=measured, spread="±3%")])
+
+    assert verdict.met is met
+    assert (verdict.measured, verdict.spread) == (measured, "±3%")
+
+
+def test_of_several_rows_the_worst_counts() -> None:
+    both = report(cpu_ms=1.0)
+    both.add(case="two", cpu_ms=5.0)
+
+    assert judged([bar()], [both])[0].measured == 5.0
+    assert judged([bar(case="one")], [both])[0].measured == 1.0
+    assert judged([bar(at_least=True)], [both])[0].measured == 1.0
+
+
+@pytest.mark.parametrize(
+    "found", [[], [Report("http", "")], [report(cpu_ms=None)], [report(other=1)]], ids=range(4)
+)
+def test_a_figure_that_is_not_there_is_neither_met_nor_missed(found: list[Report]) -> None:
+    (verdict,) = judged([bar()], found)
+
+    assert (verdict.measured, verdict.met) == (None, None)
+
+
+def test_bars_are_printed_with_their_limit_and_verdict() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    show_bars(judged([bar(1.0), bar(2.0), bar(case="none")], [report(cpu_ms=1.5)]), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert "≤ 1 ms" in text
+    assert "1 met, 1 missed, 1 not measured" in text
+
+
+def test_every_bar_is_named_once() -> None:
+    names = [(b.topic, b.what) for b in BARS]
+
+    assert len(set(names)) == len(names)
+    assert all(b.limit >= 0 for b in BARS)
+
+
+# The whole
+
+
+def test_a_report_is_printed_with_every_column_and_note() -> None:
+    found = report(cpu_ms=1.234)
+    found.add(case="two", errors=3)
+    found.notes.append("a note")
+    console = Console(file=io.StringIO(), width=200)
+    show(found, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert all(part in text for part in ("case", "cpu_ms", "errors", "1.23", "a note"))
+    assert found.failed == 3
+
+
+def test_the_machine_is_described() -> None:
+    found = machine()
+
+    assert found["cores"] >= 1
+    assert len(found["load_average"]) == 3
+    assert f"msgspec {found['libraries']['msgspec']}" in described(found)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_can_be_imported(name: str) -> None:
+    assert callable(benchmark(name))
+
+
+def test_a_quick_run_prints_tables_and_writes_json(tmp_path: Path) -> None:
+    written = tmp_path / "found.json"
+    done = subprocess.run(
+        [sys.executable, RUN, "--quick", "--json", str(written), "documents"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(written.read_text())
+    assert found["quick"] is True
+    assert found["failures"] == {}
+    assert found["machine"]["cores"] >= 1
+    assert found["benchmarks"]["documents"]["rows"]
+    assert [b["met"] in (True, False) for b in found["bars"]] == [True, True]
+    assert "measured/bar" in done.stdout
+
+
+def test_a_name_that_is_no_benchmark_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, RUN, "speed"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert "unknown: speed" in done.stderr

@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from .assemble import Gateway, Progress, open_gateway
+from .assemble import Gateway, open_gateway
 from .events import Observer, log_event
 from .graphiql import PRESET_HEADERS, graphiql_routes
 from .http import COMPANY_HEADER, Door
+from .models import Progress
 from .settings import Settings
 
 API = "/graphql"

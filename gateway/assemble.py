@@ -6,65 +6,31 @@ Without a configured environment the upstream is the embedded sandbox, reached i
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import httpx
-import msgspec
 
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
-from schema.catalog.naming import Naming, decode_naming, encode_naming
-from schema.csdl import parse_csdl
-from schema.exposure import expose
-from schema.model import ComplexType, EntityType, Model
-from schema.relations import Relation, declare
-from schema.values import Abilities, Cleaning
+from schema.snapshot import Packed
 
-from . import settings as settings_of
 from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
 from .labels import load_labels
 from .metadata import MetadataDocument, load_metadata
+from .models import Known, Progress, dialect_of, make_catalog, open_model, reopened
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
-from .odata.finops import FINOPS, dialect_for
+from .odata.finops import FINOPS
 from .resolvers import LoadedResolvers
 from .settings import SandboxOptions, Settings
-from .snapshots import Snapshots, fingerprint_of
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox; no packet ever goes there."""
-
-SANDBOX_RELATIONS = (
-    Relation(
-        from_set="CustomersV3",
-        fields=("dataAreaId", "CustomerAccount"),
-        to_set="SalesOrderHeadersV2",
-        to_fields=("dataAreaId", "OrderingCustomerAccountNumber"),
-        name="SalesOrders",
-        inverse="Customer",
-        many=True,
-    ),
-    Relation(
-        from_set="CustomersV3",
-        fields=("dataAreaId", "CustomerGroupId"),
-        to_set="CustomerGroups",
-        name="CustomerGroup",
-    ),
-    Relation(
-        from_set="SalesOrderLines",
-        fields=("dataAreaId", "ItemNumber"),
-        to_set="ReleasedProductsV2",
-        name="ReleasedProduct",
-    ),
-)
-"""Relations that F&O's metadata lacks, declared for the sandbox as a user would in the settings."""
-
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +44,11 @@ class Gateway:
     client: ODataClient
     dialect: Dialect
     metadata: MetadataDocument
+    packed: Packed | None
+    """The snapshot that the model is read from; None where all of it is in memory."""
+    observe: Observer
+    since: float = field(default_factory=time.time)
+    """When these metadata began to serve, in seconds of the epoch."""
 
     @property
     def is_sandbox(self) -> bool:
@@ -155,20 +126,26 @@ async def assemble(
 ) -> Gateway:
     """Make catalogue, schema and engine from a metadata document."""
     started = time.perf_counter()
-    model, naming = open_model(settings, document, progress)
-    dialect = dialect_of(settings, model)
-    labels = await read_labels(settings, client, model, dialect, observe)
-    catalog = make_catalog(settings, model, dialect, labels, naming)
+    known = open_model(settings, document, progress)
+    labels = await read_labels(settings, client, known, observe)
+    gateway = build(settings, client, document, known, labels, observe)
+    observe(built(gateway, time.perf_counter() - started))
+    return gateway
+
+
+def build(
+    settings: Settings,
+    client: ODataClient,
+    document: MetadataDocument,
+    known: Known,
+    labels: Mapping[str, str],
+    observe: Observer,
+) -> Gateway:
+    """Put the parts together. Asks nobody, and may run in any thread."""
+    dialect = dialect_of(settings, known.model)
+    catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
     schema = build_schema(catalog, LoadedResolvers(catalog))
     engine = Engine(schema, client, dialect, execution_settings(settings), observe)
-    observe(
-        SchemaBuilt(
-            seconds=time.perf_counter() - started,
-            sets=len(model.entity_sets),
-            types=len(catalog.known_names()),
-            findings=catalog.findings,
-        )
-    )
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -177,144 +154,50 @@ async def assemble(
         client=client,
         dialect=dialect,
         metadata=document,
+        packed=known.packed,
+        observe=observe,
     )
 
 
-def open_model(
-    settings: Settings, document: MetadataDocument, progress: Progress | None = None
-) -> tuple[Model, Naming | None]:
-    """Give the model with its names from the snapshot of exactly this document, settings and program.
-
-    Where there is none, the document is read and a snapshot made. Raises SchemaError.
-    """
-    decided_by = _decided_by(settings)
-    key, fingerprint = decided_by.decode(), fingerprint_of(document.digest, decided_by)
-    # The sandbox's document is at hand anyway, and changes with its options.
-    configured = settings.url or settings.metadata
-    folder = settings.cache_dir if configured else None
-    snapshots = Snapshots(folder / "models" if folder is not None else None)
-    found = snapshots.open(key, fingerprint)
-    naming = None if found is None else decode_naming(found.notes)
-    if found is not None and naming is not None:
-        return found.model, naming
-    model = read_model(settings, document, progress)
-    if folder is None:
-        return model, None
-    naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
-    if snapshots.write(key, fingerprint, model, encode_naming(naming)):
-        # From here on as any later start: what was read is let go.
-        found = snapshots.open(key, fingerprint)
-    return model if found is None else found.model, naming
-
-
-def _decided_by(settings: Settings) -> bytes:
-    """Put the settings on which the model and its names depend into bytes."""
-    return msgspec.json.encode(
-        [
-            settings.url,
-            settings.metadata,
-            settings.dialect,
-            settings.include,
-            settings.exclude,
-            [relation.model_dump() for relation in settings.relations],
-            settings.names,
-            settings.clean_noyes,
-            settings.clean_null_dates,
-            settings.clean_dates,
-        ]
+def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
+    """Tell what was made."""
+    catalog = gateway.catalog
+    return SchemaBuilt(
+        seconds=seconds,
+        metadata=gateway.metadata.digest,
+        sets=len(catalog.model.entity_sets),
+        types=len(catalog.known_names()),
+        findings=catalog.findings,
     )
 
 
-def read_model(
-    settings: Settings, document: MetadataDocument, progress: Progress | None = None
-) -> Model:
-    """Parse the document, then apply exposure and declared relations. Raises SchemaError."""
-    model = parse_csdl(document.pieces(progress), name=document.source)
-    exposed = expose(model, include=settings.include, exclude=settings.exclude)
-    relations = [_relation(r) for r in settings.relations]
-    if settings.url is None and settings.sandbox.metadata is None and settings.metadata is None:
-        relations.extend(_of_sandbox(exposed, {(r.from_set, r.name) for r in relations}))
-    return declare(exposed, relations) if relations else exposed
-
-
-def dialect_of(settings: Settings, model: Model) -> Dialect:
-    """Give the configured dialect, or the one that address and metadata tell."""
-    return dialect_for(settings.dialect, settings.url or "", model.namespace)
-
-
-def _relation(declared: settings_of.Relation) -> Relation:
-    return Relation(**declared.model_dump())
-
-
-def _of_sandbox(model: Model, taken: set[tuple[str, str]]) -> Iterator[Relation]:
-    for relation in SANDBOX_RELATIONS:
-        served = {relation.from_set, relation.to_set} <= model.entity_sets.keys()
-        if served and (relation.from_set, relation.name) not in taken:
-            yield relation
+def renewed(gateway: Gateway) -> Gateway:
+    """Make the same gateway with nothing of its types in memory. May run in any thread."""
+    known = None if gateway.packed is None else reopened(gateway.packed)
+    known = known or Known(gateway.catalog.model, None, None)
+    fresh = build(
+        gateway.settings,
+        gateway.client,
+        gateway.metadata,
+        known,
+        gateway.catalog.labels,
+        gateway.observe,
+    )
+    return replace(fresh, since=gateway.since)
 
 
 async def read_labels(
-    settings: Settings, client: ODataClient, model: Model, dialect: Dialect, observe: Observer
+    settings: Settings, client: ODataClient, known: Known, observe: Observer
 ) -> Mapping[str, str]:
     """Give label texts; where metadata come from a file or the product has no label service, there are none."""
     language = settings.language
-    if dialect is not FINOPS or language is None or settings.metadata is not None:
+    if language is None or settings.metadata is not None:
+        return {}
+    if dialect_of(settings, known.model) is not FINOPS:
         return {}
     folder = None if settings.url is None else settings.cache_dir
     return await load_labels(
-        client, client.root, label_ids(model), language, cache_dir=folder, observe=observe
-    )
-
-
-def label_ids(model: Model) -> list[str]:
-    """Give every label id of a model, in document order."""
-    found: dict[str, None] = {}
-    structured: list[EntityType | ComplexType] = [
-        *model.entity_types.values(),
-        *model.complex_types.values(),
-    ]
-    for declared in structured:
-        _keep(found, declared.label, *(n.label for n in declared.navigations))
-        _keep(found, *(p.label for p in declared.properties))
-    for enum in model.enum_types.values():
-        _keep(found, enum.label, *(m.label for m in enum.members))
-    return list(found)
-
-
-def _keep(found: dict[str, None], *labels: str | None) -> None:
-    found.update((label, None) for label in labels if label is not None and label.startswith("@"))
-
-
-def make_catalog(
-    settings: Settings,
-    model: Model,
-    dialect: Dialect,
-    labels: Mapping[str, str],
-    naming: Naming | None = None,
-) -> Catalog:
-    """Decide every name and operator; with ``naming``, take the names over."""
-    return Catalog(
-        model,
-        abilities_of(dialect),
-        cleaning=Cleaning(
-            no_yes=settings.clean_noyes,
-            null_dates=settings.clean_null_dates,
-            dates=settings.clean_dates,
-        ),
-        renames=settings.names,
-        labels=labels,
-        naming=naming,
-    )
-
-
-def abilities_of(dialect: Dialect) -> Abilities:
-    """Say to the schema what the dialect can be asked."""
-    return Abilities(
-        operators=dialect.operators,
-        filter_to_one=dialect.filter_to_one,
-        filter_to_many=dialect.has_any_all,
-        company_property=dialect.company_property,
-        has_nulls=dialect.has_nulls,
+        client, client.root, known.label_ids(), language, cache_dir=folder, observe=observe
     )
 
 

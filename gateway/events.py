@@ -104,6 +104,8 @@ class SchemaBuilt:
     """The GraphQL schema is made; ``findings`` are what had to be left out or mended."""
 
     seconds: float
+    metadata: str
+    """SHA-256 of the document that it is made from."""
     sets: int
     types: int
     findings: tuple[str, ...]

@@ -28,6 +28,8 @@ KEPT = 4
 """Snapshots in a folder: one for each of the last used settings; each has some 20 MB for the whole of F&O."""
 _ABANDONED = 3_600.0
 """Seconds after which an unfinished file is nobody's."""
+_NOT_PACKABLE = (OverflowError, ValueError)
+"""Numbers and text beyond MessagePack."""
 
 
 class Snapshots:
@@ -35,6 +37,11 @@ class Snapshots:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder."""
+        return self._folder is not None
 
     def open(self, key: str, fingerprint: bytes) -> Unpacked | None:
         """Give a model; None where there is none of that fingerprint that can be trusted."""
@@ -57,13 +64,21 @@ class Snapshots:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(_path(self._folder, key), fingerprint, model, notes)
             _prune(self._folder)
-        except (
-            OSError,
-            OverflowError,
-            ValueError,
-        ):  # the last two: numbers and text beyond MessagePack
+        except (OSError, *_NOT_PACKABLE):
             return False
         return True
+
+
+def held(fingerprint: bytes, model: Model, notes: bytes) -> Unpacked | None:
+    """Give a model from a file that has no name and ends with its use; None where it cannot be written."""
+    try:
+        with tempfile.TemporaryFile(buffering=1 << 20) as file:
+            file.writelines(pack(model, fingerprint=fingerprint, notes=notes))
+            file.flush()
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, *_NOT_PACKABLE):
+        return None
+    return unpack(content, fingerprint=fingerprint)
 
 
 def fingerprint_of(*decided_by: object) -> bytes:

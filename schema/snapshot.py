@@ -14,6 +14,7 @@ written, there is no model and the caller makes it anew.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import mmap
 import struct
@@ -72,11 +73,27 @@ class _Index(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """The bytes of a snapshot that was found sound."""
+
+    content: memoryview
+
+    def open(self) -> Unpacked:
+        """Give the model with no record decoded: what an earlier one has decoded can be let go with it."""
+        end = len(self.content) - _DIGEST - _END.size
+        size, _ = _END.unpack_from(self.content, end)
+        index = msgspec.msgpack.decode(self.content[end - size : end], type=_Index)
+        model = _model(index, self.content[len(_MAGIC) : end - size])
+        return Unpacked(model, index.notes, self)
+
+
+@dataclass(frozen=True, slots=True)
 class Unpacked:
     """What a snapshot held."""
 
     model: Model
     notes: bytes
+    packed: Packed
 
 
 class Records(Mapping[str, Record]):
@@ -118,6 +135,16 @@ class Records(Mapping[str, Record]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def again(self) -> Records[Record]:
+        """Give the same records, none of them decoded."""
+        made = copy.copy(self)
+        made.forget()
+        return made
+
+    def forget(self) -> None:
+        """Let go of the records that were decoded."""
+        self._made = {}
 
     def __repr__(self) -> str:
         return f"<{len(self)} records, {self.decoded} of them decoded>"
@@ -175,12 +202,10 @@ def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Un
     view = memoryview(content)
     if len(view) < _SMALLEST or view[: len(_MAGIC)] != _MAGIC:
         return None
-    size, stamp = _END.unpack_from(view, len(view) - _DIGEST - _END.size)
+    _, stamp = _END.unpack_from(view, len(view) - _DIGEST - _END.size)
     if stamp != _stamp(fingerprint) or _checksum(content) != view[-_DIGEST:]:
         return None
-    end = len(view) - _DIGEST - _END.size
-    index = msgspec.msgpack.decode(view[end - size : end], type=_Index)
-    return Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes)
+    return Packed(view).open()
 
 
 def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:
@@ -215,3 +240,24 @@ def _model(index: _Index, records: memoryview) -> Model:
     # where functools.cached_property keeps its answers: these two would decode every record
     vars(model).update(derived=index.derived, sets_of_type=index.sets_of_type)
     return model
+
+
+def reopened(model: Model) -> Model:
+    """Give the same model with nothing of its snapshot decoded; one that was not unpacked stays as it is."""
+    made = copy.copy(model)
+    for table, records in _tables_of(model):
+        vars(made)[table] = records.again()
+    return made
+
+
+def forget_records(model: Model) -> None:
+    """Let go of what was decoded from the model's snapshot; it is decoded again when it is asked for."""
+    for _, records in _tables_of(model):
+        records.forget()
+
+
+def _tables_of(model: Model) -> Iterator[tuple[str, Records[Any]]]:
+    for table in _TABLES:
+        records = getattr(model, table)
+        if isinstance(records, Records):
+            yield table, records

@@ -28,7 +28,7 @@ _Lines: TypeAlias = Iterator[tuple[str, str]]
 
 _CLEANINGS = {
     Clean.NONE: "none",
-    Clean.NO_YES: "enum NoYes is shown as a Boolean (setting clean_no_yes)",
+    Clean.NO_YES: "enum NoYes is shown as a Boolean (setting clean_noyes)",
     Clean.NULL_DATE: "1900-01-01 is shown as null (setting clean_null_dates)",
     Clean.DATE: "AXType Date is shown as a Date, 1900-01-01 as null (setting clean_dates)",
     Clean.KEY_DATE: "AXType Date is shown as a Date (setting clean_dates)",

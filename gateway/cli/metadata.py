@@ -6,9 +6,10 @@ import asyncio
 from itertools import islice
 from pathlib import Path
 
-from gateway.assemble import open_client, read_model
+from gateway.assemble import open_client
 from gateway.errors import SettingsError
 from gateway.metadata import load_metadata
+from gateway.models import read_model
 from gateway.settings import Settings
 from schema.errors import did_you_mean
 from schema.model import Model

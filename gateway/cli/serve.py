@@ -16,10 +16,10 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway.app import API, PAGE, create_app
 from gateway.assemble import Gateway, open_gateway
-from gateway.assemble import Progress as Report
 from gateway.collector import resting, settle
 from gateway.events import configure_logging
 from gateway.graphiql import BUILT
+from gateway.models import Progress as Report
 from gateway.settings import Settings
 
 from .listening import BACKLOG, address_of, leave, listen, on_stop

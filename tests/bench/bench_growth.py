@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from gateway.assemble import make_catalog
 from gateway.execute import Answer, Engine, ExecutionSettings, GraphQLRequest
+from gateway.models import make_catalog
 from gateway.odata.finops import FINOPS
 from gateway.resolvers import LoadedResolvers
 from gateway.settings import Settings

@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from gateway.assemble import make_catalog
 from gateway.bind import Limits
 from gateway.documents import DocumentLimits
 from gateway.events import Observer
 from gateway.execute import Engine, ExecutionSettings
+from gateway.models import make_catalog
 from gateway.odata.answers import Response
 from gateway.odata.finops import FINOPS, NAMESPACE
 from gateway.odata.query import Request

@@ -7,11 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.assemble import SANDBOX_RELATIONS, label_ids, open_gateway, read_model
+from gateway.assemble import open_gateway
 from gateway.errors import SettingsError
 from gateway.events import Event, MetadataLoaded, SchemaBuilt
 from gateway.execute import GraphQLRequest
 from gateway.metadata import MetadataDocument
+from gateway.models import SANDBOX_RELATIONS, label_ids, read_model
 from gateway.settings import Settings
 from schema.csdl import parse_csdl
 from schema.errors import CsdlSyntaxError, ExposureError, RelationError

@@ -42,8 +42,11 @@ LEVELS: list[tuple[Event, str]] = [
     (MetadataLoaded(source="x", seconds=1.0, digest="ab", size=1), "info"),
     (MetadataStale(source="x", age=1.0, reason="away"), "warning"),
     (LabelsUnavailable(url="x", reason="404"), "info"),
-    (SchemaBuilt(seconds=1.0, sets=3, types=4, findings=()), "info"),
-    (SchemaBuilt(seconds=1.0, sets=3, types=4, findings=("left out",)), "warning"),
+    (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, types=4, findings=()), "info"),
+    (
+        SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, types=4, findings=("left out",)),
+        "warning",
+    ),
     (RequestRefused(status=415, code="UNSUPPORTED_MEDIA_TYPE", message="m"), "info"),
     (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
     (ErrorRaised(code="BAD_ARGUMENT", error_id="1", message="m", detail=None), "warning"),

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.assemble import abilities_of
 from gateway.bind import Limits
 from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
+from gateway.models import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.resolvers import LoadedResolvers

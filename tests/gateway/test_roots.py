@@ -10,10 +10,10 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.assemble import abilities_of
 from gateway.bind import Limits
 from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
 from gateway.ids import node_id
+from gateway.models import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.resolvers import LoadedResolvers

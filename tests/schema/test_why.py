@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
+from gateway.settings import Settings
 from schema.catalog import Catalog
 from schema.errors import SchemaError
 from schema.model import Capabilities, ComplexType, EntitySet, ReferentialConstraint
@@ -268,3 +270,20 @@ def test_a_wrong_name_costs_little_in_a_large_catalogue() -> None:
         why(catalog, "SalesOrderLine")
 
     assert time.process_time() - start < 0.5
+
+
+def test_the_settings_that_it_names_are_settings() -> None:
+    things = entity(
+        "Thing",
+        prop("Id"),
+        prop("Flag", "NoYes"),
+        prop("Day", "Edm.DateTimeOffset", ax_type="Date"),
+        prop("Moment", "Edm.DateTimeOffset"),
+        key=("Id",),
+    )
+    catalog = Catalog(model(NO_YES, things, sets={"Things": "Thing"}), FINOPS)
+    told = [why(catalog, f"Thing.{field}") for field in ("flag", "day", "moment")]
+    named = re.findall(r"\(setting (\w+)\)", "".join(told))
+
+    assert named == ["clean_noyes", "clean_dates", "clean_null_dates"]
+    assert set(named) <= Settings.model_fields.keys()

@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from gateway.assemble import abilities_of
 from gateway.bind import Limits
 from gateway.events import Event
 from gateway.execute import Answer, Engine, ExecutionSettings, GraphQLRequest
+from gateway.models import abilities_of
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS

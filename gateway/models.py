@@ -1,0 +1,248 @@
+"""From a metadata document to the model that is served: read, narrowed, related, named, and kept as a snapshot.
+
+A model whose snapshot can be kept is opened from there even when it has just been read, so that what reading took is
+let go, a catalogue costs what is touched of it, and a fresh one can be had from the same bytes at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from schema.catalog import Catalog
+from schema.catalog.naming import Naming, decode_naming, encode_naming
+from schema.csdl import parse_csdl
+from schema.exposure import expose
+from schema.model import ComplexType, EntityType, Model
+from schema.relations import Relation, declare
+from schema.snapshot import Packed, Unpacked
+from schema.values import Abilities, Cleaning
+
+from . import settings as settings_of
+from .metadata import MetadataDocument
+from .odata.dialect import Dialect
+from .odata.finops import dialect_for
+from .settings import Settings
+from .snapshots import Snapshots, fingerprint_of, held
+
+Progress = Callable[[int, int | None], None]
+
+DECIDING = (
+    *("url", "metadata", "dialect", "include", "exclude", "relations", "names"),
+    *("clean_noyes", "clean_null_dates", "clean_dates"),
+)
+"""Names of the settings on which a model and its names depend."""
+SMALL = 500
+"""Entity sets of a model that may stay in memory as a whole where no folder keeps snapshots."""
+
+SANDBOX_RELATIONS = (
+    Relation(
+        from_set="CustomersV3",
+        fields=("dataAreaId", "CustomerAccount"),
+        to_set="SalesOrderHeadersV2",
+        to_fields=("dataAreaId", "OrderingCustomerAccountNumber"),
+        name="SalesOrders",
+        inverse="Customer",
+        many=True,
+    ),
+    Relation(
+        from_set="CustomersV3",
+        fields=("dataAreaId", "CustomerGroupId"),
+        to_set="CustomerGroups",
+        name="CustomerGroup",
+    ),
+    Relation(
+        from_set="SalesOrderLines",
+        fields=("dataAreaId", "ItemNumber"),
+        to_set="ReleasedProductsV2",
+        name="ReleasedProduct",
+    ),
+)
+"""Relations that F&O's metadata lacks, declared for the sandbox as a user would in the settings."""
+
+
+class _Notes(msgspec.Struct, array_like=True, frozen=True):
+    """What is kept beside a model: all that would otherwise have to look at the whole of it."""
+
+    naming: msgspec.Raw
+    label_ids: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model with what was decided of it."""
+
+    model: Model
+    naming: Naming | None
+    """None: the names are yet to be decided."""
+    packed: Packed | None
+    """The snapshot that the model is read from; None where all of it is in memory."""
+    _label_ids: msgspec.Raw | None = None
+
+    def label_ids(self) -> list[str]:
+        """Give every label id of the model, in document order."""
+        kept = self._label_ids
+        return label_ids(self.model) if kept is None else msgspec.msgpack.decode(kept)
+
+
+def open_model(
+    settings: Settings, document: MetadataDocument, progress: Progress | None = None
+) -> Known:
+    """Give the model from the snapshot of exactly this document, settings and program.
+
+    Where there is none, the document is read and a snapshot made. Raises SchemaError.
+    """
+    found = find_model(settings, document.digest)
+    return make_model(settings, document, progress) if found is None else found
+
+
+def find_model(settings: Settings, digest: str) -> Known | None:
+    """Give the model of the document with that digest; None where no snapshot of it is kept."""
+    key, fingerprint = _identity(settings, digest)
+    found = _snapshots(settings).open(key, fingerprint)
+    return None if found is None else _known(found)
+
+
+def make_model(
+    settings: Settings, document: MetadataDocument, progress: Progress | None = None
+) -> Known:
+    """Read the document and keep a snapshot where there is a folder for it. Raises SchemaError."""
+    model = read_model(settings, document, progress)
+    snapshots = _snapshots(settings)
+    if not snapshots.keeps and len(model.entity_sets) <= SMALL:
+        return Known(model, None, None)
+    key, fingerprint = _identity(settings, document.digest)
+    naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
+    notes = msgspec.msgpack.encode(
+        _Notes(
+            msgspec.Raw(encode_naming(naming)),
+            msgspec.Raw(msgspec.msgpack.encode(label_ids(model))),
+        )
+    )
+    found = None
+    if snapshots.write(key, fingerprint, model, notes):
+        found = snapshots.open(key, fingerprint)
+    # From here on as any later start: what was read is let go.
+    found = found or held(fingerprint, model, notes)
+    known = None if found is None else _known(found)
+    return Known(model, naming, None) if known is None else known
+
+
+def reopened(packed: Packed) -> Known | None:
+    """Give the model of a snapshot once more, with nothing of it in memory yet; None for notes of another program."""
+    return _known(packed.open())
+
+
+def _known(found: Unpacked) -> Known | None:
+    try:
+        notes = msgspec.msgpack.decode(found.notes, type=_Notes)
+    except msgspec.MsgspecError:
+        return None
+    naming = decode_naming(bytes(notes.naming))
+    return None if naming is None else Known(found.model, naming, found.packed, notes.label_ids)
+
+
+def snapshot_folder(settings: Settings) -> Path | None:
+    """Give the folder of the snapshots; None where none are kept."""
+    # The sandbox's document is at hand anyway, and changes with its options.
+    configured = settings.url or settings.metadata
+    folder = settings.cache_dir if configured else None
+    return None if folder is None else folder / "models"
+
+
+def _snapshots(settings: Settings) -> Snapshots:
+    return Snapshots(snapshot_folder(settings))
+
+
+def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:
+    """Give the key of the settings, and the fingerprint of everything that decides a model and its names."""
+    decided_by = msgspec.json.encode([getattr(settings, name) for name in DECIDING], enc_hook=_dump)
+    return decided_by.decode(), fingerprint_of(digest, decided_by)
+
+
+def _dump(value: object) -> object:
+    """Put a declared relation into what JSON knows."""
+    return value.model_dump() if isinstance(value, settings_of.Relation) else value
+
+
+def read_model(
+    settings: Settings, document: MetadataDocument, progress: Progress | None = None
+) -> Model:
+    """Parse the document, then apply exposure and declared relations. Raises SchemaError."""
+    model = parse_csdl(document.pieces(progress), name=document.source)
+    exposed = expose(model, include=settings.include, exclude=settings.exclude)
+    relations = [_relation(r) for r in settings.relations]
+    if settings.url is None and settings.sandbox.metadata is None and settings.metadata is None:
+        relations.extend(_of_sandbox(exposed, {(r.from_set, r.name) for r in relations}))
+    return declare(exposed, relations) if relations else exposed
+
+
+def dialect_of(settings: Settings, model: Model) -> Dialect:
+    """Give the configured dialect, or the one that address and metadata tell."""
+    return dialect_for(settings.dialect, settings.url or "", model.namespace)
+
+
+def _relation(declared: settings_of.Relation) -> Relation:
+    return Relation(**declared.model_dump())
+
+
+def _of_sandbox(model: Model, taken: set[tuple[str, str]]) -> Iterator[Relation]:
+    for relation in SANDBOX_RELATIONS:
+        served = {relation.from_set, relation.to_set} <= model.entity_sets.keys()
+        if served and (relation.from_set, relation.name) not in taken:
+            yield relation
+
+
+def label_ids(model: Model) -> list[str]:
+    """Give every label id of a model, in document order."""
+    found: dict[str, None] = {}
+    structured: list[EntityType | ComplexType] = [
+        *model.entity_types.values(),
+        *model.complex_types.values(),
+    ]
+    for declared in structured:
+        _keep(found, declared.label, *(n.label for n in declared.navigations))
+        _keep(found, *(p.label for p in declared.properties))
+    for enum in model.enum_types.values():
+        _keep(found, enum.label, *(m.label for m in enum.members))
+    return list(found)
+
+
+def _keep(found: dict[str, None], *labels: str | None) -> None:
+    found.update((label, None) for label in labels if label is not None and label.startswith("@"))
+
+
+def make_catalog(
+    settings: Settings,
+    model: Model,
+    dialect: Dialect,
+    labels: Mapping[str, str],
+    naming: Naming | None = None,
+) -> Catalog:
+    """Decide every name and operator; with ``naming``, take the names over."""
+    return Catalog(
+        model,
+        abilities_of(dialect),
+        cleaning=Cleaning(
+            no_yes=settings.clean_noyes,
+            null_dates=settings.clean_null_dates,
+            dates=settings.clean_dates,
+        ),
+        renames=settings.names,
+        labels=labels,
+        naming=naming,
+    )
+
+
+def abilities_of(dialect: Dialect) -> Abilities:
+    """Say to the schema what the dialect can be asked."""
+    return Abilities(
+        operators=dialect.operators,
+        filter_to_one=dialect.filter_to_one,
+        filter_to_many=dialect.has_any_all,
+        company_property=dialect.company_property,
+        has_nulls=dialect.has_nulls,
+    )

@@ -46,6 +46,27 @@ _PAGE_INFO = (
 )
 
 
+def connection_fields(catalog: Catalog, csdl: str) -> tuple[Wire, ...]:
+    """Give the fields of a type's connection."""
+    edge = catalog.name_of(TypeKind.EDGE, csdl)
+    item = catalog.reference_name(csdl)
+    return (
+        Wire("edges", Ref(edge, nullable=False, many=True), describe.EDGES),
+        Wire("nodes", Ref(item, nullable=False, many=True), describe.NODES),
+        Wire("pageInfo", Ref("PageInfo", nullable=False), describe.PAGE_INFO),
+        Wire("totalCount", Ref("Int"), describe.TOTAL_COUNT),
+    )
+
+
+def edge_fields(catalog: Catalog, csdl: str) -> tuple[Wire, ...]:
+    """Give the fields of a type's edge."""
+    item = catalog.reference_name(csdl)
+    return (
+        Wire("cursor", Ref("String", nullable=False), describe.CURSOR),
+        Wire("node", Ref(item, nullable=False), describe.EDGE_NODE),
+    )
+
+
 class PlainValue:
     """The Python class of every generated enum: making one gives the GraphQL value name itself, a plain string."""
 
@@ -79,10 +100,10 @@ class ObjectTypes:
             info = self._catalog.enum(entry.csdl)
             return _enum(info.name, info.description, info.descriptions)
         if entry.kind is TypeKind.CONNECTION:
-            fields = self._connection_fields(entry.csdl)
+            fields = connection_fields(self._catalog, entry.csdl)
             return self._wiring(entry.name, fields, describe.connection(entry.csdl))
         if entry.kind is TypeKind.EDGE:
-            fields = self._edge_fields(entry.csdl)
+            fields = edge_fields(self._catalog, entry.csdl)
             return self._wiring(entry.name, fields, describe.edge(entry.csdl))
         return self._structured(entry)
 
@@ -174,24 +195,6 @@ class ObjectTypes:
             self._wired,
             description=description,
             resolve_type=resolve_type,
-        )
-
-    def _connection_fields(self, csdl: str) -> tuple[Wire, ...]:
-        catalog = self._catalog
-        edge = catalog.name_of(TypeKind.EDGE, csdl)
-        item = catalog.reference_name(csdl)
-        return (
-            Wire("edges", Ref(edge, nullable=False, many=True), describe.EDGES),
-            Wire("nodes", Ref(item, nullable=False, many=True), describe.NODES),
-            Wire("pageInfo", Ref("PageInfo", nullable=False), describe.PAGE_INFO),
-            Wire("totalCount", Ref("Int"), describe.TOTAL_COUNT),
-        )
-
-    def _edge_fields(self, csdl: str) -> tuple[Wire, ...]:
-        item = self._catalog.reference_name(csdl)
-        return (
-            Wire("cursor", Ref("String", nullable=False), describe.CURSOR),
-            Wire("node", Ref(item, nullable=False), describe.EDGE_NODE),
         )
 
     def _wired(self, wire: Wire) -> GeneratedField:

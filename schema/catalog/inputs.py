@@ -54,6 +54,11 @@ class CatalogInputs(CatalogObjects):
         self._can_filter: dict[str, bool] = {}
         self._can_order: dict[str, bool] = {}
 
+    def forget(self) -> None:
+        """Drop what was made of single types."""
+        super().forget()
+        self._inputs = {}
+
     # Questions
 
     def filter_operators(self, csdl_or_scalar: str) -> tuple[str, ...]:

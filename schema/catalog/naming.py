@@ -86,6 +86,10 @@ class Roots(Mapping[str, RootField]):
             found = self._made[name] = self._field(self._named[name])
         return found
 
+    def again(self, model: Model) -> Roots:
+        """Give the same fields, none of them made, over another reading of the model."""
+        return Roots(self._named.values(), model)
+
     def __contains__(self, name: object) -> bool:
         return name in self._named
 

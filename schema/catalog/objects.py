@@ -35,6 +35,11 @@ class CatalogObjects(CatalogTypes):
         )
         self._objects: dict[str, ObjectInfo] = {}
 
+    def forget(self) -> None:
+        """Drop what was made of single types."""
+        super().forget()
+        self._objects = {}
+
     def object(self, csdl: str) -> ObjectInfo:
         """Give the fields of a structured CSDL type; raises KeyError."""
         found = self._objects.get(csdl)

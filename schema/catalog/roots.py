@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
@@ -9,6 +10,7 @@ from schema import describe
 from schema.fields import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
 from schema.model import Model, Operation, OperationKind, short
 from schema.names import Names, field_name, type_name
+from schema.snapshot import forget_records, reopened
 from schema.values import Abilities, Cleaning
 
 from .inputs import CatalogInputs
@@ -67,6 +69,26 @@ class Catalog(CatalogInputs):
         """What a person should know about the names, one sentence each; those of fields once their type was touched."""
         naming = (self._type_names.findings, self._root_names.findings, self._field_findings)
         return (*self.model.findings, *self._overloads, *(f for found in naming for f in found))
+
+    def twin(self) -> Catalog:
+        """Give a catalog of the same names that reads every record anew, and can ``forget`` without harm to this one.
+
+        For whoever walks through all of it once.
+        """
+        made = copy.copy(self)
+        made.model = reopened(self.model)
+        if isinstance(self.roots, Roots):
+            made.roots = self.roots.again(made.model)
+        made._field_findings = []
+        made._enums, made._values, made._operators = {}, {}, {}
+        made._keys, made._interfaces, made._can_filter, made._can_order = {}, {}, {}, {}
+        made.forget()
+        return made
+
+    def forget(self) -> None:
+        """Drop what was made of single types, and the model's records that can be had again."""
+        super().forget()
+        forget_records(self.model)
 
     # Which types there are
 

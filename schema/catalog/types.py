@@ -48,6 +48,7 @@ class CatalogTypes:
         self._enums: dict[str, EnumInfo] = {}
         self._values: dict[tuple[str, Clean], ValueType] = {}
         self._properties: dict[str, tuple[Property, ...]] = {}
+        self._interfaces: dict[str, tuple[str, ...]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._names: dict[tuple[TypeKind, str], str] = {}
         self._type_names = Names(RESERVED_TYPES, self.renames)
@@ -59,6 +60,10 @@ class CatalogTypes:
             self._take_over(naming)
         # as the schema lists them: each entity, then each enum, with its companions
         self._entries = {e.name: e for family in self._families.values() for e in family}
+
+    def forget(self) -> None:
+        """Drop what was made of single types, to be made again when it is asked for; names and values stay."""
+        self._properties = {}
 
     # Names
 
@@ -188,6 +193,12 @@ class CatalogTypes:
 
     def interfaces(self, csdl: str) -> tuple[str, ...]:
         """Give the interfaces of a structured type; its own is among them where it has derived types."""
+        found = self._interfaces.get(csdl)
+        if found is None:
+            found = self._interfaces[csdl] = self._interfaces_of(csdl)
+        return found
+
+    def _interfaces_of(self, csdl: str) -> tuple[str, ...]:
         lineage = (self._names.get((TypeKind.INTERFACE, t.name)) for t in self.model.lineage(csdl))
         node = ("Node",) if self.is_node(csdl) else ()
         return (*node, *(name for name in lineage if name is not None))

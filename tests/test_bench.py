@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +15,18 @@ import pytest
 from rich.console import Console
 
 from tests.bench.bars import BARS, Bar, judged, show_bars
+from tests.bench.load import LARGE, by_client, by_wrk, generator, load, read_wrk
 from tests.bench.machine import described, machine
 from tests.bench.measure import Report, Sample, cpu_of, family, memory, peak_memory, show, slope
 from tests.bench.run import BENCHMARKS, ROOT, benchmark
+from tests.support.sockets import answering, closing, listening, ok
 
 RUN = str(Path(__file__).with_name("bench") / "run.py")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 def report(**columns: object) -> Report:
@@ -171,3 +180,85 @@ def test_a_name_that_is_no_benchmark_is_refused() -> None:
 
     assert done.returncode == 2
     assert "unknown: speed" in done.stderr
+
+
+# Load
+
+
+GOOD, SHORT = ok(b"x" * 1_000), ok(b"x" * 10)
+REFUSED = GOOD.replace(b"200 OK", b"500 Internal Server Error")
+
+
+@pytest.mark.anyio
+async def test_each_connection_sends_at_least_once_and_waits_for_its_answer() -> None:
+    async with listening(answering(GOOD)) as server:
+        found = await load(server.url(), b"{}", 5, 0, 1_000)
+
+    assert (found.requests, found.errors) == (5, 0)
+    assert 0 < found.p50 <= found.p95 <= found.p99 <= found.slowest <= found.seconds
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "bad", [SHORT, REFUSED, b"", GOOD[:-1]], ids=["short", "500", "closed", "cut"]
+)
+async def test_the_client_counts_what_is_not_the_right_answer(bad: bytes) -> None:
+    async with listening(closing(bad)) as server:
+        found = await load(server.url(), b"{}", 1, 0, 1_000)
+
+    assert (found.requests, found.errors) == (0, 1)
+
+
+@pytest.mark.anyio
+async def test_the_client_runs_as_a_process_of_its_own() -> None:
+    async with listening(answering(GOOD)) as server:
+        found = await asyncio.to_thread(by_client, server.url(), b"{}", 3, 0, 1_000)
+
+    assert (found.requests, found.errors) == (3, 0)
+    assert found.cpu > 0
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="apt-get install wrk")
+@pytest.mark.parametrize(
+    ("answer", "sound"),
+    [(GOOD, True), (SHORT, False), (REFUSED, False)],
+    ids=["good", "short", "500"],
+)
+async def test_wrk_tells_requests_and_errors(answer: bytes, sound: bool) -> None:
+    async with listening(answering(answer)) as server:
+        found = await asyncio.to_thread(by_wrk, server.url(), b"{}", 2, 1, 1_000)
+
+    assert (found.errors == 0) is sound
+    assert found.requests > 0 or not sound
+
+
+@pytest.mark.parametrize(
+    ("line", "requests", "errors"),
+    [
+        ("FOUND 10 12000 0 1000000 1 2 3 4 5 6", 10, 0),
+        ("FOUND 10 9000 0 1000000 1 2 3 4 5 6", 9, 1),
+        ("FOUND 10 99000 0 1000000 1 2 3 4 5 6", 9, 1),
+        ("FOUND 10 12000 4 1000000 1 2 3 4 5 6", 6, 4),
+        ("FOUND 0 0 1 1000000 0 0 0 0 0 0", 0, 1),
+    ],
+)
+def test_what_wrk_prints_is_read(line: str, requests: int, errors: int) -> None:
+    found = read_wrk(f"Running 1s test\n{line}\n", 0.5, 2, 1_000)
+
+    assert (found.requests, found.errors, found.seconds, found.cpu) == (requests, errors, 1.0, 0.5)
+
+
+def test_wrk_that_prints_nothing_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="unable to connect"):
+        read_wrk("unable to connect", 0.0, 1, 1)
+
+
+@pytest.mark.parametrize(("wrk", "used"), [("/usr/bin/wrk", "wrk"), (None, "client")])
+def test_wrk_is_used_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, wrk: str | None, used: str
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: wrk)
+
+    assert generator() == used
+    assert generator(LARGE) == "client"

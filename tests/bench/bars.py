@@ -50,7 +50,8 @@ class Verdict:
         return {**{name: getattr(self, name) for name in names}, "met": self.met}
 
 
-START, SCHEMA, EXECUTION, HTTP = "start", "schema", "execution", "over HTTP"
+SCHEMA, EXECUTION, HTTP = "schema", "execution", "over HTTP"
+AT_16 = {"connections": 16}
 
 BARS = (
     # Schema at scale
@@ -127,6 +128,10 @@ BARS = (
         "overhead_ms",
         {"keys": 1_000},
     ),
+    *(
+        Bar(HTTP, f"gateway CPU for {case}", limit, "ms", "load", "cpu_ms", {"case": case, **AT_16})
+        for case, limit in (("1 row x 10", 0.8), ("100 rows x 10", 2.5), ("1,000 rows x 50", 25))
+    ),
 )
 
 
@@ -167,7 +172,8 @@ def show_bars(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the bars as a table, and how many are met."""
     table = Table(title="bars", title_justify="left")
     for name in ("topic", "what", "measured", "spread", "bar", "measured/bar", "met"):
-        table.add_column(name, justify="left" if name in ("topic", "what", "met") else "right")
+        side = "left" if name in ("topic", "what", "met") else "right"
+        table.add_column(name, justify=side, no_wrap=True)
     for v in verdicts:
         sign = "≥" if v.at_least else "≤"
         table.add_row(

@@ -10,9 +10,8 @@ from pathlib import Path
 import httpx
 import orjson
 
-from tests.bench.load import load
-from tests.bench.measure import GC_NORMAL, Report, cpu_of, in_turn, ms, percent
-from tests.bench.processes import Program, gateway, running
+from tests.bench.measure import GC_FROZEN, Report, in_turn, ms, percent
+from tests.bench.processes import gateway, running
 from tests.bench.recording import CUSTOMER_VALUES, Case, record
 
 ORDER_VALUES = (
@@ -30,9 +29,7 @@ QUERIES = {
     "1,000 rows, lines expanded": "{ salesOrderHeadersV2(first: 1000) { nodes { %s"
     " dimensionSet { displayValue } salesOrderLines(first: 50) { nodes { %s } } } } }",
 }
-BARS_MS = {"1 row x 10": 0.8, "100 rows x 10": 2.5, "1,000 rows, lines expanded": 25.0}
-"""CPU of the gateway per request; the next issue's."""
-SETTING = f"static upstream on loopback; gateway: {GC_NORMAL}"
+SETTING = f"static upstream on loopback; gateway: {GC_FROZEN}"
 STATIC = str(Path(__file__).with_name("static_upstream.py"))
 
 
@@ -46,27 +43,19 @@ def queries() -> dict[str, str]:
 
 
 async def over_http(quick: bool) -> list[Report]:
-    """Measure latency against a direct call, throughput at 1, 16 and 64 connections, and CPU per request."""
+    """Measure latency against a direct call; what it costs under load is ``bench_load``'s."""
     latency = Report("http, latency", f"one request at a time; {SETTING}")
-    loads = Report("http, load", f"one worker; {SETTING}")
     with tempfile.TemporaryDirectory() as folder:
         cases = await record(Path(folder), queries())
         with running([sys.executable, STATIC, folder], os.environ) as upstream:
             origin = f"http://127.0.0.1:{upstream.line_with('')}"
-            with gateway(D365_URL=f"{origin}/data", D365_AUTH="none") as (program, address):
+            with gateway(D365_URL=f"{origin}/data", D365_AUTH="none") as (_, address):
                 for case in cases:
                     await _latency(latency, case, address, origin, quick)
-                    for connections in (1, 16, 64):
-                        await _throughput(
-                            loads, case, address, connections, (program, upstream), quick
-                        )
     latency.notes.append(
         "Latency: one httpx client, gateway (POST, JSON decoded) and upstream (GET, JSON decoded) in turn."
     )
-    loads.notes.append(
-        "CPU ms: of the gateway's process per request. Generator, upstream: their share of one core."
-    )
-    return [latency, loads]
+    return [latency]
 
 
 async def _latency(report: Report, case: Case, address: str, origin: str, quick: bool) -> None:
@@ -92,34 +81,4 @@ async def _latency(report: Report, case: Case, address: str, origin: str, quick:
         direct_p95_ms=ms(b.at(0.95)),
         ratio_p50=round(a.median / b.median, 2),
         ratio_p95=round(a.at(0.95) / b.at(0.95), 2),
-    )
-
-
-async def _throughput(
-    report: Report,
-    case: Case,
-    address: str,
-    connections: int,
-    programs: tuple[Program, Program],
-    quick: bool,
-) -> None:
-    server, upstream = programs
-    body = orjson.dumps({"query": case.query})
-    await load(address, body, connections, 0.3)
-    before = cpu_of(server.pid), cpu_of(upstream.pid)
-    found = await load(address, body, connections, 1.5 if quick else 5.0)
-    ours, theirs = cpu_of(server.pid) - before[0], cpu_of(upstream.pid) - before[1]
-    report.add(
-        case=case.name,
-        leaves=case.leaves,
-        connections=connections,
-        p50_ms=ms(found.sample.median),
-        p95_ms=ms(found.sample.at(0.95)),
-        p99_ms=ms(found.sample.at(0.99)),
-        spread=percent(found.sample.spread),
-        requests_s=round(found.per_second),
-        cpu_ms=ms(ours / found.requests),
-        next_bar_ms=BARS_MS[case.name],
-        generator=f"{found.own_cpu / found.seconds:.0%}",
-        upstream=f"{theirs / found.seconds:.0%}",
     )

@@ -38,7 +38,7 @@ class Sample:
     @property
     def spread(self) -> float:
         """Half the distance between the quartiles, as a part of the median."""
-        if len(self.values) < 4:
+        if len(self.values) < 3:
             return 0.0
         low, _, high = statistics.quantiles(self.values, n=4)
         return (high - low) / 2 / self.median
@@ -176,7 +176,7 @@ def show(report: Report, console: Console) -> None:
     names = list(dict.fromkeys(name for row in report.rows for name in row))
     for name in names:
         numeric = all(isinstance(row.get(name), int | float | None) for row in report.rows)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in report.rows:
         table.add_row(*(shown(row.get(name)) for name in names))
     console.print(table)

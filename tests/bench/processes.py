@@ -90,9 +90,10 @@ def running(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Program]
 
 
 @contextmanager
-def gateway(**settings: str) -> Iterator[tuple[Program, str]]:
+def gateway(*arguments: str, **settings: str) -> Iterator[tuple[Program, str]]:
     """Run ``d365-graphql serve``; gives its address once it is printed."""
-    with running([PROGRAM, "serve", "--port", "0"], environment(**settings)) as program:
+    command = [PROGRAM, "serve", "--port", "0", *arguments]
+    with running(command, environment(**settings)) as program:
         yield program, address_of(program)
 
 

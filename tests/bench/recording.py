@@ -1,4 +1,4 @@
-"""Records what the embedded sandbox answers to the benchmark's queries, for ``static_upstream`` to replay."""
+"""Records what an upstream answers to the benchmark's queries, for ``static_upstream`` to replay."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Case:
     query: str
     target: str
     leaves: int
+    length: int
+    """Bytes of the gateway's answer."""
 
 
 @dataclass
@@ -42,18 +44,26 @@ class _Recorder(httpx.AsyncBaseTransport):
         return httpx.Response(response.status_code, headers=response.headers, content=body)
 
 
-async def record(folder: Path, queries: dict[str, str]) -> list[Case]:
-    """Run the queries over a sandbox that is large enough, and write down every answer."""
-    recorder = _Recorder(httpx.ASGITransport(create_sandbox(SandboxSettings(scale=2))))
-    settings = Settings(language=None)
+async def record(
+    folder: Path,
+    queries: dict[str, str],
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    settings: Settings | None = None,
+) -> list[Case]:
+    """Run the queries and write down every answer, of a sandbox that is large enough where there is no transport."""
+    inner = transport or httpx.ASGITransport(create_sandbox(SandboxSettings(scale=2)))
+    recorder = _Recorder(inner)
     cases: list[Case] = []
-    async with open_gateway(settings, transport=recorder, observe=lambda _: None) as opened:
+    chosen = settings or Settings(language=None)
+    async with open_gateway(chosen, transport=recorder, observe=lambda _: None) as opened:
         for name, query in queries.items():
             answer = await opened.engine.execute(GraphQLRequest(query=query))
             if answer.errors or len(answer.requests) != 1:
                 raise RuntimeError(f"{name}: {answer.errors} {answer.requests}")
             target = f"/data/{answer.requests[0].url}"
-            cases.append(Case(name, query, target, leaves(answer.to_builtins()["data"])))
+            found = leaves(answer.to_builtins()["data"])
+            cases.append(Case(name, query, target, found, len(answer.encode())))
     index = {}
     for number, (target, (body, media)) in enumerate(recorder.taken.items()):
         (folder / str(number)).write_bytes(body)

@@ -32,6 +32,7 @@ Benchmark = Callable[[bool], Awaitable[list[Report]]]
 
 BENCHMARKS = {
     "http": "bench_http:over_http",
+    "load": "bench_load:under_load",
     "upstream": "bench_upstream:upstream",
     "execute": "bench_execute:execute",
     "documents": "bench_documents:documents",
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = set(given.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    console = Console(highlight=False, width=max(150, Console().width))
+    console = Console(highlight=False, width=max(170, Console().width))
     found, sound = run(given.names or list(BENCHMARKS), quick=given.quick, console=console)
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")

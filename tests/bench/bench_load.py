@@ -1,0 +1,66 @@
+"""The gateway under load, one process: what a request costs it, how many it answers, how long they wait."""
+
+from __future__ import annotations
+
+from tests.bench.load import HINT, generator
+from tests.bench.measure import GC_FROZEN, Report, Sample, ms, percent
+from tests.bench.recording import Case
+from tests.bench.serving import HUNDRED, ONE, THOUSAND, Loaded, loaded, serving
+
+CONNECTIONS = (1, 16, 64)
+JUDGED = 16
+"""Of these the CPU of a request is what the bars mean; a quick run measures the others once."""
+
+
+async def under_load(quick: bool) -> list[Report]:
+    """Measure 1 row, 100 x 10 and 1,000 x 50 values at 1, 16 and 64 connections; one upstream call each."""
+    report = Report(
+        "load",
+        f"one worker, {GC_FROZEN}; the upstream replays recorded bytes on loopback",
+    )
+    rounds, seconds = (3, 1.0) if quick else (5, 2.0)
+    async with serving(ONE, HUNDRED, THOUSAND) as found:
+        taken: dict[tuple[str, int], list[Loaded]] = {}
+        for number in range(rounds):
+            for name, case in found.cases.items():
+                for connections in CONNECTIONS:
+                    if quick and number and connections != JUDGED:
+                        continue
+                    run = await loaded(found, case, connections, seconds)
+                    taken.setdefault((name, connections), []).append(run)
+        for (name, connections), runs in taken.items():
+            _add(report, name, connections, runs, found.cases[name])
+    report.notes += [
+        "cpu_ms: of the gateway's process per request; per_cpu_s: requests that one core of it could answer.",
+        "waiting: half the distance between the quartiles of the latency; spread: that of cpu_ms over the rounds.",
+        "generator, upstream: their share of one core. All of them share the machine's cores.",
+    ]
+    if generator() != "wrk":
+        report.notes.append(HINT)
+    return [report]
+
+
+def _add(report: Report, name: str, connections: int, runs: list[Loaded], case: Case) -> None:
+    loads = [run.load for run in runs]
+    cpu = Sample(tuple(run.cpu for run in runs))
+    middle = sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
+    report.add(
+        case=name,
+        connections=connections,
+        requests=sum(load.requests for load in loads),
+        errors=sum(load.errors for load in loads),
+        per_s=round(Sample(tuple(load.per_second for load in loads)).median),
+        p50_ms=_median_ms([load.p50 for load in loads]),
+        p95_ms=_median_ms([load.p95 for load in loads]),
+        p99_ms=_median_ms([load.p99 for load in loads]),
+        waiting=percent(middle.load.spread),
+        cpu_ms=ms(cpu.median),
+        spread=percent(cpu.spread) if len(runs) > 2 else "",
+        per_cpu_s=round(1 / cpu.median),
+        generator=f"{generator(case.length)} {middle.share(middle.load.cpu)}",
+        upstream=middle.share(middle.upstream),
+    )
+
+
+def _median_ms(values: list[float]) -> float:
+    return ms(Sample(tuple(values)).median)

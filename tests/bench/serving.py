@@ -1,0 +1,141 @@
+"""A gateway process before a static upstream, for load: the rows of ``workload``, exactly 10 or 50 values each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import orjson
+
+from gateway.settings import Settings
+from tests.bench.load import Load, by_client, drive
+from tests.bench.measure import cpu_of, family
+from tests.bench.processes import Program, gateway, running
+from tests.bench.recording import Case, record
+from tests.bench.workload import PLAIN, answer, document, names, nested_query
+
+ROOT = "http://bench.invalid/data"
+STATIC = str(Path(__file__).with_name("static_upstream.py"))
+ONE, HUNDRED, THOUSAND = "1 row x 10", "100 rows x 10", "1,000 rows x 50"
+WHOLE = "10,000 rows x 50"
+MAX_PAGE = 10_000
+
+
+def queries() -> dict[str, str]:
+    """Give the measured operations: the first two flat, the others with a to-one and five children."""
+    flat = f"query Flat {{ orders(first: %d) {{ nodes {{ {names(PLAIN[:10])} }} }} }}"
+    return {
+        ONE: flat % 1,
+        HUNDRED: flat % 100,
+        THOUSAND: nested_query(rows=1_000),
+        WHOLE: nested_query(rows=MAX_PAGE),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The processes, and the operations that the upstream has answers for."""
+
+    program: Program
+    upstream: Program
+    address: str
+    cases: dict[str, Case]
+
+    def cpu(self) -> float:
+        """Give the seconds of CPU that the gateway has used, all its processes."""
+        return sum(map(cpu_of, family(self.program.pid)))
+
+    def workers(self) -> list[int]:
+        """Give the processes that answer."""
+        return family(self.program.pid)[1:] or [self.program.pid]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load test saw, and what it took of each process, in seconds of CPU."""
+
+    load: Load
+    gateway: float
+    upstream: float
+
+    @property
+    def cpu(self) -> float:
+        """Give the gateway's CPU for one request."""
+        return self.gateway / max(1, self.load.requests)
+
+    def share(self, seconds: float) -> str:
+        """Give a part of one core."""
+        return f"{seconds / self.load.seconds:.0%}"
+
+
+@asynccontextmanager
+async def serving(*wanted: str, workers: int = 1, **settings: str) -> AsyncIterator[Serving]:
+    """Record the upstream's answers to the wanted operations, then start both programs."""
+    asked = {name: query for name, query in queries().items() if name in wanted}
+    with tempfile.TemporaryDirectory() as folder:
+        cases = await record(
+            Path(folder),
+            asked,
+            transport=httpx.MockTransport(_upstream),
+            settings=Settings(url=ROOT, auth="none", max_page_size=MAX_PAGE, cache_dir=None),
+        )
+        with running([sys.executable, STATIC, folder], os.environ) as upstream:
+            port = upstream.line_with("")
+            given = {
+                "D365_URL": f"http://127.0.0.1:{port}/data",
+                "D365_AUTH": "none",
+                "D365_MAX_PAGE_SIZE": str(MAX_PAGE),
+                **settings,
+            }
+            with gateway("--workers", str(workers), **given) as (program, address):
+                found = Serving(program, upstream, address, {c.name: c for c in cases})
+                await _warm(found)
+                yield found
+
+
+def _upstream(request: httpx.Request) -> httpx.Response:
+    target = request.url.raw_path.decode().removeprefix("/data/")
+    if target.startswith("$metadata"):
+        headers = {"content-type": "application/xml"}
+        return httpx.Response(200, headers=headers, content=document().encode())
+    headers = {"content-type": "application/json; odata.metadata=minimal"}
+    return httpx.Response(200, headers=headers, content=answer(target))
+
+
+async def _warm(found: Serving) -> None:
+    """Ask everything until each worker knows it; raises where an answer is not the recorded one."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        for case in found.cases.values():
+            body = orjson.dumps({"query": case.query})
+            headers = {"content-type": "application/json"}
+            response = await client.post(found.address, content=body, headers=headers)
+            if response.status_code != 200 or len(response.content) != case.length:
+                raise RuntimeError(f"{case.name}: {response.status_code} {response.text[:300]}")
+            if case.name != WHOLE:
+                await asyncio.to_thread(by_client, found.address, body, 16, 0.3, case.length)
+
+
+async def loaded(found: Serving, case: Case, connections: int, seconds: float) -> Loaded:
+    """Send one operation over so many connections for so long, and see what it costs whom."""
+    await idle(found)
+    body = orjson.dumps({"query": case.query})
+    gateway_before, upstream_before = found.cpu(), cpu_of(found.upstream.pid)
+    load = await drive(found.address, body, connections, seconds, case.length)
+    return Loaded(load, found.cpu() - gateway_before, cpu_of(found.upstream.pid) - upstream_before)
+
+
+async def idle(found: Serving, patience: float = 60) -> None:
+    """Wait until the gateway works on nothing: what a load test left behind is not the next one's."""
+    for _ in range(round(patience / 0.1)):
+        before = found.cpu()
+        await asyncio.sleep(0.1)
+        if found.cpu() - before <= 0.01:
+            return
+    raise TimeoutError("the gateway does not come to rest")

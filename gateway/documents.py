@@ -24,6 +24,7 @@ from graphql import (
 
 from schema.catalog import Catalog
 
+from .acceptor import Acceptor
 from .prepare import Prepared, prepare
 from .selection import condition_variables, fragments_of
 from .suggestions import Validator
@@ -65,6 +66,7 @@ class Documents:
         self._catalog = catalog
         self._core = core
         self._limits = limits
+        self._acceptor = Acceptor(core)
         self._validator = Validator(core, catalog.roots, MAX_ERRORS)
         self._kept: OrderedDict[str, Document] = OrderedDict()
 
@@ -88,7 +90,7 @@ class Documents:
             return Document(
                 None, [GraphQLError("The document is nested too deeply.")], "GRAPHQL_PARSE_FAILED"
             )
-        errors = self._validator.errors(node)
+        errors = [] if self._acceptor.accepts(node) else self._validator.errors(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
         if (depth := depth_of(node)) > self._limits.depth:

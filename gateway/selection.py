@@ -20,12 +20,13 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
     ValueNode,
     VariableNode,
-    print_ast,
 )
 
 Nodes = tuple[FieldNode, ...]
@@ -140,10 +141,24 @@ def condition_variables(document: DocumentNode) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def arguments_text(node: FieldNode) -> str:
-    """Print the arguments of a field in one order: fields with equal text ask for the same rows."""
-    printed = sorted(f"{a.name.value}: {print_ast(a.value)}" for a in node.arguments or ())
-    return ", ".join(printed)
+def arguments_key(node: FieldNode) -> tuple[object, ...]:
+    """Give what the arguments of a field say: fields with equal keys ask for the same rows, whatever the values."""
+    arguments = node.arguments
+    if not arguments:
+        return ()
+    return tuple(sorted((a.name.value, _value_key(a.value)) for a in arguments))
+
+
+def _value_key(node: Any) -> tuple[object, ...]:
+    """Give what a literal says, as texts that can be put in order with those of any other."""
+    if isinstance(node, VariableNode):
+        return ("$", node.name.value)
+    if isinstance(node, ListValueNode):
+        return ("[", *map(_value_key, node.values))
+    if isinstance(node, ObjectValueNode):
+        return ("{", *((f.name.value, _value_key(f.value)) for f in node.fields))
+    block = str(getattr(node, "block", ""))
+    return (node.kind, str(getattr(node, "value", "")), block)
 
 
 def has_variables(arguments: Iterable[ArgumentNode] | None) -> bool:

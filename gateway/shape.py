@@ -15,7 +15,7 @@ from graphql import FieldNode
 from schema.catalog import Catalog
 from schema.fields import Field, FieldKind, ObjectInfo, TypeKind
 
-from .selection import Nodes, Selection, arguments_text
+from .selection import Nodes, Selection, arguments_key
 
 TYPENAME = "__typename"
 CONNECTION_FIELDS = ("nodes", "edges", "pageInfo", "totalCount")
@@ -32,7 +32,7 @@ class Level:
     """The declared type and those above it: what they declare, every row has."""
     values: dict[tuple[str, str], Field] = field(default_factory=dict)
     """(declaring type, property) → field: values and complex values."""
-    children: dict[tuple[str, str, str], Child] = field(default_factory=dict)
+    children: dict[tuple[object, ...], Child] = field(default_factory=dict)
     """(declaring type, navigation, arguments) → what hangs below."""
     by_node: dict[int, Child] = field(default_factory=dict)
     """id of a field node → its child, for the slow path."""
@@ -194,7 +194,7 @@ class Shaper:
         )
 
     def _child(self, nodes: Nodes, found: Field, level: Level) -> Child:
-        place = (found.declared_by, found.source, arguments_text(nodes[0]))
+        place = (found.declared_by, found.source, arguments_key(nodes[0]))
         child = level.children.get(place)
         if child is None:
             connection = ConnectionNeeds() if found.kind is FieldKind.TO_MANY else None

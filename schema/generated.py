@@ -249,7 +249,10 @@ class GeneratedDefinition(StrawberryObjectDefinition):
 
 
 class GeneratedInput(GeneratedDefinition):
-    """An input definition; its values stay dicts keyed by GraphQL names."""
+    """An input definition; its values stay dicts keyed by GraphQL names.
+
+    ``all_optional`` says that no field is required or has a default, so that values are read without making them all.
+    """
 
     is_input = True
 
@@ -261,8 +264,10 @@ class GeneratedInput(GeneratedDefinition):
         *,
         description: str = "",
         one_of: bool = False,
+        all_optional: bool = False,
     ) -> None:
         super().__init__(name, records, make, description=description)
+        self.all_optional = all_optional
         self.from_input = _as_it_is
         self.directives = (OneOf(),) if one_of else ()
 
@@ -422,10 +427,12 @@ class GeneratingConverter(GraphQLCoreConverter):
         )
 
     def _input(self, definition: GeneratedDefinition) -> GraphQLInputObjectType:
-        return LazyInputType(
+        made = LazyInputType(
             definition.name,
             self._lazy(definition, self.from_input_field),
             description=definition.description,
             extensions={DEFINITION: definition},
             is_one_of=definition.is_one_of,
         )
+        made.all_optional = isinstance(definition, GeneratedInput) and definition.all_optional
+        return made

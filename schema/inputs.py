@@ -14,6 +14,9 @@ from .generated import GeneratedField, GeneratedInput, Ref, TypeTable
 INPUT_KINDS = frozenset(
     {TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER}
 )
+_ALL_OPTIONAL = frozenset(
+    {TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER}
+)
 
 
 class InputTypes:
@@ -31,6 +34,7 @@ class InputTypes:
             self._field,
             description=describe.input_type(entry),
             one_of=entry.kind is TypeKind.ORDER_BY,
+            all_optional=entry.kind in _ALL_OPTIONAL,
         )
 
     def _field(self, field: InputField) -> GeneratedField:

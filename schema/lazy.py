@@ -16,7 +16,7 @@ documented interface (``tests/schema/test_lazy_internals.py`` says what moved af
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from graphql import (
@@ -26,6 +26,8 @@ from graphql import (
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
+    Undefined,
+    is_non_null_type,
     is_union_type,
 )
 from graphql.type.schema import InterfaceImplementations
@@ -113,10 +115,26 @@ class LazyInterfaceType(GraphQLInterfaceType):
 class LazyInputType(GraphQLInputObjectType):
     """An input type of the same kind."""
 
+    all_optional = False
+    """Whether it is known, without making any, that no field is required or has a default."""
+
     @property
     def fields(self) -> Any:
         """The lazy mapping."""
         return self._fields
+
+
+def required_or_defaulted(made: GraphQLInputObjectType) -> Collection[str]:
+    """Give the names of the fields that count even where they are not given; makes no field of an optional type."""
+    if isinstance(made, LazyInputType) and made.all_optional:
+        return ()
+    return [
+        name
+        for name, field in made.fields.items()
+        if is_non_null_type(field.type)
+        or field.default is not None
+        or field.default_value is not Undefined
+    ]
 
 
 class LazyTypes(LazyMap[GraphQLNamedType]):

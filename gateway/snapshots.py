@@ -117,9 +117,18 @@ def _write(path: Path, fingerprint: bytes, model: Model, notes: bytes) -> None:
 
 def _prune(folder: Path) -> None:
     """Remove the snapshots that were not used for longest, and what writers that were killed left."""
-    by_use = sorted(folder.glob("*.snapshot"), key=lambda path: -path.stat().st_mtime)
+    used = {path: _changed(path) for path in folder.glob("*.snapshot")}
+    by_use = sorted(used, key=lambda path: -used[path])
     old = time.time() - _ABANDONED
-    abandoned = [path for path in folder.glob(".*.draft") if path.stat().st_mtime < old]
+    abandoned = [path for path in folder.glob(".*.draft") if _changed(path) < old]
     for path in (*by_use[KEPT:], *abandoned):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _changed(path: Path) -> float:
+    """Give the time of the last change; of what another writer has just put in its place, now."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()

@@ -130,9 +130,15 @@ class Fetcher:
             raise malformed(response, "a plain value was asked for, and something else came")
         return answer["value"]
 
+    async def listed(self, request: Request, row_type: RowType) -> Rows:
+        """Give all rows of a printed request. Raises GatewayError."""
+        return await self._follow(self._checked(request), row_type, None)
+
     def request(self, lowered: Lowered) -> Request:
         """Print a lowered query. Raises BadArgument for a filter that no web server takes."""
-        request = render(lowered.query, options=self.dialect.options)
+        return self._checked(render(lowered.query, options=self.dialect.options))
+
+    def _checked(self, request: Request) -> Request:
         if len(request.url) > self.max_url_length:
             raise BadArgument(
                 f"The filter makes a URL of {len(request.url):,} characters;"

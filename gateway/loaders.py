@@ -14,18 +14,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiodataloader import DataLoader
-from msgspec import UNSET
 
 from schema.fields import Field
 
 from .cut import Cutter
-from .errors import UpstreamMalformed
-from .fetch import Fetcher
-from .odata.local import comparable
-from .odata.query import KeyPart, Literal, Query, Value
-from .odata.render import key_filter, split_by_length
+from .errors import GatewayError, UpstreamMalformed
+from .fetch import Fetcher, Rows
+from .keys import Places, normal_forms
+from .odata.keyed import Column, are_plain, key_filter, key_requests, split_by_length
+from .odata.query import KeyPart, Literal, Query, Request, Value
 from .pages import Failure, Page
 from .plan import Key, ReadPlan
+from .rows import RowType
 from .where import all_of
 from .window import (
     OrderTerm,
@@ -64,7 +64,7 @@ class Want:
 
 
 Found = dict[Any, Any]
-"""Normal key → row, or page, or Failure."""
+"""Key → row, page, None or Failure."""
 
 
 class Batches(DataLoader[Want, Found]):
@@ -92,29 +92,30 @@ class Batches(DataLoader[Want, Found]):
                 answers[id(want)] = found if isinstance(found, BaseException) else found[i]
         return [answers[id(want)] for want in wants]
 
-    def normal(self, columns: Sequence[Field], key: Sequence[Value]) -> tuple[Any, ...]:
-        """Give what two keys share when the upstream takes them as equal (reference 1.2: case, trailing blanks)."""
-        insensitive = self._dialect.case_insensitive
-        return tuple(
-            comparable(f.value.edm if f.value else "", v, case_insensitive=insensitive)
-            for f, v in zip(columns, key, strict=True)
-        )
-
     async def _group(self, group: list[Want]) -> list[Found]:
-        first = group[0]
-        keys: dict[tuple[Any, ...], Key] = {}
-        for want in group:
-            for key in want.keys:
-                keys.setdefault(self.normal(first.columns, key), key)
-        query = first.plan.query
+        """Load wants of one template; keys that the upstream takes as equal are asked for once."""
+        types = [edm for _, edm, _ in _columns(group[0].columns)]
+        insensitive = self._dialect.case_insensitive
+        forms = [normal_forms(types, w.keys, case_insensitive=insensitive) for w in group]
+        asked: dict[tuple[Any, ...], Key] = {}
+        for want, normal in zip(group, forms, strict=True):
+            for form, key in zip(normal, want.keys, strict=True):
+                asked.setdefault(form, key)
+        loaded = await self._load(group, list(asked.values()))
+        return [
+            dict(zip(want.keys, map(found.get, map(asked.get, normal)), strict=True))
+            for want, normal, found in zip(group, forms, loaded, strict=True)
+        ]
+
+    async def _load(self, group: list[Want], keys: list[Key]) -> list[Found]:
+        query = group[0].plan.query
         if len(group) > 1:
             united = tuple(dict.fromkeys(name for want in group for name in want.plan.query.select))
             everything = any(not want.plan.query.select for want in group)
             query = replace(query, select=() if everything else united)
         if len(keys) == 1:
-            ((normal, key),) = keys.items()
-            return [{normal: await self._single(want, query, key)} for want in group]
-        return await self._many(group, query, list(keys.values()))
+            return [{keys[0]: await self._single(want, query, keys[0])} for want in group]
+        return await self._many(group, query, keys)
 
     # One key
 
@@ -135,12 +136,27 @@ class Batches(DataLoader[Want, Found]):
     # Many keys
 
     async def _many(self, group: list[Want], query: Query, keys: list[Key]) -> list[Found]:
-        columns = _columns(group[0].columns)
         window = group[0].plan.window
         if window is not None:
             terms = _with_columns(group[0], window)
             query = replace(query, order=orders(terms, backward=False))
+        runs = self._runs(query, _columns(group[0].columns), keys)
+        # Aliases of one selection have one row type: their answer is decoded once for all of them.
+        by_type = {id(want.plan.row_type): want for want in group}
+        spread = await asyncio.gather(*(self._spread(w, keys, runs) for w in by_type.values()))
+        found = dict(zip(by_type, spread, strict=True))
+        return [found[id(want.plan.row_type)] for want in group]
 
+    def _runs(self, query: Query, columns: Sequence[Column], keys: list[Key]) -> list[_Run]:
+        """Cut the keys into requests; those that the product cannot be asked for as they stand go a longer way."""
+        lowered = self._dialect.lower(query)
+        whole = lowered.empty or lowered.residual is not None
+        if whole or not are_plain(self._dialect, columns, keys):
+            return self._lowered_runs(query, columns, keys)
+        made = key_requests(self._dialect, lowered.query, columns, keys, limit=self._limit)
+        return [_Run(one.request, one.keys) for one in made]
+
+    def _lowered_runs(self, query: Query, columns: Sequence[Column], keys: list[Key]) -> list[_Run]:
         def build(run: Sequence[Key]) -> Query:
             return replace(query, where=all_of(query.where, key_filter(columns, run)))
 
@@ -148,44 +164,68 @@ class Batches(DataLoader[Want, Found]):
             return self._dialect.lower(build(run)).query
 
         runs = split_by_length(lowered, keys, limit=self._limit, options=self._dialect.options)
-        queries = [build(run) for run in runs]
-        # Aliases of one selection have one row type: their answer is decoded once for all of them.
-        by_type = {id(want.plan.row_type): want for want in group}
-        spread = await asyncio.gather(*(self._spread(want, queries) for want in by_type.values()))
-        found = dict(zip(by_type, spread, strict=True))
-        return [found[id(want.plan.row_type)] for want in group]
+        return [_Run(build(run), run) for run in runs]
 
-    async def _spread(self, want: Want, queries: list[Query]) -> Found:
-        """Read all runs into one want's row type, and give each key what is its."""
+    async def _spread(self, want: Want, keys: list[Key], runs: list[_Run]) -> Found:
+        """Read all runs into one want's row type, and give each key what is its; a run fails for its own keys."""
         row_type = want.plan.row_type
-        answers = await asyncio.gather(*(self._fetcher.rows(q, row_type) for q in queries))
         attributes = [row_type.attribute(f) for f in want.columns]
-        found: Found = {}
-        try:
-            for answer in answers:
-                for row in answer.rows:
-                    key = self.normal(want.columns, [getattr(row, a, None) for a in attributes])
-                    if want.many:
-                        found.setdefault(key, []).append(row)
-                    else:
-                        found.setdefault(key, row)
-        except (TypeError, ValueError) as error:
-            raise _unreadable() from error
-        if any(part is None or part is UNSET for key in found for part in key):
-            raise _unreadable()
+        answers = await asyncio.gather(
+            *(self._read(run, row_type) for run in runs), return_exceptions=True
+        )
+        places = self._places(want, keys)
+        failed: Found = {}
+        for run, answer in zip(runs, answers, strict=True):
+            try:
+                if isinstance(answer, BaseException):
+                    raise answer
+                places.add(answer.rows, attributes)
+            except GatewayError as error:
+                failed.update(dict.fromkeys(run.keys, Failure(error)))
+            except (AttributeError, TypeError, ValueError) as error:
+                failed.update(dict.fromkeys(run.keys, Failure(_unreadable(error))))
+        found = self._cut(want, places, keys)
+        return {**found, **failed}
+
+    async def _read(self, run: _Run, row_type: RowType) -> Rows:
+        if isinstance(run.asked, Request):
+            return await self._fetcher.listed(run.asked, row_type)
+        return await self._fetcher.rows(run.asked, row_type)
+
+    def _places(self, want: Want, keys: list[Key]) -> Places:
+        types = [edm for _, edm, _ in _columns(want.columns)]
+        return Places(types, keys, case_insensitive=self._dialect.case_insensitive)
+
+    def _cut(self, want: Want, places: Places, keys: list[Key]) -> Found:
+        """Make what a key has of its rows: a page, or the one row."""
         if want.plan.window is not None:
-            cutter = Cutter(want.plan.window, row_type, self._dialect)
-            found = {key: cutter.page(rows) for key, rows in found.items()}
-        return found
+            cutter = Cutter(want.plan.window, want.plan.row_type, self._dialect)
+            return {key: _page(cutter, places[key]) for key in keys}
+        return {key: rows[0] if (rows := places[key]) else None for key in keys}
 
 
-def _unreadable() -> UpstreamMalformed:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Keys of one request."""
+
+    asked: Request | Query
+    keys: list[Key]
+
+
+def _page(cutter: Cutter, rows: list[Any]) -> Page | Failure:
+    try:
+        return cutter.page(rows)
+    except GatewayError as error:
+        return Failure(error)
+
+
+def _unreadable(error: Exception) -> UpstreamMalformed:
     return UpstreamMalformed(
-        "The upstream sent rows without the values by which they were asked for."
+        "The upstream sent rows without the values by which they were asked for.", detail=str(error)
     )
 
 
-def _columns(fields: Sequence[Field]) -> tuple[tuple[str, str, bool], ...]:
+def _columns(fields: Sequence[Field]) -> tuple[Column, ...]:
     return tuple((f.source, f.value.edm, f.value.is_enum) for f in fields if f.value is not None)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, assert_never
 
 from msgspec import UNSET
@@ -19,9 +18,10 @@ from schema.fields import Field
 from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher
-from .loaders import Batches, Want, connection
+from .keys import hashable, keys_of, referring
+from .loaders import Batches, Found, Want, connection
 from .odata.literals import parse_value
-from .odata.query import KeyPart, Literal, Query, Resource, Value
+from .odata.query import KeyPart, Literal, Query, Resource
 from .odata.render import render
 from .pages import Failure, Page
 from .plan import (
@@ -107,15 +107,18 @@ class Runner:
                 continue
             plan, key = item
             rows = found[id(plan)]
-            normal = self._batches.normal(plan.level.info.key, key)
-            values.append(rows if isinstance(rows, Failure) else rows.get(normal))
+            values.append(rows if isinstance(rows, Failure) else rows[key])
         plans = tuple(None if item is None else item[0] for item in items)
         return Loaded(root, values if root.many else values[0], plans)
 
-    async def _by_key(self, plan: ReadPlan, keys: list[Key]) -> dict[Any, Any]:
-        want = Want(plan, plan.level.info.key, tuple(keys))
+    async def _by_key(self, plan: ReadPlan, keys: list[Key]) -> Found:
+        found = await self._loaded(Want(plan, plan.level.info.key, tuple(dict.fromkeys(keys))))
+        await self.attach(list(found.values()), plan)
+        return found
+
+    async def _loaded(self, want: Want) -> Found:
         found = await asyncio.shield(self._batches.load(want))
-        await self.attach([row for row in found.values() if row is not None], plan)
+        self.failed |= Failure in map(type, found.values())
         return found
 
     async def _call(self, root: CallRoot) -> Any:
@@ -200,52 +203,45 @@ class Runner:
         return cutter.page(rows)
 
     async def _by_keys(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
-        join = child.join
-        assert join is not None
-        attributes = [plan.row_type.attribute(f) for f in join.parent]
-        keys = [_key_of(row, attributes) for row in rows]
-        company = self._fetcher.dialect.company_property
-        free = [i for i, f in enumerate(join.parent) if f.source != company]
-        has_nulls = self._fetcher.dialect.has_nulls
-        wanted = [k if _refers(k, free, has_nulls=has_nulls) else None for k in keys]
-        bad = self._unsound(wanted, join.parent)
-        if bad:
-            wanted = [None if i in bad else k for i, k in enumerate(wanted)]
-        values = await self._of_keys(wanted, join, child)
-        for i, error in bad.items():
-            values[i] = self._failure(error)
-        await self._settle(rows, child, values)
+        assert child.join is not None
+        keys = keys_of(rows, [plan.row_type.attribute(f) for f in child.join.parent])
+        if self._fetcher.surprised:
+            keys = list(map(hashable, keys))
+        found = await self._of_keys(list(dict.fromkeys(keys)), child.join, child)
+        await self._settle(rows, child, list(map(found.get, keys)))
 
-    def _unsound(
-        self, keys: Sequence[Key | None], fields: Sequence[Field]
-    ) -> dict[int, GatewayError]:
+    async def _of_keys(self, keys: list[Key], join: Join, child: ChildPlan) -> Found:
+        """Give what belongs to each key; nothing for those that refer to no row."""
+        dialect = self._fetcher.dialect
+        free = [i for i, f in enumerate(join.parent) if f.source != dialect.company_property]
+        keys = referring(keys, free, has_nulls=dialect.has_nulls)
+        refused = self._unsound(keys, join.parent)
+        asked = tuple(key for key in keys if key not in refused) if refused else tuple(keys)
+        if not asked:
+            return refused
+        want = Want(child.plan, join.target, asked, child.child.connection is not None)
+        try:
+            return {**await self._loaded(want), **refused}
+        except GatewayError as error:
+            return {**dict.fromkeys(asked, self._failure(error)), **refused}
+
+    def _unsound(self, keys: Sequence[Key], fields: Sequence[Field]) -> Found:
         """Find the keys that hold something else than values of their types, which no filter can name."""
         types = [f.value.edm for f in fields if f.value is not None]
         if not self._fetcher.surprised and _CHECKED_IN_DECODING.issuperset(types):
             return {}
-        found: dict[int, GatewayError] = {}
-        for i, key in enumerate(keys):
+        found: Found = {}
+        for key in keys:
             try:
-                for edm, part in zip(types, key or (), strict=False):
+                for edm, part in zip(types, key, strict=False):
                     parse_value(edm, part)
             except ValueError as error:
-                found[i] = UpstreamMalformed(
-                    "The upstream sent a reference that is not of its type.", detail=str(error)
+                found[key] = self._failure(
+                    UpstreamMalformed(
+                        "The upstream sent a reference that is not of its type.", detail=str(error)
+                    )
                 )
         return found
-
-    async def _of_keys(self, wanted: list[Key | None], join: Join, child: ChildPlan) -> list[Any]:
-        """Give what belongs to each key; None for a row that refers to nothing."""
-        many = child.child.connection is not None
-        normal = partial(self._batches.normal, join.target)
-        try:
-            asked = tuple(dict.fromkeys(k for k in wanted if k is not None))
-            want = Want(child.plan, join.target, asked, many)
-            found = await asyncio.shield(self._batches.load(want)) if asked else {}
-        except GatewayError as error:
-            failure = self._failure(error)
-            return [None if k is None else failure for k in wanted]
-        return [None if k is None else found.get(normal(k)) for k in wanted]
 
     async def _by_path(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         key = plan.level.info.key
@@ -269,31 +265,22 @@ class Runner:
 
     async def _settle(self, rows: Sequence[Any], child: ChildPlan, values: Sequence[Any]) -> None:
         """Put the children in their slots, then load what is below them, each row once."""
-        slot, dialect = child.child.slot, self._fetcher.dialect
-        window = child.plan.window
-        cutter = None if window is None else Cutter(window, child.plan.row_type, dialect)
-        below: dict[int, Any] = {}
+        slot, window = child.child.slot, child.plan.window
+        nothing: Any = None
+        if window is not None:
+            nothing = Cutter(window, child.plan.row_type, self._fetcher.dialect).page([])
         for row, value in zip(rows, values, strict=True):
-            if cutter is not None and value is None:
-                value = cutter.page([])  # noqa: PLW2901
-            setattr(row, slot, value)
-            if isinstance(value, Page):
-                below.update((id(r), r) for r in value.rows)
-            elif value is not None:
-                below[id(value)] = value
-        await self.attach(list(below.values()), child.plan)
+            setattr(row, slot, nothing if value is None else value)
+        if child.plan.children:
+            await self.attach(_unique_rows(values), child.plan)
 
 
-def _key_of(row: Any, attributes: list[str]) -> Key:
-    values: list[Value] = []
-    for attribute in attributes:
-        value = getattr(row, attribute)
-        values.append(None if value is UNSET else value)
-    return tuple(values)
-
-
-def _refers(key: Key, free: list[int], *, has_nulls: bool) -> bool:
-    """Whether a key names a row: no part is null; where absent text is empty, not all parts beside the company are."""
-    if any(part is None for part in key):
-        return False
-    return has_nulls or not free or any(key[i] != "" for i in free)
+def _unique_rows(values: Sequence[Any]) -> list[Any]:
+    """Give what stands in the slots, and in their pages, each once."""
+    found: dict[int, Any] = {}
+    for value in values:
+        if isinstance(value, Page):
+            found.update((id(row), row) for row in value.rows)
+        elif value is not None:
+            found[id(value)] = value
+    return list(found.values())

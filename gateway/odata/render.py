@@ -11,9 +11,10 @@ URL Conventions 4.01, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar, assert_never
+from typing import assert_never
 from urllib.parse import quote, unquote
 
 from .literals import to_url
@@ -38,11 +39,9 @@ from .query import (
     Request,
     Resource,
     Some,
-    Value,
     Wildcard,
 )
 
-T = TypeVar("T")
 Options = tuple[tuple[str, str], ...]
 
 JSON_HEADERS = MappingProxyType(
@@ -62,12 +61,41 @@ def render(query: Query, *, options: Options = ()) -> Request:
     asked = [
         *_options(query.select, query.expand, query.where, query.order),
         *_window(query.top, query.skip, query.count),
-        *((_encoded(name), value) for name, value in options),
+        *((encoded(name), value) for name, value in options),
     ]
-    text = "&".join(f"{name}={_encoded(value)}" for name, value in asked)
+    text = _joined(asked)
     path = _resource(query.resource)
     headers = TEXT_HEADERS if query.resource.count else JSON_HEADERS
     return Request("GET", f"{path}?{text}" if text else path, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A printed query with room for one more term of its filter: ``before`` + term + ``after`` is the URL."""
+
+    before: str
+    after: str
+    is_alone: bool
+    """Whether the filter holds nothing else, so that the term needs no parentheses."""
+
+
+def frame(query: Query, *, options: Options = ()) -> Frame:
+    """Print the query around a term that its filter is to hold last, percent-encoded."""
+    own = [] if query.where is None else [_at_least(_AND, query.where, "", 0), ""]
+    before = [
+        *_options(query.select, query.expand, None, ()),
+        ("$filter", " and ".join(own)),
+    ]
+    after = [
+        *_options((), (), None, query.order),
+        *_window(query.top, query.skip, query.count),
+        *((encoded(name), value) for name, value in options),
+    ]
+    return Frame(
+        f"{_resource(query.resource)}?{_joined(before)}",
+        f"&{_joined(after)}" if after else "",
+        is_alone=not own,
+    )
 
 
 def url_length(request: Request) -> int:
@@ -84,74 +112,13 @@ def filter_text(expr: Expr) -> str:
     return _expr(expr, "", 0)[0]
 
 
-def key_filter(
-    columns: tuple[tuple[str, str, bool], ...], keys: Sequence[tuple[Value, ...]]
-) -> Expr:
-    """Give the filter that holds for rows whose columns (name, type, is enum) equal one of the keys.
-
-    Shared values are written once, the columns with the fewest values outermost, so that the URL is short:
-    ``dataAreaId eq 'usmf' and (Order eq 'a' or Order eq 'b')``.
-    """
-    distinct = [len({key[i] for key in keys}) for i in range(len(columns))]
-    order = sorted(range(len(columns)), key=lambda i: distinct[i])
-    rows = dict.fromkeys(tuple(key[i] for i in order) for key in keys)
-    return _factored([columns[i] for i in order], list(rows))
-
-
-def split_by_length(
-    build: Callable[[Sequence[T]], Query], items: Sequence[T], *, limit: int, options: Options = ()
-) -> list[list[T]]:
-    """Cut ``items`` into runs whose rendered URLs have at most ``limit`` characters.
-
-    ``build`` gives the (lowered) query for a run. An item that is too long by itself goes alone.
-    """
-
-    def length(size: int) -> int:
-        return url_length(render(build(items[start : start + size]), options=options))
-
-    runs: list[list[T]] = []
-    start, size = 0, 16
-    while start < len(items):
-        size = _longest_run(length, len(items) - start, size, limit)
-        runs.append(list(items[start : start + size]))
-        start += size
-    return runs
-
-
-def _longest_run(length: Callable[[int], int], most: int, guess: int, limit: int) -> int:
-    """Give a size whose length fits, within a sixteenth of the longest: interpolated, then verified."""
-    fits, first, too_long = 1, length(1), most + 1
-    while first < limit and too_long - fits > 1:
-        size = min(max(guess, fits + 1), too_long - 1)
-        measured = length(size)
-        fits, too_long = (size, too_long) if measured <= limit else (fits, size)
-        each = max(1.0, (measured - first) / (size - 1))
-        guess = 1 + int((limit - first) / each)
-        if size == fits and guess <= fits + fits // 16:
-            break
-    return fits
-
-
-def _factored(columns: list[tuple[str, str, bool]], keys: list[tuple[Value, ...]]) -> Expr:
-    (name, edm_type, is_enum), *rest = columns
-    path = Path(tuple(name.split("/")))
-
-    def one_of(values: Iterable[Value]) -> In:
-        return In(path, tuple(Literal(v, edm_type, is_enum) for v in values))
-
-    if not rest:
-        return one_of(key[0] for key in keys)
-    tails: dict[Value, list[tuple[Value, ...]]] = {}
-    for key in keys:
-        tails.setdefault(key[0], []).append(key[1:])
-    heads: dict[Expr, list[Value]] = {}
-    for value, tail in tails.items():
-        heads.setdefault(_factored(rest, tail), []).append(value)
-    return Or(tuple(And((one_of(values), tail)) for tail, values in heads.items()))
-
-
-def _encoded(text: str) -> str:
+def encoded(text: str) -> str:
+    """Percent-encode the value of a query option."""
     return quote(text, safe=_SAFE_IN_QUERY)
+
+
+def _joined(asked: Iterable[tuple[str, str]]) -> str:
+    return "&".join(f"{name}={encoded(value)}" for name, value in asked)
 
 
 def _resource(resource: Resource) -> str:

@@ -1,11 +1,28 @@
+from dataclasses import replace
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import UnsupportedQuery
+from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
+from gateway.odata.keyed import are_plain, key_filter, key_requests, split_by_length
 from gateway.odata.local import evaluate
-from gateway.odata.query import FALSE, Path, Query, Resource
-from gateway.odata.render import filter_text, key_filter, render, split_by_length, url_length
+from gateway.odata.query import (
+    FALSE,
+    And,
+    Compare,
+    Literal,
+    Operator,
+    Or,
+    Order,
+    Path,
+    Query,
+    Resource,
+)
+from gateway.odata.render import filter_text, render, url_length
 from tests.odata.expressions import ENUM
 
 COLUMNS = (
@@ -123,3 +140,118 @@ def test_an_item_too_long_by_itself_goes_alone():
     runs = split_by_length(lambda part: query(COLUMNS[:1], [(i,) for i in part]), items, limit=100)
 
     assert runs == [["a"], ["b" * 500], ["c", "d"]]
+
+
+# Keys that stand in a URL as they are
+
+
+def asked(columns, keys, *, limit=100_000, where=None, order=()):
+    plain = Query(resource=Resource("Set"), select=("A", "B"), where=where, order=order)
+    return key_requests(FINOPS, plain, columns, keys, limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys", "text"), [(c, list(dict.fromkeys(k)), t) for c, k, t in TEXTS]
+)
+def test_keys_are_printed_as_their_filter_would_be(columns, keys, text):
+    (found,) = asked(columns, keys)
+
+    assert unquote(found.request.url) == f"Set?$select=A,B&$filter={text}&cross-company=true"
+    assert sorted(found.keys) == sorted(keys)
+
+
+ODD = st.sampled_from(["a", "O'Neil", "a b", "é&=", "50%", "x#y+z", "", "a/b"])
+ONE_OR_TWO = st.one_of(
+    st.tuples(st.just(COLUMNS[:1]), st.lists(st.tuples(ODD), min_size=1, max_size=8, unique=True)),
+    st.tuples(
+        st.just((COLUMNS[1], COLUMNS[2])),
+        st.lists(st.tuples(ODD, st.integers(0, 4)), min_size=1, max_size=12, unique=True),
+    ),
+)
+BLOCKED = Compare(Path(("Blocked",)), Operator.EQ, Literal("Yes", ENUM, is_enum=True))
+EITHER = Or((BLOCKED, Compare(Path(("Name",)), Operator.GT, Literal("m", "Edm.String"))))
+
+
+@given(ONE_OR_TWO, st.sampled_from([None, BLOCKED, EITHER]))
+def test_printed_keys_equal_the_lowered_and_rendered_filter(of, where):
+    columns, keys = of
+    order = (Order(Path(("A",)), descending=True),)
+    (found,) = asked(columns, keys, where=where, order=order)
+
+    terms = key_filter(columns, keys)
+    whole = Query(
+        resource=Resource("Set"),
+        select=("A", "B"),
+        where=terms if where is None else And((where, terms)),
+        order=order,
+    )
+    assert found.request == render(FINOPS.lower(whole).query, options=FINOPS.options)
+
+
+def passes(text, row):
+    """Read a filter of ``eq``, ``and`` and ``or`` as Python does, which gives them the same precedence."""
+    return eval(text.replace(" eq ", " == "), dict(row))
+
+
+@given(
+    st.lists(KEY, min_size=1, max_size=12, unique=True),
+    st.integers(100, 400),
+)
+def test_each_request_names_its_own_keys_and_all_are_named(keys, limit):
+    found = asked(COLUMNS, keys, limit=limit)
+
+    assert sorted(key for one in found for key in one.keys) == sorted(keys)
+    for one in found:
+        text = unquote(one.request.url.partition("$filter=")[2].partition("&")[0])
+        rows = [{n: v for (n, _, _), v in zip(COLUMNS, key, strict=True)} for key in keys]
+        named = [key for key, row in zip(keys, rows, strict=True) if passes(text, row)]
+        assert sorted(one.keys) == sorted(named)
+        assert len(one.request.url) <= limit or len(one.keys) == 1
+
+
+@pytest.mark.parametrize("companies", [1, 3])
+def test_requests_are_full(companies):
+    keys = [(f"US-{i:06}", f"c{i % companies}") for i in range(3_000)]
+    found = asked(COLUMNS[:2], keys, limit=2_000)
+
+    lengths = [len(one.request.url) for one in found]
+    assert max(lengths) <= 2_000
+    assert min(lengths[:-1]) > 1_900
+
+
+def test_a_key_too_long_by_itself_goes_alone():
+    keys = [("a",), ("b" * 500,), ("c",), ("d",)]
+
+    assert [one.keys for one in asked(COLUMNS[:1], keys, limit=200)] == [
+        [("a",)],
+        [("b" * 500,)],
+        [("c",), ("d",)],
+    ]
+
+
+def test_companies_of_the_same_values_are_written_together():
+    keys = [(f"T{i}", company) for company in ("usmf", "dat", "demf") for i in range(4)]
+    (found,) = asked((COLUMNS[0], COLUMNS[1]), keys)
+
+    assert found.request.url.count("OrderNumber%20eq") == 4
+    assert found.request.url.count("dataAreaId%20eq") == 3
+    assert sorted(found.keys) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "keys", "plain"),
+    [
+        (FINOPS, [("a",), ("b'c",)], True),
+        (FINOPS, [("a",), ("b*",)], False),
+        (FINOPS, [("a",), (None,)], False),
+        (ODATA, [("a",), ("b*",)], True),
+        (replace(ODATA, has_in=True), [("a",), ("b",)], False),
+    ],
+)
+def test_keys_are_plain_where_eq_asks_for_them_exactly(dialect, keys, plain):
+    assert are_plain(dialect, COLUMNS[:1], keys) is plain
+
+
+def test_columns_that_the_product_cannot_compare_are_refused():
+    with pytest.raises(UnsupportedQuery, match=r"compare values of Edm\.Binary"):
+        asked((("Blob", "Edm.Binary", False),), [("YQ==",), ("Yg==",)])

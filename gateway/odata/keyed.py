@@ -1,0 +1,278 @@
+"""Filters that name many keys, cut into requests whose URLs have a bounded length.
+
+A literal is printed once and lengths are added up, because a level may have thousands of keys and each request
+holds some forty: printing runs of keys only to see how long they become would cost more than all the rest. That
+works for keys that the product takes as they stand. Others (a star where it is a wildcard, nulls) go the way of
+every filter, as an ``Expr``: :func:`key_filter`, :func:`split_by_length`.
+
+Shared values are written once, so that URLs are short: ``dataAreaId eq 'usmf' and (Order eq 'a' or Order eq 'b')``.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from .literals import to_url
+from .lower import lower_where
+from .query import And, Compare, Expr, In, Literal, Operator, Or, Path, Query, Request, Value
+from .render import JSON_HEADERS, Options, encoded, frame, render, url_length
+
+if TYPE_CHECKING:
+    from .dialect import Dialect
+
+T = TypeVar("T")
+Column = tuple[str, str, bool]
+"""Name, Edm or enum type, whether it is an enum."""
+Key = tuple[Value, ...]
+
+_OR, _AND, _EQ = "%20or%20", "%20and%20", "%20eq%20"
+_AS_IT_STANDS = re.compile(r"[A-Za-z0-9_.~(),:$=;/@!-]*")
+"""Text that neither a literal nor a URL spells in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """A request for the rows of some keys."""
+
+    request: Request
+    keys: list[Key]
+
+
+# Keys that stand in a URL as they are
+
+
+def are_plain(dialect: Dialect, columns: Sequence[Column], keys: Sequence[Key]) -> bool:
+    """Whether the product can be asked for each of the keys exactly, by ``eq``."""
+    if dialect.has_in:
+        return False
+    for (_, edm_type, _), values in zip(columns, zip(*keys, strict=True), strict=True):
+        if None in values:
+            return False
+        if dialect.wildcard_eq and edm_type == "Edm.String" and "*" in "".join(map(str, values)):
+            return False
+    return True
+
+
+def key_requests(
+    dialect: Dialect, query: Query, columns: Sequence[Column], keys: Sequence[Key], *, limit: int
+) -> list[KeyRequest]:
+    """Cut plain, distinct keys into requests of ``query`` (lowered) whose URLs have at most ``limit`` characters.
+
+    A key that is too long by itself goes alone. Raises UnsupportedQuery for columns that the product cannot compare.
+    """
+    for (name, edm_type, is_enum), value in zip(columns, keys[0], strict=True):
+        path = Path(tuple(name.split("/")))
+        lower_where(dialect, Compare(path, Operator.EQ, Literal(value, edm_type, is_enum)))
+    around = frame(query, options=dialect.options)
+    shared, groups = _grouped(columns, keys, limit)
+    before = around.before + _AND.join([*shared, ""])
+    is_alone = around.is_alone and not shared
+    room = limit - len(before) - len(around.after) - 2
+    return [
+        KeyRequest(
+            Request("GET", before + _filter(run, is_alone) + around.after, JSON_HEADERS),
+            [key for piece in run for part in piece.key_lists for key in part],
+        )
+        for run in _runs(groups, room)
+    ]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Keys that differ in the last column only: ``head and (test v or test w)``; several heads take the same values."""
+
+    head: str
+    """Printed test of the other columns; empty where they are the same for all keys."""
+    test: str
+    """``Name eq ``."""
+    values: list[str]
+    """Of the last column, printed."""
+    key_lists: list[list[Key]]
+    """One list for each head, as long as ``values``."""
+
+    def piece(self, start: int, end: int) -> _Group:
+        keys = [keys[start:end] for keys in self.key_lists]
+        return _Group(self.head, self.test, self.values[start:end], keys)
+
+    def text(self) -> str:
+        tests = self.test + (_OR + self.test).join(self.values)
+        if not self.head:
+            return tests
+        return self.head + _AND + (f"({tests})" if len(self.values) > 1 else tests)
+
+    @property
+    def overhead(self) -> int:
+        """Characters beside those of the tests and their ``or``."""
+        return len(self.head) + len(_AND) + len("()") if self.head else 0
+
+
+def _grouped(
+    columns: Sequence[Column], keys: Sequence[Key], limit: int
+) -> tuple[list[str], list[_Group]]:
+    """Give the tests that all keys share, and what is left of the keys; columns of few values stand first."""
+    by_column = list(zip(*keys, strict=True))
+    distinct = [len(set(values)) for values in by_column]
+    *first, last = sorted(range(len(columns)), key=distinct.__getitem__)
+    shared = [
+        _test(columns[i]) + _printed(columns[i], by_column[i][:1])[0]
+        for i in first
+        if distinct[i] == 1
+    ]
+    heads = [i for i in first if distinct[i] > 1]
+    test, values = _test(columns[last]), _printed(columns[last], by_column[last])
+    if not heads:
+        return shared, [_Group("", test, values, [list(keys)])]
+    printed = [_tests(columns[i], by_column[i]) for i in heads]
+    texts = map(_AND.join, zip(*printed, strict=True))
+    groups: dict[str, _Group] = {}
+    for head, value, key in zip(texts, values, keys, strict=True):
+        group = groups.get(head)
+        if group is None:
+            group = groups[head] = _Group(head, test, [], [[]])
+        group.values.append(value)
+        group.key_lists[0].append(key)
+    return shared, _merged(groups.values(), limit // 4)
+
+
+def _merged(groups: Iterable[_Group], most: int) -> list[_Group]:
+    """Join groups of the same values, as long as their heads have at most so many characters."""
+    by_values: dict[tuple[str, ...], _Group] = {}
+    found: list[_Group] = []
+    for group in groups:
+        values = tuple(group.values)
+        other = by_values.get(values)
+        if other is None or len(other.head) + len(group.head) > most:
+            by_values[values] = group
+            found.append(group)
+        else:
+            other.head += _OR + group.head
+            other.key_lists += group.key_lists
+    for group in found:
+        if len(group.key_lists) > 1:
+            group.head = f"({group.head})"
+    return found
+
+
+def _test(column: Column) -> str:
+    return quote(column[0], safe="/") + _EQ
+
+
+def _tests(column: Column, values: Sequence[Value]) -> Iterable[str]:
+    test, distinct = _test(column), list(dict.fromkeys(values))
+    printed = dict(zip(distinct, _printed(column, distinct), strict=True))
+    return [test + printed[value] for value in values]
+
+
+def _printed(column: Column, values: Sequence[Value]) -> list[str]:
+    """Print literals, percent-encoded."""
+    _, edm_type, is_enum = column
+    kinds = set(map(type, values))
+    if edm_type == "Edm.String" and kinds == {str} and _AS_IT_STANDS.fullmatch("".join(values)):  # type: ignore[arg-type]
+        return [f"'{value}'" for value in values]
+    return [encoded(to_url(Literal(value, edm_type, is_enum))) for value in values]
+
+
+def _runs(groups: Iterable[_Group], room: int) -> Iterator[list[_Group]]:
+    """Cut the groups into runs of at most ``room`` characters."""
+    run: list[_Group] = []
+    left = room
+    for group in groups:
+        each = len(_OR) + len(group.test)
+        # Of the first n values; the "or" before the first stands for the one between groups.
+        ends = list(accumulate((len(value) + each for value in group.values), initial=0))
+        start, size = 0, len(group.values)
+        while start < size:
+            free = left - group.overhead + (0 if run else len(_OR))
+            end = bisect_right(ends, ends[start] + free, start + 1) - 1
+            if end == start and run:
+                yield run
+                run, left = [], room
+                continue
+            end = max(end, start + 1)
+            run.append(group.piece(start, end))
+            left = free - (ends[end] - ends[start])
+            start = end
+            if start < size:
+                yield run
+                run, left = [], room
+    if run:
+        yield run
+
+
+def _filter(run: list[_Group], is_alone: bool) -> str:
+    text = _OR.join([group.text() for group in run])
+    has_or = len(run) > 1 or not (run[0].head or len(run[0].values) == 1)
+    return f"({text})" if has_or and not is_alone else text
+
+
+# Keys that need the dialect's lowering
+
+
+def key_filter(columns: Sequence[Column], keys: Sequence[Key]) -> Expr:
+    """Give the filter that holds for rows whose columns (name, type, is enum) equal one of the keys.
+
+    Shared values are written once, the columns with the fewest values outermost, so that the URL is short:
+    ``dataAreaId eq 'usmf' and (Order eq 'a' or Order eq 'b')``.
+    """
+    distinct = [len({key[i] for key in keys}) for i in range(len(columns))]
+    order = sorted(range(len(columns)), key=lambda i: distinct[i])
+    rows = dict.fromkeys(tuple(key[i] for i in order) for key in keys)
+    return _factored([columns[i] for i in order], list(rows))
+
+
+def split_by_length(
+    build: Callable[[Sequence[T]], Query], items: Sequence[T], *, limit: int, options: Options = ()
+) -> list[list[T]]:
+    """Cut ``items`` into runs whose rendered URLs have at most ``limit`` characters.
+
+    ``build`` gives the (lowered) query for a run. An item that is too long by itself goes alone.
+    """
+
+    def length(size: int) -> int:
+        return url_length(render(build(items[start : start + size]), options=options))
+
+    runs: list[list[T]] = []
+    start, size = 0, 16
+    while start < len(items):
+        size = _longest_run(length, len(items) - start, size, limit)
+        runs.append(list(items[start : start + size]))
+        start += size
+    return runs
+
+
+def _longest_run(length: Callable[[int], int], most: int, guess: int, limit: int) -> int:
+    """Give a size whose length fits, within a sixteenth of the longest: interpolated, then verified."""
+    fits, first, too_long = 1, length(1), most + 1
+    while first < limit and too_long - fits > 1:
+        size = min(max(guess, fits + 1), too_long - 1)
+        measured = length(size)
+        fits, too_long = (size, too_long) if measured <= limit else (fits, size)
+        each = max(1.0, (measured - first) / (size - 1))
+        guess = 1 + int((limit - first) / each)
+        if size == fits and guess <= fits + fits // 16:
+            break
+    return fits
+
+
+def _factored(columns: list[Column], keys: list[Key]) -> Expr:
+    (name, edm_type, is_enum), *rest = columns
+    path = Path(tuple(name.split("/")))
+
+    def one_of(values: Iterable[Value]) -> In:
+        return In(path, tuple(Literal(v, edm_type, is_enum) for v in values))
+
+    if not rest:
+        return one_of(key[0] for key in keys)
+    tails: dict[Value, list[Key]] = {}
+    for key in keys:
+        tails.setdefault(key[0], []).append(key[1:])
+    heads: dict[Expr, list[Value]] = {}
+    for value, tail in tails.items():
+        heads.setdefault(_factored(rest, tail), []).append(value)
+    return Or(tuple(And((one_of(values), tail)) for tail, values in heads.items()))

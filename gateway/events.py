@@ -121,6 +121,13 @@ class RequestRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLeft:
+    """A client hung up before its answer was made; what was under way for it is given up."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperationServed:
     """One GraphQL operation was answered."""
 
@@ -151,6 +158,7 @@ Event: TypeAlias = (
     | LabelsUnavailable
     | SchemaBuilt
     | RequestRefused
+    | ClientLeft
     | OperationServed
     | ErrorRaised
 )
@@ -166,7 +174,7 @@ def level_of(event: Event) -> Level:
             return "debug"
         case Started() | MetadataLoaded() | LabelsUnavailable():
             return "info"
-        case RequestRefused() | OperationServed():
+        case RequestRefused() | ClientLeft() | OperationServed():
             return "info"
         case SchemaBuilt():
             return "warning" if event.findings else "info"

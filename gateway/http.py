@@ -10,25 +10,37 @@ for queries, both response media types with their own rules for the status:
     the request holds no operation            4xx                                  4xx
 
 A POST must be ``application/json``, which no web form can send (CSRF). What a client did wrong is told to it, and
-to the log in one line.
+to the log in one line. A client that hangs up is answered no more: what is asked upstream for it is given up.
+
+The endpoint is bare ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html): Starlette's requests and responses
+take as long as reading the operation.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope, Send
 
-from .events import Observer, RequestRefused
+from .events import ClientLeft, Observer, RequestRefused
 from .execute import Answer, Engine, GraphQLRequest
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 COMPANY_HEADER = "X-D365-Company"
+LISTENING_AFTER = 0.05
+"""Seconds after which an operation that still runs is watched for its client hanging up: most are done by then."""
+
+Headers: TypeAlias = Mapping[str, str]
+"""By lower-case names; what was sent several times is joined with commas (RFC 9110, section 5.2)."""
+_COMPANY = COMPANY_HEADER.lower()
 
 
 class HttpError(Exception):
@@ -42,6 +54,10 @@ class HttpError(Exception):
         self.answer = Answer(errors=[{"message": message, "extensions": extensions}])
 
 
+class ClientGone(Exception):
+    """Nobody waits for an answer any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """Answers the HTTP requests of one endpoint."""
@@ -51,26 +67,110 @@ class Door:
     """Where a browser that asks for HTML is sent."""
     observe: Observer
 
-    async def answer(self, request: Request, engine: Engine | None) -> Response:
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, engine: Engine | None
+    ) -> None:
         """Answer one request; without an engine the gateway is still starting."""
-        if self.page is not None and _is_visit(request):
-            return RedirectResponse(self.page, status_code=302, headers={"Vary": "Accept"})
-        media = media_type(",".join(request.headers.getlist("accept")))
+        started = time.perf_counter()
+        headers = headers_of(scope)
+        if self.page is not None and _is_visit(scope, headers):
+            await _send(send, 302, b"", ((b"location", self.page.encode()), _VARY))
+            return
+        media = media_type(headers.get("accept", ""))
         try:
-            if media is None:
-                raise HttpError(
-                    406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
-                )
-            asked = await read_request(request, self.max_body)
-            if engine is None:
-                raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+            answer, status = await self._answered(scope, receive, headers, media, engine)
+        except ClientGone:
+            self.observe(ClientLeft(seconds=time.perf_counter() - started))
+            return
         except HttpError as error:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
-            return _response(error.answer, error.status, media or JSON)
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
-        answer = await engine.execute(asked)
-        return _response(answer, status_of(answer, media), media)
+            answer, status = error.answer, error.status
+        fields = _FIELDS[media or JSON]
+        await _send(send, status, answer.encode(), (*fields, _ALLOW) if status == 405 else fields)
+
+    async def _answered(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        media: str | None,
+        engine: Engine | None,
+    ) -> tuple[Answer, int]:
+        """Give the answer and its status. Raises HttpError or ClientGone."""
+        if media is None:
+            raise HttpError(
+                406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
+            )
+        asked = await read_request(scope, headers, receive, self.max_body)
+        if engine is None:
+            raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+        waiting = _Waiting(receive)
+        try:
+            answer = await engine.execute(asked)
+        except asyncio.CancelledError:
+            if waiting.is_over:
+                raise ClientGone from None
+            raise
+        finally:
+            waiting.stop()
+        return answer, status_of(answer, media)
+
+
+class _Waiting:
+    """Cancels the task that makes an answer when its client hangs up; takes notice of that after a while only."""
+
+    __slots__ = ("_listener", "_receive", "_task", "_timer", "is_over")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._task = asyncio.current_task()
+        self._listener: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(LISTENING_AFTER, self._listen)
+        self.is_over = False
+
+    def _listen(self) -> None:
+        self._listener = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.is_over = True
+        assert self._task is not None
+        self._task.cancel()
+
+    def stop(self) -> None:
+        """Listen no longer; the task counts as not cancelled where it was for the client's sake."""
+        self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+        if self.is_over and self._task is not None:
+            self._task.uncancel()
+
+
+def headers_of(scope: Scope) -> Headers:
+    """Give a request's headers."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1")
+        text = value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+_VARY = (b"vary", b"Accept")
+_ALLOW = (b"allow", b"GET, POST")
+_FIELDS = {
+    media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
+    for media in (JSON, GRAPHQL)
+}
+
+
+async def _send(
+    send: Send, status: int, body: bytes, fields: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*fields, length]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def status_of(answer: Answer, media: str) -> int:
@@ -82,6 +182,7 @@ def status_of(answer: Answer, media: str) -> int:
     return 400 if media == GRAPHQL else 200
 
 
+@lru_cache(maxsize=256)
 def media_type(accept: str) -> str | None:
     """Choose the response's media type; None where the client takes neither."""
     if not accept.strip():
@@ -108,28 +209,24 @@ def _quality(parameters: str) -> float:
     return 1.0
 
 
-def _is_visit(request: Request) -> bool:
-    wants_page = "text/html" in request.headers.get("accept", "").lower()
-    return request.method == "GET" and wants_page and "query" not in request.query_params
+def _is_visit(scope: Scope, headers: Headers) -> bool:
+    wants_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "").lower()
+    return wants_page and "query" not in QueryParams(scope["query_string"])
 
 
-def _response(answer: Answer, status: int, media: str) -> Response:
-    headers = {"Content-Type": f"{media}; charset=utf-8", "Vary": "Accept"}
-    if status == 405:
-        headers["Allow"] = "GET, POST"
-    return Response(answer.encode(), status, headers)
-
-
-async def read_request(request: Request, max_body: int) -> GraphQLRequest:
-    """Read the parameters of a GET or POST. Raises HttpError."""
-    if request.method == "GET":
-        parameters = _of_url(request.query_params)
-    elif request.method == "POST":
-        parameters = await _of_body(request, max_body)
+async def read_request(
+    scope: Scope, headers: Headers, receive: Receive, max_body: int
+) -> GraphQLRequest:
+    """Read the parameters of a GET or POST. Raises HttpError or ClientGone."""
+    method = scope["method"]
+    if method == "GET":
+        parameters = _of_url(QueryParams(scope["query_string"]))
+    elif method == "POST":
+        parameters = await _of_body(headers, receive, max_body)
     else:
         raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
-    companies = companies_of(request.headers.get(COMPANY_HEADER))
-    return _checked(parameters, companies, may_mutate=request.method == "POST")
+    companies = companies_of(headers.get(_COMPANY))
+    return _checked(parameters, companies, may_mutate=method == "POST")
 
 
 def companies_of(header: str | None) -> tuple[str, ...] | None:
@@ -147,9 +244,9 @@ def _of_url(given: Mapping[str, str]) -> dict[str, Any]:
     return parameters
 
 
-async def _of_body(request: Request, max_body: int) -> dict[str, Any]:
-    _check_content(request)
-    found = _json(await _body(request, max_body), "The body")
+async def _of_body(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
+    _check_content(headers)
+    found = _json(await _body(receive, max_body), "The body")
     if isinstance(found, list):
         raise HttpError(
             400, "BAD_REQUEST", "Batched requests are not served.", "Send one at a time."
@@ -159,9 +256,9 @@ async def _of_body(request: Request, max_body: int) -> dict[str, Any]:
     return found
 
 
-def _check_content(request: Request) -> None:
+def _check_content(headers: Headers) -> None:
     """Take plain JSON in UTF-8, the only JSON there is between systems (RFC 8259 section 8.1)."""
-    media, _, parameters = request.headers.get("content-type", "").partition(";")
+    media, _, parameters = headers.get("content-type", "").partition(";")
     wanted = f"Set Content-Type: {JSON}."
     if media.strip().lower() != JSON:
         raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A POST must be {JSON}.", wanted)
@@ -169,21 +266,26 @@ def _check_content(request: Request) -> None:
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
             raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be UTF-8.", wanted)
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise HttpError(
             415, "UNSUPPORTED_MEDIA_TYPE", "Compressed requests are not read.", "Send it plain."
         )
 
 
-async def _body(request: Request, most: int) -> bytes:
+async def _body(receive: Receive, most: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    async for piece in request.stream():
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece: bytes = message.get("body", b"")
         size += len(piece)
         if size > most:
             raise HttpError(413, "BODY_TOO_LARGE", f"The body is larger than {most:,} bytes.")
         pieces.append(piece)
-    return b"".join(pieces)
+        if not message.get("more_body", False):
+            return piece if len(pieces) == 1 else b"".join(pieces)
 
 
 def _json(text: bytes, what: str) -> Any:

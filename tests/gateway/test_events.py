@@ -11,6 +11,7 @@ import structlog
 
 from gateway.events import (
     Address,
+    ClientLeft,
     ErrorRaised,
     Event,
     LabelsUnavailable,
@@ -51,6 +52,7 @@ LEVELS: list[tuple[Event, str]] = [
     (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
     (ErrorRaised(code="BAD_ARGUMENT", error_id="1", message="m", detail=None), "warning"),
     (ErrorRaised(code="INTERNAL_ERROR", error_id="1", message="m", detail="d"), "error"),
+    (ClientLeft(seconds=0.1), "info"),
 ]
 
 

@@ -126,7 +126,7 @@ class Writer:
 
         def annotated(entity: Entity) -> dict[str, Any]:
             plain = write(entity)
-            url = self._address(entity, source, names)
+            url = self.address(entity, source, names)
             row: dict[str, Any] = {"@odata.type": f"#{source.type_name}"}
             if url is not None:
                 row["@odata.id"] = row["@odata.editLink"] = url
@@ -142,7 +142,7 @@ class Writer:
 
         return annotated
 
-    def _address(self, entity: Entity, source: Source, names: list[str]) -> str | None:
+    def address(self, entity: Entity, source: Source, names: list[str]) -> str | None:
         """Give the canonical address of an entity; None if its key was not asked for."""
         key = self.world.model.key_of(source.type_name)
         if source.entity_set is None or not key or not set(key) <= set(names):

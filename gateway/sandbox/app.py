@@ -99,6 +99,7 @@ class _Sandbox:
                 query=incoming.query,
                 headers=incoming.headers,
                 in_batch=in_batch,
+                body=incoming.body,
             )
         )
         return self._number

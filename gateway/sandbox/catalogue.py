@@ -91,6 +91,7 @@ def _specs() -> dict[str, dict[str, Any]]:
     return {name: spec for area in _AREAS for name, spec in _read(area).items()}
 
 
+@cache
 def _read(area: str) -> dict[str, Any]:
     source = files(__package__).joinpath("data", f"{area}.toml")
     return tomllib.loads(source.read_text(encoding="utf-8"))
@@ -120,19 +121,27 @@ def _entity_type(name: str, spec: dict[str, Any]) -> EntityType:
     return EntityType(
         name=f"{NAMESPACE}.{spec['type']}",
         key=tuple(spec["key"].split()),
-        properties=tuple(_properties(spec)),
+        properties=tuple(_properties(name, spec)),
         navigations=tuple(_navigation(n, text) for n, text in spec.get("links", {}).items()),
         read_only=spec.get("read_only", False),
         label=label_id(name),
     )
 
 
-def _properties(spec: dict[str, Any]) -> list[Property]:
+def _properties(name: str, spec: dict[str, Any]) -> list[Property]:
     kinds = _kinds(spec)
     keys = spec["key"].split()
     flags = {flag: set(spec.get(flag, "").split()) for flag in ("required", "computed", "fixed")}
+    flags["required"] |= set(keys) - _given_by_service(spec.get("rows_of", name))
     ordered = keys + [name for name in kinds if name not in keys]
     return [_property(name, kinds.get(name, _KINDS["text"]), keys, flags) for name in ordered]
+
+
+def _given_by_service(storage: str) -> set[str]:
+    """Give the key parts that need not be sent: the company, number sequences, line numbers."""
+    rules = _read("writing").get(storage, {})
+    named = (rules.get(kind, "").split() for kind in ("numbers", "counts", "optional"))
+    return {"dataAreaId"}.union(*named)
 
 
 def _kinds(spec: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -159,7 +168,7 @@ def _property(
         and name not in flags["fixed"]
         and name not in flags["computed"],
         allow_edit_on_create=name not in flags["computed"],
-        required=name in flags["required"] or (name in keys and name != "dataAreaId"),
+        required=name in flags["required"],
     )
 
 

@@ -26,6 +26,10 @@ class Incoming:
     """Scheme and host."""
 
     @property
+    def url(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
     def accept(self) -> str:
         return self.headers.get("accept", "")
 
@@ -37,6 +41,8 @@ class Outgoing:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    created: str = ""
+    """Path of the row that was made, for references to it within a changeset."""
 
     @classmethod
     def of_json(

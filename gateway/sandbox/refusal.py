@@ -23,19 +23,21 @@ class Refusal(Exception):
         kind: str = ODATA_EXCEPTION,
         headers: Mapping[str, str] | None = None,
         body: tuple[bytes, str] | None = None,
+        stack: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.kind = kind
         self.headers = dict(headers or {})
+        self.stack = stack
         self.body = body
         """Ready bytes and content type, where the answer is not the envelope."""
 
 
-def envelope(message: str, kind: str = ODATA_EXCEPTION) -> dict[str, Any]:
+def envelope(message: str, kind: str = ODATA_EXCEPTION, stack: str | None = None) -> dict[str, Any]:
     """Give the error body: the outer message is always the same, the truth is inside."""
-    inner = {"message": message, "type": kind, "stacktrace": _STACK}
+    inner = {"message": message, "type": kind, "stacktrace": stack or _STACK}
     return {"error": {"code": "", "message": "An error has occurred.", "innererror": inner}}
 
 
@@ -44,7 +46,7 @@ def error_body(refusal: Refusal) -> tuple[bytes, str]:
     if refusal.body is not None:
         return refusal.body
     return (
-        orjson.dumps(envelope(refusal.message, refusal.kind)),
+        orjson.dumps(envelope(refusal.message, refusal.kind, refusal.stack)),
         "application/json; odata.metadata=minimal; charset=utf-8",
     )
 

@@ -10,6 +10,7 @@ import orjson
 
 from .answer import Writer, level_of
 from .exchange import Incoming, Outgoing
+from .mutations import Mutations
 from .options import Options, parse_options, without_paging
 from .reading import Page, Reader, Source
 from .refusal import Refusal, not_found, styled_body
@@ -28,6 +29,7 @@ class Service:
         self._settings = settings
         self._world = world
         self._reader = Reader(world, store, settings.default_company, settings.accessible_companies)
+        self._mutations = Mutations(settings, world, store, self._reader)
 
     def answer(self, incoming: Incoming) -> Outgoing:
         """Give the response to a request whose path begins with ``/data``."""
@@ -41,9 +43,9 @@ class Service:
         return self._read(incoming, segments)
 
     def _write(self, incoming: Incoming, segments: list[str]) -> Outgoing:
-        if segments:
-            self._parse(segments)  # an unknown set is 404 for every method
-        raise Refusal(501, f"{incoming.method} is not implemented by this sandbox: it reads only.")
+        if not segments or segments == ["$metadata"]:
+            raise Refusal(405, f"The service root does not take {incoming.method}.")
+        return self._mutations.answer(incoming, self._parse(segments))
 
     def _service_document(self, incoming: Incoming) -> Outgoing:
         model = self._world.model

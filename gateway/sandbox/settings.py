@@ -120,6 +120,40 @@ class SandboxSettings:
     batch_limit: int = 1_000
     """Most parts of one ``$batch`` (section 4.3, doubtful)."""
 
+    batch_status: Literal[200, 202] = 200
+    """Status of a ``$batch`` whose parts were answered ([R: G1]: 200)."""
+    batch_needs_crlf: bool = True
+    """Whether a batch whose lines end in a bare LF is refused (section 4.3)."""
+    changeset_error_id: Literal["first", "culprit", "none"] = "first"
+    """Content-ID of the one error part of a failed changeset: it does not point at the culprit ([R: G1])."""
+    content_id_references: bool | None = None
+    """[U]: whether ``$1`` in a changeset names the row of its part 1; None: not by F&O, by others."""
+
+    write_error_status: Literal[400, 500] = 400
+    """Status of write errors: 500 in 2020, 400 in 2026 (section 5.3)."""
+    conflict: Literal["412", "infolog"] = "412"
+    """How a stale ``If-Match`` is answered (section 5.2)."""
+    put: Literal["merge", "replace"] = "merge"
+    """What PUT does with properties that are not given ([R: G1]: it merges)."""
+    upsert: bool | None = None
+    """Whether PATCH and PUT to a missing key create the row; None: not by F&O ([I]), by others."""
+    null_in_body: Literal["refuse", "unset"] = "refuse"
+    """[U]: null for a property that is not nullable."""
+    read_only_fields: Literal["refuse", "ignore"] = "refuse"
+    """[U]: properties in a body that may not be edited, and other values for keys."""
+    long_strings: Literal["refuse", "truncate"] = "refuse"
+    """[U]: texts longer than the metadata's MaxLength."""
+    foreign_keys: bool = True
+    """Whether values must be found in the related sets."""
+    honour_return_preference: bool = False
+    """[U]: whether ``Prefer: return=minimal`` and ``return=representation`` are obeyed."""
+    created_headers: bool = True
+    """[U]: whether a 201 has ``Location`` and ``OData-EntityId``."""
+    etag_on_update: bool = False
+    """[U]: whether a 204 of an update has the new ``ETag``."""
+    hours_east: float = 0
+    """Time zone of the account: the day a moment falls on is what a date-only property keeps (section 5.4)."""
+
     unknown_set_body: Literal["empty", "json", "html"] = "empty"
     """[U]: body of the 404 for an unknown set."""
     auth: Literal["none", "bearer"] = "none"
@@ -143,6 +177,7 @@ class RecordedRequest:
     """Query string as sent."""
     headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     in_batch: bool = False
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def url(self) -> str:

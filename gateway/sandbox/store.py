@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
-from .values import SHADOWED, Field, Kind, Stored
+from .values import SHADOWED, Field, Kind, Stored, plain
 from .world import COMPANY, World
 
 ID, TAG, TYPE = "_id", "_tag", "_type"
@@ -60,6 +60,11 @@ class Storage:
             else self.table.c[name]
         )
 
+    def equals(self, name: str, value: Stored) -> sa.ColumnElement[bool]:
+        """Give the test whether a property is equal to a stored value, as filters compare."""
+        field = self.fields[name]
+        return self.compared(name) == (field.shadow(value) if field.kind in SHADOWED else value)
+
 
 def _shadow(name: str) -> str:
     return f"{name}~"
@@ -75,6 +80,8 @@ class Store:
         self._source = source
         self._storages: dict[str, Storage] = {}
         self._metadata = sa.MetaData()
+        self._depth = 0
+        self._last_ids: dict[str, int] = {}
         url = "sqlite://" if database == ":memory:" else f"sqlite:///{database}"
         self._engine = sa.create_engine(
             url, poolclass=StaticPool, connect_args={"check_same_thread": False}
@@ -103,7 +110,7 @@ class Store:
         if found is None:
             found = self._make(name)
             if not sa.inspect(self._connection).has_table(name):
-                with self._transaction():
+                with self.transaction():
                     self._create(found)
             self._storages[name] = found
         return found
@@ -118,7 +125,7 @@ class Store:
     def insert(self, name: str, rows: Iterable[Row]) -> None:
         """Put rows into a set's storage: unset properties get their unset values. For seeds and tests."""
         storage = self.storage(self.world.storage_of_set(name))
-        with self._transaction():
+        with self.transaction():
             self._load(storage, rows, recversion=1)
 
     def delete(self, name: str, **values: Any) -> int:
@@ -126,6 +133,59 @@ class Store:
         storage = self.storage(self.world.storage_of_set(name))
         tests = [storage.column(n) == storage.fields[n].to_stored(v) for n, v in values.items()]
         return self._connection.execute(sa.delete(self._table(storage)).where(*tests)).rowcount
+
+    def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
+        """Give the rows of a set whose properties equal the values, as JSON has them. For tests."""
+        storage = self.storage(self.world.storage_of_set(name))
+        tests = [storage.equals(n, storage.fields[n].to_stored(v)) for n, v in values.items()]
+        found = self.find(storage, *tests)
+        own = self.world.fields_of(self.world.type_of(name))
+        return [{n: plain(f, row[n]) for n, f in own.items()} for row in found]
+
+    def find(
+        self,
+        storage: Storage,
+        *tests: sa.ColumnElement[bool],
+        greatest: str | None = None,
+        limit: int | None = None,
+    ) -> list[dict[str, Stored]]:
+        """Give whole rows: stored values by property, with ``_id``, ``_tag`` and ``_type``.
+
+        In the order they were made, or those with the greatest value of a property first.
+        """
+        names = [ID, TAG, TYPE, *storage.fields]
+        own = storage.table.c[ID]
+        order = own if greatest is None else storage.compared(greatest).desc()
+        columns = [storage.table.c[name] for name in names]
+        statement = sa.select(*columns).where(sa.true(), *tests).order_by(order, own).limit(limit)
+        return [dict(zip(names, row, strict=True)) for row in self.fetch(statement)]
+
+    def add(self, storage: Storage, type_name: str, values: Mapping[str, Stored]) -> int:
+        """Put one row of stored values in; gives its ``_id``. Its RecVersion is 1 (section 5.2)."""
+        number = self._next_id(storage)
+        self._last_ids[storage.name] = number
+        cells = {
+            ID: number,
+            TAG: _Tags(storage, self.world, recversion=1).of(number),
+            TYPE: storage.types.index(type_name),
+            **_shadowed(storage, {n: values.get(n, f.initial) for n, f in storage.fields.items()}),
+        }
+        self._connection.execute(sa.insert(self._table(storage)).values(cells))
+        return number
+
+    def change(self, storage: Storage, number: int, values: Mapping[str, Stored]) -> None:
+        """Set properties of the row with that ``_id``; its RecVersion changes even if they are none."""
+        table = self._table(storage)
+        own = table.c[ID] == number
+        tag = self._connection.execute(sa.select(table.c[TAG]).where(own)).scalar_one()
+        cells = {TAG: _next_tag(tag), **_shadowed(storage, values)}
+        self._connection.execute(sa.update(table).where(own).values(cells))
+
+    def remove(self, storage: Storage, number: int) -> None:
+        """Take the row with that ``_id`` out."""
+        table = self._table(storage)
+        self._last_ids[storage.name] = self._next_id(storage) - 1
+        self._connection.execute(sa.delete(table).where(table.c[ID] == number))
 
     def _make(self, name: str) -> Storage:
         types = self.world.types_in(name)
@@ -184,21 +244,41 @@ class Store:
             self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.exec_driver_sql("BEGIN")
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; inside another transaction a part of it that may fail alone."""
+        known = set(self._storages)
+        self._depth += 1
+        mark = f"level_{self._depth}"
+        begin, undo, keep = (
+            ("BEGIN", "ROLLBACK", "COMMIT")
+            if self._depth == 1
+            else (f"SAVEPOINT {mark}", f"ROLLBACK TO {mark}", f"RELEASE {mark}")
+        )
+        self._connection.exec_driver_sql(begin)
         try:
             yield
         except BaseException:
-            self._connection.exec_driver_sql("ROLLBACK")
+            self._connection.exec_driver_sql(undo)
+            self._forget(self._storages.keys() - known)
             raise
-        self._connection.exec_driver_sql("COMMIT")
+        else:
+            self._connection.exec_driver_sql(keep)
+        finally:
+            self._depth -= 1
+
+    def _forget(self, names: set[str]) -> None:
+        """Drop what is known of tables whose making was undone."""
+        for name in names:
+            self._metadata.remove(self._metadata.tables[name])
+            del self._storages[name]
 
     def _table(self, storage: Storage) -> sa.Table:
         return self._metadata.tables[storage.name]
 
     def _next_id(self, storage: Storage) -> int:
+        """Give a number no row has or had: record ids are not given twice."""
         last = self._connection.execute(sa.select(sa.func.max(storage.table.c[ID]))).scalar()
-        return (last or 0) + 1
+        return max(last or 0, self._last_ids.get(storage.name, 0)) + 1
 
 
 def _append(
@@ -222,6 +302,22 @@ def _free(name: str, taken: set[str]) -> str:
         free += "_"
     taken.add(free.casefold())
     return free
+
+
+def _shadowed(storage: Storage, values: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Give the cells of stored values, with those that comparing uses."""
+    cells = dict(values)
+    for name, stored in values.items():
+        field = storage.fields[name]
+        if field.kind in SHADOWED:
+            cells[_shadow(name)] = field.shadow(stored)
+    return cells
+
+
+def _next_tag(tag: str) -> str:
+    """Give a tag whose first RecVersion is another, random-looking one (section 5.2)."""
+    version, _, rest = tag.removeprefix("'").partition(",")
+    return f"'{zlib.crc32(f'{version}/{rest}'.encode()) % 2_147_483_647 + 2},{rest}"
 
 
 class _Tags:

@@ -130,6 +130,17 @@ class Field:
             return 0 if 0 in self.names_by_value else min(self.names_by_value, default=0)
         return _UNSET.get(self.kind, "")
 
+    @cached_property
+    def initial(self) -> Stored:
+        """What a new row holds that says nothing of this property: its unset value, null only where that may be."""
+        if self.kind is Kind.JSON and (self.declared.type.many or not self.declared.nullable):
+            return "[]" if self.declared.type.many else "{}"
+        if self.unset is not None or self.declared.nullable:
+            return self.unset
+        if self.kind is Kind.ENUM:
+            return 0 if 0 in self.names_by_value else min(self.names_by_value, default=0)
+        return _INITIAL.get(self.kind, _UNSET.get(self.kind, ""))
+
     def to_stored(self, value: Any) -> Stored:
         """Give the stored form of what the seeds or a request body say."""
         if value is None:
@@ -205,12 +216,27 @@ _UNSET: dict[Kind, Stored] = {
     Kind.BOOLEAN: 0,
     Kind.GUID: "00000000-0000-0000-0000-000000000000",
 }
+_INITIAL: dict[Kind, Stored] = {
+    Kind.MOMENT: NULL_MOMENT,
+    Kind.DATE: "1900-01-01",
+    Kind.TIME: "00:00:00",
+    Kind.DURATION: "PT0S",
+}
 _TO_JSON: dict[Kind, Callable[[Any], Any]] = {
     Kind.DECIMAL: orjson.Fragment,
     Kind.JSON: orjson.Fragment,
     Kind.BOOLEAN: bool,
     Kind.MOMENT: lambda v: v + "Z",
 }
+
+
+def plain(field: Field, stored: Stored) -> Any:
+    """Give a stored value as Python has it: exact decimals, parsed JSON, enum names."""
+    if stored is None:
+        return None
+    if field.kind is Kind.DECIMAL:
+        return Decimal(stored)
+    return orjson.loads(str(stored)) if field.kind is Kind.JSON else field.to_json(stored)
 
 
 def fields_of(model: Model, type_name: str, *, has_nulls: bool) -> dict[str, Field]:

@@ -93,7 +93,7 @@ class World:
             return self.model.family(storage[1:])
         names: dict[str, None] = {}
         for entity_set in self._sharing(storage):
-            names.update(dict.fromkeys(self.model.family(self._type_of(entity_set))))
+            names.update(dict.fromkeys(self.model.family(self.type_of(entity_set))))
         return tuple(names)
 
     def _sharing(self, storage: str) -> Iterator[str]:
@@ -102,7 +102,8 @@ class World:
             if facts.rows_of == storage:
                 yield name
 
-    def _type_of(self, name: str) -> str:
+    def type_of(self, name: str) -> str:
+        """Give the entity type of a set or a singleton."""
         if name in self.model.entity_sets:
             return self.model.entity_sets[name].type
         return self.model.singletons[name].type

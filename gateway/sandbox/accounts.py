@@ -1,0 +1,66 @@
+r"""Display values of ledger accounts: ``600150-001-022``, ``US\-101`` (section 5.4).
+
+Segments are joined by the delimiter; one inside a number is escaped by a backslash. A ledger account
+begins with a main account of the company's chart; customers, vendors and banks stand alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .rules import Lookup
+from .store import Store
+from .values import Stored, fold
+from .world import COMPANY, World
+
+_DELIMITER = re.compile(r"(?<!\\)-")
+_HOLDERS = {
+    "Cust": Lookup("CustomersV3", ((COMPANY, COMPANY), ("", "CustomerAccount")), ""),
+    "Vend": Lookup("VendorsV2", ((COMPANY, COMPANY), ("", "VendorAccountNumber")), ""),
+    "Bank": Lookup("BankAccounts", ((COMPANY, COMPANY), ("", "BankAccountId")), ""),
+}
+
+
+def segments(display: str) -> list[str]:
+    """Split a display value at the delimiters that are not escaped, and unescape."""
+    return [part.replace("\\-", "-") for part in _DELIMITER.split(display)]
+
+
+class Accounts:
+    """Looks display values up."""
+
+    def __init__(self, world: World, store: Store) -> None:
+        self._world = world
+        self._store = store
+
+    def missing(self, kind: str, display: str, company: Stored) -> tuple[str, str] | None:
+        """Give (value, set in which it is not found), or None if all is well or nothing can be said."""
+        parts = segments(display)
+        if kind == "Ledger":
+            chart = self.ledger(company).get("ChartOfAccounts")
+            tests = {"ChartOfAccounts": chart, "MainAccountId": parts[0]}
+            return None if self._exists("MainAccounts", tests) else (parts[0], "MainAccounts")
+        holder = _HOLDERS.get(kind)
+        if holder is None:
+            return None
+        own = holder.pairs[-1][1]
+        if len(parts) == 1 and self._exists(holder.target, {COMPANY: company, own: parts[0]}):
+            return None
+        return display, holder.target
+
+    def ledger(self, company: Stored) -> dict[str, Stored]:
+        """Give the ledger of a company; nothing if it has none."""
+        storage = self._store.storage("Ledgers")
+        found = self._store.find(storage, storage.equals("LegalEntityId", company), limit=1)
+        return found[0] if found else {}
+
+    def company(self, company: str) -> str | None:
+        """Give a company's id as rows have it (section 1.2: lower case); None if there is none."""
+        storage = self._store.storage("LegalEntities")
+        found = self._store.find(storage, storage.equals("LegalEntityId", fold(company)), limit=1)
+        return fold(company) if found else None
+
+    def _exists(self, entity_set: str, values: dict[str, Stored]) -> bool:
+        storage = self._store.storage(self._world.storage_of_set(entity_set))
+        tests = [storage.equals(name, value) for name, value in values.items()]
+        return bool(self._store.find(storage, *tests, limit=1))

@@ -1,0 +1,222 @@
+"""Create, update and delete: the writing half of the store.
+
+In F&O's order (section 5.1): the given fields are set and validated one by one, then the others get
+their defaults, then the row as a whole is validated and written. Other services' documents go the
+same way, with the rules that their metadata tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .accounts import Accounts
+from .business import Business
+from .checks import Checks
+from .infolog import Infolog
+from .numbers import Numbers
+from .refusal import Refusal
+from .rules import Rules, WriteRules
+from .seed import TODAY
+from .settings import SandboxSettings
+from .store import ID, TYPE, Storage, Store
+from .values import Stored, fold, plain
+from .world import COMPANY, World
+
+Row = dict[str, Stored]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One set as a write sees it."""
+
+    entity_set: str
+    type_name: str
+    storage: Storage
+    rules: WriteRules
+    infolog: Infolog
+
+
+class Writes:
+    """Writes rows for one account."""
+
+    def __init__(self, settings: SandboxSettings, world: World, store: Store) -> None:
+        self._settings = settings
+        self._world = world
+        self._store = store
+        self._rules = Rules(world)
+        self._numbers = Numbers(store)
+        self._accounts = Accounts(world, store)
+        self._checks = Checks(settings, world, store, self._accounts)
+        self._business = Business(store, self._numbers)
+
+    def target(self, entity_set: str, type_name: str | None = None) -> Written:
+        """Give a set to write to; a derived type where the row is one of that."""
+        rules = self._rules.of(entity_set)
+        return Written(
+            entity_set=entity_set,
+            type_name=type_name or self._world.type_of(entity_set),
+            storage=self._store.storage(self._world.storage_of_set(entity_set)),
+            rules=rules,
+            infolog=Infolog(
+                self._world, entity_set, self._settings.write_error_status, rules.table
+            ),
+        )
+
+    def create(self, at: Written, given: Row) -> int:
+        """Make a row of what the caller set; gives its number in the storage."""
+        row = self._checks.editable(at, given, None)
+        if self._world.is_scoped(at.type_name):
+            row[COMPANY] = self._company(at, given)
+        with self._store.transaction():
+            postponed = self._checks.fields(at, row, list(row), "create")
+            self._fill(at, row)
+            self._checks.fields(at, row, postponed, "create")
+            self._business.derive(at.storage.name, row, given.keys())
+            self._business.check(at.infolog, at.storage.name, row, "create")
+            self._checks.mandatory(at, row, at.storage.fields, "create")
+            key = self._complete_key(at, row)
+            self._refuse_duplicate(at, key)
+            number = self._store.add(at.storage, at.type_name, row)
+            self._note_numbers(at, given, row)
+            self._after(at, row, None)
+        return number
+
+    def update(self, at: Written, row: Row, given: Row, *, replace: bool = False) -> None:
+        """Change a row; with ``replace`` what is not given gets its unset value."""
+        changes = self._checks.editable(at, given, row)
+        if replace:
+            fields = self._world.fields_of(at.type_name)
+            left = {
+                name: field.initial
+                for name, field in fields.items()
+                if name not in given and self._checks.may_change(at, field.declared)
+            }
+            changes = {**left, **changes}
+        after = {**row, **changes}
+        with self._store.transaction():
+            self._business.check(at.infolog, at.storage.name, row, "update")
+            self._checks.fields(at, after, list(changes), "update")
+            self._checks.mandatory(at, after, changes, "update")
+            self._business.derive(at.storage.name, after, changes.keys())
+            number = row[ID]
+            assert isinstance(number, int)
+            self._store.change(
+                at.storage, number, {n: after[n] for n in at.storage.fields if after[n] != row[n]}
+            )
+            self._after(at, after, row)
+
+    def delete(self, at: Written, row: Row) -> None:
+        """Take a row out, with the rows that are parts of it; refused where others name it."""
+        with self._store.transaction():
+            self._business.check(at.infolog, at.storage.name, row, "delete")
+            for name, lookup, owned in self._rules.dependents(at.entity_set):
+                children = self._checks.naming(self.target(name), lookup, row)
+                for child in children if owned else ():
+                    self._remove(self.target(name), child)
+                if children and not owned:
+                    label = at.infolog.set_label(name)
+                    raise at.infolog.failed(
+                        f"Error: The record cannot be deleted, because dependent {label} exist",
+                        operation="delete",
+                    )
+            self._remove(at, row)
+            self._after(at, None, row)
+
+    def _remove(self, at: Written, row: Row) -> None:
+        number = row[ID]
+        assert isinstance(number, int)
+        self._store.remove(at.storage, number)
+
+    def _company(self, at: Written, given: Row) -> str:
+        """Give the company of a new row: the body's, else the caller's default (section 1.2)."""
+        asked = str(given.get(COMPANY) or self._settings.default_company)
+        allowed = self._settings.accessible_companies
+        known = (
+            self._accounts.company(asked)
+            if self._world.catalogue.facts
+            else fold(asked)  # documents without legal entities
+        )
+        if known is None or (allowed is not None and known not in map(fold, allowed)):
+            raise at.infolog.not_found(COMPANY, asked, "LegalEntities", "create")
+        return known
+
+    def _fill(self, at: Written, row: Row) -> None:
+        """Give numbers and defaults to what the caller left open."""
+        fields, rules = at.storage.fields, at.rules
+        company = row.get(COMPANY)
+        for name in rules.numbers:
+            if name in fields and not row.get(name):
+                row[name] = self._numbers.next(at.storage, name, company)
+        if rules.counts is not None and rules.counts not in row and rules.parent is not None:
+            group = {own: row[own] for own, _ in rules.parent.pairs if own in row}
+            row[rules.counts] = self._numbers.count(at.storage, rules.counts, group)
+        for name, source in rules.defaults.items():
+            if name in fields and name not in row:
+                value = self._default(at, row, source)
+                if value is not None:
+                    row[name] = fields[name].to_stored(value)
+        for name, field in fields.items():
+            if name not in row and not self._must_be_given(at, name):
+                row[name] = field.initial
+
+    def _must_be_given(self, at: Written, name: str) -> bool:
+        if name in at.rules.optional:
+            return False
+        field = at.storage.fields[name].declared
+        return field.required or name in self._world.model.key_of(at.type_name)
+
+    def _default(self, at: Written, row: Row, source: str) -> Any:
+        """Give what a default's text says; None if it leads nowhere."""
+        if source == "today":
+            return TODAY
+        if source == "now":
+            return f"{TODAY.isoformat()}T12:00:00"
+        head, _, tail = source.partition("/")
+        if head == "company":
+            return self._accounts.ledger(row.get(COMPANY)).get(tail)
+        if not source.startswith("@"):
+            return source
+        if not tail:
+            return plain(at.storage.fields[head[1:]], row.get(head[1:]))
+        related = self._checks.related(at, head[1:], row)
+        return None if related is None else related.get(tail)
+
+    def _complete_key(self, at: Written, row: Row) -> Row:
+        key = self._world.model.key_of(at.type_name)
+        missing = [name for name in key if name not in row]
+        if missing:
+            raise Refusal(400, f"The key property '{missing[0]}' of '{at.type_name}' is missing.")
+        return {name: row[name] for name in key}
+
+    def _refuse_duplicate(self, at: Written, key: Row) -> None:
+        storage = at.storage
+        tests = [storage.equals(name, value) for name, value in key.items()]
+        if key and self._store.find(storage, *tests, limit=1):
+            texts = {name: str(value) for name, value in key.items() if name != COMPANY}
+            raise at.infolog.duplicate(texts)
+
+    def _note_numbers(self, at: Written, given: Mapping[str, Stored], row: Row) -> None:
+        for name in at.rules.numbers:
+            if given.get(name):
+                self._numbers.taken(at.storage, name, row.get(COMPANY), given[name])
+
+    def _after(self, at: Written, row: Row | None, before: Row | None) -> None:
+        """Let the parent know: writes of lines touch the row of their header (section 5.2, [R: G12])."""
+        lookup, current = at.rules.parent, row or before
+        if lookup is None or current is None:
+            return
+        storage = self._store.storage(self._world.storage_of_set(lookup.target))
+        for parent in self._checks.leading(at, lookup, current):
+            number = parent[ID]
+            assert isinstance(number, int)
+            changes = self._business.parent_changes(at.storage.name, parent, row, before)
+            self._store.change(storage, number, changes)
+
+
+def type_of_row(storage: Storage, row: Row) -> str:
+    """Give the entity type of a stored row."""
+    number = row[TYPE]
+    assert isinstance(number, int)
+    return storage.types[number]

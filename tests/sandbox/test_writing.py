@@ -1,0 +1,537 @@
+"""Create, update and delete (d365-odata.md 1.2, 5.1 to 5.4)."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+WRITE_ERROR = "Microsoft.Dynamics.Platform.Integration.Services.OData.AxODataWriteException"
+GROUP = {"CustomerGroupId": "77", "Description": "Seventy-seven"}
+ORDER = "/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000001')"
+KEY = "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='10')"
+RT = "/data/CustomerGroups(dataAreaId='usrt',CustomerGroupId='10')"
+
+
+def inner(answer):
+    """Give the inner message of an error answer, whose envelope is checked."""
+    error = answer.json()["error"]
+    assert (error["code"], error["message"]) == ("", "An error has occurred.")
+    assert error["innererror"]["stacktrace"].startswith("   at ")
+    return error["innererror"]["message"]
+
+
+def decoded(tag):
+    """Give the content of a weak etag."""
+    return base64.b64decode(re.fullmatch(r'W/"(.*)"', tag)[1]).decode()
+
+
+async def test_a_created_row_comes_back_whole_with_its_address_and_etag(sandbox):
+    ask = sandbox()
+    answer = await ask("/data/CustomerGroups", "POST", json=GROUP)
+    row = answer.json()
+    address = "http://sandbox/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='77')"
+
+    assert answer.status_code == 201
+    assert row["@odata.context"] == "http://sandbox/data/$metadata#CustomerGroups/$entity"
+    assert row["@odata.etag"] == answer.headers["etag"]
+    assert re.fullmatch(r"'1,\d+'", decoded(row["@odata.etag"]))  # RecVersion 1 (section 5.2)
+    assert answer.headers["location"] == answer.headers["odata-entityid"] == address
+    assert (await ask(address)).json() == row
+    assert ask.app.state.store.rows("CustomerGroups", CustomerGroupId="77", dataAreaId="usmf") == [
+        {name: value for name, value in row.items() if not name.startswith("@")}
+    ]
+    assert (
+        ask.app.state.requests[0].body == b'{"CustomerGroupId":"77","Description":"Seventy-seven"}'
+    )
+
+
+async def test_what_is_not_given_gets_the_unset_values_of_its_kind(sandbox):
+    row = (await sandbox()("/data/BankAccounts", "POST", json={"BankAccountId": "NEW"})).json()
+
+    assert {name: row[name] for name in ("dataAreaId", "Name", "CreditLimit", "PrenoteResponseDays",
+                                         "ActiveFrom", "IsPrenoteRequired", "CurrencyCode")} == {
+        "dataAreaId": "usmf", "Name": "", "CreditLimit": 0, "PrenoteResponseDays": 0,
+        "ActiveFrom": "1900-01-01T00:00:00Z", "IsPrenoteRequired": "No", "CurrencyCode": "USD",
+    }  # fmt: skip
+
+
+CREATED = [
+    pytest.param("SalesOrderHeadersV2", {"OrderingCustomerAccountNumber": "US-001"},
+                 {"SalesOrderNumber": "000301", "InvoiceCustomerAccountNumber": "US-001", "CurrencyCode": "GBP",
+                  "SalesOrderStatus": "Backorder", "DefaultShippingSiteId": "1"}, id="order"),
+    pytest.param("SalesOrderHeadersV2", {"dataAreaId": "USRT", "OrderingCustomerAccountNumber": "RT-001"},
+                 {"dataAreaId": "usrt", "SalesOrderNumber": "000151"}, id="order-of-another-company"),
+    pytest.param("SalesOrderLines", {"SalesOrderNumber": "000001", "ItemNumber": "D0001", "OrderedSalesQuantity": 3},
+                 {"LineAmount": 119.85, "SalesPrice": 39.95, "InventoryLotId": "USMF-001341",
+                  "SalesOrderLineStatus": "Backorder"}, id="order-line"),
+    pytest.param("SalesOrderLinesV3", {"SalesOrderNumber": "000001", "ItemNumber": "D0001", "LineNumber": 77.5},
+                 {"LineNumber": 77.5, "FinTagDisplayValue": ""}, id="version-of-an-order-line"),
+    pytest.param("PurchaseOrderHeadersV2", {"OrderVendorAccountNumber": "US-001"},
+                 {"PurchaseOrderNumber": "00000121", "PurchaseOrderStatus": "Backorder"}, id="purchase"),
+    pytest.param("VendorInvoiceHeaders", {"InvoiceNumber": "I1", "PurchaseOrderNumber": "00000002"},
+                 {"HeaderReference": "5637144051", "Date": "2024-06-30T12:00:00Z"}, id="invoice"),
+    pytest.param("LedgerJournalHeaders", {"JournalName": "GenJrn"},
+                 {"JournalBatchNumber": "00061", "Description": "General journal", "AccountingCurrency": "USD",
+                  "IsPosted": "No", "JournalTotalDebit": 0}, id="journal"),
+    pytest.param("LedgerJournalLines", {"JournalBatchNumber": "00001", "LineNumber": 90, "DebitAmount": 12.34,
+                                        "AccountType": "Ledger", "AccountDisplayValue": "600150-001-022",
+                                        "OffsetAccountType": "Vend", "OffsetAccountDisplayValue": "US\\-001",
+                                        "TransDate": "2024-03-05T12:00:00Z"},
+                 {"LineNumber": 90, "Voucher": "GNJL000001", "CurrencyCode": "USD", "Company": "usmf",
+                  "OffsetAccountDisplayValue": "US\\-001", "DebitAmount": 12.34,
+                  "TransDate": "2024-03-05T12:00:00Z", "DueDate": "1900-01-01T12:00:00Z"}, id="journal-line"),
+    pytest.param("CustomersV3", {"OrganizationName": "New", "CustomerGroupId": "10"},
+                 {"CustomerAccount": "US-121", "SalesCurrencyCode": "USD", "PaymentTerms": "Net10", "KnownAs": "New"},
+                 id="customer"),
+    pytest.param("FinancialDimensionValues", {"FinancialDimension": "Project", "DimensionValue": "X1"},
+                 {"LegalEntityId": "", "IsSuspended": "No"}, id="blank-key-part"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entity_set", "body", "expected"), CREATED)
+async def test_numbers_and_defaults_are_given_by_the_service(sandbox, entity_set, body, expected):
+    answer = await sandbox()(f"/data/{entity_set}", "POST", json=body)
+
+    assert answer.status_code == 201, answer.text
+    assert {name: answer.json()[name] for name in expected} == expected
+
+
+async def test_what_is_sent_counts_as_set_even_if_it_is_blank(sandbox):
+    """Section 5.1: defaults are for what was not sent."""
+    body = {
+        "OrderingCustomerAccountNumber": "US-001",
+        "SalesOrderName": "",
+        "DefaultShippingSiteId": "",
+    }
+    row = (await sandbox()("/data/SalesOrderHeadersV2", "POST", json=body)).json()
+
+    assert (row["SalesOrderName"], row["DefaultShippingSiteId"]) == ("", "")
+
+
+async def test_number_sequences_go_on_above_numbers_that_were_given_and_give_none_twice(sandbox):
+    ask = sandbox()
+    body = {"OrderingCustomerAccountNumber": "US-001"}
+    numbers = []
+    for given in ({}, {"SalesOrderNumber": "000310"}, {}):
+        answer = await ask("/data/SalesOrderHeadersV2", "POST", json={**body, **given})
+        numbers.append(answer.json()["SalesOrderNumber"])
+    await ask("/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000311')", "DELETE")
+    again = await ask("/data/SalesOrderHeadersV2", "POST", json=body)
+
+    assert numbers == ["000301", "000310", "000311"]
+    assert again.json()["SalesOrderNumber"] == "000312"
+
+
+async def test_record_ids_are_not_given_twice(sandbox):
+    ask = sandbox()
+    tags = []
+    for _ in range(2):
+        tags.append((await ask("/data/CustomerGroups", "POST", json=GROUP)).headers["etag"])
+        await ask("/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='77')", "DELETE")
+
+    assert tags[0] != tags[1]
+
+
+MALFORMED = [
+    ({"Nope": 1}, "The property 'Nope' does not exist on type"),
+    ({"Description": 5}, "Cannot convert the literal '5' to the expected type 'Edm.String'"),
+    ({"IsPublicSector_IT": "Maybe"}, "'Microsoft.Dynamics.DataEntities.NoYes'"),
+    ({"IsPublicSector_IT": 1}, "'Microsoft.Dynamics.DataEntities.NoYes'"),
+    ({"DimensionSet": {"RecordId": 1}}, "navigation property 'DimensionSet'"),
+    ({"DimensionSet@odata.bind": "DimensionSets(1)"}, "not supported"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "message"), MALFORMED)
+async def test_bodies_that_are_not_of_the_type_are_refused(sandbox, body, message):
+    answer = await sandbox()("/data/CustomerGroups", "POST", json={**GROUP, **body})
+
+    assert answer.status_code == 400
+    assert message in inner(answer)
+
+
+TYPES = [
+    ("LedgerJournalLines", "DebitAmount", ["1.5", True, [1]]),
+    ("LedgerJournalLines", "TransDate", ["2024-01-01", "yesterday", 5]),
+    ("SalesOrderLinesV3", "Catalog", [1.5, 2**63, "7"]),
+    ("SalesOrderLinesV3", "LineCreationSequenceNumber", [2**31]),
+    ("VendorInvoiceHeaders", "Recalculation", ["true", 1]),
+    ("VendorInvoiceHeaders", "BusinessDocumentSubmissionId_W", ["x", 7]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entity_set", "name", "value"),
+    [(entity_set, name, value) for entity_set, name, values in TYPES for value in values],
+)
+async def test_values_of_the_wrong_type_are_refused(sandbox, entity_set, name, value):
+    answer = await sandbox()(f"/data/{entity_set}", "POST", json={name: value})
+
+    assert answer.status_code == 400
+    assert f"(property '{name}')" in inner(answer)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [("{", "application/json", 400), ("[]", "application/json", 400), ('{"Rate":NaN}', "application/json", 400),
+     ("<a/>", "application/xml", 415)],
+)  # fmt: skip
+async def test_bodies_that_are_no_json_object_are_refused(sandbox, content, kind, status):
+    answer = await sandbox()(
+        "/data/ExchangeRates", "POST", content=content, headers={"content-type": kind}
+    )
+
+    assert answer.status_code == status
+
+
+async def test_decimals_are_kept_exactly(sandbox):
+    ask = sandbox()
+    body = '{"RateTypeName":"Default","FromCurrency":"JPY","ToCurrency":"EUR","StartDate":"2025-01-01T12:00:00Z",'
+    body += '"Rate":1234567890123456.0123456789}'
+    answer = await ask("/data/ExchangeRates", "POST", content=body)
+
+    assert '"Rate":1234567890123456.0123456789' in answer.text
+
+
+async def test_null_is_unset_where_it_may_be_and_refused_or_unset_where_not(sandbox):
+    body = {**GROUP, "PaymentTermId": None, "IsPublicSector_IT": None}
+    row = (await sandbox()("/data/CustomerGroups", "POST", json=body)).json()
+    rate = {"BankAccountId": "N", "CreditLimit": None, "ActiveFrom": None}
+    refused = await sandbox()("/data/BankAccounts", "POST", json=rate)
+    unset = (await sandbox(null_in_body="unset")("/data/BankAccounts", "POST", json=rate)).json()
+
+    assert (row["PaymentTermId"], row["IsPublicSector_IT"]) == ("", None)
+    assert refused.status_code == 400
+    assert "A null value was found for the property named 'CreditLimit'" in inner(refused)
+    assert (unset["CreditLimit"], unset["ActiveFrom"]) == (0, "1900-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("sent", "hours", "kept"),
+    [("2024-03-05T12:00:00Z", -8, "2024-03-05"), ("2024-03-05T00:00:00Z", 0, "2024-03-05"),
+     ("2024-03-05T00:00:00Z", -8, "2024-03-04"), ("2024-03-05T23:30:00+01:00", 9, "2024-03-06"),
+     ("1900-01-01T12:00:00Z", -13, "1900-01-01")],
+)  # fmt: skip
+async def test_a_date_is_noon_of_the_day_where_the_account_is(sandbox, sent, hours, kept):
+    """Section 5.4: midnight UTC risks the day before."""
+    ask = sandbox(hours_east=hours)
+    body = {"JournalBatchNumber": "00001", "TransDate": sent}
+    row = (await ask("/data/LedgerJournalLines", "POST", json=body)).json()
+
+    assert row["TransDate"] == f"{kept}T12:00:00Z"
+
+
+INFOLOG = [
+    pytest.param("CustomerGroups", {"CustomerGroupId": "10", "Description": "x"},
+                 "Write failed for table row of type 'CustCustomerGroupEntity'. Infolog: Info: Cannot create a record"
+                 " in Customer groups (CustGroup). Customer group id: 10.\nThe record already exists..",
+                 id="duplicate"),
+    pytest.param("CustomersV3", {"OrganizationName": "x", "CustomerGroupId": "Local"},
+                 "Write failed for table row of type 'CustCustomerV3Entity'. Infolog: Warning: The value 'Local' in"
+                 " field 'Customer group id' is not found in the related table 'Customer groups'.; Warning:"
+                 " validateField failed on field 'CustCustomerV3Entity.CustomerGroupId'.", id="foreign-key"),
+    pytest.param("CustomersV3", {},
+                 "Write failed for table row of type 'CustCustomerV3Entity'. Infolog: Warning: Field 'Customer group"
+                 " id' must be filled in.; Warning: validateWrite failed on data source 'CustTable (CustTable)'.",
+                 id="mandatory"),
+    pytest.param("LedgerJournalHeaders", {"JournalName": ""},
+                 "Write failed for table row of type 'LedgerJournalHeaderEntity'. Infolog: Warning: Field 'Journal"
+                 " name' must be filled in.; Warning: validateWrite failed on data source 'LedgerJournalTable"
+                 " (LedgerJournalTable)'.", id="mandatory-blank"),
+    pytest.param("SalesOrderLines", {"SalesOrderNumber": "000001", "ItemNumber": "D0001", "ShippingSiteId": ""},
+                 "Write failed for table row of type 'SalesOrderLineEntity'. Infolog: Warning: Inventory dimension Site"
+                 " is mandatory and must consequently be specified.; Error: Update has been canceled.",
+                 id="mandatory-dimension"),
+    pytest.param("LedgerJournalLines", {"JournalBatchNumber": "00004", "DebitAmount": 1},
+                 "Write failed for table row of type 'LedgerJournalLineEntity'. Infolog: Warning: Journal 00004 is"
+                 " posted and cannot be changed.; Warning: validateWrite failed on data source 'LedgerJournalTrans"
+                 " (LedgerJournalTrans)'.", id="business-rule"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entity_set", "body", "message"), INFOLOG)
+@pytest.mark.parametrize("status", [400, 500])
+async def test_write_errors_bear_the_infolog(sandbox, entity_set, body, message, status):
+    ask = sandbox(write_error_status=status)
+    answer = await ask(f"/data/{entity_set}", "POST", json=body)
+
+    assert answer.status_code == status
+    assert inner(answer) == message
+    assert answer.json()["error"]["innererror"]["type"] == WRITE_ERROR
+
+
+LOOKUPS = [
+    ("LedgerJournalLines", {"JournalBatchNumber": "99999"}, "JournalBatchNumber", "Ledger journal headers"),
+    ("LedgerJournalLines", {"JournalBatchNumber": "00001", "AccountDisplayValue": "999999-001-022"},
+     "AccountDisplayValue", "Main accounts"),
+    ("LedgerJournalLines", {"JournalBatchNumber": "00001", "AccountType": "Vend", "AccountDisplayValue": "US-001"},
+     "AccountDisplayValue", "Vendors v 2"),
+    ("LedgerJournalLines", {"JournalBatchNumber": "00001", "OffsetAccountDisplayValue": "NONE",
+                            "OffsetAccountType": "Bank"}, "OffsetAccountDisplayValue", "Bank accounts"),
+    ("LedgerJournalLines", {"JournalBatchNumber": "00001", "CurrencyCode": "XXX"}, "CurrencyCode", "Currencies"),
+    ("SalesOrderHeadersV2", {"OrderingCustomerAccountNumber": "RT-001"}, "OrderingCustomerAccountNumber",
+     "Customers V3"),
+    ("SalesOrderHeadersV4", {"OrderingCustomerAccountNumber": "NONE"}, "OrderingCustomerAccountNumber",
+     "Customers V3"),
+    ("SalesOrderLines", {"SalesOrderNumber": "000001", "ItemNumber": "NONE"}, "ItemNumber", "Released products v 2"),
+    ("VendorInvoiceLines", {"HeaderReference": "5637144001", "PurchLineNumber": 99}, "PurchLineNumber",
+     "Purchase order lines v 2"),
+    ("CustomerGroups", {"dataAreaId": "nope", **GROUP}, "dataAreaId", "Legal entities"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entity_set", "body", "name", "table"), LOOKUPS)
+async def test_values_must_be_found_in_the_related_table(sandbox, entity_set, body, name, table):
+    answer = await sandbox()(f"/data/{entity_set}", "POST", json=body)
+
+    assert f"is not found in the related table '{table}'." in inner(answer)
+    assert re.search(rf"validateField failed on field '\w+\.{name}'\.$", inner(answer))
+
+
+async def test_foreign_keys_need_not_be_looked_at(sandbox):
+    body = {"CustomerGroupId": "Local", "OrganizationName": "x"}
+
+    assert (
+        await sandbox(foreign_keys=False)("/data/CustomersV3", "POST", json=body)
+    ).status_code == 201
+
+
+async def test_companies_that_the_account_may_not_see_do_not_exist(sandbox):
+    ask = sandbox(accessible_companies=("usmf",))
+    answer = await ask("/data/CustomerGroups", "POST", json={**GROUP, "dataAreaId": "usrt"})
+
+    assert "The value 'usrt' in field 'Company' is not found" in inner(answer)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+async def test_an_update_changes_what_is_given_and_the_recversion(sandbox, method):
+    ask = sandbox()
+    before = await ask(KEY)
+    answer = await ask(KEY, method, json={"Description": "changed"})
+    after = await ask(KEY)
+
+    assert (answer.status_code, answer.content, "etag" in answer.headers) == (204, b"", False)
+    assert after.json() == {
+        **before.json(),
+        "Description": "changed",
+        "@odata.etag": after.headers["etag"],
+    }
+    version, _, record = decoded(after.headers["etag"]).strip("'").partition(",")
+    assert decoded(before.headers["etag"]).endswith(f",{record}'")
+    assert int(version) > 1  # a random-looking Int32 (section 5.2)
+
+
+async def test_put_may_replace_the_row(sandbox):
+    ask = sandbox(put="replace")
+    await ask(KEY, "PUT", json={"Description": "only this"})
+    row = (await ask(KEY)).json()
+
+    assert (row["Description"], row["PaymentTermId"], row["CustomerGroupId"]) == (
+        "only this",
+        "",
+        "10",
+    )
+
+
+@pytest.mark.parametrize(("method", "body"), [("PATCH", {"Description": "x"}), ("DELETE", None)])
+async def test_if_match_is_obeyed_if_it_is_sent(sandbox, method, body):
+    ask = sandbox()
+    await ask("/data/CustomerGroups", "POST", json=GROUP)
+    url = "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='77')"
+    stale = (await ask(url)).headers["etag"]
+    await ask(url, "PATCH", json={"Description": "first"}, headers={"if-match": stale})
+    refused = await ask(url, method, json=body, headers={"if-match": stale})
+    fresh = (await ask(url)).headers["etag"]
+    tags = f'W/"x", {fresh}'
+
+    assert refused.status_code == 412
+    assert (await ask(url)).json()["Description"] == "first"
+    assert (await ask(url, method, json=body, headers={"if-match": tags})).status_code == 204
+
+
+@pytest.mark.parametrize("matching", ["*", None])
+async def test_without_if_match_the_last_write_wins(sandbox, matching):
+    headers = {} if matching is None else {"if-match": matching}
+
+    assert (
+        await sandbox()(KEY, "PATCH", json={"Description": "x"}, headers=headers)
+    ).status_code == 204
+
+
+async def test_a_stale_etag_may_be_an_infolog_conflict(sandbox):
+    ask = sandbox(conflict="infolog")
+    answer = await ask(KEY, "PATCH", json={"Description": "x"}, headers={"if-match": 'W/"x"'})
+
+    assert answer.status_code == 400
+    assert "An update conflict occurred due to another user process deleting the record" in inner(
+        answer
+    )
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "DELETE"])
+async def test_rows_out_of_reach_and_missing_ones_are_404(sandbox, method):
+    """Section 1.2: another company's row needs ``cross-company``; section 5.1: no upsert."""
+    ask = sandbox()
+    body = None if method == "DELETE" else {"Description": "x"}
+    missing = "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='NONE')"
+
+    assert (await ask(RT, method, json=body)).status_code == 404
+    assert (await ask(missing, method, json=body)).status_code == 404
+    assert not ask.app.state.store.rows("CustomerGroups", CustomerGroupId="NONE")
+
+
+async def test_a_row_of_another_company_is_written_across_companies(sandbox):
+    ask = sandbox()
+    url = f"{RT}?cross-company=true"
+
+    assert (await ask(url, "PATCH", json={"Description": "there"})).status_code == 204
+    assert (await ask(url)).json()["Description"] == "there"
+    assert (await ask(KEY)).json()["Description"] != "there"
+
+
+async def test_patch_makes_the_missing_row_where_upsert_is_on(sandbox):
+    ask = sandbox(upsert=True)
+    url = "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='NEW')"
+    answer = await ask(url, "PATCH", json={"Description": "made"})
+
+    assert (answer.status_code, answer.json()["CustomerGroupId"]) == (201, "NEW")
+    assert (await ask(url + "x", "PATCH", json={}, headers={"if-match": "*"})).status_code == 404
+
+
+FIXED = [
+    ("POST", "/data/LedgerJournalHeaders", {"JournalName": "GenJrn", "IsPosted": "Yes"}, "IsPosted"),
+    ("PATCH", "/data/LedgerJournalHeaders(dataAreaId='usmf',JournalBatchNumber='00001')",
+     {"JournalTotalDebit": 1}, "JournalTotalDebit"),
+    ("PATCH", KEY, {"CustomerGroupId": "11"}, "CustomerGroupId"),
+    ("PATCH", KEY, {"dataAreaId": "usrt"}, "dataAreaId"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "url", "body", "name"), FIXED)
+async def test_fields_that_cannot_be_edited_are_refused_or_passed_over(
+    sandbox, method, url, body, name
+):
+    refused = await sandbox()(url, method, json=body)
+    ask = sandbox(read_only_fields="ignore")
+    ignored = await ask(url, method, json=body)
+
+    assert "cannot be edited" in inner(refused)
+    assert f".{name}'" in inner(refused)
+    assert ignored.status_code == (201 if method == "POST" else 204)
+
+
+async def test_a_key_that_stays_the_same_may_be_sent(sandbox):
+    body = {"dataAreaId": "USMF", "CustomerGroupId": "10", "Description": "x"}
+
+    assert (await sandbox()(KEY, "PATCH", json=body)).status_code == 204
+
+
+async def test_an_update_is_validated_like_a_creation(sandbox):
+    ask = sandbox()
+    unknown = await ask(KEY, "PATCH", json={"PaymentTermId": "NONE"})
+    blank = await ask(KEY, "PATCH", json={"Description": ""})
+
+    assert "is not found in the related table 'Payment terms'" in inner(unknown)
+    assert "Field 'Description' must be filled in" in inner(blank)
+
+
+async def test_a_deleted_row_is_gone(sandbox):
+    ask = sandbox()
+    await ask("/data/CustomerGroups", "POST", json=GROUP)
+    url = "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='77')"
+
+    assert (await ask(url, "DELETE")).status_code == 204
+    assert (await ask(url)).status_code == 404
+    assert (await ask(url, "DELETE")).status_code == 404
+
+
+async def test_rows_that_others_name_are_not_deleted(sandbox):
+    """Section 5.1: checkRestrictedDeleteActions."""
+    answer = await sandbox()(KEY, "DELETE")
+
+    assert "dependent Customers V3 exist" in inner(answer)
+
+
+async def test_a_header_takes_its_lines_along(sandbox):
+    ask = sandbox()
+    url = "/data/LedgerJournalHeaders(dataAreaId='usmf',JournalBatchNumber='00001')"
+    before = len(ask.app.state.store.rows("LedgerJournalLines", JournalBatchNumber="00001"))
+    await ask(url, "DELETE")
+    left = ask.app.state.store.rows("LedgerJournalLines", JournalBatchNumber="00001")
+
+    assert before > len(left)
+    assert {row["dataAreaId"] for row in left} == {"usrt", "demf", "dat"}
+
+
+async def test_lines_touch_their_header_and_its_totals(sandbox):
+    """Section 5.2, [R: G12]: journal line writes change the header's RecVersion."""
+    ask = sandbox()
+    store = ask.app.state.store
+    header = (
+        await ask("/data/LedgerJournalHeaders", "POST", json={"JournalName": "GenJrn"})
+    ).json()
+    number = header["JournalBatchNumber"]
+    url = f"/data/LedgerJournalHeaders(dataAreaId='usmf',JournalBatchNumber='{number}')"
+    line = f"/data/LedgerJournalLines(dataAreaId='usmf',JournalBatchNumber='{number}',LineNumber=1)"
+    tags, totals = [(await ask(url)).headers["etag"]], []
+    for method, address, body in (
+        ("POST", "/data/LedgerJournalLines", {"JournalBatchNumber": number, "DebitAmount": 10.25}),
+        ("PATCH", line, {"DebitAmount": 7}),
+        ("DELETE", line, None),
+    ):
+        assert (await ask(address, method, json=body)).is_success
+        tags.append((await ask(url)).headers["etag"])
+        found = store.rows("LedgerJournalHeaders", JournalBatchNumber=number, dataAreaId="usmf")
+        totals.append(str(found[0]["JournalTotalDebit"]))
+
+    assert len(set(tags)) == 4
+    assert totals == ["10.25", "7", "0"]
+
+
+async def test_versions_of_an_entity_show_the_same_row(sandbox):
+    ask = sandbox()
+    body = {"OrderingCustomerAccountNumber": "US-001", "CurrencyCode": "USD"}
+    number = (await ask("/data/SalesOrderHeadersV4", "POST", json=body)).json()["SalesOrderNumber"]
+    url = f"/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='{number}')"
+
+    assert (await ask(url)).json()["SalesOrderNumber"] == number
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [("POST", "/data/DimensionSets"), ("DELETE", "/data/Companies('usmf')"), ("PATCH", "/data/CustomerGroups"),
+     ("POST", KEY), ("PUT", f"{KEY}/Description"), ("DELETE", "/data/CustomerGroups"), ("POST", "/data/$metadata"),
+     ("POST", "/data"), ("POST", f"{ORDER}/SalesOrderLines")],
+)  # fmt: skip
+async def test_what_cannot_be_written_is_405(sandbox, method, url):
+    assert (await sandbox()(url, method, json={})).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("settings", "method", "preference", "status"),
+    [({}, "POST", "minimal", 201), ({}, "PATCH", "representation", 204),
+     ({"honour_return_preference": True}, "POST", "minimal", 204),
+     ({"honour_return_preference": True}, "PATCH", "representation", 200),
+     ({"honour_return_preference": True}, "PATCH", "minimal", 204)],
+)  # fmt: skip
+async def test_the_return_preference_is_a_knob(sandbox, settings, method, preference, status):
+    ask = sandbox(**settings)
+    url, body = (
+        (KEY, {"Description": "x"}) if method == "PATCH" else ("/data/CustomerGroups", GROUP)
+    )
+    answer = await ask(url, method, json=body, headers={"prefer": f"return={preference}"})
+
+    assert answer.status_code == status
+    assert bool(answer.content) == (status != 204)
+
+
+async def test_headers_without_evidence_are_knobs(sandbox):
+    ask = sandbox(created_headers=False, etag_on_update=True)
+    created = await ask("/data/CustomerGroups", "POST", json=GROUP)
+    updated = await ask(KEY, "PATCH", json={"Description": "x"})
+
+    assert "location" not in created.headers
+    assert updated.headers["etag"] == (await ask(KEY)).headers["etag"]

@@ -14,11 +14,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from gateway.execute import GraphQLRequest
 from tests.bench.bars import BARS, Bar, judged, show_bars
+from tests.bench.bench_counts import OPERATIONS, counts
+from tests.bench.bench_loaders import loading
 from tests.bench.load import LARGE, by_client, by_wrk, generator, load, read_wrk
 from tests.bench.machine import described, machine
 from tests.bench.measure import Report, Sample, cpu_of, family, memory, peak_memory, show, slope
 from tests.bench.run import BENCHMARKS, ROOT, benchmark
+from tests.bench.serving import ONE, WHOLE, queries, serving
+from tests.bench.stock_strawberry import schema
+from tests.bench.workload import Service, engine_over
 from tests.support.sockets import answering, closing, listening, ok
 
 RUN = str(Path(__file__).with_name("bench") / "run.py")
@@ -262,3 +268,49 @@ def test_wrk_is_used_where_it_is_installed(
 
     assert generator() == used
     assert generator(LARGE) == "client"
+
+
+# What is measured
+
+
+def test_the_peer_gives_the_gateways_answer() -> None:
+    for name, query in queries().items():
+        if name != WHOLE:
+            theirs = schema().execute_sync(query)
+            ours = asyncio.run(engine_over(Service()).execute(GraphQLRequest(query=query)))
+            assert theirs.errors is None
+            assert json.loads(json.dumps(theirs.data, default=str)) == ours.to_builtins()["data"]
+
+
+@pytest.mark.anyio
+async def test_the_gateway_is_loaded_before_an_upstream_that_replays() -> None:
+    async with serving(ONE) as found:
+        case = found.cases[ONE]
+        body = json.dumps({"query": case.query}).encode()
+        run = await asyncio.to_thread(by_client, found.address, body, 3, 0, case.length)
+        used = found.cpu()
+
+    assert (run.requests, run.errors, case.leaves) == (3, 0, 10)
+    assert used > 0
+
+
+def test_requests_of_an_operation_are_counted_both_ways() -> None:
+    (found,) = asyncio.run(counts(True))
+
+    (lines,) = found.find(operation="50 orders, their lines")
+    assert lines["requests"] == 1
+    assert lines["requests_by_keys"] > 1
+    assert found.find(operation="a list of no rows")[0]["requests"] == 0
+    assert [row["operation"] for row in found.rows] == list(OPERATIONS)
+
+
+@pytest.mark.anyio
+async def test_keys_are_loaded_over_rows_that_were_read_before() -> None:
+    one = loading(100, 2_000)
+    await one.run()
+    sent = one.replay.reads
+    await one.run()
+    one.replay.again()
+    one.print()
+
+    assert one.replay.reads == sent > 1

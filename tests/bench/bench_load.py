@@ -33,7 +33,7 @@ async def under_load(quick: bool) -> list[Report]:
     report.notes += [
         "cpu_ms: of the gateway's process per request; per_cpu_s: requests that one core of it could answer.",
         "waiting: half the distance between the quartiles of the latency; spread: that of cpu_ms over the rounds.",
-        "generator, upstream: their share of one core. All of them share the machine's cores.",
+        "generator, upstream, others (unknown processes): their share of one core.",
     ]
     if generator() != "wrk":
         report.notes.append(HINT)
@@ -59,6 +59,7 @@ def _add(report: Report, name: str, connections: int, runs: list[Loaded], case: 
         per_cpu_s=round(1 / cpu.median),
         generator=f"{generator(case.length)} {middle.share(middle.load.cpu)}",
         upstream=middle.share(middle.upstream),
+        others=f"{middle.others:.0%}",
     )
 
 

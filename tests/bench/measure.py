@@ -111,6 +111,14 @@ def cpu_of(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_of_machine() -> float:
+    """Give the seconds of CPU that all processes have used, and what the host took away."""
+    user, nice, system, _idle, _wait, *rest = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
 def family(pid: int) -> list[int]:
     """Give a process and all below it: a supervisor and its workers."""
     found = [pid]

@@ -37,7 +37,8 @@ class Program:
             start_new_session=True,
         )
         self._lines: Queue[str] = Queue()
-        Thread(target=self._read, daemon=True).start()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -78,6 +79,10 @@ class Program:
                     self._process.wait(5)
                 except subprocess.TimeoutExpired:
                     continue
+        # It ends when the last process of the group is gone.
+        self._reader.join(5)
+        if self._process.stdout is not None and not self._reader.is_alive():
+            self._process.stdout.close()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import orjson
 
 from gateway.settings import Settings
 from tests.bench.load import Load, by_client, drive
-from tests.bench.measure import cpu_of, family
+from tests.bench.measure import cpu_of, cpu_of_machine, family
 from tests.bench.processes import Program, gateway, running
 from tests.bench.recording import Case, record
 from tests.bench.workload import PLAIN, answer, document, names, nested_query
@@ -64,6 +64,14 @@ class Loaded:
     load: Load
     gateway: float
     upstream: float
+    machine: float
+    """Of all that ran on the machine."""
+
+    @property
+    def others(self) -> float:
+        """Give the cores that were busy with something else."""
+        ours = self.gateway + self.upstream + self.load.cpu
+        return max(0.0, self.machine - ours) / self.load.seconds
 
     @property
     def cpu(self) -> float:
@@ -126,9 +134,10 @@ async def loaded(found: Serving, case: Case, connections: int, seconds: float) -
     """Send one operation over so many connections for so long, and see what it costs whom."""
     await idle(found)
     body = orjson.dumps({"query": case.query})
-    gateway_before, upstream_before = found.cpu(), cpu_of(found.upstream.pid)
+    before = found.cpu(), cpu_of(found.upstream.pid), cpu_of_machine()
     load = await drive(found.address, body, connections, seconds, case.length)
-    return Loaded(load, found.cpu() - gateway_before, cpu_of(found.upstream.pid) - upstream_before)
+    after = found.cpu(), cpu_of(found.upstream.pid), cpu_of_machine()
+    return Loaded(load, *(now - then for now, then in zip(after, before, strict=True)))
 
 
 async def idle(found: Serving, patience: float = 60) -> None:

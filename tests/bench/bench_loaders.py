@@ -1,0 +1,126 @@
+"""Keys through the loaders: what it costs to ask for them and to give each key its row, all else taken away."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.execute import GraphQLRequest, Ready
+from gateway.fetch import Fetcher
+from gateway.loaders import Batches, Want
+from gateway.odata.finops import FINOPS
+from gateway.odata.keyed import key_requests
+from gateway.plan import KeysRoot, ReadPlan
+from tests.bench.measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
+from tests.bench.workload import Service, alias_query, engine_over
+
+SIZES = (10, 100, 1_000, 10_000)
+LIMITS = (2_000, 60_000)
+
+
+class Replay:
+    """A fetcher that reads once; from then on it gives the same rows in the same order, at no cost."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self.requests = 0
+        self._known: list[Any] = []
+        self._at = 0
+
+    @property
+    def reads(self) -> int:
+        """How often it really read."""
+        return len(self._known)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fetcher, name)
+
+    def again(self) -> None:
+        self.requests, self._at = self._at or self.requests, 0
+
+    async def rows(self, *asked: Any) -> Any:
+        return await self._replayed(self._fetcher.rows, asked)
+
+    async def listed(self, *asked: Any) -> Any:
+        return await self._replayed(self._fetcher.listed, asked)
+
+    async def _replayed(self, read: Any, asked: Any) -> Any:
+        at, self._at = self._at, self._at + 1
+        if at == len(self._known):
+            self._known.append(None)
+            self._known[at] = await read(*asked)
+        return self._known[at]
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """So many orders by their key, over what stands for the upstream."""
+
+    plan: ReadPlan
+    keys: tuple[tuple[str, str], ...]
+    characters: int
+    replay: Replay
+
+    async def run(self) -> None:
+        """Load them through the loaders."""
+        self.replay.again()
+        batches = Batches(self.replay, self.characters)  # type: ignore[arg-type]
+        found = await batches.load(Want(self.plan, self.plan.level.info.key, self.keys))
+        assert len(found) == len(self.keys)
+
+    def print(self) -> None:
+        """Only make the requests."""
+        columns = tuple(
+            (f.source, f.value.edm, f.value.is_enum)
+            for f in self.plan.level.info.key
+            if f.value is not None
+        )
+        query = FINOPS.lower(self.plan.query).query
+        made = key_requests(FINOPS, query, columns, list(self.keys), limit=self.characters)
+        assert len(made) == self.replay.requests
+
+
+def loading(size: int, characters: int) -> Loading:
+    engine = engine_over(Service())
+    ready = engine.ready(GraphQLRequest(query=alias_query(1)))
+    assert isinstance(ready, Ready)
+    root = ready.bound[0]
+    assert isinstance(root, KeysRoot)
+    assert root.items[0] is not None
+    keys = tuple(("usmf", f"SO-{i:06}") for i in range(size))
+    return Loading(root.items[0][0], keys, characters, Replay(engine.fetcher()))
+
+
+async def loaders(quick: bool) -> list[Report]:
+    """Load 10 to 10,000 rows by key, in CPU time; the rows are decoded before."""
+    report = Report("loaders", f"rows by key, decoded before; CPU time, {GC_FROZEN}")
+    rounds = 9 if quick else 40
+    for limit in LIMITS:
+        made = [loading(size, limit) for size in SIZES]
+        for one in made:
+            await one.run()
+            one.replay.again()
+        variants = {f"all {len(one.keys)}": one.run for one in made}
+        variants |= {f"print {len(one.keys)}": one.print for one in made}
+        with frozen_gc():
+            found = await in_turn(variants, rounds, clock=time.process_time)
+        grows = slope(SIZES, [found[f"all {size}"].median for size in SIZES])
+        for one in made:
+            whole = found[f"all {len(one.keys)}"]
+            printing = found[f"print {len(one.keys)}"].median
+            report.add(
+                longest_address=limit,
+                keys=len(one.keys),
+                requests=one.replay.requests,
+                all_ms=ms(whole.median),
+                spread=percent(whole.spread),
+                printing_ms=ms(printing),
+                overhead_ms=ms(whole.median - printing),
+                us_per_key=round(whole.median / len(one.keys) * 1e6, 2),
+                slope=round(grows, 2),
+            )
+    report.notes.append(
+        "printing: filters and addresses alone; overhead: all the rest. us_per_key, slope: of all."
+    )
+    return [report]

@@ -1,0 +1,107 @@
+"""What F&O's refusals say, row by row: reference d365-odata 5.3."""
+
+import pytest
+
+from gateway.odata.answers import Envelope
+from gateway.odata.infolog import Problem, problems_of
+
+START = "Write failed for table row of type 'CustCustomerV3Entity'. Infolog: "
+
+ROWS = {
+    "foreign key": (
+        START
+        + "Warning: The value 'Local' in field 'Customer group' is not found in the related table"
+        " 'Customer groups'.; Warning: validateField failed on field"
+        " 'CustCustomerV3Entity.CustomerGroupId'.",
+        [
+            Problem(
+                "RELATED_RECORD_NOT_FOUND",
+                "The value 'Local' in field 'Customer group' is not found in the related table"
+                " 'Customer groups'.",
+                "CustomerGroupId",
+                "Local",
+            )
+        ],
+    ),
+    "duplicate key": (
+        START + "Info: Cannot create a record in Customer groups (CustGroup)."
+        " Customer group: 10.\nThe record already exists..",
+        [
+            Problem(
+                "DUPLICATE_KEY",
+                "Cannot create a record in Customer groups (CustGroup). Customer group: 10."
+                " The record already exists.",
+            )
+        ],
+    ),
+    "business rule": (
+        START
+        + "Warning: Item 'L-100' is blocked for 'Purchase order'.; Warning: validateWrite failed"
+        " on data source 'PurchLine (PurchLine)'.",
+        [Problem("BUSINESS_RULE", "Item 'L-100' is blocked for 'Purchase order'.")],
+    ),
+    "mandatory": (
+        START
+        + "Warning: Inventory dimension Site is mandatory and must consequently be specified.;"
+        " Error: Update has been canceled..",
+        [
+            Problem(
+                "MISSING_FIELD",
+                "Inventory dimension Site is mandatory and must consequently be specified.",
+            )
+        ],
+    ),
+    "two reasons": (
+        START + "Error: First.; Warning: validateField failed on field 'E.A'.; Error: Second.",
+        [Problem("BUSINESS_RULE", "First.", "A"), Problem("BUSINESS_RULE", "Second.")],
+    ),
+    "a field without a reason": (
+        START + "Warning: validateField failed on field 'E.A'.",
+        [Problem("INVALID_VALUE", "The value was refused.", "A")],
+    ),
+    "conflict": (
+        START
+        + "Error: Cannot edit a record in Customers. An update conflict occurred due to another"
+        " user process deleting the record or changing one or more fields in the record.",
+        [
+            Problem(
+                "CONFLICT",
+                "Cannot edit a record in Customers. An update conflict occurred due to another user"
+                " process deleting the record or changing one or more fields in the record.",
+            )
+        ],
+    ),
+    "action": (
+        "Exception occurred while executing action submit on Entity MyLeaveRequest: The balance is used up.",
+        [Problem("BUSINESS_RULE", "The balance is used up.")],
+    ),
+    "another language": (
+        START + "Warning: Der Wert ist ungültig.",
+        [Problem("BUSINESS_RULE", "Der Wert ist ungültig.")],
+    ),
+    "the service's own check": (
+        "The property 'Colour' does not exist on type 'CustomerV3'.",
+        [
+            Problem(
+                "INVALID_VALUE",
+                "The property 'Colour' does not exist on type 'CustomerV3'.",
+                "Colour",
+            )
+        ],
+    ),
+    "an Infolog without entries": (
+        START,
+        [Problem("BUSINESS_RULE", "The upstream refused the row without saying why.")],
+    ),
+    "nothing": ("", [Problem("BUSINESS_RULE", "The upstream refused the row without saying why.")]),
+}
+
+
+@pytest.mark.parametrize(("said", "problems"), ROWS.values(), ids=ROWS)
+def test_a_refusal_becomes_problems_without_noise(said: str, problems: list[Problem]) -> None:
+    assert list(problems_of(Envelope("", "An error has occurred.", said, "X"))) == problems
+
+
+def test_where_there_is_no_inner_error_the_outer_one_speaks() -> None:
+    (problem,) = problems_of(Envelope("", "No.", "", ""))
+    assert problem.message == "No."

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from graphql import GraphQLError, GraphQLField, GraphQLSchema, get_argument_values
+from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from schema.catalog import Catalog
 from schema.fields import Argument, Field, FieldKind, ObjectInfo, RootKind, TypeKind
 
+from .coercion import arguments_of
 from .errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded, UnsupportedQuery
 from .ids import parse_id
 from .joins import join_of
@@ -119,11 +120,12 @@ class _Binding:
 
     # Arguments
 
-    def arguments(self, field: GraphQLField, node: Any) -> Mapping[str, Any]:
+    def arguments(self, field: GraphQLField, compiled: FieldNode) -> Mapping[str, Any]:
         """Coerce a field's arguments; those without variables once for the document."""
+        node = self.prepared.node(compiled)
         found = self.prepared.constants.get(id(node))
         if found is None:
-            found = get_argument_values(field, node, self.variables)
+            found = arguments_of(field, node, self.variables)
             if not has_variables(node.arguments):
                 self.prepared.constants[id(node)] = found
         return found

@@ -1,14 +1,19 @@
 """Documents: parsed, checked against the limits and the schema, and prepared, each once.
 
-Kept by text in a bounded cache; a prepared operation is kept by the values of the variables in ``@skip`` and
-``@include``, the only ones that it depends on.
+Three bounded caches, each of which forgets what was not asked for longest:
+
+* text → document, parsed and validated;
+* document and values of the variables in ``@skip`` and ``@include`` → prepared operation, ready to be bound;
+* structure (``structure``: the document without the values of arguments) → what is compiled of it. A text that was not
+  seen before but differs from another in literals only is parsed and validated; nothing is compiled for it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from graphql import (
     DocumentNode,
@@ -25,13 +30,50 @@ from graphql import (
 from schema.catalog import Catalog
 
 from .acceptor import Acceptor
+from .coercion import Variables
 from .prepare import Prepared, prepare
 from .selection import condition_variables, fragments_of
+from .structure import structure_of
 from .suggestions import Validator
 
 MAX_DOCUMENTS = 1_000
-MAX_PREPARED = 64
+MAX_CHARACTERS = 500_000
+"""Of all texts that are kept: a document takes about 40 bytes for each."""
+MAX_PREPARED = 1_000
+MAX_COMPILED = 200
+"""One of 60 fields takes about 100 KB."""
 MAX_ERRORS = 20
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Kept = TypeVar("_Kept")
+
+
+class Recent(Generic[_Key, _Kept]):
+    """The values that were asked for last, of at most that weight."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._weight = 0
+        self._kept: OrderedDict[_Key, tuple[_Kept, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: _Key) -> _Kept | None:
+        """Give the value of a key, and keep it longest."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: _Key, value: _Kept, weight: int = 1) -> None:
+        """Keep a new value; the oldest ones go until it fits, and it stays alone where it never does."""
+        self._kept[key] = (value, weight)
+        self._weight += weight
+        while self._weight > self._most and len(self._kept) > 1:
+            _, (_, gone) = self._kept.popitem(last=False)
+            self._weight -= gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +93,9 @@ class Document:
     code: str = ""
     """Code of the errors."""
     conditions: tuple[str, ...] = ()
-    prepared: dict[tuple[object, ...], Prepared] = field(default_factory=dict)
+    """Variables that ``@skip`` and ``@include`` use."""
+    variables: dict[int, Variables] = field(default_factory=dict)
+    """id of an operation → its variables."""
 
     def operations(self) -> list[OperationDefinitionNode]:
         """Give the operations in their order."""
@@ -68,17 +112,16 @@ class Documents:
         self._limits = limits
         self._acceptor = Acceptor(core)
         self._validator = Validator(core, catalog.roots, MAX_ERRORS)
-        self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._kept: Recent[str, Document] = Recent(MAX_CHARACTERS)
+        self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)
+        self._compiled: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_COMPILED)
 
     def get(self, text: str) -> Document:
         """Give the document of a text, from the cache where it was seen before."""
         found = self._kept.get(text)
         if found is None:
-            found = self._kept[text] = self._read(text)
-            if len(self._kept) > MAX_DOCUMENTS:
-                self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(text)
+            found = self._read(text)
+            self._kept.keep(text, found, max(len(text), MAX_CHARACTERS // MAX_DOCUMENTS))
         return found
 
     def _read(self, text: str) -> Document:
@@ -107,15 +150,33 @@ class Documents:
         variables: Mapping[str, object],
     ) -> Prepared:
         """Give the prepared operation for these variables."""
-        assert document.node is not None
         conditions = {name: variables.get(name) for name in document.conditions}
-        key = (id(operation), *conditions.values())
-        found = document.prepared.get(key)
+        key = (document, id(operation), *conditions.values())
+        found = self._prepared.get(key)
         if found is None:
-            if len(document.prepared) >= MAX_PREPARED:
-                document.prepared.clear()
-            found = prepare(self._catalog, document.node, operation, conditions)
-            document.prepared[key] = found
+            found = self._prepare(document, operation, conditions)
+            self._prepared.keep(key, found)
+        return found
+
+    def _prepare(
+        self, document: Document, operation: OperationDefinitionNode, conditions: dict[str, object]
+    ) -> Prepared:
+        assert document.node is not None
+        structure = structure_of(document.node, operation)
+        key = (structure.key, *conditions.items())
+        found = self._compiled.get(key)
+        if found is not None:
+            return found.for_document(document.node, operation, structure.fields)
+        made = prepare(self._catalog, document.node, operation, conditions, structure.fields)
+        self._compiled.keep(key, made)
+        return made
+
+    def variables(self, document: Document, operation: OperationDefinitionNode) -> Variables:
+        """Give what reads the variables of an operation."""
+        found = document.variables.get(id(operation))
+        if found is None:
+            found = Variables(self._core, operation.variable_definitions or ())
+            document.variables[id(operation)] = found
         return found
 
 

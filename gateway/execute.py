@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 
 from schema.build import ODataSchema
 from schema.fields import RootKind
@@ -81,6 +81,8 @@ class Context:
 
     request: GraphQLRequest
     loaded: Mapping[str, Loaded]
+    compiled_nodes: Mapping[int, int]
+    """See ``Prepared.compiled_nodes``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +157,7 @@ class Engine:
         operation = self._operation(document, request)
         if isinstance(operation, Answer):
             return operation
-        variables = get_variable_values(
-            self.schema.core,
-            operation.variable_definitions or (),
-            dict(request.variables),
-            max_errors=20,
-        )
+        variables = self._documents.variables(document, operation).read(request.variables)
         if isinstance(variables, list):
             return self._refused(variables, "BAD_USER_INPUT")
         if (null := _null_condition(document, variables)) is not None:
@@ -224,7 +221,11 @@ class Engine:
         result = execute(
             self.schema.core,
             prepared.document,
-            context_value=Context(request, {item.bound.shape.key: item for item in loaded}),
+            context_value=Context(
+                request,
+                {item.bound.shape.key: item for item in loaded},
+                prepared.compiled_nodes(),
+            ),
             variable_values=dict(request.variables),
             operation_name=None if operation.name is None else operation.name.value,
         )

@@ -1,14 +1,14 @@
-"""A document made ready: selected, shaped and compiled once, then run with any variables.
+"""A document made ready: selected, shaped and compiled once, then run with any variables and any argument values.
 
-Holds everything of an operation that does not depend on argument values. Root fields that are not generated
-(introspection, hand-written Strawberry fields) make an operation *mixed*: graphql-core completes it, over rows
-that are loaded all the same.
+Holds everything of an operation that does not depend on argument values, so texts that differ in literals share it.
+Root fields that are not generated (introspection, hand-written Strawberry fields) make an operation *mixed*:
+graphql-core completes it, over rows that are loaded all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import DocumentNode, FieldNode, OperationDefinitionNode
@@ -20,6 +20,7 @@ from .complete import Compiler, Complete
 from .rows import RowTypes
 from .selection import Nodes, Selection, fragments_of
 from .shape import ConnectionNeeds, ConnectionShape, Level, Shaper, Shapes
+from .structure import structure_of
 
 
 @dataclass(eq=False, slots=True)
@@ -52,11 +53,17 @@ class Typed:
 
 @dataclass(eq=False, slots=True)
 class Prepared:
-    """An operation without its variables."""
+    """An operation without its variables.
+
+    What is compiled is shared by all documents of one structure (:meth:`for_document`), so the nodes in it may be those
+    of another document: :meth:`node` gives this one's, where the values of arguments are.
+    """
 
     catalog: Catalog
     document: DocumentNode
     operation: OperationDefinitionNode
+    fields: tuple[FieldNode, ...]
+    """Fields with arguments or selections, as ``structure`` lists them."""
     roots: tuple[RootShape, ...]
     order: tuple[tuple[str, str], ...]
     """Response keys in order, with their field names."""
@@ -66,6 +73,28 @@ class Prepared:
     constants: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """id of a field node without variables → its coerced arguments."""
     by_key: dict[str, RootShape] = field(default_factory=dict)
+    compiled_of: tuple[FieldNode, ...] = ()
+    """The fields of the document that was compiled; the same ones where it is this."""
+    places: dict[int, int] = field(default_factory=dict)
+    """id of a field of ``compiled_of`` → its place there."""
+
+    def for_document(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        fields: tuple[FieldNode, ...],
+    ) -> Prepared:
+        """Give the same for an operation of equal structure."""
+        return replace(self, document=document, operation=operation, fields=fields, constants={})
+
+    def node(self, compiled: FieldNode) -> FieldNode:
+        """Give this document's node for one of the document that was compiled; only of fields with arguments."""
+        return compiled if not compiled.arguments else self.fields[self.places[id(compiled)]]
+
+    def compiled_nodes(self) -> dict[int, int]:
+        """Give the ids of this document's fields with those of the document that was compiled."""
+        pairs = zip(self.fields, self.compiled_of, strict=True)
+        return {id(own): id(compiled) for own, compiled in pairs}
 
     @property
     def is_mixed(self) -> bool:
@@ -87,8 +116,11 @@ def prepare(
     document: DocumentNode,
     operation: OperationDefinitionNode,
     conditions: Mapping[str, object],
+    fields: tuple[FieldNode, ...] | None = None,
 ) -> Prepared:
-    """Shape and compile a valid document's query operation."""
+    """Shape and compile a valid document's query operation. ``fields`` are those of its structure."""
+    if fields is None:
+        fields = structure_of(document, operation).fields
     selection = Selection(operation, fragments_of(document), conditions)
     shaper = Shaper(catalog, selection)
     compiler = Compiler()
@@ -105,12 +137,15 @@ def prepare(
         catalog,
         document,
         operation,
+        fields,
         tuple(roots),
         tuple(order),
         RowTypes(catalog),
         shaper,
         compiler,
         by_key={r.key: r for r in roots},
+        compiled_of=fields,
+        places={id(node): place for place, node in enumerate(fields)},
     )
 
 

@@ -30,6 +30,8 @@ class LoadedRoots(Protocol):
     """What is needed of the operation's context."""
 
     loaded: Mapping[str, Loaded]
+    compiled_nodes: Mapping[int, int]
+    """id of a field of the document → id of the one that stands for it in its level."""
 
 
 _CONNECTION: Mapping[str, Callable[[Any], object]] = {
@@ -87,7 +89,8 @@ class LoadedResolvers:
             case FieldKind.COMPLEX:
                 return self._complex(field, getattr(source, row_type.attribute(field)))
             case _:
-                child = row_type.level.by_node[id(info.field_nodes[0])]
+                node = info.context.compiled_nodes[id(info.field_nodes[0])]
+                child = row_type.level.by_node[node]
                 return _object(_present(field, getattr(source, child.slot)))
 
     def _complex(self, field: Field, raw: object) -> object:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from graphql import (
@@ -122,6 +123,21 @@ class LazyInputType(GraphQLInputObjectType):
     def fields(self) -> Any:
         """The lazy mapping."""
         return self._fields
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The names of the fields with their places in the type."""
+        return {name: place for place, name in enumerate(self.fields)}
+
+
+def in_order(made: GraphQLInputObjectType, names: Collection[str]) -> Collection[str]:
+    """Put names of fields in the order of the type. Raises KeyError where one is not there."""
+    if len(names) < 2:
+        return [name for name in names if made.fields[name]]
+    if not isinstance(made, LazyInputType):
+        places = {name: place for place, name in enumerate(made.fields)}
+        return sorted(names, key=places.__getitem__)
+    return sorted(names, key=made.places.__getitem__)
 
 
 def required_or_defaulted(made: GraphQLInputObjectType) -> Collection[str]:

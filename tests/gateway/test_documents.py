@@ -113,12 +113,22 @@ def test_an_operation_is_prepared_once_for_each_outcome_of_its_conditions() -> N
     assert documents.prepare(document, operation, {"a": False, "n": 1}) is not made
 
 
-def test_prepared_operations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PREPARED", 1)
+def test_long_texts_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 10_000)
     documents = some()
-    document = documents.get("query($a: Boolean!) { orders { totalCount @skip(if: $a) } }")
-    (operation,) = document.operations()
-    for value in (True, False, True):
-        documents.prepare(document, operation, {"a": value})
+    texts = [f"{{ x{i}: __typename }} # {'.' * 3_000}" for i in range(8)]
+    for text in texts:
+        documents.get(text)
 
-    assert len(document.prepared) == 1
+    assert [text in documents._kept._kept for text in texts] == [False] * 5 + [True] * 3
+
+
+def test_a_text_that_is_longer_than_all_that_is_kept_is_kept_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 100)
+    documents = some()
+    text = "{ __typename } # " + "." * 200
+
+    assert documents.get(text) is documents.get(text)
+    assert len(documents._kept) == 1

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from .assemble import Gateway, open_gateway
 from .events import Observer, log_event
 from .graphiql import PRESET_HEADERS, graphiql_routes
+from .health import healthy, ready, reload_by
 from .http import COMPANY_HEADER, Door
+from .live import Live, open_live
 from .models import Progress
+from .reload import Reloader
 from .settings import Settings
 
 API = "/graphql"
 PAGE = "/graphiql"
+RELOAD = "/admin/reload"
 
 
 def create_app(
@@ -30,24 +33,27 @@ def create_app(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
     progress: Progress | None = None,
+    tell_others: Callable[[], None] | None = None,
 ) -> Starlette:
-    """Give the application: ``app.state.gateway`` is there while its lifespan lasts.
+    """Give the application: ``app.state.live`` and ``app.state.reloader`` are there while its lifespan lasts.
 
-    The lifespan raises what ``open_gateway`` raises.
+    ``tell_others`` passes a reload on to the other workers. The lifespan raises what ``open_gateway`` raises.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        opened = open_gateway(settings, transport=transport, observe=observe, progress=progress)
-        async with opened as gateway:
-            app.state.gateway = gateway
-            try:
-                yield
-            finally:
-                del app.state.gateway
+        opened = open_live(settings, transport=transport, observe=observe, progress=progress)
+        async with opened as live:
+            app.state.live = live
+            app.state.reloader = Reloader(live, observe)
+            async with app.state.reloader.running():
+                try:
+                    yield
+                finally:
+                    del app.state.live, app.state.reloader
 
     api = _Api(settings, observe)
-    return _Application(api, routes=_routes(settings, api), lifespan=lifespan)
+    return _Application(api, routes=_routes(settings, api, tell_others), lifespan=lifespan)
 
 
 class _Api:
@@ -58,9 +64,10 @@ class _Api:
         self._door = Door(max_body=settings.max_body_bytes, page=page, observe=observe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gateway: Gateway | None = getattr(scope["app"].state, "gateway", None)
-        engine = None if gateway is None else gateway.engine
-        await self._door.answer(scope, receive, send, engine)
+        live: Live | None = getattr(scope["app"].state, "live", None)
+        with nullcontext() if live is None else live.serving() as gateway:
+            engine = None if gateway is None else gateway.engine
+            await self._door.answer(scope, receive, send, engine)
 
 
 class _Application(Starlette):
@@ -79,12 +86,17 @@ class _Application(Starlette):
         await self._api(scope, receive, send)
 
 
-def _routes(settings: Settings, api: _Api) -> list[BaseRoute]:
+def _routes(
+    settings: Settings, api: _Api, tell_others: Callable[[], None] | None
+) -> list[BaseRoute]:
     routes: list[BaseRoute] = [
         Route(API, api),
-        Route("/healthz", _healthy),
-        Route("/readyz", _ready),
+        Route("/healthz", healthy),
+        Route("/readyz", ready),
     ]
+    if settings.admin_token is not None:
+        token = settings.admin_token.get_secret_value()
+        routes.append(Route(RELOAD, reload_by(token, tell_others), methods=["POST"]))
     if settings.graphiql:
         routes.extend(graphiql_routes(api_path=API, headers=preset_headers(settings)))
         routes.append(Route("/", _to_page))
@@ -100,20 +112,3 @@ def preset_headers(settings: Settings) -> Mapping[str, str]:
 
 async def _to_page(_: Request) -> Response:
     return RedirectResponse(PAGE, status_code=302)
-
-
-async def _healthy(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
-
-
-async def _ready(request: Request) -> Response:
-    gateway: Gateway | None = getattr(request.app.state, "gateway", None)
-    if gateway is None:
-        return JSONResponse({"status": "starting"}, status_code=503)
-    facts = {
-        "status": "ready",
-        "sandbox": gateway.is_sandbox,
-        "metadata": gateway.metadata.digest,
-        "entitySets": len(gateway.catalog.model.entity_sets),
-    }
-    return JSONResponse(facts)

@@ -14,15 +14,14 @@ import httpx
 
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
-from schema.snapshot import Packed
 
 from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
 from .labels import load_labels
-from .metadata import MetadataDocument, load_metadata
-from .models import Known, Progress, dialect_of, make_catalog, open_model, reopened
+from .metadata import MetadataDocument, Origin, load_metadata
+from .models import Known, Progress, dialect_of, make_catalog, open_model
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
@@ -43,9 +42,7 @@ class Gateway:
     engine: Engine
     client: ODataClient
     dialect: Dialect
-    metadata: MetadataDocument
-    packed: Packed | None
-    """The snapshot that the model is read from; None where all of it is in memory."""
+    metadata: Origin
     observe: Observer
     since: float = field(default_factory=time.time)
     """When these metadata began to serve, in seconds of the epoch."""
@@ -69,8 +66,18 @@ async def open_gateway(
     Raises SettingsError, SchemaError, AuthError or UpstreamError where the start cannot go on.
     """
     async with open_client(settings, transport=transport, observe=observe) as client:
-        document = await load_metadata(settings, client, progress=progress, observe=observe)
-        yield await assemble(settings, client, document, observe, progress)
+        yield await first_gateway(settings, client, observe, progress)
+
+
+async def first_gateway(
+    settings: Settings,
+    client: ODataClient,
+    observe: Observer = log_event,
+    progress: Progress | None = None,
+) -> Gateway:
+    """Get the metadata and build everything. Raises what ``open_gateway`` raises."""
+    document = await load_metadata(settings, client, progress=progress, observe=observe)
+    return await assemble(settings, client, document, observe, progress)
 
 
 def open_client(
@@ -128,7 +135,7 @@ async def assemble(
     started = time.perf_counter()
     known = open_model(settings, document, progress)
     labels = await read_labels(settings, client, known, observe)
-    gateway = build(settings, client, document, known, labels, observe)
+    gateway = build(settings, client, document.origin, known, labels, observe)
     observe(built(gateway, time.perf_counter() - started))
     return gateway
 
@@ -136,7 +143,7 @@ async def assemble(
 def build(
     settings: Settings,
     client: ODataClient,
-    document: MetadataDocument,
+    metadata: Origin,
     known: Known,
     labels: Mapping[str, str],
     observe: Observer,
@@ -144,8 +151,7 @@ def build(
     """Put the parts together. Asks nobody, and may run in any thread."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
-    schema = build_schema(catalog, LoadedResolvers(catalog))
-    engine = Engine(schema, client, dialect, execution_settings(settings), observe)
+    schema, engine = _executable(catalog, settings, client, dialect, observe)
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -153,10 +159,20 @@ def build(
         engine=engine,
         client=client,
         dialect=dialect,
-        metadata=document,
-        packed=known.packed,
+        metadata=metadata,
         observe=observe,
     )
+
+
+def _executable(
+    catalog: Catalog,
+    settings: Settings,
+    client: ODataClient,
+    dialect: Dialect,
+    observe: Observer,
+) -> tuple[ODataSchema, Engine]:
+    schema = build_schema(catalog, LoadedResolvers(catalog))
+    return schema, Engine(schema, client, dialect, execution_settings(settings), observe)
 
 
 def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
@@ -173,17 +189,11 @@ def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
 
 def renewed(gateway: Gateway) -> Gateway:
     """Make the same gateway with nothing of its types in memory. May run in any thread."""
-    known = None if gateway.packed is None else reopened(gateway.packed)
-    known = known or Known(gateway.catalog.model, None, None)
-    fresh = build(
-        gateway.settings,
-        gateway.client,
-        gateway.metadata,
-        known,
-        gateway.catalog.labels,
-        gateway.observe,
+    catalog = gateway.catalog.twin()
+    schema, engine = _executable(
+        catalog, gateway.settings, gateway.client, gateway.dialect, gateway.observe
     )
-    return replace(fresh, since=gateway.since)
+    return replace(gateway, catalog=catalog, schema=schema, engine=engine)
 
 
 async def read_labels(

@@ -112,6 +112,43 @@ class SchemaBuilt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TypesRenewed:
+    """A fresh schema over the same metadata took the place of one that had made too many types."""
+
+    types: int
+    """How many the old one had made."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypesNotRenewed:
+    """The same failed; the old one serves on and grows."""
+
+    types: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataReloaded:
+    """Somebody asked for new metadata; ``metadata`` is the document that serves now."""
+
+    reason: str
+    metadata: str
+    changed: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadFailed:
+    """New metadata could not be served; those of the document ``metadata`` serve on."""
+
+    reason: str
+    metadata: str
+    message: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
     """An HTTP request never became an operation: wrong method, no JSON, no query."""
 
@@ -157,6 +194,10 @@ Event: TypeAlias = (
     | MetadataStale
     | LabelsUnavailable
     | SchemaBuilt
+    | TypesRenewed
+    | TypesNotRenewed
+    | MetadataReloaded
+    | ReloadFailed
     | RequestRefused
     | ClientLeft
     | OperationServed
@@ -174,8 +215,12 @@ def level_of(event: Event) -> Level:
             return "debug"
         case Started() | MetadataLoaded() | LabelsUnavailable():
             return "info"
-        case RequestRefused() | ClientLeft() | OperationServed():
+        case RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed():
             return "info"
+        case MetadataReloaded():
+            return "info" if event.changed else "debug"
+        case TypesNotRenewed() | ReloadFailed():
+            return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"
         case RequestRetried() | MetadataStale():

@@ -19,7 +19,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -51,6 +51,16 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What stays of a document once its model is made: whether another one is the same can be told by it."""
+
+    digest: str
+    source: str
+    facts: Facts | None
+    """How to ask its service whether it is still current."""
+
+
+@dataclass(frozen=True, slots=True)
 class MetadataDocument:
     """The document where it lies, the SHA-256 of its text, and where it came from, for people."""
 
@@ -58,6 +68,12 @@ class MetadataDocument:
     """The text or a file of it, plain or gzipped."""
     digest: str
     source: str
+    facts: Facts | None = field(default=None, compare=False)
+
+    @property
+    def origin(self) -> Origin:
+        """Give what is worth keeping without the text."""
+        return Origin(self.digest, self.source, self.facts)
 
     @property
     def text(self) -> bytes:
@@ -74,6 +90,15 @@ class MetadataDocument:
             raise SettingsError(f"metadata: {self.source} changed while it was read.")
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A look for new metadata while others serve: a service that is away is an error then."""
+
+    serving: Origin
+    since: float | None = None
+    """What was fetched later, in seconds of the epoch, counts as current; None: what is young enough does."""
+
+
 async def load_metadata(
     settings: Settings,
     client: ODataClient,
@@ -87,62 +112,102 @@ async def load_metadata(
 
     Raises SettingsError for a file, AuthError and UpstreamError for an address.
     """
+    loader = _Loader(settings, client, observe, now, None)
     started = time.perf_counter()
-    where = settings.metadata
-    if where is not None and not where.startswith(("http://", "https://")):
-        document = await asyncio.to_thread(_from_file, Path(where), settings.max_upstream_bytes)
-    else:
-        loader = _Loader(settings, client, where or f"{client.root}/$metadata", observe, now)
-        document = await loader.load(refresh, progress)
-    observe(
-        MetadataLoaded(
-            source=document.source,
-            seconds=time.perf_counter() - started,
-            digest=document.digest,
-            size=size_of(document),
-        )
-    )
+    document = await loader.load(refresh=refresh, progress=progress)
+    assert document is not None  # nothing serves that it could be the same as
+    observe(_loaded(document, started))
     return document
+
+
+async def newer_metadata(
+    settings: Settings,
+    client: ODataClient,
+    check: Check,
+    *,
+    observe: Observer = log_event,
+    now: Callable[[], float] = time.time,
+) -> MetadataDocument | None:
+    """Get the metadata document where it is another one than those that serve.
+
+    Raises SettingsError for a file, AuthError and UpstreamError for an address, also where an old copy is cached.
+    """
+    started = time.perf_counter()
+    document = await _Loader(settings, client, observe, now, check).load()
+    if document is None or document.digest == check.serving.digest:
+        return None
+    observe(_loaded(document, started))
+    return document
+
+
+def _loaded(document: MetadataDocument, started: float) -> MetadataLoaded:
+    return MetadataLoaded(
+        source=document.source,
+        seconds=time.perf_counter() - started,
+        digest=document.digest,
+        size=size_of(document),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Loader:
     settings: Settings
     client: ODataClient
-    url: str
     observe: Observer
     now: Callable[[], float]
+    check: Check | None
 
-    async def load(self, refresh: bool, progress: Progress | None) -> MetadataDocument:
+    @property
+    def url(self) -> str:
+        return self.settings.metadata or f"{self.client.root}/$metadata"
+
+    async def load(
+        self, *, refresh: bool = False, progress: Progress | None = None
+    ) -> MetadataDocument | None:
+        """Give the document; None where it is known to be the one that serves."""
+        where = self.settings.metadata
+        if where is None or where.startswith(("http://", "https://")):
+            return await self._from_address(refresh, progress)
+        return await asyncio.to_thread(_from_file, Path(where), self.settings.max_upstream_bytes)
+
+    async def _from_address(
+        self, refresh: bool, progress: Progress | None
+    ) -> MetadataDocument | None:
         # The sandbox's document is at hand anyway, and changes with its options.
         configured = self.settings.url or self.settings.metadata
         folder = self.settings.cache_dir if configured else None
         cache = FileCache(folder / "metadata" if folder is not None else None)
         kept = None if refresh else await asyncio.to_thread(cache.read_packed, self.url)
-        if kept is not None and self._is_fresh(kept[0]):
-            return self._cached(*kept)
+        known = self._known() if kept is None else kept[0]
+        if known is not None and self._is_fresh(known):
+            return self._cached(kept)
         try:
-            response = await self._ask(kept[0] if kept else None, progress)
+            response = await self._ask(known, progress)
         except (UpstreamUnavailable, UpstreamTimeout, UpstreamThrottled) as exc:
             kept = kept or await asyncio.to_thread(cache.read_packed, self.url)
-            if kept is None:
+            if kept is None or self.check is not None:
                 raise
             return self._stale(*kept, exc)
-        if response.status == 304 and kept is not None:
-            return self._cached(*kept)
+        if response.status == 304 and known is not None:
+            return self._cached(kept)
         text = await asyncio.to_thread(_unpacked, response.body, self.settings.max_upstream_bytes)
         if (reason := wrong_content(text)) is not None:
             raise _not_metadata(response, self.url, reason)
         facts = Facts(
             key=self.url,
-            digest=digest_of(text),
+            digest=await asyncio.to_thread(digest_of, text),
             fetched_at=self.now(),
             etag=response.headers.get("etag"),
             last_modified=response.headers.get("last-modified"),
         )
         await asyncio.to_thread(cache.write, facts, text)
         kept = await asyncio.to_thread(cache.read_packed, self.url)
-        return MetadataDocument(text if kept is None else kept[1], facts.digest, self.url)
+        content = text if kept is None else kept[1]
+        return MetadataDocument(content, facts.digest, self.url, facts)
+
+    def _known(self) -> Facts | None:
+        """Give what is known of the document that serves; of a start, nothing."""
+        return None if self.check is None else self.check.serving.facts
 
     async def _ask(self, kept: Facts | None, progress: Progress | None) -> Response:
         headers = {"Accept": "application/xml", "OData-MaxVersion": "4.01"}
@@ -155,17 +220,24 @@ class _Loader:
 
     def _is_fresh(self, facts: Facts) -> bool:
         """Whether a copy is used unasked: the service offers no way to ask, and it is young."""
+        if self.check is not None and self.check.since is not None:
+            return facts.fetched_at >= self.check.since
         if facts.etag or facts.last_modified:
             return False
         return 0 <= self.now() - facts.fetched_at < self.settings.metadata_max_age
 
-    def _cached(self, facts: Facts, packed: bytes) -> MetadataDocument:
-        return MetadataDocument(packed, facts.digest, f"{self.url} (cached)")
+    def _cached(self, kept: tuple[Facts, bytes] | None) -> MetadataDocument | None:
+        """Give the cached copy; where there is none, that which serves is current."""
+        if kept is None:
+            return None
+        facts, packed = kept
+        return MetadataDocument(packed, facts.digest, f"{self.url} (cached)", facts)
 
     def _stale(self, facts: Facts, packed: bytes, why: GatewayError) -> MetadataDocument:
         age = max(0.0, self.now() - facts.fetched_at)
         self.observe(MetadataStale(source=self.url, age=age, reason=why.message))
-        return MetadataDocument(packed, facts.digest, f"{self.url} (cached, the service is away)")
+        source = f"{self.url} (cached, the service is away)"
+        return MetadataDocument(packed, facts.digest, source, facts)
 
 
 def wrong_content(text: bytes) -> str | None:

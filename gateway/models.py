@@ -18,7 +18,7 @@ from schema.csdl import parse_csdl
 from schema.exposure import expose
 from schema.model import ComplexType, EntityType, Model
 from schema.relations import Relation, declare
-from schema.snapshot import Packed, Unpacked
+from schema.snapshot import Unpacked
 from schema.values import Abilities, Cleaning
 
 from . import settings as settings_of
@@ -78,8 +78,6 @@ class Known:
     model: Model
     naming: Naming | None
     """None: the names are yet to be decided."""
-    packed: Packed | None
-    """The snapshot that the model is read from; None where all of it is in memory."""
     _label_ids: msgspec.Raw | None = None
 
     def label_ids(self) -> list[str]:
@@ -113,7 +111,7 @@ def make_model(
     model = read_model(settings, document, progress)
     snapshots = _snapshots(settings)
     if not snapshots.keeps and len(model.entity_sets) <= SMALL:
-        return Known(model, None, None)
+        return Known(model, None)
     key, fingerprint = _identity(settings, document.digest)
     naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
     notes = msgspec.msgpack.encode(
@@ -128,12 +126,7 @@ def make_model(
     # From here on as any later start: what was read is let go.
     found = found or held(fingerprint, model, notes)
     known = None if found is None else _known(found)
-    return Known(model, naming, None) if known is None else known
-
-
-def reopened(packed: Packed) -> Known | None:
-    """Give the model of a snapshot once more, with nothing of it in memory yet; None for notes of another program."""
-    return _known(packed.open())
+    return Known(model, naming) if known is None else known
 
 
 def _known(found: Unpacked) -> Known | None:
@@ -142,7 +135,7 @@ def _known(found: Unpacked) -> Known | None:
     except msgspec.MsgspecError:
         return None
     naming = decode_naming(bytes(notes.naming))
-    return None if naming is None else Known(found.model, naming, found.packed, notes.label_ids)
+    return None if naming is None else Known(found.model, naming, notes.label_ids)
 
 
 def snapshot_folder(settings: Settings) -> Path | None:

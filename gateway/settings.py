@@ -186,6 +186,22 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds for which cached metadata without an ETag are used.",
     )
+    metadata_poll: float = Field(
+        default=900.0,
+        ge=0,
+        description="Seconds between two looks for new metadata, give or take a tenth; 0: none. The sandbox is never"
+        " looked at.",
+    )
+    admin_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Token for POST /admin/reload (Authorization: Bearer …). Not set: there is no such path.",
+    )
+    max_types: int = Field(
+        default=3_000,
+        ge=1,
+        description="GraphQL types in memory before a fresh schema takes the place of the old one.",
+    )
     host: str = Field(default="127.0.0.1", description="Interface to listen on.")
     port: int = Field(
         default=8_000, ge=0, le=65_535, description="Port to listen on; 0: any free one."
@@ -425,7 +441,7 @@ def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
     return f"{place}: {_shown(error['input'])}: {said}"
 
 
-_SECRET = frozenset({"client_secret"})
+_SECRET = frozenset({"client_secret", "admin_token"})
 _SAID = {
     "bool_parsing": "accepted: true or false",
     "bool_type": "accepted: true or false",

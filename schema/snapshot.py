@@ -73,27 +73,11 @@ class _Index(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """The bytes of a snapshot that was found sound."""
-
-    content: memoryview
-
-    def open(self) -> Unpacked:
-        """Give the model with no record decoded: what an earlier one has decoded can be let go with it."""
-        end = len(self.content) - _DIGEST - _END.size
-        size, _ = _END.unpack_from(self.content, end)
-        index = msgspec.msgpack.decode(self.content[end - size : end], type=_Index)
-        model = _model(index, self.content[len(_MAGIC) : end - size])
-        return Unpacked(model, index.notes, self)
-
-
-@dataclass(frozen=True, slots=True)
 class Unpacked:
     """What a snapshot held."""
 
     model: Model
     notes: bytes
-    packed: Packed
 
 
 class Records(Mapping[str, Record]):
@@ -202,10 +186,12 @@ def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Un
     view = memoryview(content)
     if len(view) < _SMALLEST or view[: len(_MAGIC)] != _MAGIC:
         return None
-    _, stamp = _END.unpack_from(view, len(view) - _DIGEST - _END.size)
+    size, stamp = _END.unpack_from(view, len(view) - _DIGEST - _END.size)
     if stamp != _stamp(fingerprint) or _checksum(content) != view[-_DIGEST:]:
         return None
-    return Packed(view).open()
+    end = len(view) - _DIGEST - _END.size
+    index = msgspec.msgpack.decode(view[end - size : end], type=_Index)
+    return Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes)
 
 
 def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:

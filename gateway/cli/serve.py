@@ -59,7 +59,7 @@ def _serve_one(
             await opened.enter_async_context(app.router.lifespan_context(app))
         # Whoever reads the printed address may call at once.
         listener.listen(BACKLOG)
-        announced(app.state.gateway)
+        announced(app.state.live.gateway)
         settle()
         await uvicorn.Server(_config(app, lifespan="off")).serve(sockets=[listener])
 

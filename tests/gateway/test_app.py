@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -47,14 +49,19 @@ async def test_while_it_lasts_it_is_ready_and_says_of_what() -> None:
     app = create_app(settings())
 
     async with app.router.lifespan_context(app):
+        gateway = app.state.live.gateway
         ready = await get(app, "/readyz")
 
         assert ready.status_code == 200
         assert ready.json() == {
             "status": "ready",
             "sandbox": True,
-            "metadata": app.state.gateway.metadata.digest,
-            "entitySets": len(app.state.gateway.catalog.model.entity_sets),
+            "metadata": gateway.metadata.digest,
+            "since": datetime.fromtimestamp(gateway.since, UTC).isoformat(timespec="seconds"),
+            "entitySets": len(gateway.catalog.model.entity_sets),
+            "generation": 1,
+            "types": gateway.schema.made_types,
+            "reload": None,
         }
         assert (await ask(app, "{ __typename }")).json() == {"data": {"__typename": "Query"}}
     assert (await get(app, "/readyz")).status_code == 503

@@ -446,7 +446,7 @@ async def test_deep_variables_below_the_parsers_limit_are_the_callers_fault(
 
 async def test_a_defect_of_ours_is_a_500_without_its_words(client: Client) -> None:
     """A plan that cannot be made for a reason nobody thought of: here, an engine that is broken."""
-    engine = client.app.state.gateway.engine
+    engine = client.app.state.live.gateway.engine
     planner, engine._planner = engine._planner, None
     try:
         for accept in (JSON, GRAPHQL):

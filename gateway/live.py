@@ -1,0 +1,156 @@
+"""The gateway that serves now, while it is replaced under load.
+
+    request ──▶ serving() ──▶ the current generation         replace(new): requests from now on get the new one,
+                                   │ over its budget of types                those that run end on the one they began on
+                                   └──▶ renewed in a thread, then replaced
+
+A schema only grows: each entity that is touched for the first time adds its types, its records, and the documents that
+use them (some 0.15 MB an entity). A generation whose types pass the budget is replaced by a fresh one over the same
+metadata, so the whole catalogue can be walked through in bounded memory. Types, classes and resolvers refer to each
+other in circles: what is left of an old generation is only freed by the collector, in a moment without requests where
+there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+
+from .assemble import Gateway, first_gateway, open_client, renewed
+from .collector import reclaim
+from .events import Observer, TypesNotRenewed, TypesRenewed, log_event
+from .models import Progress
+from .settings import Settings
+
+IDLE_WAIT = 2.0
+"""Longest wait for a moment without requests, in seconds."""
+
+Renew = Callable[[Gateway], Gateway]
+
+
+@asynccontextmanager
+async def open_live(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    observe: Observer = log_event,
+    progress: Progress | None = None,
+) -> AsyncIterator[Live]:
+    """Build the first generation, and end everything at the end. Raises what ``open_gateway`` raises."""
+    async with open_client(settings, transport=transport, observe=observe) as client:
+        # No name here may hold the first generation: it would live for ever.
+        live = Live(
+            await first_gateway(settings, client, observe, progress),
+            renewed,
+            budget=settings.max_types,
+            observe=observe,
+        )
+        try:
+            yield live
+        finally:
+            await live.close()
+
+
+@dataclass(eq=False, slots=True)
+class _Generation:
+    gateway: Gateway
+    budget: float
+    running: int = 0
+
+
+class Live:
+    """Holds the current generation; belongs to one event loop."""
+
+    def __init__(self, gateway: Gateway, renew: Renew, *, budget: int, observe: Observer) -> None:
+        self._renew = renew
+        self._budget = budget
+        self._observe = observe
+        self._current = _Generation(gateway, budget)
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._retired = 0
+        self._renewal: asyncio.Task[None] | None = None
+        self._reclaiming: asyncio.Task[None] | None = None
+        self.generation = 1
+        """How many there have been."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """The current generation, for a look at it; operations use ``serving``."""
+        return self._current.gateway
+
+    @property
+    def retired(self) -> int:
+        """How many generations still serve operations that began on them."""
+        return self._retired
+
+    @contextmanager
+    def serving(self) -> Iterator[Gateway]:
+        """Give the current generation, which lives on at least until the end of the block."""
+        generation = self._current
+        generation.running += 1
+        self._running += 1
+        self._idle.clear()
+        try:
+            yield generation.gateway
+        finally:
+            generation.running -= 1
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+            if generation is self._current:
+                self._keep_to_budget(generation)
+            elif generation.running == 0:
+                self._retired -= 1
+                self._reclaim_soon()
+
+    def replace(self, gateway: Gateway) -> None:
+        """Serve another generation from now on."""
+        old, self._current = self._current, _Generation(gateway, self._budget)
+        self.generation += 1
+        if old.running:
+            self._retired += 1
+        else:
+            self._reclaim_soon()
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        tasks = [task for task in (self._renewal, self._reclaiming) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _keep_to_budget(self, generation: _Generation) -> None:
+        over = generation.gateway.schema.made_types > generation.budget
+        if over and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renewed(generation))
+
+    async def _renewed(self, generation: _Generation) -> None:
+        started = time.perf_counter()
+        types = generation.gateway.schema.made_types
+        try:
+            fresh = await asyncio.to_thread(self._renew, generation.gateway)
+        except Exception as error:
+            # The one that serves goes on; asking again at every request would help nobody.
+            generation.budget += self._budget
+            self._observe(TypesNotRenewed(types=types, reason=f"{type(error).__name__}: {error}"))
+            return
+        if generation is self._current:  # else new metadata were faster
+            self.replace(fresh)
+            self._observe(TypesRenewed(types=types, seconds=time.perf_counter() - started))
+
+    def _reclaim_soon(self) -> None:
+        if self._reclaiming is None or self._reclaiming.done():
+            self._reclaiming = asyncio.create_task(self._reclaim())
+
+    async def _reclaim(self) -> None:
+        await asyncio.sleep(0)  # whoever retired a generation still holds it
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), IDLE_WAIT)
+        reclaim()

@@ -14,6 +14,16 @@ of ``d365-odata.md``: documented, reported, inferred, unknown. Unknowns are knob
 """
 
 from .app import create_sandbox
+from .faults import ConnectionLost, FaultRule, Faults
 from .settings import Fault, RecordedRequest, SandboxSettings, Throttle
 
-__all__ = ["Fault", "RecordedRequest", "SandboxSettings", "Throttle", "create_sandbox"]
+__all__ = [
+    "ConnectionLost",
+    "Fault",
+    "FaultRule",
+    "Faults",
+    "RecordedRequest",
+    "SandboxSettings",
+    "Throttle",
+    "create_sandbox",
+]

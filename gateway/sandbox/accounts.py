@@ -51,16 +51,15 @@ class Accounts:
     def ledger(self, company: Stored) -> dict[str, Stored]:
         """Give the ledger of a company; nothing if it has none."""
         storage = self._store.storage("Ledgers")
-        found = self._store.find(storage, storage.equals("LegalEntityId", company), limit=1)
+        found = self._store.find(storage, {"LegalEntityId": company}, limit=1)
         return found[0] if found else {}
 
     def company(self, company: str) -> str | None:
         """Give a company's id as rows have it (section 1.2: lower case); None if there is none."""
         storage = self._store.storage("LegalEntities")
-        found = self._store.find(storage, storage.equals("LegalEntityId", fold(company)), limit=1)
+        found = self._store.find(storage, {"LegalEntityId": company}, limit=1)
         return fold(company) if found else None
 
     def _exists(self, entity_set: str, values: dict[str, Stored]) -> bool:
         storage = self._store.storage(self._world.storage_of_set(entity_set))
-        tests = [storage.equals(name, value) for name, value in values.items()]
-        return bool(self._store.find(storage, *tests, limit=1))
+        return bool(self._store.find(storage, values, limit=1))

@@ -6,6 +6,9 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from urllib.parse import unquote
 
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
@@ -16,7 +19,8 @@ from .batch import Batches
 from .catalogue import Catalogue, built_in
 from .edmx import write_edmx
 from .exchange import Incoming, Outgoing
-from .gate import Gate
+from .faults import ConnectionLost, FaultRule, Faults
+from .gate import Gate, fault_answer
 from .given import GivenRows, read_document
 from .refusal import Refusal, internal
 from .restmeta import RestMetadata
@@ -27,12 +31,14 @@ from .store import RowSource, Store
 from .world import World
 
 _RECORDED = 20_000
+_TRANSPORT = "sandbox.transport"
 
 
 def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     """Give the application.
 
-    ``app.state`` has ``requests`` (what was asked), ``store`` (the rows) and ``world`` (the metadata).
+    ``app.state`` has ``requests`` (what was asked, with bodies), ``store`` (the rows, also by its method ``rows``),
+    ``world`` (the metadata) and ``faults``, to which tests add rules.
     """
     chosen = SandboxSettings() if settings is None else settings
     world, source = _world(chosen)
@@ -44,11 +50,12 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
         yield
         store.close()
 
-    app = Starlette(routes=[Mount("/", app=sandbox)], lifespan=lifespan)
+    app = SandboxApp(routes=[Mount("/", app=sandbox)], lifespan=lifespan)
     app.state.settings = chosen
     app.state.world = world
     app.state.store = store
     app.state.requests = sandbox.requests
+    app.state.faults = sandbox.faults
     return app
 
 
@@ -66,26 +73,71 @@ def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
     return world, GivenRows(world, scale=settings.scale, seed=settings.seed)
 
 
+class SandboxApp(Starlette):
+    """Keeps the server's transport, for faults that close it; servers hand it over in ``send``'s owner."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        owner = getattr(send, "__self__", None)
+        scope[_TRANSPORT] = getattr(owner, "transport", None)
+        await super().__call__(scope, receive, send)
+
+
 class _Sandbox:
     """Takes requests from ASGI, records them, and sends what the gate lets out."""
 
     def __init__(self, settings: SandboxSettings, world: World, store: Store) -> None:
         self.requests: list[RecordedRequest] = []
+        self.faults = Faults()
         self._number = 0
         self._gate = Gate(settings)
         self._service = Service(settings, world, store)
-        self._batches = Batches(self._part, settings.batch_limit)
+        references = settings.content_id_references
+        self._batches = Batches(
+            settings,
+            self._part,
+            store.transaction,
+            references=not world.finops if references is None else references,
+        )
         self._rest = RestMetadata(world)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = await _incoming(scope, receive)
+        head = _head(scope)
+        rule = self.faults.take(head)
+        try:
+            if rule is not None and rule.at == "before" and rule.answer is None:
+                self._record(head, in_batch=False)
+                raise ConnectionLost(rule.at)
+            incoming = replace(head, body=await _body(receive))
+            outgoing = await self._handled(incoming, rule)
+            if rule is not None and rule.at == "mid-answer":
+                await _send(outgoing, send, whole=False)
+                raise ConnectionLost(rule.at)
+        except ConnectionLost:
+            transport = scope.get(_TRANSPORT)
+            if transport is None:
+                raise
+            transport.close()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        await _send(outgoing, send)
+
+    async def _handled(self, incoming: Incoming, rule: FaultRule | None) -> Outgoing:
         number = self._record(incoming, in_batch=False)
         started = time.perf_counter()
-        outgoing = await self._gate.pass_through(number, incoming, self._answer)
+        if rule is not None and rule.answer is not None and rule.at == "before":
+            outgoing = fault_answer(rule.answer)
+        else:
+            answer = partial(self._answer, rule=rule)
+            outgoing = await self._gate.pass_through(number, incoming, answer)
+        if rule is not None and rule.at == "after":
+            if rule.answer is None:
+                raise ConnectionLost(rule.at)
+            outgoing = fault_answer(rule.answer)
         outgoing.headers.setdefault("odata-version", "4.0")
         outgoing.headers["ms-dyn-aid"] = str(uuid.UUID(int=number))
         outgoing.headers["server-timing"] = f"dur={(time.perf_counter() - started) * 1000:.0f}"
-        await _send(outgoing, send)
+        return outgoing
 
     def _record(self, incoming: Incoming, *, in_batch: bool) -> int:
         self._number += 1
@@ -106,20 +158,33 @@ class _Sandbox:
 
     def _part(self, incoming: Incoming) -> Outgoing:
         number = self._record(incoming, in_batch=True)
+        rule = self.faults.take(incoming, in_batch=True)
+        if rule is not None and rule.answer is not None:
+            return fault_answer(rule.answer)
         refusal = self._gate.throttled(number)
         if refusal is not None:
             return Outgoing.of_refusal(refusal)
         return _answered(self._service.answer, incoming)
 
-    def _answer(self, incoming: Incoming) -> Outgoing:
+    def _answer(self, incoming: Incoming, *, rule: FaultRule | None) -> Outgoing:
         root = incoming.path.strip("/").partition("/")[0]
-        if incoming.method == "POST" and incoming.path == "/data/$batch":
-            return _answered(self._batches.answer, incoming)
+        if incoming.method == "POST" and unquote(incoming.path) == "/data/$batch":
+            return _answered(lambda batch: self._batches.answer(batch, _stopper(rule)), incoming)
         if root == "data":
             return _answered(self._service.answer, incoming)
         if root == "metadata":
             return _answered(self._rest.answer, incoming)
         return Outgoing(status=404)
+
+
+def _stopper(rule: FaultRule | None) -> Callable[[int], None]:
+    """Give what breaks the connection after the parts that a rule lets pass."""
+
+    def after_part(number: int) -> None:
+        if rule is not None and rule.at == "between-parts" and number == rule.parts:
+            raise ConnectionLost(rule.at)
+
+    return after_part
 
 
 def _answered(answer: Callable[[Incoming], Outgoing], incoming: Incoming) -> Outgoing:
@@ -132,32 +197,40 @@ def _answered(answer: Callable[[Incoming], Outgoing], incoming: Incoming) -> Out
         return Outgoing.of_refusal(internal())
 
 
-async def _incoming(scope: Scope, receive: Receive) -> Incoming:
+def _head(scope: Scope) -> Incoming:
     headers = {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
     }
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
     raw = scope.get("raw_path") or scope["path"].encode()
     return Incoming(
         method=scope["method"],
         path=raw.partition(b"?")[0].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
-        body=body,
         origin=f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}",
     )
 
 
-async def _send(outgoing: Outgoing, send: Send) -> None:
-    outgoing.headers["content-length"] = str(len(outgoing.body))
+async def _body(receive: Receive) -> bytes:
+    chunks = []
+    more = True
+    while more:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+async def _send(outgoing: Outgoing, send: Send, *, whole: bool = True) -> None:
+    if outgoing.status != 204:
+        outgoing.headers["content-length"] = str(len(outgoing.body))
     headers = [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in outgoing.headers.items()
     ]
     await send({"type": "http.response.start", "status": outgoing.status, "headers": headers})
-    await send({"type": "http.response.body", "body": outgoing.body})
+    if whole:
+        await send({"type": "http.response.body", "body": outgoing.body})
+    else:
+        half = outgoing.body[: len(outgoing.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})

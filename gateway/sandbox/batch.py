@@ -1,111 +1,143 @@
-"""``POST /data/$batch`` with GET parts, multipart/mixed (section 4.3).
+"""``POST /data/$batch``, multipart/mixed (section 4.3).
 
-Parts are answered one by one and independently; the outer status is 200 even if all of them fail.
-Changesets are refused until the sandbox can write.
+Parts are answered one by one and independently; the outer status is 200 even if all of them fail. A
+changeset is written as a whole or not at all; one that fails is answered by *one* error part.
 """
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable
-from http import HTTPStatus
-from urllib.parse import urlsplit
+from contextlib import AbstractContextManager
 
 from .exchange import Incoming, Outgoing
+from .multipart import Part, read_batch, write_answer, write_changeset, write_parts
 from .refusal import Refusal
+from .settings import SandboxSettings
 
-_BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^;\s]+))', re.IGNORECASE)
+_WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+
+
+class _Undone(Exception):
+    """A changeset failed; carries the answer of the part that made it fail."""
+
+    def __init__(self, part: Part, answer: Outgoing) -> None:
+        super().__init__(answer.status)
+        self.part = part
+        self.answer = answer
 
 
 class Batches:
     """Answers batches by answering their parts."""
 
-    def __init__(self, part: Callable[[Incoming], Outgoing], limit: int) -> None:
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        part: Callable[[Incoming], Outgoing],
+        transaction: Callable[[], AbstractContextManager[None]],
+        *,
+        references: bool,
+    ) -> None:
+        self._settings = settings
         self._part = part
-        self._limit = limit
+        self._transaction = transaction
+        self._references = references
 
-    def answer(self, incoming: Incoming) -> Outgoing:
-        """Give the multipart answer of a batch."""
-        parts = split_parts(incoming)
-        if len(parts) > self._limit:
+    def answer(self, incoming: Incoming, after_part: Callable[[int], None]) -> Outgoing:
+        """Give the multipart answer of a batch; ``after_part`` hears of every part done, from 1."""
+        parts = read_batch(incoming, needs_crlf=self._settings.batch_needs_crlf)
+        limit = self._settings.batch_limit
+        inner = [part.parts() if part.is_changeset else [part] for part in parts]
+        if sum(map(len, inner)) > limit:
             raise Refusal(
                 400,
-                f"The current batch message contains too many parts: at most {self._limit} are allowed.",
+                f"The current batch message contains too many parts: at most {limit} are allowed.",
             )
+        answers: list[bytes] = []
+        for number, (part, requests) in enumerate(zip(parts, inner, strict=True), 1):
+            if part.is_changeset:
+                answers.append(self._changeset(incoming, requests))
+            else:
+                answers.append(write_answer(self._one(incoming, part), part.content_id))
+            after_part(number)
         boundary = f"batchresponse_{uuid.uuid4()}"
-        lines: list[bytes] = []
-        for headers, content in parts:
-            lines.append(f"--{boundary}\r\n".encode())
-            lines.append(_part_answer(self._one(incoming, headers, content), headers))
-        lines.append(f"--{boundary}--\r\n".encode())
         return Outgoing(
-            headers={"content-type": f"multipart/mixed; boundary={boundary}"}, body=b"".join(lines)
+            status=self._settings.batch_status,
+            headers={"content-type": f"multipart/mixed; boundary={boundary}"},
+            body=write_parts(boundary, answers),
         )
 
-    def _one(self, outer: Incoming, headers: dict[str, str], content: str) -> Outgoing:
-        if headers.get("content-type", "").startswith("multipart/"):
-            return Outgoing.of_refusal(
-                Refusal(501, "Changesets are not implemented by this sandbox: it reads only.")
+    def _one(self, outer: Incoming, part: Part) -> Outgoing:
+        try:
+            return self._part(part.request(outer))
+        except Refusal as refusal:
+            return Outgoing.of_refusal(refusal)
+
+    def _changeset(self, outer: Incoming, parts: list[Part]) -> bytes:
+        boundary = f"changesetresponse_{uuid.uuid4()}"
+        try:
+            with self._transaction():
+                answers = self._written(outer, parts)
+        except _Undone as undone:
+            named = self._named(parts, undone.part)
+            answers = [write_answer(undone.answer, named)]
+        return write_changeset(boundary, answers)
+
+    def _named(self, parts: list[Part], culprit: Part) -> str | None:
+        """Give the Content-ID that the error part of a changeset bears."""
+        match self._settings.changeset_error_id:
+            case "first":
+                return parts[0].content_id
+            case "culprit":
+                return culprit.content_id
+        return None
+
+    def _written(self, outer: Incoming, parts: list[Part]) -> list[bytes]:
+        """Answer the requests of a changeset in order; _Undone at the first that fails."""
+        made: dict[str, str] = {}
+        answers = []
+        for part in parts:
+            answer = self._in_changeset(outer, part, parts, made)
+            if answer.status >= 400:
+                raise _Undone(part, answer)
+            if part.content_id is not None and answer.created:
+                made[part.content_id] = answer.created
+            answers.append(write_answer(answer, part.content_id))
+        return answers
+
+    def _in_changeset(
+        self, outer: Incoming, part: Part, parts: list[Part], made: dict[str, str]
+    ) -> Outgoing:
+        if part.is_changeset:
+            return _refused("A changeset cannot hold another one.")
+        identical = [p for p in parts if p.content_id == part.content_id]
+        if part.content_id is not None and len(identical) > 1:
+            return _refused(
+                f"The content ID '{part.content_id}' was found more than once in the same change set."
             )
         try:
-            inner = _request(outer, content)
-        except ValueError:
-            return Outgoing.of_refusal(Refusal(400, "A part of the batch is not an HTTP request."))
-        return self._part(inner)
+            request = part.request(outer)
+        except Refusal as refusal:
+            return Outgoing.of_refusal(refusal)
+        if request.method not in _WRITES:
+            return _refused(f"An invalid HTTP method '{request.method}' was found in a change set.")
+        return self._part(self._resolved(request, made))
 
-
-def split_parts(incoming: Incoming) -> list[tuple[dict[str, str], str]]:
-    """Give header fields and content of every part."""
-    kind = incoming.headers.get("content-type", "")
-    match = _BOUNDARY.search(kind)
-    if not kind.startswith("multipart/mixed") or match is None:
-        raise Refusal(
-            415, "The batch request must have a 'multipart/mixed' content type with a boundary."
+    def _resolved(self, request: Incoming, made: dict[str, str]) -> Incoming:
+        """Put the address of a row made before in the place of ``$1``, where the service does so."""
+        head, _, rest = request.path.removeprefix("/data/").partition("/")
+        known = made.get(head.removeprefix("$")) if head.startswith("$") else None
+        if known is None or not self._references:
+            return request
+        return Incoming(
+            method=request.method,
+            path=f"{known}/{rest}" if rest else known,
+            query=request.query,
+            headers=request.headers,
+            body=request.body,
+            origin=request.origin,
         )
-    text = incoming.body.decode("utf-8", "replace").replace("\r\n", "\n")
-    chunks = f"\n{text}".split(f"\n--{match[1] or match[2]}")
-    if len(chunks) < 2:
-        raise Refusal(400, "The batch message has no parts.")
-    found = []
-    for chunk in chunks[1:]:
-        if chunk.startswith("--"):
-            break
-        head, _, content = chunk.lstrip("\n").partition("\n\n")
-        found.append((_headers(head), content))
-    return found
 
 
-def _headers(text: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in text.split("\n") if ":" in line)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-
-def _request(outer: Incoming, content: str) -> Incoming:
-    """Read ``GET CustomersV3?$top=1 HTTP/1.1`` and its header fields; addresses may be absolute, rooted or relative."""
-    head, _, body = content.partition("\n\n")
-    line, _, fields = head.strip("\n").partition("\n")
-    method, _, rest = line.partition(" ")
-    address, _, version = rest.strip().rpartition(" ")
-    if not method.isalpha() or not version.startswith("HTTP/"):
-        raise ValueError(line)
-    url = urlsplit(address)
-    path = url.path if url.path.startswith("/") else f"/data/{url.path}"
-    return Incoming(
-        method=method.upper(),
-        path=path,
-        query=url.query,
-        headers=_headers(fields),
-        body=body.encode(),
-        origin=outer.origin,
-    )
-
-
-def _part_answer(outgoing: Outgoing, headers: dict[str, str]) -> bytes:
-    lines = ["Content-Type: application/http", "Content-Transfer-Encoding: binary"]
-    if "content-id" in headers:
-        lines.append(f"Content-ID: {headers['content-id']}")
-    lines += ["", f"HTTP/1.1 {outgoing.status} {HTTPStatus(outgoing.status).phrase}"]
-    lines += [f"{name.title()}: {value}" for name, value in outgoing.headers.items()]
-    lines += ["OData-Version: 4.0", "", ""]
-    return "\r\n".join(lines).encode() + outgoing.body + b"\r\n"
+def _refused(message: str) -> Outgoing:
+    return Outgoing.of_refusal(Refusal(400, message))

@@ -69,8 +69,8 @@ class Business:
     def _voucher(self, row: Row) -> Stored:
         """Give the voucher of the journal's last line, or the next number."""
         storage = self.store.storage("LedgerJournalLines")
-        tests = [storage.equals(name, row[name]) for name in (COMPANY, "JournalBatchNumber")]
-        last = self.store.find(storage, *tests, greatest="LineNumber", limit=1)
+        journal = {name: row[name] for name in (COMPANY, "JournalBatchNumber")}
+        last = self.store.find(storage, journal, greatest="LineNumber", limit=1)
         if last and last[0]["Voucher"]:
             return last[0]["Voucher"]
         return self.numbers.next(storage, "Voucher", row[COMPANY])
@@ -80,8 +80,7 @@ class Business:
         names = (COMPANY, "JournalBatchNumber")
         if not all(name in row for name in names):
             return False
-        tests = [storage.equals(name, row[name]) for name in names]
-        found = self.store.find(storage, *tests, limit=1)
+        found = self.store.find(storage, {name: row[name] for name in names}, limit=1)
         return bool(found) and found[0]["IsPosted"] == _POSTED
 
 

@@ -95,11 +95,13 @@ class Checks:
         return self._equal(at.storage, values, sources)
 
     def _equal(self, storage: Storage, values: Row, sources: dict[str, Field]) -> list[Row]:
-        tests = [
-            storage.equals(name, _converted(value, sources[name], storage.fields[name]))
-            for name, value in values.items()
-        ]
-        return self._store.find(storage, *tests)
+        return self._store.find(
+            storage,
+            {
+                name: _converted(value, sources[name], storage.fields[name])
+                for name, value in values.items()
+            },
+        )
 
     def _found(self, at: Written, row: Row, name: str, operation: str) -> bool | None:
         """Refuse a value that is not found where it must be; None if other values are needed to tell."""

@@ -110,5 +110,10 @@ def _faulty(fault: Fault, incoming: Incoming, url: str, answer: Answer) -> Outgo
             return Outgoing.of_json(page)
         case "hang":
             return answer(incoming)
+    return fault_answer(fault)
+
+
+def fault_answer(fault: Fault) -> Outgoing:
+    """Give the answer that a fault describes."""
     headers = {"content-type": fault.content_type, **fault.headers}
     return Outgoing(status=fault.status, headers=headers, body=fault.body.encode())

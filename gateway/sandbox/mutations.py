@@ -169,8 +169,7 @@ class Mutations:
         found = self._reader.page(source, scope, limit=1).entities
         if not found:
             return None
-        storage = source.storage
-        return self._store.find(storage, storage.table.c[ID] == found[0].cells[0])[0]
+        return self._store.find(source.storage, {ID: found[0].cells[0]})[0]
 
     def _written(self, target: Target, row: Row | None) -> Written:
         at = self._writes.target(target.entity_set)

@@ -51,8 +51,7 @@ class Numbers:
 
     def count(self, storage: Storage, name: str, group: dict[str, Stored]) -> Stored:
         """Give the number after the greatest one among the rows with these values."""
-        tests = [storage.equals(n, value) for n, value in group.items()]
-        found = self._store.find(storage, *tests, greatest=name, limit=1)
+        found = self._store.find(storage, group, greatest=name, limit=1)
         last = Decimal(str(found[0][name])) if found else Decimal()
         return storage.fields[name].to_stored(int(last) + 1)
 

@@ -33,6 +33,15 @@ class Fault:
         return cls(status=status, body=page, content_type="text/html")
 
     @classmethod
+    def throttled(cls, retry_after: int | None = None) -> Fault:
+        """Give a 429, unprocessed, with or without ``Retry-After`` (section 4.2)."""
+        message = "This request could not be processed at this time."
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        return cls(
+            status=429, body=f'{{"error":{{"code":"","message":"{message}"}}}}', headers=headers
+        )
+
+    @classmethod
     def error_in_ok(cls, message: str = "An error has occurred.") -> Fault:
         """Give an error body under status 200."""
         return cls(status=200, body=f'{{"error":{{"code":"","message":"{message}"}}}}')

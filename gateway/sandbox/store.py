@@ -60,10 +60,17 @@ class Storage:
             else self.table.c[name]
         )
 
-    def equals(self, name: str, value: Stored) -> sa.ColumnElement[bool]:
-        """Give the test whether a property is equal to a stored value, as filters compare."""
-        field = self.fields[name]
-        return self.compared(name) == (field.shadow(value) if field.kind in SHADOWED else value)
+
+def _compared(storage: Storage, name: str) -> str:
+    """Give the key of the column that comparing uses."""
+    field = storage.fields.get(name)
+    return _shadow(name) if field is not None and field.kind in SHADOWED else name
+
+
+def _comparing(storage: Storage, name: str, value: Stored) -> Stored:
+    """Give a stored value as comparing has it."""
+    field = storage.fields.get(name)
+    return field.shadow(value) if field is not None and field.kind in SHADOWED else value
 
 
 def _shadow(name: str) -> str:
@@ -82,6 +89,7 @@ class Store:
         self._metadata = sa.MetaData()
         self._depth = 0
         self._last_ids: dict[str, int] = {}
+        self._names: dict[tuple[str, str], str] = {}
         url = "sqlite://" if database == ":memory:" else f"sqlite:///{database}"
         self._engine = sa.create_engine(
             url, poolclass=StaticPool, connect_args={"check_same_thread": False}
@@ -137,28 +145,35 @@ class Store:
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
         """Give the rows of a set whose properties equal the values, as JSON has them. For tests."""
         storage = self.storage(self.world.storage_of_set(name))
-        tests = [storage.equals(n, storage.fields[n].to_stored(v)) for n, v in values.items()]
-        found = self.find(storage, *tests)
+        found = self.find(storage, {n: storage.fields[n].to_stored(v) for n, v in values.items()})
         own = self.world.fields_of(self.world.type_of(name))
         return [{n: plain(f, row[n]) for n, f in own.items()} for row in found]
 
     def find(
         self,
         storage: Storage,
-        *tests: sa.ColumnElement[bool],
+        values: Mapping[str, Stored],
+        *,
         greatest: str | None = None,
-        limit: int | None = None,
+        limit: int = -1,
     ) -> list[dict[str, Stored]]:
-        """Give whole rows: stored values by property, with ``_id``, ``_tag`` and ``_type``.
+        """Give whole rows that have these values, compared as filters compare; null equals nothing.
 
-        In the order they were made, or those with the greatest value of a property first.
+        Stored values by property, with ``_id``, ``_tag`` and ``_type``. In the order they were made, or
+        those with the greatest value of a property first. In plain SQL: a write asks some ten times.
         """
-        names = [ID, TAG, TYPE, *storage.fields]
-        own = storage.table.c[ID]
-        order = own if greatest is None else storage.compared(greatest).desc()
-        columns = [storage.table.c[name] for name in names]
-        statement = sa.select(*columns).where(sa.true(), *tests).order_by(order, own).limit(limit)
-        return [dict(zip(names, row, strict=True)) for row in self.fetch(statement)]
+        names = (ID, TAG, TYPE, *storage.fields)
+        tests = " AND ".join(f"{self._name(storage, _compared(storage, n))}=?" for n in values)
+        order = (
+            "" if greatest is None else f"{self._name(storage, _compared(storage, greatest))} DESC,"
+        )
+        statement = (
+            f"SELECT {','.join(self._name(storage, n) for n in names)} FROM {self._quoted(storage)}"  # noqa: S608
+            f" WHERE {tests or 1} ORDER BY {order}{ID} LIMIT {limit}"
+        )
+        given = tuple(_comparing(storage, n, value) for n, value in values.items())
+        rows = self._connection.exec_driver_sql(statement, given)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def add(self, storage: Storage, type_name: str, values: Mapping[str, Stored]) -> int:
         """Put one row of stored values in; gives its ``_id``. Its RecVersion is 1 (section 5.2)."""
@@ -170,22 +185,42 @@ class Store:
             TYPE: storage.types.index(type_name),
             **_shadowed(storage, {n: values.get(n, f.initial) for n, f in storage.fields.items()}),
         }
-        self._connection.execute(sa.insert(self._table(storage)).values(cells))
+        names = ",".join(self._name(storage, n) for n in cells)
+        marks = ",".join("?" * len(cells))
+        self._connection.exec_driver_sql(
+            f"INSERT INTO {self._quoted(storage)} ({names}) VALUES ({marks})",  # noqa: S608
+            tuple(cells.values()),
+        )
         return number
 
     def change(self, storage: Storage, number: int, values: Mapping[str, Stored]) -> None:
         """Set properties of the row with that ``_id``; its RecVersion changes even if they are none."""
-        table = self._table(storage)
-        own = table.c[ID] == number
-        tag = self._connection.execute(sa.select(table.c[TAG]).where(own)).scalar_one()
+        tag = str(self.find(storage, {ID: number})[0][TAG])
         cells = {TAG: _next_tag(tag), **_shadowed(storage, values)}
-        self._connection.execute(sa.update(table).where(own).values(cells))
+        changes = ",".join(f"{self._name(storage, n)}=?" for n in cells)
+        self._connection.exec_driver_sql(
+            f"UPDATE {self._quoted(storage)} SET {changes} WHERE {ID}=?",  # noqa: S608
+            (*cells.values(), number),
+        )
 
     def remove(self, storage: Storage, number: int) -> None:
         """Take the row with that ``_id`` out."""
-        table = self._table(storage)
         self._last_ids[storage.name] = self._next_id(storage) - 1
-        self._connection.execute(sa.delete(table).where(table.c[ID] == number))
+        self._connection.exec_driver_sql(
+            f"DELETE FROM {self._quoted(storage)} WHERE {ID}=?",  # noqa: S608
+            (number,),
+        )
+
+    def _quoted(self, storage: Storage) -> str:
+        return self._connection.dialect.identifier_preparer.format_table(self._table(storage))
+
+    def _name(self, storage: Storage, key: str) -> str:
+        """Give the quoted name of a column by its key."""
+        found = self._names.get((storage.name, key))
+        if found is None:
+            quote = self._connection.dialect.identifier_preparer.quote
+            found = self._names[storage.name, key] = quote(storage.table.c[key].name)
+        return found
 
     def _make(self, name: str) -> Storage:
         types = self.world.types_in(name)
@@ -277,7 +312,8 @@ class Store:
 
     def _next_id(self, storage: Storage) -> int:
         """Give a number no row has or had: record ids are not given twice."""
-        last = self._connection.execute(sa.select(sa.func.max(storage.table.c[ID]))).scalar()
+        statement = f"SELECT MAX({ID}) FROM {self._quoted(storage)}"  # noqa: S608
+        last = self._connection.exec_driver_sql(statement).scalar()
         return max(last or 0, self._last_ids.get(storage.name, 0)) + 1
 
 

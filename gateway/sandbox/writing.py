@@ -191,9 +191,7 @@ class Writes:
         return {name: row[name] for name in key}
 
     def _refuse_duplicate(self, at: Written, key: Row) -> None:
-        storage = at.storage
-        tests = [storage.equals(name, value) for name, value in key.items()]
-        if key and self._store.find(storage, *tests, limit=1):
+        if key and self._store.find(at.storage, key, limit=1):
             texts = {name: str(value) for name, value in key.items() if name != COMPANY}
             raise at.infolog.duplicate(texts)
 

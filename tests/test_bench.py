@@ -17,10 +17,21 @@ from rich.console import Console
 from gateway.execute import GraphQLRequest
 from tests.bench.bars import BARS, Bar, judged, show_bars
 from tests.bench.bench_counts import OPERATIONS, counts
+from tests.bench.bench_growth import SERIES, grown, preparing
 from tests.bench.bench_loaders import loading
 from tests.bench.load import LARGE, by_client, by_wrk, generator, load, read_wrk
 from tests.bench.machine import described, machine
-from tests.bench.measure import Report, Sample, cpu_of, family, memory, peak_memory, show, slope
+from tests.bench.measure import (
+    Report,
+    Sample,
+    cpu_of,
+    family,
+    line,
+    memory,
+    peak_memory,
+    show,
+    slope,
+)
 from tests.bench.run import BENCHMARKS, ROOT, benchmark
 from tests.bench.serving import ONE, WHOLE, queries, serving
 from tests.bench.stock_strawberry import schema
@@ -68,6 +79,29 @@ def test_a_slope_is_the_exponent_of_growth(power: int) -> None:
     sizes = (10, 100, 1_000)
 
     assert slope(sizes, [3.0 * n**power for n in sizes]) == pytest.approx(power)
+
+
+def test_a_straight_line_is_found() -> None:
+    sizes = (1, 10, 100)
+
+    assert line(sizes, [5.0 + 2 * n for n in sizes]) == pytest.approx((5, 2))
+
+
+def test_a_curve_has_its_exponent_at_the_end_too() -> None:
+    found = grown((1, 10, 100), [0.001, 0.001, 0.01])
+
+    assert (found["last"], found["sizes"], found["ms"]) == (1.0, "1 → 10 → 100", "1 → 1 → 10")
+    assert found["slope"] == 0.5
+
+
+def test_every_new_document_of_the_curves_is_new() -> None:
+    engine = engine_over(Service())
+    for series in SERIES:
+        prepare = preparing(engine, series.query(series.sizes[0]))
+        prepare()
+        known = len(engine._documents._compiled)
+        prepare()
+        assert len(engine._documents._compiled) == known + 1
 
 
 def test_a_process_is_looked_at_by_its_id() -> None:

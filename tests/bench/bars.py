@@ -62,16 +62,19 @@ BARS = (
         "ms",
         "catalogues",
         "last_ms",
-        {"step": "first touch of an entity (median)"},
+        {"step": "first touch of an entity"},
     ),
-    Bar(
-        SCHEMA,
-        "operation with an unknown field, whole catalogue",
-        10,
-        "ms",
-        "catalogues",
-        "last_ms",
-        {"step": "unknown field"},
+    *(
+        Bar(
+            SCHEMA,
+            f"operation with an {what}, whole catalogue",
+            10,
+            "ms",
+            "catalogues",
+            "last_ms",
+            {"step": what},
+        )
+        for what in ("unknown field at the root", "unknown field of an entity")
     ),
     # Execution
     Bar(
@@ -131,6 +134,14 @@ BARS = (
     *(
         Bar(HTTP, f"gateway CPU for {case}", limit, "ms", "load", "cpu_ms", {"case": case, **AT_16})
         for case, limit in (("1 row x 10", 0.8), ("100 rows x 10", 2.5), ("1,000 rows x 50", 25))
+    ),
+    Bar(
+        EXECUTION,
+        "exponent of growth over rows, fields, aliases (our own: linear)",
+        1.25,
+        "",
+        "growth",
+        "last",
     ),
     Bar(
         HTTP,
@@ -234,9 +245,9 @@ def show_bars(verdicts: Sequence[Verdict], console: Console) -> None:
         table.add_row(
             v.topic,
             v.what,
-            f"{shown(v.measured)} {v.unit}" if v.measured is not None else "",
+            f"{shown(v.measured)} {v.unit}".rstrip() if v.measured is not None else "",
             v.spread,
-            f"{sign} {shown(v.limit)} {v.unit}",
+            f"{sign} {shown(v.limit)} {v.unit}".rstrip(),
             shown(v.ratio),
             {True: "yes", False: "NO", None: "not measured"}[v.met],
         )

@@ -101,6 +101,19 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
     return statistics.linear_regression(x, y).slope
 
 
+def line(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
+    """Give the straight line through the figures, each weighing alike in relation to itself: constant part, each."""
+    weights = [1 / (v * v) for v in values]
+    total = sum(weights)
+    x = sum(w * s for w, s in zip(weights, sizes, strict=True)) / total
+    y = sum(w * v for w, v in zip(weights, values, strict=True)) / total
+    pairs = list(zip(weights, sizes, values, strict=True))
+    each = sum(w * (s - x) * (v - y) for w, s, v in pairs) / sum(
+        w * (s - x) ** 2 for w, s, _ in pairs
+    )
+    return y - each * x, each
+
+
 # Processes
 
 

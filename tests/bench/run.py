@@ -44,7 +44,7 @@ BENCHMARKS = {
     "documents": "bench_documents:documents",
     "start": "bench_start:start",
     "growth": "bench_growth:growth",
-    "catalogues": "bench_growth:catalogues",
+    "catalogues": "bench_catalogues:catalogues",
 }
 """Name → module and function; each is imported when it is run."""
 

@@ -1,0 +1,274 @@
+"""``gateway.live``: memory stays bounded while everything is touched, and nobody notices a change of generations."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway import collector, live
+from gateway.assemble import Gateway, renewed
+from gateway.events import Event, TypesNotRenewed, TypesRenewed
+from gateway.execute import GraphQLRequest
+from gateway.live import Live, open_live
+from gateway.settings import Settings
+from tests.support.changing import Changing, csdl
+
+pytestmark = pytest.mark.anyio
+NAMES = tuple(f"Item{letter}s" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+BUDGET = 40
+
+
+@dataclass
+class Watched:
+    """A live gateway; ``alive`` tells how many of the generations that there were are still in memory."""
+
+    live: Live
+    service: Changing
+    events: list[Event]
+    schemas: list[weakref.ref[Any]]
+
+    async def touch(self, name: str) -> Any:
+        root = f"{name[0].lower()}{name[1:]}"
+        query = f"""query($where: {name[:-1]}Where, $order: [{name[:-1]}OrderBy!]) {{
+            {root}(first: 1, where: $where, orderBy: $order) {{ edges {{ cursor }} nodes {{ id name }} }} }}"""
+        with self.live.serving() as gateway:
+            answer = await gateway.engine.execute(GraphQLRequest(query=query))
+        self.note()
+        return answer.to_builtins()
+
+    def note(self) -> None:
+        made = self.live.gateway.schema
+        if not self.schemas or self.schemas[-1]() is not made:
+            self.schemas.append(weakref.ref(made))
+
+    @property
+    def alive(self) -> int:
+        return sum(schema() is not None for schema in self.schemas)
+
+
+@asynccontextmanager
+async def watched(**values: object) -> AsyncIterator[Watched]:
+    service, events = Changing(csdl("Name", sets=NAMES)), []
+    chosen: dict[str, object] = {
+        "url": "https://fo.example/data",
+        "auth": "none",
+        "dialect": "finops",
+        "cache_dir": None,
+        "max_types": BUDGET,
+        **values,
+    }
+    opened = open_live(
+        Settings.model_validate(chosen),
+        transport=httpx.MockTransport(service.answer),
+        observe=events.append,
+    )
+    async with opened as found:
+        yield Watched(found, service, events, [])
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    """Wait for what is done in the background."""
+    until = time.monotonic() + 10
+    while not condition() and time.monotonic() < until:  # noqa: ASYNC110 - anything may be it
+        await asyncio.sleep(0.005)
+
+
+def is_at_rest(found: Live) -> bool:
+    tasks = (found._renewal, found._reclaiming)
+    return all(task is None or task.done() for task in tasks)
+
+
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """What a serving process does once it has started."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+async def test_the_types_in_memory_stay_within_the_budget(frozen: None) -> None:
+    most = 0
+    async with watched() as found:
+        for name in NAMES * 3:
+            told = await found.touch(name)
+            assert [node["name"] for node in told["data"][name[0].lower() + name[1:]]["nodes"]] == [
+                "one"
+            ]
+            await settled(lambda: is_at_rest(found.live))
+            found.note()
+            most = max(most, found.live.gateway.schema.made_types)
+            assert found.alive == 1
+
+        events = [event for event in found.events if isinstance(event, TypesRenewed)]
+        assert found.live.generation == len(events) + 1 > 5
+        assert most <= BUDGET
+        assert max(event.types for event in events) < BUDGET + 20
+
+
+async def test_what_is_put_aside_for_good_is_freed_with_its_generation(frozen: None) -> None:
+    async with watched(max_types=3_000) as found:
+        await found.touch(NAMES[0])
+        gc.freeze()
+        found.live.replace(renewed(found.live.gateway))
+        found.note()
+        await settled(lambda: found.alive == 1)
+
+        assert found.alive == 1
+        assert gc.get_freeze_count() > 10_000
+
+
+async def test_a_process_that_puts_nothing_aside_is_left_so() -> None:
+    assert gc.get_freeze_count() == 0
+    async with watched() as found:
+        await found.touch(NAMES[0])
+        found.live.replace(renewed(found.live.gateway))
+        found.note()
+        await settled(lambda: found.alive == 1)
+
+    assert gc.get_freeze_count() == 0
+
+
+async def test_a_fresh_generation_has_made_nothing_and_answers_the_same() -> None:
+    async with watched(max_types=3_000) as found:
+        answers = [await found.touch(name) for name in NAMES]
+        before = found.live.gateway
+        found.live.replace(renewed(before))
+        fresh = found.live.gateway
+
+        assert fresh.schema.made_types < 10 < before.schema.made_types
+        assert (fresh.metadata, fresh.since, fresh.client) == (
+            before.metadata,
+            before.since,
+            before.client,
+        )
+        assert [await found.touch(name) for name in NAMES] == answers
+        assert fresh.schema.as_str() == before.schema.as_str()
+
+
+async def test_running_operations_keep_their_generation() -> None:
+    async with watched() as found:
+        found.service.gate = asyncio.Event()
+        running = [asyncio.create_task(found.touch(name)) for name in NAMES[:3]]
+        await settled(lambda: found.service.waiting == 3)
+        found.note()
+        found.live.replace(renewed(found.live.gateway))
+        found.note()
+
+        assert (found.live.retired, found.alive) == (1, 2)
+        found.service.gate.set()
+        answers = await asyncio.gather(*running)
+        assert all("errors" not in answer for answer in answers)
+        await settled(lambda: found.alive == 1)
+        assert (found.live.retired, found.alive) == (0, 1)
+
+
+async def test_many_at_a_time_are_all_answered_while_generations_come_and_go() -> None:
+    async with watched(max_types=15) as found:
+
+        async def walk(start: int) -> list[Any]:
+            return [await found.touch(NAMES[(start + i) % len(NAMES)]) for i in range(40)]
+
+        answers = await asyncio.gather(*(walk(start) for start in range(0, 24, 3)))
+        await settled(lambda: is_at_rest(found.live) and found.alive == 1)
+
+        assert all("errors" not in answer for walked in answers for answer in walked)
+        assert found.live.generation > 5
+        assert found.alive == 1
+
+
+async def test_where_no_fresh_one_can_be_made_the_old_one_serves_on() -> None:
+    calls: list[Gateway] = []
+
+    def broken(gateway: Gateway) -> Gateway:
+        calls.append(gateway)
+        raise MemoryError("no more")
+
+    async with watched(max_types=3_000) as found:
+        events: list[Event] = []
+        failing = Live(found.live.gateway, broken, budget=10, observe=events.append)
+        found.live = failing
+        for name in NAMES:
+            assert "errors" not in await found.touch(name)
+            await settled(lambda: is_at_rest(failing))
+
+        assert failing.generation == 1
+        # not at every request: each time that the budget is full once more
+        assert len(calls) == len(events) < len(NAMES)
+        assert {type(event) for event in events} == {TypesNotRenewed}
+        await failing.close()
+
+
+async def test_metadata_that_came_meanwhile_are_not_replaced_by_old_ones() -> None:
+    async with watched(max_types=3_000) as found:
+        other = replace(renewed(found.live.gateway), since=1.0)
+        events: list[Event] = []
+
+        def slow(gateway: Gateway) -> Gateway:
+            loop.call_soon_threadsafe(late.replace, other)
+            time.sleep(0.05)
+            return renewed(gateway)
+
+        loop = asyncio.get_running_loop()
+        late = Live(found.live.gateway, slow, budget=1, observe=events.append)
+        found.live = late
+        await found.touch(NAMES[0])
+        await settled(lambda: is_at_rest(late))
+
+        assert late.gateway is other
+        assert events == []
+        await late.close()
+
+
+async def test_garbage_is_looked_for_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    running: list[int] = []
+    async with watched(max_types=3_000) as found:
+        monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
+        found.service.gate = asyncio.Event()
+        task = asyncio.create_task(found.touch(NAMES[0]))
+        await settled(lambda: found.service.waiting == 1)
+        for _ in range(2):
+            found.live.replace(renewed(found.live.gateway))
+        await asyncio.sleep(0.05)
+        assert running == []
+        found.service.gate.set()
+        await task
+        await settled(lambda: running != [])
+
+    assert running == [0]
+
+
+async def test_garbage_is_looked_for_in_the_end_under_any_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running: list[int] = []
+    monkeypatch.setattr(live, "IDLE_WAIT", 0.05)
+    async with watched(max_types=3_000) as found:
+        monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
+        found.service.gate = asyncio.Event()
+        task = asyncio.create_task(found.touch(NAMES[0]))
+        await settled(lambda: found.service.waiting == 1)
+        for _ in range(2):  # the operation runs on the first, nothing on the second
+            found.live.replace(renewed(found.live.gateway))
+        await settled(lambda: running != [])
+        found.service.gate.set()
+        await task
+
+    assert running[0] == 1
+
+
+def test_documents_that_leave_the_cache_are_garbage_that_is_found_soon() -> None:
+    """The thresholds of the oldest generation have to be within reach: a million objects, not half a billion."""
+    young, middle, _ = collector.THRESHOLDS
+
+    assert young * middle <= 1_000_000

@@ -7,6 +7,7 @@ changeset is written as a whole or not at all; one that fails is answered by *on
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -15,6 +16,7 @@ from .multipart import Part, read_batch, write_answer, write_changeset, write_pa
 from .refusal import Refusal
 from .settings import SandboxSettings
 
+_TWICE = "The content ID '{}' was found more than once in the same change set."
 _WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
@@ -95,9 +97,12 @@ class Batches:
     def _written(self, outer: Incoming, parts: list[Part]) -> list[bytes]:
         """Answer the requests of a changeset in order; _Undone at the first that fails."""
         made: dict[str, str] = {}
+        named = Counter(part.content_id for part in parts)
         answers = []
         for part in parts:
-            answer = self._in_changeset(outer, part, parts, made)
+            if part.content_id is not None and named[part.content_id] > 1:
+                raise _Undone(part, _refused(_TWICE.format(part.content_id)))
+            answer = self._in_changeset(outer, part, made)
             if answer.status >= 400:
                 raise _Undone(part, answer)
             if part.content_id is not None and answer.created:
@@ -105,16 +110,9 @@ class Batches:
             answers.append(write_answer(answer, part.content_id))
         return answers
 
-    def _in_changeset(
-        self, outer: Incoming, part: Part, parts: list[Part], made: dict[str, str]
-    ) -> Outgoing:
+    def _in_changeset(self, outer: Incoming, part: Part, made: dict[str, str]) -> Outgoing:
         if part.is_changeset:
             return _refused("A changeset cannot hold another one.")
-        identical = [p for p in parts if p.content_id == part.content_id]
-        if part.content_id is not None and len(identical) > 1:
-            return _refused(
-                f"The content ID '{part.content_id}' was found more than once in the same change set."
-            )
         try:
             request = part.request(outer)
         except Refusal as refusal:

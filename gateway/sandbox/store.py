@@ -243,8 +243,11 @@ class Store:
     def _create(self, storage: Storage) -> None:
         self._connection.execute(sa.schema.CreateTable(self._table(storage)))
         self._load(storage, self._source.rows(storage.name), recversion=0)
-        for number, name in enumerate(self._joined(storage)):
-            index = sa.Index(f"ix_{storage.name}_{number}", storage.compared(name))
+        keys = dict.fromkeys(self.world.model.key_of(name) for name in storage.types)
+        indexed = [*keys, *((name,) for name in self._joined(storage))]
+        for number, names in enumerate(names for names in indexed if names):
+            columns = [storage.compared(name) for name in names]
+            index = sa.Index(f"ix_{storage.name}_{number}", *columns)
             self._connection.execute(sa.schema.CreateIndex(index))
 
     def _joined(self, storage: Storage) -> list[str]:

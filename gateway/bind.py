@@ -16,7 +16,7 @@ from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from schema.catalog import Catalog
-from schema.fields import Argument, Field, FieldKind, ObjectInfo, RootKind, TypeKind
+from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind, TypeKind
 
 from .coercion import arguments_of
 from .errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded, UnsupportedQuery
@@ -93,15 +93,24 @@ class Planner:
         companies: tuple[str, ...] | None = None,
     ) -> tuple[BoundRoot, ...]:
         """Give the plan of every generated root field. ``companies`` is the request's scope (header)."""
-        binding = _Binding(self, prepared, variables, companies or self.limits.companies)
+        binding = self.binding(prepared, variables, companies)
         return tuple(binding.root(shape) for shape in prepared.roots)
+
+    def binding(
+        self,
+        prepared: Prepared,
+        variables: VariableValues,
+        companies: tuple[str, ...] | None = None,
+    ) -> Binding:
+        """Give what plans the rows of one operation."""
+        return Binding(self, prepared, variables, companies or self.limits.companies)
 
     def where(self, csdl: str, given: object) -> Expr | None:
         """Read a ``where`` argument."""
         return self._where.read(csdl, given)
 
 
-class _Binding:
+class Binding:
     """One operation with its values."""
 
     def __init__(
@@ -164,7 +173,7 @@ class _Binding:
         given = arguments.get("companies")
         if given is None:
             return self._list_in_scope(shape, arguments)
-        narrower = _Binding(self.planner, self.prepared, self.variables, tuple(given))
+        narrower = Binding(self.planner, self.prepared, self.variables, tuple(given))
         return narrower._list_in_scope(shape, arguments)
 
     def _list_in_scope(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
@@ -371,7 +380,8 @@ class _Binding:
             return ()
         if bases is level.bases and row_type.select:
             return row_type.select
-        names = row_type.attributes or [(f.declared_by, f.source) for f in level.info.key]
+        asked = [place for place in row_type.attributes if place[1] != ETAG]
+        names = asked or [(f.declared_by, f.source) for f in level.info.key]
         return tuple(qualified(by, name, bases) for by, name in names)
 
     def _residual_fields(self, info: ObjectInfo, where: Expr | None) -> list[Field]:

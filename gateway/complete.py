@@ -124,7 +124,7 @@ class Compiler:
                 return self._id(shape.type_name, level)
             case FieldKind.REST:
                 return "x.rest"
-            case FieldKind.VALUE:
+            case FieldKind.VALUE | FieldKind.ETAG:
                 return self._scalar(found, f"x.{level.attribute(found)}", level)
             case FieldKind.COMPLEX:
                 return self._complex(item, f"x.{level.attribute(found)}")

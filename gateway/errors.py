@@ -18,6 +18,7 @@
         ├── UpstreamThrottled       UPSTREAM_THROTTLED: 429 after the retries
         ├── UpstreamRejected        UPSTREAM_REJECTED: 400, 404… for a request that we made
         ├── UpstreamMalformed       UPSTREAM_MALFORMED: an answer that is not the OData JSON that was asked for
+        ├── OutcomeUnknown          OUTCOME_UNKNOWN: a write whose answer was lost
         ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may follow
         └── UnknownEnumValue        UNKNOWN_ENUM_VALUE
 
@@ -168,6 +169,12 @@ class UpstreamMalformed(UpstreamError):
     """An answer that is not the OData JSON that was asked for."""
 
     code = "UPSTREAM_MALFORMED"
+
+
+class OutcomeUnknown(UpstreamError):
+    """A write that may or may not have happened: it was sent, and no answer of the service came back."""
+
+    code = "OUTCOME_UNKNOWN"
 
 
 class UpstreamTruncated(UpstreamError):

@@ -32,6 +32,7 @@ from .pages import Failure
 from .plan import BoundRoot, FailedRoot, KeysRoot
 from .prepare import Prepared
 from .run import Loaded, Runner
+from .writes.payload import Payload
 
 _NULL_IN_NON_NULL = "Cannot return null for non-nullable field"
 
@@ -83,6 +84,7 @@ class Context:
     loaded: Mapping[str, Loaded]
     compiled_nodes: Mapping[int, int]
     """See ``Prepared.compiled_nodes``."""
+    payloads: Mapping[str, Payload | GatewayError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

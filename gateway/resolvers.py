@@ -14,14 +14,24 @@ from graphql import GraphQLResolveInfo
 from msgspec import UNSET
 
 from schema.catalog import Catalog
-from schema.fields import Field, FieldKind, RootField, RootKind, ValueType
+from schema.fields import (
+    Field,
+    FieldKind,
+    MutationField,
+    PayloadField,
+    PayloadRole,
+    RootField,
+    RootKind,
+    ValueType,
+)
 
-from .errors import UpstreamError, UpstreamMalformed
+from .errors import GatewayError, UpstreamError, UpstreamMalformed
 from .ids import node_id
 from .pages import Edge, Failure, Page
 from .rows import Row
 from .run import Loaded
 from .values import from_upstream
+from .writes.payload import Payload, read_field
 
 Info = GraphQLResolveInfo[Any]
 
@@ -32,6 +42,8 @@ class LoadedRoots(Protocol):
     loaded: Mapping[str, Loaded]
     compiled_nodes: Mapping[int, int]
     """id of a field of the document → id of the one that stands for it in its level."""
+    payloads: Mapping[str, Payload | GatewayError]
+    """Response key of a mutation → what became of it."""
 
 
 _CONNECTION: Mapping[str, Callable[[Any], object]] = {
@@ -83,7 +95,7 @@ class LoadedResolvers:
                 return self._id(source, info.parent_type.name)
             case FieldKind.REST:
                 return getattr(source, "rest", None)
-            case FieldKind.VALUE:
+            case FieldKind.VALUE | FieldKind.ETAG:
                 raw = getattr(source, row_type.attribute(field))
                 return _value(field, raw)
             case FieldKind.COMPLEX:
@@ -111,6 +123,21 @@ class LoadedResolvers:
         if name == "totalCount" and isinstance(source, Page) and source.total is None:
             raise UpstreamMalformed("The upstream did not tell how many rows there are.")
         return _CONNECTION[name](source)
+
+    def mutation(self, field: MutationField, info: Info) -> object:  # noqa: ARG002 - the protocol's
+        """Give what became of a mutation, or raise what kept it from being tried."""
+        found: object = info.context.payloads[info.path.key]
+        if isinstance(found, GatewayError):
+            raise found
+        return found
+
+    def payload(self, field: PayloadField, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
+        """Give a field of a payload."""
+        assert isinstance(source, Payload)
+        value = read_field(field, source)
+        if field.role is PayloadRole.ROW or isinstance(value, Row):
+            return _object(value)
+        return value
 
     def type_name(self, value: object) -> str:
         """Give the object type of a row of an interface. Raises UpstreamMalformed for a type that is not served."""

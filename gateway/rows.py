@@ -22,7 +22,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from schema.catalog import Catalog
-from schema.fields import Field, FieldKind
+from schema.fields import ETAG, Field, FieldKind
 
 from .shape import Level
 
@@ -85,7 +85,8 @@ class RowType:
         fields = msgspec.structs.fields(self.struct)
         self.absent = {f.name: None if f.default is None else UNSET for f in fields}
         bases = self.level.bases
-        self.own_names = frozenset(name for by, name in self.attributes if by in bases)
+        names = (name for by, name in self.attributes if by in bases)
+        self.own_names = frozenset(name for name in names if name != ETAG)
         rows: Any = list[self.struct]  # type: ignore[name-defined]
         page = msgspec.defstruct(
             "Page",
@@ -260,7 +261,9 @@ def _kind(found: Field) -> str:
 
 def _select(columns: list[Field], bases: frozenset[str]) -> tuple[str, ...]:
     return tuple(
-        f.source if f.declared_by in bases else f"{f.declared_by}/{f.source}" for f in columns
+        f.source if f.declared_by in bases else f"{f.declared_by}/{f.source}"
+        for f in columns
+        if f.kind is not FieldKind.ETAG
     )
 
 

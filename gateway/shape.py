@@ -160,7 +160,7 @@ class Shaper:
             case FieldKind.ID:
                 for part in info.key:
                     level.need(part)
-            case FieldKind.VALUE:
+            case FieldKind.VALUE | FieldKind.ETAG:
                 level.need(found)
             case FieldKind.REST:
                 level.needs_rest = True

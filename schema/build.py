@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import strawberry
@@ -18,7 +19,7 @@ from strawberry.types.field import StrawberryField
 from . import scalars
 from .catalog import Catalog
 from .errors import NameCollisionError, SchemaError
-from .fields import Field, RootField
+from .fields import Field, MutationField, PayloadField, RootField, TypeEntry
 from .generated import (
     DEFINITION,
     GeneratedDefinition,
@@ -30,9 +31,11 @@ from .generated import (
 )
 from .inputs import INPUT_KINDS, InputTypes
 from .lazy import LazySchema, LazyTypes
+from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_OF, MutationTypes
 from .objects import ObjectTypes
 from .printing import print_sdl
 from .resolvers import Resolvers
+from .writes import Writes
 
 _BUILT_IN: Mapping[str, NamedType] = {
     "String": str,
@@ -42,28 +45,35 @@ _BUILT_IN: Mapping[str, NamedType] = {
     "ID": cast("NamedType", strawberry.ID),
 }
 _FIXED = ("Node", "PageInfo", "SortDirection")
+_FIXED_BY_WRITES = ("UserError", "FieldConflict")
 
 
 def build_schema(
     catalog: Catalog,
     resolvers: Resolvers,
     *,
+    writes: Writes | None = None,
     extra_query: type | None = None,
     extra_types: Sequence[type] = (),
 ) -> ODataSchema:
-    """Make the schema.
+    """Make the schema; without ``writes`` it has no mutations.
 
     ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones
     and work by Strawberry's normal path. Raises NameCollisionError where hand-written and generated names meet.
     """
-    return ODataSchema(catalog, resolvers, extra_query=extra_query, extra_types=extra_types)
+    return ODataSchema(
+        catalog, resolvers, writes=writes, extra_query=extra_query, extra_types=extra_types
+    )
 
 
-def catalog_field(field: GraphQLField) -> Field | RootField | None:
+Record = Field | RootField | MutationField | PayloadField
+
+
+def catalog_field(field: GraphQLField) -> Record | None:
     """Give the catalog's record of a generated field; None for Relay wiring and hand-written fields."""
     definition = field.extensions.get(DEFINITION)
     record = definition.record if isinstance(definition, GeneratedField) else None
-    return record if isinstance(record, (Field, RootField)) else None
+    return record if isinstance(record, Record) else None
 
 
 class ODataSchema(strawberry.Schema):
@@ -74,18 +84,28 @@ class ODataSchema(strawberry.Schema):
         catalog: Catalog,
         resolvers: Resolvers,
         *,
+        writes: Writes | None = None,
         extra_query: type | None = None,
         extra_types: Sequence[type] = (),
     ) -> None:
         self.catalog = catalog
+        self._again = partial(
+            ODataSchema, resolvers=resolvers, extra_query=extra_query, extra_types=extra_types
+        )
+        has_writes = writes is not None and any(True for _ in writes)
+        self.writes = writes if has_writes else None
+        fixed = (*_FIXED, *_FIXED_BY_WRITES) if has_writes else _FIXED
         self._fixed = tuple(
             name
-            for name in (*_BUILT_IN, *scalars.DEFINITIONS, *_FIXED)
+            for name in (*_BUILT_IN, *scalars.DEFINITIONS, *fixed)
             if name != "Node" or "node" in catalog.roots
         )
         self._types = TypeTable(self._make)
         self._objects = ObjectTypes(catalog, resolvers, self._types)
-        self._inputs = InputTypes(catalog, self._types)
+        self._inputs = InputTypes(catalog, self._types, self.writes)
+        self._mutations = (
+            None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)
+        )
         extra = _extra_fields(extra_query)
         super().__init__(
             _query_class(extra or [self._placeholder()]),
@@ -103,6 +123,16 @@ class ODataSchema(strawberry.Schema):
     def made_types(self) -> int:
         """How many types have been made so far."""
         return len(self.schema_converter.type_map)
+
+    def again(self, catalog: Catalog) -> ODataSchema:
+        """Make the same schema, with nothing made yet, over another catalog of the same model."""
+        writes = None if self.writes is None else Writes(catalog, self.writes.rules)
+        return self._again(catalog, writes=writes)
+
+    def define(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
+        """Make the definition of a generated type, without keeping it; None for every other name."""
+        found = self._fixed_type(name)
+        return self._generated_type(name) if found is None and self.entry(name) else found
 
     def as_str(self) -> str:
         """Give the SDL."""
@@ -129,29 +159,51 @@ class ODataSchema(strawberry.Schema):
                 raise _collision(f"Query.{name}")
 
         definition = GeneratedDefinition("Query", lambda: catalog.roots, self._objects.root_field)
-        query = converter.query(definition, ordinary)
+        query = converter.root(definition, ordinary)
 
         def make(name: str) -> GraphQLNamedType | None:
             return converter.named(name) if self._has(name) else None
 
-        types = LazyTypes({**started.type_map, "Query": query}, self._names, make)
+        roots = {"Query": query}
+        if self._mutations is not None:
+            mutation = self._mutations.root()
+            roots["Mutation"] = converter.root(mutation)
+            self.mutation = mutation.origin
+        types = LazyTypes({**started.type_map, **roots}, self._names, make)
         self.query = definition.origin
-        self._schema = LazySchema(started, query, types, catalog.implementers)
+        self._schema = LazySchema(
+            started, query, types, catalog.implementers, mutation=roots.get("Mutation")
+        )
+        if self._mutations is not None:
+            self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_OF)
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _refuse_collisions(self, started: GraphQLSchema) -> None:
         for name, made in started.type_map.items():
             if name in scalars.DEFINITIONS:
                 _check_scalar(name, made)
-            elif name in _FIXED or name in self.catalog.known_names():
+            elif name in self._fixed[len(_BUILT_IN) :] or name in self.catalog.known_names():
                 raise _collision(name)
 
     def _has(self, name: str) -> bool:
-        return name in self._fixed or self.catalog.entry(name) is not None
+        return name in self._fixed or self.entry(name) is not None
+
+    def entry(self, name: str) -> TypeEntry | None:
+        """Give what a generated type's name stands for; None for a name that is not of the schema."""
+        found = self.catalog.entry(name)
+        if found is None and self.writes is not None:
+            found = self.writes.entry(name)
+        return found
+
+    def entries(self) -> Iterator[TypeEntry]:
+        """Give every generated type in the order of the schema, none ahead of the one that is asked for."""
+        yield from self.catalog.entries()
+        if self.writes is not None:
+            yield from self.writes.entries()
 
     def _names(self) -> Iterator[str]:
         yield from self._fixed
-        yield from (entry.name for entry in self.catalog.entries())
+        yield from (entry.name for entry in self.entries())
 
     def _make(self, name: str) -> NamedType:
         built_in = _BUILT_IN.get(name)
@@ -159,12 +211,23 @@ class ODataSchema(strawberry.Schema):
             return built_in
         if name in scalars.DEFINITIONS:
             return cast("NamedType", scalars.DEFINITIONS[name][0])
-        made = self._objects.fixed(name)
-        if made is None:
-            entry = self.catalog.known_names()[name]
-            maker = self._inputs if entry.kind in INPUT_KINDS else self._objects
-            made = maker.make(entry)
+        made = self._fixed_type(name) or self._generated_type(name)
         return made if isinstance(made, StrawberryEnumDefinition) else made.origin
+
+    def _fixed_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
+        found = self._objects.fixed(name)
+        if found is None and self._mutations is not None:
+            return self._mutations.fixed(name)
+        return found
+
+    def _generated_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition:
+        entry = self.catalog.known_names().get(name) or self.entry(name)
+        if entry is None:
+            raise KeyError(name)
+        if entry.kind in PAYLOAD_KINDS and self._mutations is not None:
+            return self._mutations.make(entry)
+        maker = self._inputs if entry.kind in INPUT_KINDS else self._objects
+        return maker.make(entry)
 
 
 def _extra_fields(extra_query: type | None) -> list[StrawberryField]:

@@ -35,6 +35,7 @@ SORT_DIRECTION = "Which way to order."
 SORT_DIRECTIONS = {"ASC": "Small values first.", "DESC": "Large values first."}
 
 NODE_ID = "Opaque global id, for `node(id:)` and client caches."
+ETAG = "Version of the row, for `ifMatch`; null where the upstream tells none."
 NODE_IDS = "Global ids; the answer keeps their order, with null for what does not exist."
 REST = "Properties of this row that the metadata does not declare."
 FIRST = "Rows from the start of the list (after `after`)."

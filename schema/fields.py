@@ -1,7 +1,7 @@
 """What the GraphQL API consists of, as plain records: values, fields, object types, root fields.
 
-Made by ``catalog``; read by ``build`` (Strawberry), by ``gateway.plan`` (OData) and by the printers. Nothing here
-knows a library.
+Made by ``catalog``; read by ``build`` (Strawberry), by ``gateway.plan`` (OData) and by the printers. Those of which a
+catalogue has hundreds of thousands are msgspec structs, which are made ten times as fast as frozen dataclasses.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from .model import EntitySet, Navigation, Operation, OperationImport, Property, Singleton
 
@@ -69,6 +71,10 @@ class ValueType:
         return self.kind == "flags"
 
 
+ETAG = "@odata.etag"
+"""Name of the annotation that holds a row's version (JSON format 4.01 section 4.6.5)."""
+
+
 class FieldKind(Enum):
     """What stands behind a field of an object type."""
 
@@ -79,10 +85,11 @@ class FieldKind(Enum):
     TO_MANY = "to_many"
     REST = "rest"
     """The undeclared properties of an open type, as JSON."""
+    ETAG = "etag"
+    """The version of a row, an annotation of its JSON."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(Struct, frozen=True, kw_only=True):
     """A field of a generated object or interface type."""
 
     name: str
@@ -118,6 +125,11 @@ class ObjectInfo:
     description: str = ""
     is_open: bool = False
     has_company: bool = False
+
+    @property
+    def etag(self) -> Field | None:
+        """The field of the row's version; None for rows without a key."""
+        return next((f for f in self.fields.values() if f.kind is FieldKind.ETAG), None)
 
     def by_source(self, source: str) -> Field:
         """Give the value or navigation field of a CSDL name; raises KeyError."""
@@ -184,8 +196,7 @@ class InputRole(Enum):
     IF_MATCH = "if_match"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputField:
+class InputField(Struct, frozen=True, kw_only=True):
     """A field of a generated input type."""
 
     name: str
@@ -221,8 +232,7 @@ class RootKind(Enum):
     NODES = "nodes"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Argument:
+class Argument(Struct, frozen=True, kw_only=True):
     """An argument of a generated field."""
 
     name: str

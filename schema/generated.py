@@ -382,10 +382,12 @@ class GeneratingConverter(GraphQLCoreConverter):
             self.type_map[definition.name] = found
         return cast("_Type", found.implementation)
 
-    def query(
-        self, definition: GeneratedDefinition, ordinary: Mapping[str, GraphQLField]
+    def root(
+        self,
+        definition: GeneratedDefinition,
+        ordinary: Mapping[str, GraphQLField] | None = None,
     ) -> GraphQLObjectType:
-        """Make the query type with hand-written fields beside the generated ones."""
+        """Make the query or mutation type, with hand-written fields beside the generated ones."""
         made = self._object(definition, ordinary)
         self.type_map[definition.name] = ConcreteType(definition=definition, implementation=made)
         return made

@@ -10,10 +10,22 @@ from . import describe
 from .catalog import Catalog
 from .fields import InputField, TypeEntry, TypeKind
 from .generated import GeneratedField, GeneratedInput, Ref, TypeTable
+from .writes import Writes, texts
 
-INPUT_KINDS = frozenset(
-    {TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER}
+_ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})
+_WRITING = frozenset(
+    {
+        TypeKind.CREATE_INPUT,
+        TypeKind.PATCH,
+        TypeKind.KEY,
+        TypeKind.UPDATE_INPUT,
+        TypeKind.DELETE_INPUT,
+        TypeKind.NESTED_INPUT,
+        TypeKind.NESTED_CREATE,
+        TypeKind.VALUE_INPUT,
+    }
 )
+INPUT_KINDS = _ASKING | _WRITING
 _ALL_OPTIONAL = frozenset(
     {TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER}
 )
@@ -22,12 +34,21 @@ _ALL_OPTIONAL = frozenset(
 class InputTypes:
     """Makes the definitions of input types, by name."""
 
-    def __init__(self, catalog: Catalog, types: TypeTable) -> None:
+    def __init__(self, catalog: Catalog, types: TypeTable, writes: Writes | None = None) -> None:
         self._catalog = catalog
         self._types = types
+        self._writes = writes
 
     def make(self, entry: TypeEntry) -> GeneratedInput:
         """Make a generated input type."""
+        writes = self._writes
+        if writes is not None and entry.kind in _WRITING:
+            return GeneratedInput(
+                entry.name,
+                lambda: writes.inputs_of(entry.name),
+                self._field,
+                description=texts.companion(entry),
+            )
         return GeneratedInput(
             entry.name,
             lambda: self._catalog.inputs_of(entry.name),
@@ -40,7 +61,7 @@ class InputTypes:
     def _field(self, field: InputField) -> GeneratedField:
         return GeneratedField(
             field.name,
-            Ref(field.type_name, many=field.many),
+            Ref(field.type_name, field.nullable, field.many),
             self._types,
             description=field.description,
             record=field,

@@ -187,9 +187,12 @@ class LazySchema(GraphQLSchema):
         query: GraphQLObjectType,
         types: LazyTypes,
         implementers: Callable[[str], tuple[list[str], list[str]]],
+        *,
+        mutation: GraphQLObjectType | None = None,
     ) -> None:
         vars(self).update(vars(started))
         self.query_type = query
+        self.mutation_type = mutation
         self.type_map = types  # type: ignore[assignment]
         self.assume_valid = True
         self._validation_errors = []

@@ -32,11 +32,7 @@ ATOMIC = GraphQLDirective("atomic", [DirectiveLocation.MUTATION], description=te
 VALUE_OF = GraphQLDirective(
     "valueOf",
     [DirectiveLocation.VARIABLE_DEFINITION],
-    args={
-        "path": GraphQLArgument(
-            GraphQLNonNull(GraphQLString), description=texts.VALUE_OF_PATH
-        )
-    },
+    args={"path": GraphQLArgument(GraphQLNonNull(GraphQLString), description=texts.VALUE_OF_PATH)},
     description=texts.VALUE_OF,
 )
 

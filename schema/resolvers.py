@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from graphql import GraphQLResolveInfo
 
-from .fields import Field, RootField
+from .fields import Field, MutationField, PayloadField, RootField
 
 
 class Resolvers(Protocol):
@@ -27,6 +27,14 @@ class Resolvers(Protocol):
 
     def connection(self, name: str, source: object, info: GraphQLResolveInfo[Any]) -> object:
         """Give a field of a connection, edge or ``PageInfo``: ``nodes``, ``cursor``, ``hasNextPage`` and so on."""
+        ...
+
+    def mutation(self, field: MutationField, info: GraphQLResolveInfo[Any]) -> object:
+        """Give the payload of a field of ``Mutation``."""
+        ...
+
+    def payload(self, field: PayloadField, source: object, info: GraphQLResolveInfo[Any]) -> object:
+        """Give the value of a field of a payload; user errors are mappings by field name."""
         ...
 
     def type_name(self, value: object) -> str:

@@ -10,6 +10,7 @@ from schema.edm import EDM
 from schema.fields import (
     Clean,
     Field,
+    FieldKind,
     InputField,
     InputRole,
     TypeEntry,
@@ -221,6 +222,8 @@ class CatalogInputs(CatalogObjects):
                 )
 
     def _asked_field(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
+        if field.kind is FieldKind.ETAG:
+            return None
         if field.prop is not None:
             name = self.property_filter(field.prop)
             return None if name is None else (InputRole.VALUE, name)
@@ -244,4 +247,5 @@ class CatalogInputs(CatalogObjects):
 
 def _is_ordered(field: Field) -> bool:
     value = field.value
-    return value is not None and not field.many and value.kind not in _UNORDERED
+    is_value = field.kind is FieldKind.VALUE and not field.many
+    return value is not None and is_value and value.kind not in _UNORDERED

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping
 
 from schema import describe
 from schema.edm import NOT_IN_ROWS
-from schema.fields import Clean, Field, FieldKind, ObjectInfo, TypeKind
-from schema.model import ComplexType, EntityType, Model, Navigation, Property, short
+from schema.fields import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, ValueType
+from schema.model import ComplexType, EntityType, Model, Navigation, Property, TypeRef, short
 from schema.names import Names, field_name
 from schema.values import Abilities, Cleaning
 
 from .naming import Naming
 from .types import CatalogTypes
 
+_ETAG = Property(
+    name=ETAG, type=TypeRef("Edm.String"), allow_edit=False, allow_edit_on_create=False
+)
 _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
 
 
@@ -68,7 +71,7 @@ class CatalogObjects(CatalogTypes):
 
     def _object_fields(self, csdl: str) -> Iterator[Field]:
         """Give the fields, those of a base first: a type and its interfaces must agree on every name."""
-        names = Names(("id",) if self._family_has_id(csdl) else (), self.renames)
+        names = Names(("id", "etag") if self._family_has_id(csdl) else (), self.renames)
         if self.is_node(csdl):
             yield Field(
                 name="id",
@@ -77,6 +80,7 @@ class CatalogObjects(CatalogTypes):
                 nullable=False,
                 description=describe.NODE_ID,
             )
+            yield self._etag(csdl)
         seen: set[str] = set()
         has_rest = False
         for declaring in self.model.lineage(csdl):
@@ -88,6 +92,19 @@ class CatalogObjects(CatalogTypes):
                     name=name, kind=FieldKind.REST, type_name="JSON", description=describe.REST
                 )
         self._field_findings.extend(names.findings)
+
+    def _etag(self, csdl: str) -> Field:
+        """Give the field of the version; one for the whole family, so that interfaces and their types agree."""
+        return Field(
+            name="etag",
+            kind=FieldKind.ETAG,
+            type_name="String",
+            source=ETAG,
+            declared_by=next(self.model.lineage(csdl)).name,
+            value=ValueType("String", "Edm.String", "string"),
+            prop=_ETAG,
+            description=describe.ETAG,
+        )
 
     def _declared_fields(
         self, declaring: EntityType | ComplexType, csdl: str, names: Names, seen: set[str]

@@ -134,4 +134,3 @@ class Actions(Mapping[str, MutationField]):
 def payload_name(field: str) -> str:
     """``myLeaveRequestSubmit`` → ``MyLeaveRequestSubmitPayload``."""
     return f"{type_name(field)}Payload"
-

@@ -99,4 +99,3 @@ class Payloads:
             result=Result(output.type_name, many=output.many),
             source=output.wire,
         )
-

@@ -233,8 +233,7 @@ class Writes(Mapping[str, MutationField]):
         if kind is TypeKind.VALUE_INPUT:
             return csdl in self.catalog.model.complex_types
         sets = [
-            self.catalog.model.entity_sets[s]
-            for s in self.catalog.model.sets_of_type.get(csdl, ())
+            self.catalog.model.entity_sets[s] for s in self.catalog.model.sets_of_type.get(csdl, ())
         ]
         verbs = _NEEDED_BY.get(kind, (Verb.CREATE,))
         return any(self.offers(verb, s) for s in sets for verb in verbs)

@@ -63,6 +63,7 @@ def fields(catalog: Catalog, name: str) -> dict[str, str]:
 def test_a_type_has_camel_case_fields_with_the_nullability_that_is_shown() -> None:
     assert fields(shop(), "CustomerV3") == {
         "id": "ID!",
+        "etag": "String",
         "dataAreaId": "String!",
         "customerAccount": "String!",
         "creditLimit": "Decimal!",
@@ -122,6 +123,7 @@ def test_descriptions_hold_label_name_and_marks() -> None:
     assert info.description == "Customers. CSDL: `CustomerV3` (set `CustomersV3`)."
     assert {n: f.description for n, f in info.fields.items()} == {
         "id": "Opaque global id, for `node(id:)` and client caches.",
+        "etag": "Version of the row, for `ifMatch`; null where the upstream tells none.",
         "dataAreaId": "CSDL: `dataAreaId`. Key. Company.",
         "customerAccount": "Customer account. CSDL: `CustomerAccount`. Key.",
         "creditLimit": "CSDL: `CreditLimit`. Read-only.",
@@ -313,7 +315,7 @@ def test_a_property_called_id_makes_way_for_the_global_id() -> None:
     row = entity("A", prop("Id", "Edm.Guid", nullable=False), key=("Id",))
     catalog = Catalog(model(row, sets={"As": "A"}), GENERIC)
 
-    assert fields(catalog, "A") == {"id": "ID!", "id_2": "UUID!"}
+    assert fields(catalog, "A") == {"id": "ID!", "etag": "String", "id_2": "UUID!"}
     assert catalog.findings == (
         "A.Id: GraphQL name id is taken by a name of the gateway's own; it is id_2.",
     )
@@ -384,6 +386,7 @@ def test_a_derived_type_has_the_fields_of_its_base_under_the_same_names() -> Non
     base = fields(catalog, "Animal")
     assert base == {
         "id": "ID!",
+        "etag": "String",
         "id_2": "String!",
         "name": "String",
         "additionalProperties": "JSON",
@@ -404,7 +407,12 @@ def test_an_abstract_base_is_an_interface_only() -> None:
     assert catalog.possible_types(qualified("Thing")) == (qualified("Stone"),)
     # the base itself has no key; its property still must be what the derived type's interface says
     assert fields(catalog, "Thing") == {"size": "String"}
-    assert fields(catalog, "Stone") == {"id": "ID!", "size": "String!", "weight": "String"}
+    assert fields(catalog, "Stone") == {
+        "id": "ID!",
+        "etag": "String",
+        "size": "String!",
+        "weight": "String",
+    }
 
 
 def test_types_without_fields_are_not_served() -> None:

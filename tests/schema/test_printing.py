@@ -38,7 +38,7 @@ def test_the_api_is_counted_with_all_findings() -> None:
             "enum": 1,
             "filter": 3,
         },
-        fields=5,
+        fields=6,
         enums=1,
         enum_values=2,
         findings=(

@@ -109,7 +109,7 @@ CustomerV3.creditLimit
                 "sets": "CustomersV3",
                 "key": "dataAreaId",
                 "interfaces": "Node",
-                "fields": "14",
+                "fields": "15",
             },
         ),
         ("Group", {"key": "none: no id, no by-key field"}),

@@ -12,7 +12,7 @@ import pytest
 from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, is_object_type
 
 from schema.csdl import parse_csdl
-from schema.fields import Field, RootField
+from schema.fields import Field, MutationField, PayloadField, RootField
 from schema.model import (
     EntitySet,
     EntityType,
@@ -125,6 +125,16 @@ class DictResolvers:
     def connection(self, name: str, source: object, info: GraphQLResolveInfo[Any]) -> object:
         assert isinstance(source, dict)
         return source.get(name)
+
+    def mutation(self, field: MutationField, info: GraphQLResolveInfo[Any]) -> object:
+        self.asked.append(field.name)
+        return self.roots.get(field.name)
+
+    def payload(
+        self, field: PayloadField, source: object, info: GraphQLResolveInfo[Any]
+    ) -> object:
+        assert isinstance(source, dict)
+        return source.get(field.name)
 
     def type_name(self, value: object) -> str:
         assert isinstance(value, dict)

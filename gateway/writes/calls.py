@@ -1,0 +1,89 @@
+"""Actions and custom services: one call, its result, and its refusal in plain words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.bind import Binding
+from gateway.errors import UpstreamMalformed
+from gateway.odata.answers import Response
+from gateway.rows import lenient, untyped
+from gateway.values import from_upstream
+from schema.catalog import Catalog
+from schema.fields import MutationField, ValueType
+
+from .exchange import Exchange
+from .outcome import UserError, problems_in
+from .payload import Payload
+from .plan import CallMutation
+from .reading import Asked, Fetching
+
+
+class Calls:
+    """Calls of one operation."""
+
+    def __init__(
+        self, catalog: Catalog, exchange: Exchange, bare: Binding, fetching: Fetching
+    ) -> None:
+        self._catalog = catalog
+        self._exchange = exchange
+        self._bare = bare
+        self._fetching = fetching
+
+    async def call(self, mutation: CallMutation, asked: Asked) -> Payload:
+        """Call and give the payload. Raises GatewayError."""
+        response = await self._exchange.call(mutation.call)
+        if response.status >= 300:
+            told = (UserError(code=p.code, message=p.message) for p in problems_in(response))
+            return Payload(errors=tuple(told))
+        raw = _decoded(response)
+        of = mutation.field
+        if of.service is not None:
+            return Payload(output=raw if isinstance(raw, dict) else {"value": raw})
+        if of.operation is None or of.operation.returns is None or raw is None:
+            return Payload()
+        if of.csdl:
+            return Payload(result=await self._rows(of, raw, asked))
+        return Payload(result=self._plain(of, raw))
+
+    def _plain(self, of: MutationField, raw: Any) -> Any:
+        assert of.operation is not None
+        assert of.operation.returns is not None
+        returns = of.operation.returns
+        value = raw.get("value") if isinstance(raw, dict) else raw
+        kind: ValueType = self._catalog.value_of(returns)
+        if not returns.many or value is None:
+            return from_upstream(kind, value)
+        if not isinstance(value, list):
+            raise UpstreamMalformed("The upstream sent something that is no list.")
+        return [from_upstream(kind, item) for item in value]
+
+    async def _rows(self, of: MutationField, raw: Any, asked: Asked) -> Any:
+        assert of.operation is not None
+        assert of.operation.returns is not None
+        if asked.level is None:
+            return None
+        set_name = self._catalog.set_for(of.csdl)
+        plan = self._bare.read(asked.level, set_name, extras=asked.level.info.key)
+        many = of.operation.returns.many
+        found = raw.get("value") if many and isinstance(raw, dict) else raw
+        if many and not isinstance(found, list):
+            raise UpstreamMalformed("The upstream sent something that is no list.")
+        items: list[Any] = found if isinstance(found, list) and many else [found]
+        rows = [lenient(plan.row_type, item) for item in items]
+        await self._fetching()[1].attach(rows, plan)
+        return rows if many else rows[0]
+
+
+def _decoded(response: Response) -> Any:
+    """Give the body as plain JSON. Raises UpstreamMalformed; the call has been done all the same."""
+    if not response.body:
+        return None
+    try:
+        return untyped(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UpstreamMalformed(
+            "The call was done, but the upstream's answer to it is not JSON."
+        ) from error

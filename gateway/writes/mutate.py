@@ -1,0 +1,251 @@
+"""Running a mutation operation: one mutation after the other, or with ``@atomic`` all in one changeset.
+
+    fields of the operation ──bind──▶ plan ──groups──▶ outcomes ──reading──▶ Payload by response key
+
+The GraphQL specification wants mutations one after the other (section 6.2.2): each is bound, sent and read before the
+next, so that the next may use its row (``references``). With ``@atomic`` everything is bound before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, get_argument_values
+from graphql.execution.values import VariableValues, get_variable_values
+
+from gateway.errors import BadArgument, GatewayError, UnsupportedQuery
+from gateway.selection import Nodes, Selection
+from gateway.shape import Level, Shaper
+from gateway.values import from_upstream
+from schema.fields import MutationField, PayloadRole, TypeKind
+from schema.writes import Writes
+
+from .bind import Binder
+from .calls import Calls
+from .grouped import Groups
+from .outcome import NOT_SENT, Outcome, UserError
+from .payload import Payload, list_payload, row_payload, with_conflicts
+from .plan import CallMutation, Mutation, RowsMutation
+from .reading import Asked, Reading, untyped_row
+from .references import Reference, check_order, uses
+
+Given = Mapping[str, Any]
+"""Values of variables as the request gives them."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One operation under way."""
+
+    operation: OperationDefinitionNode
+    mutations: Mapping[str, Nodes]
+    references: tuple[Reference, ...]
+    companies: tuple[str, ...] | None
+    variables: dict[str, Any]
+    """Values of variables; those of references come in while the operation runs."""
+    done: dict[str, Payload | GatewayError] = field(default_factory=dict)
+
+
+class Mutator:
+    """Runs operations with the parts that were made for one of them."""
+
+    def __init__(
+        self,
+        core: GraphQLSchema,
+        writes: Writes,
+        binder: Binder,
+        groups: Groups,
+        calls: Calls,
+        reading: Reading,
+        shaper: Shaper,
+    ) -> None:
+        self._core = core
+        self._writes = writes
+        self._binder = binder
+        self._groups = groups
+        self._calls = calls
+        self._reading = reading
+        self._shaper = shaper
+
+    async def run(self, running: Running, *, atomic: bool) -> dict[str, Payload | GatewayError]:
+        """Perform the mutations. Raises GatewayError where the operation as a whole cannot be done."""
+        check_order(running.references, running.mutations)
+        if atomic:
+            await self._atomic(running)
+        else:
+            for key, nodes in running.mutations.items():
+                await self._one(running, key, nodes)
+        return running.done
+
+    # One after the other
+
+    async def _one(self, running: Running, key: str, nodes: Nodes) -> None:
+        lacking = self._lacking(running, nodes)
+        if lacking is not None:
+            told = (
+                f"Nothing was sent: {lacking.key} wrote no row whose {lacking.field} could be used."
+            )
+            running.done[key] = Payload(errors=(UserError(code=NOT_SENT, message=told),))
+            return
+        try:
+            arguments, mutation = self._bound(running, nodes)
+            asked = self._asked(key, nodes, mutation.field)
+            if isinstance(mutation, CallMutation):
+                running.done[key] = await self._calls.call(mutation, asked)
+                return
+            outcomes = await self._groups.mutation(mutation)
+            running.done[key] = await self._payload(mutation, asked, outcomes)
+        except GatewayError as error:
+            running.done[key] = error
+            return
+        self._remember(running, key, mutation, arguments, outcomes)
+
+    def _lacking(self, running: Running, nodes: Nodes) -> Reference | None:
+        """Give a reference that the field uses and that has no value."""
+        for reference in running.references:
+            if reference.variable not in running.variables and uses(nodes[0], reference.variable):
+                return reference
+        return None
+
+    def _bound(self, running: Running, nodes: Nodes) -> tuple[Given, Mutation]:
+        found = self._writes[nodes[0].name.value]
+        mutation_type = self._core.mutation_type
+        assert mutation_type is not None
+        try:
+            variables = self._coerced(running)
+            arguments = get_argument_values(mutation_type.fields[found.name], nodes[0], variables)
+        except GraphQLError as error:
+            raise BadArgument(error.message) from error
+        return arguments, self._binder.bind(found, arguments, running.companies)
+
+    def _coerced(self, running: Running) -> VariableValues:
+        definitions = running.operation.variable_definitions or ()
+        variables = get_variable_values(self._core, definitions, running.variables, max_errors=1)
+        if isinstance(variables, list):
+            raise variables[0]
+        return variables
+
+    def _remember(
+        self,
+        running: Running,
+        key: str,
+        mutation: RowsMutation,
+        arguments: Given,
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        """Give their values to the variables that refer to this row."""
+        if mutation.field.many or not outcomes[0].is_done:
+            return
+        for reference in running.references:
+            if reference.key == key:
+                value = _given(arguments, reference.field)
+                if value is None:
+                    value = self._answered(mutation.field, outcomes[0], reference.field)
+                if value is not None:
+                    running.variables[reference.variable] = value
+
+    def _answered(self, of: MutationField, outcome: Outcome, name: str) -> Any:
+        """Give a field of the row that the upstream sent back."""
+        found = self._writes.catalog.object(of.csdl).fields.get(name)
+        raw = untyped_row(outcome.response)
+        if found is None or found.value is None or raw is None:
+            return None
+        value = from_upstream(found.value, raw.get(found.source))
+        return value if value is None or isinstance(value, bool | list) else str(value)
+
+    # All or nothing
+
+    async def _atomic(self, running: Running) -> None:
+        bound: dict[str, RowsMutation] = {}
+        for key, nodes in running.mutations.items():
+            arguments, mutation = self._bound(running, nodes)
+            bound[key] = _joinable(key, mutation)
+            self._refer(running, key, bound[key], arguments)
+        outcomes = await self._groups.atomic(list(bound.values()))
+        for (key, mutation), found in zip(bound.items(), outcomes, strict=True):
+            asked = self._asked(key, running.mutations[key], mutation.field)
+            try:
+                running.done[key] = await self._payload(mutation, asked, found)
+            except GatewayError as error:
+                running.done[key] = error
+
+    def _refer(self, running: Running, key: str, mutation: RowsMutation, arguments: Given) -> None:
+        for reference in running.references:
+            if reference.key != key:
+                continue
+            value = None if mutation.field.many else _given(arguments, reference.field)
+            if value is None:
+                raise UnsupportedQuery(
+                    f"${reference.variable}: {key} does not give {reference.field}, and in an @atomic"
+                    " operation nothing is written before everything is sent.",
+                    hint=f"Give {reference.field} in {key} (a number sequence must be manual then),"
+                    " or leave out @atomic.",
+                )
+            running.variables[reference.variable] = value
+
+    # Payloads
+
+    async def _payload(
+        self, mutation: RowsMutation, asked: Asked, outcomes: Sequence[Outcome]
+    ) -> Payload:
+        outcomes = [await self._explained(outcome) for outcome in outcomes]
+        reads = await self._reading.rows(asked, outcomes)
+        if mutation.field.many:
+            return list_payload(outcomes, reads)
+        return row_payload(outcomes[0], reads[0])
+
+    async def _explained(self, outcome: Outcome) -> Outcome:
+        if not outcome.is_conflict:
+            return outcome
+        return with_conflicts(outcome, await self._reading.differences(outcome.write))
+
+    def _asked(self, key: str, nodes: Nodes, of: MutationField) -> Asked:
+        """Give what the payload's selection asks of its rows."""
+        set_name = "" if of.entity_set is None else of.entity_set.name
+        result = self._writes.result(of)
+        level = self._shaper.level(of.csdl) if of.csdl else None
+        wanted = level is not None and self._collect(nodes, result.type_name, level)
+        return Asked(key, nodes, set_name, level if wanted else None)
+
+    def _collect(self, nodes: Nodes, type_name: str, level: Level) -> bool:
+        """Add the needs of a payload's rows to their level; say whether anything of a row is asked for."""
+        fields = self._writes.payload_of(type_name)
+        selection: Selection = self._shaper.selection
+        wanted = False
+        for found in selection.subfields(nodes, frozenset((type_name,))).values():
+            asked = fields.get(found[0].name.value)
+            if asked is None:
+                continue
+            if asked.role is PayloadRole.RESULTS:
+                inner = self._writes.name_of(TypeKind.PAYLOAD, level.info.csdl)
+                wanted |= self._collect(found, inner, level)
+            elif asked.role in (PayloadRole.ROW, PayloadRole.RESULT):
+                self._shaper.objects(found, level)
+                wanted = True
+            elif asked.role is PayloadRole.ETAG:
+                wanted = True
+                _need_etag(level)
+        return wanted
+
+
+def _need_etag(level: Level) -> None:
+    etag = level.info.etag
+    if etag is not None:
+        level.need(etag)
+
+
+def _joinable(key: str, mutation: Mutation) -> RowsMutation:
+    if not isinstance(mutation, RowsMutation):
+        raise UnsupportedQuery(
+            f"{key} cannot join the changeset: it is a call, and a changeset holds only writes of rows.",
+            hint="Put the call into an operation of its own, after this one.",
+        )
+    return mutation
+
+
+def _given(arguments: Given, name: str) -> Any:
+    """Give a value that the caller gave for a field of the row."""
+    places = [arguments.get(part) for part in ("input", "patch", "key")]
+    return next((p[name] for p in places if isinstance(p, dict) and p.get(name) is not None), None)

@@ -1,0 +1,122 @@
+"""What became of a write, read from the upstream's answer by its body and not by its status.
+
+F&O refuses with 400 and with 500 alike; the error object tells that business logic said no. What is no such answer
+leaves open whether the write happened: the client raises OutcomeUnknown for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.errors import GatewayError
+from gateway.odata.answers import Envelope, Response, envelope_of
+from gateway.odata.infolog import CONFLICT, NOT_FOUND, Problem, problems_of
+
+from .plan import Place, RowWrite
+
+ROLLED_BACK = "ROLLED_BACK"
+OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+NOT_SENT = "NOT_SENT"
+PARTLY_WRITTEN = "PARTLY_WRITTEN"
+_CONFLICTS = frozenset({409, 412})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserError:
+    """Why a row was not written; the GraphQL type ``UserError``."""
+
+    code: str
+    message: str
+    field: str | None = None
+    path: Place = ()
+    conflicts: tuple[Mapping[str, Any], ...] = ()
+
+    def as_value(self) -> dict[str, Any]:
+        """Give it as the resolvers read it."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "field": self.field,
+            "path": list(self.path),
+            "conflicts": list(self.conflicts),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one row."""
+
+    write: RowWrite
+    errors: tuple[UserError, ...] = ()
+    response: Response | None = None
+    """The answer that holds the new row, or its version."""
+    problems: tuple[Problem, ...] = field(default=(), repr=False)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the row was written."""
+        return not self.errors
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether another version of the row stands in the way."""
+        return any(e.code == CONFLICT for e in self.errors)
+
+    @property
+    def etag(self) -> str | None:
+        """The version that the answer's header tells."""
+        return None if self.response is None else self.response.headers.get("etag")
+
+
+NameOf = Callable[[RowWrite, str], str | None]
+"""Gives the GraphQL input field of a written property."""
+
+
+def outcome_of(write: RowWrite, response: Response, name_of: NameOf) -> Outcome:
+    """Read the answer to one write."""
+    if response.status < 300:
+        return Outcome(write=write, response=response)
+    problems = problems_in(response)
+    return Outcome(write=write, errors=errors_of(write, problems, name_of), problems=problems)
+
+
+def problems_in(response: Response) -> tuple[Problem, ...]:
+    """Give why an answer refuses."""
+    if response.status in _CONFLICTS:
+        return (Problem(CONFLICT, "The row has been changed since the version that was given."),)
+    if response.status == 404:
+        return (Problem(NOT_FOUND, "There is no row with this key that may be written."),)
+    return problems_of(envelope_of(response.body) or Envelope("", "", "", ""))
+
+
+def errors_of(
+    write: RowWrite, problems: tuple[Problem, ...], name_of: NameOf
+) -> tuple[UserError, ...]:
+    """Put problems at the fields of the arguments."""
+    return tuple(_error(write, p, name_of) for p in problems)
+
+
+def _error(write: RowWrite, problem: Problem, name_of: NameOf) -> UserError:
+    name = None if problem.property is None else name_of(write, problem.property)
+    place = write.place if name is None else (*write.place, name)
+    return UserError(code=problem.code, message=problem.message, field=name, path=place)
+
+
+def failed(write: RowWrite, error: GatewayError, code: str | None = None) -> Outcome:
+    """Say that the upstream could not be asked, or that its answer was lost."""
+    said = error.message if error.hint is None else f"{error.message} {error.hint}"
+    told = UserError(code=code or error.code, message=said, path=write.place)
+    return Outcome(write=write, errors=(told,))
+
+
+def rolled_back(outcome: Outcome, because: str) -> Outcome:
+    """Say that a row was taken back, or not written at all, because of another one."""
+    told = UserError(code=ROLLED_BACK, message=because, path=outcome.write.place)
+    return replace(outcome, errors=(told,), response=None)
+
+
+def undone(write: RowWrite, because: str) -> Outcome:
+    """The same of a row without an outcome."""
+    return rolled_back(Outcome(write=write), because)

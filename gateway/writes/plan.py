@@ -1,0 +1,68 @@
+"""What an operation writes, bound to its arguments: pure, printable, sent by others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.odata.query import KeyPart
+from schema.fields import Field, MutationField, Verb
+
+Place = tuple[str, ...]
+"""Where something stands in the arguments: ``("input", "3", "salesOrderLines")``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowWrite:
+    """One row to create, update, upsert or delete."""
+
+    verb: Verb
+    entity_set: str
+    csdl: str
+    place: Place
+    key: tuple[KeyPart, ...] | None = None
+    """The whole key; None where the upstream gives a part of it."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """Property → JSON value: what the caller gave, and nothing else."""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """For an upsert: the part of ``body`` that may be changed in a row that is there."""
+    if_match: str | None = None
+    children: tuple[ChildWrites, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWrites:
+    """Rows to create below a new row. ``join`` is (property of the parent, property of the child)."""
+
+    field: Field
+    join: tuple[tuple[str, str], ...]
+    rows: tuple[RowWrite, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallWrite:
+    """A call of an action or custom service."""
+
+    path: str
+    """Relative to the service root, or for a custom service to the environment's address, with a slash in front."""
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsMutation:
+    """A mutation of rows: one, or a list."""
+
+    field: MutationField
+    writes: tuple[RowWrite, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallMutation:
+    """A mutation that calls something."""
+
+    field: MutationField
+    call: CallWrite
+
+
+Mutation = RowsMutation | CallMutation

@@ -1,0 +1,121 @@
+"""``@valueOf``: a variable whose value is a field of a row that an earlier mutation of the operation writes.
+
+    mutation ($journal: String @valueOf(path: "header.journalBatchNumber")) {
+      header: createLedgerJournalHeader(input: {journalName: "GenJrn"}) { userErrors { message } }
+      line: createLedgerJournalLine(input: {journalBatchNumber: $journal, …}) { userErrors { message } }
+    }
+
+``header`` is the response key, ``journalBatchNumber`` a field of its row. Mutations run one after the other, so a
+number sequence may give the value. In an ``@atomic`` operation nothing is written before everything is sent: there the
+value must be in the earlier mutation's own input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    StringValueNode,
+    VariableDefinitionNode,
+    VariableNode,
+)
+
+from gateway.errors import BadArgument
+from gateway.selection import Nodes
+
+ATOMIC = "atomic"
+VALUE_OF = "valueOf"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One variable's source."""
+
+    variable: str
+    key: str
+    """Response key of the earlier mutation."""
+    field: str
+    """GraphQL field of its row."""
+
+
+def is_atomic(operation: OperationDefinitionNode) -> bool:
+    """Whether the operation has the directive ``@atomic``."""
+    return any(d.name.value == ATOMIC for d in operation.directives or ())
+
+
+def references_of(operation: OperationDefinitionNode) -> tuple[Reference, ...]:
+    """Give the references of an operation. Raises BadArgument for a path that is none."""
+    return tuple(r for d in operation.variable_definitions or () for r in _reference(d))
+
+
+def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
+    for directive in definition.directives or ():
+        if directive.name.value != VALUE_OF:
+            continue
+        value = (directive.arguments or ())[0].value
+        path = value.value if isinstance(value, StringValueNode) else ""
+        key, dot, field = path.partition(".")
+        name = definition.variable.name.value
+        if not dot or not key or not field or "." in field:
+            raise BadArgument(
+                f'@valueOf of ${name}: "{path}" is no path of the form alias.field.',
+                hint='Name an earlier mutation of the operation and a field of its row: "order.salesOrderNumber".',
+            )
+        yield Reference(name, key, field)
+
+
+def without_references(
+    operation: OperationDefinitionNode, references: tuple[Reference, ...]
+) -> OperationDefinitionNode:
+    """Give the operation with the variables of references nullable: their values come later."""
+    if not references:
+        return operation
+    names = {r.variable for r in references}
+    definitions = tuple(
+        _nullable(d) if d.variable.name.value in names else d
+        for d in operation.variable_definitions or ()
+    )
+    return replace(operation, variable_definitions=definitions)
+
+
+def _nullable(definition: VariableDefinitionNode) -> VariableDefinitionNode:
+    if not isinstance(definition.type, NonNullTypeNode):
+        return definition
+    return replace(definition, type=definition.type.type)
+
+
+def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes]) -> None:
+    """See to it that each reference is used only after the mutation it names. Raises BadArgument."""
+    keys = list(mutations)
+    for reference in references:
+        if reference.key not in mutations:
+            raise BadArgument(
+                f"@valueOf of ${reference.variable}: the operation has no mutation {reference.key}.",
+                hint="Name a response key (alias) of this operation.",
+            )
+        at = keys.index(reference.key)
+        for number, nodes in enumerate(mutations.values()):
+            if number <= at and any(uses(node, reference.variable) for node in nodes):
+                raise BadArgument(
+                    f"${reference.variable} is used before {reference.key} has written its row.",
+                    hint="Put the mutation that uses it after the one that it names.",
+                )
+
+
+def uses(node: FieldNode, variable: str) -> bool:
+    """Whether the arguments of a field use a variable."""
+    stack: list[Any] = [a.value for a in node.arguments or ()]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, VariableNode):
+            if value.name.value == variable:
+                return True
+            continue
+        stack.extend(getattr(value, "values", None) or ())
+        stack.extend(f.value for f in getattr(value, "fields", None) or ())
+    return False

@@ -1,0 +1,125 @@
+"""GraphQL input values as they stand in an OData JSON body.
+
+The way in of ``gateway.values``: NoYes as ``Yes`` and ``No``, an X++ date at noon UTC, enum members by name, Decimals
+as exact JSON numbers. Payload rules: reference ``d365-odata`` section 5.4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from gateway.errors import BadArgument
+from gateway.odata.query import Value
+from gateway.values import to_literal
+from schema.catalog import Catalog
+from schema.fields import Clean, Field, FieldKind, InputField, ValueType
+from schema.writes import Writes
+
+NULL_DATE = "1900-01-01T12:00:00Z"
+_DATES = frozenset({Clean.DATE, Clean.NULL_DATE})
+
+encode_body = msgspec.json.Encoder(decimal_format="number").encode
+"""Writes a body: Decimals as numbers with all their digits."""
+
+
+class Bodies:
+    """Turns input objects into bodies."""
+
+    def __init__(self, writes: Writes) -> None:
+        self._writes = writes
+        self._catalog: Catalog = writes.catalog
+
+    def body(self, type_name: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Give property → JSON value for the values that were given. Raises BadArgument."""
+        fields = self._writes.inputs_of(type_name)
+        made: dict[str, Any] = {}
+        for name, value in given.items():
+            field = fields[name]
+            if field.of is None or field.of.navigation is not None:
+                continue
+            if field.of.kind is FieldKind.REST:
+                made.update(_rest(value, f"{what}.{name}"))
+            else:
+                made[field.of.source] = self.value(field, value, f"{what}.{name}")
+        return made
+
+    def value(self, field: InputField, given: Any, what: str) -> Any:
+        """Give one JSON value."""
+        of = field.of
+        assert of is not None
+        if given is None:
+            return self.absent(of, what)
+        if of.value is not None:
+            return self._values(of.value, given, what, is_list=_is_collection(of))
+        if not self._catalog.is_served(of.target):
+            return given
+        if of.many:
+            return [
+                self.body(field.type_name, item, f"{what}[{i}]") for i, item in enumerate(given)
+            ]
+        return self.body(field.type_name, given, what)
+
+    def argument(self, kind: ValueType, given: Any, what: str, *, many: bool) -> Any:
+        """Give the JSON value of an action's parameter."""
+        return None if given is None else self._values(kind, given, what, is_list=many)
+
+    def absent(self, of: Field, what: str) -> Any:
+        """Give what stands for null: the sentinel of a date, empty text, or null where the product knows it."""
+        if of.value is not None and of.value.clean in _DATES:
+            return NULL_DATE
+        if self._catalog.abilities.has_nulls:
+            return None
+        if of.value is not None and of.value.scalar == "String":
+            return ""
+        raise BadArgument(
+            f"{what} cannot be null: Finance & Operations knows no empty {of.type_name}.",
+            hint="Leave the field out to keep or default its value, or give the value itself.",
+        )
+
+    def _values(self, kind: ValueType, given: Any, what: str, *, is_list: bool) -> Any:
+        if is_list:
+            return [self._plain(kind, item, what) for item in given]
+        return self._plain(kind, given, what)
+
+    def _plain(self, kind: ValueType, given: Any, what: str) -> Any:
+        if kind.scalar == "JSON":
+            return given
+        if kind.enum is not None and kind.enum.flags:
+            return ",".join(kind.enum.to_csdl[str(name)] for name in _as_list(given))
+        return _json(to_literal(kind, given, what=what).value)
+
+
+def _is_collection(of: Field) -> bool:
+    """Whether the property is a collection; the members of a flags enum are one value."""
+    return of.prop is not None and of.prop.type.many
+
+
+def _as_list(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list) else [given]
+
+
+def _json(value: Value) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return "NaN"
+        return "INF" if value > 0 else "-INF"
+    return value
+
+
+def _rest(value: Any, what: str) -> Mapping[str, Any]:
+    """Give the undeclared properties of an open type."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadArgument(f"{what} must be an object of properties.")
+    return value
+
+
+def decimal_of(value: Any) -> Any:
+    """Compare numbers by value: 5 and 5.00 are one amount."""
+    return Decimal(str(value)).normalize() if isinstance(value, int | float | Decimal) else value

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 from typing import Literal, TypeAlias, assert_never
 
 import structlog
@@ -233,10 +234,19 @@ def level_of(event: Event) -> Level:
 
 def log_event(event: Event) -> None:
     """Write an event to the log: its class as the message (``request_sent``), its fields as they are."""
-    logger = structlog.get_logger("gateway").bind()
     level = level_of(event)
-    if logger.is_enabled_for(_NUMBERS[level]):
+    # Asked of the class: most events are not logged, and making a logger takes as long as all else here.
+    kind = structlog.get_config()["wrapper_class"]
+    if _is_logged(kind, level):
+        logger = structlog.get_logger("gateway")
         getattr(logger, level)(_snake(type(event).__name__), **_facts(event))
+
+
+@lru_cache(maxsize=32)
+def _is_logged(_kind: object, level: Level) -> bool:
+    """Whether loggers of this configured class write at a level."""
+    enabled: bool = structlog.get_logger("gateway").bind().is_enabled_for(_NUMBERS[level])
+    return enabled
 
 
 def both(*observers: Observer) -> Observer:
@@ -249,6 +259,7 @@ def both(*observers: Observer) -> Observer:
     return observe
 
 
+@cache
 def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 

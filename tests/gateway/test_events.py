@@ -158,3 +158,11 @@ def test_an_event_below_the_level_that_is_logged_costs_no_text(
     monkeypatch.setattr("gateway.events.loggable", lambda _: pytest.fail("it was blanked"))
 
     log_event(SENT)
+
+
+def test_another_level_counts_from_the_next_event_on(capsys: pytest.CaptureFixture[str]) -> None:
+    for level, lines in (("warning", 0), ("debug", 1), ("error", 0), ("debug", 1)):
+        configure_logging(Settings.model_validate({"log_level": level}))
+        log_event(SENT)
+
+        assert len(capsys.readouterr().err.splitlines()) == lines

@@ -13,6 +13,8 @@ from email import message_from_bytes
 from email.message import Message
 from email.policy import HTTP
 
+from gateway.errors import UpstreamMalformed
+
 from .answers import Response, malformed
 from .query import Request
 
@@ -73,6 +75,16 @@ def answers_of(response: Response) -> list[Response]:
     if not found:
         raise malformed(response, "the answer to a batch holds no answers")
     return found
+
+
+def refusing_part(response: Response) -> Response:
+    """Give the part of a batch's answer that says no, or the answer itself where none does."""
+    if response.status >= 300:
+        return response
+    try:
+        return next((a for a in answers_of(response) if a.status >= 300), response)
+    except UpstreamMalformed:
+        return response
 
 
 def _leaves(message: Message) -> Iterator[Message]:

@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from types import TracebackType
 from typing import NoReturn, Self, TypeAlias
@@ -28,6 +28,7 @@ import httpx
 
 from gateway.errors import (
     GatewayError,
+    OutcomeUnknown,
     UnsupportedQuery,
     UpstreamMalformed,
     UpstreamTimeout,
@@ -36,7 +37,14 @@ from gateway.errors import (
 from gateway.events import Address, Observer, RequestRetried, RequestSent, log_event, loggable
 from gateway.settings import Settings
 
-from .answers import Response, failure_of, is_plainly_good, raise_for_answer, subject_of
+from .answers import (
+    Response,
+    envelope_of,
+    failure_of,
+    is_plainly_good,
+    raise_for_answer,
+    subject_of,
+)
 from .call import Call, as_sent
 from .nextlink import origin
 from .query import Request
@@ -97,6 +105,40 @@ FAULTS: Mapping[type[Exception], Fault] = {
 def fault_of(exc: Exception) -> Fault:
     """Give the row of the nearest class in ``FAULTS``."""
     return next(FAULTS[kind] for kind in type(exc).__mro__ if kind in FAULTS)
+
+
+Judge: TypeAlias = Callable[[Response], Response]
+"""Gives the part of an answer that tells how it went: an answer to a batch is 200 whatever its parts are."""
+Repeat: TypeAlias = Callable[[Failure, httpx.RequestError | None], bool]
+"""Whether a request may be sent again after a failure."""
+
+_UNREACHED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+"""Faults before a request was sent."""
+_REFUSED_AT_THE_DOOR = frozenset({401, 403, 429})
+
+
+def itself(response: Response) -> Response:
+    return response
+
+
+def _always(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
+    return True
+
+
+def _never(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
+    return False
+
+
+def _surely_unprocessed(failure: Failure, fault: httpx.RequestError | None) -> bool:
+    """Whether a write did not reach the service, or was refused by it unprocessed."""
+    return isinstance(fault, _UNREACHED) if fault is not None else failure is Failure.THROTTLED
 
 
 class ODataClient:
@@ -176,7 +218,64 @@ class ODataClient:
         progress: Progress | None = None,
         read_timeout: float | None = None,
     ) -> Response:
-        """Attempt, wait and attempt again until there is an answer or an error that stays."""
+        """Give an answer that is what was asked for, or raise."""
+        response, fault = await self._answered(
+            request, _always if safe else _never, progress, read_timeout
+        )
+        if response is None:
+            assert fault is not None
+            self._translate(fault, request)
+        if not is_plainly_good(request, response):
+            raise_for_answer(request, response, self._subject(request.url), self._clock.now())
+        return response
+
+    async def write(self, request: Request, judge: Judge = itself) -> Response:
+        """Send a write, never twice on doubt, and give the service's answer, good or bad.
+
+        It is sent again only where it surely was not processed: no connection came about, or the service was too busy
+        (429). An address with a slash in front is relative to the environment's. ``judge`` gives the part of an
+        answer that tells whether the service was too busy. Raises OutcomeUnknown where the answer was lost, AuthError,
+        UpstreamUnavailable, UpstreamTimeout or UpstreamThrottled where nothing was written.
+        """
+        sent = replace(request, url=self._address_of(request.url))
+        response, fault = await self._answered(sent, _surely_unprocessed, judge=judge)
+        if response is not None:
+            self._check_written(sent, judge(response))
+            return response
+        assert fault is not None
+        if isinstance(fault, _UNREACHED):
+            self._translate(fault, sent)
+        raise OutcomeUnknown(
+            f"The upstream {fault_of(fault).said} while it wrote.",
+            detail=f"{type(fault).__name__}: {fault}; {sent.method} {loggable(sent.url)}",
+        ) from fault
+
+    def _address_of(self, url: str) -> str:
+        """Give the absolute address of a write; services of the environment stand beside ``/data``."""
+        return self.root.removesuffix("/data") + url if url[0] == "/" else self._own + url
+
+    def _check_written(self, sent: Request, told: Response) -> None:
+        """Raise where nothing was written, or where the answer does not tell whether anything was."""
+        if told.status in _REFUSED_AT_THE_DOOR or 300 <= told.status < 400:
+            raise_for_answer(sent, told, self._subject(sent.url), self._clock.now())
+        is_told = told.status < 500 and told.status != 408
+        if not is_told and envelope_of(told.body) is None:
+            raise OutcomeUnknown(
+                f"The upstream failed while it wrote (status {told.status}).",
+                detail=f"{told.status} {loggable(sent.url)}: {told.body[:2_000]!r}",
+                upstream_status=told.status,
+                upstream_request_id=told.request_id,
+            )
+
+    async def _answered(
+        self,
+        request: Request,
+        may_repeat: Repeat,
+        progress: Progress | None = None,
+        read_timeout: float | None = None,
+        judge: Judge = itself,
+    ) -> tuple[Response | None, httpx.RequestError | None]:
+        """Attempt, wait and attempt again until there is an answer or a fault that stays."""
         call = self._call(request, read_timeout)
         attempt = 0
         while True:
@@ -186,25 +285,19 @@ class ODataClient:
             try:
                 async with self._slots:
                     response = await self._attempt(call, attempt, progress)
-                failure = failure_of(response)
+                failure = failure_of(judge(response))
             except httpx.RequestError as exc:
                 fault, failure = exc, fault_of(exc).failure
-            if failure is Failure.PERMANENT or not safe:
-                break
-            wait = self._wait(failure, attempt, response)
+            if failure is Failure.PERMANENT or not may_repeat(failure, fault):
+                return response, fault
+            wait = self._wait(failure, attempt, None if response is None else judge(response))
             if wait is None:
-                break
+                return response, fault
             reason = type(fault).__name__ if response is None else str(response.status)
             self._observe(
                 RequestRetried(url=loggable(request.url), reason=reason, wait=wait, attempt=attempt)
             )
             await self._clock.sleep(wait)
-        if response is None:
-            assert fault is not None
-            self._translate(fault, request)
-        if not is_plainly_good(request, response):
-            raise_for_answer(request, response, self._subject(request.url), self._clock.now())
-        return response
 
     def _call(self, request: Request, read_timeout: float | None) -> Call:
         headers = {**HEADERS, "x-ms-client-request-id": next(self._ids), **request.headers}

@@ -1,4 +1,4 @@
-"""A changeset was refused: which of its rows was it, as far as the upstream tells?
+"""A changeset was refused: which of its rows it was, as far as the upstream tells.
 
 The answer holds one error, and its Content-ID is not that of the culprit (reference ``d365-odata`` 4.3). What helps is
 the text: the property that was refused, the value it quotes, the key that exists already. Rows that fit are blamed; the

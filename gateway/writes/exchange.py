@@ -12,7 +12,8 @@ from typing import Protocol
 
 from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.odata.answers import Response
-from gateway.odata.batch import answers_of, changeset
+from gateway.odata.batch import answers_of, changeset, refusing_part
+from gateway.odata.client import Judge, itself
 from gateway.odata.dialect import Dialect
 from gateway.odata.infolog import NOT_FOUND
 from gateway.odata.query import Request
@@ -29,7 +30,7 @@ class Writer(Protocol):
 
     root: str
 
-    async def write(self, request: Request) -> Response:
+    async def write(self, request: Request, judge: Judge = ...) -> Response:
         """Send a write once and give the service's answer, good or bad. Raises GatewayError."""
         ...
 
@@ -71,7 +72,7 @@ class Exchange:
         return [outcome_of(write, answer, self.name_of) for write, answer in pairs]
 
     async def _changeset(self, requests: Sequence[Request]) -> list[Response]:
-        response = await self._send(changeset(requests))
+        response = await self._send(changeset(requests), judge=refusing_part)
         try:
             answers = answers_of(response)
         except UpstreamMalformed as error:
@@ -86,9 +87,9 @@ class Exchange:
         """Call an action or service and give the answer, good or bad. Raises GatewayError."""
         return await self._send(call_request(call))
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, judge: Judge = itself) -> Response:
         self.sent.append(request)
-        return await self.writer.write(request)
+        return await self.writer.write(request, judge)
 
 
 def told(error: GatewayError, write: RowWrite) -> GatewayError:

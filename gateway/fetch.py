@@ -7,14 +7,20 @@ lenient decoder (``surprised``) is known at its end. All rows come or an error; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
-from .errors import BadArgument, UpstreamMalformed, UpstreamRejected, UpstreamTruncated
+from .errors import (
+    BadArgument,
+    GatewayError,
+    UpstreamMalformed,
+    UpstreamRejected,
+    UpstreamTruncated,
+)
 from .odata.answers import Response, malformed
 from .odata.dialect import Dialect
 from .odata.local import evaluate
@@ -130,9 +136,37 @@ class Fetcher:
             raise malformed(response, "a plain value was asked for, and something else came")
         return answer["value"]
 
-    async def listed(self, request: Request, row_type: RowType) -> Rows:
-        """Give all rows of a printed request. Raises GatewayError."""
-        return await self._follow(self._checked(request), row_type, None)
+    async def each(
+        self, requests: Sequence[Request], row_type: RowType
+    ) -> list[Rows | BaseException]:
+        """Give all rows of each of these printed requests; one that fails has its error in its place.
+
+        They go out side by side; pages behind the first ones are asked for when those have come.
+        """
+        for request in requests:
+            if len(request.url) <= self.max_url_length:
+                self._start(request)
+        found: list[Rows | BaseException] = []
+        longer: dict[int, Any] = {}
+        for number, request in enumerate(requests):
+            try:
+                page = self._page(await self.answer(self._checked(request)), row_type)
+            except GatewayError as error:
+                found.append(error)
+                continue
+            found.append(Rows(page.value, page.count))
+            if page.next is None:
+                self.rows_read += len(page.value)
+            else:
+                longer[number] = page
+        if longer:
+            whole = await asyncio.gather(
+                *(self._follow(requests[n], row_type, None, page) for n, page in longer.items()),
+                return_exceptions=True,
+            )
+            for number, rows in zip(longer, whole, strict=True):
+                found[number] = rows
+        return found
 
     def request(self, lowered: Lowered) -> Request:
         """Print a lowered query. Raises BadArgument for a filter that no web server takes."""
@@ -149,17 +183,23 @@ class Fetcher:
 
     async def answer(self, request: Request) -> Response:
         """Send a request, once an operation."""
+        task = self._start(request)
+        return task.result() if task.done() else await asyncio.shield(task)
+
+    def _start(self, request: Request) -> asyncio.Task[Response]:
         task = self._answers.get(request.url)
         if task is None:
             self.sent.append(request)
             task = self._answers[request.url] = asyncio.ensure_future(self.sender.send(request))
-        return await asyncio.shield(task)
+        return task
 
     async def close(self) -> None:
         """Give up what is still under way."""
-        for task in self._answers.values():
+        under_way = [task for task in self._answers.values() if not _is_over(task)]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._answers.values(), return_exceptions=True)
+        if under_way:
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     # Pages
 
@@ -167,11 +207,15 @@ class Fetcher:
         """Give the rows behind a next link that stood inside an answer."""
         return (await self._follow(self._next(after, link), row_type, None)).rows
 
-    async def _follow(self, request: Request, row_type: RowType, top: int | None) -> Rows:
+    async def _follow(
+        self, request: Request, row_type: RowType, top: int | None, page: Any = None
+    ) -> Rows:
+        """Read page after page, from ``request`` on; ``page`` is its answer where that is there already."""
         found = Rows([])
         empty = 0
         while True:
-            page = self._page(await self.answer(request), row_type)
+            if page is None:
+                page = self._page(await self.answer(request), row_type)
             found.rows.extend(page.value)
             if found.total is None:
                 found.total = page.count
@@ -180,7 +224,7 @@ class Fetcher:
                 return found
             empty = 0 if page.value else empty + 1
             self._check_length(found.rows, empty)
-            request = self._next(request, page.next)
+            request, page = self._next(request, page.next), None
 
     def _next(self, request: Request, link: str) -> Request:
         return next_request(request, link, root=self.sender.root, keep=self.dialect.options)
@@ -249,6 +293,13 @@ class Fetcher:
         start = query.skip or 0
         end = None if query.top is None else start + query.top
         return Rows(kept[start:end], len(kept))
+
+
+def _is_over(task: asyncio.Task[Response]) -> bool:
+    """Whether a request has its answer; an error that nobody waited for counts as seen."""
+    if task.done() and not task.cancelled():
+        task.exception()
+    return task.done()
 
 
 def _row_of(response: Response, raw: object, row_type: RowType) -> Any:

@@ -8,6 +8,7 @@ normal form. All is done for a whole level at once, column by column.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from typing import Any
 
@@ -62,42 +63,103 @@ def normal_forms(
     return list(zip(*folded, strict=True))
 
 
+def are_distinct(types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool) -> bool:
+    """Whether no two of these different keys are equal for the upstream; often one column alone tells."""
+    if len(keys) < 2:
+        return True
+    columns = list(zip(types, zip(*keys, strict=True), strict=True))
+    # What tells keys apart stands last in most of them.
+    for edm, values in reversed(columns):
+        if len(set(_normal_column(edm, values, case_insensitive))) == len(keys):
+            return True
+    return len(set(normal_forms(types, keys, case_insensitive=case_insensitive))) == len(keys)
+
+
 def _normal_column(edm: str, values: Sequence[Any], case_insensitive: bool) -> Sequence[Any]:
-    distinct = set(values)
-    if len(distinct) == 1:
-        return (comparable(edm, values[0], case_insensitive=case_insensitive),) * len(values)
-    kinds = set(map(type, distinct))
-    if str not in kinds:
+    if edm == "Edm.String":
+        with suppress(TypeError):
+            return _folded(values) if case_insensitive else values
+    elif not any(isinstance(v, str) for v in values):
         return values
-    if edm == "Edm.String" and kinds == {str}:
-        return [v.rstrip(" ").casefold() for v in values] if case_insensitive else values
     return [comparable(edm, v, case_insensitive=case_insensitive) for v in values]
 
 
-class Places(dict[Key, list[Any]]):
-    """Key as a row spells it → the rows of that key. Rows of keys that were not asked for share nobody's place."""
+def _folded(texts: Sequence[str]) -> list[str]:
+    """Fold all at once where no text ends in blanks or holds the separator."""
+    joined = "\0".join((*texts, ""))
+    folded = [] if " \0" in joined else joined.casefold().split("\0")[:-1]
+    return folded if len(folded) == len(texts) else [t.rstrip(" ").casefold() for t in texts]
+
+
+class Places:
+    """What was found for each asked key, however the rows spell it."""
 
     def __init__(
         self, types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool
     ) -> None:
-        super().__init__((key, []) for key in keys)
         self._types = types
+        self._keys = keys
         self._insensitive = case_insensitive
-        self._by_normal: dict[tuple[Any, ...], list[Any]] | None = None
+        self._by_normal: dict[tuple[Any, ...], Key] | None = None
+        self._found: dict[Key, Any] = self.empty()
+
+    def empty(self) -> dict[Key, Any]:
+        """Give each key and what it has without any row."""
+        raise NotImplementedError
 
     def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
-        """Put rows in their places. Raises TypeError or ValueError where a key is missing or not of its types."""
-        for key, row in zip(keys_of(rows, attributes), rows, strict=True):
-            self[key].append(row)
+        """Put rows in their places; those of keys that were not asked for come nowhere.
 
-    def __missing__(self, key: Key) -> list[Any]:
+        Raises AttributeError, TypeError or ValueError where a key is missing or not of its types.
+        """
+        raise NotImplementedError
+
+    def all(self) -> dict[Key, Any]:
+        """Give each asked key and what it has."""
+        if len(self._found) == len(self._keys):
+            return self._found
+        return dict(zip(self._keys, map(self._found.__getitem__, self._keys), strict=True))
+
+    def asked(self, key: Key) -> Key | None:
+        """Give the asked key that the upstream takes as equal to this one."""
         if _has_gap(key):
             raise ValueError("a row without a value by which it was asked for")
         if self._by_normal is None:
-            self._by_normal = dict(zip(self._normal(list(self)), self.values(), strict=True))
+            self._by_normal = dict(zip(self._normal(self._keys), self._keys, strict=True))
         (normal,) = self._normal([key])
-        place = self[key] = self._by_normal.get(normal, [])
-        return place
+        return self._by_normal.get(normal)
 
     def _normal(self, keys: Sequence[Key]) -> list[tuple[Any, ...]]:
         return normal_forms(self._types, keys, case_insensitive=self._insensitive)
+
+
+class Lists(Places):
+    """Key → its rows, where a key may have many."""
+
+    def empty(self) -> dict[Key, list[Any]]:
+        return {key: [] for key in self._keys}
+
+    def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
+        found = self._found
+        for key, row in zip(keys_of(rows, attributes), rows, strict=True):
+            try:
+                found[key].append(row)
+            except KeyError:
+                asked = self.asked(key)
+                found[key] = [] if asked is None else found[asked]
+                found[key].append(row)
+
+
+class Singles(Places):
+    """Key → its row or None, where a key has one at the most; of several in an answer the first counts."""
+
+    def empty(self) -> dict[Key, Any]:
+        return dict.fromkeys(self._keys)
+
+    def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
+        found, known = self._found, len(self._found)
+        found.update(zip(reversed(keys_of(rows, attributes)), reversed(rows), strict=True))
+        for key in list(found)[known:] if len(found) > known else ():
+            row, asked = found.pop(key), self.asked(key)
+            if asked is not None:
+                found[asked] = row

@@ -20,8 +20,8 @@ from schema.fields import Field
 from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher, Rows
-from .keys import Places, normal_forms
-from .odata.keyed import Column, are_plain, key_filter, key_requests, split_by_length
+from .keys import Lists, Singles, are_distinct, normal_forms
+from .odata.keyed import Column, key_filter, key_requests, split_by_length
 from .odata.query import KeyPart, Literal, Query, Request, Value
 from .pages import Failure, Page
 from .plan import Key, ReadPlan
@@ -94,20 +94,21 @@ class Batches(DataLoader[Want, Found]):
 
     async def _group(self, group: list[Want]) -> list[Found]:
         """Load wants of one template; keys that the upstream takes as equal are asked for once."""
-        types = [edm for _, edm, _ in _columns(group[0].columns)]
-        insensitive = self._dialect.case_insensitive
+        types, insensitive = _types(group[0].columns), self._dialect.case_insensitive
+        if len(group) == 1 and are_distinct(types, group[0].keys, case_insensitive=insensitive):
+            return await self._load(group, group[0].keys)
         forms = [normal_forms(types, w.keys, case_insensitive=insensitive) for w in group]
         asked: dict[tuple[Any, ...], Key] = {}
         for want, normal in zip(group, forms, strict=True):
             for form, key in zip(normal, want.keys, strict=True):
                 asked.setdefault(form, key)
-        loaded = await self._load(group, list(asked.values()))
+        loaded = await self._load(group, tuple(asked.values()))
         return [
-            dict(zip(want.keys, map(found.get, map(asked.get, normal)), strict=True))
+            dict(zip(want.keys, map(found.get, map(asked.__getitem__, normal)), strict=True))
             for want, normal, found in zip(group, forms, loaded, strict=True)
         ]
 
-    async def _load(self, group: list[Want], keys: list[Key]) -> list[Found]:
+    async def _load(self, group: list[Want], keys: Sequence[Key]) -> list[Found]:
         query = group[0].plan.query
         if len(group) > 1:
             united = tuple(dict.fromkeys(name for want in group for name in want.plan.query.select))
@@ -135,7 +136,7 @@ class Batches(DataLoader[Want, Found]):
 
     # Many keys
 
-    async def _many(self, group: list[Want], query: Query, keys: list[Key]) -> list[Found]:
+    async def _many(self, group: list[Want], query: Query, keys: Sequence[Key]) -> list[Found]:
         window = group[0].plan.window
         if window is not None:
             terms = _with_columns(group[0], window)
@@ -147,16 +148,19 @@ class Batches(DataLoader[Want, Found]):
         found = dict(zip(by_type, spread, strict=True))
         return [found[id(want.plan.row_type)] for want in group]
 
-    def _runs(self, query: Query, columns: Sequence[Column], keys: list[Key]) -> list[_Run]:
+    def _runs(self, query: Query, columns: Sequence[Column], keys: Sequence[Key]) -> list[_Run]:
         """Cut the keys into requests; those that the product cannot be asked for as they stand go a longer way."""
         lowered = self._dialect.lower(query)
-        whole = lowered.empty or lowered.residual is not None
-        if whole or not are_plain(self._dialect, columns, keys):
+        made = None
+        if not lowered.empty and lowered.residual is None:
+            made = key_requests(self._dialect, lowered.query, columns, keys, limit=self._limit)
+        if made is None:
             return self._lowered_runs(query, columns, keys)
-        made = key_requests(self._dialect, lowered.query, columns, keys, limit=self._limit)
-        return [_Run(one.request, one.keys) for one in made]
+        return [_Run(request, run) for request, run in made]
 
-    def _lowered_runs(self, query: Query, columns: Sequence[Column], keys: list[Key]) -> list[_Run]:
+    def _lowered_runs(
+        self, query: Query, columns: Sequence[Column], keys: Sequence[Key]
+    ) -> list[_Run]:
         def build(run: Sequence[Key]) -> Query:
             return replace(query, where=all_of(query.where, key_filter(columns, run)))
 
@@ -166,16 +170,15 @@ class Batches(DataLoader[Want, Found]):
         runs = split_by_length(lowered, keys, limit=self._limit, options=self._dialect.options)
         return [_Run(build(run), run) for run in runs]
 
-    async def _spread(self, want: Want, keys: list[Key], runs: list[_Run]) -> Found:
+    async def _spread(self, want: Want, keys: Sequence[Key], runs: list[_Run]) -> Found:
         """Read all runs into one want's row type, and give each key what is its; a run fails for its own keys."""
         row_type = want.plan.row_type
         attributes = [row_type.attribute(f) for f in want.columns]
-        answers = await asyncio.gather(
-            *(self._read(run, row_type) for run in runs), return_exceptions=True
-        )
-        places = self._places(want, keys)
+        kind = Singles if want.plan.window is None else Lists
+        insensitive = self._dialect.case_insensitive
+        places = kind(_types(want.columns), keys, case_insensitive=insensitive)
         failed: Found = {}
-        for run, answer in zip(runs, answers, strict=True):
+        for run, answer in zip(runs, await self._read(runs, row_type), strict=True):
             try:
                 if isinstance(answer, BaseException):
                     raise answer
@@ -184,32 +187,28 @@ class Batches(DataLoader[Want, Found]):
                 failed.update(dict.fromkeys(run.keys, Failure(error)))
             except (AttributeError, TypeError, ValueError) as error:
                 failed.update(dict.fromkeys(run.keys, Failure(_unreadable(error))))
-        found = self._cut(want, places, keys)
-        return {**found, **failed}
-
-    async def _read(self, run: _Run, row_type: RowType) -> Rows:
-        if isinstance(run.asked, Request):
-            return await self._fetcher.listed(run.asked, row_type)
-        return await self._fetcher.rows(run.asked, row_type)
-
-    def _places(self, want: Want, keys: list[Key]) -> Places:
-        types = [edm for _, edm, _ in _columns(want.columns)]
-        return Places(types, keys, case_insensitive=self._dialect.case_insensitive)
-
-    def _cut(self, want: Want, places: Places, keys: list[Key]) -> Found:
-        """Make what a key has of its rows: a page, or the one row."""
+        found = places.all()
         if want.plan.window is not None:
-            cutter = Cutter(want.plan.window, want.plan.row_type, self._dialect)
-            return {key: _page(cutter, places[key]) for key in keys}
-        return {key: rows[0] if (rows := places[key]) else None for key in keys}
+            cutter = Cutter(want.plan.window, row_type, self._dialect)
+            found = {key: _page(cutter, rows) for key, rows in found.items()}
+        found.update(failed)
+        return found
+
+    async def _read(self, runs: list[_Run], row_type: RowType) -> list[Rows | BaseException]:
+        requests = [run.asked for run in runs if isinstance(run.asked, Request)]
+        if len(requests) == len(runs):
+            return await self._fetcher.each(requests, row_type)
+        queries = [run.asked for run in runs if isinstance(run.asked, Query)]
+        reading = (self._fetcher.rows(query, row_type) for query in queries)
+        return await asyncio.gather(*reading, return_exceptions=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
     """Keys of one request."""
 
     asked: Request | Query
-    keys: list[Key]
+    keys: Sequence[Key]
 
 
 def _page(cutter: Cutter, rows: list[Any]) -> Page | Failure:
@@ -227,6 +226,10 @@ def _unreadable(error: Exception) -> UpstreamMalformed:
 
 def _columns(fields: Sequence[Field]) -> tuple[Column, ...]:
     return tuple((f.source, f.value.edm, f.value.is_enum) for f in fields if f.value is not None)
+
+
+def _types(fields: Sequence[Field]) -> list[str]:
+    return [f.value.edm for f in fields if f.value is not None]
 
 
 def _literal(field: Field, value: Value) -> Literal:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import TYPE_CHECKING, TypeVar
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from .literals import to_url
@@ -41,46 +42,57 @@ class KeyRequest:
     """A request for the rows of some keys."""
 
     request: Request
-    keys: list[Key]
+    keys: Sequence[Key]
 
 
 # Keys that stand in a URL as they are
 
 
-def are_plain(dialect: Dialect, columns: Sequence[Column], keys: Sequence[Key]) -> bool:
-    """Whether the product can be asked for each of the keys exactly, by ``eq``."""
-    if dialect.has_in:
-        return False
-    for (_, edm_type, _), values in zip(columns, zip(*keys, strict=True), strict=True):
-        if None in values:
-            return False
-        if dialect.wildcard_eq and edm_type == "Edm.String" and "*" in "".join(map(str, values)):
-            return False
-    return True
-
-
 def key_requests(
     dialect: Dialect, query: Query, columns: Sequence[Column], keys: Sequence[Key], *, limit: int
-) -> list[KeyRequest]:
-    """Cut plain, distinct keys into requests of ``query`` (lowered) whose URLs have at most ``limit`` characters.
+) -> list[tuple[Request, Sequence[Key]]] | None:
+    """Cut distinct keys into requests of ``query`` (lowered) whose URLs have at most ``limit`` characters.
 
-    A key that is too long by itself goes alone. Raises UnsupportedQuery for columns that the product cannot compare.
+    A key that is too long by itself goes alone. None where some key cannot be asked for exactly by ``eq``.
+    Raises UnsupportedQuery for columns that the product cannot compare.
     """
+    table = _Table(columns, keys)
+    if not table.is_plain(dialect):
+        return None
     for (name, edm_type, is_enum), value in zip(columns, keys[0], strict=True):
         path = Path(tuple(name.split("/")))
         lower_where(dialect, Compare(path, Operator.EQ, Literal(value, edm_type, is_enum)))
     around = frame(query, options=dialect.options)
-    shared, groups = _grouped(columns, keys, limit)
+    shared, groups = table.grouped(limit)
     before = around.before + _AND.join([*shared, ""])
     is_alone = around.is_alone and not shared
     room = limit - len(before) - len(around.after) - 2
     return [
-        KeyRequest(
+        (
             Request("GET", before + _filter(run, is_alone) + around.after, JSON_HEADERS),
-            [key for piece in run for part in piece.key_lists for key in part],
+            list(chain.from_iterable(keys for piece in run for keys in piece.key_lists)),
         )
         for run in _runs(groups, room)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """``Name eq`` and what stands around each value."""
+
+    start: str
+    end: str
+
+    def one(self, value: str) -> str:
+        return f"{self.start}{value}{self.end}"
+
+    def any(self, values: Sequence[str]) -> str:
+        return self.one(f"{self.end}{_OR}{self.start}".join(values))
+
+    @property
+    def length(self) -> int:
+        """Characters of one test beside its value, with the ``or`` before it."""
+        return len(_OR) + len(self.start) + len(self.end)
 
 
 @dataclass(slots=True)
@@ -89,11 +101,10 @@ class _Group:
 
     head: str
     """Printed test of the other columns; empty where they are the same for all keys."""
-    test: str
-    """``Name eq ``."""
-    values: list[str]
+    test: _Test
+    values: Sequence[str]
     """Of the last column, printed."""
-    key_lists: list[list[Key]]
+    key_lists: list[Sequence[Key]]
     """One list for each head, as long as ``values``."""
 
     def piece(self, start: int, end: int) -> _Group:
@@ -101,7 +112,7 @@ class _Group:
         return _Group(self.head, self.test, self.values[start:end], keys)
 
     def text(self) -> str:
-        tests = self.test + (_OR + self.test).join(self.values)
+        tests = self.test.any(self.values)
         if not self.head:
             return tests
         return self.head + _AND + (f"({tests})" if len(self.values) > 1 else tests)
@@ -112,32 +123,44 @@ class _Group:
         return len(self.head) + len(_AND) + len("()") if self.head else 0
 
 
-def _grouped(
-    columns: Sequence[Column], keys: Sequence[Key], limit: int
-) -> tuple[list[str], list[_Group]]:
-    """Give the tests that all keys share, and what is left of the keys; columns of few values stand first."""
-    by_column = list(zip(*keys, strict=True))
-    distinct = [len(set(values)) for values in by_column]
-    *first, last = sorted(range(len(columns)), key=distinct.__getitem__)
-    shared = [
-        _test(columns[i]) + _printed(columns[i], by_column[i][:1])[0]
-        for i in first
-        if distinct[i] == 1
-    ]
-    heads = [i for i in first if distinct[i] > 1]
-    test, values = _test(columns[last]), _printed(columns[last], by_column[last])
-    if not heads:
-        return shared, [_Group("", test, values, [list(keys)])]
-    printed = [_tests(columns[i], by_column[i]) for i in heads]
-    texts = map(_AND.join, zip(*printed, strict=True))
-    groups: dict[str, _Group] = {}
-    for head, value, key in zip(texts, values, keys, strict=True):
-        group = groups.get(head)
-        if group is None:
-            group = groups[head] = _Group(head, test, [], [[]])
-        group.values.append(value)
-        group.key_lists[0].append(key)
-    return shared, _merged(groups.values(), limit // 4)
+class _Table:
+    """Keys, column by column."""
+
+    def __init__(self, columns: Sequence[Column], keys: Sequence[Key]) -> None:
+        self._columns = columns
+        self._keys = keys
+        self._values = list(zip(*keys, strict=True))
+        self._distinct = [set(values) for values in self._values]
+
+    def is_plain(self, dialect: Dialect) -> bool:
+        """Whether ``eq`` is the way to ask, and asks for each of the keys exactly: no nulls, no wildcards."""
+        if dialect.has_in or any(None in distinct for distinct in self._distinct):
+            return False
+        if not dialect.wildcard_eq:
+            return True
+        return not any(
+            edm_type == "Edm.String" and _has_star(values)
+            for (_, edm_type, _), values in zip(self._columns, self._values, strict=True)
+        )
+
+    def grouped(self, limit: int) -> tuple[list[str], list[_Group]]:
+        """Give the tests that all keys share, and what is left of the keys; columns of few values stand first."""
+        columns, values, keys = self._columns, self._values, self._keys
+        sizes = [len(distinct) for distinct in self._distinct]
+        *first, last = sorted(range(len(columns)), key=sizes.__getitem__)
+        shared = [_tests(columns[i], values[i][:1])[0] for i in first if sizes[i] == 1]
+        heads = [_tests(columns[i], values[i]) for i in first if sizes[i] > 1]
+        test, texts = _printed(columns[last], values[last])
+        if not heads:
+            return shared, [_Group("", test, texts, [keys])]
+        places: dict[str, list[int]] = {}
+        for place, head in enumerate(map(_AND.join, zip(*heads, strict=True))):
+            places.setdefault(head, []).append(place)
+        groups = (
+            _Group(head, test, [texts[i] for i in own], [[keys[i] for i in own]])
+            for head, own in places.items()
+        )
+        return shared, _merged(groups, limit // 4)
 
 
 def _merged(groups: Iterable[_Group], most: int) -> list[_Group]:
@@ -159,23 +182,31 @@ def _merged(groups: Iterable[_Group], most: int) -> list[_Group]:
     return found
 
 
-def _test(column: Column) -> str:
-    return quote(column[0], safe="/") + _EQ
+def _has_star(values: Sequence[Any]) -> bool:
+    try:
+        return "*" in "".join(values)
+    except TypeError:
+        return True
 
 
-def _tests(column: Column, values: Sequence[Value]) -> Iterable[str]:
-    test, distinct = _test(column), list(dict.fromkeys(values))
-    printed = dict(zip(distinct, _printed(column, distinct), strict=True))
-    return [test + printed[value] for value in values]
+def _tests(column: Column, values: Sequence[Value]) -> list[str]:
+    """Print ``Name eq value`` for each of the values, of which there are few different ones."""
+    distinct = list(dict.fromkeys(values))
+    test, texts = _printed(column, distinct)
+    printed = dict(zip(distinct, map(test.one, texts), strict=True))
+    return [printed[value] for value in values]
 
 
-def _printed(column: Column, values: Sequence[Value]) -> list[str]:
-    """Print literals, percent-encoded."""
-    _, edm_type, is_enum = column
-    kinds = set(map(type, values))
-    if edm_type == "Edm.String" and kinds == {str} and _AS_IT_STANDS.fullmatch("".join(values)):  # type: ignore[arg-type]
-        return [f"'{value}'" for value in values]
-    return [encoded(to_url(Literal(value, edm_type, is_enum))) for value in values]
+def _printed(column: Column, values: Sequence[Value]) -> tuple[_Test, Sequence[str]]:
+    """Print literals, percent-encoded; what they have in common is in the test."""
+    name, edm_type, is_enum = column
+    start = quote(name, safe="/") + _EQ
+    if edm_type == "Edm.String":
+        with suppress(TypeError):
+            if _AS_IT_STANDS.fullmatch("".join(values)):  # type: ignore[arg-type]
+                return _Test(f"{start}'", "'"), values  # type: ignore[return-value]
+    literals = (to_url(Literal(value, edm_type, is_enum)) for value in values)
+    return _Test(start, ""), [encoded(literal) for literal in literals]
 
 
 def _runs(groups: Iterable[_Group], room: int) -> Iterator[list[_Group]]:
@@ -183,9 +214,9 @@ def _runs(groups: Iterable[_Group], room: int) -> Iterator[list[_Group]]:
     run: list[_Group] = []
     left = room
     for group in groups:
-        each = len(_OR) + len(group.test)
-        # Of the first n values; the "or" before the first stands for the one between groups.
-        ends = list(accumulate((len(value) + each for value in group.values), initial=0))
+        # Of the first n tests; the "or" before the first stands for the one between groups.
+        lengths = map(group.test.length.__add__, map(len, group.values))
+        ends = list(accumulate(lengths, initial=0))
         start, size = 0, len(group.values)
         while start < size:
             free = left - group.overhead + (0 if run else len(_OR))

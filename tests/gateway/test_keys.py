@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from gateway.keys import Places, hashable, keys_of, normal_forms, referring
+from gateway.keys import Lists, Singles, are_distinct, hashable, keys_of, normal_forms, referring
 from gateway.odata.local import comparable
 
 TYPES = ("Edm.String", "Edm.Int32")
@@ -73,16 +73,31 @@ def test_rows_come_to_the_first_key_that_the_upstream_takes_as_equal(
 
     asked = list({normal(key): key for key in keys}.values())
     rows = [Row(*key) for key in told]
-    places = Places(TYPES, asked, case_insensitive=insensitive)
+    lists = Lists(TYPES, asked, case_insensitive=insensitive)
+    lists.add(rows, ["a0", "a1"])
+    singles = Singles(TYPES, asked, case_insensitive=insensitive)
+    singles.add(rows, ["a0", "a1"])
+
+    own = {k: [r for r in rows if normal((r.a0, r.a1)) == normal(k)] for k in asked}
+    assert lists.all() == own
+    assert singles.all().keys() == own.keys()
+    for key, row in singles.all().items():
+        assert row in own[key] if own[key] else row is None
+    assert are_distinct(TYPES, keys, case_insensitive=insensitive) == (len(asked) == len(keys))
+
+
+def test_of_two_rows_with_one_key_the_first_counts() -> None:
+    places = Singles(TYPES, [("a", 1), ("b", 1)], case_insensitive=True)
+    rows = [Row("a", 1), Row("a", 1)]
     places.add(rows, ["a0", "a1"])
 
-    for key in asked:
-        assert places[key] == [r for r in rows if normal((r.a0, r.a1)) == normal(key)]
+    assert places.all()["a", 1] is rows[0]
 
 
+@pytest.mark.parametrize("kind", [Lists, Singles])
 @pytest.mark.parametrize("bad", [None, UNSET])
-def test_a_row_without_its_key_is_refused(bad: object) -> None:
-    places = Places(TYPES, [("a", 1), ("b", 2)], case_insensitive=True)
+def test_a_row_without_its_key_is_refused(kind: type[Lists | Singles], bad: object) -> None:
+    places = kind(TYPES, [("a", 1), ("b", 2)], case_insensitive=True)
 
     with pytest.raises(ValueError, match="without a value"):
         places.add([Row("a", bad)], ["a0", "a1"])

@@ -21,6 +21,7 @@ https://docs.aiohttp.org/en/stable/client_advanced.html · https://www.python-ht
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from io import BytesIO
@@ -113,27 +114,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._proxies = proxies or {}
         self._proxy_of: dict[tuple[str, str], str | None] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        session = self._session or self._open()
-        url, headers, body = await _parts(request)
-        timeout = request.extensions.get("timeout", {})
-        sending = session.request(
-            request.method,
-            url,
-            headers=headers,
-            data=_payload(body) if body else None,
-            allow_redirects=False,
-            timeout=_timeout(timeout.get("connect"), timeout.get("read")),
-            proxy=self._proxy(url) if self._proxies else None,
-            middlewares=None if request.method in REPEATED else (_once,),
-        )
         try:
-            if body:
-                async with asyncio.timeout(_upload_limit(timeout, len(body))):
-                    response = await sending
-            else:
-                response = await sending
+            response = await self._send(request)
         except ERRORS as exc:
             raise translated(exc) from exc
         return httpx.Response(
@@ -143,6 +128,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             request=request,
             extensions={"reason_phrase": (response.reason or "").encode("ascii", "replace")},
         )
+
+    async def _send(self, request: httpx.Request) -> aiohttp.ClientResponse:
+        session = self._session or self._open()
+        url, headers, body = await _parts(request)
+        timeout = request.extensions.get("timeout", {})
+        proxy = self._proxy(url) if self._proxies else None
+        sending = session.request(
+            request.method,
+            url,
+            headers=headers,
+            data=_payload(body) if body else None,
+            allow_redirects=False,
+            timeout=_timeout(timeout.get("connect"), timeout.get("read")),
+            proxy=proxy,
+            ssl=self._authorities() if "https" in {url.scheme, (proxy or "")[:5]} else True,
+            middlewares=None if request.method in REPEATED else (_once,),
+        )
+        if not body:
+            return await sending
+        async with asyncio.timeout(_upload_limit(timeout, len(body))):
+            return await sending
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
@@ -154,7 +160,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=aiohttp.TCPConnector(
                 limit=self._connections,
                 keepalive_timeout=IDLE,
-                ssl=httpx.create_ssl_context(),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -163,6 +168,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             max_field_size=LONGEST_HEADER,
         )
         return self._session
+
+    def _authorities(self) -> ssl.SSLContext:
+        """Give httpx's rules of trust; reading the authorities takes 50 ms and 5 MiB, so only where they count."""
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context()
+        return self._tls
 
     def _proxy(self, url: URL) -> str | None:
         key = url.scheme, url.host or ""

@@ -352,6 +352,26 @@ async def test_a_certificate_of_an_authority_that_ssl_cert_file_names_is_accepte
     assert len(server.connections) == 2
 
 
+@pytest.mark.usefixtures("trusted")
+async def test_authorities_are_read_once_and_only_where_they_count(
+    transport: httpx.AsyncBaseTransport,
+    authority: trustme.CA,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[ssl.SSLContext] = []
+    make = httpx.create_ssl_context
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: made.append(make()) or made[-1])
+
+    async with listening(answering(ok())) as server:
+        await ask(transport, server.url())
+    assert made == []
+
+    async with listening(closing(ok()), tls=identity(authority, "localhost")) as server:
+        for _ in range(2):
+            await ask(transport, server.url("localhost", "https"))
+    assert len(made) == 1
+
+
 async def test_a_certificate_of_an_unknown_authority_is_refused(
     transport: httpx.AsyncBaseTransport, authority: trustme.CA
 ) -> None:

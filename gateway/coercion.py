@@ -7,7 +7,7 @@ values are the same, in the same order (that of the definition): an order of fil
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -46,9 +46,13 @@ class Variables:
     """The variables of one operation."""
 
     def __init__(
-        self, schema: GraphQLSchema, definitions: Sequence[VariableDefinitionNode]
+        self,
+        schema: GraphQLSchema,
+        definitions: Sequence[VariableDefinitionNode],
+        with_suggestions: Callable[[list[GraphQLError]], list[GraphQLError]] = list,
     ) -> None:
         self._schema = schema
+        self._with_suggestions = with_suggestions
         self._definitions = definitions
         found = [get_variable_signature(schema, d) for d in definitions]
         self._signatures = [s for s in found if isinstance(s, GraphQLVariableSignature)]
@@ -58,9 +62,14 @@ class Variables:
         try:
             return self._read(given)
         except (_Unsure, RecursionError):
-            return get_variable_values(
-                self._schema, self._definitions, dict(given), max_errors=MAX_ERRORS
+            found = get_variable_values(
+                self._schema,
+                self._definitions,
+                dict(given),
+                max_errors=MAX_ERRORS,
+                hide_suggestions=True,
             )
+            return self._with_suggestions(found) if isinstance(found, list) else found
 
     def _read(self, given: Mapping[str, Any]) -> VariableValues:
         if len(self._signatures) < len(self._definitions):

@@ -25,9 +25,11 @@ from graphql import (
     OperationDefinitionNode,
     SelectionNode,
     parse,
+    specified_scalar_types,
 )
 
 from schema.catalog import Catalog
+from schema.catalog.types import SCALARS
 
 from .acceptor import Acceptor
 from .coercion import Variables
@@ -111,7 +113,9 @@ class Documents:
         self._core = core
         self._limits = limits
         self._acceptor = Acceptor(core)
-        self._validator = Validator(core, catalog.roots, MAX_ERRORS)
+        self._validator = Validator(
+            core, MAX_ERRORS, lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names())
+        )
         self._kept: Recent[str, Document] = Recent(MAX_CHARACTERS)
         self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)
         self._compiled: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_COMPILED)
@@ -175,7 +179,8 @@ class Documents:
         """Give what reads the variables of an operation."""
         found = document.variables.get(id(operation))
         if found is None:
-            found = Variables(self._core, operation.variable_definitions or ())
+            definitions = operation.variable_definitions or ()
+            found = Variables(self._core, definitions, self._validator.with_suggestions)
             document.variables[id(operation)] = found
         return found
 

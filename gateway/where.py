@@ -69,12 +69,9 @@ class WhereReader:
     def _name(self, csdl: str) -> str:
         return self._catalog.name_of(TypeKind.WHERE, csdl)
 
-    def _fields(self, input_name: str) -> dict[str, InputField]:
-        return {f.name: f for f in self._catalog.input_fields(input_name)}
-
     def _where(self, input_name: str, given: object, prefix: tuple[str, ...]) -> Expr | None:
         assert isinstance(given, Mapping)
-        fields = self._fields(input_name)
+        fields = self._catalog.inputs_of(input_name)
         terms = [self._term(fields[n], v, prefix) for n, v in given.items() if v is not None]
         return all_of(*terms)
 

@@ -54,7 +54,9 @@ def both(
 ) -> tuple[VariableValues | list[GraphQLError], VariableValues | list[GraphQLError]]:
     definitions = operation.variable_definitions or ()
     ours = Variables(schema, definitions).read(given)
-    theirs = get_variable_values(schema, definitions, given, max_errors=MAX_ERRORS)
+    theirs = get_variable_values(
+        schema, definitions, given, max_errors=MAX_ERRORS, hide_suggestions=True
+    )
     return ours, theirs
 
 

@@ -12,11 +12,11 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
-from graphql.execution.values import VariableValues
+from graphql.execution.values import VariableValues, get_variable_values
 
 from schema.build import ODataSchema
 from schema.fields import RootKind
@@ -32,7 +32,10 @@ from .pages import Failure
 from .plan import BoundRoot, FailedRoot, KeysRoot
 from .prepare import Prepared
 from .run import Loaded, Runner
+from .writes.exchange import Writer
+from .writes.operations import Mutations, Performed, WriteLimits
 from .writes.payload import Payload
+from .writes.references import has_references, readable
 
 _NULL_IN_NON_NULL = "Cannot return null for non-nullable field"
 
@@ -95,6 +98,7 @@ class ExecutionSettings:
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     max_rows: int = 100_000
     max_url_length: int = 2_000
+    writes: WriteLimits = field(default_factory=WriteLimits)
     compiled: bool = True
     """Whether the compiled functions complete; else graphql-core does all of it, which must answer the same."""
 
@@ -108,13 +112,26 @@ class Ready:
     bound: tuple[BoundRoot, ...]
 
 
+class Upstream(Sender, Writer, Protocol):
+    """What is needed of the OData client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """A mutation operation that may run, with its variables as far as they are known before."""
+
+    document: Document
+    operation: OperationDefinitionNode
+    variables: VariableValues
+
+
 class Engine:
     """Executes operations of one schema against one upstream."""
 
     def __init__(
         self,
         schema: ODataSchema,
-        sender: Sender,
+        sender: Upstream,
         dialect: Dialect,
         settings: ExecutionSettings,
         observe: Observer,
@@ -126,6 +143,11 @@ class Engine:
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
+        self.mutations: Mutations | None = None
+        if schema.writes is not None:
+            self.mutations = Mutations(
+                schema.core, schema.writes, self._planner, sender, self, settings.writes
+            )
 
     async def execute(self, request: GraphQLRequest) -> Answer:
         """Answer a request. Never raises but for cancellation."""
@@ -147,24 +169,34 @@ class Engine:
             ready = self.ready(request)
             if isinstance(ready, Answer):
                 return ready
+            if isinstance(ready, Changing):
+                return await self._change(request, ready)
             return await self._run(request, ready)
         except Exception as error:
             return Answer(errors=[self._reported(error, {})])
 
-    def ready(self, request: GraphQLRequest) -> Ready | Answer:
-        """Check, prepare and bind an operation; an Answer holds the errors of one that cannot run."""
+    def ready(self, request: GraphQLRequest) -> Ready | Changing | Answer:
+        """Check, prepare and bind an operation; an Answer holds the errors of one that cannot run.
+
+        Raises GatewayError for a mutation whose directives cannot be used.
+        """
         document = self._documents.get(request.query)
         if document.errors:
             return self._refused(document.errors, document.code)
         operation = self._operation(document, request)
         if isinstance(operation, Answer):
             return operation
-        variables = self._documents.variables(document, operation).read(request.variables)
+        if has_references(operation):
+            variables = self._early_variables(operation, request.variables)
+        else:
+            variables = self._documents.variables(document, operation).read(request.variables)
         if isinstance(variables, list):
             return self._refused(variables, "BAD_USER_INPUT")
         if (null := _null_condition(document, variables)) is not None:
             said = f"Variable '${null}' stands in @skip or @include and cannot be null."
             return self._refused([GraphQLError(said)], "BAD_USER_INPUT")
+        if operation.operation is OperationType.MUTATION:
+            return Changing(document, operation, variables)
         prepared = self._documents.prepare(document, operation, variables.coerced)
         return Ready(
             prepared, variables, self._planner.bind(prepared, variables, request.companies)
@@ -178,8 +210,8 @@ class Engine:
         chosen = [
             o for o in operations if name is None or (o.name is not None and o.name.value == name)
         ]
-        if len(chosen) == 1 and chosen[0].operation is OperationType.QUERY:
-            return chosen[0]
+        if len(chosen) == 1 and self._serves(chosen[0]):
+            return self._permitted(chosen[0], request)
         if not operations:
             said = "The document holds no operation."
         elif not chosen:
@@ -189,6 +221,26 @@ class Engine:
         else:
             said = f"This API has no {chosen[0].operation.value} operations."
         return self._refused([GraphQLError(said)], "OPERATION_RESOLUTION_FAILURE")
+
+    def _early_variables(
+        self, operation: OperationDefinitionNode, given: Mapping[str, Any]
+    ) -> VariableValues | list[GraphQLError]:
+        """Read the variables of which some get their values only while the operation runs."""
+        definitions = readable(operation).variable_definitions or ()
+        return get_variable_values(self.schema.core, definitions, dict(given), max_errors=20)
+
+    def _serves(self, operation: OperationDefinitionNode) -> bool:
+        is_mutation = operation.operation is OperationType.MUTATION
+        is_query = operation.operation is OperationType.QUERY
+        return is_query or (is_mutation and self.mutations is not None)
+
+    def _permitted(
+        self, operation: OperationDefinitionNode, request: GraphQLRequest
+    ) -> OperationDefinitionNode | Answer:
+        if operation.operation is OperationType.QUERY or request.allow_mutation:
+            return operation
+        said = "A mutation changes data: send it by POST."
+        return self._refused([GraphQLError(said)], "METHOD_NOT_ALLOWED")
 
     def fetcher(self, sender: Sender | None = None) -> Fetcher:
         """Give the reads of one operation."""
@@ -216,29 +268,60 @@ class Engine:
             answer = await self._complete_slowly(request, prepared, loaded)
         return replace(answer, requests=tuple(fetcher.sent), rows=fetcher.rows_read)
 
+    async def _change(self, request: GraphQLRequest, changing: Changing) -> Answer:
+        """Run a mutation operation; graphql-core completes its payloads."""
+        assert self.mutations is not None
+        assert changing.document.node is not None
+        performed = await self.mutations.perform(
+            changing.document.node,
+            changing.operation,
+            changing.variables,
+            request.variables,
+            request.companies,
+        )
+        return await self._complete_change(request, performed)
+
+    async def _complete_change(self, request: GraphQLRequest, performed: Performed) -> Answer:
+        prepared = performed.prepared
+        context = Context(request, {}, prepared.compiled_nodes(), performed.payloads)
+        failed = {k: p for k, p in performed.payloads.items() if isinstance(p, GatewayError)}
+        answer = await self._core_completes(
+            prepared, context, performed.variables, failed, frozenset(performed.payloads)
+        )
+        return replace(answer, requests=tuple(performed.requests))
+
     async def _complete_slowly(
         self, request: GraphQLRequest, prepared: Prepared, loaded: list[Loaded]
     ) -> Answer:
+        by_key = {item.bound.shape.key: item for item in loaded}
+        context = Context(request, by_key, prepared.compiled_nodes())
+        failed = {
+            i.bound.shape.key: i.bound.error for i in loaded if isinstance(i.bound, FailedRoot)
+        }
+        return await self._core_completes(
+            prepared, context, request.variables, failed, frozenset(by_key)
+        )
+
+    async def _core_completes(
+        self,
+        prepared: Prepared,
+        context: Context,
+        variables: Mapping[str, Any],
+        failed: Mapping[str, GatewayError],
+        generated: frozenset[str],
+    ) -> Answer:
+        """Let graphql-core complete what is loaded. ``failed``: errors by response key; ``generated``: all keys."""
         operation = prepared.operation
         result = execute(
             self.schema.core,
             prepared.document,
-            context_value=Context(
-                request,
-                {item.bound.shape.key: item for item in loaded},
-                prepared.compiled_nodes(),
-            ),
-            variable_values=dict(request.variables),
+            context_value=context,
+            variable_values=dict(variables),
             operation_name=None if operation.name is None else operation.name.value,
         )
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)
-        failed = {
-            i.bound.shape.key: i.bound.error for i in loaded if isinstance(i.bound, FailedRoot)
-        }
-
-        generated = {item.bound.shape.key for item in loaded}
 
         def report(error: GraphQLError) -> dict[str, Any]:
             root = str(error.path[0]) if error.path else ""

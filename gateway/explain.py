@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
-from .errors import UpstreamRejected
-from .execute import Engine, GraphQLRequest, Ready
+from .errors import GatewayError, UpstreamRejected
+from .execute import Changing, Engine, GraphQLRequest, Ready
+from .fetch import Fetcher
 from .odata.answers import Response
+from .odata.batch import BATCH_URL
 from .odata.dialect import Dialect
 from .odata.query import (
     And,
@@ -32,9 +34,11 @@ from .odata.query import (
 )
 from .odata.render import decoded, render
 from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
+from .run import Runner
 from .where import all_of
 from .window import Window, bounded, orders
 
+_WRITING = ("POST ", "PATCH ", "DELETE ")
 COUNT = 10**12
 """What the empty upstream counts: a position that is reckoned back from it is told from others."""
 
@@ -81,10 +85,21 @@ class _Empty:
             raise UpstreamRejected("There is no such row.", upstream_status=404)
         return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
 
+    async def write(self, request: Request, judge: object = None) -> Response:  # noqa: ARG002
+        """Take every write and tell nothing of the row."""
+        number = (request.body or b"").count(b"\r\nContent-ID: ")
+        if request.url != BATCH_URL:
+            return Response(204, {}, b"", request.url)
+        part = "--answer\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+        headers = {"content-type": "multipart/mixed; boundary=answer"}
+        return Response(200, headers, (part * number + "--answer--").encode(), request.url)
+
 
 async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
     """Explain an operation; one that cannot run has its errors instead of steps."""
     ready = engine.ready(request)
+    if isinstance(ready, Changing):
+        return await _explain_writes(engine, ready, request)
     if not isinstance(ready, Ready):
         return Explanation(steps=(), requests=(), errors=ready.errors)
     fetcher = engine.fetcher(_Empty())
@@ -94,6 +109,53 @@ async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
         steps=tuple(_root(bound, engine.dialect) for bound in ready.bound),
         requests=tuple(_shown(request) for request in fetcher.sent),
         failed=any(isinstance(bound, FailedRoot) for bound in ready.bound),
+    )
+
+
+async def _explain_writes(
+    engine: Engine, changing: Changing, request: GraphQLRequest
+) -> Explanation:
+    """Run a mutation operation against an upstream that takes everything: its writes are exact."""
+    assert engine.mutations is not None
+    assert changing.document.node is not None
+    empty = _Empty()
+    performed = await engine.mutations.against(empty, _EmptyReads(engine, empty)).perform(
+        changing.document.node,
+        changing.operation,
+        changing.variables,
+        request.variables,
+        request.companies,
+    )
+    failed = {k: p for k, p in performed.payloads.items() if isinstance(p, GatewayError)}
+    steps = (
+        _failing(key, failed[key]) if key in failed else Step(field=key, how="writes")
+        for key in performed.payloads
+    )
+    return Explanation(
+        steps=tuple(steps),
+        requests=tuple(_written(request) for request in performed.requests),
+        failed=bool(failed),
+    )
+
+
+@dataclass(frozen=True)
+class _EmptyReads:
+    """The reads of a mutation against the empty upstream."""
+
+    engine: Engine
+    empty: _Empty
+
+    def fetcher(self) -> Fetcher:
+        return self.engine.fetcher(self.empty)
+
+    def runner(self, fetcher: Fetcher) -> Runner:
+        return self.engine.runner(fetcher)
+
+
+def _written(request: Request) -> str:
+    body = "" if request.body is None else f"\n{request.body.decode()}"
+    return (
+        f"{request.method} {decoded(request)}{body}" if request.method != "GET" else _shown(request)
     )
 
 
@@ -111,8 +173,7 @@ def _root(bound: BoundRoot, dialect: Dialect) -> Step:
     name = bound.shape.key
     match bound:
         case FailedRoot(error=error):
-            notes = () if error.hint is None else (error.hint,)
-            return Step(field=name, how=f"fails: {error.code}: {error.message}", notes=notes)
+            return _failing(name, error)
         case CallRoot(plan=plan):
             return Step(field=name, how="function call", below=_below(plan, dialect))
         case KeysRoot():
@@ -126,6 +187,11 @@ def _root(bound: BoundRoot, dialect: Dialect) -> Step:
                 notes=_notes(plan, dialect),
                 below=_below(plan, dialect),
             )
+
+
+def _failing(name: str, error: GatewayError) -> Step:
+    notes = () if error.hint is None else (error.hint,)
+    return Step(field=name, how=f"fails: {error.code}: {error.message}", notes=notes)
 
 
 def _keys(name: str, bound: KeysRoot, dialect: Dialect) -> Step:
@@ -272,7 +338,8 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     if any(_has_template(step) for step in explanation.steps):
         yield "{Column}: the value of the parent's row."
     yield f"Requests of the root fields: {len(explanation.requests)}"
-    yield from (f"  GET {request}" for request in explanation.requests)
+    for request in explanation.requests:
+        yield f"  {request}" if request.startswith(_WRITING) else f"  GET {request}"
 
 
 def _has_template(step: Step) -> bool:

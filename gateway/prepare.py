@@ -149,6 +149,30 @@ def prepare(
     )
 
 
+def prepare_mutation(
+    catalog: Catalog,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    conditions: Mapping[str, object],
+) -> Prepared:
+    """Give what the rows of a mutation operation's payloads are planned with; it has no roots that are read."""
+    fields = structure_of(document, operation).fields
+    shaper = Shaper(catalog, Selection(operation, fragments_of(document), conditions))
+    return Prepared(
+        catalog,
+        document,
+        operation,
+        fields,
+        (),
+        (),
+        RowTypes(catalog),
+        shaper,
+        Compiler(),
+        compiled_of=fields,
+        places={id(node): place for place, node in enumerate(fields)},
+    )
+
+
 def _root(shape: RootShape, shaper: Shaper, compiler: Compiler) -> RootShape:
     root = shape.root
     if root.kind is RootKind.LIST:

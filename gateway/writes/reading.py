@@ -1,7 +1,7 @@
 """The rows of payloads: from the write's own answer where it holds all that is asked, else by one fresh read.
 
-Everything below a row is loaded as in queries, for all rows of a mutation at once. Each read of a mutation has loaders of
-its own, so nothing that was read before the write is seen after it.
+Everything below a row is loaded as in queries, for all rows of a mutation at once. Each read of a mutation has loaders
+of its own, so nothing that was read before the write is seen after it.
 """
 
 from __future__ import annotations

@@ -69,12 +69,15 @@ def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
         yield Reference(name, key, field)
 
 
-def without_references(
-    operation: OperationDefinitionNode, references: tuple[Reference, ...]
-) -> OperationDefinitionNode:
-    """Give the operation with the variables of references nullable: their values come later."""
-    if not references:
-        return operation
+def has_references(operation: OperationDefinitionNode) -> bool:
+    """Whether a variable gets its value only while the operation runs."""
+    definitions = operation.variable_definitions or ()
+    return any(x.name.value == VALUE_OF for d in definitions for x in d.directives or ())
+
+
+def readable(operation: OperationDefinitionNode) -> OperationDefinitionNode:
+    """Give the operation with the variables of references nullable: their values come later. Raises BadArgument."""
+    references = references_of(operation)
     names = {r.variable for r in references}
     definitions = tuple(
         _nullable(d) if d.variable.name.value in names else d

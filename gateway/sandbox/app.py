@@ -26,6 +26,7 @@ from .refusal import Refusal, internal
 from .restmeta import RestMetadata
 from .seed import SeededRows
 from .service import Service
+from .services import Services
 from .settings import RecordedRequest, SandboxSettings
 from .store import RowSource, Store
 from .world import World
@@ -38,7 +39,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     """Give the application.
 
     ``app.state`` has ``requests`` (what was asked, with bodies), ``store`` (the rows, also by its method ``rows``),
-    ``world`` (the metadata) and ``faults``, to which tests add rules.
+    ``world`` (the metadata), ``calls`` (of operations) and ``faults``, to which tests add rules.
     """
     chosen = SandboxSettings() if settings is None else settings
     world, source = _world(chosen)
@@ -56,6 +57,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     app.state.store = store
     app.state.requests = sandbox.requests
     app.state.faults = sandbox.faults
+    app.state.calls = sandbox.calls
     return app
 
 
@@ -91,6 +93,7 @@ class _Sandbox:
         self._number = 0
         self._gate = Gate(settings)
         self._service = Service(settings, world, store)
+        self.calls = self._service.operations.calls
         references = settings.content_id_references
         self._batches = Batches(
             settings,
@@ -99,6 +102,7 @@ class _Sandbox:
             references=not world.finops if references is None else references,
         )
         self._rest = RestMetadata(world)
+        self._services = Services(store) if world.catalogue.facts else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = _head(scope)
@@ -174,6 +178,8 @@ class _Sandbox:
             return _answered(self._service.answer, incoming)
         if root == "metadata":
             return _answered(self._rest.answer, incoming)
+        if self._services is not None and f"{incoming.path}/".startswith("/api/services/"):
+            return _answered(self._services.answer, incoming)
         return Outgoing(status=404)
 
 

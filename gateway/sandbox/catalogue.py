@@ -8,7 +8,7 @@ do the same way everywhere is added here: nullability, labels, annotations (sect
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -22,6 +22,8 @@ from schema.model import (
     EnumType,
     Model,
     Navigation,
+    Operation,
+    OperationKind,
     Property,
     ReferentialConstraint,
     TypeRef,
@@ -82,6 +84,7 @@ def built_in() -> Catalogue:
         entity_sets={s.name: s for s in sets},
         entity_types={t.name: t for t in types},
         enum_types={e.name: e for e in enums},
+        operations=tuple(op for spec in specs.values() for op in _actions(spec)),
     )
     return Catalogue(model, {name: _facts(spec) for name, spec in specs.items()})
 
@@ -186,6 +189,23 @@ def _navigation(name: str, text: str) -> Navigation:
         partner=partner or None,
         on=on,
     )
+
+
+def _actions(spec: dict[str, Any]) -> Iterator[Operation]:
+    """Read ``submit = "one"`` and ``query = "many -> many Set"``: what it is bound to, and its result."""
+    for name, text in spec.get("actions", {}).items():
+        binding, _, result = text.partition(" -> ")
+        *many, returned = result.split() or [""]
+        yield Operation(
+            name=f"{NAMESPACE}.{name}",
+            kind=OperationKind.ACTION,
+            bound_to=TypeRef(f"{NAMESPACE}.{spec['type']}", many=binding == "many"),
+            returns=TypeRef(_result_type(returned), many=bool(many)) if returned else None,
+        )
+
+
+def _result_type(name: str) -> str:
+    return name if name.startswith("Edm.") else f"{NAMESPACE}.{_specs()[name]['type']}"
 
 
 def _entity_set(name: str, spec: dict[str, Any]) -> EntitySet:

@@ -115,7 +115,7 @@ class Checks:
             return True
         if not all(own in row for own, _ in lookup.pairs):
             return None
-        if not self.leading(at, lookup, row):
+        if not _names_itself(at, lookup, row) and not self.leading(at, lookup, row):
             raise at.infolog.not_found(name, str(plain(field, row[name])), lookup.target, operation)
         return True
 
@@ -150,6 +150,13 @@ class Checks:
         if name in at.rules.optional or field.kind not in (Kind.TEXT, Kind.MOMENT):
             return row[name] is None and not field.declared.nullable
         return _blank(field, row[name])
+
+
+def _names_itself(at: Written, lookup: Lookup, row: Row) -> bool:
+    """Whether a row leads to itself, as the first of a hierarchy does."""
+    if lookup.target != at.entity_set:
+        return False
+    return all(row.get(own) == row.get(theirs) for own, theirs in lookup.pairs)
 
 
 def _blank(field: Field, stored: Stored) -> bool:

@@ -1,6 +1,6 @@
 """``Model`` → the ``$metadata`` document in F&O's layout (section 7).
 
-One schema, types and enums first, then the container; no facets; annotations in
+One schema, types and enums first, then actions and the container; no facets; annotations in
 ``Microsoft.Dynamics.OData.Core.V1``. Written as text: the document has one shape, and a tree would
 only be built to be thrown away.
 """
@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
-from schema.model import EntitySet, EntityType, EnumType, Model, Navigation, Property, TypeRef
+from schema.model import (
+    EntitySet,
+    EntityType,
+    EnumType,
+    Model,
+    Navigation,
+    Operation,
+    Parameter,
+    Property,
+    TypeRef,
+    short,
+)
 
 TERMS = "Microsoft.Dynamics.OData.Core.V1"
 _AX_TYPES = (
@@ -43,6 +54,8 @@ def _document(model: Model) -> Iterator[str]:
         yield from _enum(enum)
     for entity_type in model.entity_types.values():
         yield from _entity_type(entity_type)
+    for action in model.operations:
+        yield from _action(action)
     yield '      <EntityContainer Name="Resources">'
     for entity_set in model.entity_sets.values():
         yield from _entity_set(entity_set)
@@ -109,6 +122,19 @@ def _navigation(navigation: Navigation) -> Iterator[str]:
         own, theirs = quoteattr(pair.property), quoteattr(pair.referenced)
         yield f"          <ReferentialConstraint Property={own} ReferencedProperty={theirs} />"
     yield "        </NavigationProperty>"
+
+
+def _action(action: Operation) -> Iterator[str]:
+    """Give an action; its binding parameter bears the name of the type."""
+    assert action.bound_to is not None
+    yield f'      <Action Name={quoteattr(short(action.name))} IsBound="true">'
+    binding = Parameter(name=short(action.bound_to.name), type=action.bound_to)
+    for parameter in (binding, *action.parameters):
+        type_text = quoteattr(_type_text(parameter.type))
+        yield f"        <Parameter Name={quoteattr(parameter.name)} Type={type_text} />"
+    if action.returns is not None:
+        yield f"        <ReturnType Type={quoteattr(_type_text(action.returns))} />"
+    yield "      </Action>"
 
 
 def _entity_set(entity_set: EntitySet) -> Iterator[str]:

@@ -7,6 +7,7 @@ run in a circle, the first by name is the one that invents values.
 
 from __future__ import annotations
 
+import base64
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
-from schema.model import Model, short
+from schema.model import Model, TypeRef, short
 
 from .labels import words
 from .seed import COMPANIES
@@ -159,6 +160,13 @@ def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) 
     return _SIMPLE[field.kind](field, number, salt)
 
 
+def invented_json(model: Model, ref: TypeRef, salt: int) -> Any:
+    """Give a JSON value of a type that is no entity type, for the results of operations."""
+    definition = model.type_definitions.get(ref.name)
+    name = ref.name if definition is None else definition.underlying
+    return _structured(model, name, salt % 50, salt, many=ref.many)
+
+
 def _structured(
     model: Model, type_name: str, number: int, salt: int, *, many: bool, depth: int = 0
 ) -> Any:
@@ -229,6 +237,9 @@ _SIMPLE: dict[Kind, Callable[[Field, int, int], Any]] = {
     Kind.BINARY: lambda _, n, s: f"bytes {n} {s}".encode(),
 }
 _JSON_VALUES: dict[str, Callable[[int, int], Any]] = {
+    "Edm.Byte": lambda n, _: n % 256,
+    "Edm.SByte": lambda n, _: n % 128,
+    "Edm.Binary": lambda n, s: base64.b64encode(f"bytes {n} {s}".encode()).decode(),
     "Edm.Int16": lambda n, _: n,
     "Edm.Int32": lambda n, _: n,
     "Edm.Int64": lambda n, _: n,

@@ -14,7 +14,16 @@ from typing import Any
 
 from odata_query import ast
 
-from schema.model import EntitySet, EntityType, Navigation, Property, short
+from schema.model import (
+    EntitySet,
+    EntityType,
+    Navigation,
+    Operation,
+    Parameter,
+    Property,
+    TypeRef,
+    short,
+)
 
 from .catalogue import SetFacts
 from .exchange import Incoming, Outgoing
@@ -136,7 +145,11 @@ class RestMetadata:
                     _navigation(n) for n in model.navigations_of(entity_type.name)
                 ],
                 "PropertyGroups": [],
-                "Actions": [],
+                "Actions": [
+                    _action(o)
+                    for o in model.operations
+                    if o.bound_to is not None and o.bound_to.name == entity_type.name
+                ],
             }
 
     def _enumerations(self) -> Iterator[Record]:
@@ -179,6 +192,26 @@ def _navigation(navigation: Navigation) -> Record:
             for pair in navigation.on
         ],
     }
+
+
+def _action(operation: Operation) -> Record:
+    """Give an action; its binding parameter is listed with the others ([R: C3])."""
+    bound = operation.bound_to
+    assert bound is not None
+    binding = Parameter(name=short(bound.name), type=bound)
+    return {
+        "Name": short(operation.name),
+        "BindingKind": "BoundToEntitySet" if bound.many else "BoundToEntityInstance",
+        "Parameters": [
+            {"Name": p.name, "Type": _type(p.type)} for p in (binding, *operation.parameters)
+        ],
+        "ReturnType": None if operation.returns is None else _type(operation.returns),
+        "FieldLookup": None,
+    }
+
+
+def _type(ref: TypeRef) -> Record:
+    return {"TypeName": ref.name, "IsCollection": ref.many}
 
 
 def _holds(node: Any, record: Record) -> bool:

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from .seed import COMPANIES, Seeds, day
+from .seed import COMPANIES, TODAY, Seeds, day
 from .seed_names import CITIES, FIRST, LAST, STREETS
 from .values import MAX_MOMENT
 
@@ -36,6 +36,7 @@ def fill(seeds: Seeds) -> None:
     _units(seeds)
     _people(seeds)
     _users(seeds)
+    _own_area(seeds)
 
 
 def _companies(seeds: Seeds) -> None:
@@ -300,4 +301,43 @@ def _users(seeds: Seeds) -> None:
         seeds.add(
             "SysAADClients",
             [{"AADClientId": str(client), "Name": f"Integration {number}", "UserId": ids[number]}],
+        )
+
+
+def _own_area(seeds: Seeds) -> None:
+    """Make what the sets with actions show: entities of the data management, and leave requests."""
+    entities = (
+        ("Customers V3", "CustCustomerV3Entity", "Master"),
+        ("General journal", "LedgerJournalEntity", "Transaction"),
+        ("Vendors V2", "VendVendorV2Entity", "Master"),
+    )
+    seeds.add(
+        "DataManagementEntities",
+        [
+            {
+                "EntityName": name,
+                "TargetName": aot,
+                "Category": category,
+                "EntityIsEnabled": "Yes",
+                "StagingTableName": aot.replace("Entity", "Staging"),
+            }
+            for name, aot, category in entities
+        ],
+    )
+    for number, status in enumerate(("Draft", "Approved", "Draft"), 1):
+        at = TODAY + timedelta(days=number)
+        seeds.add(
+            "MyLeaveRequests",
+            [
+                {
+                    "dataAreaId": "usmf",
+                    "RequestId": f"USMF-{number:06d}",
+                    "LeaveType": "Vacation",
+                    "LeaveDate": at,
+                    "RequestDate": TODAY,
+                    "PersonnelNumber": "000001",
+                    "Status": status,
+                    "Amount": 8,
+                }
+            ],
         )

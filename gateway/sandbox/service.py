@@ -1,4 +1,4 @@
-"""The OData service below ``/data``: dispatches a request to metadata, reads or refusals, and writes the answer."""
+"""The OData service below ``/data``: dispatches a request to metadata, reads, writes or operations."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import orjson
 from .answer import Writer, level_of
 from .exchange import Incoming, Outgoing
 from .mutations import Mutations
+from .operations import Binding, Operations, Outcome
 from .options import Options, parse_options, without_paging
 from .reading import Page, Reader, Source
 from .refusal import Refusal, not_found, styled_body
 from .settings import SandboxSettings
-from .store import Store
+from .store import ID, Store
 from .urls import Target, parse_path, split_path
 from .world import World
 
@@ -29,11 +30,15 @@ class Service:
         self._settings = settings
         self._world = world
         self._reader = Reader(world, store, settings.default_company, settings.accessible_companies)
+        self._store = store
         self._mutations = Mutations(settings, world, store, self._reader)
+        self.operations = Operations(world, store, self._mutations.reading)
 
     def answer(self, incoming: Incoming) -> Outgoing:
         """Give the response to a request whose path begins with ``/data``."""
         segments = split_path(incoming.path)[1:]
+        if segments and self.operations.is_unbound(segments[0]):
+            return self._unbound(incoming, segments)
         if incoming.method != "GET":
             return self._write(incoming, segments)
         if not segments:
@@ -45,7 +50,57 @@ class Service:
     def _write(self, incoming: Incoming, segments: list[str]) -> Outgoing:
         if not segments or segments == ["$metadata"]:
             raise Refusal(405, f"The service root does not take {incoming.method}.")
-        return self._mutations.answer(incoming, self._parse(segments))
+        target = self._parse(segments)
+        if target.operation is not None:
+            return self._bound(incoming, target, target.operation)
+        return self._mutations.answer(incoming, target)
+
+    def _unbound(self, incoming: Incoming, segments: list[str]) -> Outgoing:
+        if len(segments) > 1:
+            raise not_found()
+        outcome = self.operations.perform(incoming, segments[0], None, None)
+        return self._outcome(incoming, outcome, self._options(incoming))
+
+    def _bound(self, incoming: Incoming, target: Target, name: str) -> Outgoing:
+        """Perform the operation that a path ends in, on the row or the rows it is bound to."""
+        options = self._options(incoming)
+        source, single = self._locate(target, options)
+        row = None
+        if single:
+            scope = Options(cross_company=options.cross_company)
+            number = self._reader.one(source, scope).cells[0]
+            row = self._store.find(source.storage, {ID: number})[0]
+        with self._store.transaction():
+            binding = Binding(source, many=not single)
+            outcome = self.operations.perform(incoming, name, binding, row)
+        return self._outcome(incoming, outcome, options)
+
+    def _outcome(self, incoming: Incoming, outcome: Outcome, options: Options) -> Outgoing:
+        """Write what an operation gave, as its type says."""
+        returned = outcome.type
+        if returned is None:
+            return Outgoing(status=204)
+        level = level_of(incoming.accept)
+        writer = Writer(self._world, self._reader, f"{incoming.origin}/data", level)
+        if outcome.source is not None and returned.many:
+            return self._collection(incoming, writer, outcome.source, options)
+        if outcome.source is not None:
+            page = self._reader.page(outcome.source, options, limit=1)
+            if not page.entities:
+                return Outgoing(status=204)
+            return self._row(writer, outcome.source, page, options)
+        name = f"Collection({returned.name})" if returned.many else returned.name
+        root = f"{incoming.origin}/data/$metadata#"
+        if returned.name in self._world.model.complex_types and not returned.many:
+            return Outgoing.of_json({"@odata.context": f"{root}{name}", **outcome.value})
+        return Outgoing.of_json({"@odata.context": f"{root}{name}", "value": outcome.value})
+
+    def _options(self, incoming: Incoming) -> Options:
+        return parse_options(
+            incoming.query,
+            finops=self._world.finops,
+            skip_tokens=self._settings.next_link == "skiptoken",
+        )
 
     def _service_document(self, incoming: Incoming) -> Outgoing:
         model = self._world.model
@@ -63,15 +118,9 @@ class Service:
 
     def _read(self, incoming: Incoming, segments: list[str]) -> Outgoing:
         target = self._parse(segments)
-        options = parse_options(
-            incoming.query,
-            finops=self._world.finops,
-            skip_tokens=self._settings.next_link == "skiptoken",
-        )
         if target.operation is not None:
-            raise Refusal(
-                501, f"The operation '{target.operation}' is not implemented by this sandbox."
-            )
+            return self._bound(incoming, target, target.operation)
+        options = self._options(incoming)
         source, single = self._locate(target, options)
         if target.count:
             return Outgoing.of_text(str(self._reader.count(source, options)))
@@ -121,6 +170,9 @@ class Service:
             if target.steps and target.steps[-1].key is None:
                 return Outgoing(status=204)
             raise not_found()
+        return self._row(writer, source, page, options)
+
+    def _row(self, writer: Writer, source: Source, page: Page, options: Options) -> Outgoing:
         row = writer.rows(source, page.entities, options)[0]
         body = {"@odata.context": writer.context(source, options, single=True), **row}
         headers = {"etag": row["@odata.etag"]} if "@odata.etag" in row else {}

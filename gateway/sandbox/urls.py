@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import unquote
+
+import orjson
 
 from schema.model import Navigation
 
@@ -157,6 +160,31 @@ def parse_key(text: str, type_name: str, world: World) -> dict[str, Any]:
         )
     fields = world.fields_of(type_name)
     return {name: _key_value(fields[name], literal) for name, literal in given.items()}
+
+
+def parse_arguments(
+    text: str, fields: Mapping[str, Field], aliases: Mapping[str, str]
+) -> dict[str, Any]:
+    """Give parameter → stored value of ``lat=1.5,name='x',ids=@i``, the part in a function's parentheses."""
+    found: dict[str, Any] = {}
+    for name, literal in _parts(text, tuple(fields)).items():
+        if name not in fields:
+            raise not_found()
+        value = aliases.get(literal, literal) if literal.startswith("@") else literal
+        if value == "null":
+            found[name] = None
+        elif fields[name].kind is Kind.JSON:
+            found[name] = _json_text(fields[name], value)
+        else:
+            found[name] = _key_value(fields[name], value)
+    return found
+
+
+def _json_text(field: Field, text: str) -> str:
+    try:
+        return orjson.dumps(orjson.loads(text)).decode()
+    except ValueError as problem:
+        raise Refusal(400, f"The value of parameter '{field.name}' is not JSON.") from problem
 
 
 def _parts(text: str, key: tuple[str, ...]) -> dict[str, str]:

@@ -242,13 +242,14 @@ def plain(field: Field, stored: Stored) -> Any:
 def fields_of(model: Model, type_name: str, *, has_nulls: bool) -> dict[str, Field]:
     """Give the fields of a structured type by name; streams hold no value and are left out."""
     return {
-        prop.name: _field(model, prop, has_nulls=has_nulls)
+        prop.name: field_of(model, prop, has_nulls=has_nulls)
         for prop in model.properties_of(type_name)
         if prop.type.name != "Edm.Stream"
     }
 
 
-def _field(model: Model, prop: Property, *, has_nulls: bool) -> Field:
+def field_of(model: Model, prop: Property, *, has_nulls: bool) -> Field:
+    """Give the field of one property, or of a parameter that is written like one."""
     if prop.type.many:
         return Field(prop, Kind.JSON, has_nulls=has_nulls)
     name = prop.type.name

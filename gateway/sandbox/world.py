@@ -78,9 +78,10 @@ class World:
             bound = next((source.bindings[p] for p in paths if p in source.bindings), None)
         if bound in self.model.entity_sets:
             return bound
-        return self._any_set(navigation.target)
+        return self.any_set(navigation.target)
 
-    def _any_set(self, type_name: str) -> str | None:
+    def any_set(self, type_name: str) -> str | None:
+        """Give the first set of a type, or of one it is derived from."""
         for name in (type_name, *(t.name for t in self.model.lineage(type_name))):
             sets = self.model.sets_of_type.get(name)
             if sets:

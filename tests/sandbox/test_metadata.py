@@ -136,9 +136,9 @@ async def test_a_public_entity_tells_its_properties_and_navigations(get):
         (
             "DataEntities",
             "EntityCategory eq Microsoft.Dynamics.Metadata.EntityCategory'Transaction'",
-            14,
+            15,
         ),
-        ("DataEntities", "IsReadOnly eq true or PublicCollectionName eq 'CustomersV3'", 9),
+        ("DataEntities", "IsReadOnly eq true or PublicCollectionName eq 'CustomersV3'", 10),
         ("PublicEnumerations", "Name ne 'NoYes' and contains(Name,'NoYes')", 0),
         ("PublicEntities", "EntitySetName eq 'CustomersV3'", 1),
     ],

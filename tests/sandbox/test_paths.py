@@ -46,7 +46,7 @@ MISSING = [
     ("/data/CustomersV3/$count/$count", 404),
     ("/elsewhere", 404),
     ("/data/CustomersV3(dataAreaId='usmf',CustomerAccount='US-001')/DimensionSet/CustomerV3", 404),
-    ("/data/CustomersV3/Microsoft.Dynamics.DataEntities.Frob", 501),
+    ("/data/CustomersV3/Microsoft.Dynamics.DataEntities.Frob", 404),
     ("/data/SystemUsers(UserID='Admin'", 404),
     (
         "/data/ExchangeRates(RateTypeName='Default',FromCurrency='EUR',ToCurrency='USD',StartDate=2024-01-01)",

@@ -172,6 +172,10 @@ class Engine:
             if isinstance(ready, Changing):
                 return await self._change(request, ready)
             return await self._run(request, ready)
+        except RecursionError:
+            # Values of variables may be nested as deeply as the body's JSON; filters of this depth make no sense.
+            said = "The values of the operation are nested too deeply."
+            return self._refused([GraphQLError(said)], "BAD_USER_INPUT")
         except Exception as error:
             return Answer(errors=[self._reported(error, {})])
 
@@ -201,6 +205,14 @@ class Engine:
         return Ready(
             prepared, variables, self._planner.bind(prepared, variables, request.companies)
         )
+
+    def changes_data(self, request: GraphQLRequest) -> bool:
+        """Whether a request runs a mutation."""
+        document = self._documents.get(request.query)
+        if document.errors:
+            return False
+        found = self._operation(document, request)
+        return not isinstance(found, Answer) and found.operation is OperationType.MUTATION
 
     def _operation(
         self, document: Document, request: GraphQLRequest

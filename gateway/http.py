@@ -10,7 +10,8 @@ for queries, both response media types with their own rules for the status:
     the request holds no operation            4xx                                  4xx
 
 A POST must be ``application/json``, which no web form can send (CSRF). What a client did wrong is told to it, and
-to the log in one line. A client that hangs up is answered no more: what is asked upstream for it is given up.
+to the log in one line. A client that hangs up is answered no more: what is asked upstream for it is given up, but
+for mutations, which go on to their end.
 
 The endpoint is bare ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html): Starlette's requests and responses
 take as long as reading the operation.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -104,7 +105,7 @@ class Door:
         asked = await read_request(scope, headers, receive, self.max_body)
         if engine is None:
             raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
-        waiting = _Waiting(receive)
+        waiting = _Waiting(receive, lambda: engine.changes_data(asked))
         try:
             answer = await engine.execute(asked)
         except asyncio.CancelledError:
@@ -117,12 +118,16 @@ class Door:
 
 
 class _Waiting:
-    """Cancels the task that makes an answer when its client hangs up; takes notice of that after a while only."""
+    """Cancels the task that makes an answer when its client hangs up; takes notice of that after a while only.
 
-    __slots__ = ("_listener", "_receive", "_task", "_timer", "is_over")
+    What ``must_end`` says yes to goes on: a write that is broken off leaves nobody who knows what became of it.
+    """
 
-    def __init__(self, receive: Receive) -> None:
+    __slots__ = ("_listener", "_must_end", "_receive", "_task", "_timer", "is_over")
+
+    def __init__(self, receive: Receive, must_end: Callable[[], bool]) -> None:
         self._receive = receive
+        self._must_end = must_end
         self._task = asyncio.current_task()
         self._listener: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(LISTENING_AFTER, self._listen)
@@ -134,6 +139,8 @@ class _Waiting:
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        if self._must_end():
+            return
         self.is_over = True
         assert self._task is not None
         self._task.cancel()

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -20,7 +20,9 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.events import ClientLeft, ErrorRaised, Event, OperationServed, RequestRetried
-from gateway.http import LISTENING_AFTER
+from gateway.execute import Answer, GraphQLRequest
+from gateway.execute import Engine as RealEngine
+from gateway.http import LISTENING_AFTER, Door
 from gateway.sandbox import create_sandbox
 from gateway.settings import Settings
 from tests.support.sockets import PATIENCE, Connection, Listening, listening, ok
@@ -269,3 +271,81 @@ async def test_who_stays_is_answered_however_long_it_takes(upstream: Upstream) -
     async with listening(upstream.serve) as said, gateway(said) as served:
         assert "US-001" in str(await served.answer(ROW))
         assert [event for event in served.events if isinstance(event, ClientLeft)] == []
+
+
+class Engine:
+    """Answers when it is told to."""
+
+    def __init__(self, *, changes_data: bool) -> None:
+        self.goes_on = asyncio.Event()
+        self.was_cancelled = False
+        self._changes_data = changes_data
+
+    def changes_data(self, _request: GraphQLRequest) -> bool:
+        return self._changes_data
+
+    async def execute(self, _request: GraphQLRequest) -> Answer:
+        try:
+            await self.goes_on.wait()
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+            raise
+        return Answer({"done": True})
+
+
+async def at_the_door(engine: Engine, *, gone: asyncio.Event, events: list[Event]) -> list[Any]:
+    """Send a request to a door; the client hangs up when ``gone`` is set."""
+    messages = iter([{"type": "http.request", "body": b'{"query": "q"}'}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if message := next(messages, None):
+            return message
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"method": "POST", "headers": [(b"content-type", b"application/json")]}
+    door = Door(max_body=1_000, page=None, observe=events.append)
+    await door.answer(scope, receive, send, cast("RealEngine", engine))
+    return sent
+
+
+async def test_a_mutation_goes_on_to_its_end() -> None:
+    engine, gone, events = Engine(changes_data=True), asyncio.Event(), list[Event]()
+    gone.set()
+    answering = asyncio.ensure_future(at_the_door(engine, gone=gone, events=events))
+
+    await asyncio.sleep(4 * LISTENING_AFTER)
+    assert not answering.done()
+    engine.goes_on.set()
+
+    assert len(await answering) == 2
+    assert (engine.was_cancelled, events) == (False, [])
+
+
+async def test_a_query_is_given_up_and_its_task_counts_as_not_cancelled() -> None:
+    engine, gone, events = Engine(changes_data=False), asyncio.Event(), list[Event]()
+    gone.set()
+
+    assert await at_the_door(engine, gone=gone, events=events) == []
+
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    assert engine.was_cancelled
+    assert [type(event) for event in events] == [ClientLeft]
+
+
+async def test_a_server_that_stops_is_no_client_that_left() -> None:
+    engine, events = Engine(changes_data=False), list[Event]()
+    answering = asyncio.ensure_future(at_the_door(engine, gone=asyncio.Event(), events=events))
+    await asyncio.sleep(2 * LISTENING_AFTER)
+
+    answering.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await answering
+    assert (engine.was_cancelled, events) == (True, [])

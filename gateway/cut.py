@@ -1,23 +1,28 @@
 """Cutting pages out of whole lists: where all children of many parents came at once, each parent's window is cut here.
 
 In the default order the rows are sorted here, so that every way of loading gives the same page; an order that the
-caller asked for was applied by the upstream. A cutter is made once for a level and used for each of its parents, so
+caller asked for was applied by the upstream. A cutter is made once for a level and used for all of its parents, and
 its sort key is compiled: most lists below a row are short, and what counts is the cost for each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
+
+from schema.fields import Field
 
 from .cursors import Cursor
 from .errors import UpstreamMalformed
 from .odata.dialect import Dialect
 from .odata.local import order_key
-from .pages import Page
+from .pages import Failure, Page
 from .rows import RowType
 from .window import OrderTerm, Window, keyset_cursors, offset_cursors, span
 
+_UNORDERED = (AttributeError, TypeError, ValueError, ArithmeticError)
+"""What comparing values that are not of their type raises."""
 SortKey = Callable[[Any], Any]
 _NUMBERS = frozenset(
     {"Edm.Byte", "Edm.SByte", "Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Decimal"}
@@ -27,7 +32,15 @@ _NUMBERS = frozenset(
 class Cutter:
     """Cuts one window out of many lists of one row type."""
 
-    def __init__(self, window: Window, row_type: RowType, dialect: Dialect) -> None:
+    def __init__(
+        self,
+        window: Window,
+        row_type: RowType,
+        dialect: Dialect,
+        *,
+        same: Sequence[Field] = (),
+    ) -> None:
+        """Make a cutter; ``same`` are columns in which the rows of one list are equal, as those that join them are."""
         self._window = window
         self._row_type = row_type
         self._insensitive = dialect.case_insensitive
@@ -37,8 +50,38 @@ class Cutter:
             [row_type.attribute(t.field) for t in window.order] if window.keyset else []
         )
         self._cursors = keyset_cursors(window, row_type) if window.keyset else None
-        self._quick = self._quick_key() if window.keyset else None
+        self._quick = self._quick_key(()) if window.keyset else None
+        self._within = self._quick_key(same) if window.keyset else None
         self._is_plain = window.keyset and window.is_first_page and window.size > 0
+
+    def pages(self, lists: Iterable[list[Any]]) -> list[Page | Failure]:
+        """Give the page of each of these whole lists; one that cannot be put in order has its error in its place."""
+        lists = list(lists)
+        if self._is_plain and (self._within is not None or not self._window.is_default_order):
+            with suppress(*_UNORDERED):
+                return self._first_pages(lists)
+        return [self._page_or_failure(rows) for rows in lists]
+
+    def _first_pages(self, lists: list[list[Any]]) -> list[Page | Failure]:
+        size, cursors = self._window.size, self._cursors
+        key = self._within if self._window.is_default_order else None
+        found: list[Page | Failure] = []
+        for rows in lists:
+            total = len(rows)
+            if total > 1 and key is not None:
+                rows = sorted(rows, key=key)  # noqa: PLW2901
+            found.append(
+                Page(rows, total=total, cursor=cursors)
+                if total <= size
+                else Page(rows[:size], has_next=True, total=total, cursor=cursors)
+            )
+        return found
+
+    def _page_or_failure(self, rows: list[Any]) -> Page | Failure:
+        try:
+            return self.page(rows)
+        except UpstreamMalformed as error:
+            return Failure(error)
 
     def page(self, rows: list[Any]) -> Page:
         """Give the window's page of a whole list. Raises UpstreamMalformed for values that cannot be put in order."""
@@ -46,7 +89,7 @@ class Cutter:
             return Page(rows, total=len(rows), cursor=self._cursors)
         try:
             return self._keyset(rows) if self._window.keyset else self._offset(rows)
-        except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        except _UNORDERED as error:
             raise UpstreamMalformed(
                 "The upstream sent rows that cannot be put in order: a value is not of its type."
             ) from error
@@ -89,7 +132,7 @@ class Cutter:
     def _bound(self, cursor: Cursor) -> Any:
         return self._place(cursor.values)
 
-    def _quick_key(self) -> SortKey | None:
+    def _quick_key(self, same: Sequence[Field]) -> SortKey | None:
         """Compile the sort key of numbers and text that are never null, ascending; None for any other order."""
         if not self._window.is_default_order:
             return None
@@ -98,8 +141,10 @@ class Cutter:
             part = _quick_part(term, f"r.{attribute}", insensitive=self._insensitive)
             if part is None:
                 return None
-            parts.append(part)
-        made: SortKey = eval(f"lambda r: ({', '.join(parts)},)")  # noqa: S307 - our own attribute names
+            if term.field not in same:
+                parts.append(part)
+        text = parts[0] if len(parts) == 1 else f"({', '.join([*parts, ''])})"
+        made: SortKey = eval(f"lambda r: {text}")  # noqa: S307 - our own attribute names
         return made
 
 

@@ -189,8 +189,8 @@ class Batches(DataLoader[Want, Found]):
                 failed.update(dict.fromkeys(run.keys, Failure(_unreadable(error))))
         found = places.all()
         if want.plan.window is not None:
-            cutter = Cutter(want.plan.window, row_type, self._dialect)
-            found = {key: _page(cutter, rows) for key, rows in found.items()}
+            cutter = Cutter(want.plan.window, row_type, self._dialect, same=want.columns)
+            found = dict(zip(found, cutter.pages(found.values()), strict=True))
         found.update(failed)
         return found
 
@@ -209,13 +209,6 @@ class _Run:
 
     asked: Request | Query
     keys: Sequence[Key]
-
-
-def _page(cutter: Cutter, rows: list[Any]) -> Page | Failure:
-    try:
-        return cutter.page(rows)
-    except GatewayError as error:
-        return Failure(error)
 
 
 def _unreadable(error: Exception) -> UpstreamMalformed:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 MakeCursor = Callable[[Any, int], str]
 """(row, its index in the page) → cursor."""
 
 
-@dataclass(slots=True)
-class Page:
-    """What a connection field answers from."""
+class Page(Struct):
+    """What a connection field answers from; a struct because a level makes one for each of its parents."""
 
     rows: list[Any]
     has_next: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, assert_never
 
 from msgspec import UNSET
@@ -37,7 +38,7 @@ from .plan import (
     Via,
 )
 from .rows import counted
-from .window import empty_page, keyset_page
+from .window import Window, empty_page, keyset_page
 
 _CHECKED_IN_DECODING = frozenset({"Edm.String", "Edm.Int32", "Edm.Int64"})
 """Types whose values a typed page cannot hold in a wrong form."""
@@ -171,36 +172,56 @@ class Runner:
             return self._failure(error)
 
     async def _expanded(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
-        if child.plan.window is None:
-            values = [getattr(row, child.child.slot) for row in rows]
-        else:
-            cutter = Cutter(child.plan.window, child.plan.row_type, self._fetcher.dialect)
-            pages = (self._expanded_page(r, plan, child, cutter) for r in rows)
-            values = [await self._caught(page) for page in pages]
+        values: list[Any] = list(map(attrgetter(child.child.slot), rows))
+        if child.plan.window is not None:
+            if not self._are_whole(rows, values, child):
+                loading = (self._caught(self._expanded_rows(row, plan, child)) for row in rows)
+                values = [await one for one in loading]
+            values = self._expanded_pages(rows, values, child, child.plan.window)
         await self._settle(rows, child, values)
 
-    async def _expanded_page(
-        self, row: Any, plan: ReadPlan, child: ChildPlan, cutter: Cutter
-    ) -> Any:
-        """Make the page of expanded rows; a server that cut them off is asked for the rest."""
-        window, row_type = child.plan.window, child.plan.row_type
-        assert window is not None
-        index, field = child.child.index, child.child.field
-        found = getattr(row, child.child.slot)
+    def _are_whole(self, rows: Sequence[Any], values: Sequence[Any], child: ChildPlan) -> bool:
+        """Whether each row came with a list that the server did not cut off."""
+        links = map(attrgetter(f"n{child.child.index}"), rows)
+        return set(map(type, values)) == {list} and set(map(type, links)) == {type(None)}
+
+    async def _expanded_rows(self, row: Any, plan: ReadPlan, child: ChildPlan) -> list[Any]:
+        """Give the expanded rows of a row; a server that cut them off is asked for the rest."""
+        field = child.child.field
+        found, link = getattr(row, child.child.slot), getattr(row, f"n{child.child.index}")
         if found is UNSET or not isinstance(found, list | None):
             raise UpstreamMalformed(f"The upstream did not send the rows of {field.source}.")
-        rows: list[Any] = found or []
-        link, total = getattr(row, f"n{index}"), counted(getattr(row, f"k{index}"))
         if not isinstance(link, str | None):
             raise UpstreamMalformed(f"The link to more rows of {field.source} is no text.")
-        if link is not None:
-            request = render(plan.query, options=self._fetcher.dialect.options)
-            rows = rows + await self._fetcher.continued(link, request, row_type)
+        if link is None:
+            return found or []
+        request = render(plan.query, options=self._fetcher.dialect.options)
+        rest = await self._fetcher.continued(link, request, child.plan.row_type)
+        return [*(found or []), *rest]
+
+    def _expanded_pages(
+        self, rows: Sequence[Any], values: list[Any], child: ChildPlan, window: Window
+    ) -> list[Any]:
+        """Make the page of each list; a failure stays one."""
+        row_type = child.plan.row_type
+        found = [value if isinstance(value, list) else [] for value in values]
+        pages: list[Any]
         if child.paged:
-            if window.count_only:
-                return empty_page(window, total)
-            return keyset_page(rows, window, row_type, total)
-        return cutter.page(rows)
+            totals = map(counted, map(attrgetter(f"k{child.child.index}"), rows))
+            pages = [
+                empty_page(window, total)
+                if window.count_only
+                else keyset_page(whole, window, row_type, total)
+                for whole, total in zip(found, totals, strict=True)
+            ]
+        else:
+            same = () if child.join is None else child.join.target
+            pages = Cutter(window, row_type, self._fetcher.dialect, same=same).pages(found)
+        self.failed |= Failure in map(type, pages)
+        return [
+            value if isinstance(value, Failure) else page
+            for value, page in zip(values, pages, strict=True)
+        ]
 
     async def _by_keys(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         assert child.join is not None

@@ -1,0 +1,107 @@
+"""``gateway.cut``: the pages of many lists, as of each list by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cursors import Cursor
+from gateway.cut import Cutter
+from gateway.errors import UpstreamMalformed
+from gateway.odata.dialect import ODATA
+from gateway.pages import Failure
+from gateway.shape import ConnectionNeeds
+from gateway.window import OrderTerm, Window
+from tests.support.zoo import DIALECTS, schema_of
+
+LINE = schema_of(ODATA).catalog.object("Zoo.Line")
+KEY = ("area", "orderId", "lineNo")
+ROW_TYPE: Any = SimpleNamespace(attribute=lambda field: field.name)
+JOINED = tuple(LINE.fields[name] for name in KEY[:2])
+
+
+@dataclass(frozen=True)
+class Row:
+    area: Any
+    orderId: Any  # noqa: N815 - as the field is called
+    lineNo: Any  # noqa: N815
+    number: int
+
+
+def window(
+    names: tuple[str, ...] = KEY,
+    *,
+    size: int = 2,
+    is_default_order: bool = True,
+    backward: bool = False,
+    after: Cursor | None = None,
+) -> Window:
+    return Window(
+        size=size,
+        backward=backward,
+        order=tuple(OrderTerm(LINE.fields[name]) for name in names),
+        keyset=True,
+        is_default_order=is_default_order,
+        after=after,
+        binding=b"",
+        needs=ConnectionNeeds(rows=True),
+    )
+
+
+WINDOWS = {
+    "first": window(),
+    "first 0": window(size=0),
+    "last": window(backward=True),
+    "after": window(after=Cursor(("a", 1, 1))),
+    "nullable": window(("note", *KEY)),
+    "asked order": window(("price", *KEY), is_default_order=False),
+}
+
+
+@st.composite
+def lists(draw: st.DrawFn) -> list[list[Any]]:
+    """Lists whose rows have the joined columns in common."""
+    found: list[list[Any]] = []
+    for _ in range(draw(st.integers(0, 5))):
+        order = draw(st.integers(1, 2))
+        numbers = draw(st.lists(st.integers(0, 5), max_size=5))
+        found.append([Row("a", order, line, n) for n, line in enumerate(numbers)])
+    return found
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", WINDOWS)
+@given(lists())
+def test_pages_of_many_lists_are_those_of_each(name: str, dialect: str, given: Any) -> None:
+    chosen = WINDOWS[name]
+    if name in ("nullable", "asked order"):
+        given = [[SimpleNamespace(**vars(r), note=None, price=r.number) for r in g] for g in given]
+    together = Cutter(chosen, ROW_TYPE, DIALECTS[dialect], same=JOINED).pages(given)
+    alone = Cutter(chosen, ROW_TYPE, DIALECTS[dialect])
+
+    assert together == [alone.page(rows) for rows in given]
+
+
+def test_a_list_that_cannot_be_put_in_order_fails_alone() -> None:
+    good = [Row("a", 1, 2, 0), Row("a", 1, 1, 1)]
+    bad = [Row("a", 1, 2, 0), Row("a", 1, "x", 1)]
+    first, second = Cutter(window(), ROW_TYPE, ODATA, same=JOINED).pages([good, bad])
+
+    assert isinstance(second, Failure)
+    assert isinstance(second.error, UpstreamMalformed)
+    assert not isinstance(first, Failure)
+    assert [row.number for row in first.rows] == [1, 0]
+
+
+def test_a_page_says_how_much_more_there_is() -> None:
+    rows = [Row("a", 1, n, n) for n in (3, 1, 2)]
+    (page,) = Cutter(window(), ROW_TYPE, ODATA).pages([rows])
+
+    assert not isinstance(page, Failure)
+    assert [row.lineNo for row in page.rows] == [1, 2]
+    assert (page.has_next, page.has_previous, page.total) == (True, False, 3)

@@ -14,6 +14,7 @@ import httpx
 
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
+from schema.writes import Writes
 
 from .bind import Limits
 from .documents import DocumentLimits
@@ -26,7 +27,9 @@ from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
 from .resolvers import LoadedResolvers
-from .settings import SandboxOptions, Settings
+from .setting_groups import SandboxOptions
+from .settings import Settings
+from .writes.allowed import limits_of, rules_of
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox; no packet ever goes there."""
@@ -171,7 +174,9 @@ def _executable(
     dialect: Dialect,
     observe: Observer,
 ) -> tuple[ODataSchema, Engine]:
-    schema = build_schema(catalog, LoadedResolvers(catalog))
+    rules = rules_of(settings)
+    writes = None if rules is None else Writes(catalog, rules)
+    schema = build_schema(catalog, LoadedResolvers(catalog), writes=writes)
     return schema, Engine(schema, client, dialect, execution_settings(settings), observe)
 
 
@@ -221,6 +226,7 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             companies=settings.companies or None,
         ),
         documents=DocumentLimits(tokens=settings.max_query_tokens, depth=settings.max_depth),
+        writes=limits_of(settings),
         max_rows=settings.max_rows,
         max_url_length=settings.max_url_length,
     )

@@ -184,8 +184,11 @@ def status_of(answer: Answer, media: str) -> int:
     """Give the status of an operation's answer: the table above, section 6.4 of the draft."""
     if answer.data is not msgspec.UNSET:
         return 200
-    if any(e.get("extensions", {}).get("code") == "INTERNAL_ERROR" for e in answer.errors):
+    codes = {e.get("extensions", {}).get("code") for e in answer.errors}
+    if "INTERNAL_ERROR" in codes:
         return 500
+    if "METHOD_NOT_ALLOWED" in codes:
+        return 405
     return 400 if media == GRAPHQL else 200
 
 

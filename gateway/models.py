@@ -21,7 +21,7 @@ from schema.relations import Relation, declare
 from schema.snapshot import Unpacked
 from schema.values import Abilities, Cleaning
 
-from . import settings as settings_of
+from . import setting_groups
 from .metadata import MetadataDocument
 from .odata.dialect import Dialect
 from .odata.finops import dialect_for
@@ -158,7 +158,7 @@ def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:
 
 def _dump(value: object) -> object:
     """Put a declared relation into what JSON knows."""
-    return value.model_dump() if isinstance(value, settings_of.Relation) else value
+    return value.model_dump() if isinstance(value, setting_groups.Relation) else value
 
 
 def read_model(
@@ -178,7 +178,7 @@ def dialect_of(settings: Settings, model: Model) -> Dialect:
     return dialect_for(settings.dialect, settings.url or "", model.namespace)
 
 
-def _relation(declared: settings_of.Relation) -> Relation:
+def _relation(declared: setting_groups.Relation) -> Relation:
     return Relation(**declared.model_dump())
 
 

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -40,54 +39,11 @@ from pydantic_settings import (
 )
 
 from .errors import SettingsError
+from .setting_groups import Relation, SandboxOptions, WriteOptions
 from .setting_values import Authority, Folder, Json, Names, ServiceRoot, Text, toml_value
 
 PREFIX = "D365_"
 NESTED = "__"
-
-
-class Relation(BaseModel):
-    """A relation that the metadata does not tell: rows of ``from_set`` lead to rows of ``to_set`` with equal fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    from_set: str
-    fields: Annotated[tuple[str, ...], Field(min_length=1)]
-    to_set: str
-    to_fields: tuple[str, ...] = ()
-    """Not given: those of the same names, or the key of ``to_set``."""
-    name: str
-    inverse: str | None = None
-    many: bool | None = None
-    """Not given: to one just where ``to_fields`` cover the key of ``to_set``."""
-
-    @model_validator(mode="after")
-    def _pair_up(self) -> Relation:
-        if self.to_fields and len(self.fields) != len(self.to_fields):
-            raise ValueError(
-                f"fields and to_fields pair up: {len(self.fields)} and {len(self.to_fields)} were given"
-            )
-        return self
-
-
-class SandboxOptions(BaseModel):
-    """How the embedded Finance & Operations look-alike behaves."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    scale: float = Field(default=1.0, gt=0, description="Factor on the number of rows.")
-    seed: int = Field(default=1, description="Seed of the generated data.")
-    latency_ms: float = Field(default=0.0, ge=0, description="Milliseconds added to every answer.")
-    throttle: str | None = Field(
-        default=None,
-        pattern=r"^every=[1-9]\d*(,retry-after=\d+)?$",
-        description="429 for every n-th request: every=5 or every=5,retry-after=1.",
-    )
-    page_limit: int = Field(default=10_000, ge=1, description="Rows of one upstream page.")
-    metadata: Path | None = Field(
-        default=None, description="Metadata document to serve instead, with generated rows."
-    )
-    database: Path | None = Field(default=None, description="SQLite file; not set: in memory.")
 
 
 class Settings(BaseSettings):
@@ -220,6 +176,10 @@ class Settings(BaseSettings):
         default=15_000, ge=100, description="Longest document, in tokens."
     )
     max_depth: int = Field(default=15, ge=1, description="Deepest nesting of selections.")
+    read_only: bool = Field(default=False, description="Serves no mutations at all.")
+    writes: WriteOptions = Field(
+        default=WriteOptions(), description="What may be written, and how."
+    )
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="The embedded sandbox's behaviour."
     )
@@ -260,6 +220,10 @@ class Settings(BaseSettings):
         return value
 
 
+_GROUPS: Mapping[str, type[BaseModel]] = {"writes": WriteOptions, "sandbox": SandboxOptions}
+"""Settings that are tables of settings."""
+
+
 class SettingRow(NamedTuple):
     """One row of the settings table."""
 
@@ -270,11 +234,11 @@ class SettingRow(NamedTuple):
 
 
 def settings_table() -> tuple[SettingRow, ...]:
-    """Give every setting in the order of the fields; the sandbox's as ``sandbox.scale``."""
+    """Give every setting in the order of the fields; those of a table as ``sandbox.scale``."""
     rows: list[SettingRow] = []
     for name, field in Settings.model_fields.items():
-        if name == "sandbox":
-            for nested, inner in SandboxOptions.model_fields.items():
+        if name in _GROUPS:
+            for nested, inner in _GROUPS[name].model_fields.items():
                 variable = f"{PREFIX}{name}{NESTED}{nested}".upper()
                 rows.append(_row(f"{name}.{nested}", variable, inner))
         else:
@@ -292,14 +256,28 @@ def effective(settings: Settings) -> str:
     values = settings.model_dump()
     for key in ("cache_dir", "language"):
         values[key] = values[key] or "none"
-    relations, names, sandbox = (values.pop(key) for key in ("relations", "names", "sandbox"))
+    relations, names = (values.pop(key) for key in ("relations", "names"))
+    groups = {key: values.pop(key) for key in _GROUPS}
+    services = groups["writes"].pop("services")
     lines = [_line(key, value) for key, value in values.items()]
     for relation in relations:
         lines += ["", "[[relations]]", *_lines(relation)]
     if names:
         lines += ["", "[names]", *(f"{toml_value(k)} = {toml_value(v)}" for k, v in names.items())]
-    lines += ["", "[sandbox]", *_lines(sandbox)]
+    for key, group in groups.items():
+        lines += ["", f"[{key}]", *_lines(group)]
+    for service in services:
+        lines += ["", "[[writes.services]]", *_service_lines(service)]
     return "\n".join(lines) + "\n"
+
+
+def _service_lines(service: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in service.items():
+        if not isinstance(value, dict):
+            yield _line(key, value)
+            continue
+        for name, of in value.items():
+            yield f"{key}.{name} = {{ {', '.join(_lines({k: v for k, v in of.items() if v}))} }}"
 
 
 def _lines(table: Mapping[str, object]) -> list[str]:

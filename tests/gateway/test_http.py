@@ -179,11 +179,10 @@ async def test_a_field_that_fails_is_a_200_with_data_and_a_path(client: Client) 
         assert body["errors"][0]["extensions"]["code"] == "PAGE_LIMIT_EXCEEDED"
 
 
-@pytest.mark.parametrize("operation", ["mutation", "subscription"])
-async def test_what_is_not_served_is_said_by_its_name(client: Client, operation: str) -> None:
-    response = await client.post({"query": f"{operation} {{ x }}"})
+async def test_what_is_not_served_is_said_by_its_name(client: Client) -> None:
+    response = await client.post({"query": "subscription { x }"})
 
-    assert operation in response.json()["errors"][0]["message"]
+    assert "subscription" in response.json()["errors"][0]["message"]
 
 
 # Requests that hold no operation
@@ -341,9 +340,12 @@ async def test_a_get_without_a_query_is_refused(client: Client) -> None:
 
 
 async def test_a_mutation_by_get_is_refused(client: Client) -> None:
-    response = await client.get(query="mutation { x }")
+    query = "mutation { deleteCustomerV3(key: {customerAccount: \"US-001\"}) { etag } }"
+    response = await client.get(query=query)
 
-    assert response.status_code == 400
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET, POST"
+    assert code_of(response) == "METHOD_NOT_ALLOWED"
 
 
 async def test_bytes_that_are_no_utf_8_in_the_address_are_text(client: Client) -> None:

@@ -1,0 +1,56 @@
+"""What the settings allow to write, as the schema and the runner take it."""
+
+from __future__ import annotations
+
+from gateway.setting_groups import Service, ServiceValue
+from gateway.settings import Settings
+from schema.fields import ServiceField, ServiceInfo, Verb
+from schema.writes import Patterns, WriteRules
+
+from .operations import WriteLimits
+
+
+def rules_of(settings: Settings) -> WriteRules | None:
+    """Give the rules; None where nothing may be written."""
+    if settings.read_only:
+        return None
+    writes = settings.writes
+    return WriteRules(
+        verbs={
+            Verb.CREATE: Patterns(writes.create, writes.deny_create),
+            Verb.UPDATE: Patterns(writes.update, writes.deny_update),
+            Verb.DELETE: Patterns(writes.delete, writes.deny_delete),
+            Verb.ACTION: Patterns(writes.actions, writes.deny_actions),
+        },
+        given_by_service=frozenset(writes.numbered),
+        if_match_required=writes.if_match == "required",
+        services=tuple(map(_service, writes.services)),
+    )
+
+
+def limits_of(settings: Settings) -> WriteLimits:
+    """Give the limits of one mutation."""
+    return WriteLimits(
+        max_rows=settings.writes.max_rows, changeset_size=settings.writes.changeset_size
+    )
+
+
+def _service(declared: Service) -> ServiceInfo:
+    return ServiceInfo(
+        declared.name,
+        declared.path,
+        tuple(_value(n, v) for n, v in declared.input.items()),
+        tuple(_value(n, v) for n, v in declared.output.items()),
+        declared.description,
+    )
+
+
+def _value(name: str, declared: ServiceValue) -> ServiceField:
+    text = declared.type
+    return ServiceField(
+        name,
+        declared.wire or name,
+        text.strip("[]!"),
+        nullable=not text.endswith("!"),
+        many=text.startswith("["),
+    )

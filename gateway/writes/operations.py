@@ -1,0 +1,174 @@
+"""Mutation operations of one schema against one upstream: what the engine runs in the place of a plan."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
+from graphql.execution.values import VariableValues
+
+from gateway.bind import Planner
+from gateway.errors import GatewayError
+from gateway.fetch import Fetcher
+from gateway.odata.dialect import Dialect
+from gateway.odata.query import Request
+from gateway.prepare import Prepared, prepare_mutation
+from gateway.run import Runner
+from schema.writes import Writes
+
+from .bind import Binder
+from .calls import Calls
+from .exchange import Exchange, Writer
+from .grouped import Groups
+from .mutate import Mutator, Running
+from .payload import Payload
+from .plan import RowWrite
+from .reading import Reading
+from .references import is_atomic, readable, references_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteLimits:
+    """What the settings say of writing at run time."""
+
+    max_rows: int = 1_000
+    """Most rows of one mutation, nested ones included."""
+    changeset_size: int = 100
+    """Rows of a list that are written together."""
+
+
+class Reads(Protocol):
+    """Gives the reads of one operation."""
+
+    def fetcher(self) -> Fetcher:
+        """Give fresh reads."""
+        ...
+
+    def runner(self, fetcher: Fetcher) -> Runner:
+        """Give what runs plans with them."""
+        ...
+
+
+@dataclass(slots=True)
+class Performed:
+    """A mutation operation that was run: what completion needs."""
+
+    document: DocumentNode
+    """The document with the operation as it is completed."""
+    prepared: Prepared
+    payloads: Mapping[str, Payload | GatewayError]
+    variables: Mapping[str, Any]
+    requests: list[Request] = field(default_factory=list)
+
+
+class Mutations:
+    """Runs mutation operations. A client that leaves does not stop a write that has begun."""
+
+    def __init__(
+        self,
+        core: GraphQLSchema,
+        writes: Writes,
+        planner: Planner,
+        writer: Writer,
+        reads: Reads,
+        limits: WriteLimits,
+    ) -> None:
+        self._core = core
+        self._writes = writes
+        self._planner = planner
+        self._bare_planner = Planner(
+            planner.catalog, core, planner.dialect, replace(planner.limits, can_expand=False)
+        )
+        self._writer = writer
+        self._reads = reads
+        self._limits = limits
+        self._binder = Binder(writes, planner.dialect, max_rows=limits.max_rows)
+        self._under_way: set[asyncio.Task[Performed]] = set()
+
+    @property
+    def dialect(self) -> Dialect:
+        """The upstream's dialect."""
+        return self._planner.dialect
+
+    async def perform(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: VariableValues,
+        given: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> Performed:
+        """Run an operation to its end, whoever waits for it. Raises GatewayError."""
+        running = self._perform(document, operation, variables, given, companies)
+        task = asyncio.ensure_future(running)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Performed]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here, where nobody waits any more
+
+    def against(self, writer: Writer, reads: Reads) -> Mutations:
+        """Give the same for another upstream."""
+        return Mutations(self._core, self._writes, self._planner, writer, reads, self._limits)
+
+    async def settled(self) -> None:
+        """Wait for the writes that are under way."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _perform(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: VariableValues,
+        given: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> Performed:
+        references = references_of(operation)
+        late = readable(operation)
+        definitions = tuple(late if d is operation else d for d in document.definitions)
+        prepared = prepare_mutation(
+            self._writes.catalog, DocumentNode(definitions=definitions), late, variables.coerced
+        )
+        binding = self._planner.binding(prepared, variables, companies)
+        bare = self._bare_planner.binding(prepared, variables, companies)
+        open_reads: list[Fetcher] = []
+        sent: list[Request] = []
+
+        def fetching() -> tuple[Fetcher, Runner]:
+            fetcher = self._reads.fetcher()
+            open_reads.append(fetcher)
+            return fetcher, self._reads.runner(fetcher)
+
+        reading = Reading(self._writes.catalog, binding, bare, fetching)
+        exchange = Exchange(self._writer, self.dialect, self._name_of, sent)
+        mutator = Mutator(
+            self._core,
+            self._writes,
+            self._binder,
+            Groups(exchange, self._binder, reading, self._limits.changeset_size),
+            Calls(self._writes.catalog, exchange, bare, fetching),
+            reading,
+            prepared.shaper,
+        )
+        selected = (operation.selection_set,)
+        collected = prepared.shaper.selection.fields(selected, frozenset(("Mutation",)))
+        mutations = {k: n for k, n in collected.items() if n[0].name.value != "__typename"}
+        running = Running(late, mutations, references, binding.companies, dict(given))
+        try:
+            payloads = await mutator.run(running, atomic=is_atomic(operation))
+        finally:
+            for fetcher in open_reads:
+                await fetcher.close()
+        requests = [*sent, *(request for fetcher in open_reads for request in fetcher.sent)]
+        return Performed(prepared.document, prepared, payloads, running.variables, requests)
+
+    def _name_of(self, write: RowWrite, source: str) -> str | None:
+        """Give the GraphQL field of a written property; names from X++ may differ in case."""
+        fields = self._writes.catalog.object(write.csdl).fields.values()
+        return next((f.name for f in fields if f.source.casefold() == source.casefold()), None)

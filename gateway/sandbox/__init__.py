@@ -8,6 +8,10 @@ odata-query and writes its own SQL.
                     options ─▶ Options ─┤─ reading ─▶ rows ─ answer ─▶ JSON
             catalogue ─▶ Model ─ store ─┘     └ filters (─ grammar)
 
+    POST, PATCH, PUT, DELETE ─ mutations ─ payload ─▶ values ─ writing (checks, numbers, business by rules) ─ store
+    $batch ─ multipart ─ batch ─▶ the same for every part, changesets in one transaction
+    actions, functions ─ operations;  /api/services ─ services;  what breaks on the way ─ faults
+
 One truth describes the data: ``catalogue`` (or a given ``$metadata`` file) makes a
 ``schema.model.Model``; tables, XML and JSON come from it. Evidence marks [D] [R] [I] [U] are those
 of ``d365-odata.md``: documented, reported, inferred, unknown. Unknowns are knobs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -72,10 +73,13 @@ class Operations:
 
     def is_unbound(self, segment: str) -> bool:
         """Whether the first segment of a path names an operation."""
-        name = segment.partition("(")[0]
-        if name in self._world.model.imports:
-            return True
-        return any(o.bound_to is None and o.name == name for o in self._world.model.operations)
+        return segment.partition("(")[0] in self._unbound
+
+    @cached_property
+    def _unbound(self) -> frozenset[str]:
+        model = self._world.model
+        qualified = (o.name for o in model.operations if o.bound_to is None)
+        return frozenset([*model.imports, *qualified])
 
     def perform(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from .store import Row
@@ -100,8 +101,9 @@ class SeededRows:
         return self._made.get(storage, ())
 
 
+@lru_cache(maxsize=4)
 def make(scale: float, seed: int) -> Made:
-    """Give all rows by set."""
+    """Give all rows by set; several sandboxes of one process share them, so they are only read."""
     from . import seed_ledger, seed_organization, seed_products, seed_purchasing, seed_sales  # noqa: PLC0415
 
     seeds = Seeds(scale, seed)

@@ -55,6 +55,8 @@ class Compiler:
         self._enums: dict[tuple[str, bool], str] = {}
         self._answers: dict[tuple[str, ...], str] = {}
         self._functions: dict[tuple[str, str], str] = {}
+        self._written: dict[int, tuple[Shapes | ConnectionShape, str]] = {}
+        """id of a shape → itself, so that the id stays its own, and its function."""
 
     def rows(self, shapes: Shapes) -> Complete:
         """Compile the completion of one row."""
@@ -98,6 +100,12 @@ class Compiler:
     # Objects
 
     def _shapes(self, shapes: Shapes) -> str:
+        found = self._written.get(id(shapes))
+        if found is None:
+            found = self._written[id(shapes)] = (shapes, self._write_shapes(shapes))
+        return found[1]
+
+    def _write_shapes(self, shapes: Shapes) -> str:
         made = {csdl: self._object(shape, shapes.level) for csdl, shape in shapes.by_type.items()}
         if not shapes.level.needs_type:
             return next(iter(made.values()))
@@ -229,6 +237,12 @@ class Compiler:
     # Connections
 
     def _connection(self, shape: ConnectionShape) -> str:
+        found = self._written.get(id(shape))
+        if found is None:
+            found = self._written[id(shape)] = (shape, self._write_connection(shape))
+        return found[1]
+
+    def _write_connection(self, shape: ConnectionShape) -> str:
         answer = self._response([key for key, _, _ in shape.fields])
         values = (self._connection_value(shape, name, below) for _, name, below in shape.fields)
         return self._define("p", f"{answer}({', '.join(values)})")

@@ -130,13 +130,15 @@ class Documents:
 
     def _read(self, text: str) -> Document:
         try:
-            node = parse(text, max_tokens=self._limits.tokens)
+            return self._checked(parse(text, max_tokens=self._limits.tokens))
         except GraphQLSyntaxError as error:
             return Document(None, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:
             return Document(
                 None, [GraphQLError("The document is nested too deeply.")], "GRAPHQL_PARSE_FAILED"
             )
+
+    def _checked(self, node: DocumentNode) -> Document:
         errors = [] if self._acceptor.accepts(node) else self._validator.errors(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")

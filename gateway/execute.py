@@ -173,8 +173,8 @@ class Engine:
                 return await self._change(request, ready)
             return await self._run(request, ready)
         except RecursionError:
-            # Values of variables may be nested as deeply as the body's JSON; filters of this depth make no sense.
-            said = "The values of the operation are nested too deeply."
+            # Documents and variables may be nested more deeply than operations of any sense are.
+            said = "The operation, or a value in it, is nested too deeply."
             return self._refused([GraphQLError(said)], "BAD_USER_INPUT")
         except Exception as error:
             return Answer(errors=[self._reported(error, {})])

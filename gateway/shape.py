@@ -127,6 +127,10 @@ class Shaper:
     def __init__(self, catalog: Catalog, selection: Selection) -> None:
         self.catalog = catalog
         self.selection = selection
+        # Types of one family select the same nodes below them: each is shaped once, or three types with a relation to
+        # themselves would be shaped 3^depth times.
+        self._objects: dict[tuple[int, ...], Shapes] = {}
+        self._connections: dict[tuple[int, ...], ConnectionShape] = {}
 
     def level(self, csdl: str) -> Level:
         """Give an empty level of rows of that declared type."""
@@ -141,8 +145,13 @@ class Shaper:
         return self.catalog.name_of(TypeKind.CONNECTION, csdl)
 
     def objects(self, nodes: Nodes, level: Level) -> Shapes:
-        """Make the answers below ``nodes`` for rows of a level, and add their needs to it."""
-        return Shapes(level, {csdl: self._object(nodes, csdl, level) for csdl in level.possible})
+        """Give the answers below ``nodes`` for rows of a level, and add their needs to it."""
+        place = (id(level), *map(id, nodes))
+        found = self._objects.get(place)
+        if found is None:
+            found = Shapes(level, {t: self._object(nodes, t, level) for t in level.possible})
+            self._objects[place] = found
+        return found
 
     def _object(self, nodes: Nodes, csdl: str, level: Level) -> ObjectShape:
         info = self.catalog.object(csdl)
@@ -209,7 +218,16 @@ class Shaper:
     def connection(
         self, nodes: Nodes, type_name: str, level: Level, needs: ConnectionNeeds
     ) -> ConnectionShape:
-        """Make the answer of a connection, and add what it needs."""
+        """Give the answer of a connection, and add what it needs."""
+        place = (id(level), id(needs), *map(id, nodes))
+        found = self._connections.get(place)
+        if found is None:
+            found = self._connections[place] = self._connection(nodes, type_name, level, needs)
+        return found
+
+    def _connection(
+        self, nodes: Nodes, type_name: str, level: Level, needs: ConnectionNeeds
+    ) -> ConnectionShape:
         collected = self.selection.subfields(nodes, frozenset((type_name,)))
         fields = [
             (key, *self._connection_field(found, level, needs)) for key, found in collected.items()

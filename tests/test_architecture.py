@@ -134,6 +134,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.app",
                 "gateway.assemble",
                 "gateway.auth",
+                "gateway.live",
                 "gateway.odata.call",
                 "gateway.odata.client",
                 "gateway.odata.transport",

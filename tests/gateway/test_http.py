@@ -340,7 +340,7 @@ async def test_a_get_without_a_query_is_refused(client: Client) -> None:
 
 
 async def test_a_mutation_by_get_is_refused(client: Client) -> None:
-    query = "mutation { deleteCustomerV3(key: {customerAccount: \"US-001\"}) { etag } }"
+    query = 'mutation { deleteCustomerV3(key: {customerAccount: "US-001"}) { etag } }'
     response = await client.get(query=query)
 
     assert response.status_code == 405

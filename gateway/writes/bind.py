@@ -67,7 +67,7 @@ class Binder:
         if count > self._max_rows:
             raise BudgetExceeded(
                 f"The mutation writes {count:,} rows; the most is {self._max_rows:,}.",
-                hint="Write in several mutations, or raise max_write_rows.",
+                hint="Write in several mutations, or raise writes.max_rows.",
             )
 
     # Calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
@@ -27,7 +27,7 @@ from .mutate import Mutator, Running
 from .payload import Payload
 from .plan import RowWrite
 from .reading import Reading
-from .references import is_atomic, readable, references_of
+from .references import is_atomic, placeholders, readable, references_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,10 @@ class Reads(Protocol):
 class Performed:
     """A mutation operation that was run: what completion needs."""
 
-    document: DocumentNode
-    """The document with the operation as it is completed."""
     prepared: Prepared
     payloads: Mapping[str, Payload | GatewayError]
     variables: Mapping[str, Any]
-    requests: list[Request] = field(default_factory=list)
+    requests: list[Request]
 
 
 class Mutations:
@@ -142,6 +140,7 @@ class Mutations:
 
         def fetching() -> tuple[Fetcher, Runner]:
             fetcher = self._reads.fetcher()
+            fetcher.sent = sent
             open_reads.append(fetcher)
             return fetcher, self._reads.runner(fetcher)
 
@@ -165,8 +164,8 @@ class Mutations:
         finally:
             for fetcher in open_reads:
                 await fetcher.close()
-        requests = [*sent, *(request for fetcher in open_reads for request in fetcher.sent)]
-        return Performed(prepared.document, prepared, payloads, running.variables, requests)
+        values = {**placeholders(self._core, late, references), **running.variables}
+        return Performed(prepared, payloads, values, sent)
 
     def _name_of(self, write: RowWrite, source: str) -> str | None:
         """Give the GraphQL field of a written property; names from X++ may differ in case."""

@@ -18,11 +18,18 @@ from typing import Any
 
 from graphql import (
     FieldNode,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLScalarType,
+    GraphQLSchema,
     NonNullTypeNode,
     OperationDefinitionNode,
     StringValueNode,
     VariableDefinitionNode,
     VariableNode,
+    type_from_ast,
 )
 
 from gateway.errors import BadArgument
@@ -90,6 +97,43 @@ def _nullable(definition: VariableDefinitionNode) -> VariableDefinitionNode:
     if not isinstance(definition.type, NonNullTypeNode):
         return definition
     return replace(definition, type=definition.type.type)
+
+
+_ANY_VALUE = (
+    *("", "0", 0, False, "2000-01-01", "2000-01-01T00:00:00Z", "00:00:00", "PT0S"),
+    *("00000000-0000-0000-0000-000000000000", {}),
+)
+"""Among these is a value of every scalar."""
+
+
+def placeholders(
+    core: GraphQLSchema, operation: OperationDefinitionNode, references: tuple[Reference, ...]
+) -> dict[str, Any]:
+    """Give values for references that found none: arguments are read once more when the answer is completed."""
+    definitions = {d.variable.name.value: d for d in operation.variable_definitions or ()}
+    return {
+        r.variable: _any_of(type_from_ast(core, definitions[r.variable].type)) for r in references
+    }
+
+
+def _any_of(kind: object) -> Any:
+    if isinstance(kind, GraphQLNonNull):
+        return _any_of(kind.of_type)
+    if isinstance(kind, GraphQLList):
+        return []
+    if isinstance(kind, GraphQLEnumType):
+        return next(iter(kind.values))
+    if isinstance(kind, GraphQLScalarType):
+        return next((v for v in _ANY_VALUE if _fits(kind, v)), None)
+    return None
+
+
+def _fits(scalar: GraphQLScalarType[Any], value: Any) -> bool:
+    try:
+        scalar.parse_value(value)
+    except (GraphQLError, ValueError, TypeError):
+        return False
+    return True
 
 
 def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes]) -> None:

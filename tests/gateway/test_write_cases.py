@@ -1,0 +1,32 @@
+"""Golden cases of writing: what is sent, to the byte, and what is answered."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.write_cases import FOLDER, WriteCase, exchange_of, run, told, write_cases
+
+pytestmark = pytest.mark.anyio
+UPDATE = bool(os.environ.get("UPDATE_CASES"))
+
+
+@pytest.mark.parametrize("case", write_cases(), ids=lambda case: case.name)
+async def test_a_case_sends_and_answers_what_it_should(case: WriteCase) -> None:
+    found, _ = await run(case)
+
+    check(case.path.with_suffix(".exchange"), exchange_of(found))
+    check(case.path.with_suffix(".json"), told(found))
+
+
+def check(path: Path, text: str) -> None:
+    if UPDATE:
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), "no expectation: run with UPDATE_CASES=1 and read what it writes"
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_no_expectation_is_without_its_case() -> None:
+    cases = {path.with_suffix("").with_suffix("") for path in FOLDER.glob("*/*.graphql")}
+    files = {path.with_suffix("").with_suffix("") for path in FOLDER.glob("*/*.*")}
+    assert files == cases

@@ -1,0 +1,105 @@
+"""Golden cases of writing: an operation, every exchange that it costs with its exact body, and its answer.
+
+``tests/write_cases/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.exchange`` (the
+requests as they were sent, batch bodies with them) and ``.json`` (the whole answer). Each case has a sandbox of its
+own. Header lines: ``# companies: usmf``, ``# settings: {"read_only": true}``, ``# before: <another case>`` (run first,
+on the same sandbox).
+
+``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from gateway.assemble import Gateway, open_gateway
+from gateway.execute import Answer, GraphQLRequest
+from gateway.odata.query import Request
+from gateway.odata.render import decoded
+from gateway.sandbox import create_sandbox
+from gateway.settings import Settings
+from tests.support.cases import builtins_of
+
+FOLDER = Path(__file__).parent.parent / "write_cases"
+_HEADER = re.compile(r"^# (companies|settings|before): (.+)$", re.MULTILINE)
+_TOLD = ("If-Match", "Content-Type")
+
+
+@dataclass(frozen=True)
+class WriteCase:
+    """One case; its files share a name."""
+
+    path: Path
+    query: str
+    variables: Mapping[str, Any] = field(repr=False)
+    companies: tuple[str, ...] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    before: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(FOLDER).with_suffix("").as_posix()
+
+    @property
+    def request(self) -> GraphQLRequest:
+        return GraphQLRequest(query=self.query, variables=self.variables, companies=self.companies)
+
+
+def write_cases() -> list[WriteCase]:
+    return [read_case(path) for path in sorted(FOLDER.glob("*/*.graphql"))]
+
+
+def read_case(path: Path) -> WriteCase:
+    query = path.read_text(encoding="utf-8")
+    header = dict(_HEADER.findall(query))
+    given = path.with_suffix(".variables.json")
+    companies = header.get("companies")
+    return WriteCase(
+        path,
+        query,
+        json.loads(given.read_text(encoding="utf-8")) if given.exists() else {},
+        companies=None if companies is None else tuple(c.strip() for c in companies.split(",")),
+        settings=json.loads(header.get("settings", "{}")),
+        before=header.get("before"),
+    )
+
+
+async def run(case: WriteCase) -> tuple[Answer, Starlette]:
+    """Run a case, and the one before it, on a fresh sandbox."""
+    sandbox = create_sandbox()
+    settings = Settings(cache_dir=None, language="none", **case.settings)
+    transport = httpx.ASGITransport(sandbox)
+    async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
+        if case.before is not None:
+            await answer(gateway, read_case(FOLDER / f"{case.before}.graphql"))
+        return await answer(gateway, case), sandbox
+
+
+async def answer(gateway: Gateway, case: WriteCase) -> Answer:
+    return await gateway.engine.execute(case.request)
+
+
+def exchange_of(found: Answer) -> str:
+    """Print the requests of an answer as they were sent."""
+    return "\n".join(_printed(request) for request in found.requests) + "\n"
+
+
+def _printed(request: Request) -> str:
+    lines = [f"{request.method} {decoded(request)}"]
+    told = {n: v for n, v in request.headers.items() if n in _TOLD and request.method != "GET"}
+    lines.extend(f"{name}: {value}" for name, value in told.items())
+    if request.body is not None:
+        lines += ["", request.body.decode().replace("\r\n", "\n").rstrip("\n")]
+    return "\n".join([*lines, ""])
+
+
+def told(found: Answer) -> str:
+    return json.dumps(builtins_of(found), indent=2, ensure_ascii=False) + "\n"

@@ -99,7 +99,7 @@ def _nullable(definition: VariableDefinitionNode) -> VariableDefinitionNode:
     return replace(definition, type=definition.type.type)
 
 
-_ANY_VALUE = (
+_ANY_VALUE: tuple[Any, ...] = (
     *("", "0", 0, False, "2000-01-01", "2000-01-01T00:00:00Z", "00:00:00", "PT0S"),
     *("00000000-0000-0000-0000-000000000000", {}),
 )
@@ -128,7 +128,7 @@ def _any_of(kind: object) -> Any:
     return None
 
 
-def _fits(scalar: GraphQLScalarType[Any], value: Any) -> bool:
+def _fits(scalar: GraphQLScalarType, value: Any) -> bool:
     try:
         scalar.parse_value(value)
     except (GraphQLError, ValueError, TypeError):

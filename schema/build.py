@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 import strawberry
-from graphql import GraphQLField, GraphQLNamedType, GraphQLSchema
+from graphql import GraphQLField, GraphQLNamedType, GraphQLObjectType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
@@ -28,6 +28,7 @@ from .generated import (
     NamedType,
     Ref,
     TypeTable,
+    is_one_of,
 )
 from .inputs import INPUT_KINDS, InputTypes
 from .lazy import LazySchema, LazyTypes
@@ -142,6 +143,11 @@ class ODataSchema(strawberry.Schema):
         """Give the Strawberry definition of a type."""
         made = self.core.get_type(name)
         return None if made is None else made.extensions.get(DEFINITION)
+
+    def _extend_introspection(self) -> None:
+        """Let ``isOneOf`` be null but for input types; Strawberry's resolver knows no null and fails for lists."""
+        meta = cast("GraphQLObjectType", self._schema.type_map["__Type"])
+        meta.fields["isOneOf"].resolve = lambda made, _info: is_one_of(made)
 
     def _placeholder(self) -> StrawberryField:
         return GeneratedField("_", Ref("Boolean"), self._types)

@@ -282,6 +282,16 @@ def _as_it_is(_cls: type, value: Mapping[str, Any], _context: object) -> object:
     return value
 
 
+def is_one_of(made: GraphQLType) -> bool | None:
+    """Whether exactly one field of an input type is to be given; None for other types.
+
+    Of hand-written types Strawberry says it in its own definition.
+    """
+    if not isinstance(made, GraphQLInputObjectType):
+        return None
+    return bool(made.is_one_of or getattr(made.extensions.get(DEFINITION), "is_one_of", False))
+
+
 class GeneratingConverter(GraphQLCoreConverter):
     """Strawberry's converter with a short way for generated definitions; everything else goes its way."""
 

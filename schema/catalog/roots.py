@@ -79,9 +79,8 @@ class Catalog(CatalogInputs):
         made.model = reopened(self.model)
         if isinstance(self.roots, Roots):
             made.roots = self.roots.again(made.model)
-        made._field_findings = []
-        made._enums, made._values, made._operators = {}, {}, {}
-        made._keys, made._interfaces, made._can_filter, made._can_order = {}, {}, {}, {}
+        small = ("enums", "values", "operators", "keys", "interfaces", "can_filter", "can_order")
+        vars(made).update({f"_{name}": {} for name in small}, _field_findings=[])
         made.forget()
         return made
 

@@ -1,0 +1,14 @@
+"""Introspection without GraphQL types: what ``__schema`` and ``__type`` answer, written straight from the catalogue.
+
+graphql-core answers introspection from its types, all of which it must make for that: a minute and more than a
+gigabyte for the whole of Finance & Operations. Here the selection is compiled into writers of JSON
+(``selected``, ``writers``), a type is described by small records made from the catalogue's (``described``,
+``types``), and a list of all types is written family by family, forgetting each (``whole``).
+
+What graphql-core would answer is the measure, to the last byte of every description: tests compare type by type.
+"""
+
+from .selected import Selected, is_whole
+from .whole import introspect
+
+__all__ = ["Selected", "introspect", "is_whole"]

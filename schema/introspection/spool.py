@@ -1,0 +1,57 @@
+"""Texts kept compressed until they are wanted, by key, in any order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import zstandard
+
+BLOCK = 1 << 19
+"""Bytes that are compressed together."""
+OPEN = 12
+"""Blocks that are kept as they are after a look into them."""
+
+
+class Spool:
+    """Keeps texts in compressed blocks: texts put one after another are best taken in about that order."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, tuple[int, int, int]] = {}
+        self._packed: list[bytes] = []
+        self._open: OrderedDict[int, bytes] = OrderedDict()
+        self._filling: list[bytes] = []
+        self._filled = 0
+        self._compress = zstandard.ZstdCompressor(level=-3).compress
+        self._decompress = zstandard.ZstdDecompressor().decompress
+
+    def put(self, key: str, text: bytes) -> None:
+        """Keep a text."""
+        end = self._filled + len(text)
+        self._places[key] = (len(self._packed), self._filled, end)
+        self._filling.append(text)
+        self._filled = end
+        if end >= BLOCK:
+            self._close()
+
+    def take(self, key: str) -> bytes | None:
+        """Give a text; None where there is none of that key. Every ``put`` comes before the first ``take``."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        if self._filling:
+            self._close()
+        block, start, end = place
+        return self._opened(block)[start:end]
+
+    def _close(self) -> None:
+        self._packed.append(self._compress(b"".join(self._filling)))
+        self._filling = []
+        self._filled = 0
+
+    def _opened(self, block: int) -> bytes:
+        found = self._open.get(block)
+        if found is None:
+            found = self._open[block] = self._decompress(self._packed[block])
+            if len(self._open) > OPEN:
+                self._open.popitem(last=False)
+        return found

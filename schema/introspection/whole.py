@@ -1,0 +1,189 @@
+"""The answer of an operation of introspection, streamed: what is as long as the catalogue is written piece by piece.
+
+The long parts, the list of all types and the fields of root types, are left out of what is written at first; a mark
+stands in their places until the stream comes there. Types are written family by family, each together with the root
+fields of its rows, because both are made from the same records, which are then forgotten; a spool keeps the texts
+until their turn in the schema's order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+
+from graphql import GraphQLObjectType
+
+from schema.build import ODataSchema
+
+from .described import DescribedType, Member
+from .selected import Selected
+from .spool import Spool
+from .types import Types
+from .writers import Write, Writers, text
+
+FORGET_AFTER = 100
+"""Families, or root fields, after which the records are forgotten."""
+CHUNK = 1 << 16
+_MARK = re.compile(rb"\x00(\d+)\x00")
+"""No JSON holds this byte."""
+
+Pieces = Callable[[], Iterator[bytes]]
+
+
+def introspect(schema: ODataSchema, selection: Iterable[Selected]) -> Iterator[bytes]:
+    """Write the answer ``{"data": …}`` in chunks; ``selection`` is that of the operation.
+
+    For answers that grow with the catalogue (``is_whole``) give a schema of one's own over a catalogue's ``twin``: its
+    records are forgotten on the way.
+    """
+    answer = _Answer(Types(schema))
+    return _in_chunks(answer.written(selection))
+
+
+class _Answer:
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._core = types.core
+        self._writers = Writers(types, self._root_fields)
+        self._late: list[Pieces] = []
+        self._root_writers: list[Callable[[str, str], bytes]] = []
+        """Of each place where root fields are selected: writes a field of a root type."""
+        self._spools: dict[int, Spool] = {}
+        """Places whose root fields were written ahead → where they wait."""
+
+    def written(self, selection: Iterable[Selected]) -> Iterator[bytes]:
+        parts = b",".join(text(part.key) + b":" + self._root(part) for part in selection)
+        return self._expanded(b'{"data":{%b}}' % parts)
+
+    def _root(self, part: Selected) -> bytes:
+        if part.name == "__typename":
+            return text("Query")
+        if part.name == "__type":
+            shown = self._types.find(part.type_name)
+            return b"null" if shown is None else self._writers.type(part.below)(shown)
+        inner = (text(field.key) + b":" + self._of_schema(field) for field in part.below)
+        return b"{%b}" % b",".join(inner)
+
+    def _of_schema(self, part: Selected) -> bytes:
+        core, writers = self._core, self._writers
+        if part.name == "types":
+            return self._leave(lambda: self._all_types(part.below))
+        if part.name == "directives":
+            write = writers.directive(part.below)
+            shown = (
+                d
+                for d in core.directives
+                if part.include_deprecated or d.deprecation_reason is None
+            )
+            return b"[%b]" % b",".join(map(write, shown))
+        if part.name == "description":
+            return text(core.description)
+        if part.name == "__typename":
+            return text("__Schema")
+        made = {
+            "queryType": core.query_type,
+            "mutationType": core.mutation_type,
+            "subscriptionType": core.subscription_type,
+        }[part.name]
+        return b"null" if made is None else writers.named(part.below)(made.name)
+
+    # What is written when the stream comes to it
+
+    def _leave(self, pieces: Pieces) -> bytes:
+        self._late.append(pieces)
+        return b"\x00%d\x00" % (len(self._late) - 1)
+
+    def _expanded(self, written: bytes) -> Iterator[bytes]:
+        for place, piece in enumerate(_MARK.split(written)):
+            if place % 2 == 0:
+                yield piece
+            else:
+                for inner in self._late[int(piece)]():
+                    yield from self._expanded(inner) if b"\x00" in inner else (inner,)
+
+    # Fields of root types
+
+    def _root_fields(self, part: Selected, write: Write[Member]) -> Write[DescribedType]:
+        number = len(self._root_writers)
+
+        def write_field(root: str, name: str) -> bytes:
+            member = self._types.root_member(self._types.roots[root], name)
+            shown = part.include_deprecated or member.deprecation is None
+            return write(member) if shown else b""
+
+        def pieces(made: GraphQLObjectType) -> Iterator[bytes]:
+            spool = self._spools.get(number)
+            for place, name in enumerate(made.fields):
+                piece = None if spool is None else spool.take(f"{number} {made.name}.{name}")
+                if piece is None:
+                    piece = write_field(made.name, name)
+                    if place % FORGET_AFTER == 0:
+                        self._types.forget()
+                if piece:
+                    yield piece
+
+        self._root_writers.append(write_field)
+        roots = self._types.roots
+        return lambda shown: self._leave(lambda: _listed(pieces(roots[shown.name])))
+
+    # All types
+
+    def _all_types(self, below: Sequence[Selected]) -> Iterator[bytes]:
+        first = len(self._root_writers)
+        spool = Spool()
+        write = self._writers.type(below)
+        if any(part.below and part.name != "ofType" for part in below):
+            self._write_ahead(spool, write, range(first, len(self._root_writers)))
+        return _listed(self._written_types(spool, write))
+
+    def _written_types(self, spool: Spool, write: Write[DescribedType]) -> Iterator[bytes]:
+        for name in self._types.names():
+            piece = spool.take(f"type {name}")
+            if piece is None:
+                shown = self._types.find(name)
+                assert shown is not None
+                piece = write(shown)
+            yield piece
+
+    def _write_ahead(
+        self, spool: Spool, write: Write[DescribedType], places: Iterable[int]
+    ) -> None:
+        """Write the generated types and the root fields that belong to them."""
+        types = self._types
+        for place in places:
+            self._spools[place] = spool
+        by_csdl: dict[str, list[tuple[str, str]]] = {}
+        for root in types.roots.values():
+            for member in types.root_members(root):
+                by_csdl.setdefault(member.csdl, []).append((root.name, member.name))
+        for number, (csdl, entries) in enumerate(groupby(types.entries(), lambda e: e.csdl)):
+            for entry in entries:
+                spool.put(f"type {entry.name}", write(types.generated(entry)))
+            for root_name, name in by_csdl.pop(csdl, ()):
+                for place in places:
+                    piece = self._root_writers[place](root_name, name)
+                    spool.put(f"{place} {root_name}.{name}", piece)
+            if number % FORGET_AFTER == 0:
+                types.forget()
+        types.forget()
+
+
+def _listed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield b"["
+    for number, piece in enumerate(pieces):
+        yield b"," + piece if number else piece
+    yield b"]"
+
+
+def _in_chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= CHUNK:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)

@@ -1,0 +1,257 @@
+"""Selections of introspection types compiled into functions that write JSON.
+
+A field's writer is a template of its response keys and one function per value, so that a catalogue's hundreds of
+thousands of fields cost a few calls each; uses of types are written once and remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from graphql import GraphQLDirective
+
+from .described import DescribedType, Member, Value, members_of
+from .selected import Selected
+from .types import Types
+
+_Shown = TypeVar("_Shown")
+Write = Callable[[_Shown], bytes]
+RootFields = Callable[[Selected, Write[Member]], Write[DescribedType]]
+"""Gives the way to write the fields of a root type, of which there may be tens of thousands."""
+
+_FALSE, _TRUE, _NULL = b"false", b"true", b"null"
+_SHALLOW = frozenset({"kind", "name", "specifiedByURL", "isOneOf", "ofType", "__typename"})
+"""Fields of a type whose answer is short, so that it may be kept for each type."""
+
+
+def text(value: str | None) -> bytes:
+    """Write a string or null."""
+    return orjson.dumps(value)
+
+
+def written(writes: Iterable[bytes]) -> bytes:
+    """Write a list."""
+    return b"[%b]" % b",".join(writes)
+
+
+class Uses(dict[str, bytes]):
+    """What was written for uses of types, so that each is written once."""
+
+    def __init__(self, write: Write[str]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, use: str) -> bytes:
+        found = self[use] = self._write(use)
+        return found
+
+
+Part = bytes | str | Uses | Write[Any]
+"""How a value is written: always alike; by an expression over ``x`` and ``_NAMES``; as the type of ``x``; by a function
+of ``x``."""
+_NAMES: dict[str, Any] = {"text": orjson.dumps, "true": _TRUE, "false": _FALSE}
+
+
+def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
+    """Make one function of the writers of an object's keys: there is a call less for every expression."""
+    pieces: list[bytes] = []
+    values: list[str] = []
+    names = dict(_NAMES)
+    for key, part in parts:
+        head = orjson.dumps(key) + b":"
+        if isinstance(part, bytes):
+            pieces.append(head + part)
+            continue
+        pieces.append(head + b"%b")
+        if isinstance(part, str):
+            values.append(part)
+        else:
+            name = f"write_{len(values)}"
+            names[name] = part
+            values.append(f"{name}[x.type]" if isinstance(part, Uses) else f"{name}(x)")
+    names["template"] = b"{%b}" % b",".join(pieces)
+    # only the expressions below get here; keys are in the template
+    made: Write[Any] = eval(f"lambda x: template % ({''.join(f'{v}, ' for v in values)})", names)  # noqa: S307
+    return made
+
+
+def _of(parts: Iterable[Selected], writer: Callable[[Selected], Part]) -> Write[Any]:
+    return _object((part.key, writer(part)) for part in parts)
+
+
+def _kept(items: Iterable[_Shown], include_deprecated: bool) -> Iterable[_Shown]:
+    if include_deprecated:
+        return items
+    return (item for item in items if item.deprecation is None)  # type: ignore[attr-defined]
+
+
+class Writers:
+    """Compiles selections over the types of one schema."""
+
+    def __init__(self, types: Types, root_fields: RootFields) -> None:
+        self._types = types
+        self._root_fields = root_fields
+        self._uses: dict[tuple[Selected, ...], Uses | Write[str]] = {}
+
+    # Values and members
+
+    def value(self, below: Iterable[Selected]) -> Write[Value]:
+        """Compile a selection of ``__EnumValue``."""
+        return _of(below, lambda part: _named("__EnumValue", part.name))
+
+    def member(self, below: Iterable[Selected], typename: str) -> Write[Member]:
+        """Compile a selection of ``__Field`` or ``__InputValue``."""
+
+        def writer(part: Selected) -> Part:
+            if part.name == "type":
+                use = self.use(part.below)
+                return use if isinstance(use, Uses) else lambda member: use(member.type)
+            if part.name == "args":
+                return self._arguments(part)
+            if part.name == "defaultValue":
+                return "text(x.default)"
+            return _named(typename, part.name)
+
+        return _of(below, writer)
+
+    def _arguments(self, part: Selected) -> Write[Any]:
+        write = self.member(part.below, "__InputValue")
+        every = part.include_deprecated
+        return lambda holder: (
+            written(map(write, _kept(holder.arguments, every))) if holder.arguments else b"[]"
+        )
+
+    # Types
+
+    def use(self, below: tuple[Selected, ...]) -> Uses | Write[str]:
+        """Compile a selection of ``__Type`` where a type is used; equal selections share what was written."""
+        found = self._uses.get(below)
+        if found is None:
+            write = self._use(below)
+            is_shallow = all(part.name in _SHALLOW for part in _all(below))
+            found = self._uses[below] = Uses(write) if is_shallow else write
+        return found
+
+    def _use(self, below: Sequence[Selected]) -> Write[str]:
+        named, wrapped = self.named(below), self._wrapped(below)
+        return lambda use: wrapped(use) if use[-1] in "!]" else named(use)
+
+    def _wrapped(self, below: Sequence[Selected]) -> Write[str]:
+        def writer(part: Selected) -> Part:
+            if part.name == "kind":
+                return lambda use: text("NON_NULL" if use[-1] == "!" else "LIST")
+            if part.name == "ofType":
+                inner = self._use(part.below)
+                return lambda use: inner(use[:-1] if use[-1] == "!" else use[1:-1])
+            return text("__Type") if part.name == "__typename" else _NULL
+
+        return _of(below, writer)
+
+    def named(self, below: Sequence[Selected]) -> Write[str]:
+        """Compile a selection of ``__Type`` for types by name."""
+        types = self._types
+        if all(part.name in ("kind", "name", "ofType", "__typename") for part in below):
+            return _of(below, self._name_only)
+        write = self.type(below)
+
+        def write_named(name: str) -> bytes:
+            found = types.find(name)
+            assert found is not None
+            return write(found)
+
+        return write_named
+
+    def _name_only(self, part: Selected) -> Part:
+        kind = self._types.kind
+        if part.name == "kind":
+            return lambda name: text(kind(name))
+        if part.name == "name":
+            return text
+        return text("__Type") if part.name == "__typename" else _NULL
+
+    def type(self, below: Sequence[Selected]) -> Write[DescribedType]:
+        """Compile a selection of ``__Type``."""
+
+        def writer(part: Selected) -> Part:
+            found = _OF_TYPE.get(part.name)
+            return self._list(part) if found is None else found
+
+        return _of(below, writer)
+
+    def _list(self, part: Selected) -> Write[DescribedType]:
+        every = part.include_deprecated
+        write: Write[Any]
+        if part.name in ("interfaces", "possibleTypes"):
+            write = self.named(part.below)
+            return _listed(write, "interfaces" if part.name == "interfaces" else "possible", True)
+        if part.name == "enumValues":
+            return _listed(self.value(part.below), "values", every)
+        if part.name == "inputFields":
+            return _listed(self.member(part.below, "__InputValue"), "inputs", every)
+        return self._fields(part)
+
+    def _fields(self, part: Selected) -> Write[DescribedType]:
+        member = self.member(part.below, "__Field")
+        ordinary = _listed(member, "fields", part.include_deprecated)
+        of_root = self._root_fields(part, member)
+        roots = self._types.roots
+        return lambda shown: of_root(shown) if shown.name in roots else ordinary(shown)
+
+    # Directives
+
+    def directive(self, below: Iterable[Selected]) -> Write[GraphQLDirective]:
+        """Compile a selection of ``__Directive``."""
+
+        def writer(part: Selected) -> Part:
+            if part.name == "args":
+                write, every = self.member(part.below, "__InputValue"), part.include_deprecated
+                return lambda made: written(map(write, _kept(members_of(made.args), every)))
+            return _OF_DIRECTIVE[part.name]
+
+        return _of(below, writer)
+
+
+def _all(below: Iterable[Selected]) -> Iterable[Selected]:
+    for part in below:
+        yield part
+        yield from _all(part.below)
+
+
+def _listed(write: Write[Any], attribute: str, include_deprecated: bool) -> Write[DescribedType]:
+    def write_list(shown: DescribedType) -> bytes:
+        items = getattr(shown, attribute)
+        return _NULL if items is None else written(map(write, _kept(items(), include_deprecated)))
+
+    return write_list
+
+
+def _named(typename: str, name: str) -> Part:
+    return text(typename) if name == "__typename" else _OF_NAMED[name]
+
+
+_OF_NAMED: dict[str, Part] = {
+    "name": "text(x.name)",
+    "description": "text(x.description)",
+    "isDeprecated": "false if x.deprecation is None else true",
+    "deprecationReason": "text(x.deprecation)",
+}
+_OF_TYPE: dict[str, Part] = {
+    "__typename": text("__Type"),
+    "kind": "text(x.kind)",
+    "name": "text(x.name)",
+    "description": "text(x.description)",
+    "specifiedByURL": "text(x.specified_by)",
+    "isOneOf": "text(x.one_of)",
+    "ofType": _NULL,
+}
+_OF_DIRECTIVE: dict[str, Part] = {
+    "__typename": text("__Directive"),
+    "name": "text(x.name)",
+    "description": "text(x.description)",
+    "isRepeatable": "text(x.is_repeatable)",
+    "locations": "text([location.name for location in x.locations])",
+    "isDeprecated": "text(x.deprecation_reason is not None)",
+    "deprecationReason": "text(x.deprecation_reason)",
+}

@@ -2,8 +2,8 @@
 
 One ``aiodataloader`` an operation. What is loaded is not a key but a :class:`Want`: all keys of a level at
 once, so a level costs one future instead of one a row. Wants of the same tick that read the same set by the
-same columns under the same filter (sibling fields, aliases, 50 by-key fields) are sent as one: keys united,
-``$select`` united, each decoded into its own row type.
+same columns under the same filter and order (sibling fields, aliases, 50 by-key fields) are sent as one: keys
+united, ``$select`` united, each decoded into its own row type and cut into its own pages.
 """
 
 from __future__ import annotations
@@ -53,14 +53,9 @@ class Want:
     def template(self) -> Hashable:
         """Give what wants must share to be sent as one."""
         query, window = self.plan.query, self.plan.window
-        paging = (
-            None
-            if window is None
-            else (window.binding, window.size, window.backward, window.after, window.before)
-        )
-        needs = None if window is None else repr(window.needs)
+        order = None if window is None else orders(window.order, backward=False)
         names = tuple(f.source for f in self.columns)
-        return (query.resource, names, self.many, repr(query.where), query.expand, paging, needs)
+        return (query.resource, names, self.many, repr(query.where), query.expand, order)
 
 
 Found = dict[Any, Any]
@@ -114,8 +109,11 @@ class Batches(DataLoader[Want, Found]):
             united = tuple(dict.fromkeys(name for want in group for name in want.plan.query.select))
             everything = any(not want.plan.query.select for want in group)
             query = replace(query, select=() if everything else united)
+        if len(keys) == 1 and len(group) == 1:
+            return [{keys[0]: await self._single(group[0], query, keys[0])}]
         if len(keys) == 1:
-            return [{keys[0]: await self._single(want, query, keys[0])} for want in group]
+            each = await asyncio.gather(*(self._single(want, query, keys[0]) for want in group))
+            return [{keys[0]: found} for found in each]
         return await self._many(group, query, keys)
 
     # One key
@@ -146,7 +144,7 @@ class Batches(DataLoader[Want, Found]):
         by_type = {id(want.plan.row_type): want for want in group}
         spread = await asyncio.gather(*(self._spread(w, keys, runs) for w in by_type.values()))
         found = dict(zip(by_type, spread, strict=True))
-        return [found[id(want.plan.row_type)] for want in group]
+        return [self._cut(want, found[id(want.plan.row_type)]) for want in group]
 
     def _runs(self, query: Query, columns: Sequence[Column], keys: Sequence[Key]) -> list[_Run]:
         """Cut the keys into requests; those that the product cannot be asked for as they stand go a longer way."""
@@ -171,7 +169,7 @@ class Batches(DataLoader[Want, Found]):
         return [_Run(build(run), run) for run in runs]
 
     async def _spread(self, want: Want, keys: Sequence[Key], runs: list[_Run]) -> Found:
-        """Read all runs into one want's row type, and give each key what is its; a run fails for its own keys."""
+        """Read all runs into one want's row type, and give each key its rows; a run fails for its own keys."""
         row_type = want.plan.row_type
         attributes = [row_type.attribute(f) for f in want.columns]
         kind = Singles if want.plan.window is None else Lists
@@ -188,11 +186,16 @@ class Batches(DataLoader[Want, Found]):
             except (AttributeError, TypeError, ValueError) as error:
                 failed.update(dict.fromkeys(run.keys, Failure(_unreadable(error))))
         found = places.all()
-        if want.plan.window is not None:
-            cutter = Cutter(want.plan.window, row_type, self._dialect, same=want.columns)
-            found = dict(zip(found, cutter.pages(found.values()), strict=True))
         found.update(failed)
         return found
+
+    def _cut(self, want: Want, found: Found) -> Found:
+        """Make the pages of lists that came whole."""
+        if want.plan.window is None:
+            return found
+        cutter = Cutter(want.plan.window, want.plan.row_type, self._dialect, same=want.columns)
+        lists = {key: rows for key, rows in found.items() if not isinstance(rows, Failure)}
+        return {**found, **dict(zip(lists, cutter.pages(lists.values()), strict=True))}
 
     async def _read(self, runs: list[_Run], row_type: RowType) -> list[Rows | BaseException]:
         requests = [run.asked for run in runs if isinstance(run.asked, Request)]

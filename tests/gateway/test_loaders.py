@@ -126,3 +126,26 @@ async def test_keys_that_the_upstream_takes_as_equal_are_asked_for_once(
     assert requests_of(answer)[0].lower().count("customeraccount eq") == 2
     found = [row["customerAccount"] for row in answer.to_builtins()["data"].values()]
     assert found == ["US-001", "US-001", "US-001", "US-002"]
+
+
+@pytest.mark.parametrize("expand", ["auto", "never"])
+@pytest.mark.parametrize("first", [1, 100])
+async def test_aliases_that_differ_in_page_and_columns_share_a_request(
+    sandboxed: Gateway, expand: str, first: int
+) -> None:
+    where = 'where: { lineAmount: { gt: "100" } }'
+    query = f"""{{ salesOrderHeadersV2(first: {first}) {{ nodes {{
+      two: salesOrderLines(first: 2, {where}) {{ nodes {{ lineNumber }} }}
+      one: salesOrderLines(first: 1, {where}) {{ nodes {{ lineAmount }} pageInfo {{ hasNextPage }} }}
+      last: salesOrderLines(last: 2, {where}) {{ totalCount nodes {{ lineNumber }} }} }} }} }}"""
+    run = engine(sandboxed, expand=expand, max_url_length=60_000)
+    answer = await run.execute(GraphQLRequest(query=query))
+
+    # The pages of one parent are asked for as pages; those of many are cut out of the same rows.
+    assert_requests(answer, 3 if first == 1 else 2)
+    for row in answer.to_builtins()["data"]["salesOrderHeadersV2"]["nodes"]:
+        two, one, last = row["two"]["nodes"], row["one"], row["last"]
+        assert len(two) == min(2, last["totalCount"])
+        assert len(one["nodes"]) == min(1, last["totalCount"])
+        assert one["pageInfo"]["hasNextPage"] == (last["totalCount"] > 1)
+        assert last["totalCount"] > 2 or last["nodes"] == two

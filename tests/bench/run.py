@@ -43,10 +43,17 @@ BENCHMARKS = {
     "loaders": "bench_loaders:loaders",
     "documents": "bench_documents:documents",
     "start": "bench_start:start",
+    "touch": "bench_touch:touch",
     "growth": "bench_growth:growth",
     "catalogues": "bench_catalogues:catalogues",
 }
 """Name → module and function; each is imported when it is run."""
+
+
+BUSY = 0.5
+"""Load average a core from which a run begins with a warning."""
+NOT_QUICK = frozenset({"http"})
+"""Only run quickly when named: none of the bars is theirs."""
 
 
 def benchmark(name: str) -> Benchmark:
@@ -58,6 +65,8 @@ def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[st
     """Run benchmarks and print what they find; gives everything as JSON, and whether nothing failed."""
     found: dict[str, Any] = {"machine": machine(), "quick": quick}
     console.print(f"{described(found['machine'])}\n", soft_wrap=True)
+    if (busy := found["machine"]["load_average"][0]) > BUSY * found["machine"]["cores"]:
+        console.print(f"Load average {busy}: others use this machine. Look at ratios only.\n")
     started = time.perf_counter()
     reports: list[Report] = []
     failures: dict[str, str] = {}
@@ -77,7 +86,8 @@ def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[st
         failures.update((r.name, f"{r.failed} requests failed") for r in made if r.failed)
         reports += made
     # Of a part of the benchmarks only its own bars are of interest.
-    chosen = [b for b in BARS if len(names) == len(BENCHMARKS) or b.report in _names(reports)]
+    whole = BENCHMARKS.keys() - NOT_QUICK <= set(names)
+    chosen = [b for b in BARS if whole or b.report in {report.name for report in reports}]
     verdicts = judged(chosen, reports)
     if verdicts:
         show_bars(verdicts, console)
@@ -92,10 +102,6 @@ def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[st
     return found, not failures
 
 
-def _names(reports: Sequence[Report]) -> set[str]:
-    return {report.name for report in reports}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Benchmarks of the gateway.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
@@ -106,7 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     console = Console(highlight=False, width=max(170, Console().width))
-    found, sound = run(given.names or list(BENCHMARKS), quick=given.quick, console=console)
+    names = given.names or [n for n in BENCHMARKS if not (given.quick and n in NOT_QUICK)]
+    found, sound = run(names, quick=given.quick, console=console)
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0 if sound else 1

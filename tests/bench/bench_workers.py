@@ -8,6 +8,8 @@ from tests.bench.measure import Report, Sample, cpu_of, ms, percent
 from tests.bench.serving import HUNDRED, Loaded, Serving, idle, loaded, serving
 
 CONNECTIONS = 32
+QUIET = 0.25
+"""Cores that others may use; with more, what would be possible is a guess, and is not told."""
 
 
 async def workers(quick: bool) -> list[Report]:
@@ -50,12 +52,13 @@ async def workers(quick: bool) -> list[Report]:
             others=round(others, 2),
             busiest=percent_of(_median(busiest[number])),
             to_one=round(rate / rates[1], 2),
-            of_possible=round(rate / possible, 2),
+            of_possible=round(rate / possible, 2) if others <= QUIET else None,
             capacity=round(number * costs[1] / cost, 2),
         )
     report.notes += [
         "cores, others: what the gateway and unknown processes used of them; generator, upstream: of one core.",
-        "busiest: one worker's part of the work; of_possible: of what the cores can answer with the others on them.",
+        "busiest: one worker's part of the work; of_possible: of what the cores can answer with the others on them,",
+        f"empty where those use more than {QUIET} cores.",
         "capacity: how much more the workers could answer with a core each, by the CPU of a request.",
     ]
     return [report]

@@ -26,9 +26,13 @@ class Business:
 
     store: Store
     numbers: Numbers
+    active: bool
+    """False for given documents: they have no logic but their metadata."""
 
     def derive(self, storage: str, row: Row, given: Collection[str]) -> None:
         """Compute what follows from other properties, where the caller did not say it."""
+        if not self.active:
+            return
         if storage == "LedgerJournalLines" and not row.get("Voucher"):
             row["Voucher"] = self._voucher(row)
         derived = _DERIVED.get(storage)
@@ -42,6 +46,8 @@ class Business:
 
     def check(self, infolog: Infolog, storage: str, row: Mapping[str, Stored], op: str) -> None:
         """Refuse what the state of a document forbids (section 5.3, business rules)."""
+        if not self.active:
+            return
         if storage in ("LedgerJournalHeaders", "LedgerJournalLines") and self._is_posted(row):
             number = row.get("JournalBatchNumber")
             raise infolog.write_failed(

@@ -30,7 +30,7 @@ class Gate:
         """Give the answer of the service, or what comes in its place."""
         if self._settings.latency_ms:
             await asyncio.sleep(self._settings.latency_ms / 1000)
-        url = f"{incoming.path}?{incoming.query}" if incoming.query else incoming.path
+        url = incoming.url
         fault = None if self._settings.fault is None else self._settings.fault(number, url)
         if fault is not None and fault.kind == "hang":
             await asyncio.sleep(fault.seconds)

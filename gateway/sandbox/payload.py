@@ -9,6 +9,7 @@ import base64
 import binascii
 import datetime as dt
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)?")
 _DURATION = re.compile(r"-?P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 _OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+_DIGITS = 400
 _BOUNDS = {
     "Edm.Byte": (0, 255),
     "Edm.SByte": (-128, 127),
@@ -54,6 +56,8 @@ def json_object(incoming: Incoming) -> dict[str, Any]:
         raise Refusal(415, f"A supported MIME type could not be found for '{kind}'.")
     try:
         found = json.loads(incoming.body or b"{}", parse_float=Decimal, parse_constant=_refuse)
+        # escapes can spell halves of surrogate pairs, which no database keeps
+        json.dumps(found, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError) as problem:
         raise Refusal(400, "An error occurred while parsing the JSON of the request.") from problem
     if not isinstance(found, dict):
@@ -105,6 +109,8 @@ def read_value(field: Field, value: Any, reading: Reading) -> Stored:
         return _null(field, reading)
     try:
         stored = _READERS[field.kind](field, value)
+        if reading.finops and field.declared.ax_type == "Date":
+            stored = _day(str(stored), reading.hours_east)
     except (ValueError, KeyError, TypeError, ArithmeticError, binascii.Error) as problem:
         shown = value if isinstance(value, str) else json.dumps(value, default=str)
         raise Refusal(
@@ -112,8 +118,6 @@ def read_value(field: Field, value: Any, reading: Reading) -> Stored:
             f"Cannot convert the literal '{shown}' to the expected type"
             f" '{field.declared.type.name}' (property '{field.name}').",
         ) from problem
-    if reading.finops and field.declared.ax_type == "Date":
-        return _day(str(stored), reading.hours_east)
     return stored
 
 
@@ -161,7 +165,17 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Field, Any], str]:
 def _number(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise TypeError(value)
-    return Decimal(value)
+    number = Decimal(value)
+    if abs(number.adjusted()) > _DIGITS:
+        raise ValueError(value)
+    return number
+
+
+def _real(_: Field, value: Any) -> float:
+    number = float(_number(value))
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _integer(field: Field, value: Any) -> int:
@@ -190,7 +204,9 @@ def _binary(_: Field, value: Any) -> str:
 
 
 def _enum(field: Field, value: Any) -> Stored:
-    return field.to_stored(_string(value))
+    if "," in _string(value) and not (field.enum is not None and field.enum.flags):
+        raise ValueError(value)
+    return field.to_stored(value)
 
 
 def _json(field: Field, value: Any) -> str:
@@ -204,7 +220,7 @@ _READERS: dict[Kind, Callable[[Field, Any], Stored]] = {
     Kind.TEXT: _text,
     Kind.DECIMAL: lambda f, v: f.to_stored(_number(v)),
     Kind.INTEGER: _integer,
-    Kind.REAL: lambda _, v: float(_number(v)),
+    Kind.REAL: _real,
     Kind.BOOLEAN: _boolean,
     Kind.MOMENT: _moment,
     Kind.DATE: _matching(_DATE),

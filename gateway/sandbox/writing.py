@@ -49,7 +49,7 @@ class Writes:
         self._numbers = Numbers(store)
         self._accounts = Accounts(world, store)
         self._checks = Checks(settings, world, store, self._accounts)
-        self._business = Business(store, self._numbers)
+        self._business = Business(store, self._numbers, active=bool(world.catalogue.facts))
 
     def target(self, entity_set: str, type_name: str | None = None) -> Written:
         """Give a set to write to; a derived type where the row is one of that."""
@@ -73,9 +73,9 @@ class Writes:
             postponed = self._checks.fields(at, row, list(row), "create")
             self._fill(at, row)
             self._checks.fields(at, row, postponed, "create")
+            self._checks.mandatory(at, row, at.storage.fields, "create")
             self._business.derive(at.storage.name, row, given.keys())
             self._business.check(at.infolog, at.storage.name, row, "create")
-            self._checks.mandatory(at, row, at.storage.fields, "create")
             key = self._complete_key(at, row)
             self._refuse_duplicate(at, key)
             number = self._store.add(at.storage, at.type_name, row)
@@ -112,9 +112,12 @@ class Writes:
         with self._store.transaction():
             self._business.check(at.infolog, at.storage.name, row, "delete")
             for name, lookup, owned in self._rules.dependents(at.entity_set):
-                children = self._checks.naming(self.target(name), lookup, row)
+                child_at = self.target(name)
+                children = self._checks.naming(child_at, lookup, row)
+                if child_at.storage is at.storage:
+                    children = [child for child in children if child[ID] != row[ID]]
                 for child in children if owned else ():
-                    self._remove(self.target(name), child)
+                    self._remove(child_at, child)
                 if children and not owned:
                     label = at.infolog.set_label(name)
                     raise at.infolog.failed(

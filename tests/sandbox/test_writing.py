@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 
+import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.sandbox import SandboxSettings, create_sandbox
 
 pytestmark = pytest.mark.anyio
 WRITE_ERROR = "Microsoft.Dynamics.Platform.Integration.Services.OData.AxODataWriteException"
@@ -115,8 +121,8 @@ async def test_number_sequences_go_on_above_numbers_that_were_given_and_give_non
     ask = sandbox()
     body = {"OrderingCustomerAccountNumber": "US-001"}
     numbers = []
-    for given in ({}, {"SalesOrderNumber": "000310"}, {}):
-        answer = await ask("/data/SalesOrderHeadersV2", "POST", json={**body, **given})
+    for more in ({}, {"SalesOrderNumber": "000310"}, {}):
+        answer = await ask("/data/SalesOrderHeadersV2", "POST", json={**body, **more})
         numbers.append(answer.json()["SalesOrderNumber"])
     await ask("/data/SalesOrderHeadersV2(dataAreaId='usmf',SalesOrderNumber='000311')", "DELETE")
     again = await ask("/data/SalesOrderHeadersV2", "POST", json=body)
@@ -154,8 +160,10 @@ async def test_bodies_that_are_not_of_the_type_are_refused(sandbox, body, messag
 
 
 TYPES = [
-    ("LedgerJournalLines", "DebitAmount", ["1.5", True, [1]]),
-    ("LedgerJournalLines", "TransDate", ["2024-01-01", "yesterday", 5]),
+    ("LedgerJournalLines", "DebitAmount", ["1.5", True, [1], 10**401]),
+    ("LedgerJournalLines", "TransDate", ["2024-01-01", "yesterday", 5, "0001-01-01T00:00:00+14:00"]),
+    ("LedgerJournalLines", "Text", [5, {}]),
+    ("LedgerJournalLines", "AccountType", ["Cust,Vend", "1", ""]),
     ("SalesOrderLinesV3", "Catalog", [1.5, 2**63, "7"]),
     ("SalesOrderLinesV3", "LineCreationSequenceNumber", [2**31]),
     ("VendorInvoiceHeaders", "Recalculation", ["true", 1]),
@@ -168,7 +176,8 @@ TYPES = [
     [(entity_set, name, value) for entity_set, name, values in TYPES for value in values],
 )
 async def test_values_of_the_wrong_type_are_refused(sandbox, entity_set, name, value):
-    answer = await sandbox()(f"/data/{entity_set}", "POST", json={name: value})
+    content = json.dumps({name: value})
+    answer = await sandbox()(f"/data/{entity_set}", "POST", content=content)
 
     assert answer.status_code == 400
     assert f"(property '{name}')" in inner(answer)
@@ -177,7 +186,7 @@ async def test_values_of_the_wrong_type_are_refused(sandbox, entity_set, name, v
 @pytest.mark.parametrize(
     ("content", "kind", "status"),
     [("{", "application/json", 400), ("[]", "application/json", 400), ('{"Rate":NaN}', "application/json", 400),
-     ("<a/>", "application/xml", 415)],
+     (r'{"RateTypeName":"\ud800"}', "application/json", 400), ("<a/>", "application/xml", 415)],
 )  # fmt: skip
 async def test_bodies_that_are_no_json_object_are_refused(sandbox, content, kind, status):
     answer = await sandbox()(
@@ -297,6 +306,16 @@ async def test_foreign_keys_need_not_be_looked_at(sandbox):
     assert (
         await sandbox(foreign_keys=False)("/data/CustomersV3", "POST", json=body)
     ).status_code == 201
+
+
+async def test_a_row_that_names_only_itself_is_deleted(sandbox):
+    ask = sandbox()
+    body = {"CustomerAccount": "ME", "CustomerGroupId": "10"}
+    await ask("/data/CustomersV3", "POST", json=body)
+    url = "/data/CustomersV3(dataAreaId='usmf',CustomerAccount='ME')"
+
+    assert (await ask(url, "PATCH", json={"InvoiceAccount": "ME"})).status_code == 204
+    assert (await ask(url, "DELETE")).status_code == 204
 
 
 async def test_companies_that_the_account_may_not_see_do_not_exist(sandbox):
@@ -535,3 +554,29 @@ async def test_headers_without_evidence_are_knobs(sandbox):
 
     assert "location" not in created.headers
     assert updated.headers["etag"] == (await ask(KEY)).headers["etag"]
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.just([{}])
+)
+FUZZED = ("LedgerJournalLines", "VendorInvoiceHeaders", "SalesOrderLinesV3", "ExchangeRates")
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+async def test_no_body_breaks_the_service(app, data):
+    entity_set = data.draw(st.sampled_from(FUZZED))
+    model = app.state.world.model
+    names = [p.name for p in model.properties_of(model.entity_sets[entity_set].type)]
+    body = json.dumps(data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=4)))
+    transport = httpx.ASGITransport(create_sandbox(SandboxSettings(scale=0.1)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        answer = await client.post(f"/data/{entity_set}", content=body)
+
+    assert answer.status_code in (201, 400), answer.text
+    assert answer.status_code == 400 or answer.json()["@odata.etag"]

@@ -49,10 +49,10 @@ format: $(VENV)/.installed-dev ## Format and apply ruff's safe fixes
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(VENV)/.installed-dev ## Benchmarks, printed as ratios of one run
+bench: $(VENV)/.installed-dev ## Benchmarks beside what was promised (ARGS="--json FILE load memory" for parts, as JSON too)
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
-bench-quick: $(VENV)/.installed-dev ## The same, a few seconds each
+bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds and no cold start
 	$(BIN)/python tests/bench/run.py --quick $(ARGS)
 
 ##@ Maintain

@@ -8,7 +8,7 @@ replays the bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -345,4 +345,27 @@ def floor(body):
     space: dict[str, Any] = {"loads": orjson.loads, "dumps": orjson.dumps}
     exec(compile(text, "<floor>", "exec"), space)
     made: Callable[[bytes], bytes] = space["floor"]
+    return made
+
+
+def batched_floor(bodies: Mapping[str, Sequence[bytes]]) -> Callable[[], bytes]:
+    """Give the floor of what key batches bring (set → its answers): the same, with children looked up by their keys."""
+    values = ", ".join(f'"{c.graphql}": r["{c.name}"]' for c in PLAIN)
+    text = f"""
+def floor():
+    customers = {{(c["dataAreaId"], c["CustomerAccount"]): c
+        for body in bodies["Customers"] for c in loads(body)["value"]}}
+    lines = {{}}
+    for body in bodies["Lines"]:
+        for l in loads(body)["value"]:
+            lines.setdefault((l["dataAreaId"], l["OrderNumber"]), []).append(l)
+    return dumps({{"data": {{"orders": {{"nodes": [
+        {{{values}, "customer": {{{_CUSTOMER_TEXT}}},
+          "lines": {{"nodes": [{{{_LINES_TEXT}}} for l in lines.get((r["dataAreaId"], r["OrderNumber"]), ())]}}}}
+        for body in bodies["Orders"] for r in loads(body)["value"]
+        for c in (customers[r["dataAreaId"], r["CustomerAccount"]],)]}}}}}})
+"""
+    space: dict[str, Any] = {"loads": orjson.loads, "dumps": orjson.dumps, "bodies": bodies}
+    exec(compile(text, "<floor>", "exec"), space)
+    made: Callable[[], bytes] = space["floor"]
     return made

@@ -148,6 +148,16 @@ def test_a_row_may_be_named_by_a_word_in_it() -> None:
     assert judged([bar(case=re.compile("three"))], [both])[0].measured is None
 
 
+def test_a_part_is_not_judged_as_the_whole() -> None:
+    (whole,) = (b for b in BARS if b.report == "touch")
+    found = Report("touch", "")
+    found.add(sets=430, peak_mib=180)
+    assert judged([whole], [found])[0].met is None
+
+    found.add(sets=3_868, peak_mib=400)
+    assert judged([whole], [found])[0].met is False
+
+
 @pytest.mark.parametrize(
     "found", [[], [Report("http", "")], [report(cpu_ms=None)], [report(other=1)]], ids=range(4)
 )

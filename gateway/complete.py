@@ -7,8 +7,8 @@ answer is encoded once, in C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -17,9 +17,12 @@ import msgspec
 from schema.fields import Clean, Field, FieldKind, ValueType
 
 from .ids import node_id
+from .pages import Page
 from .shape import ConnectionShape, Level, ObjectShape, ShapeField, Shapes
 
 Complete = Callable[[Any], Any]
+LISTS = frozenset({"nodes", "edges"})
+"""Fields of a connection that answer each row."""
 _NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
 
 
@@ -33,11 +36,43 @@ def _required(value: object) -> object:
     return value
 
 
-def _finite(value: Decimal) -> Decimal:
-    """Let a number pass: the decoder takes the text "NaN" for one too."""
-    if value.is_finite():
-        return value
+def _unreal() -> object:
+    """Refuse what is no number: the decoder takes the text "NaN" for a decimal."""
     raise Surprise
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The completion of a page, whole or in slices."""
+
+    lists: Callable[[Page, Sequence[Any], int], tuple[list[Any], ...]]
+    """(page, some of its rows, index of the first of them) → those rows in each list of the answer."""
+    head: Callable[..., Any]
+    """(page, *its lists) → response object."""
+
+    def __call__(self, page: Page) -> Any:
+        """Complete a whole page."""
+        return self.head(page, *self.lists(page, page.rows, 0))
+
+
+class Completion:
+    """The completions of one connection at the root, compiled when first used."""
+
+    def __init__(self, compiler: Compiler, shape: ConnectionShape) -> None:
+        self._compiler = compiler
+        self._shape = shape
+        self._made: dict[bool, Connected] = {}
+
+    def of(self, *, texts: bool) -> Connected:
+        """Give the completion of rows whose decimals are numbers, or text already."""
+        found = self._made.get(texts)
+        if found is None:
+            found = self._made[texts] = self._compiler.connected(self._shape, texts=texts)
+        return found
+
+    def __call__(self, page: Page) -> Any:
+        """Complete a whole page of decoded rows."""
+        return self.of(texts=False)(page)
 
 
 class Compiler:
@@ -45,31 +80,50 @@ class Compiler:
 
     def __init__(self) -> None:
         self._numbers = count()
+        self._texts = False
         self._space: dict[str, Any] = {
             "Surprise": Surprise,
             "required": _required,
-            "finite": _finite,
+            "unreal": _unreal,
             "node_id": node_id,
         }
         self._sources: list[str] = []
         self._enums: dict[tuple[str, bool], str] = {}
         self._answers: dict[tuple[str, ...], str] = {}
         self._functions: dict[tuple[str, str], str] = {}
-        self._written: dict[int, tuple[Shapes | ConnectionShape, str]] = {}
-        """id of a shape → itself, so that the id stays its own, and its function."""
+        self._written: dict[tuple[int, bool], tuple[Shapes | ConnectionShape, str]] = {}
+        """id of a shape, and whether decimals are text → itself, so that the id stays its own, and its function."""
 
     def rows(self, shapes: Shapes) -> Complete:
         """Compile the completion of one row."""
         return self._link(self._shapes(shapes))
 
-    def connection(self, shape: ConnectionShape) -> Complete:
-        """Compile the completion of a page."""
-        return self._link(self._connection(shape))
+    def connection(self, shape: ConnectionShape) -> Completion:
+        """Give the completion of a page at the root."""
+        return Completion(self, shape)
 
-    def _link(self, name: str) -> Complete:
+    def connected(self, shape: ConnectionShape, *, texts: bool) -> Connected:
+        """Compile the completion of a page; ``texts``: decimals of its rows are text."""
+        self._texts = texts
+        lists: list[str] = []
+        values: list[str] = []
+        for _, name, below in shape.fields:
+            value = self._connection_value(shape, name, below, "rows", "start")
+            if name in LISTS:
+                lists.append(value)
+                value = f"l{len(lists)}"
+            values.append(value)
+        self._texts = False
+        answer = self._response([key for key, _, _ in shape.fields])
+        given = ", ".join(["p", *(f"l{i + 1}" for i in range(len(lists)))])
+        head = self._define(given, f"{answer}({', '.join(values)})")
+        made = self._define("p, rows, start", f"({''.join(f'{text}, ' for text in lists)})")
+        return Connected(self._link(made), self._link(head))
+
+    def _link(self, name: str) -> Callable[..., Any]:
         exec(compile("".join(self._sources), "<completion>", "exec"), self._space)  # noqa: S102 - our own text
         self._sources.clear()
-        found: Complete = self._space[name]
+        found: Callable[..., Any] = self._space[name]
         return found
 
     def _name(self, prefix: str) -> str:
@@ -100,9 +154,9 @@ class Compiler:
     # Objects
 
     def _shapes(self, shapes: Shapes) -> str:
-        found = self._written.get(id(shapes))
+        found = self._written.get((id(shapes), self._texts))
         if found is None:
-            found = self._written[id(shapes)] = (shapes, self._write_shapes(shapes))
+            found = self._written[id(shapes), self._texts] = (shapes, self._write_shapes(shapes))
         return found[1]
 
     def _write_shapes(self, shapes: Shapes) -> str:
@@ -119,9 +173,20 @@ class Compiler:
         return self._define("x", f"{types}[x.t](x)")
 
     def _object(self, shape: ObjectShape, level: Level) -> str:
+        return self._define("x", self._made(shape, level))
+
+    def _made(self, shape: ObjectShape, level: Level) -> str:
+        """Write the answer for the row ``x``."""
         answer = self._response([f.key for f in shape.fields])
         values = (self._value(f, shape, level) for f in shape.fields)
-        return self._define("x", f"{answer}({', '.join(values)})")
+        return f"{answer}({', '.join(values)})"
+
+    def _each(self, shapes: Shapes) -> str:
+        """Write the answer for the row ``x`` of a list: in place where all are of one type, which saves the call."""
+        if shapes.level.needs_type:
+            return f"{self._shapes(shapes)}(x)"
+        (shape,) = shapes.by_type.values()
+        return self._made(shape, shapes.level)
 
     def _value(self, item: ShapeField, shape: ObjectShape, level: Level) -> str:
         found = item.field
@@ -140,7 +205,8 @@ class Compiler:
                 assert item.child is not None
                 assert isinstance(item.below, Shapes)
                 function = self._shapes(item.below)
-                return f"(None if (v := x.{item.child.slot}) is None else {function}(v))"
+                value = f"x.{item.child.slot}"
+                return f"(None if {value} is None else {function}({value}))"
             case FieldKind.TO_MANY:
                 assert item.child is not None
                 assert isinstance(item.below, ConnectionShape)
@@ -160,7 +226,9 @@ class Compiler:
         if item.below is None:
             return self._json(item.field, value)
         assert isinstance(item.below, Shapes)
+        texts, self._texts = self._texts, False  # those of complex values are numbers all the same
         function = self._shapes(item.below)
+        self._texts = texts
         made = f"[{function}(i) for i in v]" if item.field.many else f"{function}(v)"
         expression = f"(None if (v := {value}) is None else {made})"
         return expression if item.field.nullable else f"required({expression})"
@@ -190,16 +258,20 @@ class Compiler:
                 else f"(None if (v := {value}) is None else [{item} for i in v])"
             )
             return made if found.nullable else f"required({made})"
-        converted = self._converted(kind, value, nullable=may_be_none)
+        if self._texts and kind.scalar == "Decimal":
+            converted = value
+        else:
+            converted = self._converted(kind, value, nullable=may_be_none)
         return f"required({converted})" if may_be_none and not found.nullable else converted
 
     def _converted(self, kind: ValueType, value: str, *, nullable: bool) -> str:
         if kind.enum is not None:
             return self._enum(kind, value, nullable=nullable)
         if kind.scalar in ("Long", "Decimal"):
-            function = "str" if kind.scalar == "Long" else "finite"
-            checked = f"(None if (v := {value}) is None else {function}(v))"
-            return checked if nullable else f"{function}({value})"
+            made = f"str({value})"
+            if kind.scalar == "Decimal":
+                made = f"{value} if {value}.is_finite() else unreal()"
+            return f"(None if {value} is None else {made})" if nullable else f"({made})"
         if kind.clean is Clean.NONE:
             return value
         text = f"(v := {value})"
@@ -237,34 +309,44 @@ class Compiler:
     # Connections
 
     def _connection(self, shape: ConnectionShape) -> str:
-        found = self._written.get(id(shape))
+        found = self._written.get((id(shape), self._texts))
         if found is None:
-            found = self._written[id(shape)] = (shape, self._write_connection(shape))
+            found = self._written[id(shape), self._texts] = (shape, self._write_connection(shape))
         return found[1]
 
     def _write_connection(self, shape: ConnectionShape) -> str:
         answer = self._response([key for key, _, _ in shape.fields])
-        values = (self._connection_value(shape, name, below) for _, name, below in shape.fields)
+        values = (
+            self._connection_value(shape, name, below, "p.rows", 0)
+            for _, name, below in shape.fields
+        )
         return self._define("p", f"{answer}({', '.join(values)})")
 
     def _connection_value(
-        self, shape: ConnectionShape, name: str, below: Shapes | ConnectionShape | None
+        self,
+        shape: ConnectionShape,
+        name: str,
+        below: Shapes | ConnectionShape | None,
+        rows: str,
+        start: object,
     ) -> str:
         if isinstance(below, Shapes):
-            return f"[{self._shapes(below)}(i) for i in p.rows]"
+            return f"[{self._each(below)} for x in {rows}]"
         if below is None:
             return repr(shape.type_name) if name == "__typename" else "required(p.total)"
-        return self._edges(below) if name == "edges" else self._page_info(below)
+        if name == "edges":
+            return self._edges(below, f"enumerate({rows}, {start})")
+        return self._page_info(below)
 
-    def _edges(self, shape: ConnectionShape) -> str:
+    def _edges(self, shape: ConnectionShape, numbered: str) -> str:
         answer = self._response([key for key, _, _ in shape.fields])
         values: list[str] = []
         for _, name, below in shape.fields:
             if isinstance(below, Shapes):
-                values.append(f"{self._shapes(below)}(i)")
+                values.append(self._each(below))
             else:
-                values.append("p.cursor(i, n)" if name == "cursor" else repr(shape.type_name))
-        return f"[{answer}({', '.join(values)}) for n, i in enumerate(p.rows)]"
+                values.append("p.cursor(x, n)" if name == "cursor" else repr(shape.type_name))
+        return f"[{answer}({', '.join(values)}) for n, x in {numbered}]"
 
     def _page_info(self, shape: ConnectionShape) -> str:
         answer = self._response([key for key, _, _ in shape.fields])

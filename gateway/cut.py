@@ -1,14 +1,17 @@
 """Cutting pages out of whole lists: where all children of many parents came at once, each parent's window is cut here.
 
 In the default order the rows are sorted here, so that every way of loading gives the same page; an order that the
-caller asked for was applied by the upstream. A cutter is made once for a level and used for all of its parents, and
-its sort key is compiled: most lists below a row are short, and what counts is the cost for each of them.
+caller asked for was applied by the upstream. A cutter is made once for a level and used for all of its parents: most
+lists below a row are short, so sort keys are made for the rows of all parents at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from decimal import Decimal
+from itertools import chain, islice
+from operator import itemgetter, le
 from typing import Any
 
 from schema.fields import Field
@@ -19,14 +22,22 @@ from .odata.dialect import Dialect
 from .odata.local import order_key
 from .pages import Failure, Page
 from .rows import RowType
-from .window import OrderTerm, Window, keyset_cursors, offset_cursors, span
+from .window import Window, keyset_cursors, offset_cursors, span
 
-_UNORDERED = (AttributeError, TypeError, ValueError, ArithmeticError)
-"""What comparing values that are not of their type raises."""
-SortKey = Callable[[Any], Any]
-_NUMBERS = frozenset(
-    {"Edm.Byte", "Edm.SByte", "Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Decimal"}
+_COMPARABLE = frozenset(
+    {
+        *("Edm.Byte", "Edm.SByte", "Edm.Int16", "Edm.Int32", "Edm.Int64"),
+        *("Edm.Decimal", "Edm.String"),
+    }
 )
+
+_first = itemgetter(0)
+_NO_ORDER = (AttributeError, TypeError, ValueError, ArithmeticError)
+_DECIMAL, _TEXT = "Edm.Decimal", "Edm.String"
+Column = Callable[[Sequence[Any]], list[Any]]
+"""An attribute of many rows."""
+_Terms = Sequence[tuple[str, Column]]
+"""Type and values of the order's terms."""
 
 
 class Cutter:
@@ -50,32 +61,31 @@ class Cutter:
             [row_type.attribute(t.field) for t in window.order] if window.keyset else []
         )
         self._cursors = keyset_cursors(window, row_type) if window.keyset else None
-        self._quick = self._quick_key(()) if window.keyset else None
-        self._within = self._quick_key(same) if window.keyset else None
-        self._is_plain = window.keyset and window.is_first_page and window.size > 0
+        is_plain = window.keyset and window.is_first_page and window.size > 0
+        self._plain = self._plain_terms(same) if is_plain else None
+
+    def page(self, rows: list[Any]) -> Page:
+        """Give the window's page of a whole list. Raises UpstreamMalformed for values that cannot be put in order."""
+        if self._plain is not None and len(rows) < 2:
+            return Page(rows, total=len(rows), cursor=self._cursors)
+        try:
+            if self._plain is not None:
+                return self._first_pages([rows], self._plain)[0]
+            return self._keyset(rows) if self._window.keyset else self._offset(rows)
+        except _NO_ORDER as error:
+            raise UpstreamMalformed(
+                "The upstream sent rows that cannot be put in order: a value is not of its type."
+            ) from error
 
     def pages(self, lists: Iterable[list[Any]]) -> list[Page | Failure]:
         """Give the page of each of these whole lists; one that cannot be put in order has its error in its place."""
         lists = list(lists)
-        if self._is_plain and (self._within is not None or not self._window.is_default_order):
-            with suppress(*_UNORDERED):
-                return self._first_pages(lists)
+        if self._plain is not None:
+            with suppress(
+                *_NO_ORDER
+            ):  # one by one, it matters only where a list holds several rows
+                return [*self._first_pages(lists, self._plain)]
         return [self._page_or_failure(rows) for rows in lists]
-
-    def _first_pages(self, lists: list[list[Any]]) -> list[Page | Failure]:
-        size, cursors = self._window.size, self._cursors
-        key = self._within if self._window.is_default_order else None
-        found: list[Page | Failure] = []
-        for rows in lists:
-            total = len(rows)
-            if total > 1 and key is not None:
-                rows = sorted(rows, key=key)  # noqa: PLW2901
-            found.append(
-                Page(rows, total=total, cursor=cursors)
-                if total <= size
-                else Page(rows[:size], has_next=True, total=total, cursor=cursors)
-            )
-        return found
 
     def _page_or_failure(self, rows: list[Any]) -> Page | Failure:
         try:
@@ -83,16 +93,58 @@ class Cutter:
         except UpstreamMalformed as error:
             return Failure(error)
 
-    def page(self, rows: list[Any]) -> Page:
-        """Give the window's page of a whole list. Raises UpstreamMalformed for values that cannot be put in order."""
-        if self._is_plain and len(rows) < 2:
-            return Page(rows, total=len(rows), cursor=self._cursors)
-        try:
-            return self._keyset(rows) if self._window.keyset else self._offset(rows)
-        except _UNORDERED as error:
-            raise UpstreamMalformed(
-                "The upstream sent rows that cannot be put in order: a value is not of its type."
-            ) from error
+    def _first_pages(self, lists: Sequence[list[Any]], terms: _Terms) -> list[Page]:
+        size, cursors = self._window.size, self._cursors
+        return [
+            Page(rows, False, False, total, cursors)
+            if (total := len(rows)) <= size
+            else Page(rows[:size], True, False, total, cursors)
+            for rows in self._sorted(lists, terms)
+        ]
+
+    def _sorted(self, lists: Sequence[list[Any]], terms: _Terms) -> Sequence[list[Any]]:
+        """Put each list in order; most often all of them are already, one behind the other."""
+        keys = self._keys(list(chain.from_iterable(lists)), terms)
+        if all(map(le, keys, islice(keys, 1, None))):
+            return lists
+        made: list[list[Any]] = []
+        end = 0
+        for rows in lists:
+            start, end = end, end + len(rows)
+            own = keys[start:end]
+            in_order = own == sorted(own)
+            if not in_order:
+                rows = [row for _, row in sorted(zip(own, rows, strict=True), key=_first)]  # noqa: PLW2901
+            made.append(rows)
+        return made
+
+    def _keys(self, rows: list[Any], terms: _Terms) -> list[Any]:
+        """Give the place of each row in the order; a column that is equal in all of them decides nothing."""
+        columns: list[list[Any]] = []
+        for edm, get in terms:
+            column = get(rows)
+            if _is_constant(column):
+                continue
+            if edm == _DECIMAL:
+                column = list(map(Decimal, column))
+            elif edm == _TEXT and self._insensitive:
+                column = folded(column)
+            columns.append(column)
+        if len(columns) == 1:
+            return columns[0]
+        return list(zip(*columns, strict=True))
+
+    def _plain_terms(self, same: Sequence[Field]) -> _Terms | None:
+        """Give the terms to sort by: of numbers and text that are never null, ascending; None for other ones."""
+        if not self._window.is_default_order:
+            return []
+        terms: list[tuple[str, Column]] = []
+        for term, attribute in zip(self._window.order, self._attributes, strict=True):
+            if term.descending or term.nullable or term.edm not in _COMPARABLE:
+                return None
+            if term.field not in same:
+                terms.append((term.edm, column_of(attribute)))
+        return terms
 
     def _offset(self, rows: list[Any]) -> Page:
         found = span(self._window, len(rows))
@@ -103,7 +155,7 @@ class Cutter:
     def _keyset(self, rows: list[Any]) -> Page:
         window, total = self._window, len(rows)
         if window.is_default_order:
-            rows = sorted(rows, key=self._quick or self._key)
+            rows = sorted(rows, key=self._key)
         rows = self._between(rows)
         more = len(rows) > window.size
         before, after = window.before is not None, window.after is not None
@@ -114,7 +166,11 @@ class Cutter:
 
     def _key(self, row: Any) -> Any:
         """Give a row's place in the order, as the upstream would sort it."""
-        return self._place([getattr(row, a) for a in self._attributes])
+        values = [getattr(row, a) for a in self._attributes]
+        for i, edm in enumerate(self._types):
+            if edm == _DECIMAL and isinstance(values[i], str):
+                values[i] = Decimal(values[i])
+        return self._place(values)
 
     def _place(self, values: Any) -> Any:
         return order_key(values, self._types, self._descending, case_insensitive=self._insensitive)
@@ -132,27 +188,22 @@ class Cutter:
     def _bound(self, cursor: Cursor) -> Any:
         return self._place(cursor.values)
 
-    def _quick_key(self, same: Sequence[Field]) -> SortKey | None:
-        """Compile the sort key of numbers and text that are never null, ascending; None for any other order."""
-        if not self._window.is_default_order:
-            return None
-        parts: list[str] = []
-        for term, attribute in zip(self._window.order, self._attributes, strict=True):
-            part = _quick_part(term, f"r.{attribute}", insensitive=self._insensitive)
-            if part is None:
-                return None
-            if term.field not in same:
-                parts.append(part)
-        text = parts[0] if len(parts) == 1 else f"({', '.join([*parts, ''])})"
-        made: SortKey = eval(f"lambda r: {text}")  # noqa: S307 - our own attribute names
-        return made
+
+def column_of(attribute: str) -> Column:
+    """Compile the reading of one attribute of many rows."""
+    made: Column = eval(f"lambda rows: [row.{attribute} for row in rows]")  # noqa: S307 - our own name
+    return made
 
 
-def _quick_part(term: OrderTerm, value: str, *, insensitive: bool) -> str | None:
-    if term.descending or term.nullable:
-        return None
-    if term.edm in _NUMBERS:
-        return value
-    if term.edm == "Edm.String":
-        return f"{value}.rstrip(' ').casefold()" if insensitive else value
-    return None
+def _is_constant(column: list[Any]) -> bool:
+    return not column or (column[0] == column[-1] and column.count(column[0]) == len(column))
+
+
+def folded(texts: list[str]) -> list[str]:
+    """Fold texts as the upstream compares them, without case and trailing blanks: all in one go."""
+    joined = "\0".join(texts)
+    if " \0" in joined or joined.endswith(" "):
+        texts = [text.rstrip(" ") for text in texts]
+        joined = "\0".join(texts)
+    found = joined.casefold().split("\0")
+    return found if len(found) == len(texts) else [text.casefold() for text in texts]

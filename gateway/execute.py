@@ -19,7 +19,6 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, Oper
 from graphql.execution.values import VariableValues, get_variable_values
 
 from schema.build import ODataSchema
-from schema.fields import RootKind
 
 from .bind import Limits, Planner
 from .documents import Document, DocumentLimits, Documents
@@ -28,10 +27,10 @@ from .events import ErrorRaised, Observer, OperationServed
 from .fetch import MAX_FILTER_URL, Fetcher, Sender
 from .odata.dialect import Dialect
 from .odata.query import Request
-from .pages import Failure
-from .plan import BoundRoot, FailedRoot, KeysRoot
+from .plan import BoundRoot, FailedRoot
 from .prepare import Prepared
 from .run import Loaded, Runner
+from .stream import Slicing, completed, encode
 from .writes.exchange import Writer
 from .writes.operations import Mutations, Performed, WriteLimits
 from .writes.payload import Payload
@@ -63,7 +62,7 @@ class Answer:
 
     def encode(self) -> bytes:
         """Give the response's JSON."""
-        return _encode(_Response(self.data, self.errors or msgspec.UNSET))
+        return encode(_Response(self.data, self.errors or msgspec.UNSET))
 
     def to_builtins(self) -> dict[str, Any]:
         """Give the response as plain Python values."""
@@ -74,9 +73,6 @@ class Answer:
 class _Response(msgspec.Struct, omit_defaults=True):
     data: Any = msgspec.UNSET
     errors: Any = msgspec.UNSET
-
-
-_encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 @dataclass(slots=True)
@@ -99,6 +95,7 @@ class ExecutionSettings:
     max_rows: int = 100_000
     max_url_length: int = 2_000
     writes: WriteLimits = field(default_factory=WriteLimits)
+    slicing: Slicing = field(default_factory=Slicing)
     compiled: bool = True
     """Whether the compiled functions complete; else graphql-core does all of it, which must answer the same."""
 
@@ -265,19 +262,11 @@ class Engine:
         return Runner(fetcher, self._settings.max_url_length)
 
     async def _run(self, request: GraphQLRequest, ready: Ready) -> Answer:
-        prepared = ready.prepared
         fetcher = self.fetcher()
-        runner = self.runner(fetcher)
         try:
-            loaded = await runner.run(ready.bound)
+            answer = await self._answered(request, ready, fetcher)
         finally:
             await fetcher.close()
-        answer = None
-        surprised = runner.failed or fetcher.surprised
-        if self._settings.compiled and not (surprised or prepared.is_mixed):
-            answer = _completed(prepared, loaded)
-        if answer is None:
-            answer = await self._complete_slowly(request, prepared, loaded)
         return replace(answer, requests=tuple(fetcher.sent), rows=fetcher.rows_read)
 
     async def _change(self, request: GraphQLRequest, changing: Changing) -> Answer:
@@ -301,6 +290,28 @@ class Engine:
             prepared, context, performed.variables, failed, frozenset(performed.payloads)
         )
         return replace(answer, requests=tuple(performed.requests))
+
+    async def _answered(self, request: GraphQLRequest, ready: Ready, fetcher: Fetcher) -> Answer:
+        """Load and complete: quickly from raw rows; else from loaded rows; else by graphql-core."""
+        prepared, runner = ready.prepared, self.runner(fetcher)
+        quick = self._settings.compiled and not prepared.is_mixed
+        loaded = await runner.run(ready.bound, raw=quick)
+        answer = await self._completed(prepared, loaded, runner) if quick else None
+        if answer is None and any(item.raw for item in loaded):
+            loaded = await runner.decoded(loaded)
+            answer = await self._completed(prepared, loaded, runner)
+        return answer or await self._complete_slowly(request, prepared, loaded)
+
+    async def _completed(
+        self, prepared: Prepared, loaded: list[Loaded], runner: Runner
+    ) -> Answer | None:
+        """Complete by the compiled functions; None where they met a surprise."""
+        if runner.failed or runner.surprised:
+            return None
+        try:
+            return Answer(await completed(prepared, loaded, self.dialect, self._settings.slicing))
+        except Exception:
+            return None
 
     async def _complete_slowly(
         self, request: GraphQLRequest, prepared: Prepared, loaded: list[Loaded]
@@ -376,41 +387,3 @@ def _null_condition(document: Document, variables: VariableValues) -> str | None
     """Give a variable of a condition that was given as null; its type allows that where it has a default."""
     given = variables.coerced
     return next((n for n in document.conditions if n in given and given[n] is None), None)
-
-
-def _completed(prepared: Prepared, loaded: list[Loaded]) -> Answer | None:
-    """Complete by the compiled functions; None where they met a surprise."""
-    values = {item.bound.shape.key: item for item in loaded}
-    data: dict[str, Any] = {}
-    try:
-        for key, name in prepared.order:
-            data[key] = "Query" if name == "__typename" else _root(prepared, values[key])
-    except Exception:
-        return None
-    return Answer(data)
-
-
-def _root(prepared: Prepared, item: Loaded) -> Any:
-    shape, value = item.bound.shape, item.value
-    assert not isinstance(value, Failure)
-    if isinstance(item.bound, KeysRoot) and shape.root.kind is not RootKind.BY_KEY:
-        return _nodes(prepared, item)
-    if value is None:
-        return None
-    if shape.complete is None:
-        raise LookupError("plain values are graphql-core's")
-    if isinstance(value, list):
-        return [shape.complete(row) for row in value]
-    return shape.complete(value)
-
-
-def _nodes(prepared: Prepared, item: Loaded) -> Any:
-    assert isinstance(item.bound, KeysRoot)
-    values = item.value if item.bound.many else [item.value]
-    made: list[Any] = []
-    for plan, value in zip(item.row_plans, values, strict=True):
-        if plan is None or value is None:
-            made.append(None)
-            continue
-        made.append(prepared.typed(item.bound.shape, plan.level.info.csdl).complete(value))
-    return made if item.bound.many else made[0]

@@ -28,11 +28,13 @@ from .odata.lower import Lowered
 from .odata.nextlink import next_request
 from .odata.query import Path, Query, Request, Value
 from .odata.render import render
-from .rows import RowType, counted, lenient, untyped
+from .rows import RawPage, RawRows, RowType, counted, lenient, raw_page, untyped
 
 MAX_FILTER_URL = 8_000
 """Characters of a URL that is still sent; longer ones meet the limits of web servers (reference 4.4)."""
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+LARGE = 512 * 1024
+"""Bytes of JSON that are decoded without a break: some 5 ms."""
 MAX_EMPTY_PAGES = 20
 """Empty pages in a row that are followed."""
 
@@ -51,7 +53,8 @@ class Sender(Protocol):
 class Rows:
     """Rows of a query, and how many there are in all where that was asked."""
 
-    rows: list[Any]
+    rows: Any
+    """A list, or RawRows."""
     total: int | None = None
 
 
@@ -75,15 +78,19 @@ class Fetcher:
     sent: list[Request] = field(default_factory=list)
     rows_read: int = 0
     _answers: dict[str, asyncio.Task[Response]] = field(default_factory=dict)
+    _counted: set[str] = field(default_factory=set)
 
-    async def rows(self, query: Query, row_type: RowType) -> Rows:
-        """Give the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError."""
+    async def rows(self, query: Query, row_type: RowType, *, raw: bool = False) -> Rows:
+        """Give the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError.
+
+        ``raw``: they may stay JSON text, where nothing here must look into them.
+        """
         lowered = self.dialect.lower(query)
         if lowered.empty:
             return Rows([], 0)
         request = self.request(lowered)
         if lowered.residual is None:
-            return await self._follow(request, row_type, query.top)
+            return await self._follow(request, row_type, query.top, raw=raw)
         found = await self._follow(request, row_type, None)
         return self._filtered(found.rows, lowered, query, row_type)
 
@@ -150,13 +157,13 @@ class Fetcher:
         longer: dict[int, Any] = {}
         for number, request in enumerate(requests):
             try:
-                page = self._page(await self.answer(self._checked(request)), row_type)
+                page = await self._page(await self.answer(self._checked(request)), row_type)
             except GatewayError as error:
                 found.append(error)
                 continue
             found.append(Rows(page.value, page.count))
             if page.next is None:
-                self.rows_read += len(page.value)
+                self._count(request, len(page.value))
             else:
                 longer[number] = page
         if longer:
@@ -205,26 +212,42 @@ class Fetcher:
 
     async def continued(self, link: str, after: Request, row_type: RowType) -> list[Any]:
         """Give the rows behind a next link that stood inside an answer."""
-        return (await self._follow(self._next(after, link), row_type, None)).rows
+        found: list[Any] = (await self._follow(self._next(after, link), row_type, None)).rows
+        return found
 
     async def _follow(
-        self, request: Request, row_type: RowType, top: int | None, page: Any = None
+        self,
+        request: Request,
+        row_type: RowType,
+        top: int | None,
+        page: Any = None,
+        *,
+        raw: bool = False,
     ) -> Rows:
         """Read page after page, from ``request`` on; ``page`` is its answer where that is there already."""
-        found = Rows([])
-        empty = 0
+        rows: list[Any] = []
+        total: int | None = None
+        empty, first = 0, request
         while True:
             if page is None:
-                page = self._page(await self.answer(request), row_type)
-            found.rows.extend(page.value)
-            if found.total is None:
-                found.total = page.count
-            self.rows_read += len(page.value)
-            if page.next is None or (top is not None and len(found.rows) >= top):
-                return found
+                response = await self.answer(request)
+                page = self._raw_page(response) if raw else await self._page(response, row_type)
+            if page is None:
+                return await self._follow(first, row_type, top)
+            rows.extend(page.value)
+            total = page.count if total is None else total
+            self._count(request, len(page.value))
+            if page.next is None or (top is not None and len(rows) >= top):
+                return Rows(RawRows(row_type, rows) if raw else rows, total)
             empty = 0 if page.value else empty + 1
-            self._check_length(found.rows, empty)
+            self._check_length(rows, empty)
             request, page = self._next(request, page.next), None
+
+    def _count(self, request: Request, rows: int) -> None:
+        """Count the rows of an answer once, however often it is read."""
+        if request.url not in self._counted:
+            self._counted.add(request.url)
+            self.rows_read += rows
 
     def _next(self, request: Request, link: str) -> Request:
         return next_request(request, link, root=self.sender.root, keep=self.dialect.options)
@@ -240,10 +263,41 @@ class Fetcher:
                 f"The upstream sent {empty} empty pages in a row, each with a link to a next one."
             )
 
-    def _page(self, response: Response, row_type: RowType) -> Any:
-        return self._decode(
-            response, row_type.page.decode, row_type, lambda raw: _page_of(response, raw, row_type)
-        )
+    def _raw_page(self, response: Response) -> RawPage | None:
+        """Read a page's frame; None where it is not as it should be."""
+        try:
+            return raw_page(response.body)
+        except msgspec.ValidationError:
+            return None
+        except _NOT_JSON as error:
+            raise malformed(response, "it is not JSON, or was cut off") from error
+
+    async def _page(self, response: Response, row_type: RowType) -> Any:
+        large = self._raw_page(response) if len(response.body) > LARGE else None
+        if large is None:
+            decode = row_type.page.decode
+            return self._decode(
+                response, decode, row_type, lambda raw: _page_of(response, raw, row_type)
+            )
+        rows: list[Any] = []
+        for some in RawRows(row_type, large.value).slices(LARGE):
+            rows.extend(self._slice(response, some))
+            await asyncio.sleep(0)
+        return _Page(rows, large.count, large.next)
+
+    def _slice(self, response: Response, rows: RawRows) -> list[Any]:
+        try:
+            if rows.row_type.typed:
+                return list(rows)
+        except msgspec.ValidationError:
+            pass
+        except _NOT_JSON as error:
+            raise malformed(response, "it is not JSON, or was cut off") from error
+        self.surprised = True
+        try:
+            return list(rows.lenient())
+        except _NOT_JSON as error:
+            raise malformed(response, "it is not JSON, or was cut off") from error
 
     def _decode(
         self,

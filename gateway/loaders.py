@@ -238,24 +238,27 @@ def _with_columns(want: Want, window: Window) -> tuple[OrderTerm, ...]:
     return window.order or tuple(OrderTerm(f) for f in want.columns)
 
 
-async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan) -> Page:
-    """Read the page of a connection from one list."""
+async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: bool = False) -> Page:
+    """Read the page of a connection from one list; ``raw``: rows may stay JSON text."""
     window, row_type = plan.window, plan.row_type
     assert window is not None
     if window.count_only:
         total = await fetcher.count(query, row_type) if window.needs.total else None
         return empty_page(window, total)
     if not window.keyset:
-        return await _offset_page(fetcher, query, plan, window)
+        return await _offset_page(fetcher, query, plan, window, raw=raw)
     asked = bounded(query, window, fetcher.dialect)
     counting = window.needs.total and not asked.count
     found, total = await asyncio.gather(
-        fetcher.rows(asked, row_type), fetcher.count(query, row_type) if counting else _nothing()
+        fetcher.rows(asked, row_type, raw=raw),
+        fetcher.count(query, row_type) if counting else _nothing(),
     )
     return keyset_page(found.rows, window, row_type, total if counting else found.total)
 
 
-async def _offset_page(fetcher: Fetcher, query: Query, plan: ReadPlan, window: Window) -> Page:
+async def _offset_page(
+    fetcher: Fetcher, query: Query, plan: ReadPlan, window: Window, *, raw: bool
+) -> Page:
     row_type = plan.row_type
     total = None
     if window.backward and window.before is None:
@@ -269,7 +272,7 @@ async def _offset_page(fetcher: Fetcher, query: Query, plan: ReadPlan, window: W
         top=place.end - place.start + more,
         count=window.needs.total and total is None,
     )
-    found = await fetcher.rows(asked, row_type)
+    found = await fetcher.rows(asked, row_type, raw=raw)
     length = place.end - place.start
     has_next = place.has_next or len(found.rows) > length
     rows = found.rows[:length]

@@ -8,14 +8,16 @@ from typing import Any
 
 from msgspec import Struct
 
+from .rows import RowList
+
 MakeCursor = Callable[[Any, int], str]
 """(row, its index in the page) → cursor."""
 
 
-class Page(Struct):
-    """What a connection field answers from; a struct because a level makes one for each of its parents."""
+class Page(Struct, gc=False):
+    """What a connection field answers from; a struct, because every parent of children has one."""
 
-    rows: list[Any]
+    rows: RowList
     has_next: bool = False
     has_previous: bool = False
     total: int | None = None

@@ -16,7 +16,7 @@ from graphql import DocumentNode, FieldNode, OperationDefinitionNode
 from schema.catalog import Catalog
 from schema.fields import RootField, RootKind
 
-from .complete import Compiler, Complete
+from .complete import Compiler, Complete, Completion
 from .rows import RowTypes
 from .selection import Nodes, Selection, fragments_of
 from .shape import ConnectionNeeds, ConnectionShape, Level, Shaper, Shapes
@@ -33,7 +33,7 @@ class RootShape:
     level: Level | None = None
     needs: ConnectionNeeds | None = None
     below: Shapes | ConnectionShape | None = None
-    complete: Complete | None = None
+    complete: Complete | Completion | None = None
     by_type: dict[str, Typed] = field(default_factory=dict)
     """For ``node`` and ``nodes``: CSDL type → its shape, made when an id of it is first seen."""
 

@@ -12,11 +12,11 @@ way, and so are the ids and cursors made of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from math import isfinite
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast, overload
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -78,6 +78,8 @@ class RowType:
     single: msgspec.json.Decoder[Any] = field(init=False)
     absent: Mapping[str, Any] = field(init=False)
     """Attribute → what it holds where the upstream sent nothing: None where that means null."""
+    text: object = field(init=False, default=None)
+    """The second struct, of ``texts``."""
     own_names: frozenset[str] = field(init=False)
     """JSON names of the asked properties that every row has, whatever its type."""
 
@@ -108,6 +110,70 @@ class RowType:
         if told is None:
             return self.level.info.csdl
         return told.rpartition("#")[2] if isinstance(told, str) else ""
+
+
+class RawPage(Struct, gc=False):
+    """A page whose rows are still JSON text."""
+
+    value: list[msgspec.Raw]
+    count: _Count | None = msgspec.field(default=None, name="@odata.count")
+    next: str | None = msgspec.field(default=None, name="@odata.nextLink")
+
+
+raw_page = msgspec.json.Decoder(RawPage).decode
+
+
+class RawRows(Sequence[Any]):
+    """Rows that are still JSON text: each is decoded when it is read, and not kept.
+
+    Reading raises msgspec.ValidationError where a row does not fit its type, msgspec.DecodeError for text that is
+    not JSON.
+    """
+
+    __slots__ = ("raws", "row_type")
+
+    def __init__(self, row_type: RowType, raws: list[msgspec.Raw]) -> None:
+        self.row_type = row_type
+        self.raws = raws
+
+    def __len__(self) -> int:
+        return len(self.raws)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> RawRows: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return RawRows(self.row_type, self.raws[index])
+        return self.row_type.single.decode(self.raws[index])
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.row_type.single.decode, self.raws)
+
+    def lenient(self) -> Iterator[Any]:
+        """Decode as :func:`lenient` does. Raises msgspec.DecodeError."""
+        return (lenient(self.row_type, untyped(raw)) for raw in self.raws)
+
+    def reverse(self) -> None:
+        """Turn the order round, in place."""
+        self.raws.reverse()
+
+    def slices(self, size: int) -> Iterator[RawRows]:
+        """Cut into slices of about so many bytes of JSON."""
+        start = taken = 0
+        for end, raw in enumerate(self.raws, 1):
+            taken += len(raw)
+            if taken >= size:
+                yield self[start:end]
+                start, taken = end, 0
+        if start < len(self):
+            yield self[start:]
+
+
+RowList = list[Any] | RawRows
 
 
 class RowTypes:
@@ -337,7 +403,7 @@ def counted(raw: object) -> int | None:
     return raw if type(raw) is int and raw >= 0 else None
 
 
-def untyped(body: bytes) -> object:
+def untyped(body: bytes | msgspec.Raw) -> object:
     """Decode JSON with exact decimals. Raises msgspec.DecodeError for what is not JSON."""
     return _untyped.decode(body)
 

@@ -25,6 +25,7 @@ from .odata.literals import parse_value
 from .odata.query import KeyPart, Literal, Query, Resource
 from .odata.render import render
 from .pages import Failure, Page
+from .placing import is_whole
 from .plan import (
     BoundRoot,
     CallRoot,
@@ -51,6 +52,8 @@ class Loaded:
     bound: BoundRoot
     value: Any
     row_plans: tuple[ReadPlan | None, ...] = ()
+    raw: bool = False
+    """Whether nothing is done yet about the rows of the page: they may be JSON text."""
 
 
 class Runner:
@@ -61,13 +64,26 @@ class Runner:
         self._batches = Batches(fetcher, max_url_length)
         self.failed = False
 
-    async def run(self, roots: Sequence[BoundRoot]) -> list[Loaded]:
-        """Load every root field."""
-        return list(await asyncio.gather(*(self._root(root) for root in roots)))
+    @property
+    def surprised(self) -> bool:
+        """Whether some answer did not fit its types."""
+        return self._fetcher.surprised
 
-    async def _root(self, root: BoundRoot) -> Loaded:
+    async def run(self, roots: Sequence[BoundRoot], *, raw: bool = False) -> list[Loaded]:
+        """Load every root field; ``raw``: pages that come whole in one answer are left as they came."""
+        return list(await asyncio.gather(*(self._root(root, raw=raw) for root in roots)))
+
+    async def decoded(self, loaded: Sequence[Loaded]) -> list[Loaded]:
+        """Load again what was left raw, from the answers that have come, and do to its rows what must be done."""
+        again = iter(await self.run([item.bound for item in loaded if item.raw]))
+        return [next(again) if item.raw else item for item in loaded]
+
+    async def _root(self, root: BoundRoot, *, raw: bool) -> Loaded:
         try:
             match root:
+                case ListRoot() if raw and root.plan.window is not None and is_whole(root.plan):
+                    page = await connection(self._fetcher, root.plan.query, root.plan, raw=True)
+                    return Loaded(root, page, raw=True)
                 case ListRoot():
                     return Loaded(root, await self._list(root.plan))
                 case KeysRoot():

@@ -34,7 +34,7 @@ from .odata.query import (
     Value,
 )
 from .pages import MakeCursor, Page
-from .rows import RowType
+from .rows import RowList, RowType
 from .shape import ConnectionNeeds
 from .where import all_of
 
@@ -163,7 +163,7 @@ def empty_page(window: Window, total: int | None) -> Page:
     return Page([], window.before is not None, window.after is not None, total)
 
 
-def keyset_page(rows: list[Any], window: Window, row_type: RowType, total: int | None) -> Page:
+def keyset_page(rows: RowList, window: Window, row_type: RowType, total: int | None) -> Page:
     """Make the page of the rows that a bounded query brought."""
     more = len(rows) > window.size
     rows = rows[: window.size]

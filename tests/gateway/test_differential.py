@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from gateway.execute import Answer
 from gateway.ids import node_id
+from gateway.stream import Slicing
 from tests.support.operations import Operation, operations
 from tests.support.oracle import World, answer, oracle_schema
 from tests.support.worlds import SPOILINGS, spoil, tables
@@ -93,6 +94,8 @@ class Ways:
                 schema=SCHEMAS[dialect],
                 # Short enough that key batches are split.
                 max_url_length=2_000 if can_expand else 400,
+                # Small enough that short lists are worked through in several slices.
+                slicing=Slicing(size=300, rows=2, turn=1),
             )
             for compiled in (True, False)
         )

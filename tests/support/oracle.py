@@ -145,6 +145,8 @@ def _resolver(kind: str, name: str) -> Callable[..., Any]:
         return lambda source, _info: source[name]
     if name == "id":
         return lambda source, info: _id(info.parent_type.name, source)
+    if name == "etag":
+        return lambda source, _info: source.data.get("@odata.etag")
     if name == "additionalProperties":
         return lambda source, _info: {
             n: v for n, v in source.data.items() if n not in ("ItemId", "Weight")

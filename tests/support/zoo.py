@@ -22,6 +22,7 @@ from gateway.odata.finops import FINOPS
 from gateway.odata.retry import Clock
 from gateway.resolvers import LoadedResolvers
 from gateway.settings import Settings
+from gateway.stream import Slicing
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.model import (
@@ -297,12 +298,16 @@ class Zoo:
         compiled: bool = True,
         schema: ODataSchema | None = None,
         max_url_length: int = 2_000,
+        slicing: Slicing | None = None,
     ) -> None:
         self.schema = schema or schema_of(dialect)
         self.tables = Tables({name: [] for name in SETS}, KEYS, NAVS, DECLARED)
         self.events: list[Event] = []
         settings = ExecutionSettings(
-            plans=Limits(can_expand=can_expand), compiled=compiled, max_url_length=max_url_length
+            plans=Limits(can_expand=can_expand),
+            compiled=compiled,
+            max_url_length=max_url_length,
+            slicing=slicing or Slicing(),
         )
         self.client = client_over(self._answer, self.events)
         self.engine = Engine(self.schema, self.client, dialect, settings, self.events.append)

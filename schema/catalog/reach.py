@@ -31,6 +31,9 @@ class _Walk:
         self._catalog = catalog
         self._types: list[str] = []
         self._wheres: list[str] = []
+        # A hundred thousand properties have some thousand types: each is valued once.
+        self._shown: set[tuple[str, bool]] = set()
+        self._filtered: set[tuple[str, bool, str | None]] = set()
 
     def root(self, root: RootField) -> None:
         """Start from a root field."""
@@ -98,6 +101,10 @@ class _Walk:
     def _fields(self, csdl: str) -> None:
         catalog = self._catalog
         for prop in catalog.properties_of(csdl):
+            shown = (prop.type.name, prop.type.many)
+            if shown in self._shown:
+                continue
+            self._shown.add(shown)
             if prop.type.name not in catalog.model.complex_types:
                 self._value(catalog.value(prop, is_key=False))
             elif catalog.is_served(prop.type.name):
@@ -110,6 +117,10 @@ class _Walk:
     def _asked(self, csdl: str) -> None:
         catalog = self._catalog
         for prop in catalog.filterable_properties(csdl):
+            asked = (prop.type.name, prop.type.many, prop.ax_type)
+            if asked in self._filtered:
+                continue
+            self._filtered.add(asked)
             name = catalog.property_filter(prop)
             if name is not None:
                 self.names.add(name)

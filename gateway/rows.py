@@ -12,6 +12,7 @@ way, and so are the ids and cursors made of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -41,6 +42,8 @@ _PYTHON: Mapping[str, Any] = {
     "JSON": Any,
 }
 _FITTED = frozenset({"Decimal", "Float", "JSON", "[JSON]"})
+MAX_WAYS = 50
+"""Row types of one level, which differ in the columns that orders, filters and joins add."""
 _NO_NAME = "/"
 """Starts the wire name of a slot that decoding never fills; JSON from OData never holds such a name."""
 
@@ -84,8 +87,10 @@ class RowType:
     """JSON names of the asked properties that every row has, whatever its type."""
 
     def __post_init__(self) -> None:
-        fields = msgspec.structs.fields(self.struct)
-        self.absent = {f.name: None if f.default is None else UNSET for f in fields}
+        # not by msgspec.structs.fields, which evaluates every annotation once more
+        listed, defaults = self.struct.__struct_fields__, self.struct.__struct_defaults__
+        last = dict(zip(reversed(listed), reversed(defaults), strict=False))
+        self.absent = {n: None if last.get(n, UNSET) is None else UNSET for n in listed}
         bases = self.level.bases
         names = (name for by, name in self.attributes if by in bases)
         self.own_names = frozenset(name for name in names if name != ETAG)
@@ -182,6 +187,7 @@ class RowTypes:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._made: dict[tuple[object, ...], RowType] = {}
+        self._ways: Counter[int] = Counter()
 
     def get(
         self,
@@ -203,8 +209,17 @@ class RowTypes:
                 found = self._make(level, [by_place[w] for w in wanted], expanded)
                 if structure is not None:
                     self._made[shared] = found
-            self._made[key] = found
+            self._keep(key, found)
         return found
+
+    def _keep(self, key: tuple[object, ...], made: RowType) -> None:
+        """Keep a row type; all start anew where one level has been asked for in too many orders."""
+        level = cast("int", key[0])
+        self._ways[level] += 1
+        if self._ways[level] > MAX_WAYS:
+            self._made.clear()
+            self._ways.clear()
+        self._made[key] = made
 
     def _make(self, level: Level, extras: list[Field], expanded: Mapping[int, RowType]) -> RowType:
         places, by_source = dict(level.attributes), dict(level.by_source)

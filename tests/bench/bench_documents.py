@@ -7,6 +7,7 @@ from itertools import count
 
 from graphql import parse, validate
 
+from gateway.acceptor import Acceptor
 from gateway.execute import Answer, GraphQLRequest
 from tests.bench.measure import GC_NORMAL, Report, Sample, in_turn, ms, percent
 from tests.bench.workload import Service, engine_over, wide_query
@@ -23,11 +24,19 @@ async def documents(quick: bool) -> list[Report]:
     numbers = count()
     text = wide_query(FIELDS, 1)
     node = parse(text)
+    acceptor = Acceptor(core)
     arrived: list[float] = []
     service.on_send = lambda: arrived.append(time.perf_counter())
 
     def new() -> None:
-        found = engine.ready(GraphQLRequest(query=wide_query(FIELDS, 1, f"Wide{next(numbers)}")))
+        alias = f"{{ x{next(numbers)}: __typename "
+        ready(f"{alias}{text.partition('{')[2]}")
+
+    def other_literal() -> None:
+        ready(wide_query(FIELDS, next(numbers) % 1_000 + 1))
+
+    def ready(text: str) -> None:
+        found = engine.ready(GraphQLRequest(query=text))
         assert not isinstance(found, Answer), found.errors
 
     def seen() -> None:
@@ -37,8 +46,10 @@ async def documents(quick: bool) -> list[Report]:
     times = await in_turn(
         {
             "parse": lambda: parse(text),
-            "validate": lambda: validate(core, node),
+            "graphql-core's validate": lambda: validate(core, node),
+            "accept": lambda: acceptor.accepts(node),
             "new document: parse, validate, prepare, bind": new,
+            "a text that differs from others in a literal": other_literal,
             "cached document: variables, bind": seen,
         },
         rounds,

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from gateway import rows as module
 from gateway.prepare import Prepared, prepare
 from gateway.rows import RowType, RowTypes, counted, lenient, untyped
 from gateway.shape import Level
@@ -252,3 +253,15 @@ def test_where_they_mean_different_things_nothing_is_decoded_by_type() -> None:
     for value in ("A", 7, None):
         row = lenient(made, {"PartyId": "p", "Grade": value})
         assert getattr(row, made.attribute(grade)) == value
+
+
+def test_row_types_of_one_level_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAYS", 3)
+    made = prepared("{ orders { nodes { area } } }")
+    (root,) = made.roots
+    assert root.level is not None
+    fields = [f for f in root.level.info.fields.values() if f.value is not None]
+    for extra in fields[:20]:
+        made.row_types.get(root.level, (extra,))
+
+    assert len(made.row_types._made) <= 2 * 3

@@ -9,7 +9,7 @@ from schema.model import Property
 
 from .accounts import Accounts
 from .refusal import Refusal
-from .rules import Lookup
+from .rules import Lookup, must_be_sent
 from .settings import SandboxSettings
 from .store import Storage, Store
 from .values import Field, Kind, Stored, fold, plain
@@ -67,7 +67,7 @@ class Checks:
         missing = [
             f"Field '{at.infolog.label(name)}' must be filled in"
             for name in names
-            if name in fields and fields[name].declared.required and self._lacks(at, row, name)
+            if name in fields and must_be_sent(fields[name].declared) and self._lacks(at, row, name)
         ]
         if missing:
             raise at.infolog.write_failed(*missing, operation=operation)

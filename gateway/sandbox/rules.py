@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-from schema.model import short
+from schema.model import Property, short
 
 from .values import Kind
 from .world import COMPANY, World
@@ -83,6 +83,11 @@ def _lookup(text: str) -> Lookup:
     target, *pairs = text.split()
     split = tuple((own, theirs or own) for own, _, theirs in (p.partition("=") for p in pairs))
     return Lookup(target, split, split[-1][0])
+
+
+def must_be_sent(declared: Property) -> bool:
+    """Whether a creation must say a property: required, and not what the service gives itself."""
+    return declared.required and declared.allow_edit_on_create
 
 
 class Rules:
@@ -171,5 +176,7 @@ class Rules:
         parts = [p for p in self._world.model.key_of(type_name) if p in fields and p != COMPANY]
         free = [p for p in parts if p not in linked] or parts
         return tuple(
-            p for p in free[-1:] if fields[p].kind in _COUNTABLE and not fields[p].declared.required
+            p
+            for p in free[-1:]
+            if fields[p].kind in _COUNTABLE and not must_be_sent(fields[p].declared)
         )

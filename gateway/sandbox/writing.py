@@ -165,10 +165,10 @@ class Writes:
                 row[name] = field.initial
 
     def _must_be_given(self, at: Written, name: str) -> bool:
-        if name in at.rules.optional:
+        declared = at.storage.fields[name].declared
+        if name in at.rules.optional or not declared.allow_edit_on_create:
             return False
-        field = at.storage.fields[name].declared
-        return field.required or name in self._world.model.key_of(at.type_name)
+        return declared.required or name in self._world.model.key_of(at.type_name)
 
     def _default(self, at: Written, row: Row, source: str) -> Any:
         """Give what a default's text says; None if it leads nowhere."""

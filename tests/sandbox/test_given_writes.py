@@ -136,3 +136,31 @@ async def test_mandatory_fields_and_lengths_are_those_of_the_document(sandbox, d
     assert refused.status_code == 400
     assert f"longer than {longest} characters" in refused.text
     assert len((await cut("/data/Products", "POST", json=body)).json()["ProductName"]) == longest
+
+
+LINES = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="Microsoft.Dynamics.DataEntities" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+<EntityType Name="Line"><Key><PropertyRef Name="Line" /></Key>
+<Property Name="Line" Type="Edm.Int32" Nullable="false">
+<Annotation Term="Microsoft.Dynamics.OData.Core.V1.AllowEditOnCreate" Bool="false" />
+<Annotation Term="Microsoft.Dynamics.OData.Core.V1.IsRequired" Bool="true" /></Property>
+<Property Name="Name" Type="Edm.String">
+<Annotation Term="Microsoft.Dynamics.OData.Core.V1.IsRequired" Bool="true" /></Property>
+</EntityType><EntityContainer Name="Resources"><EntitySet Name="Lines"
+EntityType="Microsoft.Dynamics.DataEntities.Line" /></EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [({"Name": "x"}, 201, '"Line":25'), ({}, 400, "Field 'Name' must be filled in"),
+     ({"Name": "x", "Line": 5}, 400, "Field 'Line' cannot be edited")],
+)  # fmt: skip
+async def test_what_is_required_but_not_editable_is_given_by_the_service(
+    sandbox, tmp_path, body, status, text
+):
+    path = tmp_path / "lines.xml"
+    path.write_text(LINES)
+    answer = await sandbox(metadata=path)("/data/Lines", "POST", json=body)
+
+    assert answer.status_code == status
+    assert text in answer.text

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from .odata.keyed import by_column
 from .odata.local import comparable
 from .plan import Key
 
@@ -33,7 +34,7 @@ def referring(keys: Sequence[Key], free: Sequence[int], *, has_nulls: bool) -> l
     """Give the keys that name a row: no part is null; where absent text is empty, not all of the parts ``free`` are."""
     if not keys:
         return []
-    columns = list(zip(*keys, strict=True))
+    columns = by_column(keys)
     gaps = any(None in values or UNSET in values for values in columns)
     blanks = not has_nulls and free and all("" in columns[i] for i in free)
     if not (gaps or blanks):
@@ -58,7 +59,7 @@ def normal_forms(
     """
     if not keys:
         return []
-    columns = zip(types, zip(*keys, strict=True), strict=True)
+    columns = zip(types, by_column(keys), strict=True)
     folded = (_normal_column(edm, values, case_insensitive) for edm, values in columns)
     return list(zip(*folded, strict=True))
 
@@ -67,7 +68,7 @@ def are_distinct(types: Sequence[str], keys: Sequence[Key], *, case_insensitive:
     """Whether no two of these different keys are equal for the upstream; often one column alone tells."""
     if len(keys) < 2:
         return True
-    columns = list(zip(types, zip(*keys, strict=True), strict=True))
+    columns = list(zip(types, by_column(keys), strict=True))
     # What tells keys apart stands last in most of them.
     for edm, values in reversed(columns):
         if len(set(_normal_column(edm, values, case_insensitive))) == len(keys):

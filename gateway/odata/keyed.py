@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -43,6 +44,11 @@ class KeyRequest:
 
     request: Request
     keys: Sequence[Key]
+
+
+def by_column(keys: Sequence[Key]) -> list[list[Value]]:
+    """Give the values of each part; ``zip(*keys)`` would make an object a key, which wakes the garbage collector."""
+    return [list(map(itemgetter(i), keys)) for i in range(len(keys[0]))] if keys else []
 
 
 # Keys that stand in a URL as they are
@@ -129,7 +135,7 @@ class _Table:
     def __init__(self, columns: Sequence[Column], keys: Sequence[Key]) -> None:
         self._columns = columns
         self._keys = keys
-        self._values = list(zip(*keys, strict=True))
+        self._values = by_column(keys)
         self._distinct = [set(values) for values in self._values]
 
     def is_plain(self, dialect: Dialect) -> bool:

@@ -29,6 +29,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from typing import ClassVar
 
 
@@ -187,3 +188,11 @@ class UnknownEnumValue(UpstreamError):
     """An enum member that the metadata does not list."""
 
     code = "UNKNOWN_ENUM_VALUE"
+
+
+def known(error: Exception) -> GatewayError:
+    """Give an error of the registry; what is none is a defect, whose traceback is for the log."""
+    if isinstance(error, GatewayError):
+        return error
+    detail = "".join(traceback.format_exception(error))
+    return GatewayError("Something went wrong inside the gateway.", detail=detail)

@@ -78,10 +78,12 @@ class Envelope:
 TRANSIENT = frozenset({502, 503, 504})
 SLOW = frozenset({408})
 _ERROR = re.compile(rb'\A(?:\xef\xbb\xbf)?\s*\{\s*"error"\s*:\s*\{')
+_SERVICE_FAILURE = re.compile(rb'\A(?:\xef\xbb\xbf)?\s*\{\s*"(?:Message|ExceptionType)"\s*:')
 _MARKUP = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)", re.IGNORECASE)
 _SIGN_IN = re.compile(r"login|signin|sign-in|adfs|/oauth2?/|/authorize", re.IGNORECASE)
 PLAIN = ("/$count", "/$value")
 JSON = "application/json"
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _GOOD = (b'{"@odata.', b'{"value":')
 
 
@@ -135,6 +137,35 @@ def envelope_of(body: bytes) -> Envelope | None:
     )
 
 
+def refusal_of(body: bytes) -> Envelope | None:
+    """Read why a write was refused: an OData error object, or what a custom service says. Never fails."""
+    return envelope_of(body) or _service_failure(body)
+
+
+def _service_failure(body: bytes) -> Envelope | None:
+    """Read ``{"Message": …, "ExceptionType": …}``, the answer of ``/api/services`` to what failed in X++."""
+    if not _SERVICE_FAILURE.match(body):
+        return None
+    try:
+        failure: dict[str, Any] = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError:
+        return None
+    if "ExceptionType" not in failure:
+        return None
+    said = failure.get("ExceptionMessage") or failure.get("Message")
+    return Envelope("", str(said or ""), "", str(failure["ExceptionType"] or ""))
+
+
+def tells_outcome(response: Response) -> bool:
+    """Whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too."""
+    if response.status < 300:
+        is_page = response.media_type in _PAGES or _MARKUP.match(response.body) is not None
+        return not is_page and envelope_of(response.body) is None
+    if response.status in TRANSIENT | SLOW:
+        return False  # said by what stands before the service, which may have gone on
+    return response.status < 500 or refusal_of(response.body) is not None
+
+
 def malformed(response: Response, reason: str) -> UpstreamMalformed:
     """Make the error for an answer that its decoder cannot use: ``reason`` is public, the body's start is not."""
     return UpstreamMalformed(
@@ -155,8 +186,7 @@ def _check_content(request: Request, response: Response, subject: str) -> None:
     wanted = request.headers.get("Accept", "")
     if not response.body or wanted.startswith("application/xml"):
         return  # whoever asks for XML looks at it closely
-    page = response.media_type in {"text/html", "application/xhtml+xml"}
-    if page or _MARKUP.match(response.body):
+    if response.media_type in _PAGES or _MARKUP.match(response.body):
         raise _not_wanted(response, "a web page")
     if not wanted.startswith(JSON):
         return

@@ -8,6 +8,7 @@ parts fail; a failed changeset answers with one part, whose Content-ID need not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from email import message_from_bytes
 from email.message import Message
@@ -19,6 +20,9 @@ from .answers import Response, malformed
 from .query import Request
 
 BATCH_URL = "$batch"
+CONTENT_ID = "content-id"
+"""Header of a part, put among those of its answer."""
+_REFUSAL = re.compile(rb"HTTP/\d\.\d [3-9]\d\d\b")
 _PART_HEADERS = (
     "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: {}\r\n\r\n"
 )
@@ -78,13 +82,15 @@ def answers_of(response: Response) -> list[Response]:
 
 
 def refusing_part(response: Response) -> Response:
-    """Give the part of a batch's answer that says no, or the answer itself where none does."""
-    if response.status >= 300:
+    """Give the part of a batch's answer that says no; the answer itself where none does, or only some of them."""
+    if response.status >= 300 or not _REFUSAL.search(response.body):
         return response
     try:
-        return next((a for a in answers_of(response) if a.status >= 300), response)
+        answers = answers_of(response)
     except UpstreamMalformed:
         return response
+    is_refused = all(answer.status >= 300 for answer in answers)
+    return answers[0] if is_refused else response
 
 
 def _leaves(message: Message) -> Iterator[Message]:
@@ -101,7 +107,13 @@ def _answer(part: Message, response: Response) -> Response:
     words = first.split(" ", 2)
     if not first.startswith("HTTP/") or len(words) < 2 or not words[1].isdecimal():
         raise malformed(response, "a part of the answer to a batch is no HTTP answer")
-    return Response(int(words[1]), _headers(lines), body.strip(b"\n"), response.url)
+    headers = {**_named(part), **_headers(lines)}
+    return Response(int(words[1]), headers, body.strip(b"\n"), response.url)
+
+
+def _named(part: Message) -> Mapping[str, str]:
+    name = part["Content-ID"]
+    return {} if name is None else {CONTENT_ID: str(name).strip()}
 
 
 def _headers(lines: Sequence[str]) -> Mapping[str, str]:

@@ -39,11 +39,11 @@ from gateway.settings import Settings
 
 from .answers import (
     Response,
-    envelope_of,
     failure_of,
     is_plainly_good,
     raise_for_answer,
     subject_of,
+    tells_outcome,
 )
 from .call import Call, as_sent
 from .nextlink import origin
@@ -238,7 +238,11 @@ class ODataClient:
         UpstreamUnavailable, UpstreamTimeout or UpstreamThrottled where nothing was written.
         """
         sent = replace(request, url=self._address_of(request.url))
-        response, fault = await self._answered(sent, _surely_unprocessed, judge=judge)
+        try:
+            response, fault = await self._answered(sent, _surely_unprocessed, judge=judge)
+        except UpstreamMalformed as error:
+            # An answer longer than may be read: the write has been done, or refused.
+            raise OutcomeUnknown(error.message, detail=error.detail) from error
         if response is not None:
             self._check_written(sent, judge(response))
             return response
@@ -258,10 +262,9 @@ class ODataClient:
         """Raise where nothing was written, or where the answer does not tell whether anything was."""
         if told.status in _REFUSED_AT_THE_DOOR or 300 <= told.status < 400:
             raise_for_answer(sent, told, self._subject(sent.url), self._clock.now())
-        is_told = told.status < 500 and told.status != 408
-        if not is_told and envelope_of(told.body) is None:
+        if not tells_outcome(told):
             raise OutcomeUnknown(
-                f"The upstream failed while it wrote (status {told.status}).",
+                f"The upstream's answer (status {told.status}) does not tell whether it wrote.",
                 detail=f"{told.status} {loggable(sent.url)}: {told.body[:2_000]!r}",
                 upstream_status=told.status,
                 upstream_request_id=told.request_id,

@@ -46,7 +46,10 @@ _NOISE = re.compile(
 _SAYS_NOTHING = re.compile(
     r"\A(?:An error has occurred|Write failed for table row of type '[^']*')\.?\s*\Z"
 )
-_EXECUTING = re.compile(r"\AException occurred while executing action \S+ on Entity \S+: ")
+_EXECUTING = re.compile(
+    r"\A(?:Exception occurred while executing action \S+ on Entity \S+: "
+    r"|An exception occ?ur+ed when invoking the operation - )"
+)
 _VALUE = re.compile(r"\AThe value '(?P<value>[^']*)' in field '")
 _CODES = (
     (re.compile(r"record already exists", re.IGNORECASE), DUPLICATE_KEY),

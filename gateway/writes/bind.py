@@ -17,6 +17,7 @@ from schema.fields import (
     FieldKind,
     InputRole,
     MutationField,
+    ObjectInfo,
     TypeKind,
     Verb,
 )
@@ -54,16 +55,17 @@ class Binder:
         row = _Row(self, field, companies)
         if field.many:
             items = arguments["input"]
-            self._check_count(len(items))
+            self.check_count(len(items))
             writes = tuple(row.of(item, ("input", str(i))) for i, item in enumerate(items))
         elif field.verb in (Verb.CREATE, Verb.UPSERT):
             writes = (row.of(arguments["input"], ("input",)),)
         else:
             writes = (row.of(arguments, ()),)
-        self._check_count(sum(1 + sum(len(c.rows) for c in w.children) for w in writes))
+        self.check_count(sum(1 + sum(len(c.rows) for c in w.children) for w in writes))
         return RowsMutation(field, writes)
 
-    def _check_count(self, count: int) -> None:
+    def check_count(self, count: int) -> None:
+        """Refuse more rows than one mutation, or one @atomic operation, may write. Raises BudgetExceeded."""
         if count > self._max_rows:
             raise BudgetExceeded(
                 f"The mutation writes {count:,} rows; the most is {self._max_rows:,}.",
@@ -198,8 +200,8 @@ class _Row:
         key_place = (*place, "key")
         key = self._binder.key(self._info.key, given["key"], self._companies, key_place)
         body: Mapping[str, Any] = {}
-        at = key_place
-        if self._field.verb is Verb.UPDATE:
+        is_update = self._field.verb is Verb.UPDATE
+        if is_update:
             at = (*place, "patch")
             body = self._body(TypeKind.PATCH, given["patch"], at)
             if not body:
@@ -210,10 +212,11 @@ class _Row:
             verb=self._field.verb,
             entity_set=self._set,
             csdl=self._field.csdl,
-            place=at,
+            place=place,
             key=key,
             body=body,
             if_match=_checked_etag(given.get("ifMatch")),
+            patched=is_update,
         )
 
     def _body(self, kind: TypeKind, given: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -275,13 +278,20 @@ class _Row:
     def _below(self, of: Field, rows: Sequence[Mapping[str, Any]], place: Place) -> ChildWrites:
         join = nested_join(of, self._binder)
         target = self._binder.catalog.object(of.target)
+        numbered = self._binder.writes.rules.given_by_service
+        required = {
+            f.source
+            for f in target.fields.values()
+            if f.prop is not None and f.prop.required and f.kind is FieldKind.VALUE
+            if f"{of.target_set}.{f.source}" not in numbered
+        }
         type_name = self._binder.writes.name_of(TypeKind.NESTED_INPUT, of.target)
         filled = {child for _, child in join}
         made = []
         for number, row in enumerate(rows):
             at = (*place, str(number))
             row_body = self._binder.body(type_name, row, ".".join(at))
-            _check_nested(row_body, filled, target.fields.values(), at)
+            _check_nested(row_body, filled, required, target, at)
             made.append(
                 RowWrite(
                     verb=Verb.CREATE,
@@ -307,18 +317,16 @@ def nested_join(of: Field, binder: Binder) -> tuple[tuple[str, str], ...]:
 
 
 def _check_nested(
-    body: Mapping[str, Any], filled: set[str], fields: Iterable[Field], place: Place
+    body: Mapping[str, Any], filled: set[str], required: set[str], target: ObjectInfo, place: Place
 ) -> None:
     """Refuse what the join fills in, and what is required and not given."""
-    for f in fields:
-        if f.prop is None or f.kind is not FieldKind.VALUE:
-            continue
+    for f in target.fields.values():
         what = ".".join((*place, f.name))
         if f.source in filled and f.source in body:
             raise BadArgument(
                 f"{what} is filled in from the new row above it.", hint="Leave it out."
             )
-        if f.prop.required and f.source not in filled and f.source not in body:
+        if f.source in required - filled and f.source not in body:
             raise BadArgument(f"{what} is required.")
 
 

@@ -7,22 +7,28 @@ others were rolled back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.odata.answers import Response
-from gateway.odata.infolog import DUPLICATE_KEY, Problem
+from gateway.odata.batch import CONTENT_ID
+from gateway.odata.infolog import CONFLICT, DUPLICATE_KEY, MISSING_FIELD, NOT_FOUND, Problem
 from schema.fields import Verb
 
 from .outcome import NameOf, Outcome, errors_of, problems_in, rolled_back
 from .plan import RowWrite
 
 _BECAUSE = "Not written: another row of the same changeset was refused."
+_UNDECIDED = "(The upstream does not tell which row of the changeset it was.)"
 
 
 def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> list[Outcome]:
     """Give the outcome of every row of a refused changeset."""
     problems = problems_in(bad)
-    blamed = _blamed(writes, problems, name_of)
+    blamed = _blamed(writes, bad, problems, name_of)
+    if len(blamed) > 1:
+        problems = tuple(replace(p, message=f"{p.message} {_UNDECIDED}") for p in problems)
     outcomes = []
     for number, write in enumerate(writes):
         if number in blamed:
@@ -34,29 +40,43 @@ def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf)
 
 
 def _blamed(
-    writes: Sequence[RowWrite], problems: Sequence[Problem], name_of: NameOf
+    writes: Sequence[RowWrite], bad: Response, problems: Sequence[Problem], name_of: NameOf
 ) -> frozenset[int]:
     """Give the places of the rows that fit the most of the problems; all, where none fits better than another."""
     scores = [sum(_fit(write, p, name_of) for p in problems) for write in writes]
+    named = bad.headers.get(CONTENT_ID, "")
+    if named.isdecimal() and 1 < int(named) <= len(writes):
+        scores[int(named) - 1] += 1  # only the first says nothing: it is named whichever it was
     best = max(scores)
     return frozenset(i for i, score in enumerate(scores) if score == best)
 
 
 def _fit(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
-    """Say how well a problem fits a row: by its property, by the value, by the key."""
-    score = 0
-    if problem.property is not None and name_of(write, problem.property) is not None:
-        given = write.body.get(problem.property)
-        score += 1 if given is None else 2
-        if problem.value is not None and str(given) == problem.value:
-            score += 4
-    elif problem.value is not None and problem.value in map(str, write.body.values()):
-        score += 3
+    """Say how well a problem fits a row: by its property, by the value, by the key, by what was to be done."""
+    score = _fit_of_values(write, problem, name_of)
     if problem.code == DUPLICATE_KEY and write.verb is Verb.CREATE:
         score += _fit_of_key(write, problem.message)
-    return score
+    is_missing = problem.code == NOT_FOUND and write.verb is not Verb.CREATE
+    is_stale = problem.code == CONFLICT and write.if_match is not None
+    return score + 4 if is_missing or is_stale else score
+
+
+def _fit_of_values(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
+    values = write.body.values()
+    if problem.property is None or name_of(write, problem.property) is None:
+        is_quoted = problem.value is not None and problem.value in map(str, values)
+        return 3 if is_quoted else 0
+    wanted = problem.property.casefold()
+    given = next((v for n, v in write.body.items() if n.casefold() == wanted), None)
+    if problem.code == MISSING_FIELD:
+        return 4 if given in (None, "") else 1
+    if given is None:
+        return 1
+    return 6 if problem.value is not None and str(given) == problem.value else 2
 
 
 def _fit_of_key(write: RowWrite, message: str) -> int:
+    """Say how well a message that quotes a key fits the row's; the company is in every key."""
     values = [str(part.value.value) for part in write.key or ()]
-    return 4 if values and values[-1] in message else 1
+    quoted = [v for v in values if re.search(rf"(?<!\w){re.escape(v)}(?!\w)", message)]
+    return 1 + 4 * len(quoted)

@@ -6,13 +6,15 @@ OUTCOME_UNKNOWN with what to check.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Protocol
 
 from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
-from gateway.odata.answers import Response
-from gateway.odata.batch import answers_of, changeset, refusing_part
+from gateway.odata.answers import Response, raise_for_answer
+from gateway.odata.batch import BATCH_URL, answers_of, changeset, refusing_part
 from gateway.odata.client import Judge, itself
 from gateway.odata.dialect import Dialect
 from gateway.odata.infolog import NOT_FOUND
@@ -23,6 +25,10 @@ from .blame import refused_together
 from .outcome import NameOf, Outcome, failed, outcome_of
 from .plan import CallWrite, RowWrite
 from .requests import call_request, row_request
+
+_PLAIN = (str, int, Decimal)
+_NAMED = 4
+"""Most properties that tell of a row which one it is, where its key is not known."""
 
 
 class Writer(Protocol):
@@ -51,7 +57,7 @@ class Exchange:
                 write, await self._send(row_request(write, self.dialect)), self.name_of
             )
         except GatewayError as error:
-            return failed(write, told(error, write))
+            return failed(write, error, advice(error, write))
         is_missing = any(e.code == NOT_FOUND for e in found.errors)
         if write.verb is Verb.UPSERT and is_missing:
             made = await self.one(replace(write, verb=Verb.CREATE))
@@ -60,49 +66,65 @@ class Exchange:
 
     async def together(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         """Write rows in one changeset: all of them, or none."""
+        if not writes:
+            return []
         requests = [row_request(write, self.dialect) for write in writes]
         try:
             answers = await self._changeset(requests)
         except GatewayError as error:
-            return [failed(write, told(error, write)) for write in writes]
-        bad = next((a for a in answers if a.status >= 300), None)
-        if bad is not None:
-            return refused_together(writes, bad, self.name_of)
+            return [failed(write, error, advice(error, write)) for write in writes]
+        if answers[0].status >= 300:
+            return refused_together(writes, answers[0], self.name_of)
         pairs = zip(writes, answers, strict=True)
         return [outcome_of(write, answer, self.name_of) for write, answer in pairs]
 
     async def _changeset(self, requests: Sequence[Request]) -> list[Response]:
-        response = await self._send(changeset(requests), judge=refusing_part)
+        """Give the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
+        request = changeset(requests)
+        response = await self._send(request, judge=refusing_part)
+        if response.status >= 500:
+            raise OutcomeUnknown(f"The upstream failed on a changeset (status {response.status}).")
+        raise_for_answer(request, response, BATCH_URL, time.time())
         try:
             answers = answers_of(response)
         except UpstreamMalformed as error:
             raise OutcomeUnknown(error.message, detail=error.detail) from error
-        if len(answers) != len(requests) and all(a.status < 300 for a in answers):
+        good = sum(answer.status < 300 for answer in answers)
+        if good and good != len(requests):
             raise OutcomeUnknown(
-                f"The upstream answered {len(answers)} of {len(requests)} writes of a changeset."
+                f"The upstream took {good} of the {len(requests)} writes of a changeset,"
+                f" and answered {len(answers)}."
             )
         return answers
 
     async def call(self, call: CallWrite) -> Response:
         """Call an action or service and give the answer, good or bad. Raises GatewayError."""
-        return await self._send(call_request(call))
+        try:
+            return await self._send(call_request(call))
+        except OutcomeUnknown as error:
+            error.hint = (
+                f"Look whether {call.path.partition('?')[0]} was done, before you call it again."
+            )
+            raise
 
     async def _send(self, request: Request, judge: Judge = itself) -> Response:
         self.sent.append(request)
         return await self.writer.write(request, judge)
 
 
-def told(error: GatewayError, write: RowWrite) -> GatewayError:
-    """Say of a lost answer what to check."""
-    if isinstance(error, OutcomeUnknown):
-        error.hint = what_to_check(write)
-    return error
+def advice(error: GatewayError, write: RowWrite) -> str | None:
+    """Say of a lost answer what to check; None where the error says enough."""
+    return what_to_check(write) if isinstance(error, OutcomeUnknown) else None
 
 
 def what_to_check(write: RowWrite) -> str:
     """Tell which row to look at before the write is sent again."""
-    key = ", ".join(f"{part.name} = {part.value.value}" for part in write.key or ())
-    where = f"{write.entity_set} ({key})" if key else write.entity_set
+    if write.key is not None:
+        known = [f"{part.name} = {part.value.value}" for part in write.key]
+    else:
+        known = [f"{n} = {v}" for n, v in write.body.items() if isinstance(v, _PLAIN)][:_NAMED]
+    named = ", ".join(known)
+    where = f"{write.entity_set} ({named})" if named else write.entity_set
     asked = {
         Verb.CREATE: "whether the row is there",
         Verb.DELETE: "whether the row is gone",

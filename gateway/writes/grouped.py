@@ -7,7 +7,8 @@ deleted again. Whatever happens is told: nothing stays half-written in silence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +20,10 @@ from .exchange import Exchange, what_to_check
 from .outcome import (
     OUTCOME_UNKNOWN,
     PARTLY_WRITTEN,
+    ROLLED_BACK,
     Outcome,
     UserError,
+    not_sent,
     rolled_back,
 )
 from .plan import RowsMutation, RowWrite
@@ -37,43 +40,70 @@ class Groups:
         self._size = size
 
     async def mutation(self, mutation: RowsMutation) -> list[Outcome]:
-        """Write a mutation's rows by themselves; outcomes in the order of the rows."""
+        """Write a mutation's rows by themselves; outcomes in the order of the rows. Raises GatewayError before any."""
         if not mutation.field.many:
             return [await self._single(mutation.writes[0])]
-        writes = await self.settled(mutation.writes)
         outcomes: list[Outcome] = []
-        waiting: list[RowWrite] = []
-        for write in writes:
-            if write.children:
-                outcomes.extend(await self._flush(waiting))
-                outcomes.append(await self._single(write))
-                continue
-            waiting.append(write)
-            if len(waiting) == self._size:
-                outcomes.extend(await self._flush(waiting))
-        outcomes.extend(await self._flush(waiting))
+        for group in self._grouped(await self.settled(mutation.writes)):
+            if any(o.cause is not None for o in outcomes):
+                outcomes.extend(map(not_sent, group))
+            elif len(group) == 1:
+                outcomes.append(await self._single(group[0]))
+            else:
+                outcomes.extend(map(self._keyed, await self._exchange.together(group)))
         return outcomes
 
-    async def _flush(self, waiting: list[RowWrite]) -> list[Outcome]:
-        writes = tuple(waiting)
-        waiting.clear()
-        if len(writes) < 2:
-            return [await self._exchange.one(write) for write in writes]
-        return await self._exchange.together(writes)
+    def _grouped(self, writes: Sequence[RowWrite]) -> Iterator[list[RowWrite]]:
+        """Part a list into what is sent together; a row with rows below it goes by itself."""
+        waiting: list[RowWrite] = []
+        for write in writes:
+            if waiting and (len(waiting) == self._size or write.children):
+                yield waiting
+                waiting = []
+            waiting.append(write)
+            if write.children:
+                yield waiting
+                waiting = []
+        if waiting:
+            yield waiting
 
     async def settled(self, writes: Sequence[RowWrite]) -> list[RowWrite]:
-        """Decide for each upsert whether it updates or creates: one key batch tells which rows are there."""
+        """Decide for each upsert whether it updates or creates: one key batch tells which rows are there.
+
+        Rows that come before it in ``writes`` count too. Raises GatewayError.
+        """
         upserts = [w for w in writes if w.verb is Verb.UPSERT and w.key is not None]
-        there = await self._reading.existing(upserts) if upserts else frozenset()
-        return [_settled(write, there) for write in writes]
+        if not upserts:
+            return list(writes)
+        there = set(await self._reading.existing(upserts))
+        found = []
+        for write in writes:
+            found.append(_settled(write, there))
+            if write.verb is Verb.DELETE:
+                there.discard(identity(write))
+            elif write.verb is not Verb.UPDATE:
+                there.add(identity(write))
+        return found
 
     async def _single(self, write: RowWrite) -> Outcome:
         if not any(children.rows for children in write.children):
-            return await self._exchange.one(write)
+            return self._keyed(await self._exchange.one(write))
         if write.key is not None:
             group = self.with_children(write)
             return _header(await self._exchange.together(group))
         return await self._header_first(write)
+
+    def _keyed(self, outcome: Outcome) -> Outcome:
+        """Put in the key of a new row that the upstream gave."""
+        write = outcome.write
+        made = None if write.key is not None else untyped_row(outcome.response)
+        if made is None:
+            return outcome
+        try:
+            key = self._binder.key_of_body(write.csdl, made)
+        except (TypeError, ValueError):
+            return outcome  # its answer holds no such key
+        return replace(outcome, write=replace(write, key=key))
 
     def with_children(self, write: RowWrite) -> list[RowWrite]:
         """Give a row whose key is known, and the rows below it as they are sent."""
@@ -81,57 +111,59 @@ class Groups:
         return [write, *(row for rows in below for row in rows)]
 
     async def _header_first(self, write: RowWrite) -> Outcome:
-        header = await self._exchange.one(write)
-        if not header.is_done or header.response is None:
+        header = self._keyed(await self._exchange.one(write))
+        if not header.is_done:
             return header
-        made = untyped_row(header.response)
-        lines = self._lines(write, made)
-        key = None if made is None else self._binder.key_of_body(write.csdl, made)
-        if lines is None or made is None:
+        lines = self._lines(write, untyped_row(header.response))
+        if lines is None:
             return _partly(header, "its rows could not be joined to it: the answer lacks its key")
         outcomes = await self._exchange.together(lines)
-        refused = [e for o in outcomes for e in o.errors]
+        refused = _told_once(outcomes)
         if not refused:
-            return replace(header, write=replace(write, key=key))
+            return header
         if any(e.code == OUTCOME_UNKNOWN for e in refused):
             return _partly(header, "it is not known whether its rows were written", refused)
-        return await self._taken_back(replace(header, write=replace(write, key=key)), refused)
+        return await self._taken_back(header, refused)
 
-    def _lines(self, write: RowWrite, made: Any) -> list[RowWrite] | None:
+    def _lines(self, write: RowWrite, made: Mapping[str, Any] | None) -> list[RowWrite] | None:
         """Join the rows below to the row that was made; None where its answer lacks what joins them."""
         needed = {source for children in write.children for source, _ in children.join}
-        if not isinstance(made, dict) or any(made.get(n) is None for n in needed):
+        if made is None or any(made.get(n) is None for n in needed):
             return None
         return [row for c in write.children for row in self._binder.joined(c, made)]
 
-    async def _taken_back(self, header: Outcome, refused: list[UserError]) -> Outcome:
+    async def _taken_back(self, header: Outcome, refused: Sequence[UserError]) -> Outcome:
         """Delete a header whose lines were refused, and tell what happened."""
         write = header.write
         if write.key is None:
             return _partly(header, "its key is not known, so that it was not deleted", refused)
         # Without an etag: lines touch their header (reference d365-odata 5.2), so its version may be another by now.
-        deleted = await self._exchange.one(replace(write, verb=Verb.DELETE, body={}, children=()))
-        if not deleted.is_done:
-            said = "; ".join(e.message for e in deleted.errors)
-            return _partly(header, f"it could not be deleted again ({said})", refused)
-        back = rolled_back(
-            header, "The row was created and deleted again: the rows below it were refused."
-        )
-        return replace(back, errors=(*refused, *back.errors))
+        taken = replace(write, verb=Verb.DELETE, body={}, children=())
+        deleted = await self._exchange.one(taken)
+        if deleted.is_done:
+            because = "The row was created and deleted again: the rows below it were refused."
+            back = rolled_back(header, because)
+            return replace(back, errors=(*refused, *back.errors))
+        said = "; ".join(e.message for e in deleted.errors)
+        if any(e.code == OUTCOME_UNKNOWN for e in deleted.errors):
+            reason = f"it is not known whether it was deleted again: {said}"
+            return replace(_partly(header, reason, refused), response=None)
+        return _partly(header, f"it could not be deleted again: {said}", refused)
 
     # All or nothing
 
     async def atomic(self, mutations: Sequence[RowsMutation]) -> list[list[Outcome]]:
-        """Write all mutations in one changeset. Raises UnsupportedQuery where one cannot join, before any is sent."""
-        groups: list[list[list[RowWrite]]] = []
-        for mutation in mutations:
-            writes = await self.settled(mutation.writes)
-            groups.append([self._joinable(write) for write in writes])
-        flat = [row for groups_of in groups for group in groups_of for row in group]
+        """Write all mutations in one changeset. Raises GatewayError where one cannot join, before any is sent."""
+        joining = [[self._joinable(w) for w in mutation.writes] for mutation in mutations]
+        self._binder.check_count(sum(len(group) for groups in joining for group in groups))
+        settled = iter(await self.settled([w for mutation in mutations for w in mutation.writes]))
+        flat = [
+            row for groups in joining for _ in groups for row in self.with_children(next(settled))
+        ]
         outcomes = iter(await self._exchange.together(flat))
         return [
-            [_header([next(outcomes) for _ in group]) for group in groups_of]
-            for groups_of in groups
+            [self._keyed(_header([next(outcomes) for _ in group])) for group in groups]
+            for groups in joining
         ]
 
     def _joinable(self, write: RowWrite) -> list[RowWrite]:
@@ -144,7 +176,7 @@ class Groups:
         return self.with_children(write)
 
 
-def _settled(write: RowWrite, there: frozenset[tuple[Any, ...]]) -> RowWrite:
+def _settled(write: RowWrite, there: AbstractSet[tuple[Any, ...]]) -> RowWrite:
     if write.verb is not Verb.UPSERT:
         return write
     if identity(write) in there:
@@ -152,23 +184,25 @@ def _settled(write: RowWrite, there: frozenset[tuple[Any, ...]]) -> RowWrite:
     return replace(write, verb=Verb.CREATE)
 
 
-def _header(outcomes: Iterable[Outcome]) -> Outcome:
+def _header(outcomes: Sequence[Outcome]) -> Outcome:
     """Give the outcome of a row with that of the rows below it."""
-    first, *below = outcomes
-    errors = [e for o in below for e in o.errors if not _is_echo(e, first)]
-    own = [e for e in first.errors if not errors or not _is_echo(e, first)]
-    return replace(first, errors=(*own, *errors)) if errors or own else first
+    return replace(outcomes[0], errors=_told_once(outcomes))
 
 
-def _is_echo(error: UserError, first: Outcome) -> bool:
-    """Whether an error only says that something else was refused."""
-    return error.code == "ROLLED_BACK" and not first.is_done
+def _told_once(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
+    """Give the errors of rows that were written together, without echoes of one and the same."""
+    lost = next((o for o in outcomes if o.cause is not None), None)
+    if lost is not None:
+        return lost.errors
+    errors = [e for o in outcomes for e in o.errors]
+    reasons = [e for e in errors if e.code != ROLLED_BACK]
+    return tuple(reasons or errors)
 
 
 def _partly(header: Outcome, reason: str, more: Sequence[UserError] = ()) -> Outcome:
     told = UserError(
         code=PARTLY_WRITTEN,
-        message=f"The row was created, but {reason}. {what_to_check(header.write)}",
+        message=f"The row was created, but {reason.rstrip('.')}. {what_to_check(header.write)}",
         path=header.write.place,
     )
     return replace(header, errors=(*more, told))

@@ -15,7 +15,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, get_argument_values
 from graphql.execution.values import VariableValues, get_variable_values
 
-from gateway.errors import BadArgument, GatewayError, UnsupportedQuery
+from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, known
 from gateway.selection import Nodes, Selection
 from gateway.shape import Level, Shaper
 from gateway.values import from_upstream
@@ -27,7 +27,7 @@ from .calls import Calls
 from .grouped import Groups
 from .outcome import NOT_SENT, Outcome, UserError
 from .payload import Payload, list_payload, row_payload, with_conflicts
-from .plan import CallMutation, Mutation, RowsMutation
+from .plan import CallMutation, Mutation, RowsMutation, RowWrite
 from .reading import Asked, Reading, untyped_row
 from .references import Reference, check_order, uses
 
@@ -90,17 +90,19 @@ class Mutator:
             running.done[key] = Payload(errors=(UserError(code=NOT_SENT, message=told),))
             return
         try:
-            arguments, mutation = self._bound(running, nodes)
-            asked = self._asked(key, nodes, mutation.field)
-            if isinstance(mutation, CallMutation):
-                running.done[key] = await self._calls.call(mutation, asked)
-                return
-            outcomes = await self._groups.mutation(mutation)
-            running.done[key] = await self._payload(mutation, asked, outcomes)
-        except GatewayError as error:
-            running.done[key] = error
-            return
-        self._remember(running, key, mutation, arguments, outcomes)
+            running.done[key] = await self._performed(running, key, nodes)
+        except Exception as error:
+            # Whatever goes wrong here, the caller is told what became of the other mutations.
+            running.done[key] = known(error)
+
+    async def _performed(self, running: Running, key: str, nodes: Nodes) -> Payload:
+        mutation = self._bound(running, nodes)
+        asked = self._asked(key, nodes, mutation.field)
+        if isinstance(mutation, CallMutation):
+            return await self._calls.call(mutation, asked)
+        outcomes = await self._groups.mutation(mutation)
+        self._remember(running, key, mutation, outcomes)
+        return await self._payload(mutation, asked, outcomes)
 
     def _lacking(self, running: Running, nodes: Nodes) -> Reference | None:
         """Give a reference that the field uses and that has no value."""
@@ -109,7 +111,7 @@ class Mutator:
                 return reference
         return None
 
-    def _bound(self, running: Running, nodes: Nodes) -> tuple[Given, Mutation]:
+    def _bound(self, running: Running, nodes: Nodes) -> Mutation:
         found = self._writes[nodes[0].name.value]
         mutation_type = self._core.mutation_type
         assert mutation_type is not None
@@ -118,7 +120,7 @@ class Mutator:
             arguments = get_argument_values(mutation_type.fields[found.name], nodes[0], variables)
         except GraphQLError as error:
             raise BadArgument(error.message) from error
-        return arguments, self._binder.bind(found, arguments, running.companies)
+        return self._binder.bind(found, arguments, running.companies)
 
     def _coerced(self, running: Running) -> VariableValues:
         definitions = running.operation.variable_definitions or ()
@@ -128,31 +130,27 @@ class Mutator:
         return variables
 
     def _remember(
-        self,
-        running: Running,
-        key: str,
-        mutation: RowsMutation,
-        arguments: Given,
-        outcomes: Sequence[Outcome],
+        self, running: Running, key: str, mutation: RowsMutation, outcomes: Sequence[Outcome]
     ) -> None:
         """Give their values to the variables that refer to this row."""
         if mutation.field.many or not outcomes[0].is_done:
             return
+        answered = untyped_row(outcomes[0].response) or {}
         for reference in running.references:
             if reference.key == key:
-                value = _given(arguments, reference.field)
-                if value is None:
-                    value = self._answered(mutation.field, outcomes[0], reference.field)
+                value = self._written(outcomes[0].write, reference.field, answered)
                 if value is not None:
                     running.variables[reference.variable] = value
 
-    def _answered(self, of: MutationField, outcome: Outcome, name: str) -> Any:
-        """Give a field of the row that the upstream sent back."""
-        found = self._writes.catalog.object(of.csdl).fields.get(name)
-        raw = untyped_row(outcome.response)
-        if found is None or found.value is None or raw is None:
+    def _written(self, write: RowWrite, name: str, answered: Given) -> Any:
+        """Give a field of a row as a variable's value: as it was given, else as the upstream sent it back."""
+        found = self._writes.catalog.object(write.csdl).fields.get(name)
+        if found is None or found.value is None:
             return None
-        value = from_upstream(found.value, raw.get(found.source))
+        keys = {part.name: part.value.value for part in write.key or ()}
+        places = (write.body, answered, keys)
+        raw = next((p[found.source] for p in places if p.get(found.source) is not None), None)
+        value = from_upstream(found.value, raw)
         return value if value is None or isinstance(value, bool | list) else str(value)
 
     # All or nothing
@@ -160,22 +158,22 @@ class Mutator:
     async def _atomic(self, running: Running) -> None:
         bound: dict[str, RowsMutation] = {}
         for key, nodes in running.mutations.items():
-            arguments, mutation = self._bound(running, nodes)
-            bound[key] = _joinable(key, mutation)
-            self._refer(running, key, bound[key], arguments)
+            bound[key] = _joinable(key, self._bound(running, nodes))
+            self._refer(running, key, bound[key])
         outcomes = await self._groups.atomic(list(bound.values()))
         for (key, mutation), found in zip(bound.items(), outcomes, strict=True):
             asked = self._asked(key, running.mutations[key], mutation.field)
             try:
                 running.done[key] = await self._payload(mutation, asked, found)
-            except GatewayError as error:
-                running.done[key] = error
+            except Exception as error:
+                running.done[key] = known(error)
 
-    def _refer(self, running: Running, key: str, mutation: RowsMutation, arguments: Given) -> None:
+    def _refer(self, running: Running, key: str, mutation: RowsMutation) -> None:
         for reference in running.references:
             if reference.key != key:
                 continue
-            value = None if mutation.field.many else _given(arguments, reference.field)
+            of = None if mutation.field.many else mutation.writes[0]
+            value = None if of is None else self._written(of, reference.field, {})
             if value is None:
                 raise UnsupportedQuery(
                     f"${reference.variable}: {key} does not give {reference.field}, and in an @atomic"
@@ -243,9 +241,3 @@ def _joinable(key: str, mutation: Mutation) -> RowsMutation:
             hint="Put the call into an operation of its own, after this one.",
         )
     return mutation
-
-
-def _given(arguments: Given, name: str) -> Any:
-    """Give a value that the caller gave for a field of the row."""
-    places = [arguments.get(part) for part in ("input", "patch", "key")]
-    return next((p[name] for p in places if isinstance(p, dict) and p.get(name) is not None), None)

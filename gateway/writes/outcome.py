@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.odata.answers import Envelope, Response, envelope_of
+from gateway.odata.answers import Envelope, Response, refusal_of
 from gateway.odata.infolog import CONFLICT, NOT_FOUND, Problem, problems_of
+from schema.fields import Verb
 
 from .plan import Place, RowWrite
 
@@ -53,6 +54,8 @@ class Outcome:
     response: Response | None = None
     """The answer that holds the new row, or its version."""
     problems: tuple[Problem, ...] = field(default=(), repr=False)
+    cause: GatewayError | None = field(default=None, repr=False)
+    """What is wrong with the upstream rather than with the row; rows of one request share it."""
 
     @property
     def is_done(self) -> bool:
@@ -88,7 +91,7 @@ def problems_in(response: Response) -> tuple[Problem, ...]:
         return (Problem(CONFLICT, "The row has been changed since the version that was given."),)
     if response.status == 404:
         return (Problem(NOT_FOUND, "There is no row with this key that may be written."),)
-    return problems_of(envelope_of(response.body) or Envelope("", "", "", ""))
+    return problems_of(refusal_of(response.body) or Envelope("", "", "", ""))
 
 
 def errors_of(
@@ -100,23 +103,33 @@ def errors_of(
 
 def _error(write: RowWrite, problem: Problem, name_of: NameOf) -> UserError:
     name = None if problem.property is None else name_of(write, problem.property)
-    place = write.place if name is None else (*write.place, name)
+    place = _place_of(write, problem.code) if name is None else (*write.fields_at, name)
     return UserError(code=problem.code, message=problem.message, field=name, path=place)
 
 
-def failed(write: RowWrite, error: GatewayError, code: str | None = None) -> Outcome:
-    """Say that the upstream could not be asked, or that its answer was lost."""
-    said = error.message if error.hint is None else f"{error.message} {error.hint}"
-    told = UserError(code=code or error.code, message=said, path=write.place)
-    return Outcome(write=write, errors=(told,))
+def _place_of(write: RowWrite, code: str) -> Place:
+    """Say which argument a problem without a field is about."""
+    if code == CONFLICT and write.if_match is not None:
+        return (*write.place, "ifMatch")
+    is_keyed = write.patched or write.verb is Verb.DELETE
+    return (*write.place, "key") if code == NOT_FOUND and is_keyed else write.place
+
+
+def failed(write: RowWrite, error: GatewayError, hint: str | None = None) -> Outcome:
+    """Say that the upstream could not be asked, or that its answer was lost; ``hint`` instead of the error's own."""
+    advice = hint or error.hint
+    said = error.message if advice is None else f"{error.message} {advice}"
+    told = UserError(code=error.code, message=said, path=write.place)
+    return Outcome(write=write, errors=(told,), cause=error)
+
+
+def not_sent(write: RowWrite) -> Outcome:
+    """Say that a row was not tried, because of what the upstream said to those before it."""
+    said = "Nothing was sent: the upstream failed at the rows before it."
+    return Outcome(write=write, errors=(UserError(code=NOT_SENT, message=said, path=write.place),))
 
 
 def rolled_back(outcome: Outcome, because: str) -> Outcome:
     """Say that a row was taken back, or not written at all, because of another one."""
     told = UserError(code=ROLLED_BACK, message=because, path=outcome.write.place)
     return replace(outcome, errors=(told,), response=None)
-
-
-def undone(write: RowWrite, because: str) -> Outcome:
-    """The same of a row without an outcome."""
-    return rolled_back(Outcome(write=write), because)

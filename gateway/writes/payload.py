@@ -31,9 +31,11 @@ def row_payload(outcome: Outcome, read: Read) -> Payload:
 
 
 def list_payload(outcomes: Sequence[Outcome], reads: Sequence[Read]) -> Payload:
-    """Give the payload of a list of rows."""
+    """Give the payload of a list of rows; what is wrong with the upstream stands beside the rows, once."""
     pairs = zip(outcomes, reads, strict=True)
-    return Payload(results=tuple(row_payload(outcome, read) for outcome, read in pairs))
+    said = {(o.cause.code, o.cause.message): None for o in outcomes if o.cause is not None}
+    errors = tuple(UserError(code=code, message=text, path=("input",)) for code, text in said)
+    return Payload(results=tuple(row_payload(o, read) for o, read in pairs), errors=errors)
 
 
 def with_conflicts(outcome: Outcome, conflicts: tuple[Mapping[str, Any], ...]) -> Outcome:

@@ -28,7 +28,14 @@ class RowWrite:
     change: Mapping[str, Any] = field(default_factory=dict)
     """For an upsert: the part of ``body`` that may be changed in a row that is there."""
     if_match: str | None = None
+    patched: bool = False
+    """Whether its fields stand in an argument of their own, ``patch``, beside the key."""
     children: tuple[ChildWrites, ...] = ()
+
+    @property
+    def fields_at(self) -> Place:
+        """Where its fields stand in the arguments."""
+        return (*self.place, "patch") if self.patched else self.place
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.bind import Binding
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.fetch import Fetcher
 from gateway.odata.answers import Response
 from gateway.odata.query import Query, Resource
@@ -37,6 +37,7 @@ Fetching = Callable[[], tuple[Fetcher, Runner]]
 """Gives fresh loaders."""
 
 _ETAG = "@odata.etag"
+_WITHOUT_KEY = "The row was written, but the upstream's answer does not tell its key."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +74,39 @@ class Reading:
 
     async def rows(self, asked: Asked, outcomes: Sequence[Outcome]) -> list[Read]:
         """Give the row of every outcome: as written, as it stands after a conflict, None where nothing is there."""
-        found = [Read(etag=outcome.etag if outcome.is_done else None) for outcome in outcomes]
+        found = [Read(etag=outcome.etag) for outcome in outcomes]
         level = asked.level
         if level is None:
             return found
+        try:
+            await self._fill(found, asked, level, outcomes)
+        except GatewayError as error:
+            # The rows are written all the same: what became of them is told beside this.
+            failure = Failure(error)
+            return [
+                Read(failure if _is_there(o) else None, r.etag)
+                for o, r in zip(outcomes, found, strict=True)
+            ]
+        return found
+
+    async def _fill(
+        self, found: list[Read], asked: Asked, level: Level, outcomes: Sequence[Outcome]
+    ) -> None:
         bare = self._bare.keyed(level, asked.set_name)
         own: list[Any] = []
         missing: list[int] = []
         for number, outcome in enumerate(outcomes):
-            raw = untyped_row(outcome.response) if outcome.is_done else None
+            raw = untyped_row(outcome.response)
             if raw is not None and bare.row_type.own_names.issubset(raw):
                 row = lenient(bare.row_type, raw)
                 etag = raw.get(_ETAG)
                 found[number] = Read(row, etag if isinstance(etag, str) else outcome.etag)
                 own.append(row)
-            elif _is_there(outcome):
+            elif not _is_there(outcome):
+                continue
+            elif outcome.write.key is None:
+                found[number].row = Failure(UpstreamMalformed(_WITHOUT_KEY))
+            else:
                 missing.append(number)
         if own:
             await self._fetching()[1].attach(own, bare)
@@ -96,7 +115,6 @@ class Reading:
             values = await self._by_key(plan, asked, [outcomes[i].write for i in missing])
             for number, value in zip(missing, values, strict=True):
                 found[number] = Read(value, _etag_of(value, plan) or found[number].etag)
-        return found
 
     async def _by_key(self, plan: ReadPlan, asked: Asked, writes: Sequence[RowWrite]) -> list[Any]:
         """Read rows by key, all at once: a row, None or a Failure for each."""
@@ -171,10 +189,9 @@ def untyped_row(response: Response | None) -> dict[str, Any] | None:
 
 def _is_there(outcome: Outcome) -> bool:
     """Whether there is a row to read: it was written and not deleted, or another version of it stands."""
-    if outcome.write.key is None:
-        return False
     is_deleted = outcome.write.verb is Verb.DELETE
-    return outcome.is_conflict or (outcome.is_done and not is_deleted)
+    is_written = outcome.is_done or outcome.response is not None
+    return outcome.is_conflict or (is_written and not is_deleted)
 
 
 def _key(level: Level, write: RowWrite) -> Key:

@@ -22,7 +22,10 @@ FIELD_CONFLICT_FIELDS: Mapping[str, str] = {
     "sent": "The value that was to be written.",
 }
 USER_ERRORS = "Why something was not written; empty where all was."
-CALL_ERRORS = "What is wrong with the call as a whole; empty where each row speaks for itself."
+CALL_ERRORS = (
+    "What kept the upstream from being asked, or its answer from arriving, once for all rows; what is"
+    " wrong with a row stands with that row."
+)
 ROW = "The row as it is now; after a conflict the one that stands in the upstream, after a delete null."
 ETAG = "The row's version now, for `ifMatch`."
 RESULTS = "What became of each row, in the order of the input."

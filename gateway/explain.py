@@ -7,6 +7,7 @@ what would be sent, merged key batches included. Requests below depend on rows: 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,7 @@ class _Empty:
     """An upstream without rows."""
 
     root: str = "http://explain.invalid"
+    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
         path = request.url.partition("?")[0]

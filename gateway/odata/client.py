@@ -20,7 +20,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import count
 from types import TracebackType
-from typing import NoReturn, Self, TypeAlias
+from typing import Any, NoReturn, Self, TypeAlias
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -172,6 +172,8 @@ class ODataClient:
         self._transport = transport or _network(settings)
         self._timeout = _timeout(settings, settings.read_timeout)
         self._ids = _request_ids()
+        self.unfinished: set[asyncio.Task[Any]] = set()
+        """What must come to its end before the connections are closed: writes, whoever waits for them or not."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,7 +187,12 @@ class ODataClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        """Wait for what is unfinished, then close the connections."""
+        try:
+            while self.unfinished:
+                await asyncio.wait(tuple(self.unfinished))
+        finally:
+            await self._transport.aclose()
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         """Send a request relative to the root and give an answer that is what was asked for.

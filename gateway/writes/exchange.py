@@ -6,11 +6,12 @@ OUTCOME_UNKNOWN with what to check.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.odata.answers import Response, raise_for_answer
@@ -35,6 +36,8 @@ class Writer(Protocol):
     """What is needed of the OData client."""
 
     root: str
+    unfinished: set[asyncio.Task[Any]]
+    """Tasks that must end before its connections are closed."""
 
     async def write(self, request: Request, judge: Judge = ...) -> Response:
         """Send a write once and give the service's answer, good or bad. Raises GatewayError."""

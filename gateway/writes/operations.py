@@ -84,7 +84,6 @@ class Mutations:
         self._reads = reads
         self._limits = limits
         self._binder = Binder(writes, planner.dialect, max_rows=limits.max_rows)
-        self._under_way: set[asyncio.Task[Performed]] = set()
 
     @property
     def dialect(self) -> Dialect:
@@ -99,25 +98,21 @@ class Mutations:
         given: Mapping[str, Any],
         companies: tuple[str, ...] | None,
     ) -> Performed:
-        """Run an operation to its end, whoever waits for it. Raises GatewayError."""
+        """Run an operation to its end, whoever waits for it; the client is not closed before. Raises GatewayError."""
         running = self._perform(document, operation, variables, given, companies)
         task = asyncio.ensure_future(running)
-        self._under_way.add(task)
+        self._writer.unfinished.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
     def _ended(self, task: asyncio.Task[Performed]) -> None:
-        self._under_way.discard(task)
+        self._writer.unfinished.discard(task)
         if not task.cancelled():
             task.exception()  # seen here, where nobody waits any more
 
     def against(self, writer: Writer, reads: Reads) -> Mutations:
         """Give the same for another upstream."""
         return Mutations(self._core, self._writes, self._planner, writer, reads, self._limits)
-
-    async def settled(self) -> None:
-        """Wait for the writes that are under way."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _perform(
         self,

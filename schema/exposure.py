@@ -31,6 +31,8 @@ from .model import (
     TypeRef,
 )
 
+_WILD = frozenset("*?[")
+
 Root = TypeVar("Root", EntitySet, Singleton)
 
 
@@ -43,9 +45,7 @@ def expose(model: Model, *, include: Sequence[str], exclude: Sequence[str]) -> M
         return model
     names = (*model.entity_sets, *model.singletons)
     _require_matches(names, include=include, exclude=exclude)
-    chosen = frozenset(
-        name for name in names if _matches(name, include or "*") and not _matches(name, exclude)
-    )
+    chosen = frozenset(_matching(names, include or "*")).difference(_matching(names, exclude))
     if not chosen:
         raise ExposureError(
             "The exposure patterns leave no entity set and no singleton.",
@@ -54,17 +54,25 @@ def expose(model: Model, *, include: Sequence[str], exclude: Sequence[str]) -> M
     return _Exposure(model, chosen).model()
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
+    """Give the names that match; a pattern that is a name is looked up, so that long lists of names are quick."""
+    known = frozenset(names)
+    for pattern in patterns:
+        if _WILD.isdisjoint(pattern):
+            if pattern in known:
+                yield pattern
+        else:
+            yield from (name for name in names if fnmatchcase(name, pattern))
 
 
 def _require_matches(names: Sequence[str], **patterns: Sequence[str]) -> None:
+    known = frozenset(names)
     problems = [
         f'{setting}: no entity set or singleton matches "{pattern}".'
         + did_you_mean(pattern.strip("*"), names)
         for setting, those in patterns.items()
         for pattern in those
-        if not any(fnmatchcase(name, pattern) for name in names)
+        if pattern not in known and not any(fnmatchcase(name, pattern) for name in names)
     ]
     if problems:
         raise ExposureError(

@@ -136,7 +136,7 @@ async def assemble(
 ) -> Gateway:
     """Make catalogue, schema and engine from a metadata document."""
     started = time.perf_counter()
-    known = open_model(settings, document, progress)
+    known = open_model(settings, document, progress, observe)
     labels = await read_labels(settings, client, known, observe)
     gateway = build(settings, client, document.origin, known, labels, observe)
     observe(built(gateway, time.perf_counter() - started))

@@ -101,6 +101,15 @@ class LabelsUnavailable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRead:
+    """A metadata document was read whole: there was no snapshot of its model."""
+
+    metadata: str
+    """SHA-256 of the document."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaBuilt:
     """The GraphQL schema is made; ``findings`` are what had to be left out or mended."""
 
@@ -194,6 +203,7 @@ Event: TypeAlias = (
     | MetadataLoaded
     | MetadataStale
     | LabelsUnavailable
+    | ModelRead
     | SchemaBuilt
     | TypesRenewed
     | TypesNotRenewed
@@ -214,7 +224,7 @@ def level_of(event: Event) -> Level:
     match event:
         case RequestSent() | TokenAcquired():
             return "debug"
-        case Started() | MetadataLoaded() | LabelsUnavailable():
+        case Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable():
             return "info"
         case RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed():
             return "info"

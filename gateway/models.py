@@ -6,6 +6,7 @@ let go, a catalogue costs what is touched of it, and a fresh one can be had from
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from schema.snapshot import Unpacked
 from schema.values import Abilities, Cleaning
 
 from . import setting_groups
+from .events import ModelRead, Observer, log_event
 from .metadata import MetadataDocument
 from .odata.dialect import Dialect
 from .odata.finops import dialect_for
@@ -87,14 +89,22 @@ class Known:
 
 
 def open_model(
-    settings: Settings, document: MetadataDocument, progress: Progress | None = None
+    settings: Settings,
+    document: MetadataDocument,
+    progress: Progress | None = None,
+    observe: Observer = log_event,
 ) -> Known:
     """Give the model from the snapshot of exactly this document, settings and program.
 
     Where there is none, the document is read and a snapshot made. Raises SchemaError.
     """
     found = find_model(settings, document.digest)
-    return make_model(settings, document, progress) if found is None else found
+    if found is not None:
+        return found
+    started = time.perf_counter()
+    made = make_model(settings, document, progress)
+    observe(ModelRead(metadata=document.digest, seconds=time.perf_counter() - started))
+    return made
 
 
 def find_model(settings: Settings, digest: str) -> Known | None:

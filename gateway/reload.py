@@ -24,7 +24,7 @@ from schema.errors import SchemaError
 from .apart import make_apart
 from .assemble import Gateway, build, built, read_labels
 from .errors import GatewayError
-from .events import MetadataReloaded, Observer, ReloadFailed
+from .events import MetadataReloaded, ModelRead, Observer, ReloadFailed
 from .live import Live
 from .metadata import Check, MetadataDocument, newer_metadata
 from .models import Known, find_model, make_model, snapshot_folder
@@ -131,11 +131,24 @@ class Reloader:
             )
             if document is None:
                 return False
-            known = await _known(serving.settings, document)
+            known = await self._known(serving.settings, document)
         fresh = await self._build(serving, document, known)
         self._live.replace(fresh)
         self._observe(built(fresh, time.perf_counter() - started))
         return True
+
+    async def _known(self, settings: Settings, document: MetadataDocument) -> Known:
+        """Give the model of a document: from the snapshot that another worker made, or made now."""
+        found = await asyncio.to_thread(find_model, settings, document.digest)
+        if found is not None:
+            return found
+        started = time.perf_counter()
+        if settings.url or settings.metadata:
+            made = await make_apart(settings, document)
+        else:
+            made = await asyncio.to_thread(make_model, settings, document)
+        self._observe(ModelRead(metadata=document.digest, seconds=time.perf_counter() - started))
+        return made
 
     async def _build(self, serving: Gateway, document: MetadataDocument, known: Known) -> Gateway:
         settings, client = serving.settings, serving.client
@@ -143,16 +156,6 @@ class Reloader:
         return await asyncio.to_thread(
             build, settings, client, document.origin, known, labels, self._observe
         )
-
-
-async def _known(settings: Settings, document: MetadataDocument) -> Known:
-    """Give the model of a document: from the snapshot that another worker made, or made now."""
-    found = await asyncio.to_thread(find_model, settings, document.digest)
-    if found is not None:
-        return found
-    if settings.url or settings.metadata:
-        return await make_apart(settings, document)
-    return await asyncio.to_thread(make_model, settings, document)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -44,6 +45,15 @@ def on_stop(stop: Callable[[], None]) -> None:
     """
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop())
+
+
+def terminal_watch() -> Callable[[], bool]:
+    """Give a function that tells whether the terminal at which the process was started is gone.
+
+    Its end is told by SIGHUP, which otherwise asks a server to read anew what it serves.
+    """
+    terminals = [number for number in range(3) if os.isatty(number)]
+    return lambda: bool(terminals) and not any(map(os.isatty, terminals))
 
 
 def leave() -> NoReturn:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -22,7 +26,7 @@ from gateway.graphiql import BUILT
 from gateway.models import Progress as Report
 from gateway.settings import Settings
 
-from .listening import BACKLOG, address_of, leave, listen, on_stop
+from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
 
 PATIENCE = 20
 """Seconds that running operations get when the server is stopped; orchestrators kill after 30."""
@@ -30,6 +34,9 @@ PATIENCE = 20
 
 def serve(settings: Settings, workers: int) -> None:
     """Serve until interrupted. Raises SettingsError, SchemaError, AuthError or UpstreamError at the start."""
+    if hasattr(signal, "SIGHUP"):
+        # The start reads the metadata anyway.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with listen(settings.host, settings.port) as listener:
         announced = partial(announce, address=address_of(listener, settings.host))
         if workers > 1:
@@ -61,9 +68,11 @@ def _serve_one(
         listener.listen(BACKLOG)
         announced(app.state.live.gateway)
         settle()
+        _reload_on_hangup(app, hung_up)
         await uvicorn.Server(_config(app, lifespan="off")).serve(sockets=[listener])
 
     opened = contextlib.AsyncExitStack()
+    hung_up = terminal_watch()
     _run(stay, opened)
 
 
@@ -74,17 +83,51 @@ def _serve_many(
     announced: Callable[[Gateway], None],
 ) -> None:
     """Try the start once here, where its errors can be told and the cache is filled, then start the workers."""
-
-    async def rehearse() -> None:
-        with _progress_bar() as report:
-            announced(await opened.enter_async_context(open_gateway(settings, progress=report)))
-
     opened = contextlib.AsyncExitStack()
-    listener.listen(BACKLOG)
-    if _run(rehearse, opened):
-        app = partial(_worker_app, settings)
-        config = _config(app, factory=True, lifespan="on", workers=workers)
-        Multiprocess(config, sockets=[listener]).run()
+    with _shared(settings) as shared:
+
+        async def rehearse() -> None:
+            with _progress_bar() as report:
+                announced(await opened.enter_async_context(open_gateway(shared, progress=report)))
+
+        listener.listen(BACKLOG)
+        if _run(rehearse, opened):
+            app = partial(_worker_app, shared)
+            config = _config(app, factory=True, lifespan="on", workers=workers)
+            _Workers(config, sockets=[listener]).run()
+
+
+@contextlib.contextmanager
+def _shared(settings: Settings) -> Iterator[Settings]:
+    """Give the workers a folder for what the first start has read; one that ends with them where nothing is kept."""
+    if settings.cache_dir is not None:
+        yield settings
+        return
+    with tempfile.TemporaryDirectory(prefix="d365-graphql-") as folder:
+        yield settings.model_copy(update={"cache_dir": Path(folder)})
+
+
+class _Workers(Multiprocess):
+    """Workers that live on when new metadata are asked for: uvicorn would replace them."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self._hung_up = terminal_watch()
+        self._due: set[int] = set()
+
+    def handle_hup(self) -> None:
+        if self._hung_up():
+            self.should_exit.set()
+            return
+        self._due = {process.pid for process in self.processes if process.pid is not None}
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        for process in self.processes:
+            # One that still starts would die of the signal.
+            if process.pid in self._due and process.is_ready(timeout=1):
+                self._due.remove(process.pid)
+                os.kill(process.pid, signal.SIGHUP)
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.AsyncExitStack) -> bool:
@@ -114,7 +157,7 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
 def _worker_app(settings: Settings) -> Starlette:
     """Make the application of one worker, a process of its own that shares nothing but the listener."""
     configure_logging(settings)
-    app = create_app(settings)
+    app = create_app(settings, tell_others=_tell_parent)
     opened = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
@@ -123,10 +166,29 @@ def _worker_app(settings: Settings) -> Starlette:
             with resting():
                 await stack.enter_async_context(opened(app))
                 settle()
+            _reload_on_hangup(app, lambda: False)  # the parent looks after the terminal
             yield
 
     app.router.lifespan_context = settled
     return app
+
+
+def _tell_parent() -> None:
+    """Pass a reload on to all workers, this one included: it finds that it has what is new."""
+    os.kill(os.getppid(), signal.SIGHUP)
+
+
+def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
+    """Look for new metadata at SIGHUP, as servers do; where it says that the terminal has gone, end."""
+
+    def told() -> None:
+        if hung_up():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            app.state.reloader.trigger("signal")
+
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from gateway.events import (
     MetadataLoaded,
     MetadataReloaded,
     MetadataStale,
+    ModelRead,
     OperationServed,
     ReloadFailed,
     RequestRefused,
@@ -47,6 +48,7 @@ LEVELS: list[tuple[Event, str]] = [
     (MetadataLoaded(source="x", seconds=1.0, digest="ab", size=1), "info"),
     (MetadataStale(source="x", age=1.0, reason="away"), "warning"),
     (LabelsUnavailable(url="x", reason="404"), "info"),
+    (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, types=4, findings=()), "info"),
     (
         SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, types=4, findings=("left out",)),

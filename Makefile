@@ -11,6 +11,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PAGE   := gateway/graphiql/page
 ASSETS := gateway/graphiql/assets
+CLIENTS := tests/clients
 CODE   := schema gateway tests
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,14 +32,22 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check
-.PHONY: test test-setup lint format bench bench-quick
-test: test-setup lint ## Everything CI checks: lint, types, tests with coverage, the page in a browser
+.PHONY: test test-setup test-clients clients clients-if-node lint format bench bench-quick
+test: test-setup lint ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
 # On a developer's machine a missing browser or Node skips its tests; in CI (CI=true) it is an error.
 test-setup: $(VENV)/.installed-dev
 	@scripts/ensure-chromium
-	@if [[ -n "$${CI:-}" ]]; then $(MAKE) page; else $(MAKE) page-if-node; fi
+	@if [[ -n "$${CI:-}" ]]; then $(MAKE) page clients; else $(MAKE) page-if-node clients-if-node; fi
+
+test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
+	$(BIN)/python -m pytest $(CLIENTS) $(ARGS)
+
+clients: $(CLIENTS)/node_modules/.package-lock.json
+
+clients-if-node:
+	@if scripts/has-node; then $(MAKE) clients; fi
 
 lint: $(VENV)/.installed-dev ## ruff, formatting, mypy strict
 	$(BIN)/ruff check $(CODE)
@@ -63,12 +72,13 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile pyproject.toml 
 lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for newer versions)
 	$(COMPILE) $(UPGRADE) --build-deps-for editable --output-file requirements.lock
 	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	if scripts/has-node; then cd $(PAGE) && npm install --package-lock-only --no-fund --no-audit; fi
+	if scripts/has-node; then for folder in $(PAGE) $(CLIENTS); do \
+	  (cd "$$folder" && npm install --package-lock-only --no-fund --no-audit); done; fi
 	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock
-	! grep -n '"resolved": "http' $(PAGE)/package-lock.json
+	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json
 
 clean: ## Remove everything that can be made again
-	rm -rf $(VENV) $(ASSETS) $(PAGE)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 	find schema gateway tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## This list
@@ -96,9 +106,9 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 $(BIN)/pip-compile: | $(BIN)/python
 	$(PIP) install -qq 'pip-tools>=7.5'
 
-$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@scripts/has-node --explain
-	cd $(PAGE) && npm ci --no-fund --no-audit --loglevel=error
+	cd $* && npm ci --no-fund --no-audit --loglevel=error
 	touch $@
 
 $(ASSETS)/index.html: $(PAGE)/node_modules/.package-lock.json $(wildcard $(PAGE)/*.mjs $(PAGE)/src/* $(PAGE)/*.json)

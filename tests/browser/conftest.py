@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gateway.graphiql import BUILT, graphiql_routes
+from tests.support.needs import need
 
 FLAGS = (
     "--no-sandbox",
@@ -36,15 +37,6 @@ FLAGS = (
     "--disable-features=AutofillServerCommunication",
 )
 START_SECONDS = 60
-
-
-def need(condition, hint):
-    """Skip where something is not installed; in CI, where all must be, fail."""
-    if condition:
-        return
-    if os.environ.get("CI"):
-        pytest.fail(hint)
-    pytest.skip(hint)
 
 
 @pytest.fixture(scope="session")

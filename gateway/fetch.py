@@ -35,6 +35,8 @@ MAX_FILTER_URL = 8_000
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LARGE = 512 * 1024
 """Bytes of JSON that are decoded without a break: some 5 ms."""
+SLICE = LARGE // 4
+"""Bytes of a large page that are: it may turn out that each value must be looked at."""
 MAX_EMPTY_PAGES = 20
 """Empty pages in a row that are followed."""
 
@@ -79,6 +81,7 @@ class Fetcher:
     rows_read: int = 0
     _answers: dict[str, asyncio.Task[Response]] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
+    _since_turn: int = 0
 
     async def rows(self, query: Query, row_type: RowType, *, raw: bool = False) -> Rows:
         """Give the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError.
@@ -157,7 +160,9 @@ class Fetcher:
         longer: dict[int, Any] = {}
         for number, request in enumerate(requests):
             try:
-                page = await self._page(await self.answer(self._checked(request)), row_type)
+                response = await self.answer(self._checked(request))
+                await self._give_turn(len(response.body))
+                page = await self._page(response, row_type)
             except GatewayError as error:
                 found.append(error)
                 continue
@@ -231,6 +236,7 @@ class Fetcher:
         while True:
             if page is None:
                 response = await self.answer(request)
+                await self._give_turn(len(response.body))
                 page = self._raw_page(response) if raw else await self._page(response, row_type)
             if page is None:
                 return await self._follow(first, row_type, top)
@@ -242,6 +248,13 @@ class Fetcher:
             empty = 0 if page.value else empty + 1
             self._check_length(rows, empty)
             request, page = self._next(request, page.next), None
+
+    async def _give_turn(self, size: int) -> None:
+        """Let others run before so many more bytes are read, where many were since the last time."""
+        self._since_turn += size
+        if self._since_turn > LARGE:
+            self._since_turn = 0
+            await asyncio.sleep(0)
 
     def _count(self, request: Request, rows: int) -> None:
         """Count the rows of an answer once, however often it is read."""
@@ -280,7 +293,7 @@ class Fetcher:
                 response, decode, row_type, lambda raw: _page_of(response, raw, row_type)
             )
         rows: list[Any] = []
-        for some in RawRows(row_type, large.value).slices(LARGE):
+        for some in RawRows(row_type, large.value).slices(SLICE):
             rows.extend(self._slice(response, some))
             await asyncio.sleep(0)
         return _Page(rows, large.count, large.next)

@@ -60,6 +60,8 @@ class Want:
 
 Found = dict[Any, Any]
 """Key → row, page, None or Failure."""
+_RUNS_A_TURN, _LISTS_A_TURN = 10, 1_000
+"""Answers of key batches, and lists of children, after which others have a turn: some 5 ms."""
 
 
 class Batches(DataLoader[Want, Found]):
@@ -144,7 +146,7 @@ class Batches(DataLoader[Want, Found]):
         by_type = {id(want.plan.row_type): want for want in group}
         spread = await asyncio.gather(*(self._spread(w, keys, runs) for w in by_type.values()))
         found = dict(zip(by_type, spread, strict=True))
-        return [self._cut(want, found[id(want.plan.row_type)]) for want in group]
+        return [await self._cut(want, found[id(want.plan.row_type)]) for want in group]
 
     def _runs(self, query: Query, columns: Sequence[Column], keys: Sequence[Key]) -> list[_Run]:
         """Cut the keys into requests; those that the product cannot be asked for as they stand go a longer way."""
@@ -176,7 +178,10 @@ class Batches(DataLoader[Want, Found]):
         insensitive = self._dialect.case_insensitive
         places = kind(_types(want.columns), keys, case_insensitive=insensitive)
         failed: Found = {}
-        for run, answer in zip(runs, await self._read(runs, row_type), strict=True):
+        answers = await self._read(runs, row_type)
+        for number, (run, answer) in enumerate(zip(runs, answers, strict=True), 1):
+            if number % _RUNS_A_TURN == 0:
+                await asyncio.sleep(0)
             try:
                 if isinstance(answer, BaseException):
                     raise answer
@@ -189,13 +194,14 @@ class Batches(DataLoader[Want, Found]):
         found.update(failed)
         return found
 
-    def _cut(self, want: Want, found: Found) -> Found:
+    async def _cut(self, want: Want, found: Found) -> Found:
         """Make the pages of lists that came whole."""
         if want.plan.window is None:
             return found
         cutter = Cutter(want.plan.window, want.plan.row_type, self._dialect, same=want.columns)
         lists = {key: rows for key, rows in found.items() if not isinstance(rows, Failure)}
-        return {**found, **dict(zip(lists, cutter.pages(lists.values()), strict=True))}
+        pages = await cut_pages(cutter, list(lists.values()))
+        return {**found, **dict(zip(lists, pages, strict=True))}
 
     async def _read(self, runs: list[_Run], row_type: RowType) -> list[Rows | BaseException]:
         requests = [run.asked for run in runs if isinstance(run.asked, Request)]
@@ -204,6 +210,16 @@ class Batches(DataLoader[Want, Found]):
         queries = [run.asked for run in runs if isinstance(run.asked, Query)]
         reading = (self._fetcher.rows(query, row_type) for query in queries)
         return await asyncio.gather(*reading, return_exceptions=True)
+
+
+async def cut_pages(cutter: Cutter, lists: Sequence[list[Any]]) -> list[Page | Failure]:
+    """Cut the pages of many lists, with breaks for others."""
+    pages: list[Page | Failure] = []
+    for start in range(0, len(lists), _LISTS_A_TURN):
+        if start:
+            await asyncio.sleep(0)
+        pages.extend(cutter.pages(lists[start : start + _LISTS_A_TURN]))
+    return pages
 
 
 @dataclass(slots=True)

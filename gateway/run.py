@@ -20,7 +20,7 @@ from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher
 from .keys import hashable, keys_of, referring
-from .loaders import Batches, Found, Want, connection
+from .loaders import Batches, Found, Want, connection, cut_pages
 from .odata.literals import parse_value
 from .odata.query import KeyPart, Literal, Query, Resource
 from .odata.render import render
@@ -193,7 +193,7 @@ class Runner:
             if not self._are_whole(rows, values, child):
                 loading = (self._caught(self._expanded_rows(row, plan, child)) for row in rows)
                 values = [await one for one in loading]
-            values = self._expanded_pages(rows, values, child, child.plan.window)
+            values = await self._expanded_pages(rows, values, child, child.plan.window)
         await self._settle(rows, child, values)
 
     def _are_whole(self, rows: Sequence[Any], values: Sequence[Any], child: ChildPlan) -> bool:
@@ -215,7 +215,7 @@ class Runner:
         rest = await self._fetcher.continued(link, request, child.plan.row_type)
         return [*(found or []), *rest]
 
-    def _expanded_pages(
+    async def _expanded_pages(
         self, rows: Sequence[Any], values: list[Any], child: ChildPlan, window: Window
     ) -> list[Any]:
         """Make the page of each list; a failure stays one."""
@@ -232,7 +232,8 @@ class Runner:
             ]
         else:
             same = () if child.join is None else child.join.target
-            pages = Cutter(window, row_type, self._fetcher.dialect, same=same).pages(found)
+            cutter = Cutter(window, row_type, self._fetcher.dialect, same=same)
+            pages = await cut_pages(cutter, found)
         self.failed |= Failure in map(type, pages)
         return [
             value if isinstance(value, Failure) else page

@@ -99,6 +99,8 @@ async def of_page(page: Page, complete: Connected, place: Place | None, slicing:
         start += len(rows)
         if number % slicing.turn == 0:
             await asyncio.sleep(0)
+    if len(slices) > slicing.turn:
+        await asyncio.sleep(0)
     return complete.head(page, *map(_joined, zip(*texts, strict=True)))
 
 

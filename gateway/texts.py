@@ -64,7 +64,7 @@ def _make(row_type: RowType) -> TextType:
         kind = found.type
         if kind == Decimal or kind == Decimal | None:
             numbers[kind != Decimal].append(found.name)
-            kind = Raw if kind == Decimal else Raw | None
+            kind = Raw  # which may be null by itself
         elif found.name in slots:
             inner: Any = slots[found.name]
             kind = list[inner] | UnsetType | None if found.name in lists else inner | None

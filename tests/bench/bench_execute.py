@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from itertools import pairwise
+from statistics import median
 
 import orjson
 
@@ -22,6 +25,7 @@ from tests.bench.measure import (
 )
 from tests.bench.workload import (
     CLEANED,
+    ORDERS,
     PLAIN,
     Service,
     batched_floor,
@@ -33,6 +37,7 @@ from tests.bench.workload import (
 ROWS = 1_000
 BARS = {"expanded": 0.9, "cleaned": 1.2, "key batches": 1.5}
 """Printed beside the ratio, not asserted."""
+LONGEST_MS = 50
 
 
 async def execute(quick: bool) -> list[Report]:
@@ -81,7 +86,45 @@ async def execute(quick: bool) -> list[Report]:
         " Own floor: the same of the batches' own bytes, children looked up in dicts by their keys."
     )
     report.notes.append("Cleaned: ten of the 20 values are enums, NoYes, X++ dates and date-times.")
-    return [report]
+    return [report, await turns()]
+
+
+async def turns() -> Report:
+    """Measure how long a page of 10,000 rows keeps the event loop to itself, in CPU time."""
+    report = Report(
+        "turns", f"{ORDERS:,} rows of the same: the longest time without a turn for others"
+    )
+    for name, expand in (("expanded", True), ("key batches", False)):
+        engine = engine_over(Service(), expand=expand)
+        run = runner(engine, nested_query(PLAIN, ORDERS))
+        await run()
+        with frozen_gc():
+            found = [await _stretches(run) for _ in range(5)]
+        report.add(
+            shape=name,
+            turns=len(found[0]),
+            all_ms=ms(median(sum(stretches) for stretches in found)),
+            longest_ms=ms(median(max(stretches) for stretches in found)),
+            bar=LONGEST_MS,
+        )
+    return report
+
+
+async def _stretches(run: Callable[[], Awaitable[object]]) -> list[float]:
+    """Give the seconds of CPU between each two turns of a bystander while something runs."""
+    moments: list[float] = []
+
+    async def stand_by() -> None:
+        while True:
+            moments.append(time.process_time())
+            await asyncio.sleep(0)
+
+    bystander = asyncio.create_task(stand_by())
+    await asyncio.sleep(0)
+    await run()
+    moments.append(time.process_time())
+    bystander.cancel()
+    return [end - start for start, end in pairwise(moments)]
 
 
 def runner(engine: Engine, query: str) -> Callable[[], Awaitable[int]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.documents import DocumentLimits, Documents
 from gateway.execute import Engine, GraphQLRequest, Ready
 from gateway.rows import Row
 from tests.bench.workload import (
@@ -169,7 +170,7 @@ async def test_types_go_with_their_document() -> None:
     before = struct_types()
     await engine.execute(GraphQLRequest(query=nested_query(rows=5)))
     assert struct_types() > before
-    engine._documents._kept.clear()
+    engine._documents = Documents(engine.schema.catalog, engine.schema.core, DocumentLimits())
     assert struct_types() == before
 
 

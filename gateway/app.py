@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from .encoding import Compression
 from .events import Observer, log_event
 from .graphiql import PRESET_HEADERS, graphiql_routes
 from .health import healthy, ready, reload_by
@@ -61,7 +62,12 @@ class _Api:
 
     def __init__(self, settings: Settings, observe: Observer) -> None:
         page = PAGE if settings.graphiql else None
-        self._door = Door(max_body=settings.max_body_bytes, page=page, observe=observe)
+        self._door = Door(
+            max_body=settings.max_body_bytes,
+            page=page,
+            observe=observe,
+            compression=Compression(enabled=settings.compression, over=settings.compress_over),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         live: Live | None = getattr(scope["app"].state, "live", None)

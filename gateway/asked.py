@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from graphql import BooleanValueNode, FieldNode, StringValueNode, ValueNode, VariableNode
 
@@ -76,13 +76,7 @@ BELOW: Mapping[str, Mapping[str, str]] = {
 
 
 class _Unknown(Exception):
-    """A field that a library has added to introspection."""
-
-
-def asks_schema(names: Iterator[str]) -> bool:
-    """Whether an operation with root fields of these names asks of the schema and of nothing else."""
-    found = frozenset(names)
-    return found <= BELOW["Query"].keys() and found != {"__typename"} and bool(found)
+    """A field that is not of the schema, or that a library has added to introspection."""
 
 
 def selected(selection: Selection, variables: Mapping[str, object]) -> tuple[Selected, ...] | None:
@@ -91,8 +85,6 @@ def selected(selection: Selection, variables: Mapping[str, object]) -> tuple[Sel
     ``variables`` are the coerced ones.
     """
     roots = selection.fields((selection.operation.selection_set,), _QUERY)
-    if not asks_schema(nodes[0].name.value for nodes in roots.values()):
-        return None
     merge = _Merge(selection, variables)
     try:
         return merge.all(roots, "Query")

@@ -16,13 +16,14 @@ from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.writes import Writes
 
+from .artefacts import Artefacts
 from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
 from .labels import load_labels
 from .metadata import MetadataDocument, Origin, load_metadata
-from .models import Known, Progress, dialect_of, make_catalog, open_model
+from .models import Known, Progress, dialect_of, make_catalog, open_model, told_of
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
@@ -47,6 +48,8 @@ class Gateway:
     dialect: Dialect
     metadata: Origin
     observe: Observer
+    artefacts: Artefacts
+    """Long answers about the schema; those that are generations over the same metadata share them."""
     since: float = field(default_factory=time.time)
     """When these metadata began to serve, in seconds of the epoch."""
 
@@ -154,7 +157,8 @@ def build(
     """Put the parts together. Asks nobody, and may run in any thread."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
-    schema, engine = _executable(catalog, settings, client, dialect, observe)
+    artefacts = Artefacts(*told_of(settings, metadata.digest, labels))
+    schema, engine = _executable(catalog, settings, client, dialect, observe, artefacts)
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -164,6 +168,7 @@ def build(
         dialect=dialect,
         metadata=metadata,
         observe=observe,
+        artefacts=artefacts,
     )
 
 
@@ -173,11 +178,13 @@ def _executable(
     client: ODataClient,
     dialect: Dialect,
     observe: Observer,
+    artefacts: Artefacts,
 ) -> tuple[ODataSchema, Engine]:
     rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
     schema = build_schema(catalog, LoadedResolvers(catalog), writes=writes)
-    return schema, Engine(schema, client, dialect, execution_settings(settings), observe)
+    limits = execution_settings(settings)
+    return schema, Engine(schema, client, dialect, limits, observe, artefacts)
 
 
 def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
@@ -196,7 +203,12 @@ def renewed(gateway: Gateway) -> Gateway:
     """Make the same gateway with nothing of its types in memory. May run in any thread."""
     catalog = gateway.catalog.twin()
     schema, engine = _executable(
-        catalog, gateway.settings, gateway.client, gateway.dialect, gateway.observe
+        catalog,
+        gateway.settings,
+        gateway.client,
+        gateway.dialect,
+        gateway.observe,
+        gateway.artefacts,
     )
     return replace(gateway, catalog=catalog, schema=schema, engine=engine)
 
@@ -225,7 +237,12 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             can_expand=settings.expand != "never",
             companies=settings.companies or None,
         ),
-        documents=DocumentLimits(tokens=settings.max_query_tokens, depth=settings.max_depth),
+        documents=DocumentLimits(
+            tokens=settings.max_query_tokens,
+            depth=settings.max_depth,
+            suggestions=settings.introspection,
+        ),
+        introspection=settings.introspection,
         writes=limits_of(settings),
         max_rows=settings.max_rows,
         max_url_length=settings.max_url_length,

@@ -17,11 +17,13 @@ from typing import Generic, TypeVar
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    Node,
     OperationDefinitionNode,
     SelectionNode,
     parse,
@@ -84,6 +86,8 @@ class DocumentLimits:
 
     tokens: int = 15_000
     depth: int = 15
+    suggestions: bool = True
+    """Whether errors suggest names that look alike; they tell the schema, too."""
 
 
 @dataclass(eq=False, slots=True)
@@ -114,7 +118,10 @@ class Documents:
         self._limits = limits
         self._acceptor = Acceptor(core)
         self._validator = Validator(
-            core, MAX_ERRORS, lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names())
+            core,
+            MAX_ERRORS,
+            lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names()),
+            suggests=limits.suggestions,
         )
         self._kept: Recent[str, Document] = Recent(MAX_CHARACTERS)
         self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)
@@ -188,7 +195,10 @@ class Documents:
 
 
 def depth_of(document: DocumentNode) -> int:
-    """Give the number of nested selection sets of a valid document; a fragment counts where it is spread."""
+    """Give the number of nested selection sets of a valid document; a fragment counts where it is spread.
+
+    Those below ``__schema`` and ``__type`` do not count.
+    """
     fragments = fragments_of(document)
     known: dict[str, int] = {}
 
@@ -199,7 +209,7 @@ def depth_of(document: DocumentNode) -> int:
                 deepest = max(deepest, fragment(node.name.value))
                 continue
             inner = getattr(node, "selection_set", None)
-            if inner is not None:
+            if inner is not None and not _is_of_schema(node):
                 own = 1 if node.kind == "field" else 0
                 deepest = max(deepest, own + below(inner.selections))
         return deepest
@@ -215,7 +225,14 @@ def depth_of(document: DocumentNode) -> int:
         (
             1 + below(d.selection_set.selections)
             for d in document.definitions
-            if isinstance(d, runnable)
+            if isinstance(d, runnable) and not _is_of_schema(d)
         ),
         default=0,
     )
+
+
+def _is_of_schema(node: Node) -> bool:
+    """Whether a selection is of introspection, whose depth graphql-core bounds: clients' own has 15 levels."""
+    if isinstance(node, FragmentDefinitionNode):
+        return node.type_condition.name.value.startswith("__")
+    return isinstance(node, FieldNode) and node.name.value in ("__schema", "__type")

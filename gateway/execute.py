@@ -8,7 +8,6 @@ path.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
@@ -20,11 +19,13 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from schema.build import ODataSchema
 
+from .artefacts import Artefacts
 from .bind import Limits, Planner
 from .documents import Document, DocumentLimits, Documents
-from .errors import GatewayError
+from .errors import GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed
 from .fetch import MAX_FILTER_URL, Fetcher, Sender
+from .introspection import Introspection, LongAnswer, asks_schema
 from .odata.dialect import Dialect
 from .odata.query import Request
 from .plan import BoundRoot, FailedRoot
@@ -59,9 +60,13 @@ class Answer:
     errors: list[dict[str, Any]] = field(default_factory=list)
     requests: tuple[Request, ...] = ()
     rows: int = 0
+    written: bytes | LongAnswer | None = None
+    """The whole response where it is there as JSON, or kept; there is no ``data`` then."""
 
     def encode(self) -> bytes:
         """Give the response's JSON."""
+        if self.written is not None:
+            return self.written if isinstance(self.written, bytes) else self.written.encode()
         return encode(_Response(self.data, self.errors or msgspec.UNSET))
 
     def to_builtins(self) -> dict[str, Any]:
@@ -95,6 +100,8 @@ class ExecutionSettings:
     max_rows: int = 100_000
     max_url_length: int = 2_000
     writes: WriteLimits = field(default_factory=WriteLimits)
+    introspection: bool = True
+    """Whether ``__schema`` and ``__type`` are answered."""
     slicing: Slicing = field(default_factory=Slicing)
     compiled: bool = True
     """Whether the compiled functions complete; else graphql-core does all of it, which must answer the same."""
@@ -132,13 +139,16 @@ class Engine:
         dialect: Dialect,
         settings: ExecutionSettings,
         observe: Observer,
+        artefacts: Artefacts | None = None,
     ) -> None:
+        """``artefacts`` keeps long answers of introspection; they are the same as long as the schema is."""
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
         self._settings = settings
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
+        self._introspection = Introspection(schema, artefacts or Artefacts())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
         self.mutations: Mutations | None = None
         if schema.writes is not None:
@@ -168,7 +178,8 @@ class Engine:
                 return ready
             if isinstance(ready, Changing):
                 return await self._change(request, ready)
-            return await self._run(request, ready)
+            told = await self._introspection.answer(ready.prepared, ready.variables.coerced)
+            return await self._run(request, ready) if told is None else Answer(written=told)
         except RecursionError:
             # Documents and variables may be nested more deeply than operations of any sense are.
             said = "The operation, or a value in it, is nested too deeply."
@@ -199,6 +210,9 @@ class Engine:
         if operation.operation is OperationType.MUTATION:
             return Changing(document, operation, variables)
         prepared = self._documents.prepare(document, operation, variables.coerced)
+        if not self._settings.introspection and asks_schema(prepared):
+            said = "This API does not tell its schema: __schema and __type are switched off."
+            return self._refused([GraphQLError(said)], "INTROSPECTION_DISABLED")
         return Ready(
             prepared, variables, self._planner.bind(prepared, variables, request.companies)
         )
@@ -369,9 +383,7 @@ class Engine:
             return dict(formatted) if "extensions" in formatted else self._malformed(formatted)
         if _NULL_IN_NON_NULL in str(error):
             return self._malformed(formatted)
-        if not isinstance(error, GatewayError):
-            detail = "".join(traceback.format_exception(error))
-            error = GatewayError("Something went wrong inside the gateway.", detail=detail)
+        error = known(error)
         self._observe(
             ErrorRaised(
                 code=error.code, error_id=error.error_id, message=error.message, detail=error.detail

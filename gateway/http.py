@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -30,8 +30,10 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
+from .encoding import Compression
 from .events import ClientLeft, Observer, RequestRefused
 from .execute import Answer, Engine, GraphQLRequest
+from .replies import reply, send_body
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
@@ -67,6 +69,7 @@ class Door:
     page: str | None
     """Where a browser that asks for HTML is sent."""
     observe: Observer
+    compression: Compression = field(default_factory=Compression)
 
     async def answer(
         self, scope: Scope, receive: Receive, send: Send, engine: Engine | None
@@ -75,7 +78,7 @@ class Door:
         started = time.perf_counter()
         headers = headers_of(scope)
         if self.page is not None and _is_visit(scope, headers):
-            await _send(send, 302, b"", ((b"location", self.page.encode()), _VARY))
+            await send_body(send, 302, b"", ((b"location", self.page.encode()), _VARY))
             return
         media = media_type(headers.get("accept", ""))
         try:
@@ -86,8 +89,9 @@ class Door:
         except HttpError as error:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
             answer, status = error.answer, error.status
-        fields = _FIELDS[media or JSON]
-        await _send(send, status, answer.encode(), (*fields, _ALLOW) if status == 405 else fields)
+        usual = _FIELDS[media or JSON]
+        fields = (*usual, _ALLOW) if status == 405 else usual
+        await reply(send, status, answer, fields, headers, self.compression)
 
     async def _answered(
         self,
@@ -164,7 +168,7 @@ def headers_of(scope: Scope) -> Headers:
     return found
 
 
-_VARY = (b"vary", b"Accept")
+_VARY = (b"vary", b"Accept, Accept-Encoding")
 _ALLOW = (b"allow", b"GET, POST")
 _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
@@ -172,17 +176,9 @@ _FIELDS = {
 }
 
 
-async def _send(
-    send: Send, status: int, body: bytes, fields: tuple[tuple[bytes, bytes], ...]
-) -> None:
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*fields, length]})
-    await send({"type": "http.response.body", "body": body})
-
-
 def status_of(answer: Answer, media: str) -> int:
     """Give the status of an operation's answer: the table above, section 6.4 of the draft."""
-    if answer.data is not msgspec.UNSET:
+    if answer.data is not msgspec.UNSET or answer.written is not None:
         return 200
     codes = {e.get("extensions", {}).get("code") for e in answer.errors}
     if "INTERNAL_ERROR" in codes:

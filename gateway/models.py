@@ -6,6 +6,7 @@ let go, a catalogue costs what is touched of it, and a fresh one can be had from
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -154,6 +155,22 @@ def snapshot_folder(settings: Settings) -> Path | None:
     configured = settings.url or settings.metadata
     folder = settings.cache_dir if configured else None
     return None if folder is None else folder / "models"
+
+
+def told_of(
+    settings: Settings, digest: str, labels: Mapping[str, str]
+) -> tuple[Path | None, Callable[[], bytes]]:
+    """Give the folder for what is told of a schema (None: nothing is kept), and a way to all that decides it."""
+    models = snapshot_folder(settings)
+
+    def identity() -> bytes:
+        _, fingerprint = _identity(settings, digest)
+        # Descriptions hold labels, and what may be written depends on further settings.
+        rest = settings.model_dump_json(exclude={"host", "port", "log_level", "log_format"})
+        decided_by = msgspec.json.encode([fingerprint, rest, sorted(labels.items())])
+        return hashlib.sha256(decided_by).digest()
+
+    return None if models is None else models.parent / "introspection", identity
 
 
 def _snapshots(settings: Settings) -> Snapshots:

@@ -162,6 +162,16 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8_000, ge=0, le=65_535, description="Port to listen on; 0: any free one."
     )
+    introspection: bool = Field(
+        default=True,
+        description="Whether __schema and __type are answered, and errors suggest names.",
+    )
+    compression: bool = Field(
+        default=True, description="Whether answers are compressed (zstd, br, gzip)."
+    )
+    compress_over: int = Field(
+        default=1_024, ge=0, description="Bytes above which an answer is compressed."
+    )
     graphiql: bool = Field(default=True, description="Whether /graphiql is served.")
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of the log."

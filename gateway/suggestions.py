@@ -47,9 +47,15 @@ class Validator:
     """Validates documents against one schema. ``types`` gives the names that its types may have."""
 
     def __init__(
-        self, schema: GraphQLSchema, max_errors: int, types: Callable[[], Iterable[str]]
+        self,
+        schema: GraphQLSchema,
+        max_errors: int,
+        types: Callable[[], Iterable[str]],
+        *,
+        suggests: bool = True,
     ) -> None:
         self._schema = schema
+        self._suggested = SUGGESTED if suggests else 0
         self._max_errors = max_errors
         self._types = types
 
@@ -60,7 +66,8 @@ class Validator:
 
     def with_suggestions(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
         """Add suggestions to the first errors that have none."""
-        return [*map(self._with_suggestion, errors[:SUGGESTED]), *errors[SUGGESTED:]]
+        most = self._suggested
+        return [*map(self._with_suggestion, errors[:most]), *errors[most:]]
 
     def _with_suggestion(self, error: GraphQLError) -> GraphQLError:
         message = self._completed(error.message)

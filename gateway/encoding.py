@@ -1,0 +1,115 @@
+"""Content codings of responses: which one a client takes best, and how bodies are put into it.
+
+A body of a few hundred bytes fits one packet anyway and goes out as it is. Larger ones are compressed at the fastest
+level of each coding, in a thread where that takes longer than a request should hold up others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import brotli
+import zstandard
+
+IDENTITY = "identity"
+CODINGS = ("zstd", "br", "gzip")
+"""Offered codings, the best first where a client has no preference."""
+OFF_LOOP = 1 << 18
+"""Bytes from which a body is compressed in a thread: some 2 ms."""
+_GZIP = 16 + zlib.MAX_WBITS
+_FAST: Mapping[str, Callable[[bytes], bytes]] = {
+    "zstd": lambda body: zstandard.ZstdCompressor(level=1).compress(body),
+    "br": lambda body: brotli.compress(body, quality=1),
+    "gzip": lambda body: zlib.compress(body, 1, wbits=_GZIP),
+}
+
+
+@lru_cache(maxsize=256)
+def coding_for(accept: str | None) -> str:
+    """Choose the coding for an ``Accept-Encoding`` (RFC 9110, section 12.5.3).
+
+    Where a client takes nothing that is offered, it gets the body as it is.
+    """
+    if accept is None or not accept.strip():
+        return IDENTITY
+    weights = dict(_weights(accept))
+    default = weights.get("*", 0.0)
+    offered = {coding: weights.get(coding, default) for coding in CODINGS}
+    best = max(CODINGS, key=lambda coding: offered[coding])
+    return best if offered[best] > weights.get(IDENTITY, 0.0) else IDENTITY
+
+
+def _weights(accept: str) -> Iterator[tuple[str, float]]:
+    for item in accept.split(","):
+        name, _, parameters = item.partition(";")
+        coding = name.strip().lower()
+        if coding:
+            yield "gzip" if coding == "x-gzip" else coding, _quality(parameters)
+
+
+def _quality(parameters: str) -> float:
+    name, _, value = parameters.partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """What the settings say of compressing answers."""
+
+    enabled: bool = True
+    over: int = 1_024
+    """Bytes above which a body is compressed."""
+
+    async def encoded(self, body: bytes, accept: str | None) -> tuple[bytes, str]:
+        """Put a body into the client's best coding; gives the coding too."""
+        if not self.enabled or len(body) <= self.over:
+            return body, IDENTITY
+        coding = coding_for(accept)
+        if coding == IDENTITY:
+            return body, IDENTITY
+        if len(body) < OFF_LOOP:
+            return _FAST[coding](body), coding
+        return await asyncio.to_thread(_FAST[coding], body), coding
+
+
+def compressed(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
+    """Compress a long text piece by piece, well rather than fast: it is done once and sent many times."""
+    packer = _packer(coding)
+    for piece in pieces:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()
+
+
+class _Brotli:
+    """brotli's compressor under the names of the others."""
+
+    def __init__(self) -> None:
+        self._packer = brotli.Compressor(quality=5, lgwin=22)
+        self.flush: Callable[[], bytes] = self._packer.finish
+        self.compress: Callable[[bytes], bytes] = self._packer.process
+
+
+def _packer(coding: str) -> Any:
+    if coding == "zstd":
+        return zstandard.ZstdCompressor(level=6).compressobj()
+    if coding == "br":
+        return _Brotli()
+    return zlib.compressobj(6, wbits=_GZIP)
+
+
+def decompressed(packed: memoryview, step: int = 1 << 18) -> Iterator[bytes]:
+    """Give the text of zstd in pieces of ``step`` bytes."""
+    with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+        while text := reader.read(step):
+            yield text

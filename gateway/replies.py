@@ -1,0 +1,88 @@
+"""How an answer goes out: compressed as the client takes it best; a kept one piece by piece, with a validator.
+
+A kept answer has a strong ETag for each coding. ``If-None-Match`` with any of them is answered 304, for POST too:
+GraphQL reads by POST, and a client that sends the header there has an older answer at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from starlette.types import Send
+
+from .artefacts import Artefact, etag_of
+from .encoding import CODINGS, IDENTITY, Compression, coding_for
+from .execute import Answer
+from .introspection import LongAnswer
+
+Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+
+async def reply(
+    send: Send,
+    status: int,
+    answer: Answer,
+    fields: Fields,
+    headers: Mapping[str, str],
+    compression: Compression,
+) -> None:
+    """Send an answer. ``headers`` are the request's, ``fields`` what the response has in any case."""
+    if isinstance(answer.written, LongAnswer):
+        await _send_kept(send, answer.written, fields, headers, compression)
+        return
+    body, coding = await compression.encoded(answer.encode(), headers.get("accept-encoding"))
+    await send_body(send, status, body, (*fields, *_coded(coding)))
+
+
+async def send_body(send: Send, status: int, body: bytes, fields: Fields) -> None:
+    """Send a response as it is."""
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*fields, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_kept(
+    send: Send,
+    answer: LongAnswer,
+    fields: Fields,
+    headers: Mapping[str, str],
+    compression: Compression,
+) -> None:
+    known = _known(headers.get("if-none-match", ""), answer.stored)
+    if known is not None:
+        start = {"type": "http.response.start", "status": 304}
+        await send({**start, "headers": [*fields[1:], *_validated(known)]})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    coding = coding_for(headers.get("accept-encoding")) if compression.enabled else IDENTITY
+    artefact = await answer.coded(coding)
+    about = (
+        *_validated(artefact.etag),
+        *_coded(coding),
+        (b"content-length", b"%d" % artefact.length),
+    )
+    await send({"type": "http.response.start", "status": 200, "headers": [*fields, *about]})
+    for piece in artefact.pieces():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        # Where the client is gone, sending waits for nothing.
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _known(given: str, stored: Artefact) -> str | None:
+    """Give the validator among those of a request that is of the same text, in whatever coding."""
+    etags = [etag_of(stored.digest, coding) for coding in (*CODINGS, IDENTITY)]
+    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+    if "*" in tags:
+        return etags[0]
+    return next((etag for etag in etags if etag in tags), None)
+
+
+def _validated(etag: str) -> Iterable[tuple[bytes, bytes]]:
+    return ((b"etag", etag.encode()), (b"cache-control", b"private, no-cache"))
+
+
+def _coded(coding: str) -> Iterable[tuple[bytes, bytes]]:
+    return () if coding == IDENTITY else ((b"content-encoding", coding.encode()),)

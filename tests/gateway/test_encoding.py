@@ -1,0 +1,102 @@
+"""Ordinary answers, compressed as the client takes them, where that is worth it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from gateway import encoding
+from gateway.encoding import CODINGS, IDENTITY, OFF_LOOP, Compression, coding_for
+from tests.gateway.test_introspection import UNPACK, client_of, post, settings_of
+
+pytestmark = pytest.mark.anyio
+LONG = "{ customersV3(first: 50) { nodes { customerAccount organizationName } } }"
+SHORT = "{ legalEntities { totalCount } }"
+
+
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [
+        (None, IDENTITY),
+        ("", IDENTITY),
+        ("gzip", "gzip"),
+        ("GZIP", "gzip"),
+        ("x-gzip", "gzip"),
+        ("gzip, br", "br"),
+        ("br, gzip, zstd", "zstd"),
+        ("deflate", IDENTITY),
+        ("gzip;q=0", IDENTITY),
+        ("gzip;q=0.001", "gzip"),
+        ("gzip; q=0.9 , br;q=0.8", "gzip"),
+        ("*", "zstd"),
+        ("*;q=0", IDENTITY),
+        ("zstd;q=0, *", "br"),
+        ("identity", IDENTITY),
+        ("identity, gzip", IDENTITY),
+        ("identity;q=0, gzip", "gzip"),
+        ("gzip;q=much", IDENTITY),
+        ("gzip;q=nan", IDENTITY),
+        (",,;q=1,", IDENTITY),
+    ],
+)
+def test_the_clients_best_coding_is_chosen(accept: str | None, coding: str) -> None:
+    assert coding_for(accept) == coding
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_a_long_answer_is_compressed_and_a_short_one_is_not(coding: str) -> None:
+    async with client_of(settings_of(None)) as client:
+        plain, body = await post(client, LONG)
+        long, packed = await post(client, LONG, accept_encoding=coding)
+        short, _ = await post(client, SHORT, accept_encoding=coding)
+
+    assert long.headers["content-encoding"] == coding
+    assert int(long.headers["content-length"]) == len(packed) < len(body)
+    assert json.loads(UNPACK[coding](packed)) == json.loads(body)
+    assert "content-encoding" not in plain.headers.keys() | short.headers.keys()
+    assert {r.headers["vary"] for r in (plain, long, short)} == {"Accept, Accept-Encoding"}
+
+
+@pytest.mark.parametrize(
+    ("values", "compressed"),
+    [
+        ({}, True),
+        ({"compress_over": 1_000_000}, False),
+        ({"compression": False}, False),
+    ],
+)
+async def test_settings_say_what_is_compressed(values: dict[str, Any], compressed: bool) -> None:
+    whole = "{ __schema { types { name } } }"
+    async with client_of(settings_of(None, **values)) as client:
+        response, _ = await post(client, LONG, accept_encoding="gzip")
+        kept, _ = await post(client, whole, accept_encoding="gzip")
+
+    assert ("content-encoding" in response.headers) is compressed
+    assert ("content-encoding" in kept.headers) is values.get("compression", True)
+
+
+async def test_errors_of_the_door_are_compressed_alike() -> None:
+    async with client_of(settings_of(None, compress_over=10)) as client:
+        response, raw = await post(client, "", accept_encoding="gzip")
+
+    assert response.status_code == 400
+    assert json.loads(UNPACK["gzip"](raw))["errors"]
+
+
+@pytest.mark.parametrize(("size", "apart"), [(OFF_LOOP - 1, False), (OFF_LOOP, True)])
+async def test_only_a_large_body_is_compressed_in_a_thread(
+    size: int, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def packs(body: bytes) -> bytes:
+        threads.append(threading.get_ident())
+        return body
+
+    monkeypatch.setitem(encoding._FAST, "gzip", packs)
+    await Compression().encoded(b"x" * size, "gzip")
+
+    assert (threads[0] != threading.get_ident()) is apart

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gateway.setting_groups import Service, ServiceValue
 from gateway.settings import Settings
 from schema.fields import ServiceField, ServiceInfo, Verb
 from schema.writes import Patterns, WriteRules
 
 from .operations import WriteLimits
+
+SANDBOX_SERVICES = (
+    Service(
+        name="postLedgerJournal",
+        path="LedgerJournalServices/LedgerJournalService/post",
+        description="Posts a journal whose vouchers balance.",
+        input={
+            "company": ServiceValue(type="String!", wire="_dataAreaId"),
+            "journalBatchNumber": ServiceValue(type="String!", wire="_journalBatchNumber"),
+        },
+        output={
+            "isPosted": ServiceValue(type="String", wire="IsPosted"),
+            "numberOfLines": ServiceValue(type="Int", wire="NumberOfLines"),
+            "vouchers": ServiceValue(type="[String!]", wire="Vouchers"),
+        },
+    ),
+)
+"""Custom services of the built-in sandbox, declared for it as a user would in the settings."""
 
 
 def rules_of(settings: Settings) -> WriteRules | None:
@@ -24,7 +44,7 @@ def rules_of(settings: Settings) -> WriteRules | None:
         },
         given_by_service=frozenset(writes.numbered),
         if_match_required=writes.if_match == "required",
-        services=tuple(map(_service, writes.services)),
+        services=tuple(map(_service, (*writes.services, *_of_sandbox(settings)))),
     )
 
 
@@ -33,6 +53,15 @@ def limits_of(settings: Settings) -> WriteLimits:
     return WriteLimits(
         max_rows=settings.writes.max_rows, changeset_size=settings.writes.changeset_size
     )
+
+
+def _of_sandbox(settings: Settings) -> Iterator[Service]:
+    """Give the services of the built-in sandbox where it is what answers, but for those that are declared."""
+    if settings.url is not None or settings.metadata is not None or settings.sandbox.metadata:
+        return
+    names = {service.name for service in settings.writes.services}
+    paths = {service.path for service in settings.writes.services}
+    yield from (s for s in SANDBOX_SERVICES if s.name not in names and s.path not in paths)
 
 
 def _service(declared: Service) -> ServiceInfo:

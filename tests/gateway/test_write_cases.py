@@ -15,7 +15,7 @@ UPDATE = bool(os.environ.get("UPDATE_CASES"))
 async def test_a_case_sends_and_answers_what_it_should(case: WriteCase) -> None:
     found, _ = await run(case)
 
-    check(case.path.with_suffix(".exchange"), exchange_of(found))
+    check(case.path.with_suffix(".exchange"), exchange_of(found, is_outline=case.is_outline))
     check(case.path.with_suffix(".json"), told(found))
 
 

@@ -3,7 +3,7 @@
 ``tests/write_cases/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.exchange`` (the
 requests as they were sent, batch bodies with them) and ``.json`` (the whole answer). Each case has a sandbox of its
 own. Header lines: ``# companies: usmf``, ``# settings: {"read_only": true}``, ``# before: <another case>`` (run first,
-on the same sandbox).
+on the same sandbox), ``# outline: true`` (of large bodies just how many writes they hold).
 
 ``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
 """
@@ -24,12 +24,12 @@ from gateway.assemble import Gateway, open_gateway
 from gateway.execute import Answer, GraphQLRequest
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
-from gateway.sandbox import create_sandbox
+from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
 from tests.support.cases import builtins_of
 
 FOLDER = Path(__file__).parent.parent / "write_cases"
-_HEADER = re.compile(r"^# (companies|settings|before): (.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^# (companies|settings|before|outline): (.+)$", re.MULTILINE)
 _TOLD = ("If-Match", "Content-Type")
 
 
@@ -43,6 +43,7 @@ class WriteCase:
     companies: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     before: str | None = None
+    is_outline: bool = False
 
     @property
     def name(self) -> str:
@@ -69,12 +70,15 @@ def read_case(path: Path) -> WriteCase:
         companies=None if companies is None else tuple(c.strip() for c in companies.split(",")),
         settings=json.loads(header.get("settings", "{}")),
         before=header.get("before"),
+        is_outline="outline" in header,
     )
 
 
 async def run(case: WriteCase) -> tuple[Answer, Starlette]:
     """Run a case, and the one before it, on a fresh sandbox."""
-    sandbox = create_sandbox()
+    sandbox = create_sandbox(
+        SandboxSettings(seed=1)
+    )  # as the embedded one: recipes can be tried there
     settings = Settings(cache_dir=None, language="none", **case.settings)
     transport = httpx.ASGITransport(sandbox)
     async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
@@ -87,9 +91,16 @@ async def answer(gateway: Gateway, case: WriteCase) -> Answer:
     return await gateway.engine.execute(case.request)
 
 
-def exchange_of(found: Answer) -> str:
-    """Print the requests of an answer as they were sent."""
+def exchange_of(found: Answer, *, is_outline: bool = False) -> str:
+    """Print the requests of an answer as they were sent; as an outline, without their bodies."""
+    if is_outline:
+        return "".join(f"{r.method} {decoded(r)}{_counted(r)}\n" for r in found.requests)
     return "\n".join(_printed(request) for request in found.requests) + "\n"
+
+
+def _counted(request: Request) -> str:
+    writes = (request.body or b"").count(b"Content-ID: ")
+    return f" ({writes} writes)" if writes else ""
 
 
 def _printed(request: Request) -> str:

@@ -1,0 +1,42 @@
+"""What the settings allow to write: the sandbox's own posting service among it."""
+
+from typing import Any
+
+import pytest
+
+from gateway.settings import Settings
+from gateway.writes.allowed import SANDBOX_SERVICES, rules_of
+
+(POST,) = SANDBOX_SERVICES
+
+
+def services_of(**given: Any) -> list[tuple[str, str]]:
+    rules = rules_of(Settings(**given))
+    assert rules is not None
+    return [(service.name, service.path) for service in rules.services]
+
+
+def test_the_sandbox_posts_journals_without_a_declaration() -> None:
+    assert services_of() == [(POST.name, POST.path)]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"url": "https://x.example/data", "auth": "none"},
+        {"metadata": "some.xml"},
+        {"sandbox": {"metadata": "some.xml"}},
+    ],
+    ids=["another-service", "other-metadata", "a-sandbox-of-another-document"],
+)
+def test_nothing_else_gets_the_sandboxs_service(given: dict[str, Any]) -> None:
+    assert services_of(**given) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("post", POST.path), (POST.name, "Group/Service/operation")]
+)
+def test_what_is_declared_goes_before_the_sandboxs_service(name: str, path: str) -> None:
+    declared = [{"name": name, "path": path}]
+
+    assert services_of(writes={"services": declared}) == [(name, path)]

@@ -34,6 +34,8 @@ _END = struct.Struct("<8sQ32s32s")
 _MAGIC = b"D365TXT1"
 
 Make = Callable[[], Iterable[bytes]]
+WriteApart = Callable[[Path], Awaitable[bool]]
+"""Writes the first file of a text elsewhere, in the way of ``write_artefact``: whether it could."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,12 +88,14 @@ class Artefacts:
         self.made = 0
         """How many were made, in all codings; the others were found."""
 
-    async def get(self, key: str, make: Make, coding: str = _STORED) -> Artefact:
-        """Give a text in a coding; ``make`` gives the text's pieces and runs in a thread.
+    async def get(
+        self, key: str, make: Make, coding: str = _STORED, *, apart: WriteApart | None = None
+    ) -> Artefact:
+        """Give a text in a coding; ``make`` gives the text's pieces and runs in a thread where ``apart`` does not do.
 
-        Raises what ``make`` raises. Whoever stops waiting does not stop the making.
+        Raises what these raise. Whoever stops waiting does not stop the making.
         """
-        stored = await self._once(f"{key}.{_STORED}", lambda: self._find_or_make(key, make))
+        stored = await self._once(f"{key}.{_STORED}", lambda: self._find_or_make(key, make, apart))
         if coding == _STORED:
             return stored
         if coding == IDENTITY:
@@ -116,7 +120,15 @@ class Artefacts:
             self._open.popitem(last=False)
         return made
 
-    async def _find_or_make(self, key: str, make: Make) -> Artefact:
+    async def _find_or_make(self, key: str, make: Make, apart: WriteApart | None) -> Artefact:
+        path = await asyncio.to_thread(self._path, key, _STORED)
+        if path is not None and apart is not None:
+            found = await asyncio.to_thread(_opened, path, _STORED)
+            if found is None and await apart(path):
+                self.made += 1
+                found = await asyncio.to_thread(_opened, path, _STORED)
+            if found is not None:
+                return found
         return await asyncio.to_thread(self._from_disk_or_made, key, _STORED, make)
 
     async def _recode(self, key: str, stored: Artefact, coding: str) -> Artefact:
@@ -161,6 +173,11 @@ def _read(content: memoryview, coding: str) -> Artefact | None:
     if magic != _MAGIC or hashlib.sha256(content[:end]).digest() != checksum:
         return None
     return Artefact(content[:end], coding, size, digest.hex())
+
+
+def write_artefact(path: Path, make: Make) -> None:
+    """Write the first file of a text, to be found at that path. Raises OSError, and what ``make`` raises."""
+    _write(path, _packed(make(), _STORED))
 
 
 def _written(path: Path | None, coding: str, make: Make) -> Artefact:

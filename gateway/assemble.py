@@ -16,14 +16,14 @@ from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.writes import Writes
 
-from .artefacts import Artefacts
 from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
+from .introspection import Aside, aside_of
 from .labels import load_labels
 from .metadata import MetadataDocument, Origin, load_metadata
-from .models import Known, Progress, dialect_of, make_catalog, open_model, told_of
+from .models import Known, Progress, dialect_of, make_catalog, open_model
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
@@ -48,7 +48,7 @@ class Gateway:
     dialect: Dialect
     metadata: Origin
     observe: Observer
-    artefacts: Artefacts
+    aside: Aside
     """Long answers about the schema; those that are generations over the same metadata share them."""
     since: float = field(default_factory=time.time)
     """When these metadata began to serve, in seconds of the epoch."""
@@ -157,8 +157,8 @@ def build(
     """Put the parts together. Asks nobody, and may run in any thread."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
-    artefacts = Artefacts(*told_of(settings, metadata.digest, labels))
-    schema, engine = _executable(catalog, settings, client, dialect, observe, artefacts)
+    aside = aside_of(settings, metadata.digest, labels, len(known.model.entity_sets))
+    schema, engine = _executable(catalog, settings, client, dialect, observe, aside)
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -168,7 +168,7 @@ def build(
         dialect=dialect,
         metadata=metadata,
         observe=observe,
-        artefacts=artefacts,
+        aside=aside,
     )
 
 
@@ -178,13 +178,13 @@ def _executable(
     client: ODataClient,
     dialect: Dialect,
     observe: Observer,
-    artefacts: Artefacts,
+    aside: Aside,
 ) -> tuple[ODataSchema, Engine]:
     rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
     schema = build_schema(catalog, LoadedResolvers(catalog), writes=writes)
     limits = execution_settings(settings)
-    return schema, Engine(schema, client, dialect, limits, observe, artefacts)
+    return schema, Engine(schema, client, dialect, limits, observe, aside)
 
 
 def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
@@ -208,7 +208,7 @@ def renewed(gateway: Gateway) -> Gateway:
         gateway.client,
         gateway.dialect,
         gateway.observe,
-        gateway.artefacts,
+        gateway.aside,
     )
     return replace(gateway, catalog=catalog, schema=schema, engine=engine)
 

@@ -19,13 +19,12 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from schema.build import ODataSchema
 
-from .artefacts import Artefacts
 from .bind import Limits, Planner
 from .documents import Document, DocumentLimits, Documents
 from .errors import GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed
 from .fetch import MAX_FILTER_URL, Fetcher, Sender
-from .introspection import Introspection, LongAnswer, asks_schema
+from .introspection import Aside, Introspection, LongAnswer, asks_schema
 from .odata.dialect import Dialect
 from .odata.query import Request
 from .plan import BoundRoot, FailedRoot
@@ -139,16 +138,16 @@ class Engine:
         dialect: Dialect,
         settings: ExecutionSettings,
         observe: Observer,
-        artefacts: Artefacts | None = None,
+        aside: Aside | None = None,
     ) -> None:
-        """``artefacts`` keeps long answers of introspection; they are the same as long as the schema is."""
+        """``aside`` keeps long answers of introspection."""
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
         self._settings = settings
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
-        self._introspection = Introspection(schema, artefacts or Artefacts())
+        self._introspection = Introspection(schema, aside or Aside())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
         self.mutations: Mutations | None = None
         if schema.writes is not None:

@@ -1,28 +1,27 @@
 """Answers operations that ask of nothing but the schema, without making its types.
 
 What is short is written at once. What grows with the catalogue (the list of all types, the fields of ``Query``) takes
-seconds for the whole of Finance & Operations: it is written once for each schema and selection, in a thread, and kept
-compressed (``artefacts``); how a client spells its selection does not matter, only what is selected.
+seconds for the whole of Finance & Operations: it is written once for each schema and selection, aside (``telling``),
+and kept compressed (``artefacts``); how a client spells its selection does not matter, only what is selected.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schema.build import ODataSchema
-from schema.introspection import Selected, introspect, is_whole
+from schema.introspection import introspect, is_whole
 
 from .artefacts import Artefact, Artefacts, Make
 from .asked import selected
 from .encoding import IDENTITY
-from .errors import BudgetExceeded
+from .models import SMALL, told_of
 from .prepare import Prepared
 from .selection import Selection, fragments_of
-
-MOST_BYTES = 1 << 29
-"""Longest answer: several times that of every client's own introspection over the largest known catalogue."""
+from .settings import Settings
+from .telling import Apart, whole_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,22 @@ class LongAnswer:
         return b"".join(Artefact(stored.packed, IDENTITY, stored.size, stored.digest).pieces())
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Where long answers are kept, and who writes them."""
+
+    artefacts: Artefacts = field(default_factory=Artefacts)
+    apart: Apart | None = None
+    """Not given: they are written in a thread."""
+
+
+def aside_of(settings: Settings, digest: str, labels: Mapping[str, str], sets: int) -> Aside:
+    """Give that for a metadata document of so many entity sets."""
+    folder, identity = told_of(settings, digest, labels)
+    is_apart = folder is not None and sets > SMALL
+    return Aside(Artefacts(folder, identity), Apart(settings, digest, labels) if is_apart else None)
+
+
 def asks_schema(prepared: Prepared) -> bool:
     """Whether an operation asks of the schema, be it among other things."""
     return any(name in ("__schema", "__type") for _, name in prepared.order)
@@ -52,9 +67,9 @@ def asks_schema(prepared: Prepared) -> bool:
 class Introspection:
     """Tells of one schema."""
 
-    def __init__(self, schema: ODataSchema, artefacts: Artefacts) -> None:
+    def __init__(self, schema: ODataSchema, aside: Aside) -> None:
         self._schema = schema
-        self._artefacts = artefacts
+        self._aside = aside
 
     async def answer(
         self, prepared: Prepared, variables: Mapping[str, object]
@@ -74,19 +89,10 @@ class Introspection:
         key = hashlib.sha256(repr(asked).encode()).hexdigest()
 
         def make() -> Iterator[bytes]:
-            return _whole(self._schema, asked)
+            return whole_answer(self._schema, asked)
 
-        stored = await self._artefacts.get(key, make)
-        return LongAnswer(self._artefacts, key, make, stored)
-
-
-def _whole(schema: ODataSchema, asked: tuple[Selected, ...]) -> Iterator[bytes]:
-    size = 0
-    for piece in introspect(schema.again(schema.catalog.twin()), asked):
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise BudgetExceeded(
-                f"The answer would be longer than {MOST_BYTES:,} bytes.",
-                hint="Ask for single types by __type(name:), or select less of each.",
-            )
-        yield piece
+        artefacts, apart = self._aside.artefacts, self._aside.apart
+        stored = await artefacts.get(
+            key, make, apart=None if apart is None else lambda path: apart.write(asked, path)
+        )
+        return LongAnswer(artefacts, key, make, stored)

@@ -19,6 +19,7 @@ import pytest
 import zstandard
 
 from gateway import introspection as introspection_module
+from gateway import telling
 from gateway.app import create_app
 from gateway.artefacts import KEPT_FILES, STEP, Artefacts
 from gateway.assemble import Gateway, open_gateway, renewed
@@ -159,7 +160,7 @@ async def test_introspection_does_not_count_as_depth_but_has_its_own_bound() -> 
 
 
 async def test_an_answer_beyond_all_bounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(introspection_module, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(telling, "MOST_BYTES", 10_000)
     async with opened(settings_of(None)) as gateway:
         found = await ask(gateway, EVERYTHING)
         again = await ask(gateway, NAMES.replace("name", "kind"))
@@ -224,12 +225,12 @@ async def test_a_long_answer_is_made_once_whatever_it_is_called(tmp_path: Path) 
         first = await ask(gateway, NAMES)
         spelled = "query Other { __schema { ...T } } fragment T on __Schema { types { ... { name } name } }"
         again = await ask(gateway, spelled)
-        made = gateway.artefacts.made
+        made = gateway.aside.artefacts.made
         await ask(gateway, "{ s: __schema { types { name } } }")
 
         assert first == again
         assert made == 1
-        assert gateway.artefacts.made == 2
+        assert gateway.aside.artefacts.made == 2
 
 
 async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> None:
@@ -237,13 +238,65 @@ async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> 
         first = await ask(gateway, EVERYTHING)
         fresh = renewed(gateway)
         assert await ask(fresh, EVERYTHING) == first
-        assert fresh.artefacts.made == 1
+        assert fresh.aside.artefacts.made == 1
     async with opened(settings_of(tmp_path)) as gateway:
         again = await ask(gateway, EVERYTHING)
-        assert gateway.artefacts.made == 0
+        assert gateway.aside.artefacts.made == 0
 
     assert again == first
     assert files(tmp_path) == [".zstd"]
+
+
+async def test_another_process_writes_for_a_large_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(introspection_module, "SMALL", 0)
+    monkeypatch.setattr(introspection_module, "whole_answer", None)  # nothing is written here
+    async with opened(settings_of(tmp_path)) as gateway:
+        found = await ask(gateway, EVERYTHING)
+        wanted = told_by_graphql_core(eagerly(gateway.schema.core), EVERYTHING)
+        assert gateway.aside.artefacts.made == 1
+
+    assert_same(found, {"data": wanted})
+    assert files(tmp_path) == [".zstd"]
+
+
+async def test_another_process_says_that_an_answer_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "python").chmod(0o700)
+    monkeypatch.setattr(telling.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(introspection_module, "SMALL", 0)
+    async with opened(settings_of(tmp_path)) as gateway:
+        found = await ask(gateway, EVERYTHING)
+
+    assert found["errors"][0]["extensions"]["code"] == "BUDGET_EXCEEDED"
+
+
+def test_another_process_is_told_no_credentials(tmp_path: Path) -> None:
+    secrets = {"client_secret": "hush-hush", "admin_token": "0123456789-hush-hush"}
+    settings = settings_of(tmp_path, **secrets)
+
+    given = telling.Apart(settings, "digest", {}).task((), tmp_path)
+
+    assert b"fo.example" in given
+    assert not [
+        word for word in (b"client_secret", b"admin_token", b"hush", b"***") if word in given
+    ]
+
+
+async def test_where_the_other_process_fails_this_one_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(introspection_module, "SMALL", 0)
+    async with opened(settings_of(tmp_path)) as gateway:
+        for snapshot in os.scandir(tmp_path / "cache/models"):
+            os.unlink(snapshot)
+        found = await ask(gateway, NAMES)
+        assert gateway.aside.artefacts.made == 1
+
+    assert found["data"]["__schema"]["types"]
 
 
 async def test_other_metadata_or_settings_have_other_answers(tmp_path: Path) -> None:
@@ -251,7 +304,7 @@ async def test_other_metadata_or_settings_have_other_answers(tmp_path: Path) -> 
         first = await ask(gateway, NAMES)
     async with opened(settings_of(tmp_path, exclude=["Others"])) as gateway:
         second = await ask(gateway, NAMES)
-        assert gateway.artefacts.made == 1
+        assert gateway.aside.artefacts.made == 1
 
     assert first != second
 
@@ -265,7 +318,7 @@ async def test_a_damaged_or_foreign_file_is_made_again(tmp_path: Path) -> None:
         kept.write_bytes(broken)
         async with opened(settings_of(tmp_path)) as gateway:
             assert await ask(gateway, NAMES) == first
-            assert gateway.artefacts.made == 1
+            assert gateway.aside.artefacts.made == 1
 
 
 async def test_a_folder_that_takes_nothing_is_no_reason_to_fail(tmp_path: Path) -> None:
@@ -382,7 +435,7 @@ async def test_each_coding_is_made_once_and_kept(tmp_path: Path) -> None:
             for coding in ("gzip", "br", "zstd", "gzip"):
                 await post(client, EVERYTHING, accept_encoding=coding)
             gateway: Gateway = client._transport.app.state.live.gateway  # type: ignore[attr-defined]
-            counts = gateway.artefacts.made
+            counts = gateway.aside.artefacts.made
 
     assert counts == 0
     assert files(tmp_path) == [".br", ".gzip", ".zstd"]
@@ -395,7 +448,7 @@ async def test_a_fault_while_a_long_answer_is_made_is_told_as_any_other(
         raise OSError("secret path")
         yield b""
 
-    monkeypatch.setattr(introspection_module, "introspect", fails)
+    monkeypatch.setattr(telling, "introspect", fails)
     async with client_of(settings_of(None)) as client:
         response, raw = await post(client, NAMES, accept="application/graphql-response+json")
 

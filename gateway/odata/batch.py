@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from email import message_from_bytes
-from email.message import Message
-from email.policy import HTTP
+from dataclasses import dataclass
 
 from gateway.errors import UpstreamMalformed
 
@@ -22,6 +20,8 @@ from .query import Request
 BATCH_URL = "$batch"
 CONTENT_ID = "content-id"
 """Header of a part, put among those of its answer."""
+_BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
+_LF = ord("\n")
 _REFUSAL = re.compile(rb"HTTP/\d\.\d [3-9]\d\d\b")
 _PART_HEADERS = (
     "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: {}\r\n\r\n"
@@ -71,11 +71,9 @@ def answers_of(response: Response) -> list[Response]:
     Raises UpstreamMalformed where it is no batch answer.
     """
     content_type = response.headers.get("content-type", "")
-    if not content_type.lower().startswith("multipart/"):
+    if not _is_multipart(content_type):
         raise malformed(response, "a batch was sent, and something else than multipart came back")
-    whole = f"Content-Type: {content_type}\r\n\r\n".encode() + response.body
-    message = message_from_bytes(whole, policy=HTTP)
-    found = [_answer(part, response) for part in _leaves(message)]
+    found = [_answer(part, response) for part in _leaves(content_type, response.body)]
     if not found:
         raise malformed(response, "the answer to a batch holds no answers")
     return found
@@ -93,29 +91,66 @@ def refusing_part(response: Response) -> Response:
     return answers[0] if is_refused else response
 
 
-def _leaves(message: Message) -> Iterator[Message]:
-    for part in message.walk():
-        if not part.is_multipart() and part is not message:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def _is_multipart(content_type: str) -> bool:
+    return content_type.lower().startswith("multipart/")
+
+
+def _leaves(content_type: str, body: bytes) -> Iterator[_Part]:
+    """Give the parts that hold no others. A last boundary may be missing, and lines may end in LF alone.
+
+    Not by the package ``email``, which takes a millisecond a part.
+    """
+    named = _BOUNDARY.search(content_type)
+    if named is None:
+        return
+    for piece in _between(named[1] or named[2], body):
+        part = _part_of(piece)
+        inner = part.headers.get("content-type", "")
+        if _is_multipart(inner):
+            yield from _leaves(inner, part.content)
+        else:
             yield part
 
 
-def _answer(part: Message, response: Response) -> Response:
-    content = part.get_payload(decode=True)
-    assert isinstance(content, bytes)
-    head, _, body = content.lstrip(b"\r\n").replace(b"\r\n", b"\n").partition(b"\n\n")
+def _between(boundary: str, body: bytes) -> Iterator[bytes]:
+    """Give what stands between the lines with a boundary."""
+    line = re.compile(re.escape(b"--" + boundary.encode()) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    start = None
+    for found in line.finditer(body):
+        if found.start() and body[found.start() - 1] != _LF:
+            continue
+        if start is not None:
+            yield body[start : found.start()]
+        if found[1]:
+            return
+        start = found.end()
+    if start is not None:
+        yield body[start:]
+
+
+def _part_of(piece: bytes) -> _Part:
+    # The line break of the boundary is still there, so that a part without headers begins with two.
+    head, _, content = piece.replace(b"\r\n", b"\n").partition(b"\n\n")
+    return _Part(_headers(head.decode("utf-8", "replace").split("\n")), content)
+
+
+def _answer(part: _Part, response: Response) -> Response:
+    head, _, body = part.content.lstrip(b"\n").partition(b"\n\n")
     first, *lines = head.decode("utf-8", "replace").split("\n")
     words = first.split(" ", 2)
     if not first.startswith("HTTP/") or len(words) < 2 or not words[1].isdecimal():
         raise malformed(response, "a part of the answer to a batch is no HTTP answer")
-    headers = {**_named(part), **_headers(lines)}
-    return Response(int(words[1]), headers, body.strip(b"\n"), response.url)
-
-
-def _named(part: Message) -> Mapping[str, str]:
-    name = part["Content-ID"]
-    return {} if name is None else {CONTENT_ID: str(name).strip()}
+    named = part.headers.get(CONTENT_ID)
+    headers = {} if named is None else {CONTENT_ID: named}
+    return Response(int(words[1]), {**headers, **_headers(lines)}, body.strip(b"\n"), response.url)
 
 
 def _headers(lines: Sequence[str]) -> Mapping[str, str]:
     pairs = (line.partition(":") for line in lines)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return {name.strip().lower(): value.strip() for name, colon, value in pairs if colon}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import UpstreamMalformed
 from gateway.odata.answers import Response
-from gateway.odata.batch import answers_of, changeset
+from gateway.odata.batch import CONTENT_ID, answers_of, changeset, refusing_part
 from gateway.odata.query import Request
 
 POST = Request(
@@ -113,3 +113,51 @@ def test_an_error_outside_the_changeset_is_found_too() -> None:
 def test_what_is_no_batch_answer_is_told(kind: str, body: str) -> None:
     with pytest.raises(UpstreamMalformed):
         answers_of(Response(200, {"content-type": kind}, body.encode(), "https://x/data/$batch"))
+
+
+TEXTS = st.lists(
+    st.text(
+        st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1, max_size=40
+    ).filter(lambda text: not text.startswith("--")),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(TEXTS, st.sampled_from(["\r\n", "\n"]), st.sampled_from(["c", "x.y_z-1"]))
+def test_every_answer_arrives_whole_however_lines_end(
+    texts: list[str], end: str, inner: str
+) -> None:
+    parts = "".join(
+        f"--{inner}\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
+        f"HTTP/1.1 200 OK\r\nETag: {number}\r\n\r\n{text}\r\n"
+        for number, text in enumerate(texts)
+    )
+    body = f"preamble\r\n--b\r\nContent-Type: multipart/mixed; boundary={inner}\r\n\r\n{parts}--{inner}--\r\n--b--"
+    headers = {"content-type": 'multipart/mixed; charset=utf-8; boundary="b"'}
+    found = answers_of(Response(200, headers, body.replace("\r\n", end).encode(), ""))
+    assert [a.body.decode() for a in found] == texts
+    told = [(a.headers["etag"], a.headers[CONTENT_ID]) for a in found]
+    assert told == [(str(number), str(number)) for number in range(len(texts))]
+
+
+def test_a_boundary_in_the_middle_of_a_line_parts_nothing() -> None:
+    found = answers_of(answer(part("200 OK", '{"Text":"--c-- --b --b--"}'), part("204 No Content")))
+    assert [(a.status, a.body) for a in found] == [(200, b'{"Text":"--c-- --b --b--"}'), (204, b"")]
+
+
+REFUSING = {
+    "all good": (answer(part("201 Created", "{}"), part("204 No Content")), 200),
+    "a refusal in a text": (answer(part("201 Created", '{"Text":"HTTP/1.1 429 No"}')), 200),
+    "one refusal for all": (answer(part("429 Too Many Requests")), 429),
+    "each refused": (answer(part("400 Bad Request"), part("424 Failed Dependency")), 400),
+    "some refused": (answer(part("201 Created"), part("429 Too Many Requests")), 200),
+    "the batch refused": (Response(503, {}, b"HTTP/1.1 429", ""), 503),
+    "no batch": (Response(200, {"content-type": "text/html"}, b"HTTP/1.1 429", ""), 200),
+}
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_a_batch_is_refused_where_nothing_of_it_was_done(name: str) -> None:
+    response, status = REFUSING[name]
+    assert refusing_part(response).status == status

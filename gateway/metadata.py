@@ -168,15 +168,14 @@ class _Loader:
         where = self.settings.metadata
         if where is None or where.startswith(("http://", "https://")):
             return await self._from_address(refresh, progress)
-        return await asyncio.to_thread(_from_file, Path(where), self.settings.max_upstream_bytes)
+        return await asyncio.to_thread(
+            _from_file, Path(where), self.settings.max_upstream_bytes, self._cache()
+        )
 
     async def _from_address(
         self, refresh: bool, progress: Progress | None
     ) -> MetadataDocument | None:
-        # The sandbox's document is at hand anyway, and changes with its options.
-        configured = self.settings.url or self.settings.metadata
-        folder = self.settings.cache_dir if configured else None
-        cache = FileCache(folder / "metadata" if folder is not None else None)
+        cache = self._cache()
         kept = None if refresh else await asyncio.to_thread(cache.read_packed, self.url)
         known = self._known() if kept is None else kept[0]
         if known is not None and self._is_fresh(known):
@@ -204,6 +203,12 @@ class _Loader:
         kept = await asyncio.to_thread(cache.read_packed, self.url)
         content = text if kept is None else kept[1]
         return MetadataDocument(content, facts.digest, self.url, facts)
+
+    def _cache(self) -> FileCache:
+        # The sandbox's document is at hand anyway, and changes with its options.
+        configured = self.settings.url or self.settings.metadata
+        folder = self.settings.cache_dir if configured else None
+        return FileCache(None if folder is None else folder / "metadata")
 
     def _known(self) -> Facts | None:
         """Give what is known of the document that serves; of a start, nothing."""
@@ -260,19 +265,49 @@ def _plain_start(text: bytes) -> str:
     return text[:_GLANCE].decode("utf-8-sig", "replace")
 
 
-def _from_file(path: Path, limit: int) -> MetadataDocument:
-    """Look through a file once, piece by piece, to know that it is sound and what its text's digest is."""
-    checksum = hashlib.sha256()
+def _from_file(path: Path, limit: int, cache: FileCache) -> MetadataDocument:
+    """Look through a file once, piece by piece, to know that it is sound and what its text's digest is.
+
+    Of a gzipped one that is remembered: its own bytes are a twentieth of the text.
+    """
+    packed = hashlib.sha256()
+    first = next(_raw_pieces(path, None), b"")
+    if first.startswith(_GZIP):
+        for piece in _raw_pieces(path, None):
+            packed.update(piece)
+        known = cache.read_packed(_memo(packed.hexdigest(), limit))
+        if known is not None:
+            return MetadataDocument(path, known[0].digest, str(path))
+    document, packed_digest = _looked_through(path, limit)
+    if first.startswith(_GZIP):
+        key = _memo(packed_digest, limit)
+        cache.write(Facts(key=key, digest=document.digest, fetched_at=0.0), b"")
+    return document
+
+
+def _memo(packed_digest: str, limit: int) -> str:
+    return f"text of {packed_digest} up to {limit}"
+
+
+def _looked_through(path: Path, limit: int) -> tuple[MetadataDocument, str]:
+    """Give the document, and the digest of the bytes that were read for it."""
+    text_sum, raw_sum = hashlib.sha256(), hashlib.sha256()
     start = b""
+
+    def raw_pieces() -> Iterator[bytes]:
+        for piece in _raw_pieces(path, None):
+            raw_sum.update(piece)
+            yield piece
+
     try:
-        for piece in _pieces(path, limit):
+        for piece in _plain(raw_pieces(), limit):
             start = start or piece[:_GLANCE]
-            checksum.update(piece)
+            text_sum.update(piece)
     except UpstreamMalformed as exc:
         raise SettingsError(f"metadata: {path}: {exc.message}") from exc
     if (reason := wrong_content(start)) is not None:
         raise SettingsError(f"metadata: {path} holds {reason}, not a metadata document.")
-    return MetadataDocument(path, checksum.hexdigest(), str(path))
+    return MetadataDocument(path, text_sum.hexdigest(), str(path)), raw_sum.hexdigest()
 
 
 def size_of(document: MetadataDocument) -> int:
@@ -290,7 +325,10 @@ def _pieces(
     content: bytes | Path, limit: int | None, report: Report | None = None
 ) -> Iterator[bytes]:
     """Read the plain text, whatever its first bytes say it is. Raises UpstreamMalformed, SettingsError for a file."""
-    raw = _raw_pieces(content, report)
+    return _plain(_raw_pieces(content, report), limit)
+
+
+def _plain(raw: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
     first = next(raw, b"")
     rest = chain((first,), raw)
     return _unzipped(rest, limit) if first.startswith(_GZIP) else rest

@@ -145,7 +145,7 @@ def _known(found: Unpacked) -> Known | None:
         notes = msgspec.msgpack.decode(found.notes, type=_Notes)
     except msgspec.MsgspecError:
         return None
-    naming = decode_naming(bytes(notes.naming))
+    naming = decode_naming(notes.naming)
     return None if naming is None else Known(found.model, naming, notes.label_ids)
 
 

@@ -68,12 +68,13 @@ def serve(
     """Serve the GraphQL API: on the configured environment (D365_URL), else on the embedded sandbox."""
     from gateway.collector import resting
 
+    from .lean import lean
+
     with resting():
-        from .options import errors_to_exit, settings_of
-
-        with errors_to_exit():
+        with lean():
+            from .options import errors_to_exit, settings_of
             from .serve import serve
-
+        with errors_to_exit():
             serve(settings_of(config, sandbox=sandbox, host=host, port=port), workers)
 
 

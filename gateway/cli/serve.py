@@ -26,6 +26,7 @@ from gateway.graphiql import BUILT
 from gateway.models import Progress as Report
 from gateway.settings import Settings
 
+from .lean import worker_app
 from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
 
 PATIENCE = 20
@@ -92,7 +93,7 @@ def _serve_many(
 
         listener.listen(BACKLOG)
         if _run(rehearse, opened):
-            app = partial(_worker_app, shared)
+            app = partial(worker_app, shared)
             config = _config(app, factory=True, lifespan="on", workers=workers)
             _Workers(config, sockets=[listener]).run()
 
@@ -154,7 +155,7 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
     return finished
 
 
-def _worker_app(settings: Settings) -> Starlette:
+def make_worker_app(settings: Settings) -> Starlette:
     """Make the application of one worker, a process of its own that shares nothing but the listener."""
     configure_logging(settings)
     app = create_app(settings, tell_others=_tell_parent)

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway import metadata
 from gateway.errors import (
     SettingsError,
     UpstreamForbidden,
@@ -79,7 +80,9 @@ async def test_the_document_comes_from_a_file(tmp_path: Path, zipped: bool) -> N
 
     assert (loaded.text, loaded.digest, loaded.source) == (XML, digest_of(XML), str(path))
     assert fo.requests == []
-    assert not (tmp_path / "cache").exists()
+    # no copy: at most what its digest is
+    assert not any(XML in kept.read_bytes() for kept in (tmp_path / "cache").rglob("*.cache"))
+    assert all(kept.stat().st_size < 400 for kept in (tmp_path / "cache").rglob("*.cache"))
 
 
 async def test_a_file_that_changes_between_looking_and_reading_is_told(tmp_path: Path) -> None:
@@ -91,6 +94,53 @@ async def test_a_file_that_changes_between_looking_and_reading_is_told(tmp_path:
 
     with pytest.raises(SettingsError, match=r"m\.xml changed while it was read"):
         loaded.text  # noqa: B018 - reading is what raises
+
+
+@pytest.mark.parametrize(("zipped", "unzipped"), [(True, 1), (False, 3)])
+async def test_a_zipped_file_is_unzipped_once_as_long_as_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool, unzipped: int
+) -> None:
+    read: list[Path] = []
+    look = metadata._looked_through
+
+    def counted(path: Path, limit: int) -> tuple[MetadataDocument, str]:
+        read.append(path)
+        return look(path, limit)
+
+    monkeypatch.setattr(metadata, "_looked_through", counted)
+    path = tmp_path / "m.xml"
+    path.write_bytes(gzip.compress(XML) if zipped else XML)
+    load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
+
+    loaded = [await load() for _ in range(3)]
+
+    assert loaded == [MetadataDocument(path, digest_of(XML), str(path))] * 3
+    assert len(read) == unzipped
+    assert [document.text for document in loaded] == [XML] * 3
+
+    path.write_bytes(gzip.compress(OTHER) if zipped else OTHER)
+    assert (await load()).digest == digest_of(OTHER)
+
+
+async def test_what_is_remembered_of_a_zipped_file_is_what_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file may take its place between two looks."""
+    path = tmp_path / "m.xml.gz"
+    path.write_bytes(gzip.compress(XML))
+    look = metadata._looked_through
+
+    def late(path: Path, limit: int) -> tuple[MetadataDocument, str]:
+        path.write_bytes(gzip.compress(OTHER))
+        return look(path, limit)
+
+    load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
+    with monkeypatch.context() as patched:
+        patched.setattr(metadata, "_looked_through", late)
+        assert (await load()).digest == digest_of(OTHER)
+    path.write_bytes(gzip.compress(XML))
+
+    assert (await load()).digest == digest_of(XML)
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -8,7 +8,6 @@ deleted again. Whatever happens is told: nothing stays half-written in silence.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +26,7 @@ from .outcome import (
     rolled_back,
 )
 from .plan import RowsMutation, RowWrite
-from .reading import Reading, identity, untyped_row
+from .reading import Identity, Reading, identity, untyped_row
 
 
 class Groups:
@@ -43,14 +42,20 @@ class Groups:
         """Write a mutation's rows by themselves; outcomes in the order of the rows. Raises GatewayError before any."""
         if not mutation.field.many:
             return [await self._single(mutation.writes[0])]
+        there = await self._there(mutation.writes)
         outcomes: list[Outcome] = []
-        for group in self._grouped(await self.settled(mutation.writes)):
+        for group in self._grouped(mutation.writes):
             if any(o.cause is not None for o in outcomes):
                 outcomes.extend(map(not_sent, group))
-            elif len(group) == 1:
-                outcomes.append(await self._single(group[0]))
+                continue
+            writes, after = _settled(group, there)
+            if len(writes) == 1:
+                found = [await self._single(writes[0])]
             else:
-                outcomes.extend(map(self._keyed, await self._exchange.together(group)))
+                found = list(map(self._keyed, await self._exchange.together(writes)))
+            if all(outcome.is_done for outcome in found):
+                there = after
+            outcomes.extend(found)
         return outcomes
 
     def _grouped(self, writes: Sequence[RowWrite]) -> Iterator[list[RowWrite]]:
@@ -67,23 +72,10 @@ class Groups:
         if waiting:
             yield waiting
 
-    async def settled(self, writes: Sequence[RowWrite]) -> list[RowWrite]:
-        """Decide for each upsert whether it updates or creates: one key batch tells which rows are there.
-
-        Rows that come before it in ``writes`` count too. Raises GatewayError.
-        """
+    async def _there(self, writes: Sequence[RowWrite]) -> frozenset[Identity]:
+        """Tell which of the rows to upsert are there, by one key batch. Raises GatewayError."""
         upserts = [w for w in writes if w.verb is Verb.UPSERT and w.key is not None]
-        if not upserts:
-            return list(writes)
-        there = set(await self._reading.existing(upserts))
-        found = []
-        for write in writes:
-            found.append(_settled(write, there))
-            if write.verb is Verb.DELETE:
-                there.discard(identity(write))
-            elif write.verb is not Verb.UPDATE:
-                there.add(identity(write))
-        return found
+        return await self._reading.existing(upserts) if upserts else frozenset()
 
     async def _single(self, write: RowWrite) -> Outcome:
         if not any(children.rows for children in write.children):
@@ -156,10 +148,9 @@ class Groups:
         """Write all mutations in one changeset. Raises GatewayError where one cannot join, before any is sent."""
         joining = [[self._joinable(w) for w in mutation.writes] for mutation in mutations]
         self._binder.check_count(sum(len(group) for groups in joining for group in groups))
-        settled = iter(await self.settled([w for mutation in mutations for w in mutation.writes]))
-        flat = [
-            row for groups in joining for _ in groups for row in self.with_children(next(settled))
-        ]
+        writes = [w for mutation in mutations for w in mutation.writes]
+        settled, _ = _settled(writes, await self._there(writes))
+        flat = [row for write in settled for row in self.with_children(write)]
         outcomes = iter(await self._exchange.together(flat))
         return [
             [self._keyed(_header([next(outcomes) for _ in group])) for group in groups]
@@ -176,12 +167,24 @@ class Groups:
         return self.with_children(write)
 
 
-def _settled(write: RowWrite, there: AbstractSet[tuple[Any, ...]]) -> RowWrite:
-    if write.verb is not Verb.UPSERT:
-        return write
-    if identity(write) in there:
-        return replace(write, verb=Verb.UPDATE, body=write.change)
-    return replace(write, verb=Verb.CREATE)
+def _settled(
+    writes: Sequence[RowWrite], there: frozenset[Identity]
+) -> tuple[list[RowWrite], frozenset[Identity]]:
+    """Decide for each upsert whether it updates or creates, and give which rows are there after all of it."""
+    now, found = set(there), []
+    for write in writes:
+        row = identity(write)
+        if write.verb is not Verb.UPSERT:
+            found.append(write)
+        elif row in now:
+            found.append(replace(write, verb=Verb.UPDATE, body=write.change))
+        else:
+            found.append(replace(write, verb=Verb.CREATE))
+        if write.verb is Verb.DELETE:
+            now.discard(row)
+        elif write.verb is not Verb.UPDATE:
+            now.add(row)
+    return found, frozenset(now)
 
 
 def _header(outcomes: Sequence[Outcome]) -> Outcome:

@@ -36,6 +36,9 @@ from .values import decimal_of
 Fetching = Callable[[], tuple[Fetcher, Runner]]
 """Gives fresh loaders."""
 
+Identity = tuple[Any, ...]
+"""Set and key of a row."""
+
 _ETAG = "@odata.etag"
 _WITHOUT_KEY = "The row was written, but the upstream's answer does not tell its key."
 
@@ -124,12 +127,12 @@ class Reading:
         loaded = (await self._fetching()[1].run([KeysRoot(shape, items, many=True)]))[0]
         return loaded.value if isinstance(loaded.value, list) else [loaded.value] * len(items)
 
-    async def existing(self, writes: Sequence[RowWrite]) -> frozenset[tuple[Any, ...]]:
+    async def existing(self, writes: Sequence[RowWrite]) -> frozenset[Identity]:
         """Give the identities of those rows that are there, by key batch. Raises GatewayError."""
         by_set: dict[str, list[RowWrite]] = {}
         for write in writes:
             by_set.setdefault(write.entity_set, []).append(write)
-        found: set[tuple[Any, ...]] = set()
+        found: set[Identity] = set()
         for set_name, rows in by_set.items():
             level = self._level(rows[0].csdl)
             asked = Asked("existing", (), set_name, level)
@@ -171,7 +174,7 @@ class Reading:
         return found
 
 
-def identity(write: RowWrite) -> tuple[Any, ...]:
+def identity(write: RowWrite) -> Identity:
     """Give what tells a row from all others."""
     return (write.entity_set, *(part.value.value for part in write.key or ()))
 

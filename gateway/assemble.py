@@ -240,6 +240,10 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
         documents=DocumentLimits(
             tokens=settings.max_query_tokens,
             depth=settings.max_depth,
+            root_fields=settings.max_root_fields,
+            selections=settings.max_selections,
+            aliases=settings.max_aliases,
+            directives=settings.max_directives,
             suggestions=settings.introspection,
         ),
         introspection=settings.introspection,

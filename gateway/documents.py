@@ -17,15 +17,10 @@ from typing import Generic, TypeVar
 
 from graphql import (
     DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
-    Node,
     OperationDefinitionNode,
-    SelectionNode,
     parse,
     specified_scalar_types,
 )
@@ -35,8 +30,9 @@ from schema.catalog.types import SCALARS
 
 from .acceptor import Acceptor
 from .coercion import Variables
+from .extent import Extent, extent_of
 from .prepare import Prepared, prepare
-from .selection import condition_variables, fragments_of
+from .selection import condition_variables
 from .structure import structure_of
 from .suggestions import Validator
 
@@ -86,6 +82,10 @@ class DocumentLimits:
 
     tokens: int = 15_000
     depth: int = 15
+    root_fields: int = 100
+    selections: int = 10_000
+    aliases: int = 500
+    directives: int = 500
     suggestions: bool = True
     """Whether errors suggest names that look alike; they tell the schema, too."""
 
@@ -146,15 +146,28 @@ class Documents:
             )
 
     def _checked(self, node: DocumentNode) -> Document:
+        excess = self._excess(extent_of(node))
+        if excess is not None:
+            return Document(node, [GraphQLError(excess)], "BUDGET_EXCEEDED")
         errors = [] if self._acceptor.accepts(node) else self._validator.errors(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
-        if (depth := depth_of(node)) > self._limits.depth:
-            too_deep = GraphQLError(
-                f"The document selects {depth} levels deep; the most is {self._limits.depth}."
-            )
-            return Document(node, [too_deep], "BUDGET_EXCEEDED")
         return Document(node, [], conditions=condition_variables(node))
+
+    def _excess(self, extent: Extent) -> str | None:
+        """Say which limit a document is above."""
+        most = self._limits
+        if extent.depth > most.depth:
+            return f"The document selects {extent.depth} levels deep; the most is {most.depth}."
+        for found, limit, what in (
+            (extent.top, most.root_fields, "root fields"),
+            (extent.fields, most.selections, "fields"),
+            (extent.aliases, most.aliases, "aliases"),
+            (extent.directives, most.directives, "directives"),
+        ):
+            if found > limit:
+                return f"The document has more than {limit:,} {what}."
+        return None
 
     def prepare(
         self,
@@ -192,47 +205,3 @@ class Documents:
             found = Variables(self._core, definitions, self._validator.with_suggestions)
             document.variables[id(operation)] = found
         return found
-
-
-def depth_of(document: DocumentNode) -> int:
-    """Give the number of nested selection sets of a valid document; a fragment counts where it is spread.
-
-    Those below ``__schema`` and ``__type`` do not count.
-    """
-    fragments = fragments_of(document)
-    known: dict[str, int] = {}
-
-    def below(selections: tuple[SelectionNode, ...]) -> int:
-        deepest = 0
-        for node in selections:
-            if isinstance(node, FragmentSpreadNode):
-                deepest = max(deepest, fragment(node.name.value))
-                continue
-            inner = getattr(node, "selection_set", None)
-            if inner is not None and not _is_of_schema(node):
-                own = 1 if node.kind == "field" else 0
-                deepest = max(deepest, own + below(inner.selections))
-        return deepest
-
-    def fragment(name: str) -> int:
-        if name not in known:
-            definition = fragments.get(name)
-            known[name] = 0 if definition is None else below(definition.selection_set.selections)
-        return known[name]
-
-    runnable = OperationDefinitionNode | FragmentDefinitionNode
-    return max(
-        (
-            1 + below(d.selection_set.selections)
-            for d in document.definitions
-            if isinstance(d, runnable) and not _is_of_schema(d)
-        ),
-        default=0,
-    )
-
-
-def _is_of_schema(node: Node) -> bool:
-    """Whether a selection is of introspection, whose depth graphql-core bounds: clients' own has 15 levels."""
-    if isinstance(node, FragmentDefinitionNode):
-        return node.type_condition.name.value.startswith("__")
-    return isinstance(node, FieldNode) and node.name.value in ("__schema", "__type")

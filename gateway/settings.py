@@ -186,6 +186,12 @@ class Settings(BaseSettings):
         default=15_000, ge=100, description="Longest document, in tokens."
     )
     max_depth: int = Field(default=15, ge=1, description="Deepest nesting of selections.")
+    max_root_fields: int = Field(default=100, ge=1, description="Most fields of Query at a time.")
+    max_selections: int = Field(
+        default=10_000, ge=1, description="Most fields; a fragment's count wherever it is spread."
+    )
+    max_aliases: int = Field(default=500, ge=0, description="Most aliases, counted likewise.")
+    max_directives: int = Field(default=500, ge=0, description="Most directives of a document.")
     read_only: bool = Field(default=False, description="Serves no mutations at all.")
     writes: WriteOptions = Field(
         default=WriteOptions(), description="What may be written, and how."

@@ -6,7 +6,8 @@ import pytest
 from graphql import OperationDefinitionNode, parse
 
 from gateway import documents as module
-from gateway.documents import DocumentLimits, Documents, depth_of
+from gateway.documents import DocumentLimits, Documents
+from gateway.extent import extent_of
 from tests.support.zoo import FO, schema_of
 
 SCHEMA = schema_of(FO)
@@ -35,7 +36,7 @@ def some(**limits: int) -> Documents:
 def test_depth_counts_selection_sets_and_fragments_where_they_are_spread(
     text: str, depth: int
 ) -> None:
-    assert depth_of(parse(text)) == depth
+    assert extent_of(parse(text)).depth == depth
 
 
 def test_a_fragment_that_is_spread_often_is_measured_once() -> None:
@@ -43,7 +44,89 @@ def test_a_fragment_that_is_spread_often_is_measured_once() -> None:
     parts = [f"fragment F{i} on T {{ ...F{i + 1} x: a {{ ...F{i + 1} }} }}" for i in range(60)]
     text = "{ ...F0 } " + " ".join(parts) + " fragment F60 on T { a }"
 
-    assert depth_of(parse(text)) == 61
+    found = extent_of(parse(text))
+    assert (found.depth, found.fields, found.aliases) == (61, 2**61 - 1, 2**60 - 1)
+
+
+DOUBLING = "fragment F%d on %s { x: %s { ...F%d } y: %s { ...F%d } }"
+FLAT = "fragment F%d on %s { ... { ...F%d } ... { ... { ...F%d } } }"
+
+
+def doubled(times: int, start: str, kind: str, field: str) -> str:
+    """Give a document of 2^times fields."""
+    parts = [DOUBLING % (i, kind, field, i + 1, field, i + 1) for i in range(times)]
+    return start + " ".join(parts) + f" fragment F{times} on {kind} {{ __typename }}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        doubled(25, "{ orders { nodes { ...F0 } } } ", "Order", "party"),
+        doubled(25, "{ nope orders { nodes { ...F0 } } } ", "Order", "party"),
+        doubled(25, "{ __schema { types { ...F0 } } } ", "__Type", "ofType"),
+        "{ orders { nodes { ...F0 } } } "
+        + " ".join(FLAT % (i, "Order", i + 1, i + 1) for i in range(25))
+        + " fragment F25 on Order { area }",
+    ],
+    ids=["relations", "with a mistake", "introspection", "side by side"],
+)
+def test_fragments_that_double_25_times_are_refused_before_they_are_looked_at(text: str) -> None:
+    found = some(depth=1_000).get(text)
+
+    assert found.code == "BUDGET_EXCEEDED"
+    assert [e.message for e in found.errors] == ["The document has more than 10,000 fields."]
+
+
+def test_a_fragment_that_is_spread_again_at_its_place_counts_once() -> None:
+    parts = [f"fragment F{i} on Order {{ ...F{i + 1} ...F{i + 1} }}" for i in range(25)]
+    text = "{ orders { nodes { ...F0 } } } " + " ".join(parts) + " fragment F25 on Order { area }"
+
+    assert extent_of(parse(text)).fields == 3
+    assert some().get(text).errors == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "{ a: __typename b: __typename ...F } fragment F on Query { c: __typename }",
+            "2 root fields",
+        ),
+        (
+            "{ a: orders { nodes { b: area ...F ...F } } } fragment F on Order { c: area }",
+            "2 aliases",
+        ),
+        (
+            (
+                "query($a: Boolean = true) { orders @include(if: $a) { nodes { ...F @skip(if: $a) } } }"
+                " fragment F on Order { area @skip(if: $a) }"
+            ),
+            "2 directives",
+        ),
+        ("{ orders { nodes { area id ... on Order { __typename } } } }", "4 fields"),
+        (
+            "query A { __typename } query B { a: __typename b: __typename c: __typename }",
+            "2 root fields",
+        ),
+        ("{ __typename @a @a @a }", "2 directives"),
+    ],
+)
+def test_what_a_document_holds_too_many_of_is_said(text: str, said: str) -> None:
+    found = some(root_fields=2, aliases=2, directives=2, selections=4).get(text)
+
+    assert found.code == "BUDGET_EXCEEDED"
+    assert [e.message for e in found.errors] == [f"The document has more than {said}."]
+
+
+def test_a_document_just_within_its_limits_is_served() -> None:
+    text = (
+        "query A($a: Boolean = true) { a: orders @skip(if: $a) { nodes { b: area @skip(if: $a) } } }"
+        " query B { orders { nodes { id } } }"
+    )
+
+    assert (
+        some(root_fields=1, aliases=2, directives=2, selections=3, depth=3).get(text).errors == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from typing import Any, assert_never
 
 from .errors import GatewayError, UpstreamRejected
 from .execute import Changing, Engine, GraphQLRequest, Ready
+from .explain_writes import Taking, told
 from .fetch import Fetcher
 from .odata.answers import Response
-from .odata.batch import BATCH_URL
 from .odata.dialect import Dialect
 from .odata.query import (
     And,
@@ -38,6 +38,7 @@ from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot
 from .run import Runner
 from .where import all_of
 from .window import Window, bounded, orders
+from .writes.references import is_atomic as atomic
 
 _WRITING = ("POST ", "PATCH ", "DELETE ")
 COUNT = 10**12
@@ -66,6 +67,10 @@ class Explanation:
     errors: list[dict[str, Any]] = field(default_factory=list)
     failed: bool = False
     """Whether a root field has arguments that cannot be used."""
+    changes: bool = False
+    """Whether it is a mutation operation."""
+    made_up: frozenset[str] = frozenset()
+    """Properties of new rows that stand in the requests as ``{Property}``."""
 
     def text(self) -> str:
         """Print it for a terminal."""
@@ -86,15 +91,6 @@ class _Empty:
         if ")" in path:
             raise UpstreamRejected("There is no such row.", upstream_status=404)
         return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
-
-    async def write(self, request: Request, judge: object = None) -> Response:  # noqa: ARG002
-        """Take every write and tell nothing of the row."""
-        number = (request.body or b"").count(b"\r\nContent-ID: ")
-        if request.url != BATCH_URL:
-            return Response(204, {}, b"", request.url)
-        part = "--answer\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
-        headers = {"content-type": "multipart/mixed; boundary=answer"}
-        return Response(200, headers, (part * number + "--answer--").encode(), request.url)
 
 
 async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
@@ -118,47 +114,64 @@ async def _explain_writes(
     engine: Engine, changing: Changing, request: GraphQLRequest
 ) -> Explanation:
     """Run a mutation operation against an upstream that takes everything: its writes are exact."""
-    assert engine.mutations is not None
-    assert changing.document.node is not None
-    empty = _Empty()
-    performed = await engine.mutations.against(empty, _EmptyReads(engine, empty)).perform(
-        changing.document.node,
-        changing.operation,
-        changing.variables,
-        request.variables,
-        request.companies,
-    )
-    failed = {k: p for k, p in performed.payloads.items() if isinstance(p, GatewayError)}
-    steps = (
-        _failing(key, failed[key]) if key in failed else Step(field=key, how="writes")
-        for key in performed.payloads
-    )
+    mutations, node = engine.mutations, changing.document.node
+    assert mutations is not None
+    assert node is not None
+    taking = Taking(engine.schema.catalog)
+    try:
+        performed = await mutations.against(taking, _EmptyReads(engine, taking)).perform(
+            node, changing.operation, changing.variables, request.variables, request.companies
+        )
+    except GatewayError as error:
+        return Explanation(steps=(), requests=(), errors=[_told(error)])
+    requests = tuple(map(_written, performed.requests))
+    is_atomic, size = atomic(changing.operation), mutations.limits.changeset_size
+
+    def step(key: str, payload: object) -> Step:
+        if isinstance(payload, GatewayError):
+            return _failing(key, payload)
+        how, notes = told(performed.bound[key], is_atomic=is_atomic, size=size)
+        return Step(field=key, how=how, notes=notes)
+
     return Explanation(
-        steps=tuple(steps),
-        requests=tuple(_written(request) for request in performed.requests),
-        failed=bool(failed),
+        steps=tuple(step(key, payload) for key, payload in performed.payloads.items()),
+        requests=requests,
+        failed=any(isinstance(p, GatewayError) for p in performed.payloads.values()),
+        changes=True,
+        made_up=frozenset(n for n in taking.made_up if any(f"{{{n}}}" in r for r in requests)),
     )
+
+
+def _told(error: GatewayError) -> dict[str, Any]:
+    return {"message": error.message, "extensions": {"code": error.code, "hint": error.hint}}
 
 
 @dataclass(frozen=True)
 class _EmptyReads:
-    """The reads of a mutation against the empty upstream."""
+    """The reads of a mutation against the upstream that takes everything."""
 
     engine: Engine
-    empty: _Empty
+    taking: Taking
 
     def fetcher(self) -> Fetcher:
-        return self.engine.fetcher(self.empty)
+        return self.engine.fetcher(self.taking)
 
     def runner(self, fetcher: Fetcher) -> Runner:
         return self.engine.runner(fetcher)
 
 
 def _written(request: Request) -> str:
-    body = "" if request.body is None else f"\n{request.body.decode()}"
-    return (
-        f"{request.method} {decoded(request)}{body}" if request.method != "GET" else _shown(request)
-    )
+    """Print a request of a mutation: what it asks, the version it needs, its body line by line."""
+    if request.method == "GET":
+        return _unquoted(_shown(request))
+    lines = [f"{request.method} {_unquoted(decoded(request))}"]
+    lines.extend(f"If-Match: {v}" for n, v in request.headers.items() if n == "If-Match")
+    lines.extend((request.body or b"").decode().splitlines())
+    return "\n".join(lines)
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"'(\{\w+\})'", r"\1", text)
 
 
 def _shown(request: Request) -> str:
@@ -246,7 +259,7 @@ def _template(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> str | Non
         case _:
             assert_never(child.via)
     text = decoded(render(dialect.lower(query).query, options=dialect.options))
-    return re.sub(r"'(\{\w+\})'", r"\1", text)
+    return _unquoted(text)
 
 
 def _of_keys(child: ChildPlan) -> Query:
@@ -331,6 +344,9 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         place = error.get("locations") or ()
         at = "".join(f" (line {p['line']}, column {p['column']})" for p in place[:1])
         yield f"error: {error['message']}{at}"
+        hint = (error.get("extensions") or {}).get("hint")
+        if hint:
+            yield f"  note: {hint}"
     if explanation.errors:
         return
     for step in explanation.steps:
@@ -339,9 +355,14 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield ""
     if any(_has_template(step) for step in explanation.steps):
         yield "{Column}: the value of the parent's row."
-    yield f"Requests of the root fields: {len(explanation.requests)}"
+    for name in sorted(explanation.made_up):
+        yield f"{{{name}}}: what the upstream gives the new row."
+    of = "as long as nothing is refused" if explanation.changes else "of the root fields"
+    yield f"Requests{',' if explanation.changes else ''} {of}: {len(explanation.requests)}"
     for request in explanation.requests:
-        yield f"  {request}" if request.startswith(_WRITING) else f"  GET {request}"
+        first, *more = request.split("\n")
+        yield f"  {first}" if first.startswith(_WRITING) else f"  GET {first}"
+        yield from (f"    {line}".rstrip() for line in more)
 
 
 def _has_template(step: Step) -> bool:

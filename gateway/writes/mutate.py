@@ -46,6 +46,7 @@ class Running:
     variables: dict[str, Any]
     """Values of variables; those of references come in while the operation runs."""
     done: dict[str, Payload | GatewayError] = field(default_factory=dict)
+    bound: dict[str, Mutation] = field(default_factory=dict)
 
 
 class Mutator:
@@ -96,7 +97,7 @@ class Mutator:
             running.done[key] = known(error)
 
     async def _performed(self, running: Running, key: str, nodes: Nodes) -> Payload:
-        mutation = self._bound(running, nodes)
+        mutation = running.bound[key] = self._bound(running, nodes)
         asked = self._asked(key, nodes, mutation.field)
         if isinstance(mutation, CallMutation):
             return await self._calls.call(mutation, asked)
@@ -158,7 +159,7 @@ class Mutator:
     async def _atomic(self, running: Running) -> None:
         bound: dict[str, RowsMutation] = {}
         for key, nodes in running.mutations.items():
-            bound[key] = _joinable(key, self._bound(running, nodes))
+            bound[key] = running.bound[key] = _joinable(key, self._bound(running, nodes))
             self._refer(running, key, bound[key])
         outcomes = await self._groups.atomic(list(bound.values()))
         for (key, mutation), found in zip(bound.items(), outcomes, strict=True):

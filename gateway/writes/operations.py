@@ -25,7 +25,7 @@ from .exchange import Exchange, Writer
 from .grouped import Groups
 from .mutate import Mutator, Running
 from .payload import Payload
-from .plan import RowWrite
+from .plan import Mutation, RowWrite
 from .reading import Reading
 from .references import is_atomic, placeholders, readable, references_of
 
@@ -60,6 +60,8 @@ class Performed:
     payloads: Mapping[str, Payload | GatewayError]
     variables: Mapping[str, Any]
     requests: list[Request]
+    bound: Mapping[str, Mutation]
+    """What each mutation writes, by response key; those that could not be bound are missing."""
 
 
 class Mutations:
@@ -89,6 +91,11 @@ class Mutations:
     def dialect(self) -> Dialect:
         """The upstream's dialect."""
         return self._planner.dialect
+
+    @property
+    def limits(self) -> WriteLimits:
+        """What the settings say of writing at run time."""
+        return self._limits
 
     async def perform(
         self,
@@ -160,7 +167,7 @@ class Mutations:
             for fetcher in open_reads:
                 await fetcher.close()
         values = {**placeholders(self._core, late, references), **running.variables}
-        return Performed(prepared, payloads, values, sent)
+        return Performed(prepared, payloads, values, sent, running.bound)
 
     def _name_of(self, write: RowWrite, source: str) -> str | None:
         """Give the GraphQL field of a written property; names from X++ may differ in case."""

@@ -30,7 +30,7 @@ PAYLOAD_KINDS = frozenset({TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATI
 
 ATOMIC = GraphQLDirective("atomic", [DirectiveLocation.MUTATION], description=texts.ATOMIC)
 VALUE_OF = GraphQLDirective(
-    "valueOf",
+    "valueFrom",
     [DirectiveLocation.VARIABLE_DEFINITION],
     args={"path": GraphQLArgument(GraphQLNonNull(GraphQLString), description=texts.VALUE_OF_PATH)},
     description=texts.VALUE_OF,

@@ -1,6 +1,6 @@
-"""``@valueOf``: a variable whose value is a field of a row that an earlier mutation of the operation writes.
+"""``@valueFrom``: a variable whose value is a field of a row that an earlier mutation of the operation writes.
 
-    mutation ($journal: String @valueOf(path: "header.journalBatchNumber")) {
+    mutation ($journal: String @valueFrom(path: "header.journalBatchNumber")) {
       header: createLedgerJournalHeader(input: {journalName: "GenJrn"}) { userErrors { message } }
       line: createLedgerJournalLine(input: {journalBatchNumber: $journal, …}) { userErrors { message } }
     }
@@ -36,7 +36,7 @@ from gateway.errors import BadArgument
 from gateway.selection import Nodes
 
 ATOMIC = "atomic"
-VALUE_OF = "valueOf"
+VALUE_FROM = "valueFrom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def references_of(operation: OperationDefinitionNode) -> tuple[Reference, ...]:
 
 def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
     for directive in definition.directives or ():
-        if directive.name.value != VALUE_OF:
+        if directive.name.value != VALUE_FROM:
             continue
         value = (directive.arguments or ())[0].value
         path = value.value if isinstance(value, StringValueNode) else ""
@@ -70,7 +70,7 @@ def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
         name = definition.variable.name.value
         if not dot or not key or not field or "." in field:
             raise BadArgument(
-                f'@valueOf of ${name}: "{path}" is no path of the form alias.field.',
+                f'@valueFrom of ${name}: "{path}" is no path of the form alias.field.',
                 hint='Name an earlier mutation of the operation and a field of its row: "order.salesOrderNumber".',
             )
         yield Reference(name, key, field)
@@ -79,7 +79,7 @@ def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
 def has_references(operation: OperationDefinitionNode) -> bool:
     """Whether a variable gets its value only while the operation runs."""
     definitions = operation.variable_definitions or ()
-    return any(x.name.value == VALUE_OF for d in definitions for x in d.directives or ())
+    return any(x.name.value == VALUE_FROM for d in definitions for x in d.directives or ())
 
 
 def readable(operation: OperationDefinitionNode) -> OperationDefinitionNode:
@@ -142,7 +142,7 @@ def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes
     for reference in references:
         if reference.key not in mutations:
             raise BadArgument(
-                f"@valueOf of ${reference.variable}: the operation has no mutation {reference.key}.",
+                f"@valueFrom of ${reference.variable}: the operation has no mutation {reference.key}.",
                 hint="Name a response key (alias) of this operation.",
             )
         at = keys.index(reference.key)

@@ -93,9 +93,8 @@ class ODataSchema(strawberry.Schema):
         self._again = partial(
             ODataSchema, resolvers=resolvers, extra_query=extra_query, extra_types=extra_types
         )
-        has_writes = writes is not None and any(True for _ in writes)
-        self.writes = writes if has_writes else None
-        fixed = (*_FIXED, *_FIXED_BY_WRITES) if has_writes else _FIXED
+        self.writes = writes or None
+        fixed = (*_FIXED, *_FIXED_BY_WRITES) if self.writes else _FIXED
         self._fixed = tuple(
             name
             for name in (*_BUILT_IN, *scalars.DEFINITIONS, *fixed)
@@ -178,7 +177,7 @@ class ODataSchema(strawberry.Schema):
         types = LazyTypes({**started.type_map, **roots}, self._names, make)
         self.query = definition.origin
         self._schema = LazySchema(
-            started, query, types, catalog.implementers, mutation=roots.get("Mutation")
+            started, query, types, self.implementers, mutation=roots.get("Mutation")
         )
         if self._mutations is not None:
             self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_OF)
@@ -188,8 +187,12 @@ class ODataSchema(strawberry.Schema):
         for name, made in started.type_map.items():
             if name in scalars.DEFINITIONS:
                 _check_scalar(name, made)
-            elif name in self._fixed[len(_BUILT_IN) :] or name in self.catalog.known_names():
+            elif name in self._fixed[len(_BUILT_IN) :] or self._is_generated(name):
                 raise _collision(name)
+
+    def _is_generated(self, name: str) -> bool:
+        is_written = self.writes is not None and self.writes.entry(name) is not None
+        return is_written or name in self.catalog.known_names()
 
     def _has(self, name: str) -> bool:
         return name in self._fixed or self.entry(name) is not None
@@ -206,6 +209,16 @@ class ODataSchema(strawberry.Schema):
         yield from self.catalog.entries()
         if self.writes is not None:
             yield from self.writes.entries()
+
+    def implementers(self, interface: str) -> tuple[list[str], list[str]]:
+        """Give the names of the generated object types and interfaces that have an interface."""
+        return self.catalog.implementers(interface, self.entry)
+
+    def forget(self) -> None:
+        """Drop the catalog's records; for a schema over a catalog's ``twin``."""
+        self.catalog.forget()
+        if self.writes is not None:
+            self.writes.forget()
 
     def _names(self) -> Iterator[str]:
         yield from self._fixed

@@ -19,7 +19,7 @@ upgrade):
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -251,7 +251,8 @@ class GeneratedDefinition(StrawberryObjectDefinition):
 class GeneratedInput(GeneratedDefinition):
     """An input definition; its values stay dicts keyed by GraphQL names.
 
-    ``all_optional`` says that no field is required or has a default, so that values are read without making them all.
+    ``required`` gives the names of the fields that are, so that values are read without making every field; no field
+    has a default.
     """
 
     is_input = True
@@ -264,10 +265,10 @@ class GeneratedInput(GeneratedDefinition):
         *,
         description: str = "",
         one_of: bool = False,
-        all_optional: bool = False,
+        required: Callable[[], Collection[str]] = tuple,
     ) -> None:
         super().__init__(name, records, make, description=description)
-        self.all_optional = all_optional
+        self.required = required
         self.from_input = _as_it_is
         self.directives = (OneOf(),) if one_of else ()
 
@@ -446,5 +447,6 @@ class GeneratingConverter(GraphQLCoreConverter):
             extensions={DEFINITION: definition},
             is_one_of=definition.is_one_of,
         )
-        made.all_optional = isinstance(definition, GeneratedInput) and definition.all_optional
+        if isinstance(definition, GeneratedInput):
+            made.required = definition.required
         return made

@@ -26,9 +26,6 @@ _WRITING = frozenset(
     }
 )
 INPUT_KINDS = _ASKING | _WRITING
-_ALL_OPTIONAL = frozenset(
-    {TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER}
-)
 
 
 class InputTypes:
@@ -48,6 +45,7 @@ class InputTypes:
                 lambda: writes.inputs_of(entry.name),
                 self._field,
                 description=texts.companion(entry),
+                required=lambda: writes.required_of(entry.name),
             )
         return GeneratedInput(
             entry.name,
@@ -55,7 +53,6 @@ class InputTypes:
             self._field,
             description=describe.input_type(entry),
             one_of=entry.kind is TypeKind.ORDER_BY,
-            all_optional=entry.kind in _ALL_OPTIONAL,
         )
 
     def _field(self, field: InputField) -> GeneratedField:

@@ -116,8 +116,8 @@ class LazyInterfaceType(GraphQLInterfaceType):
 class LazyInputType(GraphQLInputObjectType):
     """An input type of the same kind."""
 
-    all_optional = False
-    """Whether it is known, without making any, that no field is required or has a default."""
+    required: Callable[[], Collection[str]] | None = None
+    """Gives, without making any, the names of the fields that are required; then none has a default."""
 
     @property
     def fields(self) -> Any:
@@ -141,9 +141,9 @@ def in_order(made: GraphQLInputObjectType, names: Collection[str]) -> Collection
 
 
 def required_or_defaulted(made: GraphQLInputObjectType) -> Collection[str]:
-    """Give the names of the fields that count even where they are not given; makes no field of an optional type."""
-    if isinstance(made, LazyInputType) and made.all_optional:
-        return ()
+    """Give the names of the fields that count even where they are not given; makes no field of a generated type."""
+    if isinstance(made, LazyInputType) and made.required is not None:
+        return made.required()
     return [
         name
         for name, field in made.fields.items()

@@ -36,6 +36,8 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     root_findings: tuple[str, ...]
     unreachable: tuple[str, ...]
     """Names of types that no root field leads to."""
+    parents: dict[str, tuple[tuple[str, str], ...]]
+    """CSDL type → types whose rows have such rows below them, and the sets of the latter, where fields join them."""
 
     def entries(self) -> dict[str, list[TypeEntry]]:
         """Give the families as the catalog holds them."""
@@ -72,6 +74,13 @@ def root_names(roots: Iterable[RootField], model: Model) -> Iterator[RootName]:
         )
 
 
+def set_of(root: RootField | RootName) -> str:
+    """Name the entity set of a list or by-key field."""
+    if isinstance(root, RootName):
+        return root.of
+    return "" if root.entity_set is None else root.entity_set.name
+
+
 class Roots(Mapping[str, RootField]):
     """Root fields, each with its records from the model when it is first looked up."""
 
@@ -85,6 +94,10 @@ class Roots(Mapping[str, RootField]):
         if found is None:
             found = self._made[name] = self._field(self._named[name])
         return found
+
+    def named(self) -> Iterable[RootName]:
+        """Give all of them without touching the model."""
+        return self._named.values()
 
     def again(self, model: Model) -> Roots:
         """Give the same fields, none of them made, over another reading of the model."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from schema import describe
 from schema.edm import NOT_IN_ROWS
 from schema.fields import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, ValueType
+from schema.joins import join_pairs
 from schema.model import ComplexType, EntityType, Model, Navigation, Property, TypeRef, short
 from schema.names import Names, field_name
 from schema.values import Abilities, Cleaning
@@ -120,11 +121,25 @@ class CatalogObjects(CatalogTypes):
 
     def navigations_of(self, csdl: str) -> Iterator[Navigation]:
         """Give the navigations that are fields, inherited ones first."""
+        return (navigation for navigation, _ in self._navigations(csdl))
+
+    def _navigations(self, csdl: str) -> Iterator[tuple[Navigation, str]]:
+        """Give the same with the types that declare them."""
         seen = {p.name for p in self.properties_of(csdl)}
-        for navigation in self.model.navigations_of(csdl):
-            if navigation.name not in seen and self._is_followed(navigation):
-                seen.add(navigation.name)
-                yield navigation
+        for declaring in self.model.lineage(csdl):
+            for navigation in declaring.navigations:
+                if navigation.name not in seen and self._is_followed(navigation):
+                    seen.add(navigation.name)
+                    yield navigation, declaring.name
+
+    def joined_below(self, csdl: str) -> Iterator[tuple[Navigation, str]]:
+        """Give the to-many navigations whose rows can be made to belong to a row, with the sets of those rows."""
+        for navigation, declaring in self._navigations(csdl):
+            if navigation.many and join_pairs(navigation, self.model):
+                of_set = navigation.target_set or self._bound_set(navigation, declaring, csdl)
+                found = self.model.entity_sets.get(of_set or "")
+                if found is not None and found.type == navigation.target:
+                    yield navigation, found.name
 
     def _is_followed(self, navigation: Navigation) -> bool:
         """Whether a navigation leads to an entity type that is served."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from schema import describe
@@ -14,7 +14,7 @@ from schema.snapshot import forget_records, reopened
 from schema.values import Abilities, Cleaning
 
 from .inputs import CatalogInputs
-from .naming import Naming, Roots, root_names
+from .naming import Naming, Roots, root_names, set_of
 from .reach import reachable_names
 from .renames import check_renames
 
@@ -42,6 +42,7 @@ class Catalog(CatalogInputs):
             model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
         )
         self._unreachable = None if naming is None else naming.unreachable
+        self._parents = None if naming is None else naming.parents
         self._root_names = Names(("node", "nodes"), self.renames, " in Query")
         self.roots: Mapping[str, RootField]
         if naming is None:
@@ -62,6 +63,7 @@ class Catalog(CatalogInputs):
             type_findings=tuple(self._type_names.findings),
             root_findings=tuple(self._root_names.findings),
             unreachable=tuple(name for name in self._entries if name not in self._reachable),
+            parents=dict(self.parents),
         )
 
     @property
@@ -102,13 +104,38 @@ class Catalog(CatalogInputs):
         """Give every generated type of the schema; touches the whole model."""
         return (e for e in self._entries.values() if e.name in self._reachable and self._exists(e))
 
-    def implementers(self, interface: str) -> tuple[list[str], list[str]]:
-        """Give the names of the generated object types and interfaces that have an interface."""
+    @cached_property
+    def parents(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """Entity type → types whose rows have such rows below them by a known join, and the sets of the latter."""
+        if self._parents is not None:
+            return self._parents
+        found: dict[str, dict[tuple[str, str], None]] = {}
+        for csdl in self.model.sets_of_type:
+            if self.is_served(csdl):
+                for navigation, of_set in self.joined_below(csdl):
+                    found.setdefault(navigation.target, {})[csdl, of_set] = None
+        return {csdl: tuple(above) for csdl, above in found.items()}
+
+    def set_roots(self) -> Iterator[tuple[RootKind, str, str]]:
+        """Give (kind, entity set, name) of the lists and by-key fields, without touching the model."""
+        named = self.roots.named() if isinstance(self.roots, Roots) else self.roots.values()
+        for root in named:
+            if root.kind in (RootKind.LIST, RootKind.BY_KEY):
+                yield root.kind, set_of(root), root.name
+
+    def implementers(
+        self, interface: str, entry: Callable[[str], TypeEntry | None] | None = None
+    ) -> tuple[list[str], list[str]]:
+        """Give the names of the generated object types and interfaces that have an interface.
+
+        ``entry`` says which types there are where a schema has more than the catalog's own.
+        """
+        is_there = entry or self.entry
         found: dict[TypeKind, list[str]] = {TypeKind.OBJECT: [], TypeKind.INTERFACE: []}
-        for entry in self._relatives(interface):
-            is_one = entry.kind in found and entry.name != interface
-            if is_one and interface in self.interfaces(entry.csdl) and self.entry(entry.name):
-                found[entry.kind].append(entry.name)
+        for other in self._relatives(interface):
+            is_one = other.kind in found and other.name != interface
+            if is_one and interface in self.interfaces(other.csdl) and is_there(other.name):
+                found[other.kind].append(other.name)
         return found[TypeKind.OBJECT], found[TypeKind.INTERFACE]
 
     def _relatives(self, interface: str) -> Iterator[TypeEntry]:

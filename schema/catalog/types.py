@@ -16,6 +16,7 @@ from .naming import Naming
 SCALARS = ("Decimal", "Long", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64", "JSON")
 RESERVED_TYPES = (
     *("Query", "Mutation", "Subscription", "Node", "PageInfo", "SortDirection"),
+    *("UserError", "FieldConflict"),
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )
 OPERATORS = (

@@ -8,88 +8,125 @@ sequence gives (setting ``given_by_service``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
 
 from schema.catalog import Catalog
-from schema.fields import Field, FieldKind, InputField, InputRole, TypeEntry, TypeKind
+from schema.fields import Field, FieldKind, InputField, InputRole, TypeEntry, TypeKind, Verb
 from schema.joins import join_pairs
-from schema.model import Model
+from schema.model import Property
 
 from . import texts
+from .naming import companion
+from .offers import Offers
 from .rules import WriteRules
 
-NameOf = Callable[[TypeKind, str], str]
+_Takes = Callable[[Field], bool]
+_OF_ROWS = frozenset(
+    {TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT, TypeKind.VALUE_INPUT}
+)
+
+
+class _RowFields(Mapping[str, InputField]):
+    """The fields of a row that an input type takes, each made when it is looked up: values, then rows below."""
+
+    def __init__(
+        self, fields: Mapping[str, Field], takes: _Takes, make: Callable[[Field], InputField]
+    ) -> None:
+        self._fields = fields
+        self._takes = takes
+        self._make = make
+        self._made: dict[str, InputField] = {}
+
+    def __getitem__(self, name: str) -> InputField:
+        found = self._made.get(name)
+        if found is None:
+            field = self._fields[name]
+            if not self._takes(field):
+                raise KeyError(name)
+            found = self._made[name] = self._make(field)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        taken = [f for f in self._fields.values() if self._takes(f)]
+        yield from (f.name for f in taken if f.navigation is None)
+        yield from (f.name for f in taken if f.navigation is not None)
+
+    def __len__(self) -> int:
+        return sum(map(self._takes, self._fields.values()))
 
 
 class WriteInputs:
     """Gives the fields of the input types that writing adds."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        rules: WriteRules,
-        name_of: NameOf,
-        is_creatable: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, catalog: Catalog, rules: WriteRules, offers: Offers) -> None:
         self._catalog = catalog
         self._rules = rules
-        self._name_of = name_of
-        self._is_creatable = is_creatable
+        self._offers = offers
 
-    def fields(self, entry: TypeEntry) -> Iterator[InputField]:
-        """Give the fields of an input type; raises KeyError for another kind."""
+    def fields(self, entry: TypeEntry) -> Mapping[str, InputField]:
+        """Give the fields of an input type by name; raises KeyError for another kind."""
         csdl = entry.csdl
+        if entry.kind in _OF_ROWS:
+            return _RowFields(self._catalog.object(csdl).fields, *self._ways(entry))
         match entry.kind:
-            case TypeKind.CREATE_INPUT:
-                return chain(self._created(csdl, nested=False), self._nested(csdl))
-            case TypeKind.NESTED_INPUT:
-                return self._created(csdl, nested=True)
-            case TypeKind.PATCH:
-                return self._changed(csdl)
             case TypeKind.KEY:
-                return self._key(csdl)
+                found = self._key(csdl)
             case TypeKind.UPDATE_INPUT | TypeKind.DELETE_INPUT:
-                return self._item(entry)
+                found = self._item(entry)
             case TypeKind.NESTED_CREATE:
-                return self._nested_rows(csdl)
-            case TypeKind.VALUE_INPUT:
-                return self._created(csdl, nested=True)
+                found = self._nested_rows(csdl)
             case _:
                 raise KeyError(entry.name)
+        return {f.name: f for f in found}
 
-    def can_create(self, csdl: str) -> bool:
-        """Whether a new row of the type has any field to give."""
-        return any(_is_given_on_create(f) for f in self._catalog.object(csdl).fields.values())
+    def required(self, entry: TypeEntry) -> tuple[str, ...]:
+        """Give the names of the fields that must be given."""
+        if entry.kind is TypeKind.CREATE_INPUT:
+            takes = self._takes(self._offers.on_create)
+            fields = self._catalog.object(entry.csdl).fields.values()
+            return tuple(f.name for f in fields if self.is_required(f, entry.csdl) and takes(f))
+        if entry.kind in _OF_ROWS:
+            return ()
+        return tuple(f.name for f in self.fields(entry).values() if not f.nullable)
 
-    def can_change(self, csdl: str) -> bool:
-        """Whether a row of the type has any field to change."""
-        return any(True for _ in self._changed(csdl))
+    def _ways(self, entry: TypeEntry) -> tuple[_Takes, Callable[[Field], InputField]]:
+        """Give which fields of a row stand in an input type, and what they are there."""
+        csdl = entry.csdl
+        if entry.kind is TypeKind.PATCH:
+            key = self._catalog.key_of(csdl)
+            takes = self._takes(self._offers.on_change)
+            return lambda f: f.source not in key and takes(f), self._written
+        takes = self._takes(self._offers.on_create)
+        if entry.kind is not TypeKind.CREATE_INPUT:
+            return takes, self._written
+        return (
+            lambda f: self.is_nested(f) if f.navigation else takes(f),
+            lambda f: (
+                self._nested(f)
+                if f.navigation
+                else self._written(f, required=self.is_required(f, csdl))
+            ),
+        )
 
-    def complex_types(self, csdl: str) -> Iterator[str]:
-        """Give the complex types that a row of the type is written with."""
-        for field in self._catalog.object(csdl).fields.values():
-            if field.kind is FieldKind.COMPLEX and self._catalog.is_served(field.target):
-                yield field.target
+    def _takes(self, is_given: Callable[[Property], bool]) -> _Takes:
+        def takes(field: Field) -> bool:
+            is_rest = field.kind is FieldKind.REST
+            return is_rest or (field.prop is not None and is_given(field.prop))
 
-    def nested_of(self, csdl: str) -> Iterator[Field]:
-        """Give the to-many fields whose rows can be created together with a row of the type."""
-        for field in self._catalog.object(csdl).fields.values():
-            if self._is_nested(field):
-                yield field
+        return takes
 
-    def _is_nested(self, field: Field) -> bool:
-        navigation = field.navigation
+    def is_nested(self, field: Field) -> bool:
+        """Whether the rows of a to-many field can be created together with a new row."""
+        navigation, model = field.navigation, self._catalog.model
         if field.kind is not FieldKind.TO_MANY or navigation is None or field.target_set is None:
             return False
-        return self._is_creatable(field.target_set) and is_joined(field, self._catalog.model)
+        of_set = model.entity_sets.get(field.target_set)
+        if of_set is None or of_set.type != field.target or not join_pairs(navigation, model):
+            return False
+        return self._offers.holds(Verb.CREATE, of_set)
 
-    def _created(self, csdl: str, *, nested: bool) -> Iterator[InputField]:
-        for field in self._catalog.object(csdl).fields.values():
-            if _is_given_on_create(field):
-                yield self._written(field, required=not nested and self._is_required(field, csdl))
-
-    def _is_required(self, field: Field, csdl: str) -> bool:
+    def is_required(self, field: Field, csdl: str) -> bool:
+        """Whether a new row of the type must give the field."""
         prop = field.prop
         if prop is None or not prop.required or field.source == self._company:
             return False
@@ -100,15 +137,14 @@ class WriteInputs:
     def _company(self) -> str | None:
         return self._catalog.abilities.company_property
 
-    def _nested(self, csdl: str) -> Iterator[InputField]:
-        for field in self.nested_of(csdl):
-            yield InputField(
-                name=field.name,
-                role=InputRole.NESTED,
-                type_name=self._name_of(TypeKind.NESTED_CREATE, field.target),
-                of=field,
-                description=texts.NESTED,
-            )
+    def _nested(self, field: Field) -> InputField:
+        return InputField(
+            name=field.name,
+            role=InputRole.NESTED,
+            type_name=self._name_of(TypeKind.NESTED_CREATE, field.target),
+            of=field,
+            description=texts.NESTED,
+        )
 
     def _nested_rows(self, csdl: str) -> Iterator[InputField]:
         yield InputField(
@@ -119,13 +155,6 @@ class WriteInputs:
             many=True,
             description=texts.NESTED_CREATE,
         )
-
-    def _changed(self, csdl: str) -> Iterator[InputField]:
-        info = self._catalog.object(csdl)
-        key = {f.source for f in info.key}
-        for field in info.fields.values():
-            if field.source not in key and _is_given_on_change(field):
-                yield self._written(field)
 
     def _written(self, field: Field, *, required: bool = False) -> InputField:
         type_name = field.type_name
@@ -178,19 +207,5 @@ class WriteInputs:
             description=texts.IF_MATCH,
         )
 
-
-def is_joined(field: Field, model: Model) -> bool:
-    """Whether it is known which fields join the rows of a navigation to their parent."""
-    return field.navigation is not None and bool(join_pairs(field.navigation, model))
-
-
-def _is_given_on_create(field: Field) -> bool:
-    if field.kind is FieldKind.REST:
-        return True
-    return field.prop is not None and field.prop.allow_edit_on_create
-
-
-def _is_given_on_change(field: Field) -> bool:
-    if field.kind is FieldKind.REST:
-        return True
-    return field.prop is not None and field.prop.allow_edit
+    def _name_of(self, kind: TypeKind, csdl: str) -> str:
+        return companion(self._catalog, kind, csdl)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 
+from schema.catalog import Catalog
 from schema.fields import TypeKind, Verb
 
 SUFFIXES: Mapping[TypeKind, str] = {
@@ -22,16 +23,15 @@ SUFFIXES: Mapping[TypeKind, str] = {
     TypeKind.PAYLOAD: "Payload",
     TypeKind.PAYLOADS: "Payloads",
 }
-"""Kind of a type that writing needs → what stands behind the name of the rows' type."""
+"""Kind of a type that writing needs → what stands behind the name of the rows' type; none is the end of another."""
 
-FIXED = ("UserError", "FieldConflict")
 ROW_VERBS = (Verb.CREATE, Verb.UPDATE, Verb.UPSERT, Verb.DELETE)
 
 
-def companion(base: str, kind: TypeKind, known: Container[str]) -> str:
-    """Name the companion of a type; ``known`` are the names that reading has taken."""
-    name = base + SUFFIXES[kind]
-    while name in known or name in FIXED:
+def companion(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
+    """Name the companion of a structured type: ``CustomerV3`` → ``CustomerV3Patch``."""
+    name, known = catalog.reference_name(csdl) + SUFFIXES[kind], catalog.known_names()
+    while name in known:
         name += "2"
     return name
 
@@ -44,9 +44,17 @@ def companions(name: str) -> Iterator[tuple[str, TypeKind]]:
             yield bare[: -len(suffix)], kind
 
 
-def mutation_name(verb: Verb, field: str) -> str:
-    """``customerV3`` → ``createCustomerV3``."""
-    return verb.value + field[:1].upper() + field[1:]
+def mutation_name(verb: Verb, field: str, roots: Container[str]) -> str:
+    """``customerV3`` → ``createCustomerV3``; a second name that differs by its first letter only gets a ``2``."""
+    name = _capital(field)
+    while name[0].isupper() and field[0].isupper() and _is_another(name, field, roots):
+        name += "2"
+    return verb.value + name
+
+
+def _is_another(name: str, field: str, roots: Container[str]) -> bool:
+    """Whether the name is that of another field's mutation."""
+    return _small(name) in roots or (name != field and name in roots)
 
 
 def mutated(name: str) -> Iterator[tuple[Verb, str]]:
@@ -54,5 +62,17 @@ def mutated(name: str) -> Iterator[tuple[Verb, str]]:
     for verb in ROW_VERBS:
         rest = name.removeprefix(verb.value)
         if rest and rest != name:
-            yield verb, rest[:1].lower() + rest[1:]
+            yield verb, _small(rest)
             yield verb, rest
+            while rest.endswith("2"):
+                rest = rest[:-1]
+                if rest:
+                    yield verb, rest
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def _small(name: str) -> str:
+    return name[:1].lower() + name[1:]

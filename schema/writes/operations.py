@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from schema.catalog import Catalog
-from schema.fields import MutationField, RootField, RootKind, Verb
-from schema.model import EntitySet, Operation, OperationImport, OperationKind, TypeRef, short
+from schema.fields import MutationField, RootKind, Verb
+from schema.model import EntitySet, Operation, OperationImport, OperationKind, short
 from schema.names import Names, field_name, type_name
 
+from .offers import Offers
 from .rules import WriteRules
 
 
@@ -22,10 +23,15 @@ class Actions(Mapping[str, MutationField]):
     """The actions and custom services of a catalog by the names of their mutations, in document order."""
 
     def __init__(
-        self, catalog: Catalog, rules: WriteRules, is_taken: Callable[[str], bool]
+        self,
+        catalog: Catalog,
+        rules: WriteRules,
+        offers: Offers,
+        is_taken: Callable[[str], bool],
     ) -> None:
         self._catalog = catalog
         self._rules = rules
+        self._offers = offers
         self._is_taken = is_taken
 
     def __getitem__(self, name: str) -> MutationField:
@@ -62,13 +68,17 @@ class Actions(Mapping[str, MutationField]):
             yield MutationField(name=name, verb=Verb.SERVICE, service=service)
 
     def _bound(self) -> Iterator[MutationField]:
-        for operation in self._offered:
-            bound = operation.bound_to
-            root = None if bound is None else self._root_of(bound)
-            if bound is not None and root is not None:
+        offered = [(o, o.bound_to) for o in self._offered if o.bound_to is not None]
+        roots = {(kind, s): name for kind, s, name in self._catalog.set_roots() if offered}
+        for operation, bound in offered:
+            sets = self._catalog.model.sets_of_type.get(bound.name, ())
+            wanted = RootKind.LIST if bound.many else RootKind.BY_KEY
+            root = roots.get((wanted, sets[0])) if sets else None
+            if root is not None:
                 owner = f"Mutation.{short(bound.name)}.{short(operation.name)}"
-                name = self._take(root.name + type_name(short(operation.name)), owner)
-                yield self._field(name, operation, entity_set=root.entity_set)
+                name = self._take(root + type_name(short(operation.name)), owner)
+                of_set = self._catalog.model.entity_sets[sets[0]]
+                yield self._field(name, operation, entity_set=of_set)
 
     def _unbound(self) -> Iterator[MutationField]:
         unbound = {o.name: o for o in reversed(self._offered) if o.bound_to is None}
@@ -106,31 +116,17 @@ class Actions(Mapping[str, MutationField]):
             return False
         if not self._rules.allow(Verb.ACTION, short(operation.name)):
             return False
-        model = self._catalog.model
-        names = [p.type.name for p in operation.parameters]
-        returns = () if operation.returns is None else (operation.returns.name,)
-        if any(n in model.entity_types for n in names) or "Edm.Stream" in (*names, *returns):
-            return False
-        structured = (
-            n for n in (*names, *returns) if n in model.entity_types or n in model.complex_types
+        returns = operation.returns
+        return all(self._has_type(p.type.name, is_given=True) for p in operation.parameters) and (
+            returns is None or self._has_type(returns.name, is_given=False)
         )
-        return all(map(self._catalog.is_served, structured))
 
-    def _root_of(self, bound: TypeRef) -> RootField | None:
-        """Give the field of ``Query`` that shows the rows an action is bound to."""
-        sets = self._catalog.model.sets_of_type.get(bound.name, ())
-        wanted = RootKind.LIST if bound.many else RootKind.BY_KEY
-        return self._by_set.get((wanted, sets[0])) if sets else None
-
-    @cached_property
-    def _by_set(self) -> Mapping[tuple[RootKind, str], RootField]:
-        return {
-            (root.kind, root.entity_set.name): root
-            for root in self._catalog.roots.values()
-            if root.entity_set is not None
-        }
-
-
-def payload_name(field: str) -> str:
-    """``myLeaveRequestSubmit`` → ``MyLeaveRequestSubmitPayload``."""
-    return f"{type_name(field)}Payload"
+    def _has_type(self, csdl: str, *, is_given: bool) -> bool:
+        """Whether values of a type can be shown, or given."""
+        model = self._catalog.model
+        if csdl in model.entity_types:
+            return not is_given and self._catalog.is_served(csdl)
+        if csdl in model.complex_types:
+            is_served = self._catalog.is_served(csdl)
+            return is_served and (not is_given or self._offers.has_values(csdl))
+        return csdl != "Edm.Stream"

@@ -13,10 +13,10 @@ from schema.fields import (
     ServiceField,
     TypeKind,
 )
-from schema.names import field_name
+from schema.names import Names, field_name
 
 from . import texts
-from .inputs import NameOf
+from .naming import companion
 
 _RESERVED = frozenset({"etag", "userErrors", "results", "result"})
 _ERRORS = PayloadField(
@@ -30,9 +30,8 @@ _ERRORS = PayloadField(
 class Payloads:
     """Gives the fields of payload types."""
 
-    def __init__(self, catalog: Catalog, name_of: NameOf) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._name_of = name_of
 
     def of_row(self, csdl: str) -> Iterator[PayloadField]:
         """Give the fields of ``CustomerV3Payload``."""
@@ -54,7 +53,9 @@ class Payloads:
         yield PayloadField(
             name="results",
             role=PayloadRole.RESULTS,
-            result=Result(self._name_of(TypeKind.PAYLOAD, csdl), nullable=False, many=True),
+            result=Result(
+                companion(self._catalog, TypeKind.PAYLOAD, csdl), nullable=False, many=True
+            ),
             description=texts.RESULTS,
         )
         yield PayloadField(
@@ -70,7 +71,9 @@ class Payloads:
         if operation is not None and operation.returns is not None:
             yield self._result(field)
         if field.service is not None:
-            yield from map(self._output, field.service.output)
+            names = Names((_ERRORS.name,))
+            for output in field.service.output:
+                yield self._output(output, names.take(output.name, output.wire))
         yield _ERRORS
 
     def _result(self, field: MutationField) -> PayloadField:
@@ -91,8 +94,7 @@ class Payloads:
             description=texts.RESULT,
         )
 
-    def _output(self, output: ServiceField) -> PayloadField:
-        name = f"{output.name}Value" if output.name == _ERRORS.name else output.name
+    def _output(self, output: ServiceField, name: str) -> PayloadField:
         return PayloadField(
             name=name,
             role=PayloadRole.OUTPUT,

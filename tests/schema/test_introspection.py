@@ -205,7 +205,7 @@ def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:
         f" fragment A on Query {text}"
     )
     # graphql-core's own limit: lists of fields of types of fields, three deep
-    assume([e.message for e in validate(EAGER, parse(query))] != [TOO_DEEP])
+    assume(TOO_DEEP not in [e.message for e in validate(EAGER, parse(query))])
 
     assert_same(told_by(SCHEMA, query), told_by_graphql_core(EAGER, query))
 

@@ -1,0 +1,107 @@
+"""Which writes there are of which sets: by the settings, the annotations, and by what there is to write."""
+
+from __future__ import annotations
+
+from schema.catalog import Catalog
+from schema.fields import Verb
+from schema.model import EntitySet, Property
+
+from .rules import WriteRules
+
+
+class Offers:
+    """Says what may be written, from the model's properties alone: no object is made for it."""
+
+    def __init__(self, catalog: Catalog, rules: WriteRules) -> None:
+        self._catalog = catalog
+        self._rules = rules
+        self._offered: dict[tuple[Verb, str], bool] = {}
+        self._valued: dict[str, bool] = {}
+
+    def holds(self, verb: Verb, entity_set: EntitySet) -> bool:
+        """Whether rows of a set may be written this way."""
+        key = (verb, entity_set.name)
+        found = self._offered.get(key)
+        if found is None:
+            found = self._offered[key] = self._holds(verb, entity_set)
+        return found
+
+    def any(self, csdl: str, *verbs: Verb) -> bool:
+        """Whether rows of a type may be written one of these ways, in any of its sets."""
+        model = self._catalog.model
+        sets = model.sets_of_type.get(csdl, ())
+        return any(self.holds(verb, model.entity_sets[name]) for name in sets for verb in verbs)
+
+    def _holds(self, verb: Verb, entity_set: EntitySet) -> bool:
+        csdl = entity_set.type
+        if verb is Verb.UPSERT:
+            parts = (Verb.CREATE, Verb.UPDATE)
+            return all(self.holds(v, entity_set) for v in parts) and self._gives_key(csdl)
+        if not self._rules.allow(verb, entity_set.name) or not self._is_writable(csdl):
+            return False
+        if verb is Verb.CREATE:
+            return entity_set.can.insertable and self._can_create(csdl)
+        if verb is Verb.UPDATE:
+            return entity_set.can.updatable and self._can_change(csdl)
+        return entity_set.can.deletable
+
+    def _is_writable(self, csdl: str) -> bool:
+        declared = self._catalog.model.entity_types[csdl]
+        if declared.read_only or declared.abstract:
+            return False
+        return self._catalog.is_served(csdl) and bool(self._catalog.key_of(csdl))
+
+    def _can_create(self, csdl: str) -> bool:
+        properties = self._catalog.properties_of(csdl)
+        return self._catalog.model.is_open(csdl) or any(map(self.on_create, properties))
+
+    def _can_change(self, csdl: str) -> bool:
+        key = self._catalog.key_of(csdl)
+        properties = (p for p in self._catalog.properties_of(csdl) if p.name not in key)
+        return self._catalog.model.is_open(csdl) or any(map(self.on_change, properties))
+
+    def _gives_key(self, csdl: str) -> bool:
+        """Whether the caller can say which row a new one is; the company may come from the scope."""
+        key = self._catalog.key_of(csdl)
+        company = self._catalog.abilities.company_property
+        parts = (p for p in self._catalog.properties_of(csdl) if p.name in key)
+        return all(p.allow_edit_on_create for p in parts if p.name != company)
+
+    # Properties
+
+    def on_create(self, prop: Property) -> bool:
+        """Whether a new row can give the property."""
+        return prop.allow_edit_on_create and self._has_input(prop)
+
+    def on_change(self, prop: Property) -> bool:
+        """Whether the property, if not of the key, can be changed."""
+        return prop.allow_edit and self._has_input(prop)
+
+    def _has_input(self, prop: Property) -> bool:
+        """Whether there is an input type for the values; GraphQL knows no empty ones."""
+        csdl = prop.type.name
+        is_shown = csdl in self._catalog.model.complex_types and self._catalog.is_served(csdl)
+        return not is_shown or self.has_values(csdl)
+
+    def has_values(self, csdl: str) -> bool:
+        """Whether a complex value, or one within it, has anything to give."""
+        found = self._valued.get(csdl)
+        if found is None:
+            found = self._valued[csdl] = self._has_values(csdl)
+        return found
+
+    def _has_values(self, csdl: str) -> bool:
+        model = self._catalog.model
+        waiting, seen = [csdl], {csdl}
+        for name in waiting:  # grows while it is walked
+            if model.is_open(name):
+                return True
+            for prop in self._catalog.properties_of(name):
+                inner = prop.type.name
+                if not prop.allow_edit_on_create or inner in seen:
+                    continue
+                if inner not in model.complex_types or not self._catalog.is_served(inner):
+                    return True
+                seen.add(inner)
+                waiting.append(inner)
+        return False

@@ -1,0 +1,165 @@
+"""The types that writing adds to a schema: those that a field of ``Mutation`` leads to, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from schema.catalog import Catalog
+from schema.catalog.reach import reachable_names
+from schema.fields import RootField, RootKind, TypeEntry, TypeKind, ValueType, Verb
+from schema.model import Operation, TypeRef
+from schema.names import type_name
+
+from .naming import ROW_VERBS, companion, companions
+from .offers import Offers
+from .operations import Actions
+
+_NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {
+    TypeKind.CREATE_INPUT: (Verb.CREATE,),
+    TypeKind.PATCH: (Verb.UPDATE,),
+    TypeKind.KEY: (Verb.UPDATE, Verb.DELETE),
+    TypeKind.UPDATE_INPUT: (Verb.UPDATE,),
+    TypeKind.DELETE_INPUT: (Verb.DELETE,),
+    TypeKind.PAYLOAD: ROW_VERBS,
+    TypeKind.PAYLOADS: ROW_VERBS,
+}
+_NESTED = (TypeKind.NESTED_INPUT, TypeKind.NESTED_CREATE)
+_STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
+
+
+class WriteTypes:
+    """Says what a name stands for, and gives all of them; keeps none that belongs to a set."""
+
+    def __init__(self, catalog: Catalog, offers: Offers, actions: Actions) -> None:
+        self._catalog = catalog
+        self._offers = offers
+        self._actions = actions
+
+    def entry(self, name: str) -> TypeEntry | None:
+        """Give what the name of a type stands for that only writing needs; None for any other name."""
+        return self.companion(name) or self._of_operations.get(name)
+
+    def entries(self) -> Iterator[TypeEntry]:
+        """Give every type that writing adds, type by type of the metadata; touches the whole model."""
+        for csdl in self._catalog.model.sets_of_type:
+            for kind in (*_NEEDED_BY, *_NESTED):
+                if self._exists(kind, csdl):
+                    yield TypeEntry(companion(self._catalog, kind, csdl), kind, csdl)
+        kind = TypeKind.VALUE_INPUT
+        for csdl in self._catalog.model.complex_types:
+            if self._exists(kind, csdl):
+                yield TypeEntry(companion(self._catalog, kind, csdl), kind, csdl)
+        yield from self._of_operations.values()
+
+    def companion(self, name: str) -> TypeEntry | None:
+        """Give the same for what belongs to a structured type, without looking at operations."""
+        known = self._catalog.known_names()
+        for base, kind in companions(name):
+            of = known.get(base)
+            if of is not None and of.kind in _STRUCTURED and self._is_named(of, kind, name):
+                return TypeEntry(name, kind, of.csdl) if self._exists(kind, of.csdl) else None
+        return None
+
+    def _is_named(self, of: TypeEntry, kind: TypeKind, name: str) -> bool:
+        is_it = self._catalog.reference_name(of.csdl) == of.name
+        return is_it and companion(self._catalog, kind, of.csdl) == name
+
+    def _exists(self, kind: TypeKind, csdl: str) -> bool:
+        if kind is TypeKind.VALUE_INPUT:
+            return csdl in self._values
+        if kind in _NESTED:
+            above = self._catalog.parents.get(csdl, ())
+            sets, create = self._catalog.model.entity_sets, Verb.CREATE
+            return any(
+                self._offers.any(parent, create) and self._offers.holds(create, sets[of_set])
+                for parent, of_set in above
+            )
+        return self._offers.any(csdl, *_NEEDED_BY[kind])
+
+    # Complex values
+
+    @cached_property
+    def _values(self) -> frozenset[str]:
+        """The complex types whose values rows, and parameters of actions, are written with."""
+        complex_types, catalog = self._catalog.model.complex_types, self._catalog
+        if not complex_types:
+            return frozenset()
+        waiting = [n for n in self._written() if n in complex_types and catalog.is_served(n)]
+        found = set(waiting)
+        for csdl in waiting:  # grows while it is walked
+            for prop in catalog.properties_of(csdl):
+                name = prop.type.name
+                is_new = name in complex_types and name not in found and catalog.is_served(name)
+                if is_new and self._offers.on_create(prop):
+                    found.add(name)
+                    waiting.append(name)
+        return frozenset(found)
+
+    def _written(self) -> Iterator[str]:
+        for csdl in self._catalog.model.sets_of_type:
+            creates = self._offers.any(csdl, Verb.CREATE)
+            changes = self._offers.any(csdl, Verb.UPDATE)
+            for prop in self._catalog.properties_of(csdl) if creates or changes else ():
+                is_given = creates and self._offers.on_create(prop)
+                if is_given or (changes and self._offers.on_change(prop)):
+                    yield prop.type.name
+        yield from (p.name for p in self._parameters())
+
+    # Operations
+
+    @cached_property
+    def payloads(self) -> Mapping[str, str]:
+        """Name of an operation's field → name of its payload type."""
+        found: dict[str, str] = {}
+        taken = set[str]()
+        for field in self._actions:
+            name = f"{type_name(field)}Payload"
+            while name in taken or name in self._catalog.known_names() or self.companion(name):
+                name += "2"
+            taken.add(name)
+            found[field] = name
+        return found
+
+    @cached_property
+    def _of_operations(self) -> Mapping[str, TypeEntry]:
+        """Payloads of actions and services, and the types that only actions lead to."""
+        found = {
+            payload: TypeEntry(payload, TypeKind.OPERATION_PAYLOAD, field)
+            for field, payload in self.payloads.items()
+        }
+        known = self._catalog.known_names()
+        for name in sorted(self._reached()):
+            if self._catalog.entry(name) is None:
+                found[name] = known[name]
+        return found
+
+    def _operations(self) -> Iterator[Operation]:
+        return (f.operation for f in self._actions.values() if f.operation is not None)
+
+    def _parameters(self) -> Iterator[TypeRef]:
+        return (p.type for operation in self._operations() for p in operation.parameters)
+
+    def _reached(self) -> frozenset[str]:
+        """Give the names of types that results and parameters lead to, but for what rows of ``Query`` lead to."""
+        catalog = self._catalog
+        rows = dict.fromkeys(f.csdl for f in self._actions.values() if f.csdl)
+        calls = (
+            RootField(name="", kind=RootKind.FUNCTION, csdl=csdl)
+            for csdl in rows
+            if catalog.entry(catalog.reference_name(csdl)) is None
+        )
+        enums = (v.scalar for v in self._value_types() if v.enum and v.scalar == v.enum.name)
+        return reachable_names(catalog, calls).union(enums)
+
+    def _value_types(self) -> Iterator[ValueType]:
+        """Give the types of plain parameters and results, and of the fields of value inputs."""
+        catalog, model = self._catalog, self._catalog.model
+        returned = (o.returns for o in self._operations() if o.returns is not None)
+        for ref in (*self._parameters(), *returned):
+            if ref.name not in model.complex_types and ref.name not in model.entity_types:
+                yield catalog.value_of(ref)
+        for csdl in self._values:
+            for prop in catalog.properties_of(csdl):
+                if prop.allow_edit_on_create and prop.type.name not in model.complex_types:
+                    yield catalog.value(prop, is_key=False)

@@ -104,7 +104,10 @@ def _routes(
         token = settings.admin_token.get_secret_value()
         routes.append(Route(RELOAD, reload_by(token, tell_others), methods=["POST"]))
     if settings.graphiql:
-        routes.extend(graphiql_routes(api_path=API, headers=preset_headers(settings)))
+        # Nobody finds "post a journal" one click away on an environment that is not a toy.
+        changing = settings.is_sandbox and not settings.read_only
+        page = graphiql_routes(api_path=API, headers=preset_headers(settings), changing=changing)
+        routes.extend(page)
         routes.append(Route("/", _to_page))
     return routes
 

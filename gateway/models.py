@@ -195,7 +195,7 @@ def read_model(
     model = parse_csdl(document.pieces(progress), name=document.source)
     exposed = expose(model, include=settings.include, exclude=settings.exclude)
     relations = [_relation(r) for r in settings.relations]
-    if settings.url is None and settings.sandbox.metadata is None and settings.metadata is None:
+    if settings.is_sandbox:
         relations.extend(_of_sandbox(exposed, {(r.from_set, r.name) for r in relations}))
     return declare(exposed, relations) if relations else exposed
 

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
         default=50, ge=1, description="Rows of a list without first or last."
     )
     max_page_size: int = Field(default=1_000, ge=1, description="Highest first or last.")
+    operation_timeout: float = Field(
+        default=120.0, gt=0, description="Seconds for an operation; no limit to writes under way."
+    )
     max_url_length: int = Field(
         default=2_000, ge=200, le=60_000, description="Longest encoded address sent upstream."
     )
@@ -211,6 +214,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Keywords only: ``load_settings`` has merged the layers, so that it can say where a bad value stands."""
         return (init_settings,)
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether the embedded sandbox answers, with its own metadata."""
+        return self.url is None and self.metadata is None and self.sandbox.metadata is None
 
     @model_validator(mode="before")
     @classmethod

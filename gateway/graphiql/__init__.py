@@ -65,9 +65,16 @@ class Example:
     query: str
     variables: dict[str, object] | None
 
+    @property
+    def changes(self) -> bool:
+        """Whether it writes."""
+        return any(line.startswith("mutation") for line in self.query.splitlines())
 
-def examples(folder: Path = EXAMPLES) -> tuple[Example, ...]:
-    return tuple(_example(path) for path in sorted(folder.glob("*.graphql")))
+
+def examples(folder: Path = EXAMPLES, *, changing: bool = True) -> tuple[Example, ...]:
+    """Give the examples by number; without ``changing`` just those that read."""
+    paths = sorted(folder.glob("*.graphql"), key=lambda p: int(p.stem.partition("-")[0]))
+    return tuple(e for e in map(_example, paths) if changing or not e.changes)
 
 
 def _example(path: Path) -> Example:
@@ -86,16 +93,17 @@ def graphiql_routes(
     api_path: str = "/graphql",
     headers: Mapping[str, str] = PRESET_HEADERS,
     assets: Path = BUILT,
+    changing: bool = True,
 ) -> list[BaseRoute]:
     """Give the routes of the page: GraphiQL when ``assets`` is built by now, else the plain page.
 
-    ``headers`` is what the page's header editor starts with.
+    ``headers`` is what the page's header editor starts with; without ``changing`` no example writes.
     """
     built = (assets / "index.html").is_file()
     folder = assets if built else PLAIN
     index = (folder / "index.html").read_text("utf-8")
     files = {path.name: path for path in folder.iterdir()}
-    shown = [asdict(example) for example in examples()]
+    shown = [asdict(example) for example in examples(changing=changing)]
 
     async def page(_: Request) -> Response:
         return HTMLResponse(index, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})

@@ -57,7 +57,7 @@ def limits_of(settings: Settings) -> WriteLimits:
 
 def _of_sandbox(settings: Settings) -> Iterator[Service]:
     """Give the services of the built-in sandbox where it is what answers, but for those that are declared."""
-    if settings.url is not None or settings.metadata is not None or settings.sandbox.metadata:
+    if not settings.is_sandbox:
         return
     names = {service.name for service in settings.writes.services}
     paths = {service.path for service in settings.writes.services}

@@ -10,7 +10,9 @@ from graphql import parse
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from gateway.app import create_app
 from gateway.graphiql import EXAMPLES, PLAIN, POLICY, examples, graphiql_routes
+from gateway.settings import Settings
 
 PAGE = PLAIN.parent / "page"
 SCRIPT = b"export const answer = 42;" * 100
@@ -208,13 +210,38 @@ def test_no_page_holds_an_inline_script_or_names_another_host():
 def test_each_example_is_one_named_operation_with_a_title_and_its_variables():
     found = examples()
 
-    assert len(found) == 7
+    assert len(found) == 12
     for example in found:
         (operation,) = parse(example.query).definitions
         required = {v.variable.name.value for v in operation.variable_definitions or ()}
         assert operation.name.value
         assert example.title
         assert set(example.variables or {}) <= required
+
+
+def test_the_examples_stand_in_the_order_of_their_numbers_and_those_that_write_come_last():
+    found = examples()
+
+    numbers = [int(example.name.partition("-")[0]) for example in found]
+    assert numbers == list(range(1, len(found) + 1))
+    changes = [example.changes for example in found]
+    assert changes == sorted(changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "writes"),
+    [
+        ({}, True),
+        ({"read_only": True}, False),
+        ({"url": "https://contoso.operations.dynamics.com/data", "auth": "none"}, False),
+    ],
+    ids=["the-sandbox", "read-only", "an-environment"],
+)
+def test_only_the_page_of_a_sandbox_has_examples_that_write(given, writes):
+    shown = Client(create_app(Settings(**given)).routes).get("/graphiql/config.json").json()
+
+    names = [example["name"] for example in shown["examples"]]
+    assert names == [e.name for e in examples(changing=writes)]
 
 
 def test_no_variables_lie_about_without_their_example():

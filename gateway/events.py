@@ -13,17 +13,16 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from typing import Literal, TypeAlias, assert_never
 
+import msgspec
 import structlog
 
 from .settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, gc=False):
     """An address that is blanked when it is looked at: most are never logged."""
 
     _raw: str
@@ -35,17 +34,17 @@ class Address:
         return repr(str(self))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The gateway serves."""
 
     url: str
     upstream: str
     sandbox: bool
+    metadata: str
+    """SHA-256 of the document that serves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestSent:
+class RequestSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt at an upstream request; ``status`` is 0 where no answer came, ``size`` counts the body's bytes."""
 
     method: str
@@ -56,8 +55,7 @@ class RequestSent:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRetried:
+class RequestRetried(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An upstream read failed and is sent again after ``wait`` seconds."""
 
     url: str
@@ -66,15 +64,13 @@ class RequestRetried:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAcquired:
+class TokenAcquired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The identity provider gave a token."""
 
     expires_in: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataLoaded:
+class MetadataLoaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A metadata document is at hand."""
 
     source: str
@@ -83,8 +79,7 @@ class MetadataLoaded:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataStale:
+class MetadataStale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The upstream does not give its metadata; the cached copy serves."""
 
     source: str
@@ -92,16 +87,14 @@ class MetadataStale:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelsUnavailable:
+class LabelsUnavailable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The upstream does not give label texts; names serve as descriptions."""
 
     url: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRead:
+class ModelRead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A metadata document was read whole: there was no snapshot of its model."""
 
     metadata: str
@@ -109,8 +102,7 @@ class ModelRead:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaBuilt:
+class SchemaBuilt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The GraphQL schema is made; ``findings`` are what had to be left out or mended."""
 
     seconds: float
@@ -121,8 +113,7 @@ class SchemaBuilt:
     findings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypesRenewed:
+class TypesRenewed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fresh schema over the same metadata took the place of one that had made too many types."""
 
     types: int
@@ -130,16 +121,14 @@ class TypesRenewed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypesNotRenewed:
+class TypesNotRenewed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The same failed; the old one serves on and grows."""
 
     types: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataReloaded:
+class MetadataReloaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Somebody asked for new metadata; ``metadata`` is the document that serves now."""
 
     reason: str
@@ -148,8 +137,7 @@ class MetadataReloaded:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReloadFailed:
+class ReloadFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """New metadata could not be served; those of the document ``metadata`` serve on."""
 
     reason: str
@@ -158,8 +146,7 @@ class ReloadFailed:
     hint: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRefused:
+class RequestRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An HTTP request never became an operation: wrong method, no JSON, no query."""
 
     status: int
@@ -167,15 +154,13 @@ class RequestRefused:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientLeft:
+class ClientLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A client hung up before its answer was made; what was under way for it is given up."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationServed:
+class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One GraphQL operation was answered."""
 
     name: str | None
@@ -185,8 +170,7 @@ class OperationServed:
     errors: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRaised:
+class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An error went to a client; ``detail`` stays here."""
 
     code: str
@@ -275,7 +259,7 @@ def _snake(name: str) -> str:
 
 
 def _facts(event: Event) -> Mapping[str, object]:
-    facts = {field.name: getattr(event, field.name) for field in fields(event)}
+    facts = {name: getattr(event, name) for name in event.__struct_fields__}
     return {name: _shown(fact) for name, fact in facts.items() if fact is not None}
 
 

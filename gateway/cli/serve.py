@@ -21,7 +21,7 @@ from uvicorn.supervisors import Multiprocess
 from gateway.app import API, PAGE, create_app
 from gateway.assemble import Gateway, open_gateway
 from gateway.collector import resting, settle
-from gateway.events import configure_logging
+from gateway.events import Started, configure_logging, log_event
 from gateway.graphiql import BUILT
 from gateway.models import Progress as Report
 from gateway.settings import Settings
@@ -209,7 +209,7 @@ def _progress_bar() -> Iterator[Report | None]:
 
 
 def announce(gateway: Gateway, address: str) -> None:
-    """Print where it serves and what."""
+    """Print where it serves and what; and log it, with the hash of the metadata."""
     lines: list[str] = []
     if gateway.is_sandbox:
         lines += [
@@ -226,3 +226,11 @@ def announce(gateway: Gateway, address: str) -> None:
         hint = "" if built else " (plain page; `make page` builds the full one)"
         lines.append(f"GraphiQL: {address}{PAGE}{hint}")
     print("\n".join(lines), flush=True, file=sys.stdout)
+    log_event(
+        Started(
+            url=address,
+            upstream=gateway.client.root,
+            sandbox=gateway.is_sandbox,
+            metadata=gateway.metadata.digest,
+        )
+    )

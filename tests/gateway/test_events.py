@@ -41,7 +41,10 @@ SENT = RequestSent(
     method="GET", url=Address("Sets"), status=200, seconds=0.123456, size=9, attempt=1
 )
 LEVELS: list[tuple[Event, str]] = [
-    (Started(url="http://127.0.0.1:8000", upstream="sandbox", sandbox=True), "info"),
+    (
+        Started(url="http://127.0.0.1:8000", upstream="sandbox", sandbox=True, metadata="0"),
+        "info",
+    ),
     (SENT, "debug"),
     (RequestRetried(url="Sets", reason="429", wait=3.0, attempt=1), "warning"),
     (TokenAcquired(expires_in=3600.0), "debug"),

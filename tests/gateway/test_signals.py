@@ -117,6 +117,8 @@ def test_a_signal_brings_new_metadata_and_bad_ones_change_nothing(
 
         assert workers_of(process) == workers
         assert process.end() == 0
+    (started,) = [line for line in process.errors.splitlines() if '"started"' in line]
+    assert digest_of(csdl("Name").encode()) in started
     assert '"event": "reload_failed"' in process.errors
     assert '"level": "error"' in process.errors
     assert "Traceback" not in process.errors

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, get_argument_values
@@ -151,8 +152,12 @@ class Mutator:
         keys = {part.name: part.value.value for part in write.key or ()}
         places = (write.body, answered, keys)
         raw = next((p[found.source] for p in places if p.get(found.source) is not None), None)
-        value = from_upstream(found.value, raw)
-        return value if value is None or isinstance(value, bool | list) else str(value)
+        try:
+            value = from_upstream(found.value, raw)
+        except GatewayError:
+            return None  # what the upstream sent is of no use; the row is written all the same
+        is_text = isinstance(value, Decimal) or found.value.scalar == "Long"
+        return str(value) if is_text and value is not None else value
 
     # All or nothing
 

@@ -70,6 +70,8 @@ class Bodies:
 
     def absent(self, of: Field, what: str) -> Any:
         """Give what stands for null: the sentinel of a date, empty text, or null where the product knows it."""
+        if _is_collection(of):
+            raise BadArgument(f"{what} is a list and cannot be null.", hint="Give [] to empty it.")
         if of.value is not None and of.value.clean in _DATES:
             return NULL_DATE
         if self._catalog.abilities.has_nulls:

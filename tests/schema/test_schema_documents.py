@@ -22,6 +22,7 @@ from schema.exposure import expose
 from schema.fields import RootKind
 from schema.model import Model
 from schema.printing import print_sdl
+from schema.writes import Writes
 from tests.support.apis import FINOPS, GENERIC, DictResolvers, document, eager
 
 FULL = "finops-full-reconstructed"
@@ -43,7 +44,7 @@ def api(name: str, model: Model) -> Catalog:
 
 def check(catalog: Catalog) -> GraphQLSchema:
     """Valid, and its SDL accepted."""
-    core = build_schema(catalog, DictResolvers()).core
+    core = build_schema(catalog, DictResolvers(), writes=Writes(catalog)).core
 
     assert validate_schema(GraphQLSchema(**{**core.to_kwargs(), "assume_valid": False})) == []
     assert validate_schema(schema_of_sdl(print_sdl(core))) == []
@@ -59,6 +60,18 @@ def check_exactly(catalog: Catalog) -> None:
     introspected = introspection_from_schema(core)
     assert introspected == introspection_from_schema(other)
     assert validate_schema(build_client_schema(introspected)) == []
+
+
+def test_without_writes_there_are_neither_mutations_nor_their_directives() -> None:
+    """What reading alone has is checked where it differs: all else is the same code."""
+    catalog = api(SMALL[0], document(SMALL[0]))
+    core = build_schema(catalog, DictResolvers()).core
+    other = eager(core)
+
+    assert print_sdl(core) == print_schema(other) + "\n"
+    assert core.mutation_type is None
+    assert {d.name for d in core.directives}.isdisjoint({"atomic", "valueOf"})
+    assert not {"UserError", "FieldConflict"} & set(core.type_map)
 
 
 @pytest.mark.parametrize("name", SMALL)

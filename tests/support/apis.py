@@ -148,17 +148,21 @@ def eager(core: GraphQLSchema) -> GraphQLSchema:
     """
     fixed = ("Int", "Float", "ID", "PageInfo", "SortDirection", *DEFINITIONS)
     implementers = (t for t in core.type_map.values() if is_object_type(t) and t.interfaces)
-    query = core.query_type
-    assert query is not None
+    query, mutation = (
+        made and GraphQLObjectType(made.name, dict(made.fields), description=made.description)
+        for made in (core.query_type, core.mutation_type)
+    )
     made = GraphQLSchema(
-        query=GraphQLObjectType("Query", dict(query.fields)),
+        query=query,
+        mutation=mutation,
         types=[*(core.type_map[name] for name in fixed), *implementers],
         directives=core.directives,
     )
     assert set(made.type_map) == set(core.type_map)
     # graphql-core's order is that of its walk; given all types, it keeps the order of the list
-    kept = [made.type_map["Query"] if name == "Query" else t for name, t in core.type_map.items()]
-    return GraphQLSchema(query=made.query_type, types=kept, directives=core.directives)
+    roots = {root.name: root for root in (query, mutation) if root is not None}
+    kept = [roots.get(name, found) for name, found in core.type_map.items()]
+    return GraphQLSchema(query=query, mutation=mutation, types=kept, directives=core.directives)
 
 
 def document(name: str) -> Model:

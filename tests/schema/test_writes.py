@@ -1,0 +1,806 @@
+"""Which mutations there are, what they take and what they give: tables over small models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+import strawberry
+from graphql import GraphQLSchema, print_schema, validate_schema
+
+from schema.build import ODataSchema, build_schema
+from schema.catalog import Catalog
+from schema.errors import NameCollisionError
+from schema.fields import ServiceField, ServiceInfo, TypeKind, Verb
+from schema.model import (
+    Capabilities,
+    ComplexType,
+    EntitySet,
+    Operation,
+    OperationImport,
+    OperationKind,
+    Parameter,
+    ReferentialConstraint,
+    TypeRef,
+)
+from schema.printing import print_sdl
+from schema.writes import Patterns, WriteRules, Writes
+from tests.support.apis import (
+    FINOPS,
+    GENERIC,
+    NO_YES,
+    DictResolvers,
+    eager,
+    entity,
+    enum,
+    model,
+    nav,
+    prop,
+    qualified,
+)
+from tests.support.introspections import EVERYTHING, assert_same, told_by, told_by_graphql_core
+
+ROW_VERBS = ("create", "update", "upsert", "delete")
+CODE = prop("Code", nullable=False)
+NAME = prop("Name")
+PLAIN = entity("Thing", CODE, NAME, key=("Code",))
+
+
+def writes(
+    *types: Any,
+    sets: Mapping[str, str] | Iterable[EntitySet] = (),
+    rules: WriteRules | None = None,
+    renames: Mapping[str, str] | None = None,
+    abilities: Any = FINOPS,
+    **parts: Any,
+) -> Writes:
+    """What may be written of a model; complex types go among ``types``."""
+    plain = [t for t in types if not isinstance(t, ComplexType)]
+    complex_types = {t.name: t for t in types if isinstance(t, ComplexType)}
+    found = model(*plain, sets=sets, complex_types=complex_types, **parts)
+    return Writes(Catalog(found, abilities, renames=renames), rules)
+
+
+def value_type(name: str, *parts: Any, **facts: Any) -> ComplexType:
+    return ComplexType(name=qualified(name), properties=parts, **facts)
+
+
+def action(name: str, *parameters: Parameter, **facts: Any) -> Operation:
+    return Operation(
+        name=qualified(name), kind=OperationKind.ACTION, parameters=parameters, **facts
+    )
+
+
+def imports(*names: str) -> dict[str, OperationImport]:
+    return {
+        n: OperationImport(name=n, kind=OperationKind.ACTION, operation=qualified(n)) for n in names
+    }
+
+
+def on(*pairs: tuple[str, str]) -> tuple[ReferentialConstraint, ...]:
+    return tuple(ReferentialConstraint(own, theirs) for own, theirs in pairs)
+
+
+def of_rows(field: str, verbs: Iterable[str] = ROW_VERBS) -> list[str]:
+    return [verb + field for verb in verbs]
+
+
+def fields(found: Writes, name: str) -> list[str]:
+    """The fields of an input type as SDL writes them."""
+    return [
+        f.name
+        + ": "
+        + (f"[{f.type_name}!]" if f.many else f.type_name)
+        + ("" if f.nullable else "!")
+        for f in found.inputs_of(name).values()
+    ]
+
+
+def schema_of(found: Writes, **extra: Any) -> ODataSchema:
+    return build_schema(found.catalog, DictResolvers(), writes=found, **extra)
+
+
+def check(found: Writes) -> GraphQLSchema:
+    """The whole schema is valid, is what graphql-core makes eagerly, and is told so."""
+    schema = schema_of(found)
+    other = eager(schema.core)
+
+    assert validate_schema(GraphQLSchema(**{**other.to_kwargs(), "assume_valid": False})) == []
+    assert print_sdl(schema.core) == print_schema(other) + "\n"
+    assert_same(told_by(schema, EVERYTHING), told_by_graphql_core(other, EVERYTHING))
+    return schema.core
+
+
+@strawberry.type(name="ThingPatch")
+class Handmade:
+    name: str
+
+
+# Which mutations there are
+
+IN_THINGS = {"Things": "Thing"}
+
+
+def can(**facts: bool) -> list[EntitySet]:
+    return [EntitySet(name="Things", type=qualified("Thing"), can=Capabilities(**facts))]
+
+
+BOTH = [*of_rows("Things"), *of_rows("Thing")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sets", "wanted"),
+    [
+        (PLAIN, IN_THINGS, ROW_VERBS),
+        (entity("Thing", CODE, NAME), IN_THINGS, ()),
+        (entity("Thing", CODE, NAME, key=("Code",), read_only=True), IN_THINGS, ()),
+        (entity("Thing", CODE, NAME, key=("Code",), abstract=True), IN_THINGS, ()),
+        (PLAIN, can(insertable=False), ("update", "delete")),
+        (PLAIN, can(updatable=False), ("create", "delete")),
+        (PLAIN, can(deletable=False), ("create", "update", "upsert")),
+        (PLAIN, can(insertable=False, updatable=False, deletable=False), ()),
+        (entity("Thing", CODE, key=("Code",)), IN_THINGS, ("create", "delete")),
+        (entity("Thing", CODE, key=("Code",), open=True), IN_THINGS, ROW_VERBS),
+        (
+            entity("Thing", prop("Code", allow_edit_on_create=False), NAME, key=("Code",)),
+            IN_THINGS,
+            ("create", "update", "delete"),
+        ),
+        (
+            entity(
+                "Thing",
+                prop("dataAreaId", allow_edit_on_create=False),
+                CODE,
+                NAME,
+                key=("dataAreaId", "Code"),
+            ),
+            IN_THINGS,
+            ROW_VERBS,
+        ),
+        (
+            entity(
+                "Thing", prop("Code", allow_edit=False, allow_edit_on_create=False), key=("Code",)
+            ),
+            IN_THINGS,
+            ("delete",),
+        ),
+    ],
+    ids=[
+        *("plain", "keyless", "read-only", "abstract", "not-insertable", "not-updatable"),
+        *("not-deletable", "by-no-annotation", "key-only", "open-key-only", "numbered-key"),
+        *("company-not-given", "nothing-given"),
+    ],
+)
+def test_a_set_has_the_mutations_that_can_do_something(
+    kind: Any, sets: Any, wanted: tuple[str, ...]
+) -> None:
+    found = writes(kind, sets=sets)
+
+    assert list(found) == [*of_rows("Things", wanted), *of_rows("Thing", wanted)]
+    assert len(found) == 2 * len(wanted)
+    assert bool(found) is bool(wanted)
+    if wanted:
+        check(found)
+
+
+def test_the_sets_of_one_type_have_mutations_each_and_types_together() -> None:
+    found = writes(PLAIN, sets={"Things": "Thing", "OldThings": "Thing"})
+
+    assert list(found) == [
+        *of_rows("Things"),
+        *of_rows("OldThings"),
+        *of_rows("Thing"),
+        *of_rows("OldThingsByKey"),
+    ]
+    names = [found.result(found[f"create{n}"]).type_name for n in ("Thing", "OldThingsByKey")]
+    assert names == ["ThingPayload", "ThingPayload"]
+    check(found)
+
+
+@pytest.mark.parametrize(
+    ("renames", "lists", "by_key", "patch"),
+    [
+        ({"Thing": "Item"}, "Things", "Item", "ItemPatch"),
+        ({"Query.Things": "goods"}, "Goods", "Thing", "ThingPatch"),
+        ({"Query.Thing": "good"}, "Things", "Good", "ThingPatch"),
+        ({"Query.Thing": "Things"}, "Things", "Things2", "ThingPatch"),
+    ],
+)
+def test_mutations_follow_renames(
+    renames: dict[str, str], lists: str, by_key: str, patch: str
+) -> None:
+    found = writes(PLAIN, sets=IN_THINGS, renames=renames)
+
+    assert list(found) == [*of_rows(lists), *of_rows(by_key)]
+    assert [found[f"create{n}"].many for n in (lists, by_key)] == [True, False]
+    assert found.name_of(TypeKind.PATCH, qualified("Thing")) == patch
+    check(found)
+
+
+def test_a_renamed_field_is_written_by_its_name() -> None:
+    found = writes(PLAIN, sets=IN_THINGS, renames={"Thing.Name": "title"})
+
+    assert fields(found, "ThingPatch") == ["title: String"]
+    of = found.inputs_of("ThingPatch")["title"].of
+    assert of is not None
+    assert of.source == "Name"
+
+
+def test_names_of_any_script_become_mutations() -> None:
+    found = writes(
+        entity("Straße", prop("Größe"), prop("客户"), key=("客户",)), sets={"Straßen": "Straße"}
+    )
+
+    assert list(found) == [*of_rows("Strassen"), *of_rows("Strasse")]
+    assert fields(found, "StrasseCreateInput") == ["grosse: String", "u5BA2U6237: String"]
+    check(found)
+
+
+def test_names_beyond_the_letters_of_mutations_are_none() -> None:
+    found = writes(PLAIN, sets=IN_THINGS)
+
+    for name in ("create", "creatething", "createThings2", "thing", "", "readThing", "Create"):
+        assert name not in found
+    assert [name for name in found if name not in found] == []
+    assert [found[name].name for name in found] == list(found)
+
+
+def test_a_mapping_tells_the_same_however_it_is_asked() -> None:
+    found = writes(PLAIN, sets=IN_THINGS)
+    names = list(found)
+
+    assert names == list(found.keys()) == [f.name for f in found.values()]
+    assert len(found) == len(set(names)) == 8
+    assert found["createThing"] is found["createThing"]
+
+
+# Names that meet
+
+
+def test_a_type_that_is_called_like_a_companion_keeps_its_name() -> None:
+    found = writes(
+        PLAIN,
+        entity("ThingPatch", CODE, NAME, key=("Code",)),
+        entity("ThingPayload", CODE, NAME, key=("Code",)),
+        sets={"Things": "Thing", "ThingPatches": "ThingPatch", "ThingPayloads": "ThingPayload"},
+    )
+    thing = qualified("Thing")
+
+    assert found.name_of(TypeKind.PATCH, thing) == "ThingPatch2"
+    assert found.name_of(TypeKind.PAYLOAD, thing) == "ThingPayload2"
+    assert found.name_of(TypeKind.PATCH, qualified("ThingPatch")) == "ThingPatchPatch"
+    assert found.entry("ThingPatch") is None
+    check(found)
+
+
+def test_a_type_that_is_called_like_one_of_the_gateway_s_own_gets_a_suffix() -> None:
+    found = writes(
+        entity("UserError", CODE, NAME, key=("Code",)),
+        entity("FieldConflict", CODE, NAME, key=("Code",)),
+        sets={"UserErrors": "UserError", "FieldConflicts": "FieldConflict"},
+    )
+
+    assert found.catalog.reference_name(qualified("UserError")) == "UserError_2"
+    check(found)
+
+
+@pytest.mark.parametrize("name", ["Etag", "UserErrors", "Results", "Result"])
+def test_a_row_does_not_take_the_place_of_what_every_payload_has(name: str) -> None:
+    found = writes(entity(name, CODE, NAME, key=("Code",)), sets={"Things": name})
+
+    row = name[0].lower() + name[1:] + "Row"
+    assert list(found.payload_of(f"{name}Payload")) == [row, "etag", "userErrors"]
+    check(found)
+
+
+def test_hand_written_types_do_not_meet_types_of_writing() -> None:
+    @strawberry.type
+    class Extra:
+        @strawberry.field
+        def old(self) -> Handmade:
+            raise NotImplementedError
+
+    found = writes(PLAIN, sets=IN_THINGS)
+
+    with pytest.raises(NameCollisionError, match="ThingPatch"):
+        schema_of(found, extra_query=Extra)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("verbs", "wanted"),
+    [
+        ({}, {"Things": ROW_VERBS, "Parts": ROW_VERBS}),
+        ({Verb.CREATE: Patterns(("Th*",))}, {"Things": ROW_VERBS, "Parts": ("update", "delete")}),
+        (
+            {Verb.UPDATE: Patterns(deny=("*s",))},
+            {"Things": ("create", "delete"), "Parts": ("create", "delete")},
+        ),
+        (
+            {Verb.DELETE: Patterns(("*",), ("Parts",))},
+            {"Things": ROW_VERBS, "Parts": ("create", "update", "upsert")},
+        ),
+        (
+            {v: Patterns(("Parts",), ("Parts",)) for v in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)},
+            {},
+        ),
+        ({v: Patterns(("things",)) for v in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)}, {}),
+    ],
+    ids=["all", "allowed", "denied", "both", "denied-though-allowed", "letters-count"],
+)
+def test_the_settings_allow_verb_by_verb(verbs: Any, wanted: dict[str, tuple[str, ...]]) -> None:
+    found = writes(
+        PLAIN,
+        entity("Part", CODE, NAME, key=("Code",)),
+        sets={"Things": "Thing", "Parts": "Part"},
+        rules=WriteRules(verbs=verbs),
+    )
+
+    lists = [name for name in found if found[name].many]
+    assert lists == [n for set_name, v in wanted.items() for n in of_rows(set_name, v)]
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_if_match_is_required_where_the_settings_say_so(required: bool) -> None:
+    found = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(if_match_required=required))
+    if_match = "ifMatch: String!" if required else "ifMatch: String"
+
+    assert fields(found, "ThingUpdateInput") == ["key: ThingKey!", "patch: ThingPatch!", if_match]
+    assert fields(found, "ThingDeleteInput") == ["key: ThingKey!", if_match]
+    assert [a.nullable for a in found.arguments(found["deleteThing"])] == [False, not required]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        writes(
+            PLAIN, sets=IN_THINGS, rules=WriteRules(verbs={v: Patterns(deny=("*",)) for v in Verb})
+        ),
+        writes(entity("Thing", CODE, NAME), sets={"Things": "Thing"}),
+    ],
+    ids=["read-only", "nothing-allowed", "nothing-writable"],
+)
+def test_where_nothing_may_be_written_the_schema_knows_nothing_of_writing(
+    found: Writes | None,
+) -> None:
+    catalog = Catalog(model(PLAIN, sets=IN_THINGS), FINOPS) if found is None else found.catalog
+    schema = build_schema(catalog, DictResolvers(), writes=found)
+
+    assert schema.core.mutation_type is None
+    assert schema.writes is None
+    assert not {"Mutation", "UserError", "FieldConflict", "ThingPatch"} & set(schema.core.type_map)
+    assert not {"atomic", "valueOf"} & {d.name for d in schema.core.directives}
+    assert schema.core.get_type("UserError") is None
+    assert schema.core.get_type("ThingPayload") is None
+
+
+# Input fields
+
+
+FIELDS = entity(
+    "Thing",
+    prop("dataAreaId", nullable=False, required=True),
+    prop("Code", nullable=False, required=True, allow_edit=False),
+    prop("Both"),
+    prop("Fixed", allow_edit=False),
+    prop("Later", allow_edit_on_create=False),
+    prop("Computed", allow_edit=False, allow_edit_on_create=False, required=True),
+    prop("Must", required=True),
+    prop("Numbered", required=True),
+    prop("OnHold", "NoYes"),
+    prop("Status", "Status"),
+    prop("Rights", "Rights"),
+    prop("Tags", "Collection(Edm.String)"),
+    prop("Home", "Place"),
+    prop("Homes", "Collection(Place)"),
+    prop("Sealed", "Sealed"),
+    prop("Empty", "Empty"),
+    prop("Photo", "Edm.Stream"),
+    key=("dataAreaId", "Code"),
+    open=True,
+)
+VALUES = (
+    NO_YES,
+    enum("Status", "Open", "Closed"),
+    enum("Rights", "Read", "Write", flags=True),
+    value_type("Place", prop("City", required=True), prop("Spot", "Spot"), prop("Kind", "Kind")),
+    value_type("Spot", prop("North", "Edm.Double"), prop("Within", "Place")),
+    value_type(
+        "Sealed", prop("Sum", allow_edit=False, allow_edit_on_create=False), prop("Loop", "Sealed")
+    ),
+    value_type("Empty", prop("Inner", "Sealed")),
+    enum("Kind", "City", "Land"),
+)
+
+
+def rich(**parts: Any) -> Writes:
+    rules = WriteRules(given_by_service=frozenset({"Things.Numbered"}))
+    return writes(FIELDS, *VALUES, sets=IN_THINGS, rules=rules, **parts)
+
+
+def test_inputs_hold_what_may_be_given() -> None:
+    found = rich()
+
+    assert fields(found, "ThingCreateInput") == [
+        "dataAreaId: String",
+        "code: String!",
+        "both: String",
+        "fixed: String",
+        "must: String!",
+        "numbered: String",
+        "onHold: Boolean",
+        "status: Status",
+        "rights: [Rights!]",
+        "tags: [String!]",
+        "home: PlaceValueInput",
+        "homes: [PlaceValueInput!]",
+        "additionalProperties: JSON",
+    ]
+    assert fields(found, "ThingPatch") == [
+        "both: String",
+        "later: String",
+        "must: String",
+        "numbered: String",
+        "onHold: Boolean",
+        "status: Status",
+        "rights: [Rights!]",
+        "tags: [String!]",
+        "home: PlaceValueInput",
+        "homes: [PlaceValueInput!]",
+        "additionalProperties: JSON",
+    ]
+    assert fields(found, "ThingKey") == ["dataAreaId: String", "code: String!"]
+    assert fields(found, "PlaceValueInput") == [
+        "city: String",
+        "spot: SpotValueInput",
+        "kind: Kind",
+    ]
+    check(found)
+
+
+def test_the_fields_of_an_input_are_found_by_name_or_walked_alike() -> None:
+    found = rich()
+
+    for name in ("ThingCreateInput", "ThingPatch", "PlaceValueInput", "ThingKey"):
+        given = found.inputs_of(name)
+        assert list(given) == [f.name for f in given.values()]
+        assert len(given) == len(list(given))
+        assert list(found.required_of(name)) == [f.name for f in given.values() if not f.nullable]
+    for gone in ("computed", "later", "photo", "etag", "sealed", "nothing"):
+        assert gone not in found.inputs_of("ThingCreateInput")
+
+
+@pytest.mark.parametrize("numbered", ["Other.Numbered", "Things.Must", "Thing.Numbered"])
+def test_only_the_named_property_of_the_named_set_is_numbered(numbered: str) -> None:
+    rules = WriteRules(given_by_service=frozenset({numbered}))
+    found = writes(FIELDS, *VALUES, sets=IN_THINGS, rules=rules)
+
+    assert "numbered: String!" in fields(found, "ThingCreateInput")
+
+
+def test_value_inputs_are_there_only_where_a_value_is_given() -> None:
+    found = rich(abilities=GENERIC)
+
+    names = {e.name for e in found.entries() if e.kind is TypeKind.VALUE_INPUT}
+    assert names == {"PlaceValueInput", "SpotValueInput"}
+    assert found.entry("SealedValueInput") is None
+    assert found.entry("EmptyValueInput") is None
+    check(found)
+
+
+def test_a_value_that_is_only_changed_has_its_input_too() -> None:
+    found = writes(
+        entity("Thing", CODE, prop("Home", "Place", allow_edit_on_create=False), key=("Code",)),
+        value_type("Place", prop("City")),
+        sets=IN_THINGS,
+    )
+
+    assert fields(found, "ThingPatch") == ["home: PlaceValueInput"]
+    check(found)
+
+
+# Rows below
+
+LINES = nav("Lines", "Line", many=True, target_set="Lines", on=on(("Code", "ThingId")))
+LINE = entity("Line", CODE, prop("ThingId", required=True), nav("Head", "Thing"), key=("Code",))
+AND_LINES = {"Things": "Thing", "Lines": "Line"}
+TURNED = entity(
+    "Line", CODE, prop("ThingId"), nav("Head", "Thing", on=on(("ThingId", "Code"))), key=("Code",)
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "rules", "nested"),
+    [
+        (LINES, LINE, {}, True),
+        (nav("Lines", "Line", many=True, partner="Head"), TURNED, {}, True),
+        (
+            nav("Lines", "Line", many=True, declared=True, on=on(("Code", "ThingId"))),
+            LINE,
+            {},
+            True,
+        ),
+        (nav("Lines", "Line", many=True, target_set="Lines"), LINE, {}, False),
+        (nav("Line", "Line", on=on(("Code", "ThingId"))), LINE, {}, False),
+        (
+            nav("Lines", "Line", many=True, contains_target=True, on=on(("Code", "ThingId"))),
+            LINE,
+            {},
+            False,
+        ),
+        (LINES, LINE, {Verb.CREATE: Patterns(deny=("Lines",))}, False),
+        (LINES, LINE, {Verb.CREATE: Patterns(deny=("Things",))}, False),
+        (LINES, entity("Line", CODE, prop("ThingId"), key=("Code",), read_only=True), {}, False),
+    ],
+    ids=[
+        *("joined", "joined-by-the-partner", "declared", "join-unknown", "to-one", "contained"),
+        *("target-denied", "parent-denied", "target-read-only"),
+    ],
+)
+def test_rows_are_created_below_where_it_is_known_how_they_belong(
+    lines: Any, line: Any, rules: Any, nested: bool
+) -> None:
+    thing = entity("Thing", CODE, NAME, lines, key=("Code",))
+    found = writes(thing, line, sets=AND_LINES, rules=WriteRules(verbs=rules))
+
+    names = {e.name for e in found.entries()} & {"LineNestedInput", "LineNestedCreate"}
+    assert len(names) == (2 if nested else 0)
+    assert (found.entry("LineNestedInput") is not None) is nested
+    if found.entry("ThingCreateInput") is not None:
+        assert ("lines: LineNestedCreate" in fields(found, "ThingCreateInput")) is nested
+    if nested:
+        assert fields(found, "LineNestedCreate") == ["create: [LineNestedInput!]!"]
+        assert fields(found, "LineNestedInput") == ["code: String", "thingId: String"]
+    check(found)
+
+
+def test_a_type_of_writing_that_nothing_leads_to_is_not_there() -> None:
+    core = schema_of(writes(PLAIN, LINE, sets=AND_LINES)).core
+
+    for name in ("ThingNestedInput", "LineNestedCreate", "ThingValueInput", "MutationPayload"):
+        assert core.get_type(name) is None
+        assert name not in core.type_map
+    assert core.get_type("ThingPatch") is not None
+
+
+# Operations
+
+THING = TypeRef(qualified("Thing"))
+THINGS = TypeRef(qualified("Thing"), many=True)
+ANSWER = value_type("Answer", prop("Text"), prop("State", "State"))
+STATES = enum("State", "Good", "Bad")
+
+
+def acting(*operations: Operation, names: Iterable[str] = (), **parts: Any) -> Writes:
+    rules = parts.pop("rules", None) or WriteRules(
+        verbs={v: Patterns(deny=("*",)) for v in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)}
+    )
+    return writes(
+        PLAIN,
+        ANSWER,
+        STATES,
+        NO_YES,
+        enum("Rights", "Read", "Write", flags=True),
+        enum("Level", "Low", "High"),
+        value_type("Order", prop("Text"), prop("Level", "Level"), prop("On", "NoYes")),
+        value_type("Hollow", prop("X", allow_edit_on_create=False)),
+        value_type("Base", prop("A")),
+        value_type("Derived", prop("B"), base=qualified("Base")),
+        entity("Loose", CODE, nav("Thing", "Thing"), key=("Code",)),
+        sets=IN_THINGS,
+        operations=operations,
+        imports=imports(*names),
+        rules=rules,
+        **parts,
+    )
+
+
+def takes(name: str, type_name: str, **facts: Any) -> Parameter:
+    many = type_name.startswith("Collection(")
+    inner = type_name.removeprefix("Collection(").removesuffix(")")
+    return Parameter(name=name, type=TypeRef(qualified(inner), many), **facts)
+
+
+@pytest.mark.parametrize(
+    ("operation", "imported", "wanted"),
+    [
+        (
+            action("Post", bound_to=THING),
+            (),
+            "thingPost(code: String!): ThingPostPayload / userErrors",
+        ),
+        (
+            action("Post", takes("Code", "Edm.Int32"), bound_to=THING),
+            (),
+            "thingPost(code: String!, code_2: Int): ThingPostPayload / userErrors",
+        ),
+        (
+            action(
+                "Sweep",
+                takes("Days", "Edm.Int32", nullable=False),
+                bound_to=THINGS,
+                returns=TypeRef("Edm.Int32"),
+            ),
+            (),
+            "thingsSweep(days: Int!): ThingsSweepPayload / result: Int userErrors",
+        ),
+        (
+            action(
+                "Make", takes("What", "Order"), takes("All", "Collection(Order)"), returns=THING
+            ),
+            ("Make",),
+            "make(what: OrderValueInput, all: [OrderValueInput!]): MakePayload / result: Thing userErrors",
+        ),
+        (
+            action(
+                "Rate",
+                takes("Level", "Level"),
+                takes("Rights", "Rights"),
+                returns=TypeRef(qualified("Rights")),
+            ),
+            ("Rate",),
+            "rate(level: Level, rights: [Rights!]): RatePayload / result: [Rights!] userErrors",
+        ),
+        (
+            action("Ask", returns=TypeRef(qualified("Answer"))),
+            ("Ask",),
+            "ask: AskPayload / result: Answer userErrors",
+        ),
+        (
+            action("AskAll", returns=TypeRef(qualified("Answer"), many=True)),
+            ("AskAll",),
+            "askAll: AskAllPayload / result: [Answer!] userErrors",
+        ),
+        (
+            action("Find", returns=TypeRef(qualified("Loose"))),
+            ("Find",),
+            "find: FindPayload / result: Loose userErrors",
+        ),
+        (
+            action("Any", returns=TypeRef(qualified("Base"))),
+            ("Any",),
+            "any: AnyPayload / result: Base userErrors",
+        ),
+        (
+            action("Flag", returns=TypeRef(qualified("NoYes"), many=True)),
+            ("Flag",),
+            "flag: FlagPayload / result: [Boolean!] userErrors",
+        ),
+        (action("Lost"), (), None),
+        (action("Give", takes("It", "Thing")), ("Give",), None),
+        (action("Send", takes("It", "Hollow")), ("Send",), None),
+        (action("Draw", returns=TypeRef("Edm.Stream")), ("Draw",), None),
+        (action("Stray", bound_to=TypeRef(qualified("Loose"))), (), None),
+    ],
+    ids=[
+        *("of-a-row", "parameter-like-the-key", "of-a-list", "complex", "enums", "complex-result"),
+        *("complex-results", "row-without-a-set", "interface-result", "yes-or-no-results"),
+        *("not-imported", "takes-a-row", "takes-nothing-that-can-be-given", "stream"),
+        "of-a-row-without-a-set",
+    ],
+)
+def test_actions_are_mutations(
+    operation: Operation, imported: tuple[str, ...], wanted: str | None
+) -> None:
+    found = acting(operation, names=imported)
+    if wanted is None:
+        assert list(found) == []
+        return
+
+    (name,) = found
+    core = check(found)
+    assert core.mutation_type is not None
+    field = core.mutation_type.fields[name]
+    arguments = ", ".join(f"{n}: {a.type}" for n, a in field.args.items())
+    payload: Any = field.type
+    inner = (n if n == "userErrors" else f"{n}: {f.type}" for n, f in payload.fields.items())
+    shown = f"{name}({arguments})" if arguments else name
+    assert f"{shown}: {payload} / {' '.join(inner)}" == wanted
+
+
+def test_all_actions_together_make_one_schema() -> None:
+    found = acting(
+        action("Post", bound_to=THING),
+        action("Post", bound_to=THINGS),
+        action("Find", returns=TypeRef(qualified("Loose"))),
+        action("Any", takes("What", "Order"), returns=TypeRef(qualified("Base"))),
+        names=("Find", "Any"),
+        rules=WriteRules(),
+    )
+
+    assert list(found)[-4:] == ["thingPost", "thingsPost", "find", "any"]
+    check(found)
+
+
+def test_types_that_only_actions_lead_to_are_there_with_those_derived_from_them() -> None:
+    found = acting(action("Any", returns=TypeRef(qualified("Base"))), names=("Any",))
+    core = schema_of(found).core
+
+    base: Any = core.type_map["Base"]
+    assert [t.name for t in core.get_possible_types(base)] == ["BaseObject", "Derived"]
+    assert schema_of(acting()).core.get_type("Base") is None
+
+
+def test_an_enum_that_is_shown_as_something_else_is_not_there_for_an_action() -> None:
+    found = acting(action("Send", takes("It", "Order")), names=("Send",))
+
+    names = {e.name for e in found.entries()}
+    assert {"Level", "OrderValueInput", "SendPayload"} <= names
+    assert "NoYes" not in names
+
+
+@pytest.mark.parametrize(
+    ("rules", "wanted"),
+    [
+        ({}, ["thingPost", "sweep"]),
+        ({Verb.ACTION: Patterns(("P*",))}, ["thingPost"]),
+        ({Verb.ACTION: Patterns(deny=("P*",))}, ["sweep"]),
+    ],
+)
+def test_the_settings_allow_actions_by_name(rules: Any, wanted: list[str]) -> None:
+    denied = {v: Patterns(deny=("*",)) for v in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)}
+    found = acting(
+        action("Post", bound_to=THING),
+        action("Sweep"),
+        names=("Sweep",),
+        rules=WriteRules(verbs={**denied, **rules}),
+    )
+
+    assert list(found) == wanted
+
+
+def test_operations_called_like_mutations_of_rows_get_other_names() -> None:
+    found = acting(
+        action("CreateThing"),
+        action("CreateThings"),
+        names=("CreateThing", "CreateThings"),
+        rules=WriteRules(services=(ServiceInfo("deleteThing", "a/b/c"),)),
+    )
+
+    names = list(found)
+    assert names[-3:] == ["createThingAction", "createThingsAction", "deleteThingAction"]
+    assert len(set(names)) == len(names)
+    check(found)
+
+
+def test_payloads_of_operations_that_are_called_alike_are_told_apart() -> None:
+    services = (
+        ServiceInfo("thing", "a/b/thing"),
+        ServiceInfo("post", "a/b/post"),
+        ServiceInfo("Post", "a/b/Post"),
+    )
+    found = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(services=services))
+
+    payloads = [found.result(found[s.name]).type_name for s in services]
+    assert payloads == ["ThingPayload2", "PostPayload", "PostPayload2"]
+    check(found)
+
+
+def test_services_take_and_give_what_the_settings_declare() -> None:
+    service = ServiceInfo(
+        "post",
+        "Group/Service/post",
+        (
+            ServiceField("journal", "_journal", "String", nullable=False),
+            ServiceField("dates", "_dates", "Date", many=True),
+        ),
+        (
+            ServiceField("voucher", "Voucher", "String"),
+            ServiceField("userErrors", "Errors", "String", many=True),
+        ),
+        "Posts a journal.",
+    )
+    found = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(services=(service,)))
+
+    arguments = [(a.name, a.type_name, a.nullable, a.many) for a in found.arguments(found["post"])]
+    assert arguments == [("journal", "String", False, False), ("dates", "Date", True, True)]
+    outputs = [(f.name, f.source) for f in found.payload_of("PostPayload").values()]
+    assert outputs == [("voucher", "Voucher"), ("userErrors_2", "Errors"), ("userErrors", "")]
+    assert found.description(found["post"]) == (
+        "Posts a journal. Calls the custom service `Group/Service/post`."
+    )
+    check(found)

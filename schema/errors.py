@@ -4,7 +4,8 @@
     ├── CsdlSyntaxError         a metadata document that cannot be read: document, line, column, reason
     ├── ExposureError           exposure patterns that match nothing, or leave nothing
     ├── RelationError           declared relations that do not fit the metadata
-    └── NameCollisionError      two metadata names that need the same GraphQL name
+    ├── NameCollisionError      two metadata names that need the same GraphQL name
+    └── SchemaTextError         a schema given for comparison that cannot be read
 
 ``message`` says what is wrong and where, ``hint`` what to do about it. Where several things are
 wrong at once all of them stand in ``problems`` and in the text: mending a configuration one start
@@ -58,6 +59,10 @@ class RelationError(SchemaError):
 
 class NameCollisionError(SchemaError):
     """Metadata names that cannot all have their GraphQL name."""
+
+
+class SchemaTextError(SchemaError):
+    """SDL or an introspection result that cannot be read, or patterns that select nothing of it."""
 
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:

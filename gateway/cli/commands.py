@@ -39,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 schema_commands = typer.Typer(
-    help="Print, count and question the GraphQL schema.", no_args_is_help=True
+    help="Print, count, question and compare the GraphQL schema.", no_args_is_help=True
 )
 metadata_commands = typer.Typer(
     help="Fetch and inspect the metadata document.", no_args_is_help=True
@@ -215,6 +215,57 @@ def why(
         from .inspect import print_why
 
         print_why(settings_of(config, sandbox=sandbox), name)
+
+
+@schema_commands.command("diff")
+def schema_diff(  # noqa: PLR0913, PLR0917 - one argument an option of the command
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="OLD",
+            help="A file: SDL, an introspection result, a metadata document; - is the current schema.",
+        ),
+    ],
+    new: Annotated[
+        str, typer.Argument(metavar="[NEW]", help="The same; not given: the current schema.")
+    ] = "-",
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only types and root fields of such GraphQL names, in either case; repeatable.",
+        ),
+    ] = None,
+    descriptions: Annotated[
+        bool, typer.Option("--descriptions", help="Changed descriptions count, too: as safe.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Dangerous changes end with exit code 4.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for machines.")
+    ] = False,
+    config: Config = None,
+    sandbox: Sandbox = False,
+) -> None:
+    """Tell what changed between two schemas: what breaks clients, what may surprise them, what is safe.
+
+    A metadata document counts as the schema that it gives under these settings. Exit code 3: something breaks.
+    """
+    from .options import errors_to_exit, settings_of
+
+    with errors_to_exit():
+        from .diff import print_diff
+
+        print_diff(
+            settings_of(config, sandbox=sandbox),
+            old,
+            new,
+            include=tuple(include or ()),
+            descriptions=descriptions,
+            strict=strict,
+            as_json=as_json,
+        )
 
 
 @metadata_commands.command("pull")

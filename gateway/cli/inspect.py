@@ -18,6 +18,7 @@ from gateway.execute import GraphQLRequest
 from gateway.explain import explain
 from gateway.http import companies_of
 from gateway.settings import Settings
+from schema.build import ODataSchema
 from schema.printing import Stats, stats
 from schema.why import why
 
@@ -78,6 +79,15 @@ def print_explanation(settings: Settings, request: GraphQLRequest) -> None:
     print(found.text())
     if found.errors or found.failed:
         raise typer.Exit(2)
+
+
+def current_schema(settings: Settings, *, labels: bool) -> ODataSchema:
+    """Give the schema of the configured environment, or of the sandbox."""
+
+    async def schema(gateway: Gateway) -> ODataSchema:
+        return gateway.schema
+
+    return _with_gateway(settings, schema, labels=labels)
 
 
 def print_sdl(settings: Settings) -> None:

@@ -23,6 +23,7 @@ COMMANDS = [
     ["schema", "print"],
     ["schema", "stats"],
     ["schema", "why"],
+    ["schema", "diff"],
     ["metadata", "pull"],
     ["metadata", "stats"],
     ["metadata", "relations"],

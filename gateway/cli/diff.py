@@ -1,0 +1,119 @@
+"""``schema diff``: what changed between two schemas, for people and for machines."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+import typer
+
+from gateway.errors import SettingsError
+from gateway.filecache import digest_of
+from gateway.metadata import MetadataDocument, wrong_content
+from gateway.settings import Settings
+from schema.compare import (
+    Comparison,
+    IntrospectionSource,
+    Level,
+    SdlSource,
+    ServedSource,
+    Source,
+    compare,
+)
+
+from .inspect import current_schema
+from .schemas import schema_of
+
+CURRENT = "-"
+"""Stands for the schema of the configured environment."""
+BREAKS = 3
+SURPRISES = 4
+_GZIP = b"\x1f\x8b"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def print_diff(
+    settings: Settings,
+    old: str,
+    new: str,
+    *,
+    include: tuple[str, ...],
+    descriptions: bool,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Print the changes; leave with 3 where one breaks, with 4 where one is dangerous and ``strict``.
+
+    Raises SettingsError or SchemaError for what cannot be read.
+    """
+    if old == new == CURRENT:
+        raise SettingsError("The current schema would be compared with itself: name a file.")
+    sources = [source_of(settings, given, descriptions=descriptions) for given in (old, new)]
+    found = compare(*sources, include=include, descriptions=descriptions)
+    print(_json(found) if as_json else _text(found))
+    if found.counts[Level.BREAKING]:
+        raise typer.Exit(BREAKS)
+    if strict and found.counts[Level.DANGEROUS]:
+        raise typer.Exit(SURPRISES)
+
+
+def _json(found: Comparison) -> str:
+    told: dict[str, object] = {
+        **{level.value: number for level, number in found.counts.items()},
+        "compared": found.compared,
+        "changes": [asdict(change) for change in found.changes],
+    }
+    return msgspec.json.encode(told).decode()
+
+
+def _text(found: Comparison) -> str:
+    lines: list[str] = []
+    for level, number in found.counts.items():
+        lines.append(f"{number:,} {level}")
+        kinds = Counter(change.kind for change in found.of(level))
+        for kind, of_kind in kinds.items():
+            lines.append(f"  {of_kind:,} {kind.lower().replace('_', ' ')}")
+            told = (c.description for c in found.of(level) if c.kind == kind)
+            lines.extend(f"  - {' '.join(text.split())}" for text in told)
+    lines.append(f"{found.compared:,} types compared.")
+    return "\n".join(lines)
+
+
+def source_of(settings: Settings, given: str, *, descriptions: bool) -> Source:
+    """Open a schema: ``-``, or a file whose content says what it is. Raises SettingsError, SchemaError."""
+    if given == CURRENT:
+        return ServedSource(current_schema(settings, labels=descriptions))
+    path = Path(given)
+    raw = _read(path)
+    start = raw[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"{"):
+        return IntrospectionSource(raw.removeprefix(b"\xef\xbb\xbf"), given)
+    if start.startswith((b"<", *_UTF_16)):
+        return ServedSource(schema_of(*_document(settings, path, raw)))
+    try:
+        return SdlSource(raw.decode("utf-8-sig"), given)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text.") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SettingsError(f"{path} is badly compressed.") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _document(settings: Settings, path: Path, raw: bytes) -> tuple[Settings, MetadataDocument]:
+    reason = wrong_content(raw)
+    if reason is not None:
+        raise SettingsError(f"{path} holds {reason}, not a metadata document.")
+    # Labels come from an environment; relations declared for the sandbox are for its own document.
+    chosen = settings.model_copy(update={"metadata": str(path), "language": None})
+    return chosen, MetadataDocument(raw, digest_of(raw), str(path))

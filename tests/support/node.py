@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ def missing(folder: Path) -> str:
     if subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode != 0:
         return "no Node 20 or newer, or no npm"
     if not (folder / "node_modules" / ".package-lock.json").is_file():
-        return f"the npm packages are not installed: make clients"
+        return "the npm packages are not installed: make clients"
     return ""
 
 
@@ -30,6 +31,10 @@ class Tools:
 
     def run(self, program: str, *arguments: str) -> Any:
         """Run a program to its end, and give the JSON that it prints."""
+        return json.loads(self.call(program, *arguments))
+
+    def call(self, program: str, *arguments: str) -> str:
+        """Run a program to its end, and give what it prints."""
         found = subprocess.run(
             ["node", program, *arguments],
             cwd=self.folder,
@@ -38,5 +43,15 @@ class Tools:
             timeout=PATIENCE,
             check=False,
         )
-        assert found.returncode == 0, found.stderr
-        return json.loads(found.stdout)
+        assert found.returncode == 0, found.stdout + found.stderr
+        return found.stdout
+
+    def command(self, name: str, *arguments: str) -> str:
+        """Run a command that a package brings."""
+        return self.call(f"node_modules/.bin/{name}", *arguments)
+
+    def copy(self, name: str, to: Path) -> Tools:
+        """Copy the project of a folder below to where it may generate, with the same packages."""
+        shutil.copytree(self.folder / name, to, dirs_exist_ok=True)
+        (to / "node_modules").symlink_to(self.folder / "node_modules", target_is_directory=True)
+        return Tools(to)

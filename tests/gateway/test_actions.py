@@ -1,0 +1,160 @@
+"""Actions of every kind are mutations with typed arguments and results; functions stay queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+import pytest
+
+from gateway.assemble import Gateway, open_gateway
+from gateway.execute import GraphQLRequest
+from gateway.settings import Settings
+
+pytestmark = pytest.mark.anyio
+ROOT = "https://garage.example/odata"
+GARAGE = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="G" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+  <EnumType Name="Speed"><Member Name="Slow" Value="0"/><Member Name="Fast" Value="1"/></EnumType>
+  <ComplexType Name="Place"><Property Name="City" Type="Edm.String" Nullable="false"/>
+    <Property Name="Since" Type="Edm.Date"/></ComplexType>
+  <EntityType Name="Car"><Key><PropertyRef Name="No"/></Key>
+    <Property Name="No" Type="Edm.Int32" Nullable="false"/><Property Name="Name" Type="Edm.String"/>
+    <NavigationProperty Name="Parts" Type="Collection(G.Part)"/>
+  </EntityType>
+  <EntityType Name="Part"><Key><PropertyRef Name="Code"/></Key>
+    <Property Name="Code" Type="Edm.String" Nullable="false"/></EntityType>
+  <Action Name="Move" IsBound="true"><Parameter Name="car" Type="G.Car" Nullable="false"/>
+    <Parameter Name="To" Type="G.Place" Nullable="false"/><Parameter Name="Speed" Type="G.Speed"/>
+    <ReturnType Type="G.Car"/></Action>
+  <Action Name="Wash" IsBound="true"><Parameter Name="cars" Type="Collection(G.Car)" Nullable="false"/>
+    <Parameter Name="Litres" Type="Edm.Decimal" Scale="2" Nullable="false"/>
+    <ReturnType Type="Collection(G.Car)"/></Action>
+  <Action Name="Count"><Parameter Name="Names" Type="Collection(Edm.String)" Nullable="false"/>
+    <ReturnType Type="Edm.Int64"/></Action>
+  <Action Name="Swap"><Parameter Name="With" Type="G.Car" Nullable="false"/></Action>
+  <Function Name="Fastest"><ReturnType Type="G.Car"/></Function>
+  <EntityContainer Name="C">
+    <EntitySet Name="Cars" EntityType="G.Car"><NavigationPropertyBinding Path="Parts" Target="Parts"/></EntitySet>
+    <EntitySet Name="Parts" EntityType="G.Part"/>
+    <ActionImport Name="CountCars" Action="G.Count"/>
+    <ActionImport Name="SwapCars" Action="G.Swap"/>
+    <FunctionImport Name="Fastest" Function="G.Fastest" EntitySet="Cars"/>
+  </EntityContainer>
+</Schema></edmx:DataServices></edmx:Edmx>"""
+
+
+@dataclass
+class Garage:
+    """A service with the given answers; what it was asked is kept."""
+
+    gateway: Gateway
+    answers: dict[str, Any] = field(default_factory=dict)
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    async def ask(self, query: str) -> Any:
+        return (await self.gateway.engine.execute(GraphQLRequest(query=query))).to_builtins()
+
+
+@pytest.fixture
+async def garage(tmp_path: Path) -> AsyncIterator[Garage]:
+    document = tmp_path / "metadata.xml"
+    document.write_text(GARAGE, "utf-8")
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        address = unquote(str(request.url)).removeprefix(f"{ROOT}/")
+        body = json.loads(request.content) if request.content else None
+        found.asked.append((request.method, address, body))
+        return httpx.Response(200, json=found.answers[address])
+
+    settings = Settings(
+        url=ROOT, metadata=str(document), dialect="odata", auth="none", cache_dir=None
+    )
+    transport = httpx.MockTransport(respond)
+    async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
+        found = Garage(gateway)
+        yield found
+
+
+async def test_an_action_of_a_row_takes_its_key_and_gives_a_row_with_what_is_below(
+    garage: Garage,
+) -> None:
+    garage.answers["Cars(7)/G.Move"] = {"No": 7, "Name": "Beetle"}
+    garage.answers["Cars(7)/Parts?$select=Code&$orderby=Code&$top=50"] = {"value": [{"Code": "x"}]}
+
+    found = await garage.ask("""mutation {
+      carMove(no: 7, to: {city: "Bonn", since: "2024-02-01"}, speed: FAST) {
+        result { no name parts { nodes { code } } }
+        userErrors { code }
+      }
+    }""")
+
+    row = {"no": 7, "name": "Beetle", "parts": {"nodes": [{"code": "x"}]}}
+    assert found == {"data": {"carMove": {"result": row, "userErrors": []}}}
+    body = {"To": {"City": "Bonn", "Since": "2024-02-01"}, "Speed": "Fast"}
+    assert garage.asked[0] == ("POST", "Cars(7)/G.Move", body)
+
+
+async def test_an_action_of_a_set_gives_rows(garage: Garage) -> None:
+    garage.answers["Cars/G.Wash"] = {"value": [{"No": 1, "Name": "A"}, {"No": 2, "Name": "B"}]}
+
+    found = await garage.ask('mutation { carsWash(litres: "12.50") { result { no name } } }')
+
+    rows = [{"no": 1, "name": "A"}, {"no": 2, "name": "B"}]
+    assert found == {"data": {"carsWash": {"result": rows}}}
+    assert garage.asked == [("POST", "Cars/G.Wash", {"Litres": 12.5})]
+
+
+async def test_an_unbound_action_is_called_as_it_is_imported(garage: Garage) -> None:
+    garage.answers["CountCars"] = {"value": 9007199254740993}
+
+    found = await garage.ask('mutation { countCars(names: ["A", "B"]) { result } }')
+
+    assert found == {"data": {"countCars": {"result": "9007199254740993"}}}
+    assert garage.asked == [("POST", "CountCars", {"Names": ["A", "B"]})]
+
+
+async def test_a_parameter_that_may_be_left_out_is_not_sent(garage: Garage) -> None:
+    garage.answers["Cars(7)/G.Move"] = {"No": 7, "Name": "Beetle"}
+
+    await garage.ask('mutation { carMove(no: 7, to: {city: "Bonn"}) { result { no } } }')
+
+    assert garage.asked == [("POST", "Cars(7)/G.Move", {"To": {"City": "Bonn"}})]
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("mutation { fastest { no } }", "Mutation"),
+        ('{ carMove(no: 7, to: {city: "Bonn"}) { result { no } } }', "Query"),
+        ('{ countCars(names: ["A"]) { result } }', "Query"),
+        ("mutation { swapCars(with: {no: 1}) { userErrors { code } } }", "Mutation"),
+    ],
+    ids=[
+        "a-function-is-no-mutation",
+        "an-action-of-a-row-is-no-query",
+        "an-unbound-action-is-no-query",
+        "an-action-that-takes-entities-is-not-offered",
+    ],
+)
+async def test_what_is_on_the_other_side_is_not_served(
+    garage: Garage, query: str, kind: str
+) -> None:
+    found = await garage.ask(query)
+
+    assert f"on type '{kind}'" in found["errors"][0]["message"]
+    assert garage.asked == []
+
+
+async def test_a_function_is_a_query(garage: Garage) -> None:
+    garage.answers["Fastest()?$select=No"] = {"No": 3}
+
+    found = await garage.ask("{ fastest { no } }")
+
+    assert found == {"data": {"fastest": {"no": 3}}}
+    assert [method for method, _, _ in garage.asked] == ["GET"]

@@ -146,6 +146,7 @@ def _known(found: Unpacked) -> Known | None:
     except msgspec.MsgspecError:
         return None
     naming = decode_naming(notes.naming)
+    found.release()
     return None if naming is None else Known(found.model, naming, notes.label_ids)
 
 

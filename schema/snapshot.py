@@ -69,7 +69,7 @@ class _Index(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     findings: tuple[str, ...]
     derived: dict[str, tuple[str, ...]]
     sets_of_type: dict[str, tuple[str, ...]]
-    notes: bytes
+    notes: memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,12 @@ class Unpacked:
     """What a snapshot held."""
 
     model: Model
-    notes: bytes
+    notes: memoryview
+    _content: bytes | memoryview | mmap.mmap
+
+    def release(self) -> None:
+        """Let what was looked at leave the memory until it is looked at again; for when the notes are read."""
+        _release(self._content)
 
 
 class Records(Mapping[str, Record]):
@@ -167,7 +172,7 @@ def _pieces(model: Model, fingerprint: bytes, notes: bytes) -> Iterator[bytes]:
             findings=model.findings,
             derived=dict(model.derived),
             sets_of_type=dict(model.sets_of_type),
-            notes=notes,
+            notes=memoryview(notes),
         )
     )
     yield index
@@ -191,19 +196,27 @@ def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Un
         return None
     end = len(view) - _DIGEST - _END.size
     index = msgspec.msgpack.decode(view[end - size : end], type=_Index)
-    return Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes)
+    found = Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes, content)
+    found.release()
+    return found
 
 
 def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:
     """Sum up all but the sum itself, without keeping in memory what is mapped from a file and not needed soon."""
     view = memoryview(content)[:-_DIGEST]
     checksum = hashlib.sha256()
-    mapped = content if isinstance(content, mmap.mmap) else None
     for at in range(0, len(view), _STEP):
         checksum.update(view[at : at + _STEP])
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED, at, len(view[at : at + _STEP]))
+        _release(content, at, len(view[at : at + _STEP]))
     return checksum.digest()
+
+
+def _release(
+    content: bytes | memoryview | mmap.mmap, start: int = 0, length: int | None = None
+) -> None:
+    """Let what is mapped from a file leave the memory until it is looked at again."""
+    if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        content.madvise(mmap.MADV_DONTNEED, start, len(content) if length is None else length)
 
 
 def _model(index: _Index, records: memoryview) -> Model:

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import pytest
 
-from gateway.errors import UpstreamRejected
 from gateway.events import ErrorRaised, Event
 from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
-from gateway.odata.answers import Response
-from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.resolvers import LoadedResolvers
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.writes import Writes
+from tests.support.faulty_writes import Recorder
 from tests.support.zoo import DIALECTS, abilities_of, model
 
 pytestmark = pytest.mark.anyio
 ORDER = 'key: {area: "A", orderId: 1}'
-
-
-@dataclass
-class Recorder:
-    """An upstream that takes every write, and knows no rows."""
-
-    root: str = "https://zoo.example"
-    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
-    sent: list[Request] = field(default_factory=list)
-    answer: Response = field(default_factory=lambda: Response(204, {}, b"", ""))
-
-    async def write(
-        self, request: Request, judge: object = None, begins: Callable[[], None] | None = None
-    ) -> Response:
-        if begins is not None:
-            begins()
-        self.sent.append(request)
-        return self.answer
-
-    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
-        raise UpstreamRejected("No.", upstream_status=404)
 
 
 @cache

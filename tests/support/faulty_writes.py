@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,9 +14,12 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.assemble import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
+from gateway.errors import UpstreamRejected
 from gateway.events import ErrorRaised, Event
 from gateway.execute import Engine, GraphQLRequest
+from gateway.odata.answers import Response
 from gateway.odata.client import ODataClient
+from gateway.odata.query import Request
 from gateway.odata.retry import Clock
 from gateway.sandbox.faults import FaultRule
 from gateway.settings import Settings
@@ -172,3 +176,24 @@ def _raise_bugs(event: Event) -> None:
     """Let no test take an internal error for an expected one."""
     if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
         raise AssertionError(event.detail)
+
+
+@dataclass
+class Recorder:
+    """An upstream that takes every write, and knows no rows."""
+
+    root: str = "https://zoo.example"
+    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+    sent: list[Request] = field(default_factory=list)
+    answer: Response = field(default_factory=lambda: Response(204, {}, b"", ""))
+
+    async def write(
+        self, request: Request, judge: object = None, begins: Callable[[], None] | None = None
+    ) -> Response:
+        if begins is not None:
+            begins()
+        self.sent.append(request)
+        return self.answer
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        raise UpstreamRejected("No.", upstream_status=404)

@@ -23,6 +23,9 @@ from graphql import (
 from graphql.pyutils import did_you_mean, suggestion_list
 from graphql.validation.rules.fields_on_correct_type import get_suggested_type_names
 
+from schema.mutations import writes_of
+from schema.writes.near import near_mutations, near_types
+
 SUGGESTED = 3
 """Errors of one document that get a suggestion."""
 SMALL = 50
@@ -58,6 +61,7 @@ class Validator:
         self._suggested = SUGGESTED if suggests else 0
         self._max_errors = max_errors
         self._types = types
+        self._writes = writes_of(schema)
 
     def errors(self, document: DocumentNode) -> list[GraphQLError]:
         """Give the errors of a document, with suggestions where names look alike."""
@@ -79,7 +83,7 @@ class Validator:
         if found := _FIELD.search(message):
             return message + self._field(found[1], found[2])
         if found := _TYPE.search(message):
-            types = alike(found[1], self._type_names.near(found[1]))
+            types = alike(found[1], self._near_types(found[1]))
             return message + did_you_mean([t for t in types if t in self._schema.type_map])
         if found := _ARGUMENT.search(message):
             arguments = self._schema.type_map[found[2]].fields[found[3]].args  # type: ignore[attr-defined]
@@ -103,7 +107,18 @@ class Validator:
         query = self._schema.query_type
         if query is not None and owner == query.name:
             return did_you_mean(alike(wrong, self._root_names.near(wrong)))
+        mutation, writes = self._schema.mutation_type, self._writes
+        if mutation is not None and owner == mutation.name and writes is not None:
+            near = dict.fromkeys(near_mutations(wrong, writes, self._root_names.near))
+            return did_you_mean([name for name in alike(wrong, near) if name in writes])
         return did_you_mean(alike(wrong, self._fields(owner)))
+
+    def _near_types(self, wrong: str) -> Collection[str]:
+        near = dict.fromkeys(self._type_names.near(wrong))
+        if self._writes is not None:
+            known = self._writes.catalog.known_names()
+            near.update(dict.fromkeys(near_types(wrong, known, self._type_names.near)))
+        return near
 
     def _fields(self, owner: str) -> Collection[str]:
         found: Any = self._schema.type_map[owner]

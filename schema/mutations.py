@@ -10,11 +10,13 @@ from graphql import (
     GraphQLArgument,
     GraphQLDirective,
     GraphQLNonNull,
+    GraphQLSchema,
     GraphQLString,
 )
 
 from .fields import Argument, MutationField, PayloadField, Result, TypeEntry, TypeKind
 from .generated import (
+    DEFINITION,
     GeneratedArgument,
     GeneratedDefinition,
     GeneratedField,
@@ -134,6 +136,14 @@ class MutationTypes:
             description=wire.description,
             resolve=_read(wire.name),
         )
+
+
+def writes_of(schema: GraphQLSchema) -> Writes | None:
+    """Give what a schema's ``Mutation`` is made from; None where there is none, or one made otherwise."""
+    made = schema.mutation_type
+    definition = None if made is None else made.extensions.get(DEFINITION)
+    records = definition.names() if isinstance(definition, GeneratedDefinition) else None
+    return records if isinstance(records, Writes) else None
 
 
 def _read(name: str) -> Callable[..., object]:

@@ -9,7 +9,14 @@ from graphql import GraphQLSchema, build_schema, get_variable_values, parse, val
 
 from gateway import suggestions
 from gateway.documents import DocumentLimits, Documents
+from gateway.models import abilities_of
+from gateway.resolvers import LoadedResolvers
 from gateway.suggestions import COMPARED, SUGGESTED, Validator, alike, look_alikes
+from schema.build import build_schema as zoo_api
+from schema.catalog import Catalog
+from schema.fields import ServiceInfo
+from schema.writes import WriteRules, Writes
+from tests.support import zoo
 from tests.support.zoo import FO, schema_of
 
 NAMES = ("customersV3", "customerGroups", "vendorsV2", "salesOrderLines", "salesOrderHeadersV2")
@@ -155,3 +162,46 @@ def test_only_a_few_of_thousands_of_names_are_compared_letter_by_letter() -> Non
 
     assert len(found) == COMPARED
     assert alike("entty77Rows", names)[0] == "entity77Rows"
+
+
+# Mutations
+
+
+def with_writes() -> Validator:
+    catalog = Catalog(zoo.model(), abilities_of(FO))
+    service = ServiceInfo("postJournal", "a/b/post")
+    writes = Writes(catalog, WriteRules(services=(service,)))
+    core = zoo_api(catalog, LoadedResolvers(catalog), writes=writes).core
+    return Validator(core, 20, catalog.known_names)
+
+
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("createOrdrs", "createOrders"),
+        ("creatOrders", "createOrders"),
+        ("Update_Order", "updateOrder"),
+        ("deleteItemss", "deleteItems"),
+        ("postJurnal", "postJournal"),
+    ],
+)
+def test_a_misspelled_mutation_gets_its_name(wrong: str, right: str) -> None:
+    (message,) = messages(with_writes(), f"mutation {{ {wrong} {{ __typename }} }}")
+
+    assert message.startswith(f"Cannot query field '{wrong}' on type 'Mutation'. Did you mean ")
+    assert f"'{right}'" in message
+
+
+@pytest.mark.usefixtures("size")
+def test_a_misspelled_type_of_writing_gets_its_name() -> None:
+    query = "mutation ($i: OrderCreateImput) { createOrder(input: $i) { __typename } }"
+    (message,) = messages(with_writes(), query)
+
+    assert message.startswith("Unknown type 'OrderCreateImput'. Did you mean 'OrderCreateInput'")
+
+
+def test_what_looks_like_no_mutation_gets_no_name() -> None:
+    (message,) = messages(with_writes(), "mutation { wholly { __typename } }")
+
+    assert message == "Cannot query field 'wholly' on type 'Mutation'."

@@ -1,0 +1,40 @@
+"""Names of writing that look like a misspelled one, found among the names for reading that they are derived from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Iterable, Iterator
+
+from .naming import ROW_VERBS, SUFFIXES, mutation_name
+from .writes import Writes
+
+_VERB = re.compile(r"[A-Z]?[a-z]*")
+
+Near = Callable[[str], Iterable[str]]
+"""Gives the known names that look like a misspelled one."""
+
+
+def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]:
+    """Give names that a misspelled field of ``Mutation`` may mean; not all of them need be there."""
+    roots = writes.catalog.roots
+    verb = next((v.value for v in ROW_VERBS if wrong.startswith(v.value)), None)
+    rest = wrong.removeprefix(verb) if verb else wrong[_end_of_verb(wrong) :]
+    if rest:
+        for root in near_root(rest[:1].lower() + rest[1:]):
+            yield from (mutation_name(v, root, roots) for v in ROW_VERBS)
+    yield from writes.actions
+
+
+def _end_of_verb(wrong: str) -> int:
+    found = _VERB.match(wrong)
+    return 0 if found is None else found.end()
+
+
+def near_types(wrong: str, known: Container[str], near_type: Near) -> Iterator[str]:
+    """Give names that a misspelled type may mean, by what is right of it: the type it belongs to, or its end."""
+    for suffix in SUFFIXES.values():
+        base, end = wrong[: -len(suffix)], wrong[-len(suffix) :]
+        if base in known:
+            yield base + suffix
+        if base and end == suffix:
+            yield from (near + suffix for near in near_type(base))

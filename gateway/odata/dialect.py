@@ -100,6 +100,9 @@ class Dialect:
     """Characters for which a row is looked up by filter: proxies and servers unescape, fold or refuse them in a path.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_URLParsing"""
 
+    batches_hazards: bool = False
+    """Whether a row with such a key is written by a batch, in whose parts the web server does not look."""
+
     max_url_length: int = 2_000
     """Characters of a rendered URL up to which lists of keys are packed into one request.
     https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/requestlimits/"""

@@ -76,6 +76,7 @@ FINOPS = replace(
     # ASP.NET refuses these in a path too, unless told otherwise: see requestPathInvalidCharacters in
     # https://learn.microsoft.com/en-us/dotnet/api/system.web.configuration.httpruntimesection
     key_hazards=ODATA.key_hazards + "*<>",
+    batches_hazards=True,
 )
 
 _DIALECTS = {dialect.name: dialect for dialect in (FINOPS, ODATA)}

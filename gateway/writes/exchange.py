@@ -55,17 +55,22 @@ class Exchange:
 
     async def one(self, write: RowWrite) -> Outcome:
         """Write one row. An upsert is an update, and where there is no such row a create."""
-        try:
-            found = outcome_of(
-                write, await self._send(row_request(write, self.dialect)), self.name_of
-            )
-        except GatewayError as error:
-            return failed(write, error, advice(error, write))
+        found = await self._tried(write)
         is_missing = any(e.code == NOT_FOUND for e in found.errors)
         if write.verb is Verb.UPSERT and is_missing:
             made = await self.one(replace(write, verb=Verb.CREATE))
             return replace(made, write=write)
         return found
+
+    async def _tried(self, write: RowWrite) -> Outcome:
+        addressed = () if write.verb is Verb.CREATE or write.key is None else write.key
+        if self.dialect.batches_hazards and not self.dialect.key_is_safe(addressed):
+            return (await self.together([write]))[0]
+        try:
+            response = await self._send(row_request(write, self.dialect))
+        except GatewayError as error:
+            return failed(write, error, advice(error, write))
+        return outcome_of(write, response, self.name_of)
 
     async def together(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         """Write rows in one changeset: all of them, or none."""

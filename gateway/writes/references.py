@@ -24,6 +24,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLScalarType,
     GraphQLSchema,
+    Node,
     NonNullTypeNode,
     OperationDefinitionNode,
     StringValueNode,
@@ -145,6 +146,11 @@ def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes
                 f"@valueFrom of ${reference.variable}: the operation has no mutation {reference.key}.",
                 hint="Name a response key (alias) of this operation.",
             )
+        if any(_uses_below(node, reference.variable) for n in mutations.values() for node in n):
+            raise BadArgument(
+                f"${reference.variable} stands below a mutation, where its value comes too late.",
+                hint="Use it in the arguments of a mutation only.",
+            )
         at = keys.index(reference.key)
         for number, nodes in enumerate(mutations.values()):
             if number <= at and any(uses(node, reference.variable) for node in nodes):
@@ -152,6 +158,20 @@ def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes
                     f"${reference.variable} is used before {reference.key} has written its row.",
                     hint="Put the mutation that uses it after the one that it names.",
                 )
+
+
+def _uses_below(node: FieldNode, variable: str) -> bool:
+    """Whether the directives of a field, or its selection set, use a variable."""
+    stack: list[Any] = [*(node.directives or ()), node.selection_set]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, VariableNode) and found.name.value == variable:
+            return True
+        if isinstance(found, Node):
+            stack.extend(getattr(found, key, None) for key in found.keys)
+        elif isinstance(found, tuple):
+            stack.extend(found)
+    return False
 
 
 def uses(node: FieldNode, variable: str) -> bool:

@@ -272,3 +272,26 @@ async def test_a_reference_that_cannot_be_is_told(name: str) -> None:
 
     assert said in str(found)
     assert len(recorder.sent) == (1 if said == "NOT_SENT" else 0)
+
+
+BELOW = {
+    "an argument of its row": "order { lines(first: $x) { nodes { note } } }",
+    "a condition": "userErrors @include(if: $x) { code }",
+}
+
+
+@pytest.mark.parametrize("name", BELOW)
+async def test_a_reference_stands_in_arguments_of_mutations_only(name: str) -> None:
+    kind, patch = ("Int", "number: 1") if "first" in BELOW[name] else ("Boolean!", "flag: true")
+    recorder, found = await run(
+        f"""mutation ($x: {kind} @valueFrom(path: "a.{patch.partition(":")[0]}")) {{
+          a: updateOrder({ORDER}, patch: {{{patch}}}) {{ userErrors {{ code }} }}
+          b: updateOrder({ORDER}, patch: {{text: "a"}}) {{ {BELOW[name]} }}
+        }}"""
+    )
+
+    assert (
+        found["errors"][0]["message"]
+        == "$x stands below a mutation, where its value comes too late."
+    )
+    assert recorder.sent == []

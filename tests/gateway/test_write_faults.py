@@ -261,6 +261,26 @@ async def test_a_create_after_a_failed_look_by_an_upsert_is_not_sent(over: Fault
     assert over.rows("CustomerGroups", CustomerGroupId=key) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["update", "upsert of a row that is there", "upsert of a new row", "delete"]
+)
+async def test_a_key_that_no_web_server_lets_through_goes_in_a_batch(
+    over: Faulty, name: str
+) -> None:
+    kind = KINDS[name]
+    key = f"{fresh()}/a+b%"
+    if kind.existing:
+        row = {"dataAreaId": "usmf", "CustomerGroupId": key, "Description": "old"}
+        over.sandbox.state.store.insert("CustomerGroups", [row])
+    over.faults()
+
+    told = (await over.ask(kind.query, k=key)).of("x")
+
+    assert told == {}
+    assert kind.is_written(over, key)
+    assert over.reached("POST", "/data/$batch") == 1
+
+
 # Lists: five rows in changesets of two, two and one
 
 BATCH = {"method": "POST", "path": "/data/$batch"}

@@ -250,4 +250,5 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
         writes=limits_of(settings),
         max_rows=settings.max_rows,
         max_url_length=settings.max_url_length,
+        timeout=settings.operation_timeout,
     )

@@ -9,6 +9,7 @@
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: good GraphQL that this product cannot answer
     │   └── BudgetExceeded          BUDGET_EXCEEDED
+    ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than it may
     ├── AuthError                   the gateway's own credentials upstream
     │   ├── TokenError              AUTH_TOKEN_FAILED
     │   └── UpstreamForbidden       UPSTREAM_FORBIDDEN
@@ -118,6 +119,22 @@ class BudgetExceeded(RequestError):
     code = "BUDGET_EXCEEDED"
 
 
+class DeadlineExceeded(GatewayError):
+    """An operation took longer than it may. ``requests`` and ``rows`` are the upstream's until then."""
+
+    code = "DEADLINE_EXCEEDED"
+
+    def __init__(
+        self, message: str, *, hint: str, seconds: float, requests: int, rows: int
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.spent = {"seconds": round(seconds, 3), "requests": requests, "rows": rows}
+
+    def extensions(self) -> dict[str, object]:
+        """Add what was spent."""
+        return {**super().extensions(), "spent": self.spent}
+
+
 class AuthError(GatewayError):
     """The gateway could not prove to Dynamics who it is."""
 
@@ -196,3 +213,11 @@ def known(error: Exception) -> GatewayError:
         return error
     detail = "".join(traceback.format_exception(error))
     return GatewayError("Something went wrong inside the gateway.", detail=detail)
+
+
+def request_codes() -> frozenset[str]:
+    """Give the codes of what a client can mend: of those the line of its operation is enough in the log."""
+    kinds = [RequestError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    return frozenset(kind.code for kind in kinds)

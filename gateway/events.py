@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias, assert_never
 import msgspec
 import structlog
 
+from .errors import request_codes
 from .settings import Settings
 
 
@@ -200,6 +201,7 @@ Event: TypeAlias = (
 )
 Observer: TypeAlias = Callable[[Event], None]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+_OF_CLIENTS = request_codes()
 _NUMBERS: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -220,6 +222,8 @@ def level_of(event: Event) -> Level:
             return "warning" if event.findings else "info"
         case RequestRetried() | MetadataStale():
             return "warning"
+        case ErrorRaised() if event.code in _OF_CLIENTS:
+            return "debug"
         case ErrorRaised():
             return "error" if event.code == "INTERNAL_ERROR" else "warning"
         case _:

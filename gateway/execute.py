@@ -7,6 +7,7 @@ path.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ from graphql.execution.values import VariableValues, get_variable_values
 from schema.build import ODataSchema
 
 from .bind import Limits, Planner
+from .deadline import Deadline, TimelyWriter
+from .deadline import Upstream as Writer
 from .documents import Document, DocumentLimits, Documents
 from .errors import GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed
@@ -31,7 +34,6 @@ from .plan import BoundRoot, FailedRoot
 from .prepare import Prepared
 from .run import Loaded, Runner
 from .stream import Slicing, completed, encode
-from .writes.exchange import Writer
 from .writes.operations import Mutations, Performed, WriteLimits
 from .writes.payload import Payload
 from .writes.references import has_references, readable
@@ -49,6 +51,8 @@ class GraphQLRequest:
     companies: tuple[str, ...] | None = None
     """Company scope of the request (header X-D365-Company)."""
     allow_mutation: bool = True
+    timeout: float | None = None
+    """Seconds that it may take, where that is less than the setting (header X-D365-Timeout)."""
 
 
 @dataclass(slots=True)
@@ -98,6 +102,8 @@ class ExecutionSettings:
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     max_rows: int = 100_000
     max_url_length: int = 2_000
+    timeout: float = 120.0
+    """Seconds that an operation may take."""
     writes: WriteLimits = field(default_factory=WriteLimits)
     introspection: bool = True
     """Whether ``__schema`` and ``__type`` are answered."""
@@ -171,14 +177,15 @@ class Engine:
         return answer
 
     async def _execute(self, request: GraphQLRequest) -> Answer:
+        longest = self._settings.timeout
+        deadline = Deadline(longest if request.timeout is None else min(longest, request.timeout))
         try:
             ready = self.ready(request)
             if isinstance(ready, Answer):
                 return ready
             if isinstance(ready, Changing):
-                return await self._change(request, ready)
-            told = await self._introspection.answer(ready.prepared, ready.variables.coerced)
-            return await self._run(request, ready) if told is None else Answer(written=told)
+                return await self._change(request, ready, deadline)
+            return await self._run(request, ready, deadline)
         except RecursionError:
             # Documents and variables may be nested more deeply than operations of any sense are.
             said = "The operation, or a value in it, is nested too deeply."
@@ -274,19 +281,33 @@ class Engine:
         """Give the runner of one operation."""
         return Runner(fetcher, self._settings.max_url_length)
 
-    async def _run(self, request: GraphQLRequest, ready: Ready) -> Answer:
+    async def _run(self, request: GraphQLRequest, ready: Ready, deadline: Deadline) -> Answer:
         fetcher = self.fetcher()
+        limit = asyncio.timeout_at(deadline.at)
         try:
-            answer = await self._answered(request, ready, fetcher)
+            async with limit:
+                answer = await self._answered(request, ready, fetcher)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            answer = self._late(deadline, fetcher)
         finally:
             await fetcher.close()
         return replace(answer, requests=tuple(fetcher.sent), rows=fetcher.rows_read)
 
-    async def _change(self, request: GraphQLRequest, changing: Changing) -> Answer:
+    def _late(self, deadline: Deadline, fetcher: Fetcher) -> Answer:
+        sent, rows = len(fetcher.sent), fetcher.rows_read
+        said = f"{sent:,} upstream requests and {rows:,} rows by then"
+        return Answer(None, [self._reported(deadline.passed(said, sent, rows), {})])
+
+    async def _change(
+        self, request: GraphQLRequest, changing: Changing, deadline: Deadline
+    ) -> Answer:
         """Run a mutation operation; graphql-core completes its payloads."""
         assert self.mutations is not None
         assert changing.document.node is not None
-        performed = await self.mutations.perform(
+        timely = self.mutations.against(TimelyWriter(self._sender, deadline), self)
+        performed = await timely.perform(
             changing.document.node,
             changing.operation,
             changing.variables,
@@ -306,6 +327,9 @@ class Engine:
 
     async def _answered(self, request: GraphQLRequest, ready: Ready, fetcher: Fetcher) -> Answer:
         """Load and complete: quickly from raw rows; else from loaded rows; else by graphql-core."""
+        told = await self._introspection.answer(ready.prepared, ready.variables.coerced)
+        if told is not None:
+            return Answer(written=told)
         prepared, runner = ready.prepared, self.runner(fetcher)
         quick = self._settings.compiled and not prepared.is_mixed
         loaded = await runner.run(ready.bound, raw=quick)

@@ -9,7 +9,8 @@ for queries, both response media types with their own rules for the status:
     the gateway is at fault                   500                                  500
     the request holds no operation            4xx                                  4xx
 
-A POST must be ``application/json``, which no web form can send (CSRF). What a client did wrong is told to it, and
+HEAD is GET, of whose answer the server leaves out the body. A POST must be ``application/json``, which no web form can
+send (CSRF). What a client did wrong is told to it, and
 to the log in one line. A client that hangs up is answered no more: what is asked upstream for it is given up, but
 for mutations, which go on to their end.
 
@@ -20,6 +21,7 @@ take as long as reading the operation.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,12 +40,19 @@ from .replies import reply, send_body
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 COMPANY_HEADER = "X-D365-Company"
+TIMEOUT_HEADER = "X-D365-Timeout"
+"""Seconds that the operation may take; it can only shorten what the settings allow."""
+BODY_TIMEOUT = 30.0
+"""Seconds until all of a request's body must be there."""
 LISTENING_AFTER = 0.05
 """Seconds after which an operation that still runs is watched for its client hanging up: most are done by then."""
 
+_READS = frozenset({"GET", "HEAD"})
+
 Headers: TypeAlias = Mapping[str, str]
 """By lower-case names; what was sent several times is joined with commas (RFC 9110, section 5.2)."""
-_COMPANY = COMPANY_HEADER.lower()
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_COMPANY, _TIMEOUT = COMPANY_HEADER.lower(), TIMEOUT_HEADER.lower()
 
 
 class HttpError(Exception):
@@ -80,6 +89,9 @@ class Door:
         if self.page is not None and _is_visit(scope, headers):
             await send_body(send, 302, b"", ((b"location", self.page.encode()), _VARY))
             return
+        if scope["method"] == "OPTIONS":
+            await send_body(send, 200, b"", (_ALLOW,))
+            return
         media = media_type(headers.get("accept", ""))
         try:
             answer, status = await self._answered(scope, receive, headers, media, engine)
@@ -89,8 +101,7 @@ class Door:
         except HttpError as error:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
             answer, status = error.answer, error.status
-        usual = _FIELDS[media or JSON]
-        fields = (*usual, _ALLOW) if status == 405 else usual
+        fields = (*_FIELDS[media or JSON], *_MORE.get(status, ()))
         await reply(send, status, answer, fields, headers, self.compression)
 
     async def _answered(
@@ -169,7 +180,10 @@ def headers_of(scope: Scope) -> Headers:
 
 
 _VARY = (b"vary", b"Accept, Accept-Encoding")
-_ALLOW = (b"allow", b"GET, POST")
+_ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
+_CLOSE = (b"connection", b"close")
+_MORE = {405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,)}
+"""What else a response with this status has; a body that was not read to its end leaves no use for the connection."""
 _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
     for media in (JSON, GRAPHQL)
@@ -216,23 +230,35 @@ def _quality(parameters: str) -> float:
 
 
 def _is_visit(scope: Scope, headers: Headers) -> bool:
-    wants_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "").lower()
+    wants_page = scope["method"] in _READS and "text/html" in headers.get("accept", "").lower()
     return wants_page and "query" not in QueryParams(scope["query_string"])
 
 
 async def read_request(
     scope: Scope, headers: Headers, receive: Receive, max_body: int
 ) -> GraphQLRequest:
-    """Read the parameters of a GET or POST. Raises HttpError or ClientGone."""
+    """Read the parameters of a GET, HEAD or POST. Raises HttpError or ClientGone."""
     method = scope["method"]
-    if method == "GET":
+    if method in _READS:
         parameters = _of_url(QueryParams(scope["query_string"]))
     elif method == "POST":
         parameters = await _of_body(headers, receive, max_body)
     else:
         raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
     companies = companies_of(headers.get(_COMPANY))
-    return _checked(parameters, companies, may_mutate=method == "POST")
+    timeout = timeout_of(headers.get(_TIMEOUT))
+    return _checked(parameters, companies, timeout, may_mutate=method == "POST")
+
+
+def timeout_of(header: str | None) -> float | None:
+    """Read a number of seconds; None where there is none. Raises HttpError."""
+    if header is None:
+        return None
+    if not _SECONDS.fullmatch(header.strip()) or float(header) <= 0:
+        raise HttpError(
+            400, "BAD_REQUEST", f"{TIMEOUT_HEADER} is not a number of seconds.", "For example: 2.5"
+        )
+    return float(header)
 
 
 def companies_of(header: str | None) -> tuple[str, ...] | None:
@@ -252,7 +278,13 @@ def _of_url(given: Mapping[str, str]) -> dict[str, Any]:
 
 async def _of_body(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
     _check_content(headers)
-    found = _json(await _body(receive, max_body), "The body")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await _body(receive, max_body)
+    except TimeoutError as error:
+        said = f"The body did not come within {BODY_TIMEOUT:g} seconds."
+        raise HttpError(408, "REQUEST_TIMEOUT", said) from error
+    found = _json(body, "The body")
     if isinstance(found, list):
         raise HttpError(
             400, "BAD_REQUEST", "Batched requests are not served.", "Send one at a time."
@@ -302,7 +334,11 @@ def _json(text: bytes, what: str) -> Any:
 
 
 def _checked(
-    parameters: Mapping[str, Any], companies: tuple[str, ...] | None, *, may_mutate: bool
+    parameters: Mapping[str, Any],
+    companies: tuple[str, ...] | None,
+    timeout: float | None,
+    *,
+    may_mutate: bool,
 ) -> GraphQLRequest:
     query = parameters.get("query")
     if query is None or query == "":
@@ -322,4 +358,5 @@ def _checked(
         operation_name=name or None,
         companies=companies,
         allow_mutation=may_mutate,
+        timeout=timeout,
     )

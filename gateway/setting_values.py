@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -66,6 +67,14 @@ def _authority(value: str) -> str:
     return address
 
 
+def _origin(value: str) -> str:
+    """``https://Shop.example`` → ``https://shop.example``, as browsers say it."""
+    origin = value.strip().lower()
+    if origin != "*" and not _ORIGIN.fullmatch(origin):
+        raise ValueError("an origin such as https://shop.example:8443 was expected, without a path")
+    return origin
+
+
 def _or_none(value: object) -> object:
     """Empty text or ``none`` switch a thing off that has a default."""
     if isinstance(value, str) and value.strip().lower() in {"", "none"}:
@@ -77,6 +86,9 @@ Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list; in the environment text separated by commas."""
 Json = BeforeValidator(_decode)
 """A table; in the environment JSON."""
+Origins: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)
+]
 ServiceRoot: TypeAlias = Annotated[str, AfterValidator(_service_root)]
 Authority: TypeAlias = Annotated[str, AfterValidator(_authority)]
 Folder: TypeAlias = Annotated[Path | None, BeforeValidator(_or_none)]

@@ -40,7 +40,7 @@ from pydantic_settings import (
 
 from .errors import SettingsError
 from .setting_groups import Relation, SandboxOptions, WriteOptions
-from .setting_values import Authority, Folder, Json, Names, ServiceRoot, Text, toml_value
+from .setting_values import Authority, Folder, Json, Names, Origins, ServiceRoot, Text, toml_value
 
 PREFIX = "D365_"
 NESTED = "__"
@@ -176,6 +176,9 @@ class Settings(BaseSettings):
         default=1_024, ge=0, description="Bytes above which an answer is compressed."
     )
     graphiql: bool = Field(default=True, description="Whether /graphiql is served.")
+    cors_origins: Origins = Field(
+        default=(), description="Origins whose pages may call the API from a browser; *: all."
+    )
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of the log."
     )

@@ -236,17 +236,22 @@ class ODataClient:
             raise_for_answer(request, response, self._subject(request.url), self._clock.now())
         return response
 
-    async def write(self, request: Request, judge: Judge = itself) -> Response:
+    async def write(
+        self, request: Request, judge: Judge = itself, begins: Callable[[], None] | None = None
+    ) -> Response:
         """Send a write, never twice on doubt, and give the service's answer, good or bad.
 
         It is sent again only where it surely was not processed: no connection came about, or the service was too busy
         (429). An address with a slash in front is relative to the environment's. ``judge`` gives the part of an
-        answer that tells whether the service was too busy. Raises OutcomeUnknown where the answer was lost, AuthError,
-        UpstreamUnavailable, UpstreamTimeout or UpstreamThrottled where nothing was written.
+        answer that tells whether the service was too busy. ``begins`` is called when its turn has come. Raises
+        OutcomeUnknown where the answer was lost, AuthError, UpstreamUnavailable, UpstreamTimeout or UpstreamThrottled
+        where nothing was written.
         """
         sent = replace(request, url=self._address_of(request.url))
         try:
-            response, fault = await self._answered(sent, _surely_unprocessed, judge=judge)
+            response, fault = await self._answered(
+                sent, _surely_unprocessed, judge=judge, begins=begins
+            )
         except UpstreamMalformed as error:
             # An answer longer than may be read: the write has been done, or refused.
             raise OutcomeUnknown(error.message, detail=error.detail) from error
@@ -284,6 +289,7 @@ class ODataClient:
         progress: Progress | None = None,
         read_timeout: float | None = None,
         judge: Judge = itself,
+        begins: Callable[[], None] | None = None,
     ) -> tuple[Response | None, httpx.RequestError | None]:
         """Attempt, wait and attempt again until there is an answer or a fault that stays."""
         call = self._call(request, read_timeout)
@@ -294,6 +300,8 @@ class ODataClient:
             response: Response | None = None
             try:
                 async with self._slots:
+                    if begins is not None:
+                        begins()
                     response = await self._attempt(call, attempt, progress)
                 failure = failure_of(judge(response))
             except httpx.RequestError as exc:

@@ -64,7 +64,9 @@ LEVELS: list[tuple[Event, str]] = [
     (ReloadFailed(reason="poll", metadata="0" * 64, message="away", hint=None), "error"),
     (RequestRefused(status=415, code="UNSUPPORTED_MEDIA_TYPE", message="m"), "info"),
     (OperationServed(name=None, seconds=0.1, requests=2, rows=10, errors=0), "info"),
-    (ErrorRaised(code="BAD_ARGUMENT", error_id="1", message="m", detail=None), "warning"),
+    (ErrorRaised(code="BAD_ARGUMENT", error_id="1", message="m", detail=None), "debug"),
+    (ErrorRaised(code="INVALID_CURSOR", error_id="1", message="m", detail=None), "debug"),
+    (ErrorRaised(code="DEADLINE_EXCEEDED", error_id="1", message="m", detail=None), "warning"),
     (ErrorRaised(code="INTERNAL_ERROR", error_id="1", message="m", detail="d"), "error"),
     (ClientLeft(seconds=0.1), "info"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -10,9 +11,10 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from gateway import http as module
 from gateway.app import create_app
-from gateway.events import ClientLeft, Event, OperationServed, RequestRefused
-from gateway.http import GRAPHQL, JSON, companies_of, media_type
+from gateway.events import ClientLeft, Event, OperationServed, RequestRefused, level_of
+from gateway.http import GRAPHQL, JSON, TIMEOUT_HEADER, companies_of, media_type, timeout_of
 from gateway.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -151,7 +153,8 @@ REQUEST_ERRORS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"query": "mutation { x }"}, "GRAPHQL_VALIDATION_FAILED"),
     ({"query": "subscription { x }"}, "GRAPHQL_VALIDATION_FAILED"),
-    ({"query": "{ a: __typename " * 30 + "}" * 30}, "GRAPHQL_VALIDATION_FAILED"),
+    ({"query": "{ a: __typename " * 10 + "}" * 10}, "GRAPHQL_VALIDATION_FAILED"),
+    ({"query": "{ a: __typename " * 30 + "}" * 30}, "BUDGET_EXCEEDED"),
     ({"query": "{" * 20_000}, "GRAPHQL_PARSE_FAILED"),
     ({"query": "{ " + "__typename " * 16_000 + "}"}, "GRAPHQL_PARSE_FAILED"),
 ]
@@ -282,23 +285,48 @@ async def test_json_is_read_however_it_is_spelt(client: Client, content_type: st
     assert response.status_code == 200
 
 
-async def test_a_compressed_body_is_refused(client: Client) -> None:
-    response = await client.post(b"\x1f\x8b", Content_Encoding="gzip")
+@pytest.mark.parametrize(
+    "coding", ["gzip", "GZIP", "br", "zstd", "deflate", "gzip, gzip", "identity, gzip", "", "x"]
+)
+async def test_a_compressed_body_is_refused(client: Client, coding: str) -> None:
+    response = await client.post(b"\x1f\x8b" * 10_000, Content_Encoding=coding)
 
     assert response.status_code == 415
     assert "Compressed" in response.json()["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW"])
+ALLOW = "GET, HEAD, POST, OPTIONS"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "BREW"])
 async def test_other_methods_are_refused_with_those_that_are_served(
     client: Client, method: str
 ) -> None:
     response = await client.http.request(method, "/graphql", headers={"Accept": JSON})
 
     assert response.status_code == 405
-    assert response.headers["allow"] == "GET, POST"
-    if method != "HEAD":
-        assert code_of(response) == "METHOD_NOT_ALLOWED"
+    assert response.headers["allow"] == ALLOW
+    assert code_of(response) == "METHOD_NOT_ALLOWED"
+
+
+async def test_options_tells_the_methods_and_nothing_of_other_origins(client: Client) -> None:
+    asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    response = await client.http.options("/graphql", headers=asks)
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["allow"] == ALLOW
+    assert not [name for name in response.headers if name.startswith("access-control")]
+    assert client.events == []
+
+
+@pytest.mark.parametrize("query", [TYPENAME, "{", "mutation { x }", ROWS, ""])
+async def test_head_is_answered_as_get_is(client: Client, query: str) -> None:
+    headers = {"Accept": GRAPHQL}
+    get = await client.http.get("/graphql", params={"query": query}, headers=headers)
+    head = await client.http.head("/graphql", params={"query": query}, headers=headers)
+
+    assert head.status_code == get.status_code
+    assert head.headers["content-length"] == get.headers["content-length"]
 
 
 # GET
@@ -344,7 +372,7 @@ async def test_a_mutation_by_get_is_refused(client: Client) -> None:
     response = await client.get(query=query)
 
     assert response.status_code == 405
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == ALLOW
     assert code_of(response) == "METHOD_NOT_ALLOWED"
 
 
@@ -416,6 +444,76 @@ async def test_a_request_that_is_refused_is_one_event(client: Client, body: byte
     assert [type(event) for event in client.events] == [RequestRefused]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        'customersV3(after: "%s") { totalCount }',
+        'customersV3(first: 2, after: "%s") { nodes { id } }',
+        'customersV3(last: 2, before: "%s") { nodes { id } }',
+        'node(id: "%s") { id }',
+        'nodes(ids: ["%s", "%s"]) { id }',
+    ],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "x",
+        "%",
+        "\u00e9",
+        "W10=",
+        "bnVsbA==",
+        "////",
+        "AAAA" * 5_000,
+        "W1tbW1tbW1tb",
+        "=",
+        "\u0000",
+    ],
+    ids=lambda value: repr(value[:12]),
+)
+async def test_a_made_up_cursor_or_id_is_told_in_our_words_and_one_line(
+    client: Client, field: str, value: str
+) -> None:
+    given = field.replace("%s", json.dumps(value)[1:-1])
+    response = await client.post({"query": f"{{ {given} }}"})
+
+    assert response.status_code == 200
+    codes = {e["extensions"]["code"] for e in response.json().get("errors", [])}
+    assert codes <= {"INVALID_CURSOR", "INVALID_ID"}
+    assert codes or value == ""
+    assert [leak for leak in LEAKS if leak in response.text] == []
+    assert [type(e) for e in client.events if level_of(e) != "debug"] == [OperationServed]
+
+
+async def test_a_hundred_mistakes_of_one_client_are_one_line(client: Client) -> None:
+    fields = " ".join(f'a{n}: customersV3(after: "x") {{ totalCount }}' for n in range(100))
+    response = await client.post({"query": f"{{ {fields} }}"})
+
+    assert {e["extensions"]["code"] for e in response.json()["errors"]} == {"INVALID_CURSOR"}
+    assert [type(e) for e in client.events if level_of(e) != "debug"] == [OperationServed]
+
+
+@pytest.mark.parametrize(
+    "seconds", ["", "0", "-1", "soon", "1e3", "nan", "inf", "1, 2", "1" * 40, "٣"]
+)
+async def test_a_timeout_that_is_no_number_of_seconds_is_refused(
+    client: Client, seconds: str
+) -> None:
+    headers = {"Accept": GRAPHQL, TIMEOUT_HEADER: seconds.encode()}
+    response = await client.http.get("/graphql", params={"query": TYPENAME}, headers=headers)
+
+    assert response.status_code == 400
+    assert code_of(response) == "BAD_REQUEST"
+    assert TIMEOUT_HEADER in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(("header", "seconds"), [(None, None), ("2.5", 2.5), (" 60 ", 60.0)])
+async def test_the_timeout_header_is_a_number_of_seconds(
+    header: str | None, seconds: float | None
+) -> None:
+    assert timeout_of(header) == seconds
+
+
 async def test_an_operation_that_cannot_run_is_one_event(client: Client) -> None:
     await client.post({"query": "{ nope }", "operationName": "a\nb"})
 
@@ -460,6 +558,37 @@ async def test_a_defect_of_ours_is_a_500_without_its_words(client: Client) -> No
         engine._planner = planner
 
 
+POST = {
+    "type": "http",
+    "method": "POST",
+    "path": "/graphql",
+    "raw_path": b"/graphql",
+    "query_string": b"",
+    "headers": [(b"content-type", b"application/json")],
+}
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BODY_TIMEOUT", 0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await client.app(dict(POST), receive, send)
+
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert b"REQUEST_TIMEOUT" in sent[1]["body"]
+    assert [type(event) for event in client.events] == [RequestRefused]
+
+
 async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -> None:
     sent: list[dict[str, Any]] = []
     messages = iter(
@@ -468,14 +597,6 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -
             {"type": "http.disconnect"},
         ]
     )
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/graphql",
-        "raw_path": b"/graphql",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-    }
 
     async def receive() -> dict[str, Any]:
         return next(messages)
@@ -483,7 +604,67 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await client.app(scope, receive, send)
+    await client.app(dict(POST), receive, send)
 
     assert sent == []
     assert [type(event) for event in client.events] == [ClientLeft]
+
+
+# Pages of other origins
+
+ORIGIN = "https://shop.example"
+
+
+@pytest.fixture
+async def shared() -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings(language=None, cors_origins=("https://Shop.example",)))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+    ):
+        yield http
+
+
+async def test_a_page_of_a_named_origin_may_call(shared: httpx.AsyncClient) -> None:
+    asks = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, x-d365-company",
+    }
+    may = await shared.options("/graphql", headers=asks)
+    answer = await shared.post("/graphql", json={"query": TYPENAME}, headers={"Origin": ORIGIN})
+
+    assert may.status_code == 200
+    assert may.headers["access-control-allow-origin"] == ORIGIN
+    assert "POST" in may.headers["access-control-allow-methods"]
+    assert "x-d365-company" in may.headers["access-control-allow-headers"]
+    assert "access-control-allow-credentials" not in may.headers
+    assert answer.json() == {"data": {"__typename": "Query"}}
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "Origin" in answer.headers["vary"]
+    assert "ETag" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://shop.example.evil.example", "http://shop.example", "null"]
+)
+async def test_a_page_of_another_origin_may_not(shared: httpx.AsyncClient, origin: str) -> None:
+    asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    may = await shared.options("/graphql", headers=asks)
+    answer = await shared.post("/graphql", json={"query": TYPENAME}, headers={"Origin": origin})
+
+    assert may.status_code == 400
+    for response in (may, answer):
+        assert "access-control-allow-origin" not in response.headers
+
+
+async def test_options_without_an_origin_tells_the_methods(shared: httpx.AsyncClient) -> None:
+    assert (await shared.options("/graphql")).headers["allow"] == ALLOW
+
+
+@pytest.mark.parametrize(
+    "origin", ["shop.example", "https://shop.example/", "https://", "https://*"]
+)
+async def test_what_is_no_origin_is_no_setting(origin: str) -> None:
+    with pytest.raises(ValueError, match="an origin such as"):
+        Settings(cors_origins=(origin,))

@@ -1,0 +1,275 @@
+"""An operation's time: what is given up when it is over, what it tells, and that writes go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.assemble import Gateway, open_gateway
+from gateway.deadline import HINT
+from gateway.events import ErrorRaised, Event, OperationServed, RequestSent
+from gateway.execute import GraphQLRequest
+from gateway.http import TIMEOUT_HEADER
+from gateway.sandbox import create_sandbox
+from gateway.settings import Settings
+
+pytestmark = pytest.mark.anyio
+ALLOWED = 30.0
+"""Seconds that an operation may take; the tests let them pass at once."""
+PATIENCE = 3_000
+"""Turns of the event loop after which something that should have happened is given up."""
+ROWS = "{ customersV3(first: 2) { nodes { customerAccount } } }"
+TWO = "{ legalEntities(first: 3) { nodes { legalEntityId } } customersV3(first: 2) { totalCount } }"
+CHILDREN = "{ salesOrderHeadersV2(first: 2) { nodes { salesOrderLines(first: 2) { nodes { lineNumber } } } } }"
+GROUP = (
+    'createCustomerGroup(input: {dataAreaId: "usmf", customerGroupId: "%s", description: "x"})'
+    " { customerGroup { customerGroupId } userErrors { code message } }"
+)
+
+
+@dataclass
+class Held(httpx.AsyncBaseTransport):
+    """The sandbox; requests that ``holds`` says yes to wait until they are let go, or are given up."""
+
+    holds: Callable[[httpx.Request], bool] = lambda _: False
+    asked: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    holding: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    sandbox: httpx.ASGITransport = field(
+        default_factory=lambda: httpx.ASGITransport(create_sandbox())
+    )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        about = f"{request.method} {request.url.path}"
+        self.asked.append(about)
+        if self.holds(request):
+            self.holding.set()
+            try:
+                await self.let_go.wait()
+            except asyncio.CancelledError:
+                self.given_up.append(about)
+                raise
+        return await self.sandbox.handle_async_request(request)
+
+    @property
+    def writes(self) -> list[str]:
+        return [about for about in self.asked if not about.startswith("GET")]
+
+
+@dataclass
+class World:
+    gateway: Gateway
+    upstream: Held
+    events: list[Event]
+
+    def ask(self, query: str, timeout: float | None = None) -> asyncio.Task[dict[str, Any]]:
+        """Begin an operation."""
+        request = GraphQLRequest(query=query, timeout=timeout)
+
+        async def answer() -> dict[str, Any]:
+            return (await self.gateway.engine.execute(request)).to_builtins()
+
+        return asyncio.ensure_future(answer())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something, then for what follows from it at once."""
+        for _ in range(PATIENCE):
+            if condition():
+                break
+            await asyncio.sleep(0.001)
+        assert condition()
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def is_held(self, answered: int = 0) -> None:
+        """Wait until a request is held, and so many others are answered."""
+        await self.until(self.upstream.holding.is_set)
+        await self.until(lambda: sum(isinstance(e, RequestSent) for e in self.events) == answered)
+
+    def pass_time(self, seconds: float = ALLOWED) -> None:
+        """Set the event loop's clock forward."""
+        loop = asyncio.get_running_loop()
+        before = loop.time
+        loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def world(**settings: Any) -> AsyncIterator[World]:
+    upstream, events = Held(), list[Event]()
+    given = {"cache_dir": None, "language": None, "expand": "never", **settings}
+    async with open_gateway(
+        Settings(**given), transport=upstream, observe=events.append
+    ) as gateway:
+        upstream.asked.clear()
+        events.clear()
+        yield World(gateway, upstream, events)
+
+
+def at(name: str) -> Callable[[httpx.Request], bool]:
+    return lambda request: name in request.url.path
+
+
+async def test_a_read_that_takes_too_long_is_given_up_and_tells_what_was_spent() -> None:
+    async with world(operation_timeout=ALLOWED) as here:
+        here.upstream.holds = at("/CustomersV3")
+        asked = here.ask(TWO)
+        await here.is_held(answered=1)
+        here.pass_time()
+        answer = await asked
+
+        (error,) = answer["errors"]
+        assert answer["data"] is None
+        assert error["message"] == (
+            "The operation took longer than 30 seconds: 2 upstream requests and 3 rows by then."
+        )
+        told = error["extensions"]
+        assert (told["code"], told["hint"]) == ("DEADLINE_EXCEEDED", HINT)
+        assert (told["spent"]["requests"], told["spent"]["rows"]) == (2, 3)
+        assert told["spent"]["seconds"] >= ALLOWED
+        assert here.upstream.given_up == ["GET /data/CustomersV3/$count"]
+        raised, served = (e for e in here.events if isinstance(e, ErrorRaised | OperationServed))
+        assert isinstance(raised, ErrorRaised)
+        assert (raised.code, raised.error_id) == ("DEADLINE_EXCEEDED", told["errorId"])
+        assert isinstance(served, OperationServed)
+        assert (served.requests, served.rows, served.errors) == (2, 3, 1)
+
+
+async def test_what_is_asked_for_children_is_given_up_too() -> None:
+    async with world(operation_timeout=ALLOWED) as here:
+        here.upstream.holds = at("/SalesOrderLines")
+        asked = here.ask(CHILDREN)
+        await here.is_held(answered=1)
+        here.pass_time()
+        (error,) = (await asked)["errors"]
+
+        assert error["extensions"]["code"] == "DEADLINE_EXCEEDED"
+        assert error["extensions"]["spent"]["rows"] == 2
+        assert here.upstream.given_up == ["GET /data/SalesOrderLines"]
+        assert len(here.upstream.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked_for", "allowed"), [(30, 60, 30), (60, 30, 30), (30, None, 30)]
+)
+async def test_a_request_can_only_shorten_its_time(
+    setting: float, asked_for: float | None, allowed: float
+) -> None:
+    async with world(operation_timeout=setting) as here:
+        here.upstream.holds = at("/CustomersV3")
+        asked = here.ask(ROWS, asked_for)
+        await here.is_held()
+        here.pass_time(allowed)
+        (error,) = (await asked)["errors"]
+
+        assert f"longer than {allowed} seconds" in error["message"]
+
+
+async def test_an_operation_in_time_is_answered() -> None:
+    async with world(operation_timeout=ALLOWED) as here:
+        here.upstream.holds = at("/CustomersV3")
+        asked = here.ask(ROWS)
+        await here.is_held()
+        here.pass_time(ALLOWED / 2)
+        here.upstream.let_go.set()
+        answer = await asked
+
+        assert len(answer["data"]["customersV3"]["nodes"]) == 2
+        assert "errors" not in answer
+
+
+async def test_the_next_operation_has_the_connections_of_the_one_that_was_given_up() -> None:
+    async with world(concurrency=1) as here:
+        here.upstream.holds = at("/CustomersV3")
+        asked = here.ask(ROWS, ALLOWED)
+        await here.is_held()
+        here.pass_time()
+        await asked
+        answer = await here.ask("{ legalEntities { totalCount } }", ALLOWED)
+
+        assert answer["data"]["legalEntities"]["totalCount"] > 0
+
+
+async def test_a_write_that_has_been_sent_goes_on_and_is_answered_late() -> None:
+    async with world(operation_timeout=ALLOWED) as here:
+        here.upstream.holds = lambda request: request.method == "POST"
+        asked = here.ask(f"mutation {{ {GROUP % 'T1'} }}")
+        await here.is_held()
+        here.pass_time()
+        await asyncio.sleep(0)
+        here.upstream.let_go.set()
+
+        assert await asked == {
+            "data": {
+                "createCustomerGroup": {
+                    "customerGroup": {"customerGroupId": "T1"},
+                    "userErrors": [],
+                }
+            }
+        }
+        assert here.upstream.given_up == []
+
+
+async def test_the_writes_behind_it_go_on_as_well() -> None:
+    async with world(operation_timeout=ALLOWED) as here:
+        here.upstream.holds = lambda request: request.method == "POST"
+        asked = here.ask(f"mutation {{ a: {GROUP % 'T2'} b: {GROUP % 'T3'} }}")
+        await here.is_held()
+        here.pass_time()
+        await asyncio.sleep(0)
+        here.upstream.let_go.set()
+        data = (await asked)["data"]
+
+        assert [data[key]["userErrors"] for key in ("a", "b")] == [[], []]
+        assert here.upstream.writes == ["POST /data/CustomerGroups"] * 2
+
+
+async def test_a_mutation_whose_turn_does_not_come_in_time_writes_nothing() -> None:
+    async with world(concurrency=1) as here:
+        here.upstream.holds = at("/CustomersV3")
+        reading = here.ask(ROWS)
+        await here.is_held()
+        asked = here.ask(f"mutation {{ a: {GROUP % 'T4'} b: {GROUP % 'T5'} }}", ALLOWED)
+        await here.until(lambda: bool(here.gateway.client.unfinished))
+        here.pass_time()
+        data = (await asked)["data"]
+        here.upstream.let_go.set()
+        await reading
+
+        for key in ("a", "b"):
+            (error,) = data[key]["userErrors"]
+            assert error["code"] == "DEADLINE_EXCEEDED"
+            assert "nothing was written" in error["message"]
+        assert here.upstream.writes == []
+
+
+async def test_what_was_written_is_read_however_late_it_is() -> None:
+    async with world(operation_timeout=ALLOWED) as here:
+        here.upstream.holds = lambda request: request.method == "GET"
+        asked = here.ask(
+            'mutation { updateCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "10"},'
+            ' patch: {description: "x"}) { customerGroup { description } userErrors { code } } }'
+        )
+        await here.is_held(answered=1)
+        here.pass_time()
+        await asyncio.sleep(0)
+        here.upstream.let_go.set()
+        answer = await asked
+
+        assert answer["data"]["updateCustomerGroup"] == {
+            "customerGroup": {"description": "x"},
+            "userErrors": [],
+        }
+        assert here.upstream.given_up == []
+
+
+async def test_the_hint_names_the_header_and_the_setting() -> None:
+    assert TIMEOUT_HEADER in HINT
+    assert "operation_timeout" in HINT
+    assert "operation_timeout" in Settings.model_fields

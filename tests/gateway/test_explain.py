@@ -214,7 +214,7 @@ GOLDEN = {
         "\n"
         "Requests of the root fields: 0"
     ),
-    "{ nope }": "error: Cannot query field 'nope' on type 'Query'. Did you mean 'node' or 'nodes'? (line 1, column 3)",
+    "{ nodess }": "error: Cannot query field 'nodess' on type 'Query'. Did you mean 'nodes' or 'node'? (line 1, column 3)",
     "query A { __typename } query B { __typename }": (
         "error: The document holds several operations: say which by operationName."
     ),

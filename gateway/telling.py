@@ -23,7 +23,6 @@ from schema.introspection import Selected, introspect
 from schema.writes import Writes
 
 from .artefacts import write_artefact
-from .collector import resting
 from .errors import BudgetExceeded
 from .models import dialect_of, find_model, make_catalog
 from .resolvers import LoadedResolvers
@@ -116,8 +115,7 @@ def main() -> int:
     writes = None if rules is None else Writes(catalog, rules)
     schema = build_schema(catalog, LoadedResolvers(catalog), writes=writes)
     try:
-        with resting():
-            write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
+        write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
     except BudgetExceeded:
         return _TOO_LONG
     return 0

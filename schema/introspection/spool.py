@@ -10,13 +10,15 @@ BLOCK = 1 << 19
 """Bytes that are compressed together."""
 OPEN = 12
 """Blocks that are kept as they are after a look into them."""
+_LOW = (1 << 32) - 1
 
 
 class Spool:
     """Keeps texts in compressed blocks: texts put one after another are best taken in about that order."""
 
     def __init__(self) -> None:
-        self._places: dict[str, tuple[int, int, int]] = {}
+        self._places: dict[str, int] = {}
+        """Key → block, start and size in one number: there may be 80,000."""
         self._packed: list[bytes] = []
         self._open: OrderedDict[int, bytes] = OrderedDict()
         self._filling: list[bytes] = []
@@ -26,11 +28,11 @@ class Spool:
 
     def put(self, key: str, text: bytes) -> None:
         """Keep a text."""
-        end = self._filled + len(text)
-        self._places[key] = (len(self._packed), self._filled, end)
+        size = len(text)
+        self._places[key] = (len(self._packed) << 64) | (self._filled << 32) | size
         self._filling.append(text)
-        self._filled = end
-        if end >= BLOCK:
+        self._filled += size
+        if self._filled >= BLOCK:
             self._close()
 
     def take(self, key: str) -> bytes | None:
@@ -40,11 +42,12 @@ class Spool:
             return None
         if self._filling:
             self._close()
-        block, start, end = place
-        return self._opened(block)[start:end]
+        start, size = (place >> 32) & _LOW, place & _LOW
+        return self._opened(place >> 64)[start : start + size]
 
     def _close(self) -> None:
-        self._packed.append(self._compress(b"".join(self._filling)))
+        # A copy: what zstandard gives holds on to as much memory as the text might have taken.
+        self._packed.append(bytes(memoryview(self._compress(b"".join(self._filling)))))
         self._filling = []
         self._filled = 0
 

@@ -14,10 +14,20 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from schema import describe
 from schema.build import ODataSchema
-from schema.fields import Argument, Field, FieldKind, InputField, TypeEntry, TypeKind
+from schema.fields import (
+    Argument,
+    Field,
+    FieldKind,
+    InputField,
+    MutationField,
+    RootField,
+    TypeEntry,
+    TypeKind,
+)
 from schema.generated import DEFINITION, GeneratedArgument, GeneratedDefinition, GeneratedField, Ref
 from schema.inputs import INPUT_KINDS
 from schema.objects import Wire, connection_fields, edge_fields
+from schema.writes import texts
 
 from .described import (
     DescribedType,
@@ -67,7 +77,7 @@ class Types:
 
     def forget(self) -> None:
         """Let go of the catalogue's records."""
-        self._catalog.forget()
+        self.schema.forget()
 
     def kind(self, name: str) -> str:
         """Give the ``__TypeKind`` of a type; raises KeyError."""
@@ -98,7 +108,7 @@ class Types:
 
     def _possible(self, name: str) -> list[str]:
         """Give the possible types of an abstract type that has no entry: hand-written, or ``Node``."""
-        generated, _ = self._catalog.implementers(name)
+        generated, _ = self.schema.implementers(name)
         if generated:
             return generated
         made = self.core.type_map[name]
@@ -119,7 +129,7 @@ class Types:
                 description=catalog.type_description(csdl) or None,
                 fields=lambda: map(self._field, catalog.object(csdl).fields.values()),
                 interfaces=lambda: (n for n in catalog.interfaces(csdl) if n != name),
-                possible=(lambda: catalog.implementers(name)[0]) if is_abstract else None,
+                possible=(lambda: self.schema.implementers(name)[0]) if is_abstract else None,
             )
         if entry.kind in _ASKING:
             return DescribedType(
@@ -138,6 +148,15 @@ class Types:
                 fields=lambda: map(_wired, fields(catalog, csdl)),
                 interfaces=tuple,
             )
+        writes = self.schema.writes
+        if entry.kind in INPUT_KINDS and writes is not None:
+            return DescribedType(
+                name=name,
+                kind="INPUT_OBJECT",
+                description=texts.companion(entry),
+                inputs=lambda: map(_input_field, writes.inputs_of(name).values()),
+                one_of=False,
+            )
         definition = self.schema.define(name)
         assert definition is not None
         return _defined(definition)
@@ -154,13 +173,14 @@ class Types:
 
     def root_members(self, made: GraphQLObjectType) -> Iterator[RootMember]:
         """Give the fields of a root type in order, without describing them."""
-        roots = self._catalog.roots if made is self.core.query_type else {}
+        records: Mapping[str, RootField | MutationField] = {}
+        if made is self.core.query_type:
+            records = self._catalog.roots
+        elif made is self.core.mutation_type and self.schema.writes is not None:
+            records = self.schema.writes
         for name in made.fields:
-            if name in roots:
-                yield RootMember(name, roots[name].csdl)
-            else:
-                generated = self._generated_field(made, name)
-                yield RootMember(name, getattr(generated and generated.record, "csdl", ""))
+            record = records.get(name)
+            yield RootMember(name, "" if record is None else record.csdl)
 
     def root_member(self, made: GraphQLObjectType, name: str) -> Member:
         """Describe a field of a root type."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from typing import TypeVar
 
 from graphql import GraphQLObjectType
 
 from schema.build import ODataSchema
+from schema.fields import TypeEntry
 
 from .described import DescribedType, Member
 from .selected import Selected
@@ -22,12 +23,13 @@ from .spool import Spool
 from .types import Types
 from .writers import Write, Writers, text
 
-FORGET_AFTER = 100
-"""Families, or root fields, after which the records are forgotten."""
+FORGET_AFTER = 50
+"""Families, types or root fields after which the records are forgotten."""
 CHUNK = 1 << 16
 _MARK = re.compile(rb"\x00(\d+)\x00")
 """No JSON holds this byte."""
 
+_Item = TypeVar("_Item")
 Pieces = Callable[[], Iterator[bytes]]
 
 
@@ -49,8 +51,8 @@ class _Answer:
         self._late: list[Pieces] = []
         self._root_writers: list[Callable[[str, str], bytes]] = []
         """Of each place where root fields are selected: writes a field of a root type."""
-        self._spools: dict[int, Spool] = {}
-        """Places whose root fields were written ahead → where they wait."""
+        self._spools: dict[tuple[int, str], Spool] = {}
+        """Such a place and a root type whose fields were written ahead → where they wait, by name."""
 
     def written(self, selection: Iterable[Selected]) -> Iterator[bytes]:
         parts = b",".join(text(part.key) + b":" + self._root(part) for part in selection)
@@ -113,9 +115,9 @@ class _Answer:
             return write(member) if shown else b""
 
         def pieces(made: GraphQLObjectType) -> Iterator[bytes]:
-            spool = self._spools.get(number)
+            spool = self._spools.get((number, made.name))
             for place, name in enumerate(made.fields):
-                piece = None if spool is None else spool.take(f"{number} {made.name}.{name}")
+                piece = None if spool is None else spool.take(name)
                 if piece is None:
                     piece = write_field(made.name, name)
                     if place % FORGET_AFTER == 0:
@@ -139,7 +141,7 @@ class _Answer:
 
     def _written_types(self, spool: Spool, write: Write[DescribedType]) -> Iterator[bytes]:
         for name in self._types.names():
-            piece = spool.take(f"type {name}")
+            piece = spool.take(name)
             if piece is None:
                 shown = self._types.find(name)
                 assert shown is not None
@@ -151,22 +153,30 @@ class _Answer:
     ) -> None:
         """Write the generated types and the root fields that belong to them."""
         types = self._types
-        for place in places:
-            self._spools[place] = spool
-        by_csdl: dict[str, list[tuple[str, str]]] = {}
+        of_roots = {(place, root): Spool() for place in places for root in types.roots}
+        self._spools.update(of_roots)
+        fields: dict[str, list[tuple[str, str]]] = {}
         for root in types.roots.values():
-            for member in types.root_members(root):
-                by_csdl.setdefault(member.csdl, []).append((root.name, member.name))
-        for number, (csdl, entries) in enumerate(groupby(types.entries(), lambda e: e.csdl)):
-            for entry in entries:
-                spool.put(f"type {entry.name}", write(types.generated(entry)))
-            for root_name, name in by_csdl.pop(csdl, ()):
+            for member in self._forgetting(types.root_members(root)):
+                fields.setdefault(member.csdl, []).append((root.name, member.name))
+        families: dict[str, list[TypeEntry]] = {}
+        for entry in self._forgetting(types.entries()):
+            families.setdefault(entry.csdl, []).append(entry)
+        for csdl in self._forgetting(iter(families)):
+            for entry in families[csdl]:
+                spool.put(entry.name, write(types.generated(entry)))
+            for root_name, name in fields.get(csdl, ()):
                 for place in places:
                     piece = self._root_writers[place](root_name, name)
-                    spool.put(f"{place} {root_name}.{name}", piece)
+                    of_roots[place, root_name].put(name, piece)
+
+    def _forgetting(self, items: Iterator[_Item]) -> Iterator[_Item]:
+        """Give the items, and forget the records that were read for them from time to time."""
+        for number, item in enumerate(items, 1):
+            yield item
             if number % FORGET_AFTER == 0:
-                types.forget()
-        types.forget()
+                self._types.forget()
+        self._types.forget()
 
 
 def _listed(pieces: Iterator[bytes]) -> Iterator[bytes]:

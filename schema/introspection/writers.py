@@ -21,6 +21,8 @@ Write = Callable[[_Shown], bytes]
 RootFields = Callable[[Selected, Write[Member]], Write[DescribedType]]
 """Gives the way to write the fields of a root type, of which there may be tens of thousands."""
 
+MOST_USES = 4_000
+"""Uses of types that are remembered."""
 _FALSE, _TRUE, _NULL = b"false", b"true", b"null"
 _SHALLOW = frozenset({"kind", "name", "specifiedByURL", "isOneOf", "ofType", "__typename"})
 """Fields of a type whose answer is short, so that it may be kept for each type."""
@@ -37,13 +39,15 @@ def written(writes: Iterable[bytes]) -> bytes:
 
 
 class Uses(dict[str, bytes]):
-    """What was written for uses of types, so that each is written once."""
+    """What was written for uses of types: most are of a few scalars, or of the family that is written."""
 
     def __init__(self, write: Write[str]) -> None:
         super().__init__()
         self._write = write
 
     def __missing__(self, use: str) -> bytes:
+        if len(self) >= MOST_USES:
+            self.clear()
         found = self[use] = self._write(use)
         return found
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TypeAlias
-
+from . import why_writes
 from .catalog import OPERATORS, RESERVED_TYPES, Catalog
-from .errors import SchemaError, did_you_mean
+from .errors import SchemaError
+from .explaining import Lines, argument_type, marks, result_type, spelled, unknown
 from .fields import (
-    Argument,
     Clean,
     Field,
     FieldKind,
     InputField,
     InputRole,
-    Result,
     RootField,
     TypeEntry,
     TypeKind,
     ValueType,
 )
 from .model import Navigation, Property
-from .names import near_names
-
-_Lines: TypeAlias = Iterator[tuple[str, str]]
-"""Pairs of a heading and a text."""
+from .writes import Writes
 
 _CLEANINGS = {
     Clean.NONE: "none",
@@ -39,22 +33,24 @@ _UNORDERED = frozenset({"boolean", "guid", "enum", "flags", "binary", "other"})
 _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 
 
-def why(catalog: Catalog, name: str) -> str:
+def why(catalog: Catalog, name: str, writes: Writes | None = None) -> str:
     """Explain ``Type``, ``Type.field``, ``Enum.VALUE``, ``Query.field`` or a field of ``Query`` by itself.
 
-    Names are GraphQL's; those of the metadata are taken too. Raises SchemaError, with near names, for what is not
-    there.
+    The same goes for ``Mutation`` where there are ``writes``; also of what cannot be written it is told why. Names are
+    GraphQL's; those of the metadata are taken too. Raises SchemaError, with near names, for what is not there.
     """
     owner, dot, member = name.strip().partition(".")
     if dot:
-        return _show(name, _member(catalog, owner, member))
+        return _show(name, _member(catalog, writes, owner, member))
     root = _root_of(catalog, owner)
     if root is not None:
         return _show(f"Query.{root.name}", _root(catalog, root))
-    return _show(owner, _type(catalog, _entry(catalog, owner)))
+    if writes is not None and why_writes.is_mutation(writes, owner):
+        return _show(f"Mutation.{owner}", why_writes.mutation(writes, owner))
+    return _show(owner, _type(catalog, writes, _entry(catalog, writes, owner)))
 
 
-def _show(title: str, lines: _Lines) -> str:
+def _show(title: str, lines: Lines) -> str:
     shown = list(lines)
     width = max(len(heading) for heading, _ in shown)
     return "\n".join((title, *(f"  {heading:<{width}}  {text}" for heading, text in shown)))
@@ -66,16 +62,10 @@ def _root_of(catalog: Catalog, name: str) -> RootField | None:
     return catalog.roots.get(name) or next(by_set, None)
 
 
-def _unknown(what: str, name: str, names: Iterable[str]) -> SchemaError:
-    near = did_you_mean(name, near_names(name, names))
-    return SchemaError(
-        f"There is no {what}{name}.{near}",
-        hint="Ask for a type, Type.field, Enum.VALUE or a field of Query.",
-    )
-
-
-def _entry(catalog: Catalog, name: str) -> TypeEntry:
+def _entry(catalog: Catalog, writes: Writes | None, name: str) -> TypeEntry:
     found = catalog.entry(name)
+    if found is None and writes is not None:
+        found = writes.entry(name)
     if found is not None:
         return found
     if name in RESERVED_TYPES:
@@ -83,27 +73,36 @@ def _entry(catalog: Catalog, name: str) -> TypeEntry:
     known = catalog.known_names()
     if name in known:
         raise SchemaError(
-            f"{name} is not part of the API: no field of Query leads to it, or there is nothing to ask of it."
+            f"{name} is not part of the API: no root field leads to it, or there is nothing to ask of it."
         )
-    raise _unknown("type or root field ", name, (*known, *catalog.roots))
+    near = () if writes is None else why_writes.near(writes, name)
+    raise unknown("type or root field ", name, (*known, *catalog.roots, *near))
 
 
-def _member(catalog: Catalog, owner: str, member: str) -> _Lines:
+def _member(catalog: Catalog, writes: Writes | None, owner: str, member: str) -> Lines:
     if owner == "Query":
         root = catalog.roots.get(member)
         if root is None:
-            raise _unknown("field Query.", member, catalog.roots)
+            raise unknown("field Query.", member, catalog.roots)
         return _root(catalog, root)
-    entry = _entry(catalog, owner)
+    if owner == "Mutation" and writes is not None:
+        return why_writes.mutation(writes, member)
+    entry = _entry(catalog, writes, owner)
+    if writes is not None and why_writes.is_of_writing(entry):
+        return why_writes.member(writes, entry, member)
+    return _member_of(catalog, entry, member)
+
+
+def _member_of(catalog: Catalog, entry: TypeEntry, member: str) -> Lines:
     if entry.kind is TypeKind.ENUM:
         return _enum_value(catalog, entry, member)
     if entry.kind in _STRUCTURED:
         return _field(catalog, entry, _by_name(catalog, entry, member))
     if entry.kind in (TypeKind.CONNECTION, TypeKind.EDGE):
         return iter([("origin", "Relay wiring, the same for every list")])
-    inputs = catalog.inputs_of(owner)
+    inputs = catalog.inputs_of(entry.name)
     if member not in inputs:
-        raise _unknown(f"field {owner}.", member, inputs)
+        raise unknown(f"field {entry.name}.", member, inputs)
     return _input(catalog, entry, inputs[member])
 
 
@@ -112,14 +111,17 @@ def _by_name(catalog: Catalog, entry: TypeEntry, member: str) -> Field:
     by_source = {f.source: f for f in fields.values() if f.source}
     found = fields.get(member) or by_source.get(member)
     if found is None:
-        raise _unknown(f"field {entry.name}.", member, fields)
+        raise unknown(f"field {entry.name}.", member, fields)
     return found
 
 
 # Types
 
 
-def _type(catalog: Catalog, entry: TypeEntry) -> _Lines:
+def _type(catalog: Catalog, writes: Writes | None, entry: TypeEntry) -> Lines:
+    if writes is not None and why_writes.is_of_writing(entry):
+        yield from why_writes.type_lines(writes, entry)
+        return
     yield "kind", entry.kind.value.replace("_", " ")
     yield "CSDL", entry.csdl
     if entry.kind in _STRUCTURED:
@@ -133,7 +135,7 @@ def _type(catalog: Catalog, entry: TypeEntry) -> _Lines:
         yield "fields", str(len(catalog.inputs_of(entry.name)))
 
 
-def _structured(catalog: Catalog, entry: TypeEntry) -> _Lines:
+def _structured(catalog: Catalog, entry: TypeEntry) -> Lines:
     info = catalog.object(entry.csdl)
     sets = catalog.model.sets_of_type.get(entry.csdl, ())
     yield "sets", ", ".join(sets) or "none"
@@ -147,14 +149,14 @@ def _structured(catalog: Catalog, entry: TypeEntry) -> _Lines:
     yield "description", info.description
 
 
-def _enum_value(catalog: Catalog, entry: TypeEntry, member: str) -> _Lines:
+def _enum_value(catalog: Catalog, entry: TypeEntry, member: str) -> Lines:
     info = catalog.enum(entry.csdl)
     csdl = info.to_csdl.get(member, member)
     declared = next(
         (m for m in catalog.model.enum_types[entry.csdl].members if m.name == csdl), None
     )
     if declared is None:
-        raise _unknown(f"value {entry.name}.", member, info.to_csdl)
+        raise unknown(f"value {entry.name}.", member, info.to_csdl)
     yield "GraphQL", info.to_graphql[declared.name]
     yield "CSDL", f"{entry.csdl}.{declared.name} = {declared.value}"
     if declared.label:
@@ -169,8 +171,8 @@ def _label(catalog: Catalog, label: str) -> str:
 # Fields
 
 
-def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> _Lines:
-    yield "type", _spelled(field.type_name, nullable=field.nullable, many=field.many)
+def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> Lines:
+    yield "type", spelled(field.type_name, nullable=field.nullable, many=field.many)
     if field.kind is FieldKind.ID:
         yield "origin", "the gateway's: type and key, for node(id:)"
         return
@@ -186,7 +188,7 @@ def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> _Lines:
     yield "description", field.description
 
 
-def _relation(catalog: Catalog, entry: TypeEntry, field: Field, navigation: Navigation) -> _Lines:
+def _relation(catalog: Catalog, entry: TypeEntry, field: Field, navigation: Navigation) -> Lines:
     origin = (
         "declared in the settings (relations)" if navigation.declared else "navigation property"
     )
@@ -207,11 +209,10 @@ def _relation_refusal(catalog: Catalog, navigation: Navigation) -> str:
     return "not offered: a Capabilities annotation forbids it, or the target has nothing to ask for"
 
 
-def _property(catalog: Catalog, entry: TypeEntry, field: Field, prop: Property) -> _Lines:
+def _property(catalog: Catalog, entry: TypeEntry, field: Field, prop: Property) -> Lines:
     many = f"Collection({prop.type.name})" if prop.type.many else prop.type.name
     yield "CSDL type", many + (", nullable" if prop.nullable else ", not nullable")
-    marks = ", ".join(_annotations(prop))
-    yield "annotations", marks or "none"
+    yield "annotations", ", ".join(marks(prop)) or "none"
     if prop.label:
         yield "label", _label(catalog, prop.label)
     is_key = prop.name in catalog.key_of(entry.csdl)
@@ -221,18 +222,7 @@ def _property(catalog: Catalog, entry: TypeEntry, field: Field, prop: Property) 
         yield from _asked(catalog, entry, prop, field.value)
 
 
-def _annotations(prop: Property) -> Iterator[str]:
-    if prop.ax_type:
-        yield f"AXType {prop.ax_type}"
-    flags = (
-        ("AllowEdit false", not prop.allow_edit),
-        ("AllowEditOnCreate false", not prop.allow_edit_on_create),
-        ("IsRequired", prop.required),
-    )
-    yield from (text for text, holds in flags if holds)
-
-
-def _asked(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType) -> _Lines:
+def _asked(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType) -> Lines:
     """Tell the operators and the order of a value."""
     filterable = {p.name for p in catalog.filterable_properties(entry.csdl)}
     if prop.type.many:
@@ -251,7 +241,7 @@ def _asked(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType)
     )
 
 
-def _operators(catalog: Catalog, csdl_or_scalar: str, kind: str) -> _Lines:
+def _operators(catalog: Catalog, csdl_or_scalar: str, kind: str) -> Lines:
     offered = catalog.filter_operators(csdl_or_scalar)
     yield "operators", " ".join(offered) or "none"
     for operator in OPERATORS:
@@ -270,8 +260,8 @@ def _refusal(operator: str, kind: str) -> str:
 # Inputs and roots
 
 
-def _input(catalog: Catalog, entry: TypeEntry, field: InputField) -> _Lines:
-    yield "input", _spelled(field.type_name, many=field.many)
+def _input(catalog: Catalog, entry: TypeEntry, field: InputField) -> Lines:
+    yield "input", spelled(field.type_name, many=field.many)
     yield "meaning", field.role.value.replace("_", " ")
     if field.of is not None:
         yield from _field(catalog, entry, field.of)
@@ -281,27 +271,13 @@ def _input(catalog: Catalog, entry: TypeEntry, field: InputField) -> _Lines:
         yield "origin", "the same in every where type"
 
 
-def _root(catalog: Catalog, root: RootField) -> _Lines:
-    result: Result = catalog.result(root)
-    yield (
-        "type",
-        _spelled(result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps),
-    )
+def _root(catalog: Catalog, root: RootField) -> Lines:
+    yield "type", result_type(catalog.result(root))
     yield "kind", root.kind.value.replace("_", " ")
     origin = root.entity_set or root.singleton or root.operation
     yield "CSDL", origin.name if origin is not None else "none: the gateway's own"
     if root.csdl:
         yield "rows", root.csdl
     for argument in catalog.root_arguments(root):
-        yield "argument", f"{argument.name}: {_argument_type(argument)}"
+        yield "argument", f"{argument.name}: {argument_type(argument)}"
     yield "description", catalog.root_description(root)
-
-
-def _argument_type(argument: Argument) -> str:
-    return _spelled(argument.type_name, nullable=argument.nullable, many=argument.many)
-
-
-def _spelled(name: str, *, nullable: bool = True, many: bool = False, gaps: bool = False) -> str:
-    item = name if gaps else f"{name}!"
-    inner = f"[{item}]" if many else name
-    return inner if nullable else f"{inner}!"

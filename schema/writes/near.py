@@ -9,6 +9,8 @@ from .naming import ROW_VERBS, SUFFIXES, mutation_name
 from .writes import Writes
 
 _VERB = re.compile(r"[A-Z]?[a-z]*")
+_OFF = (0, 1, -1)
+"""By how many letters the end of a misspelled type may be too short or too long."""
 
 Near = Callable[[str], Iterable[str]]
 """Gives the known names that look like a misspelled one."""
@@ -34,7 +36,8 @@ def near_types(wrong: str, known: Container[str], near_type: Near) -> Iterator[s
     """Give names that a misspelled type may mean, by what is right of it: the type it belongs to, or its end."""
     for suffix in SUFFIXES.values():
         base, end = wrong[: -len(suffix)], wrong[-len(suffix) :]
-        if base in known:
-            yield base + suffix
+        for more in _OFF:
+            if wrong[: -len(suffix) + more] in known:
+                yield wrong[: -len(suffix) + more] + suffix
         if base and end == suffix:
             yield from (near + suffix for near in near_type(base))

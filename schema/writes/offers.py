@@ -23,7 +23,7 @@ class Offers:
         key = (verb, entity_set.name)
         found = self._offered.get(key)
         if found is None:
-            found = self._offered[key] = self._holds(verb, entity_set)
+            found = self._offered[key] = self.refusal(verb, entity_set) is None
         return found
 
     def any(self, csdl: str, *verbs: Verb) -> bool:
@@ -32,24 +32,42 @@ class Offers:
         sets = model.sets_of_type.get(csdl, ())
         return any(self.holds(verb, model.entity_sets[name]) for name in sets for verb in verbs)
 
-    def _holds(self, verb: Verb, entity_set: EntitySet) -> bool:
-        csdl = entity_set.type
+    def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
+        """Say why rows of a set may not be written this way; None where they may."""
         if verb is Verb.UPSERT:
-            parts = (Verb.CREATE, Verb.UPDATE)
-            return all(self.holds(v, entity_set) for v in parts) and self._gives_key(csdl)
-        if not self._rules.allow(verb, entity_set.name) or not self._is_writable(csdl):
-            return False
-        if verb is Verb.CREATE:
-            return entity_set.can.insertable and self._can_create(csdl)
-        if verb is Verb.UPDATE:
-            return entity_set.can.updatable and self._can_change(csdl)
-        return entity_set.can.deletable
+            return self._no_upsert(entity_set)
+        if not self._rules.allow(verb, entity_set.name):
+            return f"the settings forbid it (writes.{verb.value}, writes.deny_{verb.value})"
+        return self._not_writable(entity_set.type) or self._not_possible(verb, entity_set)
 
-    def _is_writable(self, csdl: str) -> bool:
+    def _no_upsert(self, entity_set: EntitySet) -> str | None:
+        for verb in (Verb.CREATE, Verb.UPDATE):
+            refusal = self.refusal(verb, entity_set)
+            if refusal is not None:
+                return f"it needs {verb.value}, and {refusal}"
+        given = self._gives_key(entity_set.type)
+        return None if given else "the key of a new row cannot be given"
+
+    def _not_writable(self, csdl: str) -> str | None:
         declared = self._catalog.model.entity_types[csdl]
-        if declared.read_only or declared.abstract:
-            return False
-        return self._catalog.is_served(csdl) and bool(self._catalog.key_of(csdl))
+        if declared.read_only:
+            return "the metadata says that the type is read-only (IsReadOnly)"
+        if declared.abstract:
+            return "the type is abstract"
+        has_key = self._catalog.is_served(csdl) and self._catalog.key_of(csdl)
+        return None if has_key else "its rows have no key"
+
+    def _not_possible(self, verb: Verb, entity_set: EntitySet) -> str | None:
+        can, csdl = entity_set.can, entity_set.type
+        if verb is Verb.CREATE:
+            if not can.insertable:
+                return "the metadata says so (Capabilities.InsertRestrictions)"
+            return None if self._can_create(csdl) else "no field can be given on creation"
+        if verb is Verb.UPDATE:
+            if not can.updatable:
+                return "the metadata says so (Capabilities.UpdateRestrictions)"
+            return None if self._can_change(csdl) else "no field can be changed"
+        return None if can.deletable else "the metadata says so (Capabilities.DeleteRestrictions)"
 
     def _can_create(self, csdl: str) -> bool:
         properties = self._catalog.properties_of(csdl)

@@ -105,6 +105,10 @@ class Writes(Mapping[str, MutationField]):
         """Whether rows of a set may be written this way: by the settings, the annotations and the fields."""
         return self._offers.holds(verb, entity_set)
 
+    def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
+        """Say why they may not; None where they may."""
+        return self._offers.refusal(verb, entity_set)
+
     @property
     def findings(self) -> tuple[str, ...]:
         """What a person should know about the names, one sentence each."""

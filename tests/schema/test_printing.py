@@ -6,6 +6,7 @@ from schema.catalog import Catalog
 from schema.model import Operation, OperationImport, OperationKind, Singleton, TypeRef
 from schema.printing import Stats, stats
 from tests.support.apis import FINOPS, entity, enum, model, nav, prop, qualified
+from tests.support.writing import action, writes
 
 
 def test_the_api_is_counted_with_all_findings() -> None:
@@ -29,6 +30,7 @@ def test_the_api_is_counted_with_all_findings() -> None:
         singletons=1,
         functions=1,
         root_fields=6,
+        mutations=0,
         types={
             "object": 2,
             "connection": 2,
@@ -39,10 +41,37 @@ def test_the_api_is_counted_with_all_findings() -> None:
             "filter": 3,
         },
         fields=6,
+        input_fields=0,
         enums=1,
         enum_values=2,
         findings=(
             "The reader mended something.",
             "A.Id: GraphQL name id is taken by a name of the gateway's own; it is id_2.",
         ),
+    )
+
+
+def test_what_writing_adds_is_counted_with_its_findings() -> None:
+    code = prop("Code", nullable=False)
+    found = writes(
+        entity("A", code, prop("Name"), key=("Code",)),
+        sets={"As": "A"},
+        operations=(action("Post", bound_to=TypeRef(qualified("A"))),) * 2,
+    )
+
+    counted, without = stats(found.catalog, found), stats(found.catalog)
+    assert counted.mutations == len(found) == 10
+    assert {k: n for k, n in counted.types.items() if k not in without.types} == {
+        "create_input": 1,
+        "patch": 1,
+        "key": 1,
+        "update_input": 1,
+        "delete_input": 1,
+        "payload": 1,
+        "payloads": 1,
+        "operation_payload": 2,
+    }
+    assert counted.input_fields == len(("code", "name")) + 1 + 1 + 3 + 2
+    assert counted.findings == (
+        "Mutation.A.Post: GraphQL name aPost is taken by Mutation.A.Post; it is aPost_2 in Mutation.",
     )

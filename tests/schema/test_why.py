@@ -247,7 +247,7 @@ def test_a_member_with_a_label_shows_it() -> None:
         ("Decimal", "Decimal is a type of the gateway's own, not of the metadata."),
         (
             "Unused",
-            "Unused is not part of the API: no field of Query leads to it, or there is nothing",
+            "Unused is not part of the API: no root field leads to it, or there is nothing",
         ),
         ("zzz", "There is no type or root field zzz."),
     ],

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from gateway.bind import Binding
-from gateway.errors import UpstreamMalformed
+from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.odata.answers import Response
+from gateway.pages import Failure
 from gateway.rows import lenient, untyped
 from gateway.values import from_upstream
 from schema.catalog import Catalog
@@ -38,8 +39,16 @@ class Calls:
         if response.status >= 300:
             told = (UserError(code=p.code, message=p.message) for p in problems_in(response))
             return Payload(errors=tuple(told))
-        raw = _decoded(response)
         of = mutation.field
+        try:
+            return await self._done(of, _decoded(response), asked)
+        except GatewayError as error:
+            # The call has been done all the same: only what it gave back is missing.
+            if of.service is not None:
+                raise
+            return Payload(result=Failure(error))
+
+    async def _done(self, of: MutationField, raw: Any, asked: Asked) -> Payload:
         if of.service is not None:
             return Payload(output=raw if isinstance(raw, dict) else {"value": raw})
         if of.operation is None or of.operation.returns is None or raw is None:

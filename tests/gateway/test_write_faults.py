@@ -281,6 +281,22 @@ async def test_a_key_that_no_web_server_lets_through_goes_in_a_batch(
     assert over.reached("POST", "/data/$batch") == 1
 
 
+@pytest.mark.parametrize("body", ['{"value":5}', '{"val'], ids=["another type", "cut"])
+async def test_a_call_whose_result_cannot_be_read_was_done_all_the_same(
+    over: Faulty, body: str
+) -> None:
+    over.faults(answer("after", Fault(status=200, body=body)))
+
+    told = await over.ask(
+        "mutation { x: dataManagementEntitiesGetApplicationVersion { result userErrors { code } } }"
+    )
+
+    assert told.data == {"x": {"result": None, "userErrors": []}}
+    (error,) = told.errors
+    assert (error["path"], error["extensions"]["code"]) == (["x", "result"], "UPSTREAM_MALFORMED")
+    assert over.reached() == 1
+
+
 # Lists: five rows in changesets of two, two and one
 
 BATCH = {"method": "POST", "path": "/data/$batch"}

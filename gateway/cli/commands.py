@@ -39,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 schema_commands = typer.Typer(
-    help="Print, count, question and compare the GraphQL schema.", no_args_is_help=True
+    help="Print, count, question, compare and weigh the GraphQL schema.", no_args_is_help=True
 )
 metadata_commands = typer.Typer(
     help="Fetch and inspect the metadata document.", no_args_is_help=True
@@ -266,6 +266,38 @@ def schema_diff(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
             strict=strict,
             as_json=as_json,
         )
+
+
+@schema_commands.command("simulate")
+def schema_simulate(
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Serve such entity sets only: 'Customer*'; repeatable."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Leave such entity sets out; repeatable."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for machines.")
+    ] = False,
+    config: Config = None,
+    sandbox: Sandbox = False,
+) -> None:
+    """Count and weigh the API that such patterns would expose; nothing is served and nothing kept.
+
+    Given patterns stand in the place of the settings' include and exclude. The metadata come from where `serve`
+    gets them: the file of D365_METADATA, or the cache once the service has confirmed it or cannot be reached.
+    """
+    from .options import errors_to_exit, settings_of
+
+    with errors_to_exit():
+        from .simulate import print_simulation
+
+        chosen = settings_of(config, sandbox=sandbox)
+        print_simulation(chosen, include or (), exclude or (), as_json=as_json)
 
 
 @metadata_commands.command("pull")

@@ -15,6 +15,7 @@ from gateway.errors import SettingsError
 from gateway.filecache import digest_of
 from gateway.metadata import MetadataDocument, wrong_content
 from gateway.settings import Settings
+from schema.build import ODataSchema
 from schema.compare import (
     Comparison,
     IntrospectionSource,
@@ -26,7 +27,7 @@ from schema.compare import (
 )
 
 from .inspect import current_schema
-from .schemas import schema_of
+from .schemas import model_of, schema_of
 
 CURRENT = "-"
 """Stands for the schema of the configured environment."""
@@ -93,7 +94,7 @@ def source_of(settings: Settings, given: str, *, descriptions: bool) -> Source:
     if start.startswith(b"{"):
         return IntrospectionSource(raw.removeprefix(b"\xef\xbb\xbf"), given)
     if start.startswith((b"<", *_UTF_16)):
-        return ServedSource(schema_of(*_document(settings, path, raw)))
+        return ServedSource(_schema(settings, path, raw))
     try:
         return SdlSource(raw.decode("utf-8-sig"), given)
     except UnicodeDecodeError as error:
@@ -110,10 +111,11 @@ def _read(path: Path) -> bytes:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _document(settings: Settings, path: Path, raw: bytes) -> tuple[Settings, MetadataDocument]:
+def _schema(settings: Settings, path: Path, raw: bytes) -> ODataSchema:
     reason = wrong_content(raw)
     if reason is not None:
         raise SettingsError(f"{path} holds {reason}, not a metadata document.")
-    # Labels come from an environment; relations declared for the sandbox are for its own document.
-    chosen = settings.model_copy(update={"metadata": str(path), "language": None})
-    return chosen, MetadataDocument(raw, digest_of(raw), str(path))
+    # What is declared for the sandbox is for its own document.
+    chosen = settings.model_copy(update={"metadata": str(path)})
+    document = MetadataDocument(raw, digest_of(raw), str(path))
+    return schema_of(chosen, model_of(chosen, document), {})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.metadata import MetadataDocument
-from gateway.models import dialect_of, make_catalog, open_model
+from gateway.models import Known, dialect_of, make_catalog, open_model
 from gateway.resolvers import LoadedResolvers
 from gateway.settings import Settings
 from gateway.writes.allowed import rules_of
@@ -13,12 +15,16 @@ from schema.writes import Writes
 from .inspect import quiet
 
 
-def schema_of(settings: Settings, document: MetadataDocument) -> ODataSchema:
-    """Make the schema that a document would give; no snapshot of it is kept. Raises SchemaError."""
+def model_of(settings: Settings, document: MetadataDocument) -> Known:
+    """Give the model of a document; no snapshot of it is kept. Raises SchemaError."""
     # A look must not push a snapshot that serves out of its folder.
-    chosen = settings.model_copy(update={"cache_dir": None})
-    known = open_model(chosen, document, observe=quiet)
-    catalog = make_catalog(chosen, known.model, dialect_of(chosen, known.model), {}, known.naming)
-    rules = rules_of(chosen)
+    return open_model(settings.model_copy(update={"cache_dir": None}), document, observe=quiet)
+
+
+def schema_of(settings: Settings, known: Known, labels: Mapping[str, str]) -> ODataSchema:
+    """Make the schema that a model gives."""
+    dialect = dialect_of(settings, known.model)
+    catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
+    rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
     return build_schema(catalog, LoadedResolvers(catalog), writes=writes)

@@ -177,7 +177,9 @@ def _interfaces(shape: Shape) -> list[GraphQLInterfaceType]:
 
 
 _MAKERS: Mapping[str, Callable[[str, Shape], GraphQLNamedType]] = {
-    "SCALAR": lambda name, shape: GraphQLScalarType(name, description=shape.description),
+    "SCALAR": lambda name, shape: GraphQLScalarType(
+        name, description=shape.description, specified_by_url=shape.specified_by
+    ),
     "OBJECT": lambda name, shape: GraphQLObjectType(
         name, _fields(shape), _interfaces(shape), description=shape.description
     ),
@@ -203,5 +205,6 @@ _MAKERS: Mapping[str, Callable[[str, Shape], GraphQLNamedType]] = {
         name,
         {i.name: GraphQLInputField(_reference(i.type), **_given(i)) for i in shape.inputs},
         description=shape.description,
+        is_one_of=shape.one_of,
     ),
 }

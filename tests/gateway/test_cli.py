@@ -24,6 +24,7 @@ COMMANDS = [
     ["schema", "stats"],
     ["schema", "why"],
     ["schema", "diff"],
+    ["schema", "simulate"],
     ["metadata", "pull"],
     ["metadata", "stats"],
     ["metadata", "relations"],
@@ -209,6 +210,7 @@ def test_the_printed_schema_is_one_and_fits_the_examples(tmp_path: Path) -> None
 
     api = build_schema(text)
     assert api.query_type is not None
+    assert api.mutation_type is not None
     for example in EXAMPLES.glob("*.graphql"):
         assert validate(api, parse(example.read_text("utf-8"))) == []
 
@@ -222,11 +224,18 @@ def test_the_schema_is_counted(tmp_path: Path) -> None:
     }
     assert counts["entity sets"] > 40
     assert counts["types"] > counts["object"] > 0
+    assert counts["mutations"] > counts["entity sets"]
+    assert counts["fields of mutations' inputs"] > counts["create_input"] > 0
     assert counts["findings"] == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("CustomerV3.creditLimit", "Edm.Decimal"), ("customersV3", "CustomersV3")]
+    ("name", "said"),
+    [
+        ("CustomerV3.creditLimit", "Edm.Decimal"),
+        ("customersV3", "CustomersV3"),
+        ("createCustomerV3", "input: CustomerV3CreateInput!"),
+    ],
 )
 def test_why_tells_where_a_name_comes_from(tmp_path: Path, name: str, said: str) -> None:
     assert said in printed(invoke(tmp_path, "schema", "why", name))

@@ -1,0 +1,100 @@
+"""``schema simulate``: how large an API would be that is exposed by other patterns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from graphql import OperationDefinitionNode, get_introspection_query, parse
+
+from gateway.asked import selected
+from gateway.assemble import open_client, read_labels
+from gateway.encoding import compressed
+from gateway.metadata import load_metadata
+from gateway.selection import Selection, fragments_of
+from gateway.settings import Settings
+from gateway.telling import whole_answer
+from schema.build import ODataSchema
+from schema.introspection import Selected
+from schema.sizes import sizes_of
+
+from .inspect import print_counts, quiet
+from .schemas import model_of, schema_of
+
+
+def print_simulation(
+    settings: Settings, include: Sequence[str], exclude: Sequence[str], *, as_json: bool
+) -> None:
+    """Print counts and sizes. Raises what reading the metadata raises, and SchemaError for patterns."""
+    given = {"include": tuple(include), "exclude": tuple(exclude)}
+    chosen = settings.model_copy(update=given if include or exclude else {})
+    schema = _schema(chosen)
+    sizes = sizes_of(schema)
+    raw, packed = _introspection(schema)
+    in_use = min(sizes.types, settings.max_types)
+    rows = {
+        "entity sets": sizes.entity_sets,
+        "singletons": sizes.singletons,
+        "queries": sizes.queries,
+        "mutations": sizes.mutations,
+        "types": sizes.types,
+        "fields": sizes.fields,
+        "input fields": sizes.input_fields,
+        "enum values": sizes.enum_values,
+        "bytes of SDL": sizes.sdl_bytes,
+        "bytes of introspection": raw,
+        "bytes of introspection compressed": packed,
+        "bytes of memory": sizes.type_bytes * in_use,
+    }
+    if as_json:
+        told = {name.replace(" ", "_").lower(): number for name, number in rows.items()}
+        print(msgspec.json.encode({**told, "findings": sizes.findings}).decode())
+        return
+    print_counts({**rows, "findings": len(sizes.findings)}, sizes.findings)
+    print(
+        f"Memory is about that of {in_use:,} types in use (max_types = {settings.max_types:,}), "
+        "beside what every gateway takes."
+    )
+
+
+def _schema(settings: Settings) -> ODataSchema:
+    async def schema() -> ODataSchema:
+        async with open_client(settings, observe=quiet) as client:
+            document = await load_metadata(settings, client, observe=quiet)
+            known = model_of(settings, document)
+            # Labels that cannot be had are no error, here as at a start.
+            return schema_of(settings, known, await read_labels(settings, client, known, quiet))
+
+    return asyncio.run(schema())
+
+
+def _introspection(schema: ODataSchema) -> tuple[int, int]:
+    """Give the bytes of what tools ask for, plain and as they are kept."""
+    raw = packed = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal raw
+        for piece in whole_answer(schema, _everything()):
+            raw += len(piece)
+            yield piece
+
+    for piece in compressed(pieces(), "zstd"):
+        packed += len(piece)
+    return raw, packed
+
+
+def _everything() -> tuple[Selected, ...]:
+    query = get_introspection_query(
+        specified_by_url=True,
+        directive_is_repeatable=True,
+        schema_description=True,
+        input_value_deprecation=True,
+        one_of=True,
+    )
+    document = parse(query)
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    asked = selected(Selection(operation, fragments_of(document), {}), {})
+    assert asked is not None
+    return asked

@@ -1,0 +1,93 @@
+"""``schema simulate``: the size of what patterns would expose."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.process import invoke, run
+
+METADATA = Path(__file__).parents[2] / "../shared/metadata/finops-trimmed-essential.xml.gz"
+
+
+def simulated(folder: Path, *options: str, **variables: str) -> Mapping[str, Any]:
+    found = invoke(folder, "schema", "simulate", "--json", "--sandbox", *options, **variables)
+    assert (found.returncode, found.stderr) == (0, "")
+    told: Mapping[str, Any] = json.loads(found.stdout)
+    return told
+
+
+def test_counts_and_sizes_are_those_of_what_would_be_served(tmp_path: Path) -> None:
+    sdl = run(tmp_path, "schema", "print", "--sandbox", D365_INCLUDE="Customers*").stdout
+
+    found = simulated(tmp_path, "--include", "Customers*")
+
+    assert found["entity_sets"] == 1
+    assert found["queries"] == len(re.findall(r"^  \w+", _body(sdl, "Query"), re.MULTILINE))
+    assert found["bytes_of_sdl"] == len(sdl.encode()) - 1  # print ends with a line feed more
+    assert found["bytes_of_introspection"] > 10 * found["bytes_of_introspection_compressed"] > 0
+    assert found["bytes_of_memory"] > 10_000
+
+
+def counts(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Memory is measured, and never twice the same."""
+    return {name: number for name, number in told.items() if name != "bytes_of_memory"}
+
+
+def _body(sdl: str, name: str) -> str:
+    # descriptions are indented blocks, arguments stand deeper
+    body = sdl.split(f"\ntype {name} {{\n")[1].split("\n}", maxsplit=1)[0]
+    return re.sub(r'"""[\s\S]*?"""', "", body).replace("\n  )", "")
+
+
+def test_patterns_stand_in_the_place_of_the_settings(tmp_path: Path) -> None:
+    configured = {"D365_INCLUDE": "Vendor*", "D365_READ_ONLY": "true"}
+
+    by_settings = simulated(tmp_path, **configured)
+    given = simulated(
+        tmp_path, "--include", "Customer*", "--exclude", "CustomerGroups", **configured
+    )
+
+    assert (by_settings["mutations"], given["mutations"]) == (0, 0)
+    assert by_settings["entity_sets"] != given["entity_sets"]
+    configured |= {"D365_INCLUDE": "Customer*", "D365_EXCLUDE": "CustomerGroups"}
+    assert counts(given) == counts(simulated(tmp_path, **configured))
+
+
+def test_people_get_figures_and_findings(tmp_path: Path) -> None:
+    found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Customer*")
+
+    lines = found.stdout.splitlines()
+    assert re.fullmatch(r" +\d+  entity sets", lines[0])
+    assert any(re.fullmatch(r" +[\d,]+  bytes of introspection compressed", line) for line in lines)
+    assert lines[-1].startswith("Memory is about that of ")
+
+
+def test_no_upstream_is_needed_where_there_is_a_file(tmp_path: Path) -> None:
+    if not METADATA.exists():
+        pytest.skip("the metadata documents are not beside the project")
+
+    found = invoke(
+        tmp_path,
+        "schema",
+        "simulate",
+        "--json",
+        D365_URL="https://away.invalid/data",
+        D365_AUTH="none",
+        D365_METADATA=str(METADATA),
+    )
+
+    assert json.loads(found.stdout)["entity_sets"] == 10
+    assert not list(tmp_path.rglob("models/*"))
+
+
+def test_patterns_that_match_nothing_end_with_2(tmp_path: Path) -> None:
+    found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Custmoer*")
+
+    assert (found.returncode, found.stdout) == (2, "")
+    assert 'no entity set or singleton matches "Custmoer*"' in found.stderr

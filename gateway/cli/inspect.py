@@ -99,7 +99,7 @@ def print_sdl(settings: Settings) -> None:
 
 def print_schema_stats(settings: Settings) -> None:
     async def counted(gateway: Gateway) -> Stats:
-        return stats(gateway.catalog)
+        return stats(gateway.catalog, gateway.schema.writes)
 
     found = _with_gateway(settings, counted)
     rows = {
@@ -107,9 +107,11 @@ def print_schema_stats(settings: Settings) -> None:
         "singletons": found.singletons,
         "functions": found.functions,
         "root fields": found.root_fields,
+        "mutations": found.mutations,
         "types": sum(found.types.values()),
         **{f"  {family}": number for family, number in found.types.items()},
         "fields": found.fields,
+        "fields of mutations' inputs": found.input_fields,
         "enums": found.enums,
         "enum values": found.enum_values,
         "findings": len(found.findings),
@@ -127,6 +129,6 @@ def print_counts(rows: dict[str, int], findings: tuple[str, ...]) -> None:
 
 def print_why(settings: Settings, name: str) -> None:
     async def told(gateway: Gateway) -> str:
-        return why(gateway.catalog, name)
+        return why(gateway.catalog, name, gateway.schema.writes)
 
     print(_with_gateway(settings, told, labels=True))

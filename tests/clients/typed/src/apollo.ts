@@ -1,5 +1,12 @@
 // Apollo Client against a gateway: prints what its pages, its cache and its errors came to, as JSON.
-import { ApolloClient, CombinedGraphQLErrors, HttpLink, InMemoryCache, type NormalizedCacheObject, gql } from "@apollo/client";
+import {
+  ApolloClient,
+  CombinedGraphQLErrors,
+  HttpLink,
+  InMemoryCache,
+  type NormalizedCacheObject,
+  gql,
+} from "@apollo/client";
 import { relayStylePagination } from "@apollo/client/utilities";
 import type { ResultOf } from "@graphql-typed-document-node/core";
 
@@ -74,8 +81,9 @@ async function cache() {
     mutation: updateCustomerMutation,
     variables: { key, patch: { customerGroupId: "NOGROUP" } },
   });
+  const kept = client.cache.extract() as NormalizedCacheObject;
   return {
-    entities: Object.values(client.cache.extract() as NormalizedCacheObject).filter((kept) => kept?.["id"] === row.id).length,
+    entities: Object.values(kept).filter((entity) => entity?.["id"] === row.id).length,
     identity: client.cache.identify({ __typename: "CustomerV3", id: row.id }) === `CustomerV3:${row.id}`,
     seen,
     cached: cached()!.edges[0]!.node.nameAlias,
@@ -104,5 +112,7 @@ async function errors() {
   };
 }
 
-const main = async () => console.log(JSON.stringify({ pages: await pages(), cache: await cache(), errors: await errors() }));
+async function main() {
+  console.log(JSON.stringify({ pages: await pages(), cache: await cache(), errors: await errors() }));
+}
 void main();

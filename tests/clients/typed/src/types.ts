@@ -9,6 +9,7 @@ const holds = <_T extends true>(): void => undefined;
 type Edge = ResultOf<typeof customersQuery>["customersV3"]["edges"][number];
 type Order = NonNullable<Edge["node"]["salesOrders"]>["edges"][number]["node"];
 type Line = NonNullable<Order["salesOrderLines"]>["nodes"][number];
+type Change = NonNullable<ResultOf<typeof updateCustomerMutation>["updateCustomerV3"]>;
 type Variables = VariablesOf<typeof customersQuery>;
 
 holds<Same<Edge["node"]["creditLimit"], string>>();
@@ -18,7 +19,7 @@ holds<Same<Extract<Order["salesOrderStatus"], "INVOICED" | "DELIVERED">, "INVOIC
 holds<Same<Line["requestedShippingDate"], string | null>>();
 holds<Same<Variables["first"], number>>();
 holds<Same<null extends ResultOf<typeof customerAgainQuery>["node"] ? true : false, true>>();
-holds<Same<NonNullable<ResultOf<typeof updateCustomerMutation>["updateCustomerV3"]>["userErrors"][number]["code"], string>>();
+holds<Same<Change["userErrors"][number]["code"], string>>();
 
 export const filter = { creditLimit: { gte: "1000.00" } } satisfies Variables["where"];
 // @ts-expect-error a decimal is exact text, never a number

@@ -32,7 +32,7 @@ from .generated import (
 )
 from .inputs import INPUT_KINDS, InputTypes
 from .lazy import LazySchema, LazyTypes
-from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_OF, MutationTypes
+from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_FROM, MutationTypes
 from .objects import ObjectTypes
 from .printing import print_sdl
 from .resolvers import Resolvers
@@ -180,7 +180,7 @@ class ODataSchema(strawberry.Schema):
             started, query, types, self.implementers, mutation=roots.get("Mutation")
         )
         if self._mutations is not None:
-            self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_OF)
+            self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_FROM)
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _refuse_collisions(self, started: GraphQLSchema) -> None:

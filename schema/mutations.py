@@ -31,11 +31,13 @@ from .writes import Writes, texts
 PAYLOAD_KINDS = frozenset({TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD})
 
 ATOMIC = GraphQLDirective("atomic", [DirectiveLocation.MUTATION], description=texts.ATOMIC)
-VALUE_OF = GraphQLDirective(
+VALUE_FROM = GraphQLDirective(
     "valueFrom",
     [DirectiveLocation.VARIABLE_DEFINITION],
-    args={"path": GraphQLArgument(GraphQLNonNull(GraphQLString), description=texts.VALUE_OF_PATH)},
-    description=texts.VALUE_OF,
+    args={
+        "path": GraphQLArgument(GraphQLNonNull(GraphQLString), description=texts.VALUE_FROM_PATH)
+    },
+    description=texts.VALUE_FROM,
 )
 
 _FIXED: Mapping[str, tuple[str, tuple[tuple[str, Ref], ...], Mapping[str, str]]] = {

@@ -39,10 +39,10 @@ NESTED = "Rows to create below the new row."
 NESTED_CREATE = "The rows, in order; the fields that join them to the new row are filled in."
 
 ATOMIC = "All mutations of the operation are written together, or none is."
-VALUE_OF = (
+VALUE_FROM = (
     "The variable's value is a field of a row that an earlier mutation of the operation writes."
 )
-VALUE_OF_PATH = "`alias.field`: the mutation's response key and the GraphQL field of its row."
+VALUE_FROM_PATH = "`alias.field`: the mutation's response key and the GraphQL field of its row."
 
 _VERBS: Mapping[Verb, tuple[str, str]] = {
     Verb.CREATE: ("Creates a row of `{}`.", "Creates rows of `{}`."),

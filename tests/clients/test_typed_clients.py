@@ -43,6 +43,7 @@ def test_a_document_with_types_is_made_of_every_operation(built: Tools) -> None:
         "CustomerFieldsFragmentDoc",
         "CustomersDocument",
         "CustomerAgainDocument",
+        "OrdersDocument",
         "UpdateCustomerDocument",
     ]
 
@@ -67,6 +68,14 @@ def test_apollo_client_appends_pages_to_a_connection(apollo: Any) -> None:
     assert pages["sizes"] == [40, 80, 120, pages["totalCount"]]
     assert pages["accounts"] == pages["whole"]
     assert len(pages["exchanges"]) == 5
+
+
+def test_apollo_client_appends_pages_to_a_list_of_a_row(apollo: Any) -> None:
+    pages = apollo["pagesOfRow"]
+
+    assert pages["sizes"] == [2, 4]
+    assert len(set(pages["numbers"])) == 4
+    assert pages["requests"] == len(["the customer", "two orders", "two more"])
 
 
 def test_apollo_client_keeps_one_row_for_each_id(apollo: Any) -> None:

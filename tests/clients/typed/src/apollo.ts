@@ -10,7 +10,7 @@ import {
 import { relayStylePagination } from "@apollo/client/utilities";
 import type { ResultOf } from "@graphql-typed-document-node/core";
 
-import { customerAgainQuery, customersQuery, updateCustomerMutation } from "./operations";
+import { customerAgainQuery, customersQuery, ordersQuery, updateCustomerMutation } from "./operations";
 import { type Exchange, endpoint, spied } from "./wire";
 
 type CustomerList = ResultOf<typeof customersQuery>["customersV3"];
@@ -56,6 +56,30 @@ async function pages() {
     whole: accounts(whole.data?.customersV3),
     exchanges,
   };
+}
+
+async function pagesOfRow() {
+  const { client, exchanges } = connect();
+  const found = await client.query({
+    query: customersQuery,
+    variables: { first: 1, where: { customerAccount: { eq: "US-003" } } },
+  });
+  const variables = { id: found.data!.customersV3.edges[0]!.node.id };
+  const orders = () => {
+    const row = client.readQuery({ query: ordersQuery, variables })?.node;
+    return row?.__typename === "CustomerV3" ? row.salesOrders : null;
+  };
+  const list = client.watchQuery({ query: ordersQuery, variables });
+  const watching = list.subscribe(() => undefined);
+  await client.query({ query: ordersQuery, variables });
+  const sizes = [orders()!.edges.length];
+  while (orders()!.pageInfo.hasNextPage) {
+    await list.fetchMore({ variables: { ...variables, after: orders()!.pageInfo.endCursor } });
+    sizes.push(orders()!.edges.length);
+  }
+  watching.unsubscribe();
+  const numbers = orders()!.edges.map(({ node }) => node.salesOrderNumber);
+  return { sizes, numbers, requests: exchanges.length };
 }
 
 async function cache() {
@@ -113,6 +137,12 @@ async function errors() {
 }
 
 async function main() {
-  console.log(JSON.stringify({ pages: await pages(), cache: await cache(), errors: await errors() }));
+  const seen = {
+    pages: await pages(),
+    pagesOfRow: await pagesOfRow(),
+    cache: await cache(),
+    errors: await errors(),
+  };
+  console.log(JSON.stringify(seen));
 }
 void main();

@@ -58,6 +58,30 @@ export const customerAgainQuery = graphql(`
   }
 `);
 
+export const ordersQuery = graphql(`
+  query Orders($id: ID!, $after: String) {
+    node(id: $id) {
+      __typename
+      ... on CustomerV3 {
+        id
+        salesOrders(first: 2, after: $after) {
+          pageInfo {
+            hasNextPage
+            endCursor
+          }
+          edges {
+            cursor
+            node {
+              id
+              salesOrderNumber
+            }
+          }
+        }
+      }
+    }
+  }
+`);
+
 export const updateCustomerMutation = graphql(`
   mutation UpdateCustomer($key: CustomerV3Key!, $patch: CustomerV3Patch!) {
     updateCustomerV3(key: $key, patch: $patch) {

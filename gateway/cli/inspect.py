@@ -19,6 +19,7 @@ from gateway.explain import explain
 from gateway.http import companies_of
 from gateway.settings import Settings
 from schema.build import ODataSchema
+from schema.introspection import print_types
 from schema.printing import Stats, stats
 from schema.why import why
 
@@ -91,10 +92,8 @@ def current_schema(settings: Settings, *, labels: bool) -> ODataSchema:
 
 
 def print_sdl(settings: Settings) -> None:
-    async def sdl(gateway: Gateway) -> str:
-        return gateway.schema.as_str()
-
-    print(_with_gateway(settings, sdl, labels=True))
+    schema = current_schema(settings, labels=True)
+    sys.stdout.writelines(print_types(schema.again(schema.catalog.twin())))
 
 
 def print_schema_stats(settings: Settings) -> None:

@@ -8,7 +8,8 @@ gigabyte for the whole of Finance & Operations. Here the selection is compiled i
 What graphql-core would answer is the measure, to the last byte of every description: tests compare type by type.
 """
 
+from .sdl import print_types
 from .selected import Selected, is_whole
 from .whole import introspect
 
-__all__ = ["Selected", "introspect", "is_whole"]
+__all__ = ["Selected", "introspect", "is_whole", "print_types"]

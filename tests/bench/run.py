@@ -44,6 +44,7 @@ BENCHMARKS = {
     "documents": "bench_documents:documents",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",
+    "introspection": "bench_introspection:introspection",
     "growth": "bench_growth:growth",
     "catalogues": "bench_catalogues:catalogues",
 }

@@ -214,7 +214,9 @@ GOLDEN = {
         "\n"
         "Requests of the root fields: 0"
     ),
-    "{ nodess }": "error: Cannot query field 'nodess' on type 'Query'. Did you mean 'nodes' or 'node'? (line 1, column 3)",
+    "{ nodess }": (
+        "error: Cannot query field 'nodess' on type 'Query'. Did you mean 'nodes' or 'node'? (line 1, column 3)"
+    ),
     "query A { __typename } query B { __typename }": (
         "error: The document holds several operations: say which by operationName."
     ),

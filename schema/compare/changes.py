@@ -212,13 +212,13 @@ def _slice(shapes: Mapping[str, Shape], directives: Sequence[Directive]) -> Any:
 
 
 def _unnoticed(name: str, old: Shape, new: Shape) -> Iterator[Change]:
-    if old.one_of != new.one_of:
+    if None not in (old.one_of, new.one_of) and old.one_of != new.one_of:
         level, kind = (
             (Level.BREAKING, "ONE_OF_ADDED") if new.one_of else (Level.SAFE, "ONE_OF_REMOVED")
         )
         told = "takes exactly one field now" if new.one_of else "takes any number of fields now"
         yield Change(level, kind, name, f"Input {name} {told}.")
-    if old.specified_by != new.specified_by:
+    if old.specified_by and new.specified_by and old.specified_by != new.specified_by:
         told = f"{name} changed its specification from {old.specified_by} to {new.specified_by}."
         yield Change(Level.DANGEROUS, "SPECIFIED_BY_CHANGED", name, told)
     called, valued = partial("Field {}.{}".format, name), partial("Enum value {}.{}".format, name)

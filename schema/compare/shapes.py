@@ -43,7 +43,9 @@ class Shape(NamedTuple):
     members: tuple[str, ...] = ()
     """Types of a union."""
     specified_by: str | None = None
-    one_of: bool = False
+    """None also where it is not told."""
+    one_of: bool | None = False
+    """None where it is not told."""
 
 
 class Directive(NamedTuple):
@@ -205,6 +207,6 @@ _MAKERS: Mapping[str, Callable[[str, Shape], GraphQLNamedType]] = {
         name,
         {i.name: GraphQLInputField(_reference(i.type), **_given(i)) for i in shape.inputs},
         description=shape.description,
-        is_one_of=shape.one_of,
+        is_one_of=bool(shape.one_of),
     ),
 }

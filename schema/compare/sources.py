@@ -194,7 +194,8 @@ class _Result(msgspec.Struct, rename="camel"):
 class IntrospectionSource:
     """The result of an introspection query, with or without ``data`` around it; types are read when they are told.
 
-    What its query left out (deprecations, defaults of inputs) counts as not there.
+    Deprecated arguments and inputs that its query left out count as not there; of ``isOneOf`` and ``specifiedByURL``
+    nothing is concluded then.
     """
 
     def __init__(self, text: bytes, name: str) -> None:
@@ -266,5 +267,5 @@ class IntrospectionSource:
             interfaces=tuple(i.name for i in found.interfaces or ()),
             members=tuple(p.name for p in found.possible_types or ()) if is_union else (),
             specified_by=found.specified_by,
-            one_of=bool(found.is_one_of),
+            one_of=found.is_one_of if found.kind == "INPUT_OBJECT" else False,
         )

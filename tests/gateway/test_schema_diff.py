@@ -177,6 +177,7 @@ def test_what_cannot_be_read_ends_with_2(
 @pytest.mark.parametrize(
     ("raw", "said"),
     [(b"\x1f\x8b\x08rubbish", "badly compressed"), (b"type \xff", "not UTF-8"), (None, "No such")],
+    ids=["gzip", "latin", "absent"],
 )
 def test_files_that_are_no_text_end_with_2(tmp_path: Path, raw: bytes | None, said: str) -> None:
     path = tmp_path / "old"

@@ -259,19 +259,24 @@ def test_text_that_is_no_schema_is_refused_with_its_place(text: str, said: str) 
         b'{"__schema": ',
         b'{"__schema": "\xff"}',
     ],
+    ids=["empty", "no data", "no name", "no kind", "cut off", "no text"],
 )
 def test_json_that_is_no_introspection_is_refused(text: bytes) -> None:
     with pytest.raises(SchemaTextError, match=r"a\.json"):
         compare(IntrospectionSource(text, "a.json"), as_sdl(BASE))
 
 
-def test_an_old_introspection_without_what_is_newer_can_be_read() -> None:
-    found = introspection_from_schema(
-        core_of("type Query { a(b: Int = 1): Int }"), descriptions=False
-    )
-    source = IntrospectionSource(json.dumps(found).encode(), "a.json")
+def test_an_old_introspection_says_nothing_of_what_its_query_left_out() -> None:
+    text = """
+        type Query { a(b: Int = 1, either: Either): Code }
+        scalar Code @specifiedBy(url: "https://one.example/code")
+        input Either @oneOf { a: Int, b: Int }
+    """
+    told = introspection_from_schema(core_of(text), descriptions=False, specified_by_url=False)
+    source = IntrospectionSource(json.dumps(told).encode(), "a.json")
 
-    assert compare(source, as_sdl("type Query { a(b: Int = 1): Int }")).changes == ()
+    assert compare(source, as_sdl(text)).changes == ()
+    assert compare(as_sdl(text), source).changes == ()
 
 
 # Catalogues

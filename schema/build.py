@@ -45,6 +45,8 @@ _BUILT_IN: Mapping[str, NamedType] = {
     "Boolean": bool,
     "ID": cast("NamedType", strawberry.ID),
 }
+_STARTED = frozenset({*_BUILT_IN, "Query"})
+"""Names in every schema that Strawberry starts with."""
 _FIXED = ("Node", "PageInfo", "SortDirection")
 _FIXED_BY_WRITES = ("UserError", "FieldConflict")
 
@@ -187,7 +189,9 @@ class ODataSchema(strawberry.Schema):
         for name, made in started.type_map.items():
             if name in scalars.DEFINITIONS:
                 _check_scalar(name, made)
-            elif name in self._fixed[len(_BUILT_IN) :] or self._is_generated(name):
+            elif name in _STARTED or name.startswith("__"):
+                continue
+            elif name in self._fixed or self._is_generated(name):
                 raise _collision(name)
 
     def _is_generated(self, name: str) -> bool:

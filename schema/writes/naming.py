@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator, Mapping
 
 from schema.catalog import Catalog
@@ -24,6 +25,8 @@ SUFFIXES: Mapping[TypeKind, str] = {
     TypeKind.PAYLOADS: "Payloads",
 }
 """Kind of a type that writing needs → what stands behind the name of the rows' type; none is the end of another."""
+_KINDS = {suffix: kind for kind, suffix in SUFFIXES.items()}
+_COMPANION = re.compile(f"(.+)({'|'.join(_KINDS)})2*")
 
 ROW_VERBS = (Verb.CREATE, Verb.UPDATE, Verb.UPSERT, Verb.DELETE)
 
@@ -36,12 +39,10 @@ def companion(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
     return name
 
 
-def companions(name: str) -> Iterator[tuple[str, TypeKind]]:
-    """Give every (base, kind) that a companion's name may stand for."""
-    bare = name.rstrip("2")
-    for kind, suffix in SUFFIXES.items():
-        if bare.endswith(suffix) and len(bare) > len(suffix):
-            yield bare[: -len(suffix)], kind
+def companion_of(name: str) -> tuple[str, TypeKind] | None:
+    """Give the (base, kind) that a companion's name may stand for; None where it is like no such name."""
+    found = _COMPANION.fullmatch(name)
+    return None if found is None else (found[1], _KINDS[found[2]])
 
 
 def mutation_name(verb: Verb, field: str, roots: Container[str]) -> str:

@@ -11,7 +11,7 @@ from schema.fields import RootField, RootKind, TypeEntry, TypeKind, ValueType, V
 from schema.model import Operation, TypeRef
 from schema.names import type_name
 
-from .naming import ROW_VERBS, companion, companions
+from .naming import ROW_VERBS, companion, companion_of
 from .offers import Offers
 from .operations import Actions
 
@@ -54,12 +54,14 @@ class WriteTypes:
 
     def companion(self, name: str) -> TypeEntry | None:
         """Give the same for what belongs to a structured type, without looking at operations."""
-        known = self._catalog.known_names()
-        for base, kind in companions(name):
-            of = known.get(base)
-            if of is not None and of.kind in _STRUCTURED and self._is_named(of, kind, name):
-                return TypeEntry(name, kind, of.csdl) if self._exists(kind, of.csdl) else None
-        return None
+        found = companion_of(name)
+        if found is None:
+            return None
+        base, kind = found
+        of = self._catalog.known_names().get(base)
+        if of is None or of.kind not in _STRUCTURED or not self._is_named(of, kind, name):
+            return None
+        return TypeEntry(name, kind, of.csdl) if self._exists(kind, of.csdl) else None
 
     def _is_named(self, of: TypeEntry, kind: TypeKind, name: str) -> bool:
         is_it = self._catalog.reference_name(of.csdl) == of.name

@@ -9,6 +9,7 @@ import strawberry
 
 from schema.build import build_schema
 from schema.catalog import Catalog
+from schema.catalog.naming import decode_naming, encode_naming
 from schema.errors import NameCollisionError
 from schema.fields import TypeKind, Verb
 from schema.model import (
@@ -496,3 +497,14 @@ def test_a_type_of_writing_that_nothing_leads_to_is_not_there() -> None:
         assert core.get_type(name) is None
         assert name not in core.type_map
     assert core.get_type("ThingPatch") is not None
+
+
+def test_what_is_below_what_is_taken_over_with_the_names() -> None:
+    thing = entity("Thing", CODE, NAME, LINES, key=("Code",))
+    found = writes(thing, LINE, sets=AND_LINES)
+    kept = decode_naming(encode_naming(found.catalog.naming()))
+    again = Writes(Catalog(found.catalog.model, FINOPS, naming=kept))
+
+    assert list(again) == list(found)
+    assert list(again.entries()) == list(found.entries())
+    assert again.entry("LineNestedInput") is not None

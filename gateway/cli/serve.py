@@ -28,6 +28,7 @@ from gateway.settings import Settings
 
 from .lean import worker_app
 from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
+from .protocol import BoundedProtocol
 
 PATIENCE = 20
 """Seconds that running operations get when the server is stopped; orchestrators kill after 30."""
@@ -49,6 +50,7 @@ def serve(settings: Settings, workers: int) -> None:
 def _config(app: object, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type] # a factory, too
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

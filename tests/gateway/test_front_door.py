@@ -83,7 +83,6 @@ def test_what_a_client_sends_never_stops_it(tmp_path: Path) -> None:
         url = gateway.wait_for(GRAPHQL)
         host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
         json_headers = {"Content-Type": "application/json"}
-        before = len(gateway.errors.splitlines())
 
         assert httpx.post(url, content=b"[" * 100_000, headers=json_headers).status_code == 400
         assert httpx.post(url, content=b"x" * 1_100_000, headers=json_headers).status_code == 413
@@ -96,11 +95,16 @@ def test_what_a_client_sends_never_stops_it(tmp_path: Path) -> None:
             wire.sendall(b"nonsense\r\n\r\n")
             wire.settimeout(20)
             assert wire.recv(100).startswith(b"HTTP/1.1 400")
+        with socket.create_connection((host, int(port))) as wire:
+            wire.sendall(b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000)
+            wire.settimeout(20)
+            assert wire.recv(100).startswith(b"HTTP/1.1 431")
 
         assert post(url).status_code == 200
         assert gateway.end() == 0
-    log = gateway.errors.splitlines()[before:]
-    assert len(log) <= 7
+    # The lines of the start end with this one.
+    log = gateway.errors.partition("[info     ] started ")[2].splitlines()[1:]
+    assert len(log) == 7, log
     assert "Traceback" not in gateway.errors
 
 

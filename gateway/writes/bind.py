@@ -282,7 +282,8 @@ class _Row:
         required = {
             f.source
             for f in target.fields.values()
-            if f.prop is not None and f.prop.required and f.kind is FieldKind.VALUE
+            if f.prop is not None and f.prop.required and f.prop.allow_edit_on_create
+            if f.kind is FieldKind.VALUE
             if f"{of.target_set}.{f.source}" not in numbered
         }
         type_name = self._binder.writes.name_of(TypeKind.NESTED_INPUT, of.target)

@@ -130,9 +130,7 @@ class DictResolvers:
         self.asked.append(field.name)
         return self.roots.get(field.name)
 
-    def payload(
-        self, field: PayloadField, source: object, info: GraphQLResolveInfo[Any]
-    ) -> object:
+    def payload(self, field: PayloadField, source: object, info: GraphQLResolveInfo[Any]) -> object:
         assert isinstance(source, dict)
         return source.get(field.name)
 

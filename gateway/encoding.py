@@ -102,7 +102,7 @@ class _Brotli:
 
 def _packer(coding: str) -> Any:
     if coding == "zstd":
-        return zstandard.ZstdCompressor(level=6).compressobj()
+        return zstandard.ZstdCompressor(level=3).compressobj()
     if coding == "br":
         return _Brotli()
     return zlib.compressobj(6, wbits=_GZIP)

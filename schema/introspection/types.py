@@ -20,6 +20,8 @@ from schema.fields import (
     FieldKind,
     InputField,
     MutationField,
+    PayloadField,
+    Result,
     RootField,
     TypeEntry,
     TypeKind,
@@ -27,7 +29,7 @@ from schema.fields import (
 from schema.generated import DEFINITION, GeneratedArgument, GeneratedDefinition, GeneratedField, Ref
 from schema.inputs import INPUT_KINDS
 from schema.objects import Wire, connection_fields, edge_fields
-from schema.writes import texts
+from schema.writes import Writes, texts
 
 from .described import (
     DescribedType,
@@ -41,6 +43,7 @@ from .described import (
 
 _OBJECTS = frozenset({TypeKind.OBJECT, TypeKind.INTERFACE})
 _ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})
+_READING = _OBJECTS | _ASKING | {TypeKind.CONNECTION, TypeKind.EDGE, TypeKind.ENUM}
 _WIRED: Mapping[TypeKind, tuple[Any, Callable[[str], str]]] = {
     TypeKind.CONNECTION: (connection_fields, describe.connection),
     TypeKind.EDGE: (edge_fields, describe.edge),
@@ -63,6 +66,7 @@ class Types:
         self.schema = schema
         self.core = schema.core
         self._catalog = schema.catalog
+        self._writes = schema.writes
         self._kinds: dict[str, str] = {}
         roots = (self.core.query_type, self.core.mutation_type, self.core.subscription_type)
         self.roots = {made.name: made for made in roots if made is not None}
@@ -73,7 +77,9 @@ class Types:
 
     def entries(self) -> Iterator[TypeEntry]:
         """Give the generated types in the schema's order, none ahead."""
-        return self.schema.entries()
+        for entry in self.schema.entries():
+            self._kinds[entry.name] = _kind_of(entry)
+            yield entry
 
     def forget(self) -> None:
         """Let go of the catalogue's records."""
@@ -90,9 +96,7 @@ class Types:
         known = self._catalog.known_names().get(name) or self.schema.entry(name)
         if known is None:
             return kind_of(self.core.type_map[name])
-        if known.kind in INPUT_KINDS:
-            return "INPUT_OBJECT"
-        return {TypeKind.ENUM: "ENUM", TypeKind.INTERFACE: "INTERFACE"}.get(known.kind, "OBJECT")
+        return _kind_of(known)
 
     def find(self, name: str) -> DescribedType | None:
         """Describe a type; None where the schema has none of that name."""
@@ -148,15 +152,8 @@ class Types:
                 fields=lambda: map(_wired, fields(catalog, csdl)),
                 interfaces=tuple,
             )
-        writes = self.schema.writes
-        if entry.kind in INPUT_KINDS and writes is not None:
-            return DescribedType(
-                name=name,
-                kind="INPUT_OBJECT",
-                description=texts.companion(entry),
-                inputs=lambda: map(_input_field, writes.inputs_of(name).values()),
-                one_of=False,
-            )
+        if self._writes is not None and entry.kind not in _READING:
+            return _written(entry, self._writes)
         definition = self.schema.define(name)
         assert definition is not None
         return _defined(definition)
@@ -176,24 +173,29 @@ class Types:
         records: Mapping[str, RootField | MutationField] = {}
         if made is self.core.query_type:
             records = self._catalog.roots
-        elif made is self.core.mutation_type and self.schema.writes is not None:
-            records = self.schema.writes
+        elif made is self.core.mutation_type and self._writes is not None:
+            records = self._writes
         for name in made.fields:
             record = records.get(name)
             yield RootMember(name, "" if record is None else record.csdl)
 
     def root_member(self, made: GraphQLObjectType, name: str) -> Member:
         """Describe a field of a root type."""
-        root = self._catalog.roots.get(name) if made is self.core.query_type else None
-        if root is not None:
-            catalog, result = self._catalog, self._catalog.result(root)
+        catalog, writes = self._catalog, self._writes
+        if made is self.core.query_type and (root := catalog.roots.get(name)) is not None:
             return Member(
                 name,
                 catalog.root_description(root) or None,
-                notation(
-                    result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps
-                ),
+                _result(catalog.result(root)),
                 tuple(map(_argument, catalog.root_arguments(root))),
+            )
+        if made is self.core.mutation_type and writes is not None and name in writes:
+            mutation = writes[name]
+            return Member(
+                name,
+                writes.description(mutation) or None,
+                _result(writes.result(mutation)),
+                tuple(map(_argument, writes.arguments(mutation))),
             )
         generated = self._generated_field(made, name)
         return member_of(name, made.fields[name]) if generated is None else _generated(generated)
@@ -210,6 +212,40 @@ class Types:
             fields=lambda: (self.root_member(made, name) for name in made.fields),
             interfaces=lambda: (i.name for i in made.interfaces),
         )
+
+
+def _kind_of(entry: TypeEntry) -> str:
+    if entry.kind in INPUT_KINDS:
+        return "INPUT_OBJECT"
+    return {TypeKind.ENUM: "ENUM", TypeKind.INTERFACE: "INTERFACE"}.get(entry.kind, "OBJECT")
+
+
+def _written(entry: TypeEntry, writes: Writes) -> DescribedType:
+    """Describe a type that only mutations take or answer."""
+    name, description = entry.name, texts.companion(entry)
+    if entry.kind in INPUT_KINDS:
+        return DescribedType(
+            name=name,
+            kind="INPUT_OBJECT",
+            description=description,
+            inputs=lambda: map(_input_field, writes.inputs.fields(entry).values()),
+            one_of=False,
+        )
+    return DescribedType(
+        name=name,
+        kind="OBJECT",
+        description=description,
+        fields=lambda: map(_payload_field, writes.payload_of(name).values()),
+        interfaces=tuple,
+    )
+
+
+def _payload_field(field: PayloadField) -> Member:
+    return Member(field.name, field.description or None, _result(field.result))
+
+
+def _result(result: Result) -> str:
+    return notation(result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps)
 
 
 def _use(ref: Ref) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import brotli
 from graphql import build_schema
 
-from gateway.artefacts import Artefacts
+from gateway.artefacts import Artefact, Artefacts
 from gateway.metadata import load_metadata
 from gateway.models import open_model
 from gateway.odata.client import ODataClient
@@ -29,6 +30,13 @@ from tests.support.introspections import EVERYTHING, asked_of
 
 MEBI = 2**20
 START = "import gateway.telling"
+WATCH = """
+import json, resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+"""A small program between: a process counts the memory of the one that it was forked from as its own."""
 
 
 async def introspection(quick: bool) -> list[Report]:
@@ -51,7 +59,7 @@ async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds:
         metadata=str(FULL), cache_dir=folder, dialect="finops", language=None, read_only=read_only
     )
     async with ODataClient(settings, root="http://nowhere.invalid/data") as client:
-        document = await load_metadata(settings, client)
+        document = await load_metadata(settings, client, observe=lambda _: None)
     await asyncio.to_thread(open_model, settings, document)
     asked = asked_of(build_schema("type Query { any: Int }"), EVERYTHING)
     path = folder / "answer"
@@ -76,7 +84,7 @@ async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds:
     )
 
 
-async def _opened(path: Path):  # type: ignore[no-untyped-def]
+async def _opened(path: Path) -> Artefact:
     """Read the artefact as a gateway does that finds it."""
 
     async def is_there(wanted: Path) -> bool:
@@ -100,15 +108,13 @@ def _run(
     command: tuple[str, ...], given: bytes = b"", env: dict[str, str] | None = None
 ) -> tuple[float, float]:
     """Run a program to its end: its seconds of CPU, and its peak of memory in MiB."""
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(
-        command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=nothing
-    ) as program:
-        assert program.stdin is not None
-        program.stdin.write(given)
-        program.stdin.close()
-        _, status, used = os.wait4(program.pid, 0)
-        program.returncode = os.waitstatus_to_exitcode(status)
-    if program.returncode:
-        raise RuntimeError(f"{command} ended with {program.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    told = subprocess.run(
+        (sys.executable, "-S", "-c", WATCH, *command),
+        input=given,
+        cwd=ROOT,
+        env=env,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    seconds, peak = json.loads(told.stdout)
+    return seconds, peak / 1024

@@ -82,7 +82,7 @@ class DocumentLimits:
 
     tokens: int = 15_000
     depth: int = 15
-    root_fields: int = 100
+    root_fields: int = 250
     selections: int = 10_000
     aliases: int = 500
     directives: int = 500

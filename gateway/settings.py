@@ -192,7 +192,7 @@ class Settings(BaseSettings):
         default=15_000, ge=100, description="Longest document, in tokens."
     )
     max_depth: int = Field(default=15, ge=1, description="Deepest nesting of selections.")
-    max_root_fields: int = Field(default=100, ge=1, description="Most fields of Query at a time.")
+    max_root_fields: int = Field(default=250, ge=1, description="Most fields of Query at a time.")
     max_selections: int = Field(
         default=10_000, ge=1, description="Most fields; a fragment's count wherever it is spread."
     )

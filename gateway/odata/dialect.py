@@ -101,7 +101,8 @@ class Dialect:
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_URLParsing"""
 
     batches_hazards: bool = False
-    """Whether a row with such a key is written by a batch, in whose parts the web server does not look."""
+    """Whether a row with such a key is written by a batch, in whose parts the web server does not look.
+    https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/"""
 
     max_url_length: int = 2_000
     """Characters of a rendered URL up to which lists of keys are packed into one request.

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from tests.bench.measure import GC_FROZEN, Report, in_turn, ms, percent
+from tests.bench.measure import GC_FROZEN, PLAIN, Report, in_turn, ms, percent
 from tests.bench.processes import gateway, running
 from tests.bench.recording import CUSTOMER_VALUES, Case, record
 
@@ -60,7 +60,7 @@ async def over_http(quick: bool) -> list[Report]:
 
 async def _latency(report: Report, case: Case, address: str, origin: str, quick: bool) -> None:
     rounds = (15 if quick else 50) if case.leaves > 10_000 else (60 if quick else 300)
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30, headers=PLAIN) as client:
 
         async def ours() -> None:
             found = orjson.loads((await client.post(address, json={"query": case.query})).content)

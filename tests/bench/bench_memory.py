@@ -12,7 +12,16 @@ import httpx
 import orjson
 
 from tests.bench.load import ROOT, by_client
-from tests.bench.measure import GC_FROZEN, Report, Sample, forget_peak, memory, ms, peak_memory
+from tests.bench.measure import (
+    GC_FROZEN,
+    PLAIN,
+    Report,
+    Sample,
+    forget_peak,
+    memory,
+    ms,
+    peak_memory,
+)
 from tests.bench.serving import THOUSAND, WHOLE, Serving, idle, serving
 
 AT_ONCE = 100
@@ -98,7 +107,7 @@ async def _pages(found: Serving, pages: int, pause: float) -> list[tuple[float, 
     """Ask for the pages one by one; gives when each began and ended."""
     case = found.cases[WHOLE]
     spans: list[tuple[float, float]] = []
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with httpx.AsyncClient(timeout=60, headers=PLAIN) as client:
         for _ in range(pages):
             await asyncio.sleep(pause)
             started = time.perf_counter()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 import orjson
 
-from tests.bench.measure import GC_FROZEN, Report, Sample, ms, percent
+from tests.bench.measure import GC_FROZEN, PLAIN, Report, Sample, ms, percent
 from tests.bench.processes import environment, running
 from tests.bench.recording import Case, leaves
 from tests.bench.serving import HUNDRED, THOUSAND, Loaded, Serving, loaded, serving
@@ -72,7 +72,7 @@ async def _compare(
 
 async def _length(theirs: Serving, case: Case) -> int:
     """Ask the peer once; raises where its answer is not ours."""
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with httpx.AsyncClient(timeout=60, headers=PLAIN) as client:
         said = await client.post(theirs.address, json={"query": case.query})
     found = orjson.loads(said.content)
     if said.status_code != 200 or leaves(found["data"]) != case.leaves or found.get("errors"):

@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 Variant = Callable[[], Awaitable[object] | object]
+PLAIN = {"Accept-Encoding": "identity"}
+"""Headers of a client that wants no compressed answers: compressing is not what is measured."""
 GC_NORMAL = "gc as CPython starts it"
 GC_FROZEN = "gc frozen"
 

@@ -99,7 +99,7 @@ class Reading:
         own: list[Any] = []
         missing: list[int] = []
         for number, outcome in enumerate(outcomes):
-            raw = untyped_row(outcome.response)
+            raw = None if _is_touched(outcome) else untyped_row(outcome.response)
             if raw is not None and bare.row_type.own_names.issubset(raw):
                 row = lenient(bare.row_type, raw)
                 etag = raw.get(_ETAG)
@@ -188,6 +188,12 @@ def untyped_row(response: Response | None) -> dict[str, Any] | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _is_touched(outcome: Outcome) -> bool:
+    """Whether the row has changed since its answer: rows below touch their header, its totals and its version."""
+    has_rows_below = any(children.rows for children in outcome.write.children)
+    return has_rows_below and outcome.write.key is not None
 
 
 def _is_there(outcome: Outcome) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from schema.catalog import Catalog
 from schema.fields import Field
-from schema.model import Navigation
+from schema.joins import Pairs, join_pairs
 
 from .odata.dialect import Dialect
 from .plan import Join
@@ -16,16 +16,8 @@ from .plan import Join
 
 def join_of(field: Field, catalog: Catalog, dialect: Dialect) -> Join | None:
     """Give the columns that join parent and target; None where the metadata does not tell."""
-    navigation = field.navigation
-    assert navigation is not None
-    pairs = [(c.property, c.referenced) for c in navigation.on]
-    pairs = pairs or _from_partner(navigation, catalog)
-    company = dialect.company_property
     parent, target = catalog.object(field.declared_by), catalog.object(field.target)
-    both = parent.has_company and target.has_company and company is not None
-    if pairs and both and all(company not in pair for pair in pairs):
-        assert company is not None
-        pairs.insert(0, (company, company))
+    pairs = pairs_of(field, catalog, dialect)
     try:
         found = [(parent.by_source(p), target.by_source(t)) for p, t in pairs]
     except KeyError:
@@ -33,8 +25,13 @@ def join_of(field: Field, catalog: Catalog, dialect: Dialect) -> Join | None:
     return Join(tuple(p for p, _ in found), tuple(t for _, t in found)) if found else None
 
 
-def _from_partner(navigation: Navigation, catalog: Catalog) -> list[tuple[str, str]]:
-    for other in catalog.model.navigations_of(navigation.target):
-        if other.name == navigation.partner:
-            return [(c.referenced, c.property) for c in other.on]
-    return []
+def pairs_of(field: Field, catalog: Catalog, dialect: Dialect) -> Pairs:
+    """Give (property of the parent, property of the target), the company among them; empty where unknown."""
+    assert field.navigation is not None
+    pairs = join_pairs(field.navigation, catalog.model)
+    company = dialect.company_property
+    if not pairs or company is None or any(company in pair for pair in pairs):
+        return pairs
+    sides = (field.declared_by, field.target)
+    both = all(catalog.object(side).has_company for side in sides)
+    return ((company, company), *pairs) if both else pairs

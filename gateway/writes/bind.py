@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.errors import BadArgument, BudgetExceeded
+from gateway.joins import pairs_of
 from gateway.odata.dialect import Dialect
 from gateway.odata.literals import parse_value
 from gateway.odata.query import KeyPart, Literal, Query, Resource
@@ -21,7 +22,6 @@ from schema.fields import (
     TypeKind,
     Verb,
 )
-from schema.joins import join_pairs
 from schema.model import Operation
 from schema.writes import Writes
 
@@ -276,7 +276,7 @@ class _Row:
                 yield self._below(of, value["create"], (*place, name, "create"))
 
     def _below(self, of: Field, rows: Sequence[Mapping[str, Any]], place: Place) -> ChildWrites:
-        join = nested_join(of, self._binder)
+        join = pairs_of(of, self._binder.catalog, self._binder.dialect)
         target = self._binder.catalog.object(of.target)
         numbered = self._binder.writes.rules.given_by_service
         required = {
@@ -303,18 +303,6 @@ class _Row:
                 )
             )
         return ChildWrites(of, join, tuple(made))
-
-
-def nested_join(of: Field, binder: Binder) -> tuple[tuple[str, str], ...]:
-    """Give (property of the parent, property of the child), the company among them."""
-    assert of.navigation is not None
-    pairs = join_pairs(of.navigation, binder.catalog.model)
-    company = binder.dialect.company_property
-    parent, target = binder.catalog.object(of.declared_by), binder.catalog.object(of.target)
-    both = parent.has_company and target.has_company
-    if company is not None and both and all(company not in pair for pair in pairs):
-        return ((company, company), *pairs)
-    return pairs
 
 
 def _check_nested(

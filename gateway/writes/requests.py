@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.odata.dialect import Dialect
-from gateway.odata.query import KeyPart, Query, Request, Resource
+from gateway.odata.query import Query, Request, Resource
 from gateway.odata.render import render
 from schema.fields import Verb
 
@@ -37,11 +37,6 @@ def row_request(write: RowWrite, dialect: Dialect) -> Request:
 def call_request(call: CallWrite) -> Request:
     """Print the call of an action or custom service."""
     return _with_body("POST", call.path, call.body)
-
-
-def resource_url(entity_set: str, key: tuple[KeyPart, ...], dialect: Dialect) -> str:
-    """Give the address of a row."""
-    return render(Query(resource=Resource(entity_set, key)), options=dialect.options).url
 
 
 def _with_body(method: str, url: str, body: Mapping[str, Any]) -> Request:

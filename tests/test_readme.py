@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gateway.errors
 from gateway.errors import GatewayError
-from gateway.settings import settings_table
+from gateway.setting_texts import settings_table
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

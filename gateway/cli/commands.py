@@ -170,7 +170,7 @@ def settings(config: Config = None) -> None:
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
-        from gateway.settings import effective
+        from gateway.setting_texts import effective
 
         print(effective(settings_of(config)), end="")
 

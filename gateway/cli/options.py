@@ -13,7 +13,8 @@ import typer
 
 from gateway.errors import GatewayError, RequestError, SettingsError
 from gateway.events import configure_logging
-from gateway.settings import Settings, load_settings
+from gateway.setting_sources import load_settings
+from gateway.settings import Settings
 from schema.errors import SchemaError
 
 UPSTREAM_VARIABLES = tuple(

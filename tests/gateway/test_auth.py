@@ -16,7 +16,8 @@ from gateway.auth import Account, ClientCredentials, auth_of
 from gateway.errors import SettingsError, TokenError, UpstreamForbidden
 from gateway.events import Event, TokenAcquired
 from gateway.odata.query import Request
-from gateway.settings import Settings, load_settings
+from gateway.setting_sources import load_settings
+from gateway.settings import Settings
 from tests.support.login_host import SECRET, LoginHost, login_host, refusal
 from tests.support.upstream import rows, upstream
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from graphql import build_schema, parse, validate
 
-from gateway.settings import load_settings
+from gateway.setting_sources import load_settings
 from schema.csdl import parse_csdl
 from tests.support.process import Finished, invoke, run
 

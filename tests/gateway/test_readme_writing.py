@@ -11,7 +11,8 @@ from gateway.assemble import open_gateway
 from gateway.execute import GraphQLRequest
 from gateway.explain import explain
 from gateway.odata import infolog
-from gateway.settings import Settings, load_settings
+from gateway.setting_sources import load_settings
+from gateway.settings import Settings
 from gateway.writes import outcome
 from gateway.writes.allowed import SANDBOX_SERVICES
 

@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.errors import SettingsError
+from gateway.setting_groups import Relation, SandboxOptions
+from gateway.setting_sources import load_settings
+from gateway.setting_texts import effective, settings_table
 from gateway.setting_values import toml_value
-from gateway.settings import (
-    Relation,
-    SandboxOptions,
-    Settings,
-    effective,
-    load_settings,
-    settings_table,
-)
+from gateway.settings import Settings
 
 REAL = {
     "D365_URL": "https://x.operations.dynamics.com/data",
@@ -58,6 +54,14 @@ def test_the_environment_wins_over_the_file_and_an_option_over_both(tmp_path: Pa
 
     assert (settings.port, settings.host, settings.max_rows) == (3, "b", 7)
     assert settings.sandbox == SandboxOptions(scale=3, seed=5)
+
+
+def test_a_variable_goes_over_one_value_of_a_table_in_the_file(tmp_path: Path) -> None:
+    config = toml(tmp_path, "[writes]\nmax_rows = 7\nchangeset_size = 5\n")
+
+    writes = load_settings({"D365_WRITES__MAX_ROWS": "9"}, config).writes
+
+    assert (writes.max_rows, writes.changeset_size) == (9, 5)
 
 
 def test_a_real_environment_needs_four_variables() -> None:
@@ -186,6 +190,21 @@ def test_all_problems_come_at_once_with_place_value_and_what_is_accepted(tmp_pat
         f"{config}: relations[0].field: no such setting; did you mean fields?",
         f"{config}: relations[0].fields: is missing",
         f"{config}: relations[0].name: 5: accepted: text",
+    }
+
+
+def test_a_misspelled_key_gets_the_names_of_its_own_table(tmp_path: Path) -> None:
+    config = toml(
+        tmp_path,
+        '[writes]\nmax_row = 7\n[[writes.services]]\nname = "post"\npath = "a/b/c"\n'
+        'input.amount = { type = "Decimal!", wir = "_amount" }\n',
+    )
+
+    _, *said = problems({}, config)
+
+    assert set(said) == {
+        f"{config}: writes.max_row: no such setting; did you mean max_rows?",
+        f"{config}: writes.services[0].input.amount.wir: no such setting; did you mean wire?",
     }
 
 

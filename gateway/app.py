@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
@@ -15,17 +15,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .encoding import Compression
+from .endpoints import PAGE, Endpoint, RoutesOf
 from .events import Observer, log_event
 from .graphiql import PRESET_HEADERS, graphiql_routes
 from .health import healthy, ready, reload_by
 from .http import COMPANY_HEADER, Door
-from .live import Live, open_live
+from .live import open_live
 from .models import Progress
 from .reload import Reloader
 from .settings import Settings
 
-API = "/graphql"
-PAGE = "/graphiql"
 RELOAD = "/admin/reload"
 
 
@@ -54,24 +53,30 @@ def create_app(
                 finally:
                     del app.state.live, app.state.reloader
 
-    api = _shared(_Api(settings, observe), settings.cors_origins)
-    return _Application(api, routes=_routes(settings, api, tell_others), lifespan=lifespan)
+    endpoints = [Endpoint(settings=settings, observe=observe)]
+    apis = {e.api: _shared(_Api(e), settings.cors_origins) for e in endpoints}
+    routes = _routes(settings, tell_others)
+    for endpoint in endpoints:
+        routes.append(Route(endpoint.api, apis[endpoint.api]))
+        routes.extend(route for routes_of in PER_ENDPOINT for route in routes_of(endpoint))
+    return _Application(apis, routes=routes, lifespan=lifespan)
 
 
 class _Api:
-    """The endpoint; a class, so that Starlette hands it every method, known or not."""
+    """An endpoint; a class, so that Starlette hands it every method, known or not."""
 
-    def __init__(self, settings: Settings, observe: Observer) -> None:
-        page = PAGE if settings.graphiql else None
+    def __init__(self, endpoint: Endpoint) -> None:
+        settings = endpoint.settings
+        self._endpoint = endpoint
         self._door = Door(
             max_body=settings.max_body_bytes,
-            page=page,
-            observe=observe,
+            page=endpoint.page if settings.graphiql else None,
+            observe=endpoint.observe,
             compression=Compression(enabled=settings.compression, over=settings.compress_over),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        live: Live | None = getattr(scope["app"].state, "live", None)
+        live = await self._endpoint.live(scope["app"])
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
             await self._door.answer(scope, receive, send, engine)
@@ -88,26 +93,24 @@ def _shared(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 class _Application(Starlette):
-    """Starlette with a short way to the endpoint: past its error pages and its router, a tenth of a small request."""
+    """Starlette with a short way to the endpoints: past its error pages and its router, a tenth of a small request."""
 
-    def __init__(self, api: ASGIApp, **options: Any) -> None:
+    def __init__(self, apis: Mapping[str, ASGIApp], **options: Any) -> None:
         super().__init__(**options)
-        self._api = api
+        self._apis = apis
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        short = scope["type"] == "http" and scope["path"] == API and not self.user_middleware
-        if not short:
+        api = self._apis.get(scope["path"]) if scope["type"] == "http" else None
+        if api is None or self.user_middleware:
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self
-        await self._api(scope, receive, send)
+        await api(scope, receive, send)
 
 
-def _routes(
-    settings: Settings, api: ASGIApp, tell_others: Callable[[], None] | None
-) -> list[BaseRoute]:
+def _routes(settings: Settings, tell_others: Callable[[], None] | None) -> list[BaseRoute]:
+    """Give the routes that the gateway has once."""
     routes: list[BaseRoute] = [
-        Route(API, api),
         Route("/healthz", healthy),
         Route("/readyz", ready),
     ]
@@ -115,12 +118,23 @@ def _routes(
         token = settings.admin_token.get_secret_value()
         routes.append(Route(RELOAD, reload_by(token, tell_others), methods=["POST"]))
     if settings.graphiql:
-        # Nobody finds "post a journal" one click away on an environment that is not a toy.
-        changing = settings.is_sandbox and not settings.read_only
-        page = graphiql_routes(api_path=API, headers=preset_headers(settings), changing=changing)
-        routes.extend(page)
         routes.append(Route("/", _to_page))
     return routes
+
+
+def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    settings = endpoint.settings
+    if not settings.graphiql:
+        return ()
+    # Nobody finds "post a journal" one click away on an environment that is not a toy.
+    changing = settings.is_sandbox and not settings.read_only
+    return graphiql_routes(
+        api_path=endpoint.api, headers=preset_headers(settings), changing=changing
+    )
+
+
+PER_ENDPOINT: tuple[RoutesOf, ...] = (_page_routes,)
+"""What each API has beside itself."""
 
 
 def preset_headers(settings: Settings) -> Mapping[str, str]:

@@ -18,9 +18,10 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
-from gateway.app import API, PAGE, create_app
+from gateway.app import create_app
 from gateway.assemble import Gateway, open_gateway
 from gateway.collector import resting, settle
+from gateway.endpoints import API, PAGE
 from gateway.events import Started, configure_logging, log_event
 from gateway.graphiql import BUILT
 from gateway.models import Progress as Report

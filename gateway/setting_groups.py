@@ -1,12 +1,19 @@
-"""Settings that are tables: relations, custom services, what may be written, the sandbox."""
+"""Settings that are tables: relations, profiles, custom services, what may be written, the sandbox."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from .setting_values import Json, Names
@@ -34,6 +41,52 @@ class Relation(BaseModel):
                 f"fields and to_fields pair up: {len(self.fields)} and {len(self.to_fields)} were given"
             )
         return self
+
+
+class Profile(BaseModel):
+    """A slice of the catalogue as an API of its own; what is not given here is as in the settings of the service.
+
+    It serves the sets that match ``include`` (not given: all), are of one of the ``categories`` (likewise) and do not
+    match ``exclude``; and ``sets`` in any case, alone where neither ``include`` nor ``categories`` is given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str | None = None
+    description: str | None = None
+    include: Names = ()
+    exclude: Names = ()
+    categories: Names = ()
+    """Of data entities: Master, Reference, Transaction, Document, Parameters, Configuration."""
+    sets: Names = ()
+    companies: Names = ()
+    read_only: bool | None = None
+    introspection: bool | None = None
+    default_page_size: int | None = Field(default=None, ge=1)
+    max_page_size: int | None = Field(default=None, ge=1)
+    max_rows: int | None = Field(default=None, ge=1)
+    operation_timeout: float | None = Field(default=None, gt=0)
+    max_depth: int | None = Field(default=None, ge=1)
+    max_root_fields: int | None = Field(default=None, ge=1)
+    max_selections: int | None = Field(default=None, ge=1)
+    max_aliases: int | None = Field(default=None, ge=0)
+    max_directives: int | None = Field(default=None, ge=0)
+
+
+_PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+
+
+def _named(profiles: dict[str, Profile]) -> dict[str, Profile]:
+    for name in profiles:
+        if not _PROFILE_NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is no name of a profile: small letters, digits, - and _, a letter first"
+            )
+    return profiles
+
+
+Profiles: TypeAlias = Annotated[dict[str, Profile], NoDecode, Json, AfterValidator(_named)]
+"""By the last part of the address."""
 
 
 class SandboxOptions(BaseModel):

@@ -45,13 +45,16 @@ def effective(settings: Settings) -> str:
     for key in ("cache_dir", "language"):
         values[key] = values[key] or "none"
     relations, names = (values.pop(key) for key in ("relations", "names"))
-    groups = {key: values.pop(key) for key in GROUPS}
+    groups, profiles = {key: values.pop(key) for key in GROUPS}, values.pop("profiles")
     services = groups["writes"].pop("services")
     lines = [_line(key, value) for key, value in values.items()]
     for relation in relations:
         lines += ["", "[[relations]]", *_lines(relation)]
     if names:
         lines += ["", "[names]", *(f"{toml_value(k)} = {toml_value(v)}" for k, v in names.items())]
+    for name, profile in profiles.items():
+        given = {key: value for key, value in profile.items() if value not in (None, ())}
+        lines += ["", f"[profiles.{name}]", *_lines(given)]
     for key, group in groups.items():
         lines += ["", f"[{key}]", *_lines(group)]
     for service in services:

@@ -9,10 +9,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_settings import NoDecode
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+")
@@ -82,6 +88,14 @@ def _or_none(value: object) -> object:
     return value
 
 
+def _page_access(value: object, known: ValidatorFunctionWrapHandler) -> object:
+    """Say once what is accepted, not once for each kind of value."""
+    try:
+        return known(value)
+    except ValidationError:
+        raise ValueError("accepted: true, false or admin") from None
+
+
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list; in the environment text separated by commas."""
 Json = BeforeValidator(_decode)
@@ -89,6 +103,7 @@ Json = BeforeValidator(_decode)
 Origins: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)
 ]
+PageAccess: TypeAlias = Annotated[bool | Literal["admin"], WrapValidator(_page_access)]
 ServiceRoot: TypeAlias = Annotated[str, AfterValidator(_service_root)]
 Authority: TypeAlias = Annotated[str, AfterValidator(_authority)]
 Folder: TypeAlias = Annotated[Path | None, BeforeValidator(_or_none)]

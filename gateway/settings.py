@@ -20,8 +20,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from .setting_groups import Relation, SandboxOptions, WriteOptions
-from .setting_values import Authority, Folder, Json, Names, Origins, ServiceRoot, Text
+from .setting_groups import Profiles, Relation, SandboxOptions, WriteOptions
+from .setting_values import Authority, Folder, Json, Names, Origins, PageAccess, ServiceRoot, Text
 
 PREFIX = "D365_"
 NESTED = "__"
@@ -156,7 +156,10 @@ class Settings(BaseSettings):
     compress_over: int = Field(
         default=1_024, ge=0, description="Bytes above which an answer is compressed."
     )
-    graphiql: bool = Field(default=True, description="Whether /graphiql is served.")
+    graphiql: PageAccess = Field(
+        default=True,
+        description="Whether /graphiql is served; admin: to who gives admin_token as the password (HTTP Basic).",
+    )
     cors_origins: Origins = Field(
         default=(), description="Origins whose pages may call the API from a browser; *: all."
     )
@@ -180,6 +183,13 @@ class Settings(BaseSettings):
     max_aliases: int = Field(default=500, ge=0, description="Most aliases, counted likewise.")
     max_directives: int = Field(default=500, ge=0, description="Most directives of a document.")
     read_only: bool = Field(default=False, description="Serves no mutations at all.")
+    profiles: Profiles = Field(
+        default={},
+        description="Slices of the catalogue, each with an API of its own at /graphql/NAME.",
+    )
+    serve_all: bool = Field(
+        default=True, description="Whether /graphql serves the whole catalogue beside profiles."
+    )
     writes: WriteOptions = Field(
         default=WriteOptions(), description="What may be written, and how."
     )
@@ -225,6 +235,38 @@ class Settings(BaseSettings):
         default = info.data.get("default_page_size")
         if default is not None and value < default:
             raise ValueError(f"at least default_page_size ({default}) was expected")
+        return value
+
+    @field_validator("graphiql")
+    @classmethod
+    def _has_password(cls, value: bool | str, info: ValidationInfo) -> bool | str:
+        if value == "admin" and info.data.get("admin_token") is None:
+            raise ValueError("admin needs admin_token: it is the page's password")
+        return value
+
+    @field_validator("profiles")
+    @classmethod
+    def _fit(cls, value: Profiles, info: ValidationInfo) -> Profiles:
+        pages = [info.data.get(name) for name in ("default_page_size", "max_page_size")]
+        companies = {company.casefold() for company in info.data.get("companies", ())}
+        for name, profile in value.items():
+            default, most = profile.default_page_size or pages[0], profile.max_page_size or pages[1]
+            if default is not None and most is not None and most < default:
+                raise ValueError(
+                    f"{name}: max_page_size {most} is less than default_page_size {default}"
+                )
+            beyond = [c for c in profile.companies if companies and c.casefold() not in companies]
+            if beyond:
+                raise ValueError(
+                    f"{name}: {', '.join(beyond)} is not among the service's companies"
+                )
+        return value
+
+    @field_validator("serve_all")
+    @classmethod
+    def _serves_something(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and not info.data.get("profiles"):
+            raise ValueError("without profiles there is nothing else to serve")
         return value
 
 

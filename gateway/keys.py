@@ -7,6 +7,7 @@ normal form. All is done for a whole level at once, column by column.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from operator import attrgetter
@@ -92,7 +93,7 @@ def _folded(texts: Sequence[str]) -> list[str]:
     return folded if len(folded) == len(texts) else [t.rstrip(" ").casefold() for t in texts]
 
 
-class Places:
+class Places(ABC):
     """What was found for each asked key, however the rows spell it."""
 
     def __init__(
@@ -104,16 +105,16 @@ class Places:
         self._by_normal: dict[tuple[Any, ...], Key] | None = None
         self._found: dict[Key, Any] = self.empty()
 
+    @abstractmethod
     def empty(self) -> dict[Key, Any]:
         """Give each key and what it has without any row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
         """Put rows in their places; those of keys that were not asked for come nowhere.
 
         Raises AttributeError, TypeError or ValueError where a key is missing or not of its types.
         """
-        raise NotImplementedError
 
     def all(self) -> dict[Key, Any]:
         """Give each asked key and what it has."""

@@ -12,7 +12,7 @@ exposed one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -33,6 +33,7 @@ from .model import (
 
 _WILD = frozenset("*?[")
 
+Record = TypeVar("Record")
 Root = TypeVar("Root", EntitySet, Singleton)
 
 
@@ -44,17 +45,22 @@ def expose(model: Model, *, include: Sequence[str], exclude: Sequence[str]) -> M
     if not include and not exclude:
         return model
     names = (*model.entity_sets, *model.singletons)
-    _require_matches(names, include=include, exclude=exclude)
-    chosen = frozenset(_matching(names, include or "*")).difference(_matching(names, exclude))
+    require_matches(names, include=include, exclude=exclude)
+    chosen = frozenset(matching(names, include or "*")).difference(matching(names, exclude))
     if not chosen:
         raise ExposureError(
             "The exposure patterns leave no entity set and no singleton.",
             hint="Every name that include selects is taken away again by exclude.",
         )
-    return _Exposure(model, chosen).model()
+    return keep(model, chosen)
 
 
-def _matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
+def keep(model: Model, chosen: Iterable[str]) -> Model:
+    """Keep these sets and singletons. Of a model that makes its records late no others are made."""
+    return _Exposure(model, frozenset(chosen)).model()
+
+
+def matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
     """Give the names that match; a pattern that is a name is looked up, so that long lists of names are quick."""
     known = frozenset(names)
     for pattern in patterns:
@@ -65,7 +71,8 @@ def _matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
             yield from (name for name in names if fnmatchcase(name, pattern))
 
 
-def _require_matches(names: Sequence[str], **patterns: Sequence[str]) -> None:
+def require_matches(names: Sequence[str], **patterns: Sequence[str]) -> None:
+    """See that each pattern of each setting matches a name. Raises ExposureError."""
     known = frozenset(names)
     problems = [
         f'{setting}: no entity set or singleton matches "{pattern}".'
@@ -93,8 +100,7 @@ class _Exposure:
         model, chosen = self._model, self._chosen
         entity_types = {
             name: replace(t, navigations=self._navigations(t))
-            for name, t in model.entity_types.items()
-            if name in self._kept
+            for name, t in _some(model.entity_types, self._kept)
         }
         operations = tuple(o for o in model.operations if self._is_offered(o))
         complex_types = self._complex_types(entity_types.values(), operations)
@@ -102,11 +108,11 @@ class _Exposure:
         offered = {(o.kind, o.name) for o in operations}
         return replace(
             model,
-            entity_sets={n: self._bound(s) for n, s in model.entity_sets.items() if n in chosen},
-            singletons={n: self._bound(s) for n, s in model.singletons.items() if n in chosen},
+            entity_sets={n: self._bound(s) for n, s in _some(model.entity_sets, chosen)},
+            singletons={n: self._bound(s) for n, s in _some(model.singletons, chosen)},
             entity_types=entity_types,
             complex_types=complex_types,
-            enum_types={n: e for n, e in model.enum_types.items() if n in used},
+            enum_types=dict(_some(model.enum_types, used)),
             operations=operations,
             imports={
                 name: self._imported(i)
@@ -117,11 +123,9 @@ class _Exposure:
 
     @cached_property
     def _roots(self) -> tuple[EntitySet | Singleton, ...]:
-        every: list[EntitySet | Singleton] = [
-            *self._model.entity_sets.values(),
-            *self._model.singletons.values(),
-        ]
-        return tuple(root for root in every if root.name in self._chosen)
+        sets: Iterator[tuple[str, EntitySet]] = _some(self._model.entity_sets, self._chosen)
+        singletons = _some(self._model.singletons, self._chosen)
+        return (*(s for _, s in sets), *(s for _, s in singletons))
 
     @cached_property
     def _served(self) -> set[str]:
@@ -202,10 +206,13 @@ class _Exposure:
                 kin = {t.name for t in self._model.lineage(name)}.union(self._model.family(name))
                 waiting.extend(n for n in parts | kin if n in every)
         return {
-            name: replace(t, navigations=self._navigations(t))
-            for name, t in every.items()
-            if name in found
+            name: replace(t, navigations=self._navigations(t)) for name, t in _some(every, found)
         }
+
+
+def _some(records: Mapping[str, Record], names: Container[str]) -> Iterator[tuple[str, Record]]:
+    """Give the records of these names, in document order, and make no others."""
+    return ((name, records[name]) for name in records if name in names)
 
 
 def _used(types: Iterable[EntityType | ComplexType], operations: Iterable[Operation]) -> set[str]:

@@ -30,6 +30,7 @@ from .odata.finops import FINOPS
 from .resolvers import LoadedResolvers
 from .setting_groups import SandboxOptions
 from .settings import Settings
+from .trace import heard
 from .writes.allowed import limits_of, rules_of
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
@@ -100,7 +101,7 @@ def open_client(
         root=settings.url or SANDBOX_ROOT,
         auth=_auth(settings, observe),
         transport=transport,
-        observe=observe,
+        observe=heard(observe),
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
@@ -22,7 +22,6 @@ from schema.build import ODataSchema
 
 from .bind import Limits, Planner
 from .deadline import Deadline, TimelyWriter
-from .deadline import Upstream as Writer
 from .documents import Document, DocumentLimits, Documents
 from .errors import GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed
@@ -34,6 +33,8 @@ from .plan import BoundRoot, FailedRoot
 from .prepare import Prepared
 from .run import Loaded, Runner
 from .stream import Slicing, completed, encode
+from .trace import Trace, Traced, Upstream
+from .writes.exchange import Writer
 from .writes.operations import Mutations, Performed, WriteLimits
 from .writes.payload import Payload
 from .writes.references import has_references, readable
@@ -53,6 +54,8 @@ class GraphQLRequest:
     allow_mutation: bool = True
     timeout: float | None = None
     """Seconds that it may take, where that is less than the setting (header X-D365-Timeout)."""
+    trace: bool = False
+    """Whether the answer tells what was asked upstream (header X-D365-Trace)."""
 
 
 @dataclass(slots=True)
@@ -65,12 +68,13 @@ class Answer:
     rows: int = 0
     written: bytes | LongAnswer | None = None
     """The whole response where it is there as JSON, or kept; there is no ``data`` then."""
+    extensions: Any = msgspec.UNSET
 
     def encode(self) -> bytes:
         """Give the response's JSON."""
         if self.written is not None:
             return self.written if isinstance(self.written, bytes) else self.written.encode()
-        return encode(_Response(self.data, self.errors or msgspec.UNSET))
+        return encode(_Response(self.data, self.errors or msgspec.UNSET, self.extensions))
 
     def to_builtins(self) -> dict[str, Any]:
         """Give the response as plain Python values."""
@@ -81,6 +85,7 @@ class Answer:
 class _Response(msgspec.Struct, omit_defaults=True):
     data: Any = msgspec.UNSET
     errors: Any = msgspec.UNSET
+    extensions: Any = msgspec.UNSET
 
 
 @dataclass(slots=True)
@@ -121,10 +126,6 @@ class Ready:
     bound: tuple[BoundRoot, ...]
 
 
-class Upstream(Sender, Writer, Protocol):
-    """What is needed of the OData client."""
-
-
 @dataclass(frozen=True, slots=True)
 class Changing:
     """A mutation operation that may run, with its variables as far as they are known before."""
@@ -132,6 +133,23 @@ class Changing:
     document: Document
     operation: OperationDefinitionNode
     variables: VariableValues
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The reads of one mutation operation against an upstream."""
+
+    engine: Engine
+    upstream: Sender
+    trace: Trace | None = None
+
+    def fetcher(self) -> Fetcher:
+        """Give fresh reads."""
+        return self.engine.fetcher(self.upstream, self.trace)
+
+    def runner(self, fetcher: Fetcher) -> Runner:
+        """Give what runs plans with them."""
+        return self.engine.runner(fetcher)
 
 
 class Engine:
@@ -164,7 +182,11 @@ class Engine:
     async def execute(self, request: GraphQLRequest) -> Answer:
         """Answer a request. Never raises but for cancellation."""
         started = time.perf_counter()
-        answer = await self._execute(request)
+        trace = Trace() if request.trace else None
+        deadline = self.deadline(request)
+        answer = await self.answered(self._execute(request, deadline, trace))
+        if trace is not None and answer.written is None:
+            answer.extensions = {"d365": trace.told()}
         self._observe(
             OperationServed(
                 name=request.operation_name,
@@ -176,16 +198,25 @@ class Engine:
         )
         return answer
 
-    async def _execute(self, request: GraphQLRequest) -> Answer:
+    def deadline(self, request: GraphQLRequest) -> Deadline:
+        """Give the end of an operation that begins now."""
         longest = self._settings.timeout
-        deadline = Deadline(longest if request.timeout is None else min(longest, request.timeout))
+        return Deadline(longest if request.timeout is None else min(longest, request.timeout))
+
+    async def _execute(
+        self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
+    ) -> Answer:
+        ready = self.ready(request)
+        if isinstance(ready, Answer):
+            return ready
+        if isinstance(ready, Changing):
+            return await self._change(request, ready, deadline, trace)
+        return await self._run(request, ready, deadline, trace)
+
+    async def answered(self, working: Awaitable[Answer]) -> Answer:
+        """Give the answer that is being made, or what prevents it."""
         try:
-            ready = self.ready(request)
-            if isinstance(ready, Answer):
-                return ready
-            if isinstance(ready, Changing):
-                return await self._change(request, ready, deadline)
-            return await self._run(request, ready, deadline)
+            return await working
         except RecursionError:
             # Documents and variables may be nested more deeply than operations of any sense are.
             said = "The operation, or a value in it, is nested too deeply."
@@ -271,18 +302,21 @@ class Engine:
         said = "A mutation changes data: send it by POST."
         return self._refused([GraphQLError(said)], "METHOD_NOT_ALLOWED")
 
-    def fetcher(self, sender: Sender | None = None) -> Fetcher:
+    def fetcher(self, upstream: Sender | None = None, trace: Trace | None = None) -> Fetcher:
         """Give the reads of one operation."""
         settings = self._settings
         longest = max(MAX_FILTER_URL, settings.max_url_length)
-        return Fetcher(sender or self._sender, self.dialect, settings.max_rows, longest)
+        asked = upstream or self._sender
+        return Fetcher(asked, self.dialect, settings.max_rows, longest, trace=trace)
 
     def runner(self, fetcher: Fetcher) -> Runner:
         """Give the runner of one operation."""
         return Runner(fetcher, self._settings.max_url_length)
 
-    async def _run(self, request: GraphQLRequest, ready: Ready, deadline: Deadline) -> Answer:
-        fetcher = self.fetcher()
+    async def _run(
+        self, request: GraphQLRequest, ready: Ready, deadline: Deadline, trace: Trace | None
+    ) -> Answer:
+        fetcher = self.fetcher(self._traced(trace), trace)
         limit = asyncio.timeout_at(deadline.at)
         try:
             async with limit:
@@ -300,21 +334,36 @@ class Engine:
         said = f"{sent:,} upstream requests and {rows:,} rows by then"
         return Answer(None, [self._reported(deadline.passed(said, sent, rows), {})])
 
+    def _traced(self, trace: Trace | None) -> Upstream:
+        return self._sender if trace is None else Traced(self._sender, trace)
+
     async def _change(
-        self, request: GraphQLRequest, changing: Changing, deadline: Deadline
+        self,
+        request: GraphQLRequest,
+        changing: Changing,
+        deadline: Deadline,
+        trace: Trace | None,
     ) -> Answer:
         """Run a mutation operation; graphql-core completes its payloads."""
+        upstream = self._traced(trace)
+        performed = await self.perform(
+            request, changing, TimelyWriter(upstream, deadline), Reads(self, upstream, trace)
+        )
+        return await self._complete_change(request, performed)
+
+    async def perform(
+        self, request: GraphQLRequest, changing: Changing, writer: Writer, reads: Reads
+    ) -> Performed:
+        """Run a mutation operation against an upstream. Raises GatewayError."""
         assert self.mutations is not None
         assert changing.document.node is not None
-        timely = self.mutations.against(TimelyWriter(self._sender, deadline), self)
-        performed = await timely.perform(
+        return await self.mutations.against(writer, reads).perform(
             changing.document.node,
             changing.operation,
             changing.variables,
             request.variables,
             request.companies,
         )
-        return await self._complete_change(request, performed)
 
     async def _complete_change(self, request: GraphQLRequest, performed: Performed) -> Answer:
         prepared = performed.prepared

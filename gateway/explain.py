@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from .errors import GatewayError, UpstreamRejected
-from .execute import Changing, Engine, GraphQLRequest, Ready
+from .execute import Changing, Engine, GraphQLRequest, Reads, Ready
 from .explain_writes import Taking, told
-from .fetch import Fetcher
 from .odata.answers import Response
 from .odata.dialect import Dialect
 from .odata.query import (
@@ -35,12 +34,11 @@ from .odata.query import (
 )
 from .odata.render import decoded, render
 from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
-from .run import Runner
+from .trace import Asked, Trace, Traced
 from .where import all_of
 from .window import Window, bounded, orders
 from .writes.references import is_atomic as atomic
 
-_WRITING = ("POST ", "PATCH ", "DELETE ")
 COUNT = 10**12
 """What the empty upstream counts: a position that is reckoned back from it is told from others."""
 
@@ -58,11 +56,33 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A request that would be sent."""
+
+    method: str
+    path: str
+    """As it would be sent, relative to the service root."""
+    text: str
+    """The same for people."""
+    fields: tuple[str, ...] = ()
+    """Fields of the answer that it is for."""
+    if_match: str | None = None
+    body: str | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Print it, the version it needs and its body below."""
+        yield f"{self.method} {self.text}"
+        if self.if_match is not None:
+            yield f"If-Match: {self.if_match}"
+        yield from (self.body or "").splitlines()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """What an operation would do."""
 
     steps: tuple[Step, ...]
-    requests: tuple[str, ...]
+    requests: tuple[Planned, ...]
     """Requests of the root fields, exact."""
     errors: list[dict[str, Any]] = field(default_factory=list)
     failed: bool = False
@@ -100,12 +120,13 @@ async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
         return await _explain_writes(engine, ready, request)
     if not isinstance(ready, Ready):
         return Explanation(steps=(), requests=(), errors=ready.errors)
-    fetcher = engine.fetcher(_Empty())
+    trace = Trace()
+    fetcher = engine.fetcher(_Empty(), trace)
     await engine.runner(fetcher).run(ready.bound)
     await fetcher.close()
     return Explanation(
         steps=tuple(_root(bound, engine.dialect) for bound in ready.bound),
-        requests=tuple(_shown(request) for request in fetcher.sent),
+        requests=tuple(map(_planned, trace.requests)),
         failed=any(isinstance(bound, FailedRoot) for bound in ready.bound),
     )
 
@@ -114,18 +135,17 @@ async def _explain_writes(
     engine: Engine, changing: Changing, request: GraphQLRequest
 ) -> Explanation:
     """Run a mutation operation against an upstream that takes everything: its writes are exact."""
-    mutations, node = engine.mutations, changing.document.node
-    assert mutations is not None
-    assert node is not None
-    taking = Taking(engine.schema.catalog)
+    assert engine.mutations is not None
+    trace, taking = Trace(), Taking(engine.schema.catalog)
+    upstream = Traced(taking, trace)
     try:
-        performed = await mutations.against(taking, _EmptyReads(engine, taking)).perform(
-            node, changing.operation, changing.variables, request.variables, request.companies
+        performed = await engine.perform(
+            request, changing, upstream, Reads(engine, upstream, trace)
         )
     except GatewayError as error:
         return Explanation(steps=(), requests=(), errors=[_told(error)])
-    requests = tuple(map(_written, performed.requests))
-    is_atomic, size = atomic(changing.operation), mutations.limits.changeset_size
+    requests = tuple(map(_written, trace.requests))
+    is_atomic, size = atomic(changing.operation), engine.mutations.limits.changeset_size
 
     def step(key: str, payload: object) -> Step:
         if isinstance(payload, GatewayError):
@@ -138,7 +158,7 @@ async def _explain_writes(
         requests=requests,
         failed=any(isinstance(p, GatewayError) for p in performed.payloads.values()),
         changes=True,
-        made_up=frozenset(n for n in taking.made_up if any(f"{{{n}}}" in r for r in requests)),
+        made_up=frozenset(n for n in taking.made_up if any(map(_names(n), requests))),
     )
 
 
@@ -146,28 +166,27 @@ def _told(error: GatewayError) -> dict[str, Any]:
     return {"message": error.message, "extensions": {"code": error.code, "hint": error.hint}}
 
 
-@dataclass(frozen=True)
-class _EmptyReads:
-    """The reads of a mutation against the upstream that takes everything."""
-
-    engine: Engine
-    taking: Taking
-
-    def fetcher(self) -> Fetcher:
-        return self.engine.fetcher(self.taking)
-
-    def runner(self, fetcher: Fetcher) -> Runner:
-        return self.engine.runner(fetcher)
+def _names(column: str) -> Callable[[Planned], bool]:
+    place = f"{{{column}}}"
+    return lambda request: any(place in line for line in request.lines())
 
 
-def _written(request: Request) -> str:
-    """Print a request of a mutation: what it asks, the version it needs, its body line by line."""
-    if request.method == "GET":
-        return _unquoted(_shown(request))
-    lines = [f"{request.method} {_unquoted(decoded(request))}"]
-    lines.extend(f"If-Match: {v}" for n, v in request.headers.items() if n == "If-Match")
-    lines.extend((request.body or b"").decode().splitlines())
-    return "\n".join(lines)
+def _planned(asked: Asked) -> Planned:
+    request = asked.request
+    return Planned(
+        method=request.method,
+        path=request.url,
+        text=_shown(request),
+        fields=tuple(asked.fields),
+        if_match=request.headers.get("If-Match"),
+        body=None if request.body is None else request.body.decode(),
+    )
+
+
+def _written(asked: Asked) -> Planned:
+    """The same of a mutation: values that only the service knows are in no quotes."""
+    found = _planned(asked)
+    return replace(found, text=_unquoted(found.text))
 
 
 def _unquoted(text: str) -> str:
@@ -225,11 +244,11 @@ def _below(plan: ReadPlan | None, dialect: Dialect) -> tuple[Step, ...]:
 
 
 def _child(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Step:
-    plan, node = child.plan, child.child.node
+    plan = child.plan
     window = "" if plan.window is None else f", {_window(plan.window)}"
     cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
     return Step(
-        field=node.name.value if node.alias is None else node.alias.value,
+        field=child.child.key,
         how=f"{_VIA[child.via]}{window}",
         request=_template(child, parent, dialect),
         notes=(*cut, *_notes(plan, dialect)),
@@ -360,8 +379,8 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     of = "as long as nothing is refused" if explanation.changes else "of the root fields"
     yield f"Requests{',' if explanation.changes else ''} {of}: {len(explanation.requests)}"
     for request in explanation.requests:
-        first, *more = request.split("\n")
-        yield f"  {first}" if first.startswith(_WRITING) else f"  GET {first}"
+        first, *more = request.lines()
+        yield f"  {first}"
         yield from (f"    {line}".rstrip() for line in more)
 
 

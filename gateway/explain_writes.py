@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from schema.fields import FieldKind, Verb
 from .errors import UpstreamRejected
 from .odata.answers import Response
 from .odata.batch import BATCH_URL
+from .odata.client import Judge, itself
 from .odata.query import Request
 from .rows import untyped
 from .writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
@@ -49,7 +50,12 @@ class Taking:
             raise UpstreamRejected("There is no such row.", upstream_status=404)
         return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
 
-    async def write(self, request: Request, judge: object = None) -> Response:  # noqa: ARG002
+    async def write(
+        self,
+        request: Request,
+        judge: Judge = itself,  # noqa: ARG002
+        begins: Callable[[], None] | None = None,  # noqa: ARG002
+    ) -> Response:
         """Take a write, or all of a changeset."""
         if request.url != BATCH_URL:
             row = self._row(request.method, request.url, request.body or b"")

@@ -29,6 +29,7 @@ from .odata.nextlink import next_request
 from .odata.query import Path, Query, Request, Value
 from .odata.render import render
 from .rows import RawPage, RawRows, RowType, counted, lenient, raw_page, untyped
+from .trace import Trace
 
 MAX_FILTER_URL = 8_000
 """Characters of a URL that is still sent; longer ones meet the limits of web servers (reference 4.4)."""
@@ -79,6 +80,8 @@ class Fetcher:
     """Whether some answer did not fit its types."""
     sent: list[Request] = field(default_factory=list)
     rows_read: int = 0
+    trace: Trace | None = None
+    """What takes notes of the requests, where somebody wants to know."""
     _answers: dict[str, asyncio.Task[Response]] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
     _since_turn: int = 0
@@ -103,14 +106,16 @@ class Fetcher:
         if lowered.empty or lowered.keyed_by_filter or lowered.residual is not None:
             rows = (await self.rows(query, row_type)).rows
             return rows[0] if rows else None
+        request = self.request(lowered)
         try:
-            response = await self.answer(self.request(lowered))
+            response = await self.answer(request)
         except UpstreamRejected as error:
             if error.upstream_status == 404:
                 return None
             raise
         if response.status == 204 or not response.body:
             return None
+        self._count(request, 1)
         found = self._decode(
             response, row_type.single.decode, row_type, lambda raw: _row_of(response, raw, row_type)
         )
@@ -199,6 +204,8 @@ class Fetcher:
         return task.result() if task.done() else await asyncio.shield(task)
 
     def _start(self, request: Request) -> asyncio.Task[Response]:
+        if self.trace is not None:
+            self.trace.asked(request)
         task = self._answers.get(request.url)
         if task is None:
             self.sent.append(request)
@@ -261,6 +268,8 @@ class Fetcher:
         if request.url not in self._counted:
             self._counted.add(request.url)
             self.rows_read += rows
+            if self.trace is not None:
+                self.trace.counted(request, rows)
 
     def _next(self, request: Request, link: str) -> Request:
         return next_request(request, link, root=self.sender.root, keep=self.dialect.options)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiodataloader import DataLoader
 
 from schema.fields import Field
 
+from .asking import ask_for, asking
 from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher, Rows
@@ -49,6 +50,8 @@ class Want:
     keys: tuple[Key, ...]
     many: bool = False
     """Whether a key has a list of rows; else one row at the most."""
+    fields: tuple[str, ...] = field(default_factory=asking)
+    """For which it is wanted."""
 
     def template(self) -> Hashable:
         """Give what wants must share to be sent as one."""
@@ -91,6 +94,7 @@ class Batches(DataLoader[Want, Found]):
 
     async def _group(self, group: list[Want]) -> list[Found]:
         """Load wants of one template; keys that the upstream takes as equal are asked for once."""
+        ask_for(name for want in group for name in want.fields)
         types, insensitive = _types(group[0].columns), self._dialect.case_insensitive
         if len(group) == 1 and are_distinct(types, group[0].keys, case_insensitive=insensitive):
             return await self._load(group, group[0].keys)

@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from schema.fields import Field
 
+from .asking import ask_below, ask_for
 from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher
@@ -79,6 +80,7 @@ class Runner:
         return [next(again) if item.raw else item for item in loaded]
 
     async def _root(self, root: BoundRoot, *, raw: bool) -> Loaded:
+        ask_for((root.shape.key,))
         try:
             match root:
                 case ListRoot() if raw and root.plan.window is not None and is_whole(root.plan):
@@ -165,6 +167,7 @@ class Runner:
             rows = [row for row in rows if plan.row_type.csdl_of(row) in child.owners]
         if not rows:
             return
+        ask_below(child.child.key)
         try:
             match child.via:
                 case Via.EXPAND:

@@ -70,6 +70,12 @@ class Child:
     connection: ConnectionNeeds | None = None
 
     @property
+    def key(self) -> str:
+        """Name in the answer."""
+        name = self.node.name if self.node.alias is None else self.node.alias
+        return name.value
+
+    @property
     def slot(self) -> str:
         """Attribute of the parent row that holds the child's value."""
         return f"c{self.index}"

@@ -16,6 +16,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, get_argument_values
 from graphql.execution.values import VariableValues, get_variable_values
 
+from gateway.asking import ask_for
 from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, known
 from gateway.selection import Nodes, Selection
 from gateway.shape import Level, Shaper
@@ -84,6 +85,7 @@ class Mutator:
     # One after the other
 
     async def _one(self, running: Running, key: str, nodes: Nodes) -> None:
+        ask_for((key,))
         lacking = self._lacking(running, nodes)
         if lacking is not None:
             told = (
@@ -166,8 +168,10 @@ class Mutator:
         for key, nodes in running.mutations.items():
             bound[key] = running.bound[key] = _joinable(key, self._bound(running, nodes))
             self._refer(running, key, bound[key])
+        ask_for(bound)
         outcomes = await self._groups.atomic(list(bound.values()))
         for (key, mutation), found in zip(bound.items(), outcomes, strict=True):
+            ask_for((key,))
             asked = self._asked(key, running.mutations[key], mutation.field)
             try:
                 running.done[key] = await self._payload(mutation, asked, found)

@@ -72,7 +72,7 @@ async def test_the_requests_are_those_that_are_sent(name: str) -> None:
     found, _ = await explained(case)
     answer, _ = await run(case)
 
-    shown = "\n".join(found.requests)
+    shown = "\n".join(line for request in found.requests for line in request.lines())
     for property_, value in AS_SENT[name].items():
         shown = shown.replace(f"{{{property_}}}", value)
     values = "|".join(AS_SENT[name].values())
@@ -84,8 +84,6 @@ async def test_the_requests_are_those_that_are_sent(name: str) -> None:
 
 
 def printed(request: Request) -> str:
-    if request.method == "GET":
-        return decoded(request)
     match = [f"If-Match: {v}" for n, v in request.headers.items() if n == "If-Match"]
     body = (request.body or b"").decode().splitlines()
     return "\n".join([f"{request.method} {decoded(request)}", *match, *body])

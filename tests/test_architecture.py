@@ -137,6 +137,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.live",
                 "gateway.odata.call",
                 "gateway.odata.client",
+                "gateway.odata.faults",
                 "gateway.odata.transport",
                 "gateway.sandbox.faults",  # raises what httpx raises for a broken connection
             },

@@ -4,7 +4,7 @@
                      ▲                      │
                      └──wait── retry ◀──────┘ 429, 502, 503, 504, lost connection, timeout (``retry``)
 
-What a transport of httpx raises is translated in ``FAULTS``, once. The transport is called directly: the rest of
+What a transport of httpx raises is translated in ``faults``, once. The transport is called directly: the rest of
 ``httpx.AsyncClient`` (redirects, cookies, logging) is what we do not want, at 0.1 to 0.2 ms a request. A body is read
 in pieces up to ``max_upstream_bytes``; it is judged by ``answers`` (status, content type, error envelope) but not
 decoded here. Redirects are never followed and cookies never kept: a token travels to the service's own origin and
@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeAlias
@@ -27,7 +27,6 @@ from uuid import uuid4
 import httpx
 
 from gateway.errors import (
-    GatewayError,
     OutcomeUnknown,
     UnsupportedQuery,
     UpstreamMalformed,
@@ -46,6 +45,7 @@ from .answers import (
     tells_outcome,
 )
 from .call import Call, as_sent
+from .faults import UNREACHED, Repeat, always, fault_of, never, surely_unprocessed
 from .nextlink import origin
 from .query import Request
 from .retry import Clock, Failure, RetryPolicy, retry_after
@@ -62,83 +62,13 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What an exception of httpx means."""
-
-    error: type[GatewayError]
-    failure: Failure
-    said: str
-
-
-FAULTS: Mapping[type[Exception], Fault] = {
-    httpx.ConnectTimeout: Fault(
-        UpstreamTimeout, Failure.TRANSIENT, "did not accept a connection in time"
-    ),
-    httpx.ReadTimeout: Fault(UpstreamTimeout, Failure.SLOW, "did not answer in time"),
-    httpx.WriteTimeout: Fault(UpstreamTimeout, Failure.SLOW, "did not take the request in time"),
-    httpx.PoolTimeout: Fault(UpstreamTimeout, Failure.TRANSIENT, "had no free connection in time"),
-    httpx.ConnectError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "cannot be reached"),
-    httpx.ReadError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
-    httpx.WriteError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
-    httpx.CloseError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
-    httpx.RemoteProtocolError: Fault(
-        UpstreamUnavailable, Failure.TRANSIENT, "broke off its answer, or did not answer in HTTP"
-    ),
-    httpx.LocalProtocolError: Fault(
-        UpstreamUnavailable, Failure.PERMANENT, "cannot be asked this: HTTP forbids the request"
-    ),
-    httpx.UnsupportedProtocol: Fault(
-        UpstreamUnavailable, Failure.PERMANENT, "is not at an http or https address"
-    ),
-    httpx.ProxyError: Fault(
-        UpstreamUnavailable, Failure.TRANSIENT, "cannot be reached through the proxy"
-    ),
-    httpx.DecodingError: Fault(
-        UpstreamMalformed, Failure.PERMANENT, "sent a badly compressed answer"
-    ),
-    httpx.TooManyRedirects: Fault(UpstreamMalformed, Failure.PERMANENT, "redirects in a circle"),
-}
-"""Every concrete error of httpx; a test fails when httpx grows one that is missing here."""
-
-
-def fault_of(exc: Exception) -> Fault:
-    """Give the row of the nearest class in ``FAULTS``."""
-    return next(FAULTS[kind] for kind in type(exc).__mro__ if kind in FAULTS)
-
-
 Judge: TypeAlias = Callable[[Response], Response]
 """Gives the part of an answer that tells how it went: an answer to a batch is 200 whatever its parts are."""
-Repeat: TypeAlias = Callable[[Failure, httpx.RequestError | None], bool]
-"""Whether a request may be sent again after a failure."""
-
-_UNREACHED = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-)
-"""Faults before a request was sent."""
 _REFUSED_AT_THE_DOOR = frozenset({401, 403, 429})
 
 
 def itself(response: Response) -> Response:
     return response
-
-
-def _always(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
-    return True
-
-
-def _never(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
-    return False
-
-
-def _surely_unprocessed(failure: Failure, fault: httpx.RequestError | None) -> bool:
-    """Whether a write did not reach the service, or was refused by it unprocessed."""
-    return isinstance(fault, _UNREACHED) if fault is not None else failure is Failure.THROTTLED
 
 
 class ODataClient:
@@ -227,7 +157,7 @@ class ODataClient:
     ) -> Response:
         """Give an answer that is what was asked for, or raise."""
         response, fault = await self._answered(
-            request, _always if safe else _never, progress, read_timeout
+            request, always if safe else never, progress, read_timeout
         )
         if response is None:
             assert fault is not None
@@ -250,7 +180,7 @@ class ODataClient:
         sent = replace(request, url=self._address_of(request.url))
         try:
             response, fault = await self._answered(
-                sent, _surely_unprocessed, judge=judge, begins=begins
+                sent, surely_unprocessed, judge=judge, begins=begins
             )
         except UpstreamMalformed as error:
             # An answer longer than may be read: the write has been done, or refused.
@@ -259,7 +189,7 @@ class ODataClient:
             self._check_written(sent, judge(response))
             return response
         assert fault is not None
-        if isinstance(fault, _UNREACHED):
+        if isinstance(fault, UNREACHED):
             self._translate(fault, sent)
         raise OutcomeUnknown(
             f"The upstream {fault_of(fault).said} while it wrote.",

@@ -22,7 +22,8 @@ from gateway.errors import (
 )
 from gateway.events import RequestRetried, RequestSent
 from gateway.odata.answers import envelope_of, malformed, subject_of
-from gateway.odata.client import FAULTS, ODataClient, fault_of
+from gateway.odata.client import ODataClient
+from gateway.odata.faults import FAULTS, fault_of
 from gateway.odata.query import Request
 from gateway.odata.retry import retry_after
 from gateway.settings import Settings

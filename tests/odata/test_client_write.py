@@ -17,7 +17,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.odata.batch import changeset, refusing_part
-from gateway.odata.client import FAULTS
+from gateway.odata.faults import FAULTS
 from gateway.odata.query import Request
 from tests.support.upstream import Upstream, upstream
 

@@ -1,0 +1,87 @@
+"""What a transport's exceptions mean, and after which of them a request may be sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import httpx
+
+from gateway.errors import GatewayError, UpstreamMalformed, UpstreamTimeout, UpstreamUnavailable
+
+from .retry import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What an exception of httpx means."""
+
+    error: type[GatewayError]
+    failure: Failure
+    said: str
+
+
+FAULTS: Mapping[type[Exception], Fault] = {
+    httpx.ConnectTimeout: Fault(
+        UpstreamTimeout, Failure.TRANSIENT, "did not accept a connection in time"
+    ),
+    httpx.ReadTimeout: Fault(UpstreamTimeout, Failure.SLOW, "did not answer in time"),
+    httpx.WriteTimeout: Fault(UpstreamTimeout, Failure.SLOW, "did not take the request in time"),
+    httpx.PoolTimeout: Fault(UpstreamTimeout, Failure.TRANSIENT, "had no free connection in time"),
+    httpx.ConnectError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "cannot be reached"),
+    httpx.ReadError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
+    httpx.WriteError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
+    httpx.CloseError: Fault(UpstreamUnavailable, Failure.TRANSIENT, "broke off the connection"),
+    httpx.RemoteProtocolError: Fault(
+        UpstreamUnavailable, Failure.TRANSIENT, "broke off its answer, or did not answer in HTTP"
+    ),
+    httpx.LocalProtocolError: Fault(
+        UpstreamUnavailable, Failure.PERMANENT, "cannot be asked this: HTTP forbids the request"
+    ),
+    httpx.UnsupportedProtocol: Fault(
+        UpstreamUnavailable, Failure.PERMANENT, "is not at an http or https address"
+    ),
+    httpx.ProxyError: Fault(
+        UpstreamUnavailable, Failure.TRANSIENT, "cannot be reached through the proxy"
+    ),
+    httpx.DecodingError: Fault(
+        UpstreamMalformed, Failure.PERMANENT, "sent a badly compressed answer"
+    ),
+    httpx.TooManyRedirects: Fault(UpstreamMalformed, Failure.PERMANENT, "redirects in a circle"),
+}
+"""Every concrete error of httpx; a test fails when httpx grows one that is missing here."""
+
+
+def fault_of(exc: Exception) -> Fault:
+    """Give the row of the nearest class in ``FAULTS``."""
+    return next(FAULTS[kind] for kind in type(exc).__mro__ if kind in FAULTS)
+
+
+Repeat: TypeAlias = Callable[[Failure, httpx.RequestError | None], bool]
+"""Whether a request may be sent again after a failure."""
+
+UNREACHED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+"""Faults before a request was sent."""
+
+
+def always(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
+    """Of a read."""
+    return True
+
+
+def never(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
+    """Of what does harm if it is done twice."""
+    return False
+
+
+def surely_unprocessed(failure: Failure, fault: httpx.RequestError | None) -> bool:
+    """Whether a write did not reach the service, or was refused by it unprocessed."""
+    return isinstance(fault, UNREACHED) if fault is not None else failure is Failure.THROTTLED

@@ -6,6 +6,7 @@ Then come the marks: key, company, read-only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from .fields import RootField, RootKind, TypeEntry, TypeKind
 from .model import (
@@ -72,6 +73,20 @@ def _text(label: str | None, description: str | None, labels: Mapping[str, str])
     if not found and label and not label.startswith("@"):
         found = label
     return found or description or ""
+
+
+class Labelled(Protocol):
+    """What the metadata may give a label or a description."""
+
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def description(self) -> str | None: ...
+
+
+def label_of(declared: Labelled, labels: Mapping[str, str]) -> str:
+    """Give the label's text, else the metadata's description; empty where there is neither."""
+    return _text(declared.label, declared.description, labels).strip()
 
 
 def _sentence(text: str, *rest: str) -> str:

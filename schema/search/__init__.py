@@ -1,0 +1,10 @@
+"""Finds what a person looks for among all root fields, types and fields, without making a GraphQL type.
+
+``words`` splits names and queries, ``index`` holds what is searched (a few megabytes for the whole of Finance &
+Operations, made by one walk through the metadata), ``find`` ranks.
+"""
+
+from .find import Hit, complete, find
+from .index import Index, index_of
+
+__all__ = ["Hit", "Index", "complete", "find", "index_of"]

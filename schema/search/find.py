@@ -1,0 +1,233 @@
+"""Ranks what is found: names before labels, whole names before starts, starts of words before what is within."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import chain, islice
+from typing import Literal, NamedTuple
+
+from schema.fields import Verb
+from schema.writes.naming import ROW_VERBS
+
+from .index import FieldName, Index, Subject
+from .words import SHORT, closeness, sought, terms, tier
+
+SETS_OF_FIELD = 200
+"""Sets that are told of a field; of one that is in every set, more would help nobody."""
+SETS_OF_NAME = 5
+"""Sets that the part before the point may mean in ``customers.credit``."""
+_LONGER = {"field": 8, "type": 16}
+"""By how many letters a name counts as longer than it is: a root field that is about as good goes before it."""
+
+Root = Literal["query", "mutation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something that was found."""
+
+    kind: str
+    """``set``, ``query``, ``mutation``, ``type`` or ``field``."""
+    name: str
+    """The field of ``Query`` or ``Mutation``, the type, or the field of types."""
+    csdl: str = ""
+    label: str = ""
+    type: str = ""
+    """The type of the rows, or the type that was found; empty where there is none."""
+    queries: tuple[str, ...] = ()
+    """Fields of ``Query``."""
+    mutations: tuple[str, ...] = ()
+    """Fields of ``Mutation``."""
+    sets: tuple[str, ...] = ()
+    """Of a field: lists whose rows have it."""
+    count: int = 0
+    """Of a field: in how many sets it is."""
+
+
+class _Rank(NamedTuple):
+    """The smaller the better."""
+
+    is_another: bool
+    worst: int
+    all: int
+    close: int
+    length: int
+    name: str
+
+
+def find(index: Index, query: str, limit: int) -> list[Hit]:
+    """Give the best hits of a query: words, starts of words, humps, initials, labels; ``type.field`` for fields.
+
+    An empty query gives the first sets by name. ``create``, ``update``, ``upsert`` and ``delete`` ask for mutations.
+    """
+    owner, point, wanted = query.partition(".")
+    if point:
+        return list(islice(_fields_of(index, terms(owner), terms(wanted)), limit))
+    parts = terms(query)
+    if not parts:
+        return [_hit(index, subject) for subject in _first_sets(index, limit)]
+    ranked = chain(
+        ((rank, _hit(index, s)) for rank, s in _best(index.subjects, parts, limit)),
+        ((rank, _field_hit(index, f)) for rank, f in _best_fields(index, parts, limit)),
+    )
+    found = (hit for _, hit in nsmallest(limit, ranked, key=lambda pair: pair[0]))
+    written = _mutation_hits(index, _verbs(parts), limit)
+    return list(islice(chain(written, found), limit))
+
+
+def complete(index: Index, root: Root, typed: str, limit: int) -> list[str]:
+    """Give the fields of ``Query`` or ``Mutation`` that a person who types may mean, the likeliest first."""
+    parts = terms(typed)
+    best = [s for _, s in _best(index.subjects, parts, limit)] if parts else []
+    subjects = best if parts else _first_sets(index, limit)
+    if root == "query":
+        found = chain.from_iterable(map(_queries, subjects))
+    else:
+        begun = (h.name for h in _mutation_hits(index, _begun_verbs(parts), limit))
+        found = chain(begun, *(_mutations(index, s) for s in subjects))
+    start = typed.casefold()
+    names = sorted(dict.fromkeys(found), key=lambda name: not name.casefold().startswith(start))
+    return names[:limit]
+
+
+# Subjects
+
+
+def _first_sets(index: Index, limit: int) -> list[Subject]:
+    sets = (index.subjects[place] for place in index.sets)
+    return nsmallest(limit, sets, key=lambda s: s.name)
+
+
+def _best(
+    subjects: Iterable[Subject], parts: Sequence[str], limit: int
+) -> list[tuple[_Rank, Subject]]:
+    found = subjects
+    for part in map(sought, parts):
+        found = [s for s in found if part in s.text]
+    ranked = [(_rank(parts, s.text, s.exact, s.name, s.kind), s) for s in found]
+    return nsmallest(limit, ranked, key=lambda pair: pair[0])
+
+
+def _rank(parts: Sequence[str], text: str, exact: Iterable[str], name: str, kind: str) -> _Rank:
+    tiers = [tier(part, text) for part in parts]
+    longer = _LONGER.get(kind, 0)
+    close = max(closeness(parts, exact), 1 if longer else 0)
+    return _Rank(close > 0, max(tiers, default=0), sum(tiers), close, len(name) + longer, name)
+
+
+def _hit(index: Index, subject: Subject) -> Hit:
+    return Hit(
+        kind=subject.kind,
+        name=subject.name,
+        csdl=subject.csdl,
+        label=subject.label,
+        type=subject.type,
+        queries=_queries(subject),
+        mutations=_mutations(index, subject),
+    )
+
+
+def _queries(subject: Subject) -> tuple[str, ...]:
+    if subject.kind == "query":
+        return (subject.name,)
+    if subject.kind != "set":
+        return ()
+    return (subject.name, subject.by_key) if subject.by_key else (subject.name,)
+
+
+def _mutations(index: Index, subject: Subject) -> tuple[str, ...]:
+    if subject.kind == "mutation":
+        return (subject.name,)
+    fields = (subject.by_key, subject.name) if subject.by_key else (subject.name,)
+    return tuple(index.mutation(verb, field) for verb in subject.verbs for field in fields)
+
+
+# Mutations by their verb
+
+_Verbs = Iterable[tuple[Verb, Sequence[str]]]
+
+
+def _verbs(parts: Sequence[str]) -> _Verbs:
+    """Give the verbs among the words of a query, each with the other words."""
+    for place, part in enumerate(parts):
+        rest = (*parts[:place], *parts[place + 1 :])
+        if rest and len(part) > SHORT:
+            yield from ((verb, rest) for verb in ROW_VERBS if verb.value.startswith(part))
+
+
+def _begun_verbs(parts: Sequence[str]) -> _Verbs:
+    """Give the verbs that the first word is, or begins."""
+    for verb in ROW_VERBS:
+        if parts and verb.value.startswith(parts[0]):
+            yield verb, parts[1:]
+
+
+def _mutation_hits(index: Index, verbs: _Verbs, limit: int) -> Iterator[Hit]:
+    for verb, rest in verbs:
+        sets = [s for s in map(index.subjects.__getitem__, index.sets) if verb in s.verbs]
+        for _, subject in _best(sets, rest, limit):
+            fields = (subject.by_key, subject.name)
+            is_list = subject.name.casefold() == "".join(rest)
+            for field in filter(None, reversed(fields) if is_list else fields):
+                yield Hit(
+                    kind="mutation",
+                    name=index.mutation(verb, field),
+                    csdl=subject.csdl,
+                    label=subject.label,
+                    type=subject.type,
+                    queries=_queries(subject),
+                    mutations=_mutations(index, subject),
+                )
+
+
+# Fields
+
+
+def _best_fields(index: Index, parts: Sequence[str], limit: int) -> list[tuple[_Rank, FieldName]]:
+    if max(map(len, parts)) <= SHORT:
+        return []
+    ranked = [(_field_rank(f, parts), f) for f in _holding(index.fields, parts)]
+    return nsmallest(limit, ranked, key=lambda pair: pair[0])
+
+
+def _holding(fields: Iterable[FieldName], parts: Sequence[str]) -> Iterable[FieldName]:
+    for part in map(sought, sorted(parts, key=len, reverse=True)):
+        fields = [f for f in fields if part in f.text]
+    return fields
+
+
+def _field_rank(field: FieldName, parts: Sequence[str]) -> _Rank:
+    return _rank(parts, field.text, (field.name.casefold(),), field.name, "field")
+
+
+def _field_hit(index: Index, field: FieldName) -> Hit:
+    return Hit(
+        kind="field",
+        name=field.name,
+        type=index.subjects[field.sets[0]].type if len(field.sets) == 1 else "",
+        sets=tuple(index.subjects[place].name for place in field.sets[:SETS_OF_FIELD]),
+        count=len(field.sets),
+    )
+
+
+def _fields_of(index: Index, owner: Sequence[str], wanted: Sequence[str]) -> Iterator[Hit]:
+    """Give the fields of the sets that the part before a point means."""
+    sets = [index.subjects[place] for place in index.sets]
+    meant = [s for _, s in _best(sets, owner, SETS_OF_NAME)]
+    places = {s.name: place for place, s in enumerate(sets)}
+    holding = sorted(_holding(index.fields, wanted), key=lambda f: _field_rank(f, wanted))
+    for subject in meant:
+        place = places[subject.name]
+        for field in holding:
+            at = bisect_left(field.sets, place)
+            if at < len(field.sets) and field.sets[at] == place:
+                yield Hit(
+                    kind="field",
+                    name=field.name,
+                    type=subject.type,
+                    sets=(subject.name,),
+                    count=1,
+                )

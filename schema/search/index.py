@@ -1,0 +1,212 @@
+"""What is searched: entity sets with their fields of ``Query`` and ``Mutation``, other root fields, types, fields."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from schema import describe
+from schema.build import ODataSchema
+from schema.catalog import Catalog
+from schema.fields import RootField, RootKind, TypeKind, Verb
+from schema.model import short
+from schema.names import field_name
+from schema.writes import Writes
+from schema.writes.naming import ROW_VERBS, mutation_name
+
+from .words import searched
+
+FORGET_AFTER = 50
+"""Entity sets after which the records are forgotten."""
+
+
+class Subject(NamedTuple):
+    """Something that is found by its names and its label."""
+
+    kind: str
+    """``set``, ``query``, ``mutation`` or ``type``."""
+    name: str
+    """The field of ``Query`` or ``Mutation``, or the type."""
+    by_key: str
+    """The by-key field of a set; empty where there is none."""
+    csdl: str
+    """The short name in the metadata."""
+    type: str
+    """The type of the rows; empty where there are none."""
+    label: str
+    verbs: tuple[Verb, ...]
+    """What may be done with rows of a set."""
+    text: str
+    """Words of the names; then, on a line of its own, those of the label."""
+    exact: tuple[str, ...]
+    """The names in small letters."""
+
+
+class FieldName(NamedTuple):
+    """A field by its name, whatever types have it."""
+
+    name: str
+    text: str
+    sets: array[int]
+    """Places of the sets whose rows have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """All that can be found in one schema."""
+
+    subjects: tuple[Subject, ...]
+    """The entity sets come first."""
+    fields: tuple[FieldName, ...]
+    sets: range
+    """Places of the entity sets."""
+    roots: Mapping[str, object]
+    """The fields of ``Query``, for the names of mutations."""
+
+    def mutation(self, verb: Verb, field: str) -> str:
+        """Name the mutation of a field of ``Query``."""
+        return mutation_name(verb, field, self.roots)
+
+
+def index_of(schema: ODataSchema) -> Index:
+    """Walk through the metadata once.
+
+    ``schema`` is one of one's own over a catalogue's ``twin``: its records are forgotten on the way.
+    """
+    made = _Making(schema)
+    sets = tuple(made.sets())
+    others = (*made.other_roots(), *made.actions(), *made.types())
+    schema.forget()
+    return Index(
+        (*sets, *others), made.fields(), range(len(sets)), dict.fromkeys(schema.catalog.roots)
+    )
+
+
+class _Making:
+    def __init__(self, schema: ODataSchema) -> None:
+        self._schema = schema
+        self._catalog: Catalog = schema.catalog
+        self._writes: Writes | None = schema.writes
+        self._places: dict[str, array[int]] = {}
+        """Name of a field → places of the sets whose rows have it."""
+
+    def sets(self) -> Iterator[Subject]:
+        """Give the entity sets, and note their fields."""
+        catalog = self._catalog
+        named: dict[str, dict[RootKind, str]] = {}
+        for kind, of_set, name in catalog.set_roots():
+            named.setdefault(of_set, {})[kind] = name
+        for place, (of_set, names) in enumerate(named.items()):
+            yield self._set(place, of_set, names)
+            if place % FORGET_AFTER == 0:
+                self._schema.forget()
+
+    def _set(self, place: int, of_set: str, names: Mapping[RootKind, str]) -> Subject:
+        catalog, writes = self._catalog, self._writes
+        entity_set = catalog.model.entity_sets[of_set]
+        csdl = entity_set.type
+        declared = catalog.model.entity_types[csdl]
+        for name in self._fields_of(csdl):
+            self._places.setdefault(name, array("H" if place < 1 << 16 else "L")).append(place)
+        verbs = () if writes is None else ROW_VERBS
+        label = describe.label_of(entity_set, catalog.labels) or describe.label_of(
+            declared, catalog.labels
+        )
+        return _subject(
+            kind="set",
+            name=names[RootKind.LIST],
+            by_key=names.get(RootKind.BY_KEY, ""),
+            csdl=of_set,
+            type_name=catalog.reference_name(csdl),
+            label=label,
+            verbs=tuple(v for v in verbs if writes is not None and writes.offers(v, entity_set)),
+        )
+
+    def _fields_of(self, csdl: str) -> Iterator[str]:
+        catalog = self._catalog
+        names = chain(
+            (prop.name for prop in catalog.properties_of(csdl)),
+            (navigation.name for navigation in catalog.navigations_of(csdl)),
+        )
+        for name in names:
+            yield catalog.renames.get(f"{short(csdl)}.{name}") or field_name(name)
+
+    def other_roots(self) -> Iterator[Subject]:
+        """Give singletons, functions, ``node`` and ``nodes``."""
+        for root in self._others():
+            labelled = root.singleton or root.operation
+            named = root.operation_import or labelled
+            yield _subject(
+                kind="query",
+                name=root.name,
+                csdl="" if named is None else short(named.name),
+                type_name=self._catalog.reference_name(root.csdl) if root.csdl else "",
+                label="" if labelled is None else describe.label_of(labelled, self._catalog.labels),
+            )
+
+    def _others(self) -> Iterator[RootField]:
+        of_sets = {name for _, _, name in self._catalog.set_roots()}
+        return (self._catalog.roots[n] for n in self._catalog.roots if n not in of_sets)
+
+    def actions(self) -> Iterator[Subject]:
+        """Give the mutations that are not of rows."""
+        for name, field in () if self._writes is None else self._writes.actions.items():
+            csdl = field.operation.name if field.operation is not None else ""
+            yield _subject(
+                kind="mutation",
+                name=name,
+                csdl=short(csdl) if csdl else field.service.path if field.service else "",
+                type_name=self._catalog.reference_name(field.csdl) if field.csdl else "",
+            )
+
+    def types(self) -> Iterator[Subject]:
+        """Give enums, complex types, and entity types without a set."""
+        model, labels = self._catalog.model, self._catalog.labels
+        shown = (TypeKind.OBJECT, TypeKind.INTERFACE, TypeKind.ENUM)
+        for number, (name, entry) in enumerate(self._catalog.known_names().items(), 1):
+            if entry.kind in shown and entry.csdl not in model.sets_of_type:
+                is_enum = entry.kind is TypeKind.ENUM
+                if self._schema.entry(name) is not None:
+                    declared = (
+                        model.enum_types[entry.csdl] if is_enum else model.structured(entry.csdl)
+                    )
+                    label = describe.label_of(declared, labels)
+                    yield _subject(
+                        "type", name, csdl=short(entry.csdl), type_name=name, label=label
+                    )
+            if number % FORGET_AFTER == 0:
+                self._schema.forget()
+
+    def fields(self) -> tuple[FieldName, ...]:
+        """Give the fields that the sets' rows have, when these were walked through."""
+        return tuple(
+            FieldName(name, searched((name,)), array(places.typecode, places))
+            for name, places in self._places.items()
+        )
+
+
+def _subject(
+    kind: str,
+    name: str,
+    *,
+    csdl: str,
+    type_name: str = "",
+    by_key: str = "",
+    label: str = "",
+    verbs: tuple[Verb, ...] = (),
+) -> Subject:
+    names = tuple(dict.fromkeys(n for n in (csdl, name, by_key, type_name) if n))
+    return Subject(
+        kind=kind,
+        name=name,
+        by_key=by_key,
+        csdl=csdl,
+        type=type_name,
+        label=label,
+        verbs=verbs,
+        text=searched(names) + (f"\n{searched((label,))}" if label else ""),
+        exact=tuple(dict.fromkeys(n.casefold() for n in names)),
+    )

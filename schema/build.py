@@ -19,7 +19,8 @@ from strawberry.types.field import StrawberryField
 from . import scalars
 from .catalog import Catalog
 from .errors import NameCollisionError, SchemaError
-from .fields import Field, MutationField, PayloadField, RootField, TypeEntry
+from .federation import ENTITY, SCALARS, Federation, FederationTypes, Named
+from .fields import Field, MutationField, PayloadField, RootField, RootKind, TypeEntry
 from .generated import (
     DEFINITION,
     GeneratedDefinition,
@@ -36,6 +37,8 @@ from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_FROM, MutationTypes
 from .objects import ObjectTypes
 from .printing import print_sdl
 from .resolvers import Resolvers
+from .subscriptions import FIXED_TYPES as _FIXED_BY_SUBSCRIPTIONS
+from .subscriptions import SubscriptionTypes
 from .writes import Writes
 
 _BUILT_IN: Mapping[str, NamedType] = {
@@ -56,16 +59,25 @@ def build_schema(
     resolvers: Resolvers,
     *,
     writes: Writes | None = None,
+    subscriptions: bool = False,
+    federation: Federation | None = None,
     extra_query: type | None = None,
     extra_types: Sequence[type] = (),
 ) -> ODataSchema:
-    """Make the schema; without ``writes`` it has no mutations.
+    """Make the schema; without ``writes`` it has no mutations. ``subscriptions`` needs rows that have ids.
+    With ``federation`` it is a subgraph.
 
     ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones
     and work by Strawberry's normal path. Raises NameCollisionError where hand-written and generated names meet.
     """
     return ODataSchema(
-        catalog, resolvers, writes=writes, extra_query=extra_query, extra_types=extra_types
+        catalog,
+        resolvers,
+        writes=writes,
+        subscriptions=subscriptions,
+        federation=federation,
+        extra_query=extra_query,
+        extra_types=extra_types,
     )
 
 
@@ -88,31 +100,53 @@ class ODataSchema(strawberry.Schema):
         resolvers: Resolvers,
         *,
         writes: Writes | None = None,
+        subscriptions: bool = False,
+        federation: Federation | None = None,
         extra_query: type | None = None,
         extra_types: Sequence[type] = (),
     ) -> None:
         self.catalog = catalog
+        self.federation = federation
         self._again = partial(
-            ODataSchema, resolvers=resolvers, extra_query=extra_query, extra_types=extra_types
+            ODataSchema,
+            resolvers=resolvers,
+            subscriptions=subscriptions,
+            extra_query=extra_query,
+            extra_types=extra_types,
         )
         self.writes = writes or None
-        fixed = (*_FIXED, *_FIXED_BY_WRITES) if self.writes else _FIXED
+        self._types = TypeTable(self._make)
+        self._federated = (
+            None
+            if federation is None
+            else FederationTypes(resolvers, self._types, has_entities="node" in catalog.roots)
+        )
+        has_subscriptions = subscriptions and "node" in catalog.roots
+        fixed = (
+            *_FIXED,
+            *(_FIXED_BY_WRITES if self.writes else ()),
+            *(_FIXED_BY_SUBSCRIPTIONS if has_subscriptions else ()),
+            *(() if self._federated is None else self._federated.names),
+        )
         self._fixed = tuple(
             name
             for name in (*_BUILT_IN, *scalars.DEFINITIONS, *fixed)
             if name != "Node" or "node" in catalog.roots
         )
-        self._types = TypeTable(self._make)
         self._objects = ObjectTypes(catalog, resolvers, self._types)
         self._inputs = InputTypes(catalog, self._types, self.writes)
         self._mutations = (
             None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)
         )
+        has_companies = catalog.abilities.company_property is not None
+        self._subscriptions = (
+            SubscriptionTypes(self._types, companies=has_companies) if has_subscriptions else None
+        )
         extra = _extra_fields(extra_query)
         super().__init__(
             _query_class(extra or [self._placeholder()]),
             types=extra_types,
-            config=StrawberryConfig(scalar_map=dict(scalars.SCALAR_MAP)),
+            config=StrawberryConfig(scalar_map={**scalars.SCALAR_MAP, **SCALARS}),
         )
         self._grow(keep_started_fields=bool(extra))
 
@@ -126,10 +160,20 @@ class ODataSchema(strawberry.Schema):
         """How many types have been made so far."""
         return len(self.schema_converter.type_map)
 
-    def again(self, catalog: Catalog) -> ODataSchema:
-        """Make the same schema, with nothing made yet, over another catalog of the same model."""
+    @property
+    def roots(self) -> Mapping[str, RootField]:
+        """The fields of ``Query`` that are planned."""
+        own = self.catalog.roots
+        return own if self._federated is None else self._federated.roots(own)
+
+    def again(self, catalog: Catalog, *, federated: bool = True) -> ODataSchema:
+        """Make the same schema, with nothing made yet, over another catalog of the same model.
+
+        ``federated``: also what makes it a subgraph, where this one is; else the API alone.
+        """
         writes = None if self.writes is None else Writes(catalog, self.writes.rules)
-        return self._again(catalog, writes=writes)
+        federation = self.federation if federated else None
+        return self._again(catalog, writes=writes, federation=federation)
 
     def define(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         """Make the definition of a generated type, without keeping it; None for every other name."""
@@ -157,15 +201,18 @@ class ODataSchema(strawberry.Schema):
         """Put the lazy schema in the place of the one Strawberry started with."""
         catalog, started = self.catalog, self._schema
         self._refuse_collisions(started)
-        converter = GeneratingConverter(self.schema_converter, self._types)
+        converter = GeneratingConverter(self.schema_converter, self._types, self.implementers)
         self.schema_converter = converter
         started_query = cast("Any", started.query_type)
         ordinary = started_query.fields if keep_started_fields else {}
+        fields: Mapping[str, Named] = catalog.roots
+        if self._federated is not None:
+            fields = self._federated.fields(catalog.roots)
         for name in ordinary:
-            if name in catalog.roots:
+            if name in fields:
                 raise _collision(f"Query.{name}")
 
-        definition = GeneratedDefinition("Query", lambda: catalog.roots, self._objects.root_field)
+        definition = GeneratedDefinition("Query", lambda: fields, self._root_field)
         query = converter.root(definition, ordinary)
 
         def make(name: str) -> GraphQLNamedType | None:
@@ -176,14 +223,29 @@ class ODataSchema(strawberry.Schema):
             mutation = self._mutations.root()
             roots["Mutation"] = converter.root(mutation)
             self.mutation = mutation.origin
+        if self._subscriptions is not None:
+            subscription = self._subscriptions.root()
+            roots["Subscription"] = converter.root(subscription)
+            self.subscription = subscription.origin
         types = LazyTypes({**started.type_map, **roots}, self._names, make)
         self.query = definition.origin
         self._schema = LazySchema(
-            started, query, types, self.implementers, mutation=roots.get("Mutation")
+            started,
+            query,
+            types,
+            self.implementers,
+            mutation=roots.get("Mutation"),
+            subscription=roots.get("Subscription"),
         )
         if self._mutations is not None:
             self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_FROM)
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _root_field(self, record: Named) -> GeneratedField:
+        if isinstance(record, RootField) and record.kind is not RootKind.ENTITIES:
+            return self._objects.root_field(record)
+        assert self._federated is not None
+        return self._federated.field(record)
 
     def _refuse_collisions(self, started: GraphQLSchema) -> None:
         for name, made in started.type_map.items():
@@ -215,8 +277,9 @@ class ODataSchema(strawberry.Schema):
             yield from self.writes.entries()
 
     def implementers(self, interface: str) -> tuple[list[str], list[str]]:
-        """Give the names of the generated object types and interfaces that have an interface."""
-        return self.catalog.implementers(interface, self.entry)
+        """Give the names of the generated object types and interfaces that have an interface, or are in ``_Entity``."""
+        is_union = interface == ENTITY and self._federated is not None
+        return self.catalog.implementers("Node" if is_union else interface, self.entry)
 
     def forget(self) -> None:
         """Drop the catalog's records; for a schema over a catalog's ``twin``."""
@@ -234,13 +297,17 @@ class ODataSchema(strawberry.Schema):
             return built_in
         if name in scalars.DEFINITIONS:
             return cast("NamedType", scalars.DEFINITIONS[name][0])
+        if self._federated is not None and name in self._federated.names:
+            return self._federated.named(name)
         made = self._fixed_type(name) or self._generated_type(name)
         return made if isinstance(made, StrawberryEnumDefinition) else made.origin
 
     def _fixed_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         found = self._objects.fixed(name)
         if found is None and self._mutations is not None:
-            return self._mutations.fixed(name)
+            found = self._mutations.fixed(name)
+        if found is None and self._subscriptions is not None:
+            found = self._subscriptions.fixed(name)
         return found
 
     def _generated_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition:

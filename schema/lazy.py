@@ -16,7 +16,7 @@ documented interface (``tests/schema/test_lazy_internals.py`` says what moved af
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -27,6 +27,7 @@ from graphql import (
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     Undefined,
     is_non_null_type,
     is_union_type,
@@ -113,6 +114,42 @@ class LazyInterfaceType(GraphQLInterfaceType):
         return self._fields
 
 
+class LazyMembers(Sequence[GraphQLObjectType]):
+    """The members of a union, each made when it is its turn."""
+
+    def __init__(
+        self, names: Callable[[], Sequence[str]], make: Callable[[str], GraphQLNamedType]
+    ) -> None:
+        self._names = names
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __getitem__(self, place: Any) -> Any:
+        return cast("GraphQLObjectType", self._make(self._names()[place]))
+
+    def __iter__(self) -> Iterator[GraphQLObjectType]:
+        return (cast("GraphQLObjectType", self._make(name)) for name in self._names())
+
+
+class LazyUnionType(GraphQLUnionType):
+    """A union of the object types that have an interface; asked whether it holds a type, it makes no other."""
+
+    interface: str = ""
+
+    @property
+    def types(self) -> Any:
+        """The lazy members."""
+        return self._types
+
+    def holds(self, made: GraphQLNamedType) -> bool:
+        """Whether a type is a member."""
+        if not isinstance(made, GraphQLObjectType):
+            return False
+        return any(i.name == self.interface for i in made.interfaces)
+
+
 class LazyInputType(GraphQLInputObjectType):
     """An input type of the same kind."""
 
@@ -189,10 +226,12 @@ class LazySchema(GraphQLSchema):
         implementers: Callable[[str], tuple[list[str], list[str]]],
         *,
         mutation: GraphQLObjectType | None = None,
+        subscription: GraphQLObjectType | None = None,
     ) -> None:
         vars(self).update(vars(started))
         self.query_type = query
         self.mutation_type = mutation
+        self.subscription_type = subscription
         self.type_map = types  # type: ignore[assignment]
         self.assume_valid = True
         self._validation_errors = []
@@ -218,6 +257,8 @@ class LazySchema(GraphQLSchema):
         self, abstract_type: GraphQLAbstractType, maybe_sub_type: GraphQLNamedType
     ) -> bool:
         """Ask the narrower type for its interfaces, so the other ones of a wide interface stay unmade."""
+        if isinstance(abstract_type, LazyUnionType):
+            return abstract_type.holds(maybe_sub_type)
         if is_union_type(abstract_type):
             return super().is_sub_type(abstract_type, maybe_sub_type)
         interfaces = getattr(maybe_sub_type, "interfaces", ())

@@ -91,14 +91,14 @@ class ObjectTypes:
         if name == "PageInfo":
             return self._wiring(name, _PAGE_INFO, describe.PAGE_INFO)
         if name == "SortDirection":
-            return _enum(name, describe.SORT_DIRECTION, describe.SORT_DIRECTIONS)
+            return enum_of(name, describe.SORT_DIRECTION, describe.SORT_DIRECTIONS)
         return None
 
     def make(self, entry: TypeEntry) -> GeneratedDefinition | StrawberryEnumDefinition:
         """Make a generated output type."""
         if entry.kind is TypeKind.ENUM:
             info = self._catalog.enum(entry.csdl)
-            return _enum(info.name, info.description, info.descriptions)
+            return enum_of(info.name, info.description, info.descriptions)
         if entry.kind is TypeKind.CONNECTION:
             fields = connection_fields(self._catalog, entry.csdl)
             return self._wiring(entry.name, fields, describe.connection(entry.csdl))
@@ -208,7 +208,8 @@ class ObjectTypes:
         )
 
 
-def _enum(name: str, description: str, values: Mapping[str, str]) -> StrawberryEnumDefinition:
+def enum_of(name: str, description: str, values: Mapping[str, str]) -> StrawberryEnumDefinition:
+    """Make an enum of value names with their descriptions."""
     return StrawberryEnumDefinition(
         wrapped_cls=PlainValue,  # type: ignore[arg-type]
         name=name,

@@ -16,7 +16,8 @@ from .naming import Naming
 SCALARS = ("Decimal", "Long", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64", "JSON")
 RESERVED_TYPES = (
     *("Query", "Mutation", "Subscription", "Node", "PageInfo", "SortDirection"),
-    *("UserError", "FieldConflict"),
+    *("UserError", "FieldConflict", "EntityChanged", "ChangeKind"),
+    *("_Any", "_Entity", "_Service"),
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )
 OPERATORS = (

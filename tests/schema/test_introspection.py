@@ -75,7 +75,7 @@ def check(schema: ODataSchema) -> None:
 def test_a_whole_document_is_told_as_by_graphql_core(name: str, writes: bool) -> None:
     abilities = FINOPS if name.startswith("finops") else GENERIC
 
-    check(api(Catalog(document(name), abilities), writes=writes))
+    check(api(Catalog(document(name), abilities), writes=writes, subscriptions=writes))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,57 @@
+"""The subscription type of a schema."""
+
+from __future__ import annotations
+
+from graphql import parse, print_type, validate
+
+from schema.build import build_schema
+from schema.catalog import Catalog
+from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
+
+CUSTOMERS = "finops-trimmed-finance_customersv3"
+
+
+def test_one_field_tells_the_changes_of_any_set() -> None:
+    core = build_schema(
+        Catalog(document(CUSTOMERS), FINOPS), DictResolvers(), subscriptions=True
+    ).core
+
+    assert core.subscription_type is not None
+    lines = [line.strip() for line in print_type(core.subscription_type).splitlines()]
+    assert [line for line in lines if line and '"""' not in line] == [
+        "type Subscription {",
+        "entityChanged(",
+        "set: String!",
+        "companies: [String!]",
+        "where: JSON",
+        "): EntityChanged!",
+        "}",
+    ]
+
+
+def test_rows_without_companies_have_no_scope_of_companies() -> None:
+    catalog = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+    core = build_schema(catalog, DictResolvers(), subscriptions=True).core
+
+    assert core.subscription_type is not None
+    assert list(core.subscription_type.fields["entityChanged"].args) == ["set", "where"]
+
+
+def test_rows_of_any_type_can_be_selected_of_a_change() -> None:
+    core = build_schema(
+        Catalog(document(CUSTOMERS), FINOPS), DictResolvers(), subscriptions=True
+    ).core
+    operation = """subscription {
+      entityChanged(set: "customersV3", where: { dataAreaId: { eq: "usmf" } }) {
+        kind set id etag node { id ... on CustomerV3 { organizationName } }
+      }
+    }"""
+
+    assert validate(core, parse(operation)) == []
+
+
+def test_without_the_option_there_are_no_subscriptions() -> None:
+    core = build_schema(Catalog(document(CUSTOMERS), FINOPS), DictResolvers()).core
+
+    assert core.subscription_type is None
+    assert not {"Subscription", "EntityChanged", "ChangeKind"} & set(core.type_map)

@@ -205,3 +205,58 @@ class WriteOptions(BaseModel):
         default=(),
         description="Custom services as mutations: name, path, description, input, output.",
     )
+
+
+_STAMP = re.compile(r"[^\s.]+\.[^\s.]+")
+
+
+def _stamped(stamps: tuple[str, ...]) -> tuple[str, ...]:
+    for stamp in stamps:
+        if not _STAMP.fullmatch(stamp):
+            raise ValueError(f"{stamp!r} is not Set.Property")
+    return stamps
+
+
+class SubscriptionOptions(BaseModel):
+    """Subscriptions: how changes are found, and what clients may take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(default=True, description="Whether there are subscriptions.")
+    interval: float = Field(
+        default=10.0, ge=0.05, description="Seconds between two looks, give or take a tenth."
+    )
+    late: float = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds by which a row may show up later than its stamp of change.",
+    )
+    max_watched_rows: int = Field(
+        default=5_000, ge=1, description="Most rows that one look may read."
+    )
+    max_watches: int = Field(
+        default=100, ge=1, description="Different sets, scopes and filters that are looked at."
+    )
+    max_failures: int = Field(
+        default=5, ge=0, description="Looks that may fail in a row before a subscription ends."
+    )
+    max_pending: int = Field(
+        default=1_000, ge=1, description="Changes that may wait for a client which is slow."
+    )
+    max_connections: int = Field(
+        default=1_000, ge=1, description="WebSockets and event streams at a time, of a worker."
+    )
+    max_per_connection: int = Field(
+        default=50, ge=1, description="Operations of one WebSocket at a time."
+    )
+    init_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds until a WebSocket must have sent connection_init."
+    )
+    heartbeat: float = Field(
+        default=15.0,
+        gt=0,
+        description="Seconds of silence after which a client is pinged; after two it is gone.",
+    )
+    stamps: Annotated[Names, AfterValidator(_stamped)] = Field(
+        default=(), description="Set.Property that tells when a row was changed last."
+    )

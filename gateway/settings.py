@@ -20,7 +20,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from .setting_groups import Profiles, Relation, SandboxOptions, WriteOptions
+from .setting_groups import (
+    Profiles,
+    Relation,
+    SandboxOptions,
+    SubscriptionOptions,
+    WriteOptions,
+)
 from .setting_values import Authority, Folder, Json, Names, Origins, PageAccess, ServiceRoot, Text
 
 PREFIX = "D365_"
@@ -160,6 +166,11 @@ class Settings(BaseSettings):
         default=True,
         description="Whether /graphiql is served; admin: to who gives admin_token as the password (HTTP Basic).",
     )
+    explain: PageAccess | None = Field(
+        default=None,
+        description="Whether plans, upstream requests and their timings are told; admin: to who gives admin_token."
+        " Not set: as graphiql.",
+    )
     cors_origins: Origins = Field(
         default=(), description="Origins whose pages may call the API from a browser; *: all."
     )
@@ -193,6 +204,9 @@ class Settings(BaseSettings):
     writes: WriteOptions = Field(
         default=WriteOptions(), description="What may be written, and how."
     )
+    subscriptions: SubscriptionOptions = Field(
+        default=SubscriptionOptions(), description="Subscriptions."
+    )
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="The embedded sandbox's behaviour."
     )
@@ -213,6 +227,11 @@ class Settings(BaseSettings):
     def is_sandbox(self) -> bool:
         """Whether the embedded sandbox answers, with its own metadata."""
         return self.url is None and self.metadata is None and self.sandbox.metadata is None
+
+    @property
+    def explains(self) -> bool | Literal["admin"]:
+        """Who is told plans and upstream requests."""
+        return self.graphiql if self.explain is None else self.explain
 
     @model_validator(mode="before")
     @classmethod
@@ -237,11 +256,11 @@ class Settings(BaseSettings):
             raise ValueError(f"at least default_page_size ({default}) was expected")
         return value
 
-    @field_validator("graphiql")
+    @field_validator("graphiql", "explain")
     @classmethod
-    def _has_password(cls, value: bool | str, info: ValidationInfo) -> bool | str:
+    def _has_password(cls, value: bool | str | None, info: ValidationInfo) -> bool | str | None:
         if value == "admin" and info.data.get("admin_token") is None:
-            raise ValueError("admin needs admin_token: it is the page's password")
+            raise ValueError("admin needs admin_token: it is the password")
         return value
 
     @field_validator("profiles")

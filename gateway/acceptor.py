@@ -30,6 +30,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     InlineFragmentNode,
     ListValueNode,
     NullValueNode,
@@ -47,9 +48,19 @@ from graphql import (
     type_from_ast,
 )
 
+from schema.federation import ENTITY
 from schema.lazy import required_or_defaulted
 
-from .merging import COMPOSITE, Composite, Merging, Unsure, composite, require, unwrapped
+from .merging import (
+    COMPOSITE,
+    Composite,
+    Merging,
+    Unsure,
+    composite,
+    fields_of,
+    require,
+    unwrapped,
+)
 
 _CONDITION = GraphQLNonNull(GraphQLBoolean)
 _CONDITIONS = frozenset({"skip", "include"})
@@ -186,7 +197,7 @@ class _Walk:
 
     def _selections(self, selected: SelectionSetNode, parent: Composite, keys: set[str]) -> None:
         """Check a selection set; ``keys`` are the response keys of its scope so far."""
-        fields = parent.fields
+        fields = fields_of(parent)
         for node in selected.selections:
             if node.directives:
                 self._conditions(node.directives)
@@ -233,9 +244,17 @@ class _Walk:
         self._must_merge = True
 
     def _overlap(self, inner: Composite, parent: Composite) -> None:
-        """Require that rows of one type may be of the other: one of them is the other, or has it as an interface."""
+        """Require that rows of one type may be of the other: one of them is the other, or has it as an interface.
+
+        ``_Entity`` holds what is a ``Node``; other meetings of unions are for graphql-core to judge.
+        """
         if inner is parent:
             return
+        for narrow, wide in ((inner, parent), (parent, inner)):
+            if isinstance(wide, GraphQLUnionType):
+                is_node = wide.name == ENTITY and narrow.name == "Node"
+                require(is_node or self._schema.is_sub_type(wide, narrow))
+                return
         for narrow, wide in ((inner, parent), (parent, inner)):
             if isinstance(wide, GraphQLInterfaceType) and self._schema.is_sub_type(wide, narrow):
                 is_object = isinstance(narrow, GraphQLObjectType)

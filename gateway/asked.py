@@ -1,4 +1,7 @@
-"""From a document to what it asks of the schema, where it asks of nothing else: ``__schema`` and ``__type``."""
+"""From a document to what it asks of the schema, where it asks of nothing else.
+
+That is ``__schema`` and ``__type``, and ``_service`` of a subgraph.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 
 from graphql import BooleanValueNode, FieldNode, StringValueNode, ValueNode, VariableNode
 
+from schema.federation import SERVICE, SERVICE_TYPE
 from schema.introspection import Selected
 
 from .selection import Nodes, Selection
@@ -75,6 +79,13 @@ BELOW: Mapping[str, Mapping[str, str]] = {
 """Introspection type → its fields and the types of these; empty for leaves."""
 
 
+_OF_SUBGRAPHS: Mapping[str, Mapping[str, str]] = {
+    "Query": {SERVICE: SERVICE_TYPE},
+    SERVICE_TYPE: {"__typename": "", "sdl": ""},
+}
+"""The same of federation, where the schema is a subgraph."""
+
+
 class _Unknown(Exception):
     """A field that is not of the schema, or that a library has added to introspection."""
 
@@ -103,7 +114,7 @@ class _Merge:
     def _one(self, key: str, nodes: Nodes, type_name: str) -> Selected:
         node = nodes[0]
         name = node.name.value
-        below = BELOW[type_name].get(name)
+        below = BELOW.get(type_name, {}).get(name, _OF_SUBGRAPHS.get(type_name, {}).get(name))
         if below is None:
             raise _Unknown
         inner: tuple[Selected, ...] = ()

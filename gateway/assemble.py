@@ -21,6 +21,7 @@ from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
 from .introspection import Aside, aside_of
+from .federation import federation_of
 from .labels import load_labels
 from .metadata import MetadataDocument, Origin, load_metadata
 from .models import Known, Progress, dialect_of, make_catalog, open_model
@@ -183,7 +184,9 @@ def _executable(
 ) -> tuple[ODataSchema, Engine]:
     rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
-    schema = build_schema(catalog, LoadedResolvers(catalog), writes=writes)
+    schema = build_schema(
+        catalog, LoadedResolvers(catalog), writes=writes, federation=federation_of(settings)
+    )
     limits = execution_settings(settings)
     return schema, Engine(schema, client, dialect, limits, observe, aside)
 

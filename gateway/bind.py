@@ -16,14 +16,13 @@ from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from schema.catalog import Catalog
-from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind, TypeKind
+from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind
 
 from .coercion import arguments_of
-from .errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded, UnsupportedQuery
-from .ids import parse_id
+from .entities import Entities
+from .errors import BadArgument, GatewayError, UnsupportedQuery
 from .joins import join_of
 from .odata.dialect import Dialect
-from .odata.literals import parse_value
 from .odata.query import (
     Call,
     Compare,
@@ -43,7 +42,6 @@ from .plan import (
     CallRoot,
     ChildPlan,
     FailedRoot,
-    Key,
     KeysRoot,
     ListRoot,
     ReadPlan,
@@ -57,9 +55,6 @@ from .values import to_literal
 from .ways import expand_of, other_way, qualified
 from .where import WhereReader, all_of
 from .window import Window
-
-MAX_NODES = 1_000
-"""Ids of one ``nodes`` field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +160,11 @@ class Binding:
             case RootKind.FUNCTION:
                 return self._call(shape, arguments)
             case RootKind.NODE:
-                return KeysRoot(shape, (self._node(shape, arguments["id"]),))
+                return Entities(self, shape).node(arguments["id"])
             case RootKind.NODES:
-                return self._nodes(shape, arguments["ids"])
+                return Entities(self, shape).nodes(arguments["ids"])
+            case RootKind.ENTITIES:
+                return Entities(self, shape).entities(arguments["representations"])
 
     def _list(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
         given = arguments.get("companies")
@@ -190,12 +187,13 @@ class Binding:
         assert shape.level is not None
         assert shape.root.entity_set is not None
         key = tuple(
-            self._key_value(a, arguments) for a in self.catalog.key_arguments(shape.root.csdl)
+            self.key_value(a, arguments) for a in self.catalog.key_arguments(shape.root.csdl)
         )
         plan = self.keyed(shape.level, shape.root.entity_set.name)
         return KeysRoot(shape, ((plan, key),))
 
-    def _key_value(self, argument: Argument, arguments: Mapping[str, Any]) -> Any:
+    def key_value(self, argument: Argument, arguments: Mapping[str, Any]) -> Any:
+        """Give a part of a key from coerced arguments; the company may be that of the scope. Raises BadArgument."""
         assert argument.of is not None
         assert argument.of.value is not None
         given = arguments.get(argument.name)
@@ -249,57 +247,9 @@ class Binding:
             if a.of is not None and a.of.value is not None:
                 kind = a.of.value
                 parts.append(
-                    KeyPart(
-                        a.source, Literal(self._key_value(a, arguments), kind.edm, kind.is_enum)
-                    )
+                    KeyPart(a.source, Literal(self.key_value(a, arguments), kind.edm, kind.is_enum))
                 )
         return tuple(parts)
-
-    def _nodes(self, shape: RootShape, ids: Sequence[str]) -> KeysRoot:
-        if len(ids) > MAX_NODES:
-            raise PageLimitExceeded(f"nodes takes at most {MAX_NODES} ids, not {len(ids)}.")
-        plans: dict[str, ReadPlan] = {}
-        items: list[tuple[ReadPlan, Key] | None] = []
-        errors: dict[int, GatewayError] = {}
-        for number, text in enumerate(ids):
-            try:
-                items.append(self._node(shape, text, plans))
-            except GatewayError as error:
-                items.append(None)
-                errors[number] = error
-        return KeysRoot(shape, tuple(items), many=True, errors=errors)
-
-    def _node(
-        self, shape: RootShape, text: str, plans: dict[str, ReadPlan] | None = None
-    ) -> tuple[ReadPlan, Key]:
-        name, values = parse_id(text)
-        plans = {} if plans is None else plans
-        entry = self.catalog.entry(name)
-        set_name = None if entry is None else self.catalog.set_for(entry.csdl)
-        if entry is None or set_name is None or entry.kind is not TypeKind.OBJECT:
-            raise InvalidId(
-                "This id is of a type that is not served here.", hint="Use an `id` of this API."
-            )
-        typed = self.prepared.typed(shape, entry.csdl)
-        key = typed.level.info.key
-        if len(key) != len(values):
-            raise InvalidId(
-                "This id does not fit the key of its type.", hint="Fetch the row's `id` again."
-            )
-        if name not in plans:
-            plans[name] = self.keyed(typed.level, set_name)
-        return plans[name], self._id_key(key, values)
-
-    def _id_key(self, key: Sequence[Field], values: Sequence[Any]) -> Key:
-        try:
-            return tuple(
-                v if f.value is None or v is None else parse_value(f.value.edm, v)
-                for f, v in zip(key, values, strict=True)
-            )
-        except ValueError as error:
-            raise InvalidId(
-                "This id does not fit the key of its type.", hint="Fetch it again."
-            ) from error
 
     # Scope, order, window
 

@@ -15,6 +15,7 @@ from graphql import (
     GraphQLError,
     GraphQLField,
     GraphQLInputObjectType,
+    GraphQLInputType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLSchema,
@@ -32,8 +33,11 @@ from graphql.execution.get_variable_signature import (
     get_variable_signature,
 )
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
+from graphql.utilities import validate_input_value
 
 from schema.lazy import in_order, required_or_defaulted
+
+from .errors import BadArgument
 
 MAX_ERRORS = 20
 
@@ -90,6 +94,19 @@ class Variables:
             elif type(signature.type) is GraphQLNonNull:
                 raise _Unsure
         return VariableValues(sources, coerced)
+
+
+def json_value(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
+    """Give the coerced value of JSON that is no variable. Raises BadArgument; ``what`` names it."""
+    try:
+        return _value(given, wanted)
+    except (_Unsure, RecursionError) as error:
+        found: list[str] = []
+        validate_input_value(
+            given, wanted, lambda e, _: found.append(e.message), hide_suggestions=True
+        )
+        said = found[0] if found else f"it is no {wanted}."
+        raise BadArgument(f"{what}: {said}", hint="Send it as this API answers it.") from error
 
 
 def arguments_of(

@@ -27,6 +27,7 @@ from graphql import (
 
 from schema.catalog import Catalog
 from schema.catalog.types import SCALARS
+from schema.fields import RootField
 
 from .acceptor import Acceptor
 from .coercion import Variables
@@ -112,8 +113,16 @@ class Document:
 class Documents:
     """The documents of one schema."""
 
-    def __init__(self, catalog: Catalog, core: GraphQLSchema, limits: DocumentLimits) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        core: GraphQLSchema,
+        limits: DocumentLimits,
+        roots: Mapping[str, RootField] | None = None,
+    ) -> None:
+        """``roots`` are the planned fields of ``Query`` where the schema has more than the catalog."""
         self._catalog = catalog
+        self._roots = roots
         self._core = core
         self._limits = limits
         self._acceptor = Acceptor(core)
@@ -193,7 +202,9 @@ class Documents:
         found = self._compiled.get(key)
         if found is not None:
             return found.for_document(document.node, operation, structure.fields)
-        made = prepare(self._catalog, document.node, operation, conditions, structure.fields)
+        made = prepare(
+            self._catalog, document.node, operation, conditions, structure.fields, self._roots
+        )
         self._compiled.keep(key, made)
         return made
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
@@ -96,6 +96,8 @@ class Context:
     loaded: Mapping[str, Loaded]
     compiled_nodes: Mapping[int, int]
     """See ``Prepared.compiled_nodes``."""
+    subgraph: Callable[[], Awaitable[str]]
+    """Gives the SDL of the API as a subgraph."""
     payloads: Mapping[str, Payload | GatewayError] = field(default_factory=dict)
 
 
@@ -111,7 +113,7 @@ class ExecutionSettings:
     """Seconds that an operation may take."""
     writes: WriteLimits = field(default_factory=WriteLimits)
     introspection: bool = True
-    """Whether ``__schema`` and ``__type`` are answered."""
+    """Whether ``__schema``, ``__type`` and ``_service`` are answered."""
     slicing: Slicing = field(default_factory=Slicing)
     compiled: bool = True
     """Whether the compiled functions complete; else graphql-core does all of it, which must answer the same."""
@@ -170,7 +172,7 @@ class Engine:
         self._sender = sender
         self._settings = settings
         self._observe = observe
-        self._documents = Documents(schema.catalog, schema.core, settings.documents)
+        self._documents = Documents(schema.catalog, schema.core, settings.documents, schema.roots)
         self._introspection = Introspection(schema, aside or Aside())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
         self.mutations: Mutations | None = None
@@ -248,7 +250,7 @@ class Engine:
             return Changing(document, operation, variables)
         prepared = self._documents.prepare(document, operation, variables.coerced)
         if not self._settings.introspection and asks_schema(prepared):
-            said = "This API does not tell its schema: __schema and __type are switched off."
+            said = "This API does not tell its schema: __schema, __type, _service are switched off."
             return self._refused([GraphQLError(said)], "INTROSPECTION_DISABLED")
         return Ready(
             prepared, variables, self._planner.bind(prepared, variables, request.companies)
@@ -367,7 +369,8 @@ class Engine:
 
     async def _complete_change(self, request: GraphQLRequest, performed: Performed) -> Answer:
         prepared = performed.prepared
-        context = Context(request, {}, prepared.compiled_nodes(), performed.payloads)
+        subgraph = self._introspection.subgraph
+        context = Context(request, {}, prepared.compiled_nodes(), subgraph, performed.payloads)
         failed = {k: p for k, p in performed.payloads.items() if isinstance(p, GatewayError)}
         answer = await self._core_completes(
             prepared, context, performed.variables, failed, frozenset(performed.payloads)
@@ -403,7 +406,8 @@ class Engine:
         self, request: GraphQLRequest, prepared: Prepared, loaded: list[Loaded]
     ) -> Answer:
         by_key = {item.bound.shape.key: item for item in loaded}
-        context = Context(request, by_key, prepared.compiled_nodes())
+        subgraph = self._introspection.subgraph
+        context = Context(request, by_key, prepared.compiled_nodes(), subgraph)
         failed = {
             i.bound.shape.key: i.bound.error for i in loaded if isinstance(i.bound, FailedRoot)
         }

@@ -11,8 +11,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from schema.build import ODataSchema
-from schema.introspection import introspect, is_whole
+from schema.federation import SERVICE
+from schema.introspection import Selected, introspect, is_whole
 
 from .artefacts import Artefact, Artefacts, Make
 from .asked import selected
@@ -22,6 +25,8 @@ from .prepare import Prepared
 from .selection import Selection, fragments_of
 from .settings import Settings
 from .telling import Apart, whole_answer
+
+_SDL = (Selected(SERVICE, SERVICE, (Selected("sdl", "sdl"),)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def aside_of(settings: Settings, digest: str, labels: Mapping[str, str], sets: i
 
 def asks_schema(prepared: Prepared) -> bool:
     """Whether an operation asks of the schema, be it among other things."""
-    return any(name in ("__schema", "__type") for _, name in prepared.order)
+    return any(name in ("__schema", "__type", SERVICE) for _, name in prepared.order)
 
 
 class Introspection:
@@ -84,8 +89,18 @@ class Introspection:
         asked = selected(Selection(prepared.operation, fragments, variables), variables)
         if asked is None:
             return None
-        if not is_whole(asked):
-            return b"".join(introspect(self._schema, asked))
+        return await self._kept(asked) if is_whole(asked) else self._short(asked)
+
+    async def subgraph(self) -> str:
+        """Give the SDL of the API as a subgraph."""
+        answer = await self._kept(_SDL)
+        found: str = msgspec.json.decode(answer.encode())["data"][SERVICE]["sdl"]
+        return found
+
+    def _short(self, asked: tuple[Selected, ...]) -> bytes:
+        return b"".join(introspect(self._schema, asked))
+
+    async def _kept(self, asked: tuple[Selected, ...]) -> LongAnswer:
         key = hashlib.sha256(repr(asked).encode()).hexdigest()
 
         def make() -> Iterator[bytes]:

@@ -13,11 +13,13 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     InlineFragmentNode,
     SelectionSetNode,
 )
@@ -26,9 +28,9 @@ from .selection import arguments_key
 
 MAX_MERGED = 20_000
 """Fields that are looked at; a document that spreads its fragments more often is not accepted."""
-COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType)
+COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType, GraphQLUnionType)
 
-Composite = GraphQLObjectType | GraphQLInterfaceType
+Composite = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType
 Scope = dict[str, list[tuple[FieldNode, Composite]]]
 """Response key → its fields, each with the type it is selected from."""
 
@@ -44,11 +46,16 @@ def require(sure: bool) -> None:
 
 
 def composite(schema: GraphQLSchema, name: str) -> Composite:
-    """Give an object or interface type; raises KeyError, and Unsure for another kind."""
+    """Give an object, interface or union type; raises KeyError, and Unsure for another kind."""
     found = schema.type_map[name]
     if isinstance(found, COMPOSITE):
         return found
     raise Unsure
+
+
+def fields_of(made: Composite) -> Mapping[str, GraphQLField]:
+    """Give the fields of a type; a union has none."""
+    return {} if isinstance(made, GraphQLUnionType) else made.fields
 
 
 def unwrapped(result: Any) -> Any:
@@ -80,11 +87,11 @@ class Merging:
             if name == "__typename":
                 require(all(node.name.value == name for node, _ in nodes))
                 continue
-            result = owner.fields[name].type
+            result = fields_of(owner)[name].type
             key = arguments_key(first) if len(nodes) > 1 else ()
             for node, parent in nodes[1:]:
                 require(node.name.value == name and arguments_key(node) == key)
-                require(parent is owner or parent.fields[name].type is result)
+                require(parent is owner or fields_of(parent)[name].type is result)
             inner = unwrapped(result)
             below = [(n.selection_set, inner) for n, _ in nodes if n.selection_set is not None]
             if below:

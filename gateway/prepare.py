@@ -35,7 +35,7 @@ class RootShape:
     below: Shapes | ConnectionShape | None = None
     complete: Complete | Completion | None = None
     by_type: dict[str, Typed] = field(default_factory=dict)
-    """For ``node`` and ``nodes``: CSDL type → its shape, made when an id of it is first seen."""
+    """For ``node``, ``nodes``, ``_entities``: CSDL type → its shape, made when an id of it is first seen."""
 
     @property
     def node(self) -> FieldNode:
@@ -117,8 +117,14 @@ def prepare(
     operation: OperationDefinitionNode,
     conditions: Mapping[str, object],
     fields: tuple[FieldNode, ...] | None = None,
+    roots: Mapping[str, RootField] | None = None,
 ) -> Prepared:
-    """Shape and compile a valid document's query operation. ``fields`` are those of its structure."""
+    """Shape and compile a valid document's query operation.
+
+    ``fields`` are those of its structure, ``roots`` the planned fields of ``Query`` where the schema has more than the
+    catalog.
+    """
+    served = catalog.roots if roots is None else roots
     if fields is None:
         fields = structure_of(document, operation).fields
     selection = Selection(operation, fragments_of(document), conditions)
@@ -126,24 +132,24 @@ def prepare(
     compiler = Compiler()
     collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
     order: list[tuple[str, str]] = []
-    roots: list[RootShape] = []
+    shapes: list[RootShape] = []
     for key, nodes in collected.items():
         name = nodes[0].name.value
         order.append((key, name))
-        root = catalog.roots.get(name)
+        root = served.get(name)
         if root is not None:
-            roots.append(_root(RootShape(key, root, nodes), shaper, compiler))
+            shapes.append(_root(RootShape(key, root, nodes), shaper, compiler))
     return Prepared(
         catalog,
         document,
         operation,
         fields,
-        tuple(roots),
+        tuple(shapes),
         tuple(order),
         RowTypes(catalog),
         shaper,
         compiler,
-        by_key={r.key: r for r in roots},
+        by_key={s.key: s for s in shapes},
         compiled_of=fields,
         places={id(node): place for place, node in enumerate(fields)},
     )

@@ -8,7 +8,7 @@ place, so the error gets its path and null goes up as the specification says (se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from graphql import GraphQLResolveInfo
@@ -45,6 +45,8 @@ class LoadedRoots(Protocol):
     """id of a field of the document → id of the one that stands for it in its level."""
     payloads: Mapping[str, Payload | GatewayError]
     """Response key of a mutation → what became of it."""
+    subgraph: Callable[[], Awaitable[str]]
+    """Gives the SDL of the API as a subgraph."""
 
 
 _ROWS_A_TURN = 50
@@ -89,8 +91,13 @@ class LoadedResolvers:
         if field.kind is RootKind.FUNCTION and not field.csdl:
             return self._plain(field, value)
         if isinstance(value, list):
-            return [_object(item) for item in value]
+            return _in_turns([_object(item) for item in value])
         return _object(value)
+
+    async def subgraph(self, info: Info) -> str:
+        """Give the SDL of the API as a subgraph."""
+        found: str = await info.context.subgraph()
+        return found
 
     def _plain(self, field: RootField, value: object) -> object:
         assert field.operation is not None
@@ -157,7 +164,10 @@ class LoadedResolvers:
         return value
 
     def type_name(self, value: object) -> str:
-        """Give the object type of a row of an interface. Raises UpstreamMalformed for a type that is not served."""
+        """Give the object type of a row of an interface or union.
+
+        Raises UpstreamMalformed for a type that is not served.
+        """
         assert isinstance(value, Row)
         row_type = type(value).row_type
         csdl = row_type.csdl_of(value)

@@ -89,6 +89,50 @@ Profiles: TypeAlias = Annotated[dict[str, Profile], NoDecode, Json, AfterValidat
 """By the last part of the address."""
 
 
+_TAG = re.compile(r"[_A-Za-z][_0-9A-Za-z/-]{0,127}")
+
+
+def _tags(given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for tag in (tag for tags in given.values() for tag in tags):
+        if not _TAG.fullmatch(tag):
+            raise ValueError(
+                f"{tag!r} is no tag: letters, digits, _, - and /, a letter or _ first, 128 at the most"
+            )
+    return given
+
+
+class FederationOptions(BaseModel):
+    """The API as a subgraph of Apollo Federation v2."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(default=True, description="Whether _service and _entities are served.")
+    version: str = Field(
+        default="2.9",
+        pattern=r"^2\.(0|[1-9]\d?)$",
+        description="Version of the federation specification that the subgraph links, 2.0 or later. @cost and @listSize"
+        " are written from 2.9 on; The Guild's composer knows none above, Apollo's some.",
+    )
+    prefix: str = Field(
+        default="",
+        pattern=r"^([A-Za-z][0-9A-Za-z]*)?$",
+        description="What fields of Query and Mutation begin with, but for node and nodes: erp gives erpCustomersV3.",
+    )
+    node: Literal["inaccessible", "omit", "shared"] = Field(
+        default="inaccessible",
+        description="What becomes of Node, node and nodes in a supergraph: hidden, left out, or shared with others.",
+    )
+    tags: Annotated[
+        dict[str, Names],
+        NoDecode,
+        Json,
+        AfterValidator(_tags),
+    ] = Field(
+        default={},
+        description="Pattern of entity sets = @tag names for their types and root fields.",
+    )
+
+
 class SandboxOptions(BaseModel):
     """How the embedded Finance & Operations look-alike behaves."""
 

@@ -120,7 +120,8 @@ def toml_value(value: object) -> str:
         case tuple() | list():
             return f"[{', '.join(map(toml_value, value))}]"
         case dict():
-            return "{}"
+            pairs = ", ".join(f"{toml_value(k)} = {toml_value(v)}" for k, v in value.items())
+            return f"{{ {pairs} }}" if pairs else "{}"
         case _:
             # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
             return re.sub("\x7f", r"\\u007f", json.dumps(str(value), ensure_ascii=False))

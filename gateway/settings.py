@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from .setting_groups import (
+    FederationOptions,
     Profiles,
     Relation,
     SandboxOptions,
@@ -206,6 +207,9 @@ class Settings(BaseSettings):
     )
     subscriptions: SubscriptionOptions = Field(
         default=SubscriptionOptions(), description="Subscriptions."
+    )
+    federation: FederationOptions = Field(
+        default=FederationOptions(), description="The API as a subgraph."
     )
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="The embedded sandbox's behaviour."

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from graphql import FieldNode
 
 from schema.catalog import Catalog
+from schema.federation import ENTITY
 from schema.fields import Field, FieldKind, ObjectInfo, TypeKind
 
 from .selection import Nodes, Selection, arguments_key
@@ -162,7 +163,8 @@ class Shaper:
     def _object(self, nodes: Nodes, csdl: str, level: Level) -> ObjectShape:
         info = self.catalog.object(csdl)
         name = self.catalog.concrete_name(csdl) or info.name
-        collected = self.selection.subfields(nodes, frozenset((name, *info.interfaces)))
+        union = (ENTITY,) if self.catalog.is_node(csdl) else ()
+        collected = self.selection.subfields(nodes, frozenset((name, *info.interfaces, *union)))
         fields = tuple(self._field(key, found, info, level) for key, found in collected.items())
         return ObjectShape(name, fields)
 

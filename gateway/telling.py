@@ -24,6 +24,7 @@ from schema.writes import Writes
 
 from .artefacts import write_artefact
 from .errors import BudgetExceeded
+from .federation import federation_of
 from .models import dialect_of, find_model, make_catalog
 from .resolvers import LoadedResolvers
 from .settings import Settings
@@ -113,7 +114,9 @@ def main() -> int:
     catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
     rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
-    schema = build_schema(catalog, LoadedResolvers(catalog), writes=writes)
+    schema = build_schema(
+        catalog, LoadedResolvers(catalog), writes=writes, federation=federation_of(settings)
+    )
     try:
         write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
     except BudgetExceeded:

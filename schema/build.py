@@ -65,6 +65,7 @@ def build_schema(
     extra_types: Sequence[type] = (),
 ) -> ODataSchema:
     """Make the schema; without ``writes`` it has no mutations. ``subscriptions`` needs rows that have ids.
+
     With ``federation`` it is a subgraph.
 
     ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones

@@ -230,6 +230,8 @@ class RootKind(Enum):
     FUNCTION = "function"
     NODE = "node"
     NODES = "nodes"
+    ENTITIES = "entities"
+    """Rows by the representations of federation."""
 
 
 class Argument(Struct, frozen=True, kw_only=True):

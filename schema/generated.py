@@ -9,7 +9,7 @@ upgrade):
 
 * ``StrawberryField``, ``StrawberryArgument`` and ``StrawberryObjectDefinition`` may be subclassed without running
   their ``__init__``;
-* ``GraphQLCoreConverter`` makes types through ``from_type``, ``from_object``, ``from_interface`` and
+* ``GraphQLCoreConverter`` makes types through ``from_type``, ``from_object``, ``from_interface``, ``from_union`` and
   ``from_input_object``, fields through ``from_field``, ``from_input_field`` and ``from_argument``, and keeps types in
   ``type_map``;
 * ``Schema`` (in ``build``) keeps the graphql-core schema in ``_schema`` and the converter in ``schema_converter``, and
@@ -36,6 +36,7 @@ from graphql import (
     GraphQLOutputType,
     GraphQLResolveInfo,
     GraphQLType,
+    GraphQLUnionType,
 )
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.schema.types.concrete_type import ConcreteType
@@ -49,9 +50,17 @@ from strawberry.types.base import (
 )
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
+from strawberry.types.union import StrawberryUnion
 from strawberry.types.unset import UNSET
 
-from .lazy import LazyFields, LazyInputType, LazyInterfaceType, LazyObjectType
+from .lazy import (
+    LazyFields,
+    LazyInputType,
+    LazyInterfaceType,
+    LazyMembers,
+    LazyObjectType,
+    LazyUnionType,
+)
 
 DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 """Key of ``extensions`` under which a graphql-core object holds the Strawberry definition it was made from."""
@@ -67,6 +76,7 @@ NamedType = StrawberryType | type[Any]
 _Made = TypeVar("_Made")
 _Record = TypeVar("_Record")
 _Type = TypeVar("_Type", bound=GraphQLNamedType)
+_Definition = TypeVar("_Definition", bound="GeneratedDefinition | GeneratedUnion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +283,23 @@ class GeneratedInput(GeneratedDefinition):
         self.directives = (OneOf(),) if one_of else ()
 
 
+class GeneratedUnion(StrawberryUnion):
+    """The union of all object types that have an interface; none of them is made for it."""
+
+    def __init__(
+        self,
+        name: str,
+        interface: str,
+        resolve_type: Callable[[object, ResolveInfo, GraphQLAbstractType], str],
+        *,
+        description: str,
+    ) -> None:
+        super().__init__(name, (), description)
+        self.name = name
+        self.interface = interface
+        self.resolve_type = resolve_type
+
+
 def _is_type_of(_value: object, _info: ResolveInfo) -> bool:
     """Nothing to check: an interface's ``resolve_type`` has decided, and no other field is abstract."""
     return True
@@ -296,7 +323,13 @@ def is_one_of(made: GraphQLType) -> bool | None:
 class GeneratingConverter(GraphQLCoreConverter):
     """Strawberry's converter with a short way for generated definitions; everything else goes its way."""
 
-    def __init__(self, base: GraphQLCoreConverter, types: TypeTable) -> None:
+    def __init__(
+        self,
+        base: GraphQLCoreConverter,
+        types: TypeTable,
+        implementers: Callable[[str], tuple[list[str], list[str]]],
+    ) -> None:
+        """``implementers`` gives the names of the object types and interfaces that have an interface."""
         super().__init__(
             base.config,
             scalar_overrides={},
@@ -305,6 +338,7 @@ class GeneratingConverter(GraphQLCoreConverter):
         )
         self.type_map = base.type_map
         self._types = types
+        self._implementers = implementers
         self._refs: dict[Ref, GraphQLType] = {}
         self._made_arguments: dict[GeneratedArgument, GraphQLArgument] = {}
 
@@ -384,9 +418,13 @@ class GeneratingConverter(GraphQLCoreConverter):
             return super().from_input_object(object_type)
         return self._once(definition, self._input)
 
-    def _once(
-        self, definition: GeneratedDefinition, make: Callable[[GeneratedDefinition], _Type]
-    ) -> _Type:
+    def from_union(self, union: StrawberryUnion) -> GraphQLUnionType:
+        """Convert a union; its members are made on first touch."""
+        if not isinstance(union, GeneratedUnion):
+            return super().from_union(union)
+        return self._once(union, self._union)
+
+    def _once(self, definition: _Definition, make: Callable[[_Definition], _Type]) -> _Type:
         found = self.type_map.get(definition.name)
         if found is None:
             found = ConcreteType(definition=definition, implementation=make(definition))
@@ -438,6 +476,17 @@ class GeneratingConverter(GraphQLCoreConverter):
             description=definition.description,
             extensions={DEFINITION: definition},
         )
+
+    def _union(self, union: GeneratedUnion) -> GraphQLUnionType:
+        made = LazyUnionType(
+            union.name,
+            LazyMembers(lambda: self._implementers(union.interface)[0], self.named),
+            resolve_type=union.resolve_type,
+            description=union.description,
+            extensions={DEFINITION: union},
+        )
+        made.interface = union.interface
+        return made
 
     def _input(self, definition: GeneratedDefinition) -> GraphQLInputObjectType:
         made = LazyInputType(

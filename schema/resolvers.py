@@ -37,6 +37,10 @@ class Resolvers(Protocol):
         """Give the value of a field of a payload; user errors are mappings by field name."""
         ...
 
+    def subgraph(self, info: GraphQLResolveInfo[Any]) -> object:
+        """Give the SDL of the API as a subgraph."""
+        ...
+
     def type_name(self, value: object) -> str:
-        """Give the GraphQL object type of a row, where an interface is asked for."""
+        """Give the GraphQL object type of a row, where an interface or union is asked for."""
         ...

@@ -43,7 +43,7 @@ class Catalog(CatalogInputs):
         )
         self._unreachable = None if naming is None else naming.unreachable
         self._parents = None if naming is None else naming.parents
-        self._root_names = Names(("node", "nodes"), self.renames, " in Query")
+        self._root_names = Names(_RESERVED, self.renames, " in Query")
         self.roots: Mapping[str, RootField]
         if naming is None:
             self.roots = {r.name: r for r in self._name_roots()}
@@ -360,6 +360,7 @@ _PAGING = (
     Argument(name="last", type_name="Int", description=describe.LAST),
     Argument(name="before", type_name="String", description=describe.BEFORE),
 )
+_RESERVED = ("node", "nodes", "_service", "_entities")
 _COMPANIES = Argument(
     name="companies", type_name="String", many=True, description=describe.COMPANIES
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from graphql import (
     DEFAULT_DEPRECATION_REASON,
@@ -31,28 +31,57 @@ _KEYWORDS = {
 }
 
 
-def print_types(schema: ODataSchema) -> Iterator[str]:
+class Marks:
+    """What is written beside what the types are; here nothing."""
+
+    def head(self) -> str:
+        """Give what comes first."""
+        return ""
+
+    def shows(self, name: str) -> bool:  # noqa: ARG002 - for those who leave types out
+        """Whether a type is written."""
+        return True
+
+    def shows_field(self, owner: str, name: str) -> bool:  # noqa: ARG002 - likewise
+        """Whether a field is written."""
+        return True
+
+    def of_type(self, shown: DescribedType) -> str:  # noqa: ARG002 - likewise
+        """Give what stands behind a type, with a blank in front."""
+        return ""
+
+    def of_field(self, owner: str, field: Member | Value) -> str:  # noqa: ARG002 - likewise
+        """Give what stands behind a field, argument or value of a type, with a blank in front."""
+        return ""
+
+
+_NO_MARKS = Marks()
+
+
+def print_types(schema: ODataSchema, marks: Marks = _NO_MARKS) -> Iterator[str]:
     """Give the SDL piece by piece. ``schema`` is one of one's own: its records are forgotten on the way."""
     types = Types(schema)
-    between = ""
+    yield (between := marks.head())
+    between = between and "\n\n"
     for directive in types.core.directives:
         if not is_specified_directive(directive):
             yield between + print_directive(directive)
             between = "\n\n"
     for number, name in enumerate(types.names(), 1):
-        if name not in GraphQLNamedType.reserved_types:
+        if name not in GraphQLNamedType.reserved_types and marks.shows(name):
             shown = types.find(name)
             assert shown is not None
             yield between
-            yield from _type(shown, types)
+            yield from _type(shown, types, marks)
             between = "\n\n"
         if number % FORGET_AFTER == 0:
             types.forget()
     yield "\n"
 
 
-def _type(shown: DescribedType, types: Types) -> Iterator[str]:
-    interfaces = list(shown.interfaces()) if shown.interfaces is not None else []
+def _type(shown: DescribedType, types: Types, marks: Marks) -> Iterator[str]:
+    above = shown.interfaces() if shown.interfaces is not None else ()
+    interfaces = [name for name in above if marks.shows(name)]
     yield _description(shown.description) + f"{_KEYWORDS[shown.kind]} {shown.name}"
     if interfaces:
         yield " implements " + " & ".join(interfaces)
@@ -60,27 +89,33 @@ def _type(shown: DescribedType, types: Types) -> Iterator[str]:
         yield " @oneOf"
     if shown.specified_by is not None:
         yield f" @specifiedBy(url: {_string(shown.specified_by)})"
+    yield marks.of_type(shown)
     if shown.kind == "UNION" and shown.possible is not None:
         members = list(shown.possible())
         yield " = " + " | ".join(members) if members else ""
-    yield from _block(_lines(shown), types)
+    yield from _block(_lines(shown, marks), types, lambda item: marks.of_field(shown.name, item))
 
 
-def _lines(shown: DescribedType) -> Iterator[tuple[Member | Value, str]]:
+def _lines(shown: DescribedType, marks: Marks) -> Iterator[tuple[Member | Value, str]]:
     for field in shown.fields() if shown.fields is not None else ():
-        yield field, field.name + _arguments(field.arguments) + f": {field.type}"
+        if marks.shows_field(shown.name, field.name):
+            yield field, field.name + _arguments(field.arguments) + f": {field.type}"
     for given in shown.inputs() if shown.inputs is not None else ():
         yield given, _input(given)
     for value in shown.values() if shown.values is not None else ():
         yield value, value.name
 
 
-def _block(lines: Iterable[tuple[Member | Value, str]], types: Types) -> Iterator[str]:
+def _block(
+    lines: Iterable[tuple[Member | Value, str]],
+    types: Types,
+    marked: Callable[[Member | Value], str],
+) -> Iterator[str]:
     before = " {\n"
     for number, (item, line) in enumerate(lines, 1):
         blank = "\n" if number > 1 and item.description is not None else ""
         described = _description(item.description, "  ")
-        yield f"{before}{blank}{described}  {line}{_deprecated(item.deprecation)}"
+        yield f"{before}{blank}{described}  {line}{_deprecated(item.deprecation)}{marked(item)}"
         before = "\n"
         if number % FORGET_AFTER == 0:
             types.forget()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from schema.federation import ENTITY, SERVICE
+
 MANY = 20
 """Root fields of an operation that are too many to be answered at once."""
 WIDE_FIELDS = frozenset({"fields", "possibleTypes"})
 """Fields of a type whose answer may be as long as the catalogue."""
 _ROOTS = frozenset({"queryType", "mutationType", "subscriptionType"})
-_WIDE_TYPES = frozenset({"Query", "Mutation", "Subscription", "Node"})
+_WIDE_TYPES = frozenset({"Query", "Mutation", "Subscription", "Node", ENTITY})
 
 
 class Selected(NamedTuple):
@@ -31,6 +33,8 @@ def is_whole(selection: Sequence[Selected]) -> bool:
 
 
 def _is_wide_root(root: Selected) -> bool:
+    if root.name == SERVICE:
+        return any(field.name == "sdl" for field in root.below)
     if root.name == "__type":
         return _is_deep(root.below) or (root.type_name in _WIDE_TYPES and _is_wide(root.below))
     return any(

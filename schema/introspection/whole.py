@@ -15,11 +15,13 @@ from typing import TypeVar
 from graphql import GraphQLObjectType
 
 from schema.build import ODataSchema
+from schema.federation import SERVICE, SERVICE_TYPE
 from schema.fields import TypeEntry
 
 from .described import DescribedType, Member
 from .selected import Selected
 from .spool import Spool
+from .subgraph import print_subgraph
 from .types import Types
 from .writers import Write, Writers, text
 
@@ -61,11 +63,28 @@ class _Answer:
     def _root(self, part: Selected) -> bytes:
         if part.name == "__typename":
             return text("Query")
+        if part.name == SERVICE:
+            return self._service(part)
         if part.name == "__type":
             shown = self._types.find(part.type_name)
             return b"null" if shown is None else self._writers.type(part.below)(shown)
         inner = (text(field.key) + b":" + self._of_schema(field) for field in part.below)
         return b"{%b}" % b",".join(inner)
+
+    def _service(self, part: Selected) -> bytes:
+        inner = (
+            text(field.key)
+            + b":"
+            + (text(SERVICE_TYPE) if field.name == "__typename" else self._leave(self._sdl))
+            for field in part.below
+        )
+        return b"{%b}" % b",".join(inner)
+
+    def _sdl(self) -> Iterator[bytes]:
+        yield b'"'
+        for piece in print_subgraph(self._types.schema):
+            yield text(piece)[1:-1]
+        yield b'"'
 
     def _of_schema(self, part: Selected) -> bytes:
         core, writers = self._core, self._writers

@@ -1,0 +1,20 @@
+"""What the settings say of the API as a subgraph."""
+
+from __future__ import annotations
+
+from schema.federation import Federation
+
+from .settings import Settings
+
+
+def federation_of(settings: Settings) -> Federation | None:
+    """Give what composers are told; None where the API is no subgraph."""
+    options = settings.federation
+    if not options.enabled:
+        return None
+    return Federation(
+        version=options.version,
+        node=options.node,
+        page=settings.default_page_size,
+        tags=options.tags,
+    )

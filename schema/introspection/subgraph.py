@@ -1,0 +1,137 @@
+"""The SDL that ``_service`` answers: the API with the directives by which composers join it to other subgraphs.
+
+    @key             natural key and ``id`` of every object type with a global id
+    @shareable       PageInfo, what is the same in every mutation, complex values
+    @inaccessible    ``Node``, ``node``, ``nodes`` (or they are left out, or shared: setting ``federation.node``)
+    @tag             by patterns of entity sets
+    @listSize, @cost on lists, and on what takes requests of its own upstream (from version 2.9 on)
+
+What makes the API a subgraph (``_service``, ``_entities`` and their types) is not in it. Directives:
+https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/directives; ``@cost`` and
+``@listSize`` mean what https://ibm.github.io/graphql-specs/cost-spec.html says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from schema.build import ODataSchema
+from schema.federation import Federation
+from schema.fields import RootField, TypeKind
+
+from .described import DescribedType, Member, Value
+from .sdl import Marks, print_types
+
+_LINK = "https://specs.apollo.dev/federation/v"
+_NODE_FIELDS = frozenset({"node", "nodes"})
+_SHARED = frozenset({"PageInfo", "UserError", "FieldConflict"})
+_REQUEST = 10
+"""Cost of a field that takes a request of its own upstream: the default of mutations, where an object counts 1."""
+
+
+def print_subgraph(schema: ODataSchema) -> Iterator[str]:
+    """Give the SDL piece by piece. ``schema`` is one of one's own that is a subgraph: its records are forgotten."""
+    assert schema.federation is not None
+    plain = schema.again(schema.catalog, federated=False)
+    return print_types(plain, Federated(plain, schema.federation))
+
+
+class Federated(Marks):
+    """The directives of one subgraph."""
+
+    def __init__(self, schema: ODataSchema, federation: Federation) -> None:
+        self._schema = schema
+        self._catalog = schema.catalog
+        self._federation = federation
+        self._tags_of = lru_cache(maxsize=1_000)(self._find_tags)
+        lists = '["first", "last"]', '["nodes", "edges"]'
+        self._list_size = (
+            f" @listSize(assumedSize: {federation.page}, slicingArguments: {lists[0]},"
+            f" sizedFields: {lists[1]}, requireOneSlicingArgument: false)"
+        )
+
+    def head(self) -> str:
+        """Give the link to the specification, with what of it is used."""
+        federation = self._federation
+        used = ["@key", "@shareable"]
+        if federation.node == "inaccessible":
+            used.append("@inaccessible")
+        if federation.tags:
+            used.append("@tag")
+        if federation.has_costs:
+            used.extend(("@cost", "@listSize"))
+        imported = ", ".join(f'"{name}"' for name in used)
+        return f'extend schema @link(url: "{_LINK}{federation.version}", import: [{imported}])'
+
+    def shows(self, name: str) -> bool:
+        """Leave ``Node`` out where the settings say so."""
+        return name != "Node" or self._federation.node != "omit"
+
+    def shows_field(self, owner: str, name: str) -> bool:
+        """Leave ``node`` and ``nodes`` out where the settings say so."""
+        return owner != "Query" or name not in _NODE_FIELDS or self._federation.node != "omit"
+
+    def of_type(self, shown: DescribedType) -> str:
+        """Give the directives of a type."""
+        if shown.name == "Node":
+            return " @inaccessible" if self._federation.node == "inaccessible" else ""
+        if shown.name in _SHARED:
+            return " @shareable"
+        entry = self._schema.entry(shown.name)
+        if entry is None:
+            return ""
+        marks = "".join(self._tags_of(entry.csdl))
+        if entry.kind is not TypeKind.OBJECT:
+            return marks
+        if entry.csdl in self._catalog.model.complex_types:
+            return " @shareable" + marks
+        return "".join(self._keys(entry.csdl)) + marks
+
+    def _keys(self, csdl: str) -> Iterator[str]:
+        if not self._catalog.is_node(csdl):
+            return
+        key = self._catalog.object(csdl).key
+        if not any(part.many for part in key):  # composers refuse lists in keys
+            yield f' @key(fields: "{" ".join(part.name for part in key)}")'
+        yield ' @key(fields: "id")'
+
+    def of_field(self, owner: str, field: Member | Value) -> str:
+        """Give the directives of a field."""
+        if not isinstance(field, Member):
+            return ""
+        if owner == "Query":
+            return self._of_root(field)
+        if owner == "Mutation":
+            record = None if self._schema.writes is None else self._schema.writes[field.name]
+            of_set = None if record is None else record.entity_set
+            return "" if of_set is None else "".join(self._tags_of(of_set.type))
+        return self._list_size if self._federation.has_costs and self._is_list(field) else ""
+
+    def _of_root(self, field: Member) -> str:
+        if field.name in _NODE_FIELDS:
+            return {"inaccessible": " @inaccessible", "shared": " @shareable"}[
+                self._federation.node
+            ]
+        root: RootField | None = self._catalog.roots.get(field.name)
+        marks = "" if root is None else "".join(self._tags_of(root.csdl))
+        if not self._federation.has_costs or root is None:
+            return marks
+        size = self._list_size if self._is_list(field) else ""
+        return f" @cost(weight: {_REQUEST}){size}{marks}"
+
+    def _is_list(self, field: Member) -> bool:
+        """Whether a field is a connection that may be paged."""
+        found = self._catalog.known_names().get(field.type.rstrip("!"))
+        return found is not None and found.kind is TypeKind.CONNECTION and bool(field.arguments)
+
+    def _find_tags(self, csdl: str) -> tuple[str, ...]:
+        sets = self._catalog.model.sets_of_type.get(csdl, ())
+        found = (
+            tag
+            for pattern, tags in self._federation.tags.items()
+            if any(fnmatchcase(name, pattern) for name in sets)
+            for tag in tags
+        )
+        return tuple(f' @tag(name: "{tag}")' for tag in dict.fromkeys(found))

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 from .errors import GatewayError, UpstreamRejected
 from .execute import Changing, Engine, GraphQLRequest, Reads, Ready
-from .explain_writes import Taking, told
+from .explain_writes import Taking, told, writes_within
 from .odata.answers import Response
 from .odata.dialect import Dialect
 from .odata.query import (
@@ -68,6 +68,8 @@ class Planned:
     """Fields of the answer that it is for."""
     if_match: str | None = None
     body: str | None = None
+    within: tuple[Planned, ...] = ()
+    """The writes of a changeset."""
 
     def lines(self) -> Iterator[str]:
         """Print it, the version it needs and its body below."""
@@ -172,14 +174,18 @@ def _names(column: str) -> Callable[[Planned], bool]:
 
 
 def _planned(asked: Asked) -> Planned:
-    request = asked.request
+    return _of_request(asked.request, tuple(asked.fields))
+
+
+def _of_request(request: Request, fields: tuple[str, ...] = ()) -> Planned:
     return Planned(
         method=request.method,
         path=request.url,
         text=_shown(request),
-        fields=tuple(asked.fields),
+        fields=fields,
         if_match=request.headers.get("If-Match"),
         body=None if request.body is None else request.body.decode(),
+        within=tuple(map(_of_request, writes_within(request.body))),
     )
 
 

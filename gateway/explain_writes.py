@@ -26,10 +26,20 @@ from .writes.values import encode_body
 
 _PARTS = re.compile(
     rb"Content-ID: \d+\r\n\r\n(?P<method>[A-Z]+) (?P<url>\S+) HTTP/1\.1\r\n"
-    rb"(?:[^\r\n]+\r\n)*\r\n(?P<body>[^\r\n]*)"
+    rb"(?P<headers>(?:[^\r\n]+\r\n)*)\r\n(?P<body>[^\r\n]*)"
 )
 """The writes within a changeset; a JSON body is one line."""
 _BOUNDARY = "answer_to_explain"
+
+
+def writes_within(body: bytes | None) -> Iterator[Request]:
+    """Give the writes of a changeset."""
+    for write in _PARTS.finditer(body or b""):
+        lines = write["headers"].decode().splitlines()
+        headers = dict(line.split(": ", 1) for line in lines)
+        yield Request(
+            write["method"].decode(), write["url"].decode(), headers, write["body"] or None
+        )
 
 
 @dataclass

@@ -24,22 +24,25 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
+from .access import Admits, everybody, nobody
 from .encoding import Compression
 from .events import ClientLeft, Observer, RequestRefused
-from .execute import Answer, Engine, GraphQLRequest
+from .execute import Answer, GraphQLRequest
 from .replies import reply, send_body
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 COMPANY_HEADER = "X-D365-Company"
+TRACE_HEADER = "X-D365-Trace"
+"""``true``: the answer tells what was asked upstream, where the settings allow it."""
 TIMEOUT_HEADER = "X-D365-Timeout"
 """Seconds that the operation may take; it can only shorten what the settings allow."""
 BODY_TIMEOUT = 30.0
@@ -52,7 +55,9 @@ _READS = frozenset({"GET", "HEAD"})
 Headers: TypeAlias = Mapping[str, str]
 """By lower-case names; what was sent several times is joined with commas (RFC 9110, section 5.2)."""
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_COMPANY, _TIMEOUT = COMPANY_HEADER.lower(), TIMEOUT_HEADER.lower()
+_COMPANY, _TIMEOUT, _TRACE = (
+    name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
+)
 
 
 class HttpError(Exception):
@@ -70,6 +75,18 @@ class ClientGone(Exception):
     """Nobody waits for an answer any more."""
 
 
+class Executes(Protocol):
+    """What answers operations."""
+
+    async def execute(self, request: GraphQLRequest) -> Answer:
+        """Answer a request. Never raises but for cancellation."""
+        ...
+
+    def changes_data(self, request: GraphQLRequest) -> bool:
+        """Whether a request must come to its end, whoever waits for it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """Answers the HTTP requests of one endpoint."""
@@ -79,9 +96,13 @@ class Door:
     """Where a browser that asks for HTML is sent."""
     observe: Observer
     compression: Compression = field(default_factory=Compression)
+    admits: Admits = everybody
+    """Who is answered."""
+    traces: Admits = nobody
+    """Who is told what was asked upstream."""
 
     async def answer(
-        self, scope: Scope, receive: Receive, send: Send, engine: Engine | None
+        self, scope: Scope, receive: Receive, send: Send, engine: Executes | None
     ) -> None:
         """Answer one request; without an engine the gateway is still starting."""
         started = time.perf_counter()
@@ -110,14 +131,21 @@ class Door:
         receive: Receive,
         headers: Headers,
         media: str | None,
-        engine: Engine | None,
+        engine: Executes | None,
     ) -> tuple[Answer, int]:
         """Give the answer and its status. Raises HttpError or ClientGone."""
         if media is None:
             raise HttpError(
                 406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
             )
+        if not self.admits(headers):
+            said = "The admin token is missing or wrong."
+            raise HttpError(
+                401, "UNAUTHENTICATED", said, "Set Authorization: Bearer <admin_token>."
+            )
         asked = await read_request(scope, headers, receive, self.max_body)
+        if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
+            asked = replace(asked, trace=True)
         if engine is None:
             raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
         waiting = _Waiting(receive, lambda: engine.changes_data(asked))
@@ -182,7 +210,8 @@ def headers_of(scope: Scope) -> Headers:
 _VARY = (b"vary", b"Accept, Accept-Encoding")
 _ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
 _CLOSE = (b"connection", b"close")
-_MORE = {405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,)}
+_BEARER = (b"www-authenticate", b"Bearer")
+_MORE = {401: (_BEARER,), 405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,)}
 """What else a response with this status has; a body that was not read to its end leaves no use for the connection."""
 _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
@@ -248,6 +277,11 @@ async def read_request(
     companies = companies_of(headers.get(_COMPANY))
     timeout = timeout_of(headers.get(_TIMEOUT))
     return _checked(parameters, companies, timeout, may_mutate=method == "POST")
+
+
+def is_traced(header: str) -> bool:
+    """Read whether a trace is wanted."""
+    return header.strip().lower() in {"true", "1"}
 
 
 def timeout_of(header: str | None) -> float | None:

@@ -1,0 +1,108 @@
+"""Explain over HTTP: ``POST /graphql/explain`` takes what ``/graphql`` takes, and tells what it would send.
+
+The answer has the form of GraphQL's: ``{"data": {steps, requests, …}}``, or ``{"errors": […]}`` where the operation
+cannot run. What holds for the API holds here: limits of bodies and documents, the deadline, the company scope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from .access import admission
+from .assemble import Gateway
+from .encoding import Compression
+from .endpoints import Endpoint
+from .execute import Answer, GraphQLRequest
+from .explain import Explanation, Planned, Step, explain
+from .http import Door
+
+
+def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    """Give the route of explain, where the settings let anybody have it."""
+    if endpoint.settings.explains:
+        yield Route(f"{endpoint.api}/explain", _Explain(endpoint))
+
+
+class _Explain:
+    """The endpoint; a class, so that Starlette hands it every method."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        settings = endpoint.settings
+        self._endpoint = endpoint
+        self._door = Door(
+            max_body=settings.max_body_bytes,
+            page=None,
+            observe=endpoint.observe,
+            compression=Compression(enabled=settings.compression, over=settings.compress_over),
+            admits=admission(settings.explains, settings.admin_token),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        live = await self._endpoint.live(scope["app"])
+        with nullcontext() if live is None else live.serving() as gateway:
+            explainer = None if gateway is None else Explainer(gateway)
+            await self._door.answer(scope, receive, send, explainer)
+
+
+class Explainer:
+    """Explains operations in the place where an engine executes them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._engine = gateway.engine
+        self._service = None if gateway.is_sandbox else gateway.client.root
+
+    async def execute(self, request: GraphQLRequest) -> Answer:
+        """Explain a request. Never raises but for cancellation."""
+        return await self._engine.answered(self._explained(request))
+
+    def changes_data(self, _request: GraphQLRequest) -> bool:
+        """Nothing is sent, whatever is explained."""
+        return False
+
+    async def _explained(self, request: GraphQLRequest) -> Answer:
+        deadline = self._engine.deadline(request)
+        try:
+            async with asyncio.timeout_at(deadline.at):
+                found = await explain(self._engine, request)
+        except TimeoutError as error:
+            raise deadline.passed("it was not explained to its end") from error
+        return Answer(errors=found.errors) if found.errors else Answer(self._told(found))
+
+    def _told(self, found: Explanation) -> dict[str, Any]:
+        return {
+            "text": found.text(),
+            "changes": found.changes,
+            "failed": found.failed,
+            "service": self._service,
+            "steps": [_step(step) for step in found.steps],
+            "requests": [_request(request) for request in found.requests],
+            "placeholders": sorted(found.made_up),
+        }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "field": step.field,
+        "how": step.how,
+        "notes": list(step.notes),
+        "request": step.request,
+        "below": [_step(below) for below in step.below],
+    }
+
+
+def _request(request: Planned) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "path": request.path,
+        "text": request.text,
+        "fields": list(request.fields),
+        "ifMatch": request.if_match,
+        "body": request.body,
+        "within": [_request(write) for write in request.within],
+    }

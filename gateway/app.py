@@ -14,9 +14,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .access import admission
 from .encoding import Compression
 from .endpoints import PAGE, Endpoint, RoutesOf
 from .events import Observer, log_event
+from .explain_http import explain_routes
 from .graphiql import PRESET_HEADERS, graphiql_routes
 from .health import healthy, ready, reload_by
 from .http import COMPANY_HEADER, Door
@@ -73,6 +75,7 @@ class _Api:
             page=endpoint.page if settings.graphiql else None,
             observe=endpoint.observe,
             compression=Compression(enabled=settings.compression, over=settings.compress_over),
+            traces=admission(settings.explains, settings.admin_token),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +136,7 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     )
 
 
-PER_ENDPOINT: tuple[RoutesOf, ...] = (_page_routes,)
+PER_ENDPOINT: tuple[RoutesOf, ...] = (_page_routes, explain_routes)
 """What each API has beside itself."""
 
 

@@ -109,9 +109,9 @@ class FederationOptions(BaseModel):
     enabled: bool = Field(default=True, description="Whether _service and _entities are served.")
     version: str = Field(
         default="2.9",
-        pattern=r"^2\.(0|[1-9]\d?)$",
-        description="Version of the federation specification that the subgraph links, 2.0 or later. @cost and @listSize"
-        " are written from 2.9 on; The Guild's composer knows none above, Apollo's some.",
+        pattern=r"^2\.(\d|1[0-4])$",
+        description="Version of the specification that the subgraph links, 2.0 to 2.14. @cost and @listSize need 2.9;"
+        " The Guild's composer takes no later one, Apollo's does.",
     )
     prefix: str = Field(
         default="",

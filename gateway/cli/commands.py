@@ -176,14 +176,23 @@ def settings(config: Config = None) -> None:
 
 
 @schema_commands.command("print")
-def print_schema(config: Config = None, sandbox: Sandbox = False) -> None:
+def print_schema(
+    federation: Annotated[
+        bool,
+        typer.Option(
+            "--federation", help="That of the subgraph, as _service answers it, for composers."
+        ),
+    ] = False,
+    config: Config = None,
+    sandbox: Sandbox = False,
+) -> None:
     """Write the schema definition language (SDL) to standard output."""
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
         from .inspect import print_sdl
 
-        print_sdl(settings_of(config, sandbox=sandbox))
+        print_sdl(settings_of(config, sandbox=sandbox), federation=federation)
 
 
 @schema_commands.command("stats")

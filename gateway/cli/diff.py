@@ -87,7 +87,8 @@ def _text(found: Comparison) -> str:
 def source_of(settings: Settings, given: str, *, descriptions: bool) -> Source:
     """Open a schema: ``-``, or a file whose content says what it is. Raises SettingsError, SchemaError."""
     if given == CURRENT:
-        return ServedSource(current_schema(settings, labels=descriptions))
+        schema = current_schema(settings, labels=descriptions)
+        return ServedSource(schema.again(schema.catalog, federated=False))
     path = Path(given)
     raw = _read(path)
     start = raw[:100].removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -19,7 +19,7 @@ from gateway.explain import explain
 from gateway.http import companies_of
 from gateway.settings import Settings
 from schema.build import ODataSchema
-from schema.introspection import print_types
+from schema.introspection import print_subgraph, print_types
 from schema.printing import Stats, stats
 from schema.why import why
 
@@ -91,9 +91,19 @@ def current_schema(settings: Settings, *, labels: bool) -> ODataSchema:
     return _with_gateway(settings, schema, labels=labels)
 
 
-def print_sdl(settings: Settings) -> None:
+def print_sdl(settings: Settings, *, federation: bool) -> None:
+    """Print the API's schema; with ``federation`` what ``_service`` answers. Raises SettingsError."""
     schema = current_schema(settings, labels=True)
-    sys.stdout.writelines(print_types(schema.again(schema.catalog.twin())))
+    twin = schema.catalog.twin()
+    if not federation:
+        sys.stdout.writelines(print_types(schema.again(twin, federated=False)))
+        return
+    if schema.federation is None:
+        raise SettingsError(
+            "The API is no subgraph: the setting federation.enabled is off.",
+            hint="Leave --federation out, or set D365_FEDERATION__ENABLED=true.",
+        )
+    sys.stdout.writelines(print_subgraph(schema.again(twin)))
 
 
 def print_schema_stats(settings: Settings) -> None:

@@ -10,6 +10,7 @@ What graphql-core would answer is the measure, to the last byte of every descrip
 
 from .sdl import print_types
 from .selected import Selected, is_whole
+from .subgraph import print_subgraph
 from .whole import introspect
 
-__all__ = ["Selected", "introspect", "is_whole", "print_types"]
+__all__ = ["Selected", "introspect", "is_whole", "print_subgraph", "print_types"]

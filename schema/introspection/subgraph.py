@@ -27,6 +27,8 @@ from .sdl import Marks, print_types
 _LINK = "https://specs.apollo.dev/federation/v"
 _NODE_FIELDS = frozenset({"node", "nodes"})
 _SHARED = frozenset({"PageInfo", "UserError", "FieldConflict"})
+_ONE_OF = "directive @oneOf on INPUT_OBJECT"
+"""Apollo's composer does not know it by itself."""
 _REQUEST = 10
 """Cost of a field that takes a request of its own upstream: the default of mutations, where an object counts 1."""
 
@@ -63,7 +65,8 @@ class Federated(Marks):
         if federation.has_costs:
             used.extend(("@cost", "@listSize"))
         imported = ", ".join(f'"{name}"' for name in used)
-        return f'extend schema @link(url: "{_LINK}{federation.version}", import: [{imported}])'
+        link = f'@link(url: "{_LINK}{federation.version}", import: [{imported}])'
+        return f"extend schema\n  {link}\n\n{_ONE_OF}"
 
     def shows(self, name: str) -> bool:
         """Leave ``Node`` out where the settings say so."""

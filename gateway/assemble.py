@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import httpx
 
@@ -20,14 +21,15 @@ from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
-from .introspection import Aside, aside_of
 from .federation import federation_of
+from .introspection import Aside, aside_of
 from .labels import load_labels
 from .metadata import MetadataDocument, Origin, load_metadata
-from .models import Known, Progress, dialect_of, make_catalog, open_model
+from .models import Known, Progress, dialect_of, make_catalog, narrowed, open_model
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
+from .profiles import ProfileSettings, choose
 from .resolvers import LoadedResolvers
 from .setting_groups import SandboxOptions
 from .settings import Settings
@@ -52,6 +54,8 @@ class Gateway:
     observe: Observer
     aside: Aside
     """Long answers about the schema; those that are generations over the same metadata share them."""
+    profiles: Mapping[str, ProfileSettings] = field(default_factory=dict)
+    """The settings of each profile of these metadata, with its sets."""
     since: float = field(default_factory=time.time)
     """When these metadata began to serve, in seconds of the epoch."""
 
@@ -143,7 +147,8 @@ async def assemble(
     started = time.perf_counter()
     known = open_model(settings, document, progress, observe)
     labels = await read_labels(settings, client, known, observe)
-    gateway = build(settings, client, document.origin, known, labels, observe)
+    profiles = await read_profiles(settings, client, known, document.digest, observe)
+    gateway = build(settings, client, document.origin, known, labels, observe, profiles)
     observe(built(gateway, time.perf_counter() - started))
     return gateway
 
@@ -155,6 +160,7 @@ def build(
     known: Known,
     labels: Mapping[str, str],
     observe: Observer,
+    profiles: Mapping[str, ProfileSettings] = MappingProxyType({}),
 ) -> Gateway:
     """Put the parts together. Asks nobody, and may run in any thread."""
     dialect = dialect_of(settings, known.model)
@@ -171,7 +177,20 @@ def build(
         metadata=metadata,
         observe=observe,
         aside=aside,
+        profiles=profiles,
     )
+
+
+def build_profile(whole: Gateway, name: str) -> Gateway:
+    """Make the gateway of a profile, of a part of what the whole serves. Asks nobody, and may run in any thread.
+
+    Raises KeyError where there is no such profile.
+    """
+    settings = whole.profiles[name]
+    known = narrowed(settings, whole.catalog, whole.metadata.digest)
+    labels = whole.catalog.labels
+    made = build(settings, whole.client, whole.metadata, known, labels, whole.observe)
+    return replace(made, since=whole.since)
 
 
 def _executable(
@@ -230,6 +249,16 @@ async def read_labels(
     return await load_labels(
         client, client.root, known.label_ids(), language, cache_dir=folder, observe=observe
     )
+
+
+async def read_profiles(
+    settings: Settings, client: ODataClient, known: Known, digest: str, observe: Observer
+) -> Mapping[str, ProfileSettings]:
+    """Give the settings of each profile with its sets. Raises what ``profiles.choose`` raises."""
+    if not settings.profiles:
+        return {}
+    dialect = dialect_of(settings, known.model)
+    return await choose(settings, client, known.model, dialect, digest, observe)
 
 
 def execution_settings(settings: Settings) -> ExecutionSettings:

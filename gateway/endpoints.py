@@ -9,8 +9,8 @@ at a request ``await endpoint.live(app)`` gives what serves there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from starlette.applications import Starlette
@@ -18,6 +18,8 @@ from starlette.routing import BaseRoute
 
 from .events import Observer
 from .live import Live
+from .profile_lives import ProfileLives
+from .profiles import ProfileSettings, profile_settings
 from .settings import Settings
 
 API = "/graphql"
@@ -30,8 +32,22 @@ class Endpoint:
 
     settings: Settings
     observe: Observer
-    profile: str | None = None
-    """None: the whole catalogue."""
+    beside: Sequence[Endpoint] = field(default=(), repr=False)
+    """All endpoints of the gateway, this one among them."""
+
+    @property
+    def profile(self) -> str | None:
+        """The profile; None: the whole catalogue."""
+        settings = self.settings
+        return settings.profile if isinstance(settings, ProfileSettings) else None
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        settings = self.settings
+        if not isinstance(settings, ProfileSettings):
+            return "All"
+        return settings.title or settings.profile
 
     @property
     def api(self) -> str:
@@ -46,7 +62,20 @@ class Endpoint:
     async def live(self, app: Starlette) -> Live | None:
         """Give what serves here; None before the start is over."""
         whole: Live | None = getattr(app.state, "live", None)
-        return whole
+        profile = self.profile
+        if whole is None or profile is None:
+            return whole
+        profiles: ProfileLives = app.state.profiles
+        return await profiles.live(profile)
+
+
+def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
+    """Give the endpoints of a gateway, that of the whole catalogue first."""
+    found: list[Endpoint] = []
+    held = [settings] if settings.serve_all else []
+    held += [profile_settings(settings, name) for name in settings.profiles]
+    found.extend(Endpoint(settings=each, observe=observe, beside=found) for each in held)
+    return found
 
 
 RoutesOf: TypeAlias = Callable[[Endpoint], Iterable[BaseRoute]]

@@ -95,6 +95,22 @@ class LabelsUnavailable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class CategoriesStale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The upstream does not give the categories of its entities; those of earlier metadata decide."""
+
+    url: str
+    reason: str
+
+
+class ProfileOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A profile serves from now on: at its first request, or again over new metadata."""
+
+    profile: str
+    seconds: float
+    sets: int
+    types: int
+
+
 class ModelRead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A metadata document was read whole: there was no snapshot of its model."""
 
@@ -188,6 +204,8 @@ Event: TypeAlias = (
     | MetadataLoaded
     | MetadataStale
     | LabelsUnavailable
+    | CategoriesStale
+    | ProfileOpened
     | ModelRead
     | SchemaBuilt
     | TypesRenewed
@@ -210,7 +228,7 @@ def level_of(event: Event) -> Level:
     match event:
         case RequestSent() | TokenAcquired():
             return "debug"
-        case Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable():
+        case Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened():
             return "info"
         case RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed():
             return "info"
@@ -220,7 +238,7 @@ def level_of(event: Event) -> Level:
             return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"
-        case RequestRetried() | MetadataStale():
+        case RequestRetried() | MetadataStale() | CategoriesStale():
             return "warning"
         case ErrorRaised() if event.code in _OF_CLIENTS:
             return "debug"

@@ -17,7 +17,7 @@ import msgspec
 from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
 from schema.csdl import parse_csdl
-from schema.exposure import expose
+from schema.exposure import expose, keep
 from schema.model import ComplexType, EntityType, Model
 from schema.relations import Relation, declare
 from schema.snapshot import Unpacked
@@ -28,8 +28,9 @@ from .events import ModelRead, Observer, log_event
 from .metadata import MetadataDocument
 from .odata.dialect import Dialect
 from .odata.finops import dialect_for
+from .profiles import ProfileSettings
 from .settings import Settings
-from .snapshots import Snapshots, fingerprint_of, held
+from .snapshots import KEPT, Snapshots, fingerprint_of, held
 
 Progress = Callable[[int, int | None], None]
 
@@ -120,11 +121,29 @@ def make_model(
 ) -> Known:
     """Read the document and keep a snapshot where there is a folder for it. Raises SchemaError."""
     model = read_model(settings, document, progress)
-    snapshots = _snapshots(settings)
-    if not snapshots.keeps and len(model.entity_sets) <= SMALL:
+    if not _snapshots(settings).keeps and len(model.entity_sets) <= SMALL:
         return Known(model, None)
-    key, fingerprint = _identity(settings, document.digest)
     naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
+    return _kept(settings, document.digest, model, naming)
+
+
+def narrowed(settings: ProfileSettings, whole: Catalog, digest: str) -> Known:
+    """Give the part of a catalogue that a profile serves, called as it is there; ``digest`` is of its document."""
+    large = len(settings.chosen) > SMALL
+    found = find_model(settings, digest) if large else None
+    if found is not None:
+        return found
+    # What is looked at for this must not stay with the whole.
+    twin = whole.twin()
+    model = keep(twin.model, settings.chosen)
+    naming = twin.naming_of_part(Catalog(model, whole.abilities, cleaning=whole.cleaning))
+    return _kept(settings, digest, model, naming) if large else Known(model, naming)
+
+
+def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> Known:
+    """Put a model and its names into a snapshot, and give them from there."""
+    snapshots = _snapshots(settings)
+    key, fingerprint = _identity(settings, digest)
     notes = msgspec.msgpack.encode(
         _Notes(
             msgspec.Raw(encode_naming(naming)),
@@ -175,12 +194,19 @@ def told_of(
 
 
 def _snapshots(settings: Settings) -> Snapshots:
-    return Snapshots(snapshot_folder(settings))
+    folder = snapshot_folder(settings)
+    if folder is None or not isinstance(settings, ProfileSettings):
+        return Snapshots(folder)
+    # Many profiles must not push out the model that they are made from.
+    return Snapshots(folder / "profiles", kept=4 * KEPT)
 
 
 def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:
     """Give the key of the settings, and the fingerprint of everything that decides a model and its names."""
-    decided_by = msgspec.json.encode([getattr(settings, name) for name in DECIDING], enc_hook=_dump)
+    deciding: list[object] = [getattr(settings, name) for name in DECIDING]
+    if isinstance(settings, ProfileSettings):
+        deciding.append(settings.chosen)
+    decided_by = msgspec.json.encode(deciding, enc_hook=_dump)
     return decided_by.decode(), fingerprint_of(digest, decided_by)
 
 

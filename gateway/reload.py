@@ -22,12 +22,13 @@ from typing import IO, Literal
 from schema.errors import SchemaError
 
 from .apart import make_apart
-from .assemble import Gateway, build, built, read_labels
+from .assemble import Gateway, build, built, read_labels, read_profiles
 from .errors import GatewayError
 from .events import MetadataReloaded, ModelRead, Observer, ReloadFailed
 from .live import Live
 from .metadata import Check, MetadataDocument, newer_metadata
 from .models import Known, find_model, make_model, snapshot_folder
+from .profile_lives import ProfileLives
 from .settings import Settings
 
 if sys.platform != "win32":
@@ -56,9 +57,16 @@ class Reloader:
     """Looks for new metadata, one attempt at a time."""
 
     def __init__(
-        self, live: Live, observe: Observer, *, now: Callable[[], float] = time.time
+        self,
+        live: Live,
+        observe: Observer,
+        *,
+        profiles: ProfileLives | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        """``profiles`` are those of ``live``: they are replaced along with it."""
         self._live = live
+        self._profiles = profiles
         self._observe = observe
         self._now = now
         self._turn = asyncio.Lock()
@@ -133,7 +141,11 @@ class Reloader:
                 return False
             known = await self._known(serving.settings, document)
         fresh = await self._build(serving, document, known)
+        parts = {} if self._profiles is None else await self._profiles.over(fresh)
+        # Without a pause between the two: no operation finds new metadata here and old ones there.
         self._live.replace(fresh)
+        if self._profiles is not None:
+            self._profiles.replace(parts)
         self._observe(built(fresh, time.perf_counter() - started))
         return True
 
@@ -153,8 +165,9 @@ class Reloader:
     async def _build(self, serving: Gateway, document: MetadataDocument, known: Known) -> Gateway:
         settings, client = serving.settings, serving.client
         labels = await read_labels(settings, client, known, self._observe)
+        profiles = await read_profiles(settings, client, known, document.digest, self._observe)
         return await asyncio.to_thread(
-            build, settings, client, document.origin, known, labels, self._observe
+            build, settings, client, document.origin, known, labels, self._observe, profiles
         )
 
 

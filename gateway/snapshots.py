@@ -35,8 +35,9 @@ _NOT_PACKABLE = (OverflowError, ValueError)
 class Snapshots:
     """A folder of snapshots, each under its key; a folder of None keeps nothing."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, kept: int = KEPT) -> None:
         self._folder = folder
+        self._most = kept
 
     @property
     def keeps(self) -> bool:
@@ -63,7 +64,7 @@ class Snapshots:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(_path(self._folder, key), fingerprint, model, notes)
-            _prune(self._folder)
+            _prune(self._folder, self._most)
         except (OSError, *_NOT_PACKABLE):
             return False
         return True
@@ -115,13 +116,13 @@ def _write(path: Path, fingerprint: bytes, model: Model, notes: bytes) -> None:
         raise
 
 
-def _prune(folder: Path) -> None:
+def _prune(folder: Path, kept: int) -> None:
     """Remove the snapshots that were not used for longest, and what writers that were killed left."""
     used = {path: _changed(path) for path in folder.glob("*.snapshot")}
     by_use = sorted(used, key=lambda path: -used[path])
     old = time.time() - _ABANDONED
     abandoned = [path for path in folder.glob(".*.draft") if _changed(path) < old]
-    for path in (*by_use[KEPT:], *abandoned):
+    for path in (*by_use[kept:], *abandoned):
         with contextlib.suppress(OSError):
             path.unlink()
 

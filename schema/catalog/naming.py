@@ -74,6 +74,41 @@ def root_names(roots: Iterable[RootField], model: Model) -> Iterator[RootName]:
         )
 
 
+def taken_over(
+    naming: Naming,
+    part: Model,
+    entries: Iterable[TypeEntry],
+    roots: Iterable[RootName],
+    whole: Model,
+) -> Naming:
+    """Call what a part of a model has as the whole calls it: clashes in the whole are none in the part.
+
+    ``naming`` is what the part would be called alone, ``entries`` and ``roots`` are the whole's.
+    """
+    types = {(e.kind, e.csdl): e.name for e in entries}
+    fields = {_origin(root, whole): root.name for root in roots}
+    renamed = {
+        name: types[kind, csdl] for csdl, family in naming.families.items() for kind, name in family
+    }
+    return Naming(
+        families={
+            csdl: tuple((kind, types[kind, csdl]) for kind, _ in family)
+            for csdl, family in naming.families.items()
+        },
+        roots=tuple(root._replace(name=fields[_origin(root, part)]) for root in naming.roots),
+        type_findings=(),
+        root_findings=(),
+        unreachable=tuple(renamed[name] for name in naming.unreachable),
+        parents=naming.parents,
+    )
+
+
+def _origin(root: RootName, model: Model) -> tuple[RootKind, str, int]:
+    """Say what a root field stands for, in the part as in the whole: operations are the same records in both."""
+    is_bound = root.kind is RootKind.FUNCTION and not root.of
+    return root.kind, root.of, id(model.operations[root.operation]) if is_bound else 0
+
+
 def set_of(root: RootField | RootName) -> str:
     """Name the entity set of a list or by-key field."""
     if isinstance(root, RootName):

@@ -14,7 +14,7 @@ from schema.snapshot import forget_records, reopened
 from schema.values import Abilities, Cleaning
 
 from .inputs import CatalogInputs
-from .naming import Naming, Roots, root_names, set_of
+from .naming import Naming, Roots, root_names, set_of, taken_over
 from .reach import reachable_names
 from .renames import check_renames
 
@@ -65,6 +65,12 @@ class Catalog(CatalogInputs):
             unreachable=tuple(name for name in self._entries if name not in self._reachable),
             parents=dict(self.parents),
         )
+
+    def naming_of_part(self, part: Catalog) -> Naming:
+        """Give the names of a catalog whose model is a part of this one's: what both have is called as it is here."""
+        named = self.roots.named() if isinstance(self.roots, Roots) else None
+        roots = root_names(self.roots.values(), self.model) if named is None else named
+        return taken_over(part.naming(), part.model, self._entries.values(), roots, self.model)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -354,13 +360,13 @@ class Catalog(CatalogInputs):
         return not structured[0] or self.is_served(names[0])
 
 
+_RESERVED = ("node", "nodes", "_service", "_entities")
 _PAGING = (
     Argument(name="first", type_name="Int", description=describe.FIRST),
     Argument(name="after", type_name="String", description=describe.AFTER),
     Argument(name="last", type_name="Int", description=describe.LAST),
     Argument(name="before", type_name="String", description=describe.BEFORE),
 )
-_RESERVED = ("node", "nodes", "_service", "_entities")
 _COMPANIES = Argument(
     name="companies", type_name="String", many=True, description=describe.COMPANIES
 )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from .errors import GatewayError, UpstreamRejected
-from .execute import Changing, Engine, GraphQLRequest, Reads, Ready
+from .execute import Checked, Engine, GraphQLRequest, Reads, Ready
 from .explain_writes import Taking, told, writes_within
 from .odata.answers import Response
 from .odata.dialect import Dialect
@@ -66,7 +66,7 @@ class Planned:
     """The same for people."""
     fields: tuple[str, ...] = ()
     """Fields of the answer that it is for."""
-    if_match: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     within: tuple[Planned, ...] = ()
     """The writes of a changeset."""
@@ -74,8 +74,7 @@ class Planned:
     def lines(self) -> Iterator[str]:
         """Print it, the version it needs and its body below."""
         yield f"{self.method} {self.text}"
-        if self.if_match is not None:
-            yield f"If-Match: {self.if_match}"
+        yield from (f"If-Match: {v}" for n, v in self.headers.items() if n == "If-Match")
         yield from (self.body or "").splitlines()
 
 
@@ -118,7 +117,7 @@ class _Empty:
 async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
     """Explain an operation; one that cannot run has its errors instead of steps."""
     ready = engine.ready(request)
-    if isinstance(ready, Changing):
+    if isinstance(ready, Checked):
         return await _explain_writes(engine, ready, request)
     if not isinstance(ready, Ready):
         return Explanation(steps=(), requests=(), errors=ready.errors)
@@ -134,7 +133,7 @@ async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
 
 
 async def _explain_writes(
-    engine: Engine, changing: Changing, request: GraphQLRequest
+    engine: Engine, changing: Checked, request: GraphQLRequest
 ) -> Explanation:
     """Run a mutation operation against an upstream that takes everything: its writes are exact."""
     assert engine.mutations is not None
@@ -183,7 +182,7 @@ def _of_request(request: Request, fields: tuple[str, ...] = ()) -> Planned:
         path=request.url,
         text=_shown(request),
         fields=fields,
-        if_match=request.headers.get("If-Match"),
+        headers=request.headers,
         body=None if request.body is None else request.body.decode(),
         within=tuple(map(_of_request, writes_within(request.body))),
     )

@@ -65,6 +65,10 @@ class Explainer:
         """Nothing is sent, whatever is explained."""
         return False
 
+    def subscribes(self, _request: GraphQLRequest) -> bool:
+        """A plan is told once."""
+        return False
+
     async def _explained(self, request: GraphQLRequest) -> Answer:
         deadline = self._engine.deadline(request)
         try:
@@ -102,7 +106,7 @@ def _request(request: Planned) -> dict[str, Any]:
         "path": request.path,
         "text": request.text,
         "fields": list(request.fields),
-        "ifMatch": request.if_match,
+        "headers": dict(request.headers),
         "body": request.body,
         "within": [_request(write) for write in request.within],
     }

@@ -171,7 +171,7 @@ async def test_a_mutation_is_explained_with_the_writes_of_its_changesets_and_not
 async def test_the_version_that_a_write_needs_is_told(client: Client) -> None:
     found = (await client.explain(UPDATE)).json()["data"]["requests"]
 
-    assert [(r["method"], r["ifMatch"]) for r in found][:1] == [("PATCH", "W/1")]
+    assert [(r["method"], r["headers"].get("If-Match")) for r in found][:1] == [("PATCH", "W/1")]
 
 
 async def test_an_operation_about_the_schema_asks_nothing(client: Client) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 
 from schema import describe
 from schema.edm import EDM
@@ -153,11 +153,20 @@ class CatalogInputs(CatalogObjects):
             found = self._inputs[name] = {f.name: f for f in fields}
         return found
 
+    def first_inputs(self, name: str, count: int) -> tuple[InputField, ...]:
+        """Give the first fields of a generated input type, and make no more of them; raises KeyError."""
+        entry = self._entries[name]
+        if entry.kind is TypeKind.ORDER_BY:
+            made = self._order_fields(entry.csdl, self.each_field(entry.csdl))
+        else:
+            made = self._input_fields(entry)
+        return tuple(islice(made, count))
+
     def _input_fields(self, entry: TypeEntry) -> Iterator[InputField]:
         if entry.kind is TypeKind.FILTER:
             return self._operator_fields(entry)
         if entry.kind is TypeKind.ORDER_BY:
-            return self._order_fields(entry.csdl)
+            return self._order_fields(entry.csdl, self.object(entry.csdl).fields.values())
         if entry.kind is TypeKind.COLLECTION_WHERE:
             return self._collection_fields(entry.csdl)
         if entry.kind is TypeKind.WHERE:
@@ -175,9 +184,9 @@ class CatalogInputs(CatalogObjects):
                 description=describe.OPERATORS[operator],
             )
 
-    def _order_fields(self, csdl: str) -> Iterator[InputField]:
+    def _order_fields(self, csdl: str, fields: Iterable[Field]) -> Iterator[InputField]:
         denied = self.denied(csdl, "sortable", "non_sortable")
-        for field in self.object(csdl).fields.values():
+        for field in fields:
             if denied is not None and field.source not in denied and _is_ordered(field):
                 yield InputField(
                     name=field.name,

@@ -55,6 +55,11 @@ class CatalogObjects(CatalogTypes):
         """Give the object or interface type of a GraphQL name; raises KeyError."""
         return self.object(self._entries[name].csdl)
 
+    def each_field(self, csdl: str) -> Iterator[Field]:
+        """Give the fields of a structured type, none ahead of the one that is asked for."""
+        found = self._objects.get(csdl)
+        return self._object_fields(csdl) if found is None else iter(found.fields.values())
+
     def _object(self, csdl: str) -> ObjectInfo:
         fields = {f.name: f for f in self._object_fields(csdl)}
         by_source = {f.source: f for f in fields.values() if f.kind is FieldKind.VALUE}

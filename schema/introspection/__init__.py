@@ -10,7 +10,16 @@ What graphql-core would answer is the measure, to the last byte of every descrip
 
 from .sdl import print_types
 from .selected import Selected, is_whole
+from .slices import Wanted, write_slice
 from .subgraph import print_subgraph
 from .whole import introspect
 
-__all__ = ["Selected", "introspect", "is_whole", "print_subgraph", "print_types"]
+__all__ = [
+    "Selected",
+    "Wanted",
+    "introspect",
+    "is_whole",
+    "print_subgraph",
+    "print_types",
+    "write_slice",
+]

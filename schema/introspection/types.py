@@ -131,7 +131,7 @@ class Types:
                 name=name,
                 kind="INTERFACE" if is_abstract else "OBJECT",
                 description=catalog.type_description(csdl) or None,
-                fields=lambda: map(self._field, catalog.object(csdl).fields.values()),
+                fields=lambda: map(self.row_member, catalog.object(csdl).fields.values()),
                 interfaces=lambda: (n for n in catalog.interfaces(csdl) if n != name),
                 possible=(lambda: self.schema.implementers(name)[0]) if is_abstract else None,
             )
@@ -140,7 +140,7 @@ class Types:
                 name=name,
                 kind="INPUT_OBJECT",
                 description=describe.input_type(entry),
-                inputs=lambda: map(_input_field, catalog.inputs_of(name).values()),
+                inputs=lambda: map(input_member, catalog.inputs_of(name).values()),
                 one_of=entry.kind is TypeKind.ORDER_BY,
             )
         if entry.kind in _WIRED:
@@ -158,7 +158,8 @@ class Types:
         assert definition is not None
         return _defined(definition)
 
-    def _field(self, field: Field) -> Member:
+    def row_member(self, field: Field) -> Member:
+        """Describe a field of rows."""
         arguments: tuple[Member, ...] = ()
         if field.kind is FieldKind.TO_MANY:
             given = self._catalog.list_arguments(field.target, root=False)
@@ -228,7 +229,7 @@ def _written(entry: TypeEntry, writes: Writes) -> DescribedType:
             name=name,
             kind="INPUT_OBJECT",
             description=description,
-            inputs=lambda: map(_input_field, writes.inputs.fields(entry).values()),
+            inputs=lambda: map(input_member, writes.inputs.fields(entry).values()),
             one_of=False,
         )
     return DescribedType(
@@ -257,7 +258,8 @@ def _argument(argument: Argument) -> Member:
     return Member(argument.name, argument.description or None, use)
 
 
-def _input_field(field: InputField) -> Member:
+def input_member(field: InputField) -> Member:
+    """Describe a field of a generated input type."""
     use = notation(field.type_name, nullable=field.nullable, many=field.many)
     return Member(field.name, field.description or None, use)
 

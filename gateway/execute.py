@@ -129,8 +129,8 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Changing:
-    """A mutation operation that may run, with its variables as far as they are known before."""
+class Checked:
+    """An operation that may run, with its variables as far as they are known before."""
 
     document: Document
     operation: OperationDefinitionNode
@@ -211,7 +211,7 @@ class Engine:
         ready = self.ready(request)
         if isinstance(ready, Answer):
             return ready
-        if isinstance(ready, Changing):
+        if isinstance(ready, Checked):
             return await self._change(request, ready, deadline, trace)
         return await self._run(request, ready, deadline, trace)
 
@@ -226,11 +226,30 @@ class Engine:
         except Exception as error:
             return Answer(errors=[self._reported(error, {})])
 
-    def ready(self, request: GraphQLRequest) -> Ready | Changing | Answer:
+    def ready(self, request: GraphQLRequest) -> Ready | Checked | Answer:
         """Check, prepare and bind an operation; an Answer holds the errors of one that cannot run.
 
         Raises GatewayError for a mutation whose directives cannot be used.
         """
+        checked = self.checked(request)
+        if isinstance(checked, Answer):
+            return checked
+        document, operation, variables = checked.document, checked.operation, checked.variables
+        if operation.operation is OperationType.MUTATION:
+            return checked
+        if operation.operation is OperationType.SUBSCRIPTION:
+            said = "A subscription needs a stream: Accept: text/event-stream, or a WebSocket."
+            return self._refused([GraphQLError(said)], "NOT_ACCEPTABLE")
+        prepared = self._documents.prepare(document, operation, variables.coerced)
+        if not self._settings.introspection and asks_schema(prepared):
+            said = "This API does not tell its schema: __schema, __type, _service are switched off."
+            return self._refused([GraphQLError(said)], "INTROSPECTION_DISABLED")
+        return Ready(
+            prepared, variables, self._planner.bind(prepared, variables, request.companies)
+        )
+
+    def checked(self, request: GraphQLRequest) -> Checked | Answer:
+        """Check an operation of any kind; an Answer holds the errors of one that cannot run."""
         document = self._documents.get(request.query)
         if document.errors:
             return self._refused(document.errors, document.code)
@@ -246,23 +265,20 @@ class Engine:
         if (null := _null_condition(document, variables)) is not None:
             said = f"Variable '${null}' stands in @skip or @include and cannot be null."
             return self._refused([GraphQLError(said)], "BAD_USER_INPUT")
-        if operation.operation is OperationType.MUTATION:
-            return Changing(document, operation, variables)
-        prepared = self._documents.prepare(document, operation, variables.coerced)
-        if not self._settings.introspection and asks_schema(prepared):
-            said = "This API does not tell its schema: __schema, __type, _service are switched off."
-            return self._refused([GraphQLError(said)], "INTROSPECTION_DISABLED")
-        return Ready(
-            prepared, variables, self._planner.bind(prepared, variables, request.companies)
-        )
+        return Checked(document, operation, variables)
 
     def changes_data(self, request: GraphQLRequest) -> bool:
         """Whether a request runs a mutation."""
+        return self._kind(request) is OperationType.MUTATION
+
+    def subscribes(self, request: GraphQLRequest) -> bool:
+        """Whether a request runs a subscription."""
+        return self._kind(request) is OperationType.SUBSCRIPTION
+
+    def _kind(self, request: GraphQLRequest) -> OperationType | None:
         document = self._documents.get(request.query)
-        if document.errors:
-            return False
-        found = self._operation(document, request)
-        return not isinstance(found, Answer) and found.operation is OperationType.MUTATION
+        found = None if document.errors else self._operation(document, request)
+        return None if found is None or isinstance(found, Answer) else found.operation
 
     def _operation(
         self, document: Document, request: GraphQLRequest
@@ -292,14 +308,14 @@ class Engine:
         return get_variable_values(self.schema.core, definitions, dict(given), max_errors=20)
 
     def _serves(self, operation: OperationDefinitionNode) -> bool:
-        is_mutation = operation.operation is OperationType.MUTATION
-        is_query = operation.operation is OperationType.QUERY
-        return is_query or (is_mutation and self.mutations is not None)
+        if operation.operation is OperationType.MUTATION:
+            return self.mutations is not None
+        return self.schema.core.get_root_type(operation.operation) is not None
 
     def _permitted(
         self, operation: OperationDefinitionNode, request: GraphQLRequest
     ) -> OperationDefinitionNode | Answer:
-        if operation.operation is OperationType.QUERY or request.allow_mutation:
+        if operation.operation is not OperationType.MUTATION or request.allow_mutation:
             return operation
         said = "A mutation changes data: send it by POST."
         return self._refused([GraphQLError(said)], "METHOD_NOT_ALLOWED")
@@ -342,7 +358,7 @@ class Engine:
     async def _change(
         self,
         request: GraphQLRequest,
-        changing: Changing,
+        changing: Checked,
         deadline: Deadline,
         trace: Trace | None,
     ) -> Answer:
@@ -354,7 +370,7 @@ class Engine:
         return await self._complete_change(request, performed)
 
     async def perform(
-        self, request: GraphQLRequest, changing: Changing, writer: Writer, reads: Reads
+        self, request: GraphQLRequest, changing: Checked, writer: Writer, reads: Reads
     ) -> Performed:
         """Run a mutation operation against an upstream. Raises GatewayError."""
         assert self.mutations is not None

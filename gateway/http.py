@@ -40,6 +40,7 @@ from .replies import reply, send_body
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
+STREAM = "text/event-stream"
 COMPANY_HEADER = "X-D365-Company"
 TRACE_HEADER = "X-D365-Trace"
 """``true``: the answer tells what was asked upstream, where the settings allow it."""
@@ -86,6 +87,10 @@ class Executes(Protocol):
         """Whether a request must come to its end, whoever waits for it."""
         ...
 
+    def subscribes(self, request: GraphQLRequest) -> bool:
+        """Whether a request wants answers again and again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
@@ -100,30 +105,36 @@ class Door:
     """Who is answered."""
     traces: Admits = nobody
     """Who is told what was asked upstream."""
+    streams: bool = False
+    """Whether there are event streams."""
 
     async def answer(
         self, scope: Scope, receive: Receive, send: Send, engine: Executes | None
-    ) -> None:
-        """Answer one request; without an engine the gateway is still starting."""
+    ) -> GraphQLRequest | None:
+        """Answer one request, or give it back where it wants a stream; without an engine the gateway still starts."""
         started = time.perf_counter()
         headers = headers_of(scope)
         if self.page is not None and _is_visit(scope, headers):
             await send_body(send, 302, b"", ((b"location", self.page.encode()), _VARY))
-            return
+            return None
         if scope["method"] == "OPTIONS":
             await send_body(send, 200, b"", (_ALLOW,))
-            return
+            return None
         media = media_type(headers.get("accept", ""))
         try:
-            answer, status = await self._answered(scope, receive, headers, media, engine)
+            found = await self._answered(scope, receive, headers, media, engine)
+            if isinstance(found, GraphQLRequest):
+                return found
+            answer, status = found
         except ClientGone:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
-            return
+            return None
         except HttpError as error:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
             answer, status = error.answer, error.status
         fields = (*_FIELDS[media or JSON], *_MORE.get(status, ()))
         await reply(send, status, answer, fields, headers, self.compression)
+        return None
 
     async def _answered(
         self,
@@ -132,9 +143,10 @@ class Door:
         headers: Headers,
         media: str | None,
         engine: Executes | None,
-    ) -> tuple[Answer, int]:
-        """Give the answer and its status. Raises HttpError or ClientGone."""
-        if media is None:
+    ) -> tuple[Answer, int] | GraphQLRequest:
+        """Give the answer and its status, or a request that wants a stream. Raises HttpError or ClientGone."""
+        streams = self.streams and accepts_stream(headers.get("accept", ""))
+        if media is None and not streams:
             raise HttpError(
                 406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
             )
@@ -148,6 +160,8 @@ class Door:
             asked = replace(asked, trace=True)
         if engine is None:
             raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+        if media is None or (streams and engine.subscribes(asked)):
+            return asked
         waiting = _Waiting(receive, lambda: engine.changes_data(asked))
         try:
             answer = await engine.execute(asked)
@@ -228,6 +242,8 @@ def status_of(answer: Answer, media: str) -> int:
         return 500
     if "METHOD_NOT_ALLOWED" in codes:
         return 405
+    if "NOT_ACCEPTABLE" in codes:
+        return 406
     return 400 if media == GRAPHQL else 200
 
 
@@ -245,6 +261,13 @@ def media_type(accept: str) -> str | None:
     if max(graphql, plain) <= 0:
         return None
     return GRAPHQL if graphql >= plain else JSON
+
+
+@lru_cache(maxsize=256)
+def accepts_stream(accept: str) -> bool:
+    """Whether the client names event streams among what it takes."""
+    items = (item.partition(";") for item in accept.split(","))
+    return any(n.strip().lower() == STREAM and _quality(p) > 0 for n, _, p in items)
 
 
 def _quality(parameters: str) -> float:
@@ -274,9 +297,16 @@ async def read_request(
         parameters = await _of_body(headers, receive, max_body)
     else:
         raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
+    return request_of(parameters, headers, may_mutate=method == "POST")
+
+
+def request_of(
+    parameters: Mapping[str, Any], headers: Headers, *, may_mutate: bool
+) -> GraphQLRequest:
+    """Make a request of its parameters and what the headers say of its scope. Raises HttpError."""
     companies = companies_of(headers.get(_COMPANY))
     timeout = timeout_of(headers.get(_TIMEOUT))
-    return _checked(parameters, companies, timeout, may_mutate=method == "POST")
+    return _checked(parameters, companies, timeout, may_mutate=may_mutate)
 
 
 def is_traced(header: str) -> bool:

@@ -204,6 +204,7 @@ def _snapshots(settings: Settings) -> Snapshots:
 def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:
     """Give the key of the settings, and the fingerprint of everything that decides a model and its names."""
     deciding: list[object] = [getattr(settings, name) for name in DECIDING]
+    deciding.append(settings.federation.prefix)
     if isinstance(settings, ProfileSettings):
         deciding.append(settings.chosen)
     decided_by = msgspec.json.encode(deciding, enc_hook=_dump)
@@ -270,7 +271,7 @@ def make_catalog(
     naming: Naming | None = None,
 ) -> Catalog:
     """Decide every name and operator; with ``naming``, take the names over."""
-    return Catalog(
+    catalog = Catalog(
         model,
         abilities_of(dialect),
         cleaning=Cleaning(
@@ -281,7 +282,12 @@ def make_catalog(
         renames=settings.names,
         labels=labels,
         naming=naming,
+        prefix=settings.federation.prefix,
     )
+    if isinstance(settings, ProfileSettings):
+        texts = (settings.title, settings.description)
+        catalog.description = "\n\n".join(text for text in texts if text) or None
+    return catalog
 
 
 def abilities_of(dialect: Dialect) -> Abilities:

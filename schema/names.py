@@ -62,6 +62,11 @@ def field_name(name: str) -> str:
     return spelled[:lowered].lower() + spelled[lowered:]
 
 
+def prefixed(prefix: str, name: str) -> str:
+    """Put a prefix before a camelCase name: ``erp`` and ``customersV3`` → ``erpCustomersV3``."""
+    return f"{prefix}{name[:1].upper()}{name[1:]}" if prefix else name
+
+
 def enum_value_name(member: str) -> str:
     """UPPER_SNAKE: ``FixedAssets_RU`` → ``FIXED_ASSETS_RU``, ``Code_x0020_Mandatory`` → ``CODE_MANDATORY``."""
     decoded = _ENCODED.sub(
@@ -93,16 +98,22 @@ class Names:
     """Hands out names of one space, each once."""
 
     def __init__(
-        self, taken: Iterable[str] = (), renames: Mapping[str, str] | None = None, place: str = ""
+        self,
+        taken: Iterable[str] = (),
+        renames: Mapping[str, str] | None = None,
+        place: str = "",
+        prefix: str = "",
     ) -> None:
+        """``prefix`` is what every name begins with, renamed ones too."""
         self._taken = dict.fromkeys(taken, "")
         self._renames = renames or {}
         self._place = place
+        self._prefix = prefix
         self.findings: list[str] = []
 
     def is_taken(self, name: str) -> bool:
         """Whether the name has been handed out, or was taken from the start."""
-        return name in self._taken
+        return prefixed(self._prefix, name) in self._taken
 
     def owners(self) -> Iterator[str]:
         """Give those who asked for a name."""
@@ -110,7 +121,7 @@ class Names:
 
     def take(self, wanted: str, owner: str) -> str:
         """Give ``wanted``, or a suffixed form where it is taken; ``owner`` is who asks, for renames and reports."""
-        wanted = self._renames.get(owner, wanted)
+        wanted = prefixed(self._prefix, self._renames.get(owner, wanted))
         name, number = wanted, 2
         while name in self._taken:
             name, number = f"{wanted}_{number}", number + 1

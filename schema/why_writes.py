@@ -64,10 +64,11 @@ def near(writes: Writes, name: str) -> Iterator[str]:
 def _refusal(writes: Writes, name: str) -> str | None:
     """Say why there is no such mutation of a set; None where there is, or where no set has that name."""
     roots, sets = writes.catalog.roots, writes.catalog.model.entity_sets
-    for verb, wanted in mutated(name):
+    prefix = writes.catalog.prefix
+    for verb, wanted in mutated(name, prefix):
         root = roots.get(wanted)
         of_set = None if root is None else root.entity_set
-        if of_set is not None and mutation_name(verb, wanted, roots) == name:
+        if of_set is not None and mutation_name(verb, wanted, roots, prefix) == name:
             return writes.refusal(verb, sets[of_set.name])
     return None
 

@@ -25,7 +25,8 @@ class Catalog(CatalogInputs):
     ``renames`` maps metadata names to GraphQL names: ``CustomerV3`` (a type, with its companions),
     ``CustomerV3.CreditLimit`` (a field), ``NoYes.Yes`` (an enum value), ``Query.CustomersV3`` (the list of a set),
     ``Query.CustomerV3`` (a by-key field). Raises SchemaError where a rename names nothing, or is not a GraphQL name.
-    ``naming`` is what an earlier catalog of the same model, abilities and renames decided.
+    ``naming`` is what an earlier catalog of the same model, abilities, renames and prefix decided. ``prefix`` is what
+    fields of ``Query`` and ``Mutation`` begin with, but for ``node`` and ``nodes``.
     """
 
     def __init__(
@@ -37,13 +38,17 @@ class Catalog(CatalogInputs):
         renames: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
         naming: Naming | None = None,
+        prefix: str = "",
     ) -> None:
         super().__init__(
             model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
         )
+        self.description: str | None = None
+        """What the API is, for people; whoever makes the catalog may set it."""
+        self.prefix = prefix
         self._unreachable = None if naming is None else naming.unreachable
         self._parents = None if naming is None else naming.parents
-        self._root_names = Names(_RESERVED, self.renames, " in Query")
+        self._root_names = Names(_RESERVED, self.renames, " in Query", prefix)
         self.roots: Mapping[str, RootField]
         if naming is None:
             self.roots = {r.name: r for r in self._name_roots()}
@@ -284,7 +289,8 @@ class Catalog(CatalogInputs):
         wanted = self.renames.get(owner, field_name(self.reference_name(found.type)))
         is_first = self.model.sets_of_type[found.type][0] == found.name
         if not is_first or self._root_names.is_taken(wanted):
-            wanted, owner = f"{listed.name}ByKey", f"Query.{found.name}ByKey"
+            name = listed.name.removeprefix(self.prefix)
+            wanted, owner = f"{name}ByKey", f"Query.{found.name}ByKey"
         name = self._root_names.take(wanted, owner)
         yield RootField(name=name, kind=RootKind.BY_KEY, entity_set=found, csdl=found.type)
 

@@ -65,10 +65,12 @@ class Index:
     """Places of the entity sets."""
     roots: Mapping[str, object]
     """The fields of ``Query``, for the names of mutations."""
+    prefix: str
+    """What the fields of root types begin with."""
 
     def mutation(self, verb: Verb, field: str) -> str:
         """Name the mutation of a field of ``Query``."""
-        return mutation_name(verb, field, self.roots)
+        return mutation_name(verb, field, self.roots, self.prefix)
 
 
 def index_of(schema: ODataSchema) -> Index:
@@ -80,9 +82,9 @@ def index_of(schema: ODataSchema) -> Index:
     sets = tuple(made.sets())
     others = (*made.other_roots(), *made.actions(), *made.types())
     schema.forget()
-    return Index(
-        (*sets, *others), made.fields(), range(len(sets)), dict.fromkeys(schema.catalog.roots)
-    )
+    catalog = schema.catalog
+    roots = dict.fromkeys(catalog.roots)
+    return Index((*sets, *others), made.fields(), range(len(sets)), roots, catalog.prefix)
 
 
 class _Making:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 
 from schema.catalog import Catalog
 from schema.fields import TypeKind, Verb
+from schema.names import prefixed
 
 SUFFIXES: Mapping[TypeKind, str] = {
     TypeKind.CREATE_INPUT: "CreateInput",
@@ -45,8 +46,13 @@ def companion_of(name: str) -> tuple[str, TypeKind] | None:
     return None if found is None else (found[1], _KINDS[found[2]])
 
 
-def mutation_name(verb: Verb, field: str, roots: Container[str]) -> str:
-    """``customerV3`` → ``createCustomerV3``; a second name that differs by its first letter only gets a ``2``."""
+def mutation_name(verb: Verb, field: str, roots: Container[str], prefix: str = "") -> str:
+    """``customerV3`` → ``createCustomerV3``; a second name that differs by its first letter only gets a ``2``.
+
+    With the prefix ``erp``: ``erpCustomerV3`` → ``erpCreateCustomerV3``.
+    """
+    if prefix:
+        return prefixed(prefix, verb.value) + field.removeprefix(prefix)
     name = _capital(field)
     while name[0].isupper() and field[0].isupper() and _is_another(name, field, roots):
         name += "2"
@@ -58,9 +64,14 @@ def _is_another(name: str, field: str, roots: Container[str]) -> bool:
     return _small(name) in roots or (name != field and name in roots)
 
 
-def mutated(name: str) -> Iterator[tuple[Verb, str]]:
+def mutated(name: str, prefix: str = "") -> Iterator[tuple[Verb, str]]:
     """Give every (verb, field of ``Query``) that a mutation's name may stand for."""
     for verb in ROW_VERBS:
+        if prefix:
+            start = prefixed(prefix, verb.value)
+            if name.startswith(start):
+                yield verb, prefix + name.removeprefix(start)
+            continue
         rest = name.removeprefix(verb.value)
         if rest and rest != name:
             yield verb, _small(rest)

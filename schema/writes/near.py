@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
 
+from schema.names import prefixed
+
 from .naming import ROW_VERBS, SUFFIXES, mutation_name
 from .writes import Writes
 
@@ -18,13 +20,19 @@ Near = Callable[[str], Iterable[str]]
 
 def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]:
     """Give names that a misspelled field of ``Mutation`` may mean; not all of them need be there."""
-    roots = writes.catalog.roots
+    roots, prefix = writes.catalog.roots, writes.catalog.prefix
+    if prefix and wrong.startswith(prefix):
+        wrong = _small(wrong.removeprefix(prefix))
     verb = next((v.value for v in ROW_VERBS if wrong.startswith(v.value)), None)
     rest = wrong.removeprefix(verb) if verb else wrong[_end_of_verb(wrong) :]
     if rest:
-        for root in near_root(rest[:1].lower() + rest[1:]):
-            yield from (mutation_name(v, root, roots) for v in ROW_VERBS)
+        for root in near_root(prefixed(prefix, _small(rest))):
+            yield from (mutation_name(v, root, roots, prefix) for v in ROW_VERBS)
     yield from writes.actions
+
+
+def _small(name: str) -> str:
+    return name[:1].lower() + name[1:]
 
 
 def _end_of_verb(wrong: str) -> int:

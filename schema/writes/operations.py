@@ -13,7 +13,7 @@ from functools import cached_property
 from schema.catalog import Catalog
 from schema.fields import MutationField, RootKind, Verb
 from schema.model import EntitySet, Operation, OperationImport, OperationKind, short
-from schema.names import Names, field_name, type_name
+from schema.names import Names, field_name, prefixed, type_name
 
 from .offers import Offers
 from .rules import WriteRules
@@ -50,7 +50,7 @@ class Actions(Mapping[str, MutationField]):
 
     @cached_property
     def _names(self) -> Names:
-        return Names(place=" in Mutation")
+        return Names(place=" in Mutation", prefix=self._catalog.prefix)
 
     @cached_property
     def _found(self) -> Mapping[str, MutationField]:
@@ -58,7 +58,7 @@ class Actions(Mapping[str, MutationField]):
         return {field.name: field for field in found}
 
     def _take(self, wanted: str, owner: str) -> str:
-        while self._is_taken(wanted):
+        while self._is_taken(prefixed(self._catalog.prefix, wanted)):
             wanted += "Action"
         return self._names.take(wanted, owner)
 
@@ -69,7 +69,12 @@ class Actions(Mapping[str, MutationField]):
 
     def _bound(self) -> Iterator[MutationField]:
         offered = [(o, o.bound_to) for o in self._offered if o.bound_to is not None]
-        roots = {(kind, s): name for kind, s, name in self._catalog.set_roots() if offered}
+        prefix = self._catalog.prefix
+        roots = {
+            (kind, s): name.removeprefix(prefix)
+            for kind, s, name in self._catalog.set_roots()
+            if offered
+        }
         for operation, bound in offered:
             sets = self._catalog.model.sets_of_type.get(bound.name, ())
             wanted = RootKind.LIST if bound.many else RootKind.BY_KEY

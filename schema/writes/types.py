@@ -116,7 +116,7 @@ class WriteTypes:
         found: dict[str, str] = {}
         taken = set[str]()
         for field in self._actions:
-            name = f"{type_name(field)}Payload"
+            name = f"{type_name(field.removeprefix(self._catalog.prefix))}Payload"
             while name in taken or name in self._catalog.known_names() or self.companion(name):
                 name += "2"
             taken.add(name)

@@ -71,7 +71,7 @@ class Writes(Mapping[str, MutationField]):
         for _, of_set, name in self.catalog.set_roots():
             for verb in ROW_VERBS:
                 if self.offers(verb, sets[of_set]):
-                    yield mutation_name(verb, name, roots)
+                    yield mutation_name(verb, name, roots, self.catalog.prefix)
         yield from self.actions
 
     def __len__(self) -> int:
@@ -84,9 +84,9 @@ class Writes(Mapping[str, MutationField]):
         return self._row_field(name) is not None
 
     def _row_field(self, name: str) -> MutationField | None:
-        roots = self.catalog.roots
-        for verb, wanted in mutated(name):
-            if wanted in roots and mutation_name(verb, wanted, roots) == name:
+        roots, prefix = self.catalog.roots, self.catalog.prefix
+        for verb, wanted in mutated(name, prefix):
+            if wanted in roots and mutation_name(verb, wanted, roots, prefix) == name:
                 found = self._field_of(verb, roots[wanted], name)
                 if found is not None:
                     return found

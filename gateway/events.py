@@ -187,6 +187,30 @@ class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     errors: int
 
 
+class WatchFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A look for changed rows failed; unless it is ``over``, there will be others."""
+
+    set: str
+    reason: str
+    over: bool
+
+
+class SubscriptionEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A subscriber left, or was told that no more comes."""
+
+    seconds: float
+    changes: int
+    reason: str | None
+    """What ended it, where it did not end as planned."""
+
+
+class SocketClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A WebSocket was closed by us."""
+
+    code: int
+    reason: str
+
+
 class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An error went to a client; ``detail`` stays here."""
 
@@ -215,6 +239,9 @@ Event: TypeAlias = (
     | RequestRefused
     | ClientLeft
     | OperationServed
+    | WatchFailed
+    | SubscriptionEnded
+    | SocketClosed
     | ErrorRaised
 )
 Observer: TypeAlias = Callable[[Event], None]
@@ -232,6 +259,10 @@ def level_of(event: Event) -> Level:
             return "info"
         case RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed():
             return "info"
+        case SubscriptionEnded() | SocketClosed():
+            return "info"
+        case WatchFailed():
+            return "warning"
         case MetadataReloaded():
             return "info" if event.changed else "debug"
         case TypesNotRenewed() | ReloadFailed():

@@ -19,6 +19,7 @@ from .encoding import Compression
 from .endpoints import PAGE, Endpoint, RoutesOf
 from .events import Observer, log_event
 from .explain_http import explain_routes
+from .explorer import explorer_routes
 from .graphiql import PRESET_HEADERS, graphiql_routes
 from .health import healthy, ready, reload_by
 from .http import COMPANY_HEADER, Door
@@ -136,7 +137,7 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     )
 
 
-PER_ENDPOINT: tuple[RoutesOf, ...] = (_page_routes, explain_routes)
+PER_ENDPOINT: tuple[RoutesOf, ...] = (_page_routes, explain_routes, explorer_routes)
 """What each API has beside itself."""
 
 

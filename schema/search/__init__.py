@@ -4,7 +4,7 @@
 Operations, made by one walk through the metadata), ``find`` ranks.
 """
 
-from .find import Hit, complete, find
+from .find import Hit, Root, complete, find
 from .index import Index, index_of
 
-__all__ = ["Hit", "Index", "complete", "find", "index_of"]
+__all__ = ["Hit", "Index", "Root", "complete", "find", "index_of"]

@@ -2,7 +2,7 @@
 
 A fact is a keyword argument of the record's class, so an annotation inside an element and one
 through ``<Annotations Target=…>`` are applied by the same table: the one when the record is made,
-the other by ``dataclasses.replace``. There is a table for each kind of target because a term says
+the other by ``msgspec.structs.replace``. There is a table for each kind of target because a term says
 something only where it belongs. A term not listed here is never even read (``TERMS``), and so is an
 annotation whose value is an expression to be evaluated (``Path``, ``If``…) instead of a constant.
 

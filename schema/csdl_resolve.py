@@ -9,8 +9,9 @@ handed on as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from .csdl_annotations import ENTITY_TYPE_TERMS, PROPERTY_TERMS, TEXT_TERMS
 from .csdl_draft import Draft

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from .csdl_annotations import ENTITY_SET_TERMS, TEXT_FACTS, TEXT_TERMS
 from .csdl_draft import Draft

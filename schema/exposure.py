@@ -18,6 +18,8 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TypeVar
 
+from msgspec import structs
+
 from .errors import ExposureError, did_you_mean
 from .model import (
     ComplexType,
@@ -99,7 +101,7 @@ class _Exposure:
     def model(self) -> Model:
         model, chosen = self._model, self._chosen
         entity_types = {
-            name: replace(t, navigations=self._navigations(t))
+            name: structs.replace(t, navigations=self._navigations(t))
             for name, t in _some(model.entity_types, self._kept)
         }
         operations = tuple(o for o in model.operations if self._is_offered(o))
@@ -174,7 +176,7 @@ class _Exposure:
 
     def _bound(self, root: Root) -> Root:
         bindings = {path: to for path, to in root.bindings.items() if to in self._chosen}
-        return replace(root, bindings=bindings)
+        return structs.replace(root, bindings=bindings)
 
     def _is_offered(self, operation: Operation) -> bool:
         """Whether no entity that the operation is bound to, takes or gives has vanished."""
@@ -190,7 +192,7 @@ class _Exposure:
 
     def _imported(self, import_: OperationImport) -> OperationImport:
         is_there = import_.entity_set in self._chosen
-        return import_ if is_there else replace(import_, entity_set=None)
+        return import_ if is_there else structs.replace(import_, entity_set=None)
 
     def _complex_types(
         self, entity_types: Iterable[EntityType], operations: Iterable[Operation]
@@ -206,7 +208,8 @@ class _Exposure:
                 kin = {t.name for t in self._model.lineage(name)}.union(self._model.family(name))
                 waiting.extend(n for n in parts | kin if n in every)
         return {
-            name: replace(t, navigations=self._navigations(t)) for name, t in _some(every, found)
+            name: structs.replace(t, navigations=self._navigations(t))
+            for name, t in _some(every, found)
         }
 
 

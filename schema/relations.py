@@ -22,6 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec import structs
+
 from .errors import RelationError, did_you_mean
 from .model import EntityType, Model, Navigation, Property, ReferentialConstraint, TypeRef, short
 
@@ -215,7 +217,7 @@ def _navigation(
 
 def _with_navigation(model: Model, type_name: str, navigation: Navigation) -> Model:
     old: EntityType = model.entity_types[type_name]
-    new = replace(old, navigations=(*old.navigations, navigation))
+    new = structs.replace(old, navigations=(*old.navigations, navigation))
     return replace(model, entity_types={**model.entity_types, type_name: new})
 
 

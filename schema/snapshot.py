@@ -7,7 +7,7 @@ a record when it is first looked up, so a whole catalogue costs as much as the e
 index also holds what is asked of all types together (``Model.derived``, ``Model.sets_of_type``) and ``notes``:
 whatever the caller has decided from the model and would otherwise decide again.
 
-Everything is MessagePack of the model's own dataclasses: bytes from anywhere can at worst be a wrong model, never
+Everything is MessagePack of the model's own records: bytes from anywhere can at worst be a wrong model, never
 code. The fingerprint says from what the model was made; with another one, and with any bit that is not as it was
 written, there is no model and the caller makes it anew.
 """
@@ -37,7 +37,7 @@ from .model import (
     TypeDefinition,
 )
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised with every change of the layout or of the records of ``schema.model``."""
 
 _MAGIC: Final = b"D365SNP%d\n" % FORMAT

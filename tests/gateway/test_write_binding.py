@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.assemble import Gateway
 from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
@@ -129,8 +130,8 @@ async def write_order(rules: WriteRules | None = None) -> tuple[Recorder, dict[s
     """Create an order whose second line lacks its price, which the metadata require."""
     whole = model()
     line = whole.entity_types["Zoo.Line"]
-    priced = tuple(replace(p, required=p.name == "Price") for p in line.properties)
-    types = {**whole.entity_types, line.name: replace(line, properties=priced)}
+    priced = tuple(structs.replace(p, required=p.name == "Price") for p in line.properties)
+    types = {**whole.entity_types, line.name: structs.replace(line, properties=priced)}
     catalog = Catalog(replace(whole, entity_types=types), abilities_of(ODATA))
     schema = build_schema(catalog, LoadedResolvers(catalog), writes=Writes(catalog, rules))
     recorder = Recorder()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
+from msgspec import structs
 
 from schema.errors import ExposureError
 from schema.exposure import expose
@@ -201,9 +202,11 @@ def test_a_navigation_that_one_exposed_set_still_binds_stays() -> None:
     sets = {
         **SHOP.entity_sets,
         "Archive": EntitySet(name="Archive", type="N.Order"),
-        "OldCustomers": replace(SHOP.entity_sets["OldCustomers"], bindings={"Best": "Archive"}),
+        "OldCustomers": structs.replace(
+            SHOP.entity_sets["OldCustomers"], bindings={"Best": "Archive"}
+        ),
     }
-    model = replace(SHOP, entity_sets=sets)
+    model = dataclasses.replace(SHOP, entity_sets=sets)
 
     exposed = expose(model, include=["*Customers", "Archive"], exclude=[])
 
@@ -221,7 +224,9 @@ def test_complex_and_enum_types_stay_while_something_uses_them() -> None:
         "N.Result",
     ]
     assert list(model.enum_types) == ["N.NoYes", "N.State", "N.Kind", "N.Mode"]
-    bare = expose(replace(SHOP, operations=(), imports={}), include=["Orders"], exclude=[])
+    bare = expose(
+        dataclasses.replace(SHOP, operations=(), imports={}), include=["Orders"], exclude=[]
+    )
     assert list(bare.complex_types) == ["N.Money"]
     assert list(bare.enum_types) == ["N.State"]
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import httpx
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import admission
 from .encoding import Compression
-from .endpoints import PAGE, Endpoint, RoutesOf
+from .endpoints import API, Endpoint, RoutesOf, endpoints_of
 from .events import Observer, log_event
 from .explain_http import explain_routes
 from .explorer import explorer_routes
-from .graphiql import PRESET_HEADERS, graphiql_routes
+from .graphiql import PRESET_HEADERS, Page, asset_routes, page_routes
+from .graphiql.fitting import fitting
 from .health import healthy, ready, reload_by
 from .http import COMPANY_HEADER, Door
 from .live import open_live
 from .models import Progress
+from .profile_lives import ProfileLives
 from .reload import Reloader
 from .settings import Settings
 
@@ -49,19 +52,24 @@ def create_app(
         opened = open_live(settings, transport=transport, observe=observe, progress=progress)
         async with opened as live:
             app.state.live = live
-            app.state.reloader = Reloader(live, observe)
+            app.state.profiles = profiles = ProfileLives(live, observe)
+            app.state.reloader = Reloader(live, observe, profiles=profiles)
             async with app.state.reloader.running():
                 try:
                     yield
                 finally:
-                    del app.state.live, app.state.reloader
+                    del app.state.live, app.state.profiles, app.state.reloader
+                    await profiles.close()
 
-    endpoints = [Endpoint(settings=settings, observe=observe)]
+    endpoints = endpoints_of(settings, observe)
     apis = {e.api: _shared(_Api(e), settings.cors_origins) for e in endpoints}
-    routes = _routes(settings, tell_others)
+    routes = _routes(settings, endpoints, tell_others)
     for endpoint in endpoints:
         routes.append(Route(endpoint.api, apis[endpoint.api]))
         routes.extend(route for routes_of in PER_ENDPOINT for route in routes_of(endpoint))
+    if settings.profiles:
+        unknown = _Unknown(endpoints)
+        routes += [Route(API, unknown), Route(f"{API}/{{profile}}", unknown)]
     return _Application(apis, routes=routes, lifespan=lifespan)
 
 
@@ -84,6 +92,23 @@ class _Api:
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
             await self._door.answer(scope, receive, send, engine)
+
+
+class _Unknown:
+    """Answers at the address of a profile that there is not, and of the whole where only profiles are served."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        # Who may not ask what there is in an API is not told that there is the API.
+        self._told = [e.api for e in endpoints if e.settings.introspection]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path_params"].get("profile")
+        said = "The whole catalogue is not served." if name is None else "There is no such profile."
+        extensions = {"code": "UNKNOWN_PROFILE"}
+        if self._told:
+            extensions["hint"] = f"There are: {', '.join(self._told)}."
+        answer = {"errors": [{"message": said, "extensions": extensions}]}
+        await JSONResponse(answer, status_code=404)(scope, receive, send)
 
 
 def _shared(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
@@ -112,7 +137,9 @@ class _Application(Starlette):
         await api(scope, receive, send)
 
 
-def _routes(settings: Settings, tell_others: Callable[[], None] | None) -> list[BaseRoute]:
+def _routes(
+    settings: Settings, endpoints: Sequence[Endpoint], tell_others: Callable[[], None] | None
+) -> list[BaseRoute]:
     """Give the routes that the gateway has once."""
     routes: list[BaseRoute] = [
         Route("/healthz", healthy),
@@ -122,7 +149,13 @@ def _routes(settings: Settings, tell_others: Callable[[], None] | None) -> list[
         token = settings.admin_token.get_secret_value()
         routes.append(Route(RELOAD, reload_by(token, tell_others), methods=["POST"]))
     if settings.graphiql:
-        routes.append(Route("/", _to_page))
+        page = endpoints[0].page
+
+        async def to_page(_: Request) -> Response:
+            return RedirectResponse(page, status_code=302)
+
+        routes.append(Route("/", to_page))
+        routes.extend(asset_routes())
     return routes
 
 
@@ -132,9 +165,21 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         return ()
     # Nobody finds "post a journal" one click away on an environment that is not a toy.
     changing = settings.is_sandbox and not settings.read_only
-    return graphiql_routes(
-        api_path=endpoint.api, headers=preset_headers(settings), changing=changing
+    page = Page(
+        path=endpoint.page,
+        api=endpoint.api,
+        headers=preset_headers(settings),
+        changing=changing,
+        explains=settings.explains is not False,
+        apis=[
+            {"title": e.title, "page": e.page}
+            for e in endpoint.beside
+            if e is endpoint or e.settings.introspection
+        ],
+        choose=partial(fitting, endpoint),
+        admits=admission(settings.graphiql, settings.admin_token),
     )
+    return page_routes(page)
 
 
 PER_ENDPOINT: tuple[RoutesOf, ...] = (_page_routes, explain_routes, explorer_routes)
@@ -146,7 +191,3 @@ def preset_headers(settings: Settings) -> Mapping[str, str]:
     if settings.companies:
         return {COMPANY_HEADER: ", ".join(settings.companies)}
     return PRESET_HEADERS if settings.url is None else {}
-
-
-async def _to_page(_: Request) -> Response:
-    return RedirectResponse(PAGE, status_code=302)

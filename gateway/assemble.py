@@ -204,7 +204,11 @@ def _executable(
     rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
     schema = build_schema(
-        catalog, LoadedResolvers(catalog), writes=writes, federation=federation_of(settings)
+        catalog,
+        LoadedResolvers(catalog),
+        writes=writes,
+        subscriptions=settings.subscriptions.enabled,
+        federation=federation_of(settings),
     )
     limits = execution_settings(settings)
     return schema, Engine(schema, client, dialect, limits, observe, aside)
@@ -254,11 +258,14 @@ async def read_labels(
 async def read_profiles(
     settings: Settings, client: ODataClient, known: Known, digest: str, observe: Observer
 ) -> Mapping[str, ProfileSettings]:
-    """Give the settings of each profile with its sets. Raises what ``profiles.choose`` raises."""
+    """Give the settings of each profile with its sets. Raises what ``profiles.choose`` and ``rules_of`` raise."""
     if not settings.profiles:
         return {}
     dialect = dialect_of(settings, known.model)
-    return await choose(settings, client, known.model, dialect, digest, observe)
+    found = await choose(settings, client, known.model, dialect, digest, observe)
+    for profile in found.values():
+        rules_of(profile)  # now, not at the first request
+    return found
 
 
 def execution_settings(settings: Settings) -> ExecutionSettings:

@@ -36,6 +36,8 @@ class ProfileSettings(Settings):
     profile: str
     title: str | None = None
     description: str | None = None
+    services: tuple[str, ...] = ()
+    """Names of its custom services."""
     chosen: tuple[str, ...] = ()
     """Names of its sets and singletons; none before they are known."""
 
@@ -60,6 +62,7 @@ def profile_settings(settings: Settings, name: str) -> ProfileSettings:
             "profile": name,
             "title": profile.title,
             "description": profile.description,
+            "services": profile.services,
         }
     )
 

@@ -59,6 +59,8 @@ class Profile(BaseModel):
     categories: Names = ()
     """Of data entities: Master, Reference, Transaction, Document, Parameters, Configuration."""
     sets: Names = ()
+    services: Names = ()
+    """Names of custom services; a profile has none but these."""
     companies: Names = ()
     read_only: bool | None = None
     introspection: bool | None = None

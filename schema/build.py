@@ -240,6 +240,7 @@ class ODataSchema(strawberry.Schema):
         )
         if self._mutations is not None:
             self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_FROM)
+        self._schema.description = catalog.description
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _root_field(self, record: Named) -> GeneratedField:

@@ -2,7 +2,8 @@
 
 ``page/`` holds the source, ``make page`` bundles it into ``assets/`` (not committed), ``plain/`` needs no build,
 ``examples/`` are the operations that the page opens with: ``N-name.graphql`` with its variables in ``N-name.json``.
-What a page must know of the gateway comes as ``/graphiql/config.json``, so the built files are the same everywhere.
+What a page must know of the gateway comes as ``/graphiql/config.json``, so the built files are the same everywhere;
+each profile has a page of its own, ``/graphiql/ap`` with ``/graphiql/ap/config.json``.
 No other host is ever asked, and the content security policy says so; it allows no inline script. (Monaco makes its
 styles at run time: styles may be inline.)
 """
@@ -10,11 +11,13 @@ styles at run time: styles may be inline.)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
@@ -24,6 +27,8 @@ from starlette.responses import (
     Response,
 )
 from starlette.routing import BaseRoute, Route
+
+from gateway.access import Admits, everybody
 
 HERE = Path(__file__).parent
 BUILT = HERE / "assets"
@@ -88,30 +93,77 @@ def _example(path: Path) -> Example:
     )
 
 
-def graphiql_routes(
-    *,
-    api_path: str = "/graphql",
-    headers: Mapping[str, str] = PRESET_HEADERS,
-    assets: Path = BUILT,
-    changing: bool = True,
-) -> list[BaseRoute]:
-    """Give the routes of the page: GraphiQL when ``assets`` is built by now, else the plain page.
+Choose: TypeAlias = Callable[[Starlette, Sequence[Example]], Awaitable[Sequence[Example]]]
 
-    ``headers`` is what the page's header editor starts with; without ``changing`` no example writes.
-    """
-    built = (assets / "index.html").is_file()
-    folder = assets if built else PLAIN
+
+async def _all(_: Starlette, shown: Sequence[Example]) -> Sequence[Example]:
+    return shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The page of one API."""
+
+    path: str = "/graphiql"
+    api: str = "/graphql"
+    headers: Mapping[str, str] = field(default_factory=lambda: PRESET_HEADERS)
+    """What the header editor starts with."""
+    changing: bool = True
+    """Whether examples write."""
+    explains: bool = True
+    """Whether there is a panel of plans and timings."""
+    apis: Sequence[Mapping[str, str]] = ()
+    """``title`` and ``page`` of each API to choose from."""
+    choose: Choose = _all
+    """Gives those of the examples that are shown."""
+    admits: Admits = everybody
+    """Who may see the page."""
+
+
+def page_routes(shown: Page, assets: Path = BUILT) -> list[BaseRoute]:
+    """Give the routes of a page: GraphiQL when ``assets`` is built by now, else the plain page."""
+    folder = _folder(assets)
     index = (folder / "index.html").read_text("utf-8")
-    files = {path.name: path for path in folder.iterdir()}
-    shown = [asdict(example) for example in examples(changing=changing)]
+    # Addresses of the page are relative, for who stands behind a proxy's path.
+    below = "../" * (shown.path.count("/") - 1)
+    index = index.replace('"graphiql/assets/', f'"{below}graphiql/assets/')
+    tabs = examples(changing=shown.changing)
 
-    async def page(_: Request) -> Response:
+    async def page(request: Request) -> Response:
+        if not shown.admits(request.headers):
+            return _refusal()
         return HTMLResponse(index, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})
 
     async def config(request: Request) -> Response:
-        endpoint = f"{request.scope.get('root_path', '')}{api_path}"
-        content = {"endpoint": endpoint, "headers": dict(headers), "examples": shown}
+        if not shown.admits(request.headers):
+            return _refusal()
+        root = request.scope.get("root_path", "")
+        content = {
+            "endpoint": f"{root}{shown.api}",
+            "headers": dict(shown.headers),
+            "examples": [asdict(example) for example in await shown.choose(request.app, tabs)],
+            "explain": shown.explains,
+            "apis": [{**api, "page": f"{root}{api['page']}"} for api in shown.apis],
+        }
         return JSONResponse(content, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})
+
+    return [Route(shown.path, page), Route(f"{shown.path}/config.json", config)]
+
+
+def _refusal() -> Response:
+    """Ask for a password (RFC 7617)."""
+    fields = {"WWW-Authenticate": 'Basic realm="GraphiQL", charset="UTF-8"', **SECURITY_HEADERS}
+    return PlainTextResponse("The password of this page is the admin token.", 401, headers=fields)
+
+
+def _folder(assets: Path) -> Path:
+    return assets if (assets / "index.html").is_file() else PLAIN
+
+
+def asset_routes(assets: Path = BUILT) -> list[BaseRoute]:
+    """Give the route of the files that all pages have."""
+    folder = _folder(assets)
+    files = {path.name: path for path in folder.iterdir()}
 
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]
@@ -120,7 +172,9 @@ def graphiql_routes(
             return PlainTextResponse("Not found", 404, headers=SECURITY_HEADERS)
         fields = {
             # a built file is named by its content
-            "Cache-Control": "public, max-age=31536000, immutable" if built else "no-cache",
+            "Cache-Control": "no-cache"
+            if folder == PLAIN
+            else "public, max-age=31536000, immutable",
             "Vary": "Accept-Encoding",
             **SECURITY_HEADERS,
         }
@@ -130,11 +184,7 @@ def graphiql_routes(
             return FileResponse(packed, headers=fields, media_type=CONTENT_TYPES[path.suffix])
         return FileResponse(path, headers=fields, media_type=CONTENT_TYPES[path.suffix])
 
-    return [
-        Route("/graphiql", page),
-        Route("/graphiql/config.json", config),
-        Route("/graphiql/assets/{name}", asset),
-    ]
+    return [Route("/graphiql/assets/{name}", asset)]
 
 
 def _takes_gzip(accepts: str) -> bool:

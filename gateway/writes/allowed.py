@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.errors import SettingsError
+from gateway.profiles import ProfileSettings
 from gateway.setting_groups import Service, ServiceValue
 from gateway.settings import Settings
+from schema.errors import did_you_mean
 from schema.fields import ServiceField, ServiceInfo, Verb
 from schema.writes import Patterns, WriteRules
 
@@ -35,6 +38,9 @@ def rules_of(settings: Settings) -> WriteRules | None:
     if settings.read_only:
         return None
     writes = settings.writes
+    services = (*writes.services, *_of_sandbox(settings))
+    if isinstance(settings, ProfileSettings):
+        services = tuple(_named(services, settings))
     return WriteRules(
         verbs={
             Verb.CREATE: Patterns(writes.create, writes.deny_create),
@@ -44,7 +50,7 @@ def rules_of(settings: Settings) -> WriteRules | None:
         },
         given_by_service=frozenset(writes.numbered),
         if_match_required=writes.if_match == "required",
-        services=tuple(map(_service, (*writes.services, *_of_sandbox(settings)))),
+        services=tuple(map(_service, services)),
     )
 
 
@@ -62,6 +68,19 @@ def _of_sandbox(settings: Settings) -> Iterator[Service]:
     names = {service.name for service in settings.writes.services}
     paths = {service.path for service in settings.writes.services}
     yield from (s for s in SANDBOX_SERVICES if s.name not in names and s.path not in paths)
+
+
+def _named(services: tuple[Service, ...], settings: ProfileSettings) -> Iterator[Service]:
+    """Give the services of a profile. Raises SettingsError for a name that none has."""
+    known = {service.name: service for service in services}
+    for name in settings.services:
+        if name not in known:
+            raise SettingsError(
+                f"profiles.{settings.profile}.services: there is no service {name}."
+                + did_you_mean(name, known),
+                hint="Services are declared in writes.services.",
+            )
+        yield known[name]
 
 
 def _service(declared: Service) -> ServiceInfo:

@@ -13,6 +13,7 @@ from graphql import (
 )
 from graphql.language.block_string import is_printable_as_block_string, print_block_string
 from graphql.utilities import print_directive
+from graphql.utilities.print_schema import print_schema_definition
 
 from schema.build import ODataSchema
 
@@ -63,6 +64,9 @@ def print_types(schema: ODataSchema, marks: Marks = _NO_MARKS) -> Iterator[str]:
     types = Types(schema)
     yield (between := marks.head())
     between = between and "\n\n"
+    if not between and (told := print_schema_definition(types.core)) is not None:
+        yield told
+        between = "\n\n"
     for directive in types.core.directives:
         if not is_specified_directive(directive):
             yield between + print_directive(directive)

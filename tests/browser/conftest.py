@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gateway.graphiql import BUILT, graphiql_routes
+from gateway.graphiql import BUILT, Page, asset_routes, page_routes
 from tests.support.needs import need
 
 FLAGS = (
@@ -143,7 +143,7 @@ def watched_plain(context, plain_gateway, foreign):
 def gateway(tmp_path_factory):
     """The URL of the real gateway on its sandbox (a stub while there is no app)."""
     if importlib.util.find_spec("gateway.app") is None:
-        with stub(graphiql_routes()) as url:
+        with stub([*page_routes(Page()), *asset_routes()]) as url:
             yield url
     else:
         with real(tmp_path_factory.mktemp("gateway")) as url:
@@ -153,7 +153,8 @@ def gateway(tmp_path_factory):
 @pytest.fixture(scope="session")
 def plain_gateway(tmp_path_factory):
     """The plain page needs no gateway behind it to be looked at."""
-    with stub(graphiql_routes(assets=tmp_path_factory.mktemp("not-built"))) as url:
+    absent = tmp_path_factory.mktemp("not-built")
+    with stub([*page_routes(Page(), absent), *asset_routes(absent)]) as url:
         yield url
 
 

@@ -11,7 +11,15 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from gateway.app import create_app
-from gateway.graphiql import EXAMPLES, PLAIN, POLICY, examples, graphiql_routes
+from gateway.graphiql import (
+    EXAMPLES,
+    PLAIN,
+    POLICY,
+    Page,
+    asset_routes,
+    examples,
+    page_routes,
+)
 from gateway.settings import Settings
 
 PAGE = PLAIN.parent / "page"
@@ -50,14 +58,18 @@ def assets(tmp_path):
     return folder
 
 
+def routes_of(page, assets):
+    return [*page_routes(page, assets), *asset_routes(assets)]
+
+
 @pytest.fixture
 def client(assets):
-    return Client(graphiql_routes(assets=assets))
+    return Client(routes_of(Page(), assets))
 
 
 @pytest.fixture
 def plain(tmp_path):
-    return Client(graphiql_routes(assets=tmp_path / "not-built"))
+    return Client(routes_of(Page(), tmp_path / "not-built"))
 
 
 def test_the_page_is_html_and_asked_for_again_each_time(client):
@@ -166,7 +178,7 @@ def test_other_methods_are_refused(client):
 
 
 def test_the_page_learns_the_endpoint_the_examples_and_the_preset_headers(assets):
-    routes = graphiql_routes(api_path="/api", headers={"X-D365-Company": "dat"}, assets=assets)
+    routes = routes_of(Page(api="/api", headers={"X-D365-Company": "dat"}), assets)
     mounted = Client([Mount("/behind", routes=routes)])
 
     config = mounted.get("/behind/graphiql/config.json").json()

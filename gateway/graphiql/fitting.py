@@ -1,0 +1,52 @@
+"""Which examples an API can run; where it is none of them, one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+
+from gateway.assemble import Gateway
+from gateway.endpoints import Endpoint
+from gateway.errors import GatewayError
+from gateway.execute import Answer, GraphQLRequest
+from schema.fields import FieldKind, RootKind
+
+from . import Example
+
+_FIELDS = 4
+"""Most fields that the example of an API's own asks for."""
+
+
+async def fitting(endpoint: Endpoint, app: Starlette, shown: Sequence[Example]) -> list[Example]:
+    """Give those examples that the endpoint's API can run; before it has started, all of them."""
+    settings = endpoint.settings
+    is_whole = endpoint.profile is None and not settings.include and not settings.exclude
+    live = None if is_whole else await endpoint.live(app)
+    if live is None:
+        return list(shown)
+    with live.serving() as gateway:
+        return [example for example in shown if _runs(gateway, example)] or list(_own(gateway))
+
+
+def _runs(gateway: Gateway, example: Example) -> bool:
+    request = GraphQLRequest(query=example.query, variables=example.variables or {})
+    try:
+        return not isinstance(gateway.engine.ready(request), Answer)
+    except GatewayError:
+        return False
+
+
+def _own(gateway: Gateway) -> Sequence[Example]:
+    """Ask the first list for its first rows."""
+    catalog = gateway.catalog
+    listed = next((name for kind, _, name in catalog.set_roots() if kind is RootKind.LIST), None)
+    if listed is None:
+        return ()
+    fields = catalog.object(catalog.roots[listed].csdl).fields.values()
+    values = [f.name for f in fields if f.kind is FieldKind.VALUE][:_FIELDS]
+    title = f"The first rows of {listed}"
+    query = (
+        f"# {title}\n{{\n  {listed}(first: 5) {{\n    nodes {{ {' '.join(values)} }}\n  }}\n}}\n"
+    )
+    return (Example(name=listed, title=title, query=query, variables=None),)

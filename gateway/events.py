@@ -255,21 +255,19 @@ def level_of(event: Event) -> Level:
     match event:
         case RequestSent() | TokenAcquired():
             return "debug"
-        case Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened():
+        case (
+            (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
+            | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
+            | (SubscriptionEnded() | SocketClosed())
+        ):
             return "info"
-        case RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed():
-            return "info"
-        case SubscriptionEnded() | SocketClosed():
-            return "info"
-        case WatchFailed():
-            return "warning"
         case MetadataReloaded():
             return "info" if event.changed else "debug"
         case TypesNotRenewed() | ReloadFailed():
             return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"
-        case RequestRetried() | MetadataStale() | CategoriesStale():
+        case RequestRetried() | MetadataStale() | CategoriesStale() | WatchFailed():
             return "warning"
         case ErrorRaised() if event.code in _OF_CLIENTS:
             return "debug"

@@ -26,6 +26,7 @@ from .artefacts import write_artefact
 from .errors import BudgetExceeded
 from .federation import federation_of
 from .models import dialect_of, find_model, make_catalog
+from .profiles import settings_from
 from .resolvers import LoadedResolvers
 from .settings import Settings
 from .writes.allowed import rules_of
@@ -69,6 +70,8 @@ class Apart:
     def task(self, asked: tuple[Selected, ...], path: Path) -> bytes:
         """Give what another process is told."""
         secret = {name for name, value in self.settings if isinstance(value, SecretStr)}
+        # "admin" would need the secret.
+        secret.add("graphiql")
         task = _Task(
             settings=self.settings.model_dump(mode="json", exclude=secret),
             digest=self.digest,
@@ -106,7 +109,7 @@ def main() -> int:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
-    settings = Settings.model_validate(task.settings)
+    settings = settings_from(task.settings)
     known = find_model(settings, task.digest)
     if known is None:
         return 1
@@ -115,7 +118,11 @@ def main() -> int:
     rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
     schema = build_schema(
-        catalog, LoadedResolvers(catalog), writes=writes, federation=federation_of(settings)
+        catalog,
+        LoadedResolvers(catalog),
+        writes=writes,
+        subscriptions=settings.subscriptions.enabled,
+        federation=federation_of(settings),
     )
     try:
         write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))

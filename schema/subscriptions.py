@@ -23,6 +23,7 @@ from .objects import Wire, enum_of
 
 ENTITY_CHANGED = "entityChanged"
 FIXED_TYPES = ("ChangeKind", "EntityChanged")
+SUBSCRIPTION_TYPES = frozenset({"Subscription", *FIXED_TYPES})
 
 _KINDS = {
     "CREATED": "A new row.",

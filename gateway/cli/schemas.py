@@ -27,4 +27,9 @@ def schema_of(settings: Settings, known: Known, labels: Mapping[str, str]) -> OD
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
     rules = rules_of(settings)
     writes = None if rules is None else Writes(catalog, rules)
-    return build_schema(catalog, LoadedResolvers(catalog), writes=writes)
+    return build_schema(
+        catalog,
+        LoadedResolvers(catalog),
+        writes=writes,
+        subscriptions=settings.subscriptions.enabled,
+    )

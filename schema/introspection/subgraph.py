@@ -20,6 +20,7 @@ from functools import lru_cache
 from schema.build import ODataSchema
 from schema.federation import Federation
 from schema.fields import RootField, TypeKind
+from schema.subscriptions import SUBSCRIPTION_TYPES
 
 from .described import DescribedType, Member, Value
 from .sdl import Marks, print_types
@@ -70,6 +71,9 @@ class Federated(Marks):
 
     def shows(self, name: str) -> bool:
         """Leave ``Node`` out where the settings say so."""
+        # Subscriptions stay here: a supergraph has them by other means, and may not know Node, which they name.
+        if name in SUBSCRIPTION_TYPES:
+            return False
         return name != "Node" or self._federation.node != "omit"
 
     def shows_field(self, owner: str, name: str) -> bool:

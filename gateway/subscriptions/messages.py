@@ -1,0 +1,70 @@
+"""The messages of graphql-transport-ws (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+SUBPROTOCOL = "graphql-transport-ws"
+
+
+class ConnectionInit(Struct, tag_field="type", tag="connection_init"):
+    """The client's first message."""
+
+    payload: dict[str, Any] | UnsetType | None = UNSET
+
+
+class Ping(Struct, tag_field="type", tag="ping"):
+    """Asks whether the other side is there."""
+
+    payload: dict[str, Any] | UnsetType | None = UNSET
+
+
+class Pong(Struct, tag_field="type", tag="pong"):
+    """Says so."""
+
+    payload: dict[str, Any] | UnsetType | None = UNSET
+
+
+class Subscribe(Struct, tag_field="type", tag="subscribe"):
+    """An operation of any kind; ``payload`` holds the parameters of a GraphQL request."""
+
+    id: str
+    payload: dict[str, Any]
+
+
+class Complete(Struct, tag_field="type", tag="complete"):
+    """No more of an operation, please."""
+
+    id: str
+
+
+Message: TypeAlias = ConnectionInit | Ping | Pong | Subscribe | Complete
+read_message = msgspec.json.Decoder(Message).decode
+"""Reads what a client says. Raises msgspec.DecodeError."""
+
+ACK = '{"type":"connection_ack"}'
+PING = '{"type":"ping"}'
+PONG = '{"type":"pong"}'
+
+
+def next_of(name: str, result: bytes) -> str:
+    """``result`` is an execution result as JSON."""
+    return _message("next", name, result)
+
+
+def error_of(name: str, errors: list[dict[str, Any]]) -> str:
+    """Tell why an operation did not run, or broke off."""
+    return _message("error", name, msgspec.json.encode(errors))
+
+
+def complete_of(name: str) -> str:
+    """Tell that no more comes of an operation."""
+    return _message("complete", name, None)
+
+
+def _message(kind: str, name: str, payload: bytes | None) -> str:
+    head = f'{{"id":{msgspec.json.encode(name).decode()},"type":"{kind}"'
+    return head + "}" if payload is None else f'{head},"payload":{payload.decode()}}}'

@@ -1,0 +1,229 @@
+"""A subscription operation: what is waited for, and the query that gives the rows of its changes.
+
+    subscription { entityChanged(set: "customersV3") { kind node { ... on CustomerV3 { organizationName } } } }
+    query ($ids: [ID!]!) { node: nodes(ids: $ids) { ... on CustomerV3 { organizationName } } }
+
+The query is planned, bound and completed like any other: one key batch for all changes of a poll.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from graphql import (
+    ArgumentNode,
+    DocumentNode,
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLSchema,
+    ListTypeNode,
+    NamedTypeNode,
+    NameNode,
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    print_ast,
+    visit,
+)
+from graphql.execution.values import VariableValues
+
+from gateway.coercion import arguments_of
+from gateway.errors import BadArgument
+from gateway.selection import Nodes, Selection, fragments_of
+from schema.subscriptions import ENTITY_CHANGED
+
+from .changes import Change, Kind
+
+BATCH = 500
+"""Changes whose rows are asked for by one query."""
+_TYPENAME = "__typename"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """A subscription that may begin."""
+
+    key: str
+    """Response key of ``entityChanged``."""
+    given: Mapping[str, Any]
+    """Its arguments."""
+    fields: tuple[tuple[str, str], ...]
+    """Response keys of a change, with their field names."""
+    query: str
+    """Gives the rows of ``ids`` under each response key of ``node``; empty where none is selected."""
+    variables: Mapping[str, Any]
+    """What the query takes of the subscriber's variables."""
+    ids: str
+    """Name of the variable that takes the ids."""
+
+
+def subscribed(
+    core: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: VariableValues,
+    given: Mapping[str, Any],
+) -> Subscribed:
+    """Read a valid subscription; ``given`` are the variables as they were sent. Raises BadArgument."""
+    fragments = fragments_of(document)
+    selection = Selection(operation, fragments, variables.coerced)
+    found = selection.fields((operation.selection_set,), frozenset(("Subscription",)))
+    if not found:
+        raise BadArgument("The subscription selects nothing.")
+    ((key, nodes),) = found.items()
+    assert core.subscription_type is not None
+    field = core.subscription_type.fields[ENTITY_CHANGED]
+    fields = selection.subfields(nodes, frozenset(("EntityChanged",)))
+    rows = {k: below for k, below in fields.items() if below[0].name.value == "node"}
+    query, ids, used = _rows_query(operation, rows, fragments)
+    return Subscribed(
+        key=key,
+        given=arguments_of(field, nodes[0], variables),
+        fields=tuple((k, below[0].name.value) for k, below in fields.items()),
+        query=query,
+        variables={name: value for name, value in given.items() if name in used},
+        ids=ids,
+    )
+
+
+class _Uses(Visitor):
+    """Finds the variables and fragments that a piece of a document uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: set[str] = set()
+        self.fragments: list[str] = []
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.variables.add(node.name.value)
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
+        self.fragments.append(node.name.value)
+
+
+def _rows_query(
+    operation: OperationDefinitionNode, rows: Mapping[str, Nodes], fragments: Mapping[str, Any]
+) -> tuple[str, str, set[str]]:
+    """Give the text of the query, the name of its variable of ids, and those of the subscriber's that it takes."""
+    if not rows:
+        return "", "", set()
+    uses, reached = _Uses(), dict[str, Any]()
+    for nodes in rows.values():
+        for node in nodes:
+            visit(node, uses)
+    while uses.fragments:
+        name = uses.fragments.pop()
+        if name not in reached:
+            reached[name] = fragments[name]
+            visit(fragments[name].selection_set, uses)
+    ids = "ids"
+    while ids in uses.variables:
+        ids += "_"
+    argument = ArgumentNode(name=_name("ids"), value=VariableNode(name=_name(ids)))
+    definitions = operation.variable_definitions or ()
+    query = OperationDefinitionNode(
+        operation=OperationType.QUERY,
+        name=operation.name,
+        variable_definitions=(
+            VariableDefinitionNode(variable=VariableNode(name=_name(ids)), type=_IDS),
+            *(d for d in definitions if d.variable.name.value in uses.variables),
+        ),
+        directives=(),
+        selection_set=SelectionSetNode(
+            selections=tuple(_field(key, nodes, argument) for key, nodes in rows.items())
+        ),
+    )
+    made = DocumentNode(definitions=(query, *reached.values()))
+    return print_ast(made), ids, uses.variables
+
+
+def _field(key: str, nodes: Nodes, argument: ArgumentNode) -> FieldNode:
+    below = [s for n in nodes if n.selection_set is not None for s in n.selection_set.selections]
+    return FieldNode(
+        alias=_name(key),
+        name=_name("nodes"),
+        arguments=(argument,),
+        directives=(),
+        selection_set=SelectionSetNode(selections=tuple(below)),
+    )
+
+
+def _name(text: str) -> NameNode:
+    return NameNode(value=text)
+
+
+_IDS = NonNullTypeNode(
+    type=ListTypeNode(type=NonNullTypeNode(type=NamedTypeNode(name=_name("ID"))))
+)
+
+
+class Rows(msgspec.Struct):
+    """The answer of the query for rows, whose rows stay the text that they are."""
+
+    data: dict[str, list[msgspec.Raw] | None] | None = None
+    errors: list[dict[str, Any]] = []
+
+
+read_rows = msgspec.json.Decoder(Rows).decode
+_NULL = msgspec.Raw(b"null")
+
+
+def payloads(
+    of: Subscribed, name: str, changes: Sequence[Change], answer: bytes | None
+) -> Iterator[bytes]:
+    """Give the execution result of each change, as JSON.
+
+    ``name`` is the list; ``answer`` that of the query, which was asked for the rows that are there.
+    """
+    rows = Rows() if answer is None else read_rows(answer)
+    errors = list(_placed(of, rows.errors))
+    place = -1
+    for change in changes:
+        place += change.kind is not Kind.DELETED
+        at = None if change.kind is Kind.DELETED else place
+        told: dict[str, Any] = {}
+        for key, field in of.fields:
+            told[key] = _row(rows, key, at) if field == "node" else _told(field, change, name)
+        result: dict[str, Any] = {"data": {of.key: told}}
+        own = [error for where, error in errors if at is not None and where in (None, at)]
+        if own:
+            result["errors"] = own
+        yield msgspec.json.encode(result)
+
+
+def _row(rows: Rows, key: str, at: int | None) -> msgspec.Raw:
+    found = (rows.data or {}).get(key)
+    return _NULL if found is None or at is None else found[at]
+
+
+def _told(field: str, change: Change, name: str) -> object:
+    match field:
+        case "kind":
+            return change.kind
+        case "set":
+            return name
+        case "id":
+            return change.id
+        case "etag":
+            return change.etag
+        case _:
+            return "EntityChanged"
+
+
+def _placed(
+    of: Subscribed, errors: Iterable[dict[str, Any]]
+) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """Put errors of the query for rows where the subscriber sees them: with the number of the row, None for all."""
+    for error in errors:
+        inside: list[Any] = error.get("path") or []
+        where = inside[1] if len(inside) > 1 else None
+        path = [of.key, *inside[:1], *inside[2:]]
+        told = {name: value for name, value in error.items() if name != "locations"}
+        yield where, {**told, "path": path}

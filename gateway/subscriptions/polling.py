@@ -1,0 +1,160 @@
+"""One poll: all rows that a watched set has to show now, page by page, and what has changed among them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import msgspec
+
+from gateway.errors import BudgetExceeded, GatewayError, known
+from gateway.execute import Answer, GraphQLRequest
+
+from .changes import ByEtag, ByStamp, Change, Seen, text_of
+from .watched import Watched
+
+Ask: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
+"""Answers an operation by the generation that serves at the moment."""
+
+PASSING = frozenset(
+    {
+        *("UPSTREAM_UNAVAILABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_THROTTLED", "UPSTREAM_MALFORMED"),
+        *("UPSTREAM_REJECTED", "UPSTREAM_FORBIDDEN", "AUTH_TOKEN_FAILED"),
+        *("DEADLINE_EXCEEDED", "INTERNAL_ERROR"),
+    }
+)
+"""Codes of what may go well the next time; what a client asked for amiss does not."""
+
+
+class PollFailed(Exception):
+    """A poll found nothing out. ``errors`` are those of its operation."""
+
+    def __init__(self, errors: list[dict[str, Any]], detail: str | None = None) -> None:
+        super().__init__(errors[0]["message"])
+        self.detail = detail
+        """What clients are not told of a defect."""
+        self.errors = [
+            {k: v for k, v in e.items() if k in ("message", "extensions")} for e in errors
+        ]
+        facts = [error.get("extensions", {}) for error in errors]
+        self.may_pass = all(fact.get("code") in PASSING for fact in facts)
+        self.retry_after: float = max(fact.get("retryAfter") or 0.0 for fact in facts)
+
+
+def told(error: GatewayError) -> dict[str, Any]:
+    """Give an error of our own as clients are told it."""
+    return {"message": error.message, "extensions": error.extensions()}
+
+
+def failure_of(error: GatewayError) -> PollFailed:
+    """Give it as the failure of a poll."""
+    return PollFailed([told(error)], error.detail)
+
+
+class _PageInfo(msgspec.Struct, rename="camel"):
+    has_next_page: bool = False
+    end_cursor: str | None = None
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    nodes: list[Seen]
+    page_info: _PageInfo = msgspec.field(default_factory=_PageInfo)
+
+
+class _Data(msgspec.Struct):
+    rows: _Page
+
+
+class _Polled(msgspec.Struct):
+    data: _Data | None = None
+    errors: list[dict[str, Any]] = []
+
+
+_read = msgspec.json.Decoder(_Polled).decode
+
+
+@dataclass(slots=True, kw_only=True)
+class Poll:
+    """Polls one set in one scope with one filter, time after time."""
+
+    of: Watched
+    where: Mapping[str, Any]
+    companies: tuple[str, ...] | None
+    ask: Ask
+    page: int
+    """Rows of a page."""
+    most: int
+    """Rows of a poll."""
+    late: float
+    now: Callable[[], float]
+    _by: ByEtag | ByStamp | None = None
+
+    async def changes(self) -> tuple[Change, ...]:
+        """Give what has changed since the last good poll; nothing at the first. Raises PollFailed."""
+        try:
+            if self.of.stamp is None:
+                return await self._by_etag()
+            return await self._by_stamp(self.of.stamp)
+        except PollFailed:
+            raise
+        except Exception as error:
+            raise failure_of(known(error)) from error
+
+    async def _by_etag(self) -> tuple[Change, ...]:
+        rows = await self._rows(self.where)
+        if not isinstance(self._by, ByEtag):
+            self._by = ByEtag()
+        return self._by.take(rows)
+
+    async def _by_stamp(self, stamp: str) -> tuple[Change, ...]:
+        if not isinstance(self._by, ByStamp):
+            newest = (await self._page(self.of.newest, self.where, {"first": 1})).nodes
+            made = ByStamp(self.late)
+            made.start(newest[0].changed if newest else None)
+            await self._taken(made, stamp)
+            self._by = made
+            return ()
+        return await self._taken(self._by, stamp)
+
+    async def _taken(self, by: ByStamp, stamp: str) -> tuple[Change, ...]:
+        now = datetime.fromtimestamp(self.now(), UTC)
+        since = by.since(now)
+        where = self.where
+        if since is not None:
+            where = {"and": [self.where, {stamp: {"gte": text_of(since)}}]}
+        return by.take(await self._rows(where), now)
+
+    async def _rows(self, where: Mapping[str, Any]) -> list[Seen]:
+        """Read all pages. Raises PollFailed, BudgetExceeded."""
+        found: list[Seen] = []
+        after: str | None = None
+        while True:
+            page = await self._page(
+                self.of.rows, where, {"first": min(self.page, self.most + 1), "after": after}
+            )
+            found += page.nodes
+            if len(found) > self.most:
+                raise BudgetExceeded(
+                    f"More than {self.most:,} rows of {self.of.name} would be read at each look.",
+                    hint="Narrow where or companies; the limit is subscriptions.max_watched_rows.",
+                )
+            if not page.page_info.has_next_page:
+                return found
+            after = page.page_info.end_cursor
+
+    async def _page(self, query: str, where: Mapping[str, Any], paging: Mapping[str, Any]) -> _Page:
+        variables = dict(paging) if self.of.where is None else {**paging, "where": where}
+        answer = await self.ask(
+            GraphQLRequest(
+                query=query,
+                variables=variables,
+                operation_name=query.split("(")[0].split()[1],
+                companies=self.companies,
+            )
+        )
+        polled = _read(answer.encode())
+        if polled.errors or polled.data is None:
+            raise PollFailed(polled.errors)
+        return polled.data.rows

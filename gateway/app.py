@@ -30,6 +30,10 @@ from .models import Progress
 from .profile_lives import ProfileLives
 from .reload import Reloader
 from .settings import Settings
+from .subscriptions.hub import Hub
+from .subscriptions.routes import subscription_routes
+from .subscriptions.sse import stream
+from .subscriptions.streams import Streams
 
 RELOAD = "/admin/reload"
 
@@ -52,12 +56,15 @@ def create_app(
         opened = open_live(settings, transport=transport, observe=observe, progress=progress)
         async with opened as live:
             app.state.live = live
+            app.state.subscriptions = hub = Hub(settings.subscriptions, observe)
             app.state.profiles = profiles = ProfileLives(live, observe)
             app.state.reloader = Reloader(live, observe, profiles=profiles)
             async with app.state.reloader.running():
                 try:
                     yield
                 finally:
+                    await hub.close()
+                    del app.state.subscriptions
                     del app.state.live, app.state.profiles, app.state.reloader
                     await profiles.close()
 
@@ -85,13 +92,18 @@ class _Api:
             observe=endpoint.observe,
             compression=Compression(enabled=settings.compression, over=settings.compress_over),
             traces=admission(settings.explains, settings.admin_token),
+            streams=settings.subscriptions.enabled,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         live = await self._endpoint.live(scope["app"])
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
-            await self._door.answer(scope, receive, send, engine)
+            streamed = await self._door.answer(scope, receive, send, engine)
+        if streamed is not None and live is not None:
+            # A stream asks the generation of the moment, and keeps none.
+            streams = Streams(live, scope["app"].state.subscriptions)
+            await stream(streams, streamed, scope, receive, send)
 
 
 class _Unknown:
@@ -182,7 +194,12 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     return page_routes(page)
 
 
-PER_ENDPOINT: tuple[RoutesOf, ...] = (_page_routes, explain_routes, explorer_routes)
+PER_ENDPOINT: tuple[RoutesOf, ...] = (
+    _page_routes,
+    explain_routes,
+    explorer_routes,
+    subscription_routes,
+)
 """What each API has beside itself."""
 
 

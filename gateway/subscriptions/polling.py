@@ -13,7 +13,7 @@ from gateway.errors import BudgetExceeded, GatewayError, known
 from gateway.execute import Answer, GraphQLRequest
 
 from .changes import ByEtag, ByStamp, Change, Seen, text_of
-from .watched import Watched
+from .watched import WATCH, Watched
 
 Ask: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 """Answers an operation by the generation that serves at the moment."""
@@ -150,7 +150,7 @@ class Poll:
             GraphQLRequest(
                 query=query,
                 variables=variables,
-                operation_name=query.split("(")[0].split()[1],
+                operation_name=WATCH,
                 companies=self.companies,
             )
         )

@@ -16,6 +16,8 @@ from gateway.errors import BadArgument, UnsupportedQuery
 from schema.catalog import Catalog
 from schema.fields import Field, FieldKind, RootField, RootKind, TypeKind
 
+WATCH = "Watch"
+"""Name of the operations, for the log."""
 CHANGED_STAMPS = (
     *("ModifiedDateTime", "SysModifiedDateTime", "System_ModifiedDateTime"),
     *("LastModifiedDateTime", "LastModifiedOn", "ModifiedOn", "ModifiedAt", "SystemModifiedAt"),
@@ -96,7 +98,7 @@ def _rows(of: Watched, created: str | None) -> str:
         order = f", orderBy: [{{ {of.stamp}: ASC }}]"
     declared, used = of.filtering
     return (
-        f"query Changes($first: Int!, $after: String{declared})"
+        f"query {WATCH}($first: Int!, $after: String{declared})"
         f" {{ rows: {of.name}(first: $first, after: $after{used}{order})"
         f" {{ nodes {{ {fields} }} pageInfo {{ hasNextPage endCursor }} }} }}"
     )
@@ -107,7 +109,7 @@ def _newest(of: Watched) -> str:
         return ""
     declared, used = of.filtering
     return (
-        f"query Newest($first: Int!{declared})"
+        f"query {WATCH}($first: Int!{declared})"
         f" {{ rows: {of.name}(first: $first{used}, orderBy: [{{ {of.stamp}: DESC }}])"
         f" {{ nodes {{ id changed: {of.stamp} }} }} }}"
     )

@@ -1,7 +1,7 @@
 """The SDL that ``_service`` answers: the API with the directives by which composers join it to other subgraphs.
 
     @key             natural key and ``id`` of every object type with a global id
-    @shareable       PageInfo, what is the same in every mutation, complex values
+    @shareable       PageInfo, what is the same in every mutation, payloads of actions and services, complex values
     @inaccessible    ``Node``, ``node``, ``nodes`` (or they are left out, or shared: setting ``federation.node``)
     @tag             by patterns of entity sets
     @listSize, @cost on lists, and on what takes requests of its own upstream (from version 2.9 on)
@@ -89,6 +89,9 @@ class Federated(Marks):
         entry = self._schema.entry(shown.name)
         if entry is None:
             return ""
+        if entry.kind is TypeKind.OPERATION_PAYLOAD:
+            # A service that two gateways know; each makes its payloads below its own field of Mutation.
+            return " @shareable"
         marks = "".join(self._tags_of(entry.csdl))
         if entry.kind is not TypeKind.OBJECT:
             return marks

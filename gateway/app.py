@@ -180,6 +180,7 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     page = Page(
         path=endpoint.page,
         api=endpoint.api,
+        profile=endpoint.profile,
         headers=preset_headers(settings),
         changing=changing,
         explains=settings.explains is not False,

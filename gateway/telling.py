@@ -27,7 +27,6 @@ from .errors import BudgetExceeded
 from .federation import federation_of
 from .models import dialect_of, find_model, make_catalog
 from .profiles import settings_from
-from .profiles import settings_from
 from .resolvers import LoadedResolvers
 from .settings import Settings
 from .writes.allowed import rules_of
@@ -71,8 +70,6 @@ class Apart:
     def task(self, asked: tuple[Selected, ...], path: Path) -> bytes:
         """Give what another process is told."""
         secret = {name for name, value in self.settings if isinstance(value, SecretStr)}
-        # "admin" would need the secret.
-        secret.add("graphiql")
         # "admin" would need the secret.
         secret.add("graphiql")
         task = _Task(

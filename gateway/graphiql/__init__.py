@@ -106,6 +106,7 @@ class Page:
 
     path: str = "/graphiql"
     api: str = "/graphql"
+    profile: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: PRESET_HEADERS)
     """What the header editor starts with."""
     changing: bool = True
@@ -140,6 +141,7 @@ def page_routes(shown: Page, assets: Path = BUILT) -> list[BaseRoute]:
         root = request.scope.get("root_path", "")
         content = {
             "endpoint": f"{root}{shown.api}",
+            "profile": shown.profile,
             "headers": dict(shown.headers),
             "examples": [asdict(example) for example in await shown.choose(request.app, tabs)],
             "explain": shown.explains,

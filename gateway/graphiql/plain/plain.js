@@ -2,7 +2,8 @@
 const $ = (id) => document.getElementById(id);
 const text = (value) => (value ? JSON.stringify(value, null, 2) : "");
 const parsed = (id) => ($(id).value.trim() ? JSON.parse($(id).value) : {});
-const config = await (await fetch(new URL("../config.json", import.meta.url))).json();
+const page = location.pathname.replace(/\/$/, "");
+const config = await (await fetch(`${page}/config.json`)).json();
 
 function show({ query, variables }) {
   $("query").value = query;
@@ -29,7 +30,13 @@ async function run() {
 for (const [index, { title }] of config.examples.entries()) $("example").append(new Option(title, index));
 $("example").addEventListener("change", () => show(config.examples[$("example").value]));
 $("headers").value = text(config.headers);
-show(config.examples[0]);
+if (config.examples.length) show(config.examples[0]);
+if (config.apis.length > 1) {
+  for (const { title, page } of config.apis) $("api").append(new Option(title, page));
+  $("api").value = page;
+  $("api").addEventListener("change", () => location.assign($("api").value));
+  $("apis").hidden = false;
+}
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,0 +1,30 @@
+// The API that this page is of. Each has a page (/graphiql, /graphiql/ap …), and its config.json lies below that.
+const page = location.pathname.replace(/\/$/, "");
+
+export const config = await (await fetch(`${page}/config.json`)).json();
+
+// All pages share the browser's storage: what a person leaves on a profile's page stays there. The theme is for all.
+const keyOf = (key) => (config.profile && key !== "graphiql:theme" ? `${config.profile}/${key}` : key);
+export const storage = {
+  getItem: (key) => localStorage.getItem(keyOf(key)),
+  setItem: (key, value) => localStorage.setItem(keyOf(key), value),
+  removeItem: (key) => localStorage.removeItem(keyOf(key)),
+  clear: () => Object.keys(localStorage).filter((key) => key.startsWith(keyOf("graphiql:"))).forEach((key) => localStorage.removeItem(key)),
+  get length() {
+    return Object.keys(localStorage).filter((key) => key.startsWith(keyOf("graphiql:"))).length;
+  },
+};
+
+export function ApiPicker() {
+  const { apis } = config;
+  if (apis.length < 2) return null;
+  return (
+    <select aria-label="API" value={page} onChange={(event) => location.assign(event.target.value)}>
+      {apis.map(({ title, page }) => (
+        <option key={page} value={page}>
+          {title}
+        </option>
+      ))}
+    </select>
+  );
+}

@@ -94,6 +94,18 @@ Profiles: TypeAlias = Annotated[dict[str, Profile], NoDecode, Json, AfterValidat
 _TAG = re.compile(r"[_A-Za-z][_0-9A-Za-z/-]{0,127}")
 
 
+def _federation_version(given: str) -> str:
+    if not re.fullmatch(r"2\.(\d|1[0-4])", given):
+        raise ValueError("accepted: 2.0 to 2.14")
+    return given
+
+
+def _root_prefix(given: str) -> str:
+    if given and not re.fullmatch(r"[A-Za-z][0-9A-Za-z]*", given):
+        raise ValueError("accepted: letters and digits, a letter first")
+    return given
+
+
 def _tags(given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     for tag in (tag for tags in given.values() for tag in tags):
         if not _TAG.fullmatch(tag):
@@ -109,13 +121,13 @@ class FederationOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="Whether _service and _entities are served.")
-    version: str = Field(
+    version: Annotated[str, AfterValidator(_federation_version)] = Field(
         default="2.9",
         pattern=r"^2\.(\d|1[0-4])$",
         description="Version of the specification that the subgraph links, 2.0 to 2.14. @cost and @listSize need 2.9;"
         " The Guild's composer takes no later one, Apollo's does.",
     )
-    prefix: str = Field(
+    prefix: Annotated[str, AfterValidator(_root_prefix)] = Field(
         default="",
         pattern=r"^([A-Za-z][0-9A-Za-z]*)?$",
         description="What fields of Query and Mutation begin with, but for node and nodes: erp gives erpCustomersV3.",
@@ -124,12 +136,7 @@ class FederationOptions(BaseModel):
         default="inaccessible",
         description="What becomes of Node, node and nodes in a supergraph: hidden, left out, or shared with others.",
     )
-    tags: Annotated[
-        dict[str, Names],
-        NoDecode,
-        Json,
-        AfterValidator(_tags),
-    ] = Field(
+    tags: Annotated[dict[str, Names], NoDecode, Json, AfterValidator(_tags)] = Field(
         default={},
         description="Pattern of entity sets = @tag names for their types and root fields.",
     )

@@ -327,7 +327,7 @@ class GeneratingConverter(GraphQLCoreConverter):
         self,
         base: GraphQLCoreConverter,
         types: TypeTable,
-        implementers: Callable[[str], tuple[list[str], list[str]]],
+        implementers: Callable[[str], tuple[list[str], list[str]]] = lambda _: ([], []),
     ) -> None:
         """``implementers`` gives the names of the object types and interfaces that have an interface."""
         super().__init__(

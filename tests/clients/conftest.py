@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.needs import need
 from tests.support.node import Tools, missing
-from tests.support.process import run, running
+from tests.support.process import Running, run, running
 
 HERE = Path(__file__).parent
 
@@ -21,10 +21,17 @@ def tools() -> Tools:
 
 
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The gateway; what it logs is JSON."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with running(folder, "serve", "--port", "0", D365_LOG_FORMAT="json") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def endpoint(gateway: Running) -> str:
     """The address of the gateway's API."""
-    with running(tmp_path_factory.mktemp("gateway"), "serve", "--port", "0") as gateway:
-        yield gateway.wait_for(r"GraphQL: +(http://\S+)")
+    return gateway.wait_for(r"GraphQL: +(http://\S+)")
 
 
 @pytest.fixture(scope="session")

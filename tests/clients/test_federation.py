@@ -1,0 +1,274 @@
+"""Federation: two composers take the subgraph, and Apollo's gateway crosses from it to another and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from graphql import ObjectTypeDefinitionNode, parse
+
+from tests.support.node import Tools
+from tests.support.process import Running, invoke
+
+from .conftest import HERE
+
+REVIEWS = (HERE / "federation" / "reviews.graphql").read_text("utf-8")
+COMPOSERS = ("apollo", "guild")
+SALES = {"D365_INCLUDE": "CustomersV3,SalesOrderHeadersV2"}
+CUSTOMERS = {"D365_INCLUDE": "CustomersV3"}
+VENDORS = {"D365_INCLUDE": "VendorsV2"}
+VERSIONS = ("2.0", "2.8", "2.9", "2.10", "2.14")
+EXECUTABLE_DIRECTIVES = "INCONSISTENT_EXECUTABLE_DIRECTIVE_PRESENCE"
+"""Apollo's hint that `@atomic` and `@valueFrom` are not for its clients: not every subgraph has them."""
+
+
+def prefixed(prefix: str, **settings: str) -> dict[str, str]:
+    return {"D365_FEDERATION__PREFIX": prefix, "D365_FEDERATION__NODE": "omit", **settings}
+
+
+def printed(folder: Path, **settings: str) -> str:
+    """Give what `schema print --federation` prints."""
+    found = invoke(folder, "schema", "print", "--federation", **settings)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("federation")
+
+
+@pytest.fixture(scope="module")
+def told(endpoint: str) -> str:
+    """What the running gateway says of itself as a subgraph."""
+    answer = httpx.post(endpoint, json={"query": "{ _service { sdl } }"}).json()
+    sdl = answer["data"]["_service"]["sdl"]
+    assert isinstance(sdl, str)
+    return sdl
+
+
+@pytest.fixture(scope="module")
+def composed(tools: Tools, told: str, folder: Path) -> Any:
+    """What both composers say of each supergraph: errors, hints, the supergraph."""
+    erp = printed(folder, **prefixed("erp", **CUSTOMERS))
+    renamed = {"D365_NAMES": '{"Microsoft.Dynamics.DataEntities.CustomerV3": "CrmCustomerV3"}'}
+    supergraphs = {
+        "all": {"d365": told, "reviews": REVIEWS},
+        "disjoint": {"erp": erp, "crm": printed(folder, **prefixed("crm", **VENDORS))},
+        "same": {"erp": erp, "crm": printed(folder, **prefixed("crm", **CUSTOMERS))},
+        "renamed": {
+            "erp": erp,
+            "crm": printed(folder, **prefixed("crm", **CUSTOMERS, **renamed)),
+        },
+    } | {
+        version: {
+            "d365": printed(folder, D365_FEDERATION__VERSION=version, **SALES),
+            "reviews": REVIEWS,
+        }
+        for version in VERSIONS
+    }
+    path = folder / "supergraphs.json"
+    path.write_text(json.dumps(supergraphs), "utf-8")
+    return tools.run("federation/compose.mjs", str(path))
+
+
+@pytest.fixture(scope="module", params=["introspected", "guild"])
+def routed(
+    request: pytest.FixtureRequest, tools: Tools, endpoint: str, composed: Any, folder: Path
+) -> Any:
+    """What Apollo's gateway makes of the operations: over a supergraph of its own making, and over The Guild's."""
+    arguments = [endpoint]
+    if request.param == "guild":
+        path = folder / "supergraph.graphql"
+        path.write_text(composed["2.9"]["guild"]["supergraph"], "utf-8")
+        arguments.append(str(path))
+    return tools.run("federation/supergraph.mjs", *arguments)
+
+
+@pytest.fixture
+def answers(routed: Any) -> Any:
+    return routed["answers"]
+
+
+def fetched(answer: Any) -> list[tuple[str, int | None]]:
+    """Give which subgraphs were asked, and for how many entities."""
+    return [(each["to"], each["representations"]) for each in answer["fetches"]]
+
+
+def test_the_printed_subgraph_is_the_one_that_the_api_tells(told: str, folder: Path) -> None:
+    assert printed(folder).strip() == told.strip()
+
+
+@pytest.mark.parametrize("composer", COMPOSERS)
+def test_a_composer_takes_the_whole_sandbox_beside_another_subgraph(
+    composed: Any, composer: str
+) -> None:
+    said = composed["all"][composer]
+
+    assert said["errors"] == []
+    assert {*said["hints"]} <= {EXECUTABLE_DIRECTIVES}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_apollos_composer_takes_every_version(composed: Any, version: str) -> None:
+    assert composed[version]["apollo"]["errors"] == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_guilds_composer_takes_versions_to_2_9(composed: Any, version: str) -> None:
+    refusal = (
+        f"[d365] Invalid version v{version} for the federation feature in @link directive on schema"
+    )
+
+    known = tuple(map(int, version.split("."))) <= (2, 9)
+    assert composed[version]["guild"]["errors"] == ([] if known else [refusal])
+
+
+@pytest.mark.parametrize("composer", COMPOSERS)
+@pytest.mark.parametrize(("version", "costs"), [("2.8", set[str]()), ("2.9", {"cost", "listSize"})])
+def test_routers_learn_what_lists_cost_from_version_2_9_on(
+    composed: Any, composer: str, version: str, costs: set[str]
+) -> None:
+    [query] = [
+        each
+        for each in parse(composed[version][composer]["supergraph"]).definitions
+        if isinstance(each, ObjectTypeDefinitionNode) and each.name.value == "Query"
+    ]
+    [customers] = [each for each in query.fields if each.name.value == "customersV3"]
+
+    said = {each.name.value for each in customers.directives}
+    assert said & {"cost", "listSize"} == costs
+
+
+@pytest.mark.parametrize("composer", COMPOSERS)
+def test_two_gateways_of_different_sets_compose(composed: Any, composer: str) -> None:
+    assert composed["disjoint"][composer]["errors"] == []
+
+
+@pytest.mark.parametrize("composer", COMPOSERS)
+def test_two_gateways_of_the_same_sets_compose_with_types_of_other_names(
+    composed: Any, composer: str
+) -> None:
+    assert composed["renamed"][composer]["errors"] == []
+
+
+@pytest.mark.parametrize("composer", COMPOSERS)
+def test_no_composer_mixes_rows_of_two_gateways_in_one_type(composed: Any, composer: str) -> None:
+    errors = composed["same"][composer]["errors"]
+
+    assert any('"CustomerV3.organizationName" is resolved from multiple' in each for each in errors)
+
+
+def test_clients_of_a_router_see_neither_nodes_nor_what_routers_ask(routed: Any) -> None:
+    api = routed["api"]
+
+    assert {"customersV3", "updateCustomersV3", "reviews"} <= {*api["roots"]}
+    assert not {"node", "nodes", "_service", "_entities"} & {*api["roots"]}
+    assert not {"Node", "_Any", "_Entity", "_Service"} & {*api["types"]}
+    assert routed["answers"]["OfNode"]["errors"] == [
+        {"message": 'Cannot query field "node" on type "Query".'}
+    ]
+
+
+def test_our_rows_get_what_another_subgraph_knows_of_them(routed: Any, answers: Any) -> None:
+    answer = answers["OursToTheirs"]
+
+    customers = answer["data"]["customersV3"]["nodes"]
+    assert fetched(answer) == [("d365", None), ("reviews", 300)]
+    assert [each["reviews"][0]["id"] for each in customers] == [
+        each["id"] for each in routed["reviews"][:300]
+    ]
+
+
+def test_another_subgraph_gets_our_rows_by_their_natural_key(routed: Any, answers: Any) -> None:
+    answer = answers["TheirsByKey"]
+
+    assert fetched(answer) == [("reviews", None), ("d365", 501)]
+    assert "errors" not in answer
+    assert [each["customer"]["organizationName"] for each in answer["data"]["reviews"][:500]] == [
+        each["customer"]["organizationName"] for each in routed["reviews"][:500]
+    ]
+
+
+def test_another_subgraph_gets_our_rows_by_id(routed: Any, answers: Any) -> None:
+    answer = answers["TheirsById"]
+
+    assert fetched(answer) == [("reviews", None), ("d365", 501)]
+    assert [each["order"]["salesOrderNumber"] for each in answer["data"]["reviews"][:500]] == [
+        each["order"]["salesOrderNumber"] for each in routed["reviews"][:500]
+    ]
+
+
+def test_a_query_goes_there_and_back_and_there_again(routed: Any, answers: Any) -> None:
+    answer = answers["ThereAndBack"]
+
+    assert [to for to, _ in fetched(answer)] == ["d365", "reviews", "d365", "d365"]
+    first = answer["data"]["customersV3"]["nodes"][0]["reviews"][0]
+    assert first == {
+        "order": {"salesOrderNumber": routed["reviews"][0]["order"]["salesOrderNumber"]},
+        "customer": {
+            "organizationName": routed["reviews"][0]["customer"]["organizationName"],
+            "reviews": [{"id": "r0"}, {"id": "r300"}],
+        },
+    }
+
+
+def test_a_row_that_does_not_exist_is_null_and_a_broken_id_an_error_at_its_place(
+    answers: Any,
+) -> None:
+    answer = answers["Broken"]
+
+    found, missing, broken = answer["data"]["reviews"]
+    [error] = answer["errors"]
+    assert None not in (found["customer"]["organizationName"], found["order"]["salesOrderNumber"])
+    assert missing == {"id": "r500", "customer": {"organizationName": None}, "order": None}
+    assert broken == {"id": "r501", "customer": None, "order": None}
+    assert error["path"] == ["reviews", 2, "order"]
+    assert error["extensions"]["code"] == "INVALID_ID"
+
+
+def test_mutations_go_through_a_router_and_on_to_the_other_subgraph(answers: Any) -> None:
+    answer = answers["Change"]
+
+    assert fetched(answer) == [("d365", None), ("reviews", 1)]
+    assert answer["data"] == {
+        "one": {
+            "results": [
+                {
+                    "customerV3": {
+                        "nameAlias": "By a router",
+                        "reviews": [{"id": "r0"}, {"id": "r300"}],
+                    },
+                    "userErrors": [],
+                }
+            ]
+        },
+        "other": {"results": [{"customerV3": None, "userErrors": [{"code": "NOT_FOUND"}]}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "entities"),
+    [
+        ("TheirsByKey__d365__1", 300),
+        ("TheirsById__d365__1", 500),
+        ("ThereAndBack__d365__3", 20),
+    ],
+)
+@pytest.mark.usefixtures("answers")
+def test_hundreds_of_entities_are_few_requests_upstream(
+    gateway: Running, operation: str, entities: int
+) -> None:
+    served = [
+        json.loads(line)
+        for line in gateway.errors.splitlines()
+        if re.search(rf'"name": "{operation}"', line)
+    ]
+
+    assert served
+    assert {each["rows"] for each in served} == {entities}
+    assert all(each["requests"] <= 1 + entities // 40 for each in served)

@@ -1,8 +1,11 @@
-"""uvicorn's HTTP, with bounds on what a client may take its time for.
+"""uvicorn's HTTP and WebSockets, with bounds on what a client may take its time for, and an end that is told.
 
 uvicorn waits for ever for the rest of a request's head and keeps all of it that comes. What it does bound is the pause
 between two requests of a connection (``timeout_keep_alive``); the body's time is bounded where it is read
 (``gateway.http``).
+
+A server that stops waits for answers that are under way, and tells the application only after that. Streams would go on
+until they are cut: so they are told by an event in their connection's ``state``.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gateway.subscriptions.hub import STOPPING
 
 HEAD_SECONDS = 15.0
 """Until a request's head is there, from the connection or from the head's first byte."""
@@ -27,6 +33,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._stopping = asyncio.Event()
+        self.app_state = {**self.app_state, STOPPING: self._stopping}
+        self._is_upgraded = False
         self._awaits_head = True
         self._size = 0
         """Bytes of a head that is not all there."""
@@ -46,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._awaits_head:
             self._size += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_upgraded:
             return
         if self._size > MAX_HEAD:
             self._is_too_large = True
@@ -66,6 +75,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._awaits_head = True
         super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over."""
+        self._is_upgraded = True
+        self._unwatch()
+        super().handle_websocket_upgrade()
+
+    def shutdown(self) -> None:
+        """Let the answer under way come to its end, and streams come to theirs."""
+        self._stopping.set()
+        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, or too much of it."""
@@ -107,3 +127,18 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(408)
         else:
             self.transport.close()
+
+
+class StoppableWebSocket(WebSocketsSansIOProtocol):
+    """One WebSocket: when the server stops, the application says goodbye."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._stopping = asyncio.Event()
+        self.app_state = {**self.app_state, STOPPING: self._stopping}
+
+    def shutdown(self) -> None:
+        """Tell the application, or close what it does not serve."""
+        self._stopping.set()
+        if self.close_sent or not self.handshake_complete:
+            super().shutdown()

@@ -29,7 +29,7 @@ from gateway.settings import Settings
 
 from .lean import worker_app
 from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
-from .protocol import BoundedProtocol
+from .protocol import BoundedProtocol, StoppableWebSocket
 
 PATIENCE = 20
 """Seconds that running operations get when the server is stopped; orchestrators kill after 30."""
@@ -52,6 +52,9 @@ def _config(app: object, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type] # a factory, too
         http=BoundedProtocol,
+        ws=StoppableWebSocket,
+        # The gateway pings by messages, which proxies pass on.
+        ws_ping_interval=None,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -73,7 +76,9 @@ def _serve_one(
         announced(app.state.live.gateway)
         settle()
         _reload_on_hangup(app, hung_up)
-        await uvicorn.Server(_config(app, lifespan="off")).serve(sockets=[listener])
+        await uvicorn.Server(
+            _config(app, lifespan="off", ws_max_size=settings.max_body_bytes)
+        ).serve(sockets=[listener])
 
     opened = contextlib.AsyncExitStack()
     hung_up = terminal_watch()
@@ -97,7 +102,13 @@ def _serve_many(
         listener.listen(BACKLOG)
         if _run(rehearse, opened):
             app = partial(worker_app, shared)
-            config = _config(app, factory=True, lifespan="on", workers=workers)
+            config = _config(
+                app,
+                factory=True,
+                lifespan="on",
+                workers=workers,
+                ws_max_size=shared.max_body_bytes,
+            )
             _Workers(config, sockets=[listener]).run()
 
 
@@ -211,6 +222,18 @@ def _progress_bar() -> Iterator[Report | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def _addresses(settings: Settings, address: str) -> Iterator[str]:
+    if settings.serve_all:
+        yield f"GraphQL:  {address}{API}"
+    for name in settings.profiles:
+        yield f"GraphQL:  {address}{API}/{name}"
+    if settings.graphiql:
+        built = (BUILT / "index.html").is_file()
+        hint = "" if built else " (plain page; `make page` builds the full one)"
+        first = "" if settings.serve_all else f"/{next(iter(settings.profiles))}"
+        yield f"GraphiQL: {address}{PAGE}{first}{hint}"
+
+
 def announce(gateway: Gateway, address: str) -> None:
     """Print where it serves and what; and log it, with the hash of the metadata."""
     lines: list[str] = []
@@ -223,11 +246,7 @@ def announce(gateway: Gateway, address: str) -> None:
         lines.append(f"Upstream: {gateway.settings.url} ({gateway.dialect.title})")
     sets, types = len(gateway.catalog.model.entity_sets), len(gateway.catalog.known_names())
     lines.append(f"{sets:,} entity sets, {types:,} GraphQL types.")
-    lines.append(f"GraphQL:  {address}{API}")
-    if gateway.settings.graphiql:
-        built = (BUILT / "index.html").is_file()
-        hint = "" if built else " (plain page; `make page` builds the full one)"
-        lines.append(f"GraphiQL: {address}{PAGE}{hint}")
+    lines.extend(_addresses(gateway.settings, address))
     print("\n".join(lines), flush=True, file=sys.stdout)
     log_event(
         Started(

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from .assemble import Gateway
 from .live import Live
+from .profile_lives import ProfileLives
 from .reload import Attempt, Reloader
 
 
@@ -28,7 +29,7 @@ async def ready(request: Request) -> Response:
     if live is None:
         return JSONResponse({"status": "starting"}, status_code=503)
     gateway = live.gateway
-    facts = {
+    facts: dict[str, object] = {
         "status": "ready",
         "sandbox": gateway.is_sandbox,
         "metadata": gateway.metadata.digest,
@@ -38,7 +39,22 @@ async def ready(request: Request) -> Response:
         "types": gateway.schema.made_types,
         "reload": _told(request.app.state.reloader.last, _secrets(gateway)),
     }
+    if gateway.profiles:
+        profiles: ProfileLives = request.app.state.profiles
+        facts["profiles"] = {
+            name: _profile(len(settings.chosen), profiles.opened(name))
+            for name, settings in gateway.profiles.items()
+            if settings.introspection
+        }
     return JSONResponse(facts)
+
+
+def _profile(sets: int, live: Live | None) -> dict[str, object]:
+    """Tell of a profile; one that nobody has asked yet takes no memory, and is there all the same."""
+    if live is None:
+        return {"sets": sets, "open": False}
+    types = live.gateway.schema.made_types
+    return {"sets": sets, "open": True, "generation": live.generation, "types": types}
 
 
 def reload_by(token: str, tell_others: Callable[[], None] | None) -> Callable[..., Any]:

@@ -76,6 +76,8 @@ class Profile(BaseModel):
 
 
 _PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+RESERVED = frozenset({"assets", "config", "explain", "schema", "search", "slice", "stream"})
+"""What may stand behind ``/graphql/`` and ``/graphiql/`` and is no profile."""
 
 
 def _named(profiles: dict[str, Profile]) -> dict[str, Profile]:
@@ -83,6 +85,10 @@ def _named(profiles: dict[str, Profile]) -> dict[str, Profile]:
         if not _PROFILE_NAME.fullmatch(name):
             raise ValueError(
                 f"{name!r} is no name of a profile: small letters, digits, - and _, a letter first"
+            )
+        if name in RESERVED:
+            raise ValueError(
+                f"{name!r} is an address of the gateway's own: call the profile otherwise"
             )
     return profiles
 
@@ -123,13 +129,11 @@ class FederationOptions(BaseModel):
     enabled: bool = Field(default=True, description="Whether _service and _entities are served.")
     version: Annotated[str, AfterValidator(_federation_version)] = Field(
         default="2.9",
-        pattern=r"^2\.(\d|1[0-4])$",
         description="Version of the specification that the subgraph links, 2.0 to 2.14. @cost and @listSize need 2.9;"
         " The Guild's composer takes no later one, Apollo's does.",
     )
     prefix: Annotated[str, AfterValidator(_root_prefix)] = Field(
         default="",
-        pattern=r"^([A-Za-z][0-9A-Za-z]*)?$",
         description="What fields of Query and Mutation begin with, but for node and nodes: erp gives erpCustomersV3.",
     )
     node: Literal["inaccessible", "omit", "shared"] = Field(

@@ -1,7 +1,8 @@
 """Label ids and their texts.
 
 F&O's documents carry label ids; their texts come from ``/metadata/Labels`` (section 1.3). The sandbox's ids are
-``@Sandbox:CustomerAccount``, from which the text "Customer account" follows; a few are real ids.
+``@Sandbox:CustomerAccount``, from which the text "Customer account" follows; a few are real ids. Those of customers,
+vendors and orders have texts in German, too: as with F&O, a language knows some labels and lacks others.
 """
 
 from __future__ import annotations
@@ -25,6 +26,34 @@ _KNOWN_TEXTS = {
     "@Sandbox:SalesStatus.Backorder": "Open order",
     "@Sandbox:PurchStatus.Backorder": "Open order",
     "@Sandbox:CustomersV3": "Customers V3",
+}
+_GERMAN = {
+    "@SYS13342": "Unternehmen",
+    "@SYS7576": "Beschreibung",
+    "@sys2048": "Nein",
+    "@sys5461": "Ja",
+    "@Sandbox:CustomersV3": "Debitoren V3",
+    "@Sandbox:CustomerAccount": "Debitorenkonto",
+    "@Sandbox:CustomerGroupId": "Debitorengruppe",
+    "@Sandbox:OrganizationName": "Name der Organisation",
+    "@Sandbox:SalesCurrencyCode": "Währung",
+    "@Sandbox:InvoiceAccount": "Rechnungskonto",
+    "@Sandbox:PaymentTerms": "Zahlungsbedingungen",
+    "@Sandbox:PaymentMethod": "Zahlungsmethode",
+    "@Sandbox:CreditLimit": "Kreditlimit",
+    "@Sandbox:DeliveryTerms": "Lieferbedingungen",
+    "@Sandbox:VendorsV3": "Kreditoren V3",
+    "@Sandbox:VendorAccountNumber": "Kreditorenkonto",
+    "@Sandbox:SalesOrderHeadersV2": "Aufträge V2",
+    "@Sandbox:SalesOrderNumber": "Auftragsnummer",
+    "@Sandbox:OrderingCustomerAccountNumber": "Auftraggeber",
+    "@Sandbox:SalesOrderStatus": "Auftragsstatus",
+    "@Sandbox:SalesStatus.Backorder": "Offener Auftrag",
+    "@Sandbox:SalesStatus.Delivered": "Geliefert",
+    "@Sandbox:SalesStatus.Invoiced": "Fakturiert",
+    "@Sandbox:SalesOrderLines": "Auftragspositionen",
+    "@Sandbox:ItemNumber": "Artikelnummer",
+    "@Sandbox:LineAmount": "Positionsbetrag",
 }
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -62,6 +91,13 @@ def labels_of(model: Model) -> Mapping[str, str]:
         if label:
             found.setdefault(label, text_of(label, name))
     return found
+
+
+def translations_of(model: Model) -> Iterator[tuple[str, str, str]]:
+    """Give (label id, language, text) for every text there is."""
+    texts = labels_of(model)
+    yield from ((label, "en-US", text) for label, text in texts.items())
+    yield from ((label, "de", text) for label, text in _GERMAN.items() if label in texts)
 
 
 def _bearers(model: Model) -> Iterator[tuple[str | None, str]]:

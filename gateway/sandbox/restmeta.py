@@ -28,7 +28,7 @@ from schema.model import (
 from .catalogue import SetFacts
 from .exchange import Incoming, Outgoing
 from .grammar import EnumLiteral, parse_filter
-from .labels import labels_of
+from .labels import translations_of
 from .options import Options, parse_options
 from .refusal import Refusal, not_found, unknown_property
 from .urls import split_path
@@ -108,8 +108,8 @@ class RestMetadata:
 
     @cached_property
     def _labels(self) -> list[Record]:
-        texts = labels_of(self._world.model)
-        return [{"Id": label, "Language": "en-US", "Value": text} for label, text in texts.items()]
+        texts = translations_of(self._world.model)
+        return [{"Id": label, "Language": lang, "Value": text} for label, lang, text in texts]
 
     def _sets(self) -> Iterator[tuple[EntitySet, EntityType, SetFacts]]:
         for entity_set in self._world.model.entity_sets.values():

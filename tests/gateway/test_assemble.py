@@ -98,13 +98,25 @@ async def test_settings_that_do_not_fit_the_metadata_stop_the_start(
         await answer(settings(**values), "{ __typename }")
 
 
-async def test_labels_become_descriptions() -> None:
-    query = '{ __type(name: "CustomerV3") { fields { name description } } }'
+@pytest.mark.parametrize(
+    ("language", "customer", "credit"),
+    [
+        ("en-US", "Customers V3. ", "Credit limit. "),
+        ("de", "Debitoren V3. ", "Kreditlimit. "),
+        ("fr", "", ""),
+        (None, "", ""),
+    ],
+)
+async def test_labels_in_the_configured_language_begin_the_descriptions(
+    language: str | None, customer: str, credit: str
+) -> None:
+    query = '{ __type(name: "CustomerV3") { description fields { name description } } }'
 
-    with_labels = await answer(settings(language="en-US"), query)
-    without = await answer(settings(), query)
+    (told,) = (await answer(settings(language=language), query))["data"].values()
 
-    assert with_labels != without
+    assert told["description"] == f"{customer}CSDL: `CustomerV3` (set `CustomersV3`)."
+    fields = {f["name"]: f["description"] for f in told["fields"]}
+    assert fields["creditLimit"] == f"{credit}CSDL: `CreditLimit`."
 
 
 async def test_a_document_on_its_own_has_no_label_service() -> None:

@@ -2,25 +2,32 @@
 import "./workers.js";
 import "graphiql/style.css";
 import "./page.css";
-import { GraphiQL } from "graphiql";
+import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { createRoot } from "react-dom/client";
 import { ApiPicker, config, storage } from "./api.jsx";
+import { CompanyMenu, presetHeaders } from "./company.jsx";
+import { explainPlugin } from "./explain.jsx";
 import { createFetcher } from "./fetcher.js";
+import { traced } from "./traces.js";
 
-const { endpoint, examples, headers } = config;
+const { endpoint, examples, headers, explain } = config;
 
 const json = (value) => (value ? JSON.stringify(value, null, 2) : "");
 const tabs = examples.map(({ query, variables }) => ({ query, variables: json(variables) }));
 // GraphiQL keeps the tabs a person leaves. It fills the editors of a first visit with the first tab's query, not its variables.
 const firstVisit = storage.getItem("graphiql:tabState") === null;
 
+const fetcher = createFetcher(endpoint);
+const plugins = [HISTORY_PLUGIN, ...(explain ? [explainPlugin(endpoint)] : [])];
+
 createRoot(document.getElementById("graphiql")).render(
   <GraphiQL
-    fetcher={createFetcher(endpoint)}
+    fetcher={explain ? traced(fetcher) : fetcher}
+    plugins={plugins}
     storage={storage}
     defaultTabs={tabs}
     initialVariables={firstVisit ? tabs[0]?.variables : undefined}
-    defaultHeaders={json(headers)}
+    defaultHeaders={json(presetHeaders(endpoint, headers))}
     defaultEditorToolsVisibility="variables"
     maxHistoryLength={50}
   >
@@ -28,5 +35,15 @@ createRoot(document.getElementById("graphiql")).render(
       <b>D365 GraphQL</b>
       <ApiPicker />
     </GraphiQL.Logo>
+    <GraphiQL.Toolbar>
+      {({ prettify, merge, copy }) => (
+        <>
+          {prettify}
+          {merge}
+          {copy}
+          <CompanyMenu endpoint={endpoint} fetcher={fetcher} />
+        </>
+      )}
+    </GraphiQL.Toolbar>
   </GraphiQL>,
 );

@@ -24,7 +24,8 @@ def tools() -> Tools:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The gateway; what it logs is JSON."""
     folder = tmp_path_factory.mktemp("gateway")
-    with running(folder, "serve", "--port", "0", D365_LOG_FORMAT="json") as gateway:
+    variables = {"D365_LOG_FORMAT": "json", "D365_SUBSCRIPTIONS__INTERVAL": "0.1"}
+    with running(folder, "serve", "--port", "0", **variables) as gateway:
         yield gateway
 
 

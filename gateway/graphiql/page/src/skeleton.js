@@ -1,0 +1,75 @@
+// A ready operation for a root field: what it needs as variables, and a selection that shows what a row is.
+import { getNamedType, isCompositeType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType } from "graphql";
+
+const MORE_FIELDS = 4;
+const OWN = new Set(["id", "etag"]);
+const ERRORS = ["code", "message", "field", "path"];
+
+/** `{ query, variables }`; variables as JSON, empty where there are none. */
+export function skeleton(root, field, keys = []) {
+  const isList = field.args.some((arg) => arg.name === "first");
+  const isKeyed = root === "query" && !isList;
+  const given = field.args.filter((arg) => isKeyed || isNonNullType(arg.type));
+  const declared = given.map((arg) => `$${arg.name}: ${arg.type}`);
+  const passed = given.map((arg) => `${arg.name}: $${arg.name}`);
+  if (isList) passed.unshift("first: 10");
+  const name = field.name[0].toUpperCase() + field.name.slice(1);
+  const head = `${root} ${name}${declared.length ? `(${declared.join(", ")})` : ""}`;
+  const body = selection(getNamedType(field.type), keys);
+  const call = `${field.name}${passed.length ? `(${passed.join(", ")})` : ""}${body ? ` ${body}` : ""}`;
+  const values = Object.fromEntries(given.filter((arg) => isNonNullType(arg.type)).map((arg) => [arg.name, example(arg.type)]));
+  return {
+    query: indented(`${head} {\n${call}\n}`),
+    variables: Object.keys(values).length ? JSON.stringify(values, null, 2) : "",
+  };
+}
+
+function selection(type, keys) {
+  if (!isCompositeType(type) || !type.getFields) return "";
+  const fields = type.getFields();
+  if (fields.nodes) return `{\nnodes ${rows(getNamedType(fields.nodes.type), keys)}\npageInfo {\nhasNextPage\nendCursor\n}\n}`;
+  return fields.userErrors ? payload(fields, keys) : rows(type, keys);
+}
+
+function payload(fields, keys) {
+  const parts = Object.values(fields).map((field) => {
+    const type = getNamedType(field.type);
+    if (field.name === "userErrors") return `userErrors {\n${ERRORS.filter((name) => type.getFields()[name]).join("\n")}\n}`;
+    if (isLeafType(type)) return field.name === "etag" ? "" : field.name;
+    return `${field.name} ${selection(type, keys)}`;
+  });
+  return `{\n${parts.filter(Boolean).join("\n")}\n}`;
+}
+
+function rows(type, keys) {
+  if (!type.getFields) return "{\n__typename\n}";
+  const leaves = Object.values(type.getFields()).filter((field) => isLeafType(getNamedType(field.type)) && !OWN.has(field.name));
+  const isKey = (field) => keys.includes(field.name) || / Key\./.test(field.description ?? "");
+  const shown = [...leaves.filter(isKey), ...leaves.filter((field) => !isKey(field)).slice(0, MORE_FIELDS)];
+  return `{\n${shown.map((field) => field.name).join("\n") || "__typename"}\n}`;
+}
+
+function example(type, depth = 0) {
+  if (isNonNullType(type)) return example(type.ofType, depth);
+  if (isListType(type)) return [example(type.ofType, depth)];
+  if (isEnumType(type)) return type.getValues()[0]?.name ?? null;
+  if (isInputObjectType(type) && depth < 3) {
+    const needed = Object.values(type.getFields()).filter((field) => isNonNullType(field.type));
+    return Object.fromEntries(needed.map((field) => [field.name, example(field.type, depth + 1)]));
+  }
+  if (type.name === "Boolean") return false;
+  return type.name === "Int" ? 0 : "";
+}
+
+function indented(text) {
+  let depth = 0;
+  return text
+    .split("\n")
+    .map((line) => {
+      if (line === "}") depth -= 1;
+      const shown = "  ".repeat(depth) + line;
+      if (line.endsWith("{")) depth += 1;
+      return shown;
+    })
+    .join("\n");
+}

@@ -1,5 +1,5 @@
 // Composes supergraphs with Apollo's composer and The Guild's and prints what each said, as JSON.
-// Standard argument: a file of JSON, { supergraph: { subgraph: SDL } }.
+// Argument: a file of JSON, { supergraph: { by: [composer], subgraphs: { name: SDL } } }.
 import { readFileSync } from "node:fs";
 
 import { composeServices as apollo } from "@apollo/composition";
@@ -23,8 +23,8 @@ function compose(composer, subgraphs) {
   };
 }
 
-const said = Object.entries(supergraphs).map(([name, subgraphs]) => [
+const said = Object.entries(supergraphs).map(([name, { by, subgraphs }]) => [
   name,
-  Object.fromEntries(Object.entries(composers).map(([who, composer]) => [who, compose(composer, subgraphs)])),
+  Object.fromEntries(by.map((composer) => [composer, compose(composers[composer], subgraphs)])),
 ]);
 console.log(JSON.stringify(Object.fromEntries(said)));

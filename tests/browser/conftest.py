@@ -139,6 +139,14 @@ def watched_plain(context, plain_gateway, foreign):
     return Watched(context, plain_gateway, foreign)
 
 
+@pytest.fixture
+def screenshot(tmp_path):
+    """Save a picture; PAGE_SCREENSHOTS names a folder to keep them in."""
+    folder = Path(os.environ.get("PAGE_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda page, name: page.screenshot(path=folder / f"{name}.png")
+
+
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory):
     """The URL of the real gateway on its sandbox (a stub while there is no app)."""

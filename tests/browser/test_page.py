@@ -1,52 +1,11 @@
 """The page in Debian's chromium: it renders, runs the examples, and asks no other host."""
 
-import os
-import time
-from pathlib import Path
-
 import pytest
 
 from gateway.graphiql import examples
+from tests.support.graphiql import SECONDS, is_run, open_graphiql, run
 
 pytestmark = [pytest.mark.browser]
-SECONDS = 20_000
-
-
-@pytest.fixture
-def screenshot(tmp_path):
-    """Save a picture; PAGE_SCREENSHOTS names a folder to keep them in."""
-    folder = Path(os.environ.get("PAGE_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return lambda page, name: page.screenshot(path=folder / f"{name}.png")
-
-
-def open_graphiql(watched, gateway):
-    start = time.perf_counter()
-    watched.page.goto(f"{gateway}/graphiql")
-    watched.page.wait_for_selector(".graphiql-query-editor .view-line", timeout=SECONDS)
-    return time.perf_counter() - start
-
-
-def result_of(page):
-    """The result pane's whole text: its lines on the screen are only the visible ones."""
-    return page.evaluate(
-        "() => __MONACO.editor.getModels().find(m => m.uri.path.endsWith('response.json'))"
-        ".getValue()"
-    )
-
-
-def is_run(request):
-    return request.method == "POST" and "__schema" not in request.post_data
-
-
-def run(page):
-    page.get_by_label("Execute query").click()
-    page.wait_for_function(
-        "() => __MONACO.editor.getModels().find(m => m.uri.path.endsWith('response.json'))"
-        """.getValue().includes('"data"')""",
-        timeout=SECONDS,
-    )
-    return result_of(page)
 
 
 @pytest.mark.usefixtures("built_page")

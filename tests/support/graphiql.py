@@ -1,0 +1,48 @@
+"""GraphiQL in a browser: opened, filled, run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+SECONDS = 20_000
+"""Milliseconds for anything that a page must show."""
+_MODEL = "__MONACO.editor.getModels().find(m => m.uri.path.endsWith('{}')).{}"
+
+
+def open_graphiql(watched: Any, gateway: str, path: str = "/graphiql") -> float:
+    """Open the page and wait for the editor; gives the seconds that it took."""
+    start = time.perf_counter()
+    watched.page.goto(f"{gateway}{path}")
+    watched.page.wait_for_selector(".graphiql-query-editor .view-line", timeout=SECONDS)
+    return time.perf_counter() - start
+
+
+def is_run(request: Any) -> bool:
+    """Whether a request runs an operation."""
+    is_api = request.url.endswith("/graphql")
+    return is_api and request.method == "POST" and "__schema" not in request.post_data
+
+
+def write(page: Any, query: str, file: str = "operation.graphql") -> None:
+    """Put a text into an editor: ``operation.graphql``, ``variables.json`` or ``request-headers.json``."""
+    page.evaluate(f"text => {_MODEL.format(file, 'setValue(text)')}", query)
+
+
+def text_of(page: Any, file: str) -> str:
+    """Give the text of an editor."""
+    found: str = page.evaluate(f"() => {_MODEL.format(file, 'getValue()')}")
+    return found
+
+
+def result_of(page: Any) -> str:
+    """Give the result pane's whole text: its lines on the screen are only the visible ones."""
+    return text_of(page, "response.json")
+
+
+def run(page: Any) -> str:
+    """Run what is in the editor and give the result."""
+    page.get_by_label("Execute query").click()
+    model = _MODEL.format("response.json", """getValue().includes('"data"')""")
+    page.wait_for_function(f"() => {model}", timeout=SECONDS)
+    return result_of(page)

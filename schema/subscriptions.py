@@ -25,7 +25,7 @@ ENTITY_CHANGED = "entityChanged"
 FIXED_TYPES = ("ChangeKind", "EntityChanged")
 SUBSCRIPTION_TYPES = frozenset({"Subscription", *FIXED_TYPES})
 
-_KINDS = {
+KINDS = {
     "CREATED": "A new row.",
     "UPDATED": "A row with other values, or written again with the same.",
     "CHANGED": "Created or updated: nothing tells which.",
@@ -65,7 +65,7 @@ class SubscriptionTypes:
     def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         """Make one of the other types; None for another name."""
         if name == "ChangeKind":
-            return enum_of(name, "What became of a row.", _KINDS)
+            return enum_of(name, "What became of a row.", KINDS)
         if name != "EntityChanged":
             return None
         wires: Mapping[str, Wire] = {wire.name: wire for wire in _FIELDS}

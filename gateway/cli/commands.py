@@ -29,6 +29,16 @@ Sandbox: TypeAlias = Annotated[
     ),
 ]
 
+Profile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="A profile of the settings.",
+        show_default="the whole catalogue",
+    ),
+]
+
 app = typer.Typer(
     name="d365-graphql",
     help="A typed GraphQL API over Microsoft Dynamics 365 Finance & Operations.\n\n"
@@ -148,6 +158,7 @@ def explain(
         str | None,
         typer.Option(metavar="NAMES", help="Company scope, as the header's: usmf, demf."),
     ] = None,
+    profile: Profile = None,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -161,7 +172,7 @@ def explain(
         from .inspect import print_explanation, read_operation
 
         request = read_operation(file, variables, operation, companies)
-        print_explanation(settings_of(config, sandbox=sandbox), request)
+        print_explanation(settings_of(config, sandbox=sandbox), request, profile)
 
 
 @app.command()
@@ -183,6 +194,7 @@ def print_schema(
             "--federation", help="That of the subgraph, as _service answers it, for composers."
         ),
     ] = False,
+    profile: Profile = None,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -192,18 +204,18 @@ def print_schema(
     with errors_to_exit():
         from .inspect import print_sdl
 
-        print_sdl(settings_of(config, sandbox=sandbox), federation=federation)
+        print_sdl(settings_of(config, sandbox=sandbox), federation=federation, profile=profile)
 
 
 @schema_commands.command("stats")
-def schema_stats(config: Config = None, sandbox: Sandbox = False) -> None:
+def schema_stats(profile: Profile = None, config: Config = None, sandbox: Sandbox = False) -> None:
     """Count entity sets, root fields, types and fields; list what had to be renamed or left out."""
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
         from .inspect import print_schema_stats
 
-        print_schema_stats(settings_of(config, sandbox=sandbox))
+        print_schema_stats(settings_of(config, sandbox=sandbox), profile)
 
 
 @schema_commands.command("why")
@@ -214,6 +226,7 @@ def why(
             metavar="NAME", help="A field or type: CustomerV3.creditLimit, customersV3, CustomerV3."
         ),
     ],
+    profile: Profile = None,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -223,7 +236,7 @@ def why(
     with errors_to_exit():
         from .inspect import print_why
 
-        print_why(settings_of(config, sandbox=sandbox), name)
+        print_why(settings_of(config, sandbox=sandbox), name, profile)
 
 
 @schema_commands.command("diff")
@@ -279,6 +292,14 @@ def schema_diff(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
 
 @schema_commands.command("simulate")
 def schema_simulate(
+    profile: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PROFILE]",
+            help="A profile of the settings; not given: the whole, or what the patterns leave.",
+            show_default=False,
+        ),
+    ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
@@ -295,7 +316,7 @@ def schema_simulate(
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Count and weigh the API that such patterns would expose; nothing is served and nothing kept.
+    """Count and weigh the API of a profile, or that such patterns would expose; nothing is served and nothing kept.
 
     Given patterns stand in the place of the settings' include and exclude. The metadata come from where `serve`
     gets them: the file of D365_METADATA, or the cache once the service has confirmed it or cannot be reached.
@@ -306,7 +327,7 @@ def schema_simulate(
         from .simulate import print_simulation
 
         chosen = settings_of(config, sandbox=sandbox)
-        print_simulation(chosen, include or (), exclude or (), as_json=as_json)
+        print_simulation(chosen, profile, include or (), exclude or (), as_json=as_json)
 
 
 @metadata_commands.command("pull")

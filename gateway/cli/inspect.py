@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 import typer
 
-from gateway.assemble import Gateway, open_gateway
+from gateway.assemble import Gateway, build_profile, open_gateway
 from gateway.errors import SettingsError
 from gateway.events import Event
 from gateway.execute import GraphQLRequest
 from gateway.explain import explain
 from gateway.http import companies_of
+from gateway.profiles import profile_settings
 from gateway.settings import Settings
 from schema.build import ODataSchema
 from schema.introspection import print_subgraph, print_types
@@ -31,16 +32,33 @@ def quiet(_: Event) -> None:
 
 
 def _with_gateway(
-    settings: Settings, use: Callable[[Gateway], Awaitable[T]], *, labels: bool = False
+    settings: Settings,
+    use: Callable[[Gateway], Awaitable[T]],
+    *,
+    profile: str | None,
+    labels: bool = False,
 ) -> T:
-    """Use a gateway; label texts, which may be thousands of requests, are only fetched where they are printed."""
-    chosen = settings if labels else settings.model_copy(update={"language": None})
+    """Use a gateway, or that of a profile. Raises SettingsError where there is none of that name.
+
+    Label texts, which may be thousands of requests, are only fetched where they are printed.
+    """
+    chosen = with_profile(settings, profile)
+    if not labels:
+        chosen = chosen.model_copy(update={"language": None})
 
     async def run() -> T:
         async with open_gateway(chosen, observe=quiet) as gateway:
-            return await use(gateway)
+            return await use(gateway if profile is None else build_profile(gateway, profile))
 
     return asyncio.run(run())
+
+
+def with_profile(settings: Settings, profile: str | None) -> Settings:
+    """Look away from other profiles: what they need is not asked for. Raises SettingsError for an unknown one."""
+    if profile is None:
+        return settings.model_copy(update={"profiles": {}})
+    profile_settings(settings, profile)
+    return settings.model_copy(update={"profiles": {profile: settings.profiles[profile]}})
 
 
 def read_operation(
@@ -74,26 +92,30 @@ def _variables(text: str) -> dict[str, Any]:
     return found
 
 
-def print_explanation(settings: Settings, request: GraphQLRequest) -> None:
+def print_explanation(
+    settings: Settings, request: GraphQLRequest, profile: str | None = None
+) -> None:
     """Print the plan of an operation; leave with 2 where it cannot run."""
-    found = _with_gateway(settings, lambda gateway: explain(gateway.engine, request))
+    found = _with_gateway(
+        settings, lambda gateway: explain(gateway.engine, request), profile=profile
+    )
     print(found.text())
     if found.errors or found.failed:
         raise typer.Exit(2)
 
 
-def current_schema(settings: Settings, *, labels: bool) -> ODataSchema:
-    """Give the schema of the configured environment, or of the sandbox."""
+def current_schema(settings: Settings, *, labels: bool, profile: str | None = None) -> ODataSchema:
+    """Give the schema of the configured environment, or of the sandbox; or that of a profile."""
 
     async def schema(gateway: Gateway) -> ODataSchema:
         return gateway.schema
 
-    return _with_gateway(settings, schema, labels=labels)
+    return _with_gateway(settings, schema, profile=profile, labels=labels)
 
 
-def print_sdl(settings: Settings, *, federation: bool) -> None:
+def print_sdl(settings: Settings, *, federation: bool, profile: str | None = None) -> None:
     """Print the API's schema; with ``federation`` what ``_service`` answers. Raises SettingsError."""
-    schema = current_schema(settings, labels=True)
+    schema = current_schema(settings, labels=True, profile=profile)
     twin = schema.catalog.twin()
     if not federation:
         sys.stdout.writelines(print_types(schema.again(twin, federated=False)))
@@ -106,11 +128,11 @@ def print_sdl(settings: Settings, *, federation: bool) -> None:
     sys.stdout.writelines(print_subgraph(schema.again(twin)))
 
 
-def print_schema_stats(settings: Settings) -> None:
+def print_schema_stats(settings: Settings, profile: str | None = None) -> None:
     async def counted(gateway: Gateway) -> Stats:
         return stats(gateway.catalog, gateway.schema.writes)
 
-    found = _with_gateway(settings, counted)
+    found = _with_gateway(settings, counted, profile=profile)
     rows = {
         "entity sets": found.entity_sets,
         "singletons": found.singletons,
@@ -136,8 +158,8 @@ def print_counts(rows: dict[str, int], findings: tuple[str, ...]) -> None:
         print(f"- {finding}")
 
 
-def print_why(settings: Settings, name: str) -> None:
+def print_why(settings: Settings, name: str, profile: str | None = None) -> None:
     async def told(gateway: Gateway) -> str:
         return why(gateway.catalog, name, gateway.schema.writes)
 
-    print(_with_gateway(settings, told, labels=True))
+    print(_with_gateway(settings, told, profile=profile, labels=True))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.metadata import MetadataDocument
-from gateway.models import Known, dialect_of, make_catalog, open_model
+from gateway.models import Known, dialect_of, make_catalog, narrowed, open_model
+from gateway.profiles import ProfileSettings
 from gateway.resolvers import LoadedResolvers
 from gateway.settings import Settings
 from gateway.writes.allowed import rules_of
@@ -33,3 +34,13 @@ def schema_of(settings: Settings, known: Known, labels: Mapping[str, str]) -> OD
         writes=writes,
         subscriptions=settings.subscriptions.enabled,
     )
+
+
+def part_of(
+    profile: ProfileSettings, settings: Settings, known: Known, labels: Mapping[str, str]
+) -> ODataSchema:
+    """Make the schema of a profile of that model; no snapshot of it is kept."""
+    dialect = dialect_of(settings, known.model)
+    whole = make_catalog(settings, known.model, dialect, labels, known.naming)
+    not_kept = profile.model_copy(update={"cache_dir": None})
+    return schema_of(profile, narrowed(not_kept, whole, ""), labels)

@@ -1,4 +1,4 @@
-"""``schema simulate``: how large an API would be that is exposed by other patterns."""
+"""``schema simulate``: how large a profile is, or an API that is exposed by other patterns."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import msgspec
 from graphql import OperationDefinitionNode, get_introspection_query, parse
 
 from gateway.asked import selected
-from gateway.assemble import open_client, read_labels
+from gateway.assemble import open_client, read_labels, read_profiles
 from gateway.encoding import compressed
+from gateway.errors import SettingsError
 from gateway.metadata import load_metadata
 from gateway.selection import Selection, fragments_of
 from gateway.settings import Settings
@@ -19,17 +20,27 @@ from schema.build import ODataSchema
 from schema.introspection import Selected
 from schema.sizes import sizes_of
 
-from .inspect import print_counts, quiet
-from .schemas import model_of, schema_of
+from .inspect import print_counts, quiet, with_profile
+from .schemas import model_of, part_of, schema_of
 
 
 def print_simulation(
-    settings: Settings, include: Sequence[str], exclude: Sequence[str], *, as_json: bool
+    settings: Settings,
+    profile: str | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    *,
+    as_json: bool,
 ) -> None:
-    """Print counts and sizes. Raises what reading the metadata raises, and SchemaError for patterns."""
+    """Print counts and sizes of a profile, or of what the patterns leave.
+
+    Raises what reading the metadata raises, SettingsError for a profile and SchemaError for patterns.
+    """
+    if profile is not None and (include or exclude):
+        raise SettingsError("A profile has its own patterns: give either it or patterns.")
     given = {"include": tuple(include), "exclude": tuple(exclude)}
     chosen = settings.model_copy(update=given if include or exclude else {})
-    schema = _schema(chosen)
+    schema = _schema(with_profile(chosen, profile), profile)
     sizes = sizes_of(schema)
     raw, packed = _introspection(schema)
     in_use = min(sizes.types, settings.max_types)
@@ -58,13 +69,17 @@ def print_simulation(
     )
 
 
-def _schema(settings: Settings) -> ODataSchema:
+def _schema(settings: Settings, profile: str | None) -> ODataSchema:
     async def schema() -> ODataSchema:
         async with open_client(settings, observe=quiet) as client:
             document = await load_metadata(settings, client, observe=quiet)
             known = model_of(settings, document)
             # Labels that cannot be had are no error, here as at a start.
-            return schema_of(settings, known, await read_labels(settings, client, known, quiet))
+            labels = await read_labels(settings, client, known, quiet)
+            if profile is None:
+                return schema_of(settings, known, labels)
+            profiles = await read_profiles(settings, client, known, document.digest, quiet)
+            return part_of(profiles[profile], settings, known, labels)
 
     return asyncio.run(schema())
 

@@ -11,13 +11,13 @@ import { SearchShortcut } from "./search.jsx";
 
 const PAUSE = 150;
 
-export function GrowingGraphiQL({ endpoint, slices, search, children, ...props }) {
+export function GrowingGraphiQL({ endpoint, slices, children, ...props }) {
   const schema = useSyncExternalStore(slices.subscribe, slices.snapshot);
   return (
     <GraphiQL schema={schema} {...props}>
       {children}
       <Watch endpoint={endpoint} slices={slices} />
-      <SearchShortcut plugin={search} />
+      <SearchShortcut />
     </GraphiQL>
   );
 }
@@ -75,7 +75,7 @@ function useCompletion(endpoint, slices) {
 
 async function completed(endpoint, slices, monaco, model, { lineNumber, column }) {
   const cursor = { line: lineNumber - 1, character: column - 1 };
-  const root = slices.schema && rootAt(getTokenAtPosition(model.getValue(), cursor).state);
+  const root = slices.schema && rootAt(getTokenAtPosition(model.getValue(), cursor, 1).state);
   if (root !== "query" && root !== "mutation") return { suggestions: [] };
   const word = model.getWordUntilPosition({ lineNumber, column });
   const response = await fetch(`${endpoint}/search?${new URLSearchParams({ in: root, q: word.word })}`);

@@ -7,7 +7,10 @@ import { createRoot } from "react-dom/client";
 import { ApiPicker, config, storage } from "./api.jsx";
 import { CompanyMenu, presetHeaders } from "./company.jsx";
 import { explainPlugin } from "./explain.jsx";
+import { GrowingGraphiQL } from "./explore.jsx";
 import { createFetcher } from "./fetcher.js";
+import { namesIn, Slices } from "./schema.js";
+import { searchPlugin } from "./search.jsx";
 import { traced } from "./traces.js";
 
 const { endpoint, examples, headers, explain } = config;
@@ -18,10 +21,16 @@ const tabs = examples.map(({ query, variables }) => ({ query, variables: json(va
 const firstVisit = storage.getItem("graphiql:tabState") === null;
 
 const fetcher = createFetcher(endpoint);
-const plugins = [HISTORY_PLUGIN, ...(explain ? [explainPlugin(endpoint)] : [])];
+const slices = new Slices(endpoint);
+const plugins = [searchPlugin(endpoint, slices), HISTORY_PLUGIN, ...(explain ? [explainPlugin(endpoint)] : [])];
+
+// While the editor is still being made, the schema of what it will show is on its way.
+slices.want(namesIn(storage.getItem("graphiql:query") ?? tabs[0]?.query ?? ""));
 
 createRoot(document.getElementById("graphiql")).render(
-  <GraphiQL
+  <GrowingGraphiQL
+    endpoint={endpoint}
+    slices={slices}
     fetcher={explain ? traced(fetcher) : fetcher}
     plugins={plugins}
     storage={storage}
@@ -45,5 +54,5 @@ createRoot(document.getElementById("graphiql")).render(
         </>
       )}
     </GraphiQL.Toolbar>
-  </GraphiQL>,
+  </GrowingGraphiQL>,
 );

@@ -20,11 +20,11 @@ export class Slices {
   #known = new Set();
   #types = new Map();
   #base = null;
+  #hasBegun = false;
   #turn = Promise.resolve();
   partial = new Set();
   schema = null;
   sets = 0;
-  loadedBytes = 0;
 
   constructor(endpoint) {
     this.#endpoint = endpoint;
@@ -56,7 +56,8 @@ export class Slices {
     for (const root of ROOTS) for (const name of names[root] ?? []) wanted.push([root, name]);
     for (const name of names.type ?? []) wanted.push(["type", name]);
     const missing = wanted.filter(([kind, name]) => !this.#asked.has(`${kind}.${name}`));
-    if (this.schema === undefined || (!missing.length && this.#base)) return this.#turn;
+    if (this.schema === undefined || (!missing.length && this.#hasBegun)) return this.#turn;
+    this.#hasBegun = true;
     for (const [kind, name] of missing) this.#asked.add(`${kind}.${name}`);
     this.#turn = this.#turn.then(async () => {
       for (let at = 0; at < Math.max(missing.length, 1); at += MOST_NAMES) await this.#load(missing.slice(at, at + MOST_NAMES));
@@ -148,7 +149,8 @@ export function namesIn(text, { schema, partial = new Set(), typing = null, know
     if (name && partial.has(name)) found.type.add(name);
   };
   walk(text, (stream, state, style, line) => {
-    if (state.kind === "NamedType" && state.name) found.type.add(state.name);
+    const isNamed = state.kind === "NamedType" && state.name;
+    if (isNamed && schema && (partial.has(state.name) || !schema.getType(state.name))) found.type.add(state.name);
     const isField = (state.kind === "Field" || state.kind === "AliasedField") && state.name;
     if (isField) {
       const root = rootAt(state);

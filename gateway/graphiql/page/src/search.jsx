@@ -1,6 +1,6 @@
 // The Search panel: a type-ahead over all entity sets, root fields, types and fields, and what a found set offers.
 import { DOC_EXPLORER_PLUGIN, useDocExplorerActions } from "@graphiql/plugin-doc-explorer";
-import { isMacOs, MagnifyingGlassIcon, pick, Spinner, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
+import { isMacOs, MagnifyingGlassIcon, pick, PlusIcon, Spinner, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { getNamedType, isObjectType } from "graphql";
 import { useEffect, useRef, useState } from "react";
 import "./search.css";
@@ -17,19 +17,19 @@ export function searchPlugin(endpoint, slices) {
 }
 
 /** The shortcut that GraphiQL has for a search in its documentation, which knows only what is loaded. */
-export function SearchShortcut({ plugin }) {
-  const { setVisiblePlugin } = useGraphiQLActions();
+export function SearchShortcut() {
   useEffect(() => {
     const onKey = (event) => {
       if (event.code !== "KeyK" || !event.altKey || !event[isMacOs ? "metaKey" : "ctrlKey"]) return;
       event.preventDefault();
       event.stopImmediatePropagation();
-      setVisiblePlugin(plugin);
-      document.querySelector(".search-input")?.select();
+      // Only the button opens the side that holds the panels, too.
+      document.querySelector(`.graphiql-sidebar button[aria-label="Show ${TITLE}"]`)?.click();
+      requestAnimationFrame(() => document.querySelector(".search-back")?.click() ?? document.querySelector(".search-input")?.select());
     };
     window.addEventListener("keydown", onKey, { capture: true });
     return () => window.removeEventListener("keydown", onKey, { capture: true });
-  }, [plugin, setVisiblePlugin]);
+  }, []);
   return null;
 }
 
@@ -107,6 +107,7 @@ function told(query, hits, sets) {
 
 function Row({ hit, id, isAt, query, onOpen }) {
   const row = useRef(null);
+  const about = aboutHit(hit);
   useEffect(() => {
     if (isAt) row.current.scrollIntoView({ block: "nearest" });
   }, [isAt]);
@@ -116,14 +117,15 @@ function Row({ hit, id, isAt, query, onOpen }) {
       <span className="search-name">
         <Marked text={hit.name} query={query.split(".").at(-1)} />
       </span>
-      <span className="search-about">{aboutHit(hit)}</span>
+      {about && <span className="search-about">{about}</span>}
     </li>
   );
 }
 
 function aboutHit(hit) {
   if (hit.kind === "field") return hit.count > 1 ? `in ${hit.count} sets: ${hit.sets.slice(0, 3).join(", ")}${hit.count > 3 ? ", …" : ""}` : `in ${hit.sets[0]}`;
-  return [hit.label, hit.csdl !== hit.name && hit.csdl].filter(Boolean).join(" · ");
+  const isAnother = hit.csdl.toLowerCase() !== hit.name.toLowerCase();
+  return [hit.label, isAnother && hit.csdl].filter(Boolean).join(" · ");
 }
 
 // The words of the query within a name.
@@ -242,7 +244,7 @@ function Inserts({ title, root, names, insert, slices }) {
         {names.map((name) => (
           <li key={name}>
             <button type="button" className="search-insert" title={`Put ${name} into the editor`} onClick={() => insertNamed(name)}>
-              <span aria-hidden="true">＋</span> {name}
+              <PlusIcon aria-hidden="true" /> {name}
             </button>
           </li>
         ))}

@@ -2,6 +2,8 @@
 import { getNamedType, isCompositeType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType } from "graphql";
 
 const MORE_FIELDS = 4;
+// What a person would like to see of a row, if it has that.
+const TELLING = /(name|description|status|date|amount|quantity|currencyCode)$/i;
 const OWN = new Set(["id", "etag"]);
 const ERRORS = ["code", "message", "field", "path"];
 
@@ -45,7 +47,9 @@ function rows(type, keys) {
   if (!type.getFields) return "{\n__typename\n}";
   const leaves = Object.values(type.getFields()).filter((field) => isLeafType(getNamedType(field.type)) && !OWN.has(field.name));
   const isKey = (field) => keys.includes(field.name) || / Key\./.test(field.description ?? "");
-  const shown = [...leaves.filter(isKey), ...leaves.filter((field) => !isKey(field)).slice(0, MORE_FIELDS)];
+  const telling = (field) => (TELLING.test(field.name) ? 0 : 1);
+  const others = leaves.filter((field) => !isKey(field)).sort((a, b) => telling(a) - telling(b) || a.name.length - b.name.length);
+  const shown = [...leaves.filter(isKey), ...others.slice(0, MORE_FIELDS)];
   return `{\n${shown.map((field) => field.name).join("\n") || "__typename"}\n}`;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.odata.retry import Clock
@@ -46,3 +47,10 @@ class Ticking:
         for waking in woken:
             if not waking.done():
                 waking.set_result(None)
+
+
+async def until(is_so: Callable[[], object], patience: float = 10.0) -> None:
+    """Wait until something that nobody tells is so."""
+    async with asyncio.timeout(patience):
+        while not is_so():  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(0.01)

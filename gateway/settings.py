@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     )
     introspection: bool = Field(
         default=True,
-        description="Whether __schema and __type are answered, and errors suggest names.",
+        description="Whether __schema, __type and _service are answered, and errors suggest names.",
     )
     compression: bool = Field(
         default=True, description="Whether answers are compressed (zstd, br, gzip)."

@@ -121,9 +121,9 @@ class Federated(Marks):
 
     def _of_root(self, field: Member) -> str:
         if field.name in _NODE_FIELDS:
-            return {"inaccessible": " @inaccessible", "shared": " @shareable"}[
-                self._federation.node
-            ]
+            # What is hidden counts as well: two gateways would not compose.
+            hidden = self._federation.node == "inaccessible"
+            return " @inaccessible @shareable" if hidden else " @shareable"
         root: RootField | None = self._catalog.roots.get(field.name)
         marks = "" if root is None else "".join(self._tags_of(root.csdl))
         if not self._federation.has_costs or root is None:

@@ -120,8 +120,8 @@ MARKED = {
     "Query.customer": "@cost(weight: 10)",
     "Query.order": "@cost(weight: 10)",
     "Query.permit": "@cost(weight: 10)",
-    "Query.node": "@inaccessible",
-    "Query.nodes": "@inaccessible",
+    "Query.node": "@inaccessible @shareable",
+    "Query.nodes": "@inaccessible @shareable",
     "Node": "@inaccessible",
     "PageInfo": "@shareable",
     "UserError": "@shareable",
@@ -168,7 +168,7 @@ def test_what_is_imported_is_what_is_used(federation: Federation, link: str) -> 
 
 @pytest.mark.parametrize(
     ("node", "marks"),
-    [("inaccessible", "@inaccessible"), ("shared", "@shareable"), ("omit", None)],
+    [("inaccessible", "@inaccessible @shareable"), ("shared", "@shareable"), ("omit", None)],
 )
 def test_what_becomes_of_node(node: Any, marks: str | None) -> None:
     sdl = subgraph(api(federation=Federation(node=node)))

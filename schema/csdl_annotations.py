@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from sys import intern
 from typing import Any, Final
 
-from .csdl_xml import Element
+from .csdl_xml import CONSTANTS, Element
 
 Facts = dict[str, Any]
 Read = Callable[[Element], Facts]
@@ -25,7 +25,6 @@ Read = Callable[[Element], Facts]
 _AX: Final = "Microsoft.Dynamics.OData.Core.V1."
 _CORE: Final = "Org.OData.Core.V1."
 _CAPABILITIES: Final = "Org.OData.Capabilities.V1."
-_CONSTANTS: Final = ("String", "Bool", "EnumMember")
 
 
 def constant(annotation: Element) -> str | None:
@@ -34,11 +33,11 @@ def constant(annotation: Element) -> str | None:
     Serves an ``Annotation`` and a ``PropertyValue`` alike: each has one naming attribute and one for the value.
     """
     attributes = annotation.attributes
-    for kind in _CONSTANTS:
+    for kind in CONSTANTS:
         if kind in attributes:
             return attributes[kind].strip()
     values = [child for child in annotation.children if child.tag != "Annotation"]
-    if len(values) == 1 and values[0].tag in _CONSTANTS:
+    if len(values) == 1 and values[0].tag in CONSTANTS:
         return values[0].text.strip()
     is_tag = not values and len(attributes) == 1
     return "true" if is_tag else None
@@ -170,7 +169,6 @@ def facts_of(
         read = terms.get(full[annotation.attributes["Term"]])
         if read is not None:
             facts.update(read(annotation))
-    long_description = facts.pop("long_description", None)
-    if long_description is not None:
-        facts.setdefault("description", long_description)
+    if "long_description" in facts:
+        facts.setdefault("description", facts.pop("long_description"))
     return facts

@@ -103,10 +103,9 @@ class Draft:
 
     def facts(self, element: Element, terms: Mapping[str, Read], target: str) -> Facts:
         """Give what the annotations inside an element state of it."""
+        full = self.term_names
         inside = [child for child in element.children if child.tag == "Annotation"]
-        if not inside:
-            return {}
-        late = [child for child in inside if not self.term_names[child.attributes["Term"]]]
-        if late:
-            self.annotations.setdefault(target, []).extend(late)
-        return facts_of(inside, terms, self.term_names)
+        for child in inside:
+            if not full[child.attributes["Term"]]:
+                self.annotations.setdefault(target, []).append(child)
+        return facts_of(inside, terms, full) if inside else {}

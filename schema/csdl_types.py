@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from sys import intern
 from typing import Final
 
-from .csdl_annotations import ENTITY_TYPE_TERMS, PROPERTY_TERMS, TEXT_TERMS
+from .csdl_annotations import ENTITY_TYPE_TERMS, PROPERTY_TERMS, TEXT_TERMS, Facts
 from .csdl_draft import Draft
 from .csdl_xml import BadElement, Element
 from .model import (
@@ -29,6 +29,8 @@ from .model import (
 )
 
 _UNBOUNDED: Final = frozenset({"max"})
+_PLAIN: Final = frozenset({"Name", "Type", "Nullable"})
+"""Attributes of a property of Finance & Operations: no others are looked for where there are none."""
 _VARIABLE: Final = frozenset({"variable", "floating"})
 
 
@@ -104,8 +106,8 @@ READERS: Final[dict[str, Callable[[Element, str, Draft], None]]] = {
 }
 
 
-def _children(element: Element, tag: str) -> Iterator[Element]:
-    return (child for child in element.children if child.tag == tag)
+def _children(element: Element, tag: str) -> list[Element]:
+    return [child for child in element.children if child.tag == tag]
 
 
 def _key(element: Element, owner: str, draft: Draft) -> tuple[str, ...]:
@@ -134,11 +136,17 @@ def _properties(element: Element, owner: str, draft: Draft) -> Iterator[Property
             name=name,
             type=draft.type_refs[child.need("Type")],
             nullable=child.flag("Nullable", True),
-            max_length=child.number("MaxLength", _UNBOUNDED),
-            precision=child.number("Precision"),
-            scale=child.number("Scale", _VARIABLE),
+            **({} if _PLAIN.issuperset(child.attributes) else _numbers(child)),
             **facts,
         )
+
+
+def _numbers(property_: Element) -> Facts:
+    return {
+        "max_length": property_.number("MaxLength", _UNBOUNDED),
+        "precision": property_.number("Precision"),
+        "scale": property_.number("Scale", _VARIABLE),
+    }
 
 
 def _navigations(element: Element, owner: str, draft: Draft) -> Iterator[Navigation]:
@@ -188,7 +196,7 @@ def _read_operation(element: Element, namespace: str, kind: OperationKind, draft
         if not parameters:
             raise BadElement(element, f"{name} is bound and has no parameter to be bound by")
         bound_to = parameters.pop(0).type
-    returns = next(_children(element, "ReturnType"), None)
+    returns = next(iter(_children(element, "ReturnType")), None)
     draft.operations.append(
         Operation(
             name=name,

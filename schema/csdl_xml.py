@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final
 from xml.parsers import expat
 
+import msgspec
+
 from .errors import CsdlSyntaxError
 
 Source = bytes | BinaryIO | Iterable[bytes]
@@ -35,9 +37,10 @@ _BOM: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _OLD: Final = "http://schemas.microsoft.com/ado/"
 _ENVELOPE: Final = frozenset({"Edmx", "DataServices", "Schema"})
-_TEXT: Final = frozenset(
-    {"String", "Bool", "EnumMember", "PropertyPath", "NavigationPropertyPath", "Path"}
-)
+CONSTANTS: Final = ("String", "Bool", "EnumMember")
+"""Attributes or elements that hold the value of an annotation as text."""
+_VALUES: Final = frozenset(CONSTANTS)
+_TEXT: Final = frozenset({*CONSTANTS, "PropertyPath", "NavigationPropertyPath", "Path"})
 _ASK_FOR_XML: Final = "Check the address: it should end in /$metadata and answer with XML."
 _OLD_VERSION: Final = "OData V2/V3 is not supported, only OData V4 (edmx Version 4.0 or 4.01)"
 _OLD_HINT: Final = "Use the V4 address of the service; Dynamics 365 F&O serves it under /data."
@@ -47,18 +50,15 @@ _HTML_HINT: Final = (
 )
 
 
-class Element:
+class Element(msgspec.Struct, eq=False):
     """One XML element of the two CSDL namespaces, with its wanted content."""
 
-    __slots__ = ("attributes", "children", "column", "line", "tag", "text")
-
-    def __init__(self, tag: str, attributes: dict[str, str], line: int, column: int) -> None:
-        self.tag = tag
-        self.attributes = attributes
-        self.children = _CHILDLESS
-        self.text = ""
-        self.line = line
-        self.column = column
+    tag: str
+    attributes: dict[str, str]
+    line: int
+    column: int
+    children: list[Element] | tuple[()] = ()
+    text: str = ""
 
     def need(self, attribute: str) -> str:
         """Give an attribute without which the element means nothing."""
@@ -91,8 +91,15 @@ class Element:
             ) from None
 
 
-_CHILDLESS: Final[list[Element]] = []
-"""Shared by all elements without children, nine of ten; never added to."""
+_DROPPED: Final = Element("", {}, 0, 0)
+"""Stands for every open element that nobody asks for."""
+
+
+def _adopt(parent: Element, child: Element) -> None:
+    if parent.children:
+        parent.children.append(child)
+    else:
+        parent.children = [child]
 
 
 class BadElement(Exception):
@@ -159,7 +166,7 @@ class _Wanted(dict[str, bool]):
 
 
 class _Reader:
-    """The expat callbacks. Handlers are swapped to skip a subtree or to collect text: the cheapest switch there is."""
+    """The expat callbacks: they run half a million times for a Finance & Operations document."""
 
     def __init__(self, name: str, terms: frozenset[str]) -> None:
         self._name = name
@@ -167,7 +174,6 @@ class _Reader:
         self._local = _LocalNames()
         self._open: list[Element] = []
         self._ready: list[tuple[Element, Element]] = []
-        self._skipping = 0
         self._head = b""
         self._rooted = False
         self._parser = expat.ParserCreate(namespace_separator=" ")
@@ -211,7 +217,7 @@ class _Reader:
         )
 
     def _cut(self) -> CsdlSyntaxError:
-        last = self._open[-1]
+        last = next(element for element in reversed(self._open) if element is not _DROPPED)
         return self._error(
             f"the document ends in the middle: <{last.tag}> of line {last.line} is still open",
             hint="The download was cut off; fetch the document again.",
@@ -250,64 +256,54 @@ class _Reader:
         if not version.startswith("4."):
             raise self._error(f'edmx Version="{version}" is not known, only 4.0 and 4.01')
         self._parser.StartElementHandler = self._start
-        self._start(tag, attributes)
+        self._open.append(Element(local, attributes, self._parser.CurrentLineNumber, 1))
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        local = self._local[tag]
-        # half of a Finance & Operations document are annotations: nothing is called for them
-        if local == "Annotation" and (
-            not self._wanted[attributes.get("Term", "")] or "Qualifier" in attributes
-        ):
-            local = ""
+        opened, parser = self._open, self._parser
+        parent = opened[-1]
+        local = "" if parent is _DROPPED else self._local[tag]
         if not local:
-            self._skip(tag)
-            return
-        parser = self._parser
-        self._open.append(
-            Element(local, attributes, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
-        )
-        if len(self._open) > MAX_DEPTH:
-            raise self._too_deep()
-        if local in _TEXT:
-            parser.CharacterDataHandler = self._characters
+            self._drop(tag)
+        elif local != "Annotation":
+            opened.append(
+                Element(local, attributes, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
+            )
+            if local in _TEXT:
+                parser.CharacterDataHandler = self._characters
+        elif not self._wanted[attributes.get("Term", "")] or "Qualifier" in attributes:
+            opened.append(_DROPPED)
+        else:
+            element = Element(local, attributes, parser.CurrentLineNumber, 1)
+            if not _VALUES.isdisjoint(attributes):  # whatever is inside says nothing of it then
+                _adopt(parent, element)
+                element = _DROPPED
+            opened.append(element)
+        if len(opened) > MAX_DEPTH:
+            raise self._error(f"elements are nested deeper than {MAX_DEPTH}, which no CSDL needs")
+
+    def _drop(self, tag: str) -> None:
+        """Leave out an element with all that is in it."""
+        if tag.startswith(_OLD) and tag.endswith(" Schema") and self._open[-1] is not _DROPPED:
+            raise self._error(_OLD_VERSION, hint=_OLD_HINT)
+        self._open.append(_DROPPED)
 
     def _end(self, _: str) -> None:
-        element = self._open.pop()
-        self._parser.CharacterDataHandler = None
-        if not self._open:
+        opened = self._open
+        element = opened.pop()
+        if element is _DROPPED or not opened:
             return
-        parent = self._open[-1]
+        if element.tag in _TEXT:
+            self._parser.CharacterDataHandler = None
+        parent = opened[-1]
         if parent.tag in _ENVELOPE:
             self._ready.append((parent, element))
-        elif parent.children is _CHILDLESS:
-            parent.children = [element]
         else:
-            parent.children.append(element)
+            _adopt(parent, element)
 
     def _characters(self, text: str) -> None:
         element = self._open[-1]
+        if element is _DROPPED:
+            return
         element.text += text
         if len(element.text) > MAX_TEXT:
             raise self._error(f"a text is longer than {MAX_TEXT:,} characters, which no CSDL needs")
-
-    def _skip(self, tag: str) -> None:
-        if tag.startswith(_OLD) and tag.endswith(" Schema"):
-            raise self._error(_OLD_VERSION, hint=_OLD_HINT)
-        self._skipping = 1
-        self._parser.CharacterDataHandler = None
-        self._parser.StartElementHandler = self._skip_start
-        self._parser.EndElementHandler = self._skip_end
-
-    def _skip_start(self, _tag: str, _attributes: dict[str, str]) -> None:
-        self._skipping += 1
-        if len(self._open) + self._skipping > MAX_DEPTH:
-            raise self._too_deep()
-
-    def _skip_end(self, _: str) -> None:
-        self._skipping -= 1
-        if not self._skipping:
-            self._parser.StartElementHandler = self._start
-            self._parser.EndElementHandler = self._end
-
-    def _too_deep(self) -> CsdlSyntaxError:
-        return self._error(f"elements are nested deeper than {MAX_DEPTH}, which no CSDL needs")

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
-from gateway.app import create_app
-from gateway.cli.protocol import BoundedProtocol, StoppableWebSocket
 from gateway.events import Event, RequestSent
-from gateway.settings import Settings
-from gateway.subscriptions.hub import Hub
-from tests.support.sockets import PATIENCE
+from tests.support.streaming import ACK, INIT, Served, Socket, serving, subscribe
 from tests.support.ticking import until
 
 pytestmark = pytest.mark.anyio
-PROTOCOL: Any = "graphql-transport-ws"
-INIT = {"type": "connection_init"}
-ACK = {"type": "connection_ack"}
 CHANGES = """subscription ($account: String) {
   changed: entityChanged(set: "CustomersV3", where: { customerAccount: { eq: "US-003" } }) {
     __typename what: kind set id etag
@@ -40,95 +27,7 @@ fragment Named on CustomerV3 { nameAlias isNamed: customerAccount @skip(if: $nev
 """.replace("($account: String)", "($never: Boolean = false)")
 
 
-def subscribe(query: str, name: str = "1", **variables: Any) -> dict[str, Any]:
-    return {
-        "id": name,
-        "type": "subscribe",
-        "payload": {"query": query, "variables": variables},
-    }
-
-
 QUERY = subscribe("{ customersV3(first: 1) { nodes { __typename } } }")
-
-
-def settings(**options: Any) -> Settings:
-    given = {"interval": 0.05, "init_timeout": 5, **options}
-    return Settings(cache_dir=None, language="none", subscriptions=given, max_body_bytes=20_000)
-
-
-class Served:
-    """A gateway on a socket."""
-
-    def __init__(self, app: Starlette, server: uvicorn.Server, port: int) -> None:
-        self.app = app
-        self.server = server
-        self.port = port
-
-    @property
-    def hub(self) -> Hub:
-        hub: Hub = self.app.state.subscriptions
-        return hub
-
-    def connect(self, **options: Any) -> Any:
-        address = f"ws://127.0.0.1:{self.port}/graphql"
-        return connect(address, subprotocols=[PROTOCOL], proxy=None, **options)
-
-    @asynccontextmanager
-    async def begun(self, **payload: str) -> AsyncIterator[Socket]:
-        """Give an acknowledged connection."""
-        async with self.connect() as raw:
-            ws = Socket(raw)
-            await ws.say({**INIT, "payload": payload} if payload else INIT)
-            assert await ws.hear() == ACK
-            yield ws
-
-
-class Socket:
-    """A client's end."""
-
-    def __init__(self, raw: ClientConnection) -> None:
-        self.raw = raw
-
-    async def say(self, *messages: Any) -> None:
-        for message in messages:
-            await self.raw.send(
-                message if isinstance(message, str | bytes) else json.dumps(message)
-            )
-
-    async def hear(self) -> Any:
-        return json.loads(await asyncio.wait_for(self.raw.recv(), PATIENCE))
-
-    async def end(self) -> tuple[int | None, str]:
-        """Wait until the other side closes."""
-        with suppress(ConnectionClosed):
-            async with asyncio.timeout(PATIENCE):
-                async for _ in self.raw:
-                    pass
-        return self.raw.close_code, self.raw.close_reason or ""
-
-
-@asynccontextmanager
-async def serving(sandbox: Starlette, events: list[Event], **options: Any) -> AsyncIterator[Served]:
-    transport = httpx.ASGITransport(sandbox)
-    app = create_app(settings(**options), transport=transport, observe=events.append)
-    config = uvicorn.Config(
-        app,
-        http=BoundedProtocol,
-        ws=StoppableWebSocket,
-        ws_ping_interval=None,
-        lifespan="off",
-        log_config=None,
-        timeout_graceful_shutdown=int(PATIENCE),
-    )
-    server = uvicorn.Server(config)
-    listener = socket.create_server(("127.0.0.1", 0))
-    async with app.router.lifespan_context(app):
-        running = asyncio.ensure_future(server._serve(sockets=[listener]))
-        try:
-            yield Served(app, server, listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            await asyncio.wait_for(running, 2 * PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -286,17 +185,10 @@ def rename(name: str, account: str = "US-003") -> dict[str, Any]:
     )
 
 
-async def watched(served: Served) -> None:
-    """Wait until the first poll of a subscription is over: another one is seen to be asked."""
-    sent = served.app.state.live.gateway.observe.__self__
-    seen = len(sent)
-    await until(lambda: sum(isinstance(e, RequestSent) for e in sent[seen:]) >= 2)
-
-
 async def test_a_change_is_told_with_its_row_as_it_was_selected(served: Served) -> None:
     async with served.begun(**{"X-D365-Company": "usmf"}) as ws:
         await ws.say(subscribe(CHANGES, "changes"))
-        await watched(served)
+        await served.watched()
         await ws.say(rename("Told"))
         said = [await ws.hear() for _ in range(3)]
 
@@ -328,7 +220,7 @@ async def test_rows_of_one_poll_are_read_by_one_query(served: Served, events: li
                 "changes",
             )
         )
-        await watched(served)
+        await served.watched()
         events.clear()
         await ws.say(subscribe(f"mutation @atomic {{ {batch} }}", "batch"))
         said = [await ws.hear() for _ in range(5)]
@@ -350,7 +242,7 @@ async def test_a_deleted_row_has_no_node(served: Served) -> None:
     ) { kind etag node { ... on CustomerGroup { description } } } }"""
     async with served.begun() as ws:
         await ws.say(subscribe(changes, "changes"))
-        await watched(served)
+        await served.watched()
         told = []
         for write in (made, gone):
             await ws.say(subscribe(write, "write"))
@@ -383,7 +275,7 @@ async def test_new_metadata_end_no_subscription_and_free_the_old_ones(served: Se
     live = served.app.state.live
     async with served.begun(**{"X-D365-Company": "usmf"}) as ws:
         await ws.say(subscribe(CHANGES, "changes"))
-        await watched(served)
+        await served.watched()
         live.replace(live._renew(live.gateway))
         await until(lambda: not live.retired)
         await ws.say(rename("Renewed"))
@@ -430,7 +322,7 @@ async def test_a_server_that_stops_completes_subscriptions_and_says_goodbye(
 ) -> None:
     async with serving(sandbox, []) as served, served.begun() as ws:
         await ws.say(subscribe(CHANGES))
-        await watched(served)
+        await served.watched()
         served.server.should_exit = True
 
         assert await ws.hear() == {"id": "1", "type": "complete"}

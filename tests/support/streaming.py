@@ -1,0 +1,124 @@
+"""A gateway on a socket, and clients that hear from it again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway.app import create_app
+from gateway.cli.protocol import BoundedProtocol, StoppableWebSocket
+from gateway.events import Event, RequestSent
+from gateway.settings import Settings
+from gateway.subscriptions.hub import Hub
+from tests.support.sockets import PATIENCE
+from tests.support.ticking import until
+
+PROTOCOL: Any = "graphql-transport-ws"
+INIT = {"type": "connection_init"}
+ACK = {"type": "connection_ack"}
+
+
+def subscribe(query: str, name: str = "1", **variables: Any) -> dict[str, Any]:
+    return {
+        "id": name,
+        "type": "subscribe",
+        "payload": {"query": query, "variables": variables},
+    }
+
+
+def settings(**options: Any) -> Settings:
+    given = {"interval": 0.05, "init_timeout": 5, **options}
+    return Settings(cache_dir=None, language="none", subscriptions=given, max_body_bytes=20_000)
+
+
+class Served:
+    """A gateway on a socket."""
+
+    def __init__(
+        self, app: Starlette, server: uvicorn.Server, port: int, events: list[Event]
+    ) -> None:
+        self.app = app
+        self.events = events
+        self.server = server
+        self.port = port
+
+    @property
+    def hub(self) -> Hub:
+        hub: Hub = self.app.state.subscriptions
+        return hub
+
+    def connect(self, **options: Any) -> Any:
+        address = f"ws://127.0.0.1:{self.port}/graphql"
+        return connect(address, subprotocols=[PROTOCOL], proxy=None, **options)
+
+    async def watched(self) -> None:
+        """Wait until the first poll of a subscription is over: another one is seen to be asked."""
+        seen = len(self.events)
+        await until(lambda: sum(isinstance(e, RequestSent) for e in self.events[seen:]) >= 2)
+
+    @asynccontextmanager
+    async def begun(self, **payload: str) -> AsyncIterator[Socket]:
+        """Give an acknowledged connection."""
+        async with self.connect() as raw:
+            ws = Socket(raw)
+            await ws.say({**INIT, "payload": payload} if payload else INIT)
+            assert await ws.hear() == ACK
+            yield ws
+
+
+class Socket:
+    """A client's end."""
+
+    def __init__(self, raw: ClientConnection) -> None:
+        self.raw = raw
+
+    async def say(self, *messages: Any) -> None:
+        for message in messages:
+            await self.raw.send(
+                message if isinstance(message, str | bytes) else json.dumps(message)
+            )
+
+    async def hear(self) -> Any:
+        return json.loads(await asyncio.wait_for(self.raw.recv(), PATIENCE))
+
+    async def end(self) -> tuple[int | None, str]:
+        """Wait until the other side closes."""
+        with suppress(ConnectionClosed):
+            async with asyncio.timeout(PATIENCE):
+                async for _ in self.raw:
+                    pass
+        return self.raw.close_code, self.raw.close_reason or ""
+
+
+@asynccontextmanager
+async def serving(sandbox: Starlette, events: list[Event], **options: Any) -> AsyncIterator[Served]:
+    transport = httpx.ASGITransport(sandbox)
+    app = create_app(settings(**options), transport=transport, observe=events.append)
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws=StoppableWebSocket,
+        ws_ping_interval=None,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=int(PATIENCE),
+    )
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with app.router.lifespan_context(app):
+        running = asyncio.ensure_future(server._serve(sockets=[listener]))
+        try:
+            yield Served(app, server, listener.getsockname()[1], events)
+        finally:
+            server.should_exit = True
+            await asyncio.wait_for(running, 2 * PATIENCE)

@@ -13,6 +13,7 @@ def test_introspection_and_sdl_are_one_schema_to_graphql_js(
     read = tools.run("introspection.mjs", endpoint, str(sdl))
 
     assert read["types"] > 800
+    assert set(read["routers"]) == {"_Any", "_Entity", "_Service"}
     assert read["errors"] == []
     assert read["differences"] == []
     assert read["lines"][0] == read["lines"][1]

@@ -6,16 +6,16 @@ import pytest
 
 from schema.catalog import Catalog
 from schema.errors import SchemaError
-from schema.fields import Clean, FieldKind, TypeKind
-from schema.model import ComplexType, EntitySet, EnumMember, EnumType, Model, Singleton, TypeRef
+from schema.fields import Clean, TypeKind
+from schema.model import ComplexType, EnumMember, EnumType
 from schema.values import Cleaning
 from tests.support.apis import (
     FINOPS,
     GENERIC,
     NO_YES,
-    NS,
     entity,
     enum,
+    fields_of,
     model,
     nav,
     prop,
@@ -49,15 +49,6 @@ SHOP = model(CUSTOMER, ORDER, NO_YES, sets={"CustomersV3": "CustomerV3", "Orders
 
 def shop(**settings: object) -> Catalog:
     return Catalog(SHOP, FINOPS, **settings)  # type: ignore[arg-type]
-
-
-def fields(catalog: Catalog, name: str) -> dict[str, str]:
-    """Fields of a type with their types as SDL."""
-    found = catalog.object(qualified(name)).fields.values()
-    return {
-        f.name: (f"[{f.type_name}!]" if f.many else f.type_name) + ("" if f.nullable else "!")
-        for f in found
-    }
 
 
 def test_a_type_has_camel_case_fields_with_the_nullability_that_is_shown() -> None:
@@ -188,7 +179,7 @@ def test_a_flags_enum_is_a_list_and_a_collection_of_flags_is_json() -> None:
     row = entity("A", prop("Open", "Days", nullable=False), prop("Weeks", "Collection(Days)"))
     catalog = Catalog(model(row, days, sets={"As": "A"}), GENERIC)
 
-    assert fields(catalog, "A") == {"open": "[Days!]!", "weeks": "[JSON!]"}
+    assert fields_of(catalog, "A") == {"open": "[Days!]!", "weeks": "[JSON!]"}
     value = catalog.object(qualified("A")).fields["open"].value
     assert value is not None
     assert (value.is_enum, value.many, value.kind) == (True, True, "flags")
@@ -198,7 +189,7 @@ def test_an_enum_without_members_and_an_unknown_type_are_json() -> None:
     row = entity("A", prop("Empty", "Empty"), prop("Where", "Edm.GeographyPoint"))
     catalog = Catalog(model(row, EnumType(name=qualified("Empty")), sets={"As": "A"}), GENERIC)
 
-    assert fields(catalog, "A") == {"empty": "JSON", "where": "JSON"}
+    assert fields_of(catalog, "A") == {"empty": "JSON", "where": "JSON"}
     assert "Empty" not in catalog.known_names()
 
 
@@ -207,7 +198,7 @@ def test_an_enum_with_the_name_of_an_entity_gets_a_suffix() -> None:
     row = entity("Status", prop("Kind", "Other.Status"))
     catalog = Catalog(model(row, other, sets={"Statuses": "Status"}), FINOPS)
 
-    assert fields(catalog, "Status") == {"kind": "StatusEnum"}
+    assert fields_of(catalog, "Status") == {"kind": "StatusEnum"}
     assert catalog.findings == ()
 
 
@@ -245,7 +236,7 @@ def test_every_kind_of_name_can_be_renamed() -> None:
         },
     )
 
-    assert {"limit", "salesOrders"} < set(fields(catalog, "CustomerV3"))
+    assert {"limit", "salesOrders"} < set(fields_of(catalog, "CustomerV3"))
     assert catalog.enum(NO_YES.name).to_graphql == {"No": "NO", "Yes": "JA"}
     assert list(catalog.roots) == ["customers", "ordersV2", "customer", "order", "node", "nodes"]
     assert catalog.name_of(TypeKind.WHERE, qualified("CustomerV3")) == "CustomerWhere"
@@ -258,7 +249,7 @@ def test_a_qualified_rename_picks_one_of_two_types_of_the_same_name() -> None:
         model(row, other, sets={"S": "Status"}), FINOPS, renames={"Other.Status": "State"}
     )
 
-    assert fields(catalog, "Status") == {"kind": "State"}
+    assert fields_of(catalog, "Status") == {"kind": "State"}
 
 
 def test_renames_that_cannot_be_done_stop_the_start_all_at_once() -> None:
@@ -281,7 +272,7 @@ def test_renames_that_cannot_be_done_stop_the_start_all_at_once() -> None:
 def test_a_keyless_type_has_a_list_and_nothing_by_key() -> None:
     catalog = Catalog(model(entity("Log", prop("Text")), sets={"Logs": "Log"}), FINOPS)
 
-    assert fields(catalog, "Log") == {"text": "String"}
+    assert fields_of(catalog, "Log") == {"text": "String"}
     assert catalog.object(qualified("Log")).interfaces == ()
     assert list(catalog.roots) == ["logs"]
 
@@ -306,7 +297,7 @@ def test_a_key_without_a_set_gives_no_id() -> None:
     part = entity("Part", prop("N"), key=("N",))
     catalog = Catalog(model(parent, part, sets={"Ps": "P"}), GENERIC)
 
-    assert fields(catalog, "Part") == {"n": "String!"}
+    assert fields_of(catalog, "Part") == {"n": "String!"}
     assert catalog.object(qualified("Part")).interfaces == ()
     assert catalog.object(qualified("P")).fields["parts"].target_set is None
 
@@ -315,7 +306,7 @@ def test_a_property_called_id_makes_way_for_the_global_id() -> None:
     row = entity("A", prop("Id", "Edm.Guid", nullable=False), key=("Id",))
     catalog = Catalog(model(row, sets={"As": "A"}), GENERIC)
 
-    assert fields(catalog, "A") == {"id": "ID!", "etag": "String", "id_2": "UUID!"}
+    assert fields_of(catalog, "A") == {"id": "ID!", "etag": "String", "id_2": "UUID!"}
     assert catalog.findings == (
         "A.Id: GraphQL name id is taken by a name of the gateway's own; it is id_2.",
     )
@@ -339,186 +330,3 @@ def test_a_set_that_bears_the_name_of_another_type_keeps_it() -> None:
         "warehousesByKey": ("by_key", qualified("Warehouse")),
         "oldWarehousesByKey": ("by_key", qualified("Warehouse")),
     }
-
-
-# Families
-
-
-def zoo() -> Model:
-    return model(
-        entity("Animal", prop("Id"), prop("Name"), key=("Id",), open=True),
-        entity("Dog", prop("AdditionalProperties"), base="Animal"),
-        entity("Puppy", prop("Name"), prop("Age", "Edm.Int32"), base="Dog"),
-        entity("Plant", abstract=True, key=()),
-        entity("Tree", prop("Height", "Edm.Double"), base="Plant"),
-        entity("Thing", prop("Size"), abstract=True),
-        entity("Stone", prop("Weight"), base="Thing", key=("Size",)),
-        entity("Void"),
-        entity("OnlyStream", prop("S", "Edm.Stream")),
-        entity("Pointer", nav("To", "Animal")),
-        entity("PointsNowhere", nav("To", "Void"), nav("Off", "Gone")),
-        sets={"Animals": "Animal", "Trees": "Tree", "Stones": "Stone", "Pointers": "Pointer"},
-    )
-
-
-def test_a_base_that_is_not_abstract_is_an_interface_and_an_object() -> None:
-    catalog = Catalog(zoo(), GENERIC)
-    animal, puppy = (catalog.object(qualified(n)) for n in ("Animal", "Puppy"))
-
-    assert (animal.name, animal.is_interface, animal.interfaces) == (
-        "Animal",
-        True,
-        ("Node", "Animal"),
-    )
-    assert puppy.interfaces == ("Node", "Animal", "Dog")
-    assert catalog.concrete_name(qualified("Animal")) == "AnimalObject"
-    assert catalog.possible_types(qualified("Animal")) == tuple(
-        qualified(n) for n in ("Animal", "Dog", "Puppy")
-    )
-    assert catalog.implementers("Animal") == (["AnimalObject", "DogObject", "Puppy"], ["Dog"])
-    assert catalog.implementers("Dog") == (["DogObject", "Puppy"], [])
-    assert catalog.set_for(qualified("Puppy")) == "Animals"
-
-
-def test_a_derived_type_has_the_fields_of_its_base_under_the_same_names() -> None:
-    catalog = Catalog(zoo(), GENERIC)
-
-    base = fields(catalog, "Animal")
-    assert base == {
-        "id": "ID!",
-        "etag": "String",
-        "id_2": "String!",
-        "name": "String",
-        "additionalProperties": "JSON",
-    }
-    assert fields(catalog, "Puppy") == {
-        **base,
-        "additionalProperties_2": "String",
-        "age": "Int",
-    }
-    rest = catalog.object(qualified("Puppy")).fields["additionalProperties"]
-    assert (rest.kind, catalog.object(qualified("Puppy")).is_open) == (FieldKind.REST, True)
-
-
-def test_an_abstract_base_is_an_interface_only() -> None:
-    catalog = Catalog(zoo(), GENERIC)
-
-    assert catalog.concrete_name(qualified("Thing")) is None
-    assert catalog.possible_types(qualified("Thing")) == (qualified("Stone"),)
-    # the base itself has no key; its property still must be what the derived type's interface says
-    assert fields(catalog, "Thing") == {"size": "String"}
-    assert fields(catalog, "Stone") == {
-        "id": "ID!",
-        "etag": "String",
-        "size": "String!",
-        "weight": "String",
-    }
-
-
-def test_types_without_fields_are_not_served() -> None:
-    catalog = Catalog(zoo(), GENERIC)
-
-    served = {
-        n: catalog.is_served(qualified(n)) for n in ("Plant", "Void", "OnlyStream", "Pointer")
-    }
-    assert served == {"Plant": False, "Void": False, "OnlyStream": False, "Pointer": True}
-    assert not catalog.is_served(qualified("PointsNowhere"))
-    assert catalog.object(qualified("Tree")).interfaces == ()
-
-
-def test_complex_types_are_objects_and_may_have_families() -> None:
-    types = (
-        ComplexType(name=qualified("Place"), properties=(prop("Zip"), prop("Days", "Days"))),
-        ComplexType(name=qualified("City"), properties=(prop("Mayor"),), base=qualified("Place")),
-        ComplexType(name=qualified("Nothing")),
-    )
-    row = entity(
-        "A",
-        prop("Home", "Place", nullable=False),
-        prop("Others", "Collection(Place)"),
-        prop("Empty", "Nothing"),
-    )
-    catalog = Catalog(
-        model(
-            row,
-            enum("Days", "Mon"),
-            sets={"As": "A"},
-            complex_types={t.name: t for t in types},
-        ),
-        GENERIC,
-    )
-
-    assert fields(catalog, "A") == {"home": "Place!", "others": "[Place!]", "empty": "JSON"}
-    assert catalog.object(qualified("City")).interfaces == ("Place",)
-    assert catalog.concrete_name(qualified("Place")) == "PlaceObject"
-    assert catalog.entry("City") is not None
-    assert (TypeKind.CONNECTION, qualified("Place")) not in [
-        (e.kind, e.csdl) for e in catalog.known_names().values()
-    ]
-
-
-# Relations
-
-
-@pytest.mark.parametrize(
-    ("sets", "navigation", "target_set"),
-    [
-        ([("Cs", "C", {"To": "T2"}), ("T1", "T", {}), ("T2", "T", {})], {}, "T2"),
-        ([("Cs", "C", {f"{NS}.C/To": "T1"}), ("T1", "T", {}), ("T2", "T", {})], {}, "T1"),
-        ([("Cs", "C", {}), ("T1", "T", {})], {}, "T1"),
-        ([("Cs", "C", {}), ("T1", "T", {}), ("T2", "T", {})], {}, None),
-        ([("Cs", "C", {}), ("T1", "T", {})], {"contains_target": True}, None),
-        ([("Cs", "C", {}), ("T1", "T", {})], {"target_set": "Mine", "declared": True}, "Mine"),
-    ],
-)
-def test_a_navigation_leads_to_the_set_it_is_bound_to(
-    sets: list[tuple[str, str, dict[str, str]]],
-    navigation: dict[str, object],
-    target_set: str | None,
-) -> None:
-    made = [EntitySet(name=n, type=qualified(t), bindings=b) for n, t, b in sets]
-    found = Catalog(
-        model(
-            entity("C", prop("K"), nav("To", "T", **navigation)), entity("T", prop("K")), sets=made
-        ),
-        FINOPS,
-    )
-
-    assert found.object(qualified("C")).fields["to"].target_set == target_set
-
-
-def test_a_navigation_to_a_type_that_is_not_there_is_no_field() -> None:
-    place = ComplexType(name=qualified("Place"), properties=(prop("Zip"),))
-    row = entity(
-        "A", prop("K"), nav("Off", "Gone"), nav("Bad", "Place"), nav("K", "A"), nav("Ok", "A")
-    )
-    catalog = Catalog(model(row, sets={"As": "A"}, complex_types={place.name: place}), GENERIC)
-
-    assert list(fields(catalog, "A")) == ["k", "ok"]
-    assert [n.name for n in catalog.navigations_of(qualified("A"))] == ["Ok"]
-
-
-def test_a_type_definition_is_its_underlying_type() -> None:
-    from schema.model import TypeDefinition
-
-    weight = TypeDefinition(name=qualified("Weight"), underlying="Edm.Decimal")
-    catalog = Catalog(
-        model(
-            entity("A", prop("W", "Weight")),
-            sets={"As": "A"},
-            type_definitions={weight.name: weight},
-        ),
-        GENERIC,
-    )
-
-    assert fields(catalog, "A") == {"w": "Decimal"}
-    assert catalog.value_of(TypeRef("Edm.Int16")).scalar == "Int"
-
-
-def test_a_singleton_makes_its_type_a_part_of_the_schema_without_a_list() -> None:
-    me = entity("Person", prop("Name"), key=("Name",))
-    catalog = Catalog(model(me, singletons={"Me": Singleton(name="Me", type=me.name)}), GENERIC)
-
-    assert {e.name for e in catalog.entries()} == {"Person"}
-    assert list(catalog.roots) == ["me"]
-    assert catalog.entry("PersonConnection") is None

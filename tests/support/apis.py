@@ -173,3 +173,12 @@ def document(name: str) -> Model:
         pytest.skip(reason)
     with gzip.open(path) as file:
         return parse_csdl(file, name=name)
+
+
+def fields_of(catalog: Catalog, name: str) -> dict[str, str]:
+    """Fields of a type with their types as SDL."""
+    found = catalog.object(qualified(name)).fields.values()
+    return {
+        f.name: (f"[{f.type_name}!]" if f.many else f.type_name) + ("" if f.nullable else "!")
+        for f in found
+    }

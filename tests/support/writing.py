@@ -32,6 +32,7 @@ from tests.support.apis import (
 from tests.support.introspections import EVERYTHING, assert_same, told_by, told_by_graphql_core
 
 ROW_VERBS = ("create", "update", "upsert", "delete")
+IN_THINGS = {"Things": "Thing"}
 CODE = prop("Code", nullable=False)
 NAME = prop("Name")
 PLAIN = entity("Thing", CODE, NAME, key=("Code",))

@@ -1,0 +1,19 @@
+"""What answers of the sandbox to writes say."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+
+def inner(answer):
+    """Give the inner message of an error answer, whose envelope is checked."""
+    error = answer.json()["error"]
+    assert (error["code"], error["message"]) == ("", "An error has occurred.")
+    assert error["innererror"]["stacktrace"].startswith("   at ")
+    return error["innererror"]["message"]
+
+
+def decoded(tag):
+    """Give the content of a weak etag."""
+    return base64.b64decode(re.fullmatch(r'W/"(.*)"', tag)[1]).decode()

@@ -52,7 +52,7 @@ def shop(**settings: object) -> Catalog:
 
 
 def test_a_type_has_camel_case_fields_with_the_nullability_that_is_shown() -> None:
-    assert fields(shop(), "CustomerV3") == {
+    assert fields_of(shop(), "CustomerV3") == {
         "id": "ID!",
         "etag": "String",
         "dataAreaId": "String!",
@@ -96,7 +96,7 @@ def test_a_date_in_a_key_is_a_date_that_is_never_null() -> None:
     ],
 )
 def test_each_cleaning_can_be_turned_off(cleaning: Cleaning, expected: dict[str, str]) -> None:
-    found = fields(shop(cleaning=cleaning), "CustomerV3")
+    found = fields_of(shop(cleaning=cleaning), "CustomerV3")
 
     assert {name: found[name] for name in expected} == expected
 
@@ -104,7 +104,7 @@ def test_each_cleaning_can_be_turned_off(cleaning: Cleaning, expected: dict[str,
 def test_null_dates_are_only_of_products_without_nulls() -> None:
     found = Catalog(SHOP, GENERIC)
 
-    assert fields(found, "CustomerV3")["createdOn"] == "DateTime!"
+    assert fields_of(found, "CustomerV3")["createdOn"] == "DateTime!"
 
 
 def test_descriptions_hold_label_name_and_marks() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, is_object_type
 
+from schema.catalog import Catalog
 from schema.csdl import parse_csdl
 from schema.fields import Field, MutationField, PayloadField, RootField
 from schema.model import (

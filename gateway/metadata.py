@@ -270,18 +270,18 @@ def _from_file(path: Path, limit: int, cache: FileCache) -> MetadataDocument:
 
     Of a gzipped one that is remembered: its own bytes are a twentieth of the text.
     """
+    if not next(_raw_pieces(path, None), b"").startswith(_GZIP):
+        return _looked_through(path, limit)
     packed = hashlib.sha256()
-    first = next(_raw_pieces(path, None), b"")
-    if first.startswith(_GZIP):
-        for piece in _raw_pieces(path, None):
-            packed.update(piece)
-        known = cache.read_packed(_memo(packed.hexdigest(), limit))
-        if known is not None:
-            return MetadataDocument(path, known[0].digest, str(path))
-    document, packed_digest = _looked_through(path, limit)
-    if first.startswith(_GZIP):
-        key = _memo(packed_digest, limit)
-        cache.write(Facts(key=key, digest=document.digest, fetched_at=0.0), b"")
+    for piece in _raw_pieces(path, None):
+        packed.update(piece)
+    known = cache.read_packed(_memo(packed.hexdigest(), limit))
+    if known is not None:
+        return MetadataDocument(path, known[0].digest, str(path))
+    packed = hashlib.sha256()  # of what is read now: the file may have changed in between
+    document = _looked_through(path, limit, packed.update)
+    key = _memo(packed.hexdigest(), limit)
+    cache.write(Facts(key=key, digest=document.digest, fetched_at=0.0), b"")
     return document
 
 
@@ -289,25 +289,28 @@ def _memo(packed_digest: str, limit: int) -> str:
     return f"text of {packed_digest} up to {limit}"
 
 
-def _looked_through(path: Path, limit: int) -> tuple[MetadataDocument, str]:
-    """Give the document, and the digest of the bytes that were read for it."""
-    text_sum, raw_sum = hashlib.sha256(), hashlib.sha256()
+def _looked_through(
+    path: Path, limit: int, take: Callable[[bytes], None] | None = None
+) -> MetadataDocument:
+    """Give the document; ``take`` gets the bytes of the file."""
+    checksum = hashlib.sha256()
     start = b""
 
     def raw_pieces() -> Iterator[bytes]:
         for piece in _raw_pieces(path, None):
-            raw_sum.update(piece)
+            if take is not None:
+                take(piece)
             yield piece
 
     try:
         for piece in _plain(raw_pieces(), limit):
             start = start or piece[:_GLANCE]
-            text_sum.update(piece)
+            checksum.update(piece)
     except UpstreamMalformed as exc:
         raise SettingsError(f"metadata: {path}: {exc.message}") from exc
     if (reason := wrong_content(start)) is not None:
         raise SettingsError(f"metadata: {path} holds {reason}, not a metadata document.")
-    return MetadataDocument(path, text_sum.hexdigest(), str(path)), raw_sum.hexdigest()
+    return MetadataDocument(path, checksum.hexdigest(), str(path))
 
 
 def size_of(document: MetadataDocument) -> int:

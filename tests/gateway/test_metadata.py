@@ -6,6 +6,7 @@ import gzip
 import random
 import stat
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -103,9 +104,9 @@ async def test_a_zipped_file_is_unzipped_once_as_long_as_it_is_the_same(
     read: list[Path] = []
     look = metadata._looked_through
 
-    def counted(path: Path, limit: int) -> tuple[MetadataDocument, str]:
+    def counted(path: Path, *given: Any) -> MetadataDocument:
         read.append(path)
-        return look(path, limit)
+        return look(path, *given)
 
     monkeypatch.setattr(metadata, "_looked_through", counted)
     path = tmp_path / "m.xml"
@@ -130,9 +131,9 @@ async def test_what_is_remembered_of_a_zipped_file_is_what_was_read(
     path.write_bytes(gzip.compress(XML))
     look = metadata._looked_through
 
-    def late(path: Path, limit: int) -> tuple[MetadataDocument, str]:
+    def late(path: Path, *given: Any) -> MetadataDocument:
         path.write_bytes(gzip.compress(OTHER))
-        return look(path, limit)
+        return look(path, *given)
 
     load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
     with monkeypatch.context() as patched:

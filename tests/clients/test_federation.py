@@ -27,7 +27,7 @@ EXECUTABLE_DIRECTIVES = "INCONSISTENT_EXECUTABLE_DIRECTIVE_PRESENCE"
 
 
 def prefixed(prefix: str, **settings: str) -> dict[str, str]:
-    return {"D365_FEDERATION__PREFIX": prefix, "D365_FEDERATION__NODE": "omit", **settings}
+    return {"D365_FEDERATION__PREFIX": prefix, **settings}
 
 
 def printed(folder: Path, **settings: str) -> str:
@@ -216,6 +216,14 @@ def test_a_query_goes_there_and_back_and_there_again(routed: Any, answers: Any) 
             "reviews": [{"id": "r0"}, {"id": "r300"}],
         },
     }
+
+
+def test_pages_of_both_subgraphs_say_in_one_type_where_they_stand(answers: Any) -> None:
+    answer = answers["Pages"]
+
+    assert sorted(fetched(answer)) == [("d365", None), ("reviews", None)]
+    assert answer["data"]["customersV3"]["pageInfo"] == {"hasNextPage": True}
+    assert answer["data"]["pageOfReviews"]["pageInfo"] == {"hasNextPage": False}
 
 
 def test_a_row_that_does_not_exist_is_null_and_a_broken_id_an_error_at_its_place(

@@ -14,7 +14,13 @@ export async function serve(reviews) {
   const schema = buildSubgraphSchema({
     typeDefs,
     resolvers: {
-      Query: { reviews: (_, { ids }) => reviews.filter(({ id }) => ids?.includes(id) ?? true) },
+      Query: {
+        reviews: (_, { ids }) => reviews.filter(({ id }) => ids?.includes(id) ?? true),
+        pageOfReviews: (_, { first }) => ({
+          nodes: reviews.slice(0, first),
+          pageInfo: { hasNextPage: first < reviews.length, hasPreviousPage: false },
+        }),
+      },
       Review: { __resolveReference: ({ id }) => reviews.find((review) => review.id === id) },
       CustomerV3: {
         __resolveReference: (reference) => reference,

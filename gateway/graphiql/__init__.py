@@ -73,13 +73,22 @@ class Example:
     @property
     def changes(self) -> bool:
         """Whether it writes."""
-        return any(line.startswith("mutation") for line in self.query.splitlines())
+        return self._is("mutation")
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether its answers come as long as somebody looks on."""
+        return self._is("subscription")
+
+    def _is(self, kind: str) -> bool:
+        return any(line.startswith(kind) for line in self.query.splitlines())
 
 
 def examples(folder: Path = EXAMPLES, *, changing: bool = True) -> tuple[Example, ...]:
-    """Give the examples by number; without ``changing`` just those that read."""
+    """Give the examples by number; without ``changing`` just those that read once."""
     paths = sorted(folder.glob("*.graphql"), key=lambda p: int(p.stem.partition("-")[0]))
-    return tuple(e for e in map(_example, paths) if changing or not e.changes)
+    found = map(_example, paths)
+    return tuple(e for e in found if changing or not (e.changes or e.subscribes))
 
 
 def _example(path: Path) -> Example:

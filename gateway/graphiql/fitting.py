@@ -9,7 +9,8 @@ from starlette.applications import Starlette
 from gateway.assemble import Gateway
 from gateway.endpoints import Endpoint
 from gateway.errors import GatewayError
-from gateway.execute import Answer, GraphQLRequest
+from gateway.execute import Answer, GraphQLRequest, Ready
+from gateway.plan import FailedRoot
 from schema.fields import FieldKind, RootKind
 
 from . import Example
@@ -18,23 +19,35 @@ _FIELDS = 4
 """Most fields that the example of an API's own asks for."""
 
 
-async def fitting(endpoint: Endpoint, app: Starlette, shown: Sequence[Example]) -> list[Example]:
-    """Give those examples that the endpoint's API can run; before it has started, all of them."""
+async def fitting(
+    endpoint: Endpoint,
+    companies: tuple[str, ...] | None,
+    app: Starlette,
+    shown: Sequence[Example],
+) -> list[Example]:
+    """Give those examples that the endpoint's API can run in a scope; before it has started, all of them."""
     settings = endpoint.settings
     is_whole = endpoint.profile is None and not settings.include and not settings.exclude
+    is_whole = is_whole and settings.subscriptions.enabled
     live = None if is_whole else await endpoint.live(app)
     if live is None:
         return list(shown)
     with live.serving() as gateway:
-        return [example for example in shown if _runs(gateway, example)] or list(_own(gateway))
+        fit = [example for example in shown if _runs(gateway, example, companies)]
+        return fit or list(_own(gateway))
 
 
-def _runs(gateway: Gateway, example: Example) -> bool:
-    request = GraphQLRequest(query=example.query, variables=example.variables or {})
+def _runs(gateway: Gateway, example: Example, companies: tuple[str, ...] | None) -> bool:
+    request = GraphQLRequest(
+        query=example.query, variables=example.variables or {}, companies=companies
+    )
     try:
-        return not isinstance(gateway.engine.ready(request), Answer)
+        ready = gateway.engine.ready(request)
     except GatewayError:
         return False
+    if isinstance(ready, Ready):
+        return not any(isinstance(bound, FailedRoot) for bound in ready.bound)
+    return not isinstance(ready, Answer)
 
 
 def _own(gateway: Gateway) -> Sequence[Example]:

@@ -222,7 +222,7 @@ def test_no_page_holds_an_inline_script_or_names_another_host():
 def test_each_example_is_one_named_operation_with_a_title_and_its_variables():
     found = examples()
 
-    assert len(found) == 12
+    assert len(found) == 13
     for example in found:
         (operation,) = parse(example.query).definitions
         required = {v.variable.name.value for v in operation.variable_definitions or ()}
@@ -231,13 +231,13 @@ def test_each_example_is_one_named_operation_with_a_title_and_its_variables():
         assert set(example.variables or {}) <= required
 
 
-def test_the_examples_stand_in_the_order_of_their_numbers_and_those_that_write_come_last():
+def test_the_examples_stand_in_the_order_of_their_numbers_and_those_for_the_sandbox_come_last():
     found = examples()
 
     numbers = [int(example.name.partition("-")[0]) for example in found]
     assert numbers == list(range(1, len(found) + 1))
-    changes = [example.changes for example in found]
-    assert changes == sorted(changes)
+    kinds = [(example.subscribes, example.changes) for example in found]
+    assert kinds == sorted(kinds)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,37 @@
-// One POST an operation. An answer that is not JSON (a proxy's error page, say) is shown as what it is.
+// One POST an operation; a subscription's answer is a stream of events. An answer that is not JSON (a proxy's error page,
+// say) is shown as what it is.
+import { getOperationAST } from "graphql";
+import { createClient } from "graphql-sse";
+
 const ACCEPT = "application/graphql-response+json, application/json;q=0.9";
 
 export function createFetcher(endpoint) {
-  return async ({ query, variables, operationName }, { headers } = {}) => {
-    const response = await fetch(endpoint, {
-      method: "POST",
-      headers: { accept: ACCEPT, "content-type": "application/json", ...headers },
-      body: JSON.stringify({ query, variables, operationName }),
-    });
-    const text = await response.text();
-    try {
-      return JSON.parse(text);
-    } catch {
-      const message = `HTTP ${response.status}: the answer is not JSON`;
-      return { errors: [{ message, extensions: { body: text.slice(0, 1000) } }] };
-    }
-  };
+  return async (params, options = {}) =>
+    subscribes(params, options) ? stream(endpoint, params, options) : post(endpoint, params, options);
 }
+
+const subscribes = ({ operationName }, { documentAST }) =>
+  documentAST && getOperationAST(documentAST, operationName || undefined)?.operation === "subscription";
+
+async function post(endpoint, { query, variables, operationName }, { headers }) {
+  const response = await fetch(endpoint, {
+    method: "POST",
+    headers: { accept: ACCEPT, "content-type": "application/json", ...headers },
+    body: JSON.stringify({ query, variables, operationName }),
+  });
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    const message = `HTTP ${response.status}: the answer is not JSON`;
+    return { errors: [{ message, extensions: { body: text.slice(0, 1000) } }] };
+  }
+}
+
+// GraphiQL shows each result as it comes, and ends the stream by its stop button.
+const stream = (endpoint, { query, variables, operationName }, { headers }) =>
+  createClient({ url: new URL(endpoint, location.href).href, headers, retryAttempts: 5 }).iterate({
+    query,
+    variables: variables ?? undefined,
+    operationName: operationName ?? undefined,
+  });

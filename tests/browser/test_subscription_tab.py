@@ -1,0 +1,45 @@
+"""A subscription in GraphiQL: its results come while somebody looks on, and end when nobody does."""
+
+import httpx
+import pytest
+
+from tests.support.graphiql import SECONDS, open_graphiql, result_of, text_of, write
+
+pytestmark = [pytest.mark.browser]
+RENAME = """mutation ($name: String!) {
+  updateCustomerV3(key: { dataAreaId: "usmf", customerAccount: "US-008" }, patch: { nameAlias: $name }) {
+    userErrors { message }
+  }
+}"""
+
+
+def rename(gateway, turn):
+    body = {"query": RENAME, "variables": {"name": f"Turn {turn}"}}
+    answer = httpx.post(f"{gateway}/graphql", json=body, timeout=30).json()
+    assert answer["data"]["updateCustomerV3"]["userErrors"] == []
+
+
+@pytest.mark.usefixtures("built_page")
+def test_changes_are_shown_as_they_come_until_it_is_stopped(watched, gateway, screenshot):
+    open_graphiql(watched, gateway)
+    page = watched.page
+    page.locator(".graphiql-tab-button", has_text="Changes").click()
+    query = text_of(page, "operation.graphql")
+    assert "subscription Changes" in query
+    write(
+        page, query.replace('where: { customerGroupId: { in: ["10", "20", "30"] } }', "where: {}")
+    )
+    page.get_by_label("Execute query").click()
+    for turn in range(30):
+        rename(gateway, turn)
+        page.wait_for_timeout(200)
+        if "entityChanged" in result_of(page):
+            break
+
+    told = result_of(page)
+    assert '"customerAccount": "US-008"' in told
+    assert '"kind": "UPDATED"' in told
+    screenshot(page, "graphiql-subscription")
+    page.get_by_label("Stop query").click()
+    page.get_by_label("Execute query").wait_for(timeout=SECONDS)
+    watched.assert_clean()

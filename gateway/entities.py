@@ -30,16 +30,19 @@ MAX_NODES = 1_000
 MAX_REPRESENTATIONS = 10_000
 """Representations of one ``_entities`` field; routers send all that a page of theirs refers to at once."""
 
-Named = tuple[ReadPlan, Key]
-
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """One type of rows: how they are read, and what names one."""
 
+    csdl: str
     plan: ReadPlan
+    """Of the set that holds them, with rows of other types it may be: types of one set share a plan."""
     arguments: tuple[tuple[Argument, GraphQLInputType], ...]
     """The parts of the key, as the by-key field takes them."""
+
+
+_Named = tuple[_Kind, Key]
 
 
 class Entities:
@@ -49,10 +52,13 @@ class Entities:
         self._binding = binding
         self._shape = shape
         self._kinds: dict[str, _Kind] = {}
+        self._plans: dict[str, ReadPlan] = {}
+        """Entity set → the plan of its rows."""
 
     def node(self, text: str) -> KeysRoot:
         """Plan ``node(id)``. Raises InvalidId."""
-        return KeysRoot(self._shape, (self._by_id(text),))
+        kind, key = self._by_id(text)
+        return KeysRoot(self._shape, ((kind.plan, key),), types=(kind.csdl,))
 
     def nodes(self, ids: Sequence[str]) -> KeysRoot:
         """Plan ``nodes(ids)``; a bad id is an error at its place. Raises PageLimitExceeded."""
@@ -63,20 +69,25 @@ class Entities:
         return self._each(given, self._by_representation, MAX_REPRESENTATIONS, "representations")
 
     def _each(
-        self, given: Sequence[Any], read: Callable[[Any], Named], most: int, what: str
+        self, given: Sequence[Any], read: Callable[[Any], _Named], most: int, what: str
     ) -> KeysRoot:
         if len(given) > most:
             name = self._shape.root.name
             raise PageLimitExceeded(f"{name} takes at most {most:,} {what}, not {len(given):,}.")
-        items: list[Named | None] = []
+        items: list[tuple[ReadPlan, Key] | None] = []
+        types: list[str] = []
         errors: dict[int, GatewayError] = {}
         for number, one in enumerate(given):
             try:
-                items.append(read(one))
+                kind, key = read(one)
             except GatewayError as error:
                 items.append(None)
+                types.append("")
                 errors[number] = error
-        return KeysRoot(self._shape, tuple(items), many=True, errors=errors)
+            else:
+                items.append((kind.plan, key))
+                types.append(kind.csdl)
+        return KeysRoot(self._shape, tuple(items), many=True, errors=errors, types=tuple(types))
 
     def _kind(self, name: str) -> _Kind | None:
         """Give the type of a name; None where there is none whose rows have ids."""
@@ -90,28 +101,35 @@ class Entities:
             return None
         set_name = catalog.set_for(entry.csdl)
         assert set_name is not None
-        typed = binding.prepared.typed(self._shape, entry.csdl)
         arguments = tuple(
             (a, _input_type(a, types[a.type_name])) for a in catalog.key_arguments(entry.csdl)
         )
-        plan = binding.keyed(typed.level, set_name)
-        found = self._kinds[name] = _Kind(plan, arguments)
+        found = self._kinds[name] = _Kind(entry.csdl, self._plan(set_name), arguments)
+        return found
+
+    def _plan(self, set_name: str) -> ReadPlan:
+        found = self._plans.get(set_name)
+        if found is None:
+            binding = self._binding
+            csdl = binding.catalog.model.entity_sets[set_name].type
+            level = binding.prepared.typed(self._shape, csdl).level
+            found = self._plans[set_name] = binding.keyed(level, set_name)
         return found
 
     # By id
 
-    def _by_id(self, text: str) -> Named:
+    def _by_id(self, text: str) -> _Named:
         name, values = parse_id(text)
         kind = self._kind(name)
         if kind is None:
             raise InvalidId(
                 "This id is of a type that is not served here.", hint="Use an `id` of this API."
             )
-        return kind.plan, _id_key(kind.plan.level.info.key, values)
+        return kind, _id_key(kind.plan.level.info.key, values)
 
     # By representation
 
-    def _by_representation(self, given: object) -> Named:
+    def _by_representation(self, given: object) -> _Named:
         if not isinstance(given, Mapping):
             raise BadArgument("A representation must be an object.", hint=_HINT)
         name = given.get("__typename")
@@ -126,9 +144,9 @@ class Entities:
         is_whole = all(given.get(a.name) is not None for a, _ in kind.arguments)
         if not is_whole and given.get("id") is not None:
             return self._by_own_id(name, given["id"])
-        return kind.plan, self._natural_key(kind, given)
+        return kind, self._natural_key(kind, given)
 
-    def _by_own_id(self, name: str, text: object) -> Named:
+    def _by_own_id(self, name: str, text: object) -> _Named:
         if not isinstance(text, str):
             raise InvalidId("This id is no string.", hint="Use an `id` of this API.")
         if parse_id(text)[0] != name:
@@ -163,12 +181,13 @@ def _input_type(argument: Argument, named: Any) -> GraphQLInputType:
 
 
 def _id_key(key: Sequence[Field], values: Sequence[Any]) -> Key:
+    said = "This id does not fit the key of its type."
+    if len(key) != len(values):
+        raise InvalidId(said, hint="Fetch the row's `id` again.")
     try:
         return tuple(
             v if f.value is None or v is None else parse_value(f.value.edm, v)
             for f, v in zip(key, values, strict=True)
         )
     except ValueError as error:
-        raise InvalidId(
-            "This id does not fit the key of its type.", hint="Fetch the row's `id` again."
-        ) from error
+        raise InvalidId(said, hint="Fetch it again.") from error

@@ -88,6 +88,8 @@ class KeysRoot:
     many: bool = False
     errors: Mapping[int, GatewayError] = field(default_factory=dict)
     """Index of a gap → what is wrong there."""
+    types: tuple[str, ...] = ()
+    """CSDL types that the rows must be of, where they were named by type: a set holds those of derived types too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ class Runner:
                 continue
             plan, key = item
             rows = found[id(plan)]
-            values.append(rows if isinstance(rows, Failure) else rows[key])
+            value = rows if isinstance(rows, Failure) else rows[key]
+            values.append(_of_type(value, plan, root.types[number]) if root.types else value)
         plans = tuple(None if item is None else item[0] for item in items)
         return Loaded(root, values if root.many else values[0], plans)
 
@@ -314,6 +315,14 @@ class Runner:
             setattr(row, slot, nothing if value is None else value)
         if child.plan.children:
             await self.attach(_unique_rows(values), child.plan)
+
+
+def _of_type(value: Any, plan: ReadPlan, csdl: str) -> Any:
+    """Give a row; null where it is one of another type than was named."""
+    if not plan.level.needs_type or type(value) is not plan.row_type.struct:
+        return value
+    told = plan.row_type.csdl_of(value)
+    return None if told != csdl and told in plan.level.possible else value
 
 
 def _unique_rows(values: Sequence[Any]) -> list[Any]:

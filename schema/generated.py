@@ -70,6 +70,9 @@ ResolveInfo = GraphQLResolveInfo[Any]
 Resolve = Callable[..., object]
 """A resolver as graphql-core calls it: ``(source, info, **arguments)``."""
 
+ResolveType = Callable[[object, ResolveInfo, GraphQLAbstractType], str]
+"""Gives the name of an object's type, where an interface or union is asked for."""
+
 NamedType = StrawberryType | type[Any]
 """What Strawberry takes for a named type: a class with a definition, an enum definition, a scalar's annotation."""
 
@@ -230,7 +233,7 @@ class GeneratedDefinition(StrawberryObjectDefinition):
         *,
         description: str = "",
         interfaces: tuple[GeneratedDefinition, ...] = (),
-        resolve_type: Callable[[object, ResolveInfo, GraphQLAbstractType], str] | None = None,
+        resolve_type: ResolveType | None = None,
     ) -> None:
         self.name = name
         self.description = description or None
@@ -287,12 +290,7 @@ class GeneratedUnion(StrawberryUnion):
     """The union of all object types that have an interface; none of them is made for it."""
 
     def __init__(
-        self,
-        name: str,
-        interface: str,
-        resolve_type: Callable[[object, ResolveInfo, GraphQLAbstractType], str],
-        *,
-        description: str,
+        self, name: str, interface: str, resolve_type: ResolveType, *, description: str
     ) -> None:
         super().__init__(name, (), description)
         self.name = name

@@ -198,6 +198,62 @@ async def test_a_key_of_a_wrong_form_is_an_error_at_its_place(kind: str, wrong: 
     assert tables.requests == []
 
 
+# Families of types in one set
+
+
+def parties(*, compiled: bool) -> zoo.Zoo:
+    """A person, a firm and a plain party in one set."""
+    catalog = Catalog(zoo.model(), abilities_of(ODATA))
+    schema = build_schema(catalog, LoadedResolvers(catalog), federation=Federation())
+    made = zoo.Zoo(ODATA, compiled=compiled, schema=schema)
+    nothing = dict.fromkeys(("Nick", "Mood", "House", "Motto", "Revenue", "Since"))
+    made.tables.rows["Parties"] = [
+        {"Area": "a", "Name": "Ann", **nothing, "PartyId": "p", "Age": 1, "Steps": 2, "Grade": "A"},
+        {"Area": "a", "Name": "Inc", **nothing, "PartyId": "f", "Listed": "No", "Grade": 3},
+        {"Area": "a", "Name": "It", **nothing, "PartyId": "o"},
+    ]
+    for row, name in zip(made.tables.rows["Parties"], ("Person", "Firm"), strict=False):
+        row["@odata.type"] = f"#Zoo.{name}"
+    return made
+
+
+_ANN = {"__typename": "Person", "age": 1}
+_INC = {"__typename": "Firm", "listed": False}
+_IT = {"__typename": "PartyObject", "name": "It"}
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "core"])
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("Person:p Firm:f PartyObject:o", [_ANN, _INC, _IT]),
+        ("Firm:f Person:f", [_INC, None]),
+        ("Person:o Firm:p PartyObject:f", [None, None, None]),
+        ("Person:p", [_ANN]),
+        ("Firm:p", [None]),
+    ],
+)
+async def test_a_row_of_another_type_is_none_of_that_name(
+    named: str, found: list[Any], compiled: bool
+) -> None:
+    made = parties(compiled=compiled)
+    of = [
+        {"__typename": name, "area": "a", "partyId": key}
+        for name, _, key in (one.partition(":") for one in named.split())
+    ]
+    answer = await made.execute(
+        """query ($of: [_Any!]!) {
+          _entities(representations: $of) {
+            __typename ... on Person { age } ... on Firm { listed } ... on PartyObject { name }
+          }
+        }""",
+        {"of": of},
+    )
+
+    assert answer.to_builtins() == {"data": {"_entities": found}}
+    assert_requests(answer, 1)
+
+
 # Limits and switches
 
 

@@ -24,7 +24,7 @@ from .explorer import explorer_routes
 from .graphiql import PRESET_HEADERS, Page, asset_routes, page_routes
 from .graphiql.fitting import fitting
 from .health import healthy, ready, reload_by
-from .http import COMPANY_HEADER, Door
+from .http import COMPANY_HEADER, Door, companies_of
 from .live import open_live
 from .models import Progress
 from .profile_lives import ProfileLives
@@ -177,11 +177,13 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         return ()
     # Nobody finds "post a journal" one click away on an environment that is not a toy.
     changing = settings.is_sandbox and not settings.read_only
+    headers = preset_headers(settings)
+    companies = companies_of(headers.get(COMPANY_HEADER))
     page = Page(
         path=endpoint.page,
         api=endpoint.api,
         profile=endpoint.profile,
-        headers=preset_headers(settings),
+        headers=headers,
         changing=changing,
         explains=settings.explains is not False,
         apis=[
@@ -189,7 +191,7 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
             for e in endpoint.beside
             if e is endpoint or e.settings.introspection
         ],
-        choose=partial(fitting, endpoint),
+        choose=partial(fitting, endpoint, companies),
         admits=admission(settings.graphiql, settings.admin_token),
     )
     return page_routes(page)

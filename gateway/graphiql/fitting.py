@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphql import OperationType
 from starlette.applications import Starlette
 
 from gateway.assemble import Gateway
 from gateway.endpoints import Endpoint
-from gateway.errors import GatewayError
 from gateway.execute import Answer, GraphQLRequest, Ready
 from gateway.plan import FailedRoot
 from schema.fields import FieldKind, RootKind
@@ -41,13 +41,13 @@ def _runs(gateway: Gateway, example: Example, companies: tuple[str, ...] | None)
     request = GraphQLRequest(
         query=example.query, variables=example.variables or {}, companies=companies
     )
-    try:
-        ready = gateway.engine.ready(request)
-    except GatewayError:
+    checked = gateway.engine.checked(request)
+    if isinstance(checked, Answer):
         return False
-    if isinstance(ready, Ready):
-        return not any(isinstance(bound, FailedRoot) for bound in ready.bound)
-    return not isinstance(ready, Answer)
+    if checked.operation.operation is not OperationType.QUERY:
+        return True
+    ready = gateway.engine.ready(request)
+    return isinstance(ready, Ready) and not any(isinstance(b, FailedRoot) for b in ready.bound)
 
 
 def _own(gateway: Gateway) -> Sequence[Example]:

@@ -49,6 +49,7 @@ from .faults import UNREACHED, Repeat, always, fault_of, never, surely_unprocess
 from .nextlink import origin
 from .query import Request
 from .retry import Clock, Failure, RetryPolicy, retry_after
+from .trust import unread
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called with the bytes read so far and, where the service tells it, their total."""
@@ -348,7 +349,8 @@ class ODataClient:
 
 def _network(settings: Settings) -> httpx.AsyncBaseTransport:
     # aiohttp takes 0.1 s to import, and the embedded sandbox needs none.
-    from .transport import make_transport  # noqa: PLC0415
+    with unread():
+        from .transport import make_transport  # noqa: PLC0415
 
     return make_transport(settings)
 

@@ -420,6 +420,23 @@ def test_what_was_not_imported_can_be_imported_later() -> None:
     assert imported(code, *NEEDLESS).split() == ["Progress"]
 
 
+AUTHORITIES = """
+import ssl
+from gateway.odata.client import ODataClient
+from gateway.settings import Settings
+reading = ssl.SSLContext.load_default_certs
+ODataClient(Settings(url="https://contoso.example/data", auth="none"))
+from aiohttp import connector
+print(len(connector._SSL_CONTEXT_VERIFIED.get_ca_certs()), connector._SSL_CONTEXT_VERIFIED.verify_mode.name,
+    ssl.SSLContext.load_default_certs is reading)
+"""
+
+
+def test_authorities_that_no_call_uses_are_not_read() -> None:
+    """aiohttp's own default trusts nobody then; ``transport`` gives each call over TLS another one."""
+    assert imported(AUTHORITIES).split() == ["0", "CERT_REQUIRED", "True"]
+
+
 @pytest.fixture
 def collecting() -> Iterator[None]:
     thresholds = gc.get_threshold()

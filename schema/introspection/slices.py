@@ -260,7 +260,7 @@ def _below(name: str, *names: str | Selected) -> Selected:
     return Selected(name, name, _selected(*names), include_deprecated=True)
 
 
-_INNER = _selected("kind", "name")
+_INNER = _selected("kind", "name", "ofType")
 for _ in range(3):  # what [T!]! wraps around a name
     _INNER = _selected("kind", "name", _below("ofType", *_INNER))
 _USE = _below("type", *_INNER)
@@ -274,9 +274,9 @@ _TYPE = _selected(
         _USE,
     ),
     _below("inputFields", *_INPUT),
-    _below("interfaces", "kind", "name"),
+    _below("interfaces", "kind", "name", "ofType"),
     _below("enumValues", "name", "description", "isDeprecated", "deprecationReason"),
-    _below("possibleTypes", "kind", "name"),
+    _below("possibleTypes", "kind", "name", "ofType"),
 )
 _DIRECTIVE = _selected(
     *("name", "description", "isRepeatable", "locations"), _below("args", *_INPUT)

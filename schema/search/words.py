@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 _WORD = re.compile(
-    r"[A-Z]+(?=[A-Z][a-z])|[A-Z]+\d+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+"
+    r"[A-Z]+(?=[A-Z][a-z])|[A-Z]+\d+(?![a-z])|[A-Z]?[a-z]+\d*|[A-Z]+|\d+|[^\W\d_A-Za-z]+"
 )
 MOST_TERMS = 8
 """Words of a query that count."""
@@ -15,8 +16,15 @@ SHORT = 2
 
 
 def words(text: str) -> list[str]:
-    """Split at spaces, signs and humps, in small letters: ``AADClientId`` → ``aad client id``."""
-    return [found.casefold() for found in _WORD.findall(text)]
+    """Split at spaces, signs and humps, in small letters without accents: ``AADClientId`` → ``aad client id``."""
+    return [found.casefold() for found in _WORD.findall(_plain(text))]
+
+
+def _plain(text: str) -> str:
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(part for part in parts if not unicodedata.combining(part))
 
 
 def terms(query: str) -> tuple[str, ...]:

@@ -1,0 +1,179 @@
+"""What the page asks of a schema over HTTP: a search, and slices where all of it is much."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from graphql import build_client_schema, validate_schema
+from starlette.applications import Starlette
+
+from gateway import explorer
+from gateway.app import create_app
+from gateway.settings import Settings
+
+pytestmark = pytest.mark.anyio
+SOME = ("Customers*", "SalesOrder*")
+
+
+@asynccontextmanager
+async def served(**chosen: Any) -> AsyncIterator[tuple[Starlette, httpx.AsyncClient]]:
+    settings = Settings(cache_dir=None, language="none", include=SOME, **chosen)
+    app = create_app(settings, observe=lambda _: None)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+    ):
+        yield app, client
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with served() as (_, client):
+        yield client
+
+
+@pytest.fixture
+def much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any catalogue is too large to be told at once."""
+    monkeypatch.setattr(explorer, "WHOLE", 0)
+
+
+async def test_a_search_tells_sets_fields_and_mutations(client: httpx.AsyncClient) -> None:
+    (hit, *_) = (await client.get("/graphql/search", params={"q": "customers v3"})).json()["hits"]
+    fields = (await client.get("/graphql/search", params={"q": "customersV3.credit"})).json()
+    written = (await client.get("/graphql/search", params={"q": "create cust"})).json()["hits"]
+
+    assert (hit["kind"], hit["name"], hit["csdl"]) == ("set", "customersV3", "CustomersV3")
+    assert hit["queries"] == ["customersV3", "customerV3"]
+    assert "createCustomerV3" in hit["mutations"]
+    assert {"creditLimit"} <= {each["name"] for each in fields["hits"]}
+    assert written[0]["name"].startswith("createCust")
+
+
+async def test_fields_are_completed(client: httpx.AsyncClient) -> None:
+    query = await client.get("/graphql/search?in=query&q=customersV")
+    mutation = await client.get("/graphql/search?in=mutation&q=deleteCustomersV")
+
+    assert query.json()["names"][0] == "customersV3"
+    assert mutation.json()["names"][0] == "deleteCustomersV3"
+
+
+async def test_what_is_little_may_be_asked_for_at_once(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/graphql/slice?query=customersV3")).json() == {"whole": True}
+
+
+@pytest.mark.usefixtures("much")
+async def test_a_slice_is_a_schema(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/graphql/slice?query=customersV3&mutation=createCustomerV3")
+    told = answer.json()
+    schema = build_client_schema(told)
+
+    assert answer.headers["content-type"] == "application/json"
+    assert validate_schema(schema) == []
+    assert schema.query_type is not None
+    assert "customersV3" in schema.query_type.fields
+    assert schema.mutation_type is not None
+    assert [*schema.mutation_type.fields] == ["createCustomerV3"]
+    assert "CustomerV3" not in told["partial"]
+    assert told["sets"] > 3
+
+
+@pytest.mark.usefixtures("much")
+async def test_a_partial_type_is_told_in_full_when_it_is_asked_for(
+    client: httpx.AsyncClient,
+) -> None:
+    first = (await client.get("/graphql/slice?query=salesOrderHeadersV2")).json()
+    name = next(name for name in first["partial"] if name in ("SalesOrderLine", "CustomerV3"))
+
+    then = (await client.get("/graphql/slice", params={"type": name})).json()
+
+    assert name not in then["partial"]
+    assert width(then, name) > width(first, name)
+
+
+def width(told: Any, name: str) -> int:
+    (made,) = (made for made in told["__schema"]["types"] if made["name"] == name)
+    return len(made["fields"])
+
+
+@pytest.mark.usefixtures("much")
+async def test_exploring_makes_no_type_and_keeps_no_record_in_what_serves() -> None:
+    async with served() as (app, client):
+        gateway = app.state.live.gateway
+        types = gateway.schema.made_types
+        for path in ("slice?query=customersV3,salesOrderLines&steps=1", "search?q=credit"):
+            assert (await client.get(f"/graphql/{path}")).status_code == 200
+
+        assert gateway.schema.made_types == types
+
+
+@pytest.mark.usefixtures("much")
+async def test_the_index_is_made_once_for_the_same_metadata(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[object] = []
+    index_of = explorer.index_of
+    monkeypatch.setattr(
+        explorer, "index_of", lambda schema: (made.append(schema), index_of(schema))[1]
+    )
+    async with served() as (app, client):
+        for query in ("a", "b", "customers"):
+            await client.get("/graphql/search", params={"q": query})
+        live = app.state.live
+        live.replace(live.gateway)
+        await client.get("/graphql/search?q=c")
+
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("search?limit=101", "BAD_ARGUMENT"),
+        ("search?limit=-1", "BAD_ARGUMENT"),
+        ("search?limit=²", "BAD_ARGUMENT"),
+        ("search?in=subscription", "BAD_ARGUMENT"),
+        ("slice?steps=2", "BAD_ARGUMENT"),
+        ("slice?steps=x", "BAD_ARGUMENT"),
+        (f"slice?query={','.join(f'f{n}' for n in range(31))}", "BAD_ARGUMENT"),
+    ],
+)
+async def test_what_cannot_be_answered_is_refused(
+    client: httpx.AsyncClient, path: str, code: str
+) -> None:
+    answer = await client.get(f"/graphql/{path}")
+    (error,) = answer.json()["errors"]
+
+    assert answer.status_code == 400
+    assert error["extensions"]["code"] == code
+    assert error["extensions"]["hint"]
+
+
+@pytest.mark.parametrize("path", ["search?q=a", "slice"])
+@pytest.mark.parametrize(
+    ("chosen", "status"), [({"introspection": False}, 403), ({"graphiql": False}, 404)]
+)
+async def test_they_are_switched_off_with_introspection_and_with_the_page(
+    chosen: dict[str, bool], status: int, path: str
+) -> None:
+    async with served(**chosen) as (_, client):
+        answer = await client.get(f"/graphql/{path}")
+
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["errors"][0]["extensions"]["code"] == "INTROSPECTION_DISABLED"
+
+
+async def test_before_the_start_is_over_nothing_is_told() -> None:
+    app = create_app(Settings(cache_dir=None), observe=lambda _: None)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        answer = await client.get("/graphql/search")
+
+    assert answer.status_code == 503
+    assert answer.json()["errors"][0]["extensions"]["code"] == "STARTING"

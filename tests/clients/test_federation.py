@@ -11,6 +11,12 @@ import httpx
 import pytest
 from graphql import ObjectTypeDefinitionNode, parse
 
+from schema.build import build_schema
+from schema.catalog import Catalog
+from schema.federation import Federation
+from schema.introspection import print_subgraph
+from schema.writes import Writes
+from tests.support.apis import GENERIC, DictResolvers, document
 from tests.support.node import Tools
 from tests.support.process import Running, invoke
 
@@ -22,6 +28,7 @@ SALES = {"D365_INCLUDE": "CustomersV3,SalesOrderHeadersV2"}
 CUSTOMERS = {"D365_INCLUDE": "CustomersV3"}
 VENDORS = {"D365_INCLUDE": "VendorsV2"}
 VERSIONS = ("2.0", "2.8", "2.9", "2.10", "2.14")
+DOCUMENT = "trippin-rw-odata2ts"
 EXECUTABLE_DIRECTIVES = "INCONSISTENT_EXECUTABLE_DIRECTIVE_PRESENCE"
 """Apollo's hint that `@atomic` and `@valueFrom` are not for its clients: not every subgraph has them."""
 
@@ -35,6 +42,12 @@ def printed(folder: Path, **settings: str) -> str:
     found = invoke(folder, "schema", "print", "--federation", **settings)
     assert found.returncode == 0, found.stderr
     return found.stdout
+
+
+def compose(tools: Tools, folder: Path, asked: dict[str, Any]) -> Any:
+    path = folder / "supergraphs.json"
+    path.write_text(json.dumps(asked), "utf-8")
+    return tools.run("federation/compose.mjs", str(path))
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +83,12 @@ def composed(tools: Tools, told: str, folder: Path) -> Any:
         }
         for version in VERSIONS
     }
-    asked = {
+    asked: dict[str, Any] = {
         name: {"by": COMPOSERS, "subgraphs": subgraphs} for name, subgraphs in supergraphs.items()
     }
     # Apollo's makes this one for its gateway.
     asked["all"] = {"by": ["guild"], "subgraphs": {"d365": told, "reviews": REVIEWS}}
-    path = folder / "supergraphs.json"
-    path.write_text(json.dumps(asked), "utf-8")
-    return tools.run("federation/compose.mjs", str(path))
+    return compose(tools, folder, asked)
 
 
 @pytest.fixture(scope="module", params=["introspected", "guild"])
@@ -109,6 +120,18 @@ def test_the_printed_subgraph_is_the_one_that_the_api_tells(told: str, folder: P
 
 def test_the_guilds_composer_takes_the_whole_sandbox_beside_another_subgraph(composed: Any) -> None:
     assert composed["all"]["guild"]["errors"] == []
+
+
+def test_composers_take_complex_values_interfaces_and_tags(tools: Tools, tmp_path: Path) -> None:
+    catalog = Catalog(document(DOCUMENT), GENERIC)
+    tagged = Federation(tags={"*": ("all",)})
+    schema = build_schema(catalog, DictResolvers(), writes=Writes(catalog), federation=tagged)
+    sdl = "".join(print_subgraph(schema))
+
+    said = compose(tools, tmp_path, {"one": {"by": COMPOSERS, "subgraphs": {"d365": sdl}}})["one"]
+
+    assert [said[who]["errors"] + said[who]["hints"] for who in COMPOSERS] == [[], []]
+    assert all('@tag(name: "all")' in said[who]["supergraph"] for who in COMPOSERS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

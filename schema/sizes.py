@@ -9,6 +9,7 @@ from itertools import groupby, islice
 
 from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType
 from graphql.utilities import print_directive, print_type
+from graphql.utilities.print_schema import print_schema_definition
 
 from .build import ODataSchema
 from .compare import ServedSource
@@ -44,6 +45,8 @@ def sizes_of(schema: ODataSchema) -> Sizes:
     fresh = schema.again(schema.catalog.twin())
     source = ServedSource(fresh)
     types = fields = inputs = values = sdl = 0
+    if (told := print_schema_definition(fresh.core)) is not None:
+        sdl += _printed(told)
     for directive in source.directives:
         sdl += _printed(print_directive(core_directive(directive)))
     for name in source.names():

@@ -91,3 +91,83 @@ def test_patterns_that_match_nothing_end_with_2(tmp_path: Path) -> None:
 
     assert (found.returncode, found.stdout) == (2, "")
     assert 'no entity set or singleton matches "Custmoer*"' in found.stderr
+
+
+PROFILES = """
+[profiles.ap]
+title = "Accounts payable"
+include = ["Vend*"]
+read_only = true
+
+[profiles.parameters]
+categories = ["Parameters"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "gateway.toml"
+    path.write_text(PROFILES, encoding="utf-8")
+    return str(path)
+
+
+def test_a_profile_is_as_large_as_what_its_patterns_leave(tmp_path: Path, config: str) -> None:
+    profile = simulated(tmp_path, "ap", "--config", config)
+    patterns = simulated(tmp_path, "--include", "Vend*", D365_READ_ONLY="true")
+
+    differ = {name for name, number in counts(profile).items() if patterns[name] != number}
+    # the title
+    assert differ == {
+        "bytes_of_sdl",
+        "bytes_of_introspection",
+        "bytes_of_introspection_compressed",
+    }
+    assert (profile["entity_sets"], profile["mutations"]) == (6, 0)
+    sdl = invoke(tmp_path, "schema", "print", "--sandbox", "--config", config, "--profile", "ap")
+    assert profile["bytes_of_sdl"] == len(sdl.stdout.encode())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["pa"], "There is no profile pa."),
+        (["ap", "--exclude", "VendorGroups"], "give either it or patterns"),
+        (["parameters"], "no entity set is of the category Parameters"),
+    ],
+)
+def test_a_profile_that_cannot_be_ends_with_2(
+    tmp_path: Path, config: str, options: list[str], said: str
+) -> None:
+    found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--config", config, *options)
+
+    assert (found.returncode, found.stdout) == (2, "")
+    assert said in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("schema", "print"), "type VendorV3 implements"),
+        (("schema", "stats"), "        6  entity sets"),
+        (("schema", "why", "vendorsV3"), "Query.vendorsV3"),
+    ],
+)
+def test_other_commands_look_at_a_profile_too(
+    tmp_path: Path, config: str, command: tuple[str, ...], expected: str
+) -> None:
+    given = (*command, "--sandbox", "--config", config, "--profile", "ap")
+    found = invoke(tmp_path, *given, D365_LANGUAGE="none")
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert expected in found.stdout
+    assert "CustomerV3" not in found.stdout
+
+
+def test_explain_refuses_what_a_profile_does_not_serve(tmp_path: Path, config: str) -> None:
+    given = ("explain", "-", "--sandbox", "--config", config)
+    query = "{ customersV3 { totalCount } }"
+
+    assert invoke(tmp_path, *given, stdin=query).returncode == 0
+    refused = invoke(tmp_path, *given, "--profile", "ap", stdin=query)
+    assert refused.returncode == 2
+    assert "Cannot query field 'customersV3'" in refused.stdout

@@ -1,0 +1,96 @@
+"""Settings of federation: what is accepted, and what they do to the printed schema."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from gateway.cli.inspect import print_sdl
+from gateway.errors import SettingsError
+from gateway.federation import federation_of
+from gateway.setting_sources import load_settings
+from gateway.setting_texts import effective
+from gateway.settings import Settings
+from schema.federation import Federation
+
+
+def given(**values: str) -> dict[str, str]:
+    """Variables of the environment."""
+    return {f"D365_FEDERATION__{name.upper()}": value for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ({}, Federation()),
+        ({"enabled": "false"}, None),
+        ({"version": "2.14"}, Federation(version="2.14")),
+        ({"version": "2.0", "node": "omit"}, Federation(version="2.0", node="omit")),
+        (
+            {"tags": '{"Cust*": ["sales", "a/b-c_1"], "V*": "buying, public"}'},
+            Federation(tags={"Cust*": ("sales", "a/b-c_1"), "V*": ("buying", "public")}),
+        ),
+    ],
+)
+def test_what_is_told_to_composers(values: dict[str, str], found: Federation | None) -> None:
+    made = federation_of(load_settings(given(**values)))
+
+    assert made == found
+    assert made is None or found is None or made.tags == found.tags
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"version": "2.15"}, "accepted: 2.0 to 2.14"),
+        ({"version": "1.0"}, "accepted: 2.0 to 2.14"),
+        ({"version": "v2.9"}, "accepted: 2.0 to 2.14"),
+        ({"prefix": "e-r"}, "accepted: letters and digits, a letter first"),
+        ({"prefix": "1st"}, "accepted: letters and digits, a letter first"),
+        ({"prefix": "erp_"}, "accepted: letters and digits, a letter first"),
+        ({"node": "gone"}, "accepted: 'inaccessible', 'omit' or 'shared'"),
+        ({"tags": '{"Cust*": ["two words"]}'}, "'two words' is no tag"),
+        ({"tags": '{"Cust*": ["1"]}'}, "'1' is no tag"),
+        ({"tags": "{"}, "JSON was expected"),
+    ],
+)
+def test_what_is_refused_says_what_is_accepted(values: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(given(**values))
+
+    assert said in raised.value.message
+    assert next(iter(given(**values))) in raised.value.message
+
+
+def test_the_settings_in_force_can_be_read_back() -> None:
+    tags = {"Customer*": ["sales"], 'a "quoted" one': ["x"]}
+    chosen = Settings(cache_dir=None, federation={"prefix": "erp", "tags": tags})
+
+    assert tomllib.loads(effective(chosen))["federation"] == {
+        "enabled": True,
+        "version": "2.9",
+        "prefix": "erp",
+        "node": "inaccessible",
+        "tags": tags,
+    }
+
+
+def sandbox(**federation: Any) -> Settings:
+    return Settings(cache_dir=None, language="none", include=("Currencies",), federation=federation)
+
+
+def test_the_plain_schema_has_nothing_of_federation(capsys: pytest.CaptureFixture[str]) -> None:
+    print_sdl(sandbox(prefix="erp"), federation=False)
+    printed = capsys.readouterr().out
+    print_sdl(sandbox(prefix="erp", enabled=False), federation=False)
+
+    assert capsys.readouterr().out == printed
+    assert "erpCurrencies(" in printed
+    assert not [word for word in ("_service", "_entities", "_Any", "@key") if word in printed]
+
+
+def test_what_is_no_subgraph_cannot_be_printed_as_one() -> None:
+    with pytest.raises(SettingsError, match=r"federation\.enabled"):
+        print_sdl(sandbox(enabled=False), federation=True)

@@ -101,7 +101,7 @@ def routed(
         path = folder / "supergraph.graphql"
         path.write_text(composed["2.9"]["guild"]["supergraph"], "utf-8")
         arguments.append(str(path))
-    return tools.run("federation/supergraph.mjs", *arguments)
+    return {"over": request.param, **tools.run("federation/supergraph.mjs", *arguments)}
 
 
 @pytest.fixture
@@ -281,6 +281,19 @@ def test_mutations_go_through_a_router_and_on_to_the_other_subgraph(answers: Any
         },
         "other": {"results": [{"customerV3": None, "userErrors": [{"code": "NOT_FOUND"}]}]},
     }
+
+
+def test_only_a_supergraph_of_the_guild_passes_atomic_on(routed: Any) -> None:
+    answer = routed["answers"]["Atomic"]
+
+    if routed["over"] == "introspected":
+        assert answer["errors"] == [{"message": 'Unknown directive "@atomic".'}]
+    else:
+        [fetch] = answer["fetches"]
+        assert "@atomic" in fetch["query"]
+        assert {
+            each["results"][0]["userErrors"][0]["code"] for each in answer["data"].values()
+        } == {"NOT_FOUND"}
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ const operations = parse(readFileSync(new URL("operations.graphql", import.meta.
 const variables = {
   Broken: { ids: reviews.slice(-3).map(({ id }) => id) },
   Change: { one: change(reviews[0].customer, "By a router"), other: change(MISSING, "Never") },
+  Atomic: { one: change(reviews[0].customer, "By a router"), other: change(MISSING, "Never") },
 };
 const answers = {};
 for (const operation of operations) {

@@ -1,0 +1,309 @@
+"""The Explain panel and the company scope in Debian's chromium."""
+
+import json
+from contextlib import closing, contextmanager
+
+import pytest
+
+from gateway.graphiql import Page, asset_routes, examples, page_routes
+from tests.browser.conftest import Watched, stub
+from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, text_of, write
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
+HEADERS, VARIABLES = "request-headers.json", "variables.json"
+ORDERS = """{
+  salesOrderHeadersV2(first: 2) { nodes { salesOrderNumber customer { organizationName } } }
+}"""
+JOURNAL = next(e for e in examples() if "journal" in e.name and e.changes)
+
+
+TURNS = """async () => {
+  for (let turn = 0; turn < 6; turn++) await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+}"""
+"""Waits until React has seen what the editors hold."""
+
+
+class Panel:
+    """The panel of a page, opened."""
+
+    def __init__(self, watched, gateway):
+        open_graphiql(watched, gateway)
+        self.watched = watched
+        self.page = watched.page
+        self.page.get_by_label("Show Explain").click()
+        self.root = self.page.get_by_role("region", name="Explain", exact=True)
+        self.settled()
+
+    def settled(self):
+        """Wait until it tells of what is in the editors."""
+        self.page.evaluate(TURNS)
+        self.page.locator(".explain[aria-busy=false]").wait_for(timeout=SECONDS)
+        return self
+
+    def fill(self, query, file="operation.graphql"):
+        write(self.page, query, file)
+        return self.settled()
+
+    def run(self):
+        self.page.get_by_label("Execute query").click()
+        self.root.get_by_role("region", name="Last run").wait_for(timeout=SECONDS)
+
+    def list(self, name):
+        return self.root.get_by_role("list", name=name, exact=True)
+
+    def items(self, name):
+        return self.list(name).locator(":scope > li").all_inner_texts()
+
+
+@contextmanager
+def visiting(browser, foreign, url):
+    """A page in a profile of its own."""
+    window = {"width": 1400, "height": 850}
+    proxy = {"server": foreign.proxy, "bypass": "127.0.0.1"}
+    with closing(browser.new_context(viewport=window, proxy=proxy)) as context:
+        yield Watched(context, url, foreign)
+
+
+@pytest.fixture(scope="module")
+def shared(browser, foreign, gateway):
+    """One page for all tests that fill it: opening it is what takes long."""
+    with visiting(browser, foreign, gateway) as watched:
+        yield Panel(watched, gateway)
+
+
+@pytest.fixture
+def panel(shared):
+    shared.fill(json.dumps(examples()[0].variables), VARIABLES)
+    shared.fill('{"X-D365-Company": "usmf"}', HEADERS)
+    shared.fill(examples()[0].query)
+    shared.watched.console.clear()
+    return shared
+
+
+def sent_to(watched, path):
+    return [url for url in watched.requests if url.endswith(path)]
+
+
+def test_the_plan_and_the_exact_requests_are_there_before_anything_is_run(panel, screenshot):
+    (request,) = panel.items("Requests")
+
+    assert request.startswith("GET\nCustomersV3")
+    assert "dataAreaId eq 'usmf' and OrganizationName eq '*a*'" in " ".join(request.split())
+    plan = panel.list("Plan").inner_text()
+    assert "salesOrders key batch" in plan
+    assert "salesOrderLines with its parents ($expand)" in plan
+    screenshot(panel.page, "explain-light-before")
+    panel.watched.assert_clean()
+
+
+def test_timings_come_with_the_run_and_its_answer_is_as_without(panel, screenshot):
+    with panel.page.expect_request(is_run) as sent:
+        panel.run()
+
+    assert sent.value.headers["x-d365-trace"] == "true"
+    assert set(json.loads(run(panel.page))) == {"data"}
+    customers, orders = panel.items("Timings")
+    assert customers.startswith("GET\nCustomersV3")
+    assert orders.startswith("GET\nSalesOrderHeadersV2")
+    for timing in (customers, orders):
+        assert "ms" in timing
+        assert "200 · " in timing
+        assert " rows · " in timing
+    last = panel.root.get_by_role("region", name="Last run").inner_text()
+    assert "2 requests · " in last
+    assert "upstream" in last
+    assert "gateway" in last
+    screenshot(panel.page, "explain-light-after")
+    panel.list("Timings").locator("summary").last.click()
+    assert "OrderingCustomerAccountNumber eq" in panel.list("Timings").inner_text()
+    panel.watched.assert_clean()
+
+
+def test_timings_are_those_of_what_is_in_the_editor(panel):
+    panel.run()
+
+    panel.fill(ORDERS)
+
+    assert panel.list("Timings").count() == 0
+    assert "SalesOrderHeadersV2" in panel.items("Requests")[0]
+
+
+def test_a_mutation_is_explained_to_its_bodies_and_nothing_is_written(panel, screenshot):
+    before = len(sent_to(panel.watched, "/graphql"))
+    panel.fill(JOURNAL.query)
+
+    header, batch, *rest = panel.items("Requests")
+    assert header.startswith("POST\nLedgerJournalHeaders")
+    assert '"Description": "Accrued rent"' in header
+    assert batch.startswith("POST\n$batch")
+    assert batch.count("POST\nLedgerJournalLines") == 2
+    assert '"DebitAmount": 1250.00' in batch
+    assert rest[-1].startswith("POST\n/api/services/")
+    assert "{JournalBatchNumber}" in panel.root.inner_text()
+    assert len(sent_to(panel.watched, "/graphql")) == before
+    screenshot(panel.page, "explain-light-mutation")
+    panel.watched.assert_clean()
+
+
+TROUBLES = [
+    ("operation.graphql", "{ custmersV3 { totalCount } }", "GRAPHQL_VALIDATION_FAILED"),
+    ("operation.graphql", "{ customersV3 {", "GRAPHQL_PARSE_FAILED"),
+    ("operation.graphql", "query ($n: Int!) { customersV3(first: $n) { totalCount } }", "BAD_USER"),
+    (VARIABLES, "{ nothing", "Variables are invalid JSON"),
+    (HEADERS, "[]", "Request headers are not a JSON object"),
+    (HEADERS, '{"X-D365-Timeout": "soon"}', "BAD_REQUEST"),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "said"), TROUBLES)
+def test_what_prevents_a_run_is_told_and_is_gone_when_it_is_mended(
+    panel, screenshot, file, text, said
+):
+    before = text_of(panel.page, file)
+
+    panel.fill(text, file)
+    assert said in "".join(panel.items("Errors"))
+    screenshot(panel.page, f"explain-light-{said.split()[0].lower()}")
+    panel.fill(before, file)
+    assert panel.list("Errors").count() == 0
+
+
+def test_a_hint_stands_with_the_error(panel):
+    panel.fill('{"X-D365-Timeout": "soon"}', HEADERS)
+
+    assert "For example: 2.5" in panel.items("Errors")[0]
+
+
+def test_an_argument_that_cannot_be_used_is_told_in_the_plan(panel):
+    panel.fill("{ customersV3(first: 5000) { totalCount } }")
+
+    assert "PAGE_LIMIT_EXCEEDED" in panel.items("Plan")[0]
+
+
+def test_no_typing_is_too_quick_for_it(panel):
+    """It costs less than a request a key, and the last text is the one that is explained."""
+    before = len(sent_to(panel.watched, "/graphql/explain"))
+    write(panel.page, "")
+    panel.page.locator(".graphiql-query-editor .monaco-editor").click()
+    panel.page.keyboard.insert_text("{ legalEntities { totalCount } ")
+    panel.page.keyboard.type("a: customerGroups { totalCount ", delay=5)
+    panel.settled()
+
+    assert panel.items("Requests")[-1].startswith("GET\nCustomerGroups/$count")
+    assert len(sent_to(panel.watched, "/graphql/explain")) - before < 15
+    panel.watched.assert_clean()
+
+
+def test_an_answer_that_comes_late_changes_nothing(panel):
+    held = []
+
+    def hold_the_first(route):
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    panel.page.route("**/graphql/explain", hold_the_first)
+    write(panel.page, "{ legalEntities { totalCount } }")
+    panel.page.wait_for_function("() => document.querySelector('.explain[aria-busy=true]')")
+    while not held:
+        panel.page.wait_for_timeout(20)
+    panel.fill("{ customerGroups { totalCount } }")
+    late = {"data": {"steps": [], "requests": [], "placeholders": [], "service": None}}
+    held[0].fulfill(json=late)
+    panel.settled()
+
+    panel.page.unroute("**/graphql/explain")
+    (request,) = panel.items("Requests")
+    assert request.startswith("GET\nCustomerGroups/$count")
+
+
+def test_a_request_can_be_copied_as_an_address_and_as_a_command(panel):
+    panel.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.fill("{ legalEntities { totalCount } }")
+    copied = []
+    for what in ("Copy URL", "Copy curl"):
+        panel.root.get_by_label(what).click()
+        panel.root.get_by_text("copied").first.wait_for()
+        copied.append(panel.page.evaluate("() => navigator.clipboard.readText()"))
+
+    assert copied[0] == "LegalEntities/$count?cross-company=true"
+    assert copied[1].startswith('curl \\\n  -H "Authorization: Bearer $TOKEN"')
+    assert copied[1].endswith("\"$D365_URL\"'/LegalEntities/$count?cross-company=true'")
+    panel.watched.assert_clean()
+
+
+def test_it_is_readable_in_the_dark(watched, gateway, screenshot):
+    watched.page.emulate_media(color_scheme="dark")
+    panel = Panel(watched, gateway)
+    panel.run()
+
+    colour = panel.root.locator(".explain-how").first.evaluate("e => getComputedStyle(e).color")
+    assert min(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) > 150
+    screenshot(panel.page, "explain-dark-after")
+    watched.assert_clean()
+
+
+def test_where_explain_is_off_there_is_no_panel_and_no_trace_is_asked_for(context, foreign):
+    with stub([*page_routes(Page(explains=False)), *asset_routes()]) as url:
+        watched = Watched(context, url, foreign)
+        open_graphiql(watched, url)
+        with watched.page.expect_request(is_run) as sent:
+            run(watched.page)
+
+        assert watched.page.get_by_label("Show Explain").count() == 0
+        assert "x-d365-trace" not in sent.value.headers
+        watched.assert_clean()
+
+
+class TestCompanyScope:
+    def test_the_header_editor_shows_the_preset_and_a_run_sends_it(
+        self, watched, gateway, screenshot
+    ):
+        open_graphiql(watched, gateway)
+        page = watched.page
+        page.get_by_role("button", name="Headers").click()
+
+        assert "X-D365-Company" in page.locator(".graphiql-editor:visible").last.inner_text()
+        assert json.loads(text_of(page, HEADERS)) == {"X-D365-Company": "usmf"}
+        with page.expect_request(is_run) as sent:
+            run(page)
+        assert sent.value.headers["x-d365-company"] == "usmf"
+        screenshot(page, "company-header")
+        watched.assert_clean()
+
+    def test_a_company_is_chosen_from_the_legal_entities_and_kept(
+        self, watched, gateway, screenshot
+    ):
+        panel = Panel(watched, gateway)
+        page = panel.page
+        panel.fill(ORDERS)
+        panel.fill('{"X-D365-Company": "usmf", "Authorization": "Bearer hush"}', HEADERS)
+        page.get_by_role("button", name="Company scope: usmf").click()
+        page.get_by_role("menuitem", name="demf").wait_for()
+        screenshot(page, "company-menu")
+        page.get_by_role("menuitem", name="demf").click()
+        panel.settled()
+
+        assert json.loads(text_of(page, HEADERS)) == {
+            "X-D365-Company": "demf",
+            "Authorization": "Bearer hush",
+        }
+        assert "dataAreaId eq 'demf'" in panel.items("Requests")[0].replace("\n", " ")
+        with page.expect_request(is_run) as sent:
+            run(page)
+        assert sent.value.headers["x-d365-company"] == "demf"
+        page.reload()
+        page.get_by_role("button", name="Company scope: demf").click()
+        assert json.loads(text_of(page, HEADERS)) == {"X-D365-Company": "demf"}
+        page.get_by_role("menuitem", name="All companies").click()
+        assert json.loads(text_of(page, HEADERS)) == {}
+        watched.assert_clean()
+
+    def test_an_api_without_legal_entities_says_where_to_name_the_company(self, context, foreign):
+        with stub([*page_routes(Page()), *asset_routes()]) as url:
+            watched = Watched(context, url, foreign)
+            open_graphiql(watched, url)
+            watched.page.get_by_role("button", name="Company scope: usmf").click()
+            watched.page.get_by_text("set X-D365-Company under Headers").wait_for()
+            watched.assert_clean()

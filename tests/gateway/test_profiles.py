@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -605,3 +607,14 @@ def test_profiles_can_be_given_by_the_environment() -> None:
     found = Settings.model_validate({"profiles": text})
 
     assert found.profiles == {"p": Profile(include=("Vend*", "Purch*"))}
+
+
+async def test_the_readmes_profiles_are_served_as_printed() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")  # noqa: ASYNC240
+    (block,) = re.findall(r"```toml\n(\[profiles\.ap\].*?)```", text, re.DOTALL)
+    given = tomllib.loads(block)
+
+    async for found in serve(Settings.model_validate({"language": None, **given})):
+        for name in given["profiles"]:
+            answer = await found.ask(f"{API}/{name}", "{ __typename }")
+            assert answer == {"data": {"__typename": "Query"}}

@@ -1,4 +1,5 @@
 // The page without a build: a text area, Run, the answer. Nothing but what a browser has.
+const MOST = 1_000_000; // characters of an answer that are shown: introspection of a whole catalogue has a hundred times as many
 const $ = (id) => document.getElementById(id);
 const text = (value) => (value ? JSON.stringify(value, null, 2) : "");
 const parsed = (id) => ($(id).value.trim() ? JSON.parse($(id).value) : {});
@@ -19,9 +20,13 @@ async function run() {
       body: JSON.stringify({ query: $("query").value, variables: parsed("variables") }),
     });
     const answer = await response.text();
-    $("result").textContent = response.headers.get("content-type")?.includes("json")
-      ? text(JSON.parse(answer))
-      : `HTTP ${response.status}\n${answer}`;
+    const more = answer.length - MOST;
+    if (more > 0) $("result").textContent = `${answer.slice(0, MOST)}\n… ${more.toLocaleString("en")} more characters`;
+    else {
+      $("result").textContent = response.headers.get("content-type")?.includes("json")
+        ? text(JSON.parse(answer))
+        : `HTTP ${response.status}\n${answer}`;
+    }
   } catch (error) {
     $("result").textContent = String(error);
   }

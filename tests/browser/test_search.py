@@ -1,0 +1,163 @@
+"""The search of the page in chromium, over a schema that is loaded as it is looked at."""
+
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from gateway import explorer
+from gateway.app import create_app
+from gateway.settings import Settings
+from tests.browser.conftest import Watched, free_port
+from tests.browser.test_page import SECONDS, open_graphiql, run
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
+
+
+@pytest.fixture(scope="module")
+def sliced():
+    """A gateway that takes its catalogue for too large to be told at once."""
+    port = free_port()
+    app = create_app(Settings(cache_dir=None, language="en-US"), observe=lambda _: None)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explorer, "WHOLE", 0)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def watched(context, sliced, foreign):
+    return Watched(context, sliced, foreign)
+
+
+def search(page, text):
+    page.keyboard.press("Control+Alt+KeyK")
+    page.get_by_label("Search sets, fields, types").fill(text)
+    page.locator(".search-hit").first.wait_for(timeout=SECONDS)
+
+
+def hits(page):
+    page.wait_for_function(
+        "() => !document.querySelector('.search-state').textContent.includes('…')"
+    )
+    return page.locator(".search-name").all_inner_texts()
+
+
+def editor_of(page, name):
+    return page.evaluate(
+        "name => __MONACO.editor.getModels().find(m => m.uri.path.endsWith(name)).getValue()", name
+    )
+
+
+def markers(page):
+    return page.evaluate("() => __MONACO.editor.getModelMarkers({}).map(m => m.message)")
+
+
+def new_tab(page, text):
+    page.get_by_label("New tab").click()
+    page.locator(".graphiql-query-editor .monaco-editor").click()
+    page.keyboard.type(text)
+
+
+def test_the_whole_schema_is_never_asked_for(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    assert "customersV3" in run(page)
+    page.wait_for_timeout(600)  # the editor validates when nobody types for a while
+
+    slices = [url for url in watched.requests if "/graphql/slice" in url]
+    assert "query=customersV3" in slices[0]
+    assert markers(page) == []
+    watched.assert_clean()
+
+
+def test_a_set_is_found_by_the_keyboard_and_its_query_runs(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    search(page, "cust gr")
+    page.locator(".search-name", has_text="customerGroups").wait_for(timeout=SECONDS)
+    assert hits(page)[0] == "customerGroups"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.locator(".search-fields li").first.wait_for(timeout=SECONDS)
+    page.locator(".search-insert", has_text="customerGroups").first.click()
+    page.wait_for_function(
+        "() => __MONACO.editor.getModels().some(m => m.getValue().startsWith('query CustomerGroups'))"
+    )
+
+    assert "customerGroupId" in editor_of(page, "operation.graphql")
+    assert '"errors"' not in run(page)
+    watched.assert_clean()
+
+
+def test_a_mutation_comes_with_the_variables_it_needs(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    search(page, "create customer group")
+    page.locator(".search-name", has_text="createCustomerGroup").first.wait_for(timeout=SECONDS)
+    page.keyboard.press("Enter")
+    page.locator(".search-insert", has_text="createCustomerGroup").first.click()
+    page.wait_for_function(
+        "() => __MONACO.editor.getModels().some(m => m.getValue().startsWith('mutation Create'))"
+    )
+    page.wait_for_timeout(600)
+
+    assert "userErrors" in editor_of(page, "operation.graphql")
+    assert '"customerGroupId": ""' in editor_of(page, "variables.json")
+    assert markers(page) == []
+    watched.assert_clean()
+
+
+def test_a_field_leads_to_the_sets_that_have_it_and_to_its_documentation(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    search(page, "customersV3.creditLimit")
+    page.locator(".search-name", has_text="creditLimit").first.click()
+    page.locator(".search-fields .search-link", has_text="creditLimit").first.click()
+    page.locator(".graphiql-doc-explorer-title").wait_for(timeout=SECONDS)
+
+    assert page.locator(".graphiql-doc-explorer-title").inner_text() == "creditLimit"
+    watched.assert_clean()
+
+
+def test_the_documentation_loads_the_types_that_are_opened(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    page.get_by_label("Show Documentation Explorer").click()
+    page.get_by_role("link", name="Query").first.click()
+    page.get_by_role("link", name="customersV3", exact=True).first.wait_for(timeout=SECONDS)
+    assert "that were looked at are loaded" in page.locator(".graphiql-doc-explorer").inner_text()
+    for name in ("CustomerV3Connection", "CustomerV3", "CustomerGroup"):
+        page.get_by_role("link", name=name, exact=True).first.click()
+    page.get_by_role("link", name="clearingPeriodPaymentTermName").first.wait_for(timeout=SECONDS)
+
+    assert any("type=CustomerGroup" in url for url in watched.requests)
+    watched.assert_clean()
+
+
+def test_root_fields_that_are_not_loaded_are_completed_and_then_loaded(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    new_tab(page, "{ vendorsV")
+    page.locator(".suggest-widget.visible .monaco-list-row").first.wait_for(timeout=SECONDS)
+    assert "vendorsV2" in page.locator(".suggest-widget.visible").inner_text()
+    page.keyboard.press("Escape")
+    with page.expect_response(lambda response: "query=vendorsV2" in response.url):
+        page.keyboard.type("2 { nodes { vendorAcc")
+    page.wait_for_timeout(600)  # the editor's worker starts anew for the schema that has grown
+    page.keyboard.type("o")
+    suggested = page.locator(".suggest-widget.visible", has_text="vendorAccountNumber")
+    suggested.wait_for(timeout=SECONDS)
+
+    assert not any("vendorsV&" in f"{url}&" for url in watched.requests if "slice" in url)
+    watched.assert_clean()

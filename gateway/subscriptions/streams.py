@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from gateway.assemble import Gateway
-from gateway.errors import BadArgument, GatewayError
-from gateway.events import SubscriptionEnded
+from gateway.errors import BadArgument, known
+from gateway.events import ErrorRaised, SubscriptionEnded
 from gateway.execute import Answer, GraphQLRequest
 from gateway.live import Live
 
@@ -73,8 +73,19 @@ class Streams:
                         some = changes[start : start + BATCH]
                         for result in await self._told(begun, request, some):
                             yield result
-        except GatewayError as error:
-            raise Ended([told(error)]) from error
+        except Ended:
+            raise
+        except Exception as error:
+            found = known(error)
+            self.hub.observe(
+                ErrorRaised(
+                    code=found.code,
+                    error_id=found.error_id,
+                    message=found.message,
+                    detail=found.detail,
+                )
+            )
+            raise Ended([told(found)]) from error
 
     def _begin(self, gateway: Gateway, request: GraphQLRequest) -> _Begun:
         """Read the operation. Raises Ended, GatewayError."""

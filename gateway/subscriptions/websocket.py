@@ -53,6 +53,8 @@ from .streams import Streams
 
 _GONE = (WebSocketDisconnect, RuntimeError)
 """What Starlette raises for a message to somebody who is not there any more."""
+GOODBYE = 1.0
+"""Seconds that the last words may take: who takes no messages hears no goodbye."""
 MAX_REASON = 120
 """Bytes of the reason of a close frame that are used (RFC 6455, section 5.5: 125 with the code)."""
 
@@ -149,9 +151,10 @@ class Connection:
 
     async def _close(self, code: int, reason: str) -> None:
         if self._websocket.client_state is WebSocketState.CONNECTED:
-            with suppress(*_GONE):
-                cut = reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
-                await self._websocket.close(code, cut)
+            with suppress(*_GONE, TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    cut = reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
+                    await self._websocket.close(code, cut)
 
     # What goes on beside operations
 
@@ -183,7 +186,7 @@ class Connection:
         # The hub has ended the subscriptions: their last messages go first.
         under_way = [t for t in self._operations.values() if t not in self._writing]
         if under_way:
-            await asyncio.wait(under_way, timeout=1.0)
+            await asyncio.wait(under_way, timeout=GOODBYE)
         raise Refused(1001, "The gateway stops")
 
     # Messages

@@ -48,9 +48,11 @@ class Stream:
             return (await self.reader.readexactly(size + 2))[:-2].decode()
 
     async def rest(self) -> list[str]:
+        """Give all events until the end; the silence between them may have been filled."""
         found = []
         while piece := await self.piece():
-            found.append(piece)
+            if piece != ":\n\n":
+                found.append(piece)
         return found
 
     async def body(self) -> Any:

@@ -1,0 +1,262 @@
+"""What is asked for a subscription: to find changes, and to read their rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from graphql import parse, validate
+
+from gateway.assemble import Gateway, open_gateway
+from gateway.errors import BadArgument, UnsupportedQuery
+from gateway.events import Event, RequestSent
+from gateway.execute import Answer, Checked, GraphQLRequest
+from gateway.sandbox import SandboxSettings, create_sandbox
+from gateway.settings import Settings
+from gateway.subscriptions.changes import Change, Kind
+from gateway.subscriptions.operation import Subscribed, payloads, subscribed
+from gateway.subscriptions.polling import Poll
+from gateway.subscriptions.watched import watched
+from schema.build import build_schema
+from schema.catalog import Catalog
+from schema.csdl import parse_csdl
+from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
+from tests.support.ticking import Ticking
+
+SCHEMAS = {
+    "businesscentral-api-v2.0-common": GENERIC,
+    "dataverse-crm4-v9.1-2.4MB": GENERIC,
+    "finops-trimmed-finance_customersv3": FINOPS,
+    "northwind-v4-davidmoten": GENERIC,
+}
+
+
+@pytest.fixture(scope="module", params=SCHEMAS)
+def catalog(request: pytest.FixtureRequest) -> Catalog:
+    return Catalog(document(request.param), SCHEMAS[request.param])
+
+
+def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
+    core = build_schema(catalog, DictResolvers()).core
+    seen = 0
+    for kind, _, name in list(catalog.set_roots())[:15]:
+        if kind.value != "list" or not catalog.is_node(catalog.roots[name].csdl):
+            continue
+        found = watched(catalog, name)
+        seen += 1
+        assert validate(core, parse(found.rows)) == []
+        assert not found.newest or validate(core, parse(found.newest)) == []
+    assert seen > 5 or len(catalog.roots) < 20
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "stamp"),
+    [
+        ("businesscentral-api-v2.0-common", "customers", "lastModifiedDateTime"),
+        ("dataverse-crm4-v9.1-2.4MB", "accounts", "modifiedon"),
+        ("finops-trimmed-finance_customersv3", "CustomersV3", None),
+        ("northwind-v4-davidmoten", "Orders", None),
+    ],
+)
+def test_stamps_are_known_by_their_names(name: str, given: str, stamp: str | None) -> None:
+    found = watched(Catalog(document(name), SCHEMAS[name]), given)
+
+    assert found.stamp == stamp
+    assert ("orderBy" in found.rows, bool(found.newest)) == (stamp is not None, stamp is not None)
+
+
+def test_another_stamp_can_be_named() -> None:
+    northwind = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+
+    assert watched(northwind, "orders", ["Orders.ShippedDate"]).stamp == "shippedDate"
+    assert watched(northwind, "orders", ["Orders.ShipName"]).stamp is None
+    assert watched(northwind, "orders", ["Customers.ShippedDate"]).stamp is None
+
+
+def test_what_is_no_list_or_has_no_key_cannot_be_watched() -> None:
+    northwind = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+
+    with pytest.raises(BadArgument, match="no list called node"):
+        watched(northwind, "node")
+    keyless = CSDL.replace('<Key><PropertyRef Name="GuideId"/></Key>', "")
+    guides = Catalog(parse_csdl([keyless.encode()], name="keyless"), FINOPS)
+    with pytest.raises(UnsupportedQuery, match="no key"):
+        watched(guides, "Guides")
+
+
+# The operation
+
+
+def begun(gateway: Gateway, query: str, **variables: Any) -> Subscribed:
+    request = GraphQLRequest(query=query, variables=variables)
+    checked = gateway.engine.checked(request)
+    assert isinstance(checked, Checked), checked
+    assert checked.document.node is not None
+    return subscribed(
+        gateway.schema.core,
+        checked.document.node,
+        checked.operation,
+        checked.variables,
+        variables,
+    )
+
+
+def test_the_rows_of_changes_are_asked_for_as_they_were_selected(assembled: Gateway) -> None:
+    found = begun(
+        assembled,
+        """subscription Mine($where: JSON, $ids: Int = 2, $with: Boolean!, $set: String!) {
+          row: entityChanged(set: $set, where: $where) { ...Change kind @skip(if: $with) }
+        }
+        fragment Change on EntityChanged {
+          a: node { ...Customer } a: node { id @include(if: $with) } node { __typename }
+        }
+        fragment Customer on CustomerV3 { salesOrders(first: $ids) { ...Orders } }
+        fragment Orders on SalesOrderHeaderV2Connection { totalCount }""",
+        where={"customerAccount": {"eq": "US-001"}},
+        set="customersV3",
+        **{"with": True},
+    )
+
+    assert (found.key, found.fields) == ("row", (("a", "node"), ("node", "node")))
+    assert found.given == {"set": "customersV3", "where": {"customerAccount": {"eq": "US-001"}}}
+    assert (found.ids, found.variables) == ("ids_", {"with": True})
+    assert " ".join(found.query.split()) == (
+        "query Mine($ids_: [ID!]!, $ids: Int = 2, $with: Boolean!) {"
+        " a: nodes(ids: $ids_) { ...Customer id @include(if: $with) }"
+        " node: nodes(ids: $ids_) { __typename } }"
+        " fragment Customer on CustomerV3 { salesOrders(first: $ids) { ...Orders } }"
+        " fragment Orders on SalesOrderHeaderV2Connection { totalCount }"
+    )
+    assert validate(assembled.schema.core, parse(found.query)) == []
+
+
+def test_without_a_row_selected_none_is_asked_for(assembled: Gateway) -> None:
+    found = begun(assembled, 'subscription { entityChanged(set: "customersV3") { kind id } }')
+
+    assert (found.query, found.fields) == ("", (("kind", "kind"), ("id", "id")))
+
+
+NODES = Subscribed(
+    key="row",
+    given={},
+    fields=(("id", "id"), ("n", "node")),
+    query="…",
+    variables={},
+    ids="ids",
+)
+THREE = [
+    Change(Kind.CREATED, "a", "1"),
+    Change(Kind.DELETED, "b", None),
+    Change(Kind.UPDATED, "c", "2"),
+]
+
+
+def results(of: Subscribed, changes: Iterable[Change], answer: Any) -> list[Any]:
+    raw = None if answer is None else json.dumps(answer).encode()
+    return [json.loads(one) for one in payloads(of, "things", list(changes), raw)]
+
+
+def test_each_change_gets_its_row_and_no_row_where_it_is_gone() -> None:
+    answer = {"data": {"n": [{"x": 1}, None]}}
+
+    assert results(NODES, THREE, answer) == [
+        {"data": {"row": {"id": "a", "n": {"x": 1}}}},
+        {"data": {"row": {"id": "b", "n": None}}},
+        {"data": {"row": {"id": "c", "n": None}}},
+    ]
+
+
+def test_an_error_stands_at_the_change_whose_row_it_is_of() -> None:
+    errors = [
+        {"message": "bad", "path": ["n", 1, "x"], "locations": [{"line": 9, "column": 9}]},
+    ]
+    first, _, last = results(
+        NODES, THREE, {"data": {"n": [{"x": 1}, {"x": None}]}, "errors": errors}
+    )
+
+    assert "errors" not in first
+    assert last == {
+        "data": {"row": {"id": "c", "n": {"x": None}}},
+        "errors": [{"message": "bad", "path": ["row", "n", "x"]}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "path"),
+    [
+        ({"errors": [{"message": "away"}]}, ["row"]),
+        ({"data": None, "errors": [{"message": "away", "path": ["n"]}]}, ["row", "n"]),
+    ],
+)
+def test_rows_that_cannot_be_read_are_null_with_the_error(answer: Any, path: list[str]) -> None:
+    first, gone, _ = results(NODES, THREE, answer)
+
+    assert first == {
+        "data": {"row": {"id": "a", "n": None}},
+        "errors": [{"message": "away", "path": path}],
+    }
+    assert "errors" not in gone
+
+
+# By stamp, against a service
+
+CSDL = """<?xml version="1.0" encoding="utf-8"?>
+<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="Microsoft.Dynamics.DataEntities" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+  <EntityType Name="Guide"><Key><PropertyRef Name="GuideId"/></Key>
+    <Property Name="GuideId" Type="Edm.String" Nullable="false"/>
+    <Property Name="Title" Type="Edm.String"/>
+    <Property Name="SysModifiedDateTime" Type="Edm.DateTimeOffset" Nullable="false"/>
+  </EntityType>
+  <EntityContainer Name="Resources"><EntitySet Name="Guides"
+    EntityType="Microsoft.Dynamics.DataEntities.Guide"/></EntityContainer>
+</Schema></edmx:DataServices></edmx:Edmx>"""
+WRITE = """mutation ($input: [GuideUpdateInput!]!) {
+  updateGuides(input: $input) { userErrors { message } results { userErrors { message } } }
+}"""
+
+
+@pytest.mark.anyio
+async def test_by_stamp_the_service_is_asked_for_new_rows_only(tmp_path: Path) -> None:
+    path = tmp_path / "guides.xml"
+    path.write_text(CSDL, "utf-8")
+    sandbox = create_sandbox(SandboxSettings(metadata=path))
+    events: list[Event] = []
+    settings = Settings(cache_dir=None, language="none", dialect="finops", metadata=str(path))
+    transport = httpx.ASGITransport(sandbox)
+    async with open_gateway(settings, transport=transport, observe=events.append) as gateway:
+        poll = Poll(
+            of=watched(gateway.catalog, "Guides"),
+            where={},
+            companies=None,
+            ask=gateway.engine.execute,
+            page=1_000,
+            most=5_000,
+            late=30,
+            now=Ticking(time=4_000_000_000.0).clock.now,
+        )
+        assert await poll.changes() == ()
+        rows = await asked(gateway, "{ guides { nodes { guideId } } }")
+        guide = rows["guides"]["nodes"][0]["guideId"]
+        patch = {"title": "New", "sysModifiedDateTime": "2090-05-01T12:00:00Z"}
+        await asked(gateway, WRITE, input=[{"key": {"guideId": guide}, "patch": patch}])
+        events.clear()
+
+        [change] = await poll.changes()
+        assert change.kind is Kind.CHANGED
+        assert await poll.changes() == ()
+    first, second = (str(e.url) for e in events if isinstance(e, RequestSent))
+    assert "$filter=SysModifiedDateTime%20ge%20" in first
+    assert "$orderby=SysModifiedDateTime,GuideId" in second
+
+
+async def asked(gateway: Gateway, query: str, **variables: Any) -> Any:
+    answer = await gateway.engine.execute(GraphQLRequest(query=query, variables=variables))
+    assert isinstance(answer, Answer)
+    told = answer.to_builtins()
+    assert "errors" not in told, told
+    return told["data"]

@@ -83,6 +83,8 @@ export class Slices {
       for (const [kind, name] of missing) this.#asked.delete(`${kind}.${name}`);
       return;
     }
+    // The first search makes the index: it is there when somebody searches.
+    if (this.schema === null) fetch(`${this.#endpoint}/search?limit=1`).catch(() => {});
     if (answer.whole) this.schema = undefined;
     else this.#merge(answer);
     for (const listener of this.#listeners) listener();

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLInputType, GraphQLList, GraphQLNonNull
 
-from schema.fields import Argument, Field, TypeKind
+from schema.fields import Argument, Field, RootKind, TypeKind
 
 from .coercion import json_value
 from .errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded
@@ -37,7 +37,6 @@ class _Kind:
 
     csdl: str
     plan: ReadPlan
-    """Of the set that holds them, with rows of other types it may be: types of one set share a plan."""
     arguments: tuple[tuple[Argument, GraphQLInputType], ...]
     """The parts of the key, as the by-key field takes them."""
 
@@ -51,14 +50,15 @@ class Entities:
     def __init__(self, binding: Binding, shape: RootShape) -> None:
         self._binding = binding
         self._shape = shape
+        self._are_representations = shape.root.kind is RootKind.ENTITIES
         self._kinds: dict[str, _Kind] = {}
-        self._plans: dict[str, ReadPlan] = {}
-        """Entity set → the plan of its rows."""
+        self._plans: dict[tuple[str, str], ReadPlan] = {}
+        """Entity set and type of its rows → their plan."""
 
     def node(self, text: str) -> KeysRoot:
         """Plan ``node(id)``. Raises InvalidId."""
         kind, key = self._by_id(text)
-        return KeysRoot(self._shape, ((kind.plan, key),), types=(kind.csdl,))
+        return KeysRoot(self._shape, ((kind.plan, key),))
 
     def nodes(self, ids: Sequence[str]) -> KeysRoot:
         """Plan ``nodes(ids)``; a bad id is an error at its place. Raises PageLimitExceeded."""
@@ -87,7 +87,8 @@ class Entities:
             else:
                 items.append((kind.plan, key))
                 types.append(kind.csdl)
-        return KeysRoot(self._shape, tuple(items), many=True, errors=errors, types=tuple(types))
+        checked = tuple(types) if self._are_representations else ()
+        return KeysRoot(self._shape, tuple(items), many=True, errors=errors, types=checked)
 
     def _kind(self, name: str) -> _Kind | None:
         """Give the type of a name; None where there is none whose rows have ids."""
@@ -104,16 +105,22 @@ class Entities:
         arguments = tuple(
             (a, _input_type(a, types[a.type_name])) for a in catalog.key_arguments(entry.csdl)
         )
-        found = self._kinds[name] = _Kind(entry.csdl, self._plan(set_name), arguments)
+        plan = self._plan(set_name, entry.csdl)
+        found = self._kinds[name] = _Kind(entry.csdl, plan, arguments)
         return found
 
-    def _plan(self, set_name: str) -> ReadPlan:
-        found = self._plans.get(set_name)
-        if found is None:
-            binding = self._binding
+    def _plan(self, set_name: str, csdl: str) -> ReadPlan:
+        """Plan rows of a type, or of any that the set holds where it is told afterwards which of them were meant.
+
+        An id was made of a row of its type, a representation may be made of anything.
+        """
+        binding = self._binding
+        if self._are_representations:
             csdl = binding.catalog.model.entity_sets[set_name].type
+        found = self._plans.get((set_name, csdl))
+        if found is None:
             level = binding.prepared.typed(self._shape, csdl).level
-            found = self._plans[set_name] = binding.keyed(level, set_name)
+            found = self._plans[set_name, csdl] = binding.keyed(level, set_name)
         return found
 
     # By id

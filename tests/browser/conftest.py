@@ -23,7 +23,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from gateway.app import create_app
 from gateway.graphiql import BUILT, Page, asset_routes, page_routes
+from gateway.settings import Settings
 from tests.support.needs import need
 
 FLAGS = (
@@ -37,6 +39,11 @@ FLAGS = (
     "--disable-features=AutofillServerCommunication",
 )
 START_SECONDS = 60
+PASSWORD = "0123456789abcdef"
+PROFILES = {
+    "ap": {"title": "Accounts payable", "include": ["Vend*", "Purchase*"]},
+    "shop": {"sets": ["CustomersV3", "SalesOrderHeadersV2", "SalesOrderLines"]},
+}
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +137,18 @@ class Watched:
 
 
 @pytest.fixture
+def admitted(browser, foreign, profiled):
+    """A page of a gateway with profiles, for who knows its password."""
+    context = browser.new_context(
+        viewport={"width": 1400, "height": 850},
+        proxy={"server": foreign.proxy, "bypass": "127.0.0.1"},
+        http_credentials={"username": "me", "password": PASSWORD},
+    )
+    with closing(context):
+        yield Watched(context, profiled, foreign)
+
+
+@pytest.fixture
 def watched(context, gateway, foreign):
     return Watched(context, gateway, foreign)
 
@@ -163,6 +182,14 @@ def plain_gateway(tmp_path_factory):
     """The plain page needs no gateway behind it to be looked at."""
     absent = tmp_path_factory.mktemp("not-built")
     with stub([*page_routes(Page(), absent), *asset_routes(absent)]) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def profiled():
+    """The URL of a gateway with profiles, whose pages ask for the admin token."""
+    settings = {"profiles": PROFILES, "graphiql": "admin", "admin_token": PASSWORD}
+    with threaded(create_app(Settings.model_validate({"language": None, **settings}))) as url:
         yield url
 
 
@@ -209,8 +236,14 @@ def wait_until_ready(url, process, log):
 @contextmanager
 def stub(routes):
     """The routes on a port, beside a /graphql that knows one small schema."""
+    with threaded(Starlette(routes=[*routes, Route("/graphql", answer, methods=["POST"])])) as url:
+        yield url
+
+
+@contextmanager
+def threaded(app):
+    """An application on a port, by a thread of this process."""
     port = free_port()
-    app = Starlette(routes=[*routes, Route("/graphql", answer, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()

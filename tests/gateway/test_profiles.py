@@ -610,7 +610,7 @@ def test_profiles_can_be_given_by_the_environment() -> None:
 
 
 async def test_the_readmes_profiles_are_served_as_printed() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")  # noqa: ASYNC240
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     (block,) = re.findall(r"```toml\n(\[profiles\.ap\].*?)```", text, re.DOTALL)
     given = tomllib.loads(block)
 

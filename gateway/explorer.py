@@ -68,7 +68,7 @@ class _Explored:
 
     async def index(self) -> Index:
         """Give the index, made at the first search."""
-        if self.making is None:
+        if self.making is None or _has_failed(self.making):
             apart = self.schema.again(self.schema.catalog.twin())
             self.making = asyncio.create_task(asyncio.to_thread(index_of, apart))
         return await asyncio.shield(self.making)
@@ -157,6 +157,10 @@ async def _slice(explored: _Explored, request: Request) -> bytes:
         return b'{"whole":true}'
     told = await explored.slice(Wanted(fields=fields, types=types, steps=steps))
     return told[:-1] + b',"sets":%d}' % explored.sets
+
+
+def _has_failed(task: asyncio.Task[Index]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _names(given: str) -> tuple[str, ...]:

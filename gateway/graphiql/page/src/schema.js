@@ -59,9 +59,10 @@ export class Slices {
     if (this.schema === undefined || (!missing.length && this.#hasBegun)) return this.#turn;
     this.#hasBegun = true;
     for (const [kind, name] of missing) this.#asked.add(`${kind}.${name}`);
-    this.#turn = this.#turn.then(async () => {
+    const load = async () => {
       for (let at = 0; at < Math.max(missing.length, 1); at += MOST_NAMES) await this.#load(missing.slice(at, at + MOST_NAMES));
-    });
+    };
+    this.#turn = this.#turn.then(load).catch((error) => console.error("The schema could not be read:", error));
     return this.#turn;
   }
 

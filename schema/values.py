@@ -84,8 +84,9 @@ def enum_info(
     names = Names((), renames, f" (enum {name})")
     to_graphql: dict[str, str] = {}
     descriptions: dict[str, str] = {}
+    owner = short(enum.name)
     for member in enum.members:
-        value = names.take(enum_value_name(member.name), f"{short(enum.name)}.{member.name}")
+        value = names.take(enum_value_name(member.name), f"{owner}.{member.name}")
         to_graphql[member.name] = value
         descriptions[value] = describe.member(member, labels)
     back = {value: member for member, value in to_graphql.items()}

@@ -16,6 +16,7 @@ import pytest
 
 from gateway import collector, live
 from gateway.assemble import Gateway, renewed
+from gateway.collector import settle
 from gateway.events import Event, TypesNotRenewed, TypesRenewed
 from gateway.execute import GraphQLRequest
 from gateway.live import Live, open_live
@@ -90,7 +91,7 @@ def is_at_rest(found: Live) -> bool:
 def frozen() -> Iterator[None]:
     """What a serving process does once it has started."""
     thresholds = gc.get_threshold()
-    gc.freeze()
+    settle()
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)

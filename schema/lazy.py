@@ -9,8 +9,9 @@ documented interface (``tests/schema/test_lazy_internals.py`` says what moved af
 
 * ``GraphQLSchema`` answers from ``type_map``, ``query_type``, ``get_implementations``, ``is_sub_type``, ``directives``
   and ``_validation_errors``, and from nothing else that its ``__init__`` prepares;
-* object, interface and input types answer from ``fields`` and keep what they were given in ``_fields``;
-* both take any mapping in the place of a dict.
+* object, interface and input types answer from ``fields`` and keep what they were given in ``_fields``, unions answer
+  from ``types`` and keep it in ``_types``;
+* they take any mapping in the place of a dict, and any sequence in that of a tuple.
 """
 
 from __future__ import annotations

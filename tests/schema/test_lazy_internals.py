@@ -19,14 +19,23 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLString,
+    GraphQLUnionType,
 )
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.schema.types.concrete_type import ConcreteType
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
+from strawberry.types.union import StrawberryUnion
 
-from schema.generated import GeneratedArgument, GeneratedDefinition, GeneratedField, Ref, TypeTable
+from schema.generated import (
+    GeneratedArgument,
+    GeneratedDefinition,
+    GeneratedField,
+    GeneratedUnion,
+    Ref,
+    TypeTable,
+)
 
 TYPES = TypeTable(lambda _name: str)
 MOVED = "an upgrade moved what schema.lazy and schema.generated lean on: "
@@ -76,6 +85,22 @@ def test_types_keep_their_fields_as_they_were_given(made: object, name: str) -> 
 
     assert given is not None, MOVED + f"{name} no longer keeps _fields"
     assert "fields" not in vars(made), MOVED + f"{name} makes its fields at once"
+
+
+def test_a_union_keeps_its_members_as_they_were_given() -> None:
+    members = [GraphQLObjectType("A", {"a": GraphQLField(GraphQLString)})]
+    made = GraphQLUnionType("U", members)
+
+    assert vars(made).get("_types") is members, MOVED + "GraphQLUnionType no longer keeps _types"
+    assert "types" not in vars(made), MOVED + "GraphQLUnionType makes its members at once"
+
+
+def test_unions_are_converted_where_they_are_expected() -> None:
+    assert callable(getattr(GraphQLCoreConverter, "from_union", None)), MOVED + "from_union"
+    ours = GeneratedUnion("U", "Node", lambda *_: "A", description="")
+    missing = {n for n in vars(StrawberryUnion("U")) if not hasattr(ours, n)}
+
+    assert missing == set(), MOVED + f"StrawberryUnion sets {missing}; see GeneratedUnion"
 
 
 def test_a_field_s_arguments_may_be_set_after_it_was_made() -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
+from graphql import FieldNode
+
 from .errors import GatewayError, UpstreamRejected
 from .execute import Checked, Engine, GraphQLRequest, Reads, Ready
 from .explain_writes import Taking, told, writes_within
@@ -116,6 +118,8 @@ class _Empty:
 
 async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
     """Explain an operation; one that cannot run has its errors instead of steps."""
+    if engine.subscribes(request) and isinstance(found := engine.checked(request), Checked):
+        return Explanation(steps=_subscribed(found), requests=())
     ready = engine.ready(request)
     if isinstance(ready, Checked):
         return await _explain_writes(engine, ready, request)
@@ -130,6 +134,14 @@ async def explain(engine: Engine, request: GraphQLRequest) -> Explanation:
         requests=tuple(map(_planned, trace.requests)),
         failed=any(isinstance(bound, FailedRoot) for bound in ready.bound),
     )
+
+
+def _subscribed(checked: Checked) -> tuple[Step, ...]:
+    """Tell of a subscription: what its looks ask depends on what they find."""
+    fields = (f for f in checked.operation.selection_set.selections if isinstance(f, FieldNode))
+    how = "a subscription: the set is looked at again and again, once for all who watch the same"
+    note = "what a look asks is not told before"
+    return tuple(Step(field=(f.alias or f.name).value, how=how, notes=(note,)) for f in fields)
 
 
 async def _explain_writes(

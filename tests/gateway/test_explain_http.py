@@ -180,6 +180,17 @@ async def test_an_operation_about_the_schema_asks_nothing(client: Client) -> Non
     assert found["steps"] == found["requests"] == []
 
 
+async def test_a_subscription_is_told_to_be_one(client: Client) -> None:
+    found = (
+        await client.explain('subscription { a: entityChanged(set: "customersV3") { kind } }')
+    ).json()
+
+    (step,) = found["data"]["steps"]
+    assert step["field"] == "a"
+    assert step["how"].startswith("a subscription: ")
+    assert client.upstream.asked == []
+
+
 async def test_arguments_that_cannot_be_used_are_told_in_the_plan(client: Client) -> None:
     found = (await client.explain("{ customersV3(first: 5000) { totalCount } }")).json()["data"]
 
@@ -396,6 +407,19 @@ async def test_the_settings_say_who_is_told(
     if status == 401:
         assert explained.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert explained.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [({}, True), ({"explain": False}, False), ({"explain": "admin", "admin_token": TOKEN}, True)],
+)
+async def test_the_page_has_a_panel_where_somebody_may_see_it(
+    given: dict[str, object], shown: bool
+) -> None:
+    async with serving(**given) as client:
+        config = await client.http.get("/graphiql/config.json")
+
+    assert config.json()["explain"] is shown
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,10 @@ class Artefacts:
         self.made = 0
         """How many were made, in all codings; the others were found."""
 
+    def beside(self) -> Artefacts:
+        """Give another one over the same folder, whose texts wait for none of these."""
+        return Artefacts(self._folder, self._identity)
+
     async def get(
         self, key: str, make: Make, coding: str = _STORED, *, apart: WriteApart | None = None
     ) -> Artefact:

@@ -23,10 +23,10 @@ from starlette.routing import BaseRoute, Route
 
 from schema.build import ODataSchema
 from schema.introspection import Wanted, write_slice
-from schema.search import Index, Root, complete, find, index_of
+from schema.search import FORMAT, Index, Root, complete, find, index_of, pack, unpack
 
 from .assemble import Gateway
-from .encoding import IDENTITY, Compression
+from .encoding import IDENTITY, Compression, decompressed
 from .endpoints import Endpoint
 from .errors import BadArgument, GatewayError
 from .introspection import Aside
@@ -67,11 +67,17 @@ class _Explored:
     making: asyncio.Task[Index] | None = None
 
     async def index(self) -> Index:
-        """Give the index, made at the first search."""
+        """Give the index, opened or made at the first search."""
         if self.making is None or _has_failed(self.making):
-            apart = self.schema.again(self.schema.catalog.twin())
-            self.making = asyncio.create_task(asyncio.to_thread(index_of, apart))
+            self.making = asyncio.create_task(self._index())
         return await asyncio.shield(self.making)
+
+    async def _index(self) -> Index:
+        apart = self.schema.again(self.schema.catalog.twin())
+        kept = self.aside.artefacts.beside()
+        stored = await kept.get(f"search-{FORMAT}", lambda: (pack(index_of(apart)),))
+        content = await asyncio.to_thread(lambda: b"".join(decompressed(stored.packed)))
+        return await asyncio.to_thread(lambda: unpack(content) or index_of(apart))
 
     async def slice(self, wanted: Wanted) -> bytes:
         """Write a slice."""

@@ -5,6 +5,16 @@ Operations, made by one walk through the metadata), ``find`` ranks.
 """
 
 from .find import Hit, Root, complete, find
-from .index import Index, index_of
+from .index import FORMAT, Index, index_of, pack, unpack
 
-__all__ = ["Hit", "Index", "Root", "complete", "find", "index_of"]
+__all__ = [
+    "FORMAT",
+    "Hit",
+    "Index",
+    "Root",
+    "complete",
+    "find",
+    "index_of",
+    "pack",
+    "unpack",
+]

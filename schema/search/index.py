@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
+import msgspec
+
 from schema import describe
 from schema.build import ODataSchema
 from schema.catalog import Catalog
@@ -19,6 +21,8 @@ from schema.writes.naming import ROW_VERBS, mutation_name
 
 from .words import searched
 
+FORMAT = 1
+"""Raised with every change of what ``pack`` gives."""
 FORGET_AFTER = 50
 """Entity sets after which the records are forgotten."""
 
@@ -73,6 +77,45 @@ class Index:
         return mutation_name(verb, field, self.roots, self.prefix)
 
 
+class _Packed(msgspec.Struct, array_like=True, frozen=True):
+    subjects: tuple[Subject, ...]
+    fields: tuple[tuple[str, str, bytes], ...]
+    sets: int
+    roots: tuple[str, ...]
+    prefix: str
+
+
+def pack(index: Index) -> bytes:
+    """Give the bytes of an index; ``unpack`` on the same kind of machine is the way back."""
+    packed = _Packed(
+        index.subjects,
+        tuple((f.name, f.text, f.sets.tobytes()) for f in index.fields),
+        len(index.sets),
+        tuple(index.roots),
+        index.prefix,
+    )
+    return msgspec.msgpack.encode(packed)
+
+
+def unpack(content: bytes) -> Index | None:
+    """Give the index; None where the bytes are of another program."""
+    try:
+        packed = msgspec.msgpack.decode(content, type=_Packed)
+        code = _code(packed.sets)
+        fields = tuple(
+            FieldName(name, text, array(code, sets)) for name, text, sets in packed.fields
+        )
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    roots = dict.fromkeys(packed.roots)
+    return Index(packed.subjects, fields, range(packed.sets), roots, packed.prefix)
+
+
+def _code(sets: int) -> str:
+    """Give the type code of places among so many sets."""
+    return "H" if sets <= 1 << 16 else "L"
+
+
 def index_of(schema: ODataSchema) -> Index:
     """Walk through the metadata once.
 
@@ -92,6 +135,7 @@ class _Making:
         self._schema = schema
         self._catalog: Catalog = schema.catalog
         self._writes: Writes | None = schema.writes
+        self._code = _code(len(schema.catalog.model.entity_sets))
         self._places: dict[str, array[int]] = {}
         """Name of a field → places of the sets whose rows have it."""
 
@@ -112,7 +156,7 @@ class _Making:
         csdl = entity_set.type
         declared = catalog.model.entity_types[csdl]
         for name in self._fields_of(csdl):
-            self._places.setdefault(name, array("H" if place < 1 << 16 else "L")).append(place)
+            self._places.setdefault(name, array(self._code)).append(place)
         verbs = () if writes is None else ROW_VERBS
         label = describe.label_of(entity_set, catalog.labels) or describe.label_of(
             declared, catalog.labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,14 +15,22 @@ from starlette.applications import Starlette
 from gateway import explorer
 from gateway.app import create_app
 from gateway.settings import Settings
+from tests.support.apis import DOCUMENTS, document
 
 pytestmark = pytest.mark.anyio
+NAME = "finops-trimmed-procurement"
 SOME = ("Customers*", "SalesOrder*")
 
 
 @asynccontextmanager
 async def served(**chosen: Any) -> AsyncIterator[tuple[Starlette, httpx.AsyncClient]]:
     settings = Settings(cache_dir=None, language="none", include=SOME, **chosen)
+    async with opened(settings) as both:
+        yield both
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[Starlette, httpx.AsyncClient]]:
     app = create_app(settings, observe=lambda _: None)
     transport = httpx.ASGITransport(app)
     async with (
@@ -129,6 +138,22 @@ async def test_the_index_is_made_once_for_the_same_metadata(
         await client.get("/graphql/search?q=c")
 
     assert len(made) == 1
+
+
+async def test_an_index_outlives_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    document(NAME)  # skips, or fails in CI
+    metadata = str(DOCUMENTS / f"{NAME}.xml.gz")
+    settings = Settings(cache_dir=tmp_path, language="none", metadata=metadata)
+    told = []
+    for _ in range(2):
+        async with opened(settings) as (_, client):
+            told.append((await client.get("/graphql/search?q=purch")).json())
+        monkeypatch.setattr(explorer, "index_of", None)  # a second making would fail
+
+    assert told[0] == told[1]
+    assert told[0]["hits"]
 
 
 @pytest.mark.parametrize(

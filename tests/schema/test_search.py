@@ -12,7 +12,7 @@ from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.fields import Verb
 from schema.model import EntityType, Operation, OperationImport, OperationKind, TypeRef
-from schema.search import Index, Root, complete, find, index_of
+from schema.search import Index, Root, complete, find, index_of, pack, unpack
 from schema.search.words import searched, words
 from schema.writes import Patterns, WriteRules, Writes
 from tests.support.apis import FINOPS, DictResolvers, entity, enum, model, nav, prop, qualified
@@ -175,6 +175,19 @@ def test_names_are_split_at_humps_and_signs(name: str, parts: list[str]) -> None
 
 def test_initials_and_the_whole_name_are_words_too() -> None:
     assert searched(("SalesOrderV2",)) == " sales order v2 salesorderv2 sov2"
+
+
+def test_an_index_is_found_as_it_was_packed(index: Index) -> None:
+    again = unpack(pack(index))
+
+    assert again is not None
+    for query in ("customers", "credit", "create vendor", "customersV3.c"):
+        assert find(again, query, 20) == find(index, query, 20)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", pack(Index((), (), range(0), {}, ""))[:-1]])
+def test_bytes_of_anything_else_are_no_index(content: bytes) -> None:
+    assert unpack(content) is None
 
 
 @settings(max_examples=50, deadline=None)

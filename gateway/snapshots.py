@@ -25,7 +25,7 @@ from schema.model import Model
 from schema.snapshot import FORMAT, Unpacked, pack, unpack
 
 KEPT = 4
-"""Snapshots in a folder: one for each of the last used settings; each has some 11 MB for the whole of F&O."""
+"""Snapshots in a folder: one for each of the last used settings; each has some 13 MB for the whole of F&O."""
 _ABANDONED = 3_600.0
 """Seconds after which an unfinished file is nobody's."""
 _NOT_PACKABLE = (OverflowError, ValueError)

@@ -11,6 +11,7 @@ import structlog
 
 from gateway.events import (
     Address,
+    CategoriesStale,
     ClientLeft,
     ErrorRaised,
     Event,
@@ -20,6 +21,7 @@ from gateway.events import (
     MetadataStale,
     ModelRead,
     OperationServed,
+    ProfileOpened,
     ReloadFailed,
     RequestRefused,
     RequestRetried,
@@ -54,6 +56,8 @@ LEVELS: list[tuple[Event, str]] = [
     (MetadataLoaded(source="x", seconds=1.0, digest="ab", size=1), "info"),
     (MetadataStale(source="x", age=1.0, reason="away"), "warning"),
     (LabelsUnavailable(url="x", reason="404"), "info"),
+    (CategoriesStale(url="x", reason="404"), "warning"),
+    (ProfileOpened(profile="ap", seconds=0.1, sets=3, types=70), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, types=4, findings=()), "info"),
     (

@@ -131,6 +131,7 @@ class Documents:
             MAX_ERRORS,
             lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names()),
             suggests=limits.suggestions,
+            prefix=catalog.prefix,
         )
         self._kept: Recent[str, Document] = Recent(MAX_CHARACTERS)
         self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)

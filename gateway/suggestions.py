@@ -24,6 +24,7 @@ from graphql.pyutils import did_you_mean, suggestion_list
 from graphql.validation.rules.fields_on_correct_type import get_suggested_type_names
 
 from schema.mutations import writes_of
+from schema.names import prefixed
 from schema.writes.near import near_mutations, near_types
 
 SUGGESTED = 3
@@ -56,8 +57,11 @@ class Validator:
         types: Callable[[], Iterable[str]],
         *,
         suggests: bool = True,
+        prefix: str = "",
     ) -> None:
+        """``prefix`` is what the fields of root types begin with."""
         self._schema = schema
+        self._prefix = prefix
         self._suggested = SUGGESTED if suggests else 0
         self._max_errors = max_errors
         self._types = types
@@ -104,10 +108,12 @@ class Validator:
             types = get_suggested_type_names(self._schema, found, wrong)
             if types:
                 return did_you_mean(types, "to use an inline fragment on")
-        query = self._schema.query_type
+        query, mutation = self._schema.query_type, self._schema.mutation_type
+        if self._prefix and owner in ("Query", "Mutation") and not wrong.startswith(self._prefix):
+            wrong = prefixed(self._prefix, wrong)
         if query is not None and owner == query.name:
             return did_you_mean(alike(wrong, self._root_names.near(wrong)))
-        mutation, writes = self._schema.mutation_type, self._writes
+        writes = self._writes
         if mutation is not None and owner == mutation.name and writes is not None:
             near = dict.fromkeys(near_mutations(wrong, writes, self._root_names.near))
             return did_you_mean([name for name in alike(wrong, near) if name in writes])

@@ -205,3 +205,24 @@ def test_what_looks_like_no_mutation_gets_no_name() -> None:
     (message,) = messages(with_writes(), "mutation { wholly { __typename } }")
 
     assert message == "Cannot query field 'wholly' on type 'Mutation'."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{ orders { totalCount } }", "Did you mean 'zooOrders'"),
+        ("{ zooOdres { totalCount } }", "'zooOrders'"),
+        ("{ itms { totalCount } }", "Did you mean 'zooItems'"),
+        ("mutation { zooCreatOrder(input: {}) { etag } }", "Did you mean 'zooCreateOrder'"),
+        ("mutation { createOrder(input: {}) { etag } }", "Did you mean 'zooCreateOrder'"),
+        ("mutation { zooDeletOrders(input: []) { etag } }", "Did you mean 'zooDeleteOrders'"),
+        ("mutation { post { etag } }", "Did you mean 'zooPost'"),
+    ],
+)
+def test_suggestions_have_the_prefix_of_root_fields(text: str, said: str) -> None:
+    catalog = Catalog(zoo.model(), abilities_of(FO), prefix="zoo")
+    writes = Writes(catalog, WriteRules(services=(ServiceInfo("post", "a/b/post"),)))
+    schema = zoo_api(catalog, LoadedResolvers(catalog), writes=writes)
+    documents = Documents(schema.catalog, schema.core, DocumentLimits())
+
+    assert said in " ".join(error.message for error in documents.get(text).errors)

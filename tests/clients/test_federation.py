@@ -20,9 +20,7 @@ from tests.support.apis import GENERIC, DictResolvers, document
 from tests.support.node import Tools
 from tests.support.process import Running, invoke
 
-from .conftest import HERE
-
-REVIEWS = (HERE / "federation" / "reviews.graphql").read_text("utf-8")
+REVIEWS = (Path(__file__).parent / "federation" / "reviews.graphql").read_text("utf-8")
 COMPOSERS = ("apollo", "guild")
 SALES = {"D365_INCLUDE": "CustomersV3,SalesOrderHeadersV2"}
 CUSTOMERS = {"D365_INCLUDE": "CustomersV3"}

@@ -5,8 +5,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from gateway.graphiql import Page, asset_routes, examples, page_routes
-from tests.browser.conftest import Watched, stub
+from gateway.graphiql import examples
+from tests.browser.conftest import Watched
 from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, text_of, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
@@ -244,39 +244,34 @@ def test_it_is_readable_in_the_dark(watched, gateway, screenshot):
     watched.assert_clean()
 
 
-def test_where_explain_is_off_there_is_no_panel_and_no_trace_is_asked_for(context, foreign):
-    with stub([*page_routes(Page(explains=False)), *asset_routes()]) as url:
-        watched = Watched(context, url, foreign)
-        open_graphiql(watched, url)
-        with watched.page.expect_request(is_run) as sent:
-            run(watched.page)
+def test_where_explain_is_off_there_is_no_panel_and_no_trace_is_asked_for(watched, gateway):
+    def switched_off(route):
+        route.fulfill(json={**route.fetch().json(), "explain": False})
 
-        assert watched.page.get_by_label("Show Explain").count() == 0
-        assert "x-d365-trace" not in sent.value.headers
-        watched.assert_clean()
+    watched.page.route("**/graphiql/config.json", switched_off)
+    open_graphiql(watched, gateway)
+    with watched.page.expect_request(is_run) as sent:
+        run(watched.page)
+
+    assert watched.page.get_by_label("Show Explain").count() == 0
+    assert "x-d365-trace" not in sent.value.headers
+    watched.assert_clean()
 
 
 class TestCompanyScope:
-    def test_the_header_editor_shows_the_preset_and_a_run_sends_it(
-        self, watched, gateway, screenshot
-    ):
-        open_graphiql(watched, gateway)
-        page = watched.page
-        page.get_by_role("button", name="Headers").click()
-
-        assert "X-D365-Company" in page.locator(".graphiql-editor:visible").last.inner_text()
-        assert json.loads(text_of(page, HEADERS)) == {"X-D365-Company": "usmf"}
-        with page.expect_request(is_run) as sent:
-            run(page)
-        assert sent.value.headers["x-d365-company"] == "usmf"
-        screenshot(page, "company-header")
-        watched.assert_clean()
-
-    def test_a_company_is_chosen_from_the_legal_entities_and_kept(
+    def test_the_preset_is_seen_and_sent_and_another_company_is_chosen_and_kept(
         self, watched, gateway, screenshot
     ):
         panel = Panel(watched, gateway)
         page = panel.page
+        page.get_by_role("button", name="Headers").click()
+        assert "X-D365-Company" in page.locator(".graphiql-editor:visible").last.inner_text()
+        assert json.loads(text_of(page, HEADERS)) == {"X-D365-Company": "usmf"}
+        screenshot(page, "company-header")
+        with page.expect_request(is_run) as sent:
+            run(page)
+        assert sent.value.headers["x-d365-company"] == "usmf"
+
         panel.fill(ORDERS)
         panel.fill('{"X-D365-Company": "usmf", "Authorization": "Bearer hush"}', HEADERS)
         page.get_by_role("button", name="Company scope: usmf").click()
@@ -284,26 +279,26 @@ class TestCompanyScope:
         screenshot(page, "company-menu")
         page.get_by_role("menuitem", name="demf").click()
         panel.settled()
-
-        assert json.loads(text_of(page, HEADERS)) == {
-            "X-D365-Company": "demf",
-            "Authorization": "Bearer hush",
-        }
+        changed = {"X-D365-Company": "demf", "Authorization": "Bearer hush"}
+        assert json.loads(text_of(page, HEADERS)) == changed
         assert "dataAreaId eq 'demf'" in panel.items("Requests")[0].replace("\n", " ")
         with page.expect_request(is_run) as sent:
             run(page)
         assert sent.value.headers["x-d365-company"] == "demf"
+
         page.reload()
         page.get_by_role("button", name="Company scope: demf").click()
         assert json.loads(text_of(page, HEADERS)) == {"X-D365-Company": "demf"}
-        page.get_by_role("menuitem", name="All companies").click()
+        page.get_by_role("menuitem", name="Default no header").click()
         assert json.loads(text_of(page, HEADERS)) == {}
         watched.assert_clean()
 
-    def test_an_api_without_legal_entities_says_where_to_name_the_company(self, context, foreign):
-        with stub([*page_routes(Page()), *asset_routes()]) as url:
-            watched = Watched(context, url, foreign)
-            open_graphiql(watched, url)
-            watched.page.get_by_role("button", name="Company scope: usmf").click()
-            watched.page.get_by_text("set X-D365-Company under Headers").wait_for()
-            watched.assert_clean()
+    def test_an_api_without_legal_entities_says_where_to_name_the_company(self, panel):
+        refused = {"errors": [{"message": "Cannot query field 'legalEntities' on type 'Query'."}]}
+        panel.page.route("**/graphql", lambda route: route.fulfill(json=refused))
+
+        panel.page.get_by_role("button", name="Company scope: usmf").click()
+        panel.page.get_by_text("set X-D365-Company under Headers").wait_for()
+        panel.page.unroute("**/graphql")
+        panel.page.keyboard.press("Escape")
+        panel.watched.assert_clean()

@@ -1,5 +1,4 @@
-// The company scope: the header X-D365-Company of the tab, chosen from the legal entities. The last choice is kept for the next visit,
-// other headers are not: they may be secrets.
+// The company scope: the header X-D365-Company of the tab, chosen from the legal entities. The last choice is kept for the next visit.
 import { ToolbarButton, ToolbarMenu, tryParseJSONC, useGraphiQL, useHeadersEditorState } from "@graphiql/react";
 import { useEffect, useState } from "react";
 
@@ -44,14 +43,14 @@ export function CompanyMenu({ endpoint, fetcher }) {
     <ToolbarMenu
       onOpenChange={open}
       button={
-        <ToolbarButton label={`Company scope: ${chosen || "all companies"}`} className="company">
+        <ToolbarButton label={`Company scope: ${chosen || "the default"}`} className="company">
           <CompanyIcon />
           <span>{shortly(chosen)}</span>
         </ToolbarButton>
       }
     >
       <ToolbarMenu.Item onSelect={() => choose("")}>
-        {mark(chosen === "")} All companies <small>no header</small>
+        {mark(chosen === "")} Default <small>no header</small>
       </ToolbarMenu.Item>
       {companies?.map(({ legalEntityId: id, name }) => (
         <ToolbarMenu.Item key={id} onSelect={() => choose(id)}>
@@ -68,7 +67,7 @@ export function CompanyMenu({ endpoint, fetcher }) {
 const mark = (isChosen) => <span className="company-mark">{isChosen ? "✓" : ""}</span>;
 
 function shortly(chosen) {
-  if (!chosen) return "all";
+  if (!chosen) return "default";
   const names = chosen.split(",");
   return names.length > 1 ? `${names.length} of` : chosen;
 }

@@ -148,7 +148,7 @@ function Options({ options }) {
   return (
     <dl className="explain-options">
       {options.map(([name, value]) => (
-        <div key={name} className={value.length > LONG ? "explain-wide" : undefined}>
+        <div key={name} className={value.length > WIDE ? "explain-wide" : undefined}>
           <dt>{name}</dt>
           <dd>{linesOf(value).map(breakable)}</dd>
         </div>
@@ -177,6 +177,7 @@ const breakable = (line, index) => (
   </div>
 );
 const LONG = 80;
+const WIDE = 40;
 
 function Copy({ label, text }) {
   const [isDone, setDone] = useState(false);

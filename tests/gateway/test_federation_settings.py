@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from gateway.cli.inspect import print_sdl
 from gateway.errors import SettingsError
 from gateway.federation import federation_of
+from gateway.filecache import digest_of
+from gateway.metadata import MetadataDocument
+from gateway.models import dialect_of, make_catalog, open_model
 from gateway.setting_sources import load_settings
 from gateway.setting_texts import effective
 from gateway.settings import Settings
@@ -94,3 +98,27 @@ def test_the_plain_schema_has_nothing_of_federation(capsys: pytest.CaptureFixtur
 def test_what_is_no_subgraph_cannot_be_printed_as_one() -> None:
     with pytest.raises(SettingsError, match=r"federation\.enabled"):
         print_sdl(sandbox(enabled=False), federation=True)
+
+
+_CSDL = b"""<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="N" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+<EntityType Name="Cat"><Key><PropertyRef Name="Id"/></Key>
+<Property Name="Id" Type="Edm.String" Nullable="false"/></EntityType>
+<EntityContainer Name="C"><EntitySet Name="Cats" EntityType="N.Cat"/></EntityContainer>
+</Schema></edmx:DataServices></edmx:Edmx>"""
+
+
+def test_names_that_are_kept_are_those_of_the_prefix(tmp_path: Path) -> None:
+    document = MetadataDocument(_CSDL, digest_of(_CSDL), "cats.xml")
+
+    def roots(prefix: str) -> list[str]:
+        chosen = Settings(
+            url="https://fo.example/data", cache_dir=tmp_path, federation={"prefix": prefix}
+        )
+        known = open_model(chosen, document)
+        assert known.naming is not None
+        dialect = dialect_of(chosen, known.model)
+        return list(make_catalog(chosen, known.model, dialect, {}, known.naming).roots)
+
+    for prefix, name in (("", "cats"), ("erp", "erpCats"), ("crm", "crmCats"), ("", "cats")):
+        assert roots(prefix)[0] == name

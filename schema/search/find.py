@@ -208,7 +208,7 @@ def _field_hit(index: Index, field: FieldName) -> Hit:
         kind="field",
         name=field.name,
         type=index.subjects[field.sets[0]].type if len(field.sets) == 1 else "",
-        sets=tuple(index.subjects[place].name for place in field.sets[:SETS_OF_FIELD]),
+        sets=tuple(sorted(index.subjects[place].name for place in field.sets)[:SETS_OF_FIELD]),
         count=len(field.sets),
     )
 

@@ -13,6 +13,8 @@ const PAUSE = 150;
 
 export function GrowingGraphiQL({ endpoint, slices, children, ...props }) {
   const schema = useSyncExternalStore(slices.subscribe, slices.snapshot);
+  // GraphiQL's button that asks for the whole schema anew has nothing to do where slices are.
+  useEffect(() => void document.body.classList.toggle("sliced", schema !== undefined), [schema]);
   return (
     <GraphiQL schema={schema} {...props}>
       {children}

@@ -23,6 +23,7 @@ from schema.introspection import Selected, introspect
 from schema.writes import Writes
 
 from .artefacts import write_artefact
+from .collector import resting
 from .errors import BudgetExceeded
 from .federation import federation_of
 from .models import dialect_of, find_model, make_catalog
@@ -125,7 +126,8 @@ def main() -> int:
         federation=federation_of(settings),
     )
     try:
-        write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
+        with resting():
+            write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
     except BudgetExceeded:
         return _TOO_LONG
     return 0

@@ -93,7 +93,7 @@ def _sentence(text: str, *rest: str) -> str:
     head = text.strip()
     if head and head[-1] not in ".!?":
         head += "."
-    return " ".join(part for part in (head, *rest) if part)
+    return " ".join([part for part in (head, *rest) if part])
 
 
 def structured(declared: EntityType | ComplexType, model: Model, labels: Mapping[str, str]) -> str:
@@ -116,16 +116,17 @@ def prop(
     declared: Property, labels: Mapping[str, str], *, is_key: bool, company: str | None
 ) -> str:
     """Describe a property: ``Customer account. CSDL: `CustomerAccount`. Key.``."""
-    marks = [f"CSDL: `{declared.name}`."]
+    marks = f"CSDL: `{declared.name}`."
     if is_key:
-        marks.append("Key.")
+        marks += " Key."
     if declared.name == company:
-        marks.append("Company.")
+        marks += " Company."
     if not declared.allow_edit and not declared.allow_edit_on_create:
-        marks.append("Read-only.")
+        marks += " Read-only."
     elif not declared.allow_edit and not is_key:
-        marks.append("Fixed after creation.")
-    return _sentence(_text(declared.label, declared.description, labels), *marks)
+        marks += " Fixed after creation."
+    text = _text(declared.label, declared.description, labels)
+    return _sentence(text, marks) if text else marks
 
 
 def navigation(declared: Navigation, labels: Mapping[str, str]) -> str:

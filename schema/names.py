@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from heapq import nsmallest
 from itertools import takewhile
 from operator import eq
@@ -50,6 +51,7 @@ def type_name(name: str) -> str:
     return spelled[:1].upper() + spelled[1:]
 
 
+@lru_cache(maxsize=4_096)
 def field_name(name: str) -> str:
     """camelCase: ``CustomerAccount`` → ``customerAccount``, ``AADClientId`` → ``aadClientId``."""
     spelled = ascii_name(name)

@@ -32,6 +32,16 @@ _RELATION_INPUTS = {
     InputRole.TO_ONE: TypeKind.WHERE,
     InputRole.TO_MANY: TypeKind.COLLECTION_WHERE,
 }
+_OF_ROWS = frozenset({TypeKind.WHERE, TypeKind.ORDER_BY})
+_RESERVED = frozenset({InputRole.AND.value, InputRole.OR.value, InputRole.NOT.value})
+_LOGIC = (
+    (InputRole.AND, True, describe.AND),
+    (InputRole.OR, True, describe.OR),
+    (InputRole.NOT, False, describe.NOT),
+)
+
+RowInput = tuple[str, InputRole, str, Field]
+"""Name, role and type of an input field, and the field that it is about."""
 
 
 class CatalogInputs(CatalogObjects):
@@ -51,6 +61,7 @@ class CatalogInputs(CatalogObjects):
             model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
         )
         self._inputs: dict[str, Mapping[str, InputField]] = {}
+        self._filters: dict[tuple[str, bool, str | None, bool], str | None] = {}
         self._operators: dict[str, tuple[str, ...]] = {}
         self._can_filter: dict[str, bool] = {}
         self._can_order: dict[str, bool] = {}
@@ -87,9 +98,14 @@ class CatalogInputs(CatalogObjects):
 
     def property_filter(self, prop: Property, *, is_key: bool = False) -> str | None:
         """Give the filter input of a property; None for complex values, lists and what cannot be asked."""
-        if not self._is_plain(prop):
-            return None
-        return self.filter_name(self.value(prop, is_key=is_key))
+        decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
+        try:
+            return self._filters[decided_by]
+        except KeyError:
+            is_plain = self._is_plain(prop)
+            found = self.filter_name(self.value(prop, is_key=is_key)) if is_plain else None
+            self._filters[decided_by] = found
+            return found
 
     def can_filter(self, csdl: str) -> bool:
         """Whether a ``where`` of the type can ask for any property."""
@@ -157,7 +173,9 @@ class CatalogInputs(CatalogObjects):
         """Give the first fields of a generated input type, and make no more of them; raises KeyError."""
         entry = self._entries[name]
         if entry.kind is TypeKind.ORDER_BY:
-            made = self._order_fields(entry.csdl, self.each_field(entry.csdl))
+            made: Iterator[InputField] = map(
+                _of_row, self._order_fields(entry.csdl, self.each_field(entry.csdl))
+            )
         else:
             made = self._input_fields(entry)
         return tuple(islice(made, count))
@@ -165,13 +183,17 @@ class CatalogInputs(CatalogObjects):
     def _input_fields(self, entry: TypeEntry) -> Iterator[InputField]:
         if entry.kind is TypeKind.FILTER:
             return self._operator_fields(entry)
-        if entry.kind is TypeKind.ORDER_BY:
-            return self._order_fields(entry.csdl, self.object(entry.csdl).fields.values())
         if entry.kind is TypeKind.COLLECTION_WHERE:
             return self._collection_fields(entry.csdl)
-        if entry.kind is TypeKind.WHERE:
-            return self._where_fields(entry)
+        if entry.kind in _OF_ROWS:
+            return chain(self.logic_fields(entry), map(_of_row, self.row_inputs(entry)))
         raise KeyError(entry.name)
+
+    def row_inputs(self, entry: TypeEntry) -> Iterator[RowInput]:
+        """Give what a ``where`` or order type asks of the fields of a row."""
+        if entry.kind is TypeKind.ORDER_BY:
+            return self._order_fields(entry.csdl, self.object(entry.csdl).fields.values())
+        return self._asked_fields(entry)
 
     def _operator_fields(self, entry: TypeEntry) -> Iterator[InputField]:
         value = self._names.get((TypeKind.ENUM, entry.csdl), entry.csdl)
@@ -184,17 +206,11 @@ class CatalogInputs(CatalogObjects):
                 description=describe.OPERATORS[operator],
             )
 
-    def _order_fields(self, csdl: str, fields: Iterable[Field]) -> Iterator[InputField]:
+    def _order_fields(self, csdl: str, fields: Iterable[Field]) -> Iterator[RowInput]:
         denied = self.denied(csdl, "sortable", "non_sortable")
         for field in fields:
             if denied is not None and field.source not in denied and _is_ordered(field):
-                yield InputField(
-                    name=field.name,
-                    role=InputRole.ORDER,
-                    type_name="SortDirection",
-                    of=field,
-                    description=field.description,
-                )
+                yield field.name, InputRole.ORDER, "SortDirection", field
 
     def _collection_fields(self, csdl: str) -> Iterator[InputField]:
         where = self._names[TypeKind.WHERE, csdl]
@@ -202,33 +218,26 @@ class CatalogInputs(CatalogObjects):
         for role, text in roles:
             yield InputField(name=role.value, role=role, type_name=where, description=text)
 
-    def _where_fields(self, entry: TypeEntry) -> Iterator[InputField]:
-        logic = (
+    def logic_fields(self, entry: TypeEntry) -> Iterator[InputField]:
+        """Give what stands in a ``where`` type beside the fields of a row; nothing for an order type."""
+        return (
             InputField(
                 name=role.value, role=role, type_name=entry.name, many=many, description=text
             )
-            for role, many, text in (
-                (InputRole.AND, True, describe.AND),
-                (InputRole.OR, True, describe.OR),
-                (InputRole.NOT, False, describe.NOT),
-            )
+            for role, many, text in (_LOGIC if entry.kind is TypeKind.WHERE else ())
         )
-        return chain(logic, self._asked_fields(entry))
 
-    def _asked_fields(self, entry: TypeEntry) -> Iterator[InputField]:
-        names = Names(("and", "or", "not"))
+    def _asked_fields(self, entry: TypeEntry) -> Iterator[RowInput]:
         denied = self.denied(entry.csdl, "filterable", "non_filterable")
-        for field in self.object(entry.csdl).fields.values():
-            is_denied = denied is None or field.source in denied
-            made = None if is_denied else self._asked_field(entry.csdl, field)
+        if denied is None:
+            return
+        fields = self.object(entry.csdl).fields
+        names = None if _RESERVED.isdisjoint(fields) else Names(_RESERVED)
+        for field in fields.values():
+            made = None if field.source in denied else self._asked_field(entry.csdl, field)
             if made is not None:
-                yield InputField(
-                    name=names.take(field.name, f"{entry.name}.{field.source}"),
-                    role=made[0],
-                    type_name=made[1],
-                    of=field,
-                    description=field.description,
-                )
+                name = names.take(field.name, entry.name) if names else field.name
+                yield name, *made, field
 
     def _asked_field(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
         if field.kind is FieldKind.ETAG:
@@ -252,6 +261,13 @@ class CatalogInputs(CatalogObjects):
     def relation_input(self, role: InputRole) -> TypeKind:
         """Say which family of input types a navigation's ``where`` field has."""
         return _RELATION_INPUTS[role]
+
+
+def _of_row(row: RowInput) -> InputField:
+    name, role, type_name, field = row
+    return InputField(
+        name=name, role=role, type_name=type_name, of=field, description=field.description
+    )
 
 
 def _is_ordered(field: Field) -> bool:

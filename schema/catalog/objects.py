@@ -115,10 +115,11 @@ class CatalogObjects(CatalogTypes):
     def _declared_fields(
         self, declaring: EntityType | ComplexType, csdl: str, names: Names, seen: set[str]
     ) -> Iterator[Field]:
+        key = self.key_of(csdl)
         for prop in declaring.properties:
             if prop.name not in seen and prop.type.name not in NOT_IN_ROWS:
                 seen.add(prop.name)
-                yield self._property(prop, declaring.name, csdl, names)
+                yield self._property(prop, declaring.name, names, is_key=prop.name in key)
         for navigation in declaring.navigations:
             if navigation.name not in seen and self._is_followed(navigation):
                 seen.add(navigation.name)
@@ -155,9 +156,8 @@ class CatalogObjects(CatalogTypes):
         first = next(self.model.lineage(csdl))
         return any(self.is_node(member) for member in self.model.family(first.name))
 
-    def _property(self, prop: Property, declaring: str, csdl: str, names: Names) -> Field:
+    def _property(self, prop: Property, declaring: str, names: Names, *, is_key: bool) -> Field:
         name = names.take(field_name(prop.name), f"{short(declaring)}.{prop.name}")
-        is_key = prop.name in self.key_of(csdl)
         text = describe.prop(
             prop, self.labels, is_key=is_key, company=self.abilities.company_property
         )

@@ -92,7 +92,17 @@ class Catalog(CatalogInputs):
         made.model = reopened(self.model)
         if isinstance(self.roots, Roots):
             made.roots = self.roots.again(made.model)
-        small = ("enums", "values", "operators", "keys", "interfaces", "can_filter", "can_order")
+        small = (
+            "enums",
+            "values",
+            "property_values",
+            "filters",
+            "operators",
+            "keys",
+            "interfaces",
+            "can_filter",
+            "can_order",
+        )
         vars(made).update({f"_{name}": {} for name in small}, _field_findings=[])
         made.forget()
         return made

@@ -49,6 +49,8 @@ class CatalogTypes:
         self.renames = dict(renames or {})
         self._enums: dict[str, EnumInfo] = {}
         self._values: dict[tuple[str, Clean], ValueType] = {}
+        self._property_values: dict[tuple[str, bool, str | None, bool], ValueType] = {}
+        """By what decides: type, whether it is a list, ``AXType``, whether it is of the key."""
         self._properties: dict[str, tuple[Property, ...]] = {}
         self._interfaces: dict[str, tuple[str, ...]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
@@ -233,6 +235,13 @@ class CatalogTypes:
 
     def value(self, prop: Property, *, is_key: bool) -> ValueType:
         """Give the value type of a property that is not complex."""
+        decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
+        found = self._property_values.get(decided_by)
+        if found is None:
+            found = self._property_values[decided_by] = self._value(prop, is_key=is_key)
+        return found
+
+    def _value(self, prop: Property, *, is_key: bool) -> ValueType:
         dates = date_cleaning(prop, is_key=is_key, abilities=self.abilities, cleaning=self.cleaning)
         value = self.value_of(prop.type, dates)
         # a list of flags is a list of lists, which no record here can say

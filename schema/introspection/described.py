@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -20,6 +19,7 @@ from graphql import (
     print_ast,
 )
 from graphql.utilities import get_default_value_ast
+from msgspec import Struct
 
 from schema.generated import is_one_of
 
@@ -31,6 +31,8 @@ _KINDS: Mapping[type[GraphQLNamedType], str] = {
     GraphQLEnumType: "ENUM",
     GraphQLInputObjectType: "INPUT_OBJECT",
 }
+KINDS = tuple(_KINDS.values())
+"""The kinds of named types."""
 
 
 class Member(NamedTuple):
@@ -58,8 +60,7 @@ Members = Callable[[], Iterable[Member]]
 Names = Callable[[], Iterable[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DescribedType:
+class DescribedType(Struct, frozen=True, kw_only=True):
     """A named type; what it does not have is None, what it has is made when it is asked for."""
 
     name: str

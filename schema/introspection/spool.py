@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 
 import zstandard
 
@@ -44,6 +45,14 @@ class Spool:
             self._close()
         start, size = (place >> 32) & _LOW, place & _LOW
         return self._opened(place >> 64)[start : start + size]
+
+    def taken(self, keys: Iterable[str]) -> Iterator[bytes]:
+        """Give the texts of those keys of which there are any."""
+        return (text for text in map(self.take, keys) if text is not None)
+
+    def all(self) -> Iterator[bytes]:
+        """Give all texts as they were put."""
+        return self.taken(self._places)
 
     def _close(self) -> None:
         # A copy: what zstandard gives holds on to as much memory as the text might have taken.

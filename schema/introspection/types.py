@@ -5,26 +5,32 @@ Nothing is kept but names, so walking through all types costs no memory that the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from itertools import chain, groupby, takewhile
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from graphql import GraphQLObjectType, GraphQLUnionType
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from schema import describe
 from schema.build import ODataSchema
+from schema.catalog import Catalog
 from schema.fields import (
     Argument,
+    EnumInfo,
     Field,
     FieldKind,
     InputField,
     MutationField,
     PayloadField,
     Result,
-    RootField,
+    RootKind,
     TypeEntry,
     TypeKind,
+    Verb,
 )
 from schema.generated import DEFINITION, GeneratedArgument, GeneratedDefinition, GeneratedField, Ref
 from schema.inputs import INPUT_KINDS
@@ -43,6 +49,7 @@ from .described import (
 
 _OBJECTS = frozenset({TypeKind.OBJECT, TypeKind.INTERFACE})
 _ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})
+_OF_ROWS = frozenset({TypeKind.WHERE, TypeKind.ORDER_BY})
 _READING = _OBJECTS | _ASKING | {TypeKind.CONNECTION, TypeKind.EDGE, TypeKind.ENUM}
 _WIRED: Mapping[TypeKind, tuple[Any, Callable[[str], str]]] = {
     TypeKind.CONNECTION: (connection_fields, describe.connection),
@@ -50,13 +57,14 @@ _WIRED: Mapping[TypeKind, tuple[Any, Callable[[str], str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RootMember:
-    """A field of a root type, not described yet."""
+class RowRoot(NamedTuple):
+    """A field of a root type that reads or writes rows of an entity set."""
 
+    of: GraphQLObjectType
     name: str
-    csdl: str
-    """The type of its rows, with which it is best described; empty where there is none."""
+    of_set: str
+    many: bool
+    verb: Verb | None = None
 
 
 class Types:
@@ -68,21 +76,57 @@ class Types:
         self._catalog = schema.catalog
         self._writes = schema.writes
         self._kinds: dict[str, str] = {}
+        self._list_arguments: dict[str, tuple[Member, ...]] = {}
+        """Type of rows → arguments of fields that lead to many of them."""
         roots = (self.core.query_type, self.core.mutation_type, self.core.subscription_type)
         self.roots = {made.name: made for made in roots if made is not None}
+
+    def over(self, catalog: Catalog, writes: Writes | None) -> Types:
+        """Give what describes the generated types of another catalogue; the kinds of names are those of both."""
+        self._kinds.update((e.name, _kind_of(e)) for e in catalog.entries())
+        made = copy.copy(self)
+        vars(made).update(_catalog=catalog, _writes=writes)
+        return made
 
     def names(self) -> Iterator[str]:
         """Give every name in the schema's order, none ahead of the one that is asked for."""
         return iter(self.core.type_map)
 
+    def first_names(self) -> Iterator[str]:
+        """Give the names that come before those of generated types."""
+        return takewhile(lambda name: self.schema.entry(name) is None, self.names())
+
     def entries(self) -> Iterator[TypeEntry]:
         """Give the generated types in the schema's order, none ahead."""
-        for entry in self.schema.entries():
-            self._kinds[entry.name] = _kind_of(entry)
-            yield entry
+        return self.schema.entries()
+
+    def families(self) -> Iterator[tuple[str, list[TypeEntry], list[TypeEntry]]]:
+        """Give the same by the type of the metadata to which they belong: those for reading, those for writing.
+
+        Put one after another, the former are in the schema's order; the latter follow, in that of ``write_owners``.
+        """
+        told = set[str]()
+        for csdl, entries in groupby(self._catalog.entries(), attrgetter("csdl")):
+            told.add(csdl)
+            yield self._family(csdl, list(entries))
+        for csdl in self.write_owners():
+            if csdl not in told:
+                yield self._family(csdl, [])
+
+    def _family(
+        self, csdl: str, reading: list[TypeEntry]
+    ) -> tuple[str, list[TypeEntry], list[TypeEntry]]:
+        writing = [] if self._writes is None else list(self._writes.family(csdl))
+        self._kinds.update((e.name, _kind_of(e)) for e in writing)
+        return csdl, reading, writing
+
+    def write_owners(self) -> Iterator[str]:
+        """Give the types of the metadata in the order in which the types for writing follow."""
+        return iter(()) if self._writes is None else self._writes.owners()
 
     def forget(self) -> None:
         """Let go of the catalogue's records."""
+        self._list_arguments = {}
         self.schema.forget()
 
     def kind(self, name: str) -> str:
@@ -140,7 +184,7 @@ class Types:
                 name=name,
                 kind="INPUT_OBJECT",
                 description=describe.input_type(entry),
-                inputs=lambda: map(input_member, catalog.inputs_of(name).values()),
+                inputs=lambda: self._asking(entry),
                 one_of=entry.kind is TypeKind.ORDER_BY,
             )
         if entry.kind in _WIRED:
@@ -154,36 +198,60 @@ class Types:
             )
         if self._writes is not None and entry.kind not in _READING:
             return _written(entry, self._writes)
+        if entry.kind is TypeKind.ENUM:
+            return _enum(catalog.enum(csdl))
         definition = self.schema.define(name)
         assert definition is not None
         return _defined(definition)
 
+    def _asking(self, entry: TypeEntry) -> Iterator[Member]:
+        if entry.kind not in _OF_ROWS:
+            return map(input_member, self._catalog.inputs_of(entry.name).values())
+        of_rows = (
+            Member(name, field.description or None, type_name)
+            for name, _, type_name, field in self._catalog.row_inputs(entry)
+        )
+        return chain(map(input_member, self._catalog.logic_fields(entry)), of_rows)
+
     def row_member(self, field: Field) -> Member:
         """Describe a field of rows."""
-        arguments: tuple[Member, ...] = ()
-        if field.kind is FieldKind.TO_MANY:
-            given = self._catalog.list_arguments(field.target, root=False)
-            arguments = tuple(map(_argument, given))
         use = notation(field.type_name, nullable=field.nullable, many=field.many)
+        arguments = self._arguments(field.target) if field.kind is FieldKind.TO_MANY else ()
         return Member(field.name, field.description or None, use, arguments)
+
+    def _arguments(self, csdl: str) -> tuple[Member, ...]:
+        found = self._list_arguments.get(csdl)
+        if found is None:
+            given = self._catalog.list_arguments(csdl, root=False)
+            found = self._list_arguments[csdl] = tuple(map(_argument, given))
+        return found
 
     # Root types
 
-    def root_members(self, made: GraphQLObjectType) -> Iterator[RootMember]:
-        """Give the fields of a root type in order, without describing them."""
-        records: Mapping[str, RootField | MutationField] = {}
-        if made is self.core.query_type:
-            records = self._catalog.roots
-        elif made is self.core.mutation_type and self._writes is not None:
-            records = self._writes
-        for name in made.fields:
-            record = records.get(name)
-            yield RootMember(name, "" if record is None else record.csdl)
+    def roots_of(self, csdl: str) -> Iterator[RowRoot]:
+        """Give the fields of root types that read and write the rows of sets of a type, without describing them."""
+        query, mutation = self.core.query_type, self.core.mutation_type
+        assert query is not None
+        for of_set in self._catalog.model.sets_of_type.get(csdl, ()):
+            for kind, name in self._roots_of_sets.get(of_set, ()):
+                many = kind is RootKind.LIST
+                yield RowRoot(query, name, of_set, many)
+                if mutation is not None and self._writes is not None:
+                    for verb, written in self._writes.of_root(name, of_set):
+                        yield RowRoot(mutation, written, of_set, many, verb)
+
+    @cached_property
+    def _roots_of_sets(self) -> Mapping[str, list[tuple[RootKind, str]]]:
+        found: dict[str, list[tuple[RootKind, str]]] = {}
+        for kind, of_set, name in self._catalog.set_roots():
+            found.setdefault(of_set, []).append((kind, name))
+        return found
 
     def root_member(self, made: GraphQLObjectType, name: str) -> Member:
         """Describe a field of a root type."""
         catalog, writes = self._catalog, self._writes
-        if made is self.core.query_type and (root := catalog.roots.get(name)) is not None:
+        if made is self.core.query_type and name in catalog.roots:
+            root = catalog.roots[name]
             return Member(
                 name,
                 catalog.root_description(root) or None,
@@ -191,13 +259,7 @@ class Types:
                 tuple(map(_argument, catalog.root_arguments(root))),
             )
         if made is self.core.mutation_type and writes is not None and name in writes:
-            mutation = writes[name]
-            return Member(
-                name,
-                writes.description(mutation) or None,
-                _result(writes.result(mutation)),
-                tuple(map(_argument, writes.arguments(mutation))),
-            )
+            return mutation_member(writes[name], writes)
         generated = self._generated_field(made, name)
         return member_of(name, made.fields[name]) if generated is None else _generated(generated)
 
@@ -215,10 +277,29 @@ class Types:
         )
 
 
+def mutation_member(field: MutationField, writes: Writes) -> Member:
+    """Describe a field of ``Mutation``."""
+    return Member(
+        field.name,
+        writes.description(field) or None,
+        _result(writes.result(field)),
+        tuple(map(_argument, writes.arguments(field))),
+    )
+
+
 def _kind_of(entry: TypeEntry) -> str:
     if entry.kind in INPUT_KINDS:
         return "INPUT_OBJECT"
     return {TypeKind.ENUM: "ENUM", TypeKind.INTERFACE: "INTERFACE"}.get(entry.kind, "OBJECT")
+
+
+def _enum(info: EnumInfo) -> DescribedType:
+    return DescribedType(
+        name=info.name,
+        kind="ENUM",
+        description=info.description or None,
+        values=lambda: (Value(name, text or None) for name, text in info.descriptions.items()),
+    )
 
 
 def _written(entry: TypeEntry, writes: Writes) -> DescribedType:
@@ -229,15 +310,29 @@ def _written(entry: TypeEntry, writes: Writes) -> DescribedType:
             name=name,
             kind="INPUT_OBJECT",
             description=description,
-            inputs=lambda: map(input_member, writes.inputs.fields(entry).values()),
+            inputs=lambda: _written_inputs(entry, writes),
             one_of=False,
         )
     return DescribedType(
         name=name,
         kind="OBJECT",
         description=description,
-        fields=lambda: map(_payload_field, writes.payload_of(name).values()),
+        fields=lambda: map(_payload_field, writes.payload_fields(entry).values()),
         interfaces=tuple,
+    )
+
+
+def _written_inputs(entry: TypeEntry, writes: Writes) -> Iterator[Member]:
+    of_row = writes.inputs.of_row(entry)
+    if of_row is None:
+        return map(input_member, writes.inputs.fields(entry).values())
+    return (
+        Member(
+            field.name,
+            given.description or None,
+            notation(given.type_name, nullable=given.nullable, many=field.many),
+        )
+        for field, given in of_row
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from graphql import GraphQLObjectType
@@ -20,6 +21,7 @@ from schema.fields import TypeEntry
 
 from .described import DescribedType, Member
 from .selected import Selected
+from .shapes import Shapes
 from .spool import Spool
 from .subgraph import print_subgraph
 from .types import Types
@@ -51,7 +53,7 @@ class _Answer:
         self._core = types.core
         self._writers = Writers(types, self._root_fields)
         self._late: list[Pieces] = []
-        self._root_writers: list[Callable[[str, str], bytes]] = []
+        self._root_writers: list[Write[Member]] = []
         """Of each place where root fields are selected: writes a field of a root type."""
         self._spools: dict[tuple[int, str], Spool] = {}
         """Such a place and a root type whose fields were written ahead → where they wait, by name."""
@@ -128,8 +130,7 @@ class _Answer:
     def _root_fields(self, part: Selected, write: Write[Member]) -> Write[DescribedType]:
         number = len(self._root_writers)
 
-        def write_field(root: str, name: str) -> bytes:
-            member = self._types.root_member(self._types.roots[root], name)
+        def write_field(member: Member) -> bytes:
             shown = part.include_deprecated or member.deprecation is None
             return write(member) if shown else b""
 
@@ -138,7 +139,7 @@ class _Answer:
             for place, name in enumerate(made.fields):
                 piece = None if spool is None else spool.take(name)
                 if piece is None:
-                    piece = write_field(made.name, name)
+                    piece = write_field(self._types.root_member(made, name))
                     if place % FORGET_AFTER == 0:
                         self._types.forget()
                 if piece:
@@ -152,42 +153,52 @@ class _Answer:
 
     def _all_types(self, below: Sequence[Selected]) -> Iterator[bytes]:
         first = len(self._root_writers)
-        spool = Spool()
         write = self._writers.type(below)
-        if any(part.below and part.name != "ofType" for part in below):
-            self._write_ahead(spool, write, range(first, len(self._root_writers)))
-        return _listed(self._written_types(spool, write))
+        if all(part.name == "ofType" or not part.below for part in below):
+            return _listed(map(write, self._described(self._types.names())))
+        reading, writing = self._written_ahead(write, range(first, len(self._root_writers)))
+        return _listed(
+            chain(
+                map(write, self._described(self._types.first_names())),
+                reading.all(),
+                writing.taken(self._types.write_owners()),
+            )
+        )
 
-    def _written_types(self, spool: Spool, write: Write[DescribedType]) -> Iterator[bytes]:
-        for name in self._types.names():
-            piece = spool.take(name)
-            if piece is None:
-                shown = self._types.find(name)
-                assert shown is not None
-                piece = write(shown)
-            yield piece
+    def _described(self, names: Iterable[str]) -> Iterator[DescribedType]:
+        for name in names:
+            shown = self._types.find(name)
+            assert shown is not None
+            yield shown
 
-    def _write_ahead(
-        self, spool: Spool, write: Write[DescribedType], places: Iterable[int]
-    ) -> None:
-        """Write the generated types and the root fields that belong to them."""
+    def _written_ahead(
+        self, write: Write[DescribedType], places: Sequence[int]
+    ) -> tuple[Spool, Spool]:
+        """Write the generated types, by family, and the root fields that belong to them."""
         types = self._types
-        of_roots = {(place, root): Spool() for place in places for root in types.roots}
-        self._spools.update(of_roots)
-        fields: dict[str, list[tuple[str, str]]] = {}
-        for root in types.roots.values():
-            for member in self._forgetting(types.root_members(root)):
-                fields.setdefault(member.csdl, []).append((root.name, member.name))
-        families: dict[str, list[TypeEntry]] = {}
-        for entry in self._forgetting(types.entries()):
-            families.setdefault(entry.csdl, []).append(entry)
-        for csdl in self._forgetting(iter(families)):
-            for entry in families[csdl]:
-                spool.put(entry.name, write(types.generated(entry)))
-            for root_name, name in fields.get(csdl, ()):
-                for place in places:
-                    piece = self._root_writers[place](root_name, name)
-                    of_roots[place, root_name].put(name, piece)
+        reading, writing = Spool(), Spool()
+        of_roots = {root: [Spool() for _ in places] for root in types.roots}
+        writers = [self._root_writers[place] for place in places]
+        for root, spools in of_roots.items():
+            self._spools.update(((p, root), s) for p, s in zip(places, spools, strict=True))
+        shapes = Shapes(types, self._writers, write, writers)
+
+        def written(entry: TypeEntry) -> bytes:
+            return shapes.type(entry, names) or write(types.generated(entry))
+
+        for csdl, *family in self._forgetting(types.families()):
+            names = shapes.names(csdl, chain(*family))
+            for spool, entries in zip((reading, writing), family, strict=True):
+                if entries:
+                    spool.put(csdl, b",".join(map(written, entries)))
+            for field in types.roots_of(csdl):
+                pieces = shapes.fields(field, names)
+                if pieces is None:
+                    member = types.root_member(field.of, field.name)
+                    pieces = [write_field(member) for write_field in writers]
+                for spool, piece in zip(of_roots[field.of.name], pieces, strict=True):
+                    spool.put(field.name, piece)
+        return reading, writing
 
     def _forgetting(self, items: Iterator[_Item]) -> Iterator[_Item]:
         """Give the items, and forget the records that were read for them from time to time."""

@@ -6,13 +6,13 @@ thousands of fields cost a few calls each; uses of types are written once and re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
 from graphql import GraphQLDirective
 
-from .described import DescribedType, Member, Value, members_of
+from .described import KINDS, DescribedType, Member, Value, members_of
 from .selected import Selected
 from .types import Types
 
@@ -23,7 +23,10 @@ RootFields = Callable[[Selected, Write[Member]], Write[DescribedType]]
 
 MOST_USES = 4_000
 """Uses of types that are remembered."""
+MOST_MEMBERS = 4_000
+"""Fields, arguments or input fields that are remembered: the same stand in several types of a family."""
 _FALSE, _TRUE, _NULL = b"false", b"true", b"null"
+_KINDS = {kind: orjson.dumps(kind) for kind in KINDS}
 _SHALLOW = frozenset({"kind", "name", "specifiedByURL", "isOneOf", "ofType", "__typename"})
 """Fields of a type whose answer is short, so that it may be kept for each type."""
 
@@ -38,24 +41,27 @@ def written(writes: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(writes)
 
 
-class Uses(dict[str, bytes]):
-    """What was written for uses of types: most are of a few scalars, or of the family that is written."""
+class Once(dict[_Shown, bytes]):
+    """Writes what is alike once: most uses of types are of a few scalars, or of the family that is written."""
 
-    def __init__(self, write: Write[str]) -> None:
+    def __init__(self, write: Write[_Shown], most: int) -> None:
         super().__init__()
         self._write = write
+        self._most = most
 
-    def __missing__(self, use: str) -> bytes:
-        if len(self) >= MOST_USES:
+    def __missing__(self, shown: _Shown) -> bytes:
+        if len(self) >= self._most:
             self.clear()
-        found = self[use] = self._write(use)
+        found = self[shown] = self._write(shown)
         return found
 
+
+Uses = Once[str]
 
 Part = bytes | str | Uses | Write[Any]
 """How a value is written: always alike; by an expression over ``x`` and ``_NAMES``; as the type of ``x``; by a function
 of ``x``."""
-_NAMES: dict[str, Any] = {"text": orjson.dumps, "true": _TRUE, "false": _FALSE}
+_NAMES: dict[str, Any] = {"text": orjson.dumps, "true": _TRUE, "false": _FALSE, "null": _NULL}
 
 
 def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
@@ -74,7 +80,7 @@ def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
         else:
             name = f"write_{len(values)}"
             names[name] = part
-            values.append(f"{name}[x.type]" if isinstance(part, Uses) else f"{name}(x)")
+            values.append(f"{name}[x.type]" if isinstance(part, Once) else f"{name}(x)")
     names["template"] = b"{%b}" % b",".join(pieces)
     # only the expressions below get here; keys are in the template
     made: Write[Any] = eval(f"lambda x: template % ({''.join(f'{v}, ' for v in values)})", names)  # noqa: S307
@@ -99,6 +105,11 @@ class Writers:
         self._root_fields = root_fields
         self._uses: dict[tuple[Selected, ...], Uses | Write[str]] = {}
 
+    @property
+    def is_shallow(self) -> bool:
+        """Whether what was compiled so far says of types that are used but what they are called, and the like."""
+        return all(isinstance(use, Once) for use in self._uses.values())
+
     # Values and members
 
     def value(self, below: Iterable[Selected]) -> Write[Value]:
@@ -111,17 +122,17 @@ class Writers:
         def writer(part: Selected) -> Part:
             if part.name == "type":
                 use = self.use(part.below)
-                return use if isinstance(use, Uses) else lambda member: use(member.type)
+                return use if isinstance(use, Once) else lambda member: use(member.type)
             if part.name == "args":
                 return self._arguments(part)
             if part.name == "defaultValue":
-                return "text(x.default)"
+                return "null if x.default is None else text(x.default)"
             return _named(typename, part.name)
 
         return _of(below, writer)
 
     def _arguments(self, part: Selected) -> Write[Any]:
-        write = self.member(part.below, "__InputValue")
+        write = Once(self.member(part.below, "__InputValue"), MOST_MEMBERS).__getitem__
         every = part.include_deprecated
         return lambda holder: (
             written(map(write, _kept(holder.arguments, every))) if holder.arguments else b"[]"
@@ -135,23 +146,21 @@ class Writers:
         if found is None:
             write = self._use(below)
             is_shallow = all(part.name in _SHALLOW for part in _all(below))
-            found = self._uses[below] = Uses(write) if is_shallow else write
+            found = self._uses[below] = Once(write, MOST_USES) if is_shallow else write
         return found
 
     def _use(self, below: Sequence[Selected]) -> Write[str]:
-        named, wrapped = self.named(below), self._wrapped(below)
-        return lambda use: wrapped(use) if use[-1] in "!]" else named(use)
+        named = self.named(below)
+        inner = {part.below: self._use(part.below) for part in below if part.name == "ofType"}
+        required, many = _wrapped(below, "NON_NULL", inner), _wrapped(below, "LIST", inner)
 
-    def _wrapped(self, below: Sequence[Selected]) -> Write[str]:
-        def writer(part: Selected) -> Part:
-            if part.name == "kind":
-                return lambda use: text("NON_NULL" if use[-1] == "!" else "LIST")
-            if part.name == "ofType":
-                inner = self._use(part.below)
-                return lambda use: inner(use[:-1] if use[-1] == "!" else use[1:-1])
-            return text("__Type") if part.name == "__typename" else _NULL
+        def write(use: str) -> bytes:
+            last = use[-1]
+            if last == "!":
+                return required(use[:-1])
+            return many(use[1:-1]) if last == "]" else named(use)
 
-        return _of(below, writer)
+        return write
 
     def named(self, below: Sequence[Selected]) -> Write[str]:
         """Compile a selection of ``__Type`` for types by name."""
@@ -170,7 +179,7 @@ class Writers:
     def _name_only(self, part: Selected) -> Part:
         kind = self._types.kind
         if part.name == "kind":
-            return lambda name: text(kind(name))
+            return lambda name: _KINDS[kind(name)]
         if part.name == "name":
             return text
         return text("__Type") if part.name == "__typename" else _NULL
@@ -193,12 +202,14 @@ class Writers:
         if part.name == "enumValues":
             return _listed(self.value(part.below), "values", every)
         if part.name == "inputFields":
-            return _listed(self.member(part.below, "__InputValue"), "inputs", every)
+            write = self.member(part.below, "__InputValue")
+            return _listed(Once(write, MOST_MEMBERS).__getitem__, "inputs", every)
         return self._fields(part)
 
     def _fields(self, part: Selected) -> Write[DescribedType]:
         member = self.member(part.below, "__Field")
-        ordinary = _listed(member, "fields", part.include_deprecated)
+        once = Once(member, MOST_MEMBERS).__getitem__
+        ordinary = _listed(once, "fields", part.include_deprecated)
         of_root = self._root_fields(part, member)
         roots = self._types.roots
         return lambda shown: of_root(shown) if shown.name in roots else ordinary(shown)
@@ -223,6 +234,21 @@ def _all(below: Iterable[Selected]) -> Iterable[Selected]:
         yield from _all(part.below)
 
 
+def _wrapped(
+    below: Iterable[Selected], kind: str, inner: Mapping[tuple[Selected, ...], Write[str]]
+) -> Write[str]:
+    """Compile a selection of ``__Type`` for what is non-null, or a list; written is what is within."""
+
+    def writer(part: Selected) -> Part:
+        if part.name == "ofType":
+            return inner[part.below]
+        if part.name == "kind":
+            return text(kind)
+        return text("__Type") if part.name == "__typename" else _NULL
+
+    return _of(below, writer)
+
+
 def _listed(write: Write[Any], attribute: str, include_deprecated: bool) -> Write[DescribedType]:
     def write_list(shown: DescribedType) -> bytes:
         items = getattr(shown, attribute)
@@ -239,11 +265,11 @@ _OF_NAMED: dict[str, Part] = {
     "name": "text(x.name)",
     "description": "text(x.description)",
     "isDeprecated": "false if x.deprecation is None else true",
-    "deprecationReason": "text(x.deprecation)",
+    "deprecationReason": "null if x.deprecation is None else text(x.deprecation)",
 }
 _OF_TYPE: dict[str, Part] = {
     "__typename": text("__Type"),
-    "kind": "text(x.kind)",
+    "kind": lambda shown: _KINDS[shown.kind],
     "name": "text(x.name)",
     "description": "text(x.description)",
     "specifiedByURL": "text(x.specified_by)",

@@ -9,6 +9,8 @@ sequence gives (setting ``given_by_service``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import NamedTuple
 
 from schema.catalog import Catalog
 from schema.fields import Field, FieldKind, InputField, InputRole, TypeEntry, TypeKind, Verb
@@ -20,21 +22,32 @@ from .naming import companion
 from .offers import Offers
 from .rules import WriteRules
 
+_REST, _COMPLEX = FieldKind.REST, FieldKind.COMPLEX
+_CREATED: Callable[[Property], bool] = attrgetter("allow_edit_on_create")
+_CHANGED: Callable[[Property], bool] = attrgetter("allow_edit")
 _Takes = Callable[[Field], bool]
+_Give = Callable[[Field], "Given"]
 _OF_ROWS = frozenset(
     {TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT, TypeKind.VALUE_INPUT}
 )
 
 
+class Given(NamedTuple):
+    """How a field of a row is given."""
+
+    role: InputRole
+    type_name: str
+    nullable: bool
+    description: str
+
+
 class _RowFields(Mapping[str, InputField]):
     """The fields of a row that an input type takes, each made when it is looked up: values, then rows below."""
 
-    def __init__(
-        self, fields: Mapping[str, Field], takes: _Takes, make: Callable[[Field], InputField]
-    ) -> None:
+    def __init__(self, fields: Mapping[str, Field], takes: _Takes, give: _Give) -> None:
         self._fields = fields
         self._takes = takes
-        self._make = make
+        self._give = give
         self._made: dict[str, InputField] = {}
 
     def __getitem__(self, name: str) -> InputField:
@@ -43,13 +56,26 @@ class _RowFields(Mapping[str, InputField]):
             field = self._fields[name]
             if not self._takes(field):
                 raise KeyError(name)
-            found = self._made[name] = self._make(field)
+            given = self._give(field)
+            found = self._made[name] = InputField(
+                name=name,
+                role=given.role,
+                type_name=given.type_name,
+                nullable=given.nullable,
+                many=field.many,
+                of=field,
+                description=given.description,
+            )
         return found
 
     def __iter__(self) -> Iterator[str]:
-        taken = [f for f in self._fields.values() if self._takes(f)]
-        yield from (f.name for f in taken if f.navigation is None)
-        yield from (f.name for f in taken if f.navigation is not None)
+        return (field.name for field in self.taken())
+
+    def taken(self) -> Iterator[Field]:
+        """Give the fields of the row that are there, in order."""
+        taken = list(filter(self._takes, self._fields.values()))
+        yield from (f for f in taken if f.navigation is None)
+        yield from (f for f in taken if f.navigation is not None)
 
     def __len__(self) -> int:
         return sum(map(self._takes, self._fields.values()))
@@ -79,24 +105,32 @@ class WriteInputs:
                 raise KeyError(entry.name)
         return {f.name: f for f in found}
 
+    def of_row(self, entry: TypeEntry) -> Iterator[tuple[Field, Given]] | None:
+        """Give the same for a type of rows, where that is all that is wanted; None for another kind."""
+        if entry.kind not in _OF_ROWS:
+            return None
+        takes, give = self._ways(entry)
+        fields = _RowFields(self._catalog.object(entry.csdl).fields, takes, give)
+        return ((field, give(field)) for field in fields.taken())
+
     def required(self, entry: TypeEntry) -> tuple[str, ...]:
         """Give the names of the fields that must be given."""
         if entry.kind is TypeKind.CREATE_INPUT:
-            takes = self._takes(self._offers.on_create)
+            takes = self._takes(_CREATED)
             fields = self._catalog.object(entry.csdl).fields.values()
             return tuple(f.name for f in fields if self.is_required(f, entry.csdl) and takes(f))
         if entry.kind in _OF_ROWS:
             return ()
         return tuple(f.name for f in self.fields(entry).values() if not f.nullable)
 
-    def _ways(self, entry: TypeEntry) -> tuple[_Takes, Callable[[Field], InputField]]:
+    def _ways(self, entry: TypeEntry) -> tuple[_Takes, _Give]:
         """Give which fields of a row stand in an input type, and what they are there."""
         csdl = entry.csdl
         if entry.kind is TypeKind.PATCH:
             key = self._catalog.key_of(csdl)
-            takes = self._takes(self._offers.on_change)
-            return lambda f: f.source not in key and takes(f), self._written
-        takes = self._takes(self._offers.on_create)
+            takes = self._takes(_CHANGED)
+            return lambda f: takes(f) and f.source not in key, self._written
+        takes = self._takes(_CREATED)
         if entry.kind is not TypeKind.CREATE_INPUT:
             return takes, self._written
         return (
@@ -109,9 +143,14 @@ class WriteInputs:
         )
 
     def _takes(self, is_given: Callable[[Property], bool]) -> _Takes:
+        """``is_given`` says what the metadata says of a property; there must be something to give, too."""
+        has_input = self._offers.has_input
+
         def takes(field: Field) -> bool:
-            is_rest = field.kind is FieldKind.REST
-            return is_rest or (field.prop is not None and is_given(field.prop))
+            prop, kind = field.prop, field.kind
+            if prop is None:
+                return kind is _REST
+            return is_given(prop) and (kind is not _COMPLEX or has_input(prop))
 
         return takes
 
@@ -137,14 +176,9 @@ class WriteInputs:
     def _company(self) -> str | None:
         return self._catalog.abilities.company_property
 
-    def _nested(self, field: Field) -> InputField:
-        return InputField(
-            name=field.name,
-            role=InputRole.NESTED,
-            type_name=self._name_of(TypeKind.NESTED_CREATE, field.target),
-            of=field,
-            description=texts.NESTED,
-        )
+    def _nested(self, field: Field) -> Given:
+        type_name = self._name_of(TypeKind.NESTED_CREATE, field.target)
+        return Given(InputRole.NESTED, type_name, True, texts.NESTED)
 
     def _nested_rows(self, csdl: str) -> Iterator[InputField]:
         yield InputField(
@@ -156,19 +190,11 @@ class WriteInputs:
             description=texts.NESTED_CREATE,
         )
 
-    def _written(self, field: Field, *, required: bool = False) -> InputField:
+    def _written(self, field: Field, *, required: bool = False) -> Given:
         type_name = field.type_name
-        if field.kind is FieldKind.COMPLEX and self._catalog.is_served(field.target):
+        if field.kind is _COMPLEX and self._catalog.is_served(field.target):
             type_name = self._name_of(TypeKind.VALUE_INPUT, field.target)
-        return InputField(
-            name=field.name,
-            role=InputRole.WRITE,
-            type_name=type_name,
-            nullable=not required,
-            many=field.many,
-            of=field,
-            description=field.description,
-        )
+        return Given(InputRole.WRITE, type_name, not required, field.description)
 
     def _key(self, csdl: str) -> Iterator[InputField]:
         for field in self._catalog.object(csdl).key:

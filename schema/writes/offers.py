@@ -26,11 +26,15 @@ class Offers:
             found = self._offered[key] = self.refusal(verb, entity_set) is None
         return found
 
+    def of(self, verb: Verb, of_set: str) -> bool:
+        """Give the same for a set of that name."""
+        found = self._offered.get((verb, of_set))
+        return self.holds(verb, self._catalog.model.entity_sets[of_set]) if found is None else found
+
     def any(self, csdl: str, *verbs: Verb) -> bool:
         """Whether rows of a type may be written one of these ways, in any of its sets."""
-        model = self._catalog.model
-        sets = model.sets_of_type.get(csdl, ())
-        return any(self.holds(verb, model.entity_sets[name]) for name in sets for verb in verbs)
+        sets = self._catalog.model.sets_of_type.get(csdl, ())
+        return any(self.of(verb, name) for name in sets for verb in verbs)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
         """Say why rows of a set may not be written this way; None where they may."""
@@ -89,13 +93,13 @@ class Offers:
 
     def on_create(self, prop: Property) -> bool:
         """Whether a new row can give the property."""
-        return prop.allow_edit_on_create and self._has_input(prop)
+        return prop.allow_edit_on_create and self.has_input(prop)
 
     def on_change(self, prop: Property) -> bool:
         """Whether the property, if not of the key, can be changed."""
-        return prop.allow_edit and self._has_input(prop)
+        return prop.allow_edit and self.has_input(prop)
 
-    def _has_input(self, prop: Property) -> bool:
+    def has_input(self, prop: Property) -> bool:
         """Whether there is an input type for the values; GraphQL knows no empty ones."""
         csdl = prop.type.name
         is_shown = csdl in self._catalog.model.complex_types and self._catalog.is_served(csdl)

@@ -25,6 +25,8 @@ _NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {
     TypeKind.PAYLOADS: ROW_VERBS,
 }
 _NESTED = (TypeKind.NESTED_INPUT, TypeKind.NESTED_CREATE)
+_OF_ROWS = (*_NEEDED_BY, *_NESTED)
+_OF_VALUES = (TypeKind.VALUE_INPUT,)
 _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 
 
@@ -42,15 +44,24 @@ class WriteTypes:
 
     def entries(self) -> Iterator[TypeEntry]:
         """Give every type that writing adds, type by type of the metadata; touches the whole model."""
-        for csdl in self._catalog.model.sets_of_type:
-            for kind in (*_NEEDED_BY, *_NESTED):
-                if self._exists(kind, csdl):
-                    yield TypeEntry(companion(self._catalog, kind, csdl), kind, csdl)
-        kind = TypeKind.VALUE_INPUT
-        for csdl in self._catalog.model.complex_types:
-            if self._exists(kind, csdl):
-                yield TypeEntry(companion(self._catalog, kind, csdl), kind, csdl)
-        yield from self._of_operations.values()
+        for owner in self.owners():
+            yield from self.family(owner)
+
+    def owners(self) -> Iterator[str]:
+        """Give the types of the metadata to which these types may belong, and at last "" for the operations."""
+        yield from self._catalog.model.sets_of_type
+        yield from self._catalog.model.complex_types
+        yield ""
+
+    def family(self, owner: str) -> Iterator[TypeEntry]:
+        """Give the types that belong to one of them; none for any other type."""
+        if not owner:
+            yield from self._of_operations.values()
+            return
+        is_value = owner in self._catalog.model.complex_types
+        for kind in _OF_VALUES if is_value else _OF_ROWS:
+            if self._exists(kind, owner):
+                yield TypeEntry(companion(self._catalog, kind, owner), kind, owner)
 
     def companion(self, name: str) -> TypeEntry | None:
         """Give the same for what belongs to a structured type, without looking at operations."""

@@ -67,11 +67,8 @@ class Writes(Mapping[str, MutationField]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        roots, sets = self.catalog.roots, self.catalog.model.entity_sets
-        for _, of_set, name in self.catalog.set_roots():
-            for verb in ROW_VERBS:
-                if self.offers(verb, sets[of_set]):
-                    yield mutation_name(verb, name, roots, self.catalog.prefix)
+        for _, of_set, root in self.catalog.set_roots():
+            yield from (name for _, name in self.of_root(root, of_set))
         yield from self.actions
 
     def __len__(self) -> int:
@@ -100,6 +97,12 @@ class Writes(Mapping[str, MutationField]):
         return MutationField(
             name=name, verb=verb, many=many, entity_set=entity_set, csdl=entity_set.type
         )
+
+    def of_root(self, root: str, of_set: str) -> Iterator[tuple[Verb, str]]:
+        """Name the fields that write the rows of a set's list, or the row of its by-key field."""
+        for verb in ROW_VERBS:
+            if self._offers.of(verb, of_set):
+                yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
         """Whether rows of a set may be written this way: by the settings, the annotations and the fields."""
@@ -210,6 +213,14 @@ class Writes(Mapping[str, MutationField]):
         """Give every type that writing adds, none ahead; touches the whole model."""
         return self._types.entries()
 
+    def owners(self) -> Iterator[str]:
+        """Give the types of the metadata to which these may belong, in the order of ``entries``; "" for operations."""
+        return self._types.owners()
+
+    def family(self, owner: str) -> Iterator[TypeEntry]:
+        """Give the types that belong to one of them; none for any other type."""
+        return self._types.family(owner)
+
     def required_of(self, name: str) -> tuple[str, ...]:
         """Give the names of the fields of an input type that must be given; raises KeyError."""
         found = self._required.get(name)
@@ -235,6 +246,10 @@ class Writes(Mapping[str, MutationField]):
         entry = self.entry(name)
         if entry is None or entry.kind not in _OUTPUT_KINDS:
             raise KeyError(name)
+        return self.payload_fields(entry)
+
+    def payload_fields(self, entry: TypeEntry) -> Mapping[str, PayloadField]:
+        """Give the same of a payload type that is known to be there."""
         if entry.kind is TypeKind.OPERATION_PAYLOAD:
             made = self.payloads.of_operation(self[entry.csdl])
         elif entry.kind is TypeKind.PAYLOAD:

@@ -13,7 +13,10 @@ from gateway.execute import Answer, GraphQLRequest, Ready
 from gateway.plan import FailedRoot
 from schema.fields import FieldKind, RootKind
 
-from . import Example
+from . import EXAMPLES, Example, examples
+
+OTHERWISE = EXAMPLES / "otherwise"
+"""Examples that ask for less than those of their names."""
 
 _FIELDS = 4
 """Most fields that the example of an API's own asks for."""
@@ -25,15 +28,19 @@ async def fitting(
     app: Starlette,
     shown: Sequence[Example],
 ) -> list[Example]:
-    """Give those examples that the endpoint's API can run in a scope; before it has started, all of them."""
-    settings = endpoint.settings
-    is_whole = endpoint.profile is None and not settings.include and not settings.exclude
-    is_whole = is_whole and settings.subscriptions.enabled
-    live = None if is_whole else await endpoint.live(app)
+    """Give those examples that the endpoint's API can run in a scope; before it has started, all of them.
+
+    An environment may lack what one of them needs; another of its name may then stand in its place.
+    """
+    live = await endpoint.live(app)
     if live is None:
         return list(shown)
+    others = {example.name: example for example in examples(OTHERWISE)}
     with live.serving() as gateway:
-        fit = [example for example in shown if _runs(gateway, example, companies)]
+        fit = []
+        for example in shown:
+            tried = (example, others.get(example.name))
+            fit += [e for e in tried if e is not None and _runs(gateway, e, companies)][:1]
         return fit or list(_own(gateway))
 
 

@@ -9,7 +9,7 @@ import zstandard
 
 BLOCK = 1 << 19
 """Bytes that are compressed together."""
-OPEN = 12
+OPEN = 4
 """Blocks that are kept as they are after a look into them."""
 _LOW = (1 << 32) - 1
 

@@ -13,15 +13,13 @@ from types import MappingProxyType
 
 import httpx
 
-from schema.build import ODataSchema, build_schema
+from schema.build import ODataSchema
 from schema.catalog import Catalog
-from schema.writes import Writes
 
 from .bind import Limits
 from .documents import DocumentLimits
 from .events import Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
-from .federation import federation_of
 from .introspection import Aside, aside_of
 from .labels import load_labels
 from .metadata import MetadataDocument, Origin, load_metadata
@@ -30,7 +28,7 @@ from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
 from .profiles import ProfileSettings, choose
-from .resolvers import LoadedResolvers
+from .served import schema_served
 from .setting_groups import SandboxOptions
 from .settings import Settings
 from .trace import heard
@@ -201,15 +199,7 @@ def _executable(
     observe: Observer,
     aside: Aside,
 ) -> tuple[ODataSchema, Engine]:
-    rules = rules_of(settings)
-    writes = None if rules is None else Writes(catalog, rules)
-    schema = build_schema(
-        catalog,
-        LoadedResolvers(catalog),
-        writes=writes,
-        subscriptions=settings.subscriptions.enabled,
-        federation=federation_of(settings),
-    )
+    schema = schema_served(settings, catalog)
     limits = execution_settings(settings)
     return schema, Engine(schema, client, dialect, limits, observe, aside)
 

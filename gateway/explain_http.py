@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -19,8 +19,10 @@ from .assemble import Gateway
 from .encoding import Compression
 from .endpoints import Endpoint
 from .execute import Answer, GraphQLRequest
-from .explain import Explanation, Planned, Step, explain
 from .http import Door
+
+if TYPE_CHECKING:
+    from .explain import Explanation, Planned, Step
 
 
 def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -70,6 +72,9 @@ class Explainer:
         return False
 
     async def _explained(self, request: GraphQLRequest) -> Answer:
+        # Few requests want it, and every start would import it.
+        from .explain import explain  # noqa: PLC0415
+
         deadline = self._engine.deadline(request)
         try:
             async with asyncio.timeout_at(deadline.at):

@@ -18,19 +18,16 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from schema.build import ODataSchema, build_schema
+from schema.build import ODataSchema
 from schema.introspection import Selected, introspect
-from schema.writes import Writes
 
 from .artefacts import write_artefact
 from .collector import resting
 from .errors import BudgetExceeded
-from .federation import federation_of
 from .models import dialect_of, find_model, make_catalog
 from .profiles import settings_from
-from .resolvers import LoadedResolvers
+from .served import schema_served
 from .settings import Settings
-from .writes.allowed import rules_of
 
 MOST_BYTES = 1 << 29
 """Longest answer: several times that of every client's own introspection over the largest known catalogue."""
@@ -116,15 +113,7 @@ def main() -> int:
         return 1
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
-    rules = rules_of(settings)
-    writes = None if rules is None else Writes(catalog, rules)
-    schema = build_schema(
-        catalog,
-        LoadedResolvers(catalog),
-        writes=writes,
-        subscriptions=settings.subscriptions.enabled,
-        federation=federation_of(settings),
-    )
+    schema = schema_served(settings, catalog)
     try:
         with resting():
             write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))

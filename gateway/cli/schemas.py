@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from gateway.metadata import MetadataDocument
 from gateway.models import Known, dialect_of, make_catalog, narrowed, open_model
 from gateway.profiles import ProfileSettings
-from gateway.resolvers import LoadedResolvers
+from gateway.served import schema_served
 from gateway.settings import Settings
-from gateway.writes.allowed import rules_of
-from schema.build import ODataSchema, build_schema
-from schema.writes import Writes
+from schema.build import ODataSchema
 
 from .inspect import quiet
 
@@ -26,14 +24,7 @@ def schema_of(settings: Settings, known: Known, labels: Mapping[str, str]) -> OD
     """Make the schema that a model gives."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
-    rules = rules_of(settings)
-    writes = None if rules is None else Writes(catalog, rules)
-    return build_schema(
-        catalog,
-        LoadedResolvers(catalog),
-        writes=writes,
-        subscriptions=settings.subscriptions.enabled,
-    )
+    return schema_served(settings, catalog, subgraph=False)
 
 
 def part_of(

@@ -173,7 +173,7 @@ def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> Non
         ("{ nope }", "(line 1, column 3)"),
         ("{", "Syntax Error"),
         ("{ customersV3(first: 5000) { totalCount } }", "PAGE_LIMIT_EXCEEDED"),
-        ("subscription { x }", "subscription"),
+        ("subscription { x }", "Subscription"),
         ("mutation { x }", "Mutation"),
         ("query Q($n: Int!) { customersV3(first: $n) { totalCount } }", "$n"),
     ],

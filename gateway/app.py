@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -17,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import admission
 from .encoding import Compression
-from .endpoints import API, Endpoint, RoutesOf, endpoints_of
+from .endpoints import API, Endpoint, RoutesOf, endpoints_of, shared
 from .events import Observer, log_event
 from .explain_http import explain_routes
 from .explorer import explorer_routes
@@ -69,7 +68,7 @@ def create_app(
                     await profiles.close()
 
     endpoints = endpoints_of(settings, observe)
-    apis = {e.api: _shared(_Api(e), settings.cors_origins) for e in endpoints}
+    apis = {e.api: shared(_Api(e), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
     for endpoint in endpoints:
         routes.append(Route(endpoint.api, apis[endpoint.api]))
@@ -121,16 +120,6 @@ class _Unknown:
             extensions["hint"] = f"There are: {', '.join(self._told)}."
         answer = {"errors": [{"message": said, "extensions": extensions}]}
         await JSONResponse(answer, status_code=404)(scope, receive, send)
-
-
-def _shared(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Let pages of these origins call the endpoint; without any nothing stands before it."""
-    if not origins:
-        return api
-    methods, told = ("GET", "HEAD", "POST"), ("ETag", "Retry-After")
-    return CORSMiddleware(
-        api, allow_origins=origins, allow_methods=methods, allow_headers=("*",), expose_headers=told
-    )
 
 
 class _Application(Starlette):

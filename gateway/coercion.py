@@ -7,6 +7,7 @@ values are the same, in the same order (that of the definition): an order of fil
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,10 @@ from schema.lazy import in_order, required_or_defaulted
 from .errors import BadArgument
 
 MAX_ERRORS = 20
+_QUOTED_OR_PYTHON = re.compile(
+    r"""'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | \b(?:None|True|False)\b""", re.VERBOSE
+)
+_IN_JSON = {"None": "null", "True": "true", "False": "false"}
 
 
 class _Unsure(Exception):
@@ -73,7 +78,9 @@ class Variables:
                 max_errors=MAX_ERRORS,
                 hide_suggestions=True,
             )
-            return self._with_suggestions(found) if isinstance(found, list) else found
+            if not isinstance(found, list):
+                return found
+            return [_in_json(error) for error in self._with_suggestions(found)]
 
     def _read(self, given: Mapping[str, Any]) -> VariableValues:
         if len(self._signatures) < len(self._definitions):
@@ -105,7 +112,7 @@ def json_value(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
         validate_input_value(
             given, wanted, lambda e, _: found.append(e.message), hide_suggestions=True
         )
-        said = found[0] if found else f"it is no {wanted}."
+        said = without_python(found[0]) if found else f"it is no {wanted}."
         raise BadArgument(f"{what}: {said}", hint="Send it as this API answers it.") from error
 
 
@@ -116,7 +123,20 @@ def arguments_of(
     try:
         return _arguments(field, node, variables.coerced)
     except (_Unsure, RecursionError):
-        return get_argument_values(field, node, variables)
+        try:
+            return get_argument_values(field, node, variables)
+        except GraphQLError as error:
+            raise _in_json(error) from error
+
+
+def without_python(message: str) -> str:
+    """Give graphql-core's words for a value that came as JSON: ``null`` for ``None``, but for what is quoted."""
+    return _QUOTED_OR_PYTHON.sub(lambda found: _IN_JSON.get(found[0], found[0]), message)
+
+
+def _in_json(error: GraphQLError) -> GraphQLError:
+    message = without_python(error.message)
+    return GraphQLError(message, error.nodes, original_error=error.original_error)
 
 
 def _arguments(

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from .events import Observer
 from .live import Live
@@ -76,6 +78,16 @@ def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
     held += [profile_settings(settings, name) for name in settings.profiles]
     found.extend(Endpoint(settings=each, observe=observe, beside=found) for each in held)
     return found
+
+
+def shared(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Let pages of these origins call what belongs to an API; without any nothing stands before it."""
+    if not origins:
+        return api
+    methods, told = ("GET", "HEAD", "POST"), ("ETag", "Retry-After")
+    return CORSMiddleware(
+        api, allow_origins=origins, allow_methods=methods, allow_headers=("*",), expose_headers=told
+    )
 
 
 RoutesOf: TypeAlias = Callable[[Endpoint], Iterable[BaseRoute]]

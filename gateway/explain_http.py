@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from .access import admission
 from .assemble import Gateway
 from .encoding import Compression
-from .endpoints import Endpoint
+from .endpoints import Endpoint, shared
 from .execute import Answer, GraphQLRequest
 from .http import Door
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Give the route of explain, where the settings let anybody have it."""
-    if endpoint.settings.explains:
-        yield Route(f"{endpoint.api}/explain", _Explain(endpoint))
+    settings = endpoint.settings
+    if settings.explains:
+        yield Route(f"{endpoint.api}/explain", shared(_Explain(endpoint), settings.cors_origins))
 
 
 class _Explain:

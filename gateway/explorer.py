@@ -12,14 +12,17 @@ own, in a thread: nothing of what serves operations grows, or waits for them lon
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import TypeAlias
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from schema.build import ODataSchema
 from schema.introspection import Wanted, write_slice
@@ -27,7 +30,7 @@ from schema.search import FORMAT, Index, Root, complete, find, index_of, pack, u
 
 from .assemble import Gateway
 from .encoding import IDENTITY, Compression, decompressed
-from .endpoints import Endpoint
+from .endpoints import Endpoint, shared
 from .errors import BadArgument, GatewayError
 from .introspection import Aside
 
@@ -40,18 +43,23 @@ MOST_STEPS = 1
 LONGEST = 200
 """Characters of a query that count."""
 ROOTS = ("query", "mutation", "subscription")
+_DIGITS = re.compile("[0-9]{1,4}")
 _COMPLETED: Mapping[str, Root] = {"query": "query", "mutation": "mutation"}
 FIELDS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
-Told: TypeAlias = Callable[["_Explored", Request], Awaitable[bytes]]
+_ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
+
+Tell: TypeAlias = Callable[["_Explored", Request], Awaitable[bytes]]
 
 
 def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Give the routes of search and slices, where there is a page that asks them."""
-    if endpoint.settings.graphiql:
+    settings = endpoint.settings
+    if settings.graphiql:
         explorer = _Explorer(endpoint)
-        yield Route(f"{endpoint.api}/search", explorer.told(_search))
-        yield Route(f"{endpoint.api}/slice", explorer.told(_slice))
+        for name, tell in (("search", _search), ("slice", _slice)):
+            told = _Told(explorer, tell)
+            yield Route(f"{endpoint.api}/{name}", shared(told, settings.cors_origins))
 
 
 @dataclass(slots=True)
@@ -98,22 +106,23 @@ class _Explorer:
         self._compression = Compression(enabled=settings.compression, over=settings.compress_over)
         self._explored: _Explored | None = None
 
-    def told(self, tell: Told) -> Callable[[Request], Awaitable[Response]]:
-        """Give the endpoint that answers with what is told."""
-
-        async def answer(request: Request) -> Response:
-            if not self._endpoint.settings.introspection:
-                return _refusal(403, "Introspection is switched off.", "INTROSPECTION_DISABLED")
-            live = await self._endpoint.live(request.app)
-            if live is None:
-                return _refusal(503, "The gateway has not started yet.", "STARTING")
-            try:
-                body = await tell(self._of(live.gateway), request)
-            except GatewayError as error:
-                return _refusal(400, error.message, error.code, hint=error.hint)
-            return await self._sent(body, request)
-
-        return answer
+    async def answer(self, tell: Tell, request: Request) -> Response:
+        """Answer with what is told."""
+        if request.method == "OPTIONS":
+            return Response(headers=_ALLOW)
+        if request.method not in ("GET", "HEAD"):
+            said = "Searches and slices are asked for by GET."
+            return _refusal(405, said, "METHOD_NOT_ALLOWED", _ALLOW)
+        if not self._endpoint.settings.introspection:
+            return _refusal(403, "Introspection is switched off.", "INTROSPECTION_DISABLED")
+        live = await self._endpoint.live(request.app)
+        if live is None:
+            return _refusal(503, "The gateway has not started yet.", "STARTING")
+        try:
+            body = await tell(self._of(live.gateway), request)
+        except GatewayError as error:
+            return _refusal(400, error.message, error.code, hint=error.hint)
+        return await self._sent(body, request)
 
     def _of(self, gateway: Gateway) -> _Explored:
         found = self._explored
@@ -133,6 +142,18 @@ class _Explorer:
         coded = {} if coding == IDENTITY else {"Content-Encoding": coding}
         headers = {**FIELDS, **coded, "Vary": "Accept-Encoding"}
         return Response(packed, headers=headers, media_type="application/json")
+
+
+class _Told:
+    """What tells one thing; a class, so that Starlette hands it every method."""
+
+    def __init__(self, explorer: _Explorer, tell: Tell) -> None:
+        self._explorer = explorer
+        self._tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._explorer.answer(self._tell, Request(scope, receive))
+        await response(scope, receive, send)
 
 
 async def _search(explored: _Explored, request: Request) -> bytes:
@@ -174,12 +195,19 @@ def _names(given: str) -> tuple[str, ...]:
 
 
 def _number(given: str, most: int) -> int:
-    if not given.isdecimal() or int(given) > most:
+    if not _DIGITS.fullmatch(given) or int(given) > most:
         raise BadArgument("That is no number to be used here.", hint=f"0 to {most} would be.")
     return int(given)
 
 
-def _refusal(status: int, message: str, code: str, **more: Any) -> Response:
-    extensions = {"code": code, **{name: fact for name, fact in more.items() if fact}}
+def _refusal(
+    status: int,
+    message: str,
+    code: str,
+    fields: Mapping[str, str] = MappingProxyType({}),
+    *,
+    hint: str | None = None,
+) -> Response:
+    extensions = {"code": code} if hint is None else {"code": code, "hint": hint}
     errors = [{"message": message, "extensions": extensions}]
-    return JSONResponse({"errors": errors}, status_code=status, headers=FIELDS)
+    return JSONResponse({"errors": errors}, status_code=status, headers={**FIELDS, **fields})

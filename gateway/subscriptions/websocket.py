@@ -204,7 +204,9 @@ class Connection:
                 raise Refused(1009, "Message too big")
             try:
                 found = read_message(text)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except RecursionError as error:
+                raise Refused(4400, "Invalid message: nested too deeply") from error
+            except msgspec.DecodeError as error:
                 raise Refused(4400, f"Invalid message: {error}") from error
             await self._take(found)
 

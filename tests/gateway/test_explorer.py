@@ -162,6 +162,8 @@ async def test_an_index_outlives_the_process(
         ("search?limit=101", "BAD_ARGUMENT"),
         ("search?limit=-1", "BAD_ARGUMENT"),
         ("search?limit=²", "BAD_ARGUMENT"),
+        ("search?limit=٣", "BAD_ARGUMENT"),
+        (f"search?limit={'9' * 5_000}", "BAD_ARGUMENT"),
         ("search?in=subscription", "BAD_ARGUMENT"),
         ("slice?steps=2", "BAD_ARGUMENT"),
         ("slice?steps=x", "BAD_ARGUMENT"),
@@ -192,6 +194,16 @@ async def test_they_are_switched_off_with_introspection_and_with_the_page(
     assert answer.status_code == status
     if status == 403:
         assert answer.json()["errors"][0]["extensions"]["code"] == "INTROSPECTION_DISABLED"
+
+
+@pytest.mark.parametrize("path", ["search", "slice"])
+async def test_other_methods_are_told_what_there_is(client: httpx.AsyncClient, path: str) -> None:
+    asked = await client.options(f"/graphql/{path}")
+    posted = await client.post(f"/graphql/{path}", json={})
+
+    assert (asked.status_code, posted.status_code) == (200, 405)
+    assert asked.headers["allow"] == posted.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert posted.json()["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
 
 
 async def test_before_the_start_is_over_nothing_is_told() -> None:

@@ -645,6 +645,19 @@ async def test_a_page_of_a_named_origin_may_call(shared: httpx.AsyncClient) -> N
     assert "ETag" in answer.headers["access-control-expose-headers"]
 
 
+@pytest.mark.parametrize("path", ["search?limit=1", "slice", "explain?query={__typename}"])
+async def test_a_page_of_a_named_origin_may_ask_what_is_beside_the_api(
+    shared: httpx.AsyncClient, path: str
+) -> None:
+    asks = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+    may = await shared.options(f"/graphql/{path}", headers=asks)
+    answer = await shared.get(f"/graphql/{path}", headers={"Origin": ORIGIN})
+
+    assert (may.status_code, answer.status_code) == (200, 200)
+    for response in (may, answer):
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+
+
 @pytest.mark.parametrize(
     "origin", ["https://shop.example.evil.example", "http://shop.example", "null"]
 )

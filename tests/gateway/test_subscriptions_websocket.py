@@ -79,6 +79,14 @@ async def test_what_is_no_message_or_comes_in_a_wrong_place_closes(
         assert (await ws.end())[0] == code
 
 
+async def test_a_message_nested_too_deeply_is_refused_in_plain_words(served: Served) -> None:
+    async with served.connect() as raw:
+        ws = Socket(raw)
+        await ws.say('{"type":"ping","payload":' + '{"a":' * 2_000 + "1" + "}" * 2_001)
+
+        assert await ws.end() == (4400, "Invalid message: nested too deeply")
+
+
 async def test_another_subprotocol_is_not_acceptable(served: Served) -> None:
     address = f"ws://127.0.0.1:{served.port}/graphql"
     async with connect(address, proxy=None) as raw:

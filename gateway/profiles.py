@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic_settings import SettingsConfigDict
+
 from schema.errors import ExposureError, did_you_mean
 from schema.exposure import matching, require_matches
 from schema.model import Model
@@ -32,6 +34,8 @@ _OVER = frozenset(Profile.model_fields) & frozenset(Settings.model_fields) - {"i
 
 class ProfileSettings(Settings):
     """The settings that hold for a profile."""
+
+    model_config = SettingsConfigDict(defer_build=True)  # most services have no profiles
 
     profile: str
     title: str | None = None

@@ -14,7 +14,6 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.subscriptions.hub import STOPPING
 
@@ -129,16 +128,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-class StoppableWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket: when the server stops, the application says goodbye."""
+def socket_protocol(**options: Any) -> asyncio.Protocol:
+    """Make the protocol of a connection that becomes a WebSocket; imported with the first of them."""
+    from .sockets import StoppableWebSocket  # noqa: PLC0415
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._stopping = asyncio.Event()
-        self.app_state = {**self.app_state, STOPPING: self._stopping}
-
-    def shutdown(self) -> None:
-        """Tell the application, or close what it does not serve."""
-        self._stopping.set()
-        if self.close_sent or not self.handshake_complete:
-            super().shutdown()
+    return StoppableWebSocket(**options)

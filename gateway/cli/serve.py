@@ -29,7 +29,7 @@ from gateway.settings import Settings
 
 from .lean import worker_app
 from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
-from .protocol import BoundedProtocol, StoppableWebSocket
+from .protocol import BoundedProtocol, socket_protocol
 
 PATIENCE = 20
 """Seconds that running operations get when the server is stopped; orchestrators kill after 30."""
@@ -52,7 +52,7 @@ def _config(app: object, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type] # a factory, too
         http=BoundedProtocol,
-        ws=StoppableWebSocket,
+        ws=socket_protocol,  # type: ignore[arg-type] # makes one, as a class does
         # The gateway pings by messages, which proxies pass on.
         ws_ping_interval=None,
         log_config=None,

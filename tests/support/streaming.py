@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.app import create_app
-from gateway.cli.protocol import BoundedProtocol, StoppableWebSocket
+from gateway.cli.protocol import BoundedProtocol, socket_protocol
 from gateway.events import Event, RequestSent
 from gateway.settings import Settings
 from gateway.subscriptions.hub import Hub
@@ -107,7 +107,7 @@ async def serving(sandbox: Starlette, events: list[Event], **options: Any) -> As
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
-        ws=StoppableWebSocket,
+        ws=socket_protocol,  # type: ignore[arg-type] # makes one, as a class does
         ws_ping_interval=None,
         lifespan="off",
         log_config=None,

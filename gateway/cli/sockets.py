@@ -1,0 +1,25 @@
+"""uvicorn's WebSockets, with an end that is told: see ``protocol``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gateway.subscriptions.hub import STOPPING
+
+
+class StoppableWebSocket(WebSocketsSansIOProtocol):
+    """One WebSocket: when the server stops, the application says goodbye."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._stopping = asyncio.Event()
+        self.app_state = {**self.app_state, STOPPING: self._stopping}
+
+    def shutdown(self) -> None:
+        """Tell the application, or close what it does not serve."""
+        self._stopping.set()
+        if self.close_sent or not self.handshake_complete:
+            super().shutdown()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from graphql import OperationType
+from graphql import FieldNode, OperationDefinitionNode, OperationType, parse
 from starlette.applications import Starlette
 
 from gateway.assemble import Gateway
@@ -12,6 +13,7 @@ from gateway.endpoints import Endpoint
 from gateway.execute import Answer, GraphQLRequest, Ready
 from gateway.plan import FailedRoot
 from schema.fields import FieldKind, RootKind
+from schema.names import prefixed
 
 from . import EXAMPLES, Example, examples
 
@@ -40,8 +42,26 @@ async def fitting(
         fit = []
         for example in shown:
             tried = (example, others.get(example.name))
-            fit += [e for e in tried if e is not None and _runs(gateway, e, companies)][:1]
+            called = [_called(e, gateway.catalog.prefix) for e in tried if e is not None]
+            fit += [e for e in called if _runs(gateway, e, companies)][:1]
         return fit or list(_own(gateway))
+
+
+def _called(example: Example, prefix: str) -> Example:
+    """Put the prefix of an API before the root fields of an example."""
+    if not prefix:
+        return example
+    query = example.query
+    (operation,) = (d for d in parse(query).definitions if isinstance(d, OperationDefinitionNode))
+    if operation.operation is OperationType.SUBSCRIPTION:
+        return example
+    # From the last to the first: where the others stand remains true.
+    for field in reversed(operation.selection_set.selections):
+        assert isinstance(field, FieldNode)
+        assert field.name.loc is not None
+        start, end = field.name.loc.start, field.name.loc.end
+        query = query[:start] + prefixed(prefix, query[start:end]) + query[end:]
+    return replace(example, query=query)
 
 
 def _runs(gateway: Gateway, example: Example, companies: tuple[str, ...] | None) -> bool:

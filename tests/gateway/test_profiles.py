@@ -538,6 +538,17 @@ async def test_a_page_opens_with_the_examples_that_its_api_can_run(served: Serve
     assert names["/reference"] == ["addressCountryRegions"]
 
 
+async def test_the_examples_call_fields_as_an_api_with_a_prefix_calls_them() -> None:
+    settings = {"language": None, "federation": {"prefix": "erp"}}
+    async for found in serve(Settings.model_validate(settings)):
+        shown = (await found.http.get(f"{PAGE}/config.json")).json()["examples"]
+        first = await found.ask(API, shown[0]["query"], **shown[0]["variables"])
+
+        assert [example["name"] for example in shown] == [e.name for e in examples()]
+        assert [*first["data"]] == ["erpCustomersV3"]
+        assert "errors" not in first
+
+
 async def test_the_files_of_a_page_are_those_of_all_pages(served: Served) -> None:
     html = (await served.http.get(f"{PAGE}/ap")).text
     assert '"../graphiql/assets/' in html

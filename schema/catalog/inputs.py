@@ -33,7 +33,8 @@ _RELATION_INPUTS = {
     InputRole.TO_MANY: TypeKind.COLLECTION_WHERE,
 }
 _OF_ROWS = frozenset({TypeKind.WHERE, TypeKind.ORDER_BY})
-_RESERVED = frozenset({InputRole.AND.value, InputRole.OR.value, InputRole.NOT.value})
+RESERVED_INPUTS = frozenset({InputRole.AND.value, InputRole.OR.value, InputRole.NOT.value})
+"""Fields of a ``where`` type that are about no field of its rows."""
 _LOGIC = (
     (InputRole.AND, True, describe.AND),
     (InputRole.OR, True, describe.OR),
@@ -209,7 +210,7 @@ class CatalogInputs(CatalogObjects):
     def _order_fields(self, csdl: str, fields: Iterable[Field]) -> Iterator[RowInput]:
         denied = self.denied(csdl, "sortable", "non_sortable")
         for field in fields:
-            if denied is not None and field.source not in denied and _is_ordered(field):
+            if denied is not None and field.source not in denied and is_ordered(field):
                 yield field.name, InputRole.ORDER, "SortDirection", field
 
     def _collection_fields(self, csdl: str) -> Iterator[InputField]:
@@ -232,14 +233,15 @@ class CatalogInputs(CatalogObjects):
         if denied is None:
             return
         fields = self.object(entry.csdl).fields
-        names = None if _RESERVED.isdisjoint(fields) else Names(_RESERVED)
+        names = None if RESERVED_INPUTS.isdisjoint(fields) else Names(RESERVED_INPUTS)
         for field in fields.values():
-            made = None if field.source in denied else self._asked_field(entry.csdl, field)
+            made = None if field.source in denied else self.asked_field(entry.csdl, field)
             if made is not None:
                 name = names.take(field.name, entry.name) if names else field.name
                 yield name, *made, field
 
-    def _asked_field(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
+    def asked_field(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
+        """Give role and type of a field's condition; None where there is none. Annotations of properties aside."""
         if field.kind is FieldKind.ETAG:
             return None
         if field.prop is not None:
@@ -270,7 +272,8 @@ def _of_row(row: RowInput) -> InputField:
     )
 
 
-def _is_ordered(field: Field) -> bool:
+def is_ordered(field: Field) -> bool:
+    """Whether rows can be ordered by a field, unless an annotation takes it out."""
     value = field.value
     is_value = field.kind is FieldKind.VALUE and not field.many
     return value is not None and is_value and value.kind not in _UNORDERED

@@ -18,6 +18,7 @@ from .types import CatalogTypes
 _ETAG = Property(
     name=ETAG, type=TypeRef("Edm.String"), allow_edit=False, allow_edit_on_create=False
 )
+_OWN = frozenset({"id", "etag"})
 _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
 
 
@@ -38,11 +39,14 @@ class CatalogObjects(CatalogTypes):
             model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
         )
         self._objects: dict[str, ObjectInfo] = {}
+        self._plain: dict[str, Mapping[str, str] | None] = {}
+        self._renamed = frozenset(owner.partition(".")[0] for owner in self.renames)
 
     def forget(self) -> None:
         """Drop what was made of single types."""
         super().forget()
         self._objects = {}
+        self._plain = {}
 
     def object(self, csdl: str) -> ObjectInfo:
         """Give the fields of a structured CSDL type; raises KeyError."""
@@ -78,15 +82,7 @@ class CatalogObjects(CatalogTypes):
     def _object_fields(self, csdl: str) -> Iterator[Field]:
         """Give the fields, those of a base first: a type and its interfaces must agree on every name."""
         names = Names(("id", "etag") if self._family_has_id(csdl) else (), self.renames)
-        if self.is_node(csdl):
-            yield Field(
-                name="id",
-                kind=FieldKind.ID,
-                type_name="ID",
-                nullable=False,
-                description=describe.NODE_ID,
-            )
-            yield self._etag(csdl)
+        yield from self.node_fields(csdl)
         seen: set[str] = set()
         has_rest = False
         for declaring in self.model.lineage(csdl):
@@ -98,6 +94,18 @@ class CatalogObjects(CatalogTypes):
                     name=name, kind=FieldKind.REST, type_name="JSON", description=describe.REST
                 )
         self._field_findings.extend(names.findings)
+
+    def node_fields(self, csdl: str) -> Iterator[Field]:
+        """Give what rows with a global id have beside what is declared."""
+        if self.is_node(csdl):
+            yield Field(
+                name="id",
+                kind=FieldKind.ID,
+                type_name="ID",
+                nullable=False,
+                description=describe.NODE_ID,
+            )
+            yield self._etag(csdl)
 
     def _etag(self, csdl: str) -> Field:
         """Give the field of the version; one for the whole family, so that interfaces and their types agree."""
@@ -119,11 +127,56 @@ class CatalogObjects(CatalogTypes):
         for prop in declaring.properties:
             if prop.name not in seen and prop.type.name not in NOT_IN_ROWS:
                 seen.add(prop.name)
-                yield self._property(prop, declaring.name, names, is_key=prop.name in key)
+                name = names.take(field_name(prop.name), f"{short(declaring.name)}.{prop.name}")
+                yield self.property_field(prop, declaring.name, name, is_key=prop.name in key)
         for navigation in declaring.navigations:
             if navigation.name not in seen and self._is_followed(navigation):
                 seen.add(navigation.name)
-                yield self._navigation(navigation, declaring.name, csdl, names)
+                owner = f"{short(declaring.name)}.{navigation.name}"
+                name = names.take(field_name(navigation.name), owner)
+                yield self._navigation(navigation, declaring.name, csdl, name)
+
+    # Types whose fields are independent of each other
+
+    def plain_names(self, csdl: str) -> Mapping[str, str] | None:
+        """Name the fields of properties and navigations by what they stand for, where no name depends on another.
+
+        None for families and complex values, and where there is a clash or a rename: there ``object`` names them.
+        """
+        if csdl not in self._plain:
+            self._plain[csdl] = self._plain_names(csdl)
+        return self._plain[csdl]
+
+    def _plain_names(self, csdl: str) -> Mapping[str, str] | None:
+        declared = self.model.entity_types.get(csdl)
+        if declared is None or declared.open or declared.base or csdl in self.model.derived:
+            return None
+        members = [p.name for p in declared.properties if p.type.name not in NOT_IN_ROWS]
+        members += [n.name for n in declared.navigations if self._is_followed(n)]
+        names = dict(zip(members, map(field_name, members), strict=True))
+        found = frozenset(names.values())
+        is_free = len(found) == len(members) and found.isdisjoint(_OWN)
+        return names if is_free and short(csdl) not in self._renamed else None
+
+    def plain_navigations(self, csdl: str) -> Iterator[Field]:
+        """Give the fields of navigations of a type that has ``plain_names``; raises KeyError for any other."""
+        names = self.plain_names(csdl) or {}
+        for navigation in self.model.entity_types[csdl].navigations:
+            if self._is_followed(navigation):
+                yield self._navigation(navigation, csdl, csdl, names[navigation.name])
+
+    def key_fields(self, csdl: str) -> tuple[Field, ...]:
+        """Give the fields of the key; raises KeyError."""
+        names = None if csdl in self._objects else self.plain_names(csdl)
+        if names is None:
+            return self.object(csdl).key
+        properties = {p.name: p for p in self.model.entity_types[csdl].properties}
+        return tuple(
+            self.property_field(properties[k], csdl, names[k], is_key=True)
+            for k in self.key_of(csdl)
+        )
+
+    # Navigations
 
     def navigations_of(self, csdl: str) -> Iterator[Navigation]:
         """Give the navigations that are fields, inherited ones first."""
@@ -156,8 +209,8 @@ class CatalogObjects(CatalogTypes):
         first = next(self.model.lineage(csdl))
         return any(self.is_node(member) for member in self.model.family(first.name))
 
-    def _property(self, prop: Property, declaring: str, names: Names, *, is_key: bool) -> Field:
-        name = names.take(field_name(prop.name), f"{short(declaring)}.{prop.name}")
+    def property_field(self, prop: Property, declaring: str, name: str, *, is_key: bool) -> Field:
+        """Give the field of a property."""
         text = describe.prop(
             prop, self.labels, is_key=is_key, company=self.abilities.company_property
         )
@@ -193,9 +246,8 @@ class CatalogObjects(CatalogTypes):
             description=text,
         )
 
-    def _navigation(self, navigation: Navigation, declaring: str, csdl: str, names: Names) -> Field:
+    def _navigation(self, navigation: Navigation, declaring: str, csdl: str, name: str) -> Field:
         """A related list may be null, too: where it cannot be loaded, its row and siblings stay (design section 3)."""
-        name = names.take(field_name(navigation.name), f"{short(declaring)}.{navigation.name}")
         target = navigation.target
         connection = TypeKind.CONNECTION
         return Field(

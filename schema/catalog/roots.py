@@ -219,7 +219,7 @@ class Catalog(CatalogInputs):
                 of=f,
                 source=f.source,
             )
-            for f in self.object(csdl).key
+            for f in self.key_fields(csdl)
         )
 
     def root_arguments(self, root: RootField) -> tuple[Argument, ...]:

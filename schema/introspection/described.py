@@ -21,6 +21,7 @@ from graphql import (
 from graphql.utilities import get_default_value_ast
 from msgspec import Struct
 
+from schema.fields import InputField
 from schema.generated import is_one_of
 
 _KINDS: Mapping[type[GraphQLNamedType], str] = {
@@ -80,6 +81,12 @@ def notation(name: str, *, nullable: bool, many: bool, gaps: bool = False) -> st
     if many:
         name = f"[{name}]" if gaps else f"[{name}!]"
     return name if nullable else name + "!"
+
+
+def input_member(field: InputField) -> Member:
+    """Describe a field of a generated input type."""
+    use = notation(field.type_name, nullable=field.nullable, many=field.many)
+    return Member(field.name, field.description or None, use)
 
 
 def kind_of(made: GraphQLNamedType) -> str:

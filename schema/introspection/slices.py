@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 import orjson
 from graphql import GraphQLObjectType
+from msgspec.structs import replace
 
 from schema.build import ODataSchema
 from schema.fields import TypeEntry, TypeKind
 
-from .described import DescribedType, Member
+from .described import DescribedType, Member, input_member
 from .selected import Selected
-from .types import Types, input_member
+from .types import Types
 from .writers import Write, Writers, text, written
 
 FIELDS_OF_PARTIAL = 3

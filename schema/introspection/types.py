@@ -23,7 +23,6 @@ from schema.fields import (
     EnumInfo,
     Field,
     FieldKind,
-    InputField,
     MutationField,
     PayloadField,
     Result,
@@ -42,10 +41,12 @@ from .described import (
     Member,
     Value,
     described,
+    input_member,
     kind_of,
     member_of,
     notation,
 )
+from .rows import Rows
 
 _OBJECTS = frozenset({TypeKind.OBJECT, TypeKind.INTERFACE})
 _ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})
@@ -78,6 +79,7 @@ class Types:
         self._kinds: dict[str, str] = {}
         self._list_arguments: dict[str, tuple[Member, ...]] = {}
         """Type of rows → arguments of fields that lead to many of them."""
+        self._rows = Rows(schema.catalog, schema.writes, self.row_member)
         roots = (self.core.query_type, self.core.mutation_type, self.core.subscription_type)
         self.roots = {made.name: made for made in roots if made is not None}
 
@@ -85,7 +87,8 @@ class Types:
         """Give what describes the generated types of another catalogue; the kinds of names are those of both."""
         self._kinds.update((e.name, _kind_of(e)) for e in catalog.entries())
         made = copy.copy(self)
-        vars(made).update(_catalog=catalog, _writes=writes)
+        rows = Rows(catalog, writes, made.row_member)
+        vars(made).update(_catalog=catalog, _writes=writes, _rows=rows)
         return made
 
     def names(self) -> Iterator[str]:
@@ -127,6 +130,7 @@ class Types:
     def forget(self) -> None:
         """Let go of the catalogue's records."""
         self._list_arguments = {}
+        self._rows.forget()
         self.schema.forget()
 
     def kind(self, name: str) -> str:
@@ -175,7 +179,7 @@ class Types:
                 name=name,
                 kind="INTERFACE" if is_abstract else "OBJECT",
                 description=catalog.type_description(csdl) or None,
-                fields=lambda: map(self.row_member, catalog.object(csdl).fields.values()),
+                fields=lambda: self._rows.members(entry) or self._row_members(csdl),
                 interfaces=lambda: (n for n in catalog.interfaces(csdl) if n != name),
                 possible=(lambda: self.schema.implementers(name)[0]) if is_abstract else None,
             )
@@ -197,14 +201,20 @@ class Types:
                 interfaces=tuple,
             )
         if self._writes is not None and entry.kind not in _READING:
-            return _written(entry, self._writes)
+            return _written(entry, self._writes, self._rows)
         if entry.kind is TypeKind.ENUM:
             return _enum(catalog.enum(csdl))
         definition = self.schema.define(name)
         assert definition is not None
         return _defined(definition)
 
-    def _asking(self, entry: TypeEntry) -> Iterator[Member]:
+    def _row_members(self, csdl: str) -> Iterator[Member]:
+        return map(self.row_member, self._catalog.object(csdl).fields.values())
+
+    def _asking(self, entry: TypeEntry) -> Iterable[Member]:
+        alike = self._rows.members(entry)
+        if alike is not None:
+            return alike
         if entry.kind not in _OF_ROWS:
             return map(input_member, self._catalog.inputs_of(entry.name).values())
         of_rows = (
@@ -302,7 +312,7 @@ def _enum(info: EnumInfo) -> DescribedType:
     )
 
 
-def _written(entry: TypeEntry, writes: Writes) -> DescribedType:
+def _written(entry: TypeEntry, writes: Writes, rows: Rows) -> DescribedType:
     """Describe a type that only mutations take or answer."""
     name, description = entry.name, texts.companion(entry)
     if entry.kind in INPUT_KINDS:
@@ -310,7 +320,7 @@ def _written(entry: TypeEntry, writes: Writes) -> DescribedType:
             name=name,
             kind="INPUT_OBJECT",
             description=description,
-            inputs=lambda: _written_inputs(entry, writes),
+            inputs=lambda: rows.members(entry) or _written_inputs(entry, writes),
             one_of=False,
         )
     return DescribedType(
@@ -351,12 +361,6 @@ def _use(ref: Ref) -> str:
 def _argument(argument: Argument) -> Member:
     use = notation(argument.type_name, nullable=argument.nullable, many=argument.many)
     return Member(argument.name, argument.description or None, use)
-
-
-def input_member(field: InputField) -> Member:
-    """Describe a field of a generated input type."""
-    use = notation(field.type_name, nullable=field.nullable, many=field.many)
-    return Member(field.name, field.description or None, use)
 
 
 def _wired(wire: Wire) -> Member:

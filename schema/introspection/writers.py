@@ -6,13 +6,17 @@ thousands of fields cost a few calls each; uses of types are written once and re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
 from graphql import GraphQLDirective
 
 from .described import KINDS, DescribedType, Member, Value, members_of
+from .rows import NAME, TEXT, Alike, Row
 from .selected import Selected
 from .types import Types
 
@@ -85,6 +89,10 @@ def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
     # only the expressions below get here; keys are in the template
     made: Write[Any] = eval(f"lambda x: template % ({''.join(f'{v}, ' for v in values)})", names)  # noqa: S307
     return made
+
+
+_WORDS = (text(NAME), text(TEXT))
+_WORD = re.compile(b"|".join(_WORDS))
 
 
 def _of(parts: Iterable[Selected], writer: Callable[[Selected], Part]) -> Write[Any]:
@@ -203,13 +211,12 @@ class Writers:
             return _listed(self.value(part.below), "values", every)
         if part.name == "inputFields":
             write = self.member(part.below, "__InputValue")
-            return _listed(Once(write, MOST_MEMBERS).__getitem__, "inputs", every)
+            return _members_listed(write, "inputs", every)
         return self._fields(part)
 
     def _fields(self, part: Selected) -> Write[DescribedType]:
         member = self.member(part.below, "__Field")
-        once = Once(member, MOST_MEMBERS).__getitem__
-        ordinary = _listed(once, "fields", part.include_deprecated)
+        ordinary = _members_listed(member, "fields", part.include_deprecated)
         of_root = self._root_fields(part, member)
         roots = self._types.roots
         return lambda shown: of_root(shown) if shown.name in roots else ordinary(shown)
@@ -255,6 +262,47 @@ def _listed(write: Write[Any], attribute: str, include_deprecated: bool) -> Writ
         return _NULL if items is None else written(map(write, _kept(items(), include_deprecated)))
 
     return write_list
+
+
+def _members_listed(
+    write: Write[Member], attribute: str, include_deprecated: bool
+) -> Write[DescribedType]:
+    once = Once(write, MOST_MEMBERS).__getitem__
+    alike = _AlikeWriter(write)
+
+    def write_list(shown: DescribedType) -> bytes:
+        items = getattr(shown, attribute)
+        if items is None:
+            return _NULL
+        found = items()
+        if not isinstance(found, Alike):
+            return written(map(once, _kept(found, include_deprecated)))
+        # none of these is deprecated
+        return written(chain(map(once, found.before), alike(found.rows), map(once, found.after)))
+
+    return write_list
+
+
+class _AlikeWriter:
+    """Writes members by templates of their specimens."""
+
+    def __init__(self, write: Write[Member]) -> None:
+        self._write = write
+        self._templates = Once(self._template, MOST_MEMBERS)
+        self._chosen: Callable[[tuple[bytes, bytes]], Any] = tuple
+
+    def _template(self, specimen: Member) -> bytes:
+        made = self._write(specimen).replace(b"%", b"%%")
+        places = [_WORDS.index(word) for word in _WORD.findall(made)]
+        # the same for all specimens: the selection decides
+        self._chosen = itemgetter(*places) if places else lambda _: ()
+        return _WORD.sub(b"%b", made)
+
+    def __call__(self, rows: list[Row]) -> list[bytes]:
+        templates = self._templates
+        made = [(templates[specimen], words) for specimen, words, _, _ in rows]
+        chosen = self._chosen
+        return [template % chosen(words) for template, words in made]
 
 
 def _named(typename: str, name: str) -> Part:

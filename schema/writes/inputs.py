@@ -93,7 +93,7 @@ class WriteInputs:
         """Give the fields of an input type by name; raises KeyError for another kind."""
         csdl = entry.csdl
         if entry.kind in _OF_ROWS:
-            return _RowFields(self._catalog.object(csdl).fields, *self._ways(entry))
+            return _RowFields(self._catalog.object(csdl).fields, *self.ways(entry.kind, entry.csdl))
         match entry.kind:
             case TypeKind.KEY:
                 found = self._key(csdl)
@@ -109,7 +109,7 @@ class WriteInputs:
         """Give the same for a type of rows, where that is all that is wanted; None for another kind."""
         if entry.kind not in _OF_ROWS:
             return None
-        takes, give = self._ways(entry)
+        takes, give = self.ways(entry.kind, entry.csdl)
         fields = _RowFields(self._catalog.object(entry.csdl).fields, takes, give)
         return ((field, give(field)) for field in fields.taken())
 
@@ -123,15 +123,14 @@ class WriteInputs:
             return ()
         return tuple(f.name for f in self.fields(entry).values() if not f.nullable)
 
-    def _ways(self, entry: TypeEntry) -> tuple[_Takes, _Give]:
+    def ways(self, kind: TypeKind, csdl: str) -> tuple[_Takes, _Give]:
         """Give which fields of a row stand in an input type, and what they are there."""
-        csdl = entry.csdl
-        if entry.kind is TypeKind.PATCH:
+        if kind is TypeKind.PATCH:
             key = self._catalog.key_of(csdl)
             takes = self._takes(_CHANGED)
             return lambda f: takes(f) and f.source not in key, self._written
         takes = self._takes(_CREATED)
-        if entry.kind is not TypeKind.CREATE_INPUT:
+        if kind is not TypeKind.CREATE_INPUT:
             return takes, self._written
         return (
             lambda f: self.is_nested(f) if f.navigation else takes(f),
@@ -166,8 +165,11 @@ class WriteInputs:
 
     def is_required(self, field: Field, csdl: str) -> bool:
         """Whether a new row of the type must give the field."""
-        prop = field.prop
-        if prop is None or not prop.required or field.source == self._company:
+        return field.prop is not None and self.must_give(field.prop, csdl)
+
+    def must_give(self, prop: Property, csdl: str) -> bool:
+        """Give the same for a property."""
+        if not prop.required or prop.name == self._company:
             return False
         sets = self._catalog.model.sets_of_type.get(csdl, ())
         return not any(f"{s}.{prop.name}" in self._rules.given_by_service for s in sets)
@@ -197,7 +199,7 @@ class WriteInputs:
         return Given(InputRole.WRITE, type_name, not required, field.description)
 
     def _key(self, csdl: str) -> Iterator[InputField]:
-        for field in self._catalog.object(csdl).key:
+        for field in self._catalog.key_fields(csdl):
             yield InputField(
                 name=field.name,
                 role=InputRole.WRITE,

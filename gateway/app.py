@@ -30,9 +30,7 @@ from .profile_lives import ProfileLives
 from .reload import Reloader
 from .settings import Settings
 from .subscriptions.hub import Hub
-from .subscriptions.routes import subscription_routes
-from .subscriptions.sse import stream
-from .subscriptions.streams import Streams
+from .subscriptions.routes import stream_events, subscription_routes
 
 RELOAD = "/admin/reload"
 
@@ -100,9 +98,7 @@ class _Api:
             engine = None if gateway is None else gateway.engine
             streamed = await self._door.answer(scope, receive, send, engine)
         if streamed is not None and live is not None:
-            # A stream asks the generation of the moment, and keeps none.
-            streams = Streams(live, scope["app"].state.subscriptions)
-            await stream(streams, streamed, scope, receive, send)
+            await stream_events(live, streamed, scope, receive, send)
 
 
 class _Unknown:

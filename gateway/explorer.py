@@ -16,7 +16,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 from starlette.requests import Request
@@ -26,13 +26,15 @@ from starlette.types import Receive, Scope, Send
 
 from schema.build import ODataSchema
 from schema.introspection import Wanted, write_slice
-from schema.search import FORMAT, Index, Root, complete, find, index_of, pack, unpack
 
 from .assemble import Gateway
 from .encoding import IDENTITY, Compression, decompressed
 from .endpoints import Endpoint, shared
 from .errors import BadArgument, GatewayError
 from .introspection import Aside
+
+if TYPE_CHECKING:
+    from schema.search import Index, Root
 
 WHOLE = 100
 """Entity sets up to which a client may as well ask for everything: some 3 MB of introspection."""
@@ -81,6 +83,9 @@ class _Explored:
         return await asyncio.shield(self.making)
 
     async def _index(self) -> Index:
+        # Imported with the first search: a start needs none.
+        from schema.search import FORMAT, index_of, pack, unpack  # noqa: PLC0415
+
         apart = self.schema.again(self.schema.catalog.twin())
         kept = self.aside.artefacts.beside()
         stored = await kept.get(f"search-{FORMAT}", lambda: (pack(index_of(apart)),))
@@ -158,6 +163,8 @@ class _Told:
 
 async def _search(explored: _Explored, request: Request) -> bytes:
     """Answer ``q``, ``limit`` and ``in``. Raises BadArgument."""
+    from schema.search import complete, find  # noqa: PLC0415
+
     asked = request.query_params
     query, limit = asked.get("q", "")[:LONGEST], _number(asked.get("limit", "50"), MOST_HITS)
     root = _COMPLETED.get(asked.get("in", ""))

@@ -1,16 +1,18 @@
-"""Where WebSockets are served: at the address of each API."""
+"""Where subscriptions are served: at the address of each API. What serves them is imported with the first."""
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.endpoints import Endpoint
-
-from .streams import Streams
-from .websocket import Terms, serve
+from gateway.execute import GraphQLRequest
+from gateway.live import Live
 
 
 def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -18,11 +20,26 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     settings = endpoint.settings
     if not settings.subscriptions.enabled:
         return ()
-    terms = Terms(max_message=settings.max_body_bytes, origins=settings.cors_origins)
 
     async def socket(websocket: WebSocket) -> None:
+        from .streams import Streams
+        from .websocket import Terms, serve
+
+        terms = Terms(max_message=settings.max_body_bytes, origins=settings.cors_origins)
         live = await endpoint.live(websocket.app)
         streams = None if live is None else Streams(live, websocket.app.state.subscriptions)
         await serve(websocket, streams, terms)
 
     return [WebSocketRoute(endpoint.api, socket)]
+
+
+async def stream_events(
+    live: Live, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a request by a stream of its results."""
+    from .sse import stream
+    from .streams import Streams
+
+    # A stream asks the generation of the moment, and keeps none.
+    streams = Streams(live, scope["app"].state.subscriptions)
+    await stream(streams, request, scope, receive, send)

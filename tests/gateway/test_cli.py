@@ -123,7 +123,12 @@ def test_help_does_not_wait_for_the_gateway() -> None:
             "gateway.cli.serve",
             {
                 *("sqlalchemy", "odata_query", "msal", "aiohttp", "websockets"),
-                *("schema.why", "gateway.explain"),
+                *(
+                    "schema.why",
+                    "schema.search",
+                    "gateway.explain",
+                    "gateway.subscriptions.streams",
+                ),
             },
         ),
         ("gateway.cli.sandbox", {"strawberry", "graphql", "msal", "gateway.execute"}),

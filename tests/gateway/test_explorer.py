@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from gateway import explorer
 from gateway.app import create_app
 from gateway.settings import Settings
+from schema import search
 from tests.support.apis import DOCUMENTS, document
 
 pytestmark = pytest.mark.anyio
@@ -126,9 +127,9 @@ async def test_the_index_is_made_once_for_the_same_metadata(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[object] = []
-    index_of = explorer.index_of
+    index_of = search.index_of
     monkeypatch.setattr(
-        explorer, "index_of", lambda schema: (made.append(schema), index_of(schema))[1]
+        search, "index_of", lambda schema: (made.append(schema), index_of(schema))[1]
     )
     async with served() as (app, client):
         for query in ("a", "b", "customers"):
@@ -150,7 +151,7 @@ async def test_an_index_outlives_the_process(
     for _ in range(2):
         async with opened(settings) as (_, client):
             told.append((await client.get("/graphql/search?q=purch")).json())
-        monkeypatch.setattr(explorer, "index_of", None)  # a second making would fail
+        monkeypatch.setattr(search, "index_of", None)  # a second making would fail
 
     assert told[0] == told[1]
     assert told[0]["hits"]

@@ -34,18 +34,26 @@ async function changed(client, account, rename) {
   return seen;
 }
 
+function awaited() {
+  let happened;
+  return [new Promise((resolve) => (happened = resolve)), happened];
+}
+
 async function overWebSocket() {
   const events = [];
+  const [ponged, onPong] = awaited();
+  const [closed, onClosed] = awaited();
   const client = createWs({
     url: endpoint.replace(/^http/, "ws"),
     webSocketImpl: WebSocket,
     connectionParams: params,
     retryAttempts: 0,
     keepAlive: 50,
+    lazyCloseTimeout: 60_000, // one connection for all
     on: {
       connected: () => events.push("connected"),
-      pong: () => events.push("pong"),
-      closed: (event) => events.push(`closed ${event.code}`),
+      pong: () => onPong(events.push("pong")),
+      closed: (event) => onClosed(events.push(`closed ${event.code}`)),
     },
   });
   const one = (query, variables) => first(client.iterate({ query, variables }));
@@ -57,7 +65,9 @@ async function overWebSocket() {
       errors.map((e) => e.extensions.code),
     ),
   };
+  await ponged;
   await client.dispose();
+  await closed;
   return { ...found, events: [...new Set(events)] };
 }
 

@@ -34,7 +34,7 @@ page-if-node:
 ##@ Check
 .PHONY: test test-setup test-clients clients clients-if-node lint format bench bench-quick
 test: test-setup lint ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 # On a developer's machine a missing browser or Node skips its tests; in CI (CI=true) it is an error.
 test-setup: $(VENV)/.installed-dev

@@ -3,8 +3,13 @@
 Hypothesis tries new examples at a desk and the same ones in CI, so that a red run is about the change.
 """
 
-import os
+from __future__ import annotations
 
+import os
+from collections.abc import Generator
+
+import pytest
+from coverage import Coverage
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -15,3 +20,25 @@ if os.environ.get("CI"):
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are no name: they may hold the time of their making, and workers must agree on all names."""
     return argname if isinstance(val, bytes) else None
+
+
+WAITING = ("tests/browser/", "tests/clients/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes long, so that no worker is alone with it in the end; a file's tests stay together."""
+    long = {item.path for item in items if item.get_closest_marker("heavy")}
+    items.sort(key=lambda item: not (item.nodeid.startswith(WAITING) or item.path in long))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Tracing makes Python three times as slow: what others cover is not traced again by heavy tests."""
+    tracing = Coverage.current() if item.get_closest_marker("heavy") else None
+    if tracing is None:
+        return (yield)
+    tracing.stop()
+    try:
+        return (yield)
+    finally:
+        tracing.start()

@@ -277,6 +277,7 @@ async def test_the_client_runs_as_a_process_of_its_own() -> None:
     assert found.cpu > 0
 
 
+@pytest.mark.heavy
 @pytest.mark.anyio
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="apt-get install wrk")
 @pytest.mark.parametrize(
@@ -326,6 +327,7 @@ def test_wrk_is_used_where_it_is_installed(
 # What is measured
 
 
+@pytest.mark.heavy
 def test_the_peer_gives_the_gateways_answer() -> None:
     for name, query in queries().items():
         if name != WHOLE:
@@ -347,6 +349,7 @@ async def test_the_gateway_is_loaded_before_an_upstream_that_replays() -> None:
     assert used > 0
 
 
+@pytest.mark.heavy
 def test_requests_of_an_operation_are_counted_both_ways() -> None:
     (found,) = asyncio.run(counts(True))
 

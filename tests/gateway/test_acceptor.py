@@ -303,6 +303,8 @@ def _mutate(
             words[at] = (kind, chances.choice(by_kind.get(kind, [word])))
 
 
+@pytest.mark.heavy
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(
     ("schema", "texts"),
@@ -323,6 +325,8 @@ def test_what_is_accepted_is_valid(
     assert accepted > 10, "the mutants are too wild to say anything"
 
 
+@pytest.mark.heavy
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(6))
 def test_random_operations_are_accepted(seed: int) -> None:
     acceptor = Acceptor(ZOO)

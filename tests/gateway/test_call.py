@@ -17,6 +17,8 @@ def call(method: str = "GET", body: bytes | None = None) -> Call:
     return Call(method, f"{ROOT}Set?$top=5", {"Accept": "application/json"}, body, TIMEOUT)
 
 
+@pytest.mark.heavy
+@pytest.mark.heavy
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_addresses_go_out_as_httpx_writes_them(path: str, query: str) -> None:
     address = f"{ROOT}A{path.replace('/', '|')}?{query}"

@@ -25,6 +25,7 @@ async def test_a_case_sends_and_answers_what_its_files_say(case: Case, sandboxed
     _compare(case.expectation(".json"), builtins_of(answer))
 
 
+@pytest.mark.heavy
 @CASES
 async def test_a_case_answers_the_same_without_expand(case: Case, sandboxed: Gateway):
     answer = await engine(sandboxed, **{**case.settings, "expand": "never"}).execute(case.request)
@@ -37,6 +38,7 @@ async def test_a_case_answers_the_same_without_expand(case: Case, sandboxed: Gat
     assert builtins_of(answer) == _read(case.expectation(".json"))
 
 
+@pytest.mark.heavy
 @CASES
 async def test_a_case_answers_the_same_through_graphql_core(case: Case, sandboxed: Gateway):
     answer = await engine(sandboxed, compiled=False, **case.settings).execute(case.request)

@@ -128,6 +128,7 @@ TYPES = (
 )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("schema", "type_name"), TYPES, ids=[t for _, t in TYPES])
 def test_variables_are_those_of_graphql_core(schema: GraphQLSchema, type_name: str) -> None:
     operation = operation_of(f"query($v: {type_name}) {{ x }}")

@@ -133,6 +133,7 @@ async def test_schema_types_are_made_once() -> None:
 # Generated types
 
 
+@pytest.mark.heavy
 async def test_a_thousand_filter_values_make_no_new_types() -> None:
     service = Service()
     engine = engine_over(service)
@@ -146,6 +147,7 @@ async def test_a_thousand_filter_values_make_no_new_types() -> None:
     assert struct_types() == before
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("expand", [True, False], ids=["expanded", "key batches"])
 async def test_executing_again_makes_no_new_types(expand: bool) -> None:
     engine = engine_over(Service(), expand=expand)
@@ -157,6 +159,7 @@ async def test_executing_again_makes_no_new_types(expand: bool) -> None:
     assert struct_types() == before
 
 
+@pytest.mark.heavy
 async def test_aliases_of_one_selection_share_their_types() -> None:
     engine = engine_over(Service())
     ready(engine, alias_query(1))
@@ -166,6 +169,7 @@ async def test_aliases_of_one_selection_share_their_types() -> None:
     assert struct_types() - one <= 3
 
 
+@pytest.mark.heavy
 async def test_types_go_with_their_document() -> None:
     engine = engine_over(Service())
     before = struct_types()
@@ -179,6 +183,7 @@ async def test_types_go_with_their_document() -> None:
 # Memory
 
 
+@pytest.mark.heavy
 async def test_memory_does_not_grow_with_executions() -> None:
     service = Service()
     engine = engine_over(service)
@@ -194,6 +199,7 @@ async def test_memory_does_not_grow_with_executions() -> None:
     assert sys.getallocatedblocks() - before < 500
 
 
+@pytest.mark.heavy
 async def test_a_row_costs_its_values_and_little_beside() -> None:
     service = Service()
     engine = engine_over(service)

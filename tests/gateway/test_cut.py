@@ -74,6 +74,7 @@ def lists(draw: st.DrawFn) -> list[list[Any]]:
     return found
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", WINDOWS)
 @given(lists())

@@ -29,6 +29,7 @@ from tests.support.zoo import DIALECTS, KINDS, Zoo, schema_of
 EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "60"))
 """Operations for each test and way of loading; each runs over several worlds. Given, other ones are tried."""
 WORLDS = 5
+pytestmark = pytest.mark.heavy
 profile = settings(
     max_examples=EXAMPLES,
     derandomize="DIFFERENTIAL_EXAMPLES" not in os.environ,

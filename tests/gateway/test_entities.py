@@ -57,6 +57,7 @@ async def rows_of(gateway: Gateway, name: str) -> list[dict[str, Any]]:
     return [{"__typename": name, **row} for row in found]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("expand", "most"), [("auto", 3), ("never", 4)])
 async def test_500_representations_of_3_types_cost_a_request_a_type(
     sandboxed: Gateway, expand: str, most: int
@@ -91,6 +92,7 @@ async def test_entities_cost_what_nodes_cost(sandboxed: Gateway, expand: str) ->
     assert entities.to_builtins()["data"]["_entities"] == nodes.to_builtins()["data"]["nodes"]
 
 
+@pytest.mark.heavy
 async def test_natural_keys_of_all_sets_name_the_rows_that_they_were_read_from(
     sandboxed: Gateway,
 ) -> None:

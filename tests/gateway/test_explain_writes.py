@@ -65,6 +65,7 @@ async def test_the_text_is_as_agreed_and_nothing_is_sent(case: WriteCase) -> Non
     assert f"{found.text()}\n" == path.read_text("utf-8")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", AS_SENT)
 async def test_the_requests_are_those_that_are_sent(name: str) -> None:
     case = read_case(FOLDER / f"{name}.graphql")

@@ -200,6 +200,7 @@ async def test_a_singleton_and_its_relations():
     ]
 
 
+@pytest.mark.heavy
 async def test_every_list_of_business_central_answers():
     async with service(BUSINESS_CENTRAL) as gateway:
         lists = [r for r in gateway.catalog.roots.values() if r.kind.name == "LIST"][:40]

@@ -205,6 +205,7 @@ async def rounds(ask: Asked, kind: Kind, numbers: range) -> None:
     gc.collect()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", KINDS)
 async def test_of_a_thousand_requests_no_object_is_kept(kind: Kind) -> None:
     async with application() as ask:
@@ -217,6 +218,7 @@ async def test_of_a_thousand_requests_no_object_is_kept(kind: Kind) -> None:
     assert max(grown.values(), default=0) <= 3, grown
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", KINDS)
 async def test_memory_does_not_grow_with_requests(kind: Kind) -> None:
     async with application() as ask:
@@ -245,6 +247,7 @@ async def literal(ask: Asked, number: int) -> None:
     assert b'"errors"' not in await ask(f"{{ orders(first: 1, {where}) {{ nodes {{ total }} }} }}")
 
 
+@pytest.mark.heavy
 async def test_documents_that_differ_do_not_pile_up() -> None:
     """A client that writes values into its texts is served from caches with an end."""
     async with application() as ask:

@@ -179,6 +179,7 @@ async def hang_up(writer: asyncio.StreamWriter, *, rudely: bool = False) -> None
         await writer.wait_closed()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("query", "held", "waiting", "rudely"),
     [

@@ -51,6 +51,7 @@ async def test_a_filter_of_a_million_characters_is_the_callers_mistake() -> None
     assert not any("xxx" in url for url in asked)
 
 
+@pytest.mark.heavy
 async def test_a_list_of_100_000_values_is_the_callers_mistake() -> None:
     answer = await hostile().ask(
         "query($t: [Int!]) { orders(where: {number: {in: $t}}) { nodes { area } } }",

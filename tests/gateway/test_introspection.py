@@ -112,6 +112,7 @@ def files(folder: Path) -> list[str]:
 # Through the engine
 
 
+@pytest.mark.heavy
 async def test_the_engine_tells_the_whole_schema_as_graphql_core_does(tmp_path: Path) -> None:
     async with opened(settings_of(None)) as gateway:
         found = await ask(gateway, EVERYTHING)
@@ -187,6 +188,7 @@ async def test_introspection_that_is_switched_off_is_refused(query: str) -> None
     assert typename["data"]["__typename"] == "Query"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "query",
     [

@@ -97,6 +97,7 @@ def frozen() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
+@pytest.mark.heavy
 async def test_the_types_in_memory_stay_within_the_budget(frozen: None) -> None:
     most = 0
     async with watched() as found:
@@ -139,6 +140,7 @@ async def test_a_process_that_puts_nothing_aside_is_left_so() -> None:
     assert gc.get_freeze_count() == 0
 
 
+@pytest.mark.heavy
 async def test_a_fresh_generation_has_made_nothing_and_answers_the_same() -> None:
     async with watched(max_types=3_000) as found:
         answers = [await found.touch(name) for name in NAMES]
@@ -173,6 +175,7 @@ async def test_running_operations_keep_their_generation() -> None:
         assert (found.live.retired, found.alive) == (0, 1)
 
 
+@pytest.mark.heavy
 async def test_many_at_a_time_are_all_answered_while_generations_come_and_go() -> None:
     async with watched(max_types=15) as found:
 

@@ -103,6 +103,7 @@ DEEP = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.anyio
 @pytest.mark.parametrize("dialect", [ODATA, FO], ids=["odata", "finops"])
 @pytest.mark.parametrize("name", DEEP)

@@ -34,6 +34,7 @@ from schema.model import (
 from tests.support.upstreams import Nav, Row, Tables
 from tests.support.zoo import client_over, prop
 
+pytestmark = pytest.mark.heavy
 profile = settings(
     max_examples=25,
     derandomize=True,

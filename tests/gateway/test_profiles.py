@@ -339,6 +339,7 @@ async def test_one_document_is_read_for_all_and_each_opens_at_its_first_request(
         assert facts["types"] > 5
 
 
+@pytest.mark.heavy
 async def test_generations_of_a_profile_come_and_go_by_themselves() -> None:
     settings = {"language": None, "max_types": 8, "profiles": {"all": {"exclude": ["Vend*"]}}}
     async for found in serve(Settings.model_validate(settings)):

@@ -89,6 +89,7 @@ def not_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload, "make_apart", made)
 
 
+@pytest.mark.heavy
 async def test_no_request_fails_while_the_metadata_change(tmp_path: Path) -> None:
     documents = [csdl("Name", *(f"P{i}" for i in range(n))) for n in range(1, 5)]
     service = Changing(OLD)
@@ -280,6 +281,7 @@ async def test_another_process_that_ends_badly_is_an_error_like_others(
         assert await served.ask() == ANSWER
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("cached", [True, False])
 async def test_the_model_is_read_in_another_process_and_opened_here(
     tmp_path: Path, cached: bool, monkeypatch: pytest.MonkeyPatch

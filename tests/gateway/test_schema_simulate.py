@@ -111,6 +111,7 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.heavy
 def test_a_profile_is_as_large_as_what_its_patterns_leave(tmp_path: Path, config: str) -> None:
     profile = simulated(tmp_path, "ap", "--config", config)
     patterns = simulated(tmp_path, "--include", "Vend*", D365_READ_ONLY="true")

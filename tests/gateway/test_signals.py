@@ -95,6 +95,7 @@ def settled_on(root: str, digest: str) -> bool:
     return all((told := ready(root)) and told["metadata"] == digest for _ in range(12))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("more", [ONE, TWO], ids=["one process", "two workers"])
 def test_a_signal_brings_new_metadata_and_bad_ones_change_nothing(
     document: Path, more: tuple[str, ...]
@@ -124,6 +125,7 @@ def test_a_signal_brings_new_metadata_and_bad_ones_change_nothing(
     assert "Traceback" not in process.errors
 
 
+@pytest.mark.heavy
 def test_a_call_to_one_worker_reaches_all(document: Path) -> None:
     with serving(document, *TWO) as (process, root):
         until(lambda: len(workers_of(process)) == 2 and all(ready(root) for _ in range(8)))

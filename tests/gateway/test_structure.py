@@ -136,6 +136,7 @@ def with_other_values(text: str, chances: random.Random) -> str:
     return re.sub(r"\"x\"", lambda _: chances.choice(('"A1"', '"A2"')), text)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "graphql-core"])
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.anyio

@@ -12,7 +12,7 @@ import pytest
 from graphql import parse, validate
 
 from gateway.assemble import Gateway, open_gateway
-from gateway.errors import BadArgument, UnsupportedQuery
+from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from gateway.events import Event, RequestSent
 from gateway.execute import Answer, Checked, GraphQLRequest
 from gateway.sandbox import SandboxSettings, create_sandbox
@@ -20,7 +20,7 @@ from gateway.settings import Settings
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.operation import Subscribed, payloads, subscribed
 from gateway.subscriptions.polling import Poll
-from gateway.subscriptions.watched import watched
+from gateway.subscriptions.watched import check_stamps, watched
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.csdl import parse_csdl
@@ -53,6 +53,7 @@ def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
     assert seen > 5 or len(catalog.roots) < 20
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "given", "stamp"),
     [
@@ -75,6 +76,25 @@ def test_another_stamp_can_be_named() -> None:
     assert watched(northwind, "orders", ["Orders.ShippedDate"]).stamp == "shippedDate"
     assert watched(northwind, "orders", ["Orders.ShipName"]).stamp is None
     assert watched(northwind, "orders", ["Customers.ShippedDate"]).stamp is None
+
+
+@pytest.mark.parametrize(
+    ("stamp", "said"),
+    [
+        ("Orders.ShippedDate", None),
+        ("Orders.ShipName", "Orders.ShipName is no date and time"),
+        ("Orders.Gone", "Orders.Gone is no date and time"),
+        ("Gone.ShippedDate", "no list of Gone"),
+    ],
+)
+def test_a_stamp_that_tells_nothing_is_no_setting(stamp: str, said: str | None) -> None:
+    northwind = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+
+    if said is None:
+        check_stamps(northwind, (stamp,))
+    else:
+        with pytest.raises(SettingsError, match=said):
+            check_stamps(northwind, (stamp,))
 
 
 def test_what_is_no_list_or_has_no_key_cannot_be_watched() -> None:

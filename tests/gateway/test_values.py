@@ -242,6 +242,7 @@ EXPECTED: dict[str, Any] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", TYPES)
 @given(raw=RAW)
 def test_compiled_and_interpreted_cleaning_agree(kind: str, raw: object) -> None:

@@ -254,6 +254,7 @@ async def test_where_nothing_can_be_kept_every_start_reads(starts: Starts, tmp_p
     assert not starts.folder.exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.anyio
 async def test_the_whole_of_finance_and_operations_starts_with_a_handful_of_records(
     tmp_path: Path,

@@ -233,6 +233,7 @@ async def test_the_outer_status_is_a_knob(sandbox):
     assert (await send(sandbox(batch_status=202), changeset(group(91)))).status_code == 202
 
 
+@pytest.mark.heavy
 async def test_five_hundred_lines_are_written_in_one_changeset(sandbox):
     ask = sandbox(scale=0.1)
     line = {

@@ -12,6 +12,7 @@ SMALL = ["northwind-v4-davidmoten", "trippin-rw-odata2ts", "finops-trimmed-essen
          "finops-trimmed-finance_customersv3", "finops-trimmed-procurement", "finops-trimmed-retail"]  # fmt: skip
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", [*SMALL, "businesscentral-api-v2.0-common"])
 async def test_every_set_of_a_document_has_rows_with_keys_of_their_own(sandbox, document, name):
     path = document(f"{name}.xml.gz")
@@ -38,6 +39,7 @@ async def test_rows_are_linked_where_the_document_tells_constraints(sandbox, doc
     assert all(line["Product"]["ProductID"] == line["ProductID"] for line in order["Order_Details"])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "query",
     [
@@ -152,6 +154,7 @@ async def test_finance_documents_keep_the_refusals(sandbox, document):
     )
 
 
+@pytest.mark.heavy
 async def test_the_whole_catalogue_is_served(sandbox, document):
     ask = sandbox(metadata=document("finops-full-reconstructed.xml.gz"), scale=0.5)
     model = ask.app.state.world.model

@@ -24,6 +24,7 @@ def _key(model, type_name, row):
     return ",".join(parts)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "name",
     ["northwind-v4-davidmoten", "trippin-rw-odata2ts", "finops-trimmed-essential",

@@ -172,6 +172,7 @@ async def _post(ask, number, company="usmf"):
     return await ask(POST, "POST", json={"_dataAreaId": company, "_journalBatchNumber": number})
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "lines",
     [

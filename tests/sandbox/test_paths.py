@@ -123,6 +123,7 @@ async def test_without_path_hazards_slashes_and_percents_pass(sandbox):
         assert answer.json()["CustomerAccount"] == account
 
 
+@pytest.mark.heavy
 async def test_enum_key_parts_are_taken_in_both_forms(sandbox, document):
     ask = sandbox(metadata=document("finops-full-reconstructed.xml.gz"))
     model = ask.app.state.world.model

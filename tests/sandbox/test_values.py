@@ -14,6 +14,7 @@ from gateway.sandbox.values import decimal_text, fold, sortable
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.heavy
 async def test_nothing_is_null_but_enums_without_value(app, get):
     for name, entity_set in app.state.world.model.entity_sets.items():
         fields = app.state.world.fields_of(entity_set.type)
@@ -140,6 +141,7 @@ async def test_answers_carry_finance_headers(get):
     assert headers["content-type"] == "application/json; odata.metadata=minimal; charset=utf-8"
 
 
+@pytest.mark.heavy
 async def test_the_same_seed_gives_the_same_rows_and_another_one_others(sandbox):
     url = "/data/SalesOrderLines?$top=50"
     first, same, other = sandbox(), sandbox(), sandbox(seed=7)
@@ -162,6 +164,7 @@ async def test_every_set_of_the_catalogue_has_rows(app, get):
     assert [name for name, count in counts.items() if count == 0] == []
 
 
+@pytest.mark.heavy
 async def test_every_navigation_of_the_catalogue_finds_something(app, get):
     model = app.state.world.model
     empty = []

@@ -158,6 +158,7 @@ TYPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("entity_set", "name", "value"),
     [(entity_set, name, value) for entity_set, name, values in TYPES for value in values],
@@ -323,6 +324,7 @@ VALUES = (
 FUZZED = ("LedgerJournalLines", "VendorInvoiceHeaders", "SalesOrderLinesV3", "ExchangeRates")
 
 
+@pytest.mark.heavy
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 async def test_no_body_breaks_the_service(app, data):

@@ -309,6 +309,7 @@ def test_an_order_names_exactly_one_field(literal: str) -> None:
 # Hand-written fields
 
 
+@pytest.mark.heavy
 def test_a_deep_ring_of_types_never_hits_the_recursion_limit() -> None:
     size = 200
     ring = model(

@@ -167,6 +167,7 @@ def test_each_change_has_its_meaning(
     assert (one.level, told in one.description) == (level, True), one
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("before", "after"), [row[:2] for row in CHANGES])
 def test_graphql_core_tells_the_same_of_whole_schemas(before: str, after: str) -> None:
     text = changed(before, after)
@@ -302,6 +303,7 @@ def ways(model: Model) -> dict[str, Source]:
     }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("old", ["served", "sdl", "introspection"])
 @pytest.mark.parametrize("new", ["served", "sdl", "introspection"])
 def test_a_catalogue_is_the_same_however_it_is_given(essential: Model, old: str, new: str) -> None:

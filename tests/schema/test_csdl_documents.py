@@ -64,6 +64,7 @@ def counts(model: Model) -> dict[str, int]:
     }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -208,6 +208,7 @@ class Bare(Visitor):
         return None if node.name.value in kept else REMOVE
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["zoo", "finops-trimmed-procurement", "trippin-rw-odata2ts"])
 def test_but_for_directives_the_subgraph_is_the_api(name: str) -> None:
     found = zoo.model() if name == "zoo" else document(name)

@@ -70,6 +70,7 @@ def check(schema: ODataSchema) -> None:
 # Documents
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes"])
 @pytest.mark.parametrize("name", SMALL)
 def test_a_whole_document_is_told_as_by_graphql_core(name: str, writes: bool) -> None:
@@ -83,6 +84,7 @@ def full() -> Model:
     return document(FULL)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_slices_of_the_full_catalogue_are_told_as_by_graphql_core(
     full: Model, seed: int
@@ -201,6 +203,7 @@ def selections(typename: str, depth: int) -> st.SearchStrategy[str]:
     )
 
 
+@pytest.mark.heavy
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(selections("Query", 4))
 def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:

@@ -66,6 +66,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", NAMES)
 def test_names_roots_and_findings_are_those_of_the_document(name: str) -> None:
     eager, lazy = catalogs(name)

@@ -74,11 +74,13 @@ def test_without_writes_there_are_neither_mutations_nor_their_directives() -> No
     assert not {"UserError", "FieldConflict"} & set(core.type_map)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", SMALL)
 def test_a_whole_document_becomes_a_valid_schema(name: str) -> None:
     check_exactly(api(name, document(name)))
 
 
+@pytest.mark.heavy
 def test_dataverse_becomes_a_valid_schema() -> None:
     check(api("dataverse", document("dataverse-crm4-v9.1-2.4MB")))
 
@@ -94,6 +96,7 @@ def cut(model: Model, index: int) -> Model:
     return expose(model, include=names, exclude=[])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("index", [0, 19])
 def test_a_slice_of_the_full_catalogue_becomes_a_valid_schema(full: Model, index: int) -> None:
     check(api(FULL, cut(full, index)))

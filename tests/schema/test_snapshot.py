@@ -94,6 +94,7 @@ def assert_same(lazy: Model, eager: Model) -> None:
         assert list(told.items()) == list(asked.items())
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, deadline=None)
 @given(records_of(Model), st.binary(max_size=20))
 def test_unpacking_undoes_packing(eager: Model, notes: bytes) -> None:
@@ -103,6 +104,7 @@ def test_unpacking_undoes_packing(eager: Model, notes: bytes) -> None:
     assert found.notes == notes
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_document_comes_back(path: Path) -> None:
     eager = read(path)

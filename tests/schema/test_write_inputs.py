@@ -167,6 +167,7 @@ TURNED = entity(
 )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("lines", "line", "rules", "nested"),
     [

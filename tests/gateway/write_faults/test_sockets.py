@@ -118,6 +118,7 @@ async def test_where_nobody_listens_nothing_is_written(
     assert len(over.waits) == gateway.settings.retries
 
 
+@pytest.mark.heavy
 async def test_a_thousand_lines_are_ten_changesets(gateway: Gateway, sandbox: Starlette) -> None:
     settings = SETTINGS.model_copy(update={"writes": WriteOptions()})
     name = fresh()

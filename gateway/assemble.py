@@ -28,7 +28,7 @@ from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
 from .profiles import ProfileSettings, choose
-from .served import schema_served
+from .served import check_names, schema_served
 from .setting_groups import SandboxOptions
 from .settings import Settings
 from .trace import heard
@@ -147,6 +147,7 @@ async def assemble(
     labels = await read_labels(settings, client, known, observe)
     profiles = await read_profiles(settings, client, known, document.digest, observe)
     gateway = build(settings, client, document.origin, known, labels, observe, profiles)
+    check_names(settings, gateway.catalog)
     observe(built(gateway, time.perf_counter() - started))
     return gateway
 

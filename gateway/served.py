@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
+from schema.exposure import require_matches
 from schema.writes import Writes
 
 from .federation import federation_of
@@ -25,3 +26,19 @@ def schema_served(settings: Settings, catalog: Catalog, *, subgraph: bool = True
         subscriptions=settings.subscriptions.enabled,
         federation=federation_of(settings) if subgraph else None,
     )
+
+
+def check_names(settings: Settings, catalog: Catalog) -> None:
+    """See that what settings of federation and subscriptions name is served: a profile, a part of it, may lack it.
+
+    Raises ExposureError, SettingsError.
+    """
+    if settings.federation.enabled:
+        model = catalog.model
+        names = (*model.entity_sets, *model.singletons)
+        require_matches(names, **{"federation.tags": tuple(settings.federation.tags)})
+    if settings.subscriptions.enabled and settings.subscriptions.stamps:
+        # What serves subscriptions is imported where somebody has them.
+        from .subscriptions.watched import check_stamps  # noqa: PLC0415
+
+        check_stamps(catalog, settings.subscriptions.stamps)

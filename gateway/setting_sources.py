@@ -148,6 +148,9 @@ def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
         return f"{place}: no such setting{_meant(str(error['loc'][-1]), model.model_fields)}"
     said = _SAID.get(error["type"]) or error["msg"].removeprefix("Value error, ")
     said = said.replace("Input should be", "accepted:")
+    if error["type"] == "too_short":
+        unit = " characters" if top in _SECRET else ""
+        said = f"accepted: {error['ctx']['min_length']}{unit} or more"
     if top in _SECRET or isinstance(error["input"], Mapping):
         return f"{place}: {said}"
     return f"{place}: {_shown(error['input'])}: {said}"
@@ -172,7 +175,8 @@ _SAID = {
 
 def _shown(value: object) -> str:
     """Show a value shortly, without the password that an address may hold."""
-    text = re.sub(r"//[^/@\s]*@", "//********@", repr(value))
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    text = re.sub(r"//[^/@\s]*@", "//********@", shown)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

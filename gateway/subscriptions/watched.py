@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from gateway.errors import BadArgument, UnsupportedQuery
+from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from schema.catalog import Catalog
 from schema.fields import Field, FieldKind, RootField, RootKind, TypeKind
 
@@ -83,6 +83,24 @@ def watched(catalog: Catalog, given: str, stamps: Collection[str] = ()) -> Watch
         rows=_rows(made, None if created is None else created.name),
         newest=_newest(made),
     )
+
+
+def check_stamps(catalog: Catalog, stamps: Collection[str]) -> None:
+    """See that each of ``Set.Property`` can tell what has changed. Raises SettingsError."""
+    for stamp in stamps:
+        name = stamp.partition(".")[0]
+        try:
+            found = watched(catalog, name, (stamp,)).stamp
+        except (BadArgument, UnsupportedQuery) as error:
+            raise SettingsError(
+                f"subscriptions.stamps: {stamp}: there is no list of {name} that can be watched.",
+                hint=error.hint,
+            ) from error
+        if found is None:
+            raise SettingsError(
+                f"subscriptions.stamps: {stamp} is no date and time that can be filtered and ordered by.",
+                hint="Name a property of the set's rows, as the metadata write it.",
+            )
 
 
 def _stamps_of(root: RootField, stamps: Collection[str]) -> Collection[str]:

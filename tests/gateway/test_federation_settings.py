@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.assemble import open_gateway
 from gateway.cli.inspect import print_sdl
 from gateway.errors import SettingsError
 from gateway.federation import federation_of
@@ -17,6 +18,7 @@ from gateway.models import dialect_of, make_catalog, open_model
 from gateway.setting_sources import load_settings
 from gateway.setting_texts import effective
 from gateway.settings import Settings
+from schema.errors import ExposureError
 from schema.federation import Federation
 
 
@@ -66,6 +68,16 @@ def test_what_is_refused_says_what_is_accepted(values: dict[str, str], said: str
 
     assert said in raised.value.message
     assert next(iter(given(**values))) in raised.value.message
+
+
+@pytest.mark.anyio
+async def test_tags_of_sets_that_are_not_served_end_the_start() -> None:
+    settings = sandbox(tags={"Currencies": ["money"], "Curency*": ["money"]})
+
+    with pytest.raises(ExposureError, match=r"federation\.tags: .*\"Curency\*\"") as raised:
+        async with open_gateway(settings, observe=lambda _: None):
+            pass
+    assert len(raised.value.problems) == 1
 
 
 def test_the_settings_in_force_can_be_read_back() -> None:

@@ -257,6 +257,14 @@ def test_a_bad_secret_is_not_shown(tmp_path: Path) -> None:
     assert "12345678" not in said
 
 
+def test_what_is_accepted_is_told_in_words_of_the_settings(tmp_path: Path) -> None:
+    said = "\n".join(problems({}, toml(tmp_path, 'admin_token = "sh0rt"\nserve_all = false\n')))
+
+    assert "admin_token: accepted: 16 characters or more" in said
+    assert "serve_all: false: without profiles" in said
+    assert "sh0rt" not in said
+
+
 def test_a_page_size_over_the_maximum_is_told() -> None:
     (said,) = problems({"D365_MAX_PAGE_SIZE": "10"})
 

@@ -33,6 +33,8 @@ from .protocol import BoundedProtocol, socket_protocol
 
 PATIENCE = 20
 """Seconds that running operations get when the server is stopped; orchestrators kill after 30."""
+HEALTH_SECONDS = 20
+"""After so long without an answer a worker is taken for hung, and replaced."""
 
 
 def serve(settings: Settings, workers: int) -> None:
@@ -108,6 +110,8 @@ def _serve_many(
                 lifespan="on",
                 workers=workers,
                 ws_max_size=shared.max_body_bytes,
+                # A worker answers nothing while it imports: on a busy machine that is not a hung one.
+                timeout_worker_healthcheck=HEALTH_SECONDS,
             )
             _Workers(config, sockets=[listener]).run()
 

@@ -16,7 +16,6 @@ import msgspec
 
 from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
-from schema.csdl import parse_csdl
 from schema.exposure import expose, keep
 from schema.model import ComplexType, EntityType, Model
 from schema.relations import Relation, declare
@@ -220,6 +219,9 @@ def read_model(
     settings: Settings, document: MetadataDocument, progress: Progress | None = None
 ) -> Model:
     """Parse the document, then apply exposure and declared relations. Raises SchemaError."""
+    # A start with a snapshot reads none.
+    from schema.csdl import parse_csdl  # noqa: PLC0415
+
     model = parse_csdl(document.pieces(progress), name=document.source)
     exposed = expose(model, include=settings.include, exclude=settings.exclude)
     relations = [_relation(r) for r in settings.relations]

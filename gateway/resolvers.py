@@ -34,20 +34,21 @@ from .run import Loaded
 from .values import from_upstream
 from .writes.payload import Payload, read_field
 
-Info = GraphQLResolveInfo[Any]
-
 
 class LoadedRoots(Protocol):
     """What is needed of the operation's context."""
 
-    loaded: Mapping[str, Loaded]
+    loaded: Mapping[str | int, Loaded]
+    """Response key of a root field → its value. (Keys of paths may be numbers as well.)"""
     compiled_nodes: Mapping[int, int]
     """id of a field of the document → id of the one that stands for it in its level."""
-    payloads: Mapping[str, Payload | GatewayError]
+    payloads: Mapping[str | int, Payload | GatewayError]
     """Response key of a mutation → what became of it."""
     subgraph: Callable[[], Awaitable[str]]
     """Gives the SDL of the API as a subgraph."""
 
+
+Info = GraphQLResolveInfo[LoadedRoots]
 
 _ROWS_A_TURN = 50
 """Rows that graphql-core completes before others have their turn: some 10 ms."""

@@ -19,7 +19,6 @@ from schema.fields import Field, FieldKind, ObjectInfo, TypeKind
 from .selection import Nodes, Selection, arguments_key
 
 TYPENAME = "__typename"
-CONNECTION_FIELDS = ("nodes", "edges", "pageInfo", "totalCount")
 
 
 @dataclass(eq=False, slots=True)

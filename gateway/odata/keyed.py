@@ -38,14 +38,6 @@ _AS_IT_STANDS = re.compile(r"[A-Za-z0-9_.~(),:$=;/@!-]*")
 """Text that neither a literal nor a URL spells in another way."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRequest:
-    """A request for the rows of some keys."""
-
-    request: Request
-    keys: Sequence[Key]
-
-
 def by_column(keys: Sequence[Key]) -> list[list[Value]]:
     """Give the values of each part; ``zip(*keys)`` would make an object a key, which wakes the garbage collector."""
     return [list(map(itemgetter(i), keys)) for i in range(len(keys[0]))] if keys else []

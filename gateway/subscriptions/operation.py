@@ -43,7 +43,6 @@ from .changes import Change, Kind
 
 BATCH = 500
 """Changes whose rows are asked for by one query."""
-_TYPENAME = "__typename"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

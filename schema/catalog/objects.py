@@ -55,10 +55,6 @@ class CatalogObjects(CatalogTypes):
             found = self._objects[csdl] = self._object(csdl)
         return found
 
-    def object_named(self, name: str) -> ObjectInfo:
-        """Give the object or interface type of a GraphQL name; raises KeyError."""
-        return self.object(self._entries[name].csdl)
-
     def each_field(self, csdl: str) -> Iterator[Field]:
         """Give the fields of a structured type, none ahead of the one that is asked for."""
         found = self._objects.get(csdl)

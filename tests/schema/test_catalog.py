@@ -125,9 +125,9 @@ def test_descriptions_hold_label_name_and_marks() -> None:
     }
 
 
-def test_lookups_answer_by_graphql_and_by_csdl_names() -> None:
+def test_lookups_answer_by_csdl_names() -> None:
     catalog = shop()
-    info = catalog.object_named("CustomerV3")
+    info = catalog.object(qualified("CustomerV3"))
 
     assert info.has_company
     assert not catalog.object(qualified("OrderV2")).has_company

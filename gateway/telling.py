@@ -8,6 +8,7 @@ The other process opens the model's snapshot, which must be there, and is told n
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,6 @@ from schema.build import ODataSchema
 from schema.introspection import Selected, introspect
 
 from .artefacts import write_artefact
-from .collector import resting
 from .errors import BudgetExceeded
 from .models import dialect_of, find_model, make_catalog
 from .profiles import settings_from
@@ -106,6 +106,7 @@ def main() -> int:
     """Do the task that standard input holds."""
     if hasattr(os, "nice"):
         os.nice(_NICE)
+    gc.disable()  # all of it goes with the process
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
     settings = settings_from(task.settings)
     known = find_model(settings, task.digest)
@@ -115,10 +116,11 @@ def main() -> int:
     catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
     schema = schema_served(settings, catalog)
     try:
-        with resting():
-            write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
+        write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
     except BudgetExceeded:
         return _TOO_LONG
+    finally:
+        gc.freeze()  # else the interpreter looks through it all at its end
     return 0
 
 

@@ -123,7 +123,8 @@ class Catalog(CatalogInputs):
 
     def entries(self) -> Iterator[TypeEntry]:
         """Give every generated type of the schema; touches the whole model."""
-        return (e for e in self._entries.values() if e.name in self._reachable and self._exists(e))
+        reachable = self._reachable
+        return (e for e in self._entries.values() if e.name in reachable and self._exists(e))
 
     @cached_property
     def parents(self) -> Mapping[str, tuple[tuple[str, str], ...]]:

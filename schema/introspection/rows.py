@@ -25,7 +25,7 @@ from .described import Member, input_member, notation
 NAME, TEXT = "QqNameqQ", "QqTextqQ"
 """Name and description of specimens."""
 _GIVEN = (TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT)
-_KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, *_GIVEN})
+_KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, TypeKind.KEY, *_GIVEN})
 
 Row = tuple[Member, tuple[bytes, bytes], str, str]
 """A specimen, name and description of a member that is like it as JSON, and both as text."""
@@ -79,13 +79,9 @@ class Rows:
         kind, csdl = entry.kind, entry.csdl
         if kind not in _KINDS:
             return None
-        family = self._family
-        if family is None or family.csdl != csdl:
-            names = self._catalog.plain_names(csdl)
-            if names is None or not RESERVED_INPUTS.isdisjoint(names.values()):
-                return None
-            navigations = tuple(self._catalog.plain_navigations(csdl))
-            family = self._family = _Family(csdl, self._rows(csdl, names), navigations)
+        family = self._family_of(csdl)
+        if family is None:
+            return None
         rows = family.rows[kind]
         if kind is TypeKind.OBJECT:
             own = tuple(map(self._row_member, self._catalog.node_fields(csdl)))
@@ -97,20 +93,38 @@ class Rows:
             return Alike(rows, (), self._given(kind, csdl, family.navigations))
         return Alike(rows)
 
+    def key(self, csdl: str) -> tuple[Member, ...] | None:
+        """Give the key as arguments; None where the members are not independent of each other."""
+        family = self._family_of(csdl)
+        return None if family is None else tuple(Alike(family.rows[TypeKind.KEY]))
+
+    def _family_of(self, csdl: str) -> _Family | None:
+        family = self._family
+        if family is None or family.csdl != csdl:
+            names = self._catalog.plain_names(csdl)
+            if names is None or not RESERVED_INPUTS.isdisjoint(names.values()):
+                return None
+            navigations = tuple(self._catalog.plain_navigations(csdl))
+            family = self._family = _Family(csdl, self._rows(csdl, names), navigations)
+        return family
+
     def _rows(self, csdl: str, names: Mapping[str, str]) -> Mapping[TypeKind, list[Row]]:
         catalog = self._catalog
         labels, company = catalog.labels, catalog.abilities.company_property
         key = catalog.key_of(csdl)
+        dumps, shape, prop_text = orjson.dumps, self._shape, describe.prop
         found: dict[TypeKind, list[Row]] = {kind: [] for kind in _KINDS}
         for prop in catalog.model.entity_types[csdl].properties:
             if prop.type.name in NOT_IN_ROWS:
                 continue
             is_key = prop.name in key
             name = names[prop.name]
-            text = describe.prop(prop, labels, is_key=is_key, company=company)
-            words = (orjson.dumps(name), orjson.dumps(text))
-            for kind, specimen in self._shape(prop, csdl, is_key):
+            text = prop_text(prop, labels, is_key=is_key, company=company)
+            words = (dumps(name), dumps(text))
+            for kind, specimen in shape(prop, csdl, is_key):
                 found[kind].append((specimen, words, name, text))
+        places = {names[source]: place for place, source in enumerate(key)}
+        found[TypeKind.KEY].sort(key=lambda row: places[row[2]])
         self._take_out(found, TypeKind.WHERE, names, catalog.denied(csdl, *_FILTERABLE))
         self._take_out(found, TypeKind.ORDER_BY, names, catalog.denied(csdl, *_SORTABLE))
         return found
@@ -133,21 +147,31 @@ class Rows:
 
     def _shape(self, prop: Property, csdl: str, is_key: bool) -> Shape:
         type_name, many = prop.type.name, prop.type.many
-        is_given = (prop.allow_edit, prop.allow_edit_on_create)
         required = (
             prop.required and self._writes is not None and self._writes.inputs.must_give(prop, csdl)
         )
-        kind = (type_name, many, prop.ax_type, prop.nullable, is_given, required, is_key)
+        is_company = is_key and prop.name == self._catalog.abilities.company_property
+        # fmt: off
+        kind = (
+            type_name, many, prop.ax_type, prop.nullable, prop.allow_edit,
+            prop.allow_edit_on_create, required, is_key, is_company,
+        )
+        # fmt: on
         found = self._shapes.get(kind)
         if found is None:
             field = self._catalog.property_field(prop, csdl, NAME, is_key=is_key)
             found = self._shapes[kind] = tuple(
                 (of, self._specimens.setdefault(member, member))
-                for of, member in self._members(field, csdl)
+                for of, member in self._members(field, csdl, is_key, is_company)
             )
         return found
 
-    def _members(self, field: Field, csdl: str) -> Iterator[tuple[TypeKind, Member]]:
+    def _members(
+        self, field: Field, csdl: str, is_key: bool, is_company: bool
+    ) -> Iterator[tuple[TypeKind, Member]]:
+        if is_key:
+            use = notation(field.type_name, nullable=is_company, many=field.many)
+            yield TypeKind.KEY, Member(NAME, TEXT, use)
         yield TypeKind.OBJECT, self._row_member(field)._replace(description=TEXT)
         asked = self._catalog.asked_field(csdl, field)
         if asked is not None:

@@ -24,12 +24,14 @@ from schema.model import (
     short,
 )
 from schema.writes import WriteRules, Writes
+from schema.writes.payloads import Payloads
 
 from .described import Member
 from .types import RowRoot, Types, mutation_member
 from .writers import Write, Writers, text
 
-_TYPE, _NAME, _SET, _FIELD = _MARKS = ("QqTypeqQ", "QqNameqQ", "QqSetqQ", "QqFieldqQ")
+_MARKS = ("QqTypeqQ", "QqNameqQ", "qqNameqQ", "QqSetqQ", "QqFieldqQ")
+_TYPE, _NAME, _, _SET, _FIELD = _MARKS
 _PLACE = re.compile("|".join(_MARKS).encode())
 _KINDS = frozenset(
     {
@@ -39,6 +41,7 @@ _KINDS = frozenset(
         TypeKind.UPDATE_INPUT,
         TypeKind.DELETE_INPUT,
         TypeKind.NESTED_CREATE,
+        TypeKind.PAYLOAD,
         TypeKind.PAYLOADS,
     }
 )
@@ -74,6 +77,8 @@ class FamilyNames(NamedTuple):
 
     type: bytes
     name: bytes
+    row: bytes
+    """Field of payloads."""
 
 
 class Shapes:
@@ -90,6 +95,7 @@ class Shapes:
         self._fields: dict[tuple[Verb, bool], tuple[Fill, ...]] = {}
         self._ends: dict[TypeKind, str] = {}
         self._catalog = types.schema.catalog
+        self._payloads = Payloads(self._catalog)
         if writers.is_shallow:
             self._write_specimen(types, write, write_fields)
 
@@ -118,7 +124,8 @@ class Shapes:
         name = self._catalog.concrete_name(csdl)
         if name is None or any(e.name != name + self._ends.get(e.kind, " ") for e in entries):
             return None
-        return FamilyNames(_inner(short(csdl)), name.encode())
+        row = self._payloads.row_name(csdl)
+        return FamilyNames(_inner(short(csdl)), name.encode(), row.encode())
 
     def type(self, entry: TypeEntry, names: FamilyNames | None) -> bytes | None:
         """Write a type; None where it is to be written the long way."""

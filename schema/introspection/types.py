@@ -262,11 +262,12 @@ class Types:
         catalog, writes = self._catalog, self._writes
         if made is self.core.query_type and name in catalog.roots:
             root = catalog.roots[name]
+            key = self._rows.key(root.csdl) if root.kind is RootKind.BY_KEY else None
             return Member(
                 name,
                 catalog.root_description(root) or None,
                 _result(catalog.result(root)),
-                tuple(map(_argument, catalog.root_arguments(root))),
+                tuple(map(_argument, catalog.root_arguments(root))) if key is None else key,
             )
         if made is self.core.mutation_type and writes is not None and name in writes:
             return mutation_member(writes[name], writes)

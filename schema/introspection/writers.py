@@ -289,20 +289,23 @@ class _AlikeWriter:
     def __init__(self, write: Write[Member]) -> None:
         self._write = write
         self._templates = Once(self._template, MOST_MEMBERS)
-        self._chosen: Callable[[tuple[bytes, bytes]], Any] = tuple
+        self._places: list[int] = []
+        """Which words stand in a template, in order: the same for all specimens, for the selection decides."""
 
     def _template(self, specimen: Member) -> bytes:
         made = self._write(specimen).replace(b"%", b"%%")
-        places = [_WORDS.index(word) for word in _WORD.findall(made)]
-        # the same for all specimens: the selection decides
-        self._chosen = itemgetter(*places) if places else lambda _: ()
+        self._places = [_WORDS.index(word) for word in _WORD.findall(made)]
         return _WORD.sub(b"%b", made)
 
     def __call__(self, rows: list[Row]) -> list[bytes]:
         templates = self._templates
-        made = [(templates[specimen], words) for specimen, words, _, _ in rows]
-        chosen = self._chosen
-        return [template % chosen(words) for template, words in made]
+        first = [templates[specimen] for specimen, _, _, _ in rows[:1]]
+        if self._places == [0, 1]:
+            return [templates[specimen] % words for specimen, words, _, _ in rows]
+        if not first or not self._places:
+            return [templates[specimen] % () for specimen, _, _, _ in rows]
+        chosen = itemgetter(*self._places)
+        return [templates[specimen] % chosen(words) for specimen, words, _, _ in rows]
 
 
 def _named(typename: str, name: str) -> Part:

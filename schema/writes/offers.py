@@ -6,6 +6,7 @@ from schema.catalog import Catalog
 from schema.fields import Verb
 from schema.model import EntitySet, Property
 
+from .naming import ROW_VERBS
 from .rules import WriteRules
 
 
@@ -16,6 +17,8 @@ class Offers:
         self._catalog = catalog
         self._rules = rules
         self._offered: dict[tuple[Verb, str], bool] = {}
+        self._verbs: dict[str, frozenset[Verb]] = {}
+        self._alike: dict[frozenset[Verb], frozenset[Verb]] = {}
         self._valued: dict[str, bool] = {}
 
     def holds(self, verb: Verb, entity_set: EntitySet) -> bool:
@@ -33,8 +36,12 @@ class Offers:
 
     def any(self, csdl: str, *verbs: Verb) -> bool:
         """Whether rows of a type may be written one of these ways, in any of its sets."""
-        sets = self._catalog.model.sets_of_type.get(csdl, ())
-        return any(self.of(verb, name) for name in sets for verb in verbs)
+        found = self._verbs.get(csdl)
+        if found is None:
+            sets = self._catalog.model.sets_of_type.get(csdl, ())
+            found = frozenset(verb for verb in ROW_VERBS for name in sets if self.of(verb, name))
+            found = self._verbs[csdl] = self._alike.setdefault(found, found)
+        return not found.isdisjoint(verbs)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
         """Say why rows of a set may not be written this way; None where they may."""
@@ -46,9 +53,8 @@ class Offers:
 
     def _no_upsert(self, entity_set: EntitySet) -> str | None:
         for verb in (Verb.CREATE, Verb.UPDATE):
-            refusal = self.refusal(verb, entity_set)
-            if refusal is not None:
-                return f"it needs {verb.value}, and {refusal}"
+            if not self.holds(verb, entity_set):
+                return f"it needs {verb.value}, and {self.refusal(verb, entity_set)}"
         given = self._gives_key(entity_set.type)
         return None if given else "the key of a new row cannot be given"
 

@@ -35,18 +35,21 @@ class Payloads:
 
     def of_row(self, csdl: str) -> Iterator[PayloadField]:
         """Give the fields of ``CustomerV3Payload``."""
-        name = self._catalog.reference_name(csdl)
-        field = field_name(name)
         yield PayloadField(
-            name=f"{field}Row" if field in _RESERVED else field,
+            name=self.row_name(csdl),
             role=PayloadRole.ROW,
-            result=Result(name),
+            result=Result(self._catalog.reference_name(csdl)),
             description=texts.ROW,
         )
         yield PayloadField(
             name="etag", role=PayloadRole.ETAG, result=Result("String"), description=texts.ETAG
         )
         yield _ERRORS
+
+    def row_name(self, csdl: str) -> str:
+        """Name the field of the row."""
+        field = field_name(self._catalog.reference_name(csdl))
+        return f"{field}Row" if field in _RESERVED else field
 
     def of_rows(self, csdl: str) -> Iterator[PayloadField]:
         """Give the fields of ``CustomerV3Payloads``."""

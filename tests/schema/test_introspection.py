@@ -20,9 +20,17 @@ from schema.catalog import Catalog
 from schema.exposure import expose
 from schema.introspection import introspect, is_whole, print_types
 from schema.introspection.spool import BLOCK, Spool
-from schema.model import Model
+from schema.model import (
+    Capabilities,
+    EntitySet,
+    EntityType,
+    Model,
+    Navigation,
+    Property,
+    TypeRef,
+)
 from schema.values import Cleaning
-from schema.writes import Writes
+from schema.writes import WriteRules, Writes
 from tests.support import zoo
 from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
 from tests.support.introspections import (
@@ -171,6 +179,65 @@ def test_families_and_complex_types_are_told_as_by_graphql_core(
     check(api(Catalog(zoo.model(), abilities, cleaning=cleaning)))
 
 
+STRING = TypeRef("Edm.String")
+ORDER = tuple(Property(name=name, type=STRING) for name in ("Text", "OrderId", "dataAreaId"))
+
+
+@pytest.mark.parametrize(
+    ("properties", "can"),
+    [
+        pytest.param(ORDER, Capabilities(), id="a key in another order than its properties"),
+        pytest.param(
+            (*ORDER, Property(name="text", type=STRING)), Capabilities(), id="a name taken"
+        ),
+        pytest.param(
+            (*ORDER, Property(name="Id", type=STRING), Property(name="And", type=STRING)),
+            Capabilities(),
+            id="names of the gateway's own",
+        ),
+        pytest.param((*ORDER, Property(name="Not", type=STRING)), Capabilities(), id="an operator"),
+        pytest.param(
+            (*ORDER, Property(name="Picture", type=TypeRef("Edm.Stream"))),
+            Capabilities(non_filterable=("Text",), non_sortable=("OrderId", "Picture")),
+            id="what cannot be asked",
+        ),
+        pytest.param(ORDER, Capabilities(filterable=False, sortable=False), id="nothing to ask"),
+        pytest.param(
+            (
+                *ORDER,
+                Property(name="Must", type=STRING, required=True, nullable=False),
+                Property(name="Number", type=STRING, required=True, description='100 % "so"'),
+                Property(name="Fixed", type=STRING, allow_edit=False),
+                Property(name="Given", type=STRING, allow_edit=False, allow_edit_on_create=False),
+                Property(name="Texts", type=TypeRef("Edm.String", many=True), label="%b"),
+                Property(name="Day", type=TypeRef("Edm.DateTimeOffset"), ax_type="Date"),
+            ),
+            Capabilities(),
+            id="properties of every kind",
+        ),
+    ],
+)
+@pytest.mark.parametrize("renames", [{}, {"Order.Text": "words"}], ids=["", "renamed"])
+def test_properties_are_told_as_by_graphql_core(
+    properties: tuple[Property, ...], can: Capabilities, renames: dict[str, str]
+) -> None:
+    model = Model(
+        entity_types={
+            "Erp.Order": EntityType(
+                name="Erp.Order",
+                key=("dataAreaId", "OrderId"),
+                properties=properties,
+                navigations=(Navigation(name="Next", target="Erp.Order"),),
+            )
+        },
+        entity_sets={"Orders": EntitySet(name="Orders", type="Erp.Order", can=can)},
+    )
+    catalog = Catalog(model, FINOPS, renames=renames)
+    rules = WriteRules(given_by_service=frozenset({"Orders.Number"}))
+
+    check(build_schema(catalog, DictResolvers(), writes=Writes(catalog, rules)))
+
+
 def test_hand_written_types_are_told_beside_generated_ones() -> None:
     found = told_by(SCHEMA, EVERYTHING)
 
@@ -229,6 +296,8 @@ def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:
         "{ __schema { queryType { fields { name } all: fields(includeDeprecated: true) { name } } } }",
         "{ __schema { types { name fields { type { name fields { type { name } } } } } } }",
         "{ __schema { types { possibleTypes { name fields { name } } } } }",
+        "{ __schema { types { fields { description name } inputFields { description } } } }",
+        "{ __schema { types { fields { isDeprecated } inputFields { name a: name } } } }",
         '{ __type(name: "Query") { fields { args { name type { kind ofType { name } } } } } }',
         '{ __type(name: "Node") { possibleTypes { name description } } }',
         "{ __schema { ...A types { name } } } fragment A on __Schema { types { kind } }",

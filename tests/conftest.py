@@ -34,11 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Tracing makes Python three times as slow: what others cover is not traced again by heavy tests."""
-    tracing = Coverage.current() if item.get_closest_marker("heavy") else None
-    if tracing is None:
-        return (yield)
-    tracing.stop()
+    stopped: list[Coverage] = []  # a worker of pytest-xdist has two, one below the other
+    while item.get_closest_marker("heavy") and (tracing := Coverage.current()):
+        tracing.stop()
+        stopped.append(tracing)
     try:
         return (yield)
     finally:
-        tracing.start()
+        for tracing in reversed(stopped):
+            tracing.start()

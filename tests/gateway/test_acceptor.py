@@ -304,7 +304,6 @@ def _mutate(
 
 
 @pytest.mark.heavy
-@pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(
     ("schema", "texts"),
@@ -325,7 +324,6 @@ def test_what_is_accepted_is_valid(
     assert accepted > 10, "the mutants are too wild to say anything"
 
 
-@pytest.mark.heavy
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(6))
 def test_random_operations_are_accepted(seed: int) -> None:

@@ -54,6 +54,8 @@ def type_name(name: str) -> str:
 @lru_cache(maxsize=4_096)
 def field_name(name: str) -> str:
     """camelCase: ``CustomerAccount`` → ``customerAccount``, ``AADClientId`` → ``aadClientId``."""
+    if name.isascii() and name.isidentifier() and name[0].isupper() and not name[1:2].isupper():
+        return name[0].lower() + name[1:]  # nearly all names
     spelled = ascii_name(name)
     capitals = _LEADING_CAPITALS.match(spelled)
     if capitals is None:

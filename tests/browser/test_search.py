@@ -77,6 +77,10 @@ def test_the_whole_schema_is_never_asked_for(watched, sliced):
     slices = [url for url in watched.requests if "/graphql/slice" in url]
     assert "query=customersV3" in slices[0]
     assert markers(page) == []
+    # what would fetch all of it is not there, and its neighbours stay at the bottom
+    assert not page.locator('.graphiql-sidebar button[aria-label^="Re-fetch"]').is_visible()
+    settings = page.get_by_label("Open settings dialog").bounding_box()
+    assert settings["y"] > page.viewport_size["height"] - 100
     watched.assert_clean()
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from itertools import count
+from math import inf
+from pathlib import Path
 
 import pytest
 from coverage import Coverage
@@ -26,9 +29,18 @@ WAITING = ("tests/browser/", "tests/clients/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what takes long, so that no worker is alone with it in the end; a file's tests stay together."""
-    long = {item.path for item in items if item.get_closest_marker("heavy")}
-    items.sort(key=lambda item: not (item.nodeid.startswith(WAITING) or item.path in long))
+    """Put first the files that take long, so that no worker is alone with one in the end.
+
+    Those that wait for other programs take turns with those that compute.
+    """
+    heavy = {item.path for item in items if item.get_closest_marker("heavy")}
+    turns = {True: count(), False: count()}
+    places: dict[Path, int] = {}
+    for item in items:
+        waits = item.nodeid.startswith(WAITING)
+        if item.path not in places and (waits or item.path in heavy):
+            places[item.path] = next(turns[waits])
+    items.sort(key=lambda item: places.get(item.path, inf))
 
 
 @pytest.hookimpl(wrapper=True)

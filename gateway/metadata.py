@@ -24,6 +24,7 @@ from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
+from .ahead import ahead
 from .errors import (
     GatewayError,
     SettingsError,
@@ -82,6 +83,9 @@ class MetadataDocument:
 
     def pieces(self, report: Report | None = None) -> Iterator[bytes]:
         """Read it from the start. Raises SettingsError for a file that is no longer what it was."""
+        return ahead(self._pieces(report))
+
+    def _pieces(self, report: Report | None) -> Iterator[bytes]:
         checksum = hashlib.sha256()
         for piece in _pieces(self.content, None, report):
             checksum.update(piece)
@@ -303,7 +307,7 @@ def _looked_through(
             yield piece
 
     try:
-        for piece in _plain(raw_pieces(), limit):
+        for piece in ahead(_plain(raw_pieces(), limit)):
             start = start or piece[:_GLANCE]
             checksum.update(piece)
     except UpstreamMalformed as exc:

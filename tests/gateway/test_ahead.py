@@ -1,0 +1,46 @@
+"""Pieces that are read ahead."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.ahead import ahead
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 50])
+def test_all_pieces_come_in_their_order(count: int) -> None:
+    pieces = [b"%d" % n for n in range(count)]
+
+    assert list(ahead(pieces, most=3)) == pieces
+
+
+def test_an_empty_piece_is_not_the_end() -> None:
+    assert list(ahead([b"a", b"", b"b"])) == [b"a", b"", b"b"]
+
+
+def test_what_goes_wrong_comes_after_what_was_read() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"a"
+        yield b"b"
+        raise ValueError("cut off")
+
+    read = ahead(broken())
+
+    assert [next(read), next(read)] == [b"a", b"b"]
+    with pytest.raises(ValueError, match="cut off"):
+        next(read)
+
+
+def test_no_more_is_read_than_waits_and_nothing_after_the_reader_has_left() -> None:
+    taken: list[int] = []
+
+    def counted() -> Iterator[bytes]:
+        for number in range(100):
+            taken.append(number)
+            yield b"x"
+
+    read = ahead(counted(), most=3)
+    next(read)
+    read.close()  # type: ignore[attr-defined] # it is a generator
+
+    assert len(taken) <= 4

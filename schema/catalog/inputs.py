@@ -66,6 +66,7 @@ class CatalogInputs(CatalogObjects):
         self._operators: dict[str, tuple[str, ...]] = {}
         self._can_filter: dict[str, bool] = {}
         self._can_order: dict[str, bool] = {}
+        self._denied: dict[tuple[str, str], frozenset[str] | None] = {}
 
     def forget(self) -> None:
         """Drop what was made of single types."""
@@ -139,6 +140,13 @@ class CatalogInputs(CatalogObjects):
 
     def denied(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
         """Give the properties that the annotations of all sets of the type take out; None where they take all."""
+        try:
+            return self._denied[csdl, parts]
+        except KeyError:
+            found = self._denied[csdl, parts] = self._denied_by_all(csdl, whole, parts)
+            return found
+
+    def _denied_by_all(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
         sets = self.model.sets_of_type.get(csdl, ())
         able: list[Capabilities] = [self.model.entity_sets[name].can for name in sets]
         if not able:

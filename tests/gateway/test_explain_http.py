@@ -7,23 +7,16 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
 
 from gateway.access import admission
 from gateway.app import create_app
-from gateway.asking import ask_below, ask_for
 from gateway.assemble import sandbox_transport
-from gateway.events import RequestSent
 from gateway.http import GRAPHQL, JSON
-from gateway.odata.answers import Response
-from gateway.odata.query import Request
-from gateway.odata.render import decoded
 from gateway.setting_groups import SandboxOptions
 from gateway.settings import Settings
-from gateway.trace import Trace, Traced, heard
 
 pytestmark = pytest.mark.anyio
 TOKEN = "a-token-of-sixteen-letters"
@@ -431,88 +424,3 @@ def test_whatever_is_no_token_is_refused(given: str) -> None:
 
     assert not admission("admin", settings.admin_token)({"authorization": given})
     assert not admission("admin", None)({"authorization": f"Bearer {TOKEN}"})
-
-
-# Reckoning
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 10.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Slow:
-    """An upstream whose requests take the seconds that their address says, with a failed attempt before."""
-
-    root = "http://upstream"
-
-    def __init__(self, clock: Clock) -> None:
-        self.unfinished: set[Any] = set()
-        self._clock = clock
-        self._tell = heard(lambda _: None)
-
-    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
-        for attempt, status in enumerate((503, 200), 1):
-            self._clock.now += 1
-            sent = RequestSent(
-                method="GET", url=request.url, status=status, seconds=1, size=7, attempt=attempt  # type: ignore[arg-type]
-            )  # fmt: skip
-            self._tell(sent)
-            self._clock.now += 0.5
-        return Response(200, {}, b"", request.url)
-
-    async def write(self, request: Request, *_: Any) -> Response:
-        return await self.send(request)
-
-
-async def test_times_count_from_the_start_and_waiting_is_what_no_attempt_took() -> None:
-    clock = Clock()
-    trace = Trace(clock)
-    upstream = Traced(Slow(clock), trace)
-    clock.now += 0.25
-
-    ask_for(("a",))
-    await upstream.send(Request("GET", "Set?$filter=x%20eq%201", {}))
-    ask_below("b")
-    trace.counted(Request("GET", "Set?$filter=x%20eq%201", {}), 3)
-    await upstream.write(Request("PATCH", "Set(1)", {}, b"{}"))
-    told = trace.told()
-
-    first, second = told["requests"]
-    assert first == {
-        "method": "GET",
-        "path": "Set?$filter=x%20eq%201",
-        "text": decoded(Request("GET", "Set?$filter=x%20eq%201", {})),
-        "fields": ["a", "a.b"],
-        "status": 200,
-        "rows": 3,
-        "bytes": 7,
-        "attempts": 2,
-        "started": 250.0,
-        "milliseconds": 3_000.0,
-        "waited": 1_000.0,
-        "error": None,
-    }
-    assert (second["method"], second["started"], second["fields"]) == ("PATCH", 3_250.0, ["a.b"])
-    assert told["spent"] == {
-        "milliseconds": 6_250.0,
-        "upstream": 6_000.0,
-        "requests": 4,
-        "rows": 3,
-        "bytes": 14,
-    }
-
-
-def test_seconds_in_which_several_requests_are_under_way_count_once() -> None:
-    clock = Clock()
-    trace = Trace(clock)
-    for start, end in ((1, 4), (2, 3), (3, 6), (8, 9)):
-        asked = trace.writes(Request("GET", f"{start}", {}))
-        asked.started, asked.ended = start, end
-
-    assert trace.told()["spent"]["upstream"] == 6_000.0

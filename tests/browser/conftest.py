@@ -3,7 +3,6 @@
 Whatever is asked of another host goes to a proxy that only takes notes: by a page or by its workers.
 """
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -168,13 +167,9 @@ def screenshot(tmp_path):
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory):
-    """The URL of the real gateway on its sandbox (a stub while there is no app)."""
-    if importlib.util.find_spec("gateway.app") is None:
-        with stub([*page_routes(Page()), *asset_routes()]) as url:
-            yield url
-    else:
-        with real(tmp_path_factory.mktemp("gateway")) as url:
-            yield url
+    """The URL of the real gateway on its sandbox."""
+    with real(tmp_path_factory.mktemp("gateway")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,11 @@
 """The search of the page in chromium, over a schema that is loaded as it is looked at."""
 
-import threading
-import time
-
 import pytest
-import uvicorn
 
 from gateway import explorer
 from gateway.app import create_app
 from gateway.settings import Settings
-from tests.browser.conftest import Watched, free_port
+from tests.browser.conftest import Watched, threaded
 from tests.browser.test_page import SECONDS, open_graphiql, run
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
@@ -18,20 +14,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 @pytest.fixture(scope="module")
 def sliced():
     """A gateway that takes its catalogue for too large to be told at once."""
-    port = free_port()
     app = create_app(Settings(cache_dir=None, language="en-US"), observe=lambda _: None)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explorer, "WHOLE", 0)
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.02)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            thread.join()
+        with threaded(app) as url:
+            yield url
 
 
 @pytest.fixture

@@ -35,6 +35,20 @@ class TestGraphiQL:
         assert sent.value.post_data_json["variables"] == examples()[0].variables
         watched.assert_clean()
 
+    def test_a_tab_runs_as_soon_as_it_is_open(self, watched, gateway):
+        """GraphiQL reads an operation's name a moment after the text: the last tab's must not be asked for."""
+        open_graphiql(watched, gateway)
+        page = watched.page
+        run(page)
+        tab = page.locator(".graphiql-tab-button").nth(1).element_handle()
+        execute = page.get_by_label("Execute query").element_handle()
+        with page.expect_response(lambda response: is_run(response.request)) as answered:
+            page.evaluate("([tab, execute]) => { tab.click(); execute.click(); }", [tab, execute])
+
+        assert answered.value.request.post_data_json["query"] == examples()[1].query
+        assert "errors" not in answered.value.json()
+        watched.assert_clean()
+
     def test_dark_mode_and_history(self, watched, gateway, screenshot):
         watched.page.emulate_media(color_scheme="dark")
         open_graphiql(watched, gateway)

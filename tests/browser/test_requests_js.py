@@ -7,19 +7,14 @@ import pytest
 
 from gateway.graphiql import PLAIN
 from tests.support.needs import need
-from tests.support.node import ROOT
+from tests.support.node import ROOT, call_exported
 
 MODULE = PLAIN.parent / "page" / "src" / "requests.js"
 
 
 def call(name, *arguments):
     need(subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode == 0, "no Node 20")
-    program = (
-        f"import {{ {name} }} from {json.dumps(MODULE.as_uri())};"
-        f"console.log(JSON.stringify({name}(...{json.dumps(arguments)})));"
-    )
-    command = ["node", "--input-type=module", "--no-warnings", "--eval", program]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    return call_exported(MODULE, name, *arguments)
 
 
 def test_an_address_is_read_by_its_options_and_values_keep_what_they_hold():

@@ -19,8 +19,20 @@ def missing(folder: Path) -> str:
     if subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode != 0:
         return "no Node 20 or newer, or no npm"
     if not (folder / "node_modules" / ".package-lock.json").is_file():
-        return "the npm packages are not installed: make clients"
+        return "the npm packages are not installed: make page clients"
     return ""
+
+
+def call_exported(module: Path, name: str, *arguments: Any) -> Any:
+    """Call a function that a module of the page exports; arguments and result go as JSON."""
+    program = (
+        f"import {{ {name} }} from {json.dumps(module.as_uri())};"
+        f"console.log(JSON.stringify({name}(...{json.dumps(arguments)})));"
+    )
+    command = ["node", "--input-type=module", "--no-warnings", "--eval", program]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
 
 
 @dataclass(frozen=True)

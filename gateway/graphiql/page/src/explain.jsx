@@ -3,6 +3,7 @@ import { pick, tryParseJSONC, useGraphiQL, useHeadersEditorState, useOperationsE
 import { useEffect, useMemo, useState } from "react";
 import "./explain.css";
 import { Plan, Requests, Run, Troubles } from "./explain-parts.jsx";
+import { meant } from "./operation.js";
 import { keyOf, useRun } from "./traces.js";
 
 const PAUSE = 300;
@@ -63,7 +64,7 @@ function useAsked() {
   const { operationName, overrideOperationName } = useGraphiQL(pick("operationName", "overrideOperationName"));
   const chosen = overrideOperationName ?? operationName;
   return useMemo(() => {
-    const params = { query, operationName: chosen };
+    const params = { query, operationName: meant({ query, operationName: chosen }).name };
     try {
       params.variables = parsed("Variables", variables);
       const given = parsed("Request headers", headers);

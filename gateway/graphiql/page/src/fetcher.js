@@ -1,19 +1,19 @@
 // One POST an operation; a subscription's answer is a stream of events. An answer that is not JSON (a proxy's error page,
 // say) is shown as what it is.
-import { getOperationAST } from "graphql";
 import { createClient } from "graphql-sse";
+import { meant } from "./operation.js";
 
 const ACCEPT = "application/graphql-response+json, application/json;q=0.9";
 
 export function createFetcher(endpoint) {
-  return async (params, options = {}) =>
-    subscribes(params, options) ? stream(endpoint, params, options) : post(endpoint, params, options);
+  return async (params, { headers } = {}) => {
+    const { kind, name } = meant(params);
+    const asked = { ...params, operationName: name };
+    return kind === "subscription" ? stream(endpoint, asked, headers) : post(endpoint, asked, headers);
+  };
 }
 
-const subscribes = ({ operationName }, { documentAST }) =>
-  documentAST && getOperationAST(documentAST, operationName || undefined)?.operation === "subscription";
-
-async function post(endpoint, { query, variables, operationName }, { headers }) {
+async function post(endpoint, { query, variables, operationName }, headers) {
   const response = await fetch(endpoint, {
     method: "POST",
     headers: { accept: ACCEPT, "content-type": "application/json", ...headers },
@@ -29,7 +29,7 @@ async function post(endpoint, { query, variables, operationName }, { headers }) 
 }
 
 // GraphiQL shows each result as it comes, and ends the stream by its stop button.
-const stream = (endpoint, { query, variables, operationName }, { headers }) =>
+const stream = (endpoint, { query, variables, operationName }, headers) =>
   createClient({ url: new URL(endpoint, location.href).href, headers, retryAttempts: 5 }).iterate({
     query,
     variables: variables ?? undefined,

@@ -1,5 +1,6 @@
 // What runs asked upstream, and how long that took: each run asks for its trace, the answer on the screen is without it.
 import { useSyncExternalStore } from "react";
+import { meant } from "./operation.js";
 
 const HEADER = "X-D365-Trace";
 const KEPT = 50;
@@ -7,8 +8,8 @@ const runs = new Map();
 const listeners = new Set();
 
 // What makes two runs comparable: what is sent, and under which headers.
-export const keyOf = ({ query, variables, operationName }, headers) =>
-  JSON.stringify([query, variables ?? {}, operationName ?? null, headers ?? {}]);
+export const keyOf = (params, headers) =>
+  JSON.stringify([params.query, params.variables ?? {}, meant(params).name ?? null, headers ?? {}]);
 
 export function traced(fetcher) {
   return async (params, options = {}) => {

@@ -147,7 +147,7 @@ def _check_length(items: list[Any], what: str) -> None:
 
 
 def _null(value: ValueType, path: Path, is_null: bool) -> Expr:
-    test = IsNull(path, value.edm, value.clean is Clean.DATE)
+    test = IsNull(path, value.edm)
     return test if is_null else Not(test)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 import strawberry
-from graphql import GraphQLField, GraphQLNamedType, GraphQLObjectType, GraphQLSchema
+from graphql import GraphQLNamedType, GraphQLObjectType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
@@ -20,7 +20,7 @@ from . import scalars
 from .catalog import Catalog
 from .errors import NameCollisionError, SchemaError
 from .federation import ENTITY, SCALARS, Federation, FederationTypes, Named
-from .fields import Field, MutationField, PayloadField, RootField, RootKind, TypeEntry
+from .fields import RootField, RootKind, TypeEntry
 from .generated import (
     DEFINITION,
     GeneratedDefinition,
@@ -80,16 +80,6 @@ def build_schema(
         extra_query=extra_query,
         extra_types=extra_types,
     )
-
-
-Record = Field | RootField | MutationField | PayloadField
-
-
-def catalog_field(field: GraphQLField) -> Record | None:
-    """Give the catalog's record of a generated field; None for Relay wiring and hand-written fields."""
-    definition = field.extensions.get(DEFINITION)
-    record = definition.record if isinstance(definition, GeneratedField) else None
-    return record if isinstance(record, Record) else None
 
 
 class ODataSchema(strawberry.Schema):

@@ -118,7 +118,6 @@ class FederationTypes:
             description=_ENTITIES_TEXT,
             arguments=(given,),
             resolve=resolve,
-            record=record,
         )
 
     def named(self, name: str) -> NamedType:

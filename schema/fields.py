@@ -120,7 +120,6 @@ class ObjectInfo:
     csdl: str
     fields: Mapping[str, Field] = field(hash=False)
     key: tuple[Field, ...] = ()
-    is_interface: bool = False
     interfaces: tuple[str, ...] = ()
     description: str = ""
     is_open: bool = False

@@ -186,13 +186,11 @@ class GeneratedField(StrawberryField):
         description: str = "",
         arguments: tuple[GeneratedArgument, ...] = (),
         resolve: Resolve = _no_resolver,
-        record: object = None,
     ) -> None:
         self.name = self.graphql_name = name
         self.ref = ref
         self.description = description or None
         self.resolve = resolve
-        self.record = record
         self._arguments = arguments  # type: ignore[assignment]
         self._types = types
 

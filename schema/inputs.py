@@ -61,5 +61,4 @@ class InputTypes:
             Ref(field.type_name, field.nullable, field.many),
             self._types,
             description=field.description,
-            record=field,
         )

@@ -108,7 +108,6 @@ class MutationTypes:
             description=writes.description(field),
             arguments=tuple(map(self._argument, writes.arguments(field))),
             resolve=resolve,
-            record=field,
         )
 
     def _argument(self, argument: Argument) -> GeneratedArgument:
@@ -127,7 +126,6 @@ class MutationTypes:
             self._types,
             description=field.description,
             resolve=resolve,
-            record=field,
         )
 
     def _plain(self, wire: Wire) -> GeneratedField:

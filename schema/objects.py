@@ -1,7 +1,6 @@
 """The output types of the catalog as Strawberry definitions: objects, interfaces, connections, edges, enums.
 
-A definition is cheap: its fields are made on the first look, from the catalog's records, and each field carries its
-record (``GeneratedField.record``) for the planner.
+A definition is cheap: its fields are made on the first look, from the catalog's records.
 """
 
 from __future__ import annotations
@@ -122,7 +121,6 @@ class ObjectTypes:
             description=catalog.root_description(root),
             arguments=self._arguments(catalog.root_arguments(root)),
             resolve=resolve,
-            record=root,
         )
 
     def _structured(self, entry: TypeEntry) -> GeneratedDefinition:
@@ -157,7 +155,6 @@ class ObjectTypes:
             description=field.description,
             arguments=self._arguments(arguments),
             resolve=self._field_resolver(field),
-            record=field,
         )
 
     def _field_resolver(self, field: Field) -> Resolve:

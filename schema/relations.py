@@ -226,8 +226,6 @@ class Suggestion:
     """A candidate relation; as text a block to paste into the settings."""
 
     relation: Relation
-    same_key: bool
-    """Whether the fields are the key of ``from_set``, too: rather two views of one thing than a reference."""
     rivals: int
     """How many sets have the same key: with one the target is sure, with ten it is a guess."""
 
@@ -326,7 +324,6 @@ class _Index:
         )
         return Suggestion(
             relation=relation,
-            same_key=self._is_same_key(from_set, to_set),
             rivals=self._rivals[frozenset(relation.fields)],
         )
 

@@ -81,10 +81,6 @@ class Dialect:
     """Whether ``$expand`` takes options beside ``$select`` and ``$expand``.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ExpandOptions"""
 
-    page_size: int | None = None
-    """Most rows of one answer; None where the service does not say.
-    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging"""
-
     company_property: str | None = None
     """Property that holds a row's company; None where rows have none."""
 

@@ -69,7 +69,6 @@ FINOPS = replace(
     filter_depth=1,
     expand_depth=1,
     expand_options=False,
-    page_size=10_000,
     company_property="dataAreaId",
     company_option=("cross-company", "true"),
     case_insensitive=True,

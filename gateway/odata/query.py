@@ -94,11 +94,10 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class IsNull:
-    """The value at ``path`` is absent. ``type`` is the property's Edm type; ``date_only`` marks an X++ date."""
+    """The value at ``path`` is absent. ``type`` is the property's Edm type."""
 
     path: Path
     type: str
-    date_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

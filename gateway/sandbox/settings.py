@@ -42,11 +42,6 @@ class Fault:
         )
 
     @classmethod
-    def error_in_ok(cls, message: str = "An error has occurred.") -> Fault:
-        """Give an error body under status 200."""
-        return cls(status=200, body=f'{{"error":{{"code":"","message":"{message}"}}}}')
-
-    @classmethod
     def half(cls) -> Fault:
         return cls(kind="half")
 

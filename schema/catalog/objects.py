@@ -68,7 +68,6 @@ class CatalogObjects(CatalogTypes):
             csdl=csdl,
             fields=fields,
             key=tuple(by_source[k] for k in self.key_of(csdl)),
-            is_interface=(TypeKind.INTERFACE, csdl) in self._names,
             interfaces=self.interfaces(csdl),
             description=self.type_description(csdl),
             is_open=self.model.is_open(csdl),

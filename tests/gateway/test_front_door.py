@@ -19,6 +19,7 @@ import uvicorn
 from gateway.sandbox import Fault, SandboxSettings, create_sandbox
 from tests.support.login_host import SECRET, login_host
 from tests.support.process import invoke, run, running
+from tests.support.sandbox_answers import ERROR_IN_OK
 
 GRAPHQL = r"GraphQL: +(http://\S+)"
 QUERY = {"query": "{ customersV3(first: 2) { nodes { customerAccount } totalCount } }"}
@@ -302,7 +303,7 @@ def test_a_wrong_secret_is_said_and_not_shown(tmp_path: Path) -> None:
 FAULTS = {
     "html": (Fault.html(503), "UPSTREAM_UNAVAILABLE"),
     "half": (Fault.half(), "UPSTREAM_MALFORMED"),
-    "error in 200": (Fault.error_in_ok(), "UPSTREAM_"),
+    "error in 200": (ERROR_IN_OK, "UPSTREAM_"),
     "empty page": (Fault.empty_page(), "UPSTREAM_MALFORMED"),
     "hang": (Fault.hang(5), "UPSTREAM_TIMEOUT"),
     "html in 200": (Fault.html(200), "UPSTREAM_MALFORMED"),

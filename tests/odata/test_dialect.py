@@ -38,7 +38,6 @@ def test_finops_facts():
     assert FINOPS.operators["boolean"] == ("eq", "ne")
     assert FINOPS.operators["guid"] == ("eq", "ne", "in", "nin")
     assert FINOPS.operators["binary"] == ()
-    assert FINOPS.page_size == 10_000
     assert FINOPS.max_url_length == 2_000
     assert FINOPS.options == (("cross-company", "true"),)
     assert FINOPS.company_property == "dataAreaId"
@@ -50,7 +49,6 @@ def test_finops_facts():
 def test_odata_is_the_specification():
     assert ODATA.options == ()
     assert ODATA.company_property is None
-    assert ODATA.page_size is None
     assert not ODATA.case_insensitive
     assert ODATA.has_nulls
     assert (ODATA.expand_depth, ODATA.expand_options) == (8, True)

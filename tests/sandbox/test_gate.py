@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from gateway.sandbox import Fault, SandboxSettings, Throttle, create_sandbox
+from tests.support.sandbox_answers import ERROR_IN_OK
 
 pytestmark = pytest.mark.anyio
 URL = "/data/Currencies"
@@ -84,7 +85,7 @@ async def test_faults_come_in_the_place_of_answers(sandbox):
         1: Fault.html(),
         2: Fault.half(),
         3: Fault.empty_page(),
-        4: Fault.error_in_ok(),
+        4: ERROR_IN_OK,
         5: Fault(status=503, headers={"retry-after": "1"}),
         6: Fault.hang(0.01),
     }

@@ -24,9 +24,9 @@ from graphql import (
     build_schema as schema_of_sdl,
 )
 
-from schema.build import build_schema, catalog_field
+from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.fields import Field, RootField
+from schema.fields import RootField
 from schema.printing import print_sdl
 from schema.values import Cleaning
 from tests.support.apis import (
@@ -121,22 +121,6 @@ def test_fragments_that_can_never_match_are_refused() -> None:
         "Fragment cannot be spread here as objects of type 'Group' can never be of type 'CustomerV3'.",
         "Fragment cannot be spread here as objects of type 'Group' can never be of type 'Order'.",
     ]
-
-
-# Records
-
-
-def test_the_planner_finds_the_record_of_a_generated_field() -> None:
-    core = shop().core
-    query, customer = core.get_type("Query"), core.get_type("CustomerV3")
-    connection = core.get_type("CustomerV3Connection")
-    root = catalog_field(query.fields["customersV3"])  # type: ignore[union-attr]
-    field = catalog_field(customer.fields["creditLimit"])  # type: ignore[union-attr]
-
-    assert isinstance(root, RootField)
-    assert isinstance(field, Field)
-    assert (root.name, field.source) == ("customersV3", "CreditLimit")
-    assert catalog_field(connection.fields["nodes"]) is None  # type: ignore[union-attr]
 
 
 def test_strawberry_finds_the_definitions() -> None:

@@ -326,7 +326,6 @@ def test_the_most_useful_suggestions_come_first() -> None:
         ("Items", "ItemsV2"),
         ("ItemsV2", "Items"),
     ]
-    assert [s.same_key for s in suggest(model)] == [False] * 6 + [True] * 2
     assert [s.rivals for s in suggest(model)] == [2] * 4 + [1, 1, 2, 2]
 
 

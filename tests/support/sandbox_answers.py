@@ -1,9 +1,14 @@
-"""What answers of the sandbox to writes say."""
+"""Answers of the sandbox: what those to writes say, and one that no service should give."""
 
 from __future__ import annotations
 
 import base64
 import re
+
+from gateway.sandbox.settings import Fault
+
+ERROR_IN_OK = Fault(status=200, body='{"error":{"code":"","message":"An error has occurred."}}')
+"""An error under status 200."""
 
 
 def inner(answer):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
 from tests.support.faulty_writes import SERVICE, Faulty
+from tests.support.sandbox_answers import ERROR_IN_OK
 
 ENVELOPE = '{"error":{"code":"","message":"An error has occurred.","innererror":{"message":"Oh.","type":"X"}}}'
 REFUSED = Fault(status=500, body=ENVELOPE)
@@ -131,7 +132,7 @@ POINTS = {
     "500 with a page, processed": Point(UNKNOWN, True, 1, answer("after", Fault.html(500))),
     "200 with a page, unprocessed": Point(UNKNOWN, False, 1, answer("before", PAGE)),
     "200 with a page, processed": Point(UNKNOWN, True, 1, answer("after", PAGE)),
-    "200 with an OData error, processed": Point(UNKNOWN, True, 1, answer("after", Fault.error_in_ok())),
+    "200 with an OData error, processed": Point(UNKNOWN, True, 1, answer("after", ERROR_IN_OK)),
     "500 with an OData error": Point(("INVALID_VALUE",), False, 1, answer("before", REFUSED)),
     "400 with an OData error": Point(("INVALID_VALUE",), False, 1, answer("before", replace(REFUSED, status=400))),
     "401": Point(("UPSTREAM_FORBIDDEN",), False, 1, answer("before", Fault(status=401))),

@@ -7,7 +7,7 @@ has ``dataAreaId``, expanded rows too (section 1.2); companies the account may n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -100,13 +100,7 @@ class Reader:
             values = {p.referenced: _cell(owner, p.property) for p in join}
             narrowed = self.keyed(target, values)
         else:
-            ids = self._linked(owner.cells[0], target, navigation)
-            narrowed = Source(
-                target.storage,
-                target.type_name,
-                target.entity_set,
-                (target.storage.table.c[ID].in_(ids),),
-            )
+            narrowed = _only(target, self._linked(owner.cells[0], target, navigation))
         return narrowed if step.key is None else self.keyed(narrowed, step.key)
 
     def one(self, source: Source, options: Options) -> Entity:
@@ -284,13 +278,7 @@ class Reader:
         self, parent: Entity, target: Source, navigation: Navigation, options: Options
     ) -> list[Entity]:
         ids = self._linked(parent.cells[0], target, navigation)
-        narrowed = Source(
-            target.storage,
-            target.type_name,
-            target.entity_set,
-            (target.storage.table.c[ID].in_(ids),),
-        )
-        return self.page(narrowed, _unpaged(options), limit=len(ids)).entities
+        return self.page(_only(target, ids), _unpaged(options), limit=len(ids)).entities
 
     def _linked(self, owner: int, target: Source, navigation: Navigation) -> list[int]:
         """Choose rows for a navigation whose document tells no constraint: the same ones every time."""
@@ -311,23 +299,14 @@ def _comparable(storage: Storage, name: str, value: Any) -> Any:
     return value if column is storage.column(name) else storage.fields[name].shadow(value)
 
 
+def _only(source: Source, ids: Sequence[int]) -> Source:
+    """Narrow a set to some rows."""
+    return replace(source, conditions=(source.storage.table.c[ID].in_(ids),))
+
+
 def _within(options: Options, *, cross_company: bool) -> Options:
-    return Options(
-        filter=options.filter,
-        select=options.select,
-        expand=options.expand,
-        order=options.order,
-        top=options.top,
-        skip=options.skip,
-        cross_company=cross_company,
-    )
+    return replace(options, count=False, skip_token=None, cross_company=cross_company)
 
 
 def _unpaged(options: Options) -> Options:
-    return Options(
-        filter=options.filter,
-        select=options.select,
-        expand=options.expand,
-        order=options.order,
-        cross_company=options.cross_company,
-    )
+    return replace(_within(options, cross_company=options.cross_company), top=None, skip=0)

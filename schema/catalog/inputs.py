@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
+from typing import Unpack
 
 from schema import describe
 from schema.edm import EDM
@@ -19,11 +20,10 @@ from schema.fields import (
 )
 from schema.model import Capabilities, Model, Navigation, Property
 from schema.names import Names
-from schema.values import Abilities, Cleaning
+from schema.values import Abilities
 
-from .naming import Naming
 from .objects import CatalogObjects
-from .types import OPERATORS
+from .types import OPERATORS, Given
 
 _LIST_OPERATORS = frozenset({"in", "nin"})
 _UNORDERED = frozenset({"binary", "other", "flags"})
@@ -48,19 +48,8 @@ RowInput = tuple[str, InputRole, str, Field]
 class CatalogInputs(CatalogObjects):
     """The input types; one that could ask nothing does not exist."""
 
-    def __init__(
-        self,
-        model: Model,
-        abilities: Abilities,
-        *,
-        cleaning: Cleaning | None = None,
-        renames: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        naming: Naming | None = None,
-    ) -> None:
-        super().__init__(
-            model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
-        )
+    def __init__(self, model: Model, abilities: Abilities, **given: Unpack[Given]) -> None:
+        super().__init__(model, abilities, **given)
         self._inputs: dict[str, Mapping[str, InputField]] = {}
         self._filters: dict[tuple[str, bool, str | None, bool], str | None] = {}
         self._operators: dict[str, tuple[str, ...]] = {}

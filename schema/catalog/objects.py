@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Unpack
 
 from schema import describe
 from schema.edm import NOT_IN_ROWS
@@ -10,10 +11,9 @@ from schema.fields import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, V
 from schema.joins import join_pairs
 from schema.model import ComplexType, EntityType, Model, Navigation, Property, TypeRef, short
 from schema.names import Names, field_name
-from schema.values import Abilities, Cleaning
+from schema.values import Abilities
 
-from .naming import Naming
-from .types import CatalogTypes
+from .types import CatalogTypes, Given
 
 _ETAG = Property(
     name=ETAG, type=TypeRef("Edm.String"), allow_edit=False, allow_edit_on_create=False
@@ -25,19 +25,8 @@ _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
 class CatalogObjects(CatalogTypes):
     """The objects, each made when it is first asked for."""
 
-    def __init__(
-        self,
-        model: Model,
-        abilities: Abilities,
-        *,
-        cleaning: Cleaning | None = None,
-        renames: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        naming: Naming | None = None,
-    ) -> None:
-        super().__init__(
-            model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
-        )
+    def __init__(self, model: Model, abilities: Abilities, **given: Unpack[Given]) -> None:
+        super().__init__(model, abilities, **given)
         self._objects: dict[str, ObjectInfo] = {}
         self._plain: dict[str, Mapping[str, str] | None] = {}
         self._renamed = frozenset(owner.partition(".")[0] for owner in self.renames)

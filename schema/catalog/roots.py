@@ -5,18 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import Unpack
 
 from schema import describe
 from schema.fields import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
 from schema.model import Model, Operation, OperationKind, short
 from schema.names import Names, field_name, type_name
 from schema.snapshot import forget_records, reopened
-from schema.values import Abilities, Cleaning
+from schema.values import Abilities
 
 from .inputs import CatalogInputs
 from .naming import Naming, Roots, root_names, set_of, taken_over
 from .reach import reachable_names
 from .renames import check_renames
+from .types import Given
 
 
 class Catalog(CatalogInputs):
@@ -30,19 +32,10 @@ class Catalog(CatalogInputs):
     """
 
     def __init__(
-        self,
-        model: Model,
-        abilities: Abilities,
-        *,
-        cleaning: Cleaning | None = None,
-        renames: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        naming: Naming | None = None,
-        prefix: str = "",
+        self, model: Model, abilities: Abilities, *, prefix: str = "", **given: Unpack[Given]
     ) -> None:
-        super().__init__(
-            model, abilities, cleaning=cleaning, renames=renames, labels=labels, naming=naming
-        )
+        super().__init__(model, abilities, **given)
+        naming = given.get("naming")
         self.description: str | None = None
         """What the API is, for people; whoever makes the catalog may set it."""
         self.prefix = prefix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict, Unpack
 
 from schema import describe
 from schema.edm import EDM, NOT_IN_ROWS
@@ -29,24 +30,24 @@ OPERATORS = (
 _STRUCTURED = (TypeKind.INTERFACE, TypeKind.OBJECT)
 
 
+class Given(TypedDict, total=False):
+    """What every layer takes beside the model and its abilities; each may be left out."""
+
+    cleaning: Cleaning | None
+    renames: Mapping[str, str] | None
+    labels: Mapping[str, str] | None
+    naming: Naming | None
+
+
 class CatalogTypes:
     """The types that a model gives: their names, what they are made from, and the values of their properties."""
 
-    def __init__(
-        self,
-        model: Model,
-        abilities: Abilities,
-        *,
-        cleaning: Cleaning | None = None,
-        renames: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        naming: Naming | None = None,
-    ) -> None:
+    def __init__(self, model: Model, abilities: Abilities, **given: Unpack[Given]) -> None:
         self.model = model
         self.abilities = abilities
-        self.cleaning = cleaning or Cleaning()
-        self.labels = labels or {}
-        self.renames = dict(renames or {})
+        self.cleaning = given.get("cleaning") or Cleaning()
+        self.labels = given.get("labels") or {}
+        self.renames = dict(given.get("renames") or {})
         self._enums: dict[str, EnumInfo] = {}
         self._values: dict[tuple[str, Clean], ValueType] = {}
         self._property_values: dict[tuple[str, bool, str | None, bool], ValueType] = {}
@@ -58,6 +59,7 @@ class CatalogTypes:
         self._type_names = Names(RESERVED_TYPES, self.renames)
         self._field_findings: list[str] = []
         self._families: dict[str, list[TypeEntry]] = {}
+        naming = given.get("naming")
         if naming is None:
             self._name_types()
         else:

@@ -18,12 +18,11 @@ from gateway.execute import GraphQLRequest
 from gateway.http import TIMEOUT_HEADER
 from gateway.sandbox import create_sandbox
 from gateway.settings import Settings
+from tests.support.ticking import pass_time, until
 
 pytestmark = pytest.mark.anyio
 ALLOWED = 30.0
 """Seconds that an operation may take; the tests let them pass at once."""
-PATIENCE = 3_000
-"""Turns of the event loop after which something that should have happened is given up."""
 ROWS = "{ customersV3(first: 2) { nodes { customerAccount } } }"
 TWO = "{ legalEntities(first: 3) { nodes { legalEntityId } } customersV3(first: 2) { totalCount } }"
 CHILDREN = "{ salesOrderHeadersV2(first: 2) { nodes { salesOrderLines(first: 2) { nodes { lineNumber } } } } }"
@@ -80,11 +79,7 @@ class World:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something, then for what follows from it at once."""
-        for _ in range(PATIENCE):
-            if condition():
-                break
-            await asyncio.sleep(0.001)
-        assert condition()
+        await until(condition)
         for _ in range(20):
             await asyncio.sleep(0)
 
@@ -95,9 +90,7 @@ class World:
 
     def pass_time(self, seconds: float = ALLOWED) -> None:
         """Set the event loop's clock forward."""
-        loop = asyncio.get_running_loop()
-        before = loop.time
-        loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+        pass_time(seconds)
 
 
 @asynccontextmanager

@@ -17,6 +17,8 @@ from gateway.assemble import sandbox_transport
 from gateway.http import GRAPHQL, JSON
 from gateway.setting_groups import SandboxOptions
 from gateway.settings import Settings
+from tests.support.sockets import PATIENCE
+from tests.support.ticking import pass_time
 
 pytestmark = pytest.mark.anyio
 TOKEN = "a-token-of-sixteen-letters"
@@ -342,11 +344,11 @@ async def test_writes_are_told_too_and_equal_ones_twice(client: Client) -> None:
 
 
 async def test_an_operation_that_took_too_long_tells_where_the_time_went() -> None:
-    async with serving(operation_timeout=0.05) as client:
-        await client.run(CUSTOMERS)  # fills what the first operation fills
+    async with serving(operation_timeout=PATIENCE) as client:
 
         async def never(request: httpx.Request) -> httpx.Response:
-            await asyncio.sleep(60)
+            pass_time(PATIENCE)
+            await asyncio.Event().wait()
             raise AssertionError(request)
 
         client.upstream.handle_async_request = never  # type: ignore[method-assign]

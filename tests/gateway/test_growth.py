@@ -283,6 +283,7 @@ async def test_connections_to_the_upstream_are_as_many_as_the_setting_and_kept()
 
 
 async def test_files_are_closed_with_the_application() -> None:
+    gc.collect()  # what other tests have left open
     async with listening(respond) as server:
         before = files()
         async with application(server.url()) as ask:

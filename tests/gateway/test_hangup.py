@@ -121,7 +121,7 @@ class Served:
             pass
 
     async def answer(self, query: str) -> object:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE) as http:
             url = f"http://127.0.0.1:{self.port}/graphql"
             return (await http.post(url, json={"query": query})).json()
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from gateway.execute import GraphQLRequest
 from gateway.live import Live, open_live
 from gateway.settings import Settings
 from tests.support.changing import Changing, csdl
+from tests.support.ticking import until
 
 pytestmark = pytest.mark.anyio
 NAMES = tuple(f"Item{letter}s" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -76,13 +76,6 @@ async def watched(**values: object) -> AsyncIterator[Watched]:
         yield Watched(found, service, events, [])
 
 
-async def settled(condition: Callable[[], bool]) -> None:
-    """Wait for what is done in the background."""
-    until = time.monotonic() + 10
-    while not condition() and time.monotonic() < until:  # noqa: ASYNC110 - anything may be it
-        await asyncio.sleep(0.005)
-
-
 def is_at_rest(found: Live) -> bool:
     return found._reclaiming is None or found._reclaiming.done()
 
@@ -106,7 +99,7 @@ async def test_the_types_in_memory_stay_within_the_budget(frozen: None) -> None:
             assert [node["name"] for node in told["data"][name[0].lower() + name[1:]]["nodes"]] == [
                 "one"
             ]
-            await settled(lambda: is_at_rest(found.live))
+            await until(lambda: is_at_rest(found.live))
             found.note()
             most = max(most, found.live.gateway.schema.made_types)
             assert found.alive == 1
@@ -123,7 +116,7 @@ async def test_what_is_put_aside_for_good_is_freed_with_its_generation(frozen: N
         gc.freeze()
         found.live.replace(renewed(found.live.gateway))
         found.note()
-        await settled(lambda: found.alive == 1)
+        await until(lambda: found.alive == 1)
 
         assert found.alive == 1
         assert gc.get_freeze_count() > 10_000
@@ -135,7 +128,7 @@ async def test_a_process_that_puts_nothing_aside_is_left_so() -> None:
         await found.touch(NAMES[0])
         found.live.replace(renewed(found.live.gateway))
         found.note()
-        await settled(lambda: found.alive == 1)
+        await until(lambda: found.alive == 1)
 
     assert gc.get_freeze_count() == 0
 
@@ -162,7 +155,7 @@ async def test_running_operations_keep_their_generation() -> None:
     async with watched() as found:
         found.service.gate = asyncio.Event()
         running = [asyncio.create_task(found.touch(name)) for name in NAMES[:3]]
-        await settled(lambda: found.service.waiting == 3)
+        await until(lambda: found.service.waiting == 3)
         found.note()
         found.live.replace(renewed(found.live.gateway))
         found.note()
@@ -171,7 +164,7 @@ async def test_running_operations_keep_their_generation() -> None:
         found.service.gate.set()
         answers = await asyncio.gather(*running)
         assert all("errors" not in answer for answer in answers)
-        await settled(lambda: found.alive == 1)
+        await until(lambda: found.alive == 1)
         assert (found.live.retired, found.alive) == (0, 1)
 
 
@@ -183,7 +176,7 @@ async def test_many_at_a_time_are_all_answered_while_generations_come_and_go() -
             return [await found.touch(NAMES[(start + i) % len(NAMES)]) for i in range(40)]
 
         answers = await asyncio.gather(*(walk(start) for start in range(0, 24, 3)))
-        await settled(lambda: is_at_rest(found.live) and found.alive == 1)
+        await until(lambda: is_at_rest(found.live) and found.alive == 1)
 
         assert all("errors" not in answer for walked in answers for answer in walked)
         assert found.live.generation > 5
@@ -203,7 +196,7 @@ async def test_where_no_fresh_one_can_be_made_the_old_one_serves_on() -> None:
         found.live = failing
         for name in NAMES:
             assert "errors" not in await found.touch(name)
-            await settled(lambda: is_at_rest(failing))
+            await until(lambda: is_at_rest(failing))
 
         assert failing.generation == 1
         # not at every request: each time that the budget is full once more
@@ -218,14 +211,14 @@ async def test_garbage_is_looked_for_when_nobody_waits(monkeypatch: pytest.Monke
         monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
         found.service.gate = asyncio.Event()
         task = asyncio.create_task(found.touch(NAMES[0]))
-        await settled(lambda: found.service.waiting == 1)
+        await until(lambda: found.service.waiting == 1)
         for _ in range(2):
             found.live.replace(renewed(found.live.gateway))
         await asyncio.sleep(0.05)
         assert running == []
         found.service.gate.set()
         await task
-        await settled(lambda: running != [])
+        await until(lambda: running != [])
 
     assert running == [0]
 
@@ -239,10 +232,10 @@ async def test_garbage_is_looked_for_in_the_end_under_any_load(
         monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
         found.service.gate = asyncio.Event()
         task = asyncio.create_task(found.touch(NAMES[0]))
-        await settled(lambda: found.service.waiting == 1)
+        await until(lambda: found.service.waiting == 1)
         for _ in range(2):  # the operation runs on the first, nothing on the second
             found.live.replace(renewed(found.live.gateway))
-        await settled(lambda: running != [])
+        await until(lambda: running != [])
         found.service.gate.set()
         await task
 

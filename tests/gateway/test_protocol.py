@@ -17,7 +17,7 @@ from tests.support.sockets import PATIENCE
 
 pytestmark = pytest.mark.anyio
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
-SHORT = 0.1
+SHORT = 0.3
 """Seconds for a head, where a test waits for them to pass."""
 
 
@@ -38,7 +38,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(
+    app: Any = app,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     config = uvicorn.Config(
         app, http=BoundedProtocol, lifespan="off", log_config=None, server_header=False
     )
@@ -82,6 +84,17 @@ def with_headers(size: int) -> bytes:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", SHORT)
+
+
+@pytest.fixture
+def hurrying(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The application; once it is asked, heads have little time."""
+
+    async def asked(scope: Any, receive: Any, send: Any) -> None:
+        monkeypatch.setattr(protocol, "HEAD_SECONDS", SHORT)
+        await app(scope, receive, send)
+
+    return asked
 
 
 async def test_a_head_of_the_largest_size_is_served() -> None:
@@ -138,9 +151,8 @@ async def test_a_head_that_does_not_come_to_its_end_is_given_up() -> None:
         assert told is None or told.startswith(b"HTTP/1.1 408")
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_the_next_head_of_a_connection_is_given_up_as_well() -> None:
-    async with connected() as (reader, writer):
+async def test_the_next_head_of_a_connection_is_given_up_as_well(hurrying: Any) -> None:
+    async with connected(hurrying) as (reader, writer):
         writer.write(GET + b"\r\n")
         assert (await one(reader)).startswith(b"HTTP/1.1 200")
         writer.write(GET)
@@ -154,9 +166,8 @@ async def test_a_connection_that_says_nothing_is_closed() -> None:
         assert await rest(reader) == b""
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_an_answer_may_take_longer_than_a_head() -> None:
-    async with connected() as (reader, writer):
+async def test_an_answer_may_take_longer_than_a_head(hurrying: Any) -> None:
+    async with connected(hurrying) as (reader, writer):
         writer.write(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(SHORT / 2)
         writer.write(GET)
@@ -166,9 +177,8 @@ async def test_an_answer_may_take_longer_than_a_head() -> None:
         assert answers.count(b"HTTP/1.1 200") == 1
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_a_body_that_trickles_in_after_its_answer_is_not_waited_for() -> None:
-    async with connected() as (reader, writer):
+async def test_a_body_that_trickles_in_after_its_answer_is_not_waited_for(hurrying: Any) -> None:
+    async with connected(hurrying) as (reader, writer):
         writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n")
         assert (await one(reader)).endswith(b"0")
         closed = asyncio.ensure_future(rest(reader))

@@ -16,6 +16,7 @@ from gateway.setting_groups import SubscriptionOptions
 from gateway.subscriptions.hub import Ended, Feed, Hub
 from gateway.subscriptions.polling import Poll
 from gateway.subscriptions.watched import Watched
+from tests.support.sockets import PATIENCE
 from tests.support.ticking import Ticking
 
 pytestmark = pytest.mark.anyio
@@ -75,13 +76,13 @@ def world(**options: Any) -> World:
 
 
 async def taken(feed: Feed) -> list[str]:
-    changes = await asyncio.wait_for(feed.take(), 10)
+    changes = await asyncio.wait_for(feed.take(), PATIENCE)
     return [f"{change.kind} {change.id}" for change in changes]
 
 
 async def ended(feed: Feed) -> list[str | None]:
     with pytest.raises(Ended) as found:
-        await asyncio.wait_for(feed.take(), 10)
+        await asyncio.wait_for(feed.take(), PATIENCE)
     return [error.get("extensions", {}).get("code") for error in found.value.errors]
 
 

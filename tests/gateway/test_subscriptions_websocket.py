@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.events import Event, RequestSent
 from tests.support.streaming import ACK, INIT, Served, Socket, serving, subscribe
-from tests.support.ticking import until
+from tests.support.ticking import Ticking, until
 
 pytestmark = pytest.mark.anyio
 CHANGES = """subscription ($account: String) {
@@ -312,17 +313,33 @@ async def test_a_connection_too_many_is_refused(sandbox: Starlette) -> None:
         assert refused.value.response.status_code == 503
 
 
-async def test_who_does_not_begin_or_answer_is_closed(sandbox: Starlette) -> None:
-    async with serving(sandbox, [], init_timeout=0.1, heartbeat=0.05) as served:
-        async with served.connect() as raw:
-            assert await Socket(raw).end() == (4408, "Connection initialisation timeout")
+async def test_who_does_not_begin_is_closed(sandbox: Starlette) -> None:
+    async with serving(sandbox, [], init_timeout=0.1) as served, served.connect() as raw:
+        assert await Socket(raw).end() == (4408, "Connection initialisation timeout")
+
+
+async def test_who_does_not_answer_is_closed(sandbox: Starlette) -> None:
+    ticking = Ticking()
+    async with serving(sandbox, []) as served:
+        served.hub.clock = ticking.clock
         async with served.begun() as ws:
-            assert await ws.hear() == {"type": "ping"}
-            assert await ws.end() == (4408, "No pong in time")
-        async with served.begun() as ws:
+            await ticking.tick()  # it was heard
             for _ in range(5):
+                await ticking.tick()
                 assert await ws.hear() == {"type": "ping"}
                 await ws.say({"type": "pong"})
+                await turns()
+                await ticking.tick()
+            await ticking.tick()
+            assert await ws.hear() == {"type": "ping"}
+            ticking.wake()
+            assert await ws.end() == (4408, "No pong in time")
+
+
+async def turns() -> None:
+    """Let the event loop read what has arrived."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 async def test_a_server_that_stops_completes_subscriptions_and_says_goodbye(

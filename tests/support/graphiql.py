@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-SECONDS = 20_000
+SECONDS = 90_000
 """Milliseconds for anything that a page must show."""
 _MODEL = "__MONACO.editor.getModels().find(m => m.uri.path.endsWith('{}')).{}"
 

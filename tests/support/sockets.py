@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-PATIENCE = 10.0
-"""Seconds after which something that should happen at once is given up."""
+PATIENCE = 60.0
+"""Seconds after which something that should happen at once is given up: a busy machine takes its time."""
 
 
 def ok(body: bytes = b"{}", *headers: str) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.odata.retry import Clock
+from tests.support.sockets import PATIENCE
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Ticking:
         """Wait until somebody sleeps."""
         while not [w for w in self._waiting if not w.done()]:
             self._more.clear()
-            await asyncio.wait_for(self._more.wait(), 10)
+            await asyncio.wait_for(self._more.wait(), PATIENCE)
 
     async def tick(self) -> None:
         """Wake who sleeps, and wait until somebody sleeps again."""
@@ -49,8 +50,15 @@ class Ticking:
                 waking.set_result(None)
 
 
-async def until(is_so: Callable[[], object], patience: float = 10.0) -> None:
+async def until(is_so: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait until something that nobody tells is so."""
     async with asyncio.timeout(patience):
         while not is_so():  # noqa: ASYNC110 - nobody tells it
             await asyncio.sleep(0.01)
+
+
+def pass_time(seconds: float) -> None:
+    """Set the clock of the running event loop forward: what sleeps for so long wakes at once."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]

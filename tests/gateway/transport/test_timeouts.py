@@ -13,6 +13,8 @@ from tests.support.asking import TINY, ask, error, hang
 from tests.support.sockets import PATIENCE, Connection, answering, listening, ok
 
 pytestmark = pytest.mark.anyio
+SHORT = 1.0
+"""Seconds that no piece takes, on a busy machine neither."""
 
 
 async def test_a_server_that_does_not_shake_hands_is_a_connect_timeout(
@@ -22,6 +24,7 @@ async def test_a_server_that_does_not_shake_hands_is_a_connect_timeout(
         assert await error(transport, server.url(scheme="https"), connect=TINY) is (
             httpx.ConnectTimeout
         )
+        await asyncio.wait_for(server.accepted.wait(), PATIENCE)
         await asyncio.wait_for(server.connections[0].ended.wait(), PATIENCE)
 
 
@@ -36,6 +39,7 @@ async def test_a_server_that_stops_talking_is_a_read_timeout(
 
     async with listening(stop) as server:
         assert await error(transport, server.url(), read=TINY) is httpx.ReadTimeout
+        await asyncio.wait_for(server.accepted.wait(), PATIENCE)
         await asyncio.wait_for(server.connections[0].ended.wait(), PATIENCE)
 
 
@@ -46,12 +50,12 @@ async def test_the_read_timeout_is_between_two_pieces_and_not_for_the_whole(
         await connection.request()
         await connection.say(ok(b"x" * 10)[:-10])
         for _ in range(10):
-            await asyncio.sleep(TINY)
+            await asyncio.sleep(1.2 * SHORT / 10)
             await connection.say(b"x")
         await connection.until_closed()
 
     async with listening(slowly) as server:
-        response = await ask(transport, server.url(), read=8 * TINY)
+        response = await ask(transport, server.url(), read=SHORT)
 
     assert response.content == b"x" * 10
 
@@ -76,7 +80,7 @@ async def test_a_server_that_does_not_take_the_request_is_a_timeout(
     async with listening(deaf) as server:
         body = b"x" * 20_000_000
         monkeypatch.setattr("gateway.odata.transport.SLOWEST_UPLOAD", 1e9)
-        call = error(transport, server.url(), "POST", content=body, connect=TINY, read=TINY)
+        call = error(transport, server.url(), "POST", content=body, connect=SHORT / 2, read=TINY)
         failed = await asyncio.wait_for(call, PATIENCE)
         gone.set()
 

@@ -87,6 +87,24 @@ def test_a_set_is_found_by_the_keyboard_and_its_query_runs(watched, sliced):
     watched.assert_clean()
 
 
+def test_enter_is_for_the_text_as_typed_though_its_hits_are_on_their_way(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    search(page, "cust gr", "customerGroups")
+    held = []
+    page.route("**/graphql/search?q=vendor**", lambda route, request: held.append(route))
+    with page.expect_request("**/graphql/search?q=vendor**"):
+        page.get_by_label("Search sets, fields, types").fill("vendor gr")
+        page.keyboard.press("Enter")
+    page.wait_for_timeout(100)  # time in which the hit of the shorter text would be opened
+    assert page.locator(".search-opened").count() == 0
+    held[0].continue_()
+
+    page.locator(".search-opened").wait_for(timeout=SECONDS)
+    assert page.locator(".search-opened").inner_text() == "vendorGroups"
+    watched.assert_clean()
+
+
 def test_a_mutation_comes_with_the_variables_it_needs(watched, sliced):
     open_graphiql(watched, sliced)
     page = watched.page

@@ -41,20 +41,32 @@ function Search({ endpoint, slices }) {
   const [at, setAt] = useState(kept.at);
   const [opened, setOpened] = useState(kept.opened);
   const { hits, error, isLate } = useHits(endpoint, query);
+  const [entered, setEntered] = useState(false);
   const input = useRef(null);
   Object.assign(kept, { query, at, opened });
   useEffect(() => input.current?.focus(), [opened]);
 
-  const open = async (hit) => {
+  const type = (text) => {
+    setQuery(text);
+    setAt(0);
+    setEntered(false);
+  };
+  const open = (hit) => {
     // A field of many types opens the search for it in each of them; of one, that type.
     if (hit.kind === "field" && hit.sets.length > 1) return setOpened({ ...hit, isMany: true });
     return setOpened(hit);
   };
+  // What stands there until the answer comes was found for less text: Enter is for the text as it was typed.
+  useEffect(() => {
+    if (!entered || isLate) return;
+    setEntered(false);
+    if (hits[at]) open(hits[at]);
+  }, [entered, isLate, hits, at]);
   const onKey = (event) => {
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
     if (event.key in moves) setAt(Math.max(0, Math.min(hits.length - 1, at + moves[event.key])));
-    else if (event.key === "Enter" && hits[at]) open(hits[at]);
-    else if (event.key === "Escape" && query) setQuery("");
+    else if (event.key === "Enter") setEntered(true);
+    else if (event.key === "Escape" && query) type("");
     else return;
     event.preventDefault();
   };
@@ -81,10 +93,7 @@ function Search({ endpoint, slices }) {
         spellCheck={false}
         autoComplete="off"
         value={query}
-        onChange={(event) => {
-          setQuery(event.target.value);
-          setAt(0);
-        }}
+        onChange={(event) => type(event.target.value)}
         onKeyDown={onKey}
       />
       <p className="search-state" role="status">

@@ -1,4 +1,6 @@
 // The API that this page is of. Each has a page (/graphiql, /graphiql/ap …), and its config.json lies below that.
+import { storable } from "./kept.js";
+
 const page = location.pathname.replace(/\/$/, "");
 
 export const config = await (await fetch(`${page}/config.json`)).json();
@@ -7,13 +9,19 @@ export const config = await (await fetch(`${page}/config.json`)).json();
 const keyOf = (key) => (config.profile && key !== "graphiql:theme" ? `${config.profile}/${key}` : key);
 export const storage = {
   getItem: (key) => localStorage.getItem(keyOf(key)),
-  setItem: (key, value) => localStorage.setItem(keyOf(key), value),
+  setItem: (key, value) => localStorage.setItem(keyOf(key), storable(key, value)),
   removeItem: (key) => localStorage.removeItem(keyOf(key)),
   clear: () => Object.keys(localStorage).filter((key) => key.startsWith(keyOf("graphiql:"))).forEach((key) => localStorage.removeItem(key)),
   get length() {
     return Object.keys(localStorage).filter((key) => key.startsWith(keyOf("graphiql:"))).length;
   },
 };
+
+// What an earlier version of the page has left.
+for (const key of Object.keys(localStorage)) {
+  const [before, now] = [localStorage.getItem(key), storable(key, localStorage.getItem(key))];
+  if (now !== before) localStorage.setItem(key, now);
+}
 
 export function ApiPicker() {
   const { apis } = config;

@@ -187,6 +187,16 @@ class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     errors: int
 
 
+class SubscriptionPolled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A set was looked at for changed rows, for all who subscribe to the same."""
+
+    set: str
+    seconds: float
+    requests: int
+    rows: int
+    changes: int
+
+
 class WatchFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A look for changed rows failed; unless it is ``over``, there will be others."""
 
@@ -239,6 +249,7 @@ Event: TypeAlias = (
     | RequestRefused
     | ClientLeft
     | OperationServed
+    | SubscriptionPolled
     | WatchFailed
     | SubscriptionEnded
     | SocketClosed
@@ -253,7 +264,7 @@ _NUMBERS: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error"
 def level_of(event: Event) -> Level:
     """Give the level at which an event is logged."""
     match event:
-        case RequestSent() | TokenAcquired():
+        case RequestSent() | TokenAcquired() | SubscriptionPolled():
             return "debug"
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())

@@ -184,11 +184,7 @@ class Engine:
     async def execute(self, request: GraphQLRequest) -> Answer:
         """Answer a request. Never raises but for cancellation."""
         started = time.perf_counter()
-        trace = Trace() if request.trace else None
-        deadline = self.deadline(request)
-        answer = await self.answered(self._execute(request, deadline, trace))
-        if trace is not None and answer.written is None:
-            answer.extensions = {"d365": trace.told()}
+        answer = await self.unlogged(request)
         self._observe(
             OperationServed(
                 name=request.operation_name,
@@ -198,6 +194,14 @@ class Engine:
                 errors=len(answer.errors),
             )
         )
+        return answer
+
+    async def unlogged(self, request: GraphQLRequest) -> Answer:
+        """Answer a request that is part of something else, which is logged."""
+        trace = Trace() if request.trace else None
+        answer = await self.answered(self._execute(request, self.deadline(request), trace))
+        if trace is not None and answer.written is None:
+            answer.extensions = {"d365": trace.told()}
         return answer
 
     def deadline(self, request: GraphQLRequest) -> Deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from gateway.errors import BudgetExceeded, GatewayError, known
+from gateway.events import Observer, SubscriptionPolled
 from gateway.execute import Answer, GraphQLRequest
 
 from .changes import ByEtag, ByStamp, Change, Seen, text_of
@@ -89,18 +91,34 @@ class Poll:
     """Rows of a poll."""
     late: float
     now: Callable[[], float]
+    observe: Observer
     _by: ByEtag | ByStamp | None = None
+    _requests: int = 0
+    _read: int = 0
 
     async def changes(self) -> tuple[Change, ...]:
         """Give what has changed since the last good poll; nothing at the first. Raises PollFailed."""
+        started = time.perf_counter()
+        self._requests = self._read = 0
         try:
             if self.of.stamp is None:
-                return await self._by_etag()
-            return await self._by_stamp(self.of.stamp)
+                found = await self._by_etag()
+            else:
+                found = await self._by_stamp(self.of.stamp)
         except PollFailed:
             raise
         except Exception as error:
             raise failure_of(known(error)) from error
+        self.observe(
+            SubscriptionPolled(
+                set=self.of.name,
+                seconds=time.perf_counter() - started,
+                requests=self._requests,
+                rows=self._read,
+                changes=len(found),
+            )
+        )
+        return found
 
     async def _by_etag(self) -> tuple[Change, ...]:
         rows = await self._rows(self.where)
@@ -154,6 +172,8 @@ class Poll:
                 companies=self.companies,
             )
         )
+        self._requests += len(answer.requests)
+        self._read += answer.rows
         polled = _read(answer.encode())
         if polled.errors or polled.data is None:
             raise PollFailed(polled.errors)

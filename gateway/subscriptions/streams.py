@@ -46,6 +46,11 @@ class Streams:
         with self.live.serving() as gateway:
             return await gateway.engine.execute(request)
 
+    async def _look(self, request: GraphQLRequest) -> Answer:
+        """Answer one of the operations of a poll, which is logged as a whole."""
+        with self.live.serving() as gateway:
+            return await gateway.engine.unlogged(request)
+
     async def results(self, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
         """Give the execution results of a subscription, as JSON. Raises Ended at the end."""
         started, changes, reason = time.perf_counter(), 0, None
@@ -119,11 +124,12 @@ class Streams:
             of=begun.watched,
             where=begun.where,
             companies=begun.companies,
-            ask=self.ask,
+            ask=self._look,
             page=begun.page,
             most=options.max_watched_rows,
             late=options.late,
             now=self.hub.clock.now,
+            observe=self.hub.observe,
         )
 
     async def _told(

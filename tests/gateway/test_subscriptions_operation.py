@@ -13,7 +13,7 @@ from graphql import parse, validate
 
 from gateway.assemble import Gateway, open_gateway
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
-from gateway.events import Event, RequestSent
+from gateway.events import Event, RequestSent, SubscriptionPolled
 from gateway.execute import Answer, Checked, GraphQLRequest
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
@@ -253,11 +253,12 @@ async def test_by_stamp_the_service_is_asked_for_new_rows_only(tmp_path: Path) -
             of=watched(gateway.catalog, "Guides"),
             where={},
             companies=None,
-            ask=gateway.engine.execute,
+            ask=gateway.engine.unlogged,
             page=1_000,
             most=5_000,
             late=30,
             now=Ticking(time=4_000_000_000.0).clock.now,
+            observe=events.append,
         )
         assert await poll.changes() == ()
         rows = await asked(gateway, "{ guides { nodes { guideId } } }")
@@ -270,6 +271,11 @@ async def test_by_stamp_the_service_is_asked_for_new_rows_only(tmp_path: Path) -
         assert change.kind is Kind.CHANGED
         assert await poll.changes() == ()
     first, second = (str(e.url) for e in events if isinstance(e, RequestSent))
+    polled = [e for e in events if isinstance(e, SubscriptionPolled)]
+    assert [(e.set, e.requests, e.rows, e.changes) for e in polled] == [
+        ("guides", 1, 2, 1),
+        ("guides", 1, 1, 0),
+    ]
     assert "$filter=SysModifiedDateTime%20ge%20" in first
     assert "$orderby=SysModifiedDateTime,GuideId" in second
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from starlette.applications import Starlette
 
+from gateway.events import Event, OperationServed, SubscriptionPolled
 from gateway.http import accepts_stream
 from tests.support.sockets import PATIENCE
 from tests.support.streaming import Served, serving
@@ -144,6 +145,18 @@ async def test_changes_come_as_they_are_found_and_silence_is_filled(
 
     told = json.loads(said.removeprefix("event: next\ndata: "))
     assert told["data"]["entityChanged"]["kind"] == "UPDATED"
+
+
+async def test_polls_are_logged_as_polls_and_not_as_served_operations(sandbox: Starlette) -> None:
+    events: list[Event] = []
+    async with serving(sandbox, events) as served, asked(served, CHANGES):
+        await served.watched()
+
+    polled = [event for event in events if isinstance(event, SubscriptionPolled)]
+    rows = polled[0].rows
+    assert rows > 0
+    assert {(p.set, p.requests, p.rows, p.changes) for p in polled} == {("customersV3", 1, rows, 0)}
+    assert not [event for event in events if isinstance(event, OperationServed)]
 
 
 async def test_a_client_that_hangs_up_ends_the_watch(served: Served) -> None:

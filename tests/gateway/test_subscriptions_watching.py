@@ -65,6 +65,7 @@ class World:
             most=self.options.max_watched_rows,
             late=self.options.late,
             now=self.ticking.clock.now,
+            observe=self.events.append,
         )
 
     def feed(self, key: Hashable = "things") -> Any:

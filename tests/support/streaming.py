@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.app import create_app
 from gateway.cli.protocol import BoundedProtocol, socket_protocol
-from gateway.events import Event, RequestSent
+from gateway.events import Event, SubscriptionPolled
 from gateway.settings import Settings
 from gateway.subscriptions.hub import Hub
 from tests.support.sockets import PATIENCE
@@ -62,9 +62,9 @@ class Served:
         return connect(address, subprotocols=[PROTOCOL], proxy=None, **options)
 
     async def watched(self) -> None:
-        """Wait until the first poll of a subscription is over: another one is seen to be asked."""
+        """Wait until the first poll of a subscription is over."""
         seen = len(self.events)
-        await until(lambda: sum(isinstance(e, RequestSent) for e in self.events[seen:]) >= 2)
+        await until(lambda: any(isinstance(e, SubscriptionPolled) for e in self.events[seen:]))
 
     @asynccontextmanager
     async def begun(self, **payload: str) -> AsyncIterator[Socket]:

@@ -9,6 +9,7 @@ from gateway.assemble import open_gateway
 from gateway.execute import GraphQLRequest
 from gateway.graphiql import PRESET_HEADERS, examples
 from gateway.settings import Settings
+from tests.support.process import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gateway.app") is None, reason="there is no app yet"
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize("example", examples(changing=False), ids=lambda example: example.name)
 def test_each_example_that_reads_answers_rows(gateway, example):
     body = {"query": example.query, "variables": example.variables}
-    answer = httpx.post(f"{gateway}/graphql", json=body, headers=PRESET_HEADERS, timeout=30).json()
+    answer = httpx.post(
+        f"{gateway}/graphql", json=body, headers=PRESET_HEADERS, timeout=PATIENCE
+    ).json()
 
     assert "errors" not in answer
     for name, connection in answer["data"].items():

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.support.graphiql import SECONDS, open_graphiql, run, text_of
+from tests.support.process import PATIENCE
 
 pytestmark = [pytest.mark.browser]
 
@@ -34,5 +35,6 @@ class TestProfilePages:
 
     def test_without_the_password_there_is_no_page(self, profiled):
         for path in ("/graphiql", "/graphiql/ap", "/graphiql/ap/config.json"):
-            assert httpx.get(profiled + path).status_code == 401
-        assert httpx.get(f"{profiled}/graphql/ap?query={{__typename}}").status_code == 200
+            assert httpx.get(profiled + path, timeout=PATIENCE).status_code == 401
+        query = f"{profiled}/graphql/ap?query={{__typename}}"
+        assert httpx.get(query, timeout=PATIENCE).status_code == 200

@@ -18,7 +18,7 @@ from schema.introspection import print_subgraph
 from schema.writes import Writes
 from tests.support.apis import GENERIC, DictResolvers, document
 from tests.support.node import Tools
-from tests.support.process import Running, invoke
+from tests.support.process import PATIENCE, Running, invoke
 
 REVIEWS = (Path(__file__).parent / "federation" / "reviews.graphql").read_text("utf-8")
 COMPOSERS = ("apollo", "guild")
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def told(endpoint: str) -> str:
     """What the running gateway says of itself as a subgraph."""
-    answer = httpx.post(endpoint, json={"query": "{ _service { sdl } }"}).json()
+    answer = httpx.post(endpoint, json={"query": "{ _service { sdl } }"}, timeout=PATIENCE).json()
     sdl = answer["data"]["_service"]["sdl"]
     assert isinstance(sdl, str)
     return sdl

@@ -18,7 +18,7 @@ import uvicorn
 
 from gateway.sandbox import Fault, SandboxSettings, create_sandbox
 from tests.support.login_host import SECRET, login_host
-from tests.support.process import invoke, run, running
+from tests.support.process import PATIENCE, invoke, run, running
 from tests.support.sandbox_answers import ERROR_IN_OK
 
 GRAPHQL = r"GraphQL: +(http://\S+)"
@@ -35,7 +35,11 @@ V2 = b"""<?xml version="1.0"?>
 
 
 def post(url: str, body: object = QUERY, **headers: str) -> httpx.Response:
-    return httpx.post(url, json=body, headers=headers, timeout=30)
+    return httpx.post(url, json=body, headers=headers, timeout=PATIENCE)
+
+
+def get(url: str, **headers: str) -> httpx.Response:
+    return httpx.get(url, headers=headers, timeout=PATIENCE)
 
 
 @contextmanager
@@ -50,7 +54,7 @@ def upstream(**knobs: object) -> Iterator[tuple[str, list[object]]]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/data", app.state.requests
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE)
             app.state.store.close()
 
 
@@ -66,11 +70,11 @@ def test_without_settings_it_serves_the_sandbox_and_says_so(
         assert answer.status_code == 200
         assert len(answer.json()["data"]["customersV3"]["nodes"]) == 2
         assert "server" not in answer.headers
-        assert httpx.get(page).status_code == 200
-        visit = httpx.get(url, headers={"Accept": "text/html"})
+        assert get(page).status_code == 200
+        visit = get(url, Accept="text/html")
         assert (visit.status_code, visit.headers["location"]) == (302, "/graphiql")
-        assert httpx.get(url.replace("/graphql", "/readyz")).json()["sandbox"] is True
-        assert httpx.get(url.replace("/graphql", "/healthz")).json() == {"status": "ok"}
+        assert get(url.replace("/graphql", "/readyz")).json()["sandbox"] is True
+        assert get(url.replace("/graphql", "/healthz")).json() == {"status": "ok"}
 
         assert gateway.end(by) == 0
     said = "\n".join(gateway.lines)
@@ -85,20 +89,21 @@ def test_what_a_client_sends_never_stops_it(tmp_path: Path) -> None:
         host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
         json_headers = {"Content-Type": "application/json"}
 
-        assert httpx.post(url, content=b"[" * 100_000, headers=json_headers).status_code == 400
-        assert httpx.post(url, content=b"x" * 1_100_000, headers=json_headers).status_code == 413
-        assert httpx.put(url).status_code == 405
-        assert httpx.get(f"{url}?query={'a' * 30_000}").status_code == 200
+        with httpx.Client(headers=json_headers, timeout=PATIENCE) as http:
+            assert http.post(url, content=b"[" * 100_000).status_code == 400
+            assert http.post(url, content=b"x" * 1_100_000).status_code == 413
+            assert http.put(url).status_code == 405
+        assert get(f"{url}?query={'a' * 30_000}").status_code == 200
         with socket.create_connection((host, int(port))) as wire:
             wire.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
             wire.sendall(b'Content-Length: 100\r\n\r\n{"query":')
         with socket.create_connection((host, int(port))) as wire:
             wire.sendall(b"nonsense\r\n\r\n")
-            wire.settimeout(20)
+            wire.settimeout(PATIENCE)
             assert wire.recv(100).startswith(b"HTTP/1.1 400")
         with socket.create_connection((host, int(port))) as wire:
             wire.sendall(b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000)
-            wire.settimeout(20)
+            wire.settimeout(PATIENCE)
             assert wire.recv(100).startswith(b"HTTP/1.1 431")
 
         assert post(url).status_code == 200
@@ -232,7 +237,7 @@ def test_another_environment_is_reached_by_its_address(tmp_path: Path) -> None:
             answer = post(url)
 
             assert answer.json()["data"]["customersV3"]["totalCount"] > 0
-            assert httpx.get(url.replace("/graphql", "/readyz")).json()["sandbox"] is False
+            assert get(url.replace("/graphql", "/readyz")).json()["sandbox"] is False
             assert gateway.end() == 0
         assert f"Upstream: {root} (Finance & Operations)" in gateway.lines
         assert fo.end() == 0
@@ -316,7 +321,7 @@ def test_an_upstream_that_fails_gives_coded_errors_and_it_goes_on_serving(tmp_pa
     def plan(_: int, url: str) -> Fault | None:
         return fault[0] if fault and "$metadata" not in url else None
 
-    variables = {"D365_AUTH": "none", "D365_RETRIES": "0", "D365_READ_TIMEOUT": "1"}
+    variables = {"D365_AUTH": "none", "D365_RETRIES": "0", "D365_READ_TIMEOUT": "2"}
     with (
         upstream(fault=plan) as (root, _),
         running(tmp_path, "serve", "--port", "0", D365_URL=root, **variables) as gateway,

@@ -47,7 +47,7 @@ def _read_child(child: Element, draft: Draft) -> None:
 
 def _read_entity_set(element: Element, draft: Draft) -> None:
     name = intern(element.need("Name"))
-    facts = draft.facts(element, ENTITY_SET_TERMS, f"{draft.container}/{name}")
+    facts = draft.facts(element, ENTITY_SET_TERMS, draft.container, name)
     entity_set = EntitySet(
         name=name,
         type=intern(element.need("EntityType")),
@@ -64,7 +64,7 @@ def _read_singleton(element: Element, draft: Draft) -> None:
         name=name,
         type=intern(element.need("Type")),
         bindings=_bindings(element),
-        **draft.facts(element, TEXT_TERMS, f"{draft.container}/{name}"),
+        **draft.facts(element, TEXT_TERMS, draft.container, name),
     )
     draft.add(draft.singletons, name, singleton)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Final, TypeVar
 
-from .csdl_annotations import Facts, Read, facts_of
-from .csdl_xml import Element
+from .csdl_annotations import Facts, Terms, facts_of
+from .csdl_xml import Element, Note
 from .model import (
     ComplexType,
     EntitySet,
@@ -76,7 +76,7 @@ class Draft:
     entity_sets: dict[str, EntitySet] = field(default_factory=dict)
     singletons: dict[str, Singleton] = field(default_factory=dict)
     imports: dict[str, OperationImport] = field(default_factory=dict)
-    annotations: dict[str, list[Element]] = field(default_factory=dict)
+    notes: dict[str, list[Note]] = field(default_factory=dict)
     """Target as spelt → annotations that wait for the end: from outside, or of an alias unknown yet."""
     findings: list[str] = field(default_factory=list)
     term_names: TermNames = field(init=False)
@@ -101,11 +101,13 @@ class Draft:
         else:
             records[name] = record
 
-    def facts(self, element: Element, terms: Mapping[str, Read], target: str) -> Facts:
-        """Give what the annotations inside an element state of it."""
+    def facts(self, element: Element, terms: Terms, owner: str, part: str = "") -> Facts:
+        """Give what the annotations inside an element state of it: of ``owner``, or of that part of it."""
+        if not element.notes:
+            return {}
         full = self.term_names
-        inside = [child for child in element.children if child.tag == "Annotation"]
-        for child in inside:
-            if not full[child.attributes["Term"]]:
-                self.annotations.setdefault(target, []).append(child)
-        return facts_of(inside, terms, full) if inside else {}
+        for note in element.notes:
+            if not full[note[0]]:
+                target = f"{owner}/{part}" if part else owner
+                self.notes.setdefault(target, []).append(note)
+        return facts_of(element.notes, terms, full)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from sys import intern
 
-from .csdl_annotations import Facts, Read, facts_of
+from .csdl_annotations import Facts, Terms, facts_of
 from .csdl_draft import Draft
-from .csdl_xml import Element
+from .csdl_xml import Note
 from .model import TypeRef
 
 
@@ -25,19 +25,19 @@ class Names:
         }
         self._term_names = draft.term_names
         self._container = draft.container
-        self._annotations: dict[str, dict[str, list[Element]]] = {}
-        for target, stated in draft.annotations.items():
+        self._notes: dict[str, dict[str, list[Note]]] = {}
+        for target, stated in draft.notes.items():
             head, _, tail = target.partition("/")
             head = self.full(head.partition("(")[0])
-            self._annotations.setdefault(head, {}).setdefault(tail, []).extend(stated)
+            self._notes.setdefault(head, {}).setdefault(tail, []).extend(stated)
 
     def is_annotated(self, owner: str) -> bool:
         """Whether anything is stated from outside of a type, operation or container, or of a part of it."""
-        return owner in self._annotations
+        return owner in self._notes
 
-    def facts(self, owner: str, part: str, terms: Mapping[str, Read]) -> Facts:
+    def facts(self, owner: str, part: str, terms: Terms) -> Facts:
         """Give what is stated from outside of a part (``""``: the owner itself)."""
-        return facts_of(self._annotations.get(owner, {}).get(part, ()), terms, self._term_names)
+        return facts_of(self._notes.get(owner, {}).get(part, ()), terms, self._term_names)
 
     def value_type(self, ref: TypeRef) -> TypeRef | None:
         """Give a property's type in full, a type definition replaced; None where it is not defined."""

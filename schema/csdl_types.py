@@ -92,7 +92,7 @@ def read_function(element: Element, namespace: str, draft: Draft) -> None:
 def read_annotations(element: Element, _namespace: str, draft: Draft) -> None:
     """Keep ``<Annotations Target=…>`` for the end: the target may stand further down, or its alias."""
     if "Qualifier" not in element.attributes:
-        draft.annotations.setdefault(element.need("Target"), []).extend(element.children)
+        draft.notes.setdefault(element.need("Target"), []).extend(element.notes)
 
 
 READERS: Final[dict[str, Callable[[Element, str, Draft], None]]] = {
@@ -131,7 +131,7 @@ def _properties(element: Element, owner: str, draft: Draft) -> Iterator[Property
             draft.findings.append(f"Property {owner}/{name} is defined twice; the first is used.")
             continue
         seen.add(name)
-        facts = draft.facts(child, PROPERTY_TERMS, f"{owner}/{name}") if child.children else {}
+        facts = draft.facts(child, PROPERTY_TERMS, owner, name)
         yield Property(
             name=name,
             type=draft.type_refs[child.need("Type")],
@@ -166,7 +166,7 @@ def _navigations(element: Element, owner: str, draft: Draft) -> Iterator[Navigat
             partner=child.attributes.get("Partner"),
             on=tuple(_constraint(c) for c in _children(child, "ReferentialConstraint")),
             contains_target=child.flag("ContainsTarget"),
-            **draft.facts(child, TEXT_TERMS, f"{owner}/{name}"),
+            **draft.facts(child, TEXT_TERMS, owner, name),
         )
 
 
@@ -184,7 +184,7 @@ def _members(element: Element, owner: str, draft: Draft) -> Iterator[EnumMember]
         value = child.number("Value")
         value = following if value is None else value
         following = value + 1
-        facts = draft.facts(child, TEXT_TERMS, f"{owner}/{name}") if child.children else {}
+        facts = draft.facts(child, TEXT_TERMS, owner, name)
         yield EnumMember(name=name, value=value, **facts)
 
 

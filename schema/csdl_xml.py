@@ -39,8 +39,8 @@ _OLD: Final = "http://schemas.microsoft.com/ado/"
 _ENVELOPE: Final = frozenset({"Edmx", "DataServices", "Schema"})
 CONSTANTS: Final = ("String", "Bool", "EnumMember")
 """Attributes or elements that hold the value of an annotation as text."""
-_VALUES: Final = frozenset(CONSTANTS)
 _TEXT: Final = frozenset({*CONSTANTS, "PropertyPath", "NavigationPropertyPath", "Path"})
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 _ASK_FOR_XML: Final = "Check the address: it should end in /$metadata and answer with XML."
 _OLD_VERSION: Final = "OData V2/V3 is not supported, only OData V4 (edmx Version 4.0 or 4.01)"
 _OLD_HINT: Final = "Use the V4 address of the service; Dynamics 365 F&O serves it under /data."
@@ -58,6 +58,8 @@ class Element(msgspec.Struct, eq=False):
     line: int
     column: int
     children: list[Element] | tuple[()] = ()
+    notes: list[Note] | tuple[()] = ()
+    """What is annotated inside: such an ``Annotation`` is not among the children."""
     text: str = ""
 
     def need(self, attribute: str) -> str:
@@ -67,16 +69,32 @@ class Element(msgspec.Struct, eq=False):
             raise BadElement(self, f"<{self.tag}> has no {attribute}")
         return value
 
+    def constant(self) -> str | None:
+        """Give the constant value as text; a term without any value is a tag and true; None for other expressions.
+
+        Serves an ``Annotation`` and a ``PropertyValue`` alike: each has one naming attribute and one for the value.
+        """
+        attributes = self.attributes
+        for kind in CONSTANTS:
+            if kind in attributes:
+                return attributes[kind].strip()
+        children = self.children
+        if len(children) == 1 and children[0].tag in CONSTANTS:
+            return children[0].text.strip()
+        is_tag = not children and len(attributes) == 1
+        return "true" if is_tag else None
+
     def flag(self, attribute: str, default: bool = False) -> bool:
         """Give a boolean attribute; .NET writes ``True``, XML Schema also ``1``."""
         value = self.attributes.get(attribute)
         if value is None:
             return default
-        if (word := value.lower()) in {"true", "1"}:
-            return True
-        if word in {"false", "0"}:
-            return False
-        raise BadElement(self, f'{attribute}="{value}" of <{self.tag}> is neither true nor false')
+        found = _FLAGS.get(value.lower())
+        if found is None:
+            raise BadElement(
+                self, f'{attribute}="{value}" of <{self.tag}> is neither true nor false'
+            )
+        return found
 
     def number(self, attribute: str, besides: frozenset[str] = frozenset()) -> int | None:
         """Give an integer attribute; None where it is absent or one of the words ``besides``."""
@@ -91,6 +109,9 @@ class Element(msgspec.Struct, eq=False):
             ) from None
 
 
+Note = tuple[str, str | Element]
+"""Term of an annotation as spelt, and its constant value; the element itself where the value is none."""
+
 _DROPPED: Final = Element("", {}, 0, 0)
 """Stands for every open element that nobody asks for."""
 
@@ -100,6 +121,13 @@ def _adopt(parent: Element, child: Element) -> None:
         parent.children.append(child)
     else:
         parent.children = [child]
+
+
+def _annotate(parent: Element, note: Note) -> None:
+    if parent.notes:
+        parent.notes.append(note)
+    else:
+        parent.notes = [note]
 
 
 class BadElement(Exception):
@@ -259,27 +287,33 @@ class _Reader:
         self._open.append(Element(local, attributes, self._parser.CurrentLineNumber, 1))
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        opened, parser = self._open, self._parser
+        opened = self._open
         parent = opened[-1]
         local = "" if parent is _DROPPED else self._local[tag]
-        if not local:
-            self._drop(tag)
-        elif local != "Annotation":
+        if local == "Annotation":
+            opened.append(self._annotation(parent, attributes))
+        elif local:
+            parser = self._parser
             opened.append(
                 Element(local, attributes, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
             )
             if local in _TEXT:
                 parser.CharacterDataHandler = self._characters
-        elif not self._wanted[attributes.get("Term", "")] or "Qualifier" in attributes:
-            opened.append(_DROPPED)
         else:
-            element = Element(local, attributes, parser.CurrentLineNumber, 1)
-            if not _VALUES.isdisjoint(attributes):  # whatever is inside says nothing of it then
-                _adopt(parent, element)
-                element = _DROPPED
-            opened.append(element)
+            self._drop(tag)
         if len(opened) > MAX_DEPTH:
             raise self._error(f"elements are nested deeper than {MAX_DEPTH}, which no CSDL needs")
+
+    def _annotation(self, parent: Element, attributes: dict[str, str]) -> Element:
+        """Open an annotation. One with a constant is noted at once: whatever is inside says nothing of it."""
+        term = attributes.get("Term", "")
+        if not self._wanted[term] or "Qualifier" in attributes:
+            return _DROPPED
+        for kind in CONSTANTS:
+            if kind in attributes:
+                _annotate(parent, (term, attributes[kind].strip()))
+                return _DROPPED
+        return Element("Annotation", attributes, self._parser.CurrentLineNumber, 1)
 
     def _drop(self, tag: str) -> None:
         """Leave out an element with all that is in it."""
@@ -292,10 +326,15 @@ class _Reader:
         element = opened.pop()
         if element is _DROPPED or not opened:
             return
+        parent = opened[-1]
         if element.tag in _TEXT:
             self._parser.CharacterDataHandler = None
-        parent = opened[-1]
-        if parent.tag in _ENVELOPE:
+            _adopt(parent, element)
+        elif element.tag == "Annotation":
+            value = element.constant()
+            term = element.attributes["Term"]
+            _annotate(parent, (term, element if value is None else value))
+        elif parent.tag in _ENVELOPE:
             self._ready.append((parent, element))
         else:
             _adopt(parent, element)

@@ -25,7 +25,9 @@ from starlette.routing import Route
 from gateway.app import create_app
 from gateway.graphiql import BUILT, Page, asset_routes, page_routes
 from gateway.settings import Settings
+from tests.support.graphiql import SECONDS
 from tests.support.needs import need
+from tests.support.process import PATIENCE
 
 FLAGS = (
     "--no-sandbox",
@@ -37,7 +39,6 @@ FLAGS = (
     "--disable-sync",
     "--disable-features=AutofillServerCommunication",
 )
-START_SECONDS = 60
 PASSWORD = "0123456789abcdef"
 PROFILES = {
     "ap": {"title": "Accounts payable", "include": ["Vend*", "Purchase*"]},
@@ -97,15 +98,19 @@ def browser(chromium_path):
             yield browser
 
 
+@contextmanager
+def profile(browser, foreign, **more):
+    """A fresh profile, whose requests to others are noted: chromium's own do not go by it."""
+    window = {"width": 1400, "height": 850}
+    proxy = {"server": foreign.proxy, "bypass": "127.0.0.1"}
+    with closing(browser.new_context(viewport=window, proxy=proxy, **more)) as context:
+        context.set_default_timeout(SECONDS)
+        yield context
+
+
 @pytest.fixture
 def context(browser, foreign):
-    """A fresh profile, whose requests to others are noted: chromium's own do not go by it."""
-    with closing(
-        browser.new_context(
-            viewport={"width": 1400, "height": 850},
-            proxy={"server": foreign.proxy, "bypass": "127.0.0.1"},
-        )
-    ) as context:
+    with profile(browser, foreign) as context:
         yield context
 
 
@@ -138,12 +143,8 @@ class Watched:
 @pytest.fixture
 def admitted(browser, foreign, profiled):
     """A page of a gateway with profiles, for who knows its password."""
-    context = browser.new_context(
-        viewport={"width": 1400, "height": 850},
-        proxy={"server": foreign.proxy, "bypass": "127.0.0.1"},
-        http_credentials={"username": "me", "password": PASSWORD},
-    )
-    with closing(context):
+    me = {"username": "me", "password": PASSWORD}
+    with profile(browser, foreign, http_credentials=me) as context:
         yield Watched(context, profiled, foreign)
 
 
@@ -216,12 +217,12 @@ def real(folder):
 
 
 def wait_until_ready(url, process, log):
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
+            if httpx.get(f"{url}/readyz", timeout=PATIENCE).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.1)

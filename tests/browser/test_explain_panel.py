@@ -1,12 +1,11 @@
 """The Explain panel and the company scope in Debian's chromium."""
 
 import json
-from contextlib import closing, contextmanager
 
 import pytest
 
 from gateway.graphiql import examples
-from tests.browser.conftest import Watched
+from tests.browser.conftest import Watched, profile
 from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, text_of, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
@@ -55,20 +54,11 @@ class Panel:
         return self.list(name).locator(":scope > li").all_inner_texts()
 
 
-@contextmanager
-def visiting(browser, foreign, url):
-    """A page in a profile of its own."""
-    window = {"width": 1400, "height": 850}
-    proxy = {"server": foreign.proxy, "bypass": "127.0.0.1"}
-    with closing(browser.new_context(viewport=window, proxy=proxy)) as context:
-        yield Watched(context, url, foreign)
-
-
 @pytest.fixture(scope="module")
 def shared(browser, foreign, gateway):
     """One page for all tests that fill it: opening it is what takes long."""
-    with visiting(browser, foreign, gateway) as watched:
-        yield Panel(watched, gateway)
+    with profile(browser, foreign) as context:
+        yield Panel(Watched(context, gateway, foreign), gateway)
 
 
 @pytest.fixture
@@ -224,7 +214,7 @@ def test_a_request_can_be_copied_as_an_address_and_as_a_command(panel):
     copied = []
     for what in ("Copy URL", "Copy curl"):
         panel.root.get_by_label(what).click()
-        panel.root.get_by_text("copied").first.wait_for()
+        panel.root.get_by_label(what).get_by_text("copied").wait_for()
         copied.append(panel.page.evaluate("() => navigator.clipboard.readText()"))
 
     assert copied[0] == "LegalEntities/$count?cross-company=true"

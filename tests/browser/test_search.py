@@ -6,7 +6,13 @@ from gateway import explorer
 from gateway.app import create_app
 from gateway.settings import Settings
 from tests.browser.conftest import Watched, threaded
-from tests.browser.test_page import SECONDS, open_graphiql, run
+from tests.support.graphiql import (
+    SECONDS,
+    all_is_valid,
+    open_graphiql,
+    run,
+    type_until_suggested,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 
@@ -43,25 +49,19 @@ def editor_of(page, name):
     )
 
 
-def markers(page):
-    return page.evaluate("() => __MONACO.editor.getModelMarkers({}).map(m => m.message)")
-
-
-def new_tab(page, text):
+def new_tab(page):
     page.get_by_label("New tab").click()
     page.locator(".graphiql-query-editor .monaco-editor").click()
-    page.keyboard.type(text)
 
 
 def test_the_whole_schema_is_never_asked_for(watched, sliced):
     open_graphiql(watched, sliced)
     page = watched.page
     assert "customersV3" in run(page)
-    page.wait_for_timeout(600)  # the editor validates when nobody types for a while
+    all_is_valid(page)
 
     slices = [url for url in watched.requests if "/graphql/slice" in url]
     assert "query=customersV3" in slices[0]
-    assert markers(page) == []
     # what would fetch all of it is not there, and its neighbours stay at the bottom
     assert not page.locator('.graphiql-sidebar button[aria-label^="Re-fetch"]').is_visible()
     settings = page.get_by_label("Open settings dialog").bounding_box()
@@ -97,6 +97,8 @@ def test_enter_is_for_the_text_as_typed_though_its_hits_are_on_their_way(watched
         page.get_by_label("Search sets, fields, types").fill("vendor gr")
         page.keyboard.press("Enter")
     page.wait_for_timeout(100)  # time in which the hit of the shorter text would be opened
+    while not held:
+        page.wait_for_timeout(20)
     assert page.locator(".search-opened").count() == 0
     held[0].continue_()
 
@@ -114,11 +116,10 @@ def test_a_mutation_comes_with_the_variables_it_needs(watched, sliced):
     page.wait_for_function(
         "() => __MONACO.editor.getModels().some(m => m.getValue().startsWith('mutation Create'))"
     )
-    page.wait_for_timeout(600)
+    all_is_valid(page)
 
     assert "userErrors" in editor_of(page, "operation.graphql")
     assert '"customerGroupId": ""' in editor_of(page, "variables.json")
-    assert markers(page) == []
     watched.assert_clean()
 
 
@@ -152,18 +153,12 @@ def test_the_documentation_loads_the_types_that_are_opened(watched, sliced):
 def test_root_fields_that_are_not_loaded_are_completed_and_then_loaded(watched, sliced):
     open_graphiql(watched, sliced)
     page = watched.page
-    new_tab(page, "{ vendors")
-    page.wait_for_timeout(600)  # the editor completes once its language has been loaded for it
-    page.keyboard.type("V")
-    page.locator(".suggest-widget.visible .monaco-list-row").first.wait_for(timeout=SECONDS)
-    assert "vendorsV2" in page.locator(".suggest-widget.visible").inner_text()
+    new_tab(page)
+    type_until_suggested(page, "{ vendorsV", "vendorsV2")
     page.keyboard.press("Escape")
     with page.expect_response(lambda response: "query=vendorsV2" in response.url):
         page.keyboard.type("2 { nodes { vendorAcc")
-    page.wait_for_timeout(600)  # the editor's worker starts anew for the schema that has grown
-    page.keyboard.type("o")
-    suggested = page.locator(".suggest-widget.visible", has_text="vendorAccountNumber")
-    suggested.wait_for(timeout=SECONDS)
+    type_until_suggested(page, "o", "vendorAccountNumber")
 
     assert not any("vendorsV&" in f"{url}&" for url in watched.requests if "slice" in url)
     watched.assert_clean()

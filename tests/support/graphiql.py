@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from playwright.sync_api import TimeoutError as NotInTime
+
 SECONDS = 90_000
 """Milliseconds for anything that a page must show."""
 _MODEL = "__MONACO.editor.getModels().find(m => m.uri.path.endsWith('{}')).{}"
@@ -46,3 +48,28 @@ def run(page: Any) -> str:
     model = _MODEL.format("response.json", """getValue().includes('"data"')""")
     page.wait_for_function(f"() => {model}", timeout=SECONDS)
     return result_of(page)
+
+
+def type_until_suggested(page: Any, text: str, name: str) -> None:
+    """Type the text, its last letter again and again until a suggestion has this name.
+
+    What is typed before the editor's worker has loaded the language and the schema is not completed.
+    """
+    page.keyboard.type(text)
+    suggestion = page.locator(".suggest-widget.visible .monaco-list-row", has_text=name).first
+    deadline = time.monotonic() + SECONDS / 1_000
+    while True:
+        try:
+            suggestion.wait_for(timeout=2_000)
+        except NotInTime:
+            assert time.monotonic() < deadline, f"{name} is not suggested"
+            page.keyboard.press("Backspace")
+            page.keyboard.type(text[-1])
+        else:
+            return
+
+
+def all_is_valid(page: Any) -> None:
+    """Wait until the editors have validated their texts, and find nothing to mark."""
+    page.wait_for_timeout(600)  # they do when nobody types for a while
+    page.wait_for_function("() => __MONACO.editor.getModelMarkers({}).length === 0")

@@ -248,21 +248,25 @@ def _of_sandbox(model: Model, taken: set[tuple[str, str]]) -> Iterator[Relation]
 
 def label_ids(model: Model) -> list[str]:
     """Give every label id of a model, in document order."""
-    found: dict[str, None] = {}
+    labels = dict.fromkeys(_labels(model))
+    return [label for label in labels if label is not None and label.startswith("@")]
+
+
+def _labels(model: Model) -> Iterator[str | None]:
     structured: list[EntityType | ComplexType] = [
         *model.entity_types.values(),
         *model.complex_types.values(),
     ]
     for declared in structured:
-        _keep(found, declared.label, *(n.label for n in declared.navigations))
-        _keep(found, *(p.label for p in declared.properties))
+        yield declared.label
+        for navigation in declared.navigations:
+            yield navigation.label
+        for prop in declared.properties:
+            yield prop.label
     for enum in model.enum_types.values():
-        _keep(found, enum.label, *(m.label for m in enum.members))
-    return list(found)
-
-
-def _keep(found: dict[str, None], *labels: str | None) -> None:
-    found.update((label, None) for label in labels if label is not None and label.startswith("@"))
+        yield enum.label
+        for member in enum.members:
+            yield member.label
 
 
 def make_catalog(

@@ -9,14 +9,12 @@ from typing import Unpack
 from schema import describe
 from schema.edm import EDM
 from schema.fields import (
-    Clean,
     Field,
     FieldKind,
     InputField,
     InputRole,
     TypeEntry,
     TypeKind,
-    ValueType,
 )
 from schema.model import Capabilities, Model, Navigation, Property
 from schema.names import Names
@@ -80,13 +78,6 @@ class CatalogInputs(CatalogObjects):
             return _KIND_OF_SCALAR.get(csdl_or_scalar, "other")
         return "flags" if enum.flags else "enum"
 
-    def filter_name(self, value: ValueType) -> str | None:
-        """Give the filter input of a value; None where the product can ask nothing of it."""
-        shown_as_enum = value.enum is not None and value.clean is not Clean.NO_YES
-        csdl = value.edm if shown_as_enum else value.scalar
-        name = self._names.get((TypeKind.FILTER, csdl))
-        return name if name is not None and self.filter_operators(csdl) else None
-
     def property_filter(self, prop: Property, *, is_key: bool = False) -> str | None:
         """Give the filter input of a property; None for complex values, lists and what cannot be asked."""
         decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
@@ -94,9 +85,15 @@ class CatalogInputs(CatalogObjects):
             return self._filters[decided_by]
         except KeyError:
             is_plain = self._is_plain(prop)
-            found = self.filter_name(self.value(prop, is_key=is_key)) if is_plain else None
-            self._filters[decided_by] = found
+            found = self._filters[decided_by] = self._filter(prop, is_key) if is_plain else None
             return found
+
+    def _filter(self, prop: Property, is_key: bool) -> str | None:
+        csdl = prop.type.name
+        if self.shown_enum(csdl) is None:
+            csdl = self.value(prop, is_key=is_key).scalar
+        name = self._names.get((TypeKind.FILTER, csdl))
+        return name if name is not None and self.filter_operators(csdl) else None
 
     def can_filter(self, csdl: str) -> bool:
         """Whether a ``where`` of the type can ask for any property."""

@@ -168,8 +168,11 @@ class CatalogObjects(CatalogTypes):
 
     def _navigations(self, csdl: str) -> Iterator[tuple[Navigation, str]]:
         """Give the same with the types that declare them."""
+        lineage = tuple(self.model.lineage(csdl))
+        if not any(declaring.navigations for declaring in lineage):
+            return
         seen = {p.name for p in self.properties_of(csdl)}
-        for declaring in self.model.lineage(csdl):
+        for declaring in lineage:
             for navigation in declaring.navigations:
                 if navigation.name not in seen and self._is_followed(navigation):
                     seen.add(navigation.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from schema.fields import RootField, RootKind, TypeKind, ValueType
+from schema.fields import RootField, RootKind, TypeKind
 from schema.model import Operation
 
 from .inputs import CatalogInputs
@@ -66,7 +66,7 @@ class _Walk:
         returns = (operation.returns,) if operation.returns is not None else ()
         for ref in (*returns, *(p.type for p in operation.parameters)):
             if not self._catalog.is_served(ref.name):
-                self._value(self._catalog.value_of(ref))
+                self._enum(ref.name)
 
     def _type(self, csdl: str) -> None:
         """Reach a structured type with its family: bases are its interfaces, derived types are possible types."""
@@ -93,10 +93,11 @@ class _Walk:
         if self._catalog.can_filter(csdl) and self._add(TypeKind.WHERE, csdl):
             self._wheres.append(csdl)
 
-    def _value(self, value: ValueType) -> None:
-        """Reach the enum of a value, unless it is shown as something else."""
-        if value.enum is not None and value.scalar == value.enum.name:
-            self.names.add(value.scalar)
+    def _enum(self, csdl: str) -> None:
+        """Reach an enum, unless its values are shown as something else."""
+        name = self._catalog.shown_enum(csdl)
+        if name is not None:
+            self.names.add(name)
 
     def _fields(self, csdl: str) -> None:
         catalog = self._catalog
@@ -106,7 +107,9 @@ class _Walk:
                 continue
             self._shown.add(shown)
             if prop.type.name not in catalog.model.complex_types:
-                self._value(catalog.value(prop, is_key=False))
+                enum = catalog.model.enum_types.get(prop.type.name)
+                if enum is not None and not (prop.type.many and enum.flags):  # else it is JSON
+                    self._enum(enum.name)
             elif catalog.is_served(prop.type.name):
                 self._type(prop.type.name)
         for navigation in catalog.navigations_of(csdl):

@@ -10,7 +10,7 @@ from schema.edm import EDM, NOT_IN_ROWS
 from schema.fields import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
 from schema.model import EntityType, Model, Property, TypeRef, short
 from schema.names import Names, type_name
-from schema.values import Abilities, Cleaning, date_cleaning, enum_info, value_type
+from schema.values import Abilities, Cleaning, date_cleaning, enum_info, is_no_yes, value_type
 
 from .naming import Naming
 
@@ -26,8 +26,6 @@ OPERATORS = (
     *("contains", "startsWith", "endsWith", "isNull"),
 )
 """Every operator of the contract, in its order."""
-
-_STRUCTURED = (TypeKind.INTERFACE, TypeKind.OBJECT)
 
 
 class Given(TypedDict, total=False):
@@ -153,7 +151,8 @@ class CatalogTypes:
 
     def is_served(self, csdl: str) -> bool:
         """Whether the structured type is a GraphQL type."""
-        return any((kind, csdl) in self._names for kind in _STRUCTURED)
+        names = self._names
+        return (TypeKind.OBJECT, csdl) in names or (TypeKind.INTERFACE, csdl) in names
 
     def possible_types(self, csdl: str) -> tuple[str, ...]:
         """Give the CSDL types whose rows a field of that type may hold, itself included."""
@@ -234,6 +233,13 @@ class CatalogTypes:
             self._enums[csdl] = found
             self._field_findings.extend(findings)
         return found
+
+    def shown_enum(self, csdl: str) -> str | None:
+        """Give the enum type of values of a CSDL type, its members unnamed; None where they are shown otherwise."""
+        name = self._names.get((TypeKind.ENUM, csdl))
+        if name is None or (self.cleaning.no_yes and is_no_yes(self.model.enum_types[csdl])):
+            return None
+        return name
 
     def value(self, prop: Property, *, is_key: bool) -> ValueType:
         """Give the value type of a property that is not complex."""

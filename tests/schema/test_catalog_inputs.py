@@ -6,7 +6,7 @@ import pytest
 
 from schema.catalog import OPERATORS, Catalog
 from schema.fields import InputRole
-from schema.model import Capabilities, ComplexType, EntitySet, Model, TypeRef
+from schema.model import Capabilities, ComplexType, EntitySet, Model
 from schema.values import Abilities
 from tests.support.apis import FINOPS, GENERIC, NO_YES, entity, enum, model, nav, prop, qualified
 
@@ -205,9 +205,11 @@ def test_only_input_types_have_input_fields() -> None:
         catalog.input_fields("Nothing")
 
 
-def test_a_value_knows_its_filter() -> None:
+def test_a_property_knows_its_filter() -> None:
     catalog = Catalog(rows(), FINOPS)
+    own = {p.name: catalog.property_filter(p) for p in ROW.properties}
 
-    assert catalog.filter_name(catalog.value_of(TypeRef("Edm.Decimal"))) == "DecimalFilter"
-    assert catalog.filter_name(catalog.value_of(TypeRef(NO_YES.name))) == "BooleanFilter"
-    assert catalog.filter_name(catalog.value_of(TypeRef("Edm.Stream"))) is None
+    assert own["Amount"] == "DecimalFilter"
+    assert own["Active"] == "BooleanFilter"
+    assert own["Status"] == "StatusFilter"
+    assert own["Spot"] is None

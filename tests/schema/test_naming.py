@@ -16,7 +16,17 @@ from schema.catalog.naming import Naming, decode_naming, encode_naming
 from schema.csdl import parse_csdl
 from schema.fields import RootKind
 from schema.snapshot import pack, unpack
-from tests.support.apis import FINOPS, GENERIC, NO_YES, DictResolvers, entity, model, nav, prop
+from tests.support.apis import (
+    FINOPS,
+    GENERIC,
+    NO_YES,
+    DictResolvers,
+    entity,
+    enum,
+    model,
+    nav,
+    prop,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / "../shared/metadata"
 SMALL = model(
@@ -151,3 +161,13 @@ def test_naming_is_plain_data() -> None:
 
     assert isinstance(naming, Naming)
     assert decode_naming(encode_naming(naming)) == naming
+
+
+def test_what_leads_to_an_enum_is_found_without_naming_its_members() -> None:
+    status, unused = enum("Status", "Open"), enum("Unused", "One")
+    row = entity("Row", prop("Key"), prop("Status", "Status"), key=("Key",))
+    catalog = Catalog(model(row, status, unused, sets={"Rows": "Row"}), FINOPS)
+
+    assert {"Unused", "UnusedFilter"} <= {*catalog.naming().unreachable}
+    assert {"Status", "StatusFilter"} <= {e.name for e in catalog.entries()}
+    assert not catalog._enums

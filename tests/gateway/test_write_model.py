@@ -309,6 +309,7 @@ def check_database(over: Faulty, model: Model, before: int, numbers: Iterable[st
         )
 
 
+pytestmark = pytest.mark.heavy
 WITHOUT_EXPLAINING = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 

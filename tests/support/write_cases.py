@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway, open_gateway
+from gateway.assemble import Gateway
 from gateway.execute import Answer, GraphQLRequest
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
 from tests.support.cases import builtins_of
+from tests.support.faulty_writes import Faulty, assembled_over, faulty
 
 FOLDER = Path(__file__).parent.parent / "write_cases"
 _HEADER = re.compile(r"^# (companies|settings|before|outline): (.+)$", re.MULTILINE)
@@ -76,19 +77,29 @@ def read_case(path: Path) -> WriteCase:
 
 async def run(case: WriteCase) -> tuple[Answer, Starlette]:
     """Run a case, and the one before it, on a fresh sandbox."""
+    async with prepared(case) as over:
+        if case.before is not None:
+            await over.engine.execute(read_case(FOLDER / f"{case.before}.graphql").request)
+        return await over.engine.execute(case.request), over.sandbox
+
+
+@asynccontextmanager
+async def prepared(case: WriteCase) -> AsyncIterator[Faulty]:
+    """Give an engine over a fresh sandbox. Its schema is made once for all cases of equal settings."""
     sandbox = create_sandbox(
         SandboxSettings(seed=1)
     )  # as the embedded one: recipes can be tried there
     settings = Settings(cache_dir=None, language="none", **case.settings)
-    transport = httpx.ASGITransport(sandbox)
-    async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
-        if case.before is not None:
-            await answer(gateway, read_case(FOLDER / f"{case.before}.graphql"))
-        return await answer(gateway, case), sandbox
+    known = _GATEWAYS.get(settings.model_dump_json())
+    if known is None:
+        known = await assembled_over(sandbox, settings)
+        sandbox.state.requests.clear()
+        _GATEWAYS[settings.model_dump_json()] = known
+    async with faulty(known, sandbox) as over:
+        yield over
 
 
-async def answer(gateway: Gateway, case: WriteCase) -> Answer:
-    return await gateway.engine.execute(case.request)
+_GATEWAYS: dict[str, Gateway] = {}
 
 
 def exchange_of(found: Answer, *, is_outline: bool = False) -> str:

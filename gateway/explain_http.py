@@ -22,7 +22,7 @@ from .execute import Answer, GraphQLRequest
 from .http import Door
 
 if TYPE_CHECKING:
-    from .explain import Explanation, Planned, Step
+    from .explained import Explanation, Planned, Step
 
 
 def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -57,6 +57,7 @@ class Explainer:
     """Explains operations in the place where an engine executes them."""
 
     def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self._engine = gateway.engine
         self._service = None if gateway.is_sandbox else gateway.client.root
 
@@ -79,7 +80,7 @@ class Explainer:
         deadline = self._engine.deadline(request)
         try:
             async with asyncio.timeout_at(deadline.at):
-                found = await explain(self._engine, request)
+                found = await explain(self._gateway, request)
         except TimeoutError as error:
             raise deadline.passed("it was not explained to its end") from error
         return Answer(errors=found.errors) if found.errors else Answer(self._told(found))
@@ -88,6 +89,7 @@ class Explainer:
         return {
             "text": found.text(),
             "changes": found.changes,
+            "repeats": found.repeats,
             "failed": found.failed,
             "service": self._service,
             "steps": [_step(step) for step in found.steps],

@@ -96,9 +96,7 @@ def print_explanation(
     settings: Settings, request: GraphQLRequest, profile: str | None = None
 ) -> None:
     """Print the plan of an operation; leave with 2 where it cannot run."""
-    found = _with_gateway(
-        settings, lambda gateway: explain(gateway.engine, request), profile=profile
-    )
+    found = _with_gateway(settings, lambda gateway: explain(gateway, request), profile=profile)
     print(found.text())
     if found.errors or found.failed:
         raise typer.Exit(2)

@@ -120,6 +120,14 @@ class Poll:
         )
         return found
 
+    def settle(self) -> None:
+        """Go on as after a first look just now, which has seen a row that was changed just now."""
+        if self.of.stamp is not None:
+            self._by = ByStamp(self.late, self._moment())
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self.now(), UTC)
+
     async def _by_etag(self) -> tuple[Change, ...]:
         rows = await self._rows(self.where)
         if not isinstance(self._by, ByEtag):
@@ -137,7 +145,7 @@ class Poll:
         return await self._taken(self._by, stamp)
 
     async def _taken(self, by: ByStamp, stamp: str) -> tuple[Change, ...]:
-        now = datetime.fromtimestamp(self.now(), UTC)
+        now = self._moment()
         since = by.since(now)
         where = self.where
         if since is not None:

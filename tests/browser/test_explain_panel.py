@@ -118,6 +118,19 @@ def test_timings_are_those_of_what_is_in_the_editor(panel):
     assert "SalesOrderHeadersV2" in panel.items("Requests")[0]
 
 
+def test_a_subscription_is_explained_by_what_each_look_asks(panel):
+    panel.fill('subscription { entityChanged(set: "customersV3") { node { id } } }')
+
+    (request,) = panel.items("Requests")
+    assert "at each look" in panel.root.locator("h3", has_text="1 request").inner_text()
+    assert panel.root.get_by_role("status").inner_text() == "subscription"
+    assert "entityChanged" in request
+    plan = panel.list("Plan").inner_text()
+    assert "customersV3, looked at every 0.1 s" in plan
+    assert "CustomersV3 by key, up to 500 changed rows at once" in plan
+    panel.watched.assert_clean()
+
+
 def test_a_mutation_is_explained_to_its_bodies_and_nothing_is_written(panel, screenshot):
     before = len(sent_to(panel.watched, "/graphql"))
     panel.fill(JOURNAL.query)
@@ -255,7 +268,8 @@ class TestCompanyScope:
         panel = Panel(watched, gateway)
         page = panel.page
         page.get_by_role("button", name="Headers").click()
-        assert "X-D365-Company" in page.locator(".graphiql-editor:visible").last.inner_text()
+        shown = page.locator(".graphiql-editor:visible", has_text="X-D365-Company")
+        shown.wait_for(timeout=SECONDS)  # the editor draws its lines one after the other
         assert json.loads(text_of(page, HEADERS)) == {"X-D365-Company": "usmf"}
         screenshot(page, "company-header")
         with page.expect_request(is_run) as sent:

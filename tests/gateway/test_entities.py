@@ -311,7 +311,7 @@ async def test_explain_shows_the_key_batches(sandboxed: Gateway) -> None:
         for place in range(1, 4)
     ]
     request = GraphQLRequest(query=ENTITIES, variables={"of": of})
-    told = await explain(engine(sandboxed), request)
+    told = await explain(sandboxed, request)
 
     assert told.steps[0].how == "CustomersV3 by key"
     assert len(told.requests) == 1

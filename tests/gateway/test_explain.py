@@ -66,7 +66,7 @@ async def untouchable(tmp_path: Path) -> AsyncIterator[Gateway]:
 
 
 async def text_of(gateway: Gateway, query: str, **more: object) -> str:
-    return (await explain(gateway.engine, GraphQLRequest(query=query, **more))).text()  # type: ignore[arg-type]
+    return (await explain(gateway, GraphQLRequest(query=query, **more))).text()  # type: ignore[arg-type]
 
 
 BY_KEY = 'customerV3(dataAreaId: "usmf", customerAccount: "US-%s") { organizationName }'
@@ -97,7 +97,7 @@ async def test_the_requests_of_the_root_fields_are_those_that_are_sent(
 ) -> None:
     request = GraphQLRequest(query=query)
 
-    explained = await explain(gateway.engine, request)
+    explained = await explain(gateway, request)
     sent = [decoded(r) for r in (await gateway.engine.execute(request)).requests]
 
     # A position counted from the end is known when the count is.
@@ -138,7 +138,7 @@ async def test_a_template_is_the_request_for_one_parent(
 ) -> None:
     request = GraphQLRequest(query=query)
 
-    (root,) = (await explain(gateway.engine, request)).steps
+    (root,) = (await explain(gateway, request)).steps
     (child,) = root.below
     sent = [decoded(r) for r in (await gateway.engine.execute(request)).requests]
 
@@ -151,6 +151,29 @@ async def test_a_template_is_the_request_for_one_parent(
     (real,) = [r for r in sent if r.startswith(f"{target}?")]
     without_filter = re.compile(r"&\$filter=[^&]*")
     assert without_filter.sub("", child.request) == without_filter.sub("", real)
+
+
+ACCOUNTS = ", ".join(f'"{number:06}"' for number in range(1_000))
+FAILING = [
+    (f"{{ customersV3(where: {{ customerAccount: {{ in: [{ACCOUNTS}] }} }}) {{ totalCount }} }}", "BAD_ARGUMENT"),
+    ('{ nodes(ids: ["nonsense", "x"]) { id } }', "INVALID_ID"),
+    ('{ node(id: "nonsense") { id } }', "INVALID_ID"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "code"), FAILING)
+async def test_what_would_fail_before_anything_is_asked_is_told(
+    gateway: Gateway, query: str, code: str
+) -> None:
+    request = GraphQLRequest(query=query)
+
+    found = await explain(gateway, request)
+    errors = (await gateway.engine.execute(request)).errors
+
+    assert found.failed
+    assert found.requests == ()
+    assert found.steps[0].how.startswith(f"fails: {code}: ")
+    assert {error["extensions"]["code"] for error in errors} == {code}
 
 
 async def test_nothing_is_sent(untouchable: Gateway) -> None:

@@ -175,14 +175,14 @@ async def test_an_operation_about_the_schema_asks_nothing(client: Client) -> Non
     assert found["steps"] == found["requests"] == []
 
 
-async def test_a_subscription_is_told_to_be_one(client: Client) -> None:
-    found = (
-        await client.explain('subscription { a: entityChanged(set: "customersV3") { kind } }')
-    ).json()
+async def test_a_subscription_tells_the_requests_of_each_look(client: Client) -> None:
+    query = 'subscription { a: entityChanged(set: "customersV3", companies: ["usmf"]) { kind } }'
+    found = (await client.explain(query)).json()["data"]
 
-    (step,) = found["data"]["steps"]
-    assert step["field"] == "a"
-    assert step["how"].startswith("a subscription: ")
+    assert found["repeats"] is True
+    assert [step["field"] for step in found["steps"]] == ["a"]
+    assert [request["fields"] for request in found["requests"]] == [["a"]]
+    assert "$filter=dataAreaId eq 'usmf'" in found["requests"][0]["text"]
     assert client.upstream.asked == []
 
 

@@ -50,7 +50,7 @@ async def explained(case: WriteCase) -> tuple[Explanation, list[object]]:
     transport = httpx.ASGITransport(sandbox)
     async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
         at_the_start = len(sandbox.state.requests)
-        found = await explain(gateway.engine, case.request)
+        found = await explain(gateway, case.request)
         return found, sandbox.state.requests[at_the_start:]
 
 

@@ -41,7 +41,7 @@ async def test_explain_says_what_is_printed() -> None:
     printed = WRITING.rpartition("it says\n\n```\n")[2].partition("```")[0]
 
     async with open_gateway(SETTINGS, observe=lambda _: None) as gateway:
-        text = (await explain(gateway.engine, request(MUTATIONS[-1]))).text()
+        text = (await explain(gateway, request(MUTATIONS[-1]))).text()
 
     assert f"{text}\n" == printed
 

@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from graphql import parse, validate
 
-from gateway.assemble import Gateway, open_gateway
+from gateway.assemble import Gateway
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from gateway.events import Event, RequestSent, SubscriptionPolled
 from gateway.execute import Answer, Checked, GraphQLRequest
-from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.operation import Subscribed, payloads, subscribed
 from gateway.subscriptions.polling import Poll
@@ -25,6 +22,7 @@ from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.csdl import parse_csdl
 from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
+from tests.support.guides import CSDL, guides
 from tests.support.ticking import Ticking
 
 SCHEMAS = {
@@ -103,9 +101,9 @@ def test_what_is_no_list_or_has_no_key_cannot_be_watched() -> None:
     with pytest.raises(BadArgument, match="no list called node"):
         watched(northwind, "node")
     keyless = CSDL.replace('<Key><PropertyRef Name="GuideId"/></Key>', "")
-    guides = Catalog(parse_csdl([keyless.encode()], name="keyless"), FINOPS)
+    catalog = Catalog(parse_csdl([keyless.encode()], name="keyless"), FINOPS)
     with pytest.raises(UnsupportedQuery, match="no key"):
-        watched(guides, "Guides")
+        watched(catalog, "Guides")
 
 
 # The operation
@@ -224,17 +222,6 @@ def test_rows_that_cannot_be_read_are_null_with_the_error(answer: Any, path: lis
 
 # By stamp, against a service
 
-CSDL = """<?xml version="1.0" encoding="utf-8"?>
-<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
-<Schema Namespace="Microsoft.Dynamics.DataEntities" xmlns="http://docs.oasis-open.org/odata/ns/edm">
-  <EntityType Name="Guide"><Key><PropertyRef Name="GuideId"/></Key>
-    <Property Name="GuideId" Type="Edm.String" Nullable="false"/>
-    <Property Name="Title" Type="Edm.String"/>
-    <Property Name="SysModifiedDateTime" Type="Edm.DateTimeOffset" Nullable="false"/>
-  </EntityType>
-  <EntityContainer Name="Resources"><EntitySet Name="Guides"
-    EntityType="Microsoft.Dynamics.DataEntities.Guide"/></EntityContainer>
-</Schema></edmx:DataServices></edmx:Edmx>"""
 WRITE = """mutation ($input: [GuideUpdateInput!]!) {
   updateGuides(input: $input) { userErrors { message } results { userErrors { message } } }
 }"""
@@ -242,13 +229,8 @@ WRITE = """mutation ($input: [GuideUpdateInput!]!) {
 
 @pytest.mark.anyio
 async def test_by_stamp_the_service_is_asked_for_new_rows_only(tmp_path: Path) -> None:
-    path = tmp_path / "guides.xml"
-    path.write_text(CSDL, "utf-8")
-    sandbox = create_sandbox(SandboxSettings(metadata=path))
     events: list[Event] = []
-    settings = Settings(cache_dir=None, language="none", dialect="finops", metadata=str(path))
-    transport = httpx.ASGITransport(sandbox)
-    async with open_gateway(settings, transport=transport, observe=events.append) as gateway:
+    async with guides(tmp_path, events.append) as gateway:
         poll = Poll(
             of=watched(gateway.catalog, "Guides"),
             where={},

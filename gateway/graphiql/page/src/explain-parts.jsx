@@ -42,7 +42,7 @@ function Steps({ steps, label }) {
           {step.request && (
             <details>
               <summary>
-                <Method name="GET" /> {readable(step.request).resource} <small>as for one parent</small>
+                <Method name="GET" /> {readable(step.request).resource} <small>as for one row</small>
               </summary>
               <Address text={step.request} />
             </details>
@@ -64,14 +64,14 @@ function How({ text }) {
   );
 }
 
-export const Requests = memo(function Requests({ found: { requests, changes, placeholders, service, steps } }) {
+export const Requests = memo(function Requests({ found }) {
+  const { requests, placeholders, service } = found;
   if (!requests.length) return null;
-  const more = changes ? "as long as nothing is refused" : "of the root fields";
   return (
     <>
       <h3>
         {counted(requests.length, "request")}
-        <small>{changes || hasBelow(steps) ? more : "in all"}</small>
+        <small>{which(found)}</small>
       </h3>
       {placeholders.length > 0 && (
         <p className="explain-hint">
@@ -91,6 +91,12 @@ export const Requests = memo(function Requests({ found: { requests, changes, pla
     </>
   );
 });
+
+function which({ changes, repeats, steps }) {
+  if (repeats) return "at each look";
+  if (changes) return "as long as nothing is refused";
+  return hasBelow(steps) ? "of the root fields" : "in all";
+}
 
 const hasBelow = (steps) => steps.some((step) => step.request || hasBelow(step.below));
 

@@ -53,6 +53,7 @@ function Explain({ endpoint }) {
 function stateOf(found, errors) {
   if (errors) return "cannot run";
   if (!found) return "";
+  if (found.repeats) return "subscription";
   return found.changes ? "mutation" : "query";
 }
 

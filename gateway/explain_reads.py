@@ -1,0 +1,247 @@
+"""Explain for reads: what a plan does, step by step, and the requests of its root fields.
+
+The requests of the root fields come from running the plan against an upstream that is always empty, so they are
+what would be sent, merged key batches included. Requests below depend on rows: they are shown for one parent, with
+``{Column}`` in the place of its values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, assert_never
+
+from .errors import GatewayError, UpstreamError, UpstreamRejected
+from .execute import Engine
+from .explained import COUNT, Step, failing, unquoted
+from .odata.answers import Response
+from .odata.dialect import Dialect
+from .odata.query import (
+    And,
+    Compare,
+    Expr,
+    In,
+    KeyPart,
+    Literal,
+    Operator,
+    Order,
+    Path,
+    Query,
+    Request,
+    Resource,
+)
+from .odata.render import decoded, render
+from .pages import Failure
+from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
+from .run import Loaded
+from .trace import Trace
+from .where import all_of
+from .window import Window, bounded, orders
+
+
+@dataclass
+class _Empty:
+    """An upstream without rows."""
+
+    root: str = "http://explain.invalid"
+    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
+        path = request.url.partition("?")[0]
+        if path.endswith("/$count"):
+            return Response(200, {}, str(COUNT).encode(), request.url)
+        if ")" in path:
+            raise UpstreamRejected("There is no such row.", upstream_status=404)
+        return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
+
+
+async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> list[Loaded]:
+    """Note in the trace what would be asked first."""
+    fetcher = engine.fetcher(_Empty(), trace)
+    loaded = await engine.runner(fetcher).run(bound)
+    await fetcher.close()
+    return loaded
+
+
+def refusal(bound: BoundRoot) -> GatewayError | None:
+    """Give why a root field cannot be planned."""
+    if isinstance(bound, FailedRoot):
+        return bound.error
+    if isinstance(bound, KeysRoot) and bound.errors and not any(bound.items):
+        return next(iter(bound.errors.values()))
+    return None
+
+
+def trouble(loaded: Loaded) -> GatewayError | None:
+    """Give why a root field would fail before it asks anything; what the empty upstream makes fail proves nothing."""
+    if (error := refusal(loaded.bound)) is not None or not isinstance(loaded.value, Failure):
+        return error
+    found = loaded.value.error
+    return (
+        found if isinstance(found, GatewayError) and not isinstance(found, UpstreamError) else None
+    )
+
+
+def root(loaded: Loaded, dialect: Dialect) -> Step:
+    """Explain a root field."""
+    bound = loaded.bound
+    name = bound.shape.key
+    if (error := trouble(loaded)) is not None:
+        return failing(name, error)
+    match bound:
+        case FailedRoot():
+            return failing(name, bound.error)
+        case CallRoot(plan=plan):
+            return Step(field=name, how="function call", below=_below(plan, dialect))
+        case KeysRoot():
+            return _keys(name, bound, dialect)
+        case ListRoot(plan=plan):
+            source = f"{plan.query.resource.name}{_companies(plan, dialect)}"
+            window = plan.window
+            return Step(
+                field=name,
+                how=source if window is None else f"{source}, {_window(window)}",
+                notes=_notes(plan, dialect),
+                below=_below(plan, dialect),
+            )
+
+
+def _keys(name: str, bound: KeysRoot, dialect: Dialect) -> Step:
+    """Explain entities by key; ``nodes`` may have several types, each with a plan."""
+    plans = {id(item[0]): item[0] for item in bound.items if item is not None}
+    sets = ", ".join(dict.fromkeys(str(plan.entity_set) for plan in plans.values()))
+    return Step(
+        field=name,
+        how=f"{sets} by key" if plans else "nothing is sent",
+        below=tuple(step for plan in plans.values() for step in _below(plan, dialect)),
+    )
+
+
+def by_key(name: str, how: str, plan: ReadPlan, dialect: Dialect) -> Step:
+    """Explain rows of which only the key will be known."""
+    keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
+    query = replace(plan.query, where=all_of(plan.query.where, *keys))
+    return Step(field=name, how=how, request=_text(query, dialect), below=_below(plan, dialect))
+
+
+def _below(plan: ReadPlan | None, dialect: Dialect) -> tuple[Step, ...]:
+    return () if plan is None else tuple(_child(c, plan, dialect) for c in plan.children)
+
+
+def _child(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Step:
+    plan = child.plan
+    window = "" if plan.window is None else f", {_window(plan.window)}"
+    cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
+    return Step(
+        field=child.child.key,
+        how=f"{_VIA[child.via]}{window}",
+        request=_template(child, parent, dialect),
+        notes=(*cut, *_notes(plan, dialect)),
+        below=_below(plan, dialect),
+    )
+
+
+_VIA = {
+    Via.EXPAND: "with its parents ($expand)",
+    Via.KEYS: "key batch, one request for all parents (more where the URL grows too long)",
+    Via.PATH: "path, one request for each parent: the metadata names no join columns",
+}
+_VIA_CUT = (
+    "of several parents all children are read and the page is cut here; of one parent, just the page",
+)
+
+
+def _template(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> str | None:
+    """Print the request for one parent; None where there is none of its own."""
+    match child.via:
+        case Via.EXPAND:
+            return None
+        case Via.KEYS:
+            query = _of_keys(child)
+        case Via.PATH:
+            query = _of_path(child, parent, dialect)
+        case _:
+            assert_never(child.via)
+    return _text(query, dialect)
+
+
+def _text(query: Query, dialect: Dialect) -> str:
+    return unquoted(decoded(render(dialect.lower(query).query, options=dialect.options)))
+
+
+def _of_keys(child: ChildPlan) -> Query:
+    plan, join = child.plan, child.join
+    assert join is not None
+    pairs = zip(join.parent, join.target, strict=True)
+    keys = (Compare(Path((t.source,)), Operator.EQ, _place(p.source)) for p, t in pairs)
+    query = replace(plan.query, where=all_of(plan.query.where, *keys))
+    return query if plan.window is None else replace(query, order=_order(child, plan.window))
+
+
+def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
+    parts = tuple(KeyPart(f.source, _place(f.source)) for f in parent.level.info.key)
+    resource = Resource(parent.entity_set or "", parts, child.name)
+    query, window = replace(child.plan.query, resource=resource), child.plan.window
+    return query if window is None or not window.keyset else bounded(query, window, dialect)
+
+
+def _place(column: str) -> Literal:
+    """Give what stands for a value of the parent's row; its quotes are taken off the printed request."""
+    return Literal(f"{{{column}}}", "Edm.String")
+
+
+def _order(child: ChildPlan, window: Window) -> tuple[Order, ...]:
+    if window.order or child.join is None:
+        return orders(window.order, backward=False)
+    return tuple(Order(Path((f.source,))) for f in child.join.target)
+
+
+def _window(window: Window) -> str:
+    if window.count_only:
+        return "count only"
+    order = ", ".join(t.field.source + (" desc" if t.descending else "") for t in window.order)
+    end = "last" if window.backward else "first"
+    kind = "keyset" if window.keyset else "offset"
+    bounds = "".join(
+        f" {name} a cursor"
+        for name, cursor in (("after", window.after), ("before", window.before))
+        if cursor is not None
+    )
+    return f"{end} {window.size}{bounds} by {order or 'no order'} ({kind} cursors)"
+
+
+def _companies(plan: ReadPlan, dialect: Dialect) -> str:
+    """Tell the company scope of a list, as its filter says it."""
+    column = dialect.company_property
+    if column is None or not plan.level.info.has_company:
+        return ""
+    where = plan.query.where
+    terms = where.terms if isinstance(where, And) else (where,)
+    scopes = [names for term in terms if (names := _values(term, column))]
+    scope = ", ".join(scopes[0]) if scopes else "all that the account may read"
+    return f" (companies: {scope})"
+
+
+def _values(term: Expr | None, column: str) -> tuple[str, ...]:
+    match term:
+        case Compare(Path((name,)), Operator.EQ, Literal(value)) if name == column:
+            return (str(value),)
+        case In(Path((name,)), values) if name == column:
+            return tuple(str(v.value) for v in values)
+        case _:
+            return ()
+
+
+def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
+    notes: list[str] = []
+    lowered = dialect.lower(plan.query)
+    if lowered.empty:
+        notes.append("no row can match: nothing is sent")
+    if lowered.residual is not None:
+        notes.append("text with * is filtered here: all rows that may match are read")
+    if plan.window is not None and not plan.window.keyset:
+        notes.append(
+            "offset cursors: this order has a field that cannot be compared, or there is no key"
+        )
+    return tuple(notes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.app import create_app
 from gateway.cli.protocol import BoundedProtocol, socket_protocol
 from gateway.events import Event, SubscriptionPolled
+from gateway.setting_groups import Profile
 from gateway.settings import Settings
 from gateway.subscriptions.hub import Hub
 from tests.support.sockets import PATIENCE
@@ -45,12 +47,22 @@ class Served:
     """A gateway on a socket."""
 
     def __init__(
-        self, app: Starlette, server: uvicorn.Server, port: int, events: list[Event]
+        self,
+        app: Starlette,
+        server: uvicorn.Server,
+        port: int,
+        events: list[Event],
+        path: str = "/graphql",
     ) -> None:
         self.app = app
         self.events = events
         self.server = server
         self.port = port
+        self.path = path
+
+    def profile(self, name: str) -> Served:
+        """Give the API of a profile."""
+        return Served(self.app, self.server, self.port, self.events, f"{self.path}/{name}")
 
     @property
     def hub(self) -> Hub:
@@ -58,7 +70,7 @@ class Served:
         return hub
 
     def connect(self, **options: Any) -> Any:
-        address = f"ws://127.0.0.1:{self.port}/graphql"
+        address = f"ws://127.0.0.1:{self.port}{self.path}"
         return connect(address, subprotocols=[PROTOCOL], proxy=None, **options)
 
     async def watched(self) -> None:
@@ -101,9 +113,16 @@ class Socket:
 
 
 @asynccontextmanager
-async def serving(sandbox: Starlette, events: list[Event], **options: Any) -> AsyncIterator[Served]:
+async def serving(
+    sandbox: Starlette,
+    events: list[Event],
+    *,
+    profiles: Mapping[str, Profile] = MappingProxyType({}),
+    **options: Any,
+) -> AsyncIterator[Served]:
     transport = httpx.ASGITransport(sandbox)
-    app = create_app(settings(**options), transport=transport, observe=events.append)
+    chosen = settings(**options).model_copy(update={"profiles": dict(profiles)})
+    app = create_app(chosen, transport=transport, observe=events.append)
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,

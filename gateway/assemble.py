@@ -28,11 +28,13 @@ from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
 from .profiles import ProfileSettings, choose
+from .resolvers import LoadedResolvers
 from .served import check_names, schema_served
 from .setting_groups import SandboxOptions
 from .settings import Settings
 from .trace import heard
-from .writes.allowed import limits_of, rules_of
+from .writes.allowed import rules_of
+from .writes.operations import WriteLimits
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox; no packet ever goes there."""
@@ -200,7 +202,7 @@ def _executable(
     observe: Observer,
     aside: Aside,
 ) -> tuple[ODataSchema, Engine]:
-    schema = schema_served(settings, catalog)
+    schema = schema_served(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
     return schema, Engine(schema, client, dialect, limits, observe, aside)
 
@@ -278,7 +280,9 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             suggestions=settings.introspection,
         ),
         introspection=settings.introspection,
-        writes=limits_of(settings),
+        writes=WriteLimits(
+            max_rows=settings.writes.max_rows, changeset_size=settings.writes.changeset_size
+        ),
         max_rows=settings.max_rows,
         max_url_length=settings.max_url_length,
         timeout=settings.operation_timeout,

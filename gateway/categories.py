@@ -14,15 +14,18 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from .errors import GatewayError, UpstreamMalformed
 from .events import CategoriesStale, Observer, log_event
 from .filecache import Facts, FileCache, digest_of
-from .odata.client import ODataClient
 from .odata.nextlink import next_request
 from .odata.query import Request
+
+if TYPE_CHECKING:
+    from .odata.client import ODataClient
 
 MAX_PAGES = 500
 """Pages of the list that are followed."""

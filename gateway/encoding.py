@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,8 @@ CODINGS = ("zstd", "br", "gzip")
 """Offered codings, the best first where a client has no preference."""
 OFF_LOOP = 1 << 18
 """Bytes from which a body is compressed in a thread: some 2 ms."""
+_BLOCK = 1 << 18
+"""Bytes of a long text that are compressed together."""
 _GZIP = 16 + zlib.MAX_WBITS
 _FAST: Mapping[str, Callable[[bytes], bytes]] = {
     "zstd": lambda body: zstandard.ZstdCompressor(level=1).compress(body),
@@ -83,12 +86,33 @@ class Compression:
 
 
 def compressed(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    """Compress a long text piece by piece, well rather than fast: it is done once and sent many times."""
+    """Compress a long text piece by piece, well rather than fast: it is done once and sent many times.
+
+    A thread does it while the next piece is being made.
+    """
     packer = _packer(coding)
-    for piece in pieces:
-        if packed := packer.compress(piece):
-            yield packed
+    with ThreadPoolExecutor(1) as thread:
+        packed = None
+        for piece in _in_blocks(pieces):
+            done, packed = packed, thread.submit(packer.compress, piece)
+            if done is not None and (found := done.result()):
+                yield found
+        if packed is not None:
+            yield packed.result()
     yield packer.flush()
+
+
+def _in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 class _Brotli:

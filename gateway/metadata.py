@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .ahead import ahead
 from .errors import (
@@ -36,8 +37,10 @@ from .errors import (
 from .events import MetadataLoaded, MetadataStale, Observer, log_event
 from .filecache import Facts, FileCache, digest_of
 from .odata.answers import Response
-from .odata.client import ODataClient, Progress
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .odata.client import ODataClient, Progress
 
 PATIENCE = 300.0
 """Seconds between two pieces of the document: after a restart F&O needs minutes to make it."""

@@ -11,7 +11,7 @@ part (a navigation, an operation) is not there, as where ``include`` narrows the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import SettingsConfigDict
 
@@ -22,11 +22,13 @@ from schema.model import Model
 from .categories import load_categories
 from .errors import SettingsError
 from .events import Observer
-from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .odata.finops import FINOPS
 from .setting_groups import Profile
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .odata.client import ODataClient
 
 _OVER = frozenset(Profile.model_fields) & frozenset(Settings.model_fields) - {"include", "exclude"}
 """What a profile sets in the place of the service."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.exposure import require_matches
+from schema.resolvers import Resolvers
 from schema.writes import Writes
 
 from .federation import federation_of
-from .resolvers import LoadedResolvers
 from .settings import Settings
 from .writes.allowed import rules_of
 
 
-def schema_served(settings: Settings, catalog: Catalog, *, subgraph: bool = True) -> ODataSchema:
+def schema_served(
+    settings: Settings, catalog: Catalog, resolvers: Resolvers, *, subgraph: bool = True
+) -> ODataSchema:
     """Make the schema; without ``subgraph`` the API's own, without what only routers ask for.
 
     Raises SettingsError where what may be written is not what there is.
@@ -21,7 +23,7 @@ def schema_served(settings: Settings, catalog: Catalog, *, subgraph: bool = True
     rules = rules_of(settings)
     return build_schema(
         catalog,
-        LoadedResolvers(catalog),
+        resolvers,
         writes=None if rules is None else Writes(catalog, rules),
         subscriptions=settings.subscriptions.enabled,
         federation=federation_of(settings) if subgraph else None,

@@ -21,8 +21,10 @@ from pydantic import SecretStr
 
 from schema.build import ODataSchema
 from schema.introspection import Selected, introspect
+from schema.resolvers import NEVER_EXECUTED
 
 from .artefacts import write_artefact
+from .beside import Beside, other_process
 from .errors import BudgetExceeded
 from .models import dialect_of, find_model, make_catalog
 from .profiles import settings_from
@@ -44,10 +46,12 @@ class _Task(msgspec.Struct):
     path: str
 
 
-def whole_answer(schema: ODataSchema, asked: tuple[Selected, ...]) -> Iterator[bytes]:
+def whole_answer(
+    schema: ODataSchema, asked: tuple[Selected, ...], beside: Beside | None = None
+) -> Iterator[bytes]:
     """Write an answer from a walk through a schema of its own. Raises BudgetExceeded."""
     size = 0
-    for piece in introspect(schema.again(schema.catalog.twin()), asked):
+    for piece in introspect(schema.again(schema.catalog.twin()), asked, beside):
         size += len(piece)
         if size > MOST_BYTES:
             raise BudgetExceeded(
@@ -114,9 +118,9 @@ def main() -> int:
         return 1
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
-    schema = schema_served(settings, catalog)
+    schema = schema_served(settings, catalog, NEVER_EXECUTED)
     try:
-        write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked))
+        write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked, other_process()))
     except BudgetExceeded:
         return _TOO_LONG
     finally:

@@ -7,7 +7,7 @@ enum, a ``decimal.Decimal`` for ``Decimal``, an ``int`` for ``Long``, normalised
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, NoReturn, Protocol, cast
 
 from graphql import GraphQLResolveInfo
 
@@ -44,3 +44,12 @@ class Resolvers(Protocol):
     def type_name(self, value: object) -> str:
         """Give the GraphQL object type of a row, where an interface or union is asked for."""
         ...
+
+
+class _NeverExecuted:
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"This schema is only described; {name} was asked for.")
+
+
+NEVER_EXECUTED: Final = cast("Resolvers", _NeverExecuted())
+"""For schemas that are looked at: they resolve nothing, and need nothing of what does."""

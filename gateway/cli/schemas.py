@@ -10,6 +10,7 @@ from gateway.profiles import ProfileSettings
 from gateway.served import schema_served
 from gateway.settings import Settings
 from schema.build import ODataSchema
+from schema.resolvers import NEVER_EXECUTED
 
 from .inspect import quiet
 
@@ -24,7 +25,7 @@ def schema_of(settings: Settings, known: Known, labels: Mapping[str, str]) -> OD
     """Make the schema that a model gives."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
-    return schema_served(settings, catalog, subgraph=False)
+    return schema_served(settings, catalog, NEVER_EXECUTED, subgraph=False)
 
 
 def part_of(

@@ -1,4 +1,4 @@
-"""What the settings allow to write, as the schema and the runner take it."""
+"""What the settings allow to write, as the schema takes it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from gateway.settings import Settings
 from schema.errors import did_you_mean
 from schema.fields import ServiceField, ServiceInfo, Verb
 from schema.writes import Patterns, WriteRules
-
-from .operations import WriteLimits
 
 SANDBOX_SERVICES = (
     Service(
@@ -51,13 +49,6 @@ def rules_of(settings: Settings) -> WriteRules | None:
         given_by_service=frozenset(writes.numbered),
         if_match_required=writes.if_match == "required",
         services=tuple(map(_service, services)),
-    )
-
-
-def limits_of(settings: Settings) -> WriteLimits:
-    """Give the limits of one mutation."""
-    return WriteLimits(
-        max_rows=settings.writes.max_rows, changeset_size=settings.writes.changeset_size
     )
 
 

@@ -3,7 +3,7 @@
 graphql-core answers introspection from its types, all of which it must make for that: a minute and more than a
 gigabyte for the whole of Finance & Operations. Here the selection is compiled into writers of JSON
 (``selected``, ``writers``), a type is described by small records made from the catalogue's (``described``,
-``types``), and a list of all types is written family by family, forgetting each (``whole``).
+``types``), and a list of all types is written family by family, forgetting each (``whole``, ``ahead``).
 
 What graphql-core would answer is the measure, to the last byte of every description: tests compare type by type.
 """

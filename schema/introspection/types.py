@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import chain, groupby, takewhile
+from itertools import chain, count, groupby, takewhile
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -51,6 +51,8 @@ from .rows import Rows
 _OBJECTS = frozenset({TypeKind.OBJECT, TypeKind.INTERFACE})
 _ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})
 _OF_ROWS = frozenset({TypeKind.WHERE, TypeKind.ORDER_BY})
+_BLOCK = 25
+"""Families that one writer does in a row."""
 _READING = _OBJECTS | _ASKING | {TypeKind.CONNECTION, TypeKind.EDGE, TypeKind.ENUM}
 _WIRED: Mapping[TypeKind, tuple[Any, Callable[[str], str]]] = {
     TypeKind.CONNECTION: (connection_fields, describe.connection),
@@ -66,6 +68,29 @@ class RowRoot(NamedTuple):
     of_set: str
     many: bool
     verb: Verb | None = None
+
+
+class Share(NamedTuple):
+    """What one of several writers has to do: every so manieth block of families."""
+
+    part: int
+    parts: int
+
+    def has(self, number: int) -> bool:
+        """Whether a family, by its number, is among it."""
+        return number // _BLOCK % self.parts == self.part
+
+
+EVERY_FAMILY = Share(0, 1)
+
+
+class Family(NamedTuple):
+    """A type of the metadata, and the types that are made from it."""
+
+    number: int
+    csdl: str
+    reading: list[TypeEntry]
+    writing: list[TypeEntry]
 
 
 class Types:
@@ -103,25 +128,29 @@ class Types:
         """Give the generated types in the schema's order, none ahead."""
         return self.schema.entries()
 
-    def families(self) -> Iterator[tuple[str, list[TypeEntry], list[TypeEntry]]]:
+    def families(self, share: Share) -> Iterator[Family]:
         """Give the same by the type of the metadata to which they belong: those for reading, those for writing.
 
-        Put one after another, the former are in the schema's order; the latter follow, in that of ``write_owners``.
+        The former are in the schema's order by their families' numbers; the latter follow, in that of
+        ``write_owners``.
         """
         told = set[str]()
+        numbers = count()
         for csdl, entries in groupby(self._catalog.entries(), attrgetter("csdl")):
             told.add(csdl)
-            yield self._family(csdl, list(entries))
+            number = next(numbers)
+            if share.has(number):
+                yield self._family(number, csdl, list(entries))
         for csdl in self.write_owners():
             if csdl not in told:
-                yield self._family(csdl, [])
+                number = next(numbers)
+                if share.has(number):
+                    yield self._family(number, csdl, [])
 
-    def _family(
-        self, csdl: str, reading: list[TypeEntry]
-    ) -> tuple[str, list[TypeEntry], list[TypeEntry]]:
+    def _family(self, number: int, csdl: str, reading: list[TypeEntry]) -> Family:
         writing = [] if self._writes is None else list(self._writes.family(csdl))
         self._kinds.update((e.name, _kind_of(e)) for e in writing)
-        return csdl, reading, writing
+        return Family(number, csdl, reading, writing)
 
     def write_owners(self) -> Iterator[str]:
         """Give the types of the metadata in the order in which the types for writing follow."""

@@ -11,51 +11,50 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import Any
 
 from graphql import GraphQLObjectType
 
 from schema.build import ODataSchema
 from schema.federation import SERVICE, SERVICE_TYPE
-from schema.fields import TypeEntry
 
+from .ahead import FORGET_AFTER, Ahead, Beside, FamilyWriter
 from .described import DescribedType, Member
 from .selected import Selected
-from .shapes import Shapes
-from .spool import Spool
+from .spool import Spools
 from .subgraph import print_subgraph
 from .types import Types
 from .writers import Write, Writers, text
 
-FORGET_AFTER = 50
-"""Families, types or root fields after which the records are forgotten."""
-CHUNK = 1 << 16
 _MARK = re.compile(rb"\x00(\d+)\x00")
 """No JSON holds this byte."""
 
-_Item = TypeVar("_Item")
 Pieces = Callable[[], Iterator[bytes]]
 
 
-def introspect(schema: ODataSchema, selection: Iterable[Selected]) -> Iterator[bytes]:
-    """Write the answer ``{"data": …}`` in chunks; ``selection`` is that of the operation.
+def introspect(
+    schema: ODataSchema, selection: Iterable[Selected], beside: Beside[Any] | None = None
+) -> Iterator[bytes]:
+    """Write the answer ``{"data": …}`` piece by piece; ``selection`` is that of the operation.
+
+    ``beside``: has half of the families written by another process.
 
     For answers that grow with the catalogue (``is_whole``) give a schema of one's own over a catalogue's ``twin``: its
     records are forgotten on the way.
     """
-    answer = _Answer(Types(schema))
-    return _in_chunks(answer.written(selection))
+    return _Answer(Types(schema), beside).written(selection)
 
 
 class _Answer:
-    def __init__(self, types: Types) -> None:
+    def __init__(self, types: Types, beside: Beside[Any] | None) -> None:
         self._types = types
+        self._beside = beside
         self._core = types.core
         self._writers = Writers(types, self._root_fields)
         self._late: list[Pieces] = []
         self._root_writers: list[Write[Member]] = []
         """Of each place where root fields are selected: writes a field of a root type."""
-        self._spools: dict[tuple[int, str], Spool] = {}
+        self._spools: dict[tuple[int, str], Spools[str]] = {}
         """Such a place and a root type whose fields were written ahead → where they wait, by name."""
 
     def written(self, selection: Iterable[Selected]) -> Iterator[bytes]:
@@ -156,12 +155,12 @@ class _Answer:
         write = self._writers.type(below)
         if all(part.name == "ofType" or not part.below for part in below):
             return _listed(map(write, self._described(self._types.names())))
-        reading, writing = self._written_ahead(write, range(first, len(self._root_writers)))
+        ahead = self._written_ahead(write, range(first, len(self._root_writers)))
         return _listed(
             chain(
                 map(write, self._described(self._types.first_names())),
-                reading.all(),
-                writing.taken(self._types.write_owners()),
+                ahead.reading.ordered(),
+                ahead.writing.taken(self._types.write_owners()),
             )
         )
 
@@ -171,42 +170,14 @@ class _Answer:
             assert shown is not None
             yield shown
 
-    def _written_ahead(
-        self, write: Write[DescribedType], places: Sequence[int]
-    ) -> tuple[Spool, Spool]:
-        """Write the generated types, by family, and the root fields that belong to them."""
-        types = self._types
-        reading, writing = Spool(), Spool()
-        of_roots = {root: [Spool() for _ in places] for root in types.roots}
-        writers = [self._root_writers[place] for place in places]
-        for root, spools in of_roots.items():
-            self._spools.update(((p, root), s) for p, s in zip(places, spools, strict=True))
-        shapes = Shapes(types, self._writers, write, writers)
-
-        def written(entry: TypeEntry) -> bytes:
-            return shapes.type(entry, names) or write(types.generated(entry))
-
-        for csdl, *family in self._forgetting(types.families()):
-            names = shapes.names(csdl, chain(*family))
-            for spool, entries in zip((reading, writing), family, strict=True):
-                if entries:
-                    spool.put(csdl, b",".join(map(written, entries)))
-            for field in types.roots_of(csdl):
-                pieces = shapes.fields(field, names)
-                if pieces is None:
-                    member = types.root_member(field.of, field.name)
-                    pieces = [write_field(member) for write_field in writers]
-                for spool, piece in zip(of_roots[field.of.name], pieces, strict=True):
-                    spool.put(field.name, piece)
-        return reading, writing
-
-    def _forgetting(self, items: Iterator[_Item]) -> Iterator[_Item]:
-        """Give the items, and forget the records that were read for them from time to time."""
-        for number, item in enumerate(items, 1):
-            yield item
-            if number % FORGET_AFTER == 0:
-                self._types.forget()
-        self._types.forget()
+    def _written_ahead(self, write: Write[DescribedType], places: Sequence[int]) -> Ahead:
+        """Write the generated types and the root fields that belong to them."""
+        write_fields = [self._root_writers[place] for place in places]
+        writer = FamilyWriter(self._types, self._writers, write, write_fields)
+        ahead = writer.write(self._beside)
+        for root, fields in ahead.roots.items():
+            self._spools.update(((p, root), f) for p, f in zip(places, fields, strict=True))
+        return ahead
 
 
 def _listed(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -214,16 +185,3 @@ def _listed(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for number, piece in enumerate(pieces):
         yield b"," + piece if number else piece
     yield b"]"
-
-
-def _in_chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    waiting: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= CHUNK:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import re
+from collections.abc import Callable
 from enum import Enum
 from itertools import count
 from typing import Annotated, Any
@@ -331,6 +333,31 @@ def test_telling_all_makes_no_type_and_forgets_every_record(full: Model) -> None
     assert size > 1_000_000
     assert walked.made_types - before < 30  # the scalars and the wiring
     assert schema.made_types == before
+
+
+@pytest.mark.parametrize("writes", [True, False], ids=["writes", "reads"])
+def test_two_that_write_half_of_the_families_each_write_the_same_answer(
+    full: Model, writes: bool
+) -> None:
+    """The second is as good as in another process: what it has written comes pickled."""
+    names = list(full.entity_sets)[:100]
+    schema = api(Catalog(expose(full, include=names, exclude=[]), FINOPS), writes=writes)
+    asked = asked_of(schema.core, EVERYTHING)
+    sizes = []
+
+    def beside(work: Callable[[], Any]) -> Callable[[], Any]:
+        written = pickle.dumps(work())
+        sizes.append(len(written))
+        return lambda: pickle.loads(written)
+
+    alone, together = (
+        b"".join(introspect(schema.again(schema.catalog.twin()), asked, way))
+        for way in (None, beside)
+    )
+
+    assert together == alone
+    assert len(sizes) == 1
+    assert len(alone) > 20 * sizes[0]  # compressed it is
 
 
 @pytest.mark.parametrize(

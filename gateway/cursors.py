@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
+from msgspec import Struct
 
 from .errors import InvalidCursor
 from .ids import unpack
@@ -24,8 +24,7 @@ _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
 _HINT = "Start again without a cursor; keep where, orderBy and companies the same between pages."
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Struct, frozen=True):
     """A place in a list: the values of its order terms, or a position from the start."""
 
     values: tuple[Value, ...] = ()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from graphql import (
@@ -24,6 +23,7 @@ from graphql import (
     parse,
     specified_scalar_types,
 )
+from msgspec import Struct, field
 
 from schema.catalog import Catalog
 from schema.catalog.types import SCALARS
@@ -77,8 +77,7 @@ class Recent(Generic[_Key, _Kept]):
             self._weight -= gone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentLimits:
+class DocumentLimits(Struct, frozen=True, kw_only=True):
     """What a document may cost."""
 
     tokens: int = 15_000
@@ -91,8 +90,7 @@ class DocumentLimits:
     """Whether errors suggest names that look alike; they tell the schema, too."""
 
 
-@dataclass(eq=False, slots=True)
-class Document:
+class Document(Struct, eq=False):
     """A checked document; with errors it is not to be run."""
 
     node: DocumentNode | None

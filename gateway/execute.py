@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
 from graphql.execution.values import VariableValues, get_variable_values
+from msgspec import Struct, field, structs
 
 from schema.build import ODataSchema
 
@@ -42,8 +42,7 @@ from .writes.references import has_references, readable
 _NULL_IN_NON_NULL = "Cannot return null for non-nullable field"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphQLRequest:
+class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """The parameters of a GraphQL request, and whose it is."""
 
     query: str
@@ -58,8 +57,7 @@ class GraphQLRequest:
     """Whether the answer tells what was asked upstream (header X-D365-Trace)."""
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """The answer: ``data`` is absent where nothing was run."""
 
     data: Any = msgspec.UNSET
@@ -88,8 +86,7 @@ class _Response(msgspec.Struct, omit_defaults=True):
     extensions: Any = msgspec.UNSET
 
 
-@dataclass(slots=True)
-class Context:
+class Context(Struct):
     """What hand-written resolvers find as ``info.context``, and the slow path reads."""
 
     request: GraphQLRequest
@@ -101,8 +98,7 @@ class Context:
     payloads: Mapping[str, Payload | GatewayError] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionSettings:
+class ExecutionSettings(Struct, frozen=True, kw_only=True):
     """What the settings say of executing."""
 
     plans: Limits = field(default_factory=Limits)
@@ -119,8 +115,7 @@ class ExecutionSettings:
     """Whether the compiled functions complete; else graphql-core does all of it, which must answer the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """An operation that may run: prepared, with its variables and plan."""
 
     prepared: Prepared
@@ -128,8 +123,7 @@ class Ready:
     bound: tuple[BoundRoot, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """An operation that may run, with its variables as far as they are known before."""
 
     document: Document
@@ -137,8 +131,7 @@ class Checked:
     variables: VariableValues
 
 
-@dataclass(frozen=True, slots=True)
-class Reads:
+class Reads(Struct, frozen=True):
     """The reads of one mutation operation against an upstream."""
 
     engine: Engine
@@ -349,7 +342,7 @@ class Engine:
             answer = self._late(deadline, fetcher)
         finally:
             await fetcher.close()
-        return replace(answer, requests=tuple(fetcher.sent), rows=fetcher.rows_read)
+        return structs.replace(answer, requests=tuple(fetcher.sent), rows=fetcher.rows_read)
 
     def _late(self, deadline: Deadline, fetcher: Fetcher) -> Answer:
         sent, rows = len(fetcher.sent), fetcher.rows_read
@@ -395,7 +388,7 @@ class Engine:
         answer = await self._core_completes(
             prepared, context, performed.variables, failed, frozenset(performed.payloads)
         )
-        return replace(answer, requests=tuple(performed.requests))
+        return structs.replace(answer, requests=tuple(performed.requests))
 
     async def _answered(self, request: GraphQLRequest, ready: Ready, fetcher: Fetcher) -> Answer:
         """Load and complete: quickly from raw rows; else from loaded rows; else by graphql-core."""

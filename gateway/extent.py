@@ -6,8 +6,6 @@ with each. What fragments hold counts wherever they are spread, and is looked at
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -17,12 +15,12 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
 )
+from msgspec import Struct, field
 
 from .selection import fragments_of
 
 
-@dataclass(slots=True)
-class Extent:
+class Extent(Struct):
     """What there is of each in a document, or in a selection of it."""
 
     depth: int = 0
@@ -54,8 +52,7 @@ def extent_of(document: DocumentNode) -> Extent:
     return _Measure(fragments_of(document)).document(document)
 
 
-@dataclass(slots=True)
-class _Measure:
+class _Measure(Struct):
     """One document. A fragment that is not there, or spreads itself, counts as empty: validation refuses it."""
 
     fragments: dict[str, FragmentDefinitionNode]

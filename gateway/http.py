@@ -24,11 +24,12 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
+from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
@@ -157,7 +158,7 @@ class Door:
             )
         asked = await read_request(scope, headers, receive, self.max_body)
         if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
-            asked = replace(asked, trace=True)
+            asked = structs.replace(asked, trace=True)
         if engine is None:
             raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
         if media is None or (streams and engine.subscribes(asked)):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
@@ -74,8 +74,7 @@ class _Notes(msgspec.Struct, array_like=True, frozen=True):
     label_ids: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A model with what was decided of it."""
 
     model: Model

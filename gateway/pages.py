@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -31,16 +30,14 @@ class Page(Struct, gc=False):
         return self.cursor(self.rows[index], index)
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """A row in its page, for the slow path."""
 
     page: Page
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """In the place of a value that could not be loaded."""
 
     error: Exception

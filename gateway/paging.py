@@ -7,8 +7,9 @@ forged one is refused before anything is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct, structs
 
 from schema.fields import ObjectInfo
 
@@ -20,8 +21,7 @@ from .shape import ConnectionNeeds
 from .window import OrderTerm, Window
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
+class Paging(Struct, frozen=True):
     """Reads paging arguments for one dialect, under the settings' limits."""
 
     dialect: Dialect
@@ -100,7 +100,7 @@ def _typed(cursor: Cursor, order: Sequence[OrderTerm], argument: str) -> Cursor:
     """Bring a keyset cursor's values to the types of the order."""
     try:
         pairs = zip(order, cursor.values, strict=True)
-        return replace(cursor, values=tuple(parse_value(t.edm, v) for t, v in pairs))
+        return structs.replace(cursor, values=tuple(parse_value(t.edm, v) for t, v in pairs))
     except ValueError as error:
         raise _unfit(argument) from error
 

@@ -8,8 +8,9 @@ values (key batch) or over each parent's own URL.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 from schema.fields import Field
 
@@ -34,16 +35,14 @@ class Via(Enum):
     """One request a parent, over ``Set(key)/Navigation``: where no join columns are known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(Struct, frozen=True):
     """Fields of the parent and of the target that are equal."""
 
     parent: tuple[Field, ...]
     target: tuple[Field, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadPlan:
+class ReadPlan(Struct, frozen=True, kw_only=True):
     """Rows of one level."""
 
     level: Level
@@ -55,8 +54,7 @@ class ReadPlan:
     children: tuple[ChildPlan, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildPlan:
+class ChildPlan(Struct, frozen=True, kw_only=True):
     """Rows below the rows of another plan."""
 
     child: Child
@@ -71,16 +69,14 @@ class ChildPlan:
     """Whether an ``$expand`` brings just the window's rows; else all rows come and are cut here."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListRoot:
+class ListRoot(Struct, frozen=True):
     """A connection at the root, or one entity (``window`` None) of a singleton."""
 
     shape: RootShape
     plan: ReadPlan
 
 
-@dataclass(frozen=True, slots=True)
-class KeysRoot:
+class KeysRoot(Struct, frozen=True):
     """Entities by key: one (by-key field, ``node``) or a list (``nodes``), with gaps where an id is bad."""
 
     shape: RootShape
@@ -92,8 +88,7 @@ class KeysRoot:
     """CSDL types that the rows must be of, where they were named by type: a set holds those of derived types too."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallRoot:
+class CallRoot(Struct, frozen=True):
     """A function call; ``plan`` is None where it returns plain values."""
 
     shape: RootShape
@@ -102,8 +97,7 @@ class CallRoot:
     many: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FailedRoot:
+class FailedRoot(Struct, frozen=True):
     """A root field whose arguments cannot be used."""
 
     shape: RootShape

@@ -8,10 +8,10 @@ graphql-core completes it, over rows that are loaded all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import DocumentNode, FieldNode, OperationDefinitionNode
+from msgspec import Struct, field, structs
 
 from schema.catalog import Catalog
 from schema.fields import RootField, RootKind
@@ -23,8 +23,7 @@ from .shape import ConnectionNeeds, ConnectionShape, Level, Shaper, Shapes
 from .structure import structure_of
 
 
-@dataclass(eq=False, slots=True)
-class RootShape:
+class RootShape(Struct, eq=False):
     """One generated root field of an operation."""
 
     key: str
@@ -43,16 +42,14 @@ class RootShape:
         return self.nodes[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(Struct, frozen=True):
     """What ``node(id)`` answers for one type."""
 
     level: Level
     complete: Complete
 
 
-@dataclass(eq=False, slots=True)
-class Prepared:
+class Prepared(Struct, eq=False):
     """An operation without its variables.
 
     What is compiled is shared by all documents of one structure (:meth:`for_document`), so the nodes in it may be those
@@ -85,7 +82,9 @@ class Prepared:
         fields: tuple[FieldNode, ...],
     ) -> Prepared:
         """Give the same for an operation of equal structure."""
-        return replace(self, document=document, operation=operation, fields=fields, constants={})
+        return structs.replace(
+            self, document=document, operation=operation, fields=fields, constants={}
+        )
 
     def node(self, compiled: FieldNode) -> FieldNode:
         """Give this document's node for one of the document that was compiled; only of fields with arguments."""

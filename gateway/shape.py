@@ -8,9 +8,8 @@ in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from graphql import FieldNode
+from msgspec import Struct, field
 
 from schema.catalog import Catalog
 from schema.federation import ENTITY
@@ -21,8 +20,7 @@ from .selection import Nodes, Selection, arguments_key
 TYPENAME = "__typename"
 
 
-@dataclass(eq=False, slots=True)
-class Level:
+class Level(Struct, eq=False):
     """Rows of one kind: what they must bring. Filled while shapes are made, then left alone."""
 
     info: ObjectInfo
@@ -59,8 +57,7 @@ class Level:
         return self.attributes[found.declared_by, found.source]
 
 
-@dataclass(eq=False, slots=True)
-class Child:
+class Child(Struct, eq=False):
     """Rows that hang below the rows of a level over one navigation, with one set of arguments."""
 
     index: int
@@ -81,8 +78,7 @@ class Child:
         return f"c{self.index}"
 
 
-@dataclass(slots=True)
-class ConnectionNeeds:
+class ConnectionNeeds(Struct):
     """Which parts of a connection are asked for; merged over aliases."""
 
     rows: bool = False
@@ -92,32 +88,28 @@ class ConnectionNeeds:
     cursors: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectShape:
+class ObjectShape(Struct, frozen=True):
     """The answer for one object type."""
 
     type_name: str
     fields: tuple[ShapeField, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Shapes:
+class Shapes(Struct, frozen=True):
     """The answers for a position, by CSDL type of the row."""
 
     level: Level
     by_type: dict[str, ObjectShape]
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionShape:
+class ConnectionShape(Struct, frozen=True):
     """The answer for a connection or an edge: (response key, field name, what is below)."""
 
     type_name: str
     fields: tuple[tuple[str, str, Shapes | ConnectionShape | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ShapeField:
+class ShapeField(Struct, frozen=True):
     """One response field of an object."""
 
     key: str

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from schema.fields import RootKind
 
@@ -31,8 +31,7 @@ _NODES_A_TURN = 1_000
 """Rows of any type after which the event loop gets its turn: some 5 ms."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slicing:
+class Slicing(Struct, frozen=True, kw_only=True):
     """How a list is worked through."""
 
     size: int = 64 * 1024

@@ -11,7 +11,6 @@ number, that of the first field with equal arguments.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from graphql import (
     DirectiveNode,
@@ -24,12 +23,12 @@ from graphql import (
     SelectionSetNode,
     VariableNode,
 )
+from msgspec import Struct
 
 from .selection import arguments_key
 
 
-@dataclass(frozen=True, slots=True)
-class Structure:
+class Structure(Struct, frozen=True):
     """An operation without its values."""
 
     key: tuple[Hashable, ...]

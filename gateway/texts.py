@@ -9,7 +9,6 @@ plain digits go through ``Decimal``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
 
@@ -30,8 +29,7 @@ class NoNumber(Exception):
     """A decimal that is not finite: the decoder takes the text "NaN" for one."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextType:
+class TextType(Struct, frozen=True):
     """Rows of a row type, with decimals that are yet to become text."""
 
     struct: type[Struct]

@@ -11,8 +11,10 @@ Relay Cursor Connections, https://relay.dev/graphql/connections.htm#sec-Paginati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
 
 from schema.fields import Field
 
@@ -39,8 +41,7 @@ from .shape import ConnectionNeeds
 from .where import all_of
 
 
-@dataclass(frozen=True, slots=True)
-class OrderTerm:
+class OrderTerm(Struct, frozen=True):
     """One field of the order."""
 
     field: Field
@@ -58,8 +59,7 @@ class OrderTerm:
         return self.field.prop is not None and self.field.prop.nullable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """The bound paging arguments of one connection."""
 
     size: int
@@ -200,8 +200,7 @@ def offset_cursors(window: Window, start: int) -> MakeCursor | None:
     return lambda _row, index: offset_cursor(window.binding, start + index)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Rows ``start`` to ``end`` of a list, and what lies around them."""
 
     start: int

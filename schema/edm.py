@@ -6,11 +6,10 @@ round them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class EdmType:
+class EdmType(Struct, frozen=True):
     """One primitive type."""
 
     name: str

@@ -47,8 +47,7 @@ class EnumInfo:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ValueType:
+class ValueType(Struct, frozen=True):
     """One primitive or enum value: its type here, its type there, and the way between."""
 
     scalar: str
@@ -209,8 +208,7 @@ class InputField(Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The type of a root field: ``Result("Node", nullable=False, many=True, gaps=True)`` is ``[Node]!``."""
 
     type_name: str
@@ -248,8 +246,7 @@ class Argument(Struct, frozen=True, kw_only=True):
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RootField:
+class RootField(Struct, frozen=True, kw_only=True):
     """A generated field of ``Query``."""
 
     name: str
@@ -273,8 +270,7 @@ class Verb(StrEnum):
     SERVICE = "service"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MutationField:
+class MutationField(Struct, frozen=True, kw_only=True):
     """A generated field of ``Mutation``."""
 
     name: str
@@ -289,8 +285,7 @@ class MutationField:
     service: ServiceInfo | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceField:
+class ServiceField(Struct, frozen=True):
     """A parameter, or a value of the result, of a custom service."""
 
     name: str
@@ -302,8 +297,7 @@ class ServiceField:
     many: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceInfo:
+class ServiceInfo(Struct, frozen=True):
     """A custom service of the settings: ``POST /api/services/{path}``."""
 
     name: str
@@ -325,8 +319,7 @@ class PayloadRole(Enum):
     USER_ERRORS = "user_errors"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayloadField:
+class PayloadField(Struct, frozen=True, kw_only=True):
     """A field of a generated payload type."""
 
     name: str

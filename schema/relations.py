@@ -19,10 +19,10 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from .errors import RelationError, did_you_mean
 from .model import EntityType, Model, Navigation, Property, ReferentialConstraint, TypeRef, short
@@ -49,8 +49,7 @@ _WORD: Final = re.compile(r"[A-Z]?[a-z]{3,}")
 _VERSION: Final = re.compile(r"V(\d+)(?:Entity)?$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class Relation(Struct, frozen=True, kw_only=True):
     """``from_set`` joins ``to_set`` where the fields are equal, pair by pair."""
 
     from_set: str
@@ -66,8 +65,7 @@ class Relation:
     """Whether it leads to several; None: to one just where ``to_fields`` cover the key of ``to_set``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Join:
+class _Join(Struct, frozen=True, kw_only=True):
     """One direction of a relation, everything looked up."""
 
     from_set: str
@@ -221,8 +219,7 @@ def _with_navigation(model: Model, type_name: str, navigation: Navigation) -> Mo
     return replace(model, entity_types={**model.entity_types, type_name: new})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True, kw_only=True):
     """A candidate relation; as text a block to paste into the settings."""
 
     relation: Relation

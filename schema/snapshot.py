@@ -19,11 +19,11 @@ import hashlib
 import mmap
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from .model import (
     ComplexType,
@@ -72,8 +72,7 @@ class _Index(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     notes: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(Struct, frozen=True):
     """What a snapshot held."""
 
     model: Model

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from . import describe
 from .edm import edm_type
 from .fields import Clean, EnumInfo, ValueType
@@ -14,8 +16,7 @@ from .names import Names, enum_value_name
 _NEEDS_TYPE = "Edm.DateTimeOffset"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaning:
+class Cleaning(Struct, frozen=True, kw_only=True):
     """Which values are shown as a person means them (settings ``clean_*``)."""
 
     no_yes: bool = True

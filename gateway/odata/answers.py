@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import orjson
+from msgspec import Struct
 
 from gateway.errors import (
     GatewayError,
@@ -39,8 +39,7 @@ from .query import Request
 from .retry import Failure, retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """An upstream answer; ``headers`` look names up in any case, ``url`` is the absolute address that was asked."""
 
     status: int
@@ -59,8 +58,7 @@ class Response:
         return self.headers.get("ms-dyn-aid") or self.headers.get("request-id")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """The ``error`` object of OData JSON, and what F&O puts inside."""
 
     code: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.errors import UpstreamMalformed
 
@@ -91,8 +92,7 @@ def refusing_part(response: Response) -> Response:
     return answers[0] if is_refused else response
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     headers: Mapping[str, str]
     content: bytes
 

@@ -17,7 +17,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from itertools import count
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeAlias
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
+from msgspec import structs
 
 from gateway.errors import (
     OutcomeUnknown,
@@ -178,7 +178,7 @@ class ODataClient:
         OutcomeUnknown where the answer was lost, AuthError, UpstreamUnavailable, UpstreamTimeout or UpstreamThrottled
         where nothing was written.
         """
-        sent = replace(request, url=self._address_of(request.url))
+        sent = structs.replace(request, url=self._address_of(request.url))
         try:
             response, fault = await self._answered(
                 sent, surely_unprocessed, judge=judge, begins=begins

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import httpx
+from msgspec import Struct
 
 from gateway.errors import GatewayError, UpstreamMalformed, UpstreamTimeout, UpstreamUnavailable
 
 from .retry import Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What an exception of httpx means."""
 
     error: type[GatewayError]

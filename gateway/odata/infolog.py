@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct, structs
 
 from .answers import Envelope
 
@@ -26,8 +27,7 @@ BUSINESS_RULE = "BUSINESS_RULE"
 NOT_FOUND = "NOT_FOUND"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One reason why a row was not written."""
 
     code: str
@@ -89,7 +89,7 @@ def _infolog(text: str) -> Iterator[Problem]:
         named = _FIELD.search(entry)
         if named is not None:
             told = waiting or Problem(INVALID_VALUE, "The value was refused.")
-            yield replace(told, property=named["property"])
+            yield structs.replace(told, property=named["property"])
             waiting = None
         elif entry and not _NOISE.match(entry):
             if waiting is not None:

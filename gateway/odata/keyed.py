@@ -14,11 +14,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import accumulate, chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from .literals import to_url
 from .lower import lower_where
@@ -74,8 +75,7 @@ def key_requests(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Test:
+class _Test(Struct, frozen=True):
     """``Name eq`` and what stands around each value."""
 
     start: str
@@ -93,8 +93,7 @@ class _Test:
         return len(_OR) + len(self.start) + len(self.end)
 
 
-@dataclass(slots=True)
-class _Group:
+class _Group(Struct):
     """Keys that differ in the last column only: ``head and (test v or test w)``; several heads take the same values."""
 
     head: str

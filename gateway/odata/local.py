@@ -17,11 +17,12 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import total_ordering
 from types import MappingProxyType
 from typing import Any, TypeAlias, assert_never
+
+from msgspec import Struct
 
 from gateway.errors import UnsupportedQuery
 
@@ -111,8 +112,7 @@ def comparable(edm_type: str, value: Value, *, case_insensitive: bool) -> Any:
             return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     get: Get
     case_insensitive: bool
     absent: Mapping[str, tuple[Operator, Value]]
@@ -199,8 +199,7 @@ def _nulls_first(key: Any) -> tuple[bool, Any]:
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True)
-class _Descending:
+class _Descending(Struct, frozen=True):
     key: Any
 
     def __lt__(self, other: _Descending) -> bool:

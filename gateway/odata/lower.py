@@ -12,8 +12,10 @@ Three rewritings meet here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
+
+from msgspec import Struct, structs
 
 from .query import (
     FALSE,
@@ -60,8 +62,7 @@ _PATTERN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
+class Lowered(Struct, frozen=True):
     """What to send, and what is then left to do."""
 
     query: Query
@@ -102,7 +103,7 @@ def lower_where(dialect: Dialect, expr: Expr, *, negated: bool = False) -> Expr:
         case Not(term):
             return lower_where(dialect, term, negated=not negated)
         case Wildcard():
-            return replace(expr, negated=expr.negated != negated)
+            return structs.replace(expr, negated=expr.negated != negated)
         case Compare() | Matches() | In() | IsNull() | Has() | Some():
             _check_path(dialect, expr.path)
             return _lower_test(dialect, expr, negated)
@@ -157,7 +158,7 @@ def _lower_compare(dialect: Dialect, expr: Compare, negated: bool) -> Expr:
         # The product ignores trailing blanks in an equality, but not in a pattern.
         return _wildcard(expr.path, str(literal.value).rstrip(" ")) if wanted else TRUE
     if negated and (operator in _EQUALITY or not dialect.has_nulls):
-        return replace(expr, operator=OPPOSITE[operator])
+        return structs.replace(expr, operator=OPPOSITE[operator])
     return _signed(expr, negated)
 
 
@@ -224,7 +225,7 @@ def _lower_some(dialect: Dialect, expr: Some, negated: bool) -> Expr:
     if not dialect.has_any_all:
         raise dialect.refusal("filter by rows of a list")
     where = None if expr.where is None else lower_where(dialect, expr.where)
-    return _signed(replace(expr, where=where), negated)
+    return _signed(structs.replace(expr, where=where), negated)
 
 
 def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:

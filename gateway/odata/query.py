@@ -15,11 +15,12 @@ from decimal import Decimal
 from enum import Enum
 from typing import TypeAlias
 
+from msgspec import Struct
+
 Value: TypeAlias = str | int | float | bool | Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """A value and its Edm or qualified enum type.
 
     ``value`` is what JSON would carry: text for strings, dates (``2024-01-31T12:00:00Z``), durations, Guids, binary
@@ -31,8 +32,7 @@ class Literal:
     is_enum: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """A property, or one reached over single-valued navigations: ``SalesOrderHeader/SalesOrderStatus``."""
 
     segments: tuple[str, ...]
@@ -57,8 +57,7 @@ class TextMatch(Enum):
     ENDS_WITH = "endswith"
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Struct, frozen=True):
     """``path operator value``."""
 
     path: Path
@@ -66,8 +65,7 @@ class Compare:
     value: Literal
 
 
-@dataclass(frozen=True, slots=True)
-class Matches:
+class Matches(Struct, frozen=True):
     """The string at ``path`` contains, starts or ends with the value, taken literally (a ``*`` is a star)."""
 
     path: Path
@@ -75,8 +73,7 @@ class Matches:
     value: Literal
 
 
-@dataclass(frozen=True, slots=True)
-class Wildcard:
+class Wildcard(Struct, frozen=True):
     """F&O's own: ``path eq '*text*'``. ``pattern`` is sent as it stands. Only a dialect's lowering makes it."""
 
     path: Path
@@ -84,53 +81,46 @@ class Wildcard:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class In:
+class In(Struct, frozen=True):
     """The value at ``path`` is one of ``values``; false where there are none."""
 
     path: Path
     values: tuple[Literal, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IsNull:
+class IsNull(Struct, frozen=True):
     """The value at ``path`` is absent. ``type`` is the property's Edm type."""
 
     path: Path
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Has:
+class Has(Struct, frozen=True):
     """A flags enum at ``path`` has all flags of the value, URL Conventions 5.1.1.1.9."""
 
     path: Path
     value: Literal
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(Struct, frozen=True):
     """All terms hold; true where there are none."""
 
     terms: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(Struct, frozen=True):
     """One term holds; false where there are none."""
 
     terms: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     """The term does not hold."""
 
     term: Expr
 
 
-@dataclass(frozen=True, slots=True)
-class Some:
+class Some(Struct, frozen=True):
     """A row reached over the collection ``path`` satisfies ``where`` (``any``); None: there is one at all."""
 
     path: Path
@@ -143,24 +133,21 @@ TRUE = And(())
 FALSE = Or(())
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """One item of ``$orderby``."""
 
     path: Path
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPart:
+class KeyPart(Struct, frozen=True):
     """One named part of a key predicate."""
 
     name: str
     value: Literal
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A function call; ``name`` is an import's name, or qualified where it is bound."""
 
     name: str
@@ -211,8 +198,7 @@ class Query:
     """Whether the total number of rows is asked for beside the rows (``$count=true``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """Text to send; made by ``render``, sent by ``client``. ``url`` is relative to the service root."""
 
     method: str

@@ -12,10 +12,11 @@ URL Conventions 4.01, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 from urllib.parse import quote, unquote
+
+from msgspec import Struct
 
 from .literals import to_url
 from .query import (
@@ -69,8 +70,7 @@ def render(query: Query, *, options: Options = ()) -> Request:
     return Request("GET", f"{path}?{text}" if text else path, headers)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """A printed query with room for one more term of its filter: ``before`` + term + ``after`` is the URL."""
 
     before: str

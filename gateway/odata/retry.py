@@ -17,9 +17,10 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
+
+from msgspec import Struct
 
 
 class Failure(Enum):
@@ -34,8 +35,7 @@ class Failure(Enum):
 FIRST_WAIT = {Failure.TRANSIENT: 0.5, Failure.SLOW: 0.5, Failure.THROTTLED: 30.0}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(Struct, frozen=True, kw_only=True):
     """Time and chance, so that tests need neither."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -43,8 +43,7 @@ class Clock:
     now: Callable[[], float] = time.time
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """How often and how long; see the module's table."""
 
     retries: int

@@ -9,8 +9,9 @@ https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec import structs
 
 from .query import (
     FALSE,
@@ -96,4 +97,4 @@ def _negation(term: Expr) -> Expr:
 def _some(expr: Some, where: Expr) -> Expr:
     if where == FALSE:
         return FALSE
-    return replace(expr, where=None if where == TRUE else where)
+    return structs.replace(expr, where=None if where == TRUE else where)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.errors import UnsupportedQuery
 
@@ -32,8 +31,7 @@ class Seen(Struct, frozen=True):
     created: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A row that has changed."""
 
     kind: Kind
@@ -41,8 +39,7 @@ class Change:
     etag: str | None
 
 
-@dataclass(slots=True)
-class ByEtag:
+class ByEtag(Struct):
     """Compares all rows of a poll with all rows of the one before."""
 
     _known: Mapping[str, str] | None = None
@@ -71,8 +68,7 @@ def _etag_of(row: Seen) -> str:
     return row.etag
 
 
-@dataclass(slots=True)
-class ByStamp:
+class ByStamp(Struct):
     """Takes the rows that were changed since the last poll, and ``late`` seconds before: those may come late."""
 
     late: float

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from gateway.odata.answers import Response
 from gateway.odata.batch import CONTENT_ID
@@ -28,7 +29,7 @@ def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf)
     problems = problems_in(bad)
     blamed = _blamed(writes, bad, problems, name_of)
     if len(blamed) > 1:
-        problems = tuple(replace(p, message=f"{p.message} {_UNDECIDED}") for p in problems)
+        problems = tuple(structs.replace(p, message=f"{p.message} {_UNDECIDED}") for p in problems)
     outcomes = []
     for number, write in enumerate(writes):
         if number in blamed:

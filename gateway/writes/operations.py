@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.values import VariableValues
+from msgspec import Struct
 
 from gateway.bind import Planner
 from gateway.errors import GatewayError
@@ -30,8 +31,7 @@ from .reading import Reading
 from .references import is_atomic, placeholders, readable, references_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteLimits:
+class WriteLimits(Struct, frozen=True, kw_only=True):
     """What the settings say of writing at run time."""
 
     max_rows: int = 1_000
@@ -52,8 +52,7 @@ class Reads(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Performed:
+class Performed(Struct):
     """A mutation operation that was run: what completion needs."""
 
     prepared: Prepared

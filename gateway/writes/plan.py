@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.odata.query import KeyPart
 from schema.fields import Field, MutationField, Verb
 
@@ -38,8 +40,7 @@ class RowWrite:
         return (*self.place, "patch") if self.patched else self.place
 
 
-@dataclass(frozen=True, slots=True)
-class ChildWrites:
+class ChildWrites(Struct, frozen=True):
     """Rows to create below a new row. ``join`` is (property of the parent, property of the child)."""
 
     field: Field
@@ -47,8 +48,7 @@ class ChildWrites:
     rows: tuple[RowWrite, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallWrite:
+class CallWrite(Struct, frozen=True, kw_only=True):
     """A call of an action or custom service."""
 
     path: str
@@ -56,16 +56,14 @@ class CallWrite:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RowsMutation:
+class RowsMutation(Struct, frozen=True):
     """A mutation of rows: one, or a list."""
 
     field: MutationField
     writes: tuple[RowWrite, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CallMutation:
+class CallMutation(Struct, frozen=True):
     """A mutation that calls something."""
 
     field: MutationField

@@ -7,10 +7,10 @@ of its own, so nothing that was read before the write is seen after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from gateway.bind import Binding
 from gateway.errors import GatewayError, UpstreamMalformed
@@ -43,8 +43,7 @@ _ETAG = "@odata.etag"
 _WITHOUT_KEY = "The row was written, but the upstream's answer does not tell its key."
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a mutation's payload asks of its rows; ``level`` is None where it asks for none."""
 
     key: str
@@ -53,8 +52,7 @@ class Asked:
     level: Level | None
 
 
-@dataclass(slots=True)
-class Read:
+class Read(Struct):
     """A row of a payload, or a Failure, and its version."""
 
     row: Any = None

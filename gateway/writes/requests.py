@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Query, Request, Resource
@@ -31,7 +32,7 @@ def row_request(write: RowWrite, dialect: Dialect) -> Request:
         return Request("DELETE", address.url, {**_ACCEPT, **match})
     body = write.change if write.verb is Verb.UPSERT else write.body
     sent = _with_body("PATCH", address.url, body)
-    return replace(sent, headers={**sent.headers, **match})
+    return structs.replace(sent, headers={**sent.headers, **match})
 
 
 def call_request(call: CallWrite) -> Request:

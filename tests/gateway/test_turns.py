@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from gateway.execute import Answer, Engine, GraphQLRequest
 from tests.bench.workload import PLAIN, Service, engine_over, nested_query
@@ -50,7 +50,7 @@ async def test_a_page_that_graphql_core_completes_lets_others_run() -> None:
     (request,) = (await engine.execute(GraphQLRequest(query=query))).requests
     good = await service.send(request)
     before, _, after = good.body.rpartition(b'"Priority":9')
-    service._answers[request.url] = replace(good, body=before + b'"Priority":"?"' + after)
+    service._answers[request.url] = structs.replace(good, body=before + b'"Priority":"?"' + after)
     turns, answer = await turns_of(engine, query)
 
     assert [e["path"] for e in answer.errors] == [["orders", "nodes", rows - 1, "priority"]]

@@ -13,9 +13,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from gateway.assemble import Gateway, execution_settings
 from gateway.events import ErrorRaised, Event
@@ -97,7 +99,7 @@ def engine(
     gateway: Gateway, *, compiled: bool = True, schema: Any = None, **settings: Any
 ) -> Engine:
     """Give an engine over a gateway's schema and upstream with other settings."""
-    chosen = replace(execution_settings(Settings(**settings)), compiled=compiled)
+    chosen = structs.replace(execution_settings(Settings(**settings)), compiled=compiled)
     return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, _raise_bugs)
 
 

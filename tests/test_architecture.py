@@ -16,6 +16,7 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if "node_modules" not in path.parts
 )
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
 TRANSPORTS = {"aiohttp", "httpx", "starlette", "uvicorn", "msal"}
 PURE = {
     "gateway.bind",
@@ -153,7 +154,7 @@ def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:
     assert users <= doors
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=name_of)
 def test_no_module_is_longer_than_500_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 

@@ -1,0 +1,84 @@
+"""Pages of other origins: those that are named may call, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from gateway.app import create_app
+from gateway.settings import Settings
+
+pytestmark = pytest.mark.anyio
+TYPENAME = "{ __typename }"
+ALLOW = "GET, HEAD, POST, OPTIONS"
+ORIGIN = "https://shop.example"
+
+
+@pytest.fixture
+async def shared() -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings(language=None, cors_origins=("https://Shop.example",)))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+    ):
+        yield http
+
+
+async def test_a_page_of_a_named_origin_may_call(shared: httpx.AsyncClient) -> None:
+    asks = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, x-d365-company",
+    }
+    may = await shared.options("/graphql", headers=asks)
+    answer = await shared.post("/graphql", json={"query": TYPENAME}, headers={"Origin": ORIGIN})
+
+    assert may.status_code == 200
+    assert may.headers["access-control-allow-origin"] == ORIGIN
+    assert "POST" in may.headers["access-control-allow-methods"]
+    assert "x-d365-company" in may.headers["access-control-allow-headers"]
+    assert "access-control-allow-credentials" not in may.headers
+    assert answer.json() == {"data": {"__typename": "Query"}}
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "Origin" in answer.headers["vary"]
+    assert "ETag" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize("path", ["search?limit=1", "slice", "explain?query={__typename}"])
+async def test_a_page_of_a_named_origin_may_ask_what_is_beside_the_api(
+    shared: httpx.AsyncClient, path: str
+) -> None:
+    asks = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+    may = await shared.options(f"/graphql/{path}", headers=asks)
+    answer = await shared.get(f"/graphql/{path}", headers={"Origin": ORIGIN})
+
+    assert (may.status_code, answer.status_code) == (200, 200)
+    for response in (may, answer):
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://shop.example.evil.example", "http://shop.example", "null"]
+)
+async def test_a_page_of_another_origin_may_not(shared: httpx.AsyncClient, origin: str) -> None:
+    asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    may = await shared.options("/graphql", headers=asks)
+    answer = await shared.post("/graphql", json={"query": TYPENAME}, headers={"Origin": origin})
+
+    assert may.status_code == 400
+    for response in (may, answer):
+        assert "access-control-allow-origin" not in response.headers
+
+
+async def test_options_without_an_origin_tells_the_methods(shared: httpx.AsyncClient) -> None:
+    assert (await shared.options("/graphql")).headers["allow"] == ALLOW
+
+
+@pytest.mark.parametrize(
+    "origin", ["shop.example", "https://shop.example/", "https://", "https://*"]
+)
+async def test_what_is_no_origin_is_no_setting(origin: str) -> None:
+    with pytest.raises(ValueError, match="an origin such as"):
+        Settings(cors_origins=(origin,))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -39,6 +40,18 @@ def _required(value: object) -> object:
 def _unreal() -> object:
     """Refuse what is no number: the decoder takes the text "NaN" for a decimal."""
     raise Surprise
+
+
+def _answer_of(keys: tuple[str, ...]) -> type:
+    """Make the struct with these response keys. A class takes some 2 KB, and only the garbage collector frees it."""
+    fields = [(f"r{i}", Any) for i in range(len(keys))]
+    rename = {f"r{i}": key for i, key in enumerate(keys)}
+    return msgspec.defstruct("Answer", fields, rename=rename, gc=False)
+
+
+_shared_answer = lru_cache(maxsize=1_000)(_answer_of)
+_SHARED_KEYS = 30
+"""Most keys of a struct that is kept for other documents: the longer the list, the less likely there is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +151,8 @@ class Compiler:
         """Give the struct with these response keys; aliases of one selection share it."""
         name = self._answers.get(tuple(keys))
         if name is None:
-            fields = [(f"r{i}", Any) for i in range(len(keys))]
-            rename = {f"r{i}": key for i, key in enumerate(keys)}
-            made = msgspec.defstruct("Answer", fields, rename=rename, gc=False)
-            name = self._answers[tuple(keys)] = self._keep("R", made)
+            make = _shared_answer if len(keys) <= _SHARED_KEYS else _answer_of
+            name = self._answers[tuple(keys)] = self._keep("R", make(tuple(keys)))
         return name
 
     def _define(self, parameter: str, expression: str) -> str:

@@ -11,8 +11,8 @@ Three bounded caches, each of which forgets what was not asked for longest:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterator, Mapping, MutableMapping
+from typing import Any, Generic, TypeVar
 
 from graphql import (
     DocumentNode,
@@ -60,6 +60,11 @@ class Recent(Generic[_Key, _Kept]):
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def table(self) -> MutableMapping[Any, Any]:
+        """What is kept."""
+        return self._kept
+
     def get(self, key: _Key) -> _Kept | None:
         """Give the value of a key, and keep it longest."""
         found = self._kept.get(key)
@@ -75,6 +80,14 @@ class Recent(Generic[_Key, _Kept]):
         while self._weight > self._most and len(self._kept) > 1:
             _, (_, gone) = self._kept.popitem(last=False)
             self._weight -= gone
+
+
+def _untied(node: DocumentNode) -> DocumentNode:
+    """Take the parser's chain of tokens apart: nobody follows it, and only the garbage collector would free it."""
+    token = None if node.loc is None else node.loc.start_token
+    while token is not None:
+        token.prev, token.next, token = None, None, token.next
+    return node
 
 
 class DocumentLimits(Struct, frozen=True, kw_only=True):
@@ -135,6 +148,10 @@ class Documents:
         self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)
         self._compiled: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_COMPILED)
 
+    def tables(self) -> Iterator[MutableMapping[Any, Any]]:
+        """Give the three caches."""
+        yield from (self._kept.table, self._prepared.table, self._compiled.table)
+
     def get(self, text: str) -> Document:
         """Give the document of a text, from the cache where it was seen before."""
         found = self._kept.get(text)
@@ -145,7 +162,7 @@ class Documents:
 
     def _read(self, text: str) -> Document:
         try:
-            return self._checked(parse(text, max_tokens=self._limits.tokens))
+            return self._checked(_untied(parse(text, max_tokens=self._limits.tokens)))
         except GraphQLSyntaxError as error:
             return Document(None, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:

@@ -166,6 +166,7 @@ class Engine:
         self._settings = settings
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents, schema.roots)
+        self.tables = self._documents.tables
         self._introspection = Introspection(schema, aside or Aside())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
         self.mutations: Mutations | None = None

@@ -29,7 +29,7 @@ from schema.fields import (
 from .errors import GatewayError, UpstreamError, UpstreamMalformed
 from .ids import node_id
 from .pages import Edge, Failure, Page
-from .rows import Row
+from .rows import Row, row_type_of
 from .run import Loaded
 from .values import from_upstream
 from .writes.payload import Payload, read_field
@@ -114,7 +114,7 @@ class LoadedResolvers:
             raise UpstreamMalformed(
                 f"The upstream sent something that is no {info.parent_type.name}."
             )
-        row_type = type(source).row_type
+        row_type = row_type_of(source)
         match field.kind:
             case FieldKind.ID:
                 return self._id(source, info.parent_type.name)
@@ -137,7 +137,7 @@ class LoadedResolvers:
         return [_object(item) for item in _listed(raw)] if field.many else _object(raw)
 
     def _id(self, row: Row, type_name: str) -> str:
-        row_type = type(row).row_type
+        row_type = row_type_of(row)
         key = row_type.level.info.key
         return node_id(type_name, *(_key_part(k, getattr(row, row_type.attribute(k))) for k in key))
 
@@ -170,7 +170,7 @@ class LoadedResolvers:
         Raises UpstreamMalformed for a type that is not served.
         """
         assert isinstance(value, Row)
-        row_type = type(value).row_type
+        row_type = row_type_of(value)
         csdl = row_type.csdl_of(value)
         name = self._catalog.concrete_name(csdl) if csdl in row_type.level.possible else None
         if name is None:

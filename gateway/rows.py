@@ -12,6 +12,7 @@ way, and so are the ids and cursors made of them.
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,10 +52,18 @@ _NO_NAME = "/"
 class Row(Struct):
     """A row of some row type."""
 
-    row_type: ClassVar[RowType]
+    row_type: ClassVar[weakref.ref[RowType]]
+    """Weak: a class is only freed by the garbage collector, and all that it holds with it."""
 
 
-@dataclass(eq=False, slots=True)
+def row_type_of(row: Row) -> RowType:
+    """Give the row type of a row, as long as the document lives that it was read for."""
+    found = type(row).row_type()
+    assert found is not None
+    return found
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class RowType:
     """A struct for rows, and where to find what in it."""
 
@@ -77,7 +86,6 @@ class RowType:
     types of one family mean different things by one name."""
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """CSDL type → what the metadata lists of it, where undeclared properties are asked for."""
-    page: msgspec.json.Decoder[Any] = field(init=False)
     single: msgspec.json.Decoder[Any] = field(init=False)
     absent: Mapping[str, Any] = field(init=False)
     """Attribute → what it holds where the upstream sent nothing: None where that means null."""
@@ -85,6 +93,7 @@ class RowType:
     """The second struct, of ``texts``."""
     own_names: frozenset[str] = field(init=False)
     """JSON names of the asked properties that every row has, whatever its type."""
+    _page: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         # not by msgspec.structs.fields, which evaluates every annotation once more
@@ -94,16 +103,22 @@ class RowType:
         bases = self.level.bases
         names = (name for by, name in self.attributes if by in bases)
         self.own_names = frozenset(name for name in names if name != ETAG)
-        rows: Any = list[self.struct]  # type: ignore[name-defined]
-        page = msgspec.defstruct(
-            "Page",
-            [("value", rows), ("count", _Count | None, None), ("next", str | None, None)],
-            rename={"count": "@odata.count", "next": "@odata.nextLink"},
-            gc=False,
-        )
-        self.struct.row_type = self
-        self.page = msgspec.json.Decoder(page)
+        self.struct.row_type = weakref.ref(self)
         self.single = msgspec.json.Decoder(self.struct)
+
+    @property
+    def page(self) -> msgspec.json.Decoder[Any]:
+        """What decodes a page of rows."""
+        if self._page is None:
+            rows: Any = list[self.struct]  # type: ignore[name-defined]
+            page = msgspec.defstruct(
+                "Page",
+                [("value", rows), ("count", _Count | None, None), ("next", str | None, None)],
+                rename={"count": "@odata.count", "next": "@odata.nextLink"},
+                gc=False,
+            )
+            self._page = msgspec.json.Decoder(page)
+        return self._page
 
     def attribute(self, found: Field) -> str:
         """Give the attribute that holds a field's value; raises KeyError where it was not asked for."""

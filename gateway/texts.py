@@ -68,24 +68,33 @@ def _make(row_type: RowType) -> TextType:
             kind = list[inner] | UnsetType | None if found.name in lists else inner | None
         default = () if found.default is NODEFAULT else (found.default,)
         fields.append((found.name, kind, *default))
+    convert = _converter(numbers[False], numbers[True])
+    if not any(numbers.values()) and all(
+        inner.struct is row_type.expanded[index].struct for index, inner in expanded.items()
+    ):
+        return TextType(row_type.struct, row_type.single.decode, convert, expanded)
     names = dict(row_type.wire_names)
     struct = msgspec.defstruct("TextRow", fields, rename=names, gc=False, kw_only=True)
-    convert = _converter(numbers[False], numbers[True])
     return TextType(struct, msgspec.json.Decoder(struct).decode, convert, expanded)
 
 
 def _converter(required: list[str], nullable: list[str]) -> Convert:
     """Compile the conversion of some attributes."""
+    if not required and not nullable:
+        return _nothing
     lines = ["def convert(rows):", " pass"]
     for attributes, read in ((required, "texts"), (nullable, "texts_or_nulls")):
         if attributes:
             columns = ", ".join(f"*[r.{a} for r in rows]" for a in attributes)
             lines.append(f" found = iter({read}([{columns}]))")
             lines.extend(f" for r, r.{a} in zip(rows, found): pass" for a in attributes)
-    space: dict[str, Any] = {"texts": texts, "texts_or_nulls": texts_or_nulls}
-    exec(compile("\n".join(lines), "<texts>", "exec"), space)  # noqa: S102 - our own attribute names
-    made: Convert = space["convert"]
-    return made
+    made: dict[str, Convert] = {}
+    exec(compile("\n".join(lines), "<texts>", "exec"), _SPACE, made)  # noqa: S102 - our own attribute names
+    return made["convert"]
+
+
+def _nothing(rows: Sequence[Any]) -> None:
+    """Leave rows without decimals as they are."""
 
 
 def texts(raws: Sequence[Raw]) -> list[Any]:
@@ -112,3 +121,7 @@ def _text(value: Decimal | None) -> str | None:
     if value.is_finite():
         return str(value)
     raise NoNumber
+
+
+_SPACE = {"texts": texts, "texts_or_nulls": texts_or_nulls}
+"""What compiled conversions call."""

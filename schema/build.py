@@ -32,7 +32,7 @@ from .generated import (
     is_one_of,
 )
 from .inputs import INPUT_KINDS, InputTypes
-from .lazy import LazySchema, LazyTypes
+from .lazy import LazyFields, LazySchema, LazyTypes
 from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_FROM, MutationTypes
 from .objects import ObjectTypes
 from .printing import print_sdl
@@ -279,6 +279,23 @@ class ODataSchema(strawberry.Schema):
         if self.writes is not None:
             self.writes.forget()
 
+    def tables(self) -> Iterator[dict[Any, Any]]:
+        """Give what keeps all that was made of single types, for whoever empties them once the schema is not used.
+
+        Types refer to each other through these tables: without them, nearly nothing is left that refers to itself.
+        """
+        converter = cast("GeneratingConverter", self.schema_converter)
+        for made in tuple(converter.type_map.values()):
+            fields = getattr(made.implementation, "fields", None)
+            if isinstance(fields, LazyFields):
+                yield fields.table
+        yield from (converter.made_arguments, converter.refs, converter.type_map)
+        yield cast("LazyTypes", self.core.type_map).table
+        yield from (self._objects.table, self._types.by_ref, self._types.by_name)
+        if self.writes is not None:
+            yield from self.writes.tables()
+        yield from self.catalog.tables()
+
     def _names(self) -> Iterator[str]:
         yield from self._fixed
         yield from (entry.name for entry in self.entries())
@@ -291,8 +308,7 @@ class ODataSchema(strawberry.Schema):
             return cast("NamedType", scalars.DEFINITIONS[name][0])
         if self._federated is not None and name in self._federated.names:
             return self._federated.named(name)
-        made = self._fixed_type(name) or self._generated_type(name)
-        return made if isinstance(made, StrawberryEnumDefinition) else made.origin
+        return self._fixed_type(name) or self._generated_type(name)
 
     def _fixed_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         found = self._objects.fixed(name)

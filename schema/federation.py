@@ -131,8 +131,7 @@ class FederationTypes:
 
     def _service_type(self) -> NamedType:
         sdl = {"sdl": Wire("sdl", Ref("String", nullable=False), _SDL_TEXT)}
-        made = GeneratedDefinition(SERVICE_TYPE, lambda: sdl, self._sdl, description=_SERVICE_TEXT)
-        return made.origin
+        return GeneratedDefinition(SERVICE_TYPE, lambda: sdl, self._sdl, description=_SERVICE_TEXT)
 
     def _sdl(self, wire: Wire) -> GeneratedField:
         resolvers = self._resolvers

@@ -99,21 +99,21 @@ class TypeTable:
 
     def __init__(self, make: Callable[[str], NamedType]) -> None:
         self._make = make
-        self._named: dict[str, NamedType] = {}
-        self._wrapped: dict[Ref, NamedType] = {}
+        self.by_name: dict[str, NamedType] = {}
+        self.by_ref: dict[Ref, NamedType] = {}
 
     def named(self, name: str) -> NamedType:
         """Give the type of a name; raises KeyError."""
-        found = self._named.get(name)
+        found = self.by_name.get(name)
         if found is None:
-            found = self._named[name] = self._make(name)
+            found = self.by_name[name] = self._make(name)
         return found
 
     def of(self, ref: Ref) -> NamedType:
         """Give the type as Strawberry wraps it: nullable is the mark, not non-null."""
-        found = self._wrapped.get(ref)
+        found = self.by_ref.get(ref)
         if found is None:
-            found = self._wrapped[ref] = self._wrap(ref)
+            found = self.by_ref[ref] = self._wrap(ref)
         return found
 
     def _wrap(self, ref: Ref) -> NamedType:
@@ -220,6 +220,9 @@ class GeneratedDefinition(StrawberryObjectDefinition):
     directives: Any = ()
     is_graphql_generic = False
     is_input = False
+    # Itself the type that Strawberry asks: rows are of no class, and classes wait for the garbage collector.
+    origin: Any = property(lambda self: self)
+    __strawberry_definition__ = origin
     from_input: Any = None
     to_input = None
 
@@ -240,7 +243,6 @@ class GeneratedDefinition(StrawberryObjectDefinition):
         self.resolve_type = resolve_type
         self.is_type_of = _is_type_of
         self.type_var_map = {}
-        self.origin = type(name, (), {"__strawberry_definition__": self, "__slots__": ()})
         self._records = records
         self._make = make
 
@@ -335,26 +337,26 @@ class GeneratingConverter(GraphQLCoreConverter):
         self.type_map = base.type_map
         self._types = types
         self._implementers = implementers
-        self._refs: dict[Ref, GraphQLType] = {}
-        self._made_arguments: dict[GeneratedArgument, GraphQLArgument] = {}
+        self.refs: dict[Ref, GraphQLType] = {}
+        self.made_arguments: dict[GeneratedArgument, GraphQLArgument] = {}
 
     def named(self, name: str) -> GraphQLNamedType:
         """Give the graphql-core type of a name; raises KeyError."""
         return cast("GraphQLNamedType", self.from_type(self._types.named(name)))
 
     def _of(self, ref: Ref) -> Any:
-        found = self._refs.get(ref)
+        found = self.refs.get(ref)
         if found is None:
-            found = self._refs[ref] = self.from_maybe_optional(self._types.of(ref))
+            found = self.refs[ref] = self.from_maybe_optional(self._types.of(ref))
         return found
 
     def from_argument(self, argument: StrawberryArgument) -> GraphQLArgument:
         """Convert an argument, a shared one once."""
         if not isinstance(argument, GeneratedArgument):
             return super().from_argument(argument)
-        found = self._made_arguments.get(argument)
+        found = self.made_arguments.get(argument)
         if found is None:
-            found = self._made_arguments[argument] = GraphQLArgument(
+            found = self.made_arguments[argument] = GraphQLArgument(
                 cast("GraphQLInputType", self._of(argument.ref)),
                 description=argument.description,
                 extensions={DEFINITION: argument},

@@ -52,6 +52,11 @@ class LazyMap(Mapping[str, _Made]):
     def names(self) -> Iterable[str]:
         """Give every name in order."""
 
+    @property
+    def table(self) -> dict[str, _Made]:
+        """What has been made so far."""
+        return self._made
+
     def __getitem__(self, name: str) -> _Made:
         found = self._made.get(name)
         if found is None:
@@ -202,13 +207,13 @@ class LazyTypes(LazyMap[GraphQLNamedType]):
     ) -> None:
         super().__init__()
         self._made.update(started)
-        self._started = tuple(started)
+        self._started = started
         self._names = names
         self._make = make
 
     def make(self, name: str) -> GraphQLNamedType | None:
         """Make a generated type."""
-        return self._make(name)
+        return self._started.get(name) or self._make(name)
 
     def names(self) -> Iterator[str]:
         """Give the names in order."""

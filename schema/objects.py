@@ -83,6 +83,11 @@ class ObjectTypes:
         self._types = types
         self._shared_arguments: dict[Argument, GeneratedArgument] = {}
 
+    @property
+    def table(self) -> dict[Argument, GeneratedArgument]:
+        """The arguments that fields share."""
+        return self._shared_arguments
+
     def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         """Make one of the types that every schema has; None for another name."""
         if name == "Node":

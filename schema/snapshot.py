@@ -134,6 +134,11 @@ class Records(Mapping[str, Record]):
         """Let go of the records that were decoded."""
         self._made = {}
 
+    @property
+    def table(self) -> dict[str, Record]:
+        """The records that were decoded."""
+        return self._made
+
     def __repr__(self) -> str:
         return f"<{len(self)} records, {self.decoded} of them decoded>"
 
@@ -252,6 +257,11 @@ def forget_records(model: Model) -> None:
     """Let go of what was decoded from the model's snapshot; it is decoded again when it is asked for."""
     for _, records in _tables_of(model):
         records.forget()
+
+
+def tables_of(model: Model) -> Iterator[dict[str, Any]]:
+    """Give what keeps the records that were decoded from the model's snapshot."""
+    return (records.table for _, records in _tables_of(model))
 
 
 def _tables_of(model: Model) -> Iterator[tuple[str, Records[Any]]]:

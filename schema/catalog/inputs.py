@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
-from typing import Unpack
+from typing import Any, Unpack
 
 from schema import describe
 from schema.edm import EDM
@@ -59,6 +59,11 @@ class CatalogInputs(CatalogObjects):
         """Drop what was made of single types."""
         super().forget()
         self._inputs = {}
+
+    def tables(self) -> Iterator[dict[Any, Any]]:
+        """Give what keeps the records of this catalog alone."""
+        yield from super().tables()
+        yield self._inputs
 
     # Questions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Unpack
+from typing import Any, Unpack
 
 from schema import describe
 from schema.edm import NOT_IN_ROWS
@@ -36,6 +36,11 @@ class CatalogObjects(CatalogTypes):
         super().forget()
         self._objects = {}
         self._plain = {}
+
+    def tables(self) -> Iterator[dict[Any, Any]]:
+        """Give what keeps the records of this catalog alone."""
+        yield from super().tables()
+        yield from (self._objects, self._plain)
 
     def object(self, csdl: str) -> ObjectInfo:
         """Give the fields of a structured CSDL type; raises KeyError."""

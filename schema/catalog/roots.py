@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Unpack
+from typing import Any, Unpack
 
 from schema import describe
 from schema.fields import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
 from schema.model import Model, Operation, OperationKind, short
 from schema.names import Names, field_name, type_name
-from schema.snapshot import forget_records, reopened
+from schema.snapshot import forget_records, reopened, tables_of
 from schema.values import Abilities
 
 from .inputs import CatalogInputs
@@ -104,6 +104,11 @@ class Catalog(CatalogInputs):
         """Drop what was made of single types, and the model's records that can be had again."""
         super().forget()
         forget_records(self.model)
+
+    def tables(self) -> Iterator[dict[Any, Any]]:
+        """Give what keeps the records of this catalog alone."""
+        yield from super().tables()
+        yield from tables_of(self.model)
 
     # Which types there are
 

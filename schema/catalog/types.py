@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypedDict, Unpack
+from collections.abc import Iterator, Mapping
+from typing import Any, TypedDict, Unpack
 
 from schema import describe
 from schema.edm import EDM, NOT_IN_ROWS
@@ -68,6 +68,10 @@ class CatalogTypes:
     def forget(self) -> None:
         """Drop what was made of single types, to be made again when it is asked for; names and values stay."""
         self._properties = {}
+
+    def tables(self) -> Iterator[dict[Any, Any]]:
+        """Give what keeps the records of this catalog alone; emptied, they are made again when they are asked for."""
+        yield from (self._properties, self._enums)
 
     # Names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from schema import describe
 from schema.catalog import Catalog
@@ -56,6 +57,10 @@ class Writes(Mapping[str, MutationField]):
         self._made: dict[str, MutationField] = {}
         self._fields: dict[str, Mapping[str, InputField]] = {}
         self._required: dict[str, tuple[str, ...]] = {}
+
+    def tables(self) -> Iterator[dict[str, Any]]:
+        """Give what keeps them."""
+        yield from (self._made, self._fields, self._required)
 
     # Fields of Mutation
 

@@ -202,7 +202,7 @@ def _snapshots(settings: Settings) -> Snapshots:
 def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:
     """Give the key of the settings, and the fingerprint of everything that decides a model and its names."""
     deciding: list[object] = [getattr(settings, name) for name in DECIDING]
-    deciding.append(settings.federation.prefix)
+    deciding += (settings.federation.prefix, settings.federation.type_prefix)
     if isinstance(settings, ProfileSettings):
         deciding.append(settings.chosen)
     decided_by = msgspec.json.encode(deciding, enc_hook=_dump)
@@ -288,6 +288,7 @@ def make_catalog(
         labels=labels,
         naming=naming,
         prefix=settings.federation.prefix,
+        type_prefix=settings.federation.type_prefix,
     )
     if isinstance(settings, ProfileSettings):
         texts = (settings.title, settings.description)

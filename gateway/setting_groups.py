@@ -112,6 +112,12 @@ def _root_prefix(given: str) -> str:
     return given
 
 
+def _type_prefix(given: str) -> str:
+    if given and not re.fullmatch(r"[A-Z][0-9A-Za-z]*", given):
+        raise ValueError("accepted: letters and digits, a capital first")
+    return given
+
+
 def _tags(given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     for tag in (tag for tags in given.values() for tag in tags):
         if not _TAG.fullmatch(tag):
@@ -135,6 +141,11 @@ class FederationOptions(BaseModel):
     prefix: Annotated[str, AfterValidator(_root_prefix)] = Field(
         default="",
         description="What fields of Query and Mutation begin with, but for node and nodes: erp gives erpCustomersV3.",
+    )
+    type_prefix: Annotated[str, AfterValidator(_type_prefix)] = Field(
+        default="",
+        description="What types of entities, complex values and enums begin with, and what is made of them: Eu gives"
+        " EuCustomerV3.",
     )
     node: Literal["inaccessible", "omit", "shared"] = Field(
         default="inaccessible",

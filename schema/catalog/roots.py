@@ -27,8 +27,8 @@ class Catalog(CatalogInputs):
     ``renames`` maps metadata names to GraphQL names: ``CustomerV3`` (a type, with its companions),
     ``CustomerV3.CreditLimit`` (a field), ``NoYes.Yes`` (an enum value), ``Query.CustomersV3`` (the list of a set),
     ``Query.CustomerV3`` (a by-key field). Raises SchemaError where a rename names nothing, or is not a GraphQL name.
-    ``naming`` is what an earlier catalog of the same model, abilities, renames and prefix decided. ``prefix`` is what
-    fields of ``Query`` and ``Mutation`` begin with, but for ``node`` and ``nodes``.
+    ``naming`` is what an earlier catalog of the same model, abilities, renames and prefixes decided. ``prefix`` is what
+    fields of ``Query`` and ``Mutation`` begin with, but for ``node`` and ``nodes``; ``type_prefix`` goes before types.
     """
 
     def __init__(
@@ -295,7 +295,7 @@ class Catalog(CatalogInputs):
         if found is None or not self.key_of(found.type):
             return
         owner = f"Query.{short(found.type)}"
-        wanted = self.renames.get(owner, field_name(self.reference_name(found.type)))
+        wanted = self.renames.get(owner, self.row_name(found.type))
         is_first = self.model.sets_of_type[found.type][0] == found.name
         if not is_first or self._root_names.is_taken(wanted):
             name = listed.name.removeprefix(self.prefix)
@@ -316,9 +316,7 @@ class Catalog(CatalogInputs):
             bound = operation.bound_to
             is_row_function = bound is not None and not bound.many
             if is_row_function and bound is not None and self.is_node(bound.name):
-                wanted = field_name(self.reference_name(bound.name)) + type_name(
-                    short(operation.name)
-                )
+                wanted = self.row_name(bound.name) + type_name(short(operation.name))
                 owner = f"Query.{short(bound.name)}.{short(operation.name)}"
                 yield self._function(self._root_names.take(wanted, owner), operation)
         for imported in self.model.imports.values():

@@ -9,7 +9,7 @@ from schema import describe
 from schema.edm import EDM, NOT_IN_ROWS
 from schema.fields import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
 from schema.model import EntityType, Model, Property, TypeRef, short
-from schema.names import Names, type_name
+from schema.names import Names, field_name, prefixed, type_name
 from schema.values import Abilities, Cleaning, date_cleaning, enum_info, is_no_yes, value_type
 
 from .naming import Naming
@@ -35,6 +35,8 @@ class Given(TypedDict, total=False):
     renames: Mapping[str, str] | None
     labels: Mapping[str, str] | None
     naming: Naming | None
+    type_prefix: str
+    """What the names of entities, complex values, enums and their companions begin with, renamed ones too."""
 
 
 class CatalogTypes:
@@ -54,7 +56,9 @@ class CatalogTypes:
         self._interfaces: dict[str, tuple[str, ...]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._names: dict[tuple[TypeKind, str], str] = {}
-        self._type_names = Names(RESERVED_TYPES, self.renames)
+        self.type_prefix = given.get("type_prefix", "")
+        renames = {owner: self._prefixed(name) for owner, name in self.renames.items()}
+        self._type_names = Names(RESERVED_TYPES, renames)
         self._field_findings: list[str] = []
         self._families: dict[str, list[TypeEntry]] = {}
         naming = given.get("naming")
@@ -81,11 +85,11 @@ class CatalogTypes:
         served = [n for n in (*model.entity_types, *model.complex_types) if self._has_fields(n)]
         for csdl in served:
             kind = TypeKind.INTERFACE if model.derived.get(csdl) else TypeKind.OBJECT
-            self._take(kind, csdl, type_name(short(csdl)), self._owner(csdl))
+            self._take(kind, csdl, self._prefixed(type_name(short(csdl))), self._owner(csdl))
         types = frozenset(self._names.values())
         for csdl, enum in model.enum_types.items():
             if enum.members:
-                wanted = type_name(short(csdl))
+                wanted = self._prefixed(type_name(short(csdl)))
                 wanted = f"{wanted}Enum" if wanted in types else wanted
                 self._take(TypeKind.ENUM, csdl, wanted, self._owner(csdl))
         for csdl in served:
@@ -120,6 +124,9 @@ class CatalogTypes:
         name = self._names[kind, csdl] = self._type_names.take(wanted, owner)
         self._families.setdefault(csdl, []).append(TypeEntry(name, kind, csdl))
 
+    def _prefixed(self, name: str) -> str:
+        return prefixed(self.type_prefix, name)
+
     def _owner(self, csdl: str) -> str:
         """Give the key of a type's rename: its short name, or the qualified one where two types share the short one."""
         return csdl if csdl in self.renames else short(csdl)
@@ -148,6 +155,10 @@ class CatalogTypes:
         """Give the name by which fields refer to a structured type: its interface if it has derived types."""
         found = self._names.get((TypeKind.INTERFACE, csdl))
         return self._names[TypeKind.OBJECT, csdl] if found is None else found
+
+    def row_name(self, csdl: str) -> str:
+        """Give what fields call a row of a type, whatever the prefix of types: ``customerV3``."""
+        return field_name(self.reference_name(csdl).removeprefix(self.type_prefix))
 
     def concrete_name(self, csdl: str) -> str | None:
         """Give the object type of rows of exactly that CSDL type; None where it is abstract or unknown."""

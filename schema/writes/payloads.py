@@ -13,7 +13,7 @@ from schema.fields import (
     ServiceField,
     TypeKind,
 )
-from schema.names import Names, field_name
+from schema.names import Names
 
 from . import texts
 from .naming import companion
@@ -48,7 +48,7 @@ class Payloads:
 
     def row_name(self, csdl: str) -> str:
         """Name the field of the row."""
-        field = field_name(self._catalog.reference_name(csdl))
+        field = self._catalog.row_name(csdl)
         return f"{field}Row" if field in _RESERVED else field
 
     def of_rows(self, csdl: str) -> Iterator[PayloadField]:

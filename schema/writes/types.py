@@ -9,7 +9,7 @@ from schema.catalog import Catalog
 from schema.catalog.reach import reachable_names
 from schema.fields import RootField, RootKind, TypeEntry, TypeKind, ValueType, Verb
 from schema.model import Operation, TypeRef
-from schema.names import type_name
+from schema.names import prefixed, type_name
 
 from .naming import ROW_VERBS, companion, companion_of
 from .offers import Offers
@@ -127,7 +127,8 @@ class WriteTypes:
         found: dict[str, str] = {}
         taken = set[str]()
         for field in self._actions:
-            name = f"{type_name(field.removeprefix(self._catalog.prefix))}Payload"
+            of = type_name(field.removeprefix(self._catalog.prefix))
+            name = f"{prefixed(self._catalog.type_prefix, of)}Payload"
             while name in taken or name in self._catalog.known_names() or self.companion(name):
                 name += "2"
             taken.add(name)

@@ -56,6 +56,9 @@ def test_what_is_told_to_composers(values: dict[str, str], found: Federation | N
         ({"prefix": "e-r"}, "accepted: letters and digits, a letter first"),
         ({"prefix": "1st"}, "accepted: letters and digits, a letter first"),
         ({"prefix": "erp_"}, "accepted: letters and digits, a letter first"),
+        ({"type_prefix": "eu"}, "accepted: letters and digits, a capital first"),
+        ({"type_prefix": "_Eu"}, "accepted: letters and digits, a capital first"),
+        ({"type_prefix": "E_u"}, "accepted: letters and digits, a capital first"),
         ({"node": "gone"}, "accepted: 'inaccessible', 'omit' or 'shared'"),
         ({"tags": '{"Cust*": ["two words"]}'}, "'two words' is no tag"),
         ({"tags": '{"Cust*": ["1"]}'}, "'1' is no tag"),
@@ -88,6 +91,7 @@ def test_the_settings_in_force_can_be_read_back() -> None:
         "enabled": True,
         "version": "2.9",
         "prefix": "erp",
+        "type_prefix": "",
         "node": "inaccessible",
         "tags": tags,
     }
@@ -120,17 +124,19 @@ _CSDL = b"""<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odat
 </Schema></edmx:DataServices></edmx:Edmx>"""
 
 
-def test_names_that_are_kept_are_those_of_the_prefix(tmp_path: Path) -> None:
+def test_names_that_are_kept_are_those_of_the_prefixes(tmp_path: Path) -> None:
     document = MetadataDocument(_CSDL, digest_of(_CSDL), "cats.xml")
 
-    def roots(prefix: str) -> list[str]:
-        chosen = Settings(
-            url="https://fo.example/data", cache_dir=tmp_path, federation={"prefix": prefix}
-        )
+    def names(**federation: str) -> tuple[str, str]:
+        chosen = Settings(url="https://fo.example/data", cache_dir=tmp_path, federation=federation)
         known = open_model(chosen, document)
         assert known.naming is not None
         dialect = dialect_of(chosen, known.model)
-        return list(make_catalog(chosen, known.model, dialect, {}, known.naming).roots)
+        catalog = make_catalog(chosen, known.model, dialect, {}, known.naming)
+        return next(iter(catalog.roots)), catalog.object("N.Cat").name
 
-    for prefix, name in (("", "cats"), ("erp", "erpCats"), ("crm", "crmCats"), ("", "cats")):
-        assert roots(prefix)[0] == name
+    assert names() == ("cats", "Cat")
+    assert names(prefix="erp") == ("erpCats", "Cat")
+    assert names(prefix="crm", type_prefix="Crm") == ("crmCats", "CrmCat")
+    assert names(type_prefix="Erp") == ("cats", "ErpCat")
+    assert names() == ("cats", "Cat")

@@ -32,14 +32,17 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check
-.PHONY: test test-setup test-clients clients clients-if-node lint format bench bench-quick
-test: test-setup lint ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
+.PHONY: test test-setup chromium test-clients clients clients-if-node lint format bench bench-quick
+test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
+	$(MAKE) --jobs=3 --output-sync=target test-setup lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 # On a developer's machine a missing browser or Node skips its tests; in CI (CI=true) it is an error.
-test-setup: $(VENV)/.installed-dev
+# Networks and processors are busy in turn: what does not need the other is done beside it.
+test-setup: $(VENV)/.installed-dev chromium $(if $(CI),page clients,page-if-node clients-if-node)
+
+chromium:
 	@scripts/ensure-chromium
-	@if [[ -n "$${CI:-}" ]]; then $(MAKE) page clients; else $(MAKE) page-if-node clients-if-node; fi
 
 test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
 	$(BIN)/python -m pytest $(CLIENTS) $(ARGS)
@@ -92,15 +95,18 @@ $(BIN)/python:
 	  || { echo "Python 3.11 or newer is needed (try: make PYTHON=python3.12 …)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# hatchling, which the editable install needs, is in the locks too: nothing is fetched that they do not name.
+# A lock names all that is needed, hatchling for the editable install among it: nothing is resolved, nothing else fetched.
+INSTALL := $(PIP) install -qq --no-deps
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
-	$(PIP) install -qq --require-hashes --requirement requirements.lock
-	$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	$(INSTALL) --require-hashes --requirement requirements.lock
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
-	$(PIP) install -qq --require-hashes --requirement requirements-dev.lock
-	touch $@
+# The lock for developers holds the other one: it is installed alone. What nobody imports need not be compiled here.
+$(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
+	$(INSTALL) --no-compile --require-hashes --requirement requirements-dev.lock
+	$(INSTALL) --no-build-isolation --editable .
+	touch $(VENV)/.installed $@
 
 # A lock can be made without one: pip-tools itself then comes unlocked.
 $(BIN)/pip-compile: | $(BIN)/python

@@ -23,6 +23,10 @@ class Names:
             for name, definition in draft.type_definitions.items()
             if definition.underlying.startswith("Edm.")
         }
+        self.as_defined = frozenset(
+            ref for ref in draft.type_refs.values() if self.value_type(ref) is ref
+        )
+        """References to types of values that stay as they are; nearly all are such."""
         self._term_names = draft.term_names
         self._container = draft.container
         self._notes: dict[str, dict[str, list[Note]]] = {}

@@ -8,8 +8,10 @@ handed on as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -20,6 +22,9 @@ from .csdl_resolve_container import resolve_container, resolve_operations
 from .model import ComplexType, EntityType, EnumMember, EnumType, Model, Navigation, Property
 
 Structured = TypeVar("Structured", EntityType, ComplexType)
+Own: TypeAlias = Callable[[str], frozenset[str]]
+"""Name of a type → names of its properties."""
+_TYPE = attrgetter("type")
 
 
 def resolve(draft: Draft) -> Model:
@@ -31,16 +36,22 @@ def resolve(draft: Draft) -> Model:
         entity_types=_structured(draft.entity_types, names, findings),
         complex_types=_structured(draft.complex_types, names, findings),
     )
+
+    @cache
+    def own(name: str) -> frozenset[str]:
+        """Name the properties of a type, inherited ones too."""
+        return frozenset(p.name for p in types.properties_of(name))
+
     return Model(
         namespace=draft.namespace,
         entity_sets=entity_sets,
         singletons=singletons,
         entity_types={
-            name: _checked_key(_checked_joins(entity_type, types, findings), types, findings)
+            name: _checked_key(_checked_joins(entity_type, own, findings), own, findings)
             for name, entity_type in types.entity_types.items()
         },
         complex_types={
-            name: _checked_joins(complex_type, types, findings)
+            name: _checked_joins(complex_type, own, findings)
             for name, complex_type in types.complex_types.items()
         },
         enum_types={name: _enum(enum, names) for name, enum in draft.enum_types.items()},
@@ -83,6 +94,9 @@ def _properties(
     owner: EntityType | ComplexType, names: Names, findings: list[str]
 ) -> Iterator[Property]:
     annotated = names.is_annotated(owner.name)
+    if not annotated and names.as_defined.issuperset(map(_TYPE, owner.properties)):
+        yield from owner.properties
+        return
     for property_ in owner.properties:
         type_ = names.value_type(property_.type)
         if type_ is None:
@@ -135,12 +149,11 @@ def _cut_cycles(types: dict[str, Structured], findings: list[str]) -> None:
         done.update(walk)
 
 
-def _checked_key(entity_type: EntityType, types: Model, findings: list[str]) -> EntityType:
+def _checked_key(entity_type: EntityType, own: Own, findings: list[str]) -> EntityType:
     """Take a key that names no property: half a key would serve wrong data."""
     if not entity_type.key:
         return entity_type
-    own = {p.name for p in types.properties_of(entity_type.name)}
-    missing = [name for name in entity_type.key if name not in own]
+    missing = [name for name in entity_type.key if name not in own(entity_type.name)]
     if not missing:
         return entity_type
     findings.append(
@@ -149,26 +162,22 @@ def _checked_key(entity_type: EntityType, types: Model, findings: list[str]) -> 
     return replace(entity_type, key=())
 
 
-def _checked_joins(owner: Structured, types: Model, findings: list[str]) -> Structured:
+def _checked_joins(owner: Structured, own: Own, findings: list[str]) -> Structured:
     """Take the constraints that name no property: half a join would serve wrong data, too."""
     if not any(navigation.on for navigation in owner.navigations):
         return owner
-    own = {p.name for p in types.properties_of(owner.name)}
     navigations = tuple(
-        _checked_join(owner.name, navigation, own, types, findings)
-        for navigation in owner.navigations
+        _checked_join(owner.name, navigation, own, findings) for navigation in owner.navigations
     )
     return _changed(owner, {"navigations": navigations})
 
 
-def _checked_join(
-    owner: str, navigation: Navigation, own: set[str], types: Model, findings: list[str]
-) -> Navigation:
+def _checked_join(owner: str, navigation: Navigation, own: Own, findings: list[str]) -> Navigation:
     if not navigation.on:
         return navigation
-    there = {p.name for p in types.properties_of(navigation.target)}
+    here, there = own(owner), own(navigation.target)
     for pair in navigation.on:
-        if pair.property not in own or pair.referenced not in there:
+        if pair.property not in here or pair.referenced not in there:
             findings.append(
                 f"The constraints of navigation {owner}/{navigation.name} are left out: "
                 f"{pair.property} = {pair.referenced} names a property that is not there."

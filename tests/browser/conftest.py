@@ -5,7 +5,6 @@ Whatever is asked of another host goes to a proxy that only takes notes: by a pa
 
 import os
 import shutil
-import socket
 import socketserver
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import sync_playwright
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -28,6 +26,7 @@ from gateway.settings import Settings
 from tests.support.graphiql import SECONDS
 from tests.support.needs import need
 from tests.support.process import PATIENCE
+from tests.support.threaded import free_port, threaded
 
 FLAGS = (
     "--no-sandbox",
@@ -236,22 +235,6 @@ def stub(routes):
         yield url
 
 
-@contextmanager
-def threaded(app):
-    """An application on a port, by a thread of this process."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.02)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 async def answer(request):
     body = await request.json()
     if "__schema" in body["query"]:
@@ -261,9 +244,3 @@ async def answer(request):
         return JSONResponse({"data": introspection_from_schema(schema)})
     company = request.headers.get("x-d365-company")
     return JSONResponse({"data": {"customersV3": ["US-001"], "company": company}})
-
-
-def free_port():
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]

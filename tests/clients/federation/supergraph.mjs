@@ -1,18 +1,14 @@
 // Apollo's gateway over ours and the subgraph of reviews: prints what it answers and what it fetched, as JSON.
 // Arguments: the address of our API, and a supergraph in SDL; without one it is composed of what both services tell.
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-import { ApolloGateway, IntrospectAndCompose, RemoteGraphQLDataSource } from "@apollo/gateway";
-import { parse, print, validate } from "graphql";
+import { parse, print } from "graphql";
 
 import { serve } from "./reviews.mjs";
-
-process.env.APOLLO_TELEMETRY_DISABLED = "true";
+import { route } from "./router.mjs";
 
 const MISSING = { dataAreaId: "usmf", customerAccount: "NOBODY" };
 const [endpoint, supergraph] = process.argv.slice(2);
-const log = { debug() {}, info() {}, warn: console.error, error: console.error };
 
 async function ask(query) {
   const headers = { "content-type": "application/json" };
@@ -36,50 +32,9 @@ async function written() {
   ].map((review, at) => ({ id: `r${at}`, body: `Review ${at}`, ...review }));
 }
 
-/** A fetch that keeps no connection: composing blocks this process for longer than the other end keeps an idle one. */
-const alone = (url, init) => fetch(url, { ...init, headers: { ...init.headers, connection: "close" } });
-
-function start(urls, fetches) {
-  class Source extends RemoteGraphQLDataSource {
-    willSendRequest({ request }) {
-      const { representations } = request.variables ?? {};
-      fetches.push({ to: this.name, query: request.query, representations: representations?.length ?? null });
-    }
-  }
-  const subgraphs = Object.entries(urls).map(([name, url]) => ({ name, url }));
-  return new ApolloGateway({
-    supergraphSdl: supergraph ? readFileSync(supergraph, "utf8") : new IntrospectAndCompose({ subgraphs }),
-    buildService: ({ name }) => Object.assign(new Source({ url: urls[name], fetcher: alone }), { name }),
-    logger: log,
-  });
-}
-
 const reviews = await written();
 const { server, url } = await serve(reviews);
-const fetches = [];
-const gateway = start({ d365: endpoint, reviews: url }, fetches);
-const { schema, executor } = await gateway.load();
-
-async function execute(source, variables = {}) {
-  const document = parse(source);
-  const [operation] = document.definitions;
-  const invalid = validate(schema, document);
-  if (invalid.length > 0) return { errors: invalid.map(({ message }) => ({ message })), fetches: [] };
-  fetches.length = 0;
-  const result = await executor({
-    request: { query: source, variables, operationName: operation.name.value },
-    operationName: operation.name.value,
-    document,
-    operation,
-    source,
-    queryHash: createHash("sha256").update(source).digest("hex"),
-    schema,
-    context: {},
-    metrics: {},
-    logger: log,
-  });
-  return { ...result, fetches: [...fetches] };
-}
+const { schema, execute, stop } = await route({ d365: endpoint, reviews: url }, supergraph && readFileSync(supergraph, "utf8"));
 
 const change = ({ dataAreaId, customerAccount }, nameAlias) => [
   { key: { dataAreaId, customerAccount }, patch: { nameAlias } },
@@ -107,5 +62,5 @@ console.log(
     },
   }),
 );
-await gateway.stop();
+await stop();
 server.close();

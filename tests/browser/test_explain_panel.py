@@ -63,8 +63,8 @@ def shared(browser, foreign, gateway):
 
 @pytest.fixture
 def panel(shared):
-    shared.fill(json.dumps(examples()[0].variables), VARIABLES)
-    shared.fill('{"X-D365-Company": "usmf"}', HEADERS)
+    write(shared.page, json.dumps(examples()[0].variables), VARIABLES)
+    write(shared.page, '{"X-D365-Company": "usmf"}', HEADERS)
     shared.fill(examples()[0].query)
     shared.watched.console.clear()
     return shared

@@ -18,7 +18,6 @@ def call(method: str = "GET", body: bytes | None = None) -> Call:
 
 
 @pytest.mark.heavy
-@pytest.mark.heavy
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_addresses_go_out_as_httpx_writes_them(path: str, query: str) -> None:
     address = f"{ROOT}A{path.replace('/', '|')}?{query}"

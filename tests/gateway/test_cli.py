@@ -209,6 +209,7 @@ def test_explain_of_bytes_that_are_no_text(tmp_path: Path) -> None:
 # schema
 
 
+@pytest.mark.heavy
 def test_the_printed_schema_is_one_and_fits_the_examples(tmp_path: Path) -> None:
     text = printed(invoke(tmp_path, "schema", "print"))
 

@@ -259,6 +259,7 @@ async def test_a_row_of_another_type_is_none_of_that_name(
 # Limits and switches
 
 
+@pytest.mark.heavy
 async def test_so_many_representations_and_no_more(sandboxed: Gateway) -> None:
     query = "query ($of: [_Any!]!) { _entities(representations: $of) { __typename } }"
     of = [{"__typename": "CustomerV3", "dataAreaId": "usmf", "customerAccount": "US-001"}]
@@ -279,6 +280,7 @@ async def test_what_is_no_list_of_representations_is_refused(sandboxed: Gateway,
     assert_requests(answer, 0)
 
 
+@pytest.mark.heavy
 async def test_service_tells_what_is_printed(sandboxed: Gateway) -> None:
     schema = sandboxed.schema
     printed = "".join(print_subgraph(schema.again(schema.catalog.twin())))

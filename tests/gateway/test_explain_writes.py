@@ -9,16 +9,12 @@ import os
 import re
 from collections.abc import Mapping
 
-import httpx
 import pytest
 
-from gateway.assemble import open_gateway
 from gateway.explain import Explanation, explain
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
-from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
-from tests.support.write_cases import FOLDER, WriteCase, read_case, run, write_cases
+from tests.support.write_cases import FOLDER, WriteCase, prepared, read_case, run, write_cases
 
 pytestmark = pytest.mark.anyio
 UPDATE = bool(os.environ.get("UPDATE_CASES"))
@@ -45,13 +41,9 @@ AS_SENT: Mapping[str, Mapping[str, str]] = {
 
 async def explained(case: WriteCase) -> tuple[Explanation, list[object]]:
     """Explain a case; gives what the sandbox was asked too, beside its metadata."""
-    sandbox = create_sandbox(SandboxSettings(seed=1))
-    settings = Settings(cache_dir=None, language="none", **case.settings)
-    transport = httpx.ASGITransport(sandbox)
-    async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
-        at_the_start = len(sandbox.state.requests)
+    async with prepared(case) as (gateway, sandbox):
         found = await explain(gateway, case.request)
-        return found, sandbox.state.requests[at_the_start:]
+        return found, sandbox.state.requests
 
 
 @pytest.mark.parametrize("case", EXPLAINED, ids=lambda case: case.name)

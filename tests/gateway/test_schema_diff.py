@@ -135,6 +135,7 @@ def test_a_gzipped_document_is_unpacked(tmp_path: Path) -> None:
     assert invoke(tmp_path, "schema", "diff", str(packed), str(plain)).returncode == 0
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("given", [[], ["-"]], ids=["not given", "a dash"])
 def test_the_current_schema_is_the_other_one(tmp_path: Path, given: list[str]) -> None:
     current = tmp_path / "current.graphql"

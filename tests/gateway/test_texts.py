@@ -46,6 +46,7 @@ def expected(text: str) -> str | None:
     return None if found is None else str(found)
 
 
+@pytest.mark.heavy
 @given(st.lists(NUMBERS, min_size=1))
 @example(["0.000000", "0.0000001", "-0", "-0.0", "1E+2", "1e-7", "10", "0.10"])
 @example(['"1.50"', "2"])
@@ -54,6 +55,7 @@ def test_numbers_are_printed_as_decimals_are(numbers: list[str]) -> None:
     assert texts(raws(*numbers)) == [expected(number) for number in numbers]
 
 
+@pytest.mark.heavy
 @given(st.lists(st.one_of(NUMBERS, st.just("null"), st.none()), min_size=1))
 def test_nulls_stay_and_so_does_what_is_missing(numbers: list[str | None]) -> None:
     given_raws = [None if number is None else msgspec.Raw(number) for number in numbers]
@@ -126,6 +128,7 @@ def test_a_raw_row_read_by_its_index_holds_numbers() -> None:
     assert [row.a0 for row in found[:1]] == [2]
 
 
+@pytest.mark.heavy
 @given(st.lists(st.integers(0, 50)), st.integers(1, 200))
 def test_slices_hold_every_row_once_and_little_more_than_asked(sizes: list[int], most: int) -> None:
     made = row_type("{ orders { nodes { area } } }")

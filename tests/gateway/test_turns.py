@@ -30,6 +30,7 @@ async def turns_of(engine: Engine, query: str) -> tuple[int, Answer]:
     return turns, answer
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("expand", "least"), [(True, 30), (False, 60)], ids=["expand", "keys"])
 async def test_a_page_of_ten_thousand_rows_lets_others_run(expand: bool, least: int) -> None:
     service = Service()
@@ -42,6 +43,7 @@ async def test_a_page_of_ten_thousand_rows_lets_others_run(expand: bool, least: 
     assert turns - few >= least
 
 
+@pytest.mark.heavy
 async def test_a_page_that_graphql_core_completes_lets_others_run() -> None:
     rows = 1_000
     service = Service()

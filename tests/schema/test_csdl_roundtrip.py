@@ -246,6 +246,7 @@ def models(draw: st.DrawFn) -> Model:
     )
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, deadline=None)
 @given(models())
 def test_reading_undoes_writing(model: Model) -> None:
@@ -259,6 +260,7 @@ def test_random_bytes_are_refused_with_our_own_error(content: bytes) -> None:
         parse_csdl(content)
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, deadline=None)
 @given(models(), st.data())
 def test_a_document_cut_anywhere_is_refused(model: Model, data: st.DataObject) -> None:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.commands import app
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds after which a process that should have said or done something is given up."""
 
 

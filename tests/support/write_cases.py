@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from gateway.odata.render import decoded
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
 from tests.support.cases import builtins_of
-from tests.support.faulty_writes import Faulty, assembled_over, faulty
+from tests.support.faulty_writes import assembled_over, faulty
 
 FOLDER = Path(__file__).parent.parent / "write_cases"
 _HEADER = re.compile(r"^# (companies|settings|before|outline): (.+)$", re.MULTILINE)
@@ -77,15 +77,15 @@ def read_case(path: Path) -> WriteCase:
 
 async def run(case: WriteCase) -> tuple[Answer, Starlette]:
     """Run a case, and the one before it, on a fresh sandbox."""
-    async with prepared(case) as over:
+    async with prepared(case) as (gateway, sandbox):
         if case.before is not None:
-            await over.engine.execute(read_case(FOLDER / f"{case.before}.graphql").request)
-        return await over.engine.execute(case.request), over.sandbox
+            await answer(gateway, read_case(FOLDER / f"{case.before}.graphql"))
+        return await answer(gateway, case), sandbox
 
 
 @asynccontextmanager
-async def prepared(case: WriteCase) -> AsyncIterator[Faulty]:
-    """Give an engine over a fresh sandbox. Its schema is made once for all cases of equal settings."""
+async def prepared(case: WriteCase) -> AsyncIterator[tuple[Gateway, Starlette]]:
+    """Give a gateway over a fresh sandbox. Its schema is made once for all cases of equal settings."""
     sandbox = create_sandbox(
         SandboxSettings(seed=1)
     )  # as the embedded one: recipes can be tried there
@@ -96,10 +96,14 @@ async def prepared(case: WriteCase) -> AsyncIterator[Faulty]:
         sandbox.state.requests.clear()
         _GATEWAYS[settings.model_dump_json()] = known
     async with faulty(known, sandbox) as over:
-        yield over
+        yield replace(known, client=over.client, engine=over.engine), sandbox
 
 
 _GATEWAYS: dict[str, Gateway] = {}
+
+
+async def answer(gateway: Gateway, case: WriteCase) -> Answer:
+    return await gateway.engine.execute(case.request)
 
 
 def exchange_of(found: Answer, *, is_outline: bool = False) -> str:

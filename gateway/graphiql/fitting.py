@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from typing import Any
 
-from graphql import FieldNode, OperationDefinitionNode, OperationType, parse
+from graphql import (
+    FieldNode,
+    NamedTypeNode,
+    NameNode,
+    OperationDefinitionNode,
+    OperationType,
+    Visitor,
+    parse,
+    visit,
+)
 from starlette.applications import Starlette
 
 from gateway.assemble import Gateway
@@ -42,26 +52,49 @@ async def fitting(
         fit = []
         for example in shown:
             tried = (example, others.get(example.name))
-            called = [_called(e, gateway.catalog.prefix) for e in tried if e is not None]
+            called = [_called(e, gateway) for e in tried if e is not None]
             fit += [e for e in called if _runs(gateway, e, companies)][:1]
         return fit or list(_own(gateway))
 
 
-def _called(example: Example, prefix: str) -> Example:
-    """Put the prefix of an API before the root fields of an example."""
-    if not prefix:
+def _called(example: Example, gateway: Gateway) -> Example:
+    """Put the prefixes of an API before the root fields and types of an example."""
+    catalog = gateway.catalog
+    if not (catalog.prefix or catalog.type_prefix):
         return example
+    document = parse(example.query)
+    types = _Types(catalog.type_prefix, gateway.schema.core.type_map)
+    visit(document, types)
+    called = [(node, catalog.type_prefix) for node in types.found]
+    (operation,) = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
+    if operation.operation is not OperationType.SUBSCRIPTION:
+        fields = (f for f in operation.selection_set.selections if isinstance(f, FieldNode))
+        called += [(field.name, catalog.prefix) for field in fields]
     query = example.query
-    (operation,) = (d for d in parse(query).definitions if isinstance(d, OperationDefinitionNode))
-    if operation.operation is OperationType.SUBSCRIPTION:
-        return example
     # From the last to the first: where the others stand remains true.
-    for field in reversed(operation.selection_set.selections):
-        assert isinstance(field, FieldNode)
-        assert field.name.loc is not None
-        start, end = field.name.loc.start, field.name.loc.end
-        query = query[:start] + prefixed(prefix, query[start:end]) + query[end:]
+    for node, prefix in sorted(called, key=lambda item: _start(item[0]), reverse=True):
+        start = _start(node)
+        query = query[:start] + prefixed(prefix, node.value) + query[start + len(node.value) :]
     return replace(example, query=query)
+
+
+class _Types(Visitor):
+    """Finds the names of types that the schema has with a prefix."""
+
+    def __init__(self, prefix: str, known: Container[str]) -> None:
+        super().__init__()
+        self._prefix = prefix
+        self._known = known
+        self.found: list[NameNode] = []
+
+    def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
+        if self._prefix and prefixed(self._prefix, node.name.value) in self._known:
+            self.found.append(node.name)
+
+
+def _start(node: NameNode) -> int:
+    assert node.loc is not None
+    return node.loc.start
 
 
 def _runs(gateway: Gateway, example: Example, companies: tuple[str, ...] | None) -> bool:

@@ -60,15 +60,26 @@ async def test_a_page_opens_with_the_examples_that_its_api_can_run(served: Serve
     assert names["/reference"] == ["addressCountryRegions"]
 
 
-async def test_the_examples_call_fields_as_an_api_with_a_prefix_calls_them() -> None:
-    settings = {"language": None, "federation": {"prefix": "erp"}}
+@pytest.mark.parametrize(
+    ("prefixes", "root", "on"),
+    [
+        ({"prefix": "erp"}, "erpCustomersV3", "... on CustomerV3"),
+        ({"type_prefix": "Eu"}, "customersV3", "... on EuCustomerV3"),
+        ({"prefix": "eu", "type_prefix": "Eu"}, "euCustomersV3", "... on EuCustomerV3"),
+    ],
+)
+async def test_the_examples_call_fields_and_types_as_an_api_with_prefixes_calls_them(
+    prefixes: dict[str, str], root: str, on: str
+) -> None:
+    settings = {"language": None, "federation": prefixes}
     async for found in serve(Settings.model_validate(settings)):
         shown = (await found.http.get(f"{PAGE}/config.json")).json()["examples"]
         first = await found.ask(API, shown[0]["query"], **shown[0]["variables"])
 
         assert [example["name"] for example in shown] == [e.name for e in examples()]
-        assert [*first["data"]] == ["erpCustomersV3"]
+        assert [*first["data"]] == [root]
         assert "errors" not in first
+        assert on in next(e["query"] for e in shown if e["name"] == "13-changes")
 
 
 async def test_the_files_of_a_page_are_those_of_all_pages(served: Served) -> None:

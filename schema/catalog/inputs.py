@@ -58,7 +58,7 @@ class CatalogInputs(CatalogObjects):
     def forget(self) -> None:
         """Drop what was made of single types."""
         super().forget()
-        self._inputs = {}
+        self._inputs, self._denied = {}, {}
 
     def tables(self) -> Iterator[dict[Any, Any]]:
         """Give what keeps the records of this catalog alone."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
-from schema.fields import TypeEntry
+from schema.fields import TypeEntry, Verb
 
 from .described import DescribedType, Member
 from .shapes import FamilyNames, Shapes
@@ -17,7 +17,7 @@ from .spool import Spool, Spools
 from .types import EVERY_FAMILY, Family, RowRoot, Share, Types
 from .writers import Write, Writers
 
-FORGET_AFTER = 50
+FORGET_AFTER = 25
 """Families after which the records are forgotten."""
 
 Work = TypeVar("Work")
@@ -42,6 +42,9 @@ class _Written(NamedTuple):
     reading: Spool[int]
     writing: Spool[str]
     roots: dict[str, list[Spool[str]]]
+    offered: Mapping[tuple[Verb, str], bool]
+    interfaces: Mapping[str, tuple[str, ...]]
+    """These two are small, and whoever puts the parts together would else read all records for them again."""
 
 
 class FamilyWriter:
@@ -55,6 +58,8 @@ class FamilyWriter:
         write_fields: Sequence[Write[Member]],
     ) -> None:
         self._types = types
+        self._catalog = types.schema.catalog
+        self._writes = types.schema.writes
         self._shapes = Shapes(types, writers, write, write_fields)
         self._write = write
         self._write_fields = write_fields
@@ -65,7 +70,11 @@ class FamilyWriter:
             return self._together(self._written(EVERY_FAMILY))
         others = beside(lambda: self._written(Share(1, 2)))
         own = self._written(Share(0, 2))
-        return self._together(own, others())
+        other = others()
+        self._catalog.learn_interfaces(other.interfaces)
+        if self._writes is not None:
+            self._writes.offered.learn(other.offered)
+        return self._together(own, other)
 
     def _together(self, *parts: _Written) -> Ahead:
         places = range(len(self._write_fields))
@@ -81,7 +90,8 @@ class FamilyWriter:
     def _written(self, share: Share) -> _Written:
         types, shapes = self._types, self._shapes
         roots = {root: [Spool[str]() for _ in self._write_fields] for root in types.roots}
-        done = _Written(Spool(), Spool(), roots)
+        offered = {} if self._writes is None else self._writes.offered.decided
+        done = _Written(Spool(), Spool(), roots, offered, self._catalog.known_interfaces)
         for family in self._families(share):
             names = shapes.names(family.csdl, chain(family.reading, family.writing))
             if family.reading:

@@ -25,10 +25,12 @@ Write = Callable[[_Shown], bytes]
 RootFields = Callable[[Selected, Write[Member]], Write[DescribedType]]
 """Gives the way to write the fields of a root type, of which there may be tens of thousands."""
 
-MOST_USES = 4_000
+MOST_USES = 1_500
 """Uses of types that are remembered."""
-MOST_MEMBERS = 4_000
+MOST_MEMBERS = 1_500
 """Fields, arguments or input fields that are remembered: the same stand in several types of a family."""
+MOST_TEMPLATES = 4_000
+"""Kinds of members that are remembered: some thousands, however large the catalogue is."""
 _FALSE, _TRUE, _NULL = b"false", b"true", b"null"
 _KINDS = {kind: orjson.dumps(kind) for kind in KINDS}
 _SHALLOW = frozenset({"kind", "name", "specifiedByURL", "isOneOf", "ofType", "__typename"})
@@ -288,7 +290,7 @@ class _AlikeWriter:
 
     def __init__(self, write: Write[Member]) -> None:
         self._write = write
-        self._templates = Once(self._template, MOST_MEMBERS)
+        self._templates = Once(self._template, MOST_TEMPLATES)
         self._places: list[int] = []
         """Which words stand in a template, in order: the same for all specimens, for the selection decides."""
 

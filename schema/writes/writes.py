@@ -45,11 +45,11 @@ class Writes(Mapping[str, MutationField]):
     def __init__(self, catalog: Catalog, rules: WriteRules | None = None) -> None:
         self.catalog = catalog
         self.rules = rules or WriteRules()
-        self._offers = Offers(catalog, self.rules)
-        self.inputs = WriteInputs(catalog, self.rules, self._offers)
+        self.offered = Offers(catalog, self.rules)
+        self.inputs = WriteInputs(catalog, self.rules, self.offered)
         self.payloads = Payloads(catalog)
-        self.actions = Actions(catalog, self.rules, self._offers, self._is_of_rows)
-        self._types = WriteTypes(catalog, self._offers, self.actions)
+        self.actions = Actions(catalog, self.rules, self.offered, self._is_of_rows)
+        self._types = WriteTypes(catalog, self.offered, self.actions)
         self.forget()
 
     def forget(self) -> None:
@@ -106,16 +106,16 @@ class Writes(Mapping[str, MutationField]):
     def of_root(self, root: str, of_set: str) -> Iterator[tuple[Verb, str]]:
         """Name the fields that write the rows of a set's list, or the row of its by-key field."""
         for verb in ROW_VERBS:
-            if self._offers.of(verb, of_set):
+            if self.offered.of(verb, of_set):
                 yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
         """Whether rows of a set may be written this way: by the settings, the annotations and the fields."""
-        return self._offers.holds(verb, entity_set)
+        return self.offered.holds(verb, entity_set)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
         """Say why they may not; None where they may."""
-        return self._offers.refusal(verb, entity_set)
+        return self.offered.refusal(verb, entity_set)
 
     @property
     def findings(self) -> tuple[str, ...]:

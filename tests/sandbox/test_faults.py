@@ -16,6 +16,7 @@ from gateway.sandbox import (
     SandboxSettings,
     create_sandbox,
 )
+from tests.support.process import PATIENCE
 
 from .test_changesets import batch, changeset, group, made, part, results
 
@@ -138,7 +139,7 @@ def test_on_a_socket_the_transport_is_closed(served, at, written, started):
     app.state.faults.add(FaultRule(at=at, method="POST"))
     options = batch(part(*group(91)), part(*group(92)))
     seen = []
-    with httpx.Client(base_url=root) as client:
+    with httpx.Client(base_url=root, timeout=PATIENCE) as client:
         with pytest.raises(httpx.TransportError):
             _read(client, options, seen)
         rows = app.state.store.rows("CustomerGroups", CustomerGroupId="91")

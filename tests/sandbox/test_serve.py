@@ -7,6 +7,8 @@ import subprocess
 import sys
 import urllib.request
 
+from tests.support.process import PATIENCE
+
 
 def test_the_kernel_chooses_a_port_and_the_address_is_printed():
     command = "from gateway.sandbox.serve import run; run()"
@@ -20,4 +22,4 @@ def test_the_kernel_chooses_a_port_and_the_address_is_printed():
                 assert int(answer.read()) == 5
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE)

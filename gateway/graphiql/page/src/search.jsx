@@ -314,7 +314,7 @@ function useInsert(hit) {
   current.current = useGraphiQL((state) => state.schema);
   return async (root, name) => {
     // The schema that holds the field comes with the next rendering.
-    for (let tries = 0; tries < 40 && !fieldOf(current.current, root, name); tries += 1) await new Promise((done) => setTimeout(done, 25));
+    for (let tries = 0; tries < 400 && !fieldOf(current.current, root, name); tries += 1) await new Promise((done) => setTimeout(done, 25));
     const field = fieldOf(current.current, root, name);
     if (!field) return;
     const byKey = hit.queries.map((query) => fieldOf(current.current, "query", query)).find((found) => found && !found.args.some((arg) => arg.name === "first"));

@@ -31,6 +31,7 @@ from schema.model import (
     Property,
     TypeRef,
 )
+from schema.snapshot import Records, pack, unpack
 from schema.values import Cleaning
 from schema.writes import WriteRules, Writes
 from tests.support import zoo
@@ -358,6 +359,30 @@ def test_two_that_write_half_of_the_families_each_write_the_same_answer(
     assert together == alone
     assert len(sizes) == 1
     assert len(alone) > 20 * sizes[0]  # compressed it is
+
+
+def test_who_puts_halves_together_reads_no_records_for_what_the_others_know(full: Model) -> None:
+    names = list(full.entity_sets)[:100]
+    kept = b"".join(pack(expose(full, include=names, exclude=[]), fingerprint=b""))
+    opened = unpack(kept, fingerprint=b"")
+    assert opened is not None
+    schema = api(Catalog(opened.model, FINOPS), writes=True)
+    one, other = (schema.again(schema.catalog.twin()) for _ in range(2))
+    assert one.writes is not None
+    assert other.writes is not None
+    fields, nodes = list(one.writes), one.implementers("Node")
+
+    other.writes.offered.learn(one.writes.offered.decided)
+    other.catalog.learn_interfaces(one.catalog.known_interfaces)
+
+    assert list(other.writes) == fields
+    assert other.implementers("Node") == nodes
+    assert len(fields) > 300
+    assert len(nodes[0]) > 90
+    assert isinstance(other.catalog.model.entity_types, Records)
+    assert (
+        other.catalog.model.entity_types.decoded <= 1
+    )  # of one mutation, which the schema is made with
 
 
 @pytest.mark.parametrize(

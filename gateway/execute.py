@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from inspect import isawaitable
 from typing import Any
 
@@ -166,7 +166,6 @@ class Engine:
         self._settings = settings
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents, schema.roots)
-        self.tables = self._documents.tables
         self._introspection = Introspection(schema, aside or Aside())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
         self.mutations: Mutations | None = None
@@ -174,6 +173,10 @@ class Engine:
             self.mutations = Mutations(
                 schema.core, schema.writes, self._planner, sender, self, settings.writes
             )
+
+    def tables(self) -> Iterator[MutableMapping[Any, Any]]:
+        """Give what keeps the documents."""
+        return self._documents.tables()
 
     async def execute(self, request: GraphQLRequest) -> Answer:
         """Answer a request. Never raises but for cancellation."""

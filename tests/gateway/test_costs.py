@@ -178,7 +178,8 @@ async def test_types_go_with_their_document() -> None:
     assert struct_types() > before
     await asyncio.sleep(0)  # until then the event loop holds finished tasks with their results
     engine._documents = Documents(engine.schema.catalog, engine.schema.core, DocumentLimits())
-    assert struct_types() == before
+    left = struct_types() - before
+    assert {found.__name__ for found in left} <= {"Answer"}  # which others may have use for
 
 
 # Memory

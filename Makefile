@@ -64,7 +64,7 @@ format: $(VENV)/.installed-dev ## Format and apply ruff's safe fixes
 bench: $(VENV)/.installed-dev ## Benchmarks beside what was promised (ARGS="--json FILE load memory" for parts, as JSON too)
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
-bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds and no cold start
+bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two minutes on two free cores
 	$(BIN)/python tests/bench/run.py --quick $(ARGS)
 
 ##@ Maintain

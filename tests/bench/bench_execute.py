@@ -67,7 +67,7 @@ async def execute(quick: bool) -> list[Report]:
                 variants["own floor"] = own
             gc.collect()
             with frozen_gc() if state is GC_FROZEN else nullcontext():
-                found = await in_turn(variants, 9 if quick else 25, clock=time.process_time)
+                found = await in_turn(variants, 7 if quick else 25, clock=time.process_time)
             base, ours = found["floor"], found["gateway"]
             own_floor = found.get("own floor")
             report.add(
@@ -86,10 +86,10 @@ async def execute(quick: bool) -> list[Report]:
         " Own floor: the same of the batches' own bytes, children looked up in dicts by their keys."
     )
     report.notes.append("Cleaned: ten of the 20 values are enums, NoYes, X++ dates and date-times.")
-    return [report, await turns()]
+    return [report, await turns(3 if quick else 5)]
 
 
-async def turns() -> Report:
+async def turns(rounds: int) -> Report:
     """Measure how long a page of 10,000 rows keeps the event loop to itself, in CPU time."""
     report = Report(
         "turns", f"{ORDERS:,} rows of the same: the longest time without a turn for others"
@@ -99,7 +99,7 @@ async def turns() -> Report:
         run = runner(engine, nested_query(PLAIN, ORDERS))
         await run()
         with frozen_gc():
-            found = [await _stretches(run) for _ in range(5)]
+            found = [await _stretches(run) for _ in range(rounds)]
         report.add(
             shape=name,
             turns=len(found[0]),

@@ -18,7 +18,7 @@ async def under_load(quick: bool) -> list[Report]:
         "load",
         f"one worker, {GC_FROZEN}; the upstream replays recorded bytes on loopback",
     )
-    rounds, seconds = (3, 1.0) if quick else (5, 2.0)
+    rounds, seconds = (3, 0.6) if quick else (5, 2.0)
     async with serving(ONE, HUNDRED, THOUSAND) as found:
         taken: dict[tuple[str, int], list[Loaded]] = {}
         for number in range(rounds):

@@ -25,7 +25,7 @@ async def peers(quick: bool) -> list[Report]:
     report = Report(
         "peers", f"one process each, {CONNECTIONS} connections, {GC_FROZEN} on both sides"
     )
-    rounds, seconds = (3, 1.0) if quick else (5, 3.0)
+    rounds, seconds = (3, 0.6) if quick else (5, 3.0)
     command = [sys.executable, "-m", "tests.bench.stock_strawberry"]
     async with serving(HUNDRED, THOUSAND) as ours:
         with running(command, environment()) as program:

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 
 from gateway.ids import node_id
-from gateway.metadata import load_metadata
-from gateway.models import dialect_of, make_catalog, open_model
-from gateway.odata.client import ODataClient
+from gateway.models import dialect_of, make_catalog
 from gateway.settings import Settings
 from schema.catalog import Catalog
 from schema.fields import FieldKind, RootField, RootKind, TypeKind
+from tests.bench import whole
 from tests.bench.bench_growth import FULL
 from tests.bench.measure import Report, memory, peak_memory
 from tests.bench.processes import gateway
@@ -40,28 +37,20 @@ async def touch(quick: bool) -> list[Report]:
     if not FULL.is_file():
         report.notes.append(f"skipped: {FULL} is not there.")
         return [report]
-    with tempfile.TemporaryDirectory() as folder:
-        async with nothing() as port:
-            settings = Settings(
-                url=f"http://127.0.0.1:{port}/data",
-                auth="none",
-                dialect="finops",
-                metadata=str(FULL),
-                cache_dir=Path(folder),
-                language=None,
-            )
-            queries = await asyncio.to_thread(list, operations(await _catalog(settings)))
-            if quick:
-                queries = queries[:: len(queries) // 400]
-            environment = {
-                "D365_URL": str(settings.url),
-                "D365_AUTH": "none",
-                "D365_DIALECT": "finops",
-                "D365_METADATA": str(FULL),
-                "D365_CACHE_DIR": folder,
-            }
-            with gateway(**environment) as (program, address):
-                await _walk(report, queries, address, program.server_pid)
+    async with nothing() as port:
+        settings = whole.settings(url=f"http://127.0.0.1:{port}/data", auth="none")
+        queries = await asyncio.to_thread(list, operations(await _catalog(settings)))
+        if quick:
+            queries = queries[:: len(queries) // 400]
+        environment = {
+            "D365_URL": str(settings.url),
+            "D365_AUTH": "none",
+            "D365_DIALECT": "finops",
+            "D365_METADATA": str(FULL),
+            "D365_CACHE_DIR": str(whole.folder()),
+        }
+        with gateway(**environment) as (program, address):
+            await _walk(report, queries, address, program.server_pid)
     return [report]
 
 
@@ -112,9 +101,7 @@ async def nothing() -> AsyncIterator[int]:
 
 async def _catalog(settings: Settings) -> Catalog:
     """Make the catalogue here too, and with it the snapshot that the gateway opens."""
-    async with ODataClient(settings, observe=lambda _: None) as client:
-        document = await load_metadata(settings, client, observe=lambda _: None)
-    known = open_model(settings, document)
+    _, known = await whole.known(settings)
     dialect = dialect_of(settings, known.model)
     return make_catalog(settings, known.model, dialect, {}, known.naming)
 

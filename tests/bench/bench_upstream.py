@@ -32,7 +32,7 @@ Call = Callable[[], Awaitable[object]]
 async def upstream(quick: bool) -> list[Report]:
     """Compare the ways to make one call: aiohttp bare is the floor, httpx's own transport what we do without."""
     report = Report("upstream", f"one call, {CONNECTIONS} connections, static upstream on loopback")
-    calls, rounds = (200, 5) if quick else (800, 15)
+    calls, rounds = (80, 5) if quick else (800, 15)
     with tempfile.TemporaryDirectory() as folder:
         asked = {name: query for name, query in queries().items() if name in CASES}
         cases = await record(Path(folder), asked)

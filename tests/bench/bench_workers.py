@@ -43,7 +43,7 @@ async def workers(quick: bool) -> list[Report]:
     report = Report(
         "workers", f"{HUNDRED} values, {CONNECTIONS} connections, {cores} cores for all"
     )
-    rounds, seconds = (4, 1.0) if quick else (12, 2.0)
+    rounds, seconds = (4, 0.6) if quick else (12, 2.0)
     pairs: list[dict[int, _Run]] = []
     async with serving(HUNDRED) as one, serving(HUNDRED, workers=2) as two:
         for turn in range(rounds):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import traceback
@@ -62,6 +63,11 @@ def benchmark(name: str) -> Benchmark:
     return cast("Benchmark", getattr(import_module(f"tests.bench.{module}"), function))
 
 
+def cpu_seconds() -> float:
+    """Give the seconds of CPU of this process and of all that it started and that have ended."""
+    return sum(os.times()[:4])
+
+
 def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[str, Any], bool]:
     """Run benchmarks and print what they find; gives everything as JSON, and whether nothing failed."""
     found: dict[str, Any] = {"machine": machine(), "quick": quick}
@@ -72,8 +78,9 @@ def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[st
     reports: list[Report] = []
     failures: dict[str, str] = {}
     seconds: dict[str, float] = {}
+    cpu: dict[str, float] = {}
     for name in names:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), cpu_seconds()
         try:
             made = uvloop.run(benchmark(name)(quick))
         except Exception as error:
@@ -82,6 +89,7 @@ def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[st
             continue
         finally:
             seconds[name] = round(time.perf_counter() - began, 1)
+            cpu[name] = round(cpu_seconds() - used, 1)
         for report in made:
             show(report, console)
         failures.update((r.name, f"{r.failed} requests failed") for r in made if r.failed)
@@ -96,8 +104,12 @@ def run(names: Sequence[str], *, quick: bool, console: Console) -> tuple[dict[st
     found["bars"] = [verdict.to_json() for verdict in verdicts]
     found["failures"] = failures
     found["seconds"] = {**seconds, "all": round(time.perf_counter() - started, 1)}
+    found["cpu_seconds"] = {**cpu, "all": round(cpu_seconds(), 1)}
     found["load_average_after"] = load_average()
-    console.print(f"{found['seconds']['all']} s; load average now {found['load_average_after'][0]}")
+    console.print(
+        f"{found['seconds']['all']} s, {found['cpu_seconds']['all']} of CPU; "
+        f"load average now {found['load_average_after'][0]}"
+    )
     for name, why in failures.items():
         console.print(f"FAILED {name}: {why}", markup=False)
     return found, not failures

@@ -1,0 +1,36 @@
+"""The full F&O document: read once in a run, then opened from its snapshot by every benchmark that needs it."""
+
+from __future__ import annotations
+
+import atexit
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from gateway.metadata import MetadataDocument, load_metadata
+from gateway.models import Known, open_model
+from gateway.odata.client import ODataClient
+from gateway.settings import Settings
+from tests.bench.bench_growth import FULL
+
+
+@cache
+def folder() -> Path:
+    """Give the cache folder with its snapshot, which is gone at the end of the run."""
+    made = tempfile.TemporaryDirectory()
+    atexit.register(made.cleanup)
+    return Path(made.name)
+
+
+def settings(**values: object) -> Settings:
+    """Give settings that serve it from there, with these others."""
+    chosen = {"metadata": str(FULL), "cache_dir": folder(), "dialect": "finops", "language": None}
+    return Settings.model_validate({**chosen, **values})
+
+
+async def known(settings: Settings) -> tuple[MetadataDocument, Known]:
+    """Give the document and its model, and leave the snapshot that other processes open."""
+    root = settings.url or "http://nowhere.invalid/data"
+    async with ODataClient(settings, root=root, observe=lambda _: None) as client:
+        document = await load_metadata(settings, client, observe=lambda _: None)
+    return document, open_model(settings, document)

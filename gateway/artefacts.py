@@ -17,9 +17,10 @@ import struct
 import tempfile
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from .encoding import IDENTITY, compressed, decompressed
 
@@ -38,8 +39,7 @@ WriteApart = Callable[[Path], Awaitable[bool]]
 """Writes the first file of a text elsewhere, in the way of ``write_artefact``: whether it could."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Artefact:
+class Artefact(Struct, frozen=True, eq=False):
     """A text in one coding."""
 
     packed: memoryview

@@ -8,12 +8,13 @@ for each parent).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues
+from msgspec import structs
 
 from schema.catalog import Catalog
 from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind
@@ -231,7 +232,7 @@ class Binding:
         if operation.bound_to is not None:
             key = self._bound_key(given, arguments)
             set_name = self.catalog.set_for(operation.bound_to.name) or ""
-            resource = replace(resource, name=set_name, key=key)
+            resource = structs.replace(resource, name=set_name, key=key)
         if shape.level is None:
             return CallRoot(shape, Query(resource=resource), None, operation.returns.many)
         is_entity = operation.returns.name in self.catalog.model.entity_types

@@ -8,12 +8,12 @@ answer is encoded once, in C.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from schema.fields import Clean, Field, FieldKind, ValueType
 
@@ -54,8 +54,7 @@ _SHARED_KEYS = 30
 """Most keys of a struct that is kept for other documents: the longer the list, the less likely there is another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(Struct, frozen=True):
     """The completion of a page, whole or in slices."""
 
     lists: Callable[[Page, Sequence[Any], int], tuple[list[Any], ...]]

@@ -10,12 +10,12 @@ import asyncio
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import brotli
 import zstandard
+from msgspec import Struct
 
 IDENTITY = "identity"
 CODINGS = ("zstd", "br", "gzip")
@@ -65,8 +65,7 @@ def _quality(parameters: str) -> float:
         return 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compression:
+class Compression(Struct, frozen=True, kw_only=True):
     """What the settings say of compressing answers."""
 
     enabled: bool = True

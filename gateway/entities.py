@@ -8,10 +8,10 @@ router that was asked to send more, is passed over. All that name rows of one ty
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLInputType, GraphQLList, GraphQLNonNull
+from msgspec import Struct
 
 from schema.fields import Argument, Field, RootKind, TypeKind
 
@@ -31,8 +31,7 @@ MAX_REPRESENTATIONS = 10_000
 """Representations of one ``_entities`` field; routers send all that a page of theirs refers to at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     """One type of rows: how they are read, and what names one."""
 
     csdl: str

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, assert_never
+
+from msgspec import structs
 
 from .errors import GatewayError, UpstreamError, UpstreamRejected
 from .execute import Engine
@@ -121,7 +123,7 @@ def _keys(name: str, bound: KeysRoot, dialect: Dialect) -> Step:
 def by_key(name: str, how: str, plan: ReadPlan, dialect: Dialect) -> Step:
     """Explain rows of which only the key will be known."""
     keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
-    query = replace(plan.query, where=all_of(plan.query.where, *keys))
+    query = structs.replace(plan.query, where=all_of(plan.query.where, *keys))
     return Step(field=name, how=how, request=_text(query, dialect), below=_below(plan, dialect))
 
 
@@ -175,14 +177,16 @@ def _of_keys(child: ChildPlan) -> Query:
     assert join is not None
     pairs = zip(join.parent, join.target, strict=True)
     keys = (Compare(Path((t.source,)), Operator.EQ, _place(p.source)) for p, t in pairs)
-    query = replace(plan.query, where=all_of(plan.query.where, *keys))
-    return query if plan.window is None else replace(query, order=_order(child, plan.window))
+    query = structs.replace(plan.query, where=all_of(plan.query.where, *keys))
+    return (
+        query if plan.window is None else structs.replace(query, order=_order(child, plan.window))
+    )
 
 
 def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
     parts = tuple(KeyPart(f.source, _place(f.source)) for f in parent.level.info.key)
     resource = Resource(parent.entity_set or "", parts, child.name)
-    query, window = replace(child.plan.query, resource=resource), child.plan.window
+    query, window = structs.replace(child.plan.query, resource=resource), child.plan.window
     return query if window is None or not window.keyset else bounded(query, window, dialect)
 
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
+from msgspec import Struct, field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -64,8 +64,7 @@ def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
             yield Route(f"{endpoint.api}/{name}", shared(told, settings.cors_origins))
 
 
-@dataclass(slots=True)
-class _Explored:
+class _Explored(Struct):
     """A schema over a catalogue's twin, and what is made of it once."""
 
     aside: Aside

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct, structs
 
 from .errors import (
     BadArgument,
@@ -52,8 +53,7 @@ class Sender(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(Struct):
     """Rows of a query, and how many there are in all where that was asked."""
 
     rows: Any
@@ -61,8 +61,7 @@ class Rows:
     total: int | None = None
 
 
-@dataclass(slots=True)
-class _Page:
+class _Page(Struct):
     value: list[Any]
     count: int | None
     next: str | None
@@ -127,14 +126,20 @@ class Fetcher:
 
     async def count(self, query: Query, row_type: RowType) -> int:
         """Give the number of rows of a query."""
-        counting = replace(
-            query, resource=replace(query.resource, count=True), select=(), expand=(), order=()
+        counting = structs.replace(
+            query,
+            resource=structs.replace(query.resource, count=True),
+            select=(),
+            expand=(),
+            order=(),
         )
         lowered = self.dialect.lower(counting)
         if lowered.empty:
             return 0
         if lowered.residual is not None:
-            return len((await self.rows(replace(query, top=None, count=False), row_type)).rows)
+            return len(
+                (await self.rows(structs.replace(query, top=None, count=False), row_type)).rows
+            )
         response = await self.answer(self.request(lowered))
         text = response.body.decode("utf-8-sig", "replace").strip()
         if not text.isdecimal() or len(text) > 18:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiodataloader import DataLoader
+from msgspec import Struct, field, structs
 
 from schema.fields import Field
 
@@ -40,8 +40,7 @@ from .window import (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Want:
+class Want(Struct, frozen=True, eq=False):
     """Rows of one plan for the keys of one level."""
 
     plan: ReadPlan
@@ -114,7 +113,7 @@ class Batches(DataLoader[Want, Found]):
         if len(group) > 1:
             united = tuple(dict.fromkeys(name for want in group for name in want.plan.query.select))
             everything = any(not want.plan.query.select for want in group)
-            query = replace(query, select=() if everything else united)
+            query = structs.replace(query, select=() if everything else united)
         if len(keys) == 1 and len(group) == 1:
             return [{keys[0]: await self._single(group[0], query, keys[0])}]
         if len(keys) == 1:
@@ -129,9 +128,11 @@ class Batches(DataLoader[Want, Found]):
             parts = tuple(
                 KeyPart(f.source, _literal(f, v)) for f, v in zip(want.columns, key, strict=True)
             )
-            keyed = replace(query, resource=replace(query.resource, key=parts))
+            keyed = structs.replace(query, resource=structs.replace(query.resource, key=parts))
             return await self._fetcher.one(keyed, want.plan.row_type)
-        query = replace(query, where=all_of(query.where, key_filter(_columns(want.columns), [key])))
+        query = structs.replace(
+            query, where=all_of(query.where, key_filter(_columns(want.columns), [key]))
+        )
         if want.many:
             assert want.plan.window is not None
             return await connection(self._fetcher, query, want.plan)
@@ -144,7 +145,7 @@ class Batches(DataLoader[Want, Found]):
         window = group[0].plan.window
         if window is not None:
             terms = _with_columns(group[0], window)
-            query = replace(query, order=orders(terms, backward=False))
+            query = structs.replace(query, order=orders(terms, backward=False))
         runs = self._runs(query, _columns(group[0].columns), keys)
         # Aliases of one selection have one row type: their answer is decoded once for all of them.
         by_type = {id(want.plan.row_type): want for want in group}
@@ -166,7 +167,7 @@ class Batches(DataLoader[Want, Found]):
         self, query: Query, columns: Sequence[Column], keys: Sequence[Key]
     ) -> list[_Run]:
         def build(run: Sequence[Key]) -> Query:
-            return replace(query, where=all_of(query.where, key_filter(columns, run)))
+            return structs.replace(query, where=all_of(query.where, key_filter(columns, run)))
 
         def lowered(run: Sequence[Key]) -> Query:
             return self._dialect.lower(build(run)).query
@@ -226,8 +227,7 @@ async def cut_pages(cutter: Cutter, lists: Sequence[list[Any]]) -> list[Page | F
     return pages
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """Keys of one request."""
 
     asked: Request | Query
@@ -285,7 +285,7 @@ async def _offset_page(
         total = await fetcher.count(query, row_type)
     place = span(window, total)
     more = int(window.needs.next and not window.backward and window.before is None)
-    asked = replace(
+    asked = structs.replace(
         query,
         order=orders(window.order, backward=False),
         skip=place.start or None,

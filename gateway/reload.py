@@ -15,9 +15,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
+
+from msgspec import Struct
 
 from schema.errors import SchemaError
 
@@ -41,8 +42,7 @@ Reason = Literal["poll", "signal", "admin"]
 Outcome = Literal["changed", "unchanged", "failed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """A look for new metadata, and how it ended."""
 
     reason: Reason

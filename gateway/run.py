@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, assert_never
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from schema.fields import Field
 
@@ -300,7 +300,7 @@ class Runner:
             if f.value is not None
         )
         resource = Resource(plan.entity_set or "", parts, child.name)
-        query: Query = replace(child.plan.query, resource=resource)
+        query: Query = structs.replace(child.plan.query, resource=resource)
         if child.plan.window is not None:
             return await connection(self._fetcher, query, child.plan)
         return await self._fetcher.one(query, child.plan.row_type)

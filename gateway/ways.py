@@ -6,7 +6,7 @@ that only a derived type declares is named with that type in front.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec import structs
 
 from schema.fields import Field, ObjectInfo
 
@@ -39,9 +39,9 @@ def expand_of(child: ChildPlan, dialect: Dialect) -> Expand:
     query, window = child.plan.query, child.plan.window
     if window is not None and dialect.expand_options:
         if not child.paged:
-            query = replace(query, order=orders(window.order, backward=False))
+            query = structs.replace(query, order=orders(window.order, backward=False))
         elif window.count_only:
-            query = replace(bounded(query, window, dialect), top=0)
+            query = structs.replace(bounded(query, window, dialect), top=0)
         else:
             query = bounded(query, window, dialect)
     return Expand(

@@ -11,10 +11,9 @@ Relay Cursor Connections, https://relay.dev/graphql/connections.htm#sec-Paginati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schema.fields import Field
 
@@ -149,7 +148,7 @@ def bounded(query: Query, window: Window, dialect: Dialect) -> Query:
     for cursor, backward in ((window.after, False), (window.before, True)):
         if cursor is not None:
             bounds.append(beyond(window.order, cursor.values, backward=backward, nulls=nulls))
-    return replace(
+    return structs.replace(
         query,
         where=all_of(query.where, *bounds),
         order=orders(window.order, backward=window.backward),

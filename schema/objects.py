@@ -6,10 +6,10 @@ A definition is cheap: its fields are made on the first look, from the catalog's
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from graphql import GraphQLAbstractType
+from msgspec import Struct
 from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
 from . import describe
@@ -27,8 +27,7 @@ from .generated import (
 from .resolvers import Resolvers
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(Struct, frozen=True):
     """A field of the Relay wiring: connections, edges, ``PageInfo``, ``Node``."""
 
     name: str

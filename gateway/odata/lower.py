@@ -12,7 +12,6 @@ Three rewritings meet here.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from msgspec import Struct, structs
@@ -85,7 +84,7 @@ def lower_query(dialect: Dialect, query: Query) -> Lowered:
     asked = TRUE if query.where is None else query.where
     where = simplify(lower_where(dialect, asked))
     expand = tuple(_lower_expand(dialect, e, depth=1) for e in query.expand)
-    lowered = replace(query, where=None if where == TRUE else where, expand=expand)
+    lowered = structs.replace(query, where=None if where == TRUE else where, expand=expand)
     if where == FALSE:
         return Lowered(lowered, empty=True, keyed_by_filter=keyed)
     residual = residual_of(dialect, asked)
@@ -237,7 +236,9 @@ def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
 def _by_filter(query: Query) -> Query:
     key = [Compare(Path((p.name,)), Operator.EQ, p.value) for p in query.resource.key]
     where = And((*key, *(() if query.where is None else (query.where,))))
-    return replace(query, resource=replace(query.resource, key=()), where=where, top=1)
+    return structs.replace(
+        query, resource=structs.replace(query.resource, key=()), where=where, top=1
+    )
 
 
 def _lower_expand(dialect: Dialect, expand: Expand, *, depth: int) -> Expand:
@@ -250,8 +251,8 @@ def _lower_expand(dialect: Dialect, expand: Expand, *, depth: int) -> Expand:
         raise dialect.refusal("filter, order, page or count expanded rows")
     inner = tuple(_lower_expand(dialect, e, depth=depth + 1) for e in expand.expand)
     if expand.where is None:
-        return replace(expand, expand=inner)
+        return structs.replace(expand, expand=inner)
     if has_star_test(dialect, expand.where):
         raise dialect.refusal("filter expanded rows by text that holds a star")
     where = simplify(lower_where(dialect, expand.where))
-    return replace(expand, expand=inner, where=None if where == TRUE else where)
+    return structs.replace(expand, expand=inner, where=None if where == TRUE else where)

@@ -10,7 +10,6 @@ https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import TypeAlias
@@ -154,8 +153,7 @@ class Call(Struct, frozen=True):
     arguments: tuple[KeyPart, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """What the URL's path names: a set, ``Set(key)``, ``Set(key)/Navigation``, singleton, function, ``…/$count``."""
 
     name: str = ""
@@ -167,8 +165,7 @@ class Resource:
     """Whether only the number of rows is asked for (``/$count``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expand:
+class Expand(Struct, frozen=True, kw_only=True):
     """One navigation of ``$expand`` with the options inside its parentheses."""
 
     navigation: str
@@ -182,8 +179,7 @@ class Expand:
     count: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """A read of one URL."""
 
     resource: Resource

@@ -7,8 +7,9 @@ the one it replaces, and ``and`` and ``or`` keep that once ``not`` stands at the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from .query import And, Compare, Expand, Expr, In, Literal, Matches, Operator, Query
 from .simplify import conjunction, leaves, paths
@@ -61,9 +62,9 @@ def unlimited(dialect: Dialect, query: Query, residual: Expr) -> Query:
             )
         else:
             expand[way[0]] = _with_column(expand.get(way[0]), way[0], name)
-    return replace(
+    return structs.replace(
         query,
-        resource=replace(query.resource, count=False),
+        resource=structs.replace(query.resource, count=False),
         select=select,
         expand=tuple(expand.values()),
         top=None,
@@ -77,4 +78,4 @@ def _with_column(expand: Expand | None, navigation: str, name: str) -> Expand:
         return Expand(navigation=navigation, select=(name,))
     if not expand.select or name in expand.select:
         return expand
-    return replace(expand, select=(*expand.select, name))
+    return structs.replace(expand, select=(*expand.select, name))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, GatewayError, known
 from gateway.events import Observer, SubscriptionPolled
@@ -77,8 +77,7 @@ class _Polled(msgspec.Struct):
 _read = msgspec.json.Decoder(_Polled).decode
 
 
-@dataclass(slots=True, kw_only=True)
-class Poll:
+class Poll(Struct, kw_only=True):
     """Polls one set in one scope with one filter, time after time."""
 
     of: Watched

@@ -9,12 +9,12 @@ next, so that the next may use its row (``references``). With ``@atomic`` everyt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, get_argument_values
 from graphql.execution.values import VariableValues, get_variable_values
+from msgspec import Struct, field
 
 from gateway.asking import ask_for
 from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, known
@@ -37,8 +37,7 @@ Given = Mapping[str, Any]
 """Values of variables as the request gives them."""
 
 
-@dataclass(slots=True)
-class Running:
+class Running(Struct):
     """One operation under way."""
 
     operation: OperationDefinitionNode

@@ -13,7 +13,7 @@ value must be in the earlier mutation's own input.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from graphql import (
@@ -32,6 +32,7 @@ from graphql import (
     VariableNode,
     type_from_ast,
 )
+from msgspec import Struct
 
 from gateway.errors import BadArgument
 from gateway.selection import Nodes
@@ -40,8 +41,7 @@ ATOMIC = "atomic"
 VALUE_FROM = "valueFrom"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """One variable's source."""
 
     variable: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from importlib import import_module
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -15,6 +16,10 @@ import pytest
 from coverage import Coverage
 from hypothesis import settings
 
+# pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
+# interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").
+for _late in ("internal.conjecture.optimiser", "strategies._internal.random"):
+    import_module(f"hypothesis.{_late}")
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")

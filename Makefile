@@ -14,6 +14,8 @@ ASSETS := gateway/graphiql/assets
 CLIENTS := tests/clients
 CODE   := schema gateway tests
 
+# The tests start many processes: each would compile the whole of the gateway anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 PIP := $(BIN)/python -m pip
@@ -102,9 +104,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
 	$(INSTALL) --no-build-isolation --editable .
 	touch $@
 
-# The lock for developers holds the other one: it is installed alone. What nobody imports need not be compiled here.
+# The lock for developers holds the other one: it is installed alone.
 $(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
-	$(INSTALL) --no-compile --require-hashes --requirement requirements-dev.lock
+	$(INSTALL) --require-hashes --requirement requirements-dev.lock
 	$(INSTALL) --no-build-isolation --editable .
 	touch $(VENV)/.installed $@
 

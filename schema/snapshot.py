@@ -135,6 +135,11 @@ class Records(Mapping[str, Record]):
         self._made = {}
 
     @property
+    def content(self) -> Any:
+        """The snapshot from which records are decoded."""
+        return self._view.obj
+
+    @property
     def table(self) -> dict[str, Record]:
         """The records that were decoded."""
         return self._made
@@ -255,8 +260,12 @@ def reopened(model: Model) -> Model:
 
 def forget_records(model: Model) -> None:
     """Let go of what was decoded from the model's snapshot; it is decoded again when it is asked for."""
+    content = None
     for _, records in _tables_of(model):
         records.forget()
+        content = records.content
+    if content is not None:
+        _release(content)
 
 
 def tables_of(model: Model) -> Iterator[dict[str, Any]]:

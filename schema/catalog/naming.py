@@ -138,6 +138,15 @@ class Roots(Mapping[str, RootField]):
         """Give the same fields, none of them made, over another reading of the model."""
         return Roots(self._named.values(), model)
 
+    def forget(self) -> None:
+        """Let go of the fields that were made."""
+        self._made = {}
+
+    @property
+    def table(self) -> dict[str, RootField]:
+        """The fields that were made."""
+        return self._made
+
     def __contains__(self, name: object) -> bool:
         return name in self._named
 

@@ -103,11 +103,15 @@ class Catalog(CatalogInputs):
     def forget(self) -> None:
         """Drop what was made of single types, and the model's records that can be had again."""
         super().forget()
+        if isinstance(self.roots, Roots):
+            self.roots.forget()
         forget_records(self.model)
 
     def tables(self) -> Iterator[dict[Any, Any]]:
         """Give what keeps the records of this catalog alone."""
         yield from super().tables()
+        if isinstance(self.roots, Roots):
+            yield self.roots.table
         yield from tables_of(self.model)
 
     # Which types there are

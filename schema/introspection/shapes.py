@@ -96,7 +96,7 @@ class Shapes:
         self._ends: dict[TypeKind, str] = {}
         self._catalog = types.schema.catalog
         self._payloads = Payloads(self._catalog)
-        if writers.is_shallow:
+        if writers.is_by_name:
             self._write_specimen(types, write, write_fields)
 
     def _write_specimen(

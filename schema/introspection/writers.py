@@ -33,7 +33,9 @@ MOST_TEMPLATES = 4_000
 """Kinds of members that are remembered: some thousands, however large the catalogue is."""
 _FALSE, _TRUE, _NULL = b"false", b"true", b"null"
 _KINDS = {kind: orjson.dumps(kind) for kind in KINDS}
-_SHALLOW = frozenset({"kind", "name", "specifiedByURL", "isOneOf", "ofType", "__typename"})
+_BY_NAME = frozenset({"kind", "name", "ofType", "__typename"})
+"""Fields of a type that are answered without a look at it."""
+_SHALLOW = _BY_NAME | {"specifiedByURL", "isOneOf"}
 """Fields of a type whose answer is short, so that it may be kept for each type."""
 
 
@@ -116,9 +118,9 @@ class Writers:
         self._uses: dict[tuple[Selected, ...], Uses | Write[str]] = {}
 
     @property
-    def is_shallow(self) -> bool:
-        """Whether what was compiled so far says of types that are used but what they are called, and the like."""
-        return all(isinstance(use, Once) for use in self._uses.values())
+    def is_by_name(self) -> bool:
+        """Whether what was compiled so far says of types that are used but what a name and its kind tell."""
+        return all(part.name in _BY_NAME for below in self._uses for part in _all(below))
 
     # Values and members
 
@@ -175,7 +177,7 @@ class Writers:
     def named(self, below: Sequence[Selected]) -> Write[str]:
         """Compile a selection of ``__Type`` for types by name."""
         types = self._types
-        if all(part.name in ("kind", "name", "ofType", "__typename") for part in below):
+        if all(part.name in _BY_NAME for part in below):
             return _of(below, self._name_only)
         write = self.type(below)
 

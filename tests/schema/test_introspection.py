@@ -299,6 +299,8 @@ def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:
         "{ __schema { queryType { fields { name } all: fields(includeDeprecated: true) { name } } } }",
         "{ __schema { types { name fields { type { name fields { type { name } } } } } } }",
         "{ __schema { types { possibleTypes { name fields { name } } } } }",
+        "{ __schema { types { fields { name type { specifiedByURL } } } } }",
+        "{ __schema { types { fields { args { type { name isOneOf ofType { isOneOf } } } } } } }",
         "{ __schema { types { fields { description name } inputFields { description } } } }",
         "{ __schema { types { fields { isDeprecated } inputFields { name a: name } } } }",
         '{ __type(name: "Query") { fields { args { name type { kind ofType { name } } } } } }',

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from .encoding import IDENTITY, compressed, decompressed
+from .encoding import CODINGS, IDENTITY, compressed, decompressed
 
 KEPT_FILES = 24
 """Files in a folder; the whole of F&O takes some 3 MB in each coding."""
@@ -227,10 +227,13 @@ def _packed(text: Iterable[bytes], coding: str) -> Iterator[bytes]:
     yield _END.pack(_MAGIC, size, digest.digest(), checksum.digest())
 
 
+_OURS = frozenset({".draft", *(f".{coding}" for coding in CODINGS)})
+
+
 def _prune(folder: Path) -> None:
-    """Remove the files that were not used for longest."""
+    """Remove those of our files that were not used for longest."""
     used: list[tuple[float, Path]] = []
-    for path in folder.iterdir():
+    for path in (path for path in folder.iterdir() if path.suffix in _OURS):
         with contextlib.suppress(OSError):
             used.append((path.stat().st_mtime, path))
     for _, path in sorted(used, reverse=True)[KEPT_FILES:]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any, Unpack
 
 from schema import describe
@@ -125,8 +127,13 @@ class Catalog(CatalogInputs):
 
     def entries(self) -> Iterator[TypeEntry]:
         """Give every generated type of the schema; touches the whole model."""
+        return chain.from_iterable(entries for _, entries in self.families())
+
+    def families(self) -> Iterator[tuple[str, Iterator[TypeEntry]]]:
+        """Give the same by the type of the metadata they are made from; touches what of it is walked through."""
         reachable = self._reachable
-        return (e for e in self._entries.values() if e.name in reachable and self._exists(e))
+        for csdl, entries in groupby(self._entries.values(), attrgetter("csdl")):
+            yield csdl, (e for e in entries if e.name in reachable and self._exists(e))
 
     @cached_property
     def parents(self) -> Mapping[str, tuple[tuple[str, str], ...]]:

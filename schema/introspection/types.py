@@ -8,8 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import chain, count, groupby, takewhile
-from operator import attrgetter
+from itertools import chain, count, takewhile
 from typing import Any, NamedTuple
 
 from graphql import GraphQLObjectType, GraphQLUnionType
@@ -136,7 +135,7 @@ class Types:
         """
         told = set[str]()
         numbers = count()
-        for csdl, entries in groupby(self._catalog.entries(), attrgetter("csdl")):
+        for csdl, entries in self._catalog.families():
             told.add(csdl)
             number = next(numbers)
             if share.has(number):

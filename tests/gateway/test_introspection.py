@@ -334,11 +334,14 @@ async def test_a_folder_that_takes_nothing_is_no_reason_to_fail(tmp_path: Path) 
     assert artefact.size == 9
 
 
-async def test_old_files_go(tmp_path: Path) -> None:
+async def test_old_files_go_but_those_of_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Not ours.")
+    os.utime(tmp_path / "notes.txt", (0, 0))
     for number in range(KEPT_FILES + 5):
         await Artefacts(tmp_path).get(f"{number}", lambda: [b"text"])
 
-    assert len(os.listdir(tmp_path)) == KEPT_FILES
+    assert len(os.listdir(tmp_path)) == KEPT_FILES + 1
+    assert (tmp_path / "notes.txt").is_file()
 
 
 async def test_those_who_ask_at_once_share_one_making_and_may_leave() -> None:

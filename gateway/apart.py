@@ -1,6 +1,6 @@
 """Makes a model in a process of its own: reading 41 MB takes seconds that no request of this one should wait for.
 
-    this process ── task, document ──▶ ``python -m gateway.apart`` ──▶ snapshot on disk ──▶ opened here
+    this process ── task, document ──▶ ``gateway.apart`` ──▶ snapshot on disk ──▶ opened here
 
 The other process is told the settings that decide a model and none besides: no credentials.
 """
@@ -20,6 +20,7 @@ from schema.errors import SchemaError
 
 from .collector import resting
 from .errors import GatewayError
+from .lean import command
 from .metadata import MetadataDocument
 from .models import DECIDING, Known, find_model, make_model, snapshot_folder
 from .settings import Settings
@@ -69,7 +70,7 @@ async def _make(settings: Settings, document: MetadataDocument) -> None:
     given = msgspec.json.encode(task) + b"\n" + (content if isinstance(content, bytes) else b"")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.apart"), stdin=pipe, stdout=pipe, stderr=pipe
+        *command("gateway.apart"), stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
         said, complaints = await process.communicate(given)
@@ -98,7 +99,3 @@ def main() -> None:
     except (SchemaError, GatewayError) as error:
         trouble = _Trouble(error.message, error.hint)
         sys.stdout.buffer.write(msgspec.json.encode(trouble))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Writes a long answer about the schema in a process of its own, which takes its memory along when it ends.
 
-    this process ── settings, labels, what is asked ──▶ ``python -m gateway.telling`` ──▶ file ──▶ opened here
+    this process ── settings, labels, what is asked ──▶ ``gateway.telling`` ──▶ file ──▶ opened here
 
 The other process opens the model's snapshot, which must be there, and is told no credentials.
 """
@@ -26,6 +26,7 @@ from schema.resolvers import NEVER_EXECUTED
 from .artefacts import write_artefact
 from .beside import Beside, other_process
 from .errors import BudgetExceeded
+from .lean import command
 from .models import dialect_of, find_model, make_catalog
 from .profiles import settings_from
 from .served import schema_served
@@ -87,7 +88,7 @@ class Apart:
         """Write the file of an answer: whether that was possible. Raises BudgetExceeded."""
         nothing = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.telling"),
+            *command("gateway.telling"),
             stdin=asyncio.subprocess.PIPE,
             stdout=nothing,
             stderr=nothing,
@@ -126,7 +127,3 @@ def main() -> int:
     finally:
         gc.freeze()  # else the interpreter looks through it all at its end
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

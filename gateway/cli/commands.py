@@ -77,8 +77,7 @@ def serve(
 ) -> None:
     """Serve the GraphQL API: on the configured environment (D365_URL), else on the embedded sandbox."""
     from gateway.collector import resting
-
-    from .lean import lean
+    from gateway.lean import lean
 
     with resting():
         with lean():

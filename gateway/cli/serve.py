@@ -27,9 +27,9 @@ from gateway.graphiql import BUILT
 from gateway.models import Progress as Report
 from gateway.settings import Settings
 
-from .lean import worker_app
 from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
 from .protocol import BoundedProtocol, socket_protocol
+from .worker import worker_app
 
 PATIENCE = 20
 """Seconds that running operations get when the server is stopped; orchestrators kill after 30."""

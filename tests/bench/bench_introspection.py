@@ -20,6 +20,7 @@ import brotli
 from graphql import build_schema
 
 from gateway.artefacts import Artefact, Artefacts
+from gateway.lean import command
 from gateway.telling import Apart
 from tests.bench import whole
 from tests.bench.bench_growth import FULL
@@ -83,7 +84,7 @@ async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds:
     asked = asked_of(build_schema("type Query { any: Int }"), EVERYTHING)
     path = folder / "answer"
     task = Apart(settings, document.digest, {}).task(asked, path)
-    program = (sys.executable, "-m", "gateway.telling")
+    program = command("gateway.telling")
     taken = [await asyncio.to_thread(_run, program, task) for _ in range(rounds)]
     used = sorted(taken)[len(taken) // 2]
     text = b"".join((await _opened(path)).pieces())

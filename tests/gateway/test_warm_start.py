@@ -397,7 +397,7 @@ NEEDLESS = (
 IMPORTS = """
 import sys
 import gateway.cli.commands
-from gateway.cli.lean import lean
+from gateway.lean import lean
 with lean():
     import gateway.cli.serve
 print(*(name for name in sys.argv[1:] if name in sys.modules))
@@ -411,6 +411,13 @@ def imported(code: str, *names: str) -> str:
 
 def test_serving_a_real_environment_imports_only_what_it_needs() -> None:
     assert imported(IMPORTS, *NEEDLESS).strip() == ""
+
+
+def test_describing_a_schema_imports_nothing_that_runs_one() -> None:
+    running = ("httpx", "gateway.odata.client", "gateway.resolvers", "gateway.run", "typer")
+    code = IMPORTS.replace("gateway.cli.commands", "gateway").replace("cli.serve", "telling")
+
+    assert imported(code, *NEEDLESS, *running).strip() == ""
 
 
 def test_what_was_not_imported_can_be_imported_later() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import threading
@@ -24,12 +25,21 @@ def in_a_copy(work: Work) -> Work:
 
     What this gives waits for the result, which is pickled; it raises EOFError where the copy failed. A process that has
     other threads cannot be copied in peace: there, the work is done when its result is waited for.
+
+    The copy ends with whoever started it: at an exit at once, else when there is nobody to take the result.
     """
     if threading.active_count() > 1:
         return work
     context = multiprocessing.get_context("fork")
     result, end = context.Pipe(duplex=False)
-    copy = context.Process(target=lambda: end.send(work()))
+
+    def send() -> None:
+        result.close()  # else the copy itself would keep the pipe open, and wait for a reader for ever
+        found = work()
+        with contextlib.suppress(BrokenPipeError):
+            end.send(found)
+
+    copy = context.Process(target=send, daemon=True)
     copy.start()
     end.close()
 

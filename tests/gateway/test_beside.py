@@ -1,5 +1,6 @@
 """Work beside one's own, in a copy of the process: looked at from a process that has no other threads."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -41,6 +42,27 @@ def test_a_copy_works_on_what_is_there_and_sends_what_came_of_it(way: str, wante
 
     assert ran.stdout.strip() == wanted
     assert ran.stderr == ""
+
+
+LEFT = """
+import os, signal, sys
+from gateway.beside import in_a_copy
+
+wait = in_a_copy(lambda: bytes(10_000_000))  # more than a pipe holds
+if sys.argv[1] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.exit(5)
+"""
+
+
+@pytest.mark.parametrize(("way", "code"), [("killed", -signal.SIGKILL), ("gives up", 5)])
+def test_no_copy_outlives_the_process_that_waits_for_it(way: str, code: int) -> None:
+    command = [sys.executable, "-W", "error", "-c", LEFT, way]
+
+    # The copy has these pipes, too: they end with it.
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", "")
 
 
 def test_a_process_with_threads_does_the_work_itself_when_it_is_wanted() -> None:

@@ -15,6 +15,8 @@ from .explained import Explanation, Planned, Step, failing, planned, refused, un
 from .trace import Asked, Trace, Traced
 from .writes.references import is_atomic as atomic
 
+_UNKNOWN = "cannot be shown: it uses a value that is only known once an earlier mutation is done"
+
 
 async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
     """Explain an operation; one that cannot run has its errors instead of steps."""
@@ -54,7 +56,10 @@ async def _explain_writes(
     def step(key: str, payload: object) -> Step:
         if isinstance(payload, GatewayError):
             return failing(key, payload)
-        how, notes = told(performed.bound[key], is_atomic=is_atomic, size=size)
+        mutation = performed.bound.get(key)
+        if mutation is None:
+            return Step(field=key, how=_UNKNOWN)
+        how, notes = told(mutation, is_atomic=is_atomic, size=size)
         return Step(field=key, how=how, notes=notes)
 
     return Explanation(

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
+from gateway.assemble import Gateway, open_gateway
+from gateway.execute import GraphQLRequest
 from gateway.explain import Explanation, explain
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
+from gateway.settings import Settings
 from tests.support.write_cases import FOLDER, WriteCase, prepared, read_case, run, write_cases
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +40,13 @@ AS_SENT: Mapping[str, Mapping[str, str]] = {
     "update/one-field": {},
 }
 """Case of which nothing is refused → what the sandbox gives for the properties that only the upstream knows."""
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Gateway]:
+    settings = Settings(cache_dir=None, language="none", include=("CustomersV3",))
+    async with open_gateway(settings, observe=lambda _: None) as gateway:
+        yield gateway
 
 
 async def explained(case: WriteCase) -> tuple[Explanation, list[object]]:
@@ -97,3 +107,34 @@ async def test_an_operation_that_cannot_be_done_as_a_whole_is_told() -> None:
         "b cannot join the changeset: it is a call, and a changeset holds only writes of rows."
     ]
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("query", "earlier"),
+    [
+        (
+            """mutation ($a: String! @valueFrom(path: "a.nameAlias")) {
+              a: updateCustomerV3(key: { dataAreaId: "usmf", customerAccount: "1" }, patch: { salesMemo: "x" }) { etag }
+              b: updateCustomerV3(key: { dataAreaId: "usmf", customerAccount: $a }, patch: { salesMemo: "y" }) { etag }
+            }""",
+            "changes SalesMemo of 1 row of CustomersV3",
+        ),
+        (
+            """mutation ($a: String! @valueFrom(path: "a.customerAccount")) {
+              a: updateCustomerV3(key: { customerAccount: "1" }, patch: { salesMemo: "x" }) { etag }
+              b: updateCustomerV3(key: { dataAreaId: "usmf", customerAccount: $a }, patch: { salesMemo: "y" }) { etag }
+            }""",
+            "fails: BAD_ARGUMENT: key.dataAreaId is missing, and the company scope is not one company.",
+        ),
+    ],
+    ids=["not given by a dry run", "of a mutation that fails"],
+)
+async def test_a_mutation_that_uses_a_value_nobody_knows_yet_is_told(
+    served: Gateway, query: str, earlier: str
+) -> None:
+    found = await explain(served, GraphQLRequest(query=query))
+
+    assert {step.field: step.how for step in found.steps} == {
+        "a": earlier,
+        "b": "cannot be shown: it uses a value that is only known once an earlier mutation is done",
+    }

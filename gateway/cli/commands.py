@@ -317,8 +317,9 @@ def schema_simulate(
 ) -> None:
     """Count and weigh the API of a profile, or that such patterns would expose; nothing is served and nothing kept.
 
-    Given patterns stand in the place of the settings' include and exclude. The metadata come from where `serve`
-    gets them: the file of D365_METADATA, or the cache once the service has confirmed it or cannot be reached.
+    Given patterns stand in the place of the settings' include and exclude.
+
+    The metadata are those of `serve`: D365_METADATA, or the cache once the service confirms it or does not answer.
     """
     from .options import errors_to_exit, settings_of
 

@@ -116,7 +116,8 @@ def _rows_query(
     uses, reached = _Uses(), dict[str, Any]()
     for nodes in rows.values():
         for node in nodes:
-            visit(node, uses)
+            if node.selection_set is not None:  # directives of the field itself have had their say
+                visit(node.selection_set, uses)
     while uses.fragments:
         name = uses.fragments.pop()
         if name not in reached:

@@ -152,6 +152,19 @@ def test_the_rows_of_changes_are_asked_for_as_they_were_selected(assembled: Gate
     assert validate(assembled.schema.core, parse(found.query)) == []
 
 
+def test_a_row_that_a_variable_includes_is_asked_for_without_it(assembled: Gateway) -> None:
+    found = begun(
+        assembled,
+        """subscription ($with: Boolean!) {
+          entityChanged(set: "customersV3") { node @include(if: $with) { id } }
+        }""",
+        **{"with": True},
+    )
+
+    assert (found.variables, found.fields) == ({}, (("node", "node"),))
+    assert validate(assembled.schema.core, parse(found.query)) == []
+
+
 def test_without_a_row_selected_none_is_asked_for(assembled: Gateway) -> None:
     found = begun(assembled, 'subscription { entityChanged(set: "customersV3") { kind id } }')
 

@@ -60,6 +60,32 @@ class TestGraphiQL:
         screenshot(page, "graphiql-dark-history")
         watched.assert_clean()
 
+    def test_the_editors_follow_the_system_into_the_dark(self, watched, gateway):
+        open_graphiql(watched, gateway)
+        editor = watched.page.locator(".graphiql-query-editor .monaco-editor.vs")
+        editor.wait_for(timeout=SECONDS)
+
+        watched.page.emulate_media(color_scheme="dark")
+        watched.page.locator(".graphiql-query-editor .monaco-editor.vs-dark").wait_for()
+        watched.page.emulate_media(color_scheme="light")
+        editor.wait_for()
+
+    def test_a_new_tab_is_in_sight(self, watched, gateway):
+        """There are more of them than fit beside each other."""
+        open_graphiql(watched, gateway)
+        page = watched.page
+        last = page.locator(".graphiql-tab").last
+        right = page.get_by_label("New tab").bounding_box()["x"]
+        assert last.bounding_box()["x"] > right
+        page.get_by_label("New tab").click()
+
+        page.wait_for_function(
+            "right => [...document.querySelectorAll('.graphiql-tab')].at(-1)"
+            ".getBoundingClientRect().right <= right",
+            arg=right,
+            timeout=SECONDS,
+        )
+
     def test_the_schema_completes_what_is_typed(self, watched, gateway, screenshot):
         """So Monaco's workers run, under our content security policy."""
         open_graphiql(watched, gateway)

@@ -6,6 +6,7 @@ import { getNamedType, isNamedType } from "graphql";
 import { getTokenAtPosition } from "graphql-language-service";
 import { GraphiQL } from "graphiql";
 import { useEffect, useSyncExternalStore } from "react";
+import { Following } from "./following.jsx";
 import { namesIn, rootAt } from "./schema.js";
 import { SearchShortcut } from "./search.jsx";
 
@@ -20,6 +21,7 @@ export function GrowingGraphiQL({ endpoint, slices, children, ...props }) {
       {children}
       <Watch endpoint={endpoint} slices={slices} />
       <SearchShortcut />
+      <Following />
     </GraphiQL>
   );
 }

@@ -70,7 +70,7 @@ class RowRoot(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What one of several writers has to do: every so manieth block of families."""
+    """What one of several writers has to do: of every ``parts`` blocks of families the one numbered ``part``."""
 
     part: int
     parts: int

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from gateway.app import create_app
 from gateway.events import Event
 from gateway.http import GRAPHQL, JSON, media_type
 from gateway.settings import Settings
-from tests.support.calling import Client, calling, code_of
+from tests.support.calling import Client, calling, code_of, serving
 
 pytestmark = pytest.mark.anyio
 TYPENAME = "{ __typename }"
@@ -26,10 +25,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
-    events: list[Event] = []
-    app = create_app(Settings(language=None, max_body_bytes=200_000), observe=events.append)
-    async with app.router.lifespan_context(app):
-        yield app, events
+    async with serving(Settings(language=None, max_body_bytes=200_000)) as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway import http as module
-from gateway.app import create_app
 from gateway.events import ClientLeft, Event, OperationServed, RequestRefused, level_of
 from gateway.http import GRAPHQL, JSON, TIMEOUT_HEADER, companies_of, timeout_of
 from gateway.settings import Settings
-from tests.support.calling import LEAKS, Client, calling, code_of
+from tests.support.calling import LEAKS, Client, calling, code_of, serving
 
 pytestmark = pytest.mark.anyio
 TYPENAME = "{ __typename }"
@@ -29,10 +28,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
-    events: list[Event] = []
-    app = create_app(Settings(language=None, max_body_bytes=200_000), observe=events.append)
-    async with app.router.lifespan_context(app):
-        yield app, events
+    async with serving(Settings(language=None, max_body_bytes=200_000)) as found:
+        yield found
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 import httpx
 from starlette.applications import Starlette
 
+from gateway.app import create_app
 from gateway.events import Event
 from gateway.http import GRAPHQL, JSON
+from gateway.settings import Settings
 
 LEAKS = ("Traceback", "sandbox.invalid", "Error(", "object at 0x", "graphql.", "NoneType", "dict")
 
@@ -36,6 +38,15 @@ class Client:
     async def get(self, accept: str | None = GRAPHQL, **params: str) -> httpx.Response:
         headers = {} if accept is None else {"Accept": accept}
         return await self.http.get("/graphql", params=params, headers=headers)
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[tuple[Starlette, list[Event]]]:
+    """Give an application that has started, and the list that its log goes to."""
+    events: list[Event] = []
+    app = create_app(settings, observe=events.append)
+    async with app.router.lifespan_context(app):
+        yield app, events
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from graphql.execution.values import VariableValues
 from msgspec import structs
 
 from schema.catalog import Catalog
-from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind
+from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind, ValueType
 
 from .coercion import arguments_of
 from .entities import Entities
@@ -30,6 +30,7 @@ from .odata.query import (
     Expr,
     In,
     KeyPart,
+    ListPart,
     Literal,
     Operator,
     Path,
@@ -52,7 +53,7 @@ from .prepare import Prepared, RootShape
 from .rows import RowType
 from .selection import has_variables
 from .shape import Child, ConnectionNeeds, Level
-from .values import to_literal
+from .values import to_literal, to_literals
 from .ways import expand_of, other_way, qualified
 from .where import WhereReader, all_of
 from .window import Window
@@ -222,7 +223,7 @@ class Binding:
         assert operation.returns is not None
         given = self.catalog.root_arguments(shape.root)
         parts = [
-            KeyPart(a.source, to_literal(a.value, arguments[a.name], what=a.name))
+            _call_part(a, a.value, arguments[a.name])
             for a in given
             if a.value is not None and arguments.get(a.name) is not None
         ]
@@ -419,3 +420,10 @@ class Binding:
             )
         whole = where is None and (window is None or window.is_default_order)
         return False if whole else None
+
+
+def _call_part(argument: Argument, value: ValueType, given: Any) -> KeyPart | ListPart:
+    """Return an argument of a function; a collection is one only where the values themselves are no lists."""
+    if argument.many and not value.many:
+        return ListPart(argument.source, to_literals(value, given, what=argument.name))
+    return KeyPart(argument.source, to_literal(value, given, what=argument.name))

@@ -20,6 +20,7 @@ from schema.fields import Clean, Field, FieldKind, ValueType
 from .ids import node_id
 from .pages import Page
 from .shape import ConnectionShape, Level, ObjectShape, ShapeField, Shapes
+from .values import NO_FLAG
 
 Complete = Callable[[Any], Any]
 LISTS = frozenset({"nodes", "edges"})
@@ -299,7 +300,7 @@ class Compiler:
         assert kind.enum is not None
         if kind.enum.flags:
             table = self._table(kind, nullable=False)
-            flags = f"[{table}[m.strip()] for m in v.split(',')]"
+            flags = f"[] if v == {NO_FLAG!r} else [{table}[m.strip()] for m in v.split(',')]"
             return f"(None if (v := {value}) is None else {flags})"
         return f"{self._table(kind, nullable=nullable)}[{value}]"
 

@@ -21,7 +21,8 @@
         ├── UpstreamMalformed       UPSTREAM_MALFORMED: an answer that is not the OData JSON that was asked for
         ├── OutcomeUnknown          OUTCOME_UNKNOWN: a write whose answer was lost
         ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may follow
-        └── UnknownEnumValue        UNKNOWN_ENUM_VALUE
+        ├── UnknownEnumValue        UNKNOWN_ENUM_VALUE
+        └── NotFinite               NOT_FINITE: INF, -INF or NaN
 
 ``message`` and ``hint`` reach clients; ``detail`` (upstream bodies, addresses) goes to the log under
 ``error_id`` and nowhere else.
@@ -205,6 +206,12 @@ class UnknownEnumValue(UpstreamError):
     """An enum member that the metadata does not list."""
 
     code = "UNKNOWN_ENUM_VALUE"
+
+
+class NotFinite(UpstreamError):
+    """A number that is infinite or not a number, which neither Float nor Decimal can hold (GraphQL section 3.5.2)."""
+
+    code = "NOT_FINITE"
 
 
 def known(error: Exception) -> GatewayError:

@@ -23,15 +23,14 @@ from schema.fields import (
     PayloadRole,
     RootField,
     RootKind,
-    ValueType,
 )
 
-from .errors import GatewayError, UpstreamError, UpstreamMalformed
+from .errors import GatewayError, UpstreamMalformed
 from .ids import node_id
 from .pages import Edge, Failure, Page
 from .rows import Row, row_type_of
 from .run import Loaded
-from .values import from_upstream
+from .values import each_from_upstream, from_untyped, from_upstream
 from .writes.payload import Payload, read_field
 
 
@@ -106,7 +105,7 @@ class LoadedResolvers:
         if isinstance(value, Failure):
             raise value.error
         returns = field.operation.returns
-        return _values(self._catalog.value_of(returns), value, is_list=returns.many)
+        return from_untyped(self._catalog.value_of(returns), value, is_list=returns.many)
 
     def field(self, field: Field, source: object, info: Info) -> object:
         """Give a field of a row or complex value."""
@@ -216,18 +215,7 @@ def _listed(raw: object) -> list[object]:
 def _value(field: Field, raw: object) -> object:
     assert field.value is not None
     assert field.prop is not None
-    return _values(field.value, _present(field, raw), is_list=field.prop.type.many)
-
-
-def _values(kind: ValueType, raw: object, *, is_list: bool) -> object:
-    """Clean a value, or each of a list: a bad item is an error at its own place."""
-    if not is_list or raw is None:
-        return from_upstream(kind, raw)
-    return [_item(kind, item) for item in _listed(raw)]
-
-
-def _item(kind: ValueType, raw: object) -> object:
-    try:
-        return from_upstream(kind, raw)
-    except UpstreamError as error:
-        return error
+    present = _present(field, raw)
+    if field.prop.type.many and present is not None:
+        return each_from_upstream(field.value, present)
+    return from_upstream(field.value, present)

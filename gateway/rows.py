@@ -379,7 +379,7 @@ def lenient(row_type: RowType, raw: object) -> object:
             value = _fitted(row_type.kinds[attribute], value)
         values[attribute] = value
     if row_type.level.needs_rest:
-        values["rest"] = _plain(_rest(row_type, raw))
+        values["rest"] = plain_json(_rest(row_type, raw))
     return row_type.struct(**values)
 
 
@@ -396,7 +396,7 @@ def _fitted(kind: str, value: object) -> object:
         case "Float" if isinstance(value, Decimal) or type(value) is int:
             return _as_float(value)
         case "JSON" if value is not None and value is not UNSET:
-            return _plain(value)
+            return plain_json(value)
         case _:
             return value
 
@@ -409,8 +409,10 @@ def _as_float(value: Decimal | int) -> object:
     return number if isfinite(number) else value
 
 
-def _plain(value: object) -> object:
-    """Make JSON of decoded JSON: its numbers stay numbers, with all their digits."""
+def plain_json(value: object) -> object:
+    """Return JSON text of decoded JSON, null as None: its numbers stay numbers, with all their digits."""
+    if value is None:
+        return None
     return msgspec.Raw(_as_number(value))
 
 

@@ -8,42 +8,87 @@ section 2.4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from math import isfinite
 
 from schema.fields import Clean, EnumInfo, ValueType
 
-from .errors import BadArgument, UnknownEnumValue, UpstreamMalformed
+from .errors import BadArgument, NotFinite, UnknownEnumValue, UpstreamError, UpstreamMalformed
 from .odata.literals import parse_value
 from .odata.query import Literal, Value
+from .rows import plain_json
 
 NULL_DAY = "1900-01-01"
 FIRST_DAY = "1900-01-02T00:00:00Z"
 """The first moment that is not the null date."""
 _BOOLEANS: Mapping[object, bool] = {"No": False, "Yes": True}
 _INT_BITS = 1 << 31
+NO_FLAG = "0"
+"""A set of flags that holds none, where the enum names no such member (CSDL 4.01 section 10.2)."""
+_NOT_FINITE: Mapping[str, str] = {
+    "INF": "INF",
+    "Infinity": "INF",
+    "-INF": "-INF",
+    "-Infinity": "-INF",
+    "NaN": "NaN",
+}
+"""The special numbers as OData and as Python's Decimal spell them → OData's spelling."""
 _TEXT = frozenset({"String", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64"})
 
 
 def from_upstream(value: ValueType, raw: object) -> object:
-    """Clean one upstream value. Raises UpstreamMalformed or UnknownEnumValue where it is not of its type."""
+    """Return one upstream value as GraphQL shows it.
+
+    Raises UpstreamMalformed or UnknownEnumValue where it is not of its type, NotFinite for what no GraphQL number
+    can hold.
+    """
     if raw is None:
         return None
     if value.enum is not None:
         return _enum_from_upstream(value, value.enum, raw)
     if value.scalar in _TEXT and isinstance(raw, str):
         return clean_date(value.clean, raw)
+    if value.scalar == "Float" and isinstance(raw, Decimal) and raw.is_finite():
+        raw = float(raw)  # JSON that was decoded without a type keeps its digits
     if _is_number_of(value.scalar, raw) or value.scalar == "JSON":
         return raw
     if value.scalar == "Boolean" and isinstance(raw, bool):
         return raw
+    if value.scalar in ("Float", "Decimal"):
+        _refuse_not_finite(value, raw)
     raise UpstreamMalformed(
         f"The upstream sent a value that is not {value.edm}.",
         hint="The environment's metadata may have changed: reload it.",
         detail=f"{value.edm}: {type(raw).__name__}",
     )
+
+
+def each_from_upstream(value: ValueType, raw: object) -> list[object]:
+    """Return each item of a list cleaned; a bad item is the error that belongs at its place.
+
+    Raises UpstreamMalformed for what is no list.
+    """
+    if not isinstance(raw, list):
+        raise UpstreamMalformed("The upstream sent something that is no list.")
+    return [_item(value, item) for item in raw]
+
+
+def _item(value: ValueType, raw: object) -> object:
+    try:
+        return from_upstream(value, raw)
+    except UpstreamError as error:
+        return error
+
+
+def from_untyped(value: ValueType, raw: object, *, is_list: bool) -> object:
+    """Return the result of an operation, whose JSON was decoded without a type. Raises UpstreamError."""
+    if value.scalar == "JSON" and isinstance(raw, list) and is_list:
+        return [plain_json(item) for item in raw]
+    if is_list and raw is not None:
+        return each_from_upstream(value, raw)
+    return plain_json(raw) if value.scalar == "JSON" else from_upstream(value, raw)
 
 
 def clean_date(clean: Clean, raw: str) -> str | None:
@@ -67,11 +112,21 @@ def _is_number_of(scalar: str, raw: object) -> bool:
     return scalar == "Float" and isinstance(raw, int | float) and isfinite(raw)
 
 
+def _refuse_not_finite(value: ValueType, raw: object) -> None:
+    """Raise NotFinite for the special numbers of OData (JSON format 4.01 section 7.1); pass all else."""
+    text = _NOT_FINITE.get(str(raw)) if isinstance(raw, str | Decimal) else None
+    if text is not None:
+        raise NotFinite(
+            f"The upstream's value is {text}, which GraphQL's {value.scalar} cannot hold.",
+            hint="Only finite numbers can be shown: correct the value in the source.",
+        )
+
+
 def _enum_from_upstream(value: ValueType, enum: EnumInfo, raw: object) -> object:
     if value.clean is Clean.NO_YES and isinstance(raw, str) and raw in _BOOLEANS:
         return _BOOLEANS[raw]
     if enum.flags and isinstance(raw, str):
-        return [_member(enum, name.strip()) for name in raw.split(",")]
+        return [] if raw == NO_FLAG else [_member(enum, name.strip()) for name in raw.split(",")]
     return _member(enum, raw)
 
 
@@ -91,10 +146,29 @@ def to_literal(value: ValueType, given: object, *, what: str) -> Literal:
     if value.enum is not None:
         if value.clean is Clean.NO_YES:
             return Literal("Yes" if given else "No", value.edm, is_enum=True)
-        return Literal(value.enum.to_csdl[str(given)], value.edm, is_enum=True)
+        return Literal(_member_names(value.enum, given), value.edm, is_enum=True)
     if value.clean in (Clean.DATE, Clean.KEY_DATE):
         return Literal(f"{given}T12:00:00Z", value.edm)
     return Literal(_parsed(value.edm, given, what), value.edm)
+
+
+def to_literals(value: ValueType, given: Sequence[object], *, what: str) -> tuple[Literal, ...]:
+    """Return the items of a list as literals of the upstream type. Raises BadArgument."""
+    return tuple(to_list_item(value, item, what=f"{what}[{i}]") for i, item in enumerate(given))
+
+
+def to_list_item(value: ValueType, given: object, *, what: str) -> Literal:
+    """Return one item of a list. An item that is a set of flags is text as OData spells it: ``Read,Write``."""
+    if value.scalar == "JSON" and not value.edm.startswith("Edm."):
+        return Literal(_parsed(value.edm, given, what), value.edm, is_enum=True)
+    return to_literal(value, given, what=what)
+
+
+def _member_names(enum: EnumInfo, given: object) -> str:
+    """Return the CSDL names of enum values: ``[READ, WRITE]`` → ``Read,Write``; no flag at all is ``0``."""
+    if not isinstance(given, list):
+        return enum.to_csdl[str(given)]
+    return ",".join(enum.to_csdl[str(name)] for name in dict.fromkeys(given)) or NO_FLAG
 
 
 def _parsed(edm: str, given: object, what: str) -> Value:

@@ -16,11 +16,13 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
+
+import msgspec
 
 from .query import Literal, Value
 
@@ -97,6 +99,25 @@ def to_url(literal: Literal) -> str:
             return str(value)
         case name:
             return name + _quoted(str(value))
+
+
+def to_url_array(literals: Sequence[Literal]) -> str:
+    """Return a collection as the value of a parameter alias, before percent-encoding: ``["a","b"]``.
+
+    Its items are spelled as in JSON (ABNF ``array``, URL Conventions 5.1.2). Raises ValueError.
+    """
+    values = [to_json(parse_value(literal.type, literal.value)) for literal in literals]
+    return _encode_array(values).decode()
+
+
+def to_json(value: Value) -> object:
+    """Return what JSON carries for a value: the special floating-point numbers are text (JSON format 4.01, 7.1)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return _floating_text(value)
+    return value
+
+
+_encode_array = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def parse_value(edm_type: str, value: object) -> Value:

@@ -146,11 +146,18 @@ class KeyPart(Struct, frozen=True):
     value: Literal
 
 
+class ListPart(Struct, frozen=True):
+    """A named argument that is a collection; a URL carries it as a parameter alias (URL Conventions 5.1.2)."""
+
+    name: str
+    values: tuple[Literal, ...]
+
+
 class Call(Struct, frozen=True):
     """A function call; ``name`` is an import's name, or qualified where it is bound."""
 
     name: str
-    arguments: tuple[KeyPart, ...] = ()
+    arguments: tuple[KeyPart | ListPart, ...] = ()
 
 
 class Resource(Struct, frozen=True):

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
-from .literals import to_url
+from .literals import to_url, to_url_array
 from .query import (
     And,
     Call,
@@ -29,6 +29,7 @@ from .query import (
     In,
     IsNull,
     KeyPart,
+    ListPart,
     Literal,
     Matches,
     Not,
@@ -62,6 +63,7 @@ def render(query: Query, *, options: Options = ()) -> Request:
     asked = [
         *_options(query.select, query.expand, query.where, query.order),
         *_window(query.top, query.skip, query.count),
+        *_aliases(query.resource.call),
         *((encoded(name), value) for name, value in options),
     ]
     text = _joined(asked)
@@ -147,8 +149,20 @@ def _call(call: Call) -> str:
     return f"{quote(call.name)}({_named(call.arguments)})"
 
 
-def _named(parts: tuple[KeyPart, ...]) -> str:
-    return ",".join(f"{quote(part.name)}={_path_literal(part)}" for part in parts)
+def _aliases(call: Call | None) -> Iterator[tuple[str, str]]:
+    """Yield the values of the arguments that stand behind an alias: ``@p1=["a","b"]`` (URL Conventions 5.1.2)."""
+    parts = () if call is None else call.arguments
+    for number, part in enumerate(parts, 1):
+        if isinstance(part, ListPart):
+            yield f"@p{number}", to_url_array(part.values)
+
+
+def _named(parts: tuple[KeyPart | ListPart, ...]) -> str:
+    return ",".join(
+        f"{quote(part.name)}="
+        + (f"@p{number}" if isinstance(part, ListPart) else _path_literal(part))
+        for number, part in enumerate(parts, 1)
+    )
 
 
 def _path_literal(part: KeyPart) -> str:

@@ -11,9 +11,9 @@ from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.odata.answers import Response
 from gateway.pages import Failure
 from gateway.rows import lenient, untyped
-from gateway.values import from_upstream
+from gateway.values import from_untyped
 from schema.catalog import Catalog
-from schema.fields import MutationField, ValueType
+from schema.fields import MutationField
 
 from .exchange import Exchange
 from .outcome import UserError, problems_in
@@ -62,12 +62,7 @@ class Calls:
         assert of.operation.returns is not None
         returns = of.operation.returns
         value = raw.get("value") if isinstance(raw, dict) else raw
-        kind: ValueType = self._catalog.value_of(returns)
-        if not returns.many or value is None:
-            return from_upstream(kind, value)
-        if not isinstance(value, list):
-            raise UpstreamMalformed("The upstream sent something that is no list.")
-        return [from_upstream(kind, item) for item in value]
+        return from_untyped(self._catalog.value_of(returns), value, is_list=returns.many)
 
     async def _rows(self, of: MutationField, raw: Any, asked: Asked) -> Any:
         assert of.operation is not None

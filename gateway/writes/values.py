@@ -6,16 +6,15 @@ as exact JSON numbers. Payload rules: reference ``d365-odata`` section 5.4.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from gateway.errors import BadArgument
-from gateway.odata.query import Value
-from gateway.values import to_literal
+from gateway.odata.literals import to_json
+from gateway.values import to_list_item, to_literal
 from schema.catalog import Catalog
 from schema.fields import Clean, Field, FieldKind, InputField, ValueType
 from schema.writes import Writes
@@ -85,32 +84,20 @@ class Bodies:
 
     def _values(self, kind: ValueType, given: Any, what: str, *, is_list: bool) -> Any:
         if is_list:
-            return [self._plain(kind, item, what) for item in given]
-        return self._plain(kind, given, what)
-
-    def _plain(self, kind: ValueType, given: Any, what: str) -> Any:
+            return [self._item(kind, item, f"{what}[{i}]") for i, item in enumerate(given)]
         if kind.scalar == "JSON":
             return given
-        if kind.enum is not None and kind.enum.flags:
-            return ",".join(kind.enum.to_csdl[str(name)] for name in _as_list(given))
-        return _json(to_literal(kind, given, what=what).value)
+        return to_json(to_literal(kind, given, what=what).value)
+
+    def _item(self, kind: ValueType, given: Any, what: str) -> Any:
+        if kind.scalar == "JSON" and kind.edm.startswith("Edm."):
+            return given
+        return to_json(to_list_item(kind, given, what=what).value)
 
 
 def _is_collection(of: Field) -> bool:
     """Whether the property is a collection; the members of a flags enum are one value."""
     return of.prop is not None and of.prop.type.many
-
-
-def _as_list(given: Any) -> Sequence[Any]:
-    return given if isinstance(given, list) else [given]
-
-
-def _json(value: Value) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        if math.isnan(value):
-            return "NaN"
-        return "INF" if value > 0 else "-INF"
-    return value
 
 
 def _rest(value: Any, what: str) -> Mapping[str, Any]:

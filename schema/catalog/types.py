@@ -275,19 +275,21 @@ class CatalogTypes:
 
     def _value(self, prop: Property, *, is_key: bool) -> ValueType:
         dates = date_cleaning(prop, is_key=is_key, abilities=self.abilities, cleaning=self.cleaning)
-        value = self.value_of(prop.type, dates)
-        # a list of flags is a list of lists, which no record here can say
-        return ValueType("JSON", value.edm, "other") if prop.type.many and value.many else value
+        return self.value_of(prop.type, dates)
 
     def value_of(self, ref: TypeRef, dates: Clean = Clean.NONE) -> ValueType:
-        """Give the value type of a parameter or a result."""
+        """Return the value type of a parameter or a result.
+
+        A list of flags would be a list of lists, which no record here can say: its items are JSON, each the text that
+        OData writes.
+        """
         found = self._values.get((ref.name, dates))
         if found is None:
             enum = self.enum(ref.name) if (TypeKind.ENUM, ref.name) in self._names else None
             found = self._values[ref.name, dates] = value_type(
                 ref, model=self.model, enum=enum, cleaning=self.cleaning, dates=dates
             )
-        return found
+        return ValueType("JSON", found.edm, "other") if ref.many and found.many else found
 
     def type_description(self, csdl: str) -> str:
         """Describe a structured type."""

@@ -17,6 +17,7 @@ from schema.fields import (
     RootKind,
     TypeEntry,
     TypeKind,
+    ValueType,
     Verb,
 )
 from schema.model import EntitySet, Operation, TypeRef
@@ -174,24 +175,23 @@ class Writes(Mapping[str, MutationField]):
                 name=names.take(field_name(p.name), f"{field.name}.{p.name}"),
                 type_name=self._parameter_type(p.type),
                 nullable=p.nullable,
-                many=p.type.many or self._is_flags(p.type.name),
+                many=p.type.many or (value is not None and value.many),
                 description=describe.parameter(p),
-                value=None
-                if p.type.name in self.catalog.model.complex_types
-                else self.catalog.value_of(p.type),
+                value=value,
                 source=p.name,
             )
             for p in operation.parameters
+            for value in (self._parameter_value(p.type),)
         )
+
+    def _parameter_value(self, ref: TypeRef) -> ValueType | None:
+        is_complex = ref.name in self.catalog.model.complex_types
+        return None if is_complex else self.catalog.value_of(ref)
 
     def _parameter_type(self, ref: TypeRef) -> str:
         if ref.name in self.catalog.model.complex_types:
             return self.name_of(TypeKind.VALUE_INPUT, ref.name)
         return self.catalog.value_of(ref).scalar
-
-    def _is_flags(self, csdl: str) -> bool:
-        enum = self.catalog.model.enum_types.get(csdl)
-        return enum is not None and enum.flags
 
     def result(self, field: MutationField) -> Result:
         """Give the payload of a mutation; null where the upstream could not be asked."""

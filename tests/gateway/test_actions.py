@@ -37,6 +37,14 @@ GARAGE = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odat
     <ReturnType Type="Collection(G.Car)"/></Action>
   <Action Name="Count"><Parameter Name="Names" Type="Collection(Edm.String)" Nullable="false"/>
     <ReturnType Type="Edm.Int64"/></Action>
+  <EnumType Name="Right" IsFlags="true"><Member Name="Read" Value="1"/><Member Name="Write" Value="2"/></EnumType>
+  <Action Name="Ratio"><ReturnType Type="Edm.Double"/></Action>
+  <Action Name="Share"><ReturnType Type="Edm.Single"/></Action>
+  <Action Name="Ratios"><ReturnType Type="Collection(Edm.Double)"/></Action>
+  <Action Name="Grant"><Parameter Name="Each" Type="Collection(G.Right)"/><Parameter Name="All" Type="G.Right"/>
+    <Parameter Name="Speeds" Type="Collection(G.Speed)"/><Parameter Name="Weights" Type="Collection(Edm.Double)"/>
+    <ReturnType Type="Collection(G.Right)"/></Action>
+  <Action Name="Outline"><ReturnType Type="Edm.GeographyPoint"/></Action>
   <Action Name="Swap"><Parameter Name="With" Type="G.Car" Nullable="false"/></Action>
   <Function Name="Fastest"><ReturnType Type="G.Car"/></Function>
   <EntityContainer Name="C">
@@ -44,6 +52,11 @@ GARAGE = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odat
     <EntitySet Name="Parts" EntityType="G.Part"/>
     <ActionImport Name="CountCars" Action="G.Count"/>
     <ActionImport Name="SwapCars" Action="G.Swap"/>
+    <ActionImport Name="Ratio" Action="G.Ratio"/>
+    <ActionImport Name="Share" Action="G.Share"/>
+    <ActionImport Name="Ratios" Action="G.Ratios"/>
+    <ActionImport Name="Grant" Action="G.Grant"/>
+    <ActionImport Name="Outline" Action="G.Outline"/>
     <FunctionImport Name="Fastest" Function="G.Fastest" EntitySet="Cars"/>
   </EntityContainer>
 </Schema></edmx:DataServices></edmx:Edmx>"""
@@ -158,3 +171,72 @@ async def test_a_function_is_a_query(garage: Garage) -> None:
 
     assert found == {"data": {"fastest": {"no": 3}}}
     assert [method for method, _, _ in garage.asked] == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "result"),
+    [
+        ("ratio", 1.25, 1.25),
+        ("ratio", 3, 3),
+        ("share", 0.5, 0.5),
+        ("ratios", [1.25, 2], [1.25, 2]),
+        ("grant", ["Read,Write", "Read"], ["Read,Write", "Read"]),
+        (
+            "outline",
+            {"type": "Point", "coordinates": [1.5, 2]},
+            {"type": "Point", "coordinates": [1.5, 2]},
+        ),
+    ],
+)
+async def test_a_result_of_an_action_is_shown_whatever_its_type(
+    garage: Garage, name: str, sent: Any, result: Any
+) -> None:
+    garage.answers[name.title()] = {"value": sent}
+
+    found = await garage.ask(f"mutation {{ {name} {{ result }} }}")
+
+    assert found == {"data": {name: {"result": result}}}
+
+
+@pytest.mark.parametrize(("name", "sent"), [("ratio", "INF"), ("share", "-INF"), ("ratio", "NaN")])
+async def test_a_result_that_graphql_cannot_hold_is_an_error_at_its_field(
+    garage: Garage, name: str, sent: str
+) -> None:
+    garage.answers[name.title()] = {"value": sent}
+
+    found = await garage.ask(f"mutation {{ {name} {{ result userErrors {{ code }} }} }}")
+
+    assert found["data"] == {name: {"result": None, "userErrors": []}}
+    (error,) = found["errors"]
+    assert (error["path"], error["extensions"]["code"]) == ([name, "result"], "NOT_FINITE")
+    assert len(garage.asked) == 1
+
+
+async def test_lists_of_enums_flags_and_numbers_are_parameters_of_an_action(
+    garage: Garage,
+) -> None:
+    garage.answers["Grant"] = {"value": []}
+
+    found = await garage.ask("""mutation {
+      grant(each: ["Read,Write", "Read"], all: [READ, WRITE], speeds: [SLOW, FAST], weights: [1, 2.5]) { result }
+    }""")
+
+    assert found == {"data": {"grant": {"result": []}}}
+    body = {
+        "Each": ["Read,Write", "Read"],
+        "All": "Read,Write",
+        "Speeds": ["Slow", "Fast"],
+        "Weights": [1.0, 2.5],
+    }
+    assert garage.asked == [("POST", "Grant", body)]
+
+
+async def test_an_item_that_is_no_list_of_flags_is_refused_before_anything_is_sent(
+    garage: Garage,
+) -> None:
+    found = await garage.ask("mutation { grant(each: [5]) { result } }")
+
+    (error,) = found["errors"]
+    assert error["extensions"]["code"] == "BAD_ARGUMENT"
+    assert error["message"].startswith("each[0]: ")
+    assert garage.asked == []

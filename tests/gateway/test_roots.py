@@ -2,167 +2,20 @@
 
 from __future__ import annotations
 
-import urllib.parse
-from dataclasses import replace
-from typing import Any
-
 import httpx
-import msgspec
 import pytest
 
-from gateway.bind import Limits
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
+from gateway.execute import GraphQLRequest
 from gateway.ids import node_id
-from gateway.models import abilities_of
-from gateway.odata.dialect import ODATA, Dialect
-from gateway.odata.finops import FINOPS
-from gateway.resolvers import LoadedResolvers
-from schema.build import build_schema
-from schema.catalog import Catalog
-from schema.model import (
-    ComplexType,
-    EntitySet,
-    EntityType,
-    EnumMember,
-    EnumType,
-    Model,
-    Navigation,
-    Operation,
-    OperationImport,
-    OperationKind,
-    Parameter,
-    Singleton,
-    TypeRef,
+from gateway.odata.dialect import ODATA
+from tests.support.roots import (
+    FO,
+    Service,
+    codes,
 )
-from tests.support.zoo import Zoo, client_over, on, prop
+from tests.support.zoo import Zoo
 
 pytestmark = pytest.mark.anyio
-FO = replace(FINOPS, company_property=None)
-JSON = {"Content-Type": "application/json"}
-encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
-def function(
-    name: str, returns: TypeRef, *parameters: Parameter, bound_to: TypeRef | None = None
-) -> Operation:
-    return Operation(
-        name=f"R.{name}",
-        kind=OperationKind.FUNCTION,
-        bound_to=bound_to,
-        parameters=parameters,
-        returns=returns,
-    )
-
-
-MONTHS = Parameter(name="Months", type=TypeRef("Edm.Int32"), nullable=False)
-SINCE = Parameter(name="Since", type=TypeRef("Edm.Date"))
-FUNCTIONS = (
-    function("Total", TypeRef("Edm.Decimal"), MONTHS, SINCE),
-    function("Names", TypeRef("Edm.String", many=True)),
-    function("Moods", TypeRef("R.Mood", many=True)),
-    function("Best", TypeRef("R.Shop")),
-    function("Near", TypeRef("R.Shop", many=True), MONTHS),
-    function("Where", TypeRef("R.Place")),
-)
-BOUND = function("Takings", TypeRef("Edm.Int64"), MONTHS, bound_to=TypeRef("R.Shop"))
-
-
-def model() -> Model:
-    shop = EntityType(
-        name="R.Shop",
-        key=("Code",),
-        properties=(
-            prop("Code", "Edm.String", nullable=False),
-            prop("Name", "Edm.String"),
-            prop("Mood", "R.Mood"),
-        ),
-        navigations=(
-            Navigation(name="Owner", target="R.Person"),
-            Navigation(name="Shelves", target="R.Shelf", many=True, contains_target=True),
-            Navigation(name="Guests", target="R.Person", many=True),
-            Navigation(name="Parent", target="R.Shop", on=on(("Name", "Code"))),
-        ),
-    )
-    person = EntityType(
-        name="R.Person",
-        key=("Id",),
-        properties=(prop("Id", "Edm.Int32", nullable=False), prop("Name", "Edm.String")),
-        navigations=(Navigation(name="Shop", target="R.Shop"),),
-    )
-    shelf = EntityType(
-        name="R.Shelf",
-        key=("No",),
-        properties=(prop("No", "Edm.Int32", nullable=False), prop("Label", "Edm.String")),
-    )
-    bare = EntityType(
-        name="R.Bare",
-        properties=(prop("Text", "Edm.String"),),
-        navigations=(Navigation(name="Shop", target="R.Shop"),),
-    )
-    return Model(
-        namespace="R",
-        entity_types={t.name: t for t in (shop, person, shelf, bare)},
-        entity_sets={
-            "Shops": EntitySet(
-                name="Shops", type="R.Shop", bindings={"Owner": "People", "Parent": "Shops"}
-            ),
-            "People": EntitySet(name="People", type="R.Person"),
-            "Bares": EntitySet(name="Bares", type="R.Bare"),
-        },
-        singletons={"Me": Singleton(name="Me", type="R.Person")},
-        complex_types={
-            "R.Place": ComplexType(
-                name="R.Place", properties=(prop("City", "Edm.String", nullable=False),)
-            )
-        },
-        enum_types={
-            "R.Mood": EnumType(
-                name="R.Mood",
-                members=(EnumMember(name="Good", value=0), EnumMember(name="Bad", value=1)),
-            )
-        },
-        operations=(*FUNCTIONS, BOUND),
-        imports={
-            f.name.removeprefix("R."): OperationImport(
-                name=f.name.removeprefix("R."), kind=OperationKind.FUNCTION, operation=f.name
-            )
-            for f in FUNCTIONS
-        },
-    )
-
-
-class Service:
-    """Answers by decoded address; the longest start that fits counts."""
-
-    def __init__(
-        self, dialect: Dialect = ODATA, answers: dict[str, Any] | None = None, **limits: Any
-    ) -> None:
-        self.answers = answers or {}
-        self.asked: list[str] = []
-        catalog = Catalog(model(), abilities_of(dialect))
-        client = client_over(self.answer, [])
-        settings = ExecutionSettings(plans=Limits(**limits))
-        schema = build_schema(catalog, LoadedResolvers(catalog))
-        self.engine = Engine(schema, client, dialect, settings, lambda _event: None)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        url = urllib.parse.unquote(request.url.raw_path.decode().removeprefix("/data/"))
-        self.asked.append(url)
-        fitting = [start for start in self.answers if url.startswith(start)]
-        if not fitting:
-            return httpx.Response(404)
-        found = self.answers[max(fitting, key=len)]
-        if isinstance(found, httpx.Response):
-            return found
-        return httpx.Response(200, content=encode(found), headers=JSON)
-
-    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        request = GraphQLRequest(query=query, variables=variables)
-        return (await self.engine.execute(request)).to_builtins()
-
-
-def codes(answer: dict[str, Any]) -> list[tuple[list[Any], str]]:
-    return [(e.get("path", []), e["extensions"]["code"]) for e in answer.get("errors", [])]
 
 
 async def test_a_singleton_is_one_row() -> None:
@@ -174,55 +27,6 @@ async def test_a_singleton_is_one_row() -> None:
 
 async def test_a_singleton_that_is_not_there_is_null() -> None:
     assert await Service().ask("{ me { name } }") == {"data": {"me": None}}
-
-
-@pytest.mark.parametrize(
-    ("query", "url", "sent", "expected"),
-    [
-        ("total(months: 3)", "Total(Months=3)", {"value": 1.5}, "1.5"),
-        (
-            'total(months: 3, since: "2024-01-31")',
-            "Total(Months=3,Since=2024-01-31)",
-            {"value": 5},
-            "5",
-        ),
-        ("total(months: 3, since: null)", "Total(Months=3)", {"value": None}, None),
-        ("names", "Names()", {"value": ["a", "b"]}, ["a", "b"]),
-        ("moods", "Moods()", {"value": ["Good", "Bad"]}, ["GOOD", "BAD"]),
-        ("best { name }", "Best()?$select=Name", {"Name": "x"}, {"name": "x"}),
-        (
-            "near(months: 1) { name }",
-            "Near(Months=1)?$select=Name",
-            {"value": [{"Name": "x"}]},
-            [{"name": "x"}],
-        ),
-        ("where { city }", "Where()?$select=City", {"City": "Ulm"}, {"city": "Ulm"}),
-    ],
-)
-async def test_functions(query: str, url: str, sent: Any, expected: Any) -> None:
-    service = Service(answers={url.partition("?")[0]: sent})
-
-    assert await service.ask(f"{{ f: {query} }}") == {"data": {"f": expected}}
-    assert service.asked == [url]
-
-
-@pytest.mark.parametrize(
-    ("query", "sent", "code"),
-    [
-        ("total(months: 3)", {"value": "x"}, "UPSTREAM_MALFORMED"),
-        ("total(months: 3)", [], "UPSTREAM_MALFORMED"),
-        ("names", {"value": "x"}, "UPSTREAM_MALFORMED"),
-        ("moods", {"value": ["Odd"]}, "UNKNOWN_ENUM_VALUE"),
-        ("best { name }", {"value": []}, "UPSTREAM_MALFORMED"),
-        ("near(months: 1) { name }", {"Name": "x"}, "UPSTREAM_MALFORMED"),
-    ],
-)
-async def test_functions_that_answer_nonsense(query: str, sent: Any, code: str) -> None:
-    service = Service(answers=dict.fromkeys(("Total", "Names", "Moods", "Best", "Near"), sent))
-
-    answer = await service.ask(f"{{ f: {query} }}")
-
-    assert {c for _, c in codes(answer)} == {code}
 
 
 async def test_a_function_that_fails_or_says_nothing() -> None:

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.complete import Compiler, Surprise
-from gateway.errors import BadArgument, GatewayError, UnknownEnumValue, UpstreamMalformed
+from gateway.errors import (
+    BadArgument,
+    GatewayError,
+    NotFinite,
+    UnknownEnumValue,
+    UpstreamMalformed,
+)
 from gateway.values import clean_date, day_bounds, from_upstream, to_literal
 from schema.fields import Clean, EnumInfo, ValueType
 
@@ -72,6 +78,7 @@ LATE = "2154-12-31T23:59:59Z"
         ("Decimal", 5, 5),
         ("Float", 1.5, 1.5),
         ("Float", 5, 5),
+        ("Float", Decimal("1.5"), 1.5),
         ("Boolean", True, True),
         ("NoYes", "No", False),
         ("NoYes", "Yes", True),
@@ -79,6 +86,7 @@ LATE = "2154-12-31T23:59:59Z"
         ("Rights", "Read", ["READ"]),
         ("Rights", "Read, Write", ["READ", "WRITE"]),
         ("Rights", "Read,Write", ["READ", "WRITE"]),
+        ("Rights", "0", []),
         ("DateTime", NEVER, NEVER),
         ("null date", NEVER, None),
         ("null date", NOON_NEVER, None),
@@ -111,10 +119,11 @@ def test_what_leaves(kind: str, raw: object, clean: object) -> None:
         ("Long", True),
         ("Decimal", "x"),
         ("Decimal", True),
-        ("Decimal", Decimal("NaN")),
-        ("Decimal", Decimal("-Infinity")),
-        ("Float", "NaN"),
+        ("Decimal", Decimal("sNaN")),
+        ("Float", "1.5"),
+        ("Float", "nan"),
         ("Float", float("inf")),
+        ("Float", Decimal("1e400")),
         ("Float", True),
         ("Boolean", "true"),
         ("Boolean", 1),
@@ -127,6 +136,28 @@ def test_a_value_of_another_type_is_malformed(kind: str, raw: object) -> None:
         from_upstream(TYPES[kind], raw)
 
     assert str(raw) not in caught.value.message.split() or len(str(raw)) < 3
+
+
+@pytest.mark.parametrize("kind", ["Float", "Decimal"])
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("INF", "INF"),
+        ("-INF", "-INF"),
+        ("NaN", "NaN"),
+        (Decimal("Infinity"), "INF"),
+        (Decimal("-Infinity"), "-INF"),
+        (Decimal("NaN"), "NaN"),
+    ],
+)
+def test_a_number_that_graphql_cannot_hold_has_its_own_code(
+    kind: str, raw: object, shown: str
+) -> None:
+    with pytest.raises(NotFinite) as caught:
+        from_upstream(TYPES[kind], raw)
+
+    assert caught.value.code == "NOT_FINITE"
+    assert f"is {shown}," in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from .errors import DeadlineExceeded
 from .odata.answers import Response
 from .odata.client import Judge, itself
 from .odata.query import Request
+from .shutdown import Shutdown
 
 HINT = "Ask for less at a time, or allow more time: the header X-D365-Timeout, the setting operation_timeout."
 
@@ -56,6 +57,7 @@ class Upstream(Protocol):
 
     root: str
     unfinished: set[asyncio.Task[Any]]
+    shutdown: Shutdown
 
     async def write(
         self, request: Request, judge: Judge = ..., begins: Callable[[], None] | None = None
@@ -75,23 +77,30 @@ class TimelyWriter:
         self._has_begun = False
 
     async def write(self, request: Request, judge: Judge = itself) -> Response:
-        """Send a write as the upstream's client does. Raises DeadlineExceeded where nothing was written."""
-        if self._has_begun:
-            return await self._upstream.write(request, judge)
-        if self._deadline.is_over:
+        """Send a write as the upstream's client does.
+
+        Raises DeadlineExceeded or NotSent where nothing was written, OutcomeUnknown where the gateway shuts down
+        before the answer is there.
+        """
+        if not self._has_begun and self._deadline.is_over:
             raise self._missed()
+        shutdown = self._upstream.shutdown
+        until = None if self._has_begun else self._deadline.at
+        limit = asyncio.timeout_at(until)
+        with shutdown.pending(limit) as write:
 
-        def begin() -> None:
-            self._has_begun = True
-            limit.reschedule(None)
+            def begin() -> None:
+                shutdown.check()
+                self._has_begun = write.is_sent = True
+                limit.reschedule(None)
 
-        try:
-            async with asyncio.timeout_at(self._deadline.at) as limit:
-                return await self._upstream.write(request, judge, begin)
-        except TimeoutError as error:
-            if self._has_begun:
-                raise
-            raise self._missed() from error
+            try:
+                async with limit:
+                    return await self._upstream.write(request, judge, begin)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise (shutdown.failure(write) or self._missed()) from error
 
     def _missed(self) -> DeadlineExceeded:
         return self._deadline.passed("nothing was written, for other requests took their time")

@@ -10,6 +10,7 @@
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: good GraphQL that this product cannot answer
     │   └── BudgetExceeded          BUDGET_EXCEEDED
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than it may
+    ├── NotSent                     NOT_SENT: a write that was left out, for the gateway ends
     ├── AuthError                   the gateway's own credentials upstream
     │   ├── TokenError              AUTH_TOKEN_FAILED
     │   └── UpstreamForbidden       UPSTREAM_FORBIDDEN
@@ -134,6 +135,12 @@ class DeadlineExceeded(GatewayError):
     def extensions(self) -> dict[str, object]:
         """Add what was spent."""
         return {**super().extensions(), "spent": self.spent}
+
+
+class NotSent(GatewayError):
+    """A write that never left: the gateway shuts down."""
+
+    code = "NOT_SENT"
 
 
 class AuthError(GatewayError):

@@ -37,6 +37,7 @@ from .odata.render import decoded, render
 from .pages import Failure
 from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
 from .run import Loaded
+from .shutdown import Shutdown
 from .trace import Trace
 from .where import all_of
 from .window import Window, bounded, orders
@@ -48,6 +49,7 @@ class _Empty:
 
     root: str = "http://explain.invalid"
     unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+    shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
         path = request.url.partition("?")[0]

@@ -21,6 +21,7 @@ from .odata.batch import BATCH_URL
 from .odata.client import Judge, itself
 from .odata.query import Request
 from .rows import untyped
+from .shutdown import Shutdown
 from .writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
 from .writes.values import encode_body
 
@@ -50,6 +51,7 @@ class Taking:
     root: str = "http://explain.invalid"
     made_up: set[str] = field(default_factory=set)
     unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+    shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
         """Give no rows."""

@@ -52,6 +52,9 @@ BODY_TIMEOUT = 30.0
 LISTENING_AFTER = 0.05
 """Seconds after which an operation that still runs is watched for its client hanging up: most are done by then."""
 
+STOPPING = "stopping"
+"""In a connection's ``state``: the event that the server sets when it stops, long before the application is told."""
+
 _READS = frozenset({"GET", "HEAD"})
 
 Headers: TypeAlias = Mapping[str, str]
@@ -169,10 +172,28 @@ class Door:
         except asyncio.CancelledError:
             if waiting.is_over:
                 raise ClientGone from None
-            raise
+            if not is_stopping(scope):
+                raise
+            # The server cancels once, after all who wait have had their time; the answer still goes out.
+            raise stopped(is_write=engine.changes_data(asked)) from None
         finally:
             waiting.stop()
         return answer, status_of(answer, media)
+
+
+def is_stopping(scope: Scope) -> bool:
+    """Whether the server that has accepted a connection stops."""
+    event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
+    return event is not None and event.is_set()
+
+
+def stopped(*, is_write: bool) -> HttpError:
+    """Return the error of an operation that a server's end broke off."""
+    message = "The gateway shut down before the operation was done."
+    if is_write:
+        hint = "Look whether it was done, before you send it again."
+        return HttpError(503, "OUTCOME_UNKNOWN", message, hint)
+    return HttpError(503, "STOPPING", message, "Send it again: another instance answers.")
 
 
 class _Waiting:

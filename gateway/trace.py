@@ -23,6 +23,7 @@ from .odata.answers import Response
 from .odata.client import Judge, itself
 from .odata.query import Request
 from .odata.render import decoded
+from .shutdown import Shutdown
 
 
 @dataclass(slots=True)
@@ -151,6 +152,7 @@ class Upstream(Protocol):
 
     root: str
     unfinished: set[asyncio.Task[Any]]
+    shutdown: Shutdown
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         """Send a read."""
@@ -169,6 +171,7 @@ class Traced:
     def __init__(self, upstream: Upstream, trace: Trace) -> None:
         self.root = upstream.root
         self.unfinished = upstream.unfinished
+        self.shutdown = upstream.shutdown
         self._upstream = upstream
         self._trace = trace
 

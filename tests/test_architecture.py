@@ -116,6 +116,18 @@ def test_planning_and_completing_do_no_io(module: str) -> None:
     assert {i for i in IMPORTS[module] if i in forbidden} == set()
 
 
+def test_one_module_names_what_is_private_to_uvicorn() -> None:
+    users = {
+        module
+        for module, imports in IMPORTS.items()
+        if any(i.startswith("uvicorn.") for i in imports)
+    }
+
+    assert users - {"gateway.cli.serve", "gateway.cli.server", "gateway.cli.sandbox"} == {
+        "gateway.cli.uvicorn_parts"
+    }
+
+
 def test_the_odata_side_knows_nothing_of_graphql() -> None:
     wrong = {
         module: sorted(i for i in imports if is_in(i, "graphql") or is_in(i, "strawberry"))

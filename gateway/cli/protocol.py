@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from gateway.http import STOPPING
 
-from gateway.subscriptions.hub import STOPPING
+from .uvicorn_parts import STATUS_LINE, HttpToolsProtocol
 
 HEAD_SECONDS = 15.0
 """Until a request's head is there, from the connection or from the head's first byte."""
+LAST_REQUEST = 0.5
+"""Seconds in which a stopping server still takes a request of a connection that has none under way."""
 MAX_HEAD = 65_536
 """Bytes of a request's address and headers."""
 
@@ -34,6 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._stopping = asyncio.Event()
         self.app_state = {**self.app_state, STOPPING: self._stopping}
+        self._is_ending = False
         self._is_upgraded = False
         self._awaits_head = True
         self._size = 0
@@ -70,6 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._is_too_large = True
             raise _HeadTooLarge
         super().on_headers_complete()
+        if self._is_ending and not self._is_upgraded:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._awaits_head = True
@@ -82,9 +87,24 @@ class BoundedProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def shutdown(self) -> None:
-        """Let the answer under way come to its end, and streams come to theirs."""
+        """Let the answer under way come to its end, and streams to theirs; without one, take a last request."""
         self._stopping.set()
-        super().shutdown()
+        self._is_ending = True
+        if self._is_idle:
+            self.loop.call_later(LAST_REQUEST, self._close_idle)
+        elif self.pipeline:
+            self.pipeline[0][0].keep_alive = False
+        else:
+            self.cycle.keep_alive = False
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no request is under way; its head may be on the way."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_idle(self) -> None:
+        if self._is_idle and not self._size and not self._is_upgraded:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, or too much of it."""

@@ -16,7 +16,6 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.supervisors import Multiprocess
 
 from gateway.app import create_app
 from gateway.assemble import Gateway, open_gateway
@@ -29,10 +28,9 @@ from gateway.settings import Settings
 
 from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
 from .protocol import BoundedProtocol, socket_protocol
+from .server import GracefulServer, Workers
 from .worker import worker_app
 
-PATIENCE = 20
-"""Seconds that running operations get when the server is stopped; orchestrators kill after 30."""
 HEALTH_SECONDS = 20
 """After so long without an answer a worker is taken for hung, and replaced."""
 
@@ -60,7 +58,8 @@ def _config(app: object, **more: Any) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=PATIENCE,
+        # Which proxies are believed is the gateway's own setting.
+        proxy_headers=False,
         **more,
     )
 
@@ -78,7 +77,7 @@ def _serve_one(
         announced(app.state.live.gateway)
         settle()
         _reload_on_hangup(app, hung_up)
-        await uvicorn.Server(
+        await GracefulServer(
             _config(app, lifespan="off", ws_max_size=settings.max_body_bytes)
         ).serve(sockets=[listener])
 
@@ -113,7 +112,7 @@ def _serve_many(
                 # A worker answers nothing while it imports: on a busy machine that is not a hung one.
                 timeout_worker_healthcheck=HEALTH_SECONDS,
             )
-            _Workers(config, sockets=[listener]).run()
+            Workers(config, sockets=[listener]).run()
 
 
 @contextlib.contextmanager
@@ -124,29 +123,6 @@ def _shared(settings: Settings) -> Iterator[Settings]:
         return
     with tempfile.TemporaryDirectory(prefix="d365-graphql-") as folder:
         yield settings.model_copy(update={"cache_dir": Path(folder)})
-
-
-class _Workers(Multiprocess):
-    """Workers that live on when new metadata are asked for: uvicorn would replace them."""
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        super().__init__(config, sockets)
-        self._hung_up = terminal_watch()
-        self._due: set[int] = set()
-
-    def handle_hup(self) -> None:
-        if self._hung_up():
-            self.should_exit.set()
-            return
-        self._due = {process.pid for process in self.processes if process.pid is not None}
-
-    def keep_subprocess_alive(self) -> None:
-        super().keep_subprocess_alive()
-        for process in self.processes:
-            # One that still starts would die of the signal.
-            if process.pid in self._due and process.is_ready(timeout=1):
-                self._due.remove(process.pid)
-                os.kill(process.pid, signal.SIGHUP)
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.AsyncExitStack) -> bool:

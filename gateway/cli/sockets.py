@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from gateway.http import STOPPING
 
-from gateway.subscriptions.hub import STOPPING
+from .uvicorn_parts import WebSocketsSansIOProtocol
 
 
 class StoppableWebSocket(WebSocketsSansIOProtocol):

@@ -35,6 +35,7 @@ from gateway.errors import (
 )
 from gateway.events import Address, Observer, RequestRetried, RequestSent, log_event, loggable
 from gateway.settings import Settings
+from gateway.shutdown import Shutdown
 
 from .answers import (
     Response,
@@ -105,6 +106,7 @@ class ODataClient:
         self._ids = _request_ids()
         self.unfinished: set[asyncio.Task[Any]] = set()
         """What must come to its end before the connections are closed: writes, whoever waits for them or not."""
+        self.shutdown = Shutdown()
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,6 +123,9 @@ class ODataClient:
         """Wait for what is unfinished, then close the connections."""
         try:
             while self.unfinished:
+                if self.shutdown.is_abandoned:
+                    for task in self.unfinished:
+                        task.cancel()
                 await asyncio.wait(tuple(self.unfinished))
         finally:
             await self._transport.aclose()

@@ -17,14 +17,13 @@ from typing import Any
 
 from gateway.errors import BudgetExceeded, GatewayError
 from gateway.events import ErrorRaised, Observer, WatchFailed
+from gateway.http import STOPPING
 from gateway.odata.retry import Clock
 from gateway.setting_groups import SubscriptionOptions
 
 from .changes import Change
 from .polling import Poll, PollFailed, told
 
-STOPPING = "stopping"
-"""In a connection's ``state``: the event that the server sets when it stops, long before the application is told."""
 SLOWEST = 16
 """Intervals between two polls while they fail."""
 

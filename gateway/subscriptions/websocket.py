@@ -187,6 +187,9 @@ class Connection:
         under_way = [t for t in self._operations.values() if t not in self._writing]
         if under_way:
             await asyncio.wait(under_way, timeout=GOODBYE)
+        if self._writing:
+            # They end in bounded time, and their clients must know how (``gateway.shutdown``).
+            await asyncio.wait(tuple(self._writing))
         raise Refused(1001, "The gateway stops")
 
     # Messages

@@ -3,110 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
 import pytest
 
-from gateway.assemble import Gateway, open_gateway
 from gateway.deadline import HINT
-from gateway.events import ErrorRaised, Event, OperationServed, RequestSent
-from gateway.execute import GraphQLRequest
+from gateway.events import ErrorRaised, OperationServed
 from gateway.http import TIMEOUT_HEADER
-from gateway.sandbox import create_sandbox
 from gateway.settings import Settings
-from tests.support.ticking import pass_time, until
+from tests.support.held import ALLOWED, GROUP, at, world
 
 pytestmark = pytest.mark.anyio
-ALLOWED = 30.0
-"""Seconds that an operation may take; the tests let them pass at once."""
 ROWS = "{ customersV3(first: 2) { nodes { customerAccount } } }"
 TWO = "{ legalEntities(first: 3) { nodes { legalEntityId } } customersV3(first: 2) { totalCount } }"
 CHILDREN = "{ salesOrderHeadersV2(first: 2) { nodes { salesOrderLines(first: 2) { nodes { lineNumber } } } } }"
-GROUP = (
-    'createCustomerGroup(input: {dataAreaId: "usmf", customerGroupId: "%s", description: "x"})'
-    " { customerGroup { customerGroupId } userErrors { code message } }"
-)
-
-
-@dataclass
-class Held(httpx.AsyncBaseTransport):
-    """The sandbox; requests that ``holds`` says yes to wait until they are let go, or are given up."""
-
-    holds: Callable[[httpx.Request], bool] = lambda _: False
-    asked: list[str] = field(default_factory=list)
-    given_up: list[str] = field(default_factory=list)
-    holding: asyncio.Event = field(default_factory=asyncio.Event)
-    let_go: asyncio.Event = field(default_factory=asyncio.Event)
-    sandbox: httpx.ASGITransport = field(
-        default_factory=lambda: httpx.ASGITransport(create_sandbox())
-    )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        about = f"{request.method} {request.url.path}"
-        self.asked.append(about)
-        if self.holds(request):
-            self.holding.set()
-            try:
-                await self.let_go.wait()
-            except asyncio.CancelledError:
-                self.given_up.append(about)
-                raise
-        return await self.sandbox.handle_async_request(request)
-
-    @property
-    def writes(self) -> list[str]:
-        return [about for about in self.asked if not about.startswith("GET")]
-
-
-@dataclass
-class World:
-    gateway: Gateway
-    upstream: Held
-    events: list[Event]
-
-    def ask(self, query: str, timeout: float | None = None) -> asyncio.Task[dict[str, Any]]:
-        """Begin an operation."""
-        request = GraphQLRequest(query=query, timeout=timeout)
-
-        async def answer() -> dict[str, Any]:
-            return (await self.gateway.engine.execute(request)).to_builtins()
-
-        return asyncio.ensure_future(answer())
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something, then for what follows from it at once."""
-        await until(condition)
-        for _ in range(20):
-            await asyncio.sleep(0)
-
-    async def is_held(self, answered: int = 0) -> None:
-        """Wait until a request is held, and so many others are answered."""
-        await self.until(self.upstream.holding.is_set)
-        await self.until(lambda: sum(isinstance(e, RequestSent) for e in self.events) == answered)
-
-    def pass_time(self, seconds: float = ALLOWED) -> None:
-        """Set the event loop's clock forward."""
-        pass_time(seconds)
-
-
-@asynccontextmanager
-async def world(**settings: Any) -> AsyncIterator[World]:
-    upstream, events = Held(), list[Event]()
-    given = {"cache_dir": None, "language": None, "expand": "never", **settings}
-    async with open_gateway(
-        Settings(**given), transport=upstream, observe=events.append
-    ) as gateway:
-        upstream.asked.clear()
-        events.clear()
-        yield World(gateway, upstream, events)
-
-
-def at(name: str) -> Callable[[httpx.Request], bool]:
-    return lambda request: name in request.url.path
 
 
 async def test_a_read_that_takes_too_long_is_given_up_and_tells_what_was_spent() -> None:

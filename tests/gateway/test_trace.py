@@ -11,6 +11,7 @@ from gateway.events import RequestSent
 from gateway.odata.answers import Response
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
+from gateway.shutdown import Shutdown
 from gateway.trace import Trace, Traced, heard
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +34,7 @@ class Slow:
 
     def __init__(self, clock: Clock) -> None:
         self.unfinished: set[Any] = set()
+        self.shutdown = Shutdown()
         self._clock = clock
         self._tell = heard(lambda _: None)
 

@@ -23,6 +23,7 @@ from gateway.odata.query import Request
 from gateway.odata.retry import Clock
 from gateway.sandbox.faults import FaultRule
 from gateway.settings import Settings
+from gateway.shutdown import Shutdown
 
 SERVICE = "/api/services/LedgerJournalServices/LedgerJournalService/post"
 SETTINGS = Settings(
@@ -184,6 +185,7 @@ class Recorder:
 
     root: str = "https://zoo.example"
     unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+    shutdown: Shutdown = field(default_factory=Shutdown)
     sent: list[Request] = field(default_factory=list)
     answer: Response = field(default_factory=lambda: Response(204, {}, b"", ""))
 

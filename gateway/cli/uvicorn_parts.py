@@ -1,0 +1,34 @@
+"""What this project uses of uvicorn beyond its documented interface: the one place that names it.
+
+``tests/gateway/test_uvicorn_parts.py`` says which attributes of these classes the code leans on: where an update of
+uvicorn renames one, that test fails first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+__all__ = [
+    "STARTUP_FAILURE",
+    "STATUS_LINE",
+    "HttpToolsProtocol",
+    "Multiprocess",
+    "Process",
+    "WebSocketsSansIOProtocol",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the WebSocket protocol with the first WebSocket: it takes 30 ms and 4 MB."""
+    if name == "WebSocketsSansIOProtocol":
+        from uvicorn.protocols.websockets import websockets_sansio_impl  # noqa: PLC0415
+
+        return websockets_sansio_impl.WebSocketsSansIOProtocol
+    raise AttributeError(name)

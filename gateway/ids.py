@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from decimal import Decimal
 
 import msgspec
 
 from .errors import InvalidId
 
 VERSION = 1
+MAX_LENGTH = 65_536
+"""Characters of an id or cursor: more than any key that fits into an address needs."""
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
 _decode = msgspec.msgpack.Decoder().decode
 _HINT = "Use an `id` that the gateway answered."
@@ -26,8 +27,8 @@ def node_id(type_name: str, *key: object) -> str:
     return base64.urlsafe_b64encode(_encode((VERSION, type_name, *key))).decode("ascii").rstrip("=")
 
 
-def parse_id(text: str) -> tuple[str, tuple[str | int | bool | Decimal | None, ...]]:
-    """Give the type name and key values of an id. Raises InvalidId."""
+def parse_id(text: str) -> tuple[str, tuple[str | int | float | None, ...]]:
+    """Return the type name and key values of an id, decimals as text. Raises InvalidId."""
     parts = unpack(text)
     if (
         not isinstance(parts, list)
@@ -37,14 +38,14 @@ def parse_id(text: str) -> tuple[str, tuple[str | int | bool | Decimal | None, .
     ):
         raise InvalidId("This is not an id of this API.", hint=_HINT)
     values = tuple(parts[2:])
-    if not all(v is None or isinstance(v, str | int | bool) for v in values):
+    if not all(v is None or isinstance(v, str | int | float) for v in values):
         raise InvalidId("This is not an id of this API.", hint=_HINT)
     return parts[1], values
 
 
 def unpack(text: str) -> object:
     """Undo base64 and MessagePack; None where the text is neither."""
-    if len(text) > 4096 or not text.isascii():
+    if len(text) > MAX_LENGTH or not text.isascii():
         return None
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

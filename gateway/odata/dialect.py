@@ -123,7 +123,7 @@ class Dialect:
 
     def key_is_safe(self, key: tuple[KeyPart, ...]) -> bool:
         """Whether the key may stand in a URL's path."""
-        texts = (part.value.value for part in key if isinstance(part.value.value, str))
+        texts = (str(part.value.value) for part in key if part.value.type == "Edm.String")
         return not any(
             text == "" or text.endswith(".") or any(c in self.key_hazards for c in text)
             for text in texts

@@ -228,9 +228,13 @@ def _lower_some(dialect: Dialect, expr: Some, negated: bool) -> Expr:
 
 
 def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
-    """Whether the key must leave the path; what hangs on a key (a navigation, a function) has no other way in."""
+    """Whether the key must leave the path.
+
+    It stays where there is no other way in: before a navigation or function, or with a part that no filter compares.
+    """
     alone = resource.navigation is None and resource.call is None
-    return alone and not dialect.key_is_safe(resource.key)
+    comparable = all(dialect.answers(part.value.type, "eq") for part in resource.key)
+    return alone and comparable and not dialect.key_is_safe(resource.key)
 
 
 def _by_filter(query: Query) -> Query:

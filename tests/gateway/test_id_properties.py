@@ -36,8 +36,8 @@ offset = st.sampled_from(["Z", "+02:00", "-11:30", "z"])
 instant = st.builds(
     lambda moment, part, zone: f"{moment.isoformat()[:19]}{part}{zone}",
     st.datetimes(
-        min_value=datetime(2, 1, 1),
-        max_value=datetime(9998, 1, 1),
+        min_value=datetime.fromisoformat("0002-01-01"),
+        max_value=datetime.fromisoformat("9998-01-01"),
     ),
     fraction,
     offset,

@@ -4,9 +4,13 @@ msal blocks and keeps its own cache; so it runs in a thread, one call at a time,
 until shortly before it ends. A 401 drops that token and asks once more with a new one. What msal says about a failure
 becomes a ``TokenError`` whose hint names the setting to look at; the secret is in no message, ``repr`` or log line.
 
+One attempt serves every request that waits for a token, and so does its failure: a refusal is repeated for
+``REMEMBERED`` seconds without a request to the login host. A request that gives up waiting (its operation's deadline,
+a client that left) does not end the attempt, which has a bound of its own.
+
 msal speaks to the login host over httpx too (one set of proxy and certificate rules for the whole process). It
 refuses http authorities; for a login host on this machine, as in tests, the adapter speaks http behind msal's
-https addresses.
+https addresses. msal's thread hands each exchange to the event loop, where its whole length can be bounded.
 
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """
@@ -16,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -32,6 +37,10 @@ EARLY = 300.0
 """Seconds before its end at which a token is renewed; msal's own margin."""
 AGAIN = 30.0
 """Least seconds between two renewals for a 401, and between two attempts to renew a token that is still good."""
+REMEMBERED = 5.0
+"""Seconds for which a failed attempt answers for further ones."""
+LONGEST_EXCHANGE = 30.0
+"""Seconds for one request to the login host and its whole answer; a sign-in is two at most."""
 
 HINTS: Mapping[int, str] = {
     7000215: "Is client_secret the secret's value (not its id), and of this application?",
@@ -94,16 +103,18 @@ class ClientCredentials(httpx.Auth):
         secret: str,
         *,
         observe: Observer = log_event,
-        transport: Callable[[], httpx.BaseTransport] | None = None,
+        transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
         now: Callable[[], float] = time.monotonic,
+        longest_exchange: float = LONGEST_EXCHANGE,
     ) -> None:
         self.account = account
         self._secret = secret
         self._observe = observe
-        self._http = _LoginHttp(account.authority, transport)
+        self._http = _LoginHttp(account.authority, transport, longest_exchange)
         self._now = now
-        self._lock = asyncio.Lock()
+        self._attempt: asyncio.Task[_Token | TokenError] | None = None
         self._token: _Token | None = None
+        self._refusal: tuple[float, TokenError] | None = None
         self._renewed_at = float("-inf")
         self._app: Any = None
 
@@ -125,38 +136,58 @@ class ClientCredentials(httpx.Auth):
             yield request
 
     async def _current(self) -> str:
+        """Return the token's text. Raises TokenError."""
         token = self._token
         if token is not None and self._now() < token.renew_at:
             return token.value
-        async with self._lock:
-            token = self._token
-            if token is not None and self._now() < token.renew_at:
-                return token.value
-            try:
-                return (await self._acquire()).value
-            except TokenError:
-                if token is None or self._now() >= token.ends_at:
-                    raise
-                self._token = _Token(token.value, self._now() + AGAIN, token.ends_at)
-                return token.value
+        try:
+            return (await self._acquired()).value
+        except TokenError:
+            if token is None or self._now() >= token.ends_at:
+                raise
+            self._token = _Token(token.value, self._now() + AGAIN, token.ends_at)
+            return token.value
 
     async def _renewed(self, rejected: str) -> str:
-        """Give another token than the rejected one; the same where a new one was had just now and does not help."""
-        async with self._lock:
-            if self._token is not None and self._token.value != rejected:
-                return self._token.value
-            if self._now() - self._renewed_at < AGAIN:
-                return rejected
-            self._renewed_at = self._now()
-            self._app.remove_tokens_for_client()
-            self._token = None
-            return (await self._acquire()).value
+        """Return another token than the rejected one; the same where a new one was had just now and does not help."""
+        if self._attempt is not None:
+            await self._acquired()
+        if self._token is not None and self._token.value != rejected:
+            return self._token.value
+        if self._now() - self._renewed_at < AGAIN:
+            return rejected
+        self._renewed_at = self._now()
+        self._app.remove_tokens_for_client()
+        self._token = None
+        return (await self._acquired()).value
 
-    async def _acquire(self) -> _Token:
-        result = await asyncio.to_thread(self._ask)
+    async def _acquired(self) -> _Token:
+        """Return the token of the attempt under way, or of a new one. Raises TokenError."""
+        if self._attempt is None:
+            if self._refusal is not None and self._now() < self._refusal[0]:
+                raise self._refusal[1].repeated()
+            self._attempt = asyncio.ensure_future(self._acquire())
+            self._attempt.add_done_callback(self._end)
+        outcome = await asyncio.shield(self._attempt)
+        if isinstance(outcome, TokenError):
+            raise outcome.repeated()
+        return outcome
+
+    def _end(self, _attempt: asyncio.Task[_Token | TokenError]) -> None:
+        self._attempt = None
+
+    async def _acquire(self) -> _Token | TokenError:
+        """Ask the login host; a refusal is returned, because perhaps nobody waits for it any more."""
+        self._http.loop = asyncio.get_running_loop()
+        try:
+            result = await asyncio.to_thread(self._ask)
+        except TokenError as error:
+            self._refusal = (self._now() + REMEMBERED, error)
+            return error
         lifetime = float(result.get("expires_in", 0))
         now = self._now()
         early = min(EARLY, lifetime / 2)
+        self._refusal = None
         self._token = _Token(str(result["access_token"]), now + lifetime - early, now + lifetime)
         self._observe(TokenAcquired(expires_in=lifetime))
         return self._token
@@ -222,10 +253,21 @@ def _sign(request: httpx.Request, token: str) -> None:
 
 
 class _LoginHttp:
-    """The HTTP client that msal asks for: ``get``, ``post``, ``close``. One short-lived client a call, once an hour."""
+    """The HTTP client that msal asks for: ``get``, ``post``, ``close``. One short-lived client a call, once an hour.
 
-    def __init__(self, authority: str, transport: Callable[[], httpx.BaseTransport] | None) -> None:
+    msal calls it in a thread; ``loop`` runs the exchange, for only there its total length can be bounded.
+    """
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(
+        self,
+        authority: str,
+        transport: Callable[[], httpx.AsyncBaseTransport] | None,
+        longest: float,
+    ) -> None:
         self._transport = transport
+        self._longest = longest
         self._plain = authority if authority.startswith("http://") else None
 
     def disguised(self, url: str) -> str:
@@ -244,12 +286,26 @@ class _LoginHttp:
     def _send(self, method: str, url: str, options: Mapping[str, Any]) -> httpx.Response:
         if self._plain and url.startswith(self.disguised(self._plain)):
             url = url.replace("https://", "http://", 1)
-        transport = self._transport() if self._transport else None
-        with httpx.Client(transport=transport, timeout=30.0) as client:
-            return client.request(
-                method,
-                url,
-                params=options.get("params") or None,
-                data=options.get("data"),
-                headers=options.get("headers"),
-            )
+        # Made here, because reading the trusted authorities takes 50 ms, which the event loop shall not wait for.
+        client = httpx.AsyncClient(
+            transport=self._transport() if self._transport else None,
+            timeout=self._longest,
+        )
+        request = client.build_request(
+            method,
+            url,
+            params=options.get("params") or None,
+            data=options.get("data"),
+            headers=options.get("headers"),
+        )
+        exchange = asyncio.run_coroutine_threadsafe(self._exchange(client, request), self.loop)
+        try:
+            return exchange.result()
+        except TimeoutError as exc:
+            raise httpx.ReadTimeout(f"no whole answer within {self._longest:g} s") from exc
+        except CancelledError as exc:
+            raise httpx.ReadError("the gateway ends") from exc
+
+    async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        async with asyncio.timeout(self._longest), client:
+            return await client.send(request)

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from .errors import DeadlineExceeded
 from .odata.answers import Response
-from .odata.client import Judge, itself
 from .odata.query import Request
+from .odata.sending import Judge, itself
 from .shutdown import Shutdown
 
 HINT = "Ask for less at a time, or allow more time: the header X-D365-Timeout, the setting operation_timeout."

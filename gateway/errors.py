@@ -33,7 +33,8 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from typing import ClassVar
+from copy import copy
+from typing import ClassVar, Self
 
 
 class GatewayError(Exception):
@@ -153,6 +154,12 @@ class TokenError(AuthError):
     """No token could be had from the identity provider."""
 
     code = "AUTH_TOKEN_FAILED"
+
+    def repeated(self) -> Self:
+        """Return an equal error for another caller, with an id of its own; a raised one collects tracebacks."""
+        again = copy(self)
+        again.error_id = secrets.token_hex(8)
+        return again
 
 
 class UpstreamForbidden(AuthError):

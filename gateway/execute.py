@@ -29,6 +29,7 @@ from .fetch import MAX_FILTER_URL, Fetcher, Sender
 from .introspection import Aside, Introspection, LongAnswer, asks_schema
 from .odata.dialect import Dialect
 from .odata.query import Request
+from .odata.retry import ends_at
 from .plan import BoundRoot, FailedRoot
 from .prepare import Prepared
 from .run import Loaded, Runner
@@ -196,7 +197,9 @@ class Engine:
     async def unlogged(self, request: GraphQLRequest) -> Answer:
         """Answer a request that is part of something else, which is logged."""
         trace = Trace() if request.trace else None
-        answer = await self.answered(self._execute(request, self.deadline(request), trace))
+        deadline = self.deadline(request)
+        with ends_at(deadline.at):
+            answer = await self.answered(self._execute(request, deadline, trace))
         if trace is not None and answer.written is None:
             answer.extensions = {"d365": trace.told()}
         return answer

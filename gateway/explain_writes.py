@@ -18,8 +18,8 @@ from schema.fields import FieldKind, Verb
 from .errors import UpstreamRejected
 from .odata.answers import Response
 from .odata.batch import BATCH_URL
-from .odata.client import Judge, itself
 from .odata.query import Request
+from .odata.sending import Judge, itself
 from .rows import untyped
 from .shutdown import Shutdown
 from .writes.plan import CallMutation, Mutation, RowsMutation, RowWrite

@@ -40,7 +40,8 @@ from .odata.answers import Response
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .odata.client import ODataClient, Progress
+    from .odata.client import ODataClient
+    from .odata.decoding import Progress
 
 PATIENCE = 300.0
 """Seconds between two pieces of the document: after a restart F&O needs minutes to make it."""

@@ -100,9 +100,14 @@ class Settings(BaseSettings):
     read_timeout: float = Field(
         default=60.0, gt=0, description="Seconds between two pieces of an answer."
     )
+    answer_timeout: float = Field(
+        default=300.0, gt=0, description="Seconds for a whole upstream answer, writes included."
+    )
     retries: int = Field(default=4, ge=0, le=20, description="Further attempts at a read.")
     retry_wait_max: float = Field(
-        default=30.0, ge=0, description="Longest wait before an attempt, in seconds."
+        default=30.0,
+        ge=0,
+        description="Longest wait before an attempt, in seconds, where the service names none.",
     )
     expand: Literal["auto", "never"] = Field(
         default="auto", description="Whether $expand may be used; never: key batches only."

@@ -20,10 +20,13 @@ from .asking import asking
 from .errors import GatewayError
 from .events import Event, Observer, RequestSent
 from .odata.answers import Response
-from .odata.client import Judge, itself
 from .odata.query import Request
 from .odata.render import decoded
+<<<<<<< HEAD
 from .shutdown import Shutdown
+=======
+from .odata.sending import Judge, itself
+>>>>>>> a566cfe (fix: one sign-in, one pause and a whole bound for every upstream answer)
 
 
 @dataclass(slots=True)

@@ -1,12 +1,12 @@
 """Request → Response over httpx: one pooled client, bounded concurrency, retries for reads, answers classified.
 
-    send(Request)  ──slot──▶ attempt ──▶ transport ──▶ Response ──check──▶ Response, or an error of the registry
-                     ▲                      │
-                     └──wait── retry ◀──────┘ 429, 502, 503, 504, lost connection, timeout (``retry``)
+    send(Request) ──pause──slot──▶ attempt ──▶ transport ──▶ Response ──check──▶ Response, or an error of the registry
+                      ▲                             │
+                      └──────wait─────── retry ◀────┘ 429, 502, 503, 504, lost connection, timeout (``retry``)
 
 What a transport of httpx raises is translated in ``faults``, once. The transport is called directly: the rest of
 ``httpx.AsyncClient`` (redirects, cookies, logging) is what we do not want, at 0.1 to 0.2 ms a request. A body is read
-in pieces up to ``max_upstream_bytes``; it is judged by ``answers`` (status, content type, error envelope) but not
+in pieces (``attempt``, ``decoding``); it is judged by ``answers`` (status, content type, error envelope) but not
 decoded here. Redirects are never followed and cookies never kept: a token travels to the service's own origin and
 nowhere else, and no cookie pins us to one web server.
 """
@@ -14,12 +14,10 @@ nowhere else, and no cookie pins us to one web server.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeAlias
+from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -33,44 +31,30 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.events import Address, Observer, RequestRetried, RequestSent, log_event, loggable
+from gateway.events import Observer, log_event, loggable
 from gateway.settings import Settings
 from gateway.shutdown import Shutdown
 
-from .answers import (
-    Response,
-    failure_of,
-    is_plainly_good,
-    raise_for_answer,
-    subject_of,
-    tells_outcome,
-)
+from .answers import Response, is_plainly_good, raise_for_answer, subject_of, tells_outcome
+from .attempt import Attempts
 from .call import Call, as_sent
-from .faults import UNREACHED, Repeat, always, fault_of, never, surely_unprocessed
+from .decoding import OFFERED, Progress
+from .faults import UNREACHED, always, fault_of, never, surely_unprocessed
 from .nextlink import origin
 from .query import Request
-from .retry import Clock, Failure, RetryPolicy, retry_after
+from .retry import Clock
+from .sending import Exchanges, Judge, Sending, itself
 from .trust import unread
-
-Progress: TypeAlias = Callable[[int, int | None], None]
-"""Called with the bytes read so far and, where the service tells it, their total."""
 
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS: Mapping[str, str] = {
     "Accept": "*/*",
-    # What httpx decodes without another package.
-    "Accept-Encoding": "gzip, deflate",
+    "Accept-Encoding": OFFERED,
     "User-Agent": "d365-graphql-gateway",
 }
 
 
-Judge: TypeAlias = Callable[[Response], Response]
-"""Gives the part of an answer that tells how it went: an answer to a batch is 200 whatever its parts are."""
 _REFUSED_AT_THE_DOOR = frozenset({401, 403, 429})
-
-
-def itself(response: Response) -> Response:
-    return response
 
 
 class ODataClient:
@@ -99,9 +83,9 @@ class ODataClient:
         self._origin = origin(urlsplit(self.root))
         self._observe = observe
         self._clock = clock or Clock()
-        self._policy = RetryPolicy(retries=settings.retries, wait_max=settings.retry_wait_max)
-        self._slots = asyncio.Semaphore(settings.concurrency)
         self._transport = transport or _network(settings)
+        attempts = Attempts(settings, self._transport, self._auth_for, observe)
+        self._exchanges = Exchanges(settings, attempts, self._clock, observe)
         self._timeout = _timeout(settings, settings.read_timeout)
         self._ids = _request_ids()
         self.unfinished: set[asyncio.Task[Any]] = set()
@@ -162,12 +146,16 @@ class ODataClient:
         read_timeout: float | None = None,
     ) -> Response:
         """Give an answer that is what was asked for, or raise."""
-        response, fault = await self._answered(
-            request, always if safe else never, progress, read_timeout
+        sending = Sending(
+            call=self._call(request, read_timeout),
+            may_repeat=always if safe else never,
+            progress=progress,
         )
+        outcome = await self._exchanges.outcome(sending)
+        response = outcome.response
         if response is None:
-            assert fault is not None
-            self._translate(fault, request)
+            assert outcome.fault is not None
+            self._translate(outcome.fault, request)
         if not is_plainly_good(request, response):
             raise_for_answer(request, response, self._subject(request.url), self._clock.now())
         return response
@@ -184,13 +172,19 @@ class ODataClient:
         where nothing was written.
         """
         sent = structs.replace(request, url=self._address_of(request.url))
+        sending = Sending(
+            call=self._call(sent),
+            may_repeat=surely_unprocessed,
+            is_write=True,
+            judge=judge,
+            begins=begins,
+        )
         try:
-            response, fault = await self._answered(
-                sent, surely_unprocessed, judge=judge, begins=begins
-            )
+            outcome = await self._exchanges.outcome(sending)
         except UpstreamMalformed as error:
             # An answer longer than may be read: the write has been done, or refused.
             raise OutcomeUnknown(error.message, detail=error.detail) from error
+        response, fault = outcome.response, outcome.fault
         if response is not None:
             self._check_written(sent, judge(response))
             return response
@@ -218,42 +212,7 @@ class ODataClient:
                 upstream_request_id=told.request_id,
             )
 
-    async def _answered(
-        self,
-        request: Request,
-        may_repeat: Repeat,
-        progress: Progress | None = None,
-        read_timeout: float | None = None,
-        judge: Judge = itself,
-        begins: Callable[[], None] | None = None,
-    ) -> tuple[Response | None, httpx.RequestError | None]:
-        """Attempt, wait and attempt again until there is an answer or a fault that stays."""
-        call = self._call(request, read_timeout)
-        attempt = 0
-        while True:
-            attempt += 1
-            fault: httpx.RequestError | None = None
-            response: Response | None = None
-            try:
-                async with self._slots:
-                    if begins is not None:
-                        begins()
-                    response = await self._attempt(call, attempt, progress)
-                failure = failure_of(judge(response))
-            except httpx.RequestError as exc:
-                fault, failure = exc, fault_of(exc).failure
-            if failure is Failure.PERMANENT or not may_repeat(failure, fault):
-                return response, fault
-            wait = self._wait(failure, attempt, None if response is None else judge(response))
-            if wait is None:
-                return response, fault
-            reason = type(fault).__name__ if response is None else str(response.status)
-            self._observe(
-                RequestRetried(url=loggable(request.url), reason=reason, wait=wait, attempt=attempt)
-            )
-            await self._clock.sleep(wait)
-
-    def _call(self, request: Request, read_timeout: float | None) -> Call:
+    def _call(self, request: Request, read_timeout: float | None = None) -> Call:
         headers = {**HEADERS, "x-ms-client-request-id": next(self._ids), **request.headers}
         timeout = self._timeout if read_timeout is None else _timeout(self._settings, read_timeout)
         try:
@@ -264,69 +223,6 @@ class ODataClient:
                 hint="Shorten the filter, or ask in several operations.",
             ) from exc
 
-    async def _attempt(self, call: Call, attempt: int, progress: Progress | None) -> Response:
-        """Send once and read the whole body."""
-        started = time.perf_counter()
-        status = size = 0
-        url = call.address
-        try:
-            answer = await self._answer(call)
-            status = answer.status_code
-            try:
-                body = await self._read(answer, progress)
-            finally:
-                await answer.aclose()
-            size = len(body)
-            return Response(status, answer.headers, body, url)
-        finally:
-            self._observe(
-                RequestSent(
-                    method=call.method,
-                    url=Address(url),
-                    status=status,
-                    seconds=time.perf_counter() - started,
-                    size=size,
-                    attempt=attempt,
-                )
-            )
-
-    async def _answer(self, call: Call) -> httpx.Response:
-        """Send with the credentials that belong to the address, as often as they want it."""
-        send = self._transport.handle_async_request
-        if self._auth is None or not self._is_own(call.address):
-            return await send(call)
-        async with aclosing(self._auth.async_auth_flow(call)) as flow:
-            signed = await anext(flow)
-            while True:
-                answer = await send(signed)
-                try:
-                    signed = await flow.asend(answer)
-                except StopAsyncIteration:
-                    return answer
-                except BaseException:
-                    await answer.aclose()
-                    raise
-                await answer.aclose()
-
-    async def _read(self, answer: httpx.Response, progress: Progress | None) -> bytes:
-        limit = self._settings.max_upstream_bytes
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in _pieces(answer, counted=progress is not None):
-            size += len(piece)
-            if size > limit:
-                raise UpstreamMalformed(
-                    f"The upstream's answer is larger than {limit:,} bytes.",
-                    hint="Ask for fewer rows or fields, or raise max_upstream_bytes.",
-                    upstream_status=answer.status_code,
-                )
-            pieces.append(piece)
-            if progress is not None:
-                length = answer.headers.get("content-length", "")
-                total = int(length) if length.isdecimal() else None
-                progress(answer.num_bytes_downloaded, total)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
     def _subject(self, url: str) -> str:
         own = url.startswith(self._own)
         return subject_of(url[len(self._own) :] if own else urlsplit(url).path)
@@ -334,11 +230,9 @@ class ODataClient:
     def _is_own(self, url: str) -> bool:
         return url.startswith(self._own) or origin(urlsplit(url)) == self._origin
 
-    def _wait(self, failure: Failure, attempt: int, response: Response | None) -> float | None:
-        asked = None
-        if response is not None:
-            asked = retry_after(response.headers.get("retry-after"), self._clock.now())
-        return self._policy.wait(failure, attempt, asked, self._clock.random())
+    def _auth_for(self, url: str) -> httpx.Auth | None:
+        """Return the credentials that go to an address: the service's own origin only."""
+        return None if self._auth is None or not self._is_own(url) else self._auth
 
     def _translate(self, exc: httpx.RequestError, request: Request) -> NoReturn:
         """Raise the registry's error for one of httpx."""
@@ -368,12 +262,3 @@ def _request_ids() -> Iterator[str]:
     """Give ids in the form of UUIDs: a random beginning, then numbers."""
     beginning = str(uuid4())[:-12]
     return (f"{beginning}{number:012x}" for number in count(1))
-
-
-def _pieces(answer: httpx.Response, *, counted: bool) -> AsyncIterable[bytes]:
-    """Give the body decompressed; past httpx's decoders, and past its count of bytes, where there is no need."""
-    stream = answer.stream
-    if counted or "content-encoding" in answer.headers:
-        return answer.aiter_bytes()
-    assert isinstance(stream, httpx.AsyncByteStream)
-    return stream

@@ -8,7 +8,8 @@ one bound for all failures and cannot be handed a clock; tenacity fits, but take
     502, 503, 504, lost connections      anything up to 0.5, 1, 2, 4 s… (full jitter)
     no answer in time                    the same, but once only: the service may still be busy with the first
 
-No wait is longer than ``retry_wait_max``; where the service asks for more, the error says so at once.
+A wait that the service asks for is as long as the operation's deadline allows, other waits are at most
+``retry_wait_max``; where the service asks for more, the error says so at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
@@ -35,6 +38,27 @@ class Failure(Enum):
 FIRST_WAIT = {Failure.TRANSIENT: 0.5, Failure.SLOW: 0.5, Failure.THROTTLED: 30.0}
 
 
+LONGEST_WAIT = 366 * 86_400.0
+"""Seconds; a service that asks for more does not mean it."""
+_OPERATION_ENDS: ContextVar[float | None] = ContextVar("operation_ends", default=None)
+
+
+@contextmanager
+def ends_at(time_of_loop: float) -> Iterator[None]:
+    """Let the requests of the current task know when its operation ends, by the event loop's clock."""
+    token = _OPERATION_ENDS.set(time_of_loop)
+    try:
+        yield
+    finally:
+        _OPERATION_ENDS.reset(token)
+
+
+def remaining_time() -> float | None:
+    """Return the seconds until the current task's operation ends; None outside an operation."""
+    end = _OPERATION_ENDS.get()
+    return None if end is None else end - asyncio.get_running_loop().time()
+
+
 class Clock(Struct, frozen=True, kw_only=True):
     """Time and chance, so that tests need neither."""
 
@@ -50,15 +74,21 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     wait_max: float
 
     def wait(
-        self, failure: Failure, attempt: int, retry_after: float | None, chance: float
+        self,
+        failure: Failure,
+        attempt: int,
+        retry_after: float | None,
+        chance: float,
+        allowed: float,
     ) -> float | None:
-        """Give the seconds until the next attempt; None: do not try again. ``attempt`` counts from 1."""
+        """Return the seconds until the next attempt; None: do not try again.
+
+        ``attempt`` counts from 1; ``allowed`` bounds, in seconds, what the service asks for.
+        """
         if failure is Failure.PERMANENT or attempt > self._bound(failure):
             return None
         if retry_after is not None:
-            return (
-                min(retry_after + chance, self.wait_max) if retry_after <= self.wait_max else None
-            )
+            return min(retry_after + chance, allowed) if retry_after <= allowed else None
         ceiling = min(FIRST_WAIT[failure] * 2.0 ** (attempt - 1), self.wait_max)
         return ceiling * (0.5 + chance / 2) if failure is Failure.THROTTLED else ceiling * chance
 
@@ -74,10 +104,11 @@ def retry_after(header: str | None, now: float) -> float | None:
     if header is None:
         return None
     text = header.strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        at = parsedate_to_datetime(text).timestamp()
-    except ValueError:
-        return None
-    return max(0.0, at - now)
+    if text.isascii() and text.isdecimal():
+        seconds = float(text) if len(text) < 12 else LONGEST_WAIT + 1
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, OverflowError, OSError):
+            return None
+    return max(0.0, seconds) if seconds <= LONGEST_WAIT else None

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.odata.answers import Response, raise_for_answer
 from gateway.odata.batch import BATCH_URL, answers_of, changeset, refusing_part
-from gateway.odata.client import Judge, itself
 from gateway.odata.dialect import Dialect
 from gateway.odata.infolog import NOT_FOUND
 from gateway.odata.query import Request
+from gateway.odata.sending import Judge, itself
 from schema.fields import Verb
 
 from .blame import refused_together

@@ -88,6 +88,96 @@ async def test_many_requests_at_once_ask_for_one_token(host: LoginHost) -> None:
     assert {r.headers["authorization"] for r in fo.requests} == {"Bearer token-1"}
 
 
+class SlowLogin(httpx.AsyncBaseTransport):
+    """A login host that answers nothing until it is let go on."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.was_asked = asyncio.Event()
+        self.exchanges = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.exchanges += 1
+        self.was_asked.set()
+        await self.may_answer.wait()
+        base = "https://login.example/contoso"
+        document = {"authorization_endpoint": base, "token_endpoint": f"{base}/token"}
+        if request.method == "POST":
+            document = {"access_token": "t", "expires_in": "3600", "token_type": "Bearer"}
+        return httpx.Response(200, json=document)
+
+    def sign_in(self, **changes: float) -> ClientCredentials:
+        where = Account(
+            authority="https://login.example", tenant_id="contoso", client_id="a", scope="s"
+        )
+        return ClientCredentials(
+            where, SECRET, transport=lambda: self, observe=lambda _: None, now=Clock(), **changes
+        )
+
+
+async def test_a_hanging_login_host_is_asked_once_for_all_who_wait_and_has_a_bound() -> None:
+    login, fo = SlowLogin(), upstream(rows())
+
+    async with fo.client(auth=login.sign_in(longest_exchange=0.01)) as client:
+        outcomes = await asyncio.gather(
+            *(client.send(GET) for _ in range(100)), return_exceptions=True
+        )
+
+    assert {type(outcome) for outcome in outcomes} == {TokenError}
+    assert len({id(outcome) for outcome in outcomes}) == 100
+    assert (login.exchanges, fo.requests) == (1, [])
+
+
+async def test_a_refused_sign_in_answers_for_all_and_for_a_moment_longer(host: LoginHost) -> None:
+    fo, clock = upstream(rows()), Clock()
+    host.refuse = refusal(7000222, "Expired.")
+
+    async with fo.client(auth=sign_in(host, clock)) as client:
+        outcomes = await asyncio.gather(
+            *(client.send(GET) for _ in range(100)), return_exceptions=True
+        )
+        clock.at = 4.0
+        with pytest.raises(TokenError, match="7000222"):
+            await client.send(GET)
+        assert len(host.grants) == 1
+        host.refuse = None
+        clock.at = 6.0
+        await client.send(GET)
+
+    assert {type(outcome) for outcome in outcomes} == {TokenError}
+    assert len(host.grants) == 2
+
+
+async def test_who_gives_up_waiting_does_not_end_the_sign_in_of_the_others() -> None:
+    login, fo = SlowLogin(), upstream(rows())
+
+    async with fo.client(auth=login.sign_in()) as client:
+        waiting = [asyncio.ensure_future(client.send(GET)) for _ in range(3)]
+        await login.was_asked.wait()
+        waiting[0].cancel()
+        await asyncio.wait(waiting[:1])
+        login.may_answer.set()
+        await asyncio.gather(*waiting[1:])
+
+    assert waiting[0].cancelled()
+    assert (login.exchanges, len(fo.requests)) == (2, 2)  # discovery and grant
+
+
+async def test_a_write_that_waits_for_a_sign_in_has_not_begun() -> None:
+    login, fo = SlowLogin(), upstream(httpx.Response(204))
+    begun: list[bool] = []
+
+    async with fo.client(auth=login.sign_in()) as client:
+        write = Request("PATCH", "Sets(1)", {}, b"{}")
+        writing = asyncio.ensure_future(client.write(write, begins=lambda: begun.append(True)))
+        await login.was_asked.wait()
+        before = list(begun)
+        login.may_answer.set()
+        await writing
+
+    assert (before, begun) == ([], [True])
+
+
 async def test_a_token_is_renewed_shortly_before_it_ends(host: LoginHost) -> None:
     fo, clock = upstream(rows()), Clock()
     host.expires_in = 290  # msal takes a token of less than five minutes for spent
@@ -228,7 +318,7 @@ async def test_a_login_host_that_is_none_is_told(host: LoginHost, configuration:
 
 
 async def test_a_login_host_that_cannot_be_reached_is_told(host: LoginHost) -> None:
-    def no_way() -> httpx.BaseTransport:
+    def no_way() -> httpx.AsyncBaseTransport:
         def answer(request: httpx.Request) -> httpx.Response:
             raise httpx.ConnectError("refused", request=request)
 
@@ -242,7 +332,7 @@ async def test_a_login_host_that_cannot_be_reached_is_told(host: LoginHost) -> N
 async def test_an_https_login_host_is_asked_over_https() -> None:
     asked: list[str] = []
 
-    def transport() -> httpx.BaseTransport:
+    def transport() -> httpx.AsyncBaseTransport:
         def answer(request: httpx.Request) -> httpx.Response:
             asked.append(f"{request.method} {request.url}")
             base = "https://login.example/contoso"

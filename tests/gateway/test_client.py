@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import (
     GatewayError,
@@ -21,7 +23,7 @@ from gateway.events import RequestRetried, RequestSent
 from gateway.odata.client import ODataClient
 from gateway.odata.faults import FAULTS, fault_of
 from gateway.odata.query import Request
-from gateway.odata.retry import retry_after
+from gateway.odata.retry import LONGEST_WAIT, retry_after
 from gateway.settings import Settings
 from tests.support.sockets import PATIENCE
 from tests.support.upstream import NOW, rows, upstream
@@ -225,9 +227,22 @@ def test_retry_after_reads_seconds_and_dates_and_nothing_else() -> None:
         "Mon, 12 Jan 1970 13:00:00 GMT": 0.0,
         "Mon, 12 Jan 1970 13:47:40 GMT": 60.0,
         "Mon, 99 Jan 1970 13:47:40 GMT": None,
+        "Mon, 12 Jan 99999 13:47:40 GMT": None,
+        "Fri, 31 Dec 9999 23:59:59 -2359": None,
+        "Mon, 01 Jan 0001 00:00:00 +2359": None,
+        "9" * 400: None,
+        "٣": None,
+        "31622400": 31_622_400.0,
     }
 
     assert {text: retry_after(text, NOW) for text in cases} == cases
+
+
+@given(st.text() | st.from_regex(r"\A\w{3}, \d+ [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ [+-]?\w+\Z"))
+def test_no_retry_after_makes_an_error(text: str) -> None:
+    found = retry_after(text, NOW)
+
+    assert found is None or 0 <= found <= LONGEST_WAIT
 
 
 # -- httpx's errors

@@ -1,0 +1,120 @@
+"""One attempt at a request: signed, sent, its whole answer read within bounds of size and time.
+
+``answer_timeout`` bounds an answer from the moment its request is sent to its last byte, because ``read_timeout``
+bounds the silence between two pieces only: an answer that comes byte by byte would hold its connection for ever. The
+time of a sign-in does not count; it has a bound of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+import httpx
+
+from gateway.events import Address, Observer, RequestSent
+from gateway.settings import Settings
+
+from .answers import Response
+from .call import Call
+from .decoding import Progress, read_body
+
+
+class Attempts:
+    """Sends calls over one transport, with the credentials that belong to their addresses."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: httpx.AsyncBaseTransport,
+        auth: Callable[[str], httpx.Auth | None],
+        observe: Observer,
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._auth = auth
+        self._observe = observe
+
+    async def once(
+        self,
+        call: Call,
+        number: int,
+        progress: Progress | None = None,
+        begins: Callable[[], None] | None = None,
+    ) -> Response:
+        """Send a call and return its answer. ``begins`` is called when it leaves.
+
+        Raises what the transport raises, httpx.ReadTimeout where the answer takes too long, TokenError,
+        UpstreamMalformed where it is too long.
+        """
+        started = time.perf_counter()
+        status = size = 0
+        longest = self._longest(call)
+        try:
+            async with asyncio.timeout(None) as limit:
+                answer = await self._answer(call, limit, longest, begins)
+                status = answer.status_code
+                try:
+                    body = await read_body(answer, self._settings.max_upstream_bytes, progress)
+                finally:
+                    await answer.aclose()
+            size = len(body)
+            return Response(status, answer.headers, body, call.address)
+        except TimeoutError as exc:
+            if not limit.expired():
+                raise
+            raise httpx.ReadTimeout(f"no whole answer within {longest:g} s") from exc
+        finally:
+            self._observe(
+                RequestSent(
+                    method=call.method,
+                    url=Address(call.address),
+                    status=status,
+                    seconds=time.perf_counter() - started,
+                    size=size,
+                    attempt=number,
+                )
+            )
+
+    def _longest(self, call: Call) -> float:
+        """Return the seconds for a whole answer; who waits longer for a single piece waits longer for all."""
+        piece = call.extensions["timeout"].get("read") or 0.0
+        return max(
+            self._settings.answer_timeout, piece if piece > self._settings.read_timeout else 0.0
+        )
+
+    async def _answer(
+        self,
+        call: Call,
+        limit: asyncio.Timeout,
+        longest: float,
+        begins: Callable[[], None] | None,
+    ) -> httpx.Response:
+        """Send with the credentials that belong to the address, as often as they want it."""
+        loop = asyncio.get_running_loop()
+        send = self._transport.handle_async_request
+        auth = self._auth(call.address)
+        if auth is None:
+            if begins is not None:
+                begins()
+            limit.reschedule(loop.time() + longest)
+            return await send(call)
+        async with aclosing(auth.async_auth_flow(call)) as flow:
+            signed = await anext(flow)
+            while True:
+                if begins is not None:
+                    begins()
+                limit.reschedule(loop.time() + longest)
+                answer = await send(signed)
+                try:
+                    limit.reschedule(None)
+                    signed = await flow.asend(answer)
+                except StopAsyncIteration:
+                    limit.reschedule(loop.time() + longest)
+                    return answer
+                except BaseException:
+                    await answer.aclose()
+                    raise
+                await answer.aclose()

@@ -22,11 +22,8 @@ from .events import Event, Observer, RequestSent
 from .odata.answers import Response
 from .odata.query import Request
 from .odata.render import decoded
-<<<<<<< HEAD
-from .shutdown import Shutdown
-=======
 from .odata.sending import Judge, itself
->>>>>>> a566cfe (fix: one sign-in, one pause and a whole bound for every upstream answer)
+from .shutdown import Shutdown
 
 
 @dataclass(slots=True)

@@ -69,12 +69,12 @@ class Pause:
     def _standing(refusal: Response, remaining: float) -> Response:
         return structs.replace(refusal, headers={"retry-after": str(max(1, ceil(remaining)))})
 
-    def refused(self, request: object, refusal: Response, seconds: float | None) -> None:
-        """Close the way for so many seconds; None: nobody knows how long."""
+    def refused(self, request: object, refusal: Response, seconds: float) -> None:
+        """Close the way for so many seconds."""
         if self._leader is not request and self._refusal is not None:
             return
-        self._refusal = None if seconds is None else refusal
-        self._until = self._clock.now() + (seconds or 0.0)
+        self._refusal = refusal
+        self._until = self._clock.now() + seconds
         self._release(request, refusal)
 
     def answered(self, request: object) -> None:

@@ -89,8 +89,14 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
             return None
         if retry_after is not None:
             return min(retry_after + chance, allowed) if retry_after <= allowed else None
-        ceiling = min(FIRST_WAIT[failure] * 2.0 ** (attempt - 1), self.wait_max)
-        return ceiling * (0.5 + chance / 2) if failure is Failure.THROTTLED else ceiling * chance
+        if failure is Failure.THROTTLED:
+            return self.pause(attempt, chance)
+        return min(FIRST_WAIT[failure] * 2.0 ** (attempt - 1), self.wait_max) * chance
+
+    def pause(self, attempt: int, chance: float) -> float:
+        """Return the seconds for which nothing is sent after a 429 that names no time."""
+        longest = min(FIRST_WAIT[Failure.THROTTLED] * 2.0 ** (attempt - 1), self.wait_max)
+        return longest * (0.5 + chance / 2)
 
     def _bound(self, failure: Failure) -> int:
         return min(self.retries, 1) if failure is Failure.SLOW else self.retries

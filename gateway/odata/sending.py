@@ -139,7 +139,9 @@ class Exchanges:
         failure = failure_of(judged)
         wait = self._wait(failure, attempt, judged, sending)
         if failure is Failure.THROTTLED:
-            pause.refused(call, judged, self._asked(judged) if wait is None else wait)
+            pause.refused(
+                call, judged, self._pause_after(judged, attempt) if wait is None else wait
+            )
         else:
             pause.answered(call)
         return Outcome(failure=failure, response=response, wait=wait)
@@ -152,6 +154,11 @@ class Exchanges:
         asked = None if response is None else self._asked(response)
         allowed = self._allowed(sending)
         return self._policy.wait(failure, attempt, asked, self._clock.random(), allowed)
+
+    def _pause_after(self, response: Response, attempt: int) -> float:
+        """Return the seconds for which others wait after a 429 whose own request gives up."""
+        asked = self._asked(response)
+        return self._policy.pause(attempt, self._clock.random()) if asked is None else asked
 
     def _asked(self, response: Response) -> float | None:
         """Return the seconds after which the service wants to be asked again."""

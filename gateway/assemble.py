@@ -27,7 +27,6 @@ from .metadata import MetadataDocument, Origin, load_metadata
 from .models import Known, Progress, dialect_of, make_catalog, narrowed, open_model
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
-from .odata.finops import FINOPS
 from .profiles import ProfileSettings, choose
 from .resolvers import LoadedResolvers
 from .served import check_names, schema_served
@@ -246,7 +245,7 @@ async def read_labels(
     language = settings.language
     if language is None or settings.metadata is not None:
         return {}
-    if dialect_of(settings, known.model) is not FINOPS:
+    if not dialect_of(settings, known.model).has_metadata_service:
         return {}
     folder = None if settings.url is None else settings.cache_dir
     return await load_labels(

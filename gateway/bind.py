@@ -294,7 +294,7 @@ class Binding:
         """Plan the rows of a level and everything below it; ``depth`` counts the expands around it."""
         children = self._children(level, set_name, depth)
         columns = [*extras, *self._residual_fields(level.info, where)]
-        if window is not None and (window.needs.cursors or depth or extras):
+        if window is not None and (window.reads_order or depth or extras):
             columns.extend(t.field for t in window.order)
         for child in children:
             if child.via is Via.KEYS and child.join is not None:
@@ -417,6 +417,7 @@ class Binding:
                 window is not None
                 and window.keyset
                 and not (window.needs.total and window.has_cursor)
+                and not (window.null_order == "unknown" and window.has_cursor)
             )
         whole = where is None and (window is None or window.is_default_order)
         return False if whole else None

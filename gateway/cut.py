@@ -22,7 +22,7 @@ from .odata.dialect import Dialect
 from .odata.local import order_key
 from .pages import Failure, Page
 from .rows import RowType
-from .window import Window, keyset_cursors, offset_cursors, span
+from .window import Window, check_null_order, keyset_cursors, offset_cursors, span
 
 _COMPARABLE = frozenset(
     {
@@ -55,6 +55,7 @@ class Cutter:
         self._window = window
         self._row_type = row_type
         self._insensitive = dialect.case_insensitive
+        self._nulls_last = dialect.nulls_last
         self._types = [t.edm for t in window.order]
         self._descending = [t.descending for t in window.order]
         self._attributes = (
@@ -137,7 +138,7 @@ class Cutter:
     def _plain_terms(self, same: Sequence[Field]) -> _Terms | None:
         """Give the terms to sort by: of numbers and text that are never null, ascending; None for other ones."""
         if not self._window.is_default_order:
-            return []
+            return [] if self._window.null_order is None else None
         terms: list[tuple[str, Column]] = []
         for term, attribute in zip(self._window.order, self._attributes, strict=True):
             if term.descending or term.nullable or term.edm not in _COMPARABLE:
@@ -156,6 +157,8 @@ class Cutter:
         window, total = self._window, len(rows)
         if window.is_default_order:
             rows = sorted(rows, key=self._key)
+        else:
+            check_null_order(rows, window, self._row_type)
         rows = self._between(rows)
         more = len(rows) > window.size
         before, after = window.before is not None, window.after is not None
@@ -173,7 +176,13 @@ class Cutter:
         return self._place(values)
 
     def _place(self, values: Any) -> Any:
-        return order_key(values, self._types, self._descending, case_insensitive=self._insensitive)
+        return order_key(
+            values,
+            self._types,
+            self._descending,
+            case_insensitive=self._insensitive,
+            nulls_last=self._nulls_last,
+        )
 
     def _between(self, rows: list[Any]) -> list[Any]:
         window = self._window

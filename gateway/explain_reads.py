@@ -246,6 +246,11 @@ def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
         notes.append("no row can match: nothing is sent")
     if lowered.residual is not None:
         notes.append("text with * is filtered here: all rows that may match are read")
+    if plan.window is not None and plan.window.null_order == "unknown":
+        notes.append(
+            "order of nulls unknown: taken to be first in ascending order, and checked at the end of a list that was"
+            " paged (null_order)"
+        )
     if plan.window is not None and not plan.window.keyset:
         notes.append(
             "offset cursors: this order has a field that cannot be compared, or there is no key"

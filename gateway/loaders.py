@@ -22,6 +22,7 @@ from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher, Rows
 from .keys import Lists, Singles, are_distinct, normal_forms
+from .null_order import needs_proof, prove_null_order
 from .odata.keyed import Column, key_filter, key_requests, split_by_length
 from .odata.query import KeyPart, Literal, Query, Request, Value
 from .pages import Failure, Page
@@ -273,6 +274,8 @@ async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: boo
         fetcher.rows(asked, row_type, raw=raw),
         fetcher.count(query, row_type) if counting else _nothing(),
     )
+    if needs_proof(window, len(found.rows)):
+        await prove_null_order(fetcher, query, plan)
     return keyset_page(found.rows, window, row_type, total if counting else found.total)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,8 @@ DECIDING = (
     *("clean_noyes", "clean_null_dates", "clean_dates"),
 )
 """Names of the settings on which a model and its names depend."""
+SET_FLAGS = ("null_order",)
+"""Flags of the dialect that have a setting of the same name, for what differs between two services of one dialect."""
 SMALL = 500
 """Entity sets of a model that may stay in memory as a whole where no folder keeps snapshots."""
 
@@ -230,8 +233,10 @@ def read_model(
 
 
 def dialect_of(settings: Settings, model: Model) -> Dialect:
-    """Give the configured dialect, or the one that address and metadata tell."""
-    return dialect_for(settings.dialect, settings.url or "", model.namespace)
+    """Return the configured dialect, or the one that address and metadata show, with the flags that are set."""
+    dialect = dialect_for(settings.dialect, settings.url or "", model.namespace)
+    flags = {name: value for name in SET_FLAGS if (value := getattr(settings, name)) is not None}
+    return replace(dialect, **flags) if flags else dialect
 
 
 def _relation(declared: setting_groups.Relation) -> Relation:

@@ -15,7 +15,7 @@ from schema.fields import ObjectInfo
 
 from .cursors import Cursor, fingerprint, parse_cursor
 from .errors import BadArgument, InvalidCursor, PageLimitExceeded
-from .odata.dialect import Dialect
+from .odata.dialect import Dialect, NullOrder
 from .odata.literals import parse_value
 from .shape import ConnectionNeeds
 from .window import OrderTerm, Window
@@ -59,7 +59,13 @@ class Paging(Struct, frozen=True):
             before=cursor("before"),
             binding=binding,
             needs=needs,
+            null_order=self._null_order(order) if keyset else None,
         )
+
+    def _null_order(self, order: Sequence[OrderTerm]) -> NullOrder | None:
+        """Return where nulls of the order stand; None where no term can be null."""
+        may_be_null = self.dialect.has_nulls and any(term.nullable for term in order)
+        return self.dialect.null_order if may_be_null else None
 
     def _comparable(self, term: OrderTerm) -> bool:
         value = term.field.value

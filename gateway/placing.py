@@ -33,6 +33,12 @@ def is_whole(plan: ReadPlan) -> bool:
     )
 
 
+def is_raw(plan: ReadPlan) -> bool:
+    """Whether the rows of a list may stay JSON text until they are completed: nothing must look into them before."""
+    assert plan.window is not None
+    return plan.window.null_order is None and is_whole(plan)
+
+
 def placing(plan: ReadPlan, dialect: Dialect, *, texts: bool) -> Place:
     """Give the function that puts all children of a whole plan's rows in their places.
 

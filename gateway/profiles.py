@@ -23,7 +23,6 @@ from .categories import load_categories
 from .errors import SettingsError
 from .events import Observer
 from .odata.dialect import Dialect
-from .odata.finops import FINOPS
 from .setting_groups import Profile
 from .settings import Settings
 
@@ -94,7 +93,7 @@ async def choose(
     categories: Mapping[str, str] = {}
     by_category = [name for name, profile in settings.profiles.items() if profile.categories]
     if by_category:
-        if dialect is not FINOPS:
+        if not dialect.has_metadata_service:
             raise SettingsError(
                 f"profiles.{by_category[0]}.categories: {dialect.title} tells no categories.",
                 hint="Name sets or patterns.",

@@ -26,7 +26,7 @@ from .odata.literals import parse_value
 from .odata.query import KeyPart, Literal, Query, Resource
 from .odata.render import render
 from .pages import Failure, Page
-from .placing import is_whole
+from .placing import is_raw
 from .plan import (
     BoundRoot,
     CallRoot,
@@ -83,7 +83,7 @@ class Runner:
         ask_for((root.shape.key,))
         try:
             match root:
-                case ListRoot() if raw and root.plan.window is not None and is_whole(root.plan):
+                case ListRoot() if raw and root.plan.window is not None and is_raw(root.plan):
                     page = await connection(self._fetcher, root.plan.query, root.plan, raw=True)
                     return Loaded(root, page, raw=True)
                 case ListRoot():

@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         default=None,
         description="How the service speaks OData. Not set: guessed from the metadata.",
     )
+    null_order: Literal["first", "last", "unknown"] | None = Field(
+        default=None,
+        description="Where the service sorts nulls in ascending order. Not set: as the dialect knows; unknown: first is"
+        " assumed, and checked.",
+    )
     metadata: str | None = Field(
         default=None,
         description="File (.xml, .xml.gz) or address of the metadata document. Not set: {url}/$metadata.",

@@ -11,6 +11,7 @@ Relay Cursor Connections, https://relay.dev/graphql/connections.htm#sec-Paginati
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct, structs
@@ -19,7 +20,7 @@ from schema.fields import Field
 
 from .cursors import Cursor, keyset_cursor, offset_cursor
 from .errors import UpstreamMalformed
-from .odata.dialect import Dialect
+from .odata.dialect import Dialect, NullOrder
 from .odata.query import (
     And,
     Compare,
@@ -70,11 +71,18 @@ class Window(Struct, frozen=True, kw_only=True):
     before: Cursor | None = None
     binding: bytes
     needs: ConnectionNeeds
+    null_order: NullOrder | None = None
+    """Where nulls of the order's terms stand upstream; None: no term can be null."""
 
     @property
     def has_cursor(self) -> bool:
         """Whether the window starts or ends at a cursor."""
         return self.after is not None or self.before is not None
+
+    @property
+    def reads_order(self) -> bool:
+        """Whether the values of the order are needed: for cursors, or to check where nulls stand."""
+        return self.needs.cursors or self.null_order is not None
 
     @property
     def count_only(self) -> bool:
@@ -100,35 +108,43 @@ def orders(terms: Sequence[OrderTerm], *, backward: bool) -> tuple[Order, ...]:
 
 
 def beyond(
-    terms: Sequence[OrderTerm], values: Sequence[Value], *, backward: bool, nulls: bool
+    terms: Sequence[OrderTerm],
+    values: Sequence[Value],
+    *,
+    backward: bool,
+    nulls: bool,
+    nulls_last: bool = False,
 ) -> Expr:
-    """Give the filter for rows that come after (before) the row with these order values."""
+    """Return the filter for rows after (``backward``: before) the row with these order values.
+
+    ``nulls``: whether there are any; ``nulls_last``: whether they stand after all values in ascending order.
+    """
     (term, *rest), (value, *others) = terms, values
-    past = _past(term, value, backward=backward, nulls=nulls)
+    falling = term.descending != backward
+    nulls_end = falling != nulls_last
+    past, at_or_past = _bounds(term, value, falling=falling, nulls_end=nulls_end, nulls=nulls)
     if not rest:
         return past
-    inner = beyond(rest, others, backward=backward, nulls=nulls)
-    return _and(_from(term, value, backward=backward, nulls=nulls), _or(past, inner))
+    inner = beyond(rest, others, backward=backward, nulls=nulls, nulls_last=nulls_last)
+    return _and(at_or_past, _or(past, inner))
 
 
-def _past(term: OrderTerm, value: Value, *, backward: bool, nulls: bool) -> Expr:
-    """Values strictly after ``value``; null sorts before everything (URL Conventions 5.1.6)."""
-    path = Path((term.field.source,))
-    falling = term.descending != backward
+def _bounds(
+    term: OrderTerm, value: Value, *, falling: bool, nulls_end: bool, nulls: bool
+) -> tuple[Expr, Expr]:
+    """Return the tests for values strictly after ``value``, and for those at or after it.
+
+    ``nulls_end``: whether nulls come after all values in the direction that is read.
+    """
+    path, is_null = Path((term.field.source,)), IsNull(Path((term.field.source,)), term.edm)
     if value is None:
-        return Or(()) if falling else Not(IsNull(path, term.edm))
-    test = Compare(path, Operator.LT if falling else Operator.GT, Literal(value, term.edm))
-    return _or(test, IsNull(path, term.edm)) if falling and nulls and term.nullable else test
-
-
-def _from(term: OrderTerm, value: Value, *, backward: bool, nulls: bool) -> Expr:
-    """Values at or after ``value``."""
-    path = Path((term.field.source,))
-    falling = term.descending != backward
-    if value is None:
-        return IsNull(path, term.edm) if falling else And(())
-    test = Compare(path, Operator.LE if falling else Operator.GE, Literal(value, term.edm))
-    return _or(test, IsNull(path, term.edm)) if falling and nulls and term.nullable else test
+        return (Or(()), is_null) if nulls_end else (Not(is_null), And(()))
+    literal = Literal(value, term.edm)
+    past: Expr = Compare(path, Operator.LT if falling else Operator.GT, literal)
+    at_or_past: Expr = Compare(path, Operator.LE if falling else Operator.GE, literal)
+    if nulls_end and nulls and term.nullable:
+        return _or(past, is_null), _or(at_or_past, is_null)
+    return past, at_or_past
 
 
 def _and(*terms: Expr) -> Expr:
@@ -143,18 +159,29 @@ def _or(*terms: Expr) -> Expr:
 
 def bounded(query: Query, window: Window, dialect: Dialect) -> Query:
     """Add a keyset window to a query: order, start and end, and one row more where "is there more" is asked."""
-    nulls = dialect.has_nulls
-    bounds: list[Expr] = []
-    for cursor, backward in ((window.after, False), (window.before, True)):
-        if cursor is not None:
-            bounds.append(beyond(window.order, cursor.values, backward=backward, nulls=nulls))
     return structs.replace(
         query,
-        where=all_of(query.where, *bounds),
+        where=all_of(query.where, bounds_of(window, dialect)),
         order=orders(window.order, backward=window.backward),
         top=window.size + window.one_more,
         count=window.needs.total and not window.has_cursor,
     )
+
+
+def bounds_of(window: Window, dialect: Dialect) -> Expr | None:
+    """Return the filter for rows between the cursors of a keyset window; None where it has no cursor."""
+    bounds = [
+        beyond(
+            window.order,
+            cursor.values,
+            backward=backward,
+            nulls=dialect.has_nulls,
+            nulls_last=dialect.nulls_last,
+        )
+        for cursor, backward in ((window.after, False), (window.before, True))
+        if cursor is not None
+    ]
+    return all_of(*bounds)
 
 
 def empty_page(window: Window, total: int | None) -> Page:
@@ -163,7 +190,7 @@ def empty_page(window: Window, total: int | None) -> Page:
 
 
 def keyset_page(rows: RowList, window: Window, row_type: RowType, total: int | None) -> Page:
-    """Make the page of the rows that a bounded query brought."""
+    """Return the page of the rows that a bounded query brought. Raises UpstreamMalformed for nulls out of order."""
     more = len(rows) > window.size
     rows = rows[: window.size]
     if window.backward:
@@ -171,6 +198,7 @@ def keyset_page(rows: RowList, window: Window, row_type: RowType, total: int | N
         has_next, has_previous = window.before is not None, more or window.after is not None
     else:
         has_next, has_previous = more or window.before is not None, window.after is not None
+    check_null_order(rows, window, row_type)
     return Page(rows, has_next, has_previous, total, keyset_cursors(window, row_type))
 
 
@@ -197,6 +225,33 @@ def offset_cursors(window: Window, start: int) -> MakeCursor | None:
     if not window.needs.cursors:
         return None
     return lambda _row, index: offset_cursor(window.binding, start + index)
+
+
+def check_null_order(rows: Sequence[Any], window: Window, row_type: RowType) -> None:
+    """Raise UpstreamMalformed where a null and a value stand in another order than the cursors assume."""
+    if window.null_order is None or len(rows) < 2:
+        return
+    nulls_last = window.null_order == "last"
+    terms = [(term, row_type.attribute(term.field)) for term in window.order]
+    for one, other in pairwise(rows):
+        for term, attribute in terms:
+            left, right = getattr(one, attribute, None), getattr(other, attribute, None)
+            if (left is None) != (right is None) and (
+                (left is None) != (nulls_last == term.descending)
+            ):
+                raise unexpected_nulls(term, window.null_order)
+            if left != right:
+                break
+
+
+def unexpected_nulls(term: OrderTerm, assumed: NullOrder) -> UpstreamMalformed:
+    """Return the error for a service that sorts nulls at the other end of the order than assumed."""
+    actual = "first" if assumed == "last" else "last"
+    return UpstreamMalformed(
+        f"The upstream sorts nulls of {term.field.source} {actual} in ascending order, not"
+        f" {'last' if assumed == 'last' else 'first'}: pages would lose rows.",
+        hint=f'Set null_order = "{actual}" (D365_NULL_ORDER) for this service.',
+    )
 
 
 class Span(Struct, frozen=True):

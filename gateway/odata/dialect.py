@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 from gateway.errors import UnsupportedQuery
 
@@ -25,6 +26,7 @@ LISTS = ("in", "nin")
 ORDERING = ("gt", "gte", "lt", "lte")
 TEXT = ("contains", "startsWith", "endsWith")
 NULL = ("isNull",)
+NullOrder: TypeAlias = Literal["first", "last", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Dialect:
         default_factory=lambda: MappingProxyType({}), hash=False
     )
     """Edm type → the test that says "not filled in", for a product that stores no nulls; empty: nulls are nulls."""
+
+    null_order: NullOrder = "unknown"
+    """Where nulls stand in ascending ``$orderby``; descending order is the reverse. The specification says first, and
+    services on PostgreSQL or Oracle sort them last. ``unknown``: first is assumed, and what comes is checked.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_SystemQueryOptionorderby"""
 
     has_in: bool = False
     """Whether ``in`` is answered; new in 4.01, so not counted on.
@@ -81,6 +88,10 @@ class Dialect:
     """Whether ``$expand`` takes options beside ``$select`` and ``$expand``.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ExpandOptions"""
 
+    has_metadata_service: bool = False
+    """Whether labels and categories of data entities are told under ``/metadata``.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata#metadata"""
+
     company_property: str | None = None
     """Property that holds a row's company; None where rows have none."""
 
@@ -107,6 +118,11 @@ class Dialect:
     @property
     def has_nulls(self) -> bool:
         return not self.absent
+
+    @property
+    def nulls_last(self) -> bool:
+        """Whether nulls are taken to stand after all values in ascending order."""
+        return self.null_order == "last"
 
     @property
     def options(self) -> tuple[tuple[str, str], ...]:

@@ -60,6 +60,7 @@ FINOPS = replace(
             "Edm.Date": (Operator.LT, "1900-01-02"),
         }
     ),
+    null_order="first",  # there are none
     has_has=False,
     has_text_functions=False,
     wildcard_eq=True,
@@ -69,6 +70,7 @@ FINOPS = replace(
     filter_depth=1,
     expand_depth=1,
     expand_options=False,
+    has_metadata_service=True,
     company_property="dataAreaId",
     company_option=("cross-company", "true"),
     case_insensitive=True,

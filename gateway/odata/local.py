@@ -85,12 +85,15 @@ def order_key(
     descending: Sequence[bool],
     *,
     case_insensitive: bool,
+    nulls_last: bool = False,
 ) -> tuple[object, ...]:
-    """Give a key that sorts rows as ``$orderby`` does: None first where ascending, last where descending."""
+    """Return a key that sorts rows as ``$orderby`` does; ``nulls_last``: where nulls stand in ascending order."""
     return tuple(
         _Descending(key) if reverse else key
         for value, edm_type, reverse in zip(values, types, descending, strict=True)
-        for key in [_nulls_first(comparable(edm_type, value, case_insensitive=case_insensitive))]
+        for key in [
+            _placed(comparable(edm_type, value, case_insensitive=case_insensitive), nulls_last)
+        ]
     )
 
 
@@ -194,8 +197,9 @@ def _not(answer: bool | None) -> bool | None:
     return None if answer is None else not answer
 
 
-def _nulls_first(key: Any) -> tuple[bool, Any]:
-    return (key is not None, Decimal(0) if key is None else key)
+def _placed(key: Any, nulls_last: bool) -> tuple[bool, Any]:
+    is_null = key is None
+    return is_null == nulls_last, Decimal(0) if is_null else key
 
 
 @total_ordering

@@ -60,11 +60,18 @@ class Reader:
     """Reads entities for one account."""
 
     def __init__(
-        self, world: World, store: Store, default_company: str, accessible: tuple[str, ...] | None
+        self,
+        world: World,
+        store: Store,
+        default_company: str,
+        accessible: tuple[str, ...] | None,
+        *,
+        nulls_last: bool = False,
     ) -> None:
         self._world = world
         self._store = store
         self._filters = Filters(world, store)
+        self._nulls_last = nulls_last
         self._default = fold(default_company)
         self._accessible = None if accessible is None else [fold(company) for company in accessible]
 
@@ -192,7 +199,9 @@ class Reader:
             if self._world.finops and len(order.path) > 1:
                 raise Refusal(400, "Only ordering by properties of the entity itself is supported.")
             column = self._filters.column(order.path, scope).compared
-            terms.append(column.desc() if order.descending else column)
+            term = column.desc() if order.descending else column.asc()
+            at_end = order.descending != self._nulls_last
+            terms.append(term.nulls_last() if at_end else term.nulls_first())
         return [*terms, source.storage.table.c[ID]]
 
     def _target(self, source: Source, navigation: Navigation) -> Source:

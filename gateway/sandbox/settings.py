@@ -108,6 +108,8 @@ class SandboxSettings:
     """Scheme and host that next links name; they may differ from the called ones behind a proxy ([R: C4])."""
     honour_maxpagesize: bool = False
     """[U]: whether ``Prefer: odata.maxpagesize`` is obeyed."""
+    null_order: Literal["first", "last"] = "first"
+    """Where nulls stand in ascending order: SQL Server and the specification say first, PostgreSQL and Oracle last."""
     empty_last_page: bool = False
     """Whether a full last page carries a next link to an empty one."""
 

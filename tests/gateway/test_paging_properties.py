@@ -43,6 +43,7 @@ profile = settings(
     suppress_health_check=list(HealthCheck),
 )
 FO = replaced(FINOPS, company_property=None)
+LAST = replaced(ODATA, null_order="last")
 TEXTS = {
     # Not "B" beside "b": a key may hold one of them only, and values that are equal there tie.
     "finops": ("", "a", "A ", "b", "Ab", "aB  ", "c d", "C", "O'Neil"),
@@ -118,6 +119,7 @@ class Lists:
             {"Rows": ("Id",), "Holders": ("Id",)},
             {"Holders": {"Rows": Nav("Rows", (("Id", "Parent"),), many=True)}, "Rows": {}},
             insensitive=self.name == "finops",
+            nulls_last=self.dialect.nulls_last,
         )
         self.client = client_over(self.tables.answer, [])
         self.engine = Engine(
@@ -165,6 +167,9 @@ WAYS = {
     "odata guid root": Lists("odata", ODATA, nested=False, can_expand=True, guid_keys=True),
     "odata guid expand": Lists("odata", ODATA, nested=True, can_expand=True, guid_keys=True),
     "odata guid keys": Lists("odata", ODATA, nested=True, can_expand=False, guid_keys=True),
+    "odata nulls last root": Lists("odata", LAST, nested=False, can_expand=True),
+    "odata nulls last expand": Lists("odata", LAST, nested=True, can_expand=True),
+    "odata nulls last keys": Lists("odata", LAST, nested=True, can_expand=False),
     "finops root": Lists("finops", FO, nested=False, can_expand=True),
     "finops expand": Lists("finops", FO, nested=True, can_expand=True),
     "finops keys": Lists("finops", FO, nested=True, can_expand=False),

@@ -65,6 +65,30 @@ def test_rows_beyond_a_cursor(
     assert filter_text(beyond(terms, values, backward=backward, nulls=True)) == expected
 
 
+@pytest.mark.parametrize(
+    ("terms", "values", "backward", "expected"),
+    [
+        (
+            [NUMBER, ID],
+            [1, 5],
+            False,
+            "(Number ge 1 or Number eq null) and (Number gt 1 or Number eq null or OrderId gt 5)",
+        ),
+        ([NUMBER, ID], [None, 5], False, "Number eq null and OrderId gt 5"),
+        ([NUMBER, ID], [1, 5], True, "Number le 1 and (Number lt 1 or OrderId lt 5)"),
+        ([NUMBER, ID], [None, 5], True, "not (Number eq null) or OrderId lt 5"),
+        ([NUMBER_DOWN, ID], [1, 5], False, "Number le 1 and (Number lt 1 or OrderId gt 5)"),
+        ([NUMBER_DOWN, ID], [None, 5], False, "not (Number eq null) or OrderId gt 5"),
+    ],
+)
+def test_rows_beyond_a_cursor_where_nulls_come_last(
+    terms: list[OrderTerm], values: list[Any], backward: bool, expected: str
+) -> None:
+    found = beyond(terms, values, backward=backward, nulls=True, nulls_last=True)
+
+    assert filter_text(found) == expected
+
+
 def test_where_there_are_no_nulls_none_is_asked_for() -> None:
     found = beyond([NUMBER_DOWN, ID], [1, 5], backward=False, nulls=False)
 

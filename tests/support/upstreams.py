@@ -51,6 +51,8 @@ class Tables:
     """Set → what its type declares; what a derived type declares is named with a cast, as the URL conventions ask."""
     insensitive: bool = False
     """Whether text compares as in F&O: without case and trailing blanks."""
+    nulls_last: bool = False
+    """Whether nulls sort behind all values in ascending order, as in PostgreSQL."""
     page_size: int | None = None
     spoilt: dict[int, dict[str, object]] = field(default_factory=dict)
     """id of a row → property → what is sent in its place."""
@@ -182,7 +184,8 @@ class Tables:
     def order(self, one: object, other: object) -> int:
         """Compare two values: negative, zero or positive."""
         if one is None or other is None:
-            return (one is not None) - (other is not None)
+            rises = (one is not None) - (other is not None)
+            return -rises if self.nulls_last else rises
         left, right = self._comparable(one), self._comparable(other)
         return (left > right) - (left < right)
 

@@ -108,6 +108,7 @@ def test_planning_and_completing_do_no_io(module: str) -> None:
     forbidden = {
         "asyncio",
         "gateway.odata.client",
+        "gateway.odata.decoding",
         "gateway.fetch",
         "gateway.run",
         *TRANSPORTS,
@@ -148,9 +149,12 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.assemble",
                 "gateway.auth",
                 "gateway.live",
+                "gateway.odata.attempt",
                 "gateway.odata.call",
                 "gateway.odata.client",
+                "gateway.odata.decoding",
                 "gateway.odata.faults",
+                "gateway.odata.sending",
                 "gateway.odata.transport",
                 "gateway.sandbox.faults",  # raises what httpx raises for a broken connection
             },

@@ -25,13 +25,14 @@ from .deadline import Deadline, TimelyWriter
 from .documents import Document, DocumentLimits, Documents
 from .errors import GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed
-from .fetch import MAX_FILTER_URL, Fetcher, Sender
+from .fetch import Fetcher
 from .introspection import Aside, Introspection, LongAnswer, asks_schema
 from .odata.dialect import Dialect
 from .odata.query import Request
 from .odata.retry import ends_at
 from .plan import BoundRoot, FailedRoot
 from .prepare import Prepared
+from .read_batches import Sender
 from .run import Loaded, Runner
 from .stream import Slicing, completed, encode
 from .trace import Trace, Traced, Upstream
@@ -327,9 +328,8 @@ class Engine:
     def fetcher(self, upstream: Sender | None = None, trace: Trace | None = None) -> Fetcher:
         """Give the reads of one operation."""
         settings = self._settings
-        longest = max(MAX_FILTER_URL, settings.max_url_length)
         asked = upstream or self._sender
-        return Fetcher(asked, self.dialect, settings.max_rows, longest, trace=trace)
+        return Fetcher(asked, self.dialect, settings.max_rows, settings.max_url_length, trace=trace)
 
     def runner(self, fetcher: Fetcher) -> Runner:
         """Give the runner of one operation."""

@@ -116,5 +116,6 @@ def _request(request: Planned) -> dict[str, Any]:
         "fields": list(request.fields),
         "headers": dict(request.headers),
         "body": request.body,
-        "within": [_request(write) for write in request.within],
+        "within": [_request(part) for part in request.within],
+        "notes": list(request.notes),
     }

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from .errors import GatewayError, UpstreamError, UpstreamRejected
 from .execute import Engine
+from .explain_empty import empty_answer
 from .explained import COUNT, Step, failing, unquoted
 from .odata.answers import Response
 from .odata.dialect import Dialect
@@ -52,12 +53,10 @@ class _Empty:
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
-        path = request.url.partition("?")[0]
-        if path.endswith("/$count"):
-            return Response(200, {}, str(COUNT).encode(), request.url)
-        if ")" in path:
+        answer = empty_answer(request, COUNT)
+        if answer.status == 404:
             raise UpstreamRejected("There is no such row.", upstream_status=404)
-        return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
+        return answer
 
 
 async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> list[Loaded]:

@@ -16,6 +16,7 @@ from schema.catalog import Catalog
 from schema.fields import FieldKind, Verb
 
 from .errors import UpstreamRejected
+from .explain_empty import PARTS, empty_answer
 from .odata.answers import Response
 from .odata.batch import BATCH_URL
 from .odata.query import Request
@@ -25,22 +26,7 @@ from .shutdown import Shutdown
 from .writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
 from .writes.values import encode_body
 
-_PARTS = re.compile(
-    rb"Content-ID: \d+\r\n\r\n(?P<method>[A-Z]+) (?P<url>\S+) HTTP/1\.1\r\n"
-    rb"(?P<headers>(?:[^\r\n]+\r\n)*)\r\n(?P<body>[^\r\n]*)"
-)
-"""The writes within a changeset; a JSON body is one line."""
 _BOUNDARY = "answer_to_explain"
-
-
-def writes_within(body: bytes | None) -> Iterator[Request]:
-    """Give the writes of a changeset."""
-    for write in _PARTS.finditer(body or b""):
-        lines = write["headers"].decode().splitlines()
-        headers = dict(line.split(": ", 1) for line in lines)
-        yield Request(
-            write["method"].decode(), write["url"].decode(), headers, write["body"] or None
-        )
 
 
 @dataclass
@@ -55,12 +41,10 @@ class Taking:
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
         """Give no rows."""
-        path = request.url.partition("?")[0]
-        if path.endswith("/$count"):
-            return Response(200, {}, b"0", request.url)
-        if path.endswith(")"):
+        answer = empty_answer(request, 0)
+        if answer.status == 404:
             raise UpstreamRejected("There is no such row.", upstream_status=404)
-        return Response(200, {"content-type": "application/json"}, b'{"value":[]}', request.url)
+        return answer
 
     async def write(
         self,
@@ -72,7 +56,7 @@ class Taking:
         if request.url != BATCH_URL:
             row = self._row(request.method, request.url, request.body or b"")
             return Response(204 if row is None else 201, {}, row or b"", request.url)
-        parts = b"".join(map(self._part, _PARTS.finditer(request.body or b"")))
+        parts = b"".join(map(self._part, PARTS.finditer(request.body or b"")))
         headers = {"content-type": f"multipart/mixed; boundary={_BOUNDARY}"}
         return Response(200, headers, parts + f"--{_BOUNDARY}--\r\n".encode(), request.url)
 

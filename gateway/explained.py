@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import GatewayError
-from .explain_writes import writes_within
+from .explain_empty import requests_within
 from .odata.query import Request
 from .odata.render import decoded
 from .trace import Asked
@@ -43,11 +43,17 @@ class Planned:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     within: tuple[Planned, ...] = ()
-    """The writes of a changeset."""
+    """The writes of a changeset, or the reads of a batch."""
+    notes: tuple[str, ...] = ()
+    """Why a read is sent in this way."""
 
     def lines(self) -> Iterator[str]:
-        """Print it, the version it needs and its body below."""
+        """Print it, the version it needs and its body below; of a batch of reads, these."""
         yield f"{self.method} {self.text}"
+        yield from (f"note: {note}" for note in self.notes)
+        if self.within and all(part.method == "GET" for part in self.within):
+            yield from (f"GET {part.text}" for part in self.within)
+            return
         yield from (f"If-Match: {v}" for n, v in self.headers.items() if n == "If-Match")
         yield from (self.body or "").splitlines()
 
@@ -75,7 +81,7 @@ class Explanation:
 
 
 def planned(asked: Asked) -> Planned:
-    return _of_request(asked.request, tuple(asked.fields))
+    return replace(_of_request(asked.request, tuple(asked.fields)), notes=tuple(asked.notes))
 
 
 def _of_request(request: Request, fields: tuple[str, ...] = ()) -> Planned:
@@ -86,7 +92,7 @@ def _of_request(request: Request, fields: tuple[str, ...] = ()) -> Planned:
         fields=fields,
         headers=request.headers,
         body=None if request.body is None else request.body.decode(),
-        within=tuple(map(_of_request, writes_within(request.body))),
+        within=tuple(map(_of_request, requests_within(request.body))),
     )
 
 

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
 
+from .addresses import shortened
 from .errors import (
     BadArgument,
     GatewayError,
@@ -23,17 +24,17 @@ from .errors import (
     UpstreamTruncated,
 )
 from .odata.answers import Response, malformed
+from .odata.call import LONGEST
 from .odata.dialect import Dialect
 from .odata.local import evaluate
 from .odata.lower import Lowered
 from .odata.nextlink import next_request
 from .odata.query import Path, Query, Request, Value
 from .odata.render import render
+from .read_batches import ReadBatches, Sender
 from .rows import RawPage, RawRows, RowType, counted, lenient, raw_page, untyped
 from .trace import Trace
 
-MAX_FILTER_URL = 8_000
-"""Characters of a URL that is still sent; longer ones meet the limits of web servers (reference 4.4)."""
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LARGE = 512 * 1024
 """Bytes of JSON that are decoded without a break: some 5 ms."""
@@ -41,16 +42,6 @@ SLICE = LARGE // 4
 """Bytes of a large page that are: it may turn out that each value must be looked at."""
 MAX_EMPTY_PAGES = 20
 """Empty pages in a row that are followed."""
-
-
-class Sender(Protocol):
-    """What is needed of the OData client."""
-
-    root: str
-
-    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
-        """Send a read and give its good answer. Raises AuthError or UpstreamError."""
-        ...
 
 
 class Rows(Struct):
@@ -74,16 +65,21 @@ class Fetcher:
     sender: Sender
     dialect: Dialect
     max_rows: int = 100_000
-    max_url_length: int = MAX_FILTER_URL
+    max_url_length: int = 2_000
+    """Characters of an address; what is longer is shortened, or goes into a ``$batch``."""
     surprised: bool = False
     """Whether some answer did not fit its types."""
     sent: list[Request] = field(default_factory=list)
     rows_read: int = 0
     trace: Trace | None = None
     """What takes notes of the requests, where somebody wants to know."""
-    _answers: dict[str, asyncio.Task[Response]] = field(default_factory=dict)
+    _batches: ReadBatches = field(init=False)
+    _answers: dict[str, asyncio.Future[Response]] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
     _since_turn: int = 0
+
+    def __post_init__(self) -> None:
+        self._batches = ReadBatches(self.sender, self.sent, self.trace)
 
     async def rows(self, query: Query, row_type: RowType, *, raw: bool = False) -> Rows:
         """Give the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError.
@@ -93,7 +89,7 @@ class Fetcher:
         lowered = self.dialect.lower(query)
         if lowered.empty:
             return Rows([], 0)
-        request = self.request(lowered)
+        request = self.request(lowered, row_type)
         if lowered.residual is None:
             return await self._follow(request, row_type, query.top, raw=raw)
         found = await self._follow(request, row_type, None)
@@ -105,7 +101,7 @@ class Fetcher:
         if lowered.empty or lowered.keyed_by_filter or lowered.residual is not None:
             rows = (await self.rows(query, row_type)).rows
             return rows[0] if rows else None
-        request = self.request(lowered)
+        request = self.request(lowered, row_type)
         try:
             response = await self.answer(request)
         except UpstreamRejected as error:
@@ -164,7 +160,7 @@ class Fetcher:
         They go out side by side; pages behind the first ones are asked for when those have come.
         """
         for request in requests:
-            if len(request.url) <= self.max_url_length:
+            if len(request.url) <= LONGEST:
                 self._start(request)
         found: list[Rows | BaseException] = []
         longer: dict[int, Any] = {}
@@ -190,15 +186,30 @@ class Fetcher:
                 found[number] = rows
         return found
 
-    def request(self, lowered: Lowered) -> Request:
-        """Print a lowered query. Raises BadArgument for a filter that no web server takes."""
-        return self._checked(render(lowered.query, options=self.dialect.options))
+    def request(self, lowered: Lowered, row_type: RowType | None = None) -> Request:
+        """Print a lowered query whose rows are of that type, without ``$select`` where it makes the address too long.
+
+        Raises BadArgument for a filter that does not even fit into a ``$batch``.
+        """
+        request = render(lowered.query, options=self.dialect.options)
+        if len(request.url) <= self.max_url_length:
+            return request
+        if row_type is not None:
+            found = shortened(lowered.query, row_type, self.dialect, self.max_url_length)
+            if found is not None:
+                request, why = found
+                self.note(request, why)
+        return self._checked(request)
+
+    def note(self, request: Request, why: str) -> None:
+        """Record for explain why a request is as it is."""
+        if self.trace is not None:
+            self.trace.note(request, why)
 
     def _checked(self, request: Request) -> Request:
-        if len(request.url) > self.max_url_length:
+        if len(request.url) > LONGEST:
             raise BadArgument(
-                f"The filter makes a URL of {len(request.url):,} characters;"
-                f" the most is {self.max_url_length:,}.",
+                f"The filter makes a URL of {len(request.url):,} characters; the most is {LONGEST:,}.",
                 hint="Use fewer or shorter values, or ask in several operations.",
             )
         return request
@@ -208,14 +219,30 @@ class Fetcher:
         task = self._start(request)
         return task.result() if task.done() else await asyncio.shield(task)
 
-    def _start(self, request: Request) -> asyncio.Task[Response]:
-        if self.trace is not None:
+    def _start(self, request: Request) -> asyncio.Future[Response]:
+        found = self._answers.get(request.url)
+        if found is None:
+            found = self._answers[request.url] = self._sending(request)
+        if self.trace is not None and not self._batches.is_waiting(request):
             self.trace.asked(request)
-        task = self._answers.get(request.url)
-        if task is None:
-            self.sent.append(request)
-            task = self._answers[request.url] = asyncio.ensure_future(self.sender.send(request))
-        return task
+        return found
+
+    def _sending(self, request: Request) -> asyncio.Future[Response]:
+        why = self._why_batch(request)
+        if why is not None:
+            self.note(request, why)
+            return self._batches.ask(request)
+        self.sent.append(request)
+        return asyncio.ensure_future(self.sender.send(request))
+
+    def _why_batch(self, request: Request) -> str | None:
+        """Return why a request cannot go out on its own; None where it can."""
+        url = request.url
+        if len(url) > self.max_url_length:
+            return f"in a $batch: its address of {len(url):,} characters is too long"
+        if not self.dialect.path_fits(url.partition("?")[0]):
+            return "in a $batch: a segment of its path is too long for web servers"
+        return None
 
     async def close(self) -> None:
         """Give up what is still under way."""
@@ -224,6 +251,7 @@ class Fetcher:
             task.cancel()
         if under_way:
             await asyncio.gather(*under_way, return_exceptions=True)
+        await self._batches.close()
 
     # Pages
 
@@ -376,7 +404,7 @@ class Fetcher:
         return Rows(kept[start:end], len(kept))
 
 
-def _is_over(task: asyncio.Task[Response]) -> bool:
+def _is_over(task: asyncio.Future[Response]) -> bool:
     """Whether a request has its answer; an error that nobody waited for counts as seen."""
     if task.done() and not task.cancelled():
         task.exception()

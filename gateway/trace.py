@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -39,6 +39,10 @@ class Asked:
     rows: int | None = None
     error: str | None = None
     """Code of what it failed with."""
+    parts: tuple[Request, ...] = ()
+    """The reads of a batch."""
+    notes: dict[str, None] = field(default_factory=dict)
+    """Why it is asked in this way."""
 
     def told(self, since: float) -> dict[str, Any]:
         """Give it as JSON; ``started`` and ``ended`` count from ``since``."""
@@ -50,6 +54,8 @@ class Asked:
             "method": self.request.method,
             "path": self.request.url,
             "text": decoded(self.request),
+            "parts": [decoded(part) for part in self.parts],
+            "notes": list(self.notes),
             "fields": list(self.fields),
             "status": (last.status or None) if last is not None else None,
             "rows": self.rows,
@@ -84,18 +90,41 @@ class Trace:
     clock: Callable[[], float] = time.perf_counter
     requests: list[Asked] = field(default_factory=list)
     started: float = 0.0
-    _reads: dict[str, Asked] = field(default_factory=dict)
+    _reads: dict[tuple[str, bytes | None], Asked] = field(default_factory=dict)
+    """(address, body) → request; the parts of a batch lead to it."""
+    _notes: dict[str, list[str]] = field(default_factory=dict)
+    """Address → notes on a read that is still to be sent."""
 
     def __post_init__(self) -> None:
         self.started = self.clock()
 
     def asked(self, request: Request) -> Asked:
         """Take notice that the current task wants what this request reads."""
-        found = self._reads.get(request.url)
+        place = request.url, request.body
+        found = self._reads.get(place)
         if found is None:
-            found = self._reads[request.url] = self._new(request)
+            found = self._reads[place] = self._new(request)
         found.fields.update(dict.fromkeys(asking()))
         return found
+
+    def asked_together(
+        self, batch: Request, reads: Sequence[Request], fields: Iterable[str]
+    ) -> None:
+        """Record that these reads are sent as parts of one batch, for these fields."""
+        found = self.asked(batch)
+        found.parts = tuple(reads)
+        found.fields.update(dict.fromkeys(fields))
+        for read in reads:
+            found.notes.update(dict.fromkeys(self._notes.pop(read.url, ())))
+            self._reads[read.url, read.body] = found
+
+    def note(self, request: Request, why: str) -> None:
+        """Record why a read is asked in this way; it may not have been sent yet."""
+        found = self._reads.get((request.url, request.body))
+        if found is None:
+            self._notes.setdefault(request.url, []).append(why)
+        else:
+            found.notes[why] = None
 
     def writes(self, request: Request) -> Asked:
         """Take notice of a write; an equal one is another."""
@@ -105,10 +134,11 @@ class Trace:
 
     def counted(self, request: Request, rows: int) -> None:
         """Take notice of how many rows an answer has."""
-        self.asked(request).rows = rows
+        found = self.asked(request)
+        found.rows = rows + (found.rows or 0)
 
     def _new(self, request: Request) -> Asked:
-        found = Asked(request)
+        found = Asked(request, notes=dict.fromkeys(self._notes.pop(request.url, ())))
         self.requests.append(found)
         return found
 

@@ -1,4 +1,4 @@
-"""``$batch`` in multipart form: one changeset of writes, all or nothing, and its answer taken apart.
+"""``$batch`` in multipart form: one changeset of writes, all or nothing, or several reads; and its answer taken apart.
 
 Request and answer are nested ``multipart/mixed`` (RFC 2046) of ``application/http`` parts, OData 4.0 Protocol section
 11.7, https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part1-protocol.html. The outer status is 200 even where
@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.errors import UpstreamMalformed
 
-from .answers import Response, malformed
+from .answers import Response, failure_of, malformed
 from .query import Request
+from .retry import Failure
 
 BATCH_URL = "$batch"
 CONTENT_ID = "content-id"
@@ -24,6 +25,7 @@ CONTENT_ID = "content-id"
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _LF = ord("\n")
 _REFUSAL = re.compile(rb"HTTP/\d\.\d [3-9]\d\d\b")
+_BUSY = re.compile(rb"HTTP/\d\.\d (?:408|429|50[234])\b")
 _PART_HEADERS = (
     "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: {}\r\n\r\n"
 )
@@ -41,8 +43,25 @@ def changeset(writes: Sequence[Request]) -> Request:
             f"--{inner}--\r\n\r\n--{outer}--\r\n".encode(),
         )
     )
+    return _batch(outer, body)
+
+
+def read_batch(reads: Sequence[Request]) -> Request:
+    """Return one ``$batch`` of these reads, whose addresses no web server looks at; URLs stay relative to the root."""
+    parts = [_part(number, read) for number, read in enumerate(reads, 1)]
+    boundary = _boundary("batch", parts)
+    pieces = (f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
+    return _batch(boundary, b"".join((*pieces, f"--{boundary}--\r\n".encode())))
+
+
+def is_batch(request: Request) -> bool:
+    """Whether the request is a ``$batch``."""
+    return request.body is not None and request.url == BATCH_URL
+
+
+def _batch(boundary: str, body: bytes) -> Request:
     headers = {
-        "Content-Type": f"multipart/mixed; boundary={outer}",
+        "Content-Type": f"multipart/mixed; boundary={boundary}",
         "Accept": "multipart/mixed",
         "OData-Version": "4.0",
         "OData-MaxVersion": "4.0",
@@ -78,6 +97,31 @@ def answers_of(response: Response) -> list[Response]:
     if not found:
         raise malformed(response, "the answer to a batch holds no answers")
     return found
+
+
+def read_answers(response: Response, reads: Sequence[Request], root: str) -> list[Response]:
+    """Return the answer to each read of a batch, in order. Raises UpstreamMalformed where some are missing."""
+    answers = answers_of(response)
+    if len(answers) != len(reads):
+        raise malformed(
+            response, f"a batch of {len(reads)} reads came back with {len(answers)} answers"
+        )
+    pairs = zip(reads, answers, strict=True)
+    return [structs.replace(answer, url=f"{root}/{read.url}") for read, answer in pairs]
+
+
+def busy_part(response: Response) -> Response:
+    """Return the part of a batch's answer that may succeed when it is sent again; else the answer itself.
+
+    A part may be 429 with its own ``Retry-After`` while the batch is 200 (reference ``d365-odata`` 4.2).
+    """
+    if response.status >= 300 or not _BUSY.search(response.body):
+        return response
+    try:
+        answers = answers_of(response)
+    except UpstreamMalformed:
+        return response
+    return next((a for a in answers if failure_of(a) is not Failure.PERMANENT), response)
 
 
 def refusing_part(response: Response) -> Response:

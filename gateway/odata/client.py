@@ -37,6 +37,7 @@ from gateway.shutdown import Shutdown
 
 from .answers import Response, is_plainly_good, raise_for_answer, subject_of, tells_outcome
 from .attempt import Attempts
+from .batch import busy_part, is_batch
 from .call import Call, as_sent
 from .decoding import OFFERED, Progress
 from .faults import UNREACHED, always, fault_of, never, surely_unprocessed
@@ -117,12 +118,16 @@ class ODataClient:
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         """Send a request relative to the root and give an answer that is what was asked for.
 
-        ``safe`` says whether sending it twice does no harm; not given: GET and HEAD are.
-        Raises AuthError or UpstreamError.
+        ``safe`` says whether sending it twice does no harm; not given: GET and HEAD are. A ``$batch`` of reads
+        is repeated where one of its parts asks for that. Raises AuthError or UpstreamError.
         """
         headers = {"Accept": "application/json", **request.headers}
         sent = Request(request.method, self._own + request.url, headers, request.body)
-        return await self._exchange(sent, safe=request.method in SAFE if safe is None else safe)
+        return await self._exchange(
+            sent,
+            safe=request.method in SAFE if safe is None else safe,
+            judge=busy_part if is_batch(request) else itself,
+        )
 
     async def fetch(
         self,
@@ -144,12 +149,14 @@ class ODataClient:
         safe: bool,
         progress: Progress | None = None,
         read_timeout: float | None = None,
+        judge: Judge = itself,
     ) -> Response:
         """Give an answer that is what was asked for, or raise."""
         sending = Sending(
             call=self._call(request, read_timeout),
             may_repeat=always if safe else never,
             progress=progress,
+            judge=judge,
         )
         outcome = await self._exchanges.outcome(sending)
         response = outcome.response

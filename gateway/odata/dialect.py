@@ -19,7 +19,8 @@ from gateway.errors import UnsupportedQuery
 
 from .literals import kind_of
 from .lower import Lowered, lower_query
-from .query import KeyPart, Operator, Query, Value
+from .query import KeyPart, Operator, Query, Resource, Value
+from .render import resource_path
 
 EQUALITY = ("eq", "ne")
 LISTS = ("in", "nin")
@@ -115,6 +116,16 @@ class Dialect:
     """Characters of a rendered URL up to which lists of keys are packed into one request.
     https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/requestlimits/"""
 
+    max_segment_length: int = 260
+    """Encoded characters of one segment of a URL's path: a longer key is looked up by filter, for HTTP.sys
+    (IIS, and all that Microsoft hosts) answers 400 above 260 by default.
+    https://learn.microsoft.com/en-us/troubleshoot/developer/webapps/iis/iisadmin-service-inetinfo/httpsys-registry-windows"""
+
+    batches_reads: bool = False
+    """Whether a ``$batch`` is known to answer several reads; where it is not, only an address that is too long
+    goes that way. The specification asks for it at the advanced conformance level only.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_BatchRequests"""
+
     @property
     def has_nulls(self) -> bool:
         return not self.absent
@@ -137,13 +148,18 @@ class Dialect:
         """Whether the type takes ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
         return not is_enum and self.answers(edm_type, "gt")
 
-    def key_is_safe(self, key: tuple[KeyPart, ...]) -> bool:
-        """Whether the key may stand in a URL's path."""
+    def key_is_safe(self, key: tuple[KeyPart, ...], entity_set: str = "") -> bool:
+        """Whether the key may stand in a URL's path, behind the name of its set."""
         texts = (str(part.value.value) for part in key if part.value.type == "Edm.String")
         return not any(
             text == "" or text.endswith(".") or any(c in self.key_hazards for c in text)
             for text in texts
-        )
+        ) and self.path_fits(resource_path(Resource(entity_set, key)))
+
+    def path_fits(self, path: str) -> bool:
+        """Whether no segment of an encoded path is longer than web servers take."""
+        most = self.max_segment_length
+        return len(path) <= most or all(len(segment) <= most for segment in path.split("/"))
 
     def refusal(self, what: str, *, hint: str | None = None) -> UnsupportedQuery:
         """Give the error that says what the product cannot do: ``"expand beyond level 1"``."""

@@ -78,6 +78,8 @@ FINOPS = replace(
     # https://learn.microsoft.com/en-us/dotnet/api/system.web.configuration.httpruntimesection
     key_hazards=ODATA.key_hazards + "*<>",
     batches_hazards=True,
+    # https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (Batch requests)
+    batches_reads=True,
 )
 
 _DIALECTS = {dialect.name: dialect for dialect in (FINOPS, ODATA)}

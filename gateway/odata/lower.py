@@ -234,7 +234,7 @@ def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
     """
     alone = resource.navigation is None and resource.call is None
     comparable = all(dialect.answers(part.value.type, "eq") for part in resource.key)
-    return alone and comparable and not dialect.key_is_safe(resource.key)
+    return alone and comparable and not dialect.key_is_safe(resource.key, resource.name)
 
 
 def _by_filter(query: Query) -> Query:

@@ -100,6 +100,11 @@ def frame(query: Query, *, options: Options = ()) -> Frame:
     )
 
 
+def resource_path(resource: Resource) -> str:
+    """Return the path of a resource, percent-encoded and relative to the service root."""
+    return _resource(resource)
+
+
 def url_length(request: Request) -> int:
     return len(request.url)
 

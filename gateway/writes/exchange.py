@@ -64,7 +64,9 @@ class Exchange:
 
     async def _tried(self, write: RowWrite) -> Outcome:
         addressed = () if write.verb is Verb.CREATE or write.key is None else write.key
-        if self.dialect.batches_hazards and not self.dialect.key_is_safe(addressed):
+        if self.dialect.batches_hazards and not self.dialect.key_is_safe(
+            addressed, write.entity_set
+        ):
             return (await self.together([write]))[0]
         try:
             response = await self._send(row_request(write, self.dialect))

@@ -46,6 +46,17 @@ async def test_a_case_answers_the_same_through_graphql_core(case: Case, sandboxe
     assert builtins_of(answer) == _read(case.expectation(".json"))
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "case", [c for c in all_cases() if not c.settings], ids=lambda case: case.name
+)
+async def test_a_case_answers_the_same_by_short_addresses(case: Case, sandboxed: Gateway):
+    answer = await engine(sandboxed, max_url_length=200).execute(case.request)
+
+    assert [request.url for request in answer.requests if len(request.url) > 200] == []
+    assert builtins_of(answer) == _read(case.expectation(".json"))
+
+
 def test_no_expectation_has_lost_its_case():
     cases = {path.with_suffix("") for path in FOLDER.glob("*/*.graphql")}
     files = set(FOLDER.glob("*/*.*"))

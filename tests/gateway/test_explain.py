@@ -153,9 +153,8 @@ async def test_a_template_is_the_request_for_one_parent(
     assert without_filter.sub("", child.request) == without_filter.sub("", real)
 
 
-ACCOUNTS = ", ".join(f'"{number:06}"' for number in range(1_000))
 FAILING = [
-    (f"{{ customersV3(where: {{ customerAccount: {{ in: [{ACCOUNTS}] }} }}) {{ totalCount }} }}", "BAD_ARGUMENT"),
+    (f'{{ customersV3(where: {{ customerAccount: {{ eq: "{"x" * 70_000}" }} }}) {{ totalCount }} }}', "BAD_ARGUMENT"),
     ('{ nodes(ids: ["nonsense", "x"]) { id } }', "INVALID_ID"),
     ('{ node(id: "nonsense") { id } }', "INVALID_ID"),
 ]  # fmt: skip

@@ -70,6 +70,8 @@ async def test_times_count_from_the_start_and_waiting_is_what_no_attempt_took() 
         "method": "GET",
         "path": "Set?$filter=x%20eq%201",
         "text": decoded(Request("GET", "Set?$filter=x%20eq%201", {})),
+        "parts": [],
+        "notes": [],
         "fields": ["a", "a.b"],
         "status": 200,
         "rows": 3,

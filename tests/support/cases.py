@@ -22,6 +22,8 @@ from msgspec import structs
 from gateway.assemble import Gateway, execution_settings
 from gateway.events import ErrorRaised, Event
 from gateway.execute import Answer, Engine, GraphQLRequest
+from gateway.explain_empty import requests_within
+from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.settings import Settings
 
@@ -110,7 +112,13 @@ def _raise_bugs(event: Event) -> None:
 
 
 def requests_of(answer: Answer) -> list[str]:
-    return [decoded(request).replace("\n", "\\n") for request in answer.requests]
+    """Return the requests that were sent, decoded; the reads of a batch stand below it."""
+    return [line for request in answer.requests for line in _lines(request)]
+
+
+def _lines(request: Request) -> list[str]:
+    own = decoded(request).replace("\n", "\\n")
+    return [own, *(f"  {decoded(part)}" for part in requests_within(request.body))]
 
 
 def builtins_of(answer: Answer) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def builtins_of(answer: Answer) -> dict[str, Any]:
 
 def assert_requests(answer: Answer, most: int, *, least: int | None = None) -> None:
     """Check how many requests were sent, and say which they were if it is wrong."""
-    sent = requests_of(answer)
+    sent = [decoded(request) for request in answer.requests]
     lines = "\n".join(f"  {url}" for url in sent)
     least = most if least is None else least
     assert least <= len(sent) <= most, f"{len(sent)} requests, not {least} to {most}:\n{lines}"

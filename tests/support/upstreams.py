@@ -28,6 +28,7 @@ MISSING = object()
 """In ``spoilt``: the property is not sent at all."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_READS = re.compile(r"^GET (\S+) HTTP/1\.1\r$", re.MULTILINE)
 _ENUM = re.compile(r"(?<![\w.'])(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*('(?:[^']|'')*')")
 
 
@@ -59,9 +60,14 @@ class Tables:
     failing: dict[str, Callable[[], httpx.Response]] = field(default_factory=dict)
     """Set → the answer of every request to it."""
     requests: list[str] = field(default_factory=list)
+    """What was read, by itself or within a batch."""
+    batches: list[int] = field(default_factory=list)
+    """How many reads each batch held."""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         asked = request.url.raw_path.decode().removeprefix("/data/")
+        if asked == "$batch":
+            return self._batch(request)
         self.requests.append(unquote(asked))
         path, _, query = asked.partition("?")
         options = _options(query)
@@ -78,6 +84,22 @@ class Tables:
                 200, text=str(len(rows)), headers={"Content-Type": "text/plain; charset=utf-8"}
             )
         return self._page(set_name, rows, options, path)
+
+    def _batch(self, request: httpx.Request) -> httpx.Response:
+        """Answer a batch of reads, each as if it had come by itself."""
+        reads = _READS.findall(request.content.decode())
+        self.batches.append(len(reads))
+        parts = []
+        for url in reads:
+            answer = self.answer(httpx.Request("GET", f"{ROOT}/{url}"))
+            head = (
+                f"HTTP/1.1 {answer.status_code} .\r\nContent-Type: {answer.headers['content-type']}"
+            )
+            parts.append(
+                f"--b\r\nContent-Type: application/http\r\n\r\n{head}\r\n\r\n{answer.text}\r\n"
+            )
+        headers = {"Content-Type": "multipart/mixed; boundary=b"}
+        return httpx.Response(200, headers=headers, text="".join((*parts, "--b--\r\n")))
 
     def _one(self, set_name: str, key: str, options: Mapping[str, str]) -> httpx.Response:
         names = self.keys[set_name]

@@ -23,6 +23,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from .encoding import CODINGS, IDENTITY, compressed, decompressed
+from .events import log_event
+from .private_files import make_own_folder, open_own, report_unusable
 
 KEPT_FILES = 24
 """Files in a folder; the whole of F&O takes some 3 MB in each coding."""
@@ -161,10 +163,13 @@ class Artefacts:
 def _opened(path: Path, coding: str) -> Artefact | None:
     """Give what a file holds; None where it is not there or not as it was written."""
     try:
-        with path.open("rb") as file:
+        with open_own(path) as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         os.utime(path)
-    except (OSError, ValueError):  # ValueError: an empty file
+    except (FileNotFoundError, ValueError):  # ValueError: an empty file
+        return None
+    except OSError as error:
+        report_unusable(path.parent, error, log_event)
         return None
     return _read(memoryview(content), coding)
 
@@ -188,9 +193,11 @@ def _written(path: Path | None, coding: str, make: Make) -> Artefact:
     """Write a text, to memory where there is no folder that takes it."""
     found = None
     if path is not None:
-        with contextlib.suppress(OSError):
+        try:
             _write(path, _packed(make(), coding))
             found = _opened(path, coding)
+        except OSError as error:
+            report_unusable(path.parent, error, log_event)
     if found is None:
         found = _read(memoryview(b"".join(_packed(make(), coding))), coding)
     assert found is not None
@@ -198,7 +205,7 @@ def _written(path: Path | None, coding: str, make: Make) -> Artefact:
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_own_folder(path.parent)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
     try:
         with os.fdopen(handle, "wb") as file:

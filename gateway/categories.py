@@ -58,7 +58,7 @@ async def load_categories(
 ) -> Mapping[str, str]:
     """Give entity set → category, for the metadata document of that digest. Raises GatewayError."""
     url = f"{client.root.rstrip('/').removesuffix('/data')}/metadata"
-    cache = FileCache(None if cache_dir is None else cache_dir / "categories")
+    cache = FileCache(None if cache_dir is None else cache_dir / "categories", observe)
     key = f"{url}/DataEntities"
     kept = await asyncio.to_thread(_read, cache, key)
     if kept is not None and kept.metadata == metadata:

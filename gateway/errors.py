@@ -36,6 +36,8 @@ import traceback
 from copy import copy
 from typing import ClassVar, Self
 
+from .masking import masked
+
 
 class GatewayError(Exception):
     """An error with a code of the registry, written for the person who must act."""
@@ -55,7 +57,7 @@ class GatewayError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.detail = detail
+        self.detail = None if detail is None else masked(detail)
         self.retry_after = retry_after
         self.upstream_status = upstream_status
         self.upstream_request_id = upstream_request_id

@@ -102,6 +102,13 @@ class CategoriesStale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class CacheUnusable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Nothing can be kept in the cache folder, or what is there is not ours: every start does the work anew."""
+
+    folder: str
+    reason: str
+
+
 class ProfileOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A profile serves from now on: at its first request, or again over new metadata."""
 
@@ -239,6 +246,7 @@ Event: TypeAlias = (
     | MetadataStale
     | LabelsUnavailable
     | CategoriesStale
+    | CacheUnusable
     | ProfileOpened
     | ModelRead
     | SchemaBuilt
@@ -278,7 +286,9 @@ def level_of(event: Event) -> Level:
             return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"
-        case RequestRetried() | MetadataStale() | CategoriesStale() | WatchFailed():
+        case (
+            RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable() | WatchFailed()
+        ):
             return "warning"
         case ErrorRaised() if event.code in _OF_CLIENTS:
             return "debug"

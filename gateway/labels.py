@@ -61,7 +61,7 @@ async def load_labels(
     ``root`` is the service root; ``refresh`` asks anew for labels that are cached.
     """
     service = f"{root.rstrip('/').removesuffix('/data')}/metadata"
-    cache = FileCache(cache_dir / "labels" if cache_dir is not None else None)
+    cache = FileCache(None if cache_dir is None else cache_dir / "labels", observe)
     key = f"{service}/Labels {language}"
     known = {} if refresh else await asyncio.to_thread(_read, cache, key)
     wanted = list(dict.fromkeys(ids))

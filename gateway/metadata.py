@@ -216,7 +216,7 @@ class _Loader:
         # The sandbox's document is at hand anyway, and changes with its options.
         configured = self.settings.url or self.settings.metadata
         folder = self.settings.cache_dir if configured else None
-        return FileCache(None if folder is None else folder / "metadata")
+        return FileCache(None if folder is None else folder / "metadata", self.observe)
 
     def _known(self) -> Facts | None:
         """Give what is known of the document that serves; of a start, nothing."""

@@ -24,6 +24,9 @@ import schema
 from schema.model import Model
 from schema.snapshot import FORMAT, Unpacked, pack, unpack
 
+from .events import Observer, log_event
+from .private_files import make_own_folder, open_own, report_unusable
+
 KEPT = 4
 """Snapshots in a folder: one for each of the last used settings; each has some 13 MB for the whole of F&O."""
 _ABANDONED = 3_600.0
@@ -35,8 +38,11 @@ _NOT_PACKABLE = (OverflowError, ValueError)
 class Snapshots:
     """A folder of snapshots, each under its key; a folder of None keeps nothing."""
 
-    def __init__(self, folder: Path | None, *, kept: int = KEPT) -> None:
+    def __init__(
+        self, folder: Path | None, *, kept: int = KEPT, observe: Observer = log_event
+    ) -> None:
         self._folder = folder
+        self._observe = observe
         self._most = kept
 
     @property
@@ -50,10 +56,13 @@ class Snapshots:
             return None
         path = _path(self._folder, key)
         try:
-            with path.open("rb") as file:
+            with open_own(path) as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             os.utime(path)
-        except (OSError, ValueError):  # ValueError: an empty file
+        except (FileNotFoundError, ValueError):  # ValueError: an empty file
+            return None
+        except OSError as error:
+            report_unusable(self._folder, error, self._observe)
             return None
         return unpack(content, fingerprint=fingerprint)
 
@@ -62,10 +71,13 @@ class Snapshots:
         if self._folder is None:
             return False
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_own_folder(self._folder)
             _write(_path(self._folder, key), fingerprint, model, notes)
             _prune(self._folder, self._most)
-        except (OSError, *_NOT_PACKABLE):
+        except _NOT_PACKABLE:
+            return False
+        except OSError as error:
+            report_unusable(self._folder, error, self._observe)
             return False
         return True
 

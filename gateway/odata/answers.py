@@ -34,6 +34,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.events import loggable
+from gateway.masking import masked
 
 from .query import Request
 from .retry import Failure, retry_after
@@ -235,7 +236,7 @@ def _rejected(response: Response, subject: str, envelope: Envelope | None) -> Up
     """Tell the set and the status, and of a 4xx the envelope's outer sentence; the inner one is for the log."""
     said = ""
     if envelope is not None and 400 <= response.status < 500:
-        said = _one_line(envelope.message)
+        said = masked(_one_line(envelope.message))
     sentence = f"The upstream refused the request on {subject} (status {response.status})"
     return UpstreamRejected(
         f"{sentence}: {said}" if said else f"{sentence}.",

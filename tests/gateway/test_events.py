@@ -11,6 +11,7 @@ import structlog
 
 from gateway.events import (
     Address,
+    CacheUnusable,
     CategoriesStale,
     ClientLeft,
     ErrorRaised,
@@ -58,6 +59,7 @@ LEVELS: list[tuple[Event, str]] = [
     (MetadataStale(source="x", age=1.0, reason="away"), "warning"),
     (LabelsUnavailable(url="x", reason="404"), "info"),
     (CategoriesStale(url="x", reason="404"), "warning"),
+    (CacheUnusable(folder="x", reason="OSError: No space left on device"), "warning"),
     (ProfileOpened(profile="ap", seconds=0.1, sets=3, types=70), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, types=4, findings=()), "info"),

@@ -19,6 +19,7 @@
         ├── UpstreamTimeout         UPSTREAM_TIMEOUT
         ├── UpstreamThrottled       UPSTREAM_THROTTLED: 429 after the retries
         ├── UpstreamRejected        UPSTREAM_REJECTED: 400, 404… for a request that we made
+        │   └── UpstreamNotFound    UPSTREAM_REJECTED: OData's own 404, there is no such resource
         ├── UpstreamMalformed       UPSTREAM_MALFORMED: an answer that is not the OData JSON that was asked for
         ├── OutcomeUnknown          OUTCOME_UNKNOWN: a write whose answer was lost
         ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may follow
@@ -198,6 +199,10 @@ class UpstreamRejected(UpstreamError):
     """Dynamics understood the request and refused it."""
 
     code = "UPSTREAM_REJECTED"
+
+
+class UpstreamNotFound(UpstreamRejected):
+    """Dynamics said in OData's words that there is no such row; a by-key read makes null of it."""
 
 
 class UpstreamMalformed(UpstreamError):

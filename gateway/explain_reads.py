@@ -14,7 +14,7 @@ from typing import Any, assert_never
 
 from msgspec import structs
 
-from .errors import GatewayError, UpstreamError, UpstreamRejected
+from .errors import GatewayError, UpstreamError, UpstreamNotFound
 from .execute import Engine
 from .explain_empty import empty_answer
 from .explained import COUNT, Step, failing, unquoted
@@ -55,7 +55,7 @@ class _Empty:
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
         answer = empty_answer(request, COUNT)
         if answer.status == 404:
-            raise UpstreamRejected("There is no such row.", upstream_status=404)
+            raise UpstreamNotFound("There is no such row.", upstream_status=404)
         return answer
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from schema.catalog import Catalog
 from schema.fields import FieldKind, Verb
 
-from .errors import UpstreamRejected
+from .errors import UpstreamNotFound
 from .explain_empty import PARTS, empty_answer
 from .odata.answers import Response
 from .odata.batch import BATCH_URL
@@ -43,7 +43,7 @@ class Taking:
         """Give no rows."""
         answer = empty_answer(request, 0)
         if answer.status == 404:
-            raise UpstreamRejected("There is no such row.", upstream_status=404)
+            raise UpstreamNotFound("There is no such row.", upstream_status=404)
         return answer
 
     async def write(

@@ -20,7 +20,7 @@ from .errors import (
     BadArgument,
     GatewayError,
     UpstreamMalformed,
-    UpstreamRejected,
+    UpstreamNotFound,
     UpstreamTruncated,
 )
 from .odata.answers import Response, malformed
@@ -96,7 +96,12 @@ class Fetcher:
         return self._filtered(found.rows, lowered, query, row_type)
 
     async def one(self, query: Query, row_type: RowType) -> Any:
-        """Give the row of a keyed query or singleton; None where there is none."""
+        """Return the row of a keyed query, singleton, single-valued navigation or function; None where there is none.
+
+        404 is no row where OData says so (``tells_absence``). 204 is none where the value may be null: of a navigation
+        (OData 4.0 Protocol, section 11.2.6), a function (11.5.3) and a singleton; a row that a key names has no null.
+        Raises GatewayError; UpstreamMalformed for an answer without a row.
+        """
         lowered = self.dialect.lower(query)
         if lowered.empty or lowered.keyed_by_filter or lowered.residual is not None:
             rows = (await self.rows(query, row_type)).rows
@@ -104,19 +109,23 @@ class Fetcher:
         request = self.request(lowered, row_type)
         try:
             response = await self.answer(request)
-        except UpstreamRejected as error:
-            if error.upstream_status == 404:
-                return None
-            raise
-        if response.status == 204 or not response.body:
+        except UpstreamNotFound:
             return None
+        resource = query.resource
+        may_be_null = not resource.key or bool(resource.navigation or resource.call)
+        if may_be_null and response.status == 204:
+            return None
+        if not response.body:
+            raise malformed(response, "one row was asked for, and nothing came")
         self._count(request, 1)
         found = self._decode(
             response, row_type.single.decode, row_type, lambda raw: _row_of(response, raw, row_type)
         )
-        if found is not None and all(
-            getattr(found, a) is None for a in row_type.attributes.values()
-        ):
+        if found is None:
+            if may_be_null:
+                return None
+            raise malformed(response, "one row was asked for, and null came")
+        if all(getattr(found, a) is None for a in row_type.attributes.values()):
             _row_of(response, self._untyped(response), row_type)
         return found
 
@@ -145,7 +154,7 @@ class Fetcher:
     async def value(self, query: Query) -> object:
         """Give the plain answer of a function."""
         response = await self.answer(self.request(self.dialect.lower(query)))
-        if response.status == 204 or not response.body:
+        if response.status == 204:
             return None
         answer = self._untyped(response)
         if not isinstance(answer, dict) or "value" not in answer:

@@ -5,6 +5,7 @@
     200 {"error": …}  UpstreamRejected            entity set, status
     3xx to a login    UpstreamForbidden           that the sign-in did not work
     401, 403          UpstreamForbidden           who must give which right
+    404 of OData      UpstreamNotFound            entity set: the service says that there is no such resource
     400, 404…, 501    UpstreamRejected            entity set, status, the envelope's outer sentence
     408               UpstreamTimeout
     429               UpstreamThrottled           when to come back
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
+import msgspec
 import orjson
 from msgspec import Struct
 
@@ -28,6 +30,7 @@ from gateway.errors import (
     GatewayError,
     UpstreamForbidden,
     UpstreamMalformed,
+    UpstreamNotFound,
     UpstreamRejected,
     UpstreamThrottled,
     UpstreamTimeout,
@@ -66,11 +69,13 @@ class Envelope(Struct, frozen=True):
     message: str
     inner_message: str
     inner_type: str
+    cut: str = ""
+    """The start of an error object that cannot be decoded: for the log, never for a client."""
 
     @property
     def is_refusal(self) -> bool:
         """Whether business logic said no, whatever the status: F&O sends such refusals as 400 and as 500."""
-        said = self.inner_message or self.message
+        said = self.inner_message or self.message or self.cut
         return self.inner_type.endswith("AxODataWriteException") or "Infolog:" in said
 
 
@@ -82,6 +87,7 @@ _MARKUP = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body
 _SIGN_IN = re.compile(r"login|signin|sign-in|adfs|/oauth2?/|/authorize", re.IGNORECASE)
 PLAIN = ("/$count", "/$value")
 JSON = "application/json"
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _GOOD = (b'{"@odata.', b'{"value":')
 
@@ -106,11 +112,18 @@ def is_plainly_good(request: Request, response: Response) -> bool:
 
 
 def raise_for_answer(request: Request, response: Response, subject: str, now: float) -> None:
-    """Return for an answer of the kind that was asked for; raise the registry's error for any other."""
-    if response.status < 300 or response.status == 304:
+    """Return for an answer of the kind that was asked for; raise the registry's error for any other.
+
+    304 answers a conditional request only, and 1xx none (RFC 9110, sections 15.2 and 15.4.5).
+    """
+    if 200 <= response.status < 300 or (response.status == 304 and _is_conditional(request)):
         _check_content(request, response, subject)
         return
     raise _error(response, subject, now)
+
+
+def _is_conditional(request: Request) -> bool:
+    return any(name.lower() in _CONDITIONS for name in request.headers)
 
 
 def envelope_of(body: bytes) -> Envelope | None:
@@ -120,7 +133,7 @@ def envelope_of(body: bytes) -> Envelope | None:
     try:
         error: dict[str, Any] = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))["error"]
     except orjson.JSONDecodeError:
-        return Envelope("", "", body[:2_000].decode("utf-8", "replace"), "")
+        return Envelope("", "", "", "", cut=body[:2_000].decode("utf-8", "replace"))
     if not error.keys() & {"code", "message", "innererror"}:
         return None
     inner = error.get("innererror")
@@ -155,14 +168,51 @@ def _service_failure(body: bytes) -> Envelope | None:
     return Envelope("", str(said or ""), "", str(failure["ExceptionType"] or ""))
 
 
+def is_page(response: Response) -> bool:
+    """Whether the answer is a web page: what a web server or proxy says, not an OData service."""
+    return response.media_type in _PAGES or _MARKUP.match(response.body) is not None
+
+
+def tells_absence(response: Response) -> bool:
+    """Whether a 404 says in OData's own words that there is no such row.
+
+    That is an ``error`` object in JSON (OData JSON Format 4.0, section 19), or an empty body where a header shows that
+    an OData service answered: ``OData-Version`` (OData 4.0 Protocol, section 8.1.5) or a request id of Dynamics 365.
+    A web server says 404 too, to addresses that are too long or hold what it refuses; that is no statement about rows.
+    """
+    if response.status != 404:
+        return False
+    if response.body:
+        return envelope_of(response.body) is not None
+    return "odata-version" in response.headers or response.request_id is not None
+
+
 def tells_outcome(response: Response) -> bool:
-    """Whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too."""
-    if response.status < 300:
-        is_page = response.media_type in _PAGES or _MARKUP.match(response.body) is not None
-        return not is_page and envelope_of(response.body) is None
-    if response.status in TRANSIENT | SLOW:
+    """Whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too.
+
+    Of an answer below 300 it depends on what was written too: ``gateway.writes.success``.
+    """
+    status = response.status
+    if is_page(response) or status < 200 or 300 <= status < 400 or status in TRANSIENT | SLOW:
         return False  # said by what stands before the service, which may have gone on
-    return response.status < 500 or refusal_of(response.body) is not None
+    if status < 300:
+        return envelope_of(response.body) is None
+    if status == 404:
+        return tells_absence(response) or _service_failure(response.body) is not None
+    return refusal_of(response.body) is not None or (
+        status < 500 and not nested_too_deeply(response.body)
+    )
+
+
+def nested_too_deeply(body: bytes) -> bool:
+    """Whether a body is JSON that no decoder here can hold."""
+    try:
+        msgspec.json.decode(body)
+    except RecursionError:
+        return True
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    return False
 
 
 def malformed(response: Response, reason: str) -> UpstreamMalformed:
@@ -185,7 +235,7 @@ def _check_content(request: Request, response: Response, subject: str) -> None:
     wanted = request.headers.get("Accept", "")
     if not response.body or wanted.startswith("application/xml"):
         return  # whoever asks for XML looks at it closely
-    if response.media_type in _PAGES or _MARKUP.match(response.body):
+    if is_page(response):
         raise _not_wanted(response, "a web page")
     if not wanted.startswith(JSON):
         return
@@ -206,6 +256,8 @@ def _not_wanted(response: Response, came: str) -> UpstreamMalformed:
 
 def _error(response: Response, subject: str, now: float) -> GatewayError:
     status = response.status
+    if status < 200 or status == 304:
+        return malformed(response, f"status {status} answers no such request")
     if status < 400:
         return _redirected(response)
     if status in {401, 403}:
@@ -238,9 +290,12 @@ def _rejected(response: Response, subject: str, envelope: Envelope | None) -> Up
     if envelope is not None and 400 <= response.status < 500:
         said = masked(_one_line(envelope.message))
     sentence = f"The upstream refused the request on {subject} (status {response.status})"
-    return UpstreamRejected(
+    is_absent = tells_absence(response)
+    kind = UpstreamNotFound if is_absent else UpstreamRejected
+    no_odata = response.status == 404 and not is_absent
+    return kind(
         f"{sentence}: {said}" if said else f"{sentence}.",
-        hint=_HINTS.get(response.status),
+        hint=_NOT_ODATA if no_odata else _HINTS.get(response.status),
         **_facts(response, envelope),
     )
 
@@ -249,6 +304,10 @@ _HINTS = {
     404: "If the record must exist: are the key and the companies right, and is the metadata still current?",
     414: "Lower max_url_length.",
 }
+_NOT_ODATA = (
+    "A web server or proxy said this, not OData: is the service root (D365_URL) complete, and does the address"
+    " hold a key or length that the web server refuses (max_url_length)?"
+)
 
 
 def _forbidden(response: Response, subject: str) -> UpstreamForbidden:
@@ -307,7 +366,10 @@ def _detail(response: Response, envelope: Envelope | None) -> str:
         if location := response.headers.get("location"):
             said = f"Location: {location[:500]} {said}"
     else:
-        parts = (envelope.code, envelope.message, envelope.inner_type, envelope.inner_message)
+        parts = (
+            *(envelope.code, envelope.message, envelope.inner_type, envelope.inner_message),
+            envelope.cut,
+        )
         said = " | ".join(part for part in parts if part)[:2_000]
     return f"{response.status} {loggable(response.url)} {response.media_type}: {said}"
 

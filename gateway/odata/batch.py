@@ -191,7 +191,10 @@ def _answer(part: _Part, response: Response) -> Response:
     if not first.startswith("HTTP/") or len(words) < 2 or not words[1].isdecimal():
         raise malformed(response, "a part of the answer to a batch is no HTTP answer")
     named = part.headers.get(CONTENT_ID)
-    headers = {} if named is None else {CONTENT_ID: named}
+    # What answers a batch is an OData service; its parts need not repeat the header.
+    headers = {"odata-version": response.headers.get("odata-version", "4.0")}
+    if named is not None:
+        headers[CONTENT_ID] = named
     return Response(int(words[1]), {**headers, **_headers(lines)}, body.strip(b"\n"), response.url)
 
 

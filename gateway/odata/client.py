@@ -209,7 +209,7 @@ class ODataClient:
 
     def _check_written(self, sent: Request, told: Response) -> None:
         """Raise where nothing was written, or where the answer does not tell whether anything was."""
-        if told.status in _REFUSED_AT_THE_DOOR or 300 <= told.status < 400:
+        if told.status in _REFUSED_AT_THE_DOOR:
             raise_for_answer(sent, told, self._subject(sent.url), self._clock.now())
         if not tells_outcome(told):
             raise OutcomeUnknown(

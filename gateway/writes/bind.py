@@ -77,7 +77,11 @@ class Binder:
     def _service(self, field: MutationField, arguments: Mapping[str, Any]) -> CallWrite:
         assert field.service is not None
         body = {p.wire: arguments[p.name] for p in field.service.input if p.name in arguments}
-        return CallWrite(path=f"/api/services/{field.service.path}", body=body)
+        return CallWrite(
+            path=f"/api/services/{field.service.path}",
+            body=body,
+            has_result=bool(field.service.output),
+        )
 
     def _action(
         self,
@@ -92,7 +96,11 @@ class Binder:
             for a in given
             if a.of is None and a.name in arguments
         }
-        return CallWrite(path=self._action_path(field, operation, arguments, companies), body=body)
+        return CallWrite(
+            path=self._action_path(field, operation, arguments, companies),
+            body=body,
+            has_result=operation.returns is not None,
+        )
 
     def _parameter(self, argument: Argument, given: Any, operation: Operation) -> Any:
         many = next(p.type.many for p in operation.parameters if p.name == argument.source)

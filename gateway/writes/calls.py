@@ -87,7 +87,7 @@ def _decoded(response: Response) -> Any:
         return None
     try:
         return untyped(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamMalformed(
             "The call was done, but the upstream's answer to it is not JSON."
         ) from error

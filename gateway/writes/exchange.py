@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
+from gateway.events import loggable
 from gateway.odata.answers import Response, raise_for_answer
 from gateway.odata.batch import BATCH_URL, answers_of, changeset, refusing_part
 from gateway.odata.dialect import Dialect
@@ -26,6 +27,7 @@ from .blame import refused_together
 from .outcome import NameOf, Outcome, failed, outcome_of
 from .plan import CallWrite, RowWrite
 from .requests import call_request, row_request
+from .success import is_call_done, is_done
 
 _PLAIN = (str, int, Decimal)
 _NAMED = 4
@@ -72,7 +74,14 @@ class Exchange:
             response = await self._send(row_request(write, self.dialect))
         except GatewayError as error:
             return failed(write, error, advice(error, write))
-        return outcome_of(write, response, self.name_of)
+        return self._outcome(write, response)
+
+    def _outcome(self, write: RowWrite, response: Response) -> Outcome:
+        """Return what became of a row by the answer to its write."""
+        if response.status >= 300 or is_done(write, response):
+            return outcome_of(write, response, self.name_of)
+        error = _unknown(response)
+        return failed(write, error, advice(error, write))
 
     async def together(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         """Write rows in one changeset: all of them, or none."""
@@ -86,7 +95,7 @@ class Exchange:
         if answers[0].status >= 300:
             return refused_together(writes, answers[0], self.name_of)
         pairs = zip(writes, answers, strict=True)
-        return [outcome_of(write, answer, self.name_of) for write, answer in pairs]
+        return [self._outcome(write, answer) for write, answer in pairs]
 
     async def _changeset(self, requests: Sequence[Request]) -> list[Response]:
         """Give the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
@@ -110,7 +119,10 @@ class Exchange:
     async def call(self, call: CallWrite) -> Response:
         """Call an action or service and give the answer, good or bad. Raises GatewayError."""
         try:
-            return await self._send(call_request(call))
+            response = await self._send(call_request(call))
+            if response.status < 300 and not is_call_done(call, response):
+                raise _unknown(response)
+            return response
         except OutcomeUnknown as error:
             error.hint = (
                 f"Look whether {call.path.partition('?')[0]} was done, before you call it again."
@@ -120,6 +132,16 @@ class Exchange:
     async def _send(self, request: Request, judge: Judge = itself) -> Response:
         self.sent.append(request)
         return await self.writer.write(request, judge)
+
+
+def _unknown(response: Response) -> OutcomeUnknown:
+    """Return the error for an answer below 300 that is not how the service says that a write was done."""
+    return OutcomeUnknown(
+        f"The upstream's answer (status {response.status}) does not tell whether it wrote.",
+        detail=f"{response.status} {loggable(response.url)}: {response.body[:2_000]!r}",
+        upstream_status=response.status,
+        upstream_request_id=response.request_id,
+    )
 
 
 def advice(error: GatewayError, write: RowWrite) -> str | None:

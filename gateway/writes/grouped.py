@@ -26,7 +26,8 @@ from .outcome import (
     rolled_back,
 )
 from .plan import RowsMutation, RowWrite
-from .reading import Identity, Reading, identity, untyped_row
+from .reading import Identity, Reading, identity
+from .success import json_object_of
 
 
 class Groups:
@@ -88,7 +89,7 @@ class Groups:
     def _keyed(self, outcome: Outcome) -> Outcome:
         """Put in the key of a new row that the upstream gave."""
         write = outcome.write
-        made = None if write.key is not None else untyped_row(outcome.response)
+        made = None if write.key is not None else json_object_of(outcome.response)
         if made is None:
             return outcome
         try:
@@ -106,7 +107,7 @@ class Groups:
         header = self._keyed(await self._exchange.one(write))
         if not header.is_done:
             return header
-        lines = self._lines(write, untyped_row(header.response))
+        lines = self._lines(write, json_object_of(header.response))
         if lines is None:
             return _partly(header, "its rows could not be joined to it: the answer lacks its key")
         outcomes = await self._exchange.together(lines)

@@ -30,8 +30,9 @@ from .grouped import Groups
 from .outcome import NOT_SENT, Outcome, UserError
 from .payload import Payload, list_payload, row_payload, with_conflicts
 from .plan import CallMutation, Mutation, RowsMutation, RowWrite
-from .reading import Asked, Reading, untyped_row
+from .reading import Asked, Reading
 from .references import Reference, check_order, uses
+from .success import json_object_of
 
 Given = Mapping[str, Any]
 """Values of variables as the request gives them."""
@@ -138,7 +139,7 @@ class Mutator:
         """Give their values to the variables that refer to this row."""
         if mutation.field.many or not outcomes[0].is_done:
             return
-        answered = untyped_row(outcomes[0].response) or {}
+        answered = json_object_of(outcomes[0].response) or {}
         for reference in running.references:
             if reference.key == key:
                 value = self._written(outcomes[0].write, reference.field, answered)

@@ -54,6 +54,13 @@ class CallWrite(Struct, frozen=True, kw_only=True):
     path: str
     """Relative to the service root, or for a custom service to the environment's address, with a slash in front."""
     body: Mapping[str, Any]
+    has_result: bool = False
+    """Whether the call is declared to give something back."""
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is a custom service, beside OData."""
+        return self.path.startswith("/")
 
 
 class RowsMutation(Struct, frozen=True):

@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from gateway.bind import Binding
 from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.fetch import Fetcher
-from gateway.odata.answers import Response
 from gateway.odata.query import Query, Resource
 from gateway.odata.render import render
 from gateway.pages import Failure
 from gateway.plan import Key, KeysRoot, ReadPlan
 from gateway.prepare import RootShape
-from gateway.rows import lenient, untyped
+from gateway.rows import lenient
 from gateway.run import Runner
 from gateway.selection import Nodes
 from gateway.shape import Level
@@ -31,6 +29,7 @@ from schema.fields import Field, FieldKind, RootField, RootKind, Verb
 
 from .outcome import Outcome
 from .plan import RowWrite
+from .success import json_object_of
 from .values import decimal_of
 
 Fetching = Callable[[], tuple[Fetcher, Runner]]
@@ -97,7 +96,7 @@ class Reading:
         own: list[Any] = []
         missing: list[int] = []
         for number, outcome in enumerate(outcomes):
-            raw = None if _is_touched(outcome) else untyped_row(outcome.response)
+            raw = None if _is_touched(outcome) else json_object_of(outcome.response)
             if raw is not None and bare.row_type.own_names.issubset(raw):
                 row = lenient(bare.row_type, raw)
                 etag = raw.get(_ETAG)
@@ -155,7 +154,7 @@ class Reading:
         query = Query(resource=Resource(write.entity_set, write.key), select=tuple(write.body))
         try:
             request = render(query, options=fetcher.dialect.options)
-            current = untyped_row(await fetcher.answer(request))
+            current = json_object_of(await fetcher.answer(request))
         except GatewayError:
             return ()
         return () if current is None else tuple(self._different(write, current))
@@ -175,17 +174,6 @@ class Reading:
 def identity(write: RowWrite) -> Identity:
     """Give what tells a row from all others."""
     return (write.entity_set, *(part.value.value for part in write.key or ()))
-
-
-def untyped_row(response: Response | None) -> dict[str, Any] | None:
-    """Give the entity in an answer as plain JSON; None where it holds none."""
-    if response is None or not response.body:
-        return None
-    try:
-        found = untyped(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _is_touched(outcome: Outcome) -> bool:

@@ -26,7 +26,8 @@ from tests.bench.processes import gateway
 _EMPTY = b'{"@odata.count":0,"value":[]}'
 _HEADERS = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 _NO_ROWS = b"HTTP/1.1 200 OK\r\n" + _HEADERS % (len(_EMPTY), _EMPTY)
-_NO_ROW = b"HTTP/1.1 404 Not Found\r\n" + _HEADERS % (2, b"{}")
+_ERROR = b'{"error":{"code":"","message":"No."}}'
+_NO_ROW = b"HTTP/1.1 404 Not Found\r\n" + _HEADERS % (len(_ERROR), _ERROR)
 MARKS = 8
 """Rows of the table: memory after each part of the sets."""
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import uvloop
 
 _MISSING = (
-    b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\nodata-version: 4.0\r\n"
+    b"content-length: 0\r\n\r\n"
 )
 
 

@@ -131,9 +131,20 @@ async def test_what_comes_in_a_childs_place_costs_the_child(case: str, dialect: 
 
 
 ONE_ROW = {
-    k: v
-    for k, v in NOT_A_LIST.items()
-    if k not in ("nothing", "no content", "null", "404", "an entity")
+    **{k: v for k, v in NOT_A_LIST.items() if k != "an entity"},
+    "304": (always(b"", 304), "UPSTREAM_MALFORMED"),
+    "101": (always(b"", 101), "UPSTREAM_MALFORMED"),
+    "202": (always(b"", 202), "UPSTREAM_MALFORMED"),
+    "404 with a page": (
+        always(b"<!DOCTYPE html><p>S3CRET", 404, {"Content-Type": "text/html"}),
+        "UPSTREAM_REJECTED",
+    ),
+    "404 with a page called JSON": (always(b"<html>S3CRET", 404), "UPSTREAM_REJECTED"),
+    "404 with JSON that is no OData": (
+        always({"statusCode": 404, "message": "S3CRET"}, 404),
+        "UPSTREAM_REJECTED",
+    ),
+    "404 with nothing, of nobody": (always(b"", 404), "UPSTREAM_REJECTED"),
 }
 
 
@@ -152,9 +163,16 @@ async def test_what_comes_in_a_rows_place(case: str) -> None:
     assert codes(answer) == [(["a"], code)]
 
 
-@pytest.mark.parametrize("body", [b"", b"null"])
-async def test_an_empty_answer_for_one_row_is_null(body: bytes) -> None:
-    answer = await hostile().ask('{ item(itemId: "i1") { weight } }', always(body))
+NO_ROW = {
+    "an OData error": always({"error": {"code": "", "message": "S3CRET"}}, 404),
+    "nothing, by an OData service": always(b"", 404, {"OData-Version": "4.0"}),
+    "nothing, by Dynamics": always(b"", 404, {"ms-dyn-aid": "1"}),
+}
+
+
+@pytest.mark.parametrize("case", NO_ROW)
+async def test_a_404_of_odata_says_that_there_is_no_row(case: str) -> None:
+    answer = await hostile().ask('{ item(itemId: "i1") { weight } }', NO_ROW[case])
 
     assert answer == {"data": {"item": None}}
 

@@ -14,7 +14,7 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.assemble import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
-from gateway.errors import UpstreamRejected
+from gateway.errors import UpstreamNotFound
 from gateway.events import ErrorRaised, Event
 from gateway.execute import Engine, GraphQLRequest
 from gateway.odata.answers import Response
@@ -198,4 +198,4 @@ class Recorder:
         return self.answer
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
-        raise UpstreamRejected("No.", upstream_status=404)
+        raise UpstreamNotFound("No.", upstream_status=404)

@@ -137,7 +137,11 @@ POINTS = {
     "400 with an OData error": Point(("INVALID_VALUE",), False, 1, answer("before", replace(REFUSED, status=400))),
     "401": Point(("UPSTREAM_FORBIDDEN",), False, 1, answer("before", Fault(status=401))),
     "403": Point(("UPSTREAM_FORBIDDEN",), False, 1, answer("before", Fault(status=403))),
-    "a redirect to a sign-in page": Point(("UPSTREAM_FORBIDDEN",), False, 1, answer("before", SIGN_IN)),
+    "404 with a page": Point(UNKNOWN, False, 1, answer("before", Fault.html(404))),
+    "200 with nothing, processed": Point(UNKNOWN, True, 1, answer("after", Fault(status=200))),
+    "304": Point(UNKNOWN, False, 1, answer("before", Fault(status=304))),
+    "403 with a page": Point(("UPSTREAM_FORBIDDEN",), False, 1, answer("before", Fault.html(403))),
+    "a redirect to a sign-in page": Point(UNKNOWN, False, 1, answer("before", SIGN_IN)),
 }  # fmt: skip
 
 

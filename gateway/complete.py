@@ -20,11 +20,12 @@ from schema.fields import Clean, Field, FieldKind, ValueType
 from .ids import node_id
 from .pages import Page
 from .shape import ConnectionShape, Level, ObjectShape, ShapeField, Shapes
-from .values import NO_FLAG
+from .values import NO_FLAG, in_utc
 
 Complete = Callable[[Any], Any]
 LISTS = frozenset({"nodes", "edges"})
 """Fields of a connection that answer each row."""
+_INSTANT = "Edm.DateTimeOffset"
 _NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
 
 
@@ -99,6 +100,7 @@ class Compiler:
             "required": _required,
             "unreal": _unreal,
             "node_id": node_id,
+            "in_utc": in_utc,
         }
         self._sources: list[str] = []
         self._enums: dict[tuple[str, bool], str] = {}
@@ -283,18 +285,23 @@ class Compiler:
             if kind.scalar == "Decimal":
                 made = f"{value} if {value}.is_finite() else unreal()"
             return f"(None if {value} is None else {made})" if nullable else f"({made})"
-        if kind.clean is Clean.NONE:
-            return value
+        return self._instant(kind, value, nullable=nullable) if kind.edm == _INSTANT else value
+
+    def _instant(self, kind: ValueType, value: str, *, nullable: bool) -> str:
+        """Write a date and time, which nearly always comes in UTC already."""
         text = f"(v := {value})"
         none = f"None if {text} is None else " if nullable else ""
         first = "v" if nullable else text
+        utc = f"(v if {first}[-1:] == 'Z' else (v := in_utc(v)))"
         match kind.clean:
+            case Clean.NONE:
+                return f"({none}{utc})"
             case Clean.KEY_DATE:
-                return f"({none}{first}[:10])"
+                return f"({none}{utc}[:10])"
             case Clean.DATE:
-                return f"({none}None if (d := {first}[:10]) == '1900-01-01' else d)"
+                return f"({none}None if (d := {utc}[:10]) == '1900-01-01' else d)"
             case _:
-                return f"({none}None if {first}[:10] == '1900-01-01' else v)"
+                return f"({none}None if {utc}[:10] == '1900-01-01' else v)"
 
     def _enum(self, kind: ValueType, value: str, *, nullable: bool) -> str:
         assert kind.enum is not None

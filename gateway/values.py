@@ -20,6 +20,7 @@ from .odata.literals import parse_value
 from .odata.query import Literal, Value
 from .rows import plain_json
 
+_INSTANT = "Edm.DateTimeOffset"
 NULL_DAY = "1900-01-01"
 FIRST_DAY = "1900-01-02T00:00:00Z"
 """The first moment that is not the null date."""
@@ -48,8 +49,10 @@ def from_upstream(value: ValueType, raw: object) -> object:
         return None
     if value.enum is not None:
         return _enum_from_upstream(value, value.enum, raw)
+    if value.edm == _INSTANT and isinstance(raw, str):
+        return clean_date(value.clean, in_utc(raw))
     if value.scalar in _TEXT and isinstance(raw, str):
-        return clean_date(value.clean, raw)
+        return raw
     if value.scalar == "Float" and isinstance(raw, Decimal) and raw.is_finite():
         raw = float(raw)  # JSON that was decoded without a type keeps its digits
     if _is_number_of(value.scalar, raw) or value.scalar == "JSON":
@@ -89,6 +92,19 @@ def from_untyped(value: ValueType, raw: object, *, is_list: bool) -> object:
     if is_list and raw is not None:
         return each_from_upstream(value, raw)
     return plain_json(raw) if value.scalar == "JSON" else from_upstream(value, raw)
+
+
+def in_utc(raw: str) -> str:
+    """Return an instant as UTC: ``2024-01-31T01:00:00+02:00`` → ``2024-01-30T23:00:00Z``. Raises UpstreamMalformed."""
+    if raw[-1:] == "Z":
+        return raw  # nearly all services: the text is passed on as it came
+    try:
+        return str(parse_value(_INSTANT, raw))
+    except ValueError as error:
+        raise UpstreamMalformed(
+            "The upstream sent a date and time without an offset, or one that does not exist.",
+            hint="Edm.DateTimeOffset has an offset, such as 2024-01-31T12:00:00Z.",
+        ) from error
 
 
 def clean_date(clean: Clean, raw: str) -> str | None:

@@ -19,6 +19,7 @@ from .odata.query import (
     And,
     Compare,
     Expr,
+    Has,
     In,
     IsNull,
     Literal,
@@ -133,6 +134,8 @@ def _operator(field: Field, value: ValueType, path: Path, operator: str, operand
         assert isinstance(operand, list)
         _check_length(operand, what)
         return _one_of(value, path, operand, what, negated=operator == "nin")
+    if operator == "has":
+        return Has(path, to_literal(value, operand, what=what))
     if operator in _TEXT:
         return Matches(path, _TEXT[operator], to_literal(value, operand, what=what))
     return _compare(value, path, _COMPARE[operator], operand, what)

@@ -51,7 +51,13 @@ def parse_csdl(
 
 def _read(parent: Element, element: Element, draft: Draft) -> None:
     if parent.tag == "Schema":
-        namespace = parent.need("Namespace")
+        namespace = parent.attributes.get("Namespace")
+        if not namespace:
+            raise BadElement(
+                parent,
+                "this <Schema> has no Namespace, so what it declares has no name (CSDL XML 4.01 section 5.1):"
+                " use the document that the service itself gives at $metadata, or add the attribute",
+            )
         draft.declare_alias(parent.attributes.get("Alias"), namespace)
         if element.tag == "EntityContainer":
             read_container(element, namespace, draft)

@@ -61,6 +61,7 @@ OPERATORS = {
     "lte": "Less than or equal.",
     "in": "One of these.",
     "nin": "None of these.",
+    "has": "Has all of these flags.",
     "contains": "Contains this text.",
     "startsWith": "Starts with this text.",
     "endsWith": "Ends with this text.",

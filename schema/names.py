@@ -2,8 +2,8 @@
 
 A CSDL SimpleIdentifier (CSDL XML 4.01 section 15.2) may hold any letter of Unicode, a GraphQL name only
 ``[_A-Za-z0-9]`` and no leading ``__`` (GraphQL section 2.1.9). Letters are folded to ASCII where Unicode knows how,
-else spelled by code point; a name that is taken gets the suffix ``_2``, ``_3``… in document order, and the clash is
-reported.
+else transliterated, else spelled by code point. A name that is taken gets the suffix ``_2``, ``_3``… in document order,
+and the clash is reported.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from heapq import nsmallest
 from itertools import takewhile
 from operator import eq
 
+from anyascii import anyascii
+
 _ALREADY_FITS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NOT_ASCII_WORD = re.compile(r"[^A-Za-z0-9_]")
 _LEADING_CAPITALS = re.compile(r"^[A-Z]+")
@@ -26,7 +28,7 @@ _SEVERAL_UNDERSCORES = re.compile(r"_{2,}")
 
 
 def ascii_name(name: str) -> str:
-    """Spell a name with GraphQL's letters only: ``Straße`` → ``Strasse``, ``客户`` → ``U5BA2U6237``."""
+    """Spell a name with GraphQL's letters only: ``Straße`` → ``Strasse``, ``Банк`` → ``Bank``, ``客户`` → ``KeHu``."""
     if _ALREADY_FITS.fullmatch(name):
         return name
     spelled = _NOT_ASCII_WORD.sub(
@@ -41,8 +43,14 @@ def _spell(character: str) -> str:
     if character.isascii():
         return character if character.isalnum() or character == "_" else "_"
     folded = unicodedata.normalize("NFKD", character.replace("ß", "ss").replace("ẞ", "SS"))
-    kept = "".join(c for c in folded if c.isascii() and c.isalnum())
-    return kept or f"U{ord(character):04X}"
+    latin = anyascii(character)
+    kept = _letters(folded) or _letters(latin)
+    # the hard and soft signs of Cyrillic become marks, which no name can hold
+    return kept if kept or (latin and character.isalpha()) else f"U{ord(character):04X}"
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text if c.isascii() and c.isalnum())
 
 
 def type_name(name: str) -> str:

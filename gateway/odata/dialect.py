@@ -27,6 +27,7 @@ LISTS = ("in", "nin")
 ORDERING = ("gt", "gte", "lt", "lte")
 TEXT = ("contains", "startsWith", "endsWith")
 NULL = ("isNull",)
+FLAGS = ("has",)
 NullOrder: TypeAlias = Literal["first", "last", "unknown"]
 
 
@@ -182,7 +183,7 @@ ODATA = Dialect(
             "duration": EQUALITY + ORDERING + LISTS + NULL,
             "boolean": EQUALITY + NULL,
             "enum": EQUALITY + LISTS + NULL,
-            "flags": EQUALITY + LISTS + NULL,
+            "flags": EQUALITY + LISTS + FLAGS + NULL,
             "guid": EQUALITY + LISTS + NULL,
             "binary": NULL,
             "other": (),

@@ -23,7 +23,9 @@ from schema.values import Abilities
 from .objects import CatalogObjects
 from .types import OPERATORS, Given
 
-_LIST_OPERATORS = frozenset({"in", "nin"})
+_LIST_OPERATORS = frozenset({"in", "nin", "has"})
+_FLAGS_OPERATORS = frozenset({"eq", "ne"})
+"""Operators that take a whole value: of flags that is a list. (Lists of such values hold single flags.)"""
 _UNORDERED = frozenset({"binary", "other", "flags"})
 _KIND_OF_SCALAR = {row.scalar: row.kind for row in reversed(EDM.values())}
 _RELATION_INPUTS = {
@@ -197,12 +199,14 @@ class CatalogInputs(CatalogObjects):
 
     def _operator_fields(self, entry: TypeEntry) -> Iterator[InputField]:
         value = self._names.get((TypeKind.ENUM, entry.csdl), entry.csdl)
+        is_flags = self.kind_of(entry.csdl) == "flags"
+        lists = _LIST_OPERATORS | _FLAGS_OPERATORS if is_flags else _LIST_OPERATORS
         for operator in self.filter_operators(entry.csdl):
             yield InputField(
                 name=operator,
                 role=InputRole.OPERATOR,
                 type_name="Boolean" if operator == "isNull" else value,
-                many=operator in _LIST_OPERATORS,
+                many=operator in lists,
                 description=describe.OPERATORS[operator],
             )
 

@@ -18,8 +18,26 @@ from .types import CatalogTypes, Given
 _ETAG = Property(
     name=ETAG, type=TypeRef("Edm.String"), allow_edit=False, allow_edit_on_create=False
 )
-_OWN = frozenset({"id", "etag"})
+_OWN: Mapping[str, str] = {"id": "rowId", "etag": "rowEtag"}
+"""Fields that every row with a global id has of the gateway's own → what a property of that name is called there.
+
+``id`` is Relay's and federation's (GraphQL Global Object Identification), so the property gives way; by a word, not by
+a number, since whole products have it: Business Central and Microsoft Graph call every key ``id``.
+"""
 _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
+
+
+class _FieldNames(Names):
+    """The field names of one type; ``own`` are the gateway's, with what a property of such a name is called."""
+
+    def __init__(self, own: Mapping[str, str], renames: Mapping[str, str]) -> None:
+        super().__init__(own, renames)
+        self._own = own
+
+    def of(self, csdl_name: str, owner: str) -> str:
+        """Return the name of the field of a property or navigation."""
+        name = field_name(csdl_name)
+        return self.take(self._own.get(name, name), owner)
 
 
 class CatalogObjects(CatalogTypes):
@@ -70,7 +88,7 @@ class CatalogObjects(CatalogTypes):
 
     def _object_fields(self, csdl: str) -> Iterator[Field]:
         """Give the fields, those of a base first: a type and its interfaces must agree on every name."""
-        names = Names(("id", "etag") if self._family_has_id(csdl) else (), self.renames)
+        names = _FieldNames(_OWN if self._family_has_id(csdl) else {}, self.renames)
         yield from self.node_fields(csdl)
         seen: set[str] = set()
         has_rest = False
@@ -110,19 +128,19 @@ class CatalogObjects(CatalogTypes):
         )
 
     def _declared_fields(
-        self, declaring: EntityType | ComplexType, csdl: str, names: Names, seen: set[str]
+        self, declaring: EntityType | ComplexType, csdl: str, names: _FieldNames, seen: set[str]
     ) -> Iterator[Field]:
         key = self.key_of(csdl)
         for prop in declaring.properties:
             if prop.name not in seen and prop.type.name not in NOT_IN_ROWS:
                 seen.add(prop.name)
-                name = names.take(field_name(prop.name), f"{short(declaring.name)}.{prop.name}")
+                name = names.of(prop.name, f"{short(declaring.name)}.{prop.name}")
                 yield self.property_field(prop, declaring.name, name, is_key=prop.name in key)
         for navigation in declaring.navigations:
             if navigation.name not in seen and self._is_followed(navigation):
                 seen.add(navigation.name)
                 owner = f"{short(declaring.name)}.{navigation.name}"
-                name = names.take(field_name(navigation.name), owner)
+                name = names.of(navigation.name, owner)
                 yield self._navigation(navigation, declaring.name, csdl, name)
 
     # Types whose fields are independent of each other
@@ -142,9 +160,11 @@ class CatalogObjects(CatalogTypes):
             return None
         members = [p.name for p in declared.properties if p.type.name not in NOT_IN_ROWS]
         members += [n.name for n in declared.navigations if self._is_followed(n)]
-        names = dict(zip(members, map(field_name, members), strict=True))
+        own = _OWN if self.is_node(csdl) else {}
+        wanted = (own.get(name, name) for name in map(field_name, members))
+        names = dict(zip(members, wanted, strict=True))
         found = frozenset(names.values())
-        is_free = len(found) == len(members) and found.isdisjoint(_OWN)
+        is_free = len(found) == len(members)
         return names if is_free and short(csdl) not in self._renamed else None
 
     def plain_navigations(self, csdl: str) -> Iterator[Field]:

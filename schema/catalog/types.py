@@ -22,7 +22,7 @@ RESERVED_TYPES = (
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )
 OPERATORS = (
-    *("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"),
+    *("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "has"),
     *("contains", "startsWith", "endsWith", "isNull"),
 )
 """Every operator of the contract, in its order."""

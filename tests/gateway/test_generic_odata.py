@@ -321,7 +321,7 @@ async def test_functions_of_every_shape():
           countAssets(minimum: 2)
           cities
           nearest(city: "O'Hare/1") { __typename name }
-          personFree(id_2: 5, day: "2024-02-29") { name home { city } }
+          personFree(rowId: 5, day: "2024-02-29") { name home { city } }
         }""",
         {
             "CountAssets(minimum=2)": {"value": 12345678901},

@@ -32,7 +32,7 @@ from tests.support.apis import NO_YES, entity, model, prop
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = ROOT / "../shared/metadata/finops-full-reconstructed.xml.gz"
-QUERY = "{ things(first: 1) { nodes { id_2 name } } }"
+QUERY = "{ things(first: 1) { nodes { rowId name } } }"
 ROWS = {"value": [{"Id": "1", "Name": "one"}]}
 CSDL = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">
 <edmx:DataServices><Schema xmlns="http://docs.oasis-open.org/odata/ns/edm" Namespace="N">
@@ -114,7 +114,7 @@ async def test_a_second_start_reads_no_metadata_and_answers_the_same(starts: Sta
 
     assert starts.read[0] > 0
     assert starts.read[1] == 0
-    assert told == again == {"data": {"things": {"nodes": [{"id_2": "1", "name": "one"}]}}}
+    assert told == again == {"data": {"things": {"nodes": [{"rowId": "1", "name": "one"}]}}}
     assert second.catalog.model == first.catalog.model
     assert list(second.catalog.entries()) == list(first.catalog.entries())
     assert second.schema.as_str() == first.schema.as_str()

@@ -12,6 +12,7 @@ from gateway.odata.finops import FINOPS, NAMESPACE, dialect_for
 from tests.odata.expressions import ENUM
 
 WHERE_OPERATORS = {
+    "has",
     "eq", "ne", "gt", "gte", "lt", "lte", "in", "nin",
     "contains", "startsWith", "endsWith", "isNull",
 }  # fmt: skip

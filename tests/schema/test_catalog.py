@@ -306,10 +306,44 @@ def test_a_property_called_id_makes_way_for_the_global_id() -> None:
     row = entity("A", prop("Id", "Edm.Guid", nullable=False), key=("Id",))
     catalog = Catalog(model(row, sets={"As": "A"}), GENERIC)
 
-    assert fields_of(catalog, "A") == {"id": "ID!", "etag": "String", "id_2": "UUID!"}
-    assert catalog.findings == (
-        "A.Id: GraphQL name id is taken by a name of the gateway's own; it is id_2.",
+    assert fields_of(catalog, "A") == {"id": "ID!", "etag": "String", "rowId": "UUID!"}
+    assert [a.name for a in catalog.key_arguments(qualified("A"))] == ["rowId"]
+    assert catalog.findings == ()
+
+
+def test_properties_called_as_the_gateways_own_fields_make_way_in_a_type_that_has_other_clashes() -> (
+    None
+):
+    row = entity(
+        "A", prop("ID", nullable=False), prop("etag"), prop("RowId"), prop("Id"), key=("ID",)
     )
+    catalog = Catalog(model(row, sets={"As": "A"}), GENERIC)
+
+    assert [(f.name, f.source) for f in catalog.object(qualified("A")).fields.values()] == [
+        ("id", ""),
+        ("etag", "@odata.etag"),
+        ("rowId", "ID"),
+        ("rowEtag", "etag"),
+        ("rowId_2", "RowId"),
+        ("rowId_3", "Id"),
+    ]
+    assert catalog.findings == (
+        "A.RowId: GraphQL name rowId is taken by A.ID; it is rowId_2.",
+        "A.Id: GraphQL name rowId is taken by A.ID; it is rowId_3.",
+    )
+
+
+def test_a_property_called_id_keeps_its_name_where_rows_have_no_global_id() -> None:
+    catalog = Catalog(model(entity("A", prop("Id", "Edm.Guid")), sets={"As": "A"}), GENERIC)
+
+    assert fields_of(catalog, "A") == {"id": "UUID"}
+
+
+def test_a_property_called_id_can_be_renamed() -> None:
+    row = entity("A", prop("Id", "Edm.Guid", nullable=False), key=("Id",))
+    catalog = Catalog(model(row, sets={"As": "A"}), GENERIC, renames={"A.Id": "number"})
+
+    assert fields_of(catalog, "A") == {"id": "ID!", "etag": "String", "number": "UUID!"}
 
 
 def test_a_set_that_bears_the_name_of_another_type_keeps_it() -> None:

@@ -66,7 +66,7 @@ def test_a_derived_type_has_the_fields_of_its_base_under_the_same_names() -> Non
     assert base == {
         "id": "ID!",
         "etag": "String",
-        "id_2": "String!",
+        "rowId": "String!",
         "name": "String",
         "additionalProperties": "JSON",
     }

@@ -171,3 +171,16 @@ def test_a_cut_inside_what_is_skipped_is_still_a_cut() -> None:
 
     with pytest.raises(CsdlSyntaxError, match="ends in the middle: <Schema> of line 1"):
         parse_csdl(content)
+
+
+@pytest.mark.parametrize("attributes", ["", 'Namespace=""', 'Alias="Self"'])
+def test_a_schema_without_a_namespace_says_what_it_lacks_and_where(attributes: str) -> None:
+    document = f"""<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema {attributes} xmlns="http://docs.oasis-open.org/odata/ns/edm"><EntityType Name="A"/></Schema>
+</edmx:DataServices></edmx:Edmx>"""
+
+    with pytest.raises(CsdlSyntaxError, match="this <Schema> has no Namespace") as caught:
+        parse_csdl(document.encode())
+
+    assert caught.value.line == 2
+    assert "$metadata" in str(caught.value)

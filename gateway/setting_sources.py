@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
 from .errors import SettingsError
+from .service_links import service_links
 from .setting_texts import settings_table
 from .settings import GROUPS, NESTED, PREFIX, Settings
 
@@ -84,6 +85,8 @@ def _read_toml(config: Path) -> dict[str, Any]:
 def _read_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     known = {row.variable for row in settings_table()}
     ours = {k.upper(): v for k, v in environ.items() if k.upper().startswith(PREFIX) and v}
+    for name in service_links(ours):
+        del ours[name]
     problems.extend(
         f"{variable} (environment): no such setting{_meant(variable, known)}"
         for variable in sorted(ours.keys() - known)

@@ -27,6 +27,7 @@ from .metadata import MetadataDocument, Origin, load_metadata
 from .models import Known, Progress, dialect_of, make_catalog, narrowed, open_model
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
+from .preset_services import with_preset_services
 from .profiles import ProfileSettings, choose
 from .resolvers import LoadedResolvers
 from .served import check_names, schema_served
@@ -151,6 +152,7 @@ async def assemble(
     """Make catalogue, schema and engine from a metadata document."""
     started = time.perf_counter()
     known = open_model(settings, document, progress, observe)
+    settings = await with_preset_services(settings, client, known)
     labels = await read_labels(settings, client, known, observe)
     profiles = await read_profiles(settings, client, known, document.digest, observe)
     gateway = build(settings, client, document.origin, known, labels, observe, profiles)

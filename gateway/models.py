@@ -19,7 +19,7 @@ from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
 from schema.exposure import expose, keep
 from schema.model import ComplexType, EntityType, Model
-from schema.relations import Relation, declare
+from schema.relations import Relation, declare, preset
 from schema.snapshot import Unpacked
 from schema.values import Abilities, Cleaning
 
@@ -35,7 +35,8 @@ from .snapshots import KEPT, Snapshots, fingerprint_of, held
 Progress = Callable[[int, int | None], None]
 
 DECIDING = (
-    *("url", "metadata", "dialect", "include", "exclude", "relations", "names"),
+    *("url", "metadata", "dialect", "include", "exclude", "names"),
+    *("relations", "relation_presets"),
     *("clean_noyes", "clean_null_dates", "clean_dates"),
 )
 """Names of the settings on which a model and its names depend."""
@@ -43,31 +44,6 @@ SET_FLAGS = ("null_order",)
 """Flags of the dialect that have a setting of the same name, for what differs between two services of one dialect."""
 SMALL = 500
 """Entity sets of a model that may stay in memory as a whole where no folder keeps snapshots."""
-
-SANDBOX_RELATIONS = (
-    Relation(
-        from_set="CustomersV3",
-        fields=("dataAreaId", "CustomerAccount"),
-        to_set="SalesOrderHeadersV2",
-        to_fields=("dataAreaId", "OrderingCustomerAccountNumber"),
-        name="SalesOrders",
-        inverse="Customer",
-        many=True,
-    ),
-    Relation(
-        from_set="CustomersV3",
-        fields=("dataAreaId", "CustomerGroupId"),
-        to_set="CustomerGroups",
-        name="CustomerGroup",
-    ),
-    Relation(
-        from_set="SalesOrderLines",
-        fields=("dataAreaId", "ItemNumber"),
-        to_set="ReleasedProductsV2",
-        name="ReleasedProduct",
-    ),
-)
-"""Relations that F&O's metadata lacks, declared for the sandbox as a user would in the settings."""
 
 
 class _Notes(msgspec.Struct, array_like=True, frozen=True):
@@ -220,16 +196,16 @@ def _dump(value: object) -> object:
 def read_model(
     settings: Settings, document: MetadataDocument, progress: Progress | None = None
 ) -> Model:
-    """Parse the document, then apply exposure and declared relations. Raises SchemaError."""
+    """Parse the document, then apply exposure, declared relations, and presets. Raises SchemaError."""
     # A start with a snapshot reads none.
     from schema.csdl import parse_csdl  # noqa: PLC0415
 
     model = parse_csdl(document.pieces(progress), name=document.source)
     exposed = expose(model, include=settings.include, exclude=settings.exclude)
-    relations = [_relation(r) for r in settings.relations]
-    if settings.is_sandbox:
-        relations.extend(_of_sandbox(exposed, {(r.from_set, r.name) for r in relations}))
-    return declare(exposed, relations) if relations else exposed
+    related = declare(exposed, map(_relation, settings.relations))
+    if not settings.relation_presets:
+        return related
+    return preset(related, dialect_of(settings, related).relations)
 
 
 def dialect_of(settings: Settings, model: Model) -> Dialect:
@@ -241,13 +217,6 @@ def dialect_of(settings: Settings, model: Model) -> Dialect:
 
 def _relation(declared: setting_groups.Relation) -> Relation:
     return Relation(**declared.model_dump())
-
-
-def _of_sandbox(model: Model, taken: set[tuple[str, str]]) -> Iterator[Relation]:
-    for relation in SANDBOX_RELATIONS:
-        served = {relation.from_set, relation.to_set} <= model.entity_sets.keys()
-        if served and (relation.from_set, relation.name) not in taken:
-            yield relation
 
 
 def label_ids(model: Model) -> list[str]:

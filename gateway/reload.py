@@ -29,6 +29,7 @@ from .events import MetadataReloaded, ModelRead, Observer, ReloadFailed
 from .live import Live
 from .metadata import Check, MetadataDocument, newer_metadata
 from .models import Known, find_model, make_model, snapshot_folder
+from .preset_services import with_preset_services
 from .profile_lives import ProfileLives
 from .settings import Settings
 
@@ -163,7 +164,8 @@ class Reloader:
         return made
 
     async def _build(self, serving: Gateway, document: MetadataDocument, known: Known) -> Gateway:
-        settings, client = serving.settings, serving.client
+        client = serving.client
+        settings = await with_preset_services(serving.settings, client, known)
         labels = await read_labels(settings, client, known, self._observe)
         profiles = await read_profiles(settings, client, known, document.digest, self._observe)
         return await asyncio.to_thread(

@@ -134,6 +134,10 @@ class Settings(BaseSettings):
         default=(),
         description="Relations beside the metadata's: from_set, fields, to_set, to_fields, name, inverse, many.",
     )
+    relation_presets: bool = Field(
+        default=True,
+        description="Whether relations that the product is known to have are added where sets and fields are served.",
+    )
     cache_dir: Folder = Field(
         default=None,
         description="Folder for metadata and labels; none: no cache. Not set: the platform's cache folder.",

@@ -1,4 +1,4 @@
-"""Relations that the metadata lacks: declared in the settings, and suggested from equal key names.
+"""Relations that the metadata lacks: declared in the settings, preset for a product, suggested from equal key names.
 
 Finance & Operations publishes navigations for a part of its foreign keys only. A declared relation
 joins on fields instead, and its navigation says so (``declared``): the upstream cannot ``$expand``
@@ -25,6 +25,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from .errors import RelationError, did_you_mean
+from .joins import join_pairs
 from .model import EntityType, Model, Navigation, Property, ReferentialConstraint, TypeRef, short
 
 _COMPANY: Final = "dataAreaId"
@@ -93,6 +94,66 @@ def declare(model: Model, relations: Iterable[Relation]) -> Model:
             hint="Names are case-sensitive and are those of the metadata, not of GraphQL.",
         )
     return model
+
+
+def preset(model: Model, relations: Iterable[Relation]) -> Model:
+    """Add those of the relations that fit the model, each direction by itself; the others are passed over.
+
+    A direction does not fit where a set or a field is missing, where fields differ in type, where its name is taken,
+    and where the model already leads from set to set by the same fields: what is published or declared goes before.
+    """
+    for relation in relations:
+        sides = (relation.from_set, relation.to_set)
+        if not all(name in model.entity_sets for name in sides):
+            continue
+        if not any(_field_problems(model, relation, default_fields(model, relation))):
+            for direction in _new_directions(model, relation):
+                model = _with_relation(model, direction)
+    return model
+
+
+def _new_directions(model: Model, relation: Relation) -> Iterator[Relation]:
+    """Give what is left of a relation that fits: both directions, one of them turned round if need be, or none."""
+    to_fields = default_fields(model, relation)
+    forth = _is_new(
+        model, relation.name, relation.from_set, relation.fields, relation.to_set, to_fields
+    )
+    back = relation.inverse is not None and _is_new(
+        model, relation.inverse, relation.to_set, to_fields, relation.from_set, relation.fields
+    )
+    if forth:
+        yield relation if back else structs.replace(relation, inverse=None)
+    elif back:
+        assert relation.inverse is not None
+        yield Relation(
+            from_set=relation.to_set,
+            fields=to_fields,
+            to_set=relation.from_set,
+            to_fields=relation.fields,
+            name=relation.inverse,
+        )
+
+
+def _is_new(
+    model: Model,
+    name: str,
+    from_set: str,
+    fields: tuple[str, ...],
+    to_set: str,
+    to_fields: tuple[str, ...],
+) -> bool:
+    """Whether the name is free and no navigation joins the types of the two sets by the same fields."""
+    from_type, to_type = (model.entity_sets[side].type for side in (from_set, to_set))
+    pairs = _telling_pairs(zip(fields, to_fields, strict=True))
+    return not _is_taken(model, from_type, name) and not any(
+        navigation.target == to_type and _telling_pairs(join_pairs(navigation, model)) == pairs
+        for navigation in model.navigations_of(from_type)
+    )
+
+
+def _telling_pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Give the pairs beside the company, which some metadata leave out."""
+    return frozenset(pairs) - {(_COMPANY, _COMPANY)}
 
 
 def default_fields(model: Model, relation: Relation) -> tuple[str, ...]:

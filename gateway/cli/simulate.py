@@ -13,6 +13,7 @@ from gateway.assemble import open_client, read_labels, read_profiles
 from gateway.encoding import compressed
 from gateway.errors import SettingsError
 from gateway.metadata import load_metadata
+from gateway.preset_services import with_preset_services
 from gateway.selection import Selection, fragments_of
 from gateway.settings import Settings
 from gateway.telling import whole_answer
@@ -76,10 +77,11 @@ def _schema(settings: Settings, profile: str | None) -> ODataSchema:
             known = model_of(settings, document)
             # Labels that cannot be had are no error, here as at a start.
             labels = await read_labels(settings, client, known, quiet)
+            served = await with_preset_services(settings, client, known)
             if profile is None:
-                return schema_of(settings, known, labels)
-            profiles = await read_profiles(settings, client, known, document.digest, quiet)
-            return part_of(profiles[profile], settings, known, labels)
+                return schema_of(served, known, labels)
+            profiles = await read_profiles(served, client, known, document.digest, quiet)
+            return part_of(profiles[profile], served, known, labels)
 
     return asyncio.run(schema())
 

@@ -16,6 +16,8 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from gateway.errors import UnsupportedQuery
+from gateway.setting_groups import Service
+from schema.relations import Relation
 
 from .literals import kind_of
 from .lower import Lowered, lower_query
@@ -126,6 +128,14 @@ class Dialect:
     """Whether a ``$batch`` is known to answer several reads; where it is not, only an address that is too long
     goes that way. The specification asks for it at the advanced conformance level only.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_BatchRequests"""
+
+    relations: tuple[Relation, ...] = ()
+    """Relations that the product is known to have beside its metadata, added where sets and fields are there.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata"""
+
+    services: tuple[Service, ...] = ()
+    """Services beside the metadata, offered where the environment describes them.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services"""
 
     @property
     def has_nulls(self) -> bool:

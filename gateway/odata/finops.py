@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from gateway.errors import SettingsError
 
 from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, Dialect
+from .finops_presets import RELATIONS, SERVICES
 from .query import Operator
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
@@ -80,6 +81,8 @@ FINOPS = replace(
     batches_hazards=True,
     # https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (Batch requests)
     batches_reads=True,
+    relations=RELATIONS,
+    services=SERVICES,
 )
 
 _DIALECTS = {dialect.name: dialect for dialect in (FINOPS, ODATA)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.errors import SettingsError
+from gateway.odata.finops import FINOPS
 from gateway.profiles import ProfileSettings
 from gateway.setting_groups import Service, ServiceValue
 from gateway.settings import Settings
@@ -12,31 +13,16 @@ from schema.errors import did_you_mean
 from schema.fields import ServiceField, ServiceInfo, Verb
 from schema.writes import Patterns, WriteRules
 
-SANDBOX_SERVICES = (
-    Service(
-        name="postLedgerJournal",
-        path="LedgerJournalServices/LedgerJournalService/post",
-        description="Posts a journal whose vouchers balance.",
-        input={
-            "company": ServiceValue(type="String!", wire="_dataAreaId"),
-            "journalBatchNumber": ServiceValue(type="String!", wire="_journalBatchNumber"),
-        },
-        output={
-            "isPosted": ServiceValue(type="String", wire="IsPosted"),
-            "numberOfLines": ServiceValue(type="Int", wire="NumberOfLines"),
-            "vouchers": ServiceValue(type="[String!]", wire="Vouchers"),
-        },
-    ),
-)
-"""Custom services of the built-in sandbox, declared for it as a user would in the settings."""
-
 
 def rules_of(settings: Settings) -> WriteRules | None:
     """Give the rules; None where nothing may be written."""
     if settings.read_only:
         return None
     writes = settings.writes
-    services = (*writes.services, *_of_sandbox(settings))
+    services = writes.services
+    if settings.is_sandbox:
+        # The embedded sandbox is known to have them; another environment is asked (``gateway.preset_services``).
+        services = (*services, *undeclared(services, FINOPS.services))
     if isinstance(settings, ProfileSettings):
         services = tuple(_named(services, settings))
     return WriteRules(
@@ -52,13 +38,12 @@ def rules_of(settings: Settings) -> WriteRules | None:
     )
 
 
-def _of_sandbox(settings: Settings) -> Iterator[Service]:
-    """Give the services of the built-in sandbox where it is what answers, but for those that are declared."""
-    if not settings.is_sandbox:
-        return
-    names = {service.name for service in settings.writes.services}
-    paths = {service.path for service in settings.writes.services}
-    yield from (s for s in SANDBOX_SERVICES if s.name not in names and s.path not in paths)
+def undeclared(declared: Iterable[Service], presets: Iterable[Service]) -> Iterator[Service]:
+    """Yield the preset services of which no declared service has the name or the path."""
+    declared = tuple(declared)
+    names = {service.name for service in declared}
+    paths = {service.path for service in declared}
+    yield from (s for s in presets if s.name not in names and s.path not in paths)
 
 
 def _named(services: tuple[Service, ...], settings: ProfileSettings) -> Iterator[Service]:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from gateway.odata.finops import FINOPS
 from gateway.settings import Settings
-from gateway.writes.allowed import SANDBOX_SERVICES, rules_of
+from gateway.writes.allowed import rules_of
 
-(POST,) = SANDBOX_SERVICES
+(POST,) = FINOPS.services
 
 
 def services_of(**given: Any) -> list[tuple[str, str]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schema.errors import RelationError
 from schema.model import (
@@ -16,7 +18,7 @@ from schema.model import (
     ReferentialConstraint,
     TypeRef,
 )
-from schema.relations import Relation, declare, suggest
+from schema.relations import Relation, declare, preset, suggest
 
 
 def entity(
@@ -339,3 +341,88 @@ def test_a_taken_name_is_told_apart_by_the_fields_and_a_taken_inverse_left_out()
 
     assert (only.relation.name, only.relation.inverse) == ("ItemByItemNumber", None)
     assert "inverse" not in str(only)
+
+
+ORDERS = Relation(
+    from_set="CustomersV3",
+    fields=("dataAreaId", "CustomerAccount"),
+    to_set="SalesOrders",
+    to_fields=("dataAreaId", "CustomerAccount"),
+    name="Orders",
+    inverse="Customer",
+)
+
+
+def navigations(model: Model, entity_set: str) -> dict[str, tuple[str, ...]]:
+    """Name of each navigation of a set → the fields of the other side."""
+    return {
+        n.name: tuple(c.referenced for c in n.on)
+        for n in model.navigations_of(model.entity_sets[entity_set].type)
+    }
+
+
+def test_a_preset_is_added_in_both_directions() -> None:
+    model = preset(SHOP, [ORDERS])
+
+    assert model == declare(SHOP, [ORDERS])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"to_set": "Nowhere"},
+        {"to_fields": ("dataAreaId", "Nothing")},
+        {"fields": ("dataAreaId", "Level")},
+    ],
+    ids=["no such set", "no such field", "another type"],
+)
+def test_a_preset_that_does_not_fit_is_passed_over(changes: dict[str, Any]) -> None:
+    assert preset(SHOP, [structs.replace(ORDERS, **changes)]) == SHOP
+
+
+def test_a_taken_name_leaves_a_preset_its_other_direction() -> None:
+    model = preset(SHOP, [structs.replace(ORDERS, name="Name")])
+
+    assert navigations(model, "CustomersV3") == {}
+    assert navigations(model, "SalesOrders") == {"Customer": ("dataAreaId", "CustomerAccount")}
+
+
+def test_the_first_of_two_presets_of_one_name_is_taken() -> None:
+    other = structs.replace(ORDERS, to_fields=("dataAreaId", "InvoiceAccount"), inverse="Payer")
+
+    model = preset(SHOP, [ORDERS, other])
+
+    assert navigations(model, "CustomersV3") == {"Orders": ("dataAreaId", "CustomerAccount")}
+    assert set(navigations(model, "SalesOrders")) == {"Customer", "Payer"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"to_fields": ("dataAreaId", "InvoiceAccount")},
+        {"name": "Purchases"},
+        {"name": "Purchases", "fields": ("CustomerAccount",), "to_fields": ("CustomerAccount",)},
+    ],
+    ids=["same set and name", "same columns", "same columns beside the company"],
+)
+def test_a_declared_relation_replaces_the_preset(changes: dict[str, Any]) -> None:
+    declared = declare(SHOP, [structs.replace(ORDERS, inverse=None, **changes)])
+
+    model = preset(declared, [ORDERS])
+
+    assert navigations(model, "CustomersV3") == navigations(declared, "CustomersV3")
+    assert "Customer" in navigations(model, "SalesOrders")
+
+
+def test_what_the_metadata_relate_is_not_preset() -> None:
+    pairs = (
+        ReferentialConstraint("dataAreaId", "dataAreaId"),
+        ReferentialConstraint("CustomerAccount", "CustomerAccount"),
+    )
+    buyer = Navigation(name="Buyer", target="N.CustomerV3", many=False, on=pairs, partner="Sales")
+    sales = Navigation(name="Sales", target="N.SalesOrder", many=True, partner="Buyer")
+    order = entity("SalesOrder", "dataAreaId OrderNumber", "CustomerAccount", navigations=(buyer,))
+    customer = entity("CustomerV3", "dataAreaId CustomerAccount", navigations=(sales,))
+    model = model_of(CustomersV3=customer, SalesOrders=order)
+
+    assert preset(model, [ORDERS]) == model

@@ -1,13 +1,15 @@
-# The gateway as an image. Each step is a step of the Makefile; run without settings it serves the embedded sandbox.
+# The gateway as an image. Each step is a step of the Makefile. Run without D365_URL it ends with exit code 2; generated
+# data are served by `docker run … d365-graphql d365-graphql serve --host 0.0.0.0 --sandbox`.
+# The images are pinned by exact version. To pin by digest too, write image:version@sha256:… as the registry tells it.
 
-FROM node:22-bookworm AS page
+FROM node:22.21.1-bookworm AS page
 WORKDIR /app
 COPY Makefile ./
 COPY scripts scripts
 COPY gateway/graphiql/page gateway/graphiql/page
 RUN make page
 
-FROM python:3.11-slim-bookworm AS setup
+FROM python:3.11.14-slim-bookworm AS setup
 RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY Makefile pyproject.toml README.md LICENSE requirements.lock ./
@@ -15,12 +17,15 @@ COPY schema schema
 COPY gateway gateway
 RUN make setup
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home gateway
 WORKDIR /app
 COPY --from=setup /app /app
 COPY --from=page /app/gateway/graphiql/assets gateway/graphiql/assets
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# The container listens on all its interfaces and knows no callers: it only reads, and shows no page or plans, until
+# the one who publishes the port says otherwise (-e D365_READ_ONLY=false, -e D365_GRAPHIQL=true).
+ENV D365_READ_ONLY=true D365_GRAPHIQL=false
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \

@@ -61,6 +61,25 @@ def test_both_python_stages_are_the_same_python():
     assert len(pythons) == 1
 
 
+def test_base_images_are_pinned_by_an_exact_version_or_a_digest():
+    images = [a.split()[0] for word, a in STEPS if word == "FROM"]
+
+    assert len(images) == 3
+    for image in images:
+        assert re.search(r":\d+\.\d+\.\d+(-[a-z-]+)?(@sha256:[0-9a-f]{64})?$", image), image
+
+
+def test_a_container_is_no_open_door_until_somebody_says_so():
+    set_by_image = dict(
+        pair.split("=", 1) for word, a in LAST if word == "ENV" for pair in a.split()
+    )
+    (command,) = [json.loads(a) for word, a in LAST if word == "CMD"]
+
+    assert set_by_image["D365_READ_ONLY"] == "true"
+    assert set_by_image["D365_GRAPHIQL"] == "false"
+    assert "--sandbox" not in command
+
+
 def test_it_runs_as_nobody_special():
     (user,) = [a for word, a in LAST if word == "USER"]
 

@@ -75,16 +75,21 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
     sandbox: Sandbox = False,
 ) -> None:
-    """Serve the GraphQL API: on the configured environment (D365_URL), else on the embedded sandbox."""
+    """Serve the GraphQL API: on the configured environment (D365_URL), else on the embedded sandbox.
+
+    Without an environment the sandbox starts by itself on a loopback interface only; elsewhere it needs --sandbox.
+    """
     from gateway.collector import resting
     from gateway.lean import lean
 
     with resting():
         with lean():
             from .options import errors_to_exit, settings_of
-            from .serve import serve
+            from .serve import require_upstream, serve
         with errors_to_exit():
-            serve(settings_of(config, sandbox=sandbox, host=host, port=port), workers)
+            settings = settings_of(config, sandbox=sandbox, host=host, port=port)
+            require_upstream(settings, sandbox=sandbox)
+            serve(settings, workers)
 
 
 @app.command()

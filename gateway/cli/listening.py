@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import socket
@@ -31,6 +32,14 @@ def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
     if isinstance(error, socket.gaierror):
         hint = "--host is an address of this machine: 127.0.0.1, 0.0.0.0 (all), ::1."
     return SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}.", hint=hint)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the interface: ``127.0.0.1``, ``::1``, ``localhost``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def address_of(listener: socket.socket, host: str) -> str:

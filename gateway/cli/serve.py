@@ -21,12 +21,13 @@ from gateway.app import create_app
 from gateway.assemble import Gateway, open_gateway
 from gateway.collector import resting, settle
 from gateway.endpoints import API, PAGE
+from gateway.errors import SettingsError
 from gateway.events import Started, configure_logging, log_event
 from gateway.graphiql import BUILT
 from gateway.models import Progress as Report
 from gateway.settings import Settings
 
-from .listening import BACKLOG, address_of, leave, listen, on_stop, terminal_watch
+from .listening import BACKLOG, address_of, is_loopback, leave, listen, on_stop, terminal_watch
 from .protocol import BoundedProtocol, socket_protocol
 from .server import GracefulServer, Workers
 from .worker import worker_app
@@ -46,6 +47,19 @@ def serve(settings: Settings, workers: int) -> None:
             _serve_many(settings, listener, workers, announced)
         else:
             _serve_one(settings, listener, announced)
+
+
+def require_upstream(settings: Settings, *, sandbox: bool) -> None:
+    """Raise SettingsError where the embedded sandbox would serve other machines without having been chosen.
+
+    A deployment that lost its ``D365_URL`` must not answer with generated data.
+    """
+    if settings.url is None and not sandbox and not is_loopback(settings.host):
+        raise SettingsError(
+            f"No environment is configured (D365_URL), and {settings.host} is open to other machines.",
+            hint="Set D365_URL, or add --sandbox to serve generated data; "
+            "on 127.0.0.1 the sandbox starts by itself.",
+        )
 
 
 def _config(app: object, **more: Any) -> uvicorn.Config:

@@ -11,10 +11,10 @@ from gateway.assemble import open_gateway
 from gateway.execute import GraphQLRequest
 from gateway.explain import explain
 from gateway.odata import infolog
+from gateway.odata.finops import FINOPS
 from gateway.setting_sources import load_settings
 from gateway.settings import Settings
 from gateway.writes import outcome
-from gateway.writes.allowed import SANDBOX_SERVICES
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 WRITING = README.partition("## Writing\n")[2].partition("\n## ")[0]
@@ -52,7 +52,7 @@ def test_the_service_that_is_printed_is_the_sandboxs(tmp_path: Path) -> None:
 
     (declared,) = load_settings({}, file).writes.services
 
-    (own,) = SANDBOX_SERVICES
+    (own,) = FINOPS.services
     assert (declared.name, declared.path, declared.input) == (own.name, own.path, own.input)
     assert declared.output.items() <= own.output.items()
 

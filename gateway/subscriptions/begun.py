@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from .polling import Ask, Poll
 from .watched import Watched, watched
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Begun:
     """A subscription with what it watches."""
 
@@ -33,6 +34,13 @@ class Begun:
     def key(self) -> tuple[object, ...]:
         """What those who can share a poll have in common."""
         return self.watched, self.companies, msgspec.json.encode(self.where, order="deterministic")
+
+    @cached_property
+    def reading(self) -> tuple[Hashable, ...]:
+        """What those who share a poll have in common where they get the same results."""
+        of = self.of
+        variables = msgspec.json.encode(of.variables, order="deterministic")
+        return of.key, of.fields, of.query, of.ids, variables, self.companies
 
     def poll(
         self, options: SubscriptionOptions, ask: Ask, now: Callable[[], float], observe: Observer

@@ -21,8 +21,8 @@ from gateway.http import STOPPING
 from gateway.odata.retry import Clock
 from gateway.setting_groups import SubscriptionOptions
 
-from .changes import Change
 from .polling import Poll, PollFailed, told
+from .sharing import Batch
 
 SLOWEST = 16
 """Intervals between two polls while they fail."""
@@ -47,12 +47,12 @@ class Feed:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._waiting: deque[tuple[Change, ...]] = deque()
+        self._waiting: deque[Batch] = deque()
         self._size = 0
         self._more = asyncio.Event()
         self._end: Ended | None = None
 
-    def put(self, changes: tuple[Change, ...]) -> None:
+    def put(self, changes: Batch) -> None:
         """Hand over what a poll has found, all of it or, where too much waits, an end."""
         if self._size >= self._most:
             said = f"{self._size:,} changes wait for this subscriber, who takes none."
@@ -73,7 +73,7 @@ class Feed:
                 self._waiting.clear()
             self._more.set()
 
-    async def take(self) -> tuple[Change, ...]:
+    async def take(self) -> Batch:
         """Wait for the changes of a poll. Raises Ended."""
         while not self._waiting:
             if self._end is not None:
@@ -113,8 +113,9 @@ class Watch:
                 continue
             failures = 0
             if changes:
+                batch = Batch(changes)
                 for feed in tuple(self.feeds):
-                    feed.put(changes)
+                    feed.put(batch)
             await self._clock.sleep(self._pause(failures))
 
     def _is_over(self, failed: PollFailed, failures: int) -> bool:

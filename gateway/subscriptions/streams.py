@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from gateway.assemble import Gateway
 from gateway.errors import known
@@ -60,8 +61,9 @@ class Streams:
                 while True:
                     changes = await feed.take()
                     for start in range(0, len(changes), BATCH):
-                        some = changes[start : start + BATCH]
-                        for result in await self._told(of, request, some):
+                        reading = partial(self._told, of, request, changes[start : start + BATCH])
+                        key = (start, request.timeout, *of.reading)
+                        for result in await changes.shared(key, reading):
                             yield result
         except Ended:
             raise
@@ -91,7 +93,7 @@ class Streams:
     async def _told(
         self, begun: Begun, request: GraphQLRequest, changes: Sequence[Change]
     ) -> list[bytes]:
-        """Give the results of some changes, whose rows are read at once."""
+        """Return the results of some changes, whose rows are read at once."""
         ids = [change.id for change in changes if change.kind is not Kind.DELETED]
         answer = None
         if begun.of.query and ids:

@@ -291,6 +291,7 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             max_rows=settings.writes.max_rows, changeset_size=settings.writes.changeset_size
         ),
         max_rows=settings.max_rows,
+        max_filtered_rows=settings.max_filtered_rows,
         max_url_length=settings.max_url_length,
         timeout=settings.operation_timeout,
     )

@@ -293,8 +293,10 @@ class Binding:
     ) -> ReadPlan:
         """Plan the rows of a level and everything below it; ``depth`` counts the expands around it."""
         children = self._children(level, set_name, depth)
-        columns = [*extras, *self._residual_fields(level.info, where)]
-        if window is not None and (window.reads_order or depth or extras):
+        residual = self._residual_fields(level.info, where)
+        columns = [*extras, *residual]
+        parted = bool(residual) and window is not None and not window.count_only
+        if window is not None and (window.reads_order or depth or extras or parted):
             columns.extend(t.field for t in window.order)
         for child in children:
             if child.via is Via.KEYS and child.join is not None:

@@ -106,6 +106,7 @@ class ExecutionSettings(Struct, frozen=True, kw_only=True):
     plans: Limits = field(default_factory=Limits)
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     max_rows: int = 100_000
+    max_filtered_rows: int = 100_000
     max_url_length: int = 2_000
     timeout: float = 120.0
     """Seconds that an operation may take."""
@@ -329,7 +330,9 @@ class Engine:
         """Give the reads of one operation."""
         settings = self._settings
         asked = upstream or self._sender
-        return Fetcher(asked, self.dialect, settings.max_rows, settings.max_url_length, trace=trace)
+        longest = settings.max_url_length
+        rows, most = settings.max_rows, settings.max_filtered_rows
+        return Fetcher(asked, self.dialect, rows, longest, max_filtered_rows=most, trace=trace)
 
     def runner(self, fetcher: Fetcher) -> Runner:
         """Give the runner of one operation."""

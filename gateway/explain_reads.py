@@ -40,8 +40,9 @@ from .plan import BoundRoot, CallRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot
 from .run import Loaded
 from .shutdown import Shutdown
 from .trace import Trace
+from .unkeyed import unkeyed_way
 from .where import all_of
-from .window import Window, bounded, orders
+from .window import Window, bounded, fills_pages, orders
 
 
 @dataclass
@@ -104,7 +105,7 @@ def root(loaded: Loaded, dialect: Dialect) -> Step:
             window = plan.window
             return Step(
                 field=name,
-                how=source if window is None else f"{source}, {_window(window)}",
+                how=source if window is None else f"{source}, {_window(window, dialect)}",
                 notes=_notes(plan, dialect),
                 below=_below(plan, dialect),
             )
@@ -134,7 +135,7 @@ def _below(plan: ReadPlan | None, dialect: Dialect) -> tuple[Step, ...]:
 
 def _child(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Step:
     plan = child.plan
-    window = "" if plan.window is None else f", {_window(plan.window)}"
+    window = "" if plan.window is None else f", {_window(plan.window, dialect)}"
     cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
     return Step(
         field=child.child.key,
@@ -202,12 +203,34 @@ def _order(child: ChildPlan, window: Window) -> tuple[Order, ...]:
     return tuple(Order(Path((f.source,))) for f in child.join.target)
 
 
-def _window(window: Window) -> str:
+_UNKEYED = {"skip": "offset", "links": "next link", "auto": "next link or offset"}
+_UNKEYED_NOTE = "this order has a field that cannot be compared, or there is no key"
+
+
+def _unkeyed(window: Window, dialect: Dialect) -> str:
+    """Explain how a list goes on whose order no cursor can hold."""
+    prefer = f"Prefer: odata.maxpagesize={window.size}"
+    way = unkeyed_way(window, dialect)
+    match way:
+        case "skip":
+            return f"offset cursors: {_UNKEYED_NOTE}"
+        case "links":
+            return f"cursors of the service's next links ({prefer}): {_UNKEYED_NOTE}"
+        case "auto":
+            return (
+                f"cursors of the service's next links ({prefer}) where they come with a skip token, else offset"
+                f" cursors: {_UNKEYED_NOTE}"
+            )
+        case _:
+            assert_never(way)
+
+
+def _window(window: Window, dialect: Dialect) -> str:
     if window.count_only:
         return "count only"
     order = ", ".join(t.field.source + (" desc" if t.descending else "") for t in window.order)
     end = "last" if window.backward else "first"
-    kind = "keyset" if window.keyset else "offset"
+    kind = "keyset" if window.keyset else _UNKEYED[unkeyed_way(window, dialect)]
     bounds = "".join(
         f" {name} a cursor"
         for name, cursor in (("after", window.after), ("before", window.before))
@@ -244,14 +267,19 @@ def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
     if lowered.empty:
         notes.append("no row can match: nothing is sent")
     if lowered.residual is not None:
-        notes.append("text with * is filtered here: all rows that may match are read")
+        notes.append(
+            "text with * is filtered here: rows are read until enough match, in all where a count, positions or"
+            " several parents need them (max_filtered_rows in an operation)"
+        )
     if plan.window is not None and plan.window.null_order == "unknown":
         notes.append(
             "order of nulls unknown: taken to be first in ascending order, and checked at the end of a list that was"
             " paged (null_order)"
         )
     if plan.window is not None and not plan.window.keyset:
+        notes.append(_unkeyed(plan.window, dialect))
+    if plan.window is not None and fills_pages(plan.window, dialect):
         notes.append(
-            "offset cursors: this order has a field that cannot be compared, or there is no key"
+            "the page takes whole upstream pages: their next link, not one row more, tells whether there are more"
         )
     return tuple(notes)

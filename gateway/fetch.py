@@ -7,9 +7,8 @@ lenient decoder (``surprised``) is known at its end. All rows come or an error; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from msgspec import Struct, structs
 from .addresses import shortened
 from .errors import (
     BadArgument,
+    BudgetExceeded,
     GatewayError,
     UpstreamMalformed,
     UpstreamNotFound,
@@ -26,12 +26,12 @@ from .errors import (
 from .odata.answers import Response, malformed
 from .odata.call import LONGEST
 from .odata.dialect import Dialect
-from .odata.local import evaluate
 from .odata.lower import Lowered
-from .odata.nextlink import next_request
-from .odata.query import Path, Query, Request, Value
+from .odata.nextlink import next_request, skip_token_of
+from .odata.query import Expr, Query, Request
 from .odata.render import render
-from .read_batches import ReadBatches, Sender
+from .passing import passing_rows
+from .read_batches import ReadBatches, Sender, identity_of
 from .rows import RawPage, RawRows, RowType, counted, lenient, raw_page, untyped
 from .trace import Trace
 
@@ -50,6 +50,8 @@ class Rows(Struct):
     rows: Any
     """A list, or RawRows."""
     total: int | None = None
+    more: bool = False
+    """Whether a next link was left where reading stopped."""
 
 
 class _Page(Struct):
@@ -73,6 +75,9 @@ class Fetcher:
     rows_read: int = 0
     trace: Trace | None = None
     """What takes notes of the requests, where somebody wants to know."""
+    max_filtered_rows: int = 100_000
+    """Rows that may be read to be filtered here."""
+    filtered_rows: int = 0
     _batches: ReadBatches = field(init=False)
     _answers: dict[str, asyncio.Future[Response]] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
@@ -81,19 +86,64 @@ class Fetcher:
     def __post_init__(self) -> None:
         self._batches = ReadBatches(self.sender, self.sent, self.trace)
 
-    async def rows(self, query: Query, row_type: RowType, *, raw: bool = False) -> Rows:
+    async def rows(
+        self, query: Query, row_type: RowType, *, raw: bool = False, most: int | None = None
+    ) -> Rows:
         """Give the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError.
 
-        ``raw``: they may stay JSON text, where nothing here must look into them.
+        ``raw``: they may stay JSON text, where nothing here must look into them. ``most``: pages are followed until
+        there are so many rows, for a query without ``top``.
         """
         lowered = self.dialect.lower(query)
         if lowered.empty:
             return Rows([], 0)
         request = self.request(lowered, row_type)
         if lowered.residual is None:
-            return await self._follow(request, row_type, query.top, raw=raw)
-        found = await self._follow(request, row_type, None)
-        return self._filtered(found.rows, lowered, query, row_type)
+            return await self._follow(
+                request, row_type, query.top if most is None else most, raw=raw
+            )
+        found = await self._follow(request, row_type, None, spend=True)
+        kept = passing_rows(found.rows, lowered.residual, row_type, self.dialect)
+        start = query.skip or 0
+        end = None if query.top is None else start + query.top
+        return Rows(kept[start:end], len(kept))
+
+    async def part(
+        self, query: Query, row_type: RowType, residual: Expr
+    ) -> tuple[list[Any], list[Any]]:
+        """Return the rows of a lowered query with ``top``, and those of them that pass ``residual``.
+
+        Raises BudgetExceeded where the operation has read more rows for its filters than it may.
+        """
+        rows = (
+            await self._follow(
+                self.request(Lowered(query), row_type), row_type, query.top, spend=True
+            )
+        ).rows
+        return rows, passing_rows(rows, residual, row_type, self.dialect)
+
+    async def pages(
+        self, request: Request, row_type: RowType
+    ) -> AsyncIterator[tuple[Request, list[Any], int | None, str | None]]:
+        """Yield page after page: its request, rows, total and next link."""
+        seen: list[Any] = []
+        empty = 0
+        while True:
+            response = await self.answer(self._checked(request))
+            await self._give_turn(len(response.body))
+            page = await self._page(response, row_type)
+            self._count(request, len(page.value))
+            yield request, page.value, page.count, page.next
+            if page.next is None:
+                return
+            seen += page.value
+            empty = 0 if page.value else empty + 1
+            self._check_length(seen, empty)
+            request = self._next(request, page.next)
+
+    def skip_token(self, request: Request, link: str) -> str | None:
+        """Return the skip token of a next link; None where the link is more than the request with a token."""
+        return skip_token_of(request, link, root=self.sender.root, keep=self.dialect.options)
 
     async def one(self, query: Query, row_type: RowType) -> Any:
         """Return the row of a keyed query, singleton, single-valued navigation or function; None where there is none.
@@ -229,9 +279,10 @@ class Fetcher:
         return task.result() if task.done() else await asyncio.shield(task)
 
     def _start(self, request: Request) -> asyncio.Future[Response]:
-        found = self._answers.get(request.url)
+        identity = identity_of(request)
+        found = self._answers.get(identity)
         if found is None:
-            found = self._answers[request.url] = self._sending(request)
+            found = self._answers[identity] = self._sending(request)
         if self.trace is not None and not self._batches.is_waiting(request):
             self.trace.asked(request)
         return found
@@ -277,6 +328,7 @@ class Fetcher:
         page: Any = None,
         *,
         raw: bool = False,
+        spend: bool = False,
     ) -> Rows:
         """Read page after page, from ``request`` on; ``page`` is its answer where that is there already."""
         rows: list[Any] = []
@@ -292,8 +344,11 @@ class Fetcher:
             rows.extend(page.value)
             total = page.count if total is None else total
             self._count(request, len(page.value))
+            if spend:
+                self._spend(len(page.value))
             if page.next is None or (top is not None and len(rows) >= top):
-                return Rows(RawRows(row_type, rows) if raw else rows, total)
+                more = page.next is not None
+                return Rows(RawRows(row_type, rows) if raw else rows, total, more)
             empty = 0 if page.value else empty + 1
             self._check_length(rows, empty)
             request, page = self._next(request, page.next), None
@@ -307,11 +362,22 @@ class Fetcher:
 
     def _count(self, request: Request, rows: int) -> None:
         """Count the rows of an answer once, however often it is read."""
-        if request.url not in self._counted:
-            self._counted.add(request.url)
+        identity = identity_of(request)
+        if identity not in self._counted:
+            self._counted.add(identity)
             self.rows_read += rows
             if self.trace is not None:
                 self.trace.counted(request, rows)
+
+    def _spend(self, rows: int) -> None:
+        """Count rows that are read to be filtered here. Raises BudgetExceeded."""
+        self.filtered_rows += rows
+        if self.filtered_rows > self.max_filtered_rows:
+            raise BudgetExceeded(
+                f"The operation has read more than {self.max_filtered_rows:,} rows to filter them in the gateway:"
+                " text that holds a star cannot be searched upstream.",
+                hint="Add a filter that the upstream can answer, or raise D365_MAX_FILTERED_ROWS.",
+            )
 
     def _next(self, request: Request, link: str) -> Request:
         return next_request(request, link, root=self.sender.root, keep=self.dialect.options)
@@ -385,32 +451,6 @@ class Fetcher:
             return untyped(response.body)
         except _NOT_JSON as error:
             raise malformed(response, "it is not JSON, or was cut off") from error
-
-    def _filtered(self, rows: list[Any], lowered: Lowered, query: Query, row_type: RowType) -> Rows:
-        """Apply what the upstream could not be asked exactly, then the window."""
-        assert lowered.residual is not None
-        by_source = {source: attribute for (_, source), attribute in row_type.attributes.items()}
-
-        def passes(row: Any) -> bool:
-            def get(path: Path) -> Value:
-                value: Value = getattr(row, by_source[path.segments[0]])
-                return value if isinstance(value, str | int | float | bool | Decimal) else None
-
-            assert lowered.residual is not None
-            insensitive, absent = self.dialect.case_insensitive, self.dialect.absent
-            return (
-                evaluate(lowered.residual, get, case_insensitive=insensitive, absent=absent) is True
-            )
-
-        try:
-            kept = [row for row in rows if passes(row)]
-        except (AttributeError, TypeError, ValueError) as error:
-            raise UpstreamMalformed(
-                "The upstream sent rows that cannot be filtered: a value is not of its type."
-            ) from error
-        start = query.skip or 0
-        end = None if query.top is None else start + query.top
-        return Rows(kept[start:end], len(kept))
 
 
 def _is_over(task: asyncio.Future[Response]) -> bool:

@@ -22,6 +22,7 @@ from .asking import ask_for, asking
 from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher, Rows
+from .filtering import matching_rows
 from .keys import Lists, Singles, are_distinct, normal_forms
 from .null_order import needs_proof, prove_null_order
 from .odata.keyed import Column, key_filter, key_requests, split_by_length
@@ -30,17 +31,9 @@ from .odata.render import render
 from .pages import Failure, Page
 from .plan import Key, ReadPlan
 from .rows import RowType
+from .unkeyed import unkeyed_page
 from .where import all_of
-from .window import (
-    OrderTerm,
-    Window,
-    bounded,
-    empty_page,
-    keyset_page,
-    offset_cursors,
-    orders,
-    span,
-)
+from .window import OrderTerm, Window, bounded, empty_page, fills_pages, keyset_page, orders
 
 
 class Want(Struct, frozen=True, eq=False):
@@ -291,40 +284,23 @@ async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: boo
         total = await fetcher.count(query, row_type) if window.needs.total else None
         return empty_page(window, total)
     if not window.keyset:
-        return await _offset_page(fetcher, query, plan, window, raw=raw)
+        return await unkeyed_page(fetcher, query, plan, raw=raw)
+    if fetcher.dialect.lower(query).residual is not None and not window.needs.total:
+        return keyset_page(await matching_rows(fetcher, query, plan), window, row_type, None)
     asked = bounded(query, window, fetcher.dialect)
+    full = fills_pages(window, fetcher.dialect)
+    if full:
+        # One row more would be a request more: the next link, or none, tells as much.
+        asked = structs.replace(asked, top=None)
     counting = window.needs.total and not asked.count
     found, total = await asyncio.gather(
-        fetcher.rows(asked, row_type, raw=raw),
+        fetcher.rows(asked, row_type, raw=raw, most=window.size if full else None),
         fetcher.count(query, row_type) if counting else _nothing(),
     )
     if needs_proof(window, len(found.rows)):
         await prove_null_order(fetcher, query, plan)
-    return keyset_page(found.rows, window, row_type, total if counting else found.total)
-
-
-async def _offset_page(
-    fetcher: Fetcher, query: Query, plan: ReadPlan, window: Window, *, raw: bool
-) -> Page:
-    row_type = plan.row_type
-    total = None
-    if window.backward and window.before is None:
-        total = await fetcher.count(query, row_type)
-    place = span(window, total)
-    more = int(window.needs.next and not window.backward and window.before is None)
-    asked = structs.replace(
-        query,
-        order=orders(window.order, backward=False),
-        skip=place.start or None,
-        top=place.end - place.start + more,
-        count=window.needs.total and total is None,
-    )
-    found = await fetcher.rows(asked, row_type, raw=raw)
-    length = place.end - place.start
-    has_next = place.has_next or len(found.rows) > length
-    rows = found.rows[:length]
-    cursor = offset_cursors(window, place.start)
-    return Page(rows, has_next, place.has_previous, found.total if total is None else total, cursor)
+    total = total if counting else found.total
+    return keyset_page(found.rows, window, row_type, total, more=full and found.more)
 
 
 async def _nothing() -> None:

@@ -40,7 +40,7 @@ DECIDING = (
     *("clean_noyes", "clean_null_dates", "clean_dates"),
 )
 """Names of the settings on which a model and its names depend."""
-SET_FLAGS = ("null_order",)
+SET_FLAGS = ("null_order", "guid_order", "unkeyed_paging", "page_limit")
 """Flags of the dialect that have a setting of the same name, for what differs between two services of one dialect."""
 SMALL = 500
 """Entity sets of a model that may stay in memory as a whole where no folder keeps snapshots."""

@@ -37,6 +37,12 @@ class Sender(Protocol):
         ...
 
 
+def identity_of(request: Request) -> str:
+    """Return what tells a read of an operation from others: the address, and how large a page may be."""
+    prefer = request.headers.get("Prefer")
+    return request.url if prefer is None else f"{request.url} {prefer}"
+
+
 class _Waiting(Struct, eq=False):
     request: Request
     answer: asyncio.Future[Response]
@@ -59,12 +65,12 @@ class ReadBatches:
         future = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._run(self._send_waiting())
-        self._waiting[request.url] = _Waiting(request, future)
+        self._waiting[identity_of(request)] = _Waiting(request, future)
         return future
 
     def is_waiting(self, request: Request) -> bool:
         """Whether a read is still to be sent; if so, the current task is noted as one that needs it."""
-        waiting = self._waiting.get(request.url)
+        waiting = self._waiting.get(identity_of(request))
         if waiting is None:
             return False
         waiting.fields.update(dict.fromkeys(asking()))

@@ -58,6 +58,21 @@ class Settings(BaseSettings):
         description="Where the service sorts nulls in ascending order. Not set: as the dialect knows; unknown: first is"
         " assumed, and checked.",
     )
+    guid_order: bool | None = Field(
+        default=None,
+        description="Whether the service compares Guids (gt, lt) in the order in which it sorts them; cursors then hold"
+        " them. Not set: as the dialect knows.",
+    )
+    unkeyed_paging: Literal["auto", "links", "skip"] | None = Field(
+        default=None,
+        description="How lists go on whose order no cursor can hold (Guids, enums): links: the service's next links;"
+        " skip: positions; auto: links where they come, else positions. Not set: as the dialect knows.",
+    )
+    page_limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Rows that an upstream page has at most. Not set: as the dialect knows.",
+    )
     metadata: str | None = Field(
         default=None,
         description="File (.xml, .xml.gz) or address of the metadata document. Not set: {url}/$metadata.",
@@ -96,6 +111,11 @@ class Settings(BaseSettings):
         default=100_000,
         ge=1,
         description="Rows that may be followed over upstream pages for one list.",
+    )
+    max_filtered_rows: int = Field(
+        default=100_000,
+        ge=1,
+        description="Rows that an operation may read to filter them in the gateway (text that holds a star).",
     )
     max_upstream_bytes: int = Field(
         default=256_000_000, ge=1_000, description="Largest upstream answer, in bytes."

@@ -184,14 +184,25 @@ def bounds_of(window: Window, dialect: Dialect) -> Expr | None:
     return all_of(*bounds)
 
 
+def fills_pages(window: Window, dialect: Dialect) -> bool:
+    """Whether the page takes whole pages of the upstream, so that one row more would need another one."""
+    limit = dialect.page_limit
+    return limit is not None and window.one_more and window.size % limit == 0 and window.size > 0
+
+
 def empty_page(window: Window, total: int | None) -> Page:
     """Make the page of a window of which no row is needed."""
     return Page([], window.before is not None, window.after is not None, total)
 
 
-def keyset_page(rows: RowList, window: Window, row_type: RowType, total: int | None) -> Page:
-    """Return the page of the rows that a bounded query brought. Raises UpstreamMalformed for nulls out of order."""
-    more = len(rows) > window.size
+def keyset_page(
+    rows: RowList, window: Window, row_type: RowType, total: int | None, *, more: bool = False
+) -> Page:
+    """Return the page of the rows that a bounded query brought. Raises UpstreamMalformed for nulls out of order.
+
+    ``more``: whether the upstream has said that there are more rows than these.
+    """
+    more = more or len(rows) > window.size
     rows = rows[: window.size]
     if window.backward:
         rows.reverse()

@@ -31,6 +31,7 @@ TEXT = ("contains", "startsWith", "endsWith")
 NULL = ("isNull",)
 FLAGS = ("has",)
 NullOrder: TypeAlias = Literal["first", "last", "unknown"]
+UnkeyedPaging: TypeAlias = Literal["auto", "links", "skip"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,21 @@ class Dialect:
     """Where nulls stand in ascending ``$orderby``; descending order is the reverse. The specification says first, and
     services on PostgreSQL or Oracle sort them last. ``unknown``: first is assumed, and what comes is checked.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_SystemQueryOptionorderby"""
+
+    guid_order: bool = False
+    """Whether ``gt`` and ``lt`` compare Guids in the order in which ``$orderby`` sorts them, so that a cursor can hold
+    one. SQL Server, .NET and plain text have an order each, and not every service compares Guids at all.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators"""
+
+    unkeyed_paging: UnkeyedPaging = "auto"
+    """How a list goes on whose order no cursor can hold. ``links``: ``Prefer: odata.maxpagesize`` and the
+    ``$skiptoken`` of the next link, for services that refuse ``$skip``, or ignore the preference beside ``$top``.
+    ``skip``: positions. ``auto``: ``$top`` with the preference, and the next link where one comes, else positions.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging"""
+
+    page_limit: int | None = None
+    """Rows that a page has at most, where that is documented: a ``$top`` of one row more costs a second request.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging"""
 
     has_in: bool = False
     """Whether ``in`` is answered; new in 4.01, so not counted on.
@@ -155,9 +171,14 @@ class Dialect:
         """Whether values of the type may be compared with an operator of ``where``: ``("Edm.Boolean", "gt")`` → no."""
         return operator in self.operators.get(kind_of(edm_type), ())
 
+    def compares(self, edm_type: str, operator: str) -> bool:
+        """Whether the service takes the comparison, be it from ``where`` or from a cursor."""
+        by_order = self.guid_order and edm_type == "Edm.Guid" and operator in ORDERING
+        return by_order or self.answers(edm_type, operator)
+
     def orderable_comparison(self, edm_type: str, is_enum: bool = False) -> bool:
         """Whether the type takes ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
-        return not is_enum and self.answers(edm_type, "gt")
+        return not is_enum and self.compares(edm_type, "gt")
 
     def key_is_safe(self, key: tuple[KeyPart, ...], entity_set: str = "") -> bool:
         """Whether the key may stand in a URL's path, behind the name of its set."""

@@ -62,6 +62,7 @@ FINOPS = replace(
         }
     ),
     null_order="first",  # there are none
+    page_limit=10_000,  # the OData page: "the page size limit is 10,000"
     has_has=False,
     has_text_functions=False,
     wildcard_eq=True,

@@ -163,7 +163,7 @@ def _lower_compare(dialect: Dialect, expr: Compare, negated: bool) -> Expr:
 
 def _check_operator(dialect: Dialect, literal: Literal, operator: Operator) -> None:
     name = _WHERE_NAME.get(operator, operator.value)
-    if not dialect.answers(literal.type, name):
+    if not dialect.compares(literal.type, name):
         accepted = [o for o in ("eq", "ne", "gt", "lt") if dialect.answers(literal.type, o)]
         hint = f"It answers {', '.join(accepted)}." if accepted else "Filter by another field."
         raise dialect.refusal(f"compare values of {literal.type} with {name}", hint=hint)

@@ -11,13 +11,18 @@ service's path; it is put behind our own root. A token therefore never travels a
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urljoin, urlsplit
+import re
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus, urljoin, urlsplit
 
 from gateway.errors import UpstreamMalformed
 
 from .query import Request
 
 PORTS = {"http": 80, "https": 443}
+_SKIP_TOKEN = re.compile(r"(?:[A-Za-z0-9._~!$'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}){0,4000}")
+"""A percent-encoded value of a query option: nothing in it ends the option or the query."""
+_REPEATED = frozenset({"$filter", "$orderby", "$select", "$expand"})
+_CONTINUING = frozenset({"$skiptoken", "$top", "$count"})
 
 
 def next_request(
@@ -38,6 +43,47 @@ def next_request(
     if _sense(url) == _sense(current.url):
         raise _refused("leads back to the same page", link)
     return Request("GET", url, current.headers)
+
+
+def is_skip_token(text: str) -> bool:
+    """Whether a text can stand in an address as the value of ``$skiptoken`` and as nothing else."""
+    return _SKIP_TOKEN.fullmatch(text) is not None
+
+
+def skip_token_of(
+    sent: Request, link: str, *, root: str, keep: tuple[tuple[str, str], ...] = ()
+) -> str | None:
+    """Return the ``$skiptoken`` of a next link, percent-encoded, where the rest of the link repeats the request.
+
+    None for a link that goes on in another way: then only following it is sure to give the next rows. Raises
+    UpstreamMalformed for a link that leads elsewhere or does not move.
+    """
+    following = next_request(sent, link, root=root, keep=keep).url
+    before, after = _values(sent.url), _values(following)
+    token = after.get("$skiptoken")
+    names = (after.keys() - _CONTINUING) | (before.keys() & _REPEATED)
+    repeats = all(
+        name in before and name in after and unquote_plus(before[name]) == unquote_plus(after[name])
+        for name in names
+    )
+    same_path = unquote(sent.url.partition("?")[0]) == unquote(following.partition("?")[0])
+    if not token or not repeats or not same_path:
+        return None
+    encoded = quote(token, safe="%._~!$'()*+,;=:@/?-")
+    return encoded if is_skip_token(encoded) else None
+
+
+def with_skip_token(request: Request, token: str) -> Request:
+    """Return the request for the rows behind a skip token."""
+    mark = "&" if "?" in request.url else "?"
+    url = f"{request.url}{mark}$skiptoken={token}"
+    return Request(request.method, url, request.headers, request.body)
+
+
+def _values(url: str) -> dict[str, str]:
+    """Return the query options of an address, their values as they are encoded; names in small letters."""
+    pairs = (part.partition("=") for part in url.partition("?")[2].split("&") if part)
+    return {unquote(name).lower(): value for name, _, value in pairs}
 
 
 def origin(parts: SplitResult) -> tuple[str, str, int | None]:

@@ -58,7 +58,9 @@ def query_items(query: str) -> list[tuple[str, str]]:
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in items]
 
 
-def parse_options(query: str, *, finops: bool, skip_tokens: bool) -> Options:
+def parse_options(
+    query: str, *, finops: bool, skip_tokens: bool, refuse_skip: bool = False
+) -> Options:
     """Give the options of a query string."""
     given: dict[str, str] = {}
     for name, value in query_items(query):
@@ -69,6 +71,8 @@ def parse_options(query: str, *, finops: bool, skip_tokens: bool) -> Options:
                     f"Query option '{name}' was specified more than once, but it must be specified at most once.",
                 )
             _check_name(name, finops=finops, skip_tokens=skip_tokens)
+            if name == "$skip" and refuse_skip:
+                raise Refusal(400, "The query parameter '$skip' is not supported.")
         given.setdefault(name, value)
     _check_format(given.get("$format", "json"))
     options = _options(given, finops=finops, depth=0)

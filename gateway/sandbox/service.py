@@ -106,6 +106,7 @@ class Service:
             incoming.query,
             finops=self._world.finops,
             skip_tokens=self._settings.next_link == "skiptoken",
+            refuse_skip=self._settings.refuse_skip,
         )
 
     def _service_document(self, incoming: Incoming) -> Outgoing:

@@ -106,6 +106,8 @@ class SandboxSettings:
     """[U]: whether next links lose ``cross-company``."""
     next_link_origin: str | None = None
     """Scheme and host that next links name; they may differ from the called ones behind a proxy ([R: C4])."""
+    refuse_skip: bool = False
+    """Whether ``$skip`` is refused, as by Dataverse; next links then need ``next_link="skiptoken"``."""
     honour_maxpagesize: bool = False
     """[U]: whether ``Prefer: odata.maxpagesize`` is obeyed."""
     null_order: Literal["first", "last"] = "first"

@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cmp_to_key
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 import httpx
@@ -54,6 +54,9 @@ class Tables:
     """Whether text compares as in F&O: without case and trailing blanks."""
     nulls_last: bool = False
     """Whether nulls sort behind all values in ascending order, as in PostgreSQL."""
+    links: bool = False
+    """Whether ``Prefer: odata.maxpagesize`` is honoured and next links name the row behind which they go on."""
+    skip_refused: bool = False
     page_size: int | None = None
     spoilt: dict[int, dict[str, object]] = field(default_factory=dict)
     """id of a row → property → what is sent in its place."""
@@ -63,12 +66,15 @@ class Tables:
     """What was read, by itself or within a batch."""
     batches: list[int] = field(default_factory=list)
     """How many reads each batch held."""
+    preferences: list[str | None] = field(default_factory=list)
+    _last_rows: dict[str, Row] = field(default_factory=dict)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         asked = request.url.raw_path.decode().removeprefix("/data/")
         if asked == "$batch":
             return self._batch(request)
         self.requests.append(unquote(asked))
+        self.preferences.append(request.headers.get("prefer"))
         path, _, query = asked.partition("?")
         options = _options(query)
         set_name, key, rest = _path(path)
@@ -83,6 +89,10 @@ class Tables:
             return httpx.Response(
                 200, text=str(len(rows)), headers={"Content-Type": "text/plain; charset=utf-8"}
             )
+        if "$skip" in options and self.skip_refused:
+            return _refusal(400)
+        if self.links:
+            return self._linked(set_name, rows, options, path)
         return self._page(set_name, rows, options, path)
 
     def _batch(self, request: httpx.Request) -> httpx.Response:
@@ -100,6 +110,31 @@ class Tables:
             )
         headers = {"Content-Type": "multipart/mixed; boundary=b"}
         return httpx.Response(200, headers=headers, text="".join((*parts, "--b--\r\n")))
+
+    def _linked(
+        self, set_name: str, rows: list[Row], options: Mapping[str, str], path: str
+    ) -> httpx.Response:
+        """A page as long as is preferred, and a link behind its last row, wherever that has gone."""
+        total, token = len(rows), options.get("$skiptoken")
+        if token is not None:
+            last = self._last_rows[token]
+            order = options.get("$orderby") or ",".join(self.keys[set_name])
+            among = self.ordered([last, *(r for r in rows if r != last)], order)
+            rows = among[next(i for i, r in enumerate(among) if r is last) + 1 :]
+        rows = rows[int(options.get("$skip", 0)) :]
+        top = int(options.get("$top", len(rows)))
+        wanted = (self.preferences[-1] or "").rpartition("=")[2]
+        size = min(top, int(wanted or len(rows)), self.page_size or len(rows))
+        body: Row = {"value": [self.sent(r, set_name, options) for r in rows[:size]]}
+        if options.get("$count") == "true":
+            body["@odata.count"] = total
+        if size < min(top, len(rows)):
+            name = f"behind+{len(self._last_rows)}/"
+            self._last_rows[name] = dict(rows[size - 1])
+            kept = {n: v for n, v in options.items() if n not in ("$skip", "$skiptoken", "$top")}
+            link = "&".join(f"{n}={quote(v)}" for n, v in kept.items())
+            body["@odata.nextLink"] = f"{ROOT}/{path}?{link}&$skiptoken={quote(name, safe='')}"
+        return _json(body)
 
     def _one(self, set_name: str, key: str, options: Mapping[str, str]) -> httpx.Response:
         names = self.keys[set_name]

@@ -10,6 +10,7 @@ Three bounded caches, each of which forgets what was not asked for longest:
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping, MutableMapping
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    IntValueNode,
     OperationDefinitionNode,
     parse,
     specified_scalar_types,
@@ -121,6 +123,20 @@ class Document(Struct, eq=False):
         return [d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)]
 
 
+_EXPECTED = re.compile(r"Expected value of type '[^']*'")
+
+
+def _without_digits(error: GraphQLError) -> GraphQLError:
+    """Return the error in our words where a number has more digits than Python converts, and names them."""
+    if "integer string conversion" not in error.message:
+        return error
+    lengths = [len(node.value) for node in error.nodes or () if isinstance(node, IntValueNode)]
+    expected = _EXPECTED.search(error.message)
+    start = "A value is no number that is taken" if expected is None else expected[0]
+    digits = f"{lengths[0]:,}" if lengths else "thousands of"
+    return GraphQLError(f"{start}, found a number of {digits} digits.", error.nodes)
+
+
 class Documents:
     """The documents of one schema."""
 
@@ -175,6 +191,7 @@ class Documents:
         if excess is not None:
             return Document(node, [GraphQLError(excess)], "BUDGET_EXCEEDED")
         errors = [] if self._acceptor.accepts(node) else self._validator.errors(node)
+        errors = [_without_digits(error) for error in errors]
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
         return Document(node, [], conditions=condition_variables(node))

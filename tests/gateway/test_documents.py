@@ -215,3 +215,17 @@ def test_a_text_that_is_longer_than_all_that_is_kept_is_kept_alone(
 
     assert documents.get(text) is documents.get(text)
     assert len(documents._kept) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ orders(first: %s) { nodes { orderId } } }",
+        "query ($n: Int = %s) { orders(first: $n) { nodes { orderId } } }",
+    ],
+    ids=["argument", "default of a variable"],
+)
+def test_a_number_of_thousands_of_digits_is_refused_in_our_words(query: str) -> None:
+    (error,) = some().get(query % ("9" * 5_000)).errors
+
+    assert error.message == "Expected value of type 'Int', found a number of 5,000 digits."

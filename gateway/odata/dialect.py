@@ -131,6 +131,14 @@ class Dialect:
     """Whether a row with such a key is written by a batch, in whose parts the web server does not look.
     https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/"""
 
+    prefers_representation: bool = True
+    """Whether a create asks for the new row (``Prefer: return=representation``): a service may answer with its address
+    alone. https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_HeaderPrefer"""
+
+    update_may_create: bool = True
+    """Whether a PATCH of a row that is not there creates it, so that an update needs ``If-Match: *``.
+    https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_UpsertanEntity"""
+
     max_url_length: int = 2_000
     """Characters of a rendered URL up to which lists of keys are packed into one request.
     https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/requestlimits/"""

@@ -80,6 +80,9 @@ FINOPS = replace(
     # https://learn.microsoft.com/en-us/dotnet/api/system.web.configuration.httpruntimesection
     key_hazards=ODATA.key_hazards + "*<>",
     batches_hazards=True,
+    # A create answers 201 with the whole row, and a PATCH of a row that is not there 404 (reference d365-odata 5.1).
+    prefers_representation=False,
+    update_may_create=False,
     # https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (Batch requests)
     batches_reads=True,
     relations=RELATIONS,

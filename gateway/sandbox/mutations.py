@@ -102,8 +102,9 @@ class Mutations:
             headers["etag"] = etag(whole.cells[1])
         path = address.removeprefix(incoming.origin)
         preference = self._preference(incoming)
-        if preference == "minimal":
-            headers["preference-applied"] = "return=minimal"
+        if preference is not None:
+            headers["preference-applied"] = f"return={preference}"
+        if (preference or self._settings.created) == "minimal":
             return Outgoing(status=204, headers=headers, created=path)
         row = writer.rows(source, [self._reader.one(source, shown)], shown)[0]
         body = {"@odata.context": writer.context(source, shown, single=True), **row}
@@ -186,7 +187,8 @@ class Mutations:
 
     def _preference(self, incoming: Incoming) -> str | None:
         asked = _RETURN.search(incoming.headers.get("prefer", ""))
-        honoured = self._settings.honour_return_preference or not self._world.finops
+        honoured = self._settings.honour_return_preference
+        honoured = not self._world.finops if honoured is None else honoured
         return asked[1] if asked is not None and honoured else None
 
     def _writer(self, incoming: Incoming) -> Writer:

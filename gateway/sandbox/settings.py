@@ -153,8 +153,11 @@ class SandboxSettings:
     """[U]: texts longer than the metadata's MaxLength."""
     foreign_keys: bool = True
     """Whether values must be found in the related sets."""
-    honour_return_preference: bool = False
-    """[U]: whether ``Prefer: return=minimal`` and ``return=representation`` are obeyed."""
+    honour_return_preference: bool | None = None
+    """[U]: whether ``Prefer: return=minimal`` and ``return=representation`` are obeyed; None: not by F&O, by others."""
+    created: Literal["representation", "minimal"] = "representation"
+    """What a POST answers where no preference is obeyed: 201 with the row, or 204 with its address
+    (OData 4.0 Protocol, section 8.3.3; Dataverse)."""
     created_headers: bool = True
     """[U]: whether a 201 has ``Location`` and ``OData-EntityId``."""
     etag_on_update: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.errors import BadArgument, BudgetExceeded
 from gateway.joins import pairs_of
 from gateway.odata.dialect import Dialect
+from gateway.odata.entity_id import key_of_address
 from gateway.odata.literals import parse_value
 from gateway.odata.query import KeyPart, Literal, Query, Resource
 from gateway.odata.render import render
@@ -170,6 +171,13 @@ class Binder:
         if any(body.get(f.source) is None for f in fields):
             return None
         return tuple(self.key_part(f, body[f.source]) for f in fields)
+
+    def key_of_address(self, csdl: str, address: str) -> tuple[KeyPart, ...] | None:
+        """Return the key that the address of a row ends in; None where it names none."""
+        fields = self.catalog.object(csdl).key
+        kinds = [(f.source, f.value) for f in fields]
+        columns = [(name, kind.edm, kind.is_enum) for name, kind in kinds if kind is not None]
+        return key_of_address(address, columns) if len(columns) == len(fields) > 0 else None
 
     def joined(self, children: ChildWrites, parent: Mapping[str, Any]) -> tuple[RowWrite, ...]:
         """Give the rows below a new row with the properties that join them to it."""

@@ -26,13 +26,15 @@ _UNDECIDED = "(The upstream does not tell which row of the changeset it was.)"
 
 def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> list[Outcome]:
     """Give the outcome of every row of a refused changeset."""
-    problems = problems_in(bad)
-    blamed = _blamed(writes, bad, problems, name_of)
-    if len(blamed) > 1:
-        problems = tuple(structs.replace(p, message=f"{p.message} {_UNDECIDED}") for p in problems)
+    blamed = _blamed(writes, bad, name_of)
     outcomes = []
     for number, write in enumerate(writes):
         if number in blamed:
+            problems = problems_in(bad, write)
+            if len(blamed) > 1:
+                problems = tuple(
+                    structs.replace(p, message=f"{p.message} {_UNDECIDED}") for p in problems
+                )
             errors = errors_of(write, problems, name_of)
             outcomes.append(Outcome(write=write, errors=errors, problems=problems))
         else:
@@ -40,11 +42,9 @@ def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf)
     return outcomes
 
 
-def _blamed(
-    writes: Sequence[RowWrite], bad: Response, problems: Sequence[Problem], name_of: NameOf
-) -> frozenset[int]:
+def _blamed(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> frozenset[int]:
     """Give the places of the rows that fit the most of the problems; all, where none fits better than another."""
-    scores = [sum(_fit(write, p, name_of) for p in problems) for write in writes]
+    scores = [sum(_fit(w, p, name_of) for p in problems_in(bad, w)) for w in writes]
     named = bad.headers.get(CONTENT_ID, "")
     if named.isdecimal() and 1 < int(named) <= len(writes):
         scores[int(named) - 1] += 1  # only the first says nothing: it is named whichever it was
@@ -59,7 +59,9 @@ def _fit(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
         score += _fit_of_key(write, problem.message)
     is_missing = problem.code == NOT_FOUND and write.verb is not Verb.CREATE
     is_stale = problem.code == CONFLICT and write.if_match is not None
-    return score + 4 if is_missing or is_stale else score
+    if is_stale:  # more likely than a row that is gone
+        return score + 5
+    return score + 4 if is_missing else score
 
 
 def _fit_of_values(write: RowWrite, problem: Problem, name_of: NameOf) -> int:

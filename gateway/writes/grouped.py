@@ -27,7 +27,7 @@ from .outcome import (
 )
 from .plan import RowsMutation, RowWrite
 from .reading import Identity, Reading, identity
-from .success import json_object_of
+from .success import ENTITY_ID, json_object_of
 
 
 class Groups:
@@ -87,15 +87,18 @@ class Groups:
         return await self._header_first(write)
 
     def _keyed(self, outcome: Outcome) -> Outcome:
-        """Put in the key of a new row that the upstream gave."""
-        write = outcome.write
-        made = None if write.key is not None else json_object_of(outcome.response)
-        if made is None:
+        """Put in the key of a new row that the upstream gave: in the row, else in the header with its address."""
+        write, response = outcome.write, outcome.response
+        if write.key is not None or response is None:
             return outcome
+        made = json_object_of(response) or {}
         try:
             key = self._binder.key_of_body(write.csdl, made)
         except (TypeError, ValueError):
-            return outcome  # its answer holds no such key
+            key = None  # its answer holds no such key
+        for address in (response.headers.get(name) for name in ENTITY_ID):
+            if key is None and address is not None:
+                key = self._binder.key_of_address(write.csdl, address)
         return replace(outcome, write=replace(write, key=key))
 
     def with_children(self, write: RowWrite) -> list[RowWrite]:
@@ -107,7 +110,7 @@ class Groups:
         header = self._keyed(await self._exchange.one(write))
         if not header.is_done:
             return header
-        lines = self._lines(write, json_object_of(header.response))
+        lines = self._lines(write, _known_of(header))
         if lines is None:
             return _partly(header, "its rows could not be joined to it: the answer lacks its key")
         outcomes = await self._exchange.together(lines)
@@ -118,10 +121,10 @@ class Groups:
             return _partly(header, "it is not known whether its rows were written", refused)
         return await self._taken_back(header, refused)
 
-    def _lines(self, write: RowWrite, made: Mapping[str, Any] | None) -> list[RowWrite] | None:
+    def _lines(self, write: RowWrite, made: Mapping[str, Any]) -> list[RowWrite] | None:
         """Join the rows below to the row that was made; None where its answer lacks what joins them."""
         needed = {source for children in write.children for source, _ in children.join}
-        if made is None or any(made.get(n) is None for n in needed):
+        if any(made.get(n) is None for n in needed):
             return None
         return [row for c in write.children for row in self._binder.joined(c, made)]
 
@@ -186,6 +189,12 @@ def _settled(
         elif write.verb is not Verb.UPDATE:
             now.add(row)
     return found, frozenset(now)
+
+
+def _known_of(made: Outcome) -> Mapping[str, Any]:
+    """Return what is known of a new row: what was sent, its key, and the row in the answer."""
+    key = {part.name: part.value.value for part in made.write.key or ()}
+    return {**made.write.body, **key, **(json_object_of(made.response) or {})}
 
 
 def _header(outcomes: Sequence[Outcome]) -> Outcome:

@@ -27,7 +27,7 @@ from schema.writes import Writes
 from .bind import Binder
 from .calls import Calls
 from .grouped import Groups
-from .outcome import NOT_SENT, Outcome, UserError
+from .outcome import NOT_SENT, Outcome, UserError, missing
 from .payload import Payload, list_payload, row_payload, with_conflicts
 from .plan import CallMutation, Mutation, RowsMutation, RowWrite
 from .reading import Asked, Reading
@@ -207,7 +207,10 @@ class Mutator:
     async def _explained(self, outcome: Outcome) -> Outcome:
         if not outcome.is_conflict:
             return outcome
-        return with_conflicts(outcome, await self._reading.differences(outcome.write))
+        differences = await self._reading.differences(outcome.write)
+        if differences is None:
+            return missing(outcome)
+        return with_conflicts(outcome, differences)
 
     def _asked(self, key: str, nodes: Nodes, of: MutationField) -> Asked:
         """Give what the payload's selection asks of its rows."""

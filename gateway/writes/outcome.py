@@ -21,6 +21,7 @@ ROLLED_BACK = "ROLLED_BACK"
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 NOT_SENT = "NOT_SENT"
 PARTLY_WRITTEN = "PARTLY_WRITTEN"
+ABSENT = Problem(NOT_FOUND, "There is no row with this key that may be written.")
 _CONFLICTS = frozenset({409, 412})
 
 
@@ -81,16 +82,23 @@ def outcome_of(write: RowWrite, response: Response, name_of: NameOf) -> Outcome:
     """Read the answer to one write."""
     if response.status < 300:
         return Outcome(write=write, response=response)
-    problems = problems_in(response)
+    problems = problems_in(response, write)
     return Outcome(write=write, errors=errors_of(write, problems, name_of), problems=problems)
 
 
-def problems_in(response: Response) -> tuple[Problem, ...]:
-    """Give why an answer refuses."""
+def problems_in(response: Response, write: RowWrite | None = None) -> tuple[Problem, ...]:
+    """Return why an answer refuses, in respect of one row.
+
+    412 to an update without an etag, or with ``*``, says that there is no row: any version would have done
+    (RFC 9110, section 13.1.1).
+    """
+    is_any = write is not None and write.verb is Verb.UPDATE and write.if_match in (None, "*")
+    if response.status == 412 and is_any:
+        return (ABSENT,)
     if response.status in _CONFLICTS:
         return (Problem(CONFLICT, "The row has been changed since the version that was given."),)
     if response.status == 404:
-        return (Problem(NOT_FOUND, "There is no row with this key that may be written."),)
+        return (ABSENT,)
     return problems_of(refusal_of(response.body) or Envelope("", "", "", ""))
 
 
@@ -113,6 +121,13 @@ def _place_of(write: RowWrite, code: str) -> Place:
         return (*write.place, "ifMatch")
     is_keyed = write.patched or write.verb is Verb.DELETE
     return (*write.place, "key") if code == NOT_FOUND and is_keyed else write.place
+
+
+def missing(outcome: Outcome) -> Outcome:
+    """Return the outcome of a write whose row turned out not to be there."""
+    path = _place_of(outcome.write, NOT_FOUND)
+    errors = (UserError(code=NOT_FOUND, message=ABSENT.message, path=path),)
+    return replace(outcome, errors=errors, problems=(ABSENT,), response=None)
 
 
 def failed(write: RowWrite, error: GatewayError, hint: str | None = None) -> Outcome:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.bind import Binding
-from gateway.errors import GatewayError, UpstreamMalformed
+from gateway.errors import GatewayError, UpstreamMalformed, UpstreamNotFound
 from gateway.fetch import Fetcher
 from gateway.odata.query import Query, Resource
 from gateway.odata.render import render
@@ -146,8 +146,11 @@ class Reading:
         lineage = frozenset(t.name for t in self._catalog.model.lineage(csdl))
         return Level(self._catalog.object(csdl), (csdl,), lineage)
 
-    async def differences(self, write: RowWrite) -> tuple[Mapping[str, Any], ...]:
-        """Give the fields of a patch whose values in the upstream differ; none where they cannot be read."""
+    async def differences(self, write: RowWrite) -> tuple[Mapping[str, Any], ...] | None:
+        """Return the fields of a patch whose values in the upstream differ; none where they cannot be read.
+
+        None where the upstream says that there is no such row.
+        """
         if write.key is None or not write.body:
             return ()
         fetcher, _ = self._fetching()
@@ -155,6 +158,8 @@ class Reading:
         try:
             request = render(query, options=fetcher.dialect.options)
             current = json_object_of(await fetcher.answer(request))
+        except UpstreamNotFound:
+            return None
         except GatewayError:
             return ()
         return () if current is None else tuple(self._different(write, current))

@@ -16,6 +16,7 @@ from .plan import CallWrite, RowWrite
 from .values import encode_body
 
 _ACCEPT = {"Accept": "application/json;odata.metadata=minimal", "OData-MaxVersion": "4.0"}
+_PREFER = {"Prefer": "return=representation"}
 _CONTENT = {"Content-Type": "application/json;odata.metadata=minimal", "OData-Version": "4.0"}
 
 
@@ -24,15 +25,27 @@ def row_request(write: RowWrite, dialect: Dialect) -> Request:
     options = dialect.options
     if write.verb is Verb.CREATE:
         address = render(Query(resource=Resource(write.entity_set)), options=options)
-        return _with_body("POST", address.url, write.body)
+        sent = _with_body("POST", address.url, write.body)
+        return _headed(sent, _PREFER if dialect.prefers_representation else {})
     assert write.key is not None
     address = render(Query(resource=Resource(write.entity_set, write.key)), options=options)
-    match = {} if write.if_match is None else {"If-Match": write.if_match}
+    match = _precondition(write, dialect)
     if write.verb is Verb.DELETE:
         return Request("DELETE", address.url, {**_ACCEPT, **match})
     body = write.change if write.verb is Verb.UPSERT else write.body
-    sent = _with_body("PATCH", address.url, body)
-    return structs.replace(sent, headers={**sent.headers, **match})
+    return _headed(_with_body("PATCH", address.url, body), match)
+
+
+def _precondition(write: RowWrite, dialect: Dialect) -> Mapping[str, str]:
+    """Return the caller's etag; else, where a PATCH might create the row, that it must be there."""
+    if write.if_match is not None:
+        return {"If-Match": write.if_match}
+    needs_row = write.verb is Verb.UPDATE and dialect.update_may_create
+    return {"If-Match": "*"} if needs_row else {}
+
+
+def _headed(request: Request, headers: Mapping[str, str]) -> Request:
+    return structs.replace(request, headers={**request.headers, **headers})
 
 
 def call_request(call: CallWrite) -> Request:

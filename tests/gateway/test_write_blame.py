@@ -85,6 +85,11 @@ TABLE: dict[str, tuple[tuple[RowWrite, ...], Response, set[int]]] = {
         Response(404, {}, b"", ""),
         {1},
     ),
+    "a row that is gone, where any version would do": (
+        (row(1), row(2, Verb.UPDATE, Name="b")),
+        Response(412, {}, b"", ""),
+        {1},
+    ),
     "what has changed": (
         (row(1, Verb.UPDATE, Name="a"), row(2, Verb.UPDATE, etag="W/1", Name="b")),
         Response(412, {}, b"", ""),

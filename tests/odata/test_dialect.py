@@ -45,6 +45,8 @@ def test_finops_facts():
     assert FINOPS.case_insensitive
     assert not FINOPS.has_nulls
     assert (FINOPS.expand_depth, FINOPS.expand_options) == (1, False)
+    assert not FINOPS.update_may_create
+    assert not FINOPS.prefers_representation
 
 
 def test_odata_is_the_specification():
@@ -53,6 +55,8 @@ def test_odata_is_the_specification():
     assert not ODATA.case_insensitive
     assert ODATA.has_nulls
     assert (ODATA.expand_depth, ODATA.expand_options) == (8, True)
+    assert ODATA.update_may_create
+    assert ODATA.prefers_representation
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def expected(verb: str, status: int, body: str, *, addressed: bool) -> str | Non
         return UNKNOWN
     if status == 404:
         return "NOT_FOUND" if body in ERRORS | {"empty"} else UNKNOWN
+    if status == 412 and verb == "update":
+        return "NOT_FOUND"  # it went out with ``If-Match: *``
     return "CONFLICT" if status in (409, 412) else "REFUSED"
 
 

@@ -12,7 +12,7 @@ BIN    := $(VENV)/bin
 PAGE   := gateway/graphiql/page
 ASSETS := gateway/graphiql/assets
 CLIENTS := tests/clients
-CODE   := schema gateway tests
+CODE   := schema gateway tests scripts
 
 # The tests start many processes: each would compile the whole of the gateway anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,7 +25,8 @@ PIP := $(BIN)/python -m pip
 serve: setup page-if-node ## Set up what is missing and start the gateway (ARGS="--port 9000" for more)
 	exec $(BIN)/d365-graphql serve $(ARGS)
 
-setup: $(VENV)/.installed ## The virtual environment with the locked dependencies
+setup: $(VENV)/.installed ## The virtual environment with the locked dependencies (first time: about half a minute)
+	@echo "Set up: $(VENV) is up to date. Next: make serve."
 
 page: $(ASSETS)/index.html ## Build the GraphiQL page (needs Node 20 or newer)
 
@@ -34,7 +35,7 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check
-.PHONY: test test-setup chromium test-clients clients clients-if-node lint format bench bench-quick
+.PHONY: test test-setup chromium test-clients clients clients-if-node lint format catalogue bench bench-quick
 test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
 	$(MAKE) --jobs=3 --output-sync=target test-setup lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
@@ -66,6 +67,10 @@ format: $(VENV)/.installed-dev ## Format and apply ruff's safe fixes
 bench: $(VENV)/.installed-dev ## Benchmarks beside what was promised (ARGS="--json FILE load memory" for parts, as JSON too)
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
+CATALOGUE ?= finance.xml.gz
+catalogue: $(VENV)/.installed-dev ## Write a metadata document of 3,868 entity sets to try things with (CATALOGUE=FILE.xml[.gz])
+	@$(BIN)/python -m tests.catalogue $(CATALOGUE)
+
 bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two minutes on two free cores
 	$(BIN)/python tests/bench/run.py --quick $(ARGS)
 
@@ -83,7 +88,7 @@ lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for new
 	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json
 
 clean: ## Remove everything that can be made again
-	rm -rf $(VENV) $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 	find schema gateway tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## This list
@@ -95,20 +100,26 @@ help: ## This list
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed (try: make PYTHON=python3.12 …)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "Making the virtual environment $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
 
 # A lock names all that is needed, hatchling for the editable install among it: nothing is resolved, nothing else fetched.
 INSTALL := $(PIP) install -qq --no-deps
+COUNT = $$(grep -c '==' $<)
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
-	$(INSTALL) --require-hashes --requirement requirements.lock
-	$(INSTALL) --no-build-isolation --editable .
-	touch $@
+	@echo "Installing $(COUNT) locked packages into $(VENV): half a minute, less where pip has them in its cache …"
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@echo "Installing the gateway …"
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
 
 # The lock for developers holds the other one: it is installed alone.
 $(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
-	$(INSTALL) --require-hashes --requirement requirements-dev.lock
-	$(INSTALL) --no-build-isolation --editable .
-	touch $(VENV)/.installed $@
+	@echo "Installing $(COUNT) locked packages into $(VENV), those for tests among them: about a minute …"
+	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	@echo "Installing the gateway …"
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $(VENV)/.installed $@
 
 # A lock can be made without one: pip-tools itself then comes unlocked.
 $(BIN)/pip-compile: | $(BIN)/python
@@ -116,6 +127,7 @@ $(BIN)/pip-compile: | $(BIN)/python
 
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@scripts/has-node --explain
+	@echo "Installing the npm packages of $* …"
 	cd $* && npm ci --no-fund --no-audit --loglevel=error
 	touch $@
 

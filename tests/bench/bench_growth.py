@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 from gateway.execute import Answer, Engine, GraphQLRequest
 from tests.bench.bench_execute import runner
 from tests.bench.measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, line, ms, slope
 from tests.bench.workload import Service, alias_query, engine_over, nested_query, wide_query
 
-FULL = Path(__file__).resolve().parents[3] / "shared/metadata/finops-full-reconstructed.xml.gz"
 NOTES = (
     "slope: exponent over all sizes (0 constant, 1 linear, 2 quadratic); last: over the last step alone.",
     "fixed_ms + us_each x size: the straight line through them.",

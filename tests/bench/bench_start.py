@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.bench.bench_growth import FULL
+from tests.bench import whole
 from tests.bench.bench_touch import nothing
 from tests.bench.measure import Report, Sample, cpu_of, peak_memory
 from tests.bench.processes import PROGRAM, ROOT, address_of, environment, running
@@ -36,10 +36,7 @@ async def start(quick: bool) -> list[Report]:
         _add(report, "make serve, sandbox, all installed", ("make", "serve", "ARGS=--port 0"), 1)
     else:
         report.notes.append("make serve: skipped, something is not installed or out of date.")
-    if FULL.is_file():
-        await _whole_catalogue(report, 1 if quick else 5)
-    else:
-        report.notes.append(f"whole catalogue: skipped, {FULL} is not there.")
+    await _whole_catalogue(report, 1 if quick else 5)
     report.notes.append("cpu: seconds of the serving process, until then.")
     return [report]
 
@@ -70,7 +67,7 @@ async def _whole_catalogue(report: Report, rounds: int) -> None:
 
 
 def _unpack(document: Path) -> None:
-    document.write_bytes(gzip.decompress(FULL.read_bytes()))
+    document.write_bytes(gzip.decompress(whole.source().read_bytes()))
 
 
 def _add(

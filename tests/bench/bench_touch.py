@@ -19,7 +19,6 @@ from gateway.settings import Settings
 from schema.catalog import Catalog
 from schema.fields import FieldKind, RootField, RootKind, TypeKind
 from tests.bench import whole
-from tests.bench.bench_growth import FULL
 from tests.bench.measure import Report, memory, peak_memory
 from tests.bench.processes import gateway
 
@@ -35,9 +34,6 @@ MARKS = 8
 async def touch(quick: bool) -> list[Report]:
     """Walk through the sets, one after another, and look at the process on the way."""
     report = Report("touch", "every entity set touched over HTTP, one after another; no rows")
-    if not FULL.is_file():
-        report.notes.append(f"skipped: {FULL} is not there.")
-        return [report]
     async with nothing() as port:
         settings = whole.settings(url=f"http://127.0.0.1:{port}/data", auth="none")
         queries = await asyncio.to_thread(list, operations(await _catalog(settings)))
@@ -47,7 +43,7 @@ async def touch(quick: bool) -> list[Report]:
             "D365_URL": str(settings.url),
             "D365_AUTH": "none",
             "D365_DIALECT": "finops",
-            "D365_METADATA": str(FULL),
+            "D365_METADATA": str(whole.source()),
             "D365_CACHE_DIR": str(whole.folder()),
         }
         with gateway(**environment) as (program, address):

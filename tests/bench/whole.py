@@ -1,8 +1,12 @@
-"""The full F&O document: read once in a run, then opened from its snapshot by every benchmark that needs it."""
+"""The full-size document: read once in a run, then opened from its snapshot by every benchmark that needs it.
+
+It is the generated catalogue, or the document that the environment names in ``BENCH_METADATA``.
+"""
 
 from __future__ import annotations
 
 import atexit
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -11,7 +15,14 @@ from gateway.metadata import MetadataDocument, load_metadata
 from gateway.models import Known, open_model
 from gateway.odata.client import ODataClient
 from gateway.settings import Settings
-from tests.bench.bench_growth import FULL
+from tests.support.metadata_documents import CATALOGUE, path_of
+
+
+@cache
+def source() -> Path:
+    """Return the path of the packed document."""
+    named = os.environ.get("BENCH_METADATA")
+    return Path(named) if named else path_of(CATALOGUE)
 
 
 @cache
@@ -24,7 +35,12 @@ def folder() -> Path:
 
 def settings(**values: object) -> Settings:
     """Give settings that serve it from there, with these others."""
-    chosen = {"metadata": str(FULL), "cache_dir": folder(), "dialect": "finops", "language": None}
+    chosen = {
+        "metadata": str(source()),
+        "cache_dir": folder(),
+        "dialect": "finops",
+        "language": None,
+    }
     return Settings.model_validate({**chosen, **values})
 
 

@@ -16,7 +16,8 @@ from schema.catalog import Catalog
 from schema.federation import Federation
 from schema.introspection import print_subgraph
 from schema.writes import Writes
-from tests.support.apis import GENERIC, DictResolvers, document
+from tests.support.apis import GENERIC, DictResolvers
+from tests.support.metadata_documents import TRIPS, model_of
 from tests.support.node import Tools
 from tests.support.process import PATIENCE, Running, invoke
 
@@ -26,7 +27,6 @@ SALES = {"D365_INCLUDE": "CustomersV3,SalesOrderHeadersV2"}
 CUSTOMERS = {"D365_INCLUDE": "CustomersV3"}
 VENDORS = {"D365_INCLUDE": "VendorsV2"}
 VERSIONS = ("2.0", "2.8", "2.9", "2.10", "2.14")
-DOCUMENT = "trippin-rw-odata2ts"
 EXECUTABLE_DIRECTIVES = "INCONSISTENT_EXECUTABLE_DIRECTIVE_PRESENCE"
 """Apollo's hint that `@atomic` and `@valueFrom` are not for its clients: not every subgraph has them."""
 
@@ -121,7 +121,7 @@ def test_the_guilds_composer_takes_the_whole_sandbox_beside_another_subgraph(com
 
 
 def test_composers_take_complex_values_interfaces_and_tags(tools: Tools, tmp_path: Path) -> None:
-    catalog = Catalog(document(DOCUMENT), GENERIC)
+    catalog = Catalog(model_of(TRIPS), GENERIC)
     tagged = Federation(tags={"*": ("all",)})
     schema = build_schema(catalog, DictResolvers(), writes=Writes(catalog), federation=tagged)
     sdl = "".join(print_subgraph(schema))

@@ -16,10 +16,9 @@ from gateway import explorer
 from gateway.app import create_app
 from gateway.settings import Settings
 from schema import search
-from tests.support.apis import DOCUMENTS, document
+from tests.support.metadata_documents import PROCUREMENT, path_of
 
 pytestmark = pytest.mark.anyio
-NAME = "finops-trimmed-procurement"
 SOME = ("Customers*", "SalesOrder*")
 
 
@@ -144,8 +143,7 @@ async def test_the_index_is_made_once_for_the_same_metadata(
 async def test_an_index_outlives_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    document(NAME)  # skips, or fails in CI
-    metadata = str(DOCUMENTS / f"{NAME}.xml.gz")
+    metadata = str(path_of(PROCUREMENT))
     settings = Settings(cache_dir=tmp_path, language="none", metadata=metadata)
     told = []
     for _ in range(2):

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.metadata_documents import ESSENTIAL, path_of
 from tests.support.process import invoke, run
-
-METADATA = Path(__file__).parents[2] / "../shared/metadata/finops-trimmed-essential.xml.gz"
 
 
 def simulated(folder: Path, *options: str, **variables: str) -> Mapping[str, Any]:
@@ -69,9 +68,6 @@ def test_people_get_figures_and_findings(tmp_path: Path) -> None:
 
 
 def test_no_upstream_is_needed_where_there_is_a_file(tmp_path: Path) -> None:
-    if not METADATA.exists():
-        pytest.skip("the metadata documents are not beside the project")
-
     found = invoke(
         tmp_path,
         "schema",
@@ -79,7 +75,7 @@ def test_no_upstream_is_needed_where_there_is_a_file(tmp_path: Path) -> None:
         "--json",
         D365_URL="https://away.invalid/data",
         D365_AUTH="none",
-        D365_METADATA=str(METADATA),
+        D365_METADATA=str(path_of(ESSENTIAL)),
     )
 
     assert json.loads(found.stdout)["entity_sets"] == 10

@@ -21,21 +21,28 @@ from gateway.subscriptions.watched import check_stamps, watched
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.csdl import parse_csdl
-from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
+from tests.support.apis import FINOPS, GENERIC, DictResolvers
 from tests.support.guides import CSDL, guides
+from tests.support.metadata_documents import (
+    BOOKKEEPING,
+    CUSTOMERS,
+    RELATIONSHIPS,
+    TRADERS,
+    model_of,
+)
 from tests.support.ticking import Ticking
 
 SCHEMAS = {
-    "businesscentral-api-v2.0-common": GENERIC,
-    "dataverse-crm4-v9.1-2.4MB": GENERIC,
-    "finops-trimmed-finance_customersv3": FINOPS,
-    "northwind-v4-davidmoten": GENERIC,
+    BOOKKEEPING: GENERIC,
+    RELATIONSHIPS: GENERIC,
+    CUSTOMERS: FINOPS,
+    TRADERS: GENERIC,
 }
 
 
 @pytest.fixture(scope="module", params=SCHEMAS)
 def catalog(request: pytest.FixtureRequest) -> Catalog:
-    return Catalog(document(request.param), SCHEMAS[request.param])
+    return Catalog(model_of(request.param), SCHEMAS[request.param])
 
 
 def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
@@ -55,21 +62,21 @@ def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("name", "given", "stamp"),
     [
-        ("businesscentral-api-v2.0-common", "customers", "lastModifiedDateTime"),
-        ("dataverse-crm4-v9.1-2.4MB", "accounts", "modifiedon"),
-        ("finops-trimmed-finance_customersv3", "CustomersV3", None),
-        ("northwind-v4-davidmoten", "Orders", None),
+        (BOOKKEEPING, "customers", "lastModifiedDateTime"),
+        (RELATIONSHIPS, "accounts", "modifiedon"),
+        (CUSTOMERS, "CustomersV3", None),
+        (TRADERS, "Orders", None),
     ],
 )
 def test_stamps_are_known_by_their_names(name: str, given: str, stamp: str | None) -> None:
-    found = watched(Catalog(document(name), SCHEMAS[name]), given)
+    found = watched(Catalog(model_of(name), SCHEMAS[name]), given)
 
     assert found.stamp == stamp
     assert ("orderBy" in found.rows, bool(found.newest)) == (stamp is not None, stamp is not None)
 
 
 def test_another_stamp_can_be_named() -> None:
-    northwind = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+    northwind = Catalog(model_of(TRADERS), GENERIC)
 
     assert watched(northwind, "orders", ["Orders.ShippedDate"]).stamp == "shippedDate"
     assert watched(northwind, "orders", ["Orders.ShipName"]).stamp is None
@@ -86,7 +93,7 @@ def test_another_stamp_can_be_named() -> None:
     ],
 )
 def test_a_stamp_that_tells_nothing_is_no_setting(stamp: str, said: str | None) -> None:
-    northwind = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+    northwind = Catalog(model_of(TRADERS), GENERIC)
 
     if said is None:
         check_stamps(northwind, (stamp,))
@@ -96,7 +103,7 @@ def test_a_stamp_that_tells_nothing_is_no_setting(stamp: str, said: str | None) 
 
 
 def test_what_is_no_list_or_has_no_key_cannot_be_watched() -> None:
-    northwind = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+    northwind = Catalog(model_of(TRADERS), GENERIC)
 
     with pytest.raises(BadArgument, match="no list called node"):
         watched(northwind, "node")

@@ -29,9 +29,9 @@ from gateway.snapshots import KEPT, Snapshots, fingerprint_of
 from schema.model import EnumMember, EnumType, Model
 from schema.snapshot import Records
 from tests.support.apis import NO_YES, entity, model, prop
+from tests.support.metadata_documents import CATALOGUE, path_of
 
 ROOT = Path(__file__).resolve().parents[2]
-FULL = ROOT / "../shared/metadata/finops-full-reconstructed.xml.gz"
 QUERY = "{ things(first: 1) { nodes { rowId name } } }"
 ROWS = {"value": [{"Id": "1", "Name": "one"}]}
 CSDL = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">
@@ -259,9 +259,7 @@ async def test_where_nothing_can_be_kept_every_start_reads(starts: Starts, tmp_p
 async def test_the_whole_of_finance_and_operations_starts_with_a_handful_of_records(
     tmp_path: Path,
 ) -> None:
-    if not FULL.exists():
-        pytest.skip("the metadata documents are not beside the project")
-    starts = Starts(tmp_path, FULL)
+    starts = Starts(tmp_path, path_of(CATALOGUE))
     rows = {"value": [{"dataAreaId": "usmf", "CustomerGroupId": "10", "Description": "Retail"}]}
     query = "{ customerGroups(first: 1) { nodes { customerGroupId description } } }"
 

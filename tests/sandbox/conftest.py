@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +11,6 @@ from starlette.applications import Starlette
 from gateway.sandbox import SandboxSettings, create_sandbox
 
 Ask = Callable[..., Awaitable[httpx.Response]]
-DOCUMENTS = Path(__file__).resolve().parents[2] / "../shared/metadata"
 
 
 @pytest.fixture(scope="session")
@@ -74,16 +71,3 @@ def sandbox() -> Callable[..., Ask]:
         return ask
 
     return make
-
-
-@pytest.fixture(scope="session")
-def document() -> Callable[[str], Path]:
-    """Give the path of a real document; skips where the shared test data are absent, except in CI."""
-
-    def find(name: str) -> Path:
-        path = DOCUMENTS / name
-        if not path.exists() and not os.environ.get("CI"):
-            pytest.skip(f"no test data: {path}")
-        return path
-
-    return find

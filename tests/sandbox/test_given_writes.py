@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.metadata_documents import REAL_SMALL, SMALL, TRADERS, TRIPS, found, path_of
+
 pytestmark = pytest.mark.anyio
-TRIPPIN = "Microsoft.OData.SampleService.Models.TripPin"
 
 
 def _key(model, type_name, row):
@@ -27,14 +28,11 @@ def _key(model, type_name, row):
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     "name",
-    ["northwind-v4-davidmoten", "trippin-rw-odata2ts", "finops-trimmed-essential",
-     "finops-trimmed-finance_customersv3", "finops-trimmed-procurement", "businesscentral-api-v2.0-common"],
-)  # fmt: skip
-async def test_a_row_of_any_set_can_be_taken_out_and_put_back(sandbox, document, name):
+    [*SMALL, *found(*REAL_SMALL)],
+)
+async def test_a_row_of_any_set_can_be_taken_out_and_put_back(sandbox, name):
     """A row as it was read is a body that creates it again."""
-    ask = sandbox(
-        metadata=document(f"{name}.xml.gz"), read_only_fields="ignore", path_hazards=False
-    )
+    ask = sandbox(metadata=path_of(name), read_only_fields="ignore", path_hazards=False)
     model = ask.app.state.world.model
     done = 0
     for entity_set in model.entity_sets.values():
@@ -64,8 +62,8 @@ async def test_a_row_of_any_set_can_be_taken_out_and_put_back(sandbox, document,
     assert done
 
 
-async def test_keys_that_are_not_given_go_on(sandbox, document):
-    ask = sandbox(metadata=document("northwind-v4-davidmoten.xml.gz"))
+async def test_keys_that_are_not_given_go_on(sandbox):
+    ask = sandbox(metadata=path_of(TRADERS))
     greatest = max(r["ProductID"] for r in (await ask("/data/Products")).json()["value"])
     answer = await ask("/data/Products", "POST", json={"ProductName": "New"})
 
@@ -74,8 +72,8 @@ async def test_keys_that_are_not_given_go_on(sandbox, document):
     assert answer.json()["CategoryID"] is None
 
 
-async def test_constraints_of_the_document_are_foreign_keys(sandbox, document):
-    ask = sandbox(metadata=document("northwind-v4-davidmoten.xml.gz"))
+async def test_constraints_of_the_document_are_foreign_keys(sandbox):
+    ask = sandbox(metadata=path_of(TRADERS))
     body = {"ProductName": "New", "CategoryID": 999_999}
     answer = await ask("/data/Products", "POST", json=body)
 
@@ -87,9 +85,9 @@ async def test_constraints_of_the_document_are_foreign_keys(sandbox, document):
     ("headers", "there", "missing"),
     [({}, 204, 201), ({"if-match": "*"}, 204, 412), ({"if-none-match": "*"}, 412, 201)],
 )
-async def test_patch_is_upsert_in_generic_services(sandbox, document, headers, there, missing):
+async def test_patch_is_upsert_in_generic_services(sandbox, headers, there, missing):
     """OData 4.0, 11.4.4; F&O answers 404."""
-    ask = sandbox(metadata=document("northwind-v4-davidmoten.xml.gz"))
+    ask = sandbox(metadata=path_of(TRADERS))
     body = {"ProductName": "Changed"}
     first = (await ask("/data/Products")).json()["value"][0]["ProductID"]
 
@@ -99,13 +97,13 @@ async def test_patch_is_upsert_in_generic_services(sandbox, document, headers, t
     assert (changed.status_code, made.status_code) == (there, missing)
 
 
-async def test_rows_of_derived_types_are_made_by_their_name(sandbox, document):
-    ask = sandbox(metadata=document("trippin-rw-odata2ts.xml.gz"))
+async def test_rows_of_derived_types_are_made_by_their_name(sandbox):
+    ask = sandbox(metadata=path_of(TRIPS))
     types = ask.app.state.world.model
     base = types.entity_sets["People"].type
     body = {"FirstName": "Ann", "LastName": "Lee", "Emails": ["a@example.com"]}
     row = (await ask("/data/People", "POST", json={"@odata.type": f"#{base}", **body})).json()
-    wrong = await ask("/data/People", "POST", json={"@odata.type": f"#{TRIPPIN}.Airline", **body})
+    wrong = await ask("/data/People", "POST", json={"@odata.type": "#Trips.Airline", **body})
     unknown = await ask("/data/People", "POST", json={**body, "Anything": 1})
 
     assert {name: row[name] for name in body} == body
@@ -114,15 +112,15 @@ async def test_rows_of_derived_types_are_made_by_their_name(sandbox, document):
     assert unknown.status_code == 201  # an open type
 
 
-async def test_a_singleton_is_changed_in_place(sandbox, document):
-    ask = sandbox(metadata=document("trippin-rw-odata2ts.xml.gz"))
+async def test_a_singleton_is_changed_in_place(sandbox):
+    ask = sandbox(metadata=path_of(TRIPS))
 
     assert (await ask("/data/Me", "PATCH", json={"LastName": "New"})).status_code == 204
     assert (await ask("/data/Me")).json()["LastName"] == "New"
 
 
-async def test_mandatory_fields_and_lengths_are_those_of_the_document(sandbox, document):
-    ask = sandbox(metadata=document("northwind-v4-davidmoten.xml.gz"))
+async def test_mandatory_fields_and_lengths_are_those_of_the_document(sandbox):
+    ask = sandbox(metadata=path_of(TRADERS))
     longest = next(
         p.max_length
         for p in ask.app.state.world.model.properties_of(
@@ -132,7 +130,7 @@ async def test_mandatory_fields_and_lengths_are_those_of_the_document(sandbox, d
     )
     body = {"ProductName": "x" * (longest + 1)}
     refused = await ask("/data/Products", "POST", json=body)
-    cut = sandbox(metadata=document("northwind-v4-davidmoten.xml.gz"), long_strings="truncate")
+    cut = sandbox(metadata=path_of(TRADERS), long_strings="truncate")
 
     assert refused.status_code == 400
     assert f"longer than {longest} characters" in refused.text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.metadata_documents import TRIPS, path_of
+
 pytestmark = pytest.mark.anyio
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
 LEAVE = (
@@ -11,7 +13,6 @@ LEAVE = (
     "dataAreaId='USMF')"
 )
 POST = "/api/services/LedgerJournalServices/LedgerJournalService/post"
-TRIPPIN = "Microsoft.OData.SampleService.Models.TripPin"
 
 
 async def test_an_action_on_a_set_gives_its_value(sandbox):
@@ -99,23 +100,23 @@ async def test_the_metadata_service_lists_actions_with_their_binding_parameter(g
     ("method", "url", "body", "status", "context"),
     [
         ("GET", "/data/GetNearestAirport(lat=47.5,lon=-122.3)", None, 200, "Airports/$entity"),
-        ("GET", f"/data/{TRIPPIN}.GetNearestAirport(lon=1,lat=@a)?@a=2", None, 200, "Airports/$entity"),
-        ("GET", f"/data/Me/{TRIPPIN}.GetFavoriteAirline()", None, 200, "Airlines/$entity"),
-        ("GET", f"/data/Me/{TRIPPIN}.GetFriendsTrips(userName='x')", None, 200, "Trip"),
+        ("GET", "/data/Trips.GetNearestAirport(lon=1,lat=@a)?@a=2", None, 200, "Airports/$entity"),
+        ("GET", "/data/Me/Trips.GetFavoriteAirline()", None, 200, "Airlines/$entity"),
+        ("GET", "/data/Me/Trips.GetFriendsTrips(userName='x')", None, 200, "Trip"),
         ("GET", "/data/GetNearestAirport(lat=47.5)", None, 404, None),
         ("GET", "/data/GetNearestAirport(lat=x,lon=1)", None, 400, None),
         ("GET", "/data/GetNearestAirport(lat=1,lon=1)/Name", None, 404, None),
         ("POST", "/data/GetNearestAirport", {"lat": 1, "lon": 1}, 404, None),
         ("POST", "/data/ResetDataSource", {}, 204, None),
-        ("POST", f"/data/Me/{TRIPPIN}.ShareTrip", {"userName": "x", "tripId": 5}, 204, None),
-        ("POST", f"/data/Me/{TRIPPIN}.ShareTrip", {"userName": "x"}, 400, None),
-        ("POST", f"/data/Me/{TRIPPIN}.ShareTrip", {"userName": "x", "tripId": "5"}, 400, None),
+        ("POST", "/data/Me/Trips.ShareTrip", {"userName": "x", "tripId": 5}, 204, None),
+        ("POST", "/data/Me/Trips.ShareTrip", {"userName": "x"}, 400, None),
+        ("POST", "/data/Me/Trips.ShareTrip", {"userName": "x", "tripId": "5"}, 400, None),
     ],
 )  # fmt: skip
 async def test_operations_of_a_document_are_answered_by_their_types(
-    sandbox, document, method, url, body, status, context
+    sandbox, method, url, body, status, context
 ):
-    ask = sandbox(metadata=document("trippin-rw-odata2ts.xml.gz"))
+    ask = sandbox(metadata=path_of(TRIPS))
     answer = await ask(url, method, json=body)
 
     assert answer.status_code == status, answer.text
@@ -124,12 +125,12 @@ async def test_operations_of_a_document_are_answered_by_their_types(
         assert answer.json()["@odata.context"] == f"http://sandbox/data/$metadata#{context}"
 
 
-async def test_calls_are_recorded_with_their_parameters(sandbox, document):
-    ask = sandbox(metadata=document("trippin-rw-odata2ts.xml.gz"))
-    await ask(f"/data/Me/{TRIPPIN}.ShareTrip", "POST", json={"userName": "x", "tripId": 5})
+async def test_calls_are_recorded_with_their_parameters(sandbox):
+    ask = sandbox(metadata=path_of(TRIPS))
+    await ask("/data/Me/Trips.ShareTrip", "POST", json={"userName": "x", "tripId": 5})
     [call] = ask.app.state.calls
 
-    assert call.operation == f"{TRIPPIN}.ShareTrip"
+    assert call.operation == "Trips.ShareTrip"
     assert call.parameters == {"userName": "x", "tripId": 5}
     assert call.row["UserName"]
 

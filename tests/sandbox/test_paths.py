@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.metadata_documents import CATALOGUE, path_of
+
 pytestmark = pytest.mark.anyio
 NS = "Microsoft.Dynamics.DataEntities"
 
@@ -124,8 +126,8 @@ async def test_without_path_hazards_slashes_and_percents_pass(sandbox):
 
 
 @pytest.mark.heavy
-async def test_enum_key_parts_are_taken_in_both_forms(sandbox, document):
-    ask = sandbox(metadata=document("finops-full-reconstructed.xml.gz"))
+async def test_enum_key_parts_are_taken_in_both_forms(sandbox):
+    ask = sandbox(metadata=path_of(CATALOGUE))
     model = ask.app.state.world.model
     entity_set = next(
         s for s in model.entity_sets.values() for k in model.key_of(s.type)[:1]

@@ -31,7 +31,8 @@ from schema.errors import SchemaTextError
 from schema.exposure import expose
 from schema.model import Model
 from schema.writes import Writes
-from tests.support.apis import FINOPS, DictResolvers, document
+from tests.support.apis import FINOPS, DictResolvers
+from tests.support.metadata_documents import ESSENTIAL, model_of
 
 BASE = '''
 directive @cost(weight: Int = 1) on FIELD_DEFINITION
@@ -290,7 +291,7 @@ def api(model: Model) -> ODataSchema:
 
 @pytest.fixture(scope="module")
 def essential() -> Model:
-    return document("finops-trimmed-essential")
+    return model_of(ESSENTIAL)
 
 
 def ways(model: Model) -> dict[str, Source]:

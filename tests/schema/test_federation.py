@@ -36,7 +36,6 @@ from tests.support.apis import (
     FINOPS,
     GENERIC,
     DictResolvers,
-    document,
     entity,
     model,
     nav,
@@ -51,6 +50,7 @@ from tests.support.introspections import (
     told_by,
     told_by_graphql_core,
 )
+from tests.support.metadata_documents import PROCUREMENT, TRIPS, is_finance, model_of
 
 RIGHTS = EnumType(
     name=qualified("Rights"),
@@ -209,10 +209,10 @@ class Bare(Visitor):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", ["zoo", "finops-trimmed-procurement", "trippin-rw-odata2ts"])
+@pytest.mark.parametrize("name", ["zoo", PROCUREMENT, TRIPS])
 def test_but_for_directives_the_subgraph_is_the_api(name: str) -> None:
-    found = zoo.model() if name == "zoo" else document(name)
-    abilities = FINOPS if name.startswith("finops") else GENERIC
+    found = zoo.model() if name == "zoo" else model_of(name)
+    abilities = FINOPS if is_finance(name) else GENERIC
     schema = api(found, Federation(tags={"*": ("all",)}), abilities=abilities, writes=True)
     told: DocumentNode = visit(parse(subgraph(schema), no_location=True), Bare())
 

@@ -35,7 +35,7 @@ from schema.snapshot import Records, pack, unpack
 from schema.values import Cleaning
 from schema.writes import WriteRules, Writes
 from tests.support import zoo
-from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
+from tests.support.apis import FINOPS, GENERIC, DictResolvers
 from tests.support.introspections import (
     EVERYTHING,
     asked_of,
@@ -45,17 +45,15 @@ from tests.support.introspections import (
     told_by,
     told_by_graphql_core,
 )
-
-SMALL = (
-    "businesscentral-api-v2.0-common",
-    "finops-trimmed-essential",
-    "finops-trimmed-finance_customersv3",
-    "finops-trimmed-procurement",
-    "finops-trimmed-retail",
-    "northwind-v4-davidmoten",
-    "trippin-rw-odata2ts",
+from tests.support.metadata_documents import (
+    CATALOGUE,
+    REAL_CATALOGUE,
+    REAL_SMALL,
+    SMALL,
+    found,
+    is_finance,
+    model_of,
 )
-FULL = "finops-full-reconstructed"
 
 
 def api(catalog: Catalog, *, writes: bool = False, **extra: Any) -> ODataSchema:
@@ -83,16 +81,16 @@ def check(schema: ODataSchema) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes"])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *found(*REAL_SMALL)])
 def test_a_whole_document_is_told_as_by_graphql_core(name: str, writes: bool) -> None:
-    abilities = FINOPS if name.startswith("finops") else GENERIC
+    abilities = FINOPS if is_finance(name) else GENERIC
 
-    check(api(Catalog(document(name), abilities), writes=writes, subscriptions=writes))
+    check(api(Catalog(model_of(name), abilities), writes=writes, subscriptions=writes))
 
 
-@pytest.fixture(scope="module")
-def full() -> Model:
-    return document(FULL)
+@pytest.fixture(scope="module", params=[CATALOGUE, *found(REAL_CATALOGUE)])
+def full(request: pytest.FixtureRequest) -> Model:
+    return model_of(request.param)
 
 
 @pytest.mark.heavy

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 from functools import cache
 from itertools import islice
-from pathlib import Path
 
 import pytest
 from graphql import print_type
@@ -13,7 +11,6 @@ from graphql import print_type
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
-from schema.csdl import parse_csdl
 from schema.fields import RootKind
 from schema.snapshot import pack, unpack
 from tests.support.apis import (
@@ -27,8 +24,19 @@ from tests.support.apis import (
     nav,
     prop,
 )
+from tests.support.metadata_documents import (
+    CATALOGUE,
+    PROCUREMENT,
+    REAL_CATALOGUE,
+    REAL_DATAVERSE,
+    REAL_SMALL,
+    RELATIONSHIPS,
+    TRADERS,
+    TRIPS,
+    found,
+    model_of,
+)
 
-FOLDER = Path(__file__).resolve().parents[2] / "../shared/metadata"
 SMALL = model(
     entity("Base", prop("Id"), key=("Id",), abstract=True),
     entity("Customer", prop("Name"), nav("Orders", "Order", many=True), base="Base"),
@@ -45,19 +53,18 @@ def catalogs(name: str) -> tuple[Catalog, Catalog]:
     if name == "small":
         eager = Catalog(SMALL, FINOPS, renames={"Order": "Sale", "Query.Orders": "sales"})
     else:
-        with gzip.open(FOLDER / f"{name}.xml.gz") as file:
-            eager = Catalog(parse_csdl(file), GENERIC)
+        eager = Catalog(model_of(name), GENERIC)
     return eager, again(eager)
 
 
 def again(eager: Catalog) -> Catalog:
     """What the next start makes of a catalog."""
     notes = encode_naming(eager.naming())
-    found = unpack(b"".join(pack(eager.model, fingerprint=b"", notes=notes)), fingerprint=b"")
-    assert found is not None
-    naming = decode_naming(found.notes)
+    unpacked = unpack(b"".join(pack(eager.model, fingerprint=b"", notes=notes)), fingerprint=b"")
+    assert unpacked is not None
+    naming = decode_naming(unpacked.notes)
     assert naming is not None
-    return Catalog(found.model, eager.abilities, renames=eager.renames, naming=naming)
+    return Catalog(unpacked.model, eager.abilities, renames=eager.renames, naming=naming)
 
 
 def decoded(catalog: Catalog) -> int:
@@ -66,18 +73,12 @@ def decoded(catalog: Catalog) -> int:
     return sum(table.decoded for table in tables)  # type: ignore[attr-defined]
 
 
-NAMES = [
-    "small",
-    "trippin-rw-odata2ts",
-    "northwind-v4-davidmoten",
-    "finops-trimmed-procurement",
-    "dataverse-crm4-v9.1-2.4MB",
-    "finops-full-reconstructed",
-]
+FEW = ["small", TRIPS, TRADERS, PROCUREMENT, RELATIONSHIPS, *found(*REAL_SMALL)]
+MANY = [CATALOGUE, *found(REAL_DATAVERSE, REAL_CATALOGUE)]
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FEW + MANY)
 def test_names_roots_and_findings_are_those_of_the_document(name: str) -> None:
     eager, lazy = catalogs(name)
 
@@ -88,14 +89,14 @@ def test_names_roots_and_findings_are_those_of_the_document(name: str) -> None:
     assert lazy.naming() == eager.naming()
 
 
-@pytest.mark.parametrize("name", NAMES[:4])
+@pytest.mark.parametrize("name", FEW)
 def test_the_schema_is_that_of_the_document(name: str) -> None:
     eager, lazy = (build_schema(c, DictResolvers()) for c in catalogs(name))
 
     assert lazy.as_str() == eager.as_str()
 
 
-@pytest.mark.parametrize("name", NAMES[4:])
+@pytest.mark.parametrize("name", MANY)
 def test_a_slice_of_the_schema_is_that_of_the_document(name: str) -> None:
     eager, lazy = (build_schema(c, DictResolvers()).core for c in catalogs(name))
 
@@ -115,7 +116,7 @@ def test_the_clashes_and_renames_of_the_small_model_are_taken_over() -> None:
 
 
 def test_a_catalog_over_a_snapshot_decodes_nothing() -> None:
-    eager, _ = catalogs("trippin-rw-odata2ts")
+    eager, _ = catalogs(TRIPS)
 
     lazy = again(eager)
     build_schema(lazy, DictResolvers())
@@ -126,7 +127,7 @@ def test_a_catalog_over_a_snapshot_decodes_nothing() -> None:
 
 
 def test_the_first_query_decodes_what_it_touches() -> None:
-    lazy = again(catalogs("finops-full-reconstructed")[0])
+    lazy = again(catalogs(CATALOGUE)[0])
     api = build_schema(lazy, DictResolvers({"customersV3": {"nodes": []}}))
 
     answer = api.execute_sync(
@@ -139,7 +140,7 @@ def test_the_first_query_decodes_what_it_touches() -> None:
 
 
 def test_a_root_field_is_made_once() -> None:
-    _, lazy = catalogs("trippin-rw-odata2ts")
+    _, lazy = catalogs(TRIPS)
 
     assert lazy.roots["people"] is lazy.roots["people"]
     assert {root.kind for root in lazy.roots.values()} >= {

@@ -23,23 +23,24 @@ from schema.fields import RootKind
 from schema.model import Model
 from schema.printing import print_sdl
 from schema.writes import Writes
-from tests.support.apis import FINOPS, GENERIC, DictResolvers, document, eager
-
-FULL = "finops-full-reconstructed"
-SMALL = (
-    "businesscentral-api-v2.0-common",
-    "finops-trimmed-essential",
-    "finops-trimmed-finance_customersv3",
-    "finops-trimmed-procurement",
-    "finops-trimmed-retail",
-    "northwind-v4-davidmoten",
-    "trippin-rw-odata2ts",
+from tests.support.apis import FINOPS, GENERIC, DictResolvers, eager
+from tests.support.metadata_documents import (
+    CATALOGUE,
+    REAL_CATALOGUE,
+    REAL_DATAVERSE,
+    REAL_SMALL,
+    RELATIONSHIPS,
+    SMALL,
+    found,
+    is_finance,
+    model_of,
 )
+
 SLICE = 200
 
 
 def api(name: str, model: Model) -> Catalog:
-    return Catalog(model, FINOPS if name.startswith("finops") else GENERIC)
+    return Catalog(model, FINOPS if is_finance(name) else GENERIC)
 
 
 def check(catalog: Catalog) -> GraphQLSchema:
@@ -64,7 +65,7 @@ def check_exactly(catalog: Catalog) -> None:
 
 def test_without_writes_there_are_neither_mutations_nor_their_directives() -> None:
     """What reading alone has is checked where it differs: all else is the same code."""
-    catalog = api(SMALL[0], document(SMALL[0]))
+    catalog = api(SMALL[0], model_of(SMALL[0]))
     core = build_schema(catalog, DictResolvers()).core
     other = eager(core)
 
@@ -75,20 +76,21 @@ def test_without_writes_there_are_neither_mutations_nor_their_directives() -> No
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *found(*REAL_SMALL)])
 def test_a_whole_document_becomes_a_valid_schema(name: str) -> None:
-    check_exactly(api(name, document(name)))
+    check_exactly(api(name, model_of(name)))
 
 
 @pytest.mark.heavy
-def test_dataverse_becomes_a_valid_schema() -> None:
-    check(api("dataverse", document("dataverse-crm4-v9.1-2.4MB")))
+@pytest.mark.parametrize("name", [RELATIONSHIPS, *found(REAL_DATAVERSE)])
+def test_a_document_like_dataverse_becomes_a_valid_schema(name: str) -> None:
+    check(api(name, model_of(name)))
 
 
-@pytest.fixture(scope="module")
-def full() -> Model:
+@pytest.fixture(scope="module", params=[CATALOGUE, *found(REAL_CATALOGUE)])
+def full(request: pytest.FixtureRequest) -> Model:
     """The full catalogue, read once and not kept for other modules."""
-    return document(FULL)
+    return model_of(request.param)
 
 
 def cut(model: Model, index: int) -> Model:
@@ -99,16 +101,16 @@ def cut(model: Model, index: int) -> Model:
 @pytest.mark.heavy
 @pytest.mark.parametrize("index", [0, 19])
 def test_a_slice_of_the_full_catalogue_becomes_a_valid_schema(full: Model, index: int) -> None:
-    check(api(FULL, cut(full, index)))
+    check(api(CATALOGUE, cut(full, index)))
 
 
 def test_a_slice_of_the_full_catalogue_is_what_graphql_core_makes_eagerly(full: Model) -> None:
-    check_exactly(api(FULL, cut(full, 10)))
+    check_exactly(api(CATALOGUE, cut(full, 10)))
 
 
 def test_every_list_and_every_key_of_the_full_catalogue_can_be_asked_for(full: Model) -> None:
     """The whole document in one schema, each root field validated in an operation of its own, sampled."""
-    catalog = api(FULL, full)
+    catalog = api(CATALOGUE, full)
     schema = build_schema(catalog, DictResolvers())
     lists = [r for r in catalog.roots.values() if r.kind is RootKind.LIST]
 

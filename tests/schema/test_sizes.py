@@ -19,7 +19,8 @@ from schema.model import Model
 from schema.sizes import sizes_of
 from schema.writes import Writes
 from tests.support import zoo
-from tests.support.apis import FINOPS, DictResolvers, document
+from tests.support.apis import FINOPS, DictResolvers
+from tests.support.metadata_documents import ESSENTIAL, PROCUREMENT, TRADERS, model_of
 
 
 def api(model: Model, *, writes: bool) -> ODataSchema:
@@ -28,9 +29,9 @@ def api(model: Model, *, writes: bool) -> ODataSchema:
 
 
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes"])
-@pytest.mark.parametrize("name", ["finops-trimmed-essential", "northwind-v4-davidmoten", "zoo"])
+@pytest.mark.parametrize("name", [ESSENTIAL, TRADERS, "zoo"])
 def test_the_counts_are_those_of_the_sdl(name: str, writes: bool) -> None:
-    model = zoo.model() if name == "zoo" else document(name)
+    model = zoo.model() if name == "zoo" else model_of(name)
 
     found = sizes_of(api(model, writes=writes))
 
@@ -51,7 +52,7 @@ def test_the_counts_are_those_of_the_sdl(name: str, writes: bool) -> None:
 
 
 def test_what_is_weighed_is_left_as_it_was() -> None:
-    schema = api(document("finops-trimmed-essential"), writes=True)
+    schema = api(model_of(ESSENTIAL), writes=True)
     before = schema.made_types
 
     sizes_of(schema)
@@ -60,7 +61,7 @@ def test_what_is_weighed_is_left_as_it_was() -> None:
 
 
 def test_the_memory_of_a_type_does_not_hang_on_how_many_there_are() -> None:
-    whole = document("finops-trimmed-procurement")
+    whole = model_of(PROCUREMENT)
     some = expose(whole, include=list(whole.entity_sets)[:2], exclude=[])
 
     few, many = sizes_of(api(some, writes=False)), sizes_of(api(whole, writes=False))

@@ -15,16 +15,17 @@ from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.introspection import Wanted, write_slice
 from schema.writes import Writes
-from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
+from tests.support.apis import FINOPS, GENERIC, DictResolvers
 from tests.support.introspections import EVERYTHING, told_by
+from tests.support.metadata_documents import PROCUREMENT, TRADERS, TRIPS, is_finance, model_of
 
-DOCUMENTS = ("finops-trimmed-procurement", "northwind-v4-davidmoten", "trippin-rw-odata2ts")
+DOCUMENTS = (PROCUREMENT, TRADERS, TRIPS)
 ABSTRACT = ("INTERFACE", "UNION")
 
 
 @cache
 def schema_of(name: str) -> ODataSchema:
-    catalog = Catalog(document(name), FINOPS if name.startswith("finops") else GENERIC)
+    catalog = Catalog(model_of(name), FINOPS if is_finance(name) else GENERIC)
     return build_schema(catalog, DictResolvers(), writes=Writes(catalog))
 
 
@@ -100,8 +101,8 @@ def check_partial(made: Any, of_whole: Any) -> None:
 
 
 def test_the_types_of_other_rows_are_partial_until_they_are_a_step_away() -> None:
-    near = slice_of("northwind-v4-davidmoten", Wanted(fields={"query": ["orders"]}))
-    far = slice_of("northwind-v4-davidmoten", Wanted(fields={"query": ["orders"]}, steps=1))
+    near = slice_of(TRADERS, Wanted(fields={"query": ["orders"]}))
+    far = slice_of(TRADERS, Wanted(fields={"query": ["orders"]}, steps=1))
 
     assert "Customer" in near["partial"]
     assert "Customer" not in far["partial"]
@@ -110,7 +111,7 @@ def test_the_types_of_other_rows_are_partial_until_they_are_a_step_away() -> Non
 
 
 def test_a_slice_without_wishes_has_what_every_schema_has() -> None:
-    told = slice_of("finops-trimmed-procurement", Wanted())
+    told = slice_of(PROCUREMENT, Wanted())
     fields = [field["name"] for field in types_of(told)["Query"]["fields"]]
 
     assert fields == ["node", "nodes"]
@@ -120,14 +121,14 @@ def test_a_slice_without_wishes_has_what_every_schema_has() -> None:
 def test_names_that_are_not_of_the_schema_are_passed_over() -> None:
     wanted = Wanted(fields={"query": ["nothing", "orders"], "other": ["x"]}, types=["Nobody"])
 
-    told = slice_of("northwind-v4-davidmoten", wanted)
+    told = slice_of(TRADERS, wanted)
 
     assert "orders" in {field["name"] for field in types_of(told)["Query"]["fields"]}
     assert "Nobody" not in types_of(told)
 
 
 def test_all_root_fields_and_types_make_the_whole_schema() -> None:
-    name = "trippin-rw-odata2ts"
+    name = TRIPS
     types = whole(name)
     fields = {
         root: [field["name"] for field in types[root.capitalize()]["fields"]]
@@ -147,7 +148,7 @@ def test_all_root_fields_and_types_make_the_whole_schema() -> None:
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_slice_reads_no_more_than_what_it_tells(count: int) -> None:
     """Rows that no relation leads to are not even looked at."""
-    schema = schema_of("northwind-v4-davidmoten")
+    schema = schema_of(TRADERS)
     fresh = schema.again(schema.catalog.twin())
     before = fresh.made_types
     names = [name for _, _, name in schema.catalog.set_roots()][:count]

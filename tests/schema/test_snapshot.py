@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import gzip
 import operator
 import types
 import typing
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,18 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema import snapshot
-from schema.csdl import parse_csdl
 from schema.model import EnumMember, EnumType, Model, Record
 from schema.snapshot import Records, Unpacked, pack, unpack
 from tests.support.apis import NO_YES, entity, model, nav, prop
+from tests.support.metadata_documents import every_name, model_of
 
-HERE = Path(__file__).resolve().parent
-DOCUMENTS = sorted(
-    [
-        *(HERE.parent / "csdl").glob("*.xml"),
-        *(HERE.parents[1] / "../shared/metadata").glob("*.xml.gz"),
-    ]
-)
 FINGERPRINT = b"the document, the settings and the program"
 TABLES = tuple(field.name for field in dataclasses.fields(Model) if "Mapping" in str(field.type))
 
@@ -80,11 +71,6 @@ def decoded(lazy: Model) -> int:
     return sum(getattr(lazy, table).decoded for table in TABLES)
 
 
-def read(path: Path) -> Model:
-    content = path.read_bytes()
-    return parse_csdl(gzip.decompress(content) if path.suffix == ".gz" else content)
-
-
 def assert_same(lazy: Model, eager: Model) -> None:
     assert lazy == eager
     for table in TABLES:
@@ -105,9 +91,9 @@ def test_unpacking_undoes_packing(eager: Model, notes: bytes) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_document_comes_back(path: Path) -> None:
-    eager = read(path)
+@pytest.mark.parametrize("name", every_name())
+def test_every_document_comes_back(name: str) -> None:
+    eager = model_of(name)
 
     assert_same(unpacked(packed(eager)).model, eager)
 

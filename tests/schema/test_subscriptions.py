@@ -6,14 +6,13 @@ from graphql import parse, validate
 
 from schema.build import build_schema
 from schema.catalog import Catalog
-from tests.support.apis import FINOPS, GENERIC, DictResolvers, document
-
-CUSTOMERS = "finops-trimmed-finance_customersv3"
+from tests.support.apis import FINOPS, GENERIC, DictResolvers
+from tests.support.metadata_documents import CUSTOMERS, TRADERS, model_of
 
 
 def test_one_field_tells_the_changes_of_any_set() -> None:
     core = build_schema(
-        Catalog(document(CUSTOMERS), FINOPS), DictResolvers(), subscriptions=True
+        Catalog(model_of(CUSTOMERS), FINOPS), DictResolvers(), subscriptions=True
     ).core
 
     assert core.subscription_type is not None
@@ -27,7 +26,7 @@ def test_one_field_tells_the_changes_of_any_set() -> None:
 
 
 def test_rows_without_companies_have_no_scope_of_companies() -> None:
-    catalog = Catalog(document("northwind-v4-davidmoten"), GENERIC)
+    catalog = Catalog(model_of(TRADERS), GENERIC)
     core = build_schema(catalog, DictResolvers(), subscriptions=True).core
 
     assert core.subscription_type is not None
@@ -36,7 +35,7 @@ def test_rows_without_companies_have_no_scope_of_companies() -> None:
 
 def test_rows_of_any_type_can_be_selected_of_a_change() -> None:
     core = build_schema(
-        Catalog(document(CUSTOMERS), FINOPS), DictResolvers(), subscriptions=True
+        Catalog(model_of(CUSTOMERS), FINOPS), DictResolvers(), subscriptions=True
     ).core
     operation = """subscription {
       entityChanged(set: "customersV3", where: { dataAreaId: { eq: "usmf" } }) {
@@ -48,7 +47,7 @@ def test_rows_of_any_type_can_be_selected_of_a_change() -> None:
 
 
 def test_without_the_option_there_are_no_subscriptions() -> None:
-    core = build_schema(Catalog(document(CUSTOMERS), FINOPS), DictResolvers()).core
+    core = build_schema(Catalog(model_of(CUSTOMERS), FINOPS), DictResolvers()).core
 
     assert core.subscription_type is None
     assert not {"Subscription", "EntityChanged", "ChangeKind"} & set(core.type_map)

@@ -30,7 +30,6 @@ from tests.support.apis import (
     FINOPS,
     GENERIC,
     DictResolvers,
-    document,
     entity,
     model,
     prop,
@@ -43,16 +42,16 @@ from tests.support.introspections import (
     told_by,
     told_by_graphql_core,
 )
+from tests.support.metadata_documents import CUSTOMERS, TRIPS, model_of
 
-CUSTOMERS = "finops-trimmed-finance_customersv3"
-DOCUMENTS = {CUSTOMERS: FINOPS, "trippin-rw-odata2ts": GENERIC}
+DOCUMENTS = {CUSTOMERS: FINOPS, TRIPS: GENERIC}
 SERVICES = WriteRules(services=(ServiceInfo("post", "a/b/post"),))
 SHARED = {*RESERVED_TYPES, *(f"{name}Filter" for name in RESERVED_TYPES)}
 """What no metadata names: types of the gateway's own, scalars and their filters."""
 
 
 def api(name: str, **prefix: str) -> ODataSchema:
-    catalog = Catalog(document(name), DOCUMENTS[name], **prefix)
+    catalog = Catalog(model_of(name), DOCUMENTS[name], **prefix)
     writes = Writes(catalog, SERVICES)
     return build_schema(catalog, DictResolvers(), writes=writes, federation=Federation())
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-import pytest
 from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, is_object_type
 
 from schema.catalog import Catalog
-from schema.csdl import parse_csdl
 from schema.fields import Field, MutationField, PayloadField, RootField
 from schema.model import (
     EntitySet,
@@ -27,7 +22,6 @@ from schema.model import (
 from schema.scalars import DEFINITIONS
 from schema.values import Abilities
 
-DOCUMENTS = Path(__file__).resolve().parents[2] / "../shared/metadata"
 NS = "Microsoft.Dynamics.DataEntities"
 
 _ORDERED = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin")
@@ -162,18 +156,6 @@ def eager(core: GraphQLSchema) -> GraphQLSchema:
     roots = {root.name: root for root in (query, mutation) if root is not None}
     kept = [roots.get(name, found) for name, found in core.type_map.items()]
     return GraphQLSchema(query=query, mutation=mutation, types=kept, directives=core.directives)
-
-
-def document(name: str) -> Model:
-    """A document beside the project; the test is skipped where it is not there, in CI it must be."""
-    path = DOCUMENTS / f"{name}.xml.gz"
-    if not path.exists():
-        reason = f"the metadata documents are not beside the project: no {path.name}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with gzip.open(path) as file:
-        return parse_csdl(file, name=name)
 
 
 def fields_of(catalog: Catalog, name: str) -> dict[str, str]:

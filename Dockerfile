@@ -13,6 +13,7 @@ FROM python:3.11.14-slim-bookworm AS setup
 RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY Makefile pyproject.toml README.md LICENSE requirements.lock ./
+COPY scripts scripts
 COPY schema schema
 COPY gateway gateway
 RUN make setup

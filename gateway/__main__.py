@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from gateway.cli.commands import app
+from gateway.cli.installation import check_installation
 
 
 def main() -> None:
     """Run the command line."""
+    check_installation()
     app()
 
 

@@ -4,3 +4,6 @@
 every GraphQL name, type and operator; ``build`` makes the Strawberry schema from the catalog when an operation first
 touches it.
 """
+
+MARK = "d365-graphql-gateway"
+"""Whose package this is: PyPI has another one of the same name."""

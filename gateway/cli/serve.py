@@ -223,9 +223,16 @@ def _addresses(settings: Settings, address: str) -> Iterator[str]:
         yield f"GraphQL:  {address}{API}/{name}"
     if settings.graphiql:
         built = (BUILT / "index.html").is_file()
-        hint = "" if built else " (plain page; `make page` builds the full one)"
+        hint = "" if built else f" (plain page; {_full_page()})"
         first = "" if settings.serve_all else f"/{next(iter(settings.profiles))}"
         yield f"GraphiQL: {address}{PAGE}{first}{hint}"
+
+
+def _full_page() -> str:
+    """Return how to get the full page: a wheel has no sources of it."""
+    if (BUILT.parent / "page").is_dir():
+        return "`make page` builds the full one"
+    return "this package was built without Node, with Node 20 or newer it has the full one"
 
 
 def announce(gateway: Gateway, address: str) -> None:

@@ -27,7 +27,10 @@ HEADERS = [
 
 @pytest.fixture(scope="module")
 def storable():
-    need(subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode == 0, "no Node 20")
+    need(
+        subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode == 0,
+        "install Node 20 or newer",
+    )
     return lambda key, value: call_exported(MODULE, "storable", key, value)
 
 

@@ -13,7 +13,10 @@ MODULE = PLAIN.parent / "page" / "src" / "requests.js"
 
 
 def call(name, *arguments):
-    need(subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode == 0, "no Node 20")
+    need(
+        subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode == 0,
+        "install Node 20 or newer",
+    )
     return call_exported(MODULE, name, *arguments)
 
 

@@ -17,7 +17,7 @@ PATIENCE = 120.0
 def missing(folder: Path) -> str:
     """Say what the programs of a folder lack; nothing where they can run."""
     if subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode != 0:
-        return "no Node 20 or newer, or no npm"
+        return "install Node 20 or newer with npm, then: make page clients"
     if not (folder / "node_modules" / ".package-lock.json").is_file():
         return "the npm packages are not installed: make page clients"
     return ""

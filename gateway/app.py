@@ -21,6 +21,7 @@ from .events import Observer, log_event
 from .explain_http import explain_routes
 from .explorer import explorer_routes
 from .graphiql import PRESET_HEADERS, Page, asset_routes, page_routes
+from .graphiql.environment import environment_of
 from .graphiql.fitting import fitting
 from .health import healthy, ready, reload_by
 from .http import COMPANY_HEADER, Door, companies_of
@@ -171,6 +172,8 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         headers=headers,
         changing=changing,
         explains=settings.explains is not False,
+        environment=environment_of(settings),
+        poll_interval=settings.subscriptions.interval,
         apis=[
             {"title": e.title, "page": e.page}
             for e in endpoint.beside

@@ -201,6 +201,10 @@ class Settings(BaseSettings):
         default=True,
         description="Whether /graphiql is served; admin: to who gives admin_token as the password (HTTP Basic).",
     )
+    environment_kind: Literal["production", "test", "development"] | None = Field(
+        default=None,
+        description="What GraphiQL's badge calls the environment. Not set: what its host tells.",
+    )
     explain: PageAccess | None = Field(
         default=None,
         description="Whether plans, upstream requests and their timings are told; admin: to who gives admin_token."

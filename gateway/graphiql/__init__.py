@@ -122,6 +122,10 @@ class Page:
     """Whether examples write."""
     explains: bool = True
     """Whether there is a panel of plans and timings."""
+    environment: Mapping[str, object] = field(default_factory=dict)
+    """What the badge shows: ``name``, ``kind``, ``readOnly``, ``version``."""
+    poll_interval: float = 10.0
+    """Seconds between two polls of a subscription."""
     apis: Sequence[Mapping[str, str]] = ()
     """``title`` and ``page`` of each API to choose from."""
     choose: Choose = _all
@@ -154,6 +158,8 @@ def page_routes(shown: Page, assets: Path = BUILT) -> list[BaseRoute]:
             "headers": dict(shown.headers),
             "examples": [asdict(example) for example in await shown.choose(request.app, tabs)],
             "explain": shown.explains,
+            "environment": dict(shown.environment),
+            "pollInterval": shown.poll_interval,
             "apis": [{**api, "page": f"{root}{api['page']}"} for api in shown.apis],
         }
         return JSONResponse(content, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})

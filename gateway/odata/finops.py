@@ -111,3 +111,19 @@ def dialect_for(name: str | None, url: str, namespace: str) -> Dialect:
     raise SettingsError(
         f"D365_DIALECT is {name!r}.", hint=f"Accepted: {', '.join(sorted(_DIALECTS))}."
     )
+
+
+_KINDS = (
+    (re.compile(r".+\.sandbox\.operations\..+"), "test"),
+    (re.compile(r".+\.(?:cloudax|axcloud)\..+"), "development"),
+    (re.compile(r".+\.operations\..*dynamics\.[a-z]+"), "production"),
+)
+
+
+def environment_kind(host: str) -> str | None:
+    """Return what an environment of that host is for: ``production``, ``test`` or ``development``; None if unknown.
+
+    Sandboxes of tier 2 and above have ``sandbox`` in their host, cloud-hosted development machines their own domain:
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/deployment/deploy-demo-environment
+    """
+    return next((kind for pattern, kind in _KINDS if pattern.fullmatch(host)), None)

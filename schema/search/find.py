@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ SETS_OF_NAME = 5
 """Sets that the part before the point may mean in ``customers.credit``."""
 _LONGER = {"field": 8, "type": 16}
 """By how many letters a name counts as longer than it is: a root field that is about as good goes before it."""
+
+_VERSION = re.compile(r"V([1-9][0-9]?)$")
 
 Root = Literal["query", "mutation"]
 
@@ -55,7 +58,10 @@ class _Rank(NamedTuple):
     all: int
     close: int
     length: int
+    """Of the name without its version."""
     name: str
+    older: int
+    """By how much less than the newest version could be: ``V3`` goes before ``V2``, which goes before none."""
 
 
 def find(index: Index, query: str, limit: int) -> list[Hit]:
@@ -115,7 +121,15 @@ def _rank(parts: Sequence[str], text: str, exact: Iterable[str], name: str, kind
     tiers = [tier(part, text) for part in parts]
     longer = _LONGER.get(kind, 0)
     close = max(closeness(parts, exact), 1 if longer else 0)
-    return _Rank(close > 0, max(tiers, default=0), sum(tiers), close, len(name) + longer, name)
+    stem, version = _split_version(name)
+    worst, total = max(tiers, default=0), sum(tiers)
+    return _Rank(close > 0, worst, total, close, len(stem) + longer, stem, -version)
+
+
+def _split_version(name: str) -> tuple[str, int]:
+    """``vendorsV3`` → ``("vendors", 3)``; 0 if the name has no version."""
+    match = _VERSION.search(name)
+    return (name, 0) if match is None else (name[: match.start()], int(match[1]))
 
 
 def _hit(index: Index, subject: Subject) -> Hit:

@@ -265,3 +265,26 @@ def test_the_page_lock_names_no_registry():
     lock = json.loads((PAGE / "package-lock.json").read_text())
 
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("Embedded sandbox", "sandbox", False)),
+        (
+            {"url": "https://x.sandbox.operations.dynamics.com/data", "read_only": True},
+            ("x.sandbox.operations.dynamics.com", "test", True),
+        ),
+        (
+            {"url": "https://erp.example.com/data", "environment_kind": "production"},
+            ("erp.example.com", "production", False),
+        ),
+        ({"url": "https://erp.example.com/data"}, ("erp.example.com", None, False)),
+    ],
+)
+def test_the_badge_is_of_the_settings_environment(settings, expected):
+    app = create_app(Settings(auth="none", **settings))
+    badge = Client(app.routes).get("/graphiql/config.json").json()["environment"]
+
+    assert (badge["name"], badge["kind"], badge["readOnly"]) == expected
+    assert badge["version"]

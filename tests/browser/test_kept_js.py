@@ -49,9 +49,24 @@ def test_the_history_keeps_the_gateways_headers_and_no_others(storable, key):
     }
 
 
+def test_tabs_keep_the_gateways_headers_and_no_others(storable):
+    tabs = [
+        {"id": "1", "query": "{ a }", "headers": '{"Authorization": "Bearer secret"}'},
+        {"id": "2", "query": "{ a }", "headers": COMPANY},
+        {"id": "3", "query": "{ a }", "headers": None},
+    ]
+
+    stored = json.loads(storable("graphiql:tabState", json.dumps({"tabs": tabs})))
+
+    assert [tab["headers"] for tab in stored["tabs"]] == [None, COMPANY, None]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "wanted"),
     [
+        ("graphiql:headers", '{"Authorization": "Bearer secret"}', ""),
+        ("ap/graphiql:headers", '{"X-D365-Company": "usmf"}', ""),
+        ("graphiql:shouldPersistHeaders", "true", "false"),
         ("graphiql:queries", "cut off in the mid", ""),
         ("graphiql:query", "{ headers }", "{ headers }"),
         ("graphiql:theme", "dark", "dark"),

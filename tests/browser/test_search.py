@@ -107,6 +107,21 @@ def test_enter_is_for_the_text_as_typed_though_its_hits_are_on_their_way(watched
     watched.assert_clean()
 
 
+def test_enter_opens_a_set_and_enter_inserts_its_query(watched, sliced):
+    open_graphiql(watched, sliced)
+    page = watched.page
+    search(page, "cust gr", "customerGroups")
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => document.activeElement.matches('.search-insert')", timeout=SECONDS
+    )
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => __MONACO.editor.getModels().some(m => m.getValue().startsWith('query CustomerGroups'))"
+    )
+    watched.assert_clean()
+
+
 def test_a_mutation_comes_with_the_variables_it_needs(watched, sliced):
     open_graphiql(watched, sliced)
     page = watched.page

@@ -54,6 +54,8 @@ def test_what_an_earlier_visit_left_is_cleaned(watched, gateway):
         for place in ("", "ap/")
         for name in ("queries", "favorites")
     }
+    left["graphiql:headers"] = json.dumps(HEADERS)
+    left["graphiql:shouldPersistHeaders"] = "true"
     page.goto(f"{gateway}/healthz")
     page.evaluate(
         "left => Object.entries(left).forEach(([k, v]) => localStorage.setItem(k, v))", left
@@ -64,3 +66,13 @@ def test_what_an_earlier_visit_left_is_cleaned(watched, gateway):
     assert left.keys() <= kept.keys()
     assert [key for key, value in kept.items() if "s3cret" in value] == []
     assert "{ a }" in kept["graphiql:queries"]
+    assert kept["graphiql:shouldPersistHeaders"] == "false"
+
+
+def test_headers_cannot_be_persisted(watched, gateway):
+    open_graphiql(watched, gateway)
+    page = watched.page
+    page.get_by_label("Open settings dialog").click()
+    page.get_by_text("Clear storage", exact=True).first.wait_for(timeout=SECONDS)
+
+    assert page.get_by_text("Persist headers").count() == 0

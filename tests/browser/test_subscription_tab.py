@@ -33,9 +33,13 @@ def test_changes_are_shown_as_they_come_until_it_is_stopped(watched, gateway, sc
         page, query.replace('where: { customerGroupId: { in: ["10", "20", "30"] } }', "where: {}")
     )
     page.get_by_label("Execute query").click()
+    status = page.locator(".subscription-status")
+    status.wait_for(timeout=SECONDS)
+    assert "CustomersV3" in status.inner_text()
+    assert "polls every 0.1 s" in status.inner_text()
     deadline = time.monotonic() + PATIENCE
     turn = 0
-    while "entityChanged" not in result_of(page) and time.monotonic() < deadline:
+    while '"kind"' not in result_of(page) and time.monotonic() < deadline:
         turn += 1  # a change before the first look at the rows is none
         rename(gateway, turn)
         page.wait_for_timeout(200)
@@ -46,4 +50,23 @@ def test_changes_are_shown_as_they_come_until_it_is_stopped(watched, gateway, sc
     screenshot(page, "graphiql-subscription")
     page.get_by_label("Stop query").click()
     page.get_by_label("Execute query").wait_for(timeout=SECONDS)
+    status.wait_for(state="detached", timeout=SECONDS)
+    watched.assert_clean()
+
+
+@pytest.mark.usefixtures("built_page")
+def test_what_is_awaited_is_shown_before_anything_changes(watched, gateway, screenshot):
+    open_graphiql(watched, gateway)
+    page = watched.page
+    page.locator(".graphiql-tab-button", has_text="Changes").click()
+    page.get_by_label("Execute query").click()
+    page.wait_for_function(
+        """() => __MONACO.editor.getModels().some(m => m.getValue().includes('"waiting"'))""",
+        timeout=SECONDS,
+    )
+
+    assert '"set": "CustomersV3"' in result_of(page)
+    assert page.locator(".graphiql-spinner").count() == 0
+    screenshot(page, "graphiql-subscription-waiting")
+    page.get_by_label("Stop query").click()
     watched.assert_clean()

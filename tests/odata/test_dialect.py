@@ -8,7 +8,7 @@ from gateway.errors import SettingsError
 from gateway.odata import dialect as dialect_module
 from gateway.odata import finops as finops_module
 from gateway.odata.dialect import ODATA, Dialect
-from gateway.odata.finops import FINOPS, NAMESPACE, dialect_for
+from gateway.odata.finops import FINOPS, NAMESPACE, dialect_for, environment_kind
 from tests.odata.expressions import ENUM
 
 WHERE_OPERATORS = {
@@ -137,3 +137,20 @@ def test_every_flag_is_documented():
 
 def test_what_is_finops_own_is_linked_there():
     assert (finops_module.__doc__ or "").count("https://") >= 4
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("contoso.operations.dynamics.com", "production"),
+        ("contoso.operations.eu.dynamics.com", "production"),
+        ("contoso-uat.sandbox.operations.dynamics.com", "test"),
+        ("usnconeboxax1aos.cloud.onebox.dynamics.com", None),
+        ("contosodev.cloudax.dynamics.com", "development"),
+        ("contosodev.axcloud.dynamics.com", "development"),
+        ("services.odata.org", None),
+        ("127.0.0.1", None),
+    ],
+)
+def test_a_host_tells_what_its_environment_is_for(host, kind):
+    assert environment_kind(host) == kind

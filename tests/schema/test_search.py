@@ -114,6 +114,21 @@ def test_nothing_is_found_where_a_word_is_nowhere(index: Index, query: str) -> N
     assert found(index, query) == []
 
 
+def test_the_newest_version_comes_first() -> None:
+    names = ("Vendor", "VendorV2", "VendorV10", "VendorV3")
+    sets = {name.replace("Vendor", "Vendors"): name for name in names}
+    catalog = Catalog(model(*(row(name) for name in names), sets=sets), FINOPS)
+    index = index_of(build_schema(catalog, DictResolvers()))
+
+    assert found(index, "vend")[:4] == [
+        "set vendorsV10",
+        "set vendorsV3",
+        "set vendorsV2",
+        "set vendors",
+    ]
+    assert found(index, "vendors")[0] == "set vendors"
+
+
 def test_without_a_query_the_sets_come_by_name(index: Index) -> None:
     assert found(index, "", 3) == ["set aadClients", "set customerGroups", "set customersV3"]
 

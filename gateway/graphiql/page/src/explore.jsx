@@ -9,6 +9,7 @@ import { useEffect, useSyncExternalStore } from "react";
 import { Following } from "./following.jsx";
 import { namesIn, rootAt } from "./schema.js";
 import { SearchShortcut } from "./search.jsx";
+import { useReadableThemes } from "./themes.js";
 
 const PAUSE = 150;
 
@@ -27,6 +28,7 @@ export function GrowingGraphiQL({ endpoint, slices, children, ...props }) {
 }
 
 function Watch({ endpoint, slices }) {
+  useReadableThemes();
   useEditorsNames(slices);
   useDocumentedTypes(slices);
   useCompletion(endpoint, slices);

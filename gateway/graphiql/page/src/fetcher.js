@@ -2,14 +2,15 @@
 // say) is shown as what it is.
 import { createClient } from "graphql-sse";
 import { meant } from "./operation.js";
+import { withStatus } from "./watching.js";
 
 const ACCEPT = "application/graphql-response+json, application/json;q=0.9";
 
-export function createFetcher(endpoint) {
+export function createFetcher(endpoint, pollInterval) {
   return async (params, { headers } = {}) => {
     const { kind, name } = meant(params);
     const asked = { ...params, operationName: name };
-    return kind === "subscription" ? stream(endpoint, asked, headers) : post(endpoint, asked, headers);
+    return kind === "subscription" ? withStatus(stream(endpoint, asked, headers), asked, headers, pollInterval) : post(endpoint, asked, headers);
   };
 }
 

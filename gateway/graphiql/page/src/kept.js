@@ -1,14 +1,18 @@
-// What the page may leave in the browser's storage. GraphiQL's tabs keep no headers there, its history keeps all of them: a
-// token, too, that somebody tried out.
-const HISTORY = /(^|\/)graphiql:(queries|favorites)$/;
+// What the page may leave in the browser's storage. GraphiQL's history keeps all headers, its tabs do where "Persist headers"
+// was switched on in an earlier version of this page: a token, too, that somebody tried out.
+const HISTORY = /(^|\/)graphiql:(queries|favorites|tabState)$/;
+const HEADERS = /(^|\/)graphiql:(headers|shouldPersistHeaders)$/;
 const OURS = /^x-d365-/i;
 
 // Gives the value as it may be stored under the key: of the headers in the history only the gateway's own. What is not plain
 // JSON, such as text with comments, is left out: nobody knows what it holds.
 export function storable(key, value) {
+  if (HEADERS.test(key)) return key.endsWith("headers") ? "" : "false";
   if (!HISTORY.test(key)) return value;
   const history = parsed(value);
-  return history ? JSON.stringify(history, (name, held) => (name === "headers" ? ours(held) : held)) : "";
+  // A tab without the field is none to GraphiQL; an entry of the history has it only if there are headers.
+  const none = key.endsWith("tabState") ? null : undefined;
+  return history ? JSON.stringify(history, (name, held) => (name === "headers" ? (ours(held) ?? none) : held)) : "";
 }
 
 function ours(headers) {

@@ -6,11 +6,13 @@ import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { createRoot } from "react-dom/client";
 import { ApiPicker, config, storage } from "./api.jsx";
 import { CompanyMenu, presetHeaders } from "./company.jsx";
+import { EnvironmentBadge } from "./environment.jsx";
 import { explainPlugin } from "./explain.jsx";
 import { GrowingGraphiQL } from "./explore.jsx";
 import { createFetcher } from "./fetcher.js";
 import { namesIn, Slices } from "./schema.js";
 import { searchPlugin } from "./search.jsx";
+import { SubscriptionStatus } from "./status.jsx";
 import { traced } from "./traces.js";
 
 const { endpoint, examples, headers, explain } = config;
@@ -20,7 +22,7 @@ const tabs = examples.map(({ query, variables }) => ({ query, variables: json(va
 // GraphiQL keeps the tabs a person leaves. It fills the editors of a first visit with the first tab's query, not its variables.
 const firstVisit = storage.getItem("graphiql:tabState") === null;
 
-const fetcher = createFetcher(endpoint);
+const fetcher = createFetcher(endpoint, config.pollInterval);
 const slices = new Slices(endpoint);
 const plugins = [searchPlugin(endpoint, slices), HISTORY_PLUGIN, ...(explain ? [explainPlugin(endpoint)] : [])];
 
@@ -39,10 +41,13 @@ createRoot(document.getElementById("graphiql")).render(
     defaultHeaders={json(presetHeaders(endpoint, headers))}
     defaultEditorToolsVisibility="variables"
     maxHistoryLength={50}
+    shouldPersistHeaders={false}
+    showPersistHeadersSettings={false}
   >
     <GraphiQL.Logo>
       <b>D365 GraphQL</b>
       <ApiPicker />
+      <EnvironmentBadge />
     </GraphiQL.Logo>
     <GraphiQL.Toolbar>
       {({ prettify, merge, copy }) => (
@@ -54,5 +59,8 @@ createRoot(document.getElementById("graphiql")).render(
         </>
       )}
     </GraphiQL.Toolbar>
+    <GraphiQL.Footer>
+      <SubscriptionStatus />
+    </GraphiQL.Footer>
   </GrowingGraphiQL>,
 );

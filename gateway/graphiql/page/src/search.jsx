@@ -178,14 +178,17 @@ function useHits(endpoint, query) {
 // What was found
 
 function Opened({ hit, endpoint, slices, onBack, onSet }) {
-  const back = useRef(null);
-  useEffect(() => back.current?.focus(), [hit]);
+  const panel = useRef(null);
+  // Enter opened this: the next Enter inserts the operation, or opens the first set. Escape leads back.
+  useEffect(() => (panel.current.querySelector(".search-insert, .search-list .search-link") ?? panel.current.querySelector(".search-opened")).focus(), [hit]);
   return (
-    <section className="search" aria-label={TITLE} onKeyDown={(event) => event.key === "Escape" && onBack()}>
-      <button ref={back} type="button" className="search-back" onClick={onBack}>
+    <section ref={panel} className="search" aria-label={TITLE} onKeyDown={(event) => event.key === "Escape" && onBack()}>
+      <button type="button" className="search-back" onClick={onBack}>
         ‹ {TITLE}
       </button>
-      <h2 className="search-opened">{hit.name}</h2>
+      <h2 className="search-opened" tabIndex={-1}>
+        {hit.name}
+      </h2>
       {hit.isMany ? <SetsOf hit={hit} onSet={onSet} /> : <Offers hit={hit} slices={slices} endpoint={endpoint} />}
     </section>
   );

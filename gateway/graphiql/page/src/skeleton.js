@@ -2,8 +2,9 @@
 import { getNamedType, isCompositeType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType } from "graphql";
 
 const MORE_FIELDS = 4;
-// What a person would like to see of a row, if it has that.
+// What a person would like to see of a row, if it has that: what it is called before all else.
 const TELLING = /(name|description|status|date|amount|quantity|currencyCode)$/i;
+const VERSION = /V\d+$/;
 const OWN = new Set(["id", "etag"]);
 const ERRORS = ["code", "message", "field", "path"];
 
@@ -47,11 +48,21 @@ function rows(type, keys) {
   if (!type.getFields) return "{\n__typename\n}";
   const leaves = Object.values(type.getFields()).filter((field) => isLeafType(getNamedType(field.type)) && !OWN.has(field.name));
   const isKey = (field) => keys.includes(field.name) || / Key\./.test(field.description ?? "");
-  const telling = (field) => (TELLING.test(field.name) ? 0 : 1);
-  const others = leaves.filter((field) => !isKey(field)).sort((a, b) => telling(a) - telling(b) || a.name.length - b.name.length);
+  const rank = ranking(type.name.replace(VERSION, ""));
+  const others = leaves.filter((field) => !isKey(field)).sort((a, b) => rank(a.name) - rank(b.name) || a.name.length - b.name.length);
   const shown = [...leaves.filter(isKey), ...others.slice(0, MORE_FIELDS)];
   return `{\n${shown.map((field) => field.name).join("\n") || "__typename"}\n}`;
 }
+
+/** Smaller is shown earlier: `organizationName` or `customerName` of a `Customer`, then other telling fields. */
+function ranking(owner) {
+  const words = owner.match(/[A-Z][a-z]+|[A-Z]+(?![a-z])|\d+/g) ?? [owner];
+  const own = new RegExp(`^(${words.map((_, at) => words.slice(at).join("")).concat(words[0]).join("|")})?(organization|product|item|party)?(name|description|title)$`, "i");
+  const order = [/name$/i, /title$/i, /description$/i];
+  return (name) => (own.test(name) ? order.findIndex((end) => end.test(name)) : TELLING.test(name) ? order.length : order.length + 1);
+}
+
+export const ranksOf = (owner, names) => names.map(ranking(owner));
 
 function example(type, depth = 0) {
   if (isNonNullType(type)) return example(type.ofType, depth);

@@ -1,0 +1,34 @@
+"""Which environment a page is about: its name, what it is for, whether it can be written."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+from gateway.odata.finops import environment_kind
+from gateway.settings import Settings
+from gateway.version import gateway_version
+
+
+class Environment(TypedDict):
+    """What the page's badge shows."""
+
+    name: str
+    """Host of the service root, or what the sandbox is called."""
+    kind: str | None
+    """``sandbox`` (the embedded one), ``test``, ``development``, ``production``; None if nothing tells."""
+    readOnly: bool
+    version: str
+    """Of the gateway."""
+
+
+def environment_of(settings: Settings) -> Environment:
+    """Return what a page says of the environment that these settings name."""
+    host = None if settings.url is None else urlsplit(settings.url).hostname
+    kind = "sandbox" if host is None else settings.environment_kind or environment_kind(host)
+    return Environment(
+        name=host or "Embedded sandbox",
+        kind=kind,
+        readOnly=settings.read_only,
+        version=gateway_version(),
+    )

@@ -24,6 +24,7 @@ from .entities import Entities
 from .errors import BadArgument, GatewayError, UnsupportedQuery
 from .joins import join_of
 from .odata.dialect import Dialect
+from .odata.keyed import long_list
 from .odata.query import (
     Call,
     Compare,
@@ -296,6 +297,7 @@ class Binding:
         residual = self._residual_fields(level.info, where)
         columns = [*extras, *residual]
         parted = bool(residual) and window is not None and not window.count_only
+        parted = parted or long_list(where) is not None
         if window is not None and (window.reads_order or depth or extras or parted):
             columns.extend(t.field for t in window.order)
         for child in children:

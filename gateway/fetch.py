@@ -181,14 +181,7 @@ class Fetcher:
 
     async def count(self, query: Query, row_type: RowType) -> int:
         """Give the number of rows of a query."""
-        counting = structs.replace(
-            query,
-            resource=structs.replace(query.resource, count=True),
-            select=(),
-            expand=(),
-            order=(),
-        )
-        lowered = self.dialect.lower(counting)
+        lowered = self.dialect.lower(counting(query))
         if lowered.empty:
             return 0
         if lowered.residual is not None:
@@ -260,10 +253,21 @@ class Fetcher:
                 self.note(request, why)
         return self._checked(request)
 
+    def is_too_long(self, query: Query) -> bool:
+        """Whether the address of a query has more than ``max_url_length`` characters."""
+        lowered = self.dialect.lower(query)
+        request = render(lowered.query, options=self.dialect.options)
+        return not lowered.empty and len(request.url) > self.max_url_length
+
     def note(self, request: Request, why: str) -> None:
         """Record for explain why a request is as it is."""
         if self.trace is not None:
             self.trace.note(request, why)
+
+    def note_query(self, query: Query, row_type: RowType, why: str) -> None:
+        """Record the same of the request that a query makes."""
+        if self.trace is not None:
+            self.trace.note(self.request(self.dialect.lower(query), row_type), why)
 
     def _checked(self, request: Request) -> Request:
         if len(request.url) > LONGEST:
@@ -451,6 +455,12 @@ class Fetcher:
             return untyped(response.body)
         except _NOT_JSON as error:
             raise malformed(response, "it is not JSON, or was cut off") from error
+
+
+def counting(query: Query) -> Query:
+    """Return the query for the number of rows."""
+    resource = structs.replace(query.resource, count=True)
+    return structs.replace(query, resource=resource, select=(), expand=(), order=())
 
 
 def _is_over(task: asyncio.Future[Response]) -> bool:

@@ -24,6 +24,7 @@ from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher, Rows
 from .filtering import matching_rows
 from .keys import Lists, Singles, are_distinct, normal_forms
+from .long_lists import count_of, rows_of
 from .null_order import needs_proof, prove_null_order
 from .odata.keyed import Column, key_filter, key_requests, split_by_length
 from .odata.query import KeyPart, Literal, Query, Request, Value
@@ -281,7 +282,7 @@ async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: boo
     window, row_type = plan.window, plan.row_type
     assert window is not None
     if window.count_only:
-        total = await fetcher.count(query, row_type) if window.needs.total else None
+        total = await count_of(fetcher, query, row_type) if window.needs.total else None
         return empty_page(window, total)
     if not window.keyset:
         return await unkeyed_page(fetcher, query, plan, raw=raw)
@@ -294,8 +295,8 @@ async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: boo
         asked = structs.replace(asked, top=None)
     counting = window.needs.total and not asked.count
     found, total = await asyncio.gather(
-        fetcher.rows(asked, row_type, raw=raw, most=window.size if full else None),
-        fetcher.count(query, row_type) if counting else _nothing(),
+        rows_of(fetcher, asked, plan, raw=raw, most=window.size if full else None),
+        count_of(fetcher, query, row_type) if counting else _nothing(),
     )
     if needs_proof(window, len(found.rows)):
         await prove_null_order(fetcher, query, plan)

@@ -85,6 +85,9 @@ class Runner:
             match root:
                 case ListRoot() if raw and root.plan.window is not None and is_raw(root.plan):
                     page = await connection(self._fetcher, root.plan.query, root.plan, raw=True)
+                    if isinstance(page.rows, list):
+                        await self.attach(page.rows, root.plan)
+                        return Loaded(root, page)
                     return Loaded(root, page, raw=True)
                 case ListRoot():
                     return Loaded(root, await self._list(root.plan))

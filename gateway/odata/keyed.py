@@ -35,6 +35,8 @@ Column = tuple[str, str, bool]
 Key = tuple[Value, ...]
 
 _OR, _AND, _EQ = "%20or%20", "%20and%20", "%20eq%20"
+_FEW = 20
+"""Values of a list in a filter that is never cut."""
 _AS_IT_STANDS = re.compile(r"[A-Za-z0-9_.~(),:$=;/@!-]*")
 """Text that neither a literal nor a URL spells in another way."""
 
@@ -237,6 +239,40 @@ def _filter(run: list[_Group], is_alone: bool) -> str:
     text = _OR.join([group.text() for group in run])
     has_or = len(run) > 1 or not (run[0].head or len(run[0].values) == 1)
     return f"({text})" if has_or and not is_alone else text
+
+
+# Lists of values in a filter
+
+
+class LongList(Struct, frozen=True):
+    """A filter with a list of values that may be cut: each row that passes has one of them."""
+
+    before: tuple[Expr, ...]
+    values: In
+    after: tuple[Expr, ...]
+
+    def of(self, values: Sequence[Literal]) -> Expr:
+        """Return the filter for some of the values."""
+        return And((*self.before, In(self.values.path, tuple(values)), *self.after))
+
+
+def long_list(where: Expr | None) -> LongList | None:
+    """Return the longest ``in`` that every row must pass; None where none is long enough to be cut."""
+    terms = tuple(_terms(where))
+    sizes = [len(term.values) if isinstance(term, In) else 0 for term in terms]
+    if max(sizes, default=0) <= _FEW:
+        return None
+    place = sizes.index(max(sizes))
+    found = terms[place]
+    assert isinstance(found, In)
+    return LongList(terms[:place], found, terms[place + 1 :])
+
+
+def _terms(where: Expr | None) -> list[Expr]:
+    """List what ``and`` joins, nested or not."""
+    if isinstance(where, And):
+        return [term for inner in where.terms for term in _terms(inner)]
+    return [] if where is None else [where]
 
 
 # Keys that need the dialect's lowering

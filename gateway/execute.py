@@ -282,7 +282,10 @@ class Engine:
         return self._kind(request) is OperationType.SUBSCRIPTION
 
     def _kind(self, request: GraphQLRequest) -> OperationType | None:
-        document = self._documents.get(request.query)
+        try:
+            document = self._documents.get(request.query)
+        except Exception:  # running it tells why
+            return None
         found = None if document.errors else self._operation(document, request)
         return None if found is None or isinstance(found, Answer) else found.operation
 

@@ -37,6 +37,7 @@ from .access import Admits, everybody, nobody
 from .encoding import Compression
 from .events import ClientLeft, Observer, RequestRefused
 from .execute import Answer, GraphQLRequest
+from .failures import encoded
 from .replies import reply, send_body
 
 JSON = "application/json"
@@ -169,6 +170,8 @@ class Door:
         waiting = _Waiting(receive, lambda: engine.changes_data(asked))
         try:
             answer = await engine.execute(asked)
+            status = status_of(answer, media)
+            made = encoded(answer, self.observe)
         except asyncio.CancelledError:
             if waiting.is_over:
                 raise ClientGone from None
@@ -178,7 +181,7 @@ class Door:
             raise stopped(is_write=engine.changes_data(asked)) from None
         finally:
             waiting.stop()
-        return answer, status_of(answer, media)
+        return made, status if made.written is not None else status_of(made, media)
 
 
 def is_stopping(scope: Scope) -> bool:

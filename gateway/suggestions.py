@@ -11,13 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
-from typing import Any
 
 from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLInterfaceType,
     GraphQLSchema,
+    SchemaMetaFieldDef,
+    TypeMetaFieldDef,
+    TypeNameMetaFieldDef,
     validate,
 )
 from graphql.pyutils import did_you_mean, suggestion_list
@@ -45,6 +47,14 @@ _ENUM_VALUE = re.compile(r"Value '(\w+)' does not exist in '(\w+)' enum\.$")
 _INPUT_FIELD = re.compile(
     r"Expected value of type '(\w+)[!]?' not to include unknown field '(\w+)', found: "
 )
+
+
+_META_FIELDS = {
+    "__schema": SchemaMetaFieldDef,
+    "__type": TypeMetaFieldDef,
+    "__typename": TypeNameMetaFieldDef,
+}
+"""Fields that no type lists (GraphQL section 4.1)."""
 
 
 class Validator:
@@ -84,16 +94,16 @@ class Validator:
         return GraphQLError(message, error.nodes, original_error=error.original_error)
 
     def _completed(self, message: str) -> str:
+        """Return a message with its suggestion. A text of the document may look like a message, and name nothing."""
         if found := _FIELD.search(message):
             return message + self._field(found[1], found[2])
         if found := _TYPE.search(message):
             types = alike(found[1], self._near_types(found[1]))
             return message + did_you_mean([t for t in types if t in self._schema.type_map])
         if found := _ARGUMENT.search(message):
-            arguments = self._schema.type_map[found[2]].fields[found[3]].args  # type: ignore[attr-defined]
-            return message + did_you_mean(alike(found[1], arguments))
+            return message + did_you_mean(alike(found[1], self._arguments(found[2], found[3])))
         if found := _ENUM_VALUE.search(message):
-            values = self._schema.type_map[found[2]].values  # type: ignore[attr-defined]
+            values = getattr(self._schema.type_map.get(found[2]), "values", ())
             return message + did_you_mean(alike(found[1], values), "the enum value")
         if found := _INPUT_FIELD.search(message):
             suggestion = did_you_mean(alike(found[2], self._fields(found[1])))
@@ -102,8 +112,14 @@ class Validator:
             return head.removesuffix(", found: ") + ending + tail
         return message
 
+    def _arguments(self, owner: str, field: str) -> Collection[str]:
+        """Return the arguments of a field; those of ``__type`` are not among the fields of ``Query``."""
+        fields = getattr(self._schema.type_map.get(owner), "fields", {})
+        found = fields.get(field) or _META_FIELDS.get(field)
+        return list(found.args) if found is not None else ()
+
     def _field(self, wrong: str, owner: str) -> str:
-        found = self._schema.type_map[owner]
+        found = self._schema.type_map.get(owner)
         if isinstance(found, GraphQLInterfaceType) and owner != "Node":
             types = get_suggested_type_names(self._schema, found, wrong)
             if types:
@@ -127,8 +143,7 @@ class Validator:
         return near
 
     def _fields(self, owner: str) -> Collection[str]:
-        found: Any = self._schema.type_map[owner]
-        return list(getattr(found, "fields", ()))
+        return list(getattr(self._schema.type_map.get(owner), "fields", ()))
 
     @cached_property
     def _root_names(self) -> ManyNames:

@@ -17,6 +17,7 @@ from typing import Any
 
 from gateway.errors import BudgetExceeded, GatewayError
 from gateway.events import ErrorRaised, Observer, WatchFailed
+from gateway.failures import failure
 from gateway.http import STOPPING
 from gateway.odata.retry import Clock
 from gateway.setting_groups import SubscriptionOptions
@@ -99,6 +100,15 @@ class Watch:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        """Poll as long as anybody waits; whatever ends that ends the feeds, so that nobody waits for ever."""
+        try:
+            await self._poll_on()
+        except Exception as error:
+            errors = failure(error, self._observe).errors
+            for feed in tuple(self.feeds):
+                feed.end(errors)
+
+    async def _poll_on(self) -> None:
         failures = 0
         while True:
             try:

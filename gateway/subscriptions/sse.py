@@ -17,6 +17,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from gateway.execute import Answer, GraphQLRequest
+from gateway.failures import failure
 from gateway.replies import send_body
 
 from .hub import Ended
@@ -106,7 +107,16 @@ async def _piece(send: Send, body: bytes, *, more: bool = True) -> None:
 
 
 async def _results(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
-    """Give the results of an operation of any kind."""
+    """Yield the results of an operation of any kind; what fails unforeseen is the last of them."""
+    try:
+        async with aclosing(_each_result(streams, request)) as results:
+            async for result in results:
+                yield result
+    except Exception as error:
+        yield failure(error, streams.hub.observe).encode()
+
+
+async def _each_result(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
     answer: Answer | None = None
     with streams.live.serving() as gateway:
         if not gateway.engine.subscribes(request):

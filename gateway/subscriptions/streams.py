@@ -8,16 +8,16 @@ from contextlib import aclosing
 from functools import partial
 
 from gateway.assemble import Gateway
-from gateway.errors import known
-from gateway.events import ErrorRaised, SubscriptionEnded
+from gateway.events import SubscriptionEnded
 from gateway.execute import Answer, GraphQLRequest
+from gateway.failures import failure
 from gateway.live import Live
 
 from .begun import Begun, begun
 from .changes import Change, Kind
 from .hub import Ended, Hub
 from .operation import BATCH, payloads
-from .polling import Poll, told
+from .polling import Poll
 
 
 class Streams:
@@ -68,16 +68,7 @@ class Streams:
         except Ended:
             raise
         except Exception as error:
-            found = known(error)
-            self.hub.observe(
-                ErrorRaised(
-                    code=found.code,
-                    error_id=found.error_id,
-                    message=found.message,
-                    detail=found.detail,
-                )
-            )
-            raise Ended([told(found)]) from error
+            raise Ended(failure(error, self.hub.observe).errors) from error
 
     def _begin(self, gateway: Gateway, request: GraphQLRequest) -> Begun:
         """Read the operation. Raises Ended, GatewayError."""

@@ -29,6 +29,7 @@ from gateway.access import Admits, everybody
 from gateway.errors import BudgetExceeded
 from gateway.events import SocketClosed
 from gateway.execute import GraphQLRequest
+from gateway.failures import failure
 from gateway.http import HttpError, request_of
 
 from .hub import Ended, Hub
@@ -57,6 +58,10 @@ GOODBYE = 1.0
 """Seconds that the last words may take: who takes no messages hears no goodbye."""
 MAX_REASON = 120
 """Bytes of the reason of a close frame that are used (RFC 6455, section 5.5: 125 with the code)."""
+
+
+class _Gone(Exception):
+    """The client is not there any more."""
 
 
 class Refused(Exception):
@@ -257,6 +262,10 @@ class Connection:
         except HttpError as error:
             await self._websocket.send_text(error_of(name, error.answer.errors))
             return
+        except Exception as error:
+            errors = failure(error, self._hub.observe).errors
+            await self._websocket.send_text(error_of(name, errors))
+            return
         most = self._hub.options.max_per_connection
         if len(self._operations) >= most:
             excess = BudgetExceeded(
@@ -274,7 +283,20 @@ class Connection:
             task.cancel()
 
     async def _operate(self, name: str, request: GraphQLRequest) -> None:
-        """Run an operation and tell its results."""
+        """Run an operation and send its results; what fails unforeseen is its error."""
+        try:
+            await self._operated(name, request)
+        except _Gone:
+            pass  # whoever listens notices, too
+        except Exception as error:
+            await self._fail(name, error)
+
+    async def _fail(self, name: str, error: Exception) -> None:
+        with suppress(_Gone):
+            errors = failure(error, self._hub.observe).errors
+            await self._tell(name, error_of(name, errors), last=True)
+
+    async def _operated(self, name: str, request: GraphQLRequest) -> None:
         with self._streams.live.serving() as gateway:
             engine = gateway.engine
             subscribes = engine.subscribes(request)
@@ -284,17 +306,13 @@ class Connection:
                 task.add_done_callback(self._writing.discard)
             if not subscribes:
                 answer = await engine.execute(request)
-        try:
-            if subscribes:
-                await self._stream(name, request)
-            elif answer.data is msgspec.UNSET and answer.written is None:
-                await self._tell(name, error_of(name, answer.errors), last=True)
-            else:
-                await self._tell(name, next_of(name, answer.encode()))
-                await self._tell(name, complete_of(name), last=True)
-        except _GONE:
-            # Who listens knows it, too.
-            pass
+        if subscribes:
+            await self._stream(name, request)
+        elif answer.data is msgspec.UNSET and answer.written is None:
+            await self._tell(name, error_of(name, answer.errors), last=True)
+        else:
+            await self._tell(name, next_of(name, answer.encode()))
+            await self._tell(name, complete_of(name), last=True)
 
     async def _stream(self, name: str, request: GraphQLRequest) -> None:
         async with aclosing(self._streams.results(request)) as results:
@@ -312,4 +330,7 @@ class Connection:
         if last:
             # From now on the id may be used again.
             del self._operations[name]
-        await self._websocket.send_text(message)
+        try:
+            await self._websocket.send_text(message)
+        except _GONE as error:
+            raise _Gone from error

@@ -46,6 +46,7 @@ _NOISE = re.compile(
 _SAYS_NOTHING = re.compile(
     r"\A(?:An error has occurred|Write failed for table row of type '[^']*')\.?\s*\Z"
 )
+_ENTITY = re.compile(r"Write failed for table row of type '(?P<entity>[^']*)'")
 _EXECUTING = re.compile(
     r"\A(?:Exception occurred while executing action \S+ on Entity \S+: "
     r"|An exception occ?ur+ed when invoking the operation - )"
@@ -80,6 +81,12 @@ def problems_of(envelope: Envelope) -> tuple[Problem, ...]:
     if found:
         said = ""
     return tuple(_infolog(infolog.strip())) or (_plain(said),)
+
+
+def entity_in(envelope: Envelope) -> str | None:
+    """Return the X++ name of the entity whose write failed, where an error object tells it."""
+    found = _ENTITY.match(envelope.inner_message or envelope.message)
+    return None if found is None else found["entity"]
 
 
 def _infolog(text: str) -> Iterator[Problem]:

@@ -114,7 +114,7 @@ class Groups:
         if lines is None:
             return _partly(header, "its rows could not be joined to it: the answer lacks its key")
         outcomes = await self._exchange.together(lines)
-        refused = _told_once(outcomes)
+        refused = _errors_of(outcomes)
         if not refused:
             return header
         if any(e.code == OUTCOME_UNKNOWN for e in refused):
@@ -138,7 +138,7 @@ class Groups:
         deleted = await self._exchange.one(taken)
         if deleted.is_done:
             because = "The row was created and deleted again: the rows below it were refused."
-            back = rolled_back(header, because)
+            back = rolled_back(header, because, cause=replace(header, errors=tuple(refused)))
             return replace(back, errors=(*refused, *back.errors))
         said = "; ".join(e.message for e in deleted.errors)
         if any(e.code == OUTCOME_UNKNOWN for e in deleted.errors):
@@ -148,14 +148,22 @@ class Groups:
 
     # All or nothing
 
-    async def atomic(self, mutations: Sequence[RowsMutation]) -> list[list[Outcome]]:
-        """Write all mutations in one changeset. Raises GatewayError where one cannot join, before any is sent."""
+    async def atomic(self, by_key: Mapping[str, RowsMutation]) -> list[list[Outcome]]:
+        """Write all mutations, by response key, in one changeset.
+
+        Raises GatewayError where one cannot join, before any is sent.
+        """
+        mutations = list(by_key.values())
         joining = [[self._joinable(w) for w in mutation.writes] for mutation in mutations]
         self._binder.check_count(sum(len(group) for groups in joining for group in groups))
         writes = [w for mutation in mutations for w in mutation.writes]
         settled, _ = _settled(writes, await self._there(writes))
         flat = [row for write in settled for row in self.with_children(write)]
-        outcomes = iter(await self._exchange.together(flat))
+        owners = [
+            key for key, groups in zip(by_key, joining, strict=True) for g in groups for _ in g
+        ]
+        found = await self._exchange.together(flat)
+        outcomes = iter(_across(found, owners))
         return [
             [self._keyed(_header([next(outcomes) for _ in group])) for group in groups]
             for groups in joining
@@ -199,17 +207,38 @@ def _known_of(made: Outcome) -> Mapping[str, Any]:
 
 def _header(outcomes: Sequence[Outcome]) -> Outcome:
     """Give the outcome of a row with that of the rows below it."""
-    return replace(outcomes[0], errors=_told_once(outcomes))
+    return replace(outcomes[0], errors=_errors_of(outcomes))
 
 
-def _told_once(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
-    """Give the errors of rows that were written together, without echoes of one and the same."""
+def _across(outcomes: Sequence[Outcome], owners: Sequence[str]) -> list[Outcome]:
+    """Name the mutation of the cause where it is another one than the row's: a path leads within one mutation only."""
+    owner_of = {id(o.write): owner for o, owner in zip(outcomes, owners, strict=True)}
+    return [
+        outcome
+        if outcome.because is None or owner_of[id(outcome.because)] == owner
+        else _elsewhere(outcome, owner_of[id(outcome.because)])
+        for outcome, owner in zip(outcomes, owners, strict=True)
+    ]
+
+
+def _elsewhere(outcome: Outcome, owner: str) -> Outcome:
+    errors = (
+        replace(
+            e, message=f"{e.message} See {'.'.join((owner, *e.path))}.", path=outcome.write.place
+        )
+        for e in outcome.errors
+    )
+    return replace(outcome, errors=tuple(errors))
+
+
+def _errors_of(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
+    """Return the errors of rows that were written together, one for each cause."""
     lost = next((o for o in outcomes if o.cause is not None), None)
     if lost is not None:
         return lost.errors
     errors = [e for o in outcomes for e in o.errors]
     reasons = [e for e in errors if e.code != ROLLED_BACK]
-    return tuple(reasons or errors)
+    return tuple(reasons or errors[:1])
 
 
 def _partly(header: Outcome, reason: str, more: Sequence[UserError] = ()) -> Outcome:

@@ -169,7 +169,7 @@ class Mutator:
             bound[key] = running.bound[key] = _joinable(key, self._bound(running, nodes))
             self._refer(running, key, bound[key])
         ask_for(bound)
-        outcomes = await self._groups.atomic(list(bound.values()))
+        outcomes = await self._groups.atomic(bound)
         for (key, mutation), found in zip(bound.items(), outcomes, strict=True):
             ask_for((key,))
             asked = self._asked(key, running.mutations[key], mutation.field)

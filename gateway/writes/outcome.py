@@ -57,6 +57,8 @@ class Outcome:
     problems: tuple[Problem, ...] = field(default=(), repr=False)
     cause: GatewayError | None = field(default=None, repr=False)
     """What is wrong with the upstream rather than with the row; rows of one request share it."""
+    because: RowWrite | None = field(default=None, repr=False)
+    """The row for which this one was rolled back."""
 
     @property
     def is_done(self) -> bool:
@@ -144,7 +146,10 @@ def not_sent(write: RowWrite) -> Outcome:
     return Outcome(write=write, errors=(UserError(code=NOT_SENT, message=said, path=write.place),))
 
 
-def rolled_back(outcome: Outcome, because: str) -> Outcome:
-    """Say that a row was taken back, or not written at all, because of another one."""
-    told = UserError(code=ROLLED_BACK, message=because, path=outcome.write.place)
-    return replace(outcome, errors=(told,), response=None)
+def rolled_back(outcome: Outcome, because: str, *, cause: Outcome) -> Outcome:
+    """Return the outcome of a row that was taken back, or not written at all, because of another one.
+
+    The error's path leads to that one's.
+    """
+    error = UserError(code=ROLLED_BACK, message=because, path=cause.errors[0].path)
+    return replace(outcome, errors=(error,), response=None, because=cause.write)

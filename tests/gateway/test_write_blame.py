@@ -34,8 +34,11 @@ def text(value: str) -> Literal:
     return Literal(value, "Edm.String")
 
 
-def refusal(said: str, status: int = 400, named: str | None = None) -> Response:
-    inner = {"message": START + said, "type": "AxODataWriteException"}
+def refusal(
+    said: str, status: int = 400, named: str | None = None, entity: str = "CustGroupEntity"
+) -> Response:
+    start = START.replace("CustGroupEntity", entity)
+    inner = {"message": start + said, "type": "AxODataWriteException"}
     error = {"error": {"code": "", "message": "An error has occurred.", "innererror": inner}}
     headers = {} if named is None else {"content-id": named}
     return Response(status, headers, orjson.dumps(error), "")
@@ -49,6 +52,36 @@ MISSING = "Warning: Field 'Name' must be filled in.; Warning: validateField fail
 DUPLICATE = "Info: Cannot create a record in Groups. Group: {}.\nThe record already exists.."
 RULE = "Error: The period is closed."
 ROWS = (row(1, Terms="a"), row(2, Terms="x"), row(3, Terms="x1"), row(10))
+
+ACCOUNT = (
+    "Warning: The value '{}' in field 'Account' is not found in the related table 'Accounts'.;"
+    " Warning: validateField failed on field 'LedgerJournalLineEntity.Terms'."
+)
+ACCOUNTS = tuple(
+    row(n, Terms={250: "605120-NOPE-022", 7: r"605120-US\-101-022"}.get(n, f"605120-{n:03}-022"))
+    for n in range(500)
+)
+INVOICE_TAKEN = "Info: Cannot create a record in Invoices (VendInvoiceInfoTable). {}.\nThe record already exists.."
+
+
+def invoice_row(csdl: str, *key: str) -> RowWrite:
+    names = ("dataAreaId", "HeaderReference", "LineNumber")
+    parts = tuple(KeyPart(n, text(v)) for n, v in zip(names, ("usmf", *key), strict=False))
+    return RowWrite(
+        verb=Verb.CREATE,
+        entity_set="Invoices",
+        csdl=csdl,
+        place=("input", *key[1:]),
+        key=parts,
+        body={},
+    )
+
+
+INVOICE = (
+    invoice_row("N.VendorInvoiceHeader", "VI-1"),
+    invoice_row("N.VendorInvoiceLine", "VI-1", "11"),
+    invoice_row("N.VendorInvoiceLine", "VI-1", "12"),
+)
 
 TABLE: dict[str, tuple[tuple[RowWrite, ...], Response, set[int]]] = {
     "the value that is quoted": (ROWS, refusal(NOT_FOUND_VALUE), {1}),
@@ -101,6 +134,29 @@ TABLE: dict[str, tuple[tuple[RowWrite, ...], Response, set[int]]] = {
     "a Content-ID of nobody": (ROWS, refusal(RULE, named="9"), {0, 1, 2, 3}),
     "the text tells more than the Content-ID": (ROWS, refusal(NOT_FOUND_VALUE, named="4"), {1}),
     "one row": ((row(1),), refusal(RULE), {0}),
+    "a segment of an account": (ACCOUNTS, refusal(ACCOUNT.format("NOPE")), {250}),
+    "an escaped segment": (ACCOUNTS, refusal(ACCOUNT.format("US-101")), {7}),
+    "a whole account": (ACCOUNTS, refusal(ACCOUNT.format("605120-003-022")), {3}),
+    "a segment, where no property is named": (
+        ACCOUNTS,
+        refusal("Warning: The value 'NOPE' in field 'Unit' is not found in the related table 'X'."),
+        {250},
+    ),
+    "the key of the header that exists": (
+        INVOICE,
+        refusal(INVOICE_TAKEN.format("Invoice: VI-1")),
+        {0},
+    ),
+    "the key of the line that exists": (
+        INVOICE,
+        refusal(INVOICE_TAKEN.format("Invoice, Line: VI-1, 12")),
+        {2},
+    ),
+    "the entity that is named": (
+        INVOICE,
+        refusal(RULE, entity="VendVendorInvoiceHeaderEntity"),
+        {0},
+    ),
 }
 
 
@@ -115,6 +171,30 @@ def test_the_rows_that_fit_are_blamed_and_the_others_were_rolled_back(name: str)
     assert all(o.response is None and not o.is_done for o in outcomes)
     undecided = ["does not tell which row" in outcomes[i].errors[0].message for i in blamed]
     assert undecided == [len(blamed) > 1] * len(blamed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "more"), [(10, 10, None), (11, 10, "1 more"), (500, 10, "490 more")]
+)
+def test_where_blame_stays_open_ten_rows_are_named_and_how_many_more(
+    rows: int, told: int, more: str | None
+) -> None:
+    outcomes = refused_together([row(n) for n in range(rows)], refusal(RULE), name_of)
+
+    errors = [outcome.errors[0] for outcome in outcomes]
+    named = [e for e in errors if e.code == "BUSINESS_RULE"]
+    assert named == errors[:told]
+    assert all(
+        ("does not tell which row" in e.message) and (more or "") in e.message for e in named
+    )
+    assert all("this may be the row" in e.message for e in errors[told:])
+
+
+def test_a_row_that_was_rolled_back_leads_to_the_cause() -> None:
+    outcomes = refused_together(ROWS, refusal(NOT_FOUND_VALUE), name_of)
+
+    assert [o.errors[0].path for o in outcomes] == [("input", "2", "terms")] * 4
+    assert [o.because for o in outcomes] == [ROWS[1], None, ROWS[1], ROWS[1]]
 
 
 def test_a_blamed_row_says_where_in_the_arguments() -> None:

@@ -20,7 +20,7 @@ from schema.fields import Clean, Field, FieldKind, ValueType
 from .ids import node_id
 from .pages import Page
 from .shape import ConnectionShape, Level, ObjectShape, ShapeField, Shapes
-from .values import NO_FLAG, in_utc
+from .values import NO_FLAG, account_number, in_utc
 
 Complete = Callable[[Any], Any]
 LISTS = frozenset({"nodes", "edges"})
@@ -101,6 +101,7 @@ class Compiler:
             "unreal": _unreal,
             "node_id": node_id,
             "in_utc": in_utc,
+            "account_number": account_number,
         }
         self._sources: list[str] = []
         self._enums: dict[tuple[str, bool], str] = {}
@@ -285,6 +286,9 @@ class Compiler:
             if kind.scalar == "Decimal":
                 made = f"{value} if {value}.is_finite() else unreal()"
             return f"(None if {value} is None else {made})" if nullable else f"({made})"
+        if kind.clean is Clean.ACCOUNT:
+            made = f"account_number({value})"
+            return f"(None if {value} is None else {made})" if nullable else made
         return self._instant(kind, value, nullable=nullable) if kind.edm == _INSTANT else value
 
     def _instant(self, kind: ValueType, value: str, *, nullable: bool) -> str:

@@ -122,6 +122,10 @@ class Document(Struct, eq=False):
         assert self.node is not None
         return [d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)]
 
+    def null_condition(self, variables: Mapping[str, object]) -> str | None:
+        """Return a variable of a condition that is null; its type allows that where it has a default."""
+        return next((n for n in self.conditions if n in variables and variables[n] is None), None)
+
 
 _EXPECTED = re.compile(r"Expected value of type '[^']*'")
 

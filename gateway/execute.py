@@ -268,7 +268,7 @@ class Engine:
             variables = self._documents.variables(document, operation).read(request.variables)
         if isinstance(variables, list):
             return self._refused(variables, "BAD_USER_INPUT")
-        if (null := _null_condition(document, variables)) is not None:
+        if (null := document.null_condition(variables.coerced)) is not None:
             said = f"Variable '${null}' stands in @skip or @include and cannot be null."
             return self._refused([GraphQLError(said)], "BAD_USER_INPUT")
         return Checked(document, operation, variables)
@@ -495,9 +495,3 @@ class Engine:
 
     def _malformed(self, formatted: Mapping[str, Any]) -> dict[str, Any]:
         return {**formatted, "extensions": {"code": "UPSTREAM_MALFORMED"}}
-
-
-def _null_condition(document: Document, variables: VariableValues) -> str | None:
-    """Give a variable of a condition that was given as null; its type allows that where it has a default."""
-    given = variables.coerced
-    return next((n for n in document.conditions if n in given and given[n] is None), None)

@@ -37,7 +37,7 @@ Progress = Callable[[int, int | None], None]
 DECIDING = (
     *("url", "metadata", "dialect", "include", "exclude", "names"),
     *("relations", "relation_presets"),
-    *("clean_noyes", "clean_null_dates", "clean_dates"),
+    *("clean_noyes", "clean_null_dates", "clean_dates", "account_numbers"),
 )
 """Names of the settings on which a model and its names depend."""
 SET_FLAGS = ("null_order", "guid_order", "unkeyed_paging", "page_limit")
@@ -257,6 +257,7 @@ def make_catalog(
             no_yes=settings.clean_noyes,
             null_dates=settings.clean_null_dates,
             dates=settings.clean_dates,
+            account_numbers=frozenset(settings.account_numbers),
         ),
         renames=settings.names,
         labels=labels,

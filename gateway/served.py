@@ -5,9 +5,11 @@ from __future__ import annotations
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.exposure import require_matches
+from schema.model import short
 from schema.resolvers import Resolvers
 from schema.writes import Writes
 
+from .errors import SettingsError
 from .federation import federation_of
 from .settings import Settings
 from .writes.allowed import rules_of
@@ -35,6 +37,7 @@ def check_names(settings: Settings, catalog: Catalog) -> None:
 
     Raises ExposureError, SettingsError.
     """
+    _check_account_numbers(settings, catalog)
     if settings.federation.enabled:
         model = catalog.model
         names = (*model.entity_sets, *model.singletons)
@@ -44,3 +47,19 @@ def check_names(settings: Settings, catalog: Catalog) -> None:
         from .subscriptions.watched import check_stamps  # noqa: PLC0415
 
         check_stamps(catalog, settings.subscriptions.stamps)
+
+
+def _check_account_numbers(settings: Settings, catalog: Catalog) -> None:
+    """Raise SettingsError for a name that is no property of the metadata."""
+    if not settings.account_numbers:
+        return
+    types = {short(name): name for name in catalog.model.entity_types}
+    for place in settings.account_numbers:
+        owner, _, name = place.partition(".")
+        found = catalog.model.entity_types.get(types.get(owner, ""))
+        properties = () if found is None else found.properties
+        if not any(p.name == name and p.type.name == "Edm.String" for p in properties):
+            raise SettingsError(
+                f"account_numbers: {place!r} is no text of an entity type.",
+                hint="Give Type.Property of the metadata, such as CustomerPaymentJournalLine.AccountDisplayValue.",
+            )

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
     clean_noyes: bool = Field(default=True, description="The enum NoYes is a Boolean.")
     clean_null_dates: bool = Field(default=True, description="1900-01-01 is null.")
     clean_dates: bool = Field(default=True, description="X++ dates are Date, not DateTime.")
+    account_numbers: Names = Field(
+        default=(),
+        description="Display values that hold customer, vendor or bank accounts only, as Type.Property: shown and"
+        " taken as US-009 instead of US\\-009.",
+    )
     language: Text = Field(
         default=None,
         description="Language of label texts in descriptions, e.g. en-US; none: names only. Not set: none, for the"

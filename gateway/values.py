@@ -8,6 +8,7 @@ section 2.4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -21,6 +22,8 @@ from .odata.query import Literal, Value
 from .rows import plain_json
 
 _INSTANT = "Edm.DateTimeOffset"
+_DELIMITER = re.compile(r"(?<!\\)-")
+"""A delimiter of segments; inside a segment a backslash escapes it (reference ``d365-odata`` section 5.4)."""
 NULL_DAY = "1900-01-01"
 FIRST_DAY = "1900-01-02T00:00:00Z"
 """The first moment that is not the null date."""
@@ -52,7 +55,7 @@ def from_upstream(value: ValueType, raw: object) -> object:
     if value.edm == _INSTANT and isinstance(raw, str):
         return clean_date(value.clean, in_utc(raw))
     if value.scalar in _TEXT and isinstance(raw, str):
-        return raw
+        return account_number(raw) if value.clean is Clean.ACCOUNT else raw
     if value.scalar == "Float" and isinstance(raw, Decimal) and raw.is_finite():
         raw = float(raw)  # JSON that was decoded without a type keeps its digits
     if _is_number_of(value.scalar, raw) or value.scalar == "JSON":
@@ -92,6 +95,24 @@ def from_untyped(value: ValueType, raw: object, *, is_list: bool) -> object:
     if is_list and raw is not None:
         return each_from_upstream(value, raw)
     return plain_json(raw) if value.scalar == "JSON" else from_upstream(value, raw)
+
+
+def account_number(raw: str) -> str:
+    r"""Return the account number in a display value: ``US\-009`` → ``US-009``.
+
+    Raises UpstreamMalformed for a display value of several segments, which no number can stand for.
+    """
+    if _DELIMITER.search(raw):
+        raise UpstreamMalformed(
+            "This display value has several segments, so it is no account number.",
+            hint="The setting account_numbers is for fields that hold customers, vendors or banks only.",
+        )
+    return raw.replace("\\-", "-")
+
+
+def display_value(number: str) -> str:
+    r"""Return an account number, or a part of one, as display values spell it: ``US-009`` → ``US\-009``."""
+    return number.replace("-", "\\-")
 
 
 def in_utc(raw: str) -> str:
@@ -165,6 +186,8 @@ def to_literal(value: ValueType, given: object, *, what: str) -> Literal:
         return Literal(_member_names(value.enum, given), value.edm, is_enum=True)
     if value.clean in (Clean.DATE, Clean.KEY_DATE):
         return Literal(f"{given}T12:00:00Z", value.edm)
+    if value.clean is Clean.ACCOUNT and isinstance(given, str):
+        given = display_value(given)
     return Literal(_parsed(value.edm, given, what), value.edm)
 
 

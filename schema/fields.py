@@ -28,6 +28,8 @@ class Clean(StrEnum):
     """An X++ date in an Edm.DateTimeOffset (noon UTC) ↔ ``Date``; 1900-01-01 ↔ null."""
     KEY_DATE = "key_date"
     """The same in a key, where there is no null."""
+    ACCOUNT = "account"
+    """An account number whose delimiters are escaped: ``US\\-009`` ↔ ``US-009``."""
 
 
 @dataclass(frozen=True, slots=True)

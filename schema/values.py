@@ -22,6 +22,8 @@ class Cleaning(Struct, frozen=True, kw_only=True):
     no_yes: bool = True
     null_dates: bool = True
     dates: bool = True
+    account_numbers: frozenset[str] = frozenset()
+    """``Type.Property`` of display values that hold one account number each, shown without its escapes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ _CLEANINGS = {
     Clean.NULL_DATE: "1900-01-01 is shown as null (setting clean_null_dates)",
     Clean.DATE: "AXType Date is shown as a Date, 1900-01-01 as null (setting clean_dates)",
     Clean.KEY_DATE: "AXType Date is shown as a Date (setting clean_dates)",
+    Clean.ACCOUNT: "an account number, shown without escapes (setting account_numbers)",
 }
 _TEXT_OPERATORS = frozenset({"contains", "startsWith", "endsWith"})
 _ORDER_OPERATORS = frozenset({"gt", "gte", "lt", "lte"})
@@ -245,7 +246,7 @@ def _operators(catalog: Catalog, csdl_or_scalar: str, kind: str) -> Lines:
     offered = catalog.filter_operators(csdl_or_scalar)
     yield "operators", " ".join(offered) or "none"
     for operator in OPERATORS:
-        if operator not in offered:
+        if operator not in offered and (operator != "has" or kind == "flags"):
             yield f"not {operator}", _refusal(operator, kind)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Unpack
 
+from msgspec import structs
+
 from schema import describe
 from schema.edm import NOT_IN_ROWS
 from schema.fields import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, ValueType
@@ -47,6 +49,7 @@ class CatalogObjects(CatalogTypes):
         super().__init__(model, abilities, **given)
         self._objects: dict[str, ObjectInfo] = {}
         self._plain: dict[str, Mapping[str, str] | None] = {}
+        self._accounts = self.cleaning.account_numbers
         self._renamed = frozenset(owner.partition(".")[0] for owner in self.renames)
 
     def forget(self) -> None:
@@ -229,6 +232,8 @@ class CatalogObjects(CatalogTypes):
         if prop.type.name in self.model.complex_types:
             return self._complex(prop, declaring, name, text)
         value = self.value(prop, is_key=is_key)
+        if value.edm == "Edm.String" and f"{short(declaring)}.{prop.name}" in self._accounts:
+            value = structs.replace(value, clean=Clean.ACCOUNT)
         can_be_null = prop.nullable or value.clean in _CLEANED_TO_NULL
         return Field(
             name=name,

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import admission
+from .edge import Edge, route_of
 from .encoding import Compression
 from .endpoints import API, Endpoint, RoutesOf, endpoints_of, shared
 from .events import Observer, log_event
@@ -75,7 +76,7 @@ def create_app(
     if settings.profiles:
         unknown = _Unknown(endpoints)
         routes += [Route(API, unknown), Route(f"{API}/{{profile}}", unknown)]
-    return _Application(apis, routes=routes, lifespan=lifespan)
+    return _Application(apis, Edge(settings, observe), routes=routes, lifespan=lifespan)
 
 
 class _Api:
@@ -91,6 +92,8 @@ class _Api:
             compression=Compression(enabled=settings.compression, over=settings.compress_over),
             traces=admission(settings.explains, settings.admin_token),
             streams=settings.subscriptions.enabled,
+            origins=settings.cors_origins,
+            waiting=endpoint.waiting,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +117,8 @@ class _Unknown:
         said = "The whole catalogue is not served." if name is None else "There is no such profile."
         extensions = {"code": "UNKNOWN_PROFILE"}
         if self._told:
-            extensions["hint"] = f"There are: {', '.join(self._told)}."
+            root = scope.get("root_path", "")
+            extensions["hint"] = f"There are: {', '.join(f'{root}{api}' for api in self._told)}."
         answer = {"errors": [{"message": said, "extensions": extensions}]}
         await JSONResponse(answer, status_code=404)(scope, receive, send)
 
@@ -122,12 +126,20 @@ class _Unknown:
 class _Application(Starlette):
     """Starlette with a short way to the endpoints: past its error pages and its router, a tenth of a small request."""
 
-    def __init__(self, apis: Mapping[str, ASGIApp], **options: Any) -> None:
+    def __init__(self, apis: Mapping[str, ASGIApp], edge: Edge, **options: Any) -> None:
         super().__init__(**options)
         self._apis = apis
+        self._edge = edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        api = self._apis.get(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        refused = self._edge.admit(scope)
+        if refused is not None:
+            await self._edge.refuse(refused, scope, receive, send)
+            return
+        api = self._apis.get(route_of(scope)) if scope["type"] == "http" else None
         if api is None or self.user_middleware:
             await super().__call__(scope, receive, send)
             return
@@ -149,8 +161,9 @@ def _routes(
     if settings.graphiql:
         page = endpoints[0].page
 
-        async def to_page(_: Request) -> Response:
-            return RedirectResponse(page, status_code=302)
+        async def to_page(request: Request) -> Response:
+            root = request.scope.get("root_path", "")
+            return RedirectResponse(f"{root}{page}", status_code=302)
 
         routes.append(Route("/", to_page))
         routes.extend(asset_routes())

@@ -23,6 +23,7 @@ from .live import Live
 from .profile_lives import ProfileLives
 from .profiles import ProfileSettings, profile_settings
 from .settings import Settings
+from .waiting import WaitingBytes
 
 API = "/graphql"
 PAGE = "/graphiql"
@@ -36,6 +37,8 @@ class Endpoint:
     observe: Observer
     beside: Sequence[Endpoint] = field(default=(), repr=False)
     """All endpoints of the gateway, this one among them."""
+    waiting: WaitingBytes = field(repr=False)
+    """The answers of all of them that clients have not taken."""
 
     @property
     def profile(self) -> str | None:
@@ -76,7 +79,10 @@ def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
     found: list[Endpoint] = []
     held = [settings] if settings.serve_all else []
     held += [profile_settings(settings, name) for name in settings.profiles]
-    found.extend(Endpoint(settings=each, observe=observe, beside=found) for each in held)
+    waiting = WaitingBytes(settings.max_waiting_bytes)
+    found.extend(
+        Endpoint(settings=each, observe=observe, beside=found, waiting=waiting) for each in held
+    )
     return found
 
 

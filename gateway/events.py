@@ -184,6 +184,12 @@ class ClientLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds: float
 
 
+class ConnectionCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A connection was refused or cut for what its client does, or because there are too many."""
+
+    reason: str
+
+
 class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One GraphQL operation was answered."""
 
@@ -256,6 +262,7 @@ Event: TypeAlias = (
     | ReloadFailed
     | RequestRefused
     | ClientLeft
+    | ConnectionCut
     | OperationServed
     | SubscriptionPolled
     | WatchFailed
@@ -277,7 +284,7 @@ def level_of(event: Event) -> Level:
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
-            | (SubscriptionEnded() | SocketClosed())
+            | (SubscriptionEnded() | SocketClosed() | ConnectionCut())
         ):
             return "info"
         case MetadataReloaded():
@@ -332,11 +339,16 @@ def _snake(name: str) -> str:
 
 def _facts(event: Event) -> Mapping[str, object]:
     facts = {name: getattr(event, name) for name in event.__struct_fields__}
-    return {name: _shown(fact) for name, fact in facts.items() if fact is not None}
+    return {
+        n: fact if n == "detail" else _shown(fact) for n, fact in facts.items() if fact is not None
+    }
 
 
 def _shown(fact: object) -> object:
+    """Return a fact as it is logged; what a client chose, such as the name of an operation, may be long."""
     match fact:
+        case str() if len(fact) > _LONGEST:
+            return f"{fact[:_LONGEST]}…"
         case float():
             return round(fact, 4)
         case Address():
@@ -345,6 +357,8 @@ def _shown(fact: object) -> object:
             return fact
 
 
+_LONGEST = 500
+"""Characters of one fact in a line of the log, but for details of errors."""
 _SPACE = r"(?: |%20|\+)"
 _BLANKED = (
     (re.compile(r"//[^/@?]*@"), "//"),

@@ -13,28 +13,28 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from inspect import isawaitable
 from typing import Any
 
-import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute
 from graphql.execution.values import VariableValues, get_variable_values
 from msgspec import Struct, field, structs
 
 from schema.build import ODataSchema
 
+from .answer import Answer as Answer  # noqa: PLC0414 - others import it from here
+from .answer import GraphQLRequest as GraphQLRequest  # noqa: PLC0414
 from .bind import Limits, Planner
 from .deadline import Deadline, TimelyWriter
 from .documents import Document, DocumentLimits, Documents
 from .errors import GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed
 from .fetch import Fetcher
-from .introspection import Aside, Introspection, LongAnswer, asks_schema
+from .introspection import Aside, Introspection, asks_schema
 from .odata.dialect import Dialect
-from .odata.query import Request
 from .odata.retry import ends_at
 from .plan import BoundRoot, FailedRoot
 from .prepare import Prepared
 from .read_batches import Sender
 from .run import Loaded, Runner
-from .stream import Slicing, completed, encode
+from .stream import Slicing, completed
 from .trace import Trace, Traced, Upstream
 from .writes.exchange import Writer
 from .writes.operations import Mutations, Performed, WriteLimits
@@ -42,50 +42,6 @@ from .writes.payload import Payload
 from .writes.references import has_references, readable
 
 _NULL_IN_NON_NULL = "Cannot return null for non-nullable field"
-
-
-class GraphQLRequest(Struct, frozen=True, kw_only=True):
-    """The parameters of a GraphQL request, and whose it is."""
-
-    query: str
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    operation_name: str | None = None
-    companies: tuple[str, ...] | None = None
-    """Company scope of the request (header X-D365-Company)."""
-    allow_mutation: bool = True
-    timeout: float | None = None
-    """Seconds that it may take, where that is less than the setting (header X-D365-Timeout)."""
-    trace: bool = False
-    """Whether the answer tells what was asked upstream (header X-D365-Trace)."""
-
-
-class Answer(Struct):
-    """The answer: ``data`` is absent where nothing was run."""
-
-    data: Any = msgspec.UNSET
-    errors: list[dict[str, Any]] = field(default_factory=list)
-    requests: tuple[Request, ...] = ()
-    rows: int = 0
-    written: bytes | LongAnswer | None = None
-    """The whole response where it is there as JSON, or kept; there is no ``data`` then."""
-    extensions: Any = msgspec.UNSET
-
-    def encode(self) -> bytes:
-        """Give the response's JSON."""
-        if self.written is not None:
-            return self.written if isinstance(self.written, bytes) else self.written.encode()
-        return encode(_Response(self.data, self.errors or msgspec.UNSET, self.extensions))
-
-    def to_builtins(self) -> dict[str, Any]:
-        """Give the response as plain Python values."""
-        found: dict[str, Any] = msgspec.json.decode(self.encode())
-        return found
-
-
-class _Response(msgspec.Struct, omit_defaults=True):
-    data: Any = msgspec.UNSET
-    errors: Any = msgspec.UNSET
-    extensions: Any = msgspec.UNSET
 
 
 class Context(Struct):
@@ -401,7 +357,7 @@ class Engine:
         answer = await self._core_completes(
             prepared, context, performed.variables, failed, frozenset(performed.payloads)
         )
-        return structs.replace(answer, requests=tuple(performed.requests))
+        return structs.replace(answer, requests=tuple(performed.requests), changed=True)
 
     async def _answered(self, request: GraphQLRequest, ready: Ready, fetcher: Fetcher) -> Answer:
         """Load and complete: quickly from raw rows; else from loaded rows; else by graphql-core."""

@@ -44,6 +44,8 @@ class _Explain:
             observe=endpoint.observe,
             compression=Compression(enabled=settings.compression, over=settings.compress_over),
             admits=admission(settings.explains, settings.admin_token),
+            origins=settings.cors_origins,
+            waiting=endpoint.waiting,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,6 +28,6 @@ def encoded(answer: Answer, observe: Observer) -> Answer:
     if isinstance(answer.written, LongAnswer):
         return answer
     try:
-        return Answer(written=answer.encode())
+        return Answer(written=answer.encode(), changed=answer.changed)
     except Exception as error:
         return failure(error, observe)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
@@ -38,7 +38,10 @@ from .encoding import Compression
 from .events import ClientLeft, Observer, RequestRefused
 from .execute import Answer, GraphQLRequest
 from .failures import encoded
-from .replies import reply, send_body
+from .refusals import HttpError as HttpError  # noqa: PLC0414 - others import it from here
+from .refusals import cross_site, overloaded, stopped
+from .replies import DoesNotFit, reply, send_body
+from .waiting import WaitingBytes
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
@@ -64,17 +67,6 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _COMPANY, _TIMEOUT, _TRACE = (
     name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
 )
-
-
-class HttpError(Exception):
-    """A request that never becomes a GraphQL request."""
-
-    def __init__(self, status: int, code: str, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        extensions = {"code": code} if hint is None else {"code": code, "hint": hint}
-        self.answer = Answer(errors=[{"message": message, "extensions": extensions}])
 
 
 class ClientGone(Exception):
@@ -112,6 +104,10 @@ class Door:
     """Who is told what was asked upstream."""
     streams: bool = False
     """Whether there are event streams."""
+    origins: Sequence[str] = ()
+    """Origins whose pages may call; ``*``: all."""
+    waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
+    """The answers that clients have not taken."""
 
     async def answer(
         self, scope: Scope, receive: Receive, send: Send, engine: Executes | None
@@ -120,7 +116,8 @@ class Door:
         started = time.perf_counter()
         headers = headers_of(scope)
         if self.page is not None and _is_visit(scope, headers):
-            await send_body(send, 302, b"", ((b"location", self.page.encode()), _VARY))
+            place = f"{scope.get('root_path', '')}{self.page}".encode()
+            await send_body(send, 302, b"", ((b"location", place), _VARY))
             return None
         if scope["method"] == "OPTIONS":
             await send_body(send, 200, b"", (_ALLOW,))
@@ -138,8 +135,32 @@ class Door:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
             answer, status = error.answer, error.status
         fields = (*_FIELDS[media or JSON], *_MORE.get(status, ()))
-        await reply(send, status, answer, fields, headers, self.compression)
+        if scope["method"] in _READS:
+            fields = (*fields, _NO_STORE)
+        try:
+            await reply(send, status, answer, fields, headers, self.compression, self.waiting)
+        except DoesNotFit:
+            full = overloaded()
+            self.observe(RequestRefused(status=full.status, code=full.code, message=str(full)))
+            fields = (*fields, *_MORE[full.status])
+            await send_body(send, full.status, full.answer.encode(), fields)
         return None
+
+    def _check(self, scope: Scope, headers: Headers, *, has_media: bool) -> None:
+        """Raise HttpError for what is refused before anything of it is read."""
+        if self.waiting.is_full:
+            raise overloaded()
+        if scope["method"] in _READS and _is_foreign(headers, self.origins):
+            raise cross_site()
+        if not has_media:
+            raise HttpError(
+                406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
+            )
+        if not self.admits(headers):
+            said = "The admin token is missing or wrong."
+            raise HttpError(
+                401, "UNAUTHENTICATED", said, "Set Authorization: Bearer <admin_token>."
+            )
 
     async def _answered(
         self,
@@ -151,15 +172,7 @@ class Door:
     ) -> tuple[Answer, int] | GraphQLRequest:
         """Give the answer and its status, or a request that wants a stream. Raises HttpError or ClientGone."""
         streams = self.streams and accepts_stream(headers.get("accept", ""))
-        if media is None and not streams:
-            raise HttpError(
-                406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
-            )
-        if not self.admits(headers):
-            said = "The admin token is missing or wrong."
-            raise HttpError(
-                401, "UNAUTHENTICATED", said, "Set Authorization: Bearer <admin_token>."
-            )
+        self._check(scope, headers, has_media=media is not None or streams)
         asked = await read_request(scope, headers, receive, self.max_body)
         if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
             asked = structs.replace(asked, trace=True)
@@ -184,19 +197,20 @@ class Door:
         return made, status if made.written is not None else status_of(made, media)
 
 
+def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
+    """Return whether a page of another site makes the browser ask, one that may not call.
+
+    https://www.w3.org/TR/fetch-metadata/: such a page could not read the answer, but would have it made.
+    """
+    if headers.get("sec-fetch-site", "").strip().lower() != "cross-site" or "*" in origins:
+        return False
+    return headers.get("origin", "").lower() not in origins
+
+
 def is_stopping(scope: Scope) -> bool:
     """Whether the server that has accepted a connection stops."""
     event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
     return event is not None and event.is_set()
-
-
-def stopped(*, is_write: bool) -> HttpError:
-    """Return the error of an operation that a server's end broke off."""
-    message = "The gateway shut down before the operation was done."
-    if is_write:
-        hint = "Look whether it was done, before you send it again."
-        return HttpError(503, "OUTCOME_UNKNOWN", message, hint)
-    return HttpError(503, "STOPPING", message, "Send it again: another instance answers.")
 
 
 class _Waiting:
@@ -246,11 +260,13 @@ def headers_of(scope: Scope) -> Headers:
     return found
 
 
-_VARY = (b"vary", b"Accept, Accept-Encoding")
+_VARY = (b"vary", b"Accept, Accept-Encoding, X-D365-Company")
+_NO_STORE = (b"cache-control", b"no-store")
+_RETRY = (b"retry-after", b"5")
 _ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
 _CLOSE = (b"connection", b"close")
 _BEARER = (b"www-authenticate", b"Bearer")
-_MORE = {401: (_BEARER,), 405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,)}
+_MORE = {401: (_BEARER,), 405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,), 503: (_RETRY,)}
 """What else a response with this status has; a body that was not read to its end leaves no use for the connection."""
 _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)

@@ -16,8 +16,15 @@ from .artefacts import Artefact, etag_of
 from .encoding import CODINGS, IDENTITY, Compression, coding_for
 from .execute import Answer
 from .introspection import LongAnswer
+from .waiting import WaitingBytes
 
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
+SLICE = 1 << 18
+"""Bytes of a body that are sent at a time."""
+
+
+class DoesNotFit(Exception):
+    """So many bytes wait for clients that an answer cannot wait too."""
 
 
 async def reply(
@@ -27,20 +34,33 @@ async def reply(
     fields: Fields,
     headers: Mapping[str, str],
     compression: Compression,
+    waiting: WaitingBytes,
 ) -> None:
-    """Send an answer. ``headers`` are the request's, ``fields`` what the response has in any case."""
+    """Send an answer. ``headers`` are the request's, ``fields`` what the response has in any case.
+
+    Raises DoesNotFit where too much waits already, but not for the answer of a write: nobody can ask for it again.
+    """
     if isinstance(answer.written, LongAnswer):
         await _send_kept(send, answer.written, fields, headers, compression)
         return
     body, coding = await compression.encoded(answer.encode(), headers.get("accept-encoding"))
-    await send_body(send, status, body, (*fields, *_coded(coding)))
+    if not (answer.changed or waiting.fits(len(body))):
+        raise DoesNotFit
+    # What the body was made of is not kept until a slow client has taken it.
+    answer.data = answer.written = None
+    with waiting.holding(len(body)):
+        await send_body(send, status, body, (*fields, *_coded(coding)))
 
 
 async def send_body(send: Send, status: int, body: bytes, fields: Fields) -> None:
-    """Send a response as it is."""
+    """Send a response as it is; a large one in slices, each of which waits for the client to take those before it."""
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [*fields, length]})
-    await send({"type": "http.response.body", "body": body})
+    for start in range(0, len(body) - SLICE, SLICE):
+        piece = body[start : start + SLICE]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    rest = body[(max(len(body) - 1, 0) // SLICE) * SLICE :]
+    await send({"type": "http.response.body", "body": rest})
 
 
 async def _send_kept(
@@ -53,7 +73,8 @@ async def _send_kept(
     known = _known(headers.get("if-none-match", ""), answer.stored)
     if known is not None:
         start = {"type": "http.response.start", "status": 304}
-        await send({**start, "headers": [*fields[1:], *_validated(known)]})
+        others = [field for field in fields[1:] if field[0] != b"cache-control"]
+        await send({**start, "headers": [*others, *_validated(known)]})
         await send({"type": "http.response.body", "body": b""})
         return
     coding = coding_for(headers.get("accept-encoding")) if compression.enabled else IDENTITY
@@ -63,7 +84,8 @@ async def _send_kept(
         *_coded(coding),
         (b"content-length", b"%d" % artefact.length),
     )
-    await send({"type": "http.response.start", "status": 200, "headers": [*fields, *about]})
+    others = [field for field in fields if field[0] != b"cache-control"]
+    await send({"type": "http.response.start", "status": 200, "headers": [*others, *about]})
     for piece in artefact.pieces():
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         # Where the client is gone, sending waits for nothing.

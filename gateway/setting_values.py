@@ -6,6 +6,7 @@ so it says what was expected.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from pathlib import Path
@@ -22,6 +23,8 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+")
+_HOST_NAME = re.compile(r"\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_ROOT_PATH = re.compile(r"(?:/[0-9A-Za-z._~-]+)*")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -81,6 +84,33 @@ def _origin(value: str) -> str:
     return origin
 
 
+def _host(value: str) -> str:
+    """``API.Example.com.`` → ``api.example.com``; a port says nothing of who is called."""
+    name = value.strip().lower().rstrip(".")
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError(
+            "a host such as api.example.com, *.example.com or * was expected, without a port"
+        )
+    return name
+
+
+def _proxy(value: str) -> str:
+    text = value.strip()
+    if text == "*":
+        return text
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError("an address or network such as 10.0.0.0/8 was expected, or *") from None
+
+
+def _root_path(value: str) -> str:
+    path = value.strip().rstrip("/")
+    if not _ROOT_PATH.fullmatch(path):
+        raise ValueError("a path such as /erp was expected")
+    return path
+
+
 def _or_none(value: object) -> object:
     """Empty text or ``none`` switch a thing off that has a default."""
     if isinstance(value, str) and value.strip().lower() in {"", "none"}:
@@ -103,6 +133,13 @@ Json = BeforeValidator(_decode)
 Origins: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)
 ]
+HostNames: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, BeforeValidator(_split)
+]
+ProxyAddresses: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_proxy)], ...], NoDecode, BeforeValidator(_split)
+]
+RootPath: TypeAlias = Annotated[str, AfterValidator(_root_path)]
 PageAccess: TypeAlias = Annotated[bool | Literal["admin"], WrapValidator(_page_access)]
 ServiceRoot: TypeAlias = Annotated[str, AfterValidator(_service_root)]
 Authority: TypeAlias = Annotated[str, AfterValidator(_authority)]

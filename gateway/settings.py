@@ -28,7 +28,19 @@ from .setting_groups import (
     SubscriptionOptions,
     WriteOptions,
 )
-from .setting_values import Authority, Folder, Json, Names, Origins, PageAccess, ServiceRoot, Text
+from .setting_values import (
+    Authority,
+    Folder,
+    HostNames,
+    Json,
+    Names,
+    Origins,
+    PageAccess,
+    ProxyAddresses,
+    RootPath,
+    ServiceRoot,
+    Text,
+)
 
 PREFIX = "D365_"
 NESTED = "__"
@@ -191,6 +203,40 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Interface to listen on.")
     port: int = Field(
         default=8_000, ge=0, le=65_535, description="Port to listen on; 0: any free one."
+    )
+    keep_alive: float = Field(
+        default=75.0,
+        gt=0,
+        description="Seconds for which a connection stays open between two requests; more than a load balancer's.",
+    )
+    send_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds in which a client must take 64 KiB of what waits for it, or be cut.",
+    )
+    max_connections: int = Field(
+        default=2_000, ge=1, description="Connections at a time, of a worker; beyond: 503."
+    )
+    max_connections_per_peer: int = Field(
+        default=500, ge=1, description="The same of one client; trusted_proxies name theirs."
+    )
+    max_waiting_bytes: int = Field(
+        default=256_000_000,
+        ge=1_000_000,
+        description="Bytes of answers that wait for clients to take them, of a worker; beyond: 503. A WebSocket may"
+        " hold a quarter.",
+    )
+    allowed_hosts: HostNames = Field(
+        default=(),
+        description="Names by which clients call the gateway: api.example.com, *.example.com; *: any. Addresses,"
+        " localhost and the name in host always pass.",
+    )
+    trusted_proxies: ProxyAddresses = Field(
+        default=(),
+        description="Addresses or networks of proxies whose Forwarded and X-Forwarded-* headers are believed.",
+    )
+    root_path: RootPath = Field(
+        default="", description="Path below which a proxy serves the gateway, e.g. /erp."
     )
     introspection: bool = Field(
         default=True,

@@ -52,7 +52,14 @@ def test_every_code_that_the_http_side_uses_is_explained() -> None:
     text = README.read_text("utf-8")
     sources = [
         (ROOT / "gateway" / name).read_text("utf-8")
-        for name in ("http.py", "execute.py", "documents.py")
+        for name in (
+            "http.py",
+            "refusals.py",
+            "edge.py",
+            "cli/protocol.py",
+            "execute.py",
+            "documents.py",
+        )
     ]
 
     codes = {code for source in sources for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', source)}

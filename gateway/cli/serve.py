@@ -27,6 +27,7 @@ from gateway.graphiql import BUILT
 from gateway.models import Progress as Report
 from gateway.settings import Settings
 
+from .connections import ConnectionLimits
 from .listening import BACKLOG, address_of, is_loopback, leave, listen, on_stop, terminal_watch
 from .protocol import BoundedProtocol, socket_protocol
 from .server import GracefulServer, Workers
@@ -62,10 +63,18 @@ def require_upstream(settings: Settings, *, sandbox: bool) -> None:
         )
 
 
-def _config(app: object, **more: Any) -> uvicorn.Config:
+def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
+    limits = ConnectionLimits(
+        total=settings.max_connections,
+        per_peer=settings.max_connections_per_peer,
+        send_timeout=settings.send_timeout,
+        trusted_proxies=settings.trusted_proxies,
+    )
     return uvicorn.Config(
         app,  # type: ignore[arg-type] # a factory, too
-        http=BoundedProtocol,
+        http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type] # makes one, as a class does
+        ws_max_size=settings.max_body_bytes,
+        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type] # seconds of the event loop
         ws=socket_protocol,  # type: ignore[arg-type] # makes one, as a class does
         # The gateway pings by messages, which proxies pass on.
         ws_ping_interval=None,
@@ -91,9 +100,7 @@ def _serve_one(
         announced(app.state.live.gateway)
         settle()
         _reload_on_hangup(app, hung_up)
-        await GracefulServer(
-            _config(app, lifespan="off", ws_max_size=settings.max_body_bytes)
-        ).serve(sockets=[listener])
+        await GracefulServer(_config(app, settings, lifespan="off")).serve(sockets=[listener])
 
     opened = contextlib.AsyncExitStack()
     hung_up = terminal_watch()
@@ -119,10 +126,10 @@ def _serve_many(
             app = partial(worker_app, shared)
             config = _config(
                 app,
+                shared,
                 factory=True,
                 lifespan="on",
                 workers=workers,
-                ws_max_size=shared.max_body_bytes,
                 # A worker answers nothing while it imports: on a busy machine that is not a hung one.
                 timeout_worker_healthcheck=HEALTH_SECONDS,
             )
@@ -157,7 +164,7 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
                 return False
         return True
 
-    with asyncio.Runner(loop_factory=_config(None).get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
         finished = runner.run(run())
     on_stop(leave)
     return finished

@@ -18,6 +18,12 @@ class StoppableWebSocket(WebSocketsSansIOProtocol):
         self._stopping = asyncio.Event()
         self.app_state = {**self.app_state, STOPPING: self._stopping}
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        left = getattr(self.transport, "left", None)
+        if left is not None:
+            left()
+        super().connection_lost(exc)
+
     def shutdown(self) -> None:
         """Tell the application, or close what it does not serve."""
         self._stopping.set()

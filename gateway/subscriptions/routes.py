@@ -25,7 +25,11 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         from .streams import Streams
         from .websocket import Terms, serve
 
-        terms = Terms(max_message=settings.max_body_bytes, origins=settings.cors_origins)
+        terms = Terms(
+            max_message=settings.max_body_bytes,
+            origins=settings.cors_origins,
+            waiting=endpoint.waiting,
+        )
         live = await endpoint.live(websocket.app)
         streams = None if live is None else Streams(live, websocket.app.state.subscriptions)
         await serve(websocket, streams, terms)

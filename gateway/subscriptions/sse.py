@@ -28,7 +28,7 @@ HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),
     # nginx and those that follow it: send pieces as they come
     (b"x-accel-buffering", b"no"),
-    (b"vary", b"Accept, Accept-Encoding"),
+    (b"vary", b"Accept, Accept-Encoding, X-D365-Company"),
 )
 _KEEP_ALIVE = b":\n\n"
 _COMPLETE = b"event: complete\ndata:\n\n"

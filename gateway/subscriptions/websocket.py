@@ -8,6 +8,7 @@
 
     closed with   4400 a message that is none    4401 an operation before connection_ack    4403 not admitted
                   4406 another subprotocol       4408 no connection_init, or no pong, in time
+                  1013 results that are not taken
                   4409 two operations of one id  4429 connection_init again                 1001 the gateway stops
     refused with  403 a page of a foreign origin (no cross-site hijacking)                  503 too many connections
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from starlette.responses import PlainTextResponse
@@ -31,6 +32,7 @@ from gateway.events import SocketClosed
 from gateway.execute import GraphQLRequest
 from gateway.failures import failure
 from gateway.http import HttpError, request_of
+from gateway.waiting import SHARE, WaitingBytes
 
 from .hub import Ended, Hub
 from .messages import (
@@ -82,6 +84,8 @@ class Terms:
     origins: Sequence[str] = ()
     """Origins whose pages may connect, beside our own; ``*``: all."""
     admits: Admits = everybody
+    waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
+    """The answers that clients have not taken."""
 
 
 async def serve(websocket: WebSocket, streams: Streams | None, terms: Terms) -> None:
@@ -125,12 +129,21 @@ class Connection:
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._is_heard = True
+        self._held = 0
+        """Characters of messages that the client has not taken."""
+        self._overflow = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until either side closes."""
         tasks = [
             asyncio.create_task(part())
-            for part in (self._listen, self._await_init, self._beat, self._await_end)
+            for part in (
+                self._listen,
+                self._await_init,
+                self._beat,
+                self._await_end,
+                self._await_overflow,
+            )
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -196,6 +209,10 @@ class Connection:
             # They end in bounded time, and their clients must know how (``gateway.shutdown``).
             await asyncio.wait(tuple(self._writing))
         raise Refused(1001, "The gateway stops")
+
+    async def _await_overflow(self) -> None:
+        await self._overflow.wait()
+        raise Refused(1013, "Messages are not taken")
 
     # Messages
 
@@ -330,7 +347,20 @@ class Connection:
         if last:
             # From now on the id may be used again.
             del self._operations[name]
+        await self._send(message)
+
+    async def _send(self, message: str) -> None:
+        """Send a result, unless the client leaves too many of them."""
+        waiting, size = self._terms.waiting, len(message)
+        holds_more = self._held and self._held + size > waiting.most // SHARE
+        if holds_more or not waiting.fits(size):
+            self._overflow.set()
+            return
+        self._held += size
         try:
-            await self._websocket.send_text(message)
+            with waiting.holding(size):
+                await self._websocket.send_text(message)
         except _GONE as error:
             raise _Gone from error
+        finally:
+            self._held -= size

@@ -35,7 +35,7 @@ class Client:
     def request(self, method, path, accepts="identity"):
         async def send():
             async with httpx.AsyncClient(
-                transport=self._transport, base_url="http://gateway"
+                transport=self._transport, base_url="http://localhost"
             ) as client:
                 return await client.request(method, path, headers={"Accept-Encoding": accepts})
 

@@ -24,13 +24,13 @@ def settings(**values: object) -> Settings:
 
 async def get(app: Starlette, path: str, **headers: str) -> httpx.Response:
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.get(path, headers=headers)
 
 
 async def ask(app: Starlette, query: str) -> httpx.Response:
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.post("/graphql", json={"query": query})
 
 

@@ -14,6 +14,7 @@ from gateway.events import (
     CacheUnusable,
     CategoriesStale,
     ClientLeft,
+    ConnectionCut,
     ErrorRaised,
     Event,
     LabelsUnavailable,
@@ -83,6 +84,7 @@ LEVELS: list[tuple[Event, str]] = [
     (ErrorRaised(code="DEADLINE_EXCEEDED", error_id="1", message="m", detail=None), "warning"),
     (ErrorRaised(code="INTERNAL_ERROR", error_id="1", message="m", detail="d"), "error"),
     (ClientLeft(seconds=0.1), "info"),
+    (ConnectionCut(reason="too many connections"), "info"),
 ]
 
 
@@ -99,6 +101,16 @@ def test_the_list_of_events_above_is_complete() -> None:
 @pytest.mark.parametrize(("event", "level"), LEVELS)
 def test_each_event_has_its_level(event: Event, level: str) -> None:
     assert level_of(event) == level
+
+
+def test_what_a_client_chose_is_logged_in_part(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(log_format="json"))
+    log_event(OperationServed(name="n" * 900_000, seconds=0.1, requests=0, rows=0, errors=1))
+    log_event(ErrorRaised(code="INTERNAL_ERROR", error_id="1", message="m", detail="d" * 900))
+
+    served, raised = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert served["name"] == "n" * 500 + "…"
+    assert raised["detail"] == "d" * 900
 
 
 def test_a_json_line_holds_the_event_and_its_facts(capsys: pytest.CaptureFixture[str]) -> None:

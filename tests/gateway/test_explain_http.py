@@ -91,7 +91,7 @@ async def serving(**given: object) -> AsyncIterator[Client]:
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
     ):
         yield Client(http, upstream)
 

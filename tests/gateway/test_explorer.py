@@ -35,7 +35,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Starlette, httpx.Asy
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         yield app, client
 
@@ -208,7 +208,7 @@ async def test_other_methods_are_told_what_there_is(client: httpx.AsyncClient, p
 async def test_before_the_start_is_over_nothing_is_told() -> None:
     app = create_app(Settings(cache_dir=None), observe=lambda _: None)
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/graphql/search")
 
     assert answer.status_code == 503

@@ -95,7 +95,9 @@ def test_what_a_client_sends_never_stops_it(tmp_path: Path) -> None:
             assert http.put(url).status_code == 405
         assert get(f"{url}?query={'a' * 30_000}").status_code == 200
         with socket.create_connection((host, int(port))) as wire:
-            wire.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+            wire.sendall(
+                b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            )
             wire.sendall(b'Content-Length: 100\r\n\r\n{"query":')
         with socket.create_connection((host, int(port))) as wire:
             wire.sendall(b"nonsense\r\n\r\n")

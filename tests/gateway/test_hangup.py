@@ -109,7 +109,7 @@ class Served:
         _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         body = json.dumps({"query": query}).encode()
         head = (
-            "POST /graphql HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         writer.write(head.encode() + body)

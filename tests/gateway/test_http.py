@@ -70,7 +70,7 @@ async def test_an_answer_names_its_media_type_and_charset(client: Client, accept
 
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{accept}; charset=utf-8"
-    assert response.headers["vary"] == "Accept, Accept-Encoding"
+    assert response.headers["vary"] == "Accept, Accept-Encoding, X-D365-Company"
     assert response.json()["data"]["legalEntities"]["totalCount"] > 0
 
 
@@ -356,4 +356,4 @@ async def test_a_browser_is_sent_to_the_page(
 
     assert (response.status_code == 302) is goes
     assert response.headers.get("location") == ("/graphiql" if goes else None)
-    assert response.headers["vary"] == "Accept, Accept-Encoding"
+    assert response.headers["vary"] == "Accept, Accept-Encoding, X-D365-Company"

@@ -196,7 +196,7 @@ POST = {
     "path": "/graphql",
     "raw_path": b"/graphql",
     "query_string": b"",
-    "headers": [(b"content-type", b"application/json")],
+    "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
 }
 
 

@@ -21,7 +21,7 @@ async def shared() -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Settings(language=None, cors_origins=("https://Shop.example",)))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http,
     ):
         yield http
 
@@ -82,3 +82,29 @@ async def test_options_without_an_origin_tells_the_methods(shared: httpx.AsyncCl
 async def test_what_is_no_origin_is_no_setting(origin: str) -> None:
     with pytest.raises(ValueError, match="an origin such as"):
         Settings(cors_origins=(origin,))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "same-site"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "Cross-Site", "Origin": "https://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://shop.example"}, 200),
+    ],
+)
+async def test_a_get_of_another_sites_page_is_refused(
+    shared: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    response = await shared.get("/graphql", params={"query": TYPENAME}, headers=headers)
+    posted = await shared.post("/graphql", json={"query": TYPENAME}, headers=headers)
+
+    assert response.status_code == status
+    assert posted.status_code == 200
+    if status == 403:
+        assert response.json()["errors"][0]["extensions"]["code"] == "CROSS_SITE_REQUEST"
+    assert response.headers["cache-control"] == "no-store"
+    assert "X-D365-Company" in ", ".join(response.headers.get_list("vary"))

@@ -227,7 +227,7 @@ async def test_pages_of_other_origins_may_call_profiles_as_they_may_the_whole() 
     settings = {"language": None, "cors_origins": ["https://shop.example"], "profiles": PROFILES}
     app = create_app(Settings.model_validate(settings))
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://gateway"
+        transport=httpx.ASGITransport(app), base_url="http://localhost"
     ) as http:
         headers = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
         for path in (API, f"{API}/ap"):

@@ -109,7 +109,7 @@ async def test_a_page_may_ask_for_the_admin_token(
     settings = {"graphiql": "admin", "admin_token": PASSWORD, "profiles": PROFILES}
     app = create_app(Settings.model_validate({"language": None, **settings}))
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://gateway"
+        transport=httpx.ASGITransport(app), base_url="http://localhost"
     ) as http:
         response = await http.get(path, auth=given)
         assets = await http.get(f"{PAGE}/assets/none.js")

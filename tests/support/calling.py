@@ -54,7 +54,7 @@ async def calling(app: Starlette, events: list[Event]) -> AsyncIterator[Client]:
     """Give a client of an application, whose log begins here."""
     events.clear()
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         http.headers.pop("accept")
         yield Client(app, http, events)
 

@@ -58,7 +58,7 @@ async def serve(settings: Settings, service: Changing | None = None) -> AsyncIte
     app = create_app(settings, transport=transport, observe=events.append)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http,
     ):
         yield Served(app, http, events)
 

@@ -1,0 +1,140 @@
+"""What trusted proxies say of a request's client: ``Forwarded`` (RFC 7239) and the ``X-Forwarded-`` headers.
+
+Each proxy appends the address that it was called from. Read from the end, the first address that is no trusted proxy's
+is the client; whatever stands before it was sent by the client itself and is not believed. Nor are the two kinds of
+headers where they contradict each other: a proxy writes one of them and passes on the other.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Hop: TypeAlias = Mapping[str, str]
+"""What one proxy says: ``for``, ``proto``, ``host``; a missing fact is missing."""
+
+_PAIR = r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]+)\s*'
+_ELEMENT = re.compile(rf"(?:{_PAIR})(?:;(?:{_PAIR})?)*")
+_PAIRS = re.compile(_PAIR)
+_ELEMENTS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_PORT = re.compile(r"(\[[^\]]*\]|[^:]*):[0-9_]+")
+_PREFIX = re.compile(r"(/[0-9A-Za-z._~!$&'()*+,;=:@%-]+)+/?")
+_SCHEMES = frozenset({"http", "https"})
+
+
+class Proxies:
+    """The proxies that are believed: addresses, networks, or ``*`` for everybody."""
+
+    def __init__(self, trusted: Iterable[str]) -> None:
+        names = tuple(trusted)
+        self._everybody = "*" in names
+        self._networks = tuple(ipaddress.ip_network(n, strict=False) for n in names if n != "*")
+        self.trusts = lru_cache(maxsize=1_000)(self._trusts)
+        """Whether an address is a trusted proxy's."""
+
+    def __bool__(self) -> bool:
+        return self._everybody or bool(self._networks)
+
+    def _trusts(self, address: str) -> bool:
+        if self._everybody:
+            return True
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self._networks)
+
+    def apply(self, scope: MutableMapping[str, Any]) -> None:
+        """Put the client, scheme, host and root path that a trusted proxy names into an ASGI scope."""
+        client = scope.get("client")
+        if client is None or not self.trusts(client[0]):
+            return
+        headers = _headers(scope["headers"])
+        hop = self.hop(headers)
+        if "for" in hop:
+            scope["client"] = (hop["for"], 0)
+        scheme = hop.get("proto", "").lower()
+        if scheme in _SCHEMES:
+            is_socket = scope["type"] == "websocket"
+            scope["scheme"] = scheme.replace("http", "ws") if is_socket else scheme
+        if "host" in hop:
+            others = [(n, v) for n, v in scope["headers"] if n != b"host"]
+            scope["headers"] = [(b"host", hop["host"].encode("latin-1")), *others]
+        prefix = headers.get("x-forwarded-prefix", "")
+        if _PREFIX.fullmatch(prefix):
+            scope["root_path"] = prefix.rstrip("/")
+
+    def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return the address of the client that a connection's request comes from."""
+        if not self or not self.trusts(peer):
+            return peer
+        return self.hop(_headers(headers)).get("for", peer)
+
+    def hop(self, headers: Mapping[str, str]) -> Hop:
+        """Return what the outermost trusted proxy says of its client."""
+        standard = _forwarded(headers.get("forwarded", ""))
+        common = _x_forwarded(headers)
+        if standard and "x-forwarded-for" in headers:
+            if standard[-1].get("for") != common[-1].get("for"):
+                return {}
+            return {**self._outermost(common), **self._outermost(standard)}
+        return self._outermost(standard or common)
+
+    def _outermost(self, hops: Sequence[Hop]) -> Hop:
+        found: Hop = {}
+        for hop in reversed(hops):
+            found = {**found, **hop}
+            if not self._trusts(hop.get("for", "")):
+                break
+        return found
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _forwarded(header: str) -> Sequence[Hop]:
+    """Return the hops of a ``Forwarded`` header; none where any of it cannot be read."""
+    elements = _ELEMENTS.findall(header)
+    if "".join(elements).count('"') % 2 or len(",".join(elements)) != len(header):
+        return ()
+    if not all(_ELEMENT.fullmatch(element) for element in elements):
+        return ()
+    return [_element(element) for element in elements]
+
+
+def _element(element: str) -> Hop:
+    pairs = {name.lower(): _unquoted(value) for name, value in _PAIRS.findall(element)}
+    if "for" in pairs:
+        pairs["for"] = _address(pairs["for"])
+    return {name: value for name, value in pairs.items() if name in {"for", "proto", "host"}}
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+
+
+def _x_forwarded(headers: Mapping[str, str]) -> Sequence[Hop]:
+    """Return the hops of the ``X-Forwarded-`` headers; scheme and host are those that the last proxy names."""
+    addresses = [_address(part) for part in headers.get("x-forwarded-for", "").split(",")]
+    hops: list[dict[str, str]] = [{"for": address} if address else {} for address in addresses]
+    for name in ("proto", "host"):
+        said = headers.get(f"x-forwarded-{name}", "").rpartition(",")[2].strip()
+        if said:
+            hops[-1][name] = said
+    return hops
+
+
+def _address(node: str) -> str:
+    """``"[2001:db8::7]:4711"`` → ``2001:db8::7``, ``203.0.113.7:80`` → ``203.0.113.7`` (RFC 7239, section 6)."""
+    text = node.strip()
+    with_port = _PORT.fullmatch(text)
+    return (with_port[1] if with_port else text).strip("[]")

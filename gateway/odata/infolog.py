@@ -36,6 +36,8 @@ class Problem(Struct, frozen=True):
     """CSDL property that was refused."""
     value: str | None = None
     """The value that was refused, where the text quotes it."""
+    label: str | None = None
+    """The field as the text calls it, in the words that users of F&O see."""
 
 
 _ENTRY = re.compile(r"(?:\A|;\s*|\n)(?:Info|Warning|Error): ")
@@ -52,6 +54,7 @@ _EXECUTING = re.compile(
     r"|An exception occ?ur+ed when invoking the operation - )"
 )
 _VALUE = re.compile(r"\AThe value '(?P<value>[^']*)' in field '")
+_LABEL = re.compile(r"\b[Ff]ield '(?P<label>[^']+)'")
 _CODES = (
     (re.compile(r"record already exists", re.IGNORECASE), DUPLICATE_KEY),
     (re.compile(r"is not found in the related table", re.IGNORECASE), RELATED_RECORD_NOT_FOUND),
@@ -109,8 +112,13 @@ def _infolog(text: str) -> Iterator[Problem]:
 def _problem(entry: str) -> Problem:
     message = _sentence(entry)
     code = next((code for pattern, code in _CODES if pattern.search(message)), BUSINESS_RULE)
-    value = _VALUE.match(message)
-    return Problem(code, message, value=None if value is None else value["value"])
+    value, label = _VALUE.match(message), _LABEL.search(message)
+    return Problem(
+        code,
+        message,
+        value=None if value is None else value["value"],
+        label=None if label is None else label["label"],
+    )
 
 
 def _plain(said: str) -> Problem:

@@ -18,6 +18,8 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
 from gateway.prepare import Prepared, prepare_mutation
 from gateway.run import Runner
+from schema.describe import label_of
+from schema.fields import Field
 from schema.writes import Writes
 
 from .bind import Binder
@@ -168,7 +170,28 @@ class Mutations:
         values = {**placeholders(self._core, late, references), **running.variables}
         return Performed(prepared, payloads, values, sent, running.bound)
 
-    def _name_of(self, write: RowWrite, source: str) -> str | None:
-        """Give the GraphQL field of a written property; names from X++ may differ in case."""
-        fields = self._writes.catalog.object(write.csdl).fields.values()
-        return next((f.name for f in fields if f.source.casefold() == source.casefold()), None)
+    def _name_of(self, write: RowWrite, source: str | None, label: str | None = None) -> str | None:
+        """Return the GraphQL field of a property; names from X++ may differ in case.
+
+        Without its CSDL name a property is known by its label, which several may share: the one that is written counts.
+        """
+        catalog = self._writes.catalog
+        fields = [f for f in catalog.object(write.csdl).fields.values() if f.prop is not None]
+        if source is not None:
+            wanted = source.casefold()
+            return next((f.name for f in fields if f.source.casefold() == wanted), None)
+        wanted = _letters(label or "")
+        by_label = [f for f in fields if _letters(_label(f, catalog.labels)) == wanted]
+        found = by_label or [f for f in fields if _letters(f.source) == wanted]
+        if len(found) > 1:
+            found = [f for f in found if f.source in write.body]
+        return found[0].name if len(found) == 1 else None
+
+
+def _letters(text: str) -> str:
+    """Return what two spellings of a label have in common: ``Vendor group id`` and ``VendorGroupId``."""
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _label(field: Field, labels: Mapping[str, str]) -> str:
+    return "" if field.prop is None else label_of(field.prop, labels)

@@ -6,9 +6,9 @@ leaves open whether the write happened: the client raises OutcomeUnknown for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.errors import GatewayError
 from gateway.odata.answers import Envelope, Response, refusal_of
@@ -76,8 +76,12 @@ class Outcome:
         return None if self.response is None else self.response.headers.get("etag")
 
 
-NameOf = Callable[[RowWrite, str], str | None]
-"""Gives the GraphQL input field of a written property."""
+class NameOf(Protocol):
+    """Returns the GraphQL field of a property, named by its CSDL name or by its label; None where none is meant."""
+
+    def __call__(self, write: RowWrite, source: str | None, label: str | None = None) -> str | None:
+        """Return the name of the field."""
+        ...
 
 
 def outcome_of(write: RowWrite, response: Response, name_of: NameOf) -> Outcome:
@@ -112,7 +116,9 @@ def errors_of(
 
 
 def _error(write: RowWrite, problem: Problem, name_of: NameOf) -> UserError:
-    name = None if problem.property is None else name_of(write, problem.property)
+    name = None
+    if problem.property is not None or problem.label is not None:
+        name = name_of(write, problem.property, problem.label)
     place = _place_of(write, problem.code) if name is None else (*write.fields_at, name)
     return UserError(code=problem.code, message=problem.message, field=name, path=place)
 

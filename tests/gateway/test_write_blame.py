@@ -18,8 +18,8 @@ START = "Write failed for table row of type 'CustGroupEntity'. Infolog: "
 NAMES = {"id": "id", "name": "name", "terms": "terms"}
 
 
-def name_of(_: RowWrite, source: str) -> str | None:
-    return NAMES.get(source.casefold())
+def name_of(_: RowWrite, source: str | None, label: str | None = None) -> str | None:
+    return NAMES.get((source or label or "").casefold())
 
 
 def row(number: int, verb: Verb = Verb.CREATE, *, etag: str | None = None, **body: Any) -> RowWrite:

@@ -20,6 +20,7 @@ ROWS = {
                 " 'Customer groups'.",
                 "CustomerGroupId",
                 "Local",
+                "Customer group",
             )
         ],
     ),
@@ -48,6 +49,16 @@ ROWS = {
             Problem(
                 "MISSING_FIELD",
                 "Inventory dimension Site is mandatory and must consequently be specified.",
+            )
+        ],
+    ),
+    "mandatory, by its label alone": (
+        START + "Warning: Field 'Vendor group id' must be filled in..",
+        [
+            Problem(
+                "MISSING_FIELD",
+                "Field 'Vendor group id' must be filled in.",
+                label="Vendor group id",
             )
         ],
     ),

@@ -18,8 +18,10 @@ from schema.build import ODataSchema
 from schema.catalog import Catalog
 
 from .bind import Limits
+from .company_limit import CompanyLimit
 from .documents import DocumentLimits
-from .events import Observer, SchemaBuilt, log_event
+from .errors import SettingsError
+from .events import CompaniesLimited, Observer, SchemaBuilt, log_event
 from .execute import Engine, ExecutionSettings
 from .introspection import Aside, aside_of
 from .labels import load_labels
@@ -173,6 +175,8 @@ def build(
     """Put the parts together. Asks nobody, and may run in any thread."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
+    if settings.company_limit:
+        observe(limited(settings, catalog, dialect))
     aside = aside_of(settings, metadata.digest, labels, len(known.model.entity_sets))
     schema, engine = _executable(catalog, settings, client, dialect, observe, aside)
     return Gateway(
@@ -212,6 +216,24 @@ def _executable(
     schema = schema_served(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
     return schema, Engine(schema, client, dialect, limits, observe, aside)
+
+
+def limited(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:
+    """Return how many sets ``company_limit`` bounds. Raises SettingsError where the product has no companies."""
+    if dialect.company_property is None:
+        raise SettingsError(
+            f"company_limit: rows of {dialect.title} have no company that could be bounded.",
+            hint="Leave company_limit out, or set dialect where it was guessed wrongly.",
+        )
+    limit = CompanyLimit(catalog, dialect, settings.company_limit, settings.company_limit_shared)
+    counts = limit.counts()
+    return CompaniesLimited(
+        companies=limit.companies,
+        by_company=counts.by_company,
+        by_other=counts.by_other,
+        shared=counts.shared,
+        refused=counts.refused,
+    )
 
 
 def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
@@ -276,6 +298,8 @@ def execution_settings(settings: Settings) -> ExecutionSettings:
             max_page=settings.max_page_size,
             can_expand=settings.expand != "never",
             companies=settings.companies or None,
+            company_limit=settings.company_limit,
+            company_limit_shared=settings.company_limit_shared,
         ),
         documents=DocumentLimits(
             tokens=settings.max_query_tokens,

@@ -20,21 +20,18 @@ from schema.catalog import Catalog
 from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind, ValueType
 
 from .coercion import arguments_of
+from .company_limit import CompanyLimit, Shared
 from .entities import Entities
-from .errors import BadArgument, GatewayError, UnsupportedQuery
+from .errors import BadArgument, Forbidden, GatewayError, UnsupportedQuery
 from .joins import join_of
 from .odata.dialect import Dialect
 from .odata.keyed import long_list
 from .odata.query import (
     Call,
-    Compare,
     Expr,
-    In,
     KeyPart,
     ListPart,
     Literal,
-    Operator,
-    Path,
     Query,
     Resource,
 )
@@ -69,6 +66,10 @@ class Limits:
     can_expand: bool = True
     companies: tuple[str, ...] | None = None
     """Default company scope; None: every company that the account may read."""
+    company_limit: tuple[str, ...] = ()
+    """Companies outside which nothing is read or written; empty: no bound."""
+    company_limit_shared: Shared = True
+    """Whether sets that all companies share are served under ``company_limit``, or patterns of those that are."""
 
 
 class Planner:
@@ -82,7 +83,10 @@ class Planner:
         self.dialect = dialect
         self.limits = limits
         self.paging = Paging(dialect, limits.default_page, limits.max_page)
-        self._where = WhereReader(catalog)
+        self.limit = CompanyLimit(
+            catalog, dialect, limits.company_limit, limits.company_limit_shared
+        )
+        self._where = WhereReader(catalog, self.limit.related if self.limit else None)
 
     def bind(
         self,
@@ -101,7 +105,8 @@ class Planner:
         companies: tuple[str, ...] | None = None,
     ) -> Binding:
         """Give what plans the rows of one operation."""
-        return Binding(self, prepared, variables, companies or self.limits.companies)
+        asked = companies or self.limits.companies or self.limit.companies or None
+        return Binding(self, prepared, variables, asked)
 
     def where(self, csdl: str, given: object) -> Expr | None:
         """Read a ``where`` argument."""
@@ -181,8 +186,9 @@ class Binding:
         assert shape.needs is not None
         assert shape.root.entity_set is not None
         info = shape.level.info
-        where = all_of(self._scope(info), self.planner.where(info.csdl, arguments.get("where")))
         name = shape.root.entity_set.name
+        scope = self.planner.limit.scope(info, name, self.companies)
+        where = all_of(scope, self.planner.where(info.csdl, arguments.get("where")))
         window = self._window(name, info, arguments, where, shape.needs)
         return ListRoot(shape, self.read(shape.level, name, where=where, window=window))
 
@@ -215,6 +221,7 @@ class Binding:
     def _singleton(self, shape: RootShape) -> ListRoot:
         assert shape.level is not None
         assert shape.root.singleton is not None
+        self.planner.limit.check_readable(shape.level.info, None, shape.root.name)
         plan = self.read(shape.level, None, resource=Resource(shape.root.singleton.name))
         return ListRoot(shape, plan)
 
@@ -223,6 +230,7 @@ class Binding:
         assert operation is not None
         assert operation.returns is not None
         given = self.catalog.root_arguments(shape.root)
+        self._check_call(shape, given, arguments)
         parts = [
             _call_part(a, a.value, arguments[a.name])
             for a in given
@@ -242,6 +250,25 @@ class Binding:
         plan = self.read(shape.level, set_name_found, resource=resource)
         return CallRoot(shape, plan.query, plan, operation.returns.many)
 
+    def _check_call(
+        self, shape: RootShape, given: Sequence[Argument], arguments: Mapping[str, Any]
+    ) -> None:
+        """Raise Forbidden for a function that is outside the limit of companies, or whose rows may be."""
+        limit, operation = self.planner.limit, shape.root.operation
+        if not limit:
+            return
+        assert operation is not None
+        named = {a.source: arguments.get(a.name) for a in given if a.name in arguments}
+        if operation.bound_to is not None:
+            info = self.catalog.object(operation.bound_to.name)
+            key = {a.source: self.key_value(a, arguments) for a in given if a.of is not None}
+            if not limit.admits(info, None, key):
+                raise Forbidden(f"{shape.root.name} is asked of a row outside company_limit.")
+        limit.check_arguments(named, is_bound=operation.bound_to is not None)
+        returns = "" if operation.returns is None else operation.returns.name
+        if shape.level is not None and returns in self.catalog.model.entity_types:
+            limit.check_readable(shape.level.info, None, shape.root.name)
+
     def _bound_key(
         self, given: Iterable[Argument], arguments: Mapping[str, Any]
     ) -> tuple[KeyPart, ...]:
@@ -255,15 +282,6 @@ class Binding:
         return tuple(parts)
 
     # Scope, order, window
-
-    def _scope(self, info: ObjectInfo) -> Expr | None:
-        """Give the company filter of rows that have a company."""
-        name = self.dialect.company_property
-        if self.companies is None or name is None or not info.has_company:
-            return None
-        values = tuple(Literal(c, "Edm.String") for c in self.companies)
-        path = Path((name,))
-        return Compare(path, Operator.EQ, values[0]) if len(values) == 1 else In(path, values)
 
     def _window(
         self,
@@ -279,7 +297,8 @@ class Binding:
 
     def keyed(self, level: Level, set_name: str) -> ReadPlan:
         """Plan entities that are picked by key."""
-        return self.read(level, set_name, extras=level.info.key)
+        where = self.planner.limit.predicate(level.info, set_name)
+        return self.read(level, set_name, where=where, extras=level.info.key)
 
     def read(
         self,
@@ -369,7 +388,9 @@ class Binding:
         arguments = self._child_arguments(child)
         company = self.dialect.company_property
         joined = join is not None and any(f.source == company for f in join.target)
-        scope = None if joined else self._scope(info)
+        limit = self.planner.limit
+        asked = None if joined else limit.scope(info, field.target_set, self.companies)
+        scope = limit.related(field) if joined else asked
         where = all_of(scope, self.planner.where(info.csdl, arguments.get("where")))
         place = f"{field.declared_by}/{field.source}"
         window = None
@@ -384,6 +405,8 @@ class Binding:
             made = partial(ChildPlan, via=Via.EXPAND, paged=expand)
         else:
             via = other_way(field, level.info, set_name, join)
+            if via is Via.PATH and window is None:
+                limit.check_readable(info, field.target_set, field.name)
             extras = join.target if join is not None and via is Via.KEYS else info.key
             plan = self.read(
                 child.level, field.target_set, where=where, window=window, extras=extras

@@ -8,7 +8,8 @@
     │   │   └── InvalidId           INVALID_ID
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: good GraphQL that this product cannot answer
-    │   └── BudgetExceeded          BUDGET_EXCEEDED
+    │   ├── BudgetExceeded          BUDGET_EXCEEDED
+    │   └── Forbidden               FORBIDDEN: outside company_limit
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than it may
     ├── NotSent                     NOT_SENT: a write that was left out, for the gateway ends
     ├── AuthError                   the gateway's own credentials upstream
@@ -123,6 +124,12 @@ class BudgetExceeded(RequestError):
     """An operation that would cost more than the settings allow."""
 
     code = "BUDGET_EXCEEDED"
+
+
+class Forbidden(RequestError):
+    """Outside what the settings allow: ``company_limit``."""
+
+    code = "FORBIDDEN"
 
 
 class DeadlineExceeded(GatewayError):

@@ -109,6 +109,16 @@ class CacheUnusable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class CompaniesLimited(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """``company_limit`` is in force: how many of the served entity sets it bounds, and by what."""
+
+    companies: tuple[str, ...]
+    by_company: int
+    by_other: int
+    shared: int
+    refused: int
+
+
 class ProfileOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A profile serves from now on: at its first request, or again over new metadata."""
 
@@ -253,6 +263,7 @@ Event: TypeAlias = (
     | LabelsUnavailable
     | CategoriesStale
     | CacheUnusable
+    | CompaniesLimited
     | ProfileOpened
     | ModelRead
     | SchemaBuilt
@@ -284,7 +295,7 @@ def level_of(event: Event) -> Level:
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
-            | (SubscriptionEnded() | SocketClosed() | ConnectionCut())
+            | (SubscriptionEnded() | SocketClosed() | ConnectionCut() | CompaniesLimited())
         ):
             return "info"
         case MetadataReloaded():

@@ -62,6 +62,8 @@ class Profile(BaseModel):
     services: Names = ()
     """Names of custom services; a profile has none but these."""
     companies: Names = ()
+    company_limit: Names = ()
+    """Narrower than the service's."""
     read_only: bool | None = None
     introspection: bool | None = None
     default_page_size: int | None = Field(default=None, ge=1)

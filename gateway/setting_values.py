@@ -118,6 +118,21 @@ def _or_none(value: object) -> object:
     return value
 
 
+def _all_or_names(value: object) -> object:
+    """``"true"`` → True, ``"Currencies, Dir*"`` → a list."""
+    if isinstance(value, str):
+        known = {"true": True, "1": True, "false": False, "0": False}
+        return known.get(value.strip().lower(), _split(value))
+    return value
+
+
+def _says_all(value: object, known: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return known(value)
+    except ValidationError:
+        raise ValueError("accepted: true, false or a list of patterns") from None
+
+
 def _page_access(value: object, known: ValidatorFunctionWrapHandler) -> object:
     """Say once what is accepted, not once for each kind of value."""
     try:
@@ -128,6 +143,10 @@ def _page_access(value: object, known: ValidatorFunctionWrapHandler) -> object:
 
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list; in the environment text separated by commas."""
+NamesOrAll: TypeAlias = Annotated[
+    bool | tuple[str, ...], NoDecode, BeforeValidator(_all_or_names), WrapValidator(_says_all)
+]
+"""``true``, ``false``, or a list as above."""
 Json = BeforeValidator(_decode)
 """A table; in the environment JSON."""
 Origins: TypeAlias = Annotated[

@@ -34,6 +34,7 @@ from .setting_values import (
     HostNames,
     Json,
     Names,
+    NamesOrAll,
     Origins,
     PageAccess,
     ProxyAddresses,
@@ -108,6 +109,14 @@ class Settings(BaseSettings):
     companies: Names = Field(
         default=(),
         description="Legal entities served by default. Empty: all that the account may read.",
+    )
+    company_limit: Names = Field(
+        default=(),
+        description="Legal entities outside which nothing is read or written, whatever is asked. Empty: no bound.",
+    )
+    company_limit_shared: NamesOrAll = Field(
+        default=True,
+        description="Whether data without a legal entity are served under company_limit; or patterns of such sets.",
     )
     default_page_size: int = Field(
         default=50, ge=1, description="Rows of a list without first or last."
@@ -341,6 +350,16 @@ class Settings(BaseSettings):
             derived["scope"] = f"{parts.scheme}://{parts.netloc.lower()}/.default"
         return {**values, **derived}
 
+    @field_validator("company_limit_shared")
+    @classmethod
+    def _within(cls, value: object, info: ValidationInfo) -> object:
+        inside = {company.casefold() for company in info.data.get("company_limit", ())}
+        companies = info.data.get("companies", ())
+        outside = [c for c in companies if inside and c.casefold() not in inside]
+        if outside:
+            raise ValueError(f"companies names {', '.join(outside)}, outside company_limit")
+        return value
+
     @field_validator("max_page_size")
     @classmethod
     def _not_below_default(cls, value: int, info: ValidationInfo) -> int:
@@ -360,14 +379,16 @@ class Settings(BaseSettings):
     @classmethod
     def _fit(cls, value: Profiles, info: ValidationInfo) -> Profiles:
         pages = [info.data.get(name) for name in ("default_page_size", "max_page_size")]
-        companies = {company.casefold() for company in info.data.get("companies", ())}
+        known = info.data.get("company_limit", ()) or info.data.get("companies", ())
+        companies = {company.casefold() for company in known}
         for name, profile in value.items():
             default, most = profile.default_page_size or pages[0], profile.max_page_size or pages[1]
             if default is not None and most is not None and most < default:
                 raise ValueError(
                     f"{name}: max_page_size {most} is less than default_page_size {default}"
                 )
-            beyond = [c for c in profile.companies if companies and c.casefold() not in companies]
+            named = (*profile.companies, *profile.company_limit)
+            beyond = [c for c in named if companies and c.casefold() not in companies]
             if beyond:
                 raise ValueError(
                     f"{name}: {', '.join(beyond)} is not among the service's companies"

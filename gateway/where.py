@@ -7,7 +7,7 @@ is the dialect's business. A comparison never finds rows whose value shows as nu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,7 @@ _TEXT = {
     "endsWith": TextMatch.ENDS_WITH,
 }
 Given = Mapping[str, object]
+Bound = Callable[[Field, tuple[str, ...]], Expr | None]
 MAX_ITEMS = 4_000
 """Items of one list: refused before work is done on what no URL can hold."""
 
@@ -60,8 +61,10 @@ def all_of(*terms: Expr | None) -> Expr | None:
 class WhereReader:
     """Reads the ``where`` arguments of one catalogue."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, bound: Bound | None = None) -> None:
+        """``bound``: what the rows of a relation must pass, beside what is asked of them."""
         self._catalog = catalog
+        self._bound = bound
 
     def read(self, csdl: str, given: object) -> Expr | None:
         """Turn the argument for rows of a type into an expression; None where it asks nothing."""
@@ -85,7 +88,8 @@ class WhereReader:
                 return None if inner is None else Not(inner)
             case InputRole.TO_ONE:
                 assert found.of is not None
-                return self._where(found.type_name, given, (*prefix, found.of.source))
+                inner = self._where(found.type_name, given, (*prefix, found.of.source))
+                return None if inner is None else all_of(inner, self._related(found.of, prefix))
             case InputRole.TO_MANY:
                 return self._collection(found, given, prefix)
             case _:
@@ -101,6 +105,12 @@ class WhereReader:
         # An empty alternative holds for every row, no alternative for none: `or: [{}]` and `or: []`.
         return Or(tuple(And(()) if t is None else t for t in terms))
 
+    def _related(self, of: Field, prefix: tuple[str, ...] | None) -> Expr | None:
+        """Return the bound of related rows; ``prefix`` None: as those rows see it, inside ``any``."""
+        if self._bound is None:
+            return None
+        return self._bound(of, () if prefix is None else (*prefix, of.source))
+
     def _collection(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
         assert found.of is not None
         assert isinstance(given, Mapping)
@@ -109,7 +119,8 @@ class WhereReader:
         terms: list[Expr] = []
         for name, inner in given.items():
             if inner is not None:
-                some = Some(path, self._where(where, inner, ()))
+                asked = self._where(where, inner, ())
+                some = Some(path, all_of(asked, self._related(found.of, None)))
                 terms.append(some if name == "some" else Not(some))
         return all_of(*terms)
 

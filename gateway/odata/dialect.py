@@ -115,6 +115,15 @@ class Dialect:
     company_property: str | None = None
     """Property that holds a row's company; None where rows have none."""
 
+    company_columns: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
+    """Entity set without the company property → other properties that name a row's legal entity; all of them count."""
+
+    company_parameters: frozenset[str] = frozenset()
+    """Names of parameters of operations and services that name a company, in lower case, without ``_`` in front.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/services-home-page"""
+
     company_option: tuple[str, str] | None = None
     """Query option that opens every company the account may read, sent with every request."""
 

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from gateway.errors import SettingsError
 
 from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, Dialect
+from .finops_companies import COMPANY_COLUMNS
 from .finops_presets import RELATIONS, SERVICES
 from .query import Operator
 
@@ -74,6 +75,10 @@ FINOPS = replace(
     expand_options=False,
     has_metadata_service=True,
     company_property="dataAreaId",
+    company_columns=COMPANY_COLUMNS,
+    company_parameters=frozenset(
+        ("dataareaid", "dataarea", "company", "companyid", "legalentity", "legalentityid")
+    ),
     company_option=("cross-company", "true"),
     case_insensitive=True,
     # ASP.NET refuses these in a path too, unless told otherwise: see requestPathInvalidCharacters in

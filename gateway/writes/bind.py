@@ -97,11 +97,30 @@ class Binder:
             for a in given
             if a.of is None and a.name in arguments
         }
-        return CallWrite(
-            path=self._action_path(field, operation, arguments, companies),
-            body=body,
-            has_result=operation.returns is not None,
-        )
+        key = self._action_key(operation, arguments, companies)
+        path = self._action_path(field, operation, key)
+        row = None
+        if key and field.entity_set is not None and operation.bound_to is not None:
+            row = RowWrite(
+                verb=Verb.UPDATE,
+                entity_set=field.entity_set.name,
+                csdl=operation.bound_to.name,
+                place=(),
+                key=key,
+            )
+        return CallWrite(path=path, body=body, has_result=operation.returns is not None, row=row)
+
+    def _action_key(
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> tuple[KeyPart, ...]:
+        """Return the key of the row that an action is bound to; empty where it is bound to none."""
+        if operation.bound_to is None or operation.bound_to.many:
+            return ()
+        info = self.catalog.object(operation.bound_to.name)
+        return self.key(info.key, arguments, companies, ())
 
     def _parameter(self, argument: Argument, given: Any, operation: Operation) -> Any:
         many = next(p.type.many for p in operation.parameters if p.name == argument.source)
@@ -117,17 +136,12 @@ class Binder:
         self,
         field: MutationField,
         operation: Operation,
-        arguments: Mapping[str, Any],
-        companies: tuple[str, ...] | None,
+        key: tuple[KeyPart, ...],
     ) -> str:
         if field.operation_import is not None:
             return field.operation_import.name
         assert operation.bound_to is not None
         assert field.entity_set is not None
-        key: tuple[KeyPart, ...] = ()
-        if not operation.bound_to.many:
-            info = self.catalog.object(operation.bound_to.name)
-            key = self.key(info.key, arguments, companies, ())
         name = operation.name
         address = render(Query(resource=Resource(field.entity_set.name, key)))
         asked = "&".join(f"{option}={value}" for option, value in self.dialect.options)

@@ -30,7 +30,7 @@ from .plan import RowWrite
 
 MAX_NAMED = 10
 """Rows that are blamed at most where the upstream does not tell which one it was."""
-_BECAUSE = "Not written: another row of the same changeset was refused."
+BECAUSE = "Not written: another row of the same changeset was refused."
 _OPEN = "Not written: the changeset was refused, and this may be the row that it was refused for."
 _UNDECIDED = "(The upstream does not tell which row of the changeset it was.)"
 _MORE = "(The upstream does not tell which row of the changeset it was; {:,} more may be it.)"
@@ -51,7 +51,7 @@ def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf)
     suspects = frozenset(blamed)
     return [
         found.get(number)
-        or rolled_back(Outcome(write=write), _OPEN if number in suspects else _BECAUSE, cause=cause)
+        or rolled_back(Outcome(write=write), _OPEN if number in suspects else BECAUSE, cause=cause)
         for number, write in enumerate(writes)
     ]
 

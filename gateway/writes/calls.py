@@ -35,6 +35,9 @@ class Calls:
 
     async def call(self, mutation: CallMutation, asked: Asked) -> Payload:
         """Call and give the payload. Raises GatewayError."""
+        barred = await self._exchange.barred(mutation.call)
+        if barred is not None:
+            return Payload(errors=(UserError(code=barred.code, message=barred.message),))
         response = await self._exchange.call(mutation.call)
         if response.status >= 300:
             told = (UserError(code=p.code, message=p.message) for p in problems_in(response))
@@ -76,9 +79,11 @@ class Calls:
         if many and not isinstance(found, list):
             raise UpstreamMalformed("The upstream sent something that is no list.")
         items: list[Any] = found if isinstance(found, list) and many else [found]
+        admits, info = self._bare.planner.limit.admits, asked.level.info
+        items = [i for i in items if not isinstance(i, dict) or admits(info, set_name, i)]
         rows = [lenient(plan.row_type, item) for item in items]
         await self._fetching()[1].attach(rows, plan)
-        return rows if many else rows[0]
+        return rows if many else next(iter(rows), None)
 
 
 def _decoded(response: Response) -> Any:

@@ -18,13 +18,14 @@ from gateway.events import loggable
 from gateway.odata.answers import Response, raise_for_answer
 from gateway.odata.batch import BATCH_URL, answers_of, changeset, refusing_part
 from gateway.odata.dialect import Dialect
-from gateway.odata.infolog import NOT_FOUND
+from gateway.odata.infolog import NOT_FOUND, Problem
 from gateway.odata.query import Request
 from gateway.odata.sending import Judge, itself
 from schema.fields import Verb
 
-from .blame import refused_together
-from .outcome import NameOf, Outcome, failed, outcome_of
+from .blame import BECAUSE, refused_together
+from .bounds import Bounds
+from .outcome import NameOf, Outcome, errors_of, failed, outcome_of, rolled_back
 from .plan import CallWrite, RowWrite
 from .requests import call_request, row_request
 from .success import is_call_done, is_done
@@ -54,13 +55,34 @@ class Exchange:
     dialect: Dialect
     name_of: NameOf
     sent: list[Request]
+    bounds: Bounds | None = None
+    """What must not be sent; None: nothing is bounded."""
 
     async def one(self, write: RowWrite) -> Outcome:
         """Write one row. An upsert is an update, and where there is no such row a create."""
+        try:
+            ((judged, problem),) = await self._judged([write])
+        except GatewayError as error:
+            return failed(write, error)
+        if problem is not None:
+            return self._barred(write, problem)
+        return await self._one(judged)
+
+    async def _judged(self, writes: Sequence[RowWrite]) -> list[tuple[RowWrite, Problem | None]]:
+        if self.bounds is None:
+            return [(write, None) for write in writes]
+        return await self.bounds.judged(writes)
+
+    def _barred(self, write: RowWrite, problem: Problem) -> Outcome:
+        problems = (problem,)
+        errors = errors_of(write, problems, self.name_of)
+        return Outcome(write=write, errors=errors, problems=problems)
+
+    async def _one(self, write: RowWrite) -> Outcome:
         found = await self._tried(write)
         is_missing = any(e.code == NOT_FOUND for e in found.errors)
         if write.verb is Verb.UPSERT and is_missing:
-            made = await self.one(replace(write, verb=Verb.CREATE))
+            made = await self._one(replace(write, verb=Verb.CREATE))
             return replace(made, write=write)
         return found
 
@@ -69,7 +91,7 @@ class Exchange:
         if self.dialect.batches_hazards and not self.dialect.key_is_safe(
             addressed, write.entity_set
         ):
-            return (await self.together([write]))[0]
+            return (await self._together([write]))[0]
         try:
             response = await self._send(row_request(write, self.dialect))
         except GatewayError as error:
@@ -87,6 +109,20 @@ class Exchange:
         """Write rows in one changeset: all of them, or none."""
         if not writes:
             return []
+        try:
+            judged = await self._judged(writes)
+        except GatewayError as error:
+            return [failed(write, error) for write in writes]
+        barred = {n: self._barred(w, p) for n, (w, p) in enumerate(judged) if p is not None}
+        if barred:
+            cause = next(iter(barred.values()))
+            return [
+                barred.get(number) or rolled_back(Outcome(write=write), BECAUSE, cause=cause)
+                for number, write in enumerate(writes)
+            ]
+        return await self._together([write for write, _ in judged])
+
+    async def _together(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         requests = [row_request(write, self.dialect) for write in writes]
         try:
             answers = await self._changeset(requests)
@@ -115,6 +151,10 @@ class Exchange:
                 f" and answered {len(answers)}."
             )
         return answers
+
+    async def barred(self, call: CallWrite) -> Problem | None:
+        """Return why a call must not be sent. Raises GatewayError."""
+        return None if self.bounds is None else await self.bounds.judge_call(call)
 
     async def call(self, call: CallWrite) -> Response:
         """Call an action or service and give the answer, good or bad. Raises GatewayError."""

@@ -23,13 +23,14 @@ from schema.fields import Field
 from schema.writes import Writes
 
 from .bind import Binder
+from .bounds import Bounds
 from .calls import Calls
 from .exchange import Exchange, Writer
 from .grouped import Groups
 from .mutate import Mutator, Running
 from .payload import Payload
 from .plan import Mutation, RowWrite
-from .reading import Reading
+from .reading import Reading, identity
 from .references import is_atomic, placeholders, readable, references_of
 
 
@@ -148,7 +149,8 @@ class Mutations:
             return fetcher, self._reads.runner(fetcher)
 
         reading = Reading(self._writes.catalog, binding, bare, fetching)
-        exchange = Exchange(self._writer, self.dialect, self._name_of, sent)
+        bounds = Bounds(self._planner.limit, reading.existing, identity)
+        exchange = Exchange(self._writer, self.dialect, self._name_of, sent, bounds)
         mutator = Mutator(
             self._core,
             self._writes,

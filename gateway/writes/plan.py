@@ -56,6 +56,8 @@ class CallWrite(Struct, frozen=True, kw_only=True):
     body: Mapping[str, Any]
     has_result: bool = False
     """Whether the call is declared to give something back."""
+    row: RowWrite | None = None
+    """The row that an action is bound to."""
 
     @property
     def is_service(self) -> bool:

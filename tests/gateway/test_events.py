@@ -14,6 +14,7 @@ from gateway.events import (
     CacheUnusable,
     CategoriesStale,
     ClientLeft,
+    CompaniesLimited,
     ConnectionCut,
     ErrorRaised,
     Event,
@@ -60,6 +61,10 @@ LEVELS: list[tuple[Event, str]] = [
     (MetadataStale(source="x", age=1.0, reason="away"), "warning"),
     (LabelsUnavailable(url="x", reason="404"), "info"),
     (CategoriesStale(url="x", reason="404"), "warning"),
+    (
+        CompaniesLimited(companies=("usmf",), by_company=9, by_other=1, shared=3, refused=0),
+        "info",
+    ),
     (CacheUnusable(folder="x", reason="OSError: No space left on device"), "warning"),
     (ProfileOpened(profile="ap", seconds=0.1, sets=3, types=70), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),

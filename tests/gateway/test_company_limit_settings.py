@@ -1,0 +1,41 @@
+"""Settings of the bound of companies: how they are read, and which contradict each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import SettingsError
+from gateway.setting_sources import load_settings
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"D365_COMPANIES": "usmf,demf", "D365_COMPANY_LIMIT": "usmf"}, "demf"),
+        (
+            {"D365_COMPANY_LIMIT": "usmf", "D365_PROFILES": '{"ap": {"companies": ["demf"]}}'},
+            "demf",
+        ),
+        (
+            {"D365_COMPANY_LIMIT": "usmf", "D365_PROFILES": '{"ap": {"company_limit": ["demf"]}}'},
+            "demf",
+        ),
+    ],
+)
+def test_settings_that_contradict_the_limit_stop_the_start(
+    given: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(given)
+
+
+def test_the_settings_are_read() -> None:
+    found = load_settings(
+        {"D365_COMPANY_LIMIT": "usmf, ussi", "D365_COMPANY_LIMIT_SHARED": "Curr*,Dir*"}
+    )
+    assert (found.company_limit, found.company_limit_shared) == (
+        ("usmf", "ussi"),
+        ("Curr*", "Dir*"),
+    )
+    assert load_settings({"D365_COMPANY_LIMIT_SHARED": "false"}).company_limit_shared is False
+    assert load_settings({}).company_limit_shared is True

@@ -57,7 +57,7 @@ HINTS: Mapping[int, str] = {
 """What to do, by AADSTS number: https://learn.microsoft.com/entra/identity-platform/reference-error-codes."""
 
 
-def auth_of(settings: Settings, observe: Observer = log_event) -> httpx.Auth | None:
+def auth_of(settings: Settings, observe: Observer = log_event) -> ClientCredentials | None:
     """Give the sign-in that the settings ask for; None for a service without one."""
     if settings.auth == "none":
         return None
@@ -134,6 +134,12 @@ class ClientCredentials(httpx.Auth):
         if renewed != token:
             _sign(request, renewed)
             yield request
+
+    async def sign_in(self) -> float:
+        """Sign in, if that has not been done, and return the seconds for which the token is good. Raises TokenError."""
+        await self._current()
+        assert self._token is not None
+        return self._token.ends_at - self._now()
 
     async def _current(self) -> str:
         """Return the token's text. Raises TokenError."""

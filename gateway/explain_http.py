@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -20,9 +19,6 @@ from .encoding import Compression
 from .endpoints import Endpoint, shared
 from .execute import Answer, GraphQLRequest
 from .http import Door
-
-if TYPE_CHECKING:
-    from .explained import Explanation, Planned, Step
 
 
 def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -85,39 +81,4 @@ class Explainer:
                 found = await explain(self._gateway, request)
         except TimeoutError as error:
             raise deadline.passed("it was not explained to its end") from error
-        return Answer(errors=found.errors) if found.errors else Answer(self._told(found))
-
-    def _told(self, found: Explanation) -> dict[str, Any]:
-        return {
-            "text": found.text(),
-            "changes": found.changes,
-            "repeats": found.repeats,
-            "failed": found.failed,
-            "service": self._service,
-            "steps": [_step(step) for step in found.steps],
-            "requests": [_request(request) for request in found.requests],
-            "placeholders": sorted(found.made_up),
-        }
-
-
-def _step(step: Step) -> dict[str, Any]:
-    return {
-        "field": step.field,
-        "how": step.how,
-        "notes": list(step.notes),
-        "request": step.request,
-        "below": [_step(below) for below in step.below],
-    }
-
-
-def _request(request: Planned) -> dict[str, Any]:
-    return {
-        "method": request.method,
-        "path": request.path,
-        "text": request.text,
-        "fields": list(request.fields),
-        "headers": dict(request.headers),
-        "body": request.body,
-        "within": [_request(part) for part in request.within],
-        "notes": list(request.notes),
-    }
+        return Answer(errors=found.errors) if found.errors else Answer(found.to_json(self._service))

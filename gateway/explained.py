@@ -79,6 +79,42 @@ class Explanation:
         """Print it for a terminal."""
         return "\n".join(_lines(self))
 
+    def to_json(self, service: str | None) -> dict[str, Any]:
+        """Return it as JSON has it; ``service`` is the service root that the paths are relative to."""
+        return {
+            "text": self.text(),
+            "changes": self.changes,
+            "repeats": self.repeats,
+            "failed": self.failed,
+            "service": service,
+            "steps": [_step_json(step) for step in self.steps],
+            "requests": [_request_json(request) for request in self.requests],
+            "placeholders": sorted(self.made_up),
+        }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "field": step.field,
+        "how": step.how,
+        "notes": list(step.notes),
+        "request": step.request,
+        "below": [_step_json(below) for below in step.below],
+    }
+
+
+def _request_json(request: Planned) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "path": request.path,
+        "text": request.text,
+        "fields": list(request.fields),
+        "headers": dict(request.headers),
+        "body": request.body,
+        "within": [_request_json(part) for part in request.within],
+        "notes": list(request.notes),
+    }
+
 
 def planned(asked: Asked) -> Planned:
     return replace(_of_request(asked.request, tuple(asked.fields)), notes=tuple(asked.notes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from . import why_writes
 from .catalog import OPERATORS, RESERVED_TYPES, Catalog
 from .errors import SchemaError
@@ -34,7 +36,27 @@ _UNORDERED = frozenset({"boolean", "guid", "enum", "flags", "binary", "other"})
 _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 
 
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Where a name comes from."""
+
+    name: str
+    details: tuple[tuple[str, str], ...]
+    """Pairs of a heading and a text."""
+
+    def text(self) -> str:
+        """Return it for a terminal: the name, and a line a detail."""
+        width = max(len(heading) for heading, _ in self.details)
+        lines = (f"  {heading:<{width}}  {text}" for heading, text in self.details)
+        return "\n".join((self.name, *lines))
+
+
 def why(catalog: Catalog, name: str, writes: Writes | None = None) -> str:
+    """Return ``reasons`` as text."""
+    return reasons(catalog, name, writes).text()
+
+
+def reasons(catalog: Catalog, name: str, writes: Writes | None = None) -> Reasons:
     """Explain ``Type``, ``Type.field``, ``Enum.VALUE``, ``Query.field`` or a field of ``Query`` by itself.
 
     The same goes for ``Mutation`` where there are ``writes``; also of what cannot be written it is told why. Names are
@@ -51,10 +73,8 @@ def why(catalog: Catalog, name: str, writes: Writes | None = None) -> str:
     return _show(owner, _type(catalog, writes, _entry(catalog, writes, owner)))
 
 
-def _show(title: str, lines: Lines) -> str:
-    shown = list(lines)
-    width = max(len(heading) for heading, _ in shown)
-    return "\n".join((title, *(f"  {heading:<{width}}  {text}" for heading, text in shown)))
+def _show(title: str, lines: Lines) -> Reasons:
+    return Reasons(title, tuple(lines))
 
 
 def _root_of(catalog: Catalog, name: str) -> RootField | None:

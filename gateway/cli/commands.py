@@ -29,6 +29,9 @@ Sandbox: TypeAlias = Annotated[
     ),
 ]
 
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, for machines.")
+]
 Profile: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -45,7 +48,6 @@ app = typer.Typer(
     "Settings come from variables D365_… and a TOML file (--config); `settings` prints them all. "
     "Exit codes: 1 the upstream failed, 2 something that was given cannot be used.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 schema_commands = typer.Typer(
@@ -54,6 +56,26 @@ schema_commands = typer.Typer(
 metadata_commands = typer.Typer(
     help="Fetch and inspect the metadata document.", no_args_is_help=True
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from gateway.version import gateway_version
+
+        print(f"d365-graphql-gateway {gateway_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Hold the options of the command without a subcommand; the help text is that of ``app``."""
 
 
 @app.command()
@@ -147,7 +169,7 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A GraphQL document; - reads standard input.")
     ],
@@ -163,6 +185,7 @@ def explain(
         typer.Option(metavar="NAMES", help="Company scope, as the header's: usmf, demf."),
     ] = None,
     profile: Profile = None,
+    as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -176,7 +199,22 @@ def explain(
         from .inspect import print_explanation, read_operation
 
         request = read_operation(file, variables, operation, companies)
-        print_explanation(settings_of(config, sandbox=sandbox), request, profile)
+        chosen = settings_of(config, sandbox=sandbox)
+        print_explanation(chosen, request, profile, as_json=as_json)
+
+
+@app.command()
+def check(as_json: Json = False, config: Config = None, sandbox: Sandbox = False) -> None:
+    """Try what a start needs: sign-in, $metadata, user, roles, companies, what may be read, the cache folder.
+
+    Nothing is written upstream. Exit code 1: at least one step is a problem; each says what to do.
+    """
+    from .options import errors_to_exit, settings_of
+
+    with errors_to_exit():
+        from .check import print_check
+
+        print_check(settings_of(config, sandbox=sandbox), as_json=as_json)
 
 
 @app.command()
@@ -212,14 +250,16 @@ def print_schema(
 
 
 @schema_commands.command("stats")
-def schema_stats(profile: Profile = None, config: Config = None, sandbox: Sandbox = False) -> None:
+def schema_stats(
+    profile: Profile = None, as_json: Json = False, config: Config = None, sandbox: Sandbox = False
+) -> None:
     """Count entity sets, root fields, types and fields; list what had to be renamed or left out."""
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
         from .inspect import print_schema_stats
 
-        print_schema_stats(settings_of(config, sandbox=sandbox), profile)
+        print_schema_stats(settings_of(config, sandbox=sandbox), profile, as_json=as_json)
 
 
 @schema_commands.command("why")
@@ -231,6 +271,7 @@ def why(
         ),
     ],
     profile: Profile = None,
+    as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -240,7 +281,7 @@ def why(
     with errors_to_exit():
         from .inspect import print_why
 
-        print_why(settings_of(config, sandbox=sandbox), name, profile)
+        print_why(settings_of(config, sandbox=sandbox), name, profile, as_json=as_json)
 
 
 @schema_commands.command("diff")
@@ -268,9 +309,7 @@ def schema_diff(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
     strict: Annotated[
         bool, typer.Option("--strict", help="Dangerous changes end with exit code 4.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, for machines.")
-    ] = False,
+    as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -314,9 +353,7 @@ def schema_simulate(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Leave such entity sets out; repeatable."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, for machines.")
-    ] = False,
+    as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -351,14 +388,14 @@ def pull(
 
 
 @metadata_commands.command("stats")
-def metadata_stats(config: Config = None, sandbox: Sandbox = False) -> None:
+def metadata_stats(as_json: Json = False, config: Config = None, sandbox: Sandbox = False) -> None:
     """Count what the metadata document holds; list what had to be mended or left out."""
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
         from .metadata import print_document_stats
 
-        print_document_stats(settings_of(config, sandbox=sandbox))
+        print_document_stats(settings_of(config, sandbox=sandbox), as_json=as_json)
 
 
 @metadata_commands.command("relations")

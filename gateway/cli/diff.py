@@ -27,6 +27,7 @@ from schema.compare import (
 )
 
 from .inspect import current_schema
+from .progress import working
 from .schemas import model_of, schema_of
 
 CURRENT = "-"
@@ -54,7 +55,8 @@ def print_diff(
     if old == new == CURRENT:
         raise SettingsError("The current schema would be compared with itself: name a file.")
     sources = [source_of(settings, given, descriptions=descriptions) for given in (old, new)]
-    found = compare(*sources, include=include, descriptions=descriptions)
+    with working("Comparing the schemas"):
+        found = compare(*sources, include=include, descriptions=descriptions)
     print(_json(found) if as_json else _text(found))
     if found.counts[Level.BREAKING]:
         raise typer.Exit(BREAKS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +18,17 @@ from gateway.errors import SettingsError
 from gateway.events import Event
 from gateway.execute import GraphQLRequest
 from gateway.explain import explain
+from gateway.explained import Explanation
 from gateway.http import companies_of
 from gateway.profiles import profile_settings
 from gateway.settings import Settings
 from schema.build import ODataSchema
 from schema.introspection import print_subgraph, print_types
 from schema.printing import Stats, stats
-from schema.why import why
+from schema.sizes import number_of_types
+from schema.why import Reasons, reasons
+
+from .progress import reading_metadata, working
 
 T = TypeVar("T")
 
@@ -47,8 +53,13 @@ def _with_gateway(
         chosen = chosen.model_copy(update={"language": None})
 
     async def run() -> T:
-        async with open_gateway(chosen, observe=quiet) as gateway:
-            return await use(gateway if profile is None else build_profile(gateway, profile))
+        async with AsyncExitStack() as stack:
+            with reading_metadata() as report:
+                gateway = await stack.enter_async_context(
+                    open_gateway(chosen, observe=quiet, progress=report)
+                )
+            with working("Working on the schema"):
+                return await use(gateway if profile is None else build_profile(gateway, profile))
 
     return asyncio.run(run())
 
@@ -93,11 +104,20 @@ def _variables(text: str) -> dict[str, Any]:
 
 
 def print_explanation(
-    settings: Settings, request: GraphQLRequest, profile: str | None = None
+    settings: Settings,
+    request: GraphQLRequest,
+    profile: str | None = None,
+    *,
+    as_json: bool = False,
 ) -> None:
-    """Print the plan of an operation; leave with 2 where it cannot run."""
-    found = _with_gateway(settings, lambda gateway: explain(gateway, request), profile=profile)
-    print(found.text())
+    """Print the plan of an operation; leave with 2 if it cannot run."""
+
+    async def explained(gateway: Gateway) -> tuple[Explanation, str | None]:
+        service = None if gateway.is_sandbox else gateway.client.root
+        return await explain(gateway, request), service
+
+    found, service = _with_gateway(settings, explained, profile=profile)
+    print(_json({**found.to_json(service), "errors": found.errors}) if as_json else found.text())
     if found.errors or found.failed:
         raise typer.Exit(2)
 
@@ -126,19 +146,25 @@ def print_sdl(settings: Settings, *, federation: bool, profile: str | None = Non
     sys.stdout.writelines(print_subgraph(schema.again(twin)))
 
 
-def print_schema_stats(settings: Settings, profile: str | None = None) -> None:
-    async def counted(gateway: Gateway) -> Stats:
-        return stats(gateway.catalog, gateway.schema.writes)
+def print_schema_stats(
+    settings: Settings, profile: str | None = None, *, as_json: bool = False
+) -> None:
+    async def counted(gateway: Gateway) -> tuple[Stats, int]:
+        return stats(gateway.catalog, gateway.schema.writes), number_of_types(gateway.schema)
 
-    found = _with_gateway(settings, counted, profile=profile)
+    found, types = _with_gateway(settings, counted, profile=profile)
+    if as_json:
+        print(_json({**asdict(found), "types": types, "types_by_kind": found.types}))
+        return
     rows = {
         "entity sets": found.entity_sets,
         "singletons": found.singletons,
         "functions": found.functions,
         "root fields": found.root_fields,
         "mutations": found.mutations,
-        "types": sum(found.types.values()),
+        "types": types,
         **{f"  {family}": number for family, number in found.types.items()},
+        "  scalars, roots and others": types - sum(found.types.values()),
         "fields": found.fields,
         "fields of mutations' inputs": found.input_fields,
         "enums": found.enums,
@@ -156,8 +182,17 @@ def print_counts(rows: dict[str, int], findings: tuple[str, ...]) -> None:
         print(f"- {finding}")
 
 
-def print_why(settings: Settings, name: str, profile: str | None = None) -> None:
-    async def told(gateway: Gateway) -> str:
-        return why(gateway.catalog, name, gateway.schema.writes)
+def print_why(
+    settings: Settings, name: str, profile: str | None = None, *, as_json: bool = False
+) -> None:
+    """Print where a name comes from. Raises SchemaError for an unknown one."""
 
-    print(_with_gateway(settings, told, profile=profile, labels=True))
+    async def answered(gateway: Gateway) -> Reasons:
+        return reasons(gateway.catalog, name, gateway.schema.writes)
+
+    found = _with_gateway(settings, answered, profile=profile, labels=True)
+    print(_json(asdict(found)) if as_json else found.text())
+
+
+def _json(content: object) -> str:
+    return msgspec.json.encode(content).decode()

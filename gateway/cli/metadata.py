@@ -6,6 +6,8 @@ import asyncio
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from gateway.assemble import open_client
 from gateway.errors import SettingsError
 from gateway.metadata import load_metadata
@@ -16,6 +18,7 @@ from schema.model import Model
 from schema.relations import suggest
 
 from .inspect import print_counts, quiet
+from .progress import reading_metadata
 
 
 def pull_document(settings: Settings, target: Path) -> None:
@@ -23,7 +26,11 @@ def pull_document(settings: Settings, target: Path) -> None:
 
     async def fetch() -> bytes:
         async with open_client(settings, observe=quiet) as client:
-            return (await load_metadata(settings, client, refresh=True, observe=quiet)).text
+            with reading_metadata() as report:
+                document = await load_metadata(
+                    settings, client, refresh=True, progress=report, observe=quiet
+                )
+            return document.text
 
     text = asyncio.run(fetch())
     try:
@@ -33,7 +40,7 @@ def pull_document(settings: Settings, target: Path) -> None:
     print(f"{len(text):,} bytes written to {target}.")
 
 
-def print_document_stats(settings: Settings) -> None:
+def print_document_stats(settings: Settings, *, as_json: bool = False) -> None:
     model = _model(settings)
     rows = {
         "entity sets": len(model.entity_sets),
@@ -46,7 +53,12 @@ def print_document_stats(settings: Settings) -> None:
         "actions and functions": len(model.operations),
         "findings": len(model.findings),
     }
-    print_counts(rows, tuple(str(finding) for finding in model.findings))
+    findings = tuple(str(finding) for finding in model.findings)
+    if as_json:
+        named = {name.replace(" ", "_"): number for name, number in rows.items()}
+        print(msgspec.json.encode({**named, "findings": findings}).decode())
+        return
+    print_counts(rows, findings)
 
 
 def print_suggestions(settings: Settings, entity_set: str | None, limit: int) -> None:
@@ -69,6 +81,8 @@ def print_suggestions(settings: Settings, entity_set: str | None, limit: int) ->
 def _model(settings: Settings) -> Model:
     async def read() -> Model:
         async with open_client(settings, observe=quiet) as client:
-            return read_model(settings, await load_metadata(settings, client, observe=quiet))
+            with reading_metadata() as report:
+                document = await load_metadata(settings, client, progress=report, observe=quiet)
+                return read_model(settings, document)
 
     return asyncio.run(read())

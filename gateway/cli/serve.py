@@ -24,11 +24,11 @@ from gateway.endpoints import API, PAGE
 from gateway.errors import SettingsError
 from gateway.events import Started, configure_logging, log_event
 from gateway.graphiql import BUILT
-from gateway.models import Progress as Report
 from gateway.settings import Settings
 
 from .connections import ConnectionLimits
 from .listening import BACKLOG, address_of, is_loopback, leave, listen, on_stop, terminal_watch
+from .progress import reading_metadata
 from .protocol import BoundedProtocol, socket_protocol
 from .server import GracefulServer, Workers
 from .worker import worker_app
@@ -91,7 +91,7 @@ def _serve_one(
     settings: Settings, listener: socket.socket, announced: Callable[[Gateway], None]
 ) -> None:
     async def stay() -> None:
-        with _progress_bar() as report:
+        with reading_metadata() as report:
             app = create_app(settings, progress=report)
             # The lifespan is entered here, not by uvicorn: what it raises is for the person at the terminal.
             await opened.enter_async_context(app.router.lifespan_context(app))
@@ -118,7 +118,7 @@ def _serve_many(
     with _shared(settings) as shared:
 
         async def rehearse() -> None:
-            with _progress_bar() as report:
+            with reading_metadata() as report:
                 announced(await opened.enter_async_context(open_gateway(shared, progress=report)))
 
         listener.listen(BACKLOG)
@@ -207,22 +207,6 @@ def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
 
 
-@contextlib.contextmanager
-def _progress_bar() -> Iterator[Report | None]:
-    """Show to a person how the metadata are fetched and read; standard output stays clean."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    # imported for those who look on only
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Reading the metadata", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _addresses(settings: Settings, address: str) -> Iterator[str]:
     if settings.serve_all:
         yield f"GraphQL:  {address}{API}"
@@ -252,8 +236,8 @@ def announce(gateway: Gateway, address: str) -> None:
         ]
     else:
         lines.append(f"Upstream: {gateway.settings.url} ({gateway.dialect.title})")
-    sets, types = len(gateway.catalog.model.entity_sets), len(gateway.catalog.known_names())
-    lines.append(f"{sets:,} entity sets, {types:,} GraphQL types.")
+    sets, fields = len(gateway.catalog.model.entity_sets), len(gateway.catalog.roots)
+    lines.append(f"{sets:,} entity sets, {fields:,} fields of Query.")
     lines.extend(_addresses(gateway.settings, address))
     print("\n".join(lines), flush=True, file=sys.stdout)
     log_event(

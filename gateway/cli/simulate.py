@@ -22,6 +22,7 @@ from schema.introspection import Selected
 from schema.sizes import sizes_of
 
 from .inspect import print_counts, quiet, with_profile
+from .progress import reading_metadata, working
 from .schemas import model_of, part_of, schema_of
 
 
@@ -42,8 +43,9 @@ def print_simulation(
     given = {"include": tuple(include), "exclude": tuple(exclude)}
     chosen = settings.model_copy(update=given if include or exclude else {})
     schema = _schema(with_profile(chosen, profile), profile)
-    sizes = sizes_of(schema)
-    raw, packed = _introspection(schema)
+    with working("Counting types and writing introspection"):
+        sizes = sizes_of(schema)
+        raw, packed = _introspection(schema)
     in_use = min(sizes.types, settings.max_types)
     rows = {
         "entity sets": sizes.entity_sets,
@@ -73,8 +75,9 @@ def print_simulation(
 def _schema(settings: Settings, profile: str | None) -> ODataSchema:
     async def schema() -> ODataSchema:
         async with open_client(settings, observe=quiet) as client:
-            document = await load_metadata(settings, client, observe=quiet)
-            known = model_of(settings, document)
+            with reading_metadata() as report:
+                document = await load_metadata(settings, client, progress=report, observe=quiet)
+                known = model_of(settings, document)
             # Labels that cannot be had are no error, here as at a start.
             labels = await read_labels(settings, client, known, quiet)
             served = await with_preset_services(settings, client, known)

@@ -19,6 +19,7 @@ from gateway.errors import UnsupportedQuery
 from gateway.setting_groups import Service
 from schema.relations import Relation
 
+from .account import AccountSets
 from .literals import kind_of
 from .lower import Lowered, lower_query
 from .query import KeyPart, Operator, Query, Resource, Value
@@ -111,6 +112,10 @@ class Dialect:
     has_metadata_service: bool = False
     """Whether labels and categories of data entities are told under ``/metadata``.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata#metadata"""
+
+    account: AccountSets | None = None
+    """Where the user, roles and companies of a registered application are found.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/services-home-page#register-your-external-application"""
 
     company_property: str | None = None
     """Property that holds a row's company; None where rows have none."""

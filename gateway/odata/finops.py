@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import SettingsError
 
+from .account import AccountSets, Lookup
 from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, Dialect
 from .finops_companies import COMPANY_COLUMNS
 from .finops_presets import RELATIONS, SERVICES
@@ -74,6 +75,21 @@ FINOPS = replace(
     expand_depth=1,
     expand_options=False,
     has_metadata_service=True,
+    account=AccountSets(
+        clients=Lookup("SysAADClients", "AADClientId", "UserId"),
+        roles=Lookup("SecurityUserRoles", "UserId", "SecurityRoleName"),
+        companies=Lookup("LegalEntities", "LegalEntityId", "Name"),
+        samples=(
+            "CustomersV3",
+            "VendorsV2",
+            "MainAccounts",
+            "LedgerJournalHeaders",
+            "SalesOrderHeadersV2",
+            "PurchaseOrderHeadersV2",
+            "ReleasedProductsV2",
+            "SystemUsers",
+        ),
+    ),
     company_property="dataAreaId",
     company_columns=COMPANY_COLUMNS,
     company_parameters=frozenset(

@@ -72,10 +72,7 @@ class SdlSource:
         if doubles:
             raise SchemaTextError(f"{name} defines {', '.join(doubles[:5])} more than once.")
         if not self._places:
-            raise SchemaTextError(
-                f"{name} holds no definition of a type.",
-                hint="A schema is given as SDL, as an introspection result or as a metadata document.",
-            )
+            raise _no_schema(text, name)
         self._types = [
             key for key in self._places if key[0] != "@" and key != _SCHEMA and not is_own(key)
         ]
@@ -227,4 +224,20 @@ def _directive(node: DirectiveDefinitionNode) -> Directive:
         tuple(map(_member, node.arguments or ())),
         tuple(location.value for location in node.locations),
         node.repeatable,
+    )
+
+
+_OPERATION = re.compile(r"(?:\A|\n)[\ufeff \t]*(?:query|mutation|subscription|fragment|\{)")
+
+
+def _no_schema(text: str, name: str) -> SchemaTextError:
+    if _OPERATION.search(text):
+        return SchemaTextError(
+            f"{name} holds an operation, not a schema.",
+            hint="`explain` tells what an operation does; `schema diff` compares SDL, introspection results and"
+            " metadata documents.",
+        )
+    return SchemaTextError(
+        f"{name} holds no definition of a type.",
+        hint="A schema is given as SDL, as an introspection result or as a metadata document.",
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ COMMANDS = [
     ["serve"],
     ["sandbox"],
     ["explain"],
+    ["check"],
     ["settings"],
     ["schema", "print"],
     ["schema", "stats"],
@@ -137,6 +141,28 @@ def test_a_server_imports_only_what_it_needs(module: str, absent: set[str]) -> N
     assert found.stdout.strip() == "[]"
 
 
+def test_the_version_is_that_of_the_distribution(tmp_path: Path) -> None:
+    assert (
+        printed(invoke(tmp_path, "--version"))
+        == f"d365-graphql-gateway {version('d365-graphql-gateway')}\n"
+    )
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_get_completion(tmp_path: Path, shell: str) -> None:
+    """A script that asks the command itself, which lists its subcommands."""
+    complete = {"_D365_GRAPHQL_COMPLETE": f"source_{shell}"}
+    script = subprocess.run(
+        [Path(sys.executable).with_name("d365-graphql")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **complete},
+    )
+
+    assert f"_D365_GRAPHQL_COMPLETE=complete_{shell}" in script.stdout
+
+
 # explain
 
 
@@ -191,6 +217,22 @@ def test_explain_of_an_operation_that_cannot_run_ends_with_2(
     assert said in found.stdout
 
 
+def test_explain_prints_json(tmp_path: Path, query: str) -> None:
+    found = invoke(tmp_path, "explain", query, "--operation", "Customers", "--json")
+
+    content = json.loads(printed(found))
+    assert content["errors"] == []
+    assert content["requests"][0]["path"].startswith("CustomersV3?$select=")
+    assert content["steps"][0]["field"] == "customersV3"
+
+
+def test_explain_prints_errors_as_json(tmp_path: Path) -> None:
+    found = invoke(tmp_path, "explain", "-", "--json", stdin="{ nothing }")
+
+    assert found.returncode == 2
+    assert "nothing" in json.loads(found.stdout)["errors"][0]["message"]
+
+
 @pytest.mark.parametrize("variables", ["{", "[]", "5", "[" * 5_000])
 def test_explain_wants_an_object_of_variables(tmp_path: Path, query: str, variables: str) -> None:
     found = invoke(tmp_path, "explain", query, "--variables", variables)
@@ -232,6 +274,32 @@ def test_the_schema_is_counted(tmp_path: Path) -> None:
     assert counts["mutations"] > counts["entity sets"]
     assert counts["fields of mutations' inputs"] > counts["create_input"] > 0
     assert counts["findings"] == 0
+
+
+def test_types_are_counted_alike(tmp_path: Path) -> None:
+    """Stats, simulate and the printed SDL mean the same by a type."""
+    counted = json.loads(printed(invoke(tmp_path, "schema", "stats", "--json")))
+    simulated = json.loads(printed(invoke(tmp_path, "schema", "simulate", "--json")))
+    sdl = printed(invoke(tmp_path, "schema", "print"))
+    defined = re.findall(r"^(?:type|input|enum|scalar|interface|union) \w+", sdl, re.MULTILINE)
+
+    assert counted["types"] == simulated["types"] == len(defined)
+    assert counted["types_by_kind"]["object"] > 40
+
+
+def test_why_prints_json(tmp_path: Path) -> None:
+    content = json.loads(printed(invoke(tmp_path, "schema", "why", "CustomerV3", "--json")))
+
+    assert content["name"] == "CustomerV3"
+    assert all(len(detail) == 2 for detail in content["details"])
+
+
+def test_diff_of_an_operation_says_that_it_is_one(tmp_path: Path, query: str) -> None:
+    found = invoke(tmp_path, "schema", "diff", query)
+
+    assert found.returncode == 2
+    assert "holds an operation, not a schema" in found.stderr
+    assert "`explain`" in found.stderr
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,9 @@ def test_a_pattern_that_matches_nothing_is_an_error() -> None:
     ("text", "said"),
     [
         ("", "no definition"),
-        ("query { customers { id } }", "no definition"),
+        ("query { customers { id } }", "holds an operation"),
+        ("fragment F on Customer { id }", "holds an operation"),
+        ("{ customers { id } }", "holds an operation"),
         ("type A { a: Int }\ntype B {\n  b: !\n}", "line 3: .*Expected Name"),
         ("rubbish\ntype A { a: Int }", "line 1: .*rubbish"),
         ("type A { a: Int } type A { b: Int }", "defines A more than once"),

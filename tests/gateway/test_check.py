@@ -1,0 +1,167 @@
+"""``check``: what it says of an environment that works, and of each thing that may be wrong with one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from gateway.sandbox import SandboxSettings, create_sandbox
+from tests.support.login_host import SECRET, LoginHost, login_host, refusal
+from tests.support.process import invoke
+from tests.support.threaded import threaded
+
+CLIENT = str(uuid.uuid5(uuid.NAMESPACE_URL, "client 1"))
+
+
+class Refusing:
+    """The sandbox, with sets that the account may not read."""
+
+    def __init__(self) -> None:
+        self.sets: set[str] = set()
+        self._sandbox = create_sandbox(SandboxSettings())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].rpartition("/")[2] in self.sets:
+            await JSONResponse({"error": {"code": "", "message": "no"}}, 403)(scope, receive, send)
+        else:
+            await self._sandbox(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Refusing:
+    return Refusing()
+
+
+@pytest.fixture(scope="module")
+def environment(refusing: Refusing) -> Iterator[dict[str, str]]:
+    app = Starlette(routes=[Mount("/", refusing)])
+    with threaded(app) as address:
+        yield {"D365_URL": f"{address}/data", "D365_AUTH": "none", "D365_DIALECT": "finops"}
+
+
+@pytest.fixture
+def host() -> Iterator[LoginHost]:
+    with login_host() as host:
+        yield host
+
+
+@pytest.fixture
+def signed_in(environment: dict[str, str], host: LoginHost) -> dict[str, str]:
+    return {
+        **environment,
+        "D365_AUTH": "client_credentials",
+        "D365_TENANT_ID": host.tenant,
+        "D365_CLIENT_ID": CLIENT,
+        "D365_CLIENT_SECRET": SECRET,
+        "D365_AUTHORITY": host.authority,
+    }
+
+
+def checked(folder: Path, code: int = 0, **variables: str) -> dict[str, Any]:
+    """Return the steps by name: status, text and hint."""
+    ended = invoke(folder, "check", "--json", **variables)
+    assert ended.returncode == code, ended.stderr
+    content = json.loads(ended.stdout)
+    assert content["ok"] == (code == 0)
+    return {step["name"]: step for step in content["steps"]}
+
+
+def test_the_sandbox_passes_every_step(tmp_path: Path) -> None:
+    steps = checked(tmp_path)
+
+    assert {step["status"] for step in steps.values()} == {"ok"}
+    assert list(steps) == ["environment", "cache", "$metadata", "dialect", "companies", "rights"]
+    assert "demf, usmf" in steps["companies"]["text"]
+
+
+def test_a_person_gets_a_line_a_step(tmp_path: Path) -> None:
+    ended = invoke(tmp_path, "check")
+
+    assert ended.returncode == 0
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("ok       environment the embedded sandbox")
+    assert len(lines) == 6
+
+
+def test_an_account_is_shown_with_its_user_and_roles(
+    tmp_path: Path, signed_in: dict[str, str]
+) -> None:
+    steps = checked(tmp_path, **signed_in)
+
+    assert {step["status"] for step in steps.values()} == {"ok"}
+    assert steps["sign-in"]["text"] == "a token of tenant contoso for 60 minutes"
+    assert steps["user"]["text"]
+    assert steps["roles"]["text"]
+    assert SECRET not in json.dumps(steps)
+
+
+def test_a_wrong_secret_ends_the_check_with_what_to_do(
+    tmp_path: Path, signed_in: dict[str, str], host: LoginHost
+) -> None:
+    host.refuse = refusal(7000222, "The provided client secret keys are expired.")
+
+    steps = checked(tmp_path, 1, **signed_in)
+
+    assert list(steps)[-1] == "sign-in"
+    assert steps["sign-in"]["status"] == "problem"
+    assert "expired" in steps["sign-in"]["hint"]
+
+
+def test_an_unregistered_application_is_a_problem(
+    tmp_path: Path, signed_in: dict[str, str]
+) -> None:
+    steps = checked(tmp_path, 1, **{**signed_in, "D365_CLIENT_ID": str(uuid.UUID(int=1))})
+
+    assert steps["user"]["status"] == "problem"
+    assert "Microsoft Entra ID applications" in steps["user"]["hint"]
+    assert "roles" not in steps
+
+
+def test_sets_that_may_not_be_read_are_named(
+    tmp_path: Path, environment: dict[str, str], refusing: Refusing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusing, "sets", {"VendorsV2", "LegalEntities"})
+
+    steps = checked(tmp_path, **environment)
+
+    assert steps["rights"]["status"] == "warning"
+    assert steps["rights"]["text"].endswith("may not read VendorsV2")
+    assert steps["companies"]["status"] == "warning"
+
+
+def test_a_company_that_is_not_there_is_a_problem(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    steps = checked(tmp_path, 1, **environment, D365_COMPANIES='["usmf", "nope"]')
+
+    assert steps["companies"]["status"] == "problem"
+    assert "nope" in steps["companies"]["text"]
+
+
+def test_a_cache_folder_that_is_a_file_is_a_problem(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    occupied = tmp_path / "occupied"
+    occupied.write_text("", "utf-8")
+
+    steps = checked(tmp_path, 1, **environment, D365_CACHE_DIR=str(occupied))
+
+    assert steps["cache"]["status"] == "problem"
+
+
+def test_a_service_that_does_not_answer_ends_the_check(tmp_path: Path) -> None:
+    unreachable = {"D365_URL": "http://127.0.0.1:9/data", "D365_AUTH": "none", "D365_RETRIES": "0"}
+
+    steps = checked(tmp_path, 1, **unreachable)
+
+    assert list(steps)[-1] == "$metadata"
+    assert "UPSTREAM_UNAVAILABLE" in steps["$metadata"]["text"]

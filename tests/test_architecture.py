@@ -186,3 +186,15 @@ def test_no_other_distribution_owns_our_names(name: str) -> None:
     owners = set(packages_distributions().get(name, []))
 
     assert owners <= {"d365-graphql-gateway"}
+
+
+def test_one_module_knows_where_metadata_documents_are() -> None:
+    """The others ask it, so that a clone with nothing beside it is all that a test needs."""
+    place = "/".join(("shared", "metadata"))
+    knowing = [
+        path.name
+        for path in TESTS
+        if place in (text := path.read_text("utf-8")) or f'{place[:6]}" / "{place[7:]}' in text
+    ]
+
+    assert knowing == ["metadata_documents.py"]

@@ -13,8 +13,8 @@ from pathlib import Path
 MARK = "d365-graphql-gateway"
 HERE = Path(__file__).resolve().parents[2]
 ADVICE = (
-    "The gateway needs an environment of its own: `pipx install d365-graphql-gateway`, or `python3 -m venv` and pip in "
-    "it. In this one, uninstall the other distribution (`pip uninstall schema`) and install the gateway anew."
+    "The gateway needs an environment of its own: install it with pipx, or with pip in a fresh `python3 -m venv`. "
+    "In this one, uninstall the other distribution (`pip uninstall schema`) and install the gateway anew."
 )
 
 

@@ -58,14 +58,18 @@ REAL_SMALL = (
 )
 
 
+def folder_beside(root: Path, named: str | None) -> Path | None:
+    """Return the folder of real documents that is named, or the nearest one beside a repository or further up."""
+    if named:
+        return Path(named)
+    near = (parent / "shared/metadata" for parent in root.parents)
+    return next((folder for folder in near if folder.is_dir()), None)
+
+
 @cache
 def real_folder() -> Path | None:
     """Return the folder of real documents, or None where there is none."""
-    named = os.environ.get("TEST_METADATA")
-    if named:
-        return Path(named)
-    near = (parent / "shared/metadata" for parent in ROOT.parents)
-    return next((folder for folder in near if folder.is_dir()), None)
+    return folder_beside(ROOT, os.environ.get("TEST_METADATA"))
 
 
 def found(*names: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind
 
 from .coercion import arguments_of
 from .company_limit import CompanyLimit, Shared
+from .cut import depends_on_text, may_sort
 from .entities import Entities
 from .errors import BadArgument, Forbidden, GatewayError, UnsupportedQuery
 from .joins import join_of
@@ -52,7 +53,7 @@ from .rows import RowType
 from .selection import has_variables
 from .shape import Child, ConnectionNeeds, Level
 from .values import to_literal, to_literals
-from .ways import expand_of, other_way, qualified
+from .ways import expand_of, has_other_way, other_way, qualified
 from .where import WhereReader, all_of
 from .window import Window
 
@@ -320,10 +321,9 @@ class Binding:
         if window is not None and (window.reads_order or depth or extras or parted):
             columns.extend(t.field for t in window.order)
         for child in children:
-            if child.via is Via.KEYS and child.join is not None:
-                columns.extend(child.join.parent)
-            elif child.via is Via.PATH:
-                columns.extend(level.info.key)
+            columns.extend(_parent_columns(child, level))
+            if child.in_order is not None:
+                columns.extend(_parent_columns(child.in_order, level))
         expanded = {c.child.index: c.plan.row_type for c in children if c.via is Via.EXPAND}
         row_type = self.prepared.row_types.get(level, tuple(columns), expanded)
         query = Query(
@@ -396,14 +396,14 @@ class Binding:
         window = None
         if child.connection is not None:
             window = self._window(place, info, arguments, where, child.connection)
-        expand = self._expansion(field, where, window, depth, taken)
-        if expand is not None:
-            taken.add(field.source)
-            plan = self.read(
-                child.level, field.target_set, where=where, window=window, depth=depth + 1
-            )
-            made = partial(ChildPlan, via=Via.EXPAND, paged=expand)
-        else:
+        is_own = field.declared_by in level.bases
+        owners = None if is_own else frozenset(self.catalog.model.family(field.declared_by))
+        name = qualified(field.declared_by, field.source, self._bases(level, set_name, depth))
+        made = partial(ChildPlan, child=child, join=join, name=name, owners=owners)
+        has_way = has_other_way(field, level.info, set_name, join)
+        expand = self._expansion(field, where, window, depth, taken, has_way=has_way)
+
+        def otherwise() -> ChildPlan:
             via = other_way(field, level.info, set_name, join)
             if via is Via.PATH and window is None:
                 limit.check_readable(info, field.target_set, field.name)
@@ -411,11 +411,22 @@ class Binding:
             plan = self.read(
                 child.level, field.target_set, where=where, window=window, extras=extras
             )
-            made = partial(ChildPlan, via=via)
-        is_own = field.declared_by in level.bases
-        owners = None if is_own else frozenset(self.catalog.model.family(field.declared_by))
-        name = qualified(field.declared_by, field.source, self._bases(level, set_name, depth))
-        return made(child=child, join=join, plan=plan, name=name, owners=owners)
+            return made(via=via, plan=plan)
+
+        if expand is None:
+            return otherwise()
+        taken.add(field.source)
+        plan = self.read(child.level, field.target_set, where=where, window=window, depth=depth + 1)
+        same = () if join is None else join.target
+        in_order = None
+        if has_way and window is not None and self._is_sorted_here(window, same):
+            in_order = otherwise()
+        return made(via=Via.EXPAND, plan=plan, paged=expand, in_order=in_order)
+
+    def _is_sorted_here(self, window: Window, same: tuple[Field, ...]) -> bool:
+        """Whether a list comes in any order, and it depends on its texts whether it can be put in the upstream's."""
+        anyhow = not self.dialect.expand_options and window.keyset
+        return anyhow and depends_on_text(window.order, same)
 
     def _child_arguments(self, child: Child) -> Mapping[str, Any]:
         if child.field.kind is not FieldKind.TO_MANY or not child.node.arguments:
@@ -425,9 +436,19 @@ class Binding:
         return self.arguments(parent.fields[child.field.name], child.node)  # type: ignore[attr-defined]
 
     def _expansion(
-        self, field: Field, where: Expr | None, window: Window | None, depth: int, taken: set[str]
+        self,
+        field: Field,
+        where: Expr | None,
+        window: Window | None,
+        depth: int,
+        taken: set[str],
+        *,
+        has_way: bool,
     ) -> bool | None:
-        """Say whether ``$expand`` carries the child: None no, True with its window, False all of its rows."""
+        """Return whether ``$expand`` carries the child: None no, True with its window, False all of its rows.
+
+        ``has_way``: whether there is another way to read it.
+        """
         dialect = self.dialect
         navigation = field.navigation
         assert navigation is not None
@@ -440,14 +461,29 @@ class Binding:
             )
             if starred or (window is None and where is not None):
                 return None
-            return (
-                window is not None
-                and window.keyset
-                and not (window.needs.total and window.has_cursor)
-                and not (window.null_order == "unknown" and window.has_cursor)
-            )
-        whole = where is None and (window is None or window.is_default_order)
+            if window is None or not window.keyset:
+                return False
+            unbounded = window.needs.total or window.null_order == "unknown"
+            if window.has_cursor and unbounded:
+                # Rows behind a cursor are compared by the upstream, where it can be asked to.
+                return None if has_way else False
+            return True
+        whole = where is None and (
+            window is None or self._sorts(window) or (window.is_default_order and not has_way)
+        )
         return False if whole else None
+
+    def _sorts(self, window: Window) -> bool:
+        """Whether whole lists can be put in the order of a window here, and its page be cut out of them."""
+        plain = window.is_default_order and window.keyset and not window.has_cursor
+        return plain and may_sort(window.order, self.dialect)
+
+
+def _parent_columns(child: ChildPlan, level: Level) -> Sequence[Field]:
+    """Return the columns of a parent by which its children are read."""
+    if child.via is Via.KEYS and child.join is not None:
+        return child.join.parent
+    return level.info.key if child.via is Via.PATH else ()
 
 
 def _call_part(argument: Argument, value: ValueType, given: Any) -> KeyPart | ListPart:

@@ -137,6 +137,8 @@ def _child(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Step:
     plan = child.plan
     window = "" if plan.window is None else f", {_window(plan.window, dialect)}"
     cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
+    if child.in_order is not None:
+        cut = (_IN_ORDER[child.in_order.via],)
     return Step(
         field=child.child.key,
         how=f"{_VIA[child.via]}{window}",
@@ -150,6 +152,12 @@ _VIA = {
     Via.EXPAND: "with its parents ($expand)",
     Via.KEYS: "key batch, one request for all parents (more where the URL grows too long)",
     Via.PATH: "path, one request for each parent: the metadata names no join columns",
+}
+_IN_ORDER = {
+    Via.KEYS: "sorted and cut here where the texts of the order let it; other lists are read again, in the upstream's"
+    " order, by a key batch",
+    Via.PATH: "sorted and cut here where the texts of the order let it; other lists are read again, in the upstream's"
+    " order, over their parents",
 }
 _VIA_CUT = (
     "of several parents all children are read and the page is cut here; of one parent, just the page",

@@ -34,7 +34,16 @@ from .plan import Key, ReadPlan
 from .rows import RowType
 from .unkeyed import unkeyed_page
 from .where import all_of
-from .window import OrderTerm, Window, bounded, empty_page, fills_pages, keyset_page, orders
+from .window import (
+    OrderTerm,
+    Window,
+    bounded,
+    bounds_of,
+    empty_page,
+    fills_pages,
+    keyset_page,
+    orders,
+)
 
 
 class Want(Struct, frozen=True, eq=False):
@@ -54,7 +63,8 @@ class Want(Struct, frozen=True, eq=False):
         query, window = self.plan.query, self.plan.window
         order = None if window is None else orders(window.order, backward=False)
         names = tuple(f.source for f in self.columns)
-        return (query.resource, names, self.many, repr(query.where), query.expand, order)
+        bounds = None if window is None or not window.keyset else (window.after, window.before)
+        return (query.resource, names, self.many, repr(query.where), query.expand, order, bounds)
 
 
 Found = dict[Any, Any]
@@ -144,12 +154,32 @@ class Batches(DataLoader[Want, Found]):
             terms = _with_columns(group[0], window)
             query = structs.replace(query, order=orders(terms, backward=False))
         query = self._narrow(group, query)
+        if window is None or not (window.keyset and window.has_cursor):
+            found = await self._found(group, query, keys)
+            return [await self._cut(want, found[id(want.plan.row_type)]) for want in group]
+        # What stands behind a cursor only the upstream knows: text compares by the database's collation.
+        if window.null_order == "unknown":
+            await prove_null_order(self._fetcher, query, group[0].plan)
+        where = all_of(query.where, bounds_of(window, self._dialect))
+        counted = [want for want in group if want.plan.window and want.plan.window.needs.total]
+        found, whole = await asyncio.gather(
+            self._found(group, structs.replace(query, where=where), keys),
+            self._found(counted, query, keys),
+        )
+        places = [id(want.plan.row_type) for want in group]
+        return [
+            await self._cut(want, found[place], whole.get(place))
+            for want, place in zip(group, places, strict=True)
+        ]
+
+    async def _found(self, group: list[Want], query: Query, keys: Sequence[Key]) -> Found:
+        """Read all keys of a query once for each row type: aliases of one selection share theirs."""
+        if not group:
+            return {}
         runs = self._runs(query, _columns(group[0].columns), keys)
-        # Aliases of one selection have one row type: their answer is decoded once for all of them.
         by_type = {id(want.plan.row_type): want for want in group}
         spread = await asyncio.gather(*(self._spread(w, keys, runs) for w in by_type.values()))
-        found = dict(zip(by_type, spread, strict=True))
-        return [await self._cut(want, found[id(want.plan.row_type)]) for want in group]
+        return dict(zip(by_type, spread, strict=True))
 
     def _runs(self, query: Query, columns: Sequence[Column], keys: Sequence[Key]) -> list[_Run]:
         """Cut the keys into requests; those that the product cannot be asked for as they stand go a longer way."""
@@ -218,13 +248,28 @@ class Batches(DataLoader[Want, Found]):
         found.update(failed)
         return found
 
-    async def _cut(self, want: Want, found: Found) -> Found:
-        """Make the pages of lists that came whole."""
-        if want.plan.window is None:
+    async def _cut(self, want: Want, found: Found, whole: Found | None = None) -> Found:
+        """Return the pages of lists that came in order, those of windows with cursors without the rows around them.
+
+        ``whole``: the lists with all of their rows, where those are to be counted.
+        """
+        window = want.plan.window
+        if window is None:
             return found
-        cutter = Cutter(want.plan.window, want.plan.row_type, self._dialect, same=want.columns)
+        if whole is not None:
+            found = {**found, **{k: f for k, f in whole.items() if isinstance(f, Failure)}}
+        bounded = window.keyset and window.has_cursor
+        cutter = Cutter(
+            window,
+            want.plan.row_type,
+            self._dialect,
+            same=want.columns,
+            ordered=True,
+            bounded=bounded,
+        )
         lists = {key: rows for key, rows in found.items() if not isinstance(rows, Failure)}
-        pages = await cut_pages(cutter, list(lists.values()))
+        totals = None if whole is None else [len(whole[key]) for key in lists]
+        pages = await cut_pages(cutter, list(lists.values()), totals)
         return {**found, **dict(zip(lists, pages, strict=True))}
 
     async def _read(self, runs: list[_Run], row_type: RowType) -> list[Rows | BaseException]:
@@ -236,13 +281,16 @@ class Batches(DataLoader[Want, Found]):
         return await asyncio.gather(*reading, return_exceptions=True)
 
 
-async def cut_pages(cutter: Cutter, lists: Sequence[list[Any]]) -> list[Page | Failure]:
-    """Cut the pages of many lists, with breaks for others."""
-    pages: list[Page | Failure] = []
+async def cut_pages(
+    cutter: Cutter, lists: Sequence[list[Any]], totals: Sequence[int] | None = None
+) -> list[Page | Failure | None]:
+    """Return the pages of many lists, None for those whose order is not proven, with breaks for others."""
+    pages: list[Page | Failure | None] = []
     for start in range(0, len(lists), _LISTS_A_TURN):
         if start:
             await asyncio.sleep(0)
-        pages.extend(cutter.pages(lists[start : start + _LISTS_A_TURN]))
+        end = start + _LISTS_A_TURN
+        pages.extend(cutter.pages(lists[start:end], None if totals is None else totals[start:end]))
     return pages
 
 

@@ -84,8 +84,22 @@ def _cut(child: ChildPlan, dialect: Dialect) -> Cut:
     """All rows came: the window is cut here."""
     assert child.plan.window is not None
     same = () if child.join is None else child.join.target
-    cutter = Cutter(child.plan.window, child.plan.row_type, dialect, same=same)
-    return lambda _, lists: cutter.pages(lists)
+    cutter = Cutter(
+        child.plan.window,
+        child.plan.row_type,
+        dialect,
+        same=same,
+        ordered=dialect.expand_options,
+        proves=child.in_order is not None,
+    )
+
+    def cut(_: Sequence[Any], lists: list[list[Any]]) -> Sequence[Page | Failure]:
+        pages = [page for page in cutter.pages(lists) if page is not None]
+        if len(pages) < len(lists):
+            raise Surprise
+        return pages
+
+    return cut
 
 
 def _paged(child: ChildPlan, _: Dialect) -> Cut:

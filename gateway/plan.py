@@ -67,6 +67,8 @@ class ChildPlan(Struct, frozen=True, kw_only=True):
     """CSDL types of the rows that have the navigation; None: all."""
     paged: bool = False
     """Whether an ``$expand`` brings just the window's rows; else all rows come and are cut here."""
+    in_order: ChildPlan | None = None
+    """How lists are read in the upstream's order, where ``$expand`` brings them in any and theirs is not proven."""
 
 
 class ListRoot(Struct, frozen=True):

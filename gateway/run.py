@@ -201,6 +201,12 @@ class Runner:
                 loading = (self._caught(self._expanded_rows(row, plan, child)) for row in rows)
                 values = [await one for one in loading]
             values = await self._expanded_pages(rows, values, child, child.plan.window)
+            unsure = [row for row, value in zip(rows, values, strict=True) if value is None]
+            if unsure:
+                assert child.in_order is not None
+                await self._child(unsure, plan, child.in_order)
+                rows = [row for row, value in zip(rows, values, strict=True) if value is not None]
+                values = [value for value in values if value is not None]
         await self._settle(rows, child, values)
 
     def _are_whole(self, rows: Sequence[Any], values: Sequence[Any], child: ChildPlan) -> bool:
@@ -225,7 +231,7 @@ class Runner:
     async def _expanded_pages(
         self, rows: Sequence[Any], values: list[Any], child: ChildPlan, window: Window
     ) -> list[Any]:
-        """Make the page of each list; a failure stays one."""
+        """Return the page of each list, None where only the upstream knows its order; a failure stays one."""
         row_type = child.plan.row_type
         found = [value if isinstance(value, list) else [] for value in values]
         pages: list[Any]
@@ -239,7 +245,14 @@ class Runner:
             ]
         else:
             same = () if child.join is None else child.join.target
-            cutter = Cutter(window, row_type, self._fetcher.dialect, same=same)
+            cutter = Cutter(
+                window,
+                row_type,
+                self._fetcher.dialect,
+                same=same,
+                ordered=self._fetcher.dialect.expand_options,
+                proves=child.in_order is not None,
+            )
             pages = await cut_pages(cutter, found)
         self.failed |= Failure in map(type, pages)
         return [

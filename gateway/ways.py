@@ -23,10 +23,19 @@ def other_way(field: Field, parent: ObjectInfo, set_name: str | None, join: Join
         return Via.KEYS
     if set_name is not None and parent.key:
         return Via.PATH
+    assert not has_other_way(field, parent, set_name, join)
     raise UnsupportedQuery(
         f"{field.name} cannot be read from here: the metadata does not say what joins it.",
         hint="Declare the relation in the settings, or read it from the row's own root field.",
     )
+
+
+def has_other_way(
+    field: Field, parent: ObjectInfo, set_name: str | None, join: Join | None
+) -> bool:
+    """Whether a relation can be read without ``$expand``."""
+    by_keys = join is not None and field.target_set is not None
+    return by_keys or (set_name is not None and bool(parent.key))
 
 
 def qualified(declared_by: str, name: str, bases: frozenset[str]) -> str:

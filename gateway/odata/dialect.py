@@ -137,6 +137,11 @@ class Dialect:
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators
     leaves it open."""
 
+    alphanumeric_order: bool = False
+    """Whether text of ASCII letters and digits sorts by its characters, digits first, letters without case; how other
+    characters sort is the database's own.
+    https://learn.microsoft.com/en-us/sql/relational-databases/collations/collation-and-unicode-support"""
+
     key_hazards: str = "/\\%&#+?"
     """Characters for which a row is looked up by filter: proxies and servers unescape, fold or refuse them in a path.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_URLParsing"""

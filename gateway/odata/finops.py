@@ -97,6 +97,7 @@ FINOPS = replace(
     ),
     company_option=("cross-company", "true"),
     case_insensitive=True,
+    alphanumeric_order=True,
     # ASP.NET refuses these in a path too, unless told otherwise: see requestPathInvalidCharacters in
     # https://learn.microsoft.com/en-us/dotnet/api/system.web.configuration.httpruntimesection
     key_hazards=ODATA.key_hazards + "*<>",

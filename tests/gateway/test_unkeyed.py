@@ -6,14 +6,18 @@ import base64
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
+from gateway.assemble import open_gateway
 from gateway.bind import Limits
 from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
 from gateway.models import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.resolvers import LoadedResolvers
+from gateway.sandbox import SandboxSettings, create_sandbox
+from gateway.settings import Settings
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.model import EntitySet, EntityType, Model
@@ -203,3 +207,25 @@ async def test_a_cursor_holds_a_token_and_no_address() -> None:
 
     assert b"behind%2B0%2F" in held
     assert ROOT.partition("//")[2].partition("/")[0].encode() not in held
+
+
+async def test_a_sandbox_that_refuses_skip_is_read_to_its_end() -> None:
+    sandbox = create_sandbox(
+        SandboxSettings(refuse_skip=True, next_link="skiptoken", honour_maxpagesize=True)
+    )
+    settings = Settings(cache_dir=None, language="none", unkeyed_paging="links")
+    transport = httpx.ASGITransport(sandbox)
+    page = "first: 30, after: %s, orderBy: [{ salesOrderStatus: ASC }]"
+    seen: list[str] = []
+    cursor = "null"
+    async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
+        while cursor:
+            fields = "nodes { id } pageInfo { endCursor hasNextPage }"
+            query = f"{{ salesOrderHeadersV2({page % cursor}) {{ {fields} }} }}"
+            answer = await gateway.engine.execute(GraphQLRequest(query=query))
+            found = answer.to_builtins()["data"]["salesOrderHeadersV2"]
+            seen += [row["id"] for row in found["nodes"]]
+            info = found["pageInfo"]
+            cursor = f'"{info["endCursor"]}"' if info["hasNextPage"] else ""
+
+    assert len(seen) == len(set(seen)) == len(sandbox.state.store.rows("SalesOrderHeadersV2"))

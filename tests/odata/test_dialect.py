@@ -1,5 +1,5 @@
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,9 @@ def test_finops_facts():
     assert FINOPS.company_property == "dataAreaId"
     assert FINOPS.case_insensitive
     assert not FINOPS.has_nulls
+    assert FINOPS.page_limit == 10_000
+    assert FINOPS.alphanumeric_order
+    assert not FINOPS.guid_order
     assert (FINOPS.expand_depth, FINOPS.expand_options) == (1, False)
     assert not FINOPS.update_may_create
     assert not FINOPS.prefers_representation
@@ -54,6 +57,9 @@ def test_odata_is_the_specification():
     assert ODATA.company_property is None
     assert not ODATA.case_insensitive
     assert ODATA.has_nulls
+    assert (ODATA.null_order, ODATA.nulls_last) == ("unknown", False)
+    assert (ODATA.guid_order, ODATA.unkeyed_paging, ODATA.page_limit) == (False, "auto", None)
+    assert not ODATA.alphanumeric_order
     assert (ODATA.expand_depth, ODATA.expand_options) == (8, True)
     assert ODATA.update_may_create
     assert ODATA.prefers_representation
@@ -78,6 +84,14 @@ def test_a_page_can_start_after_a_value_only_where_values_have_an_order(
 ):
     assert ODATA.orderable_comparison(edm_type, is_enum) is odata
     assert FINOPS.orderable_comparison(edm_type, is_enum) is finops
+
+
+def test_guids_are_compared_for_cursors_where_the_service_orders_them_so():
+    ordering = replace(ODATA, guid_order=True)
+
+    assert ordering.orderable_comparison("Edm.Guid")
+    assert not ordering.answers("Edm.Guid", "gt")
+    assert not ordering.compares("Edm.Boolean", "gt")
 
 
 def test_a_refusal_names_the_product():

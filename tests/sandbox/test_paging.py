@@ -106,3 +106,17 @@ async def test_a_token_that_nobody_made_is_refused(sandbox):
     assert (
         await sandbox(next_link="skiptoken")("/data/CustomersV3?$skiptoken=mine")
     ).status_code == 400
+
+
+async def test_a_service_that_refuses_skip_goes_on_by_tokens_in_pages_as_long_as_preferred(sandbox):
+    ask = sandbox(refuse_skip=True, next_link="skiptoken", honour_maxpagesize=True)
+    headers = {"Prefer": "odata.maxpagesize=7"}
+    first = await ask("/data/CustomersV3?$select=CustomerAccount", headers=headers)
+    link = first.json()["@odata.nextLink"]
+    second = (await ask(link, headers=headers)).json()["value"]
+    whole = (await ask("/data/CustomersV3?$select=CustomerAccount&$top=14")).json()["value"]
+
+    assert first.headers["preference-applied"] == "odata.maxpagesize=7"
+    assert parse_qs(urlsplit(link).query)["$skiptoken"] == ["row-7"]
+    assert first.json()["value"] + second == whole
+    assert (await ask("/data/CustomersV3?$skip=7")).status_code == 400

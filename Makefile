@@ -22,7 +22,7 @@ PIP := $(BIN)/python -m pip
 
 ##@ Run
 .PHONY: serve setup page page-if-node
-serve: setup page-if-node ## Set up what is missing and start the gateway (ARGS="--port 9000" for more)
+serve: $(VENV)/.installed page-if-node ## Set up what is missing and start the gateway (ARGS="--port 9000" for more)
 	exec $(BIN)/d365-graphql serve $(ARGS)
 
 setup: $(VENV)/.installed ## The virtual environment with the locked dependencies (first time: about half a minute)

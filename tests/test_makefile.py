@@ -1,0 +1,33 @@
+"""The Makefile: it says what it does, and the README says how long that takes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def plan(tmp_path: Path, target: str) -> str:
+    """Return the commands that make would run where nothing is set up."""
+    command = ["make", "--dry-run", "--silent", f"VENV={tmp_path / 'venv'}", target]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_setup_says_what_it_does_before_each_step(tmp_path: Path) -> None:
+    lines = [line.strip() for line in plan(tmp_path, "setup").splitlines()]
+    slow = [i for i, line in enumerate(lines) if re.search(r"-m (pip install|venv) ", line)]
+
+    assert len(slow) == 3
+    assert all(lines[i - 1].startswith("echo ") for i in slow)
+    assert lines[-1].startswith('echo "Set up:')
+
+
+def test_the_readme_says_how_long_each_command_takes() -> None:
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = readme.partition("| command | first time | later |")[2].partition("\n\n")[0]
+
+    assert targets
+    assert {t for t in targets if f"`make {t}`" not in table} == set()

@@ -96,7 +96,7 @@ def told(mutation: Mutation, *, is_atomic: bool, size: int) -> tuple[str, tuple[
         return f"{_rows(mutation)}{_below(mutation)}{_grouped(mutation, size)}", tuple(
             _notes_of_list(mutation, size)
         )
-    return _single(mutation)
+    return _single(mutation, size)
 
 
 def _call(mutation: CallMutation) -> str:
@@ -164,7 +164,7 @@ def _notes_of_list(mutation: RowsMutation, size: int) -> Iterator[str]:
         yield "rows that are there are changed (PATCH); shown as if there were none"
 
 
-def _single(mutation: RowsMutation) -> tuple[str, tuple[str, ...]]:
+def _single(mutation: RowsMutation, size: int) -> tuple[str, tuple[str, ...]]:
     (write,) = mutation.writes
     how = _rows(mutation)
     if write.verb is Verb.UPDATE:
@@ -173,15 +173,20 @@ def _single(mutation: RowsMutation) -> tuple[str, tuple[str, ...]]:
         how = f"{how}, if it still has the given etag"
     if write.verb is Verb.UPSERT:
         return how, ("where there is no such row, the PATCH is refused and a POST creates it",)
-    return _with_rows_below(mutation, write, how)
+    return _with_rows_below(mutation, write, how, size)
 
 
 def _with_rows_below(
-    mutation: RowsMutation, write: RowWrite, how: str
+    mutation: RowsMutation, write: RowWrite, how: str, size: int
 ) -> tuple[str, tuple[str, ...]]:
-    if not _children(mutation):
+    rows = sum(_children(mutation).values())
+    if not rows:
         return how, ()
-    if write.key is not None:
+    number = -(-rows // size)
+    if write.key is not None and number == 1:
         return f"{how}{_below(mutation)}, in one changeset", ()
-    note = "a number sequence gives its key; if the rows below it are refused, it is deleted again"
-    return f"{how}{_below(mutation, ', then')} in one changeset", (note,)
+    way = "in one changeset" if number == 1 else f"in {number} changesets of {size} at most"
+    why = "a number sequence gives its key; " if write.key is None else ""
+    back = "it is deleted again" if number == 1 else "all that was written is deleted again"
+    note = f"{why}if the rows below it are refused, {back}"
+    return f"{how}{_below(mutation, ', then')} {way}", (note,)

@@ -265,7 +265,10 @@ class WriteOptions(BaseModel):
         description="Most rows of one mutation, nested ones included.",
     )
     changeset_size: int = Field(
-        default=100, ge=1, le=1_000, description="Rows of a list that are written together."
+        default=100,
+        ge=1,
+        le=1_000,
+        description="Rows of a list, or below a new row, that are written together.",
     )
     numbered: Names = Field(
         default=(),

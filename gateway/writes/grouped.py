@@ -1,30 +1,21 @@
 """Rows that are written together: lists in changesets, a new row with rows below it, a whole operation.
 
-F&O has no deep insert. A header with lines is one changeset where the caller gives the header's key; where a number
-sequence gives it, the header goes first and the lines follow in one changeset, and if they are refused the header is
-deleted again. Whatever happens is told: nothing stays half-written in silence.
+F&O has no deep insert. A header with lines is one changeset where the caller gives the header's key and the lines fit
+into one; else the header goes first, and the lines follow (``header_first``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from gateway.errors import UnsupportedQuery
 from schema.fields import Verb
 
 from .bind import Binder
-from .exchange import Exchange, what_to_check
-from .outcome import (
-    OUTCOME_UNKNOWN,
-    PARTLY_WRITTEN,
-    ROLLED_BACK,
-    Outcome,
-    UserError,
-    not_sent,
-    rolled_back,
-)
+from .exchange import Exchange
+from .header_first import HeaderFirst
+from .outcome import Outcome, not_sent, reasons_of
 from .plan import RowsMutation, RowWrite
 from .reading import Identity, Reading, identity
 from .success import ENTITY_ID, json_object_of
@@ -38,6 +29,7 @@ class Groups:
         self._binder = binder
         self._reading = reading
         self._size = size
+        self._header_first = HeaderFirst(exchange, binder, size, self._keyed)
 
     async def mutation(self, mutation: RowsMutation) -> list[Outcome]:
         """Write a mutation's rows by themselves; outcomes in the order of the rows. Raises GatewayError before any."""
@@ -81,10 +73,11 @@ class Groups:
     async def _single(self, write: RowWrite) -> Outcome:
         if not any(children.rows for children in write.children):
             return self._keyed(await self._exchange.one(write))
-        if write.key is not None:
+        below = sum(len(children.rows) for children in write.children)
+        if write.key is not None and below <= self._size:
             group = self.with_children(write)
             return _header(await self._exchange.together(group))
-        return await self._header_first(write)
+        return await self._header_first.write(write)
 
     def _keyed(self, outcome: Outcome) -> Outcome:
         """Put in the key of a new row that the upstream gave: in the row, else in the header with its address."""
@@ -105,46 +98,6 @@ class Groups:
         """Give a row whose key is known, and the rows below it as they are sent."""
         below = (self._binder.joined(children, write.body) for children in write.children)
         return [write, *(row for rows in below for row in rows)]
-
-    async def _header_first(self, write: RowWrite) -> Outcome:
-        header = self._keyed(await self._exchange.one(write))
-        if not header.is_done:
-            return header
-        lines = self._lines(write, _known_of(header))
-        if lines is None:
-            return _partly(header, "its rows could not be joined to it: the answer lacks its key")
-        outcomes = await self._exchange.together(lines)
-        refused = _errors_of(outcomes)
-        if not refused:
-            return header
-        if any(e.code == OUTCOME_UNKNOWN for e in refused):
-            return _partly(header, "it is not known whether its rows were written", refused)
-        return await self._taken_back(header, refused)
-
-    def _lines(self, write: RowWrite, made: Mapping[str, Any]) -> list[RowWrite] | None:
-        """Join the rows below to the row that was made; None where its answer lacks what joins them."""
-        needed = {source for children in write.children for source, _ in children.join}
-        if any(made.get(n) is None for n in needed):
-            return None
-        return [row for c in write.children for row in self._binder.joined(c, made)]
-
-    async def _taken_back(self, header: Outcome, refused: Sequence[UserError]) -> Outcome:
-        """Delete a header whose lines were refused, and tell what happened."""
-        write = header.write
-        if write.key is None:
-            return _partly(header, "its key is not known, so that it was not deleted", refused)
-        # Without an etag: lines touch their header (reference d365-odata 5.2), so its version may be another by now.
-        taken = replace(write, verb=Verb.DELETE, body={}, children=())
-        deleted = await self._exchange.one(taken)
-        if deleted.is_done:
-            because = "The row was created and deleted again: the rows below it were refused."
-            back = rolled_back(header, because, cause=replace(header, errors=tuple(refused)))
-            return replace(back, errors=(*refused, *back.errors))
-        said = "; ".join(e.message for e in deleted.errors)
-        if any(e.code == OUTCOME_UNKNOWN for e in deleted.errors):
-            reason = f"it is not known whether it was deleted again: {said}"
-            return replace(_partly(header, reason, refused), response=None)
-        return _partly(header, f"it could not be deleted again: {said}", refused)
 
     # All or nothing
 
@@ -199,15 +152,9 @@ def _settled(
     return found, frozenset(now)
 
 
-def _known_of(made: Outcome) -> Mapping[str, Any]:
-    """Return what is known of a new row: what was sent, its key, and the row in the answer."""
-    key = {part.name: part.value.value for part in made.write.key or ()}
-    return {**made.write.body, **key, **(json_object_of(made.response) or {})}
-
-
 def _header(outcomes: Sequence[Outcome]) -> Outcome:
     """Give the outcome of a row with that of the rows below it."""
-    return replace(outcomes[0], errors=_errors_of(outcomes))
+    return replace(outcomes[0], errors=reasons_of(outcomes))
 
 
 def _across(outcomes: Sequence[Outcome], owners: Sequence[str]) -> list[Outcome]:
@@ -229,22 +176,3 @@ def _elsewhere(outcome: Outcome, owner: str) -> Outcome:
         for e in outcome.errors
     )
     return replace(outcome, errors=tuple(errors))
-
-
-def _errors_of(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
-    """Return the errors of rows that were written together, one for each cause."""
-    lost = next((o for o in outcomes if o.cause is not None), None)
-    if lost is not None:
-        return lost.errors
-    errors = [e for o in outcomes for e in o.errors]
-    reasons = [e for e in errors if e.code != ROLLED_BACK]
-    return tuple(reasons or errors[:1])
-
-
-def _partly(header: Outcome, reason: str, more: Sequence[UserError] = ()) -> Outcome:
-    told = UserError(
-        code=PARTLY_WRITTEN,
-        message=f"The row was created, but {reason.rstrip('.')}. {what_to_check(header.write)}",
-        path=header.write.place,
-    )
-    return replace(header, errors=(*more, told))

@@ -40,7 +40,7 @@ class WriteLimits(Struct, frozen=True, kw_only=True):
     max_rows: int = 1_000
     """Most rows of one mutation, nested ones included."""
     changeset_size: int = 100
-    """Rows of a list that are written together."""
+    """Rows of a list, or below a new row, that are written together."""
 
 
 class Reads(Protocol):

@@ -6,7 +6,7 @@ leaves open whether the write happened: the client raises OutcomeUnknown for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -159,3 +159,13 @@ def rolled_back(outcome: Outcome, because: str, *, cause: Outcome) -> Outcome:
     """
     error = UserError(code=ROLLED_BACK, message=because, path=cause.errors[0].path)
     return replace(outcome, errors=(error,), response=None, because=cause.write)
+
+
+def reasons_of(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
+    """Return the errors of rows that were written together, one for each cause."""
+    lost = next((o for o in outcomes if o.cause is not None), None)
+    if lost is not None:
+        return lost.errors
+    errors = [e for o in outcomes for e in o.errors]
+    reasons = [e for e in errors if e.code != ROLLED_BACK]
+    return tuple(reasons or errors[:1])

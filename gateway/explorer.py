@@ -140,9 +140,7 @@ class _Explorer:
         return found
 
     async def _sent(self, body: bytes, request: Request) -> Response:
-        packed, coding = await self._compression.encoded(
-            body, request.headers.get("accept-encoding")
-        )
+        packed, coding = await self._compression.encoded(body, request.headers)
         coded = {} if coding == IDENTITY else {"Content-Encoding": coding}
         headers = {**FIELDS, **coded, "Vary": "Accept-Encoding"}
         return Response(packed, headers=headers, media_type="application/json")

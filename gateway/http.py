@@ -39,7 +39,7 @@ from .events import ClientLeft, Observer, RequestRefused
 from .execute import Answer, GraphQLRequest
 from .failures import encoded
 from .refusals import HttpError as HttpError  # noqa: PLC0414 - others import it from here
-from .refusals import cross_site, overloaded, stopped
+from .refusals import cross_site, overloaded, persisted_query_not_supported, stopped
 from .replies import DoesNotFit, reply, send_body
 from .waiting import WaitingBytes
 
@@ -447,6 +447,8 @@ def _checked(
 ) -> GraphQLRequest:
     query = parameters.get("query")
     if query is None or query == "":
+        if "persistedQuery" in (parameters.get("extensions") or ()):
+            raise persisted_query_not_supported()
         raise HttpError(400, "BAD_REQUEST", "The request has no query.", 'Send {"query": "…"}.')
     if not isinstance(query, str):
         raise HttpError(400, "BAD_REQUEST", "The query is not a string.", 'Send {"query": "…"}.')

@@ -26,6 +26,20 @@ def overloaded() -> HttpError:
     )
 
 
+def persisted_query_not_supported() -> HttpError:
+    """Return the error of a request that names a persisted query by its hash and brings no document.
+
+    Apollo's clients then send the document, and no hash any more:
+    https://www.apollographql.com/docs/apollo-server/performance/apq.
+    """
+    return HttpError(
+        400,
+        "PERSISTED_QUERY_NOT_SUPPORTED",
+        "PersistedQueryNotSupported",
+        "Send the document itself.",
+    )
+
+
 def cross_site() -> HttpError:
     """Return the error of a GET that a page of another site makes the browser send."""
     return HttpError(

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from starlette.types import Send
 
 from .artefacts import Artefact, etag_of
-from .encoding import CODINGS, IDENTITY, Compression, coding_for
+from .encoding import CODINGS, IDENTITY, Compression, coding_of
 from .execute import Answer
 from .introspection import LongAnswer
 from .waiting import WaitingBytes
@@ -43,7 +43,7 @@ async def reply(
     if isinstance(answer.written, LongAnswer):
         await _send_kept(send, answer.written, fields, headers, compression)
         return
-    body, coding = await compression.encoded(answer.encode(), headers.get("accept-encoding"))
+    body, coding = await compression.encoded(answer.encode(), headers)
     if not (answer.changed or waiting.fits(len(body))):
         raise DoesNotFit
     # What the body was made of is not kept until a slow client has taken it.
@@ -77,7 +77,7 @@ async def _send_kept(
         await send({**start, "headers": [*others, *_validated(known)]})
         await send({"type": "http.response.body", "body": b""})
         return
-    coding = coding_for(headers.get("accept-encoding")) if compression.enabled else IDENTITY
+    coding = coding_of(headers) if compression.enabled else IDENTITY
     artefact = await answer.coded(coding)
     about = (
         *_validated(artefact.etag),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway import encoding
-from gateway.encoding import CODINGS, IDENTITY, OFF_LOOP, Compression, coding_for
+from gateway.encoding import CODINGS, IDENTITY, OFF_LOOP, Compression, coding_for, coding_of
 from tests.gateway.test_introspection import UNPACK, client_of, post, settings_of
 
 pytestmark = pytest.mark.anyio
@@ -26,12 +26,14 @@ SHORT = "{ legalEntities { totalCount } }"
         ("GZIP", "gzip"),
         ("x-gzip", "gzip"),
         ("gzip, br", "br"),
-        ("br, gzip, zstd", "zstd"),
+        ("br, gzip, zstd", "br"),
+        ("gzip, zstd", "zstd"),
+        ("zstd, br;q=0.9", "zstd"),
         ("deflate", IDENTITY),
         ("gzip;q=0", IDENTITY),
         ("gzip;q=0.001", "gzip"),
         ("gzip; q=0.9 , br;q=0.8", "gzip"),
-        ("*", "zstd"),
+        ("*", "br"),
         ("*;q=0", IDENTITY),
         ("zstd;q=0, *", "br"),
         ("identity", IDENTITY),
@@ -46,6 +48,37 @@ def test_the_clients_best_coding_is_chosen(accept: str | None, coding: str) -> N
     assert coding_for(accept) == coding
 
 
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+
+
+@pytest.mark.parametrize(
+    ("client", "agent", "accept", "coding"),
+    [
+        ("Chrome, Edge", BROWSER, "gzip, deflate, br, zstd", "zstd"),
+        ("Firefox", "Mozilla/5.0 (X11; Linux) Gecko/20100101", "gzip, deflate, br, zstd", "zstd"),
+        ("Safari", "Mozilla/5.0 (Macintosh) Version/18.0 Safari/605", "gzip, deflate, br", "br"),
+        # Names zstd also where Node (before 22.15) cannot read it.
+        ("@whatwg-node/fetch", "node", "gzip, deflate, br, zstd", "br"),
+        ("GraphQL Code Generator", "graphql-codegen", "gzip, deflate, br, zstd", "br"),
+        ("fetch of Node", "node", "gzip, deflate", "gzip"),
+        ("fetch of Node, https", "node", "br, gzip, deflate", "br"),
+        ("curl --compressed", "curl/8.14.1", "deflate, gzip, br, zstd", "br"),
+        ("httpx, requests, aiohttp", "python-httpx/0.28.1", "gzip, deflate, br, zstd", "br"),
+        (".NET HttpClient", "", "gzip, deflate, br", "br"),
+        ("okhttp (Apollo Kotlin)", "okhttp/5.1.0", "gzip", "gzip"),
+        ("URLSession (Apollo iOS)", "App/1 CFNetwork/1568", "gzip, deflate, br", "br"),
+        ("Apollo Router", "", "gzip, br, deflate", "br"),
+        ("Go net/http", "Go-http-client/1.1", "gzip", "gzip"),
+    ],
+)
+def test_each_client_gets_a_coding_that_it_can_read(
+    client: str, agent: str, accept: str, coding: str
+) -> None:
+    headers = {"user-agent": agent, "accept-encoding": accept}
+
+    assert coding_of(headers) == coding, client
+
+
 @pytest.mark.parametrize("coding", CODINGS)
 async def test_a_long_answer_is_compressed_and_a_short_one_is_not(coding: str) -> None:
     async with client_of(settings_of(None)) as client:
@@ -57,7 +90,9 @@ async def test_a_long_answer_is_compressed_and_a_short_one_is_not(coding: str) -
     assert int(long.headers["content-length"]) == len(packed) < len(body)
     assert json.loads(UNPACK[coding](packed)) == json.loads(body)
     assert "content-encoding" not in plain.headers.keys() | short.headers.keys()
-    assert {r.headers["vary"] for r in (plain, long, short)} == {"Accept, Accept-Encoding"}
+    assert {r.headers["vary"] for r in (plain, long, short)} == {
+        "Accept, Accept-Encoding, X-D365-Company"
+    }
 
 
 @pytest.mark.parametrize(
@@ -97,6 +132,6 @@ async def test_only_a_large_body_is_compressed_in_a_thread(
         return body
 
     monkeypatch.setitem(encoding._FAST, "gzip", packs)
-    await Compression().encoded(b"x" * size, "gzip")
+    await Compression().encoded(b"x" * size, {"accept-encoding": "gzip"})
 
     assert (threads[0] != threading.get_ident()) is apart

@@ -386,10 +386,11 @@ async def test_a_making_that_fails_is_tried_again() -> None:
     [
         (None, "identity"),
         ("", "identity"),
-        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip, deflate, zstd", "zstd"),
         ("gzip, deflate, br", "br"),
         ("gzip", "gzip"),
-        ("*", "zstd"),
+        ("*", "br"),
         ("zstd;q=0, *;q=0.5", "br"),
         ("gzip;q=1.0, br;q=0.5", "gzip"),
         ("identity;q=1, gzip;q=0.5", "identity"),

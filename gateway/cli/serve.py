@@ -164,7 +164,9 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
                 return False
         return True
 
-    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+    with asyncio.Runner(
+        loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()
+    ) as runner:
         finished = runner.run(run())
     on_stop(leave)
     return finished

@@ -15,11 +15,13 @@ import uvicorn
 
 from gateway.cli.connections import ConnectionLimits, connections_of
 from gateway.cli.protocol import MAX_PIPELINED, BoundedProtocol
+from gateway.cli.serve import _config
 from gateway.cli.server import GracefulServer
 from gateway.events import ConnectionCut, Event
 from gateway.execute import Answer
 from gateway.http import JSON, Door
 from gateway.replies import send_body
+from gateway.settings import Settings
 from gateway.waiting import WaitingBytes
 from tests.support.sockets import PATIENCE
 from tests.support.ticking import until
@@ -204,6 +206,13 @@ async def test_too_many_pipelined_requests_end_the_connection_after_the_answers(
 
         assert answers.count(b"HTTP/1.1 200") == MAX_PIPELINED + 1
         assert answers.count(b"HTTP/1.1") == MAX_PIPELINED + 1
+
+
+@pytest.mark.parametrize(("given", "seconds"), [({}, 75.0), ({"keep_alive": 300}, 300.0)])
+async def test_connections_stay_open_longer_than_those_of_load_balancers(
+    given: dict[str, float], seconds: float
+) -> None:
+    assert _config(app, Settings(**given)).timeout_keep_alive == seconds
 
 
 # Bytes that wait

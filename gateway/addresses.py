@@ -69,3 +69,9 @@ def shortened(
         f"no $select: the address would be too long, and {columns.wanted} of"
         f" {columns.all} columns are wanted"
     )
+
+
+def counting(query: Query) -> Query:
+    """Return the query for the number of rows."""
+    resource = structs.replace(query.resource, count=True)
+    return structs.replace(query, resource=resource, select=(), expand=(), order=())

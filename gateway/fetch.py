@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from .addresses import shortened
+from .addresses import counting, shortened
+from .answer_checks import check_distinct, check_size
 from .errors import (
     BadArgument,
     BudgetExceeded,
@@ -99,9 +100,11 @@ class Fetcher:
             return Rows([], 0)
         request = self.request(lowered, row_type)
         if lowered.residual is None:
-            return await self._follow(
-                request, row_type, query.top if most is None else most, raw=raw
-            )
+            top = query.top if most is None else most
+            found = await self._follow(request, row_type, top, raw=raw)
+            if query.resource.call is None and isinstance(found.rows, list):
+                check_distinct(found.rows, row_type)
+            return found
         found = await self._follow(request, row_type, None, spend=True)
         kept = passing_rows(found.rows, lowered.residual, row_type, self.dialect)
         start = query.skip or 0
@@ -221,6 +224,7 @@ class Fetcher:
                 response = await self.answer(self._checked(request))
                 await self._give_turn(len(response.body))
                 page = await self._page(response, row_type)
+                check_distinct(page.value, row_type)
             except GatewayError as error:
                 found.append(error)
                 continue
@@ -231,11 +235,16 @@ class Fetcher:
                 longer[number] = page
         if longer:
             whole = await asyncio.gather(
-                *(self._follow(requests[n], row_type, None, page) for n, page in longer.items()),
+                *(self._whole(requests[n], row_type, page) for n, page in longer.items()),
                 return_exceptions=True,
             )
             for number, rows in zip(longer, whole, strict=True):
                 found[number] = rows
+        return found
+
+    async def _whole(self, request: Request, row_type: RowType, page: Any) -> Rows:
+        found = await self._follow(request, row_type, None, page)
+        check_distinct(found.rows, row_type)
         return found
 
     def request(self, lowered: Lowered, row_type: RowType | None = None) -> Request:
@@ -346,6 +355,7 @@ class Fetcher:
             if page is None:
                 return await self._follow(first, row_type, top)
             rows.extend(page.value)
+            check_size(request, len(page.value))
             total = page.count if total is None else total
             self._count(request, len(page.value))
             if spend:
@@ -455,12 +465,6 @@ class Fetcher:
             return untyped(response.body)
         except _NOT_JSON as error:
             raise malformed(response, "it is not JSON, or was cut off") from error
-
-
-def counting(query: Query) -> Query:
-    """Return the query for the number of rows."""
-    resource = structs.replace(query.resource, count=True)
-    return structs.replace(query, resource=resource, select=(), expand=(), order=())
 
 
 def _is_over(task: asyncio.Future[Response]) -> bool:

@@ -349,7 +349,10 @@ async def connection(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: boo
     if needs_proof(window, len(found.rows)):
         await prove_null_order(fetcher, query, plan)
     total = total if counting else found.total
-    return keyset_page(found.rows, window, row_type, total, more=full and found.more)
+    page = keyset_page(found.rows, window, row_type, total, more=full and found.more)
+    if page.total is None and window.needs.total:
+        page.total = await count_of(fetcher, query, row_type)
+    return page
 
 
 async def _nothing() -> None:

@@ -19,8 +19,9 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from .addresses import counting
 from .errors import UpstreamMalformed
-from .fetch import Fetcher, Rows, counting
+from .fetch import Fetcher, Rows
 from .odata.collation import sure_order
 from .odata.keyed import long_list, split_by_length
 from .odata.local import comparable, order_key

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from .answer_checks import check_expanded
 from .complete import Surprise
 from .cut import Cutter, column_of
 from .odata.dialect import Dialect
@@ -110,6 +111,8 @@ def _paged(child: ChildPlan, _: Dialect) -> Cut:
 
     def cut(parents: Sequence[Any], lists: list[list[Any]]) -> list[Page]:
         totals = [counted(total) for total in get_totals(parents)]
+        for rows in lists:
+            check_expanded(rows, window)
         if window.count_only:
             return [empty_page(window, total) for total in totals]
         return [

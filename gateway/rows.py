@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from math import isfinite
-from typing import Annotated, Any, ClassVar, cast, overload
+from typing import Annotated, Any, ClassVar, Literal, cast, overload
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -86,6 +86,8 @@ class RowType:
     types of one family mean different things by one name."""
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """CSDL type → what the metadata lists of it, where undeclared properties are asked for."""
+    single_type: bool = False
+    """Whether rows can be of the declared type only."""
     single: msgspec.json.Decoder[Any] = field(init=False)
     absent: Mapping[str, Any] = field(init=False)
     """Attribute → what it holds where the upstream sent nothing: None where that means null."""
@@ -259,6 +261,12 @@ class RowTypes:
                 merged[attribute] = (attribute, Any, None)
         fields = list(merged.values())
         names = {attribute: source for source, attribute in by_source.items()}
+        csdl = level.info.csdl
+        single_type = not level.needs_type and self._stands_alone(csdl)
+        if single_type:
+            # Checked while decoding, which costs nothing: services name a type only where it is not the declared one.
+            fields.append(("t", Literal[f"#{csdl}", csdl] | None, None))
+            names["t"] = "@odata.type"
         _add_slots(level, expanded, fields, names)
         made = msgspec.defstruct(
             "Row", fields, bases=(Row,), rename=dict(names), gc=False, kw_only=True
@@ -283,7 +291,13 @@ class RowTypes:
             kinds,
             typed,
             listed,
+            single_type,
         )
+
+    def _stands_alone(self, csdl: str) -> bool:
+        """Whether an entity type has no base type, whose sets may hold its rows beside others."""
+        found = self._catalog.model.entity_types.get(csdl)
+        return found is not None and found.base is None
 
     def _declared(self, csdl: str) -> frozenset[str]:
         return frozenset(f.source for f in self._catalog.object(csdl).fields.values())
@@ -364,9 +378,14 @@ def _select(columns: list[Field], bases: frozenset[str]) -> tuple[str, ...]:
 
 
 def lenient(row_type: RowType, raw: object) -> object:
-    """Build a row from untyped JSON: what does not fit stays as it came, what may not be missing and is, is UNSET."""
+    """Build a row from untyped JSON: what does not fit stays as it came, what may not be missing and is, is UNSET.
+
+    A row that says to be of a type which its place cannot hold is none: its type comes back in its place.
+    """
     if not isinstance(raw, dict):
         return raw
+    if _is_stray(row_type, raw.get("@odata.type")):
+        return raw["@odata.type"]
     values: dict[str, Any] = {}
     for attribute, name in row_type.wire_names.items():
         value = raw.get(name, row_type.absent[attribute])
@@ -381,6 +400,17 @@ def lenient(row_type: RowType, raw: object) -> object:
     if row_type.level.needs_rest:
         values["rest"] = plain_json(_rest(row_type, raw))
     return row_type.struct(**values)
+
+
+def _is_stray(row_type: RowType, told: object) -> bool:
+    """Whether a row says to be of another type than the only one possible, whatever short form its namespace has."""
+    if not row_type.single_type or not isinstance(told, str):
+        return False
+    return _unqualified(told) != _unqualified(row_type.level.info.csdl)
+
+
+def _unqualified(name: str) -> str:
+    return name.rpartition("#")[2].rpartition(".")[2]
 
 
 def _fitted(kind: str, value: object) -> object:

@@ -16,6 +16,7 @@ from msgspec import UNSET, structs
 
 from schema.fields import Field
 
+from .answer_checks import check_expanded
 from .asking import ask_below, ask_for
 from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
@@ -39,7 +40,7 @@ from .plan import (
     ReadPlan,
     Via,
 )
-from .rows import counted
+from .rows import RowType, counted
 from .window import Window, empty_page, keyset_page
 
 _CHECKED_IN_DECODING = frozenset({"Edm.String", "Edm.Int32", "Edm.Int64"})
@@ -238,9 +239,7 @@ class Runner:
         if child.paged:
             totals = map(counted, map(attrgetter(f"k{child.child.index}"), rows))
             pages = [
-                empty_page(window, total)
-                if window.count_only
-                else keyset_page(whole, window, row_type, total)
+                _page_of(whole, window, row_type, total)
                 for whole, total in zip(found, totals, strict=True)
             ]
         else:
@@ -331,6 +330,19 @@ class Runner:
             setattr(row, slot, nothing if value is None else value)
         if child.plan.children:
             await self.attach(_unique_rows(values), child.plan)
+
+
+def _page_of(
+    rows: list[Any], window: Window, row_type: RowType, total: int | None
+) -> Page | Failure:
+    """Return the page of the rows that ``$expand`` brought for one parent."""
+    try:
+        check_expanded(rows, window)
+        if window.count_only:
+            return empty_page(window, total)
+        return keyset_page(rows, window, row_type, total)
+    except UpstreamMalformed as error:
+        return Failure(error)
 
 
 def _of_type(value: Any, plan: ReadPlan, csdl: str) -> Any:

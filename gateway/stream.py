@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from schema.fields import RootKind
 
+from .answer_checks import Distinct
 from .complete import Completion, Connected
 from .odata.dialect import Dialect
 from .pages import Page
@@ -90,12 +91,16 @@ async def of_page(page: Page, complete: Connected, place: Place | None, slicing:
     ``place`` puts the children in place where that is not done yet.
     """
     slices = list(_slices(page.rows, slicing))
+    distinct = Distinct(page.rows.row_type) if isinstance(page.rows, RawRows) else None
     if len(slices) < 2:
-        return complete.head(page, *complete.lists(page, _placed(page.rows, place), 0))
+        rows = _placed(page.rows, place, distinct)
+        if distinct is not None:
+            distinct.check()
+        return complete.head(page, *complete.lists(page, rows, 0))
     texts: list[list[bytes]] = []
     start = 0
     for number, some in enumerate(slices, 1):
-        rows = _placed(some, place)
+        rows = _placed(some, place, distinct)
         made = complete.lists(page, rows, start)
         ends = (start > 0, number < len(slices))
         texts.append([_piece(encode(items), *ends) for items in made])
@@ -104,6 +109,8 @@ async def of_page(page: Page, complete: Connected, place: Place | None, slicing:
             await asyncio.sleep(0)
     if len(slices) > slicing.turn:
         await asyncio.sleep(0)
+    if distinct is not None:
+        distinct.check()
     return complete.head(page, *map(_joined, zip(*texts, strict=True)))
 
 
@@ -113,10 +120,12 @@ def _slices(rows: RowList, slicing: Slicing) -> Iterator[RowList]:
     return (rows[i : i + slicing.rows] for i in range(0, len(rows), slicing.rows))
 
 
-def _placed(rows: RowList, place: Place | None) -> list[Any]:
+def _placed(rows: RowList, place: Place | None, distinct: Distinct | None) -> list[Any]:
     found = read_texts(rows) if isinstance(rows, RawRows) else rows
     if place is not None:
         place(found)
+    if distinct is not None:
+        distinct.add(found)
     return found
 
 

@@ -202,6 +202,9 @@ def keyset_page(
 
     ``more``: whether the upstream has said that there are more rows than these.
     """
+    if total is None and not (more or window.has_cursor):
+        # A service that ignores $count has told the number where fewer rows came than were asked for.
+        total = len(rows) if len(rows) < window.size + window.one_more else None
     more = more or len(rows) > window.size
     rows = rows[: window.size]
     if window.backward:

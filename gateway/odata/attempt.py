@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -61,7 +62,8 @@ class Attempts:
                 finally:
                     await answer.aclose()
             size = len(body)
-            return Response(status, answer.headers, body, call.address)
+            # A byte order mark is no part of JSON (RFC 8259, 8.1), yet some services send one.
+            return Response(status, answer.headers, body.removeprefix(BOM_UTF8), call.address)
         except TimeoutError as exc:
             if not limit.expired():
                 raise

@@ -9,6 +9,7 @@ parts fail; a failed changeset answers with one part, whose Content-ID need not 
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct, structs
@@ -195,7 +196,12 @@ def _answer(part: _Part, response: Response) -> Response:
     headers = {"odata-version": response.headers.get("odata-version", "4.0")}
     if named is not None:
         headers[CONTENT_ID] = named
-    return Response(int(words[1]), {**headers, **_headers(lines)}, body.strip(b"\n"), response.url)
+    return Response(
+        int(words[1]),
+        {**headers, **_headers(lines)},
+        body.strip(b"\n").removeprefix(BOM_UTF8),
+        response.url,
+    )
 
 
 def _headers(lines: Sequence[str]) -> Mapping[str, str]:

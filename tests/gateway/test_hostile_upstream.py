@@ -210,7 +210,9 @@ def linked(*links: object, rows: int = 1) -> Script:
         link = links[min(asked, len(links) - 1)]
         asked += 1
         at = link(asked) if callable(link) else link
-        body = {"value": [{"Area": "A", "OrderId": asked}] * rows, "@odata.nextLink": at}
+        numbers = range(asked * rows, (asked + 1) * rows)
+        made = [{"Area": "A", "OrderId": number} for number in numbers]
+        body = {"value": made, "@odata.nextLink": at}
         return httpx.Response(200, content=encode(body), headers=JSON)
 
     return script
@@ -261,7 +263,7 @@ async def test_links_to_the_next_page(case: str) -> None:
 
 async def test_no_link_is_followed_once_there_are_rows_enough() -> None:
     zoo = hostile()
-    script = linked("https://evil.example/S3CRET", rows=3)
+    script = linked("https://evil.example/S3CRET", rows=2)
 
     answer = await zoo.ask("{ orders(first: 2) { nodes { area } } }", script)
 

@@ -58,6 +58,8 @@ class Tables:
     """Whether ``Prefer: odata.maxpagesize`` is honoured and next links name the row behind which they go on."""
     skip_refused: bool = False
     page_size: int | None = None
+    counts: bool = True
+    """Whether ``$count=true`` is heard."""
     spoilt: dict[int, dict[str, object]] = field(default_factory=dict)
     """id of a row → property → what is sent in its place."""
     failing: dict[str, Callable[[], httpx.Response]] = field(default_factory=dict)
@@ -126,7 +128,7 @@ class Tables:
         wanted = (self.preferences[-1] or "").rpartition("=")[2]
         size = min(top, int(wanted or len(rows)), self.page_size or len(rows))
         body: Row = {"value": [self.sent(r, set_name, options) for r in rows[:size]]}
-        if options.get("$count") == "true":
+        if options.get("$count") == "true" and self.counts:
             body["@odata.count"] = total
         if size < min(top, len(rows)):
             name = f"behind+{len(self._last_rows)}/"
@@ -151,7 +153,7 @@ class Tables:
         start = int(options.get("$skip", 0))
         end = min(len(rows), start + int(options.get("$top", len(rows))))
         body: Row = {"@odata.context": f"{ROOT}/$metadata#{set_name}"}
-        if options.get("$count") == "true":
+        if options.get("$count") == "true" and self.counts:
             body["@odata.count"] = len(rows)
         cut = end if self.page_size is None else min(end, start + self.page_size)
         body["value"] = [self.sent(r, set_name, options) for r in rows[start:cut]]
@@ -196,7 +198,7 @@ class Tables:
             out[name] = self.sent(found[0], nav.target, options) if found else None
         else:
             found = self._windowless(found, nav.target, options)
-            if options.get("$count") == "true":
+            if options.get("$count") == "true" and self.counts:
                 out[f"{name}@odata.count"] = len(found)
             start = int(options.get("$skip", 0))
             found = found[start : start + int(options.get("$top", len(found)))]

@@ -145,8 +145,11 @@ class Fetcher:
             request = self._next(request, page.next)
 
     def skip_token(self, request: Request, link: str) -> str | None:
-        """Return the skip token of a next link; None where the link is more than the request with a token."""
-        return skip_token_of(request, link, root=self.sender.root, keep=self.dialect.options)
+        """Return the skip token of a next link; None where the link is not the request with a token."""
+        try:
+            return skip_token_of(request, link, root=self.sender.root, keep=self.dialect.options)
+        except UpstreamMalformed:
+            return None  # an error where the link must be followed, and none where it need not be
 
     async def one(self, query: Query, row_type: RowType) -> Any:
         """Return the row of a keyed query, singleton, single-valued navigation or function; None where there is none.

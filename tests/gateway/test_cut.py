@@ -14,6 +14,7 @@ from gateway.cursors import Cursor
 from gateway.cut import Cutter
 from gateway.errors import UpstreamMalformed
 from gateway.odata.dialect import ODATA
+from gateway.odata.finops import FINOPS
 from gateway.pages import Failure
 from gateway.shape import ConnectionNeeds
 from gateway.window import OrderTerm, Window
@@ -106,3 +107,47 @@ def test_a_page_says_how_much_more_there_is() -> None:
     assert not isinstance(page, Failure)
     assert [row.lineNo for row in page.rows] == [1, 2]
     assert (page.has_next, page.has_previous, page.total) == (True, False, 3)
+
+
+@pytest.mark.parametrize(
+    ("texts", "proven"),
+    [
+        (["US-001", "us-002", "US-010"], True),
+        (["1", "10", "2", "a", "A1"], True),
+        (["A-1", "A-10", "A-2", "B"], True),
+        (["A", "A-1"], True),
+        (["A-1", "A1"], False),
+        (["A-1", "A-2", "A1"], False),
+        (["A'1", "A1"], False),
+        (["A 1", "A1"], False),
+        (["A_1", "A/1"], False),
+        (["a", "\u00e4"], False),
+        (["\u00e4a", "\u00e4b"], True),
+    ],
+)
+def test_an_order_of_texts_is_proven_where_neighbours_differ_first_in_letters_or_digits(
+    texts: list[str], proven: bool
+) -> None:
+    rows = [Row(text, 1, 1, n) for n, text in enumerate(reversed(texts))]
+    page = Cutter(window(size=20), ROW_TYPE, FINOPS).page(rows)
+
+    assert (page is not None) is proven
+    if page is not None:
+        assert [row.area for row in page.rows] == texts
+
+
+def test_where_nobody_else_can_be_asked_every_list_is_cut_in_one_order() -> None:
+    rows = [Row(text, 1, 1, 0) for text in ("A1", "A-1")]
+    page = Cutter(window(size=20), ROW_TYPE, FINOPS, proves=False).page(rows)
+
+    assert page is not None
+    assert [row.area for row in page.rows] == ["A-1", "A1"]
+
+
+def test_a_list_that_came_in_order_is_not_sorted() -> None:
+    rows = [Row(text, 1, 1, 0) for text in ("b", "A1", "A-1")]
+    page = Cutter(window(size=2), ROW_TYPE, ODATA, ordered=True).page(rows)
+
+    assert page is not None
+    assert [row.area for row in page.rows] == ["b", "A1"]
+    assert page.has_next

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import UpstreamMalformed
-from gateway.odata.nextlink import next_request
+from gateway.odata.nextlink import next_request, skip_token_of
 from gateway.odata.query import Request
 
 ROOT = "https://fo.example/data"
@@ -126,3 +126,37 @@ def test_a_page_of_a_post_is_followed_by_get_without_body() -> None:
     assert next_request(first, "/data/Sets?$skip=9", root=ROOT) == Request(
         "GET", "Sets?$skip=9", {}
     )
+
+
+SENT = "Rows?$select=Id,Name&$filter=Name%20eq%20'a%2Bb'&$orderby=Id&$top=11&$count=true"
+REST = "$select=Id,Name&$filter=Name eq 'a%2Bb'&$orderby=Id"
+
+
+@pytest.mark.parametrize(
+    ("link", "token"),
+    [
+        (f"Rows?{REST}&$skiptoken=Id-7", "Id-7"),
+        (f"https://x.example/data/Rows?{REST}&$top=1&$count=true&$skiptoken=a%26b%3D1", "a%26b%3D1"),
+        (f"http://internal:8080/data/Rows?$SkipToken=Id-7&{REST}", "Id-7"),
+        (f"Rows?{REST}&$skiptoken=<cookie pagenumber=\"2\"/>", "%3Ccookie%20pagenumber=%222%22/%3E"),
+        # It goes on by position, holds the rest in its token, or asks for something else.
+        (f"Rows?{REST}&$skip=10", None),
+        (f"Rows?{REST}&$skip=10&$skiptoken=x", None),
+        ("Rows?$skiptoken=Id-7", None),
+        (f"Rows?{REST.replace('a%2Bb', 'a b')}&$skiptoken=Id-7", None),
+        (f"Rows?{REST}&tenant=2&$skiptoken=Id-7", None),
+        (f"Other?{REST}&$skiptoken=Id-7", None),
+        (f"Rows?{REST}&$skiptoken=", None),
+        (f"Rows?{REST}&$skiptoken={'x' * 4_001}", None),
+    ],
+)  # fmt: skip
+def test_a_token_is_taken_of_a_link_that_repeats_the_request(link: str, token: str | None) -> None:
+    sent = Request("GET", SENT, {})
+
+    assert skip_token_of(sent, link, root="https://x.example/data") == token
+
+
+def test_no_token_is_taken_of_a_link_to_another_service() -> None:
+    link = f"https://evil.example/other/Rows?{REST}&$skiptoken=Id-7"
+    with pytest.raises(UpstreamMalformed):
+        skip_token_of(Request("GET", SENT, {}), link, root="https://x.example/data")

@@ -40,7 +40,8 @@ class _Recorder(httpx.AsyncBaseTransport):
         response = await self.inner.handle_async_request(request)
         body = await response.aread()
         target = request.url.raw_path.decode()
-        self.taken[target] = body, response.headers["content-type"]
+        if response.is_success:
+            self.taken[target] = body, response.headers["content-type"]
         return httpx.Response(response.status_code, headers=response.headers, content=body)
 
 

@@ -109,6 +109,8 @@ async def serving(*wanted: str, workers: int = 1, **settings: str) -> AsyncItera
 
 
 def _upstream(request: httpx.Request) -> httpx.Response:
+    if not request.url.path.startswith("/data/"):
+        return httpx.Response(404)  # it has no custom services
     target = request.url.raw_path.decode().removeprefix("/data/")
     if target.startswith("$metadata"):
         headers = {"content-type": "application/xml"}

@@ -1,0 +1,75 @@
+"""kill -9 of the gateway while a write is under way, and a start afterwards: nothing is done twice, nothing is made up."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.sandbox import SandboxSettings, create_sandbox
+from tests.support.fault_proxy import Plan, fault_proxy
+from tests.support.process import Running, running
+from tests.support.upstream_faults import AFTER, BEFORE
+
+pytestmark = [pytest.mark.anyio, pytest.mark.heavy]
+NAME = "K1"
+CREATE = (
+    f'mutation {{ a: createCustomerGroup(input: {{customerGroupId: "{NAME}", description: "new"}})'
+    " { userErrors { code } } }"
+)
+READ = f'{{ customerGroup(customerGroupId: "{NAME}") {{ description }} }}'
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def post(address: str, query: str) -> dict[str, Any]:
+    async with httpx.AsyncClient(timeout=60) as client:
+        response = await client.post(
+            f"{address}/graphql", json={"query": query}, headers={"X-D365-Company": "usmf"}
+        )
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def _address(gateway: Running) -> str:
+    return gateway.wait_for(r"(http://\S+)/graphql\b")
+
+
+@pytest.mark.parametrize("phase", [BEFORE, AFTER])
+async def test_a_killed_gateway_leaves_a_write_done_once_or_not_at_all(
+    tmp_path: Path, phase: str
+) -> None:
+    sandbox = create_sandbox(SandboxSettings(scale=0.1))
+    store = sandbox.state.store
+    async with fault_proxy(sandbox) as proxy:
+        options = {"D365_URL": proxy.root, "D365_AUTH": "none", "D365_DIALECT": "finops"}
+        arguments = ("serve", "--port", "0")
+
+        with running(tmp_path, *arguments, **options) as gateway:
+            address = await asyncio.to_thread(_address, gateway)
+            proxy.plan = Plan("hang: nothing", phase, frozenset({"POST"}))
+            writing = asyncio.ensure_future(post(address, CREATE))
+            await asyncio.wait_for(proxy.held.wait(), 60)
+            await asyncio.to_thread(gateway.end, signal.SIGKILL)
+            with pytest.raises(httpx.TransportError):
+                await writing
+        proxy.plan = None
+
+        with running(tmp_path, *arguments, **options) as gateway:
+            address = await asyncio.to_thread(_address, gateway)
+            there = await post(address, READ)
+            again = await post(address, CREATE)
+
+    rows = store.rows("CustomerGroups", dataAreaId="usmf", CustomerGroupId=NAME)
+    was_done = phase == AFTER
+    assert there == {"data": {"customerGroup": {"description": "new"} if was_done else None}}
+    codes = [error["code"] for error in again["data"]["a"]["userErrors"]]
+    assert codes == (["DUPLICATE_KEY"] if was_done else [])
+    assert [row["Description"] for row in rows] == ["new"]

@@ -1,0 +1,246 @@
+"""Faults between gateway and service: every read is right or a coded error, and what a write is told is what is stored.
+
+In CI each fault befalls a read and a write once, in a seeded order of phases. ``make hostile MINUTES=30`` goes on with
+other seeds, combinations and places until the time is over, and prints the seed of what fails.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.assemble import Gateway, execution_settings, open_gateway
+from gateway.events import ErrorRaised, Event
+from gateway.execute import Engine, GraphQLRequest
+from gateway.odata.client import ODataClient
+from gateway.odata.retry import Clock
+from gateway.odata.transport import make_transport
+from gateway.sandbox import SandboxSettings, create_sandbox
+from gateway.settings import Settings
+from tests.support.fault_proxy import Plan, Proxy, fault_proxy
+from tests.support.upstream_faults import AFTER, FAULTS, phases
+
+pytestmark = pytest.mark.anyio
+SEED = int(os.environ.get("HOSTILE_SEED", "1"))
+MINUTES = float(os.environ.get("HOSTILE_MINUTES", "0"))
+READING, WRITING = frozenset({"GET"}), frozenset({"POST", "PATCH", "DELETE"})
+SETTINGS = Settings(
+    cache_dir=None,
+    language="none",
+    retries=1,
+    connect_timeout=5,
+    read_timeout=0.3,
+    answer_timeout=0.6,
+    max_upstream_bytes=5_000_000,
+    operation_timeout=30,
+)
+QUERIES = (
+    "{ vendorGroups(first: 5) { totalCount nodes { dataAreaId vendorGroupId description } } }",
+    '{ customerGroup(dataAreaId: "usmf", customerGroupId: "10") { customerGroupId description } }',
+    """{ salesOrderHeadersV2(first: 3) { nodes {
+         salesOrderNumber salesOrderLines(first: 2) { nodes { lineNumber itemNumber } } } } }""",
+    "{ currencies(first: 30) { nodes { currencyCode name } pageInfo { hasNextPage } } }",
+    "{ legalEntities(first: 2) { nodes { legalEntityId name } } }",
+)
+CODES = frozenset(
+    {
+        "UPSTREAM_UNAVAILABLE",
+        "UPSTREAM_TIMEOUT",
+        "UPSTREAM_THROTTLED",
+        "UPSTREAM_REJECTED",
+        "UPSTREAM_MALFORMED",
+        "UPSTREAM_TRUNCATED",
+        "UPSTREAM_FORBIDDEN",
+        "UNKNOWN_ENUM_VALUE",
+        "NOT_FINITE",
+        "DEADLINE_EXCEEDED",
+    }
+)
+OPEN = frozenset({"OUTCOME_UNKNOWN", "PARTLY_WRITTEN"})
+"""Codes that leave open what was written."""
+
+
+@dataclass
+class World:
+    """A gateway over a proxy over a sandbox; without the fault its answers are the right ones."""
+
+    gateway: Gateway
+    proxy: Proxy
+    right: dict[str, Any]
+    numbers: Any
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[Engine]:
+        """A fresh client for each operation: no pause or connection of the one before."""
+
+        async def sleep(_: float) -> None:
+            """Wait for nothing."""
+
+        client = ODataClient(
+            SETTINGS,
+            root=self.proxy.root,
+            transport=make_transport(SETTINGS),
+            clock=Clock(sleep=sleep, random=lambda: 0.5),
+            observe=_raise_bugs,
+        )
+        async with client:
+            limits = execution_settings(SETTINGS)
+            yield Engine(self.gateway.schema, client, self.gateway.dialect, limits, _raise_bugs)
+
+    async def ask(self, query: str, plan: Plan | None) -> dict[str, Any]:
+        self.proxy.plan = plan
+        async with self.engine() as engine:
+            request = GraphQLRequest(query=query, companies=("usmf",))
+            answer: dict[str, Any] = (await engine.execute(request)).to_builtins()
+        self.proxy.plan = None
+        return answer
+
+    def stored(self, name: str) -> str | None:
+        """The description of a customer group as the sandbox holds it; None where it holds none."""
+        rows = self.proxy.sandbox.state.store.rows(
+            "CustomerGroups", dataAreaId="usmf", CustomerGroupId=name
+        )
+        return rows[0]["Description"] if rows else None
+
+
+def _raise_bugs(event: Event) -> None:
+    if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
+        raise AssertionError(event.detail)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def world(anyio_backend: str) -> AsyncIterator[World]:
+    sandbox = create_sandbox(SandboxSettings(scale=0.1, page_limit=7))
+    transport = httpx.ASGITransport(sandbox)
+    async with (
+        open_gateway(SETTINGS, transport=transport, observe=_raise_bugs) as gateway,
+        fault_proxy(sandbox) as proxy,
+    ):
+        found = World(gateway, proxy, {}, itertools.count(1))
+        for query in QUERIES:
+            found.right[query] = await found.ask(query, None)
+            assert "errors" not in found.right[query], found.right[query]
+        yield found
+
+
+# --- oracles --------------------------------------------------------------------------------------
+
+
+def agrees(answer: Any, right: Any) -> bool:
+    """Whether an answer says nothing else than the right one: a part of it may be null."""
+    if answer is None:
+        return True
+    if isinstance(answer, dict) and isinstance(right, dict):
+        return all(key in right and agrees(value, right[key]) for key, value in answer.items())
+    if isinstance(answer, list) and isinstance(right, list):
+        return len(answer) == len(right) and all(map(agrees, answer, right))
+    return bool(answer == right)
+
+
+async def check_read(world: World, query: str, plan: Plan) -> None:
+    answer = await world.ask(query, plan)
+
+    right = world.right[query]
+    if "errors" not in answer:
+        assert answer == right
+        return
+    assert {e["extensions"]["code"] for e in answer["errors"]} <= CODES, answer["errors"]
+    assert agrees(answer.get("data"), right["data"])
+
+
+WRITES = {
+    "create": 'createCustomerGroup(input: {{customerGroupId: "{name}", description: "new"}})',
+    "update": 'updateCustomerGroup(key: {{customerGroupId: "{name}"}}, patch: {{description: "new"}})',
+    "upsert": 'upsertCustomerGroup(input: {{customerGroupId: "{name}", description: "new"}})',
+    "delete": 'deleteCustomerGroup(key: {{customerGroupId: "{name}"}})',
+}
+BEFOREHAND = {"create": None, "update": "old", "upsert": None, "delete": "old"}
+AFTERWARDS = {"create": "new", "update": "new", "upsert": "new", "delete": None}
+
+
+async def check_write(world: World, verb: str, plan: Plan) -> None:
+    name = f"H{next(world.numbers)}"
+    if BEFOREHAND[verb] is not None:
+        made = f'createCustomerGroup(input: {{customerGroupId: "{name}", description: "old"}})'
+        said = await world.ask(f"mutation {{ a: {made} {{ userErrors {{ code }} }} }}", None)
+        assert said["data"]["a"]["userErrors"] == [], said
+
+    text = WRITES[verb].format(name=name)
+    answer = await world.ask(f"mutation {{ a: {text} {{ userErrors {{ code }} }} }}", plan)
+
+    payload = (answer.get("data") or {}).get("a")
+    assert payload is not None, answer
+    codes = {e["code"] for e in payload["userErrors"]}
+    stored = world.stored(name)
+    if not codes:
+        assert stored == AFTERWARDS[verb]
+    elif not codes & OPEN:
+        assert stored == BEFOREHAND[verb], codes
+    else:
+        assert stored in (BEFOREHAND[verb], AFTERWARDS[verb])
+
+
+# --- in CI ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_read_under_a_fault_is_right_or_a_coded_error(world: World, fault: str) -> None:
+    dice = random.Random(f"{SEED} {fault}")
+    times = 9 if "drip" not in fault and "hang" not in fault else 1
+    plan = Plan(fault, AFTER, READING, skip=dice.randrange(2), times=times)
+
+    await check_read(world, dice.choice(QUERIES), plan)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_what_a_write_under_a_fault_is_told_is_what_is_stored(
+    world: World, fault: str
+) -> None:
+    dice = random.Random(f"{SEED} {fault}")
+    plan = Plan(fault, dice.choice(phases(fault)), WRITING, times=dice.choice((1, 9)))
+
+    await check_write(world, dice.choice(list(WRITES)), plan)
+
+
+def test_there_are_enough_faults() -> None:
+    assert len(FAULTS) >= 84
+
+
+# --- endless --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not MINUTES, reason="endless: make hostile MINUTES=30")
+async def test_faults_until_the_time_is_over(world: World) -> None:
+    end = time.monotonic() + MINUTES * 60
+    tried = 0
+    while time.monotonic() < end:
+        seed = f"{SEED} {tried}"
+        dice = random.Random(seed)
+        fault = dice.choice(list(FAULTS))
+        skip = dice.randrange(3)
+        times = dice.choice((1, 1, 2, 9))
+        try:
+            if dice.random() < 0.5:
+                plan = Plan(fault, AFTER, READING, skip, times)
+                await check_read(world, dice.choice(QUERIES), plan)
+            else:
+                plan = Plan(fault, dice.choice(phases(fault)), WRITING, dice.randrange(2), times)
+                await check_write(world, dice.choice(list(WRITES)), plan)
+        except AssertionError as error:
+            raise AssertionError(f"HOSTILE_SEED={SEED}, round {tried}: {plan}") from error
+        tried += 1
+    print(f"{tried:,} operations under {len(FAULTS)} faults: none wrong")

@@ -1,4 +1,4 @@
-"""kill -9 of the gateway while a write is under way, and a start afterwards: nothing is done twice, nothing is made up."""
+"""kill -9 of the gateway while a write is under way, then a start: nothing is done twice, nothing is made up."""
 
 from __future__ import annotations
 

@@ -434,6 +434,9 @@ async def _body(receive: Receive, most: int) -> bytes:
 def _json(text: bytes, what: str) -> Any:
     try:
         return msgspec.json.decode(text)
+    except msgspec.ValidationError as error:
+        # The one thing that is JSON and not read without a schema.
+        raise HttpError(400, "BAD_REQUEST", f"{what} holds a number of too many digits.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, "BAD_REQUEST", f"{what} is not JSON.") from error
 

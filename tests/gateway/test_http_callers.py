@@ -240,3 +240,11 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -
 
     assert sent == []
     assert [type(event) for event in client.events] == [ClientLeft]
+
+
+async def test_a_variable_of_thousands_of_digits_is_refused_in_our_words(client: Client) -> None:
+    body = b'{"query": "query ($n: Int) { __typename }", "variables": {"n": %s}}' % (b"9" * 5_000)
+    response = await client.post(body)
+
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["message"] == "The body holds a number of too many digits."

@@ -30,4 +30,4 @@ def test_the_readme_says_how_long_each_command_takes() -> None:
     table = readme.partition("| command | first time | later |")[2].partition("\n\n")[0]
 
     assert targets
-    assert {t for t in targets if f"`make {t}`" not in table} == set()
+    assert set(targets) - set(re.findall(r"`make ([a-z-]+)", table)) == set()

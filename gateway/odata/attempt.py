@@ -2,7 +2,8 @@
 
 ``answer_timeout`` bounds an answer from the moment its request is sent to its last byte, because ``read_timeout``
 bounds the silence between two pieces only: an answer that comes byte by byte would hold its connection for ever. The
-time of a sign-in does not count; it has a bound of its own.
+time of a sign-in does not count; it has a bound of its own. A read whose operation ends sooner needs no timer: it is
+given up with the operation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Self
 
 import httpx
 
@@ -21,6 +23,27 @@ from gateway.settings import Settings
 from .answers import Response
 from .call import Call
 from .decoding import Progress, read_body
+from .retry import remaining_time
+
+
+class _Unlimited:
+    """Stands in for ``asyncio.timeout`` where something else sets the limit: 3 µs less a request."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave everything to the caller."""
+
+    def reschedule(self, when: float | None) -> None:
+        """Do nothing."""
+
+    def expired(self) -> bool:
+        """Return False."""
+        return False
+
+
+UNLIMITED = _Unlimited()
 
 
 class Attempts:
@@ -54,7 +77,7 @@ class Attempts:
         status = size = 0
         longest = self._longest(call)
         try:
-            async with asyncio.timeout(None) as limit:
+            async with self._limit(call, longest) as limit:
                 answer = await self._answer(call, limit, longest, begins)
                 status = answer.status_code
                 try:
@@ -80,6 +103,10 @@ class Attempts:
                 )
             )
 
+    def _limit(self, call: Call, longest: float) -> asyncio.Timeout | _Unlimited:
+        left = remaining_time() if call.method == "GET" else None
+        return asyncio.timeout(None) if left is None or left > longest else UNLIMITED
+
     def _longest(self, call: Call) -> float:
         """Return the seconds for a whole answer; who waits longer for a single piece waits longer for all."""
         piece = call.extensions["timeout"].get("read") or 0.0
@@ -90,31 +117,31 @@ class Attempts:
     async def _answer(
         self,
         call: Call,
-        limit: asyncio.Timeout,
+        limit: asyncio.Timeout | _Unlimited,
         longest: float,
         begins: Callable[[], None] | None,
     ) -> httpx.Response:
         """Send with the credentials that belong to the address, as often as they want it."""
-        loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time
         send = self._transport.handle_async_request
         auth = self._auth(call.address)
         if auth is None:
             if begins is not None:
                 begins()
-            limit.reschedule(loop.time() + longest)
+            limit.reschedule(now() + longest)
             return await send(call)
         async with aclosing(auth.async_auth_flow(call)) as flow:
             signed = await anext(flow)
             while True:
                 if begins is not None:
                     begins()
-                limit.reschedule(loop.time() + longest)
+                limit.reschedule(now() + longest)
                 answer = await send(signed)
                 try:
                     limit.reschedule(None)
                     signed = await flow.asend(answer)
                 except StopAsyncIteration:
-                    limit.reschedule(loop.time() + longest)
+                    limit.reschedule(now() + longest)
                     return answer
                 except BaseException:
                     await answer.aclose()

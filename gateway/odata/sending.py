@@ -110,10 +110,9 @@ class Exchanges:
     async def _tried(self, sending: Sending, attempt: int) -> Outcome:
         """Attempt once, when the pause of all and the slots allow it."""
         call, pause = sending.call, self._pause
-        allowed = partial(self._allowed, sending)
         try:
             while True:
-                refusal = await pause.passed(call, allowed) if pause.bars(call) else None
+                refusal = await self._barred(sending) if pause.bars(call) else None
                 if refusal is not None:
                     wait = self._wait(Failure.THROTTLED, attempt, refusal, sending)
                     return Outcome(
@@ -145,6 +144,10 @@ class Exchanges:
         else:
             pause.answered(call)
         return Outcome(failure=failure, response=response, wait=wait)
+
+    async def _barred(self, sending: Sending) -> Response | None:
+        """Wait with all others: a Response is the refusal that stands, None says that the call may go."""
+        return await self._pause.passed(sending.call, partial(self._allowed, sending))
 
     def _wait(
         self, failure: Failure, attempt: int, response: Response | None, sending: Sending

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import OutcomeUnknown, UpstreamMalformed, UpstreamTimeout
 from gateway.odata.query import Request
+from gateway.odata.retry import ends_at
 from tests.support.upstream import Upstream, rows, upstream
 
 pytestmark = pytest.mark.anyio
@@ -75,3 +76,23 @@ async def test_two_codings_are_malformed_and_not_tried_again() -> None:
 class Empty(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b""
+
+
+async def test_a_read_that_its_operation_ends_sooner_is_ended_by_the_operation() -> None:
+    fo = drips()
+    loop = asyncio.get_running_loop()
+
+    async with fo.client(answer_timeout=60) as client:
+        with pytest.raises(TimeoutError), ends_at(loop.time() + SHORT):
+            async with asyncio.timeout(SHORT):
+                await client.send(GET)
+
+    assert len(fo.requests) == 1
+
+
+async def test_a_write_has_its_bound_beside_that_of_the_operation() -> None:
+    fo = drips()
+
+    async with fo.client(answer_timeout=SHORT) as client:
+        with pytest.raises(OutcomeUnknown), ends_at(asyncio.get_running_loop().time() - 1):
+            await client.write(WRITE)

@@ -123,7 +123,8 @@ class Dialect:
     company_columns: Mapping[str, tuple[str, ...]] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )
-    """Entity set without the company property → other properties that name a row's legal entity; all of them count."""
+    """Entity set without the company property → other properties that name a row's legal entity; all of them count.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/data-entities"""
 
     company_parameters: frozenset[str] = frozenset()
     """Names of parameters of operations and services that name a company, in lower case, without ``_`` in front.

@@ -135,10 +135,19 @@ def _fail(answer: asyncio.Future[Response], error: Exception) -> None:
 
 
 def _explained(error: Exception) -> Exception:
-    """Add what to do where the service has no ``$batch``."""
-    if isinstance(error, UpstreamRejected) and error.upstream_status in _NOT_THERE:
-        error.hint = (
+    """Return the error with what to do where the service has no ``$batch``.
+
+    A 404 is about the batch then: a read must not take it for a row that is not there (``UpstreamNotFound``).
+    """
+    if not isinstance(error, UpstreamRejected) or error.upstream_status not in _NOT_THERE:
+        return error
+    return UpstreamRejected(
+        error.message,
+        hint=(
             "The address was too long, and this service seems to have no $batch: ask for less,"
             " or raise max_url_length if its web server takes longer addresses."
-        )
-    return error
+        ),
+        detail=error.detail,
+        upstream_status=error.upstream_status,
+        upstream_request_id=error.upstream_request_id,
+    )

@@ -13,7 +13,7 @@ from gateway.explain import explain
 from gateway.odata.dialect import ODATA
 from gateway.odata.query import KeyPart, Literal
 from tests.support import worlds
-from tests.support.hostile import always, hostile, on
+from tests.support.hostile import SCHEMAS, Hostile, always, hostile, on
 from tests.support.zoo import DIALECTS, FO, Zoo
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +181,18 @@ async def test_a_service_without_batches_is_named_as_such(status: int) -> None:
 
     assert {e["extensions"]["code"] for e in answer["errors"]} == {"UPSTREAM_REJECTED"}
     assert all("raise max_url_length" in e["extensions"]["hint"] for e in answer["errors"])
+
+
+async def test_a_service_without_batches_does_not_say_that_there_is_no_row() -> None:
+    zoo = Hostile(DIALECTS["odata"], max_url_length=60, schema=SCHEMAS["odata"])
+    zoo.tables = worlds.tables(7, 3, insensitive=False)
+    zoo.script = on("$batch", always({"error": {"message": ""}}, 404))
+
+    answer = await zoo.execute(f'{{ order(area: "{"x" * 90}", orderId: 1) {{ text }} }}')
+
+    assert [e["extensions"]["code"] for e in answer.to_builtins()["errors"]] == [
+        "UPSTREAM_REJECTED"
+    ]
 
 
 async def test_answers_that_are_missing_are_noticed() -> None:

@@ -1,7 +1,8 @@
 r"""Display values of ledger accounts: ``600150-001-022``, ``US\-101`` (section 5.4).
 
 Segments are joined by the delimiter; one inside a number is escaped by a backslash. A ledger account
-begins with a main account of the company's chart; customers, vendors and banks stand alone.
+begins with a main account of the company's chart, followed by values of the dimensions that the active format names;
+customers, vendors and banks stand alone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Accounts:
         if kind == "Ledger":
             chart = self.ledger(company).get("ChartOfAccounts")
             tests = {"ChartOfAccounts": chart, "MainAccountId": parts[0]}
-            return None if self._exists("MainAccounts", tests) else (parts[0], "MainAccounts")
+            if not self._exists("MainAccounts", tests):
+                return parts[0], "MainAccounts"
+            return self._missing_dimension(parts[1:])
         holder = _HOLDERS.get(kind)
         if holder is None:
             return None
@@ -47,6 +50,23 @@ class Accounts:
         if len(parts) == 1 and self._exists(holder.target, {COMPANY: company, own: parts[0]}):
             return None
         return display, holder.target
+
+    def _missing_dimension(self, values: list[str]) -> tuple[str, str] | None:
+        """Return the first value that its dimension lacks; blank segments and those without a dimension pass."""
+        for dimension, value in zip(self._dimensions(), values, strict=False):
+            tests = {"FinancialDimension": dimension, "DimensionValue": value}
+            if value and not self._exists("FinancialDimensionValues", tests):
+                return value, "FinancialDimensionValues"
+        return None
+
+    def _dimensions(self) -> list[str]:
+        """Return the dimensions that follow the main account, as the active format for ledger accounts says."""
+        storage = self._store.storage("DimensionIntegrationFormats")
+        kind = storage.fields["DimensionFormatType"].to_stored("DataEntityLedgerDimensionFormat")
+        active = storage.fields["IsActive"].to_stored("Yes")
+        tests = {"DimensionFormatType": kind, "IsActive": active}
+        found = self._store.find(storage, tests, limit=1)
+        return str(found[0]["FinancialDimensionFormat"]).split("-")[1:] if found else []
 
     def ledger(self, company: Stored) -> dict[str, Stored]:
         """Give the ledger of a company; nothing if it has none."""

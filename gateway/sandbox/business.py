@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .infolog import Infolog
 from .numbers import Numbers
+from .stock import move
 from .store import Store
 from .values import Stored, decimal_text
 from .world import COMPANY
@@ -71,6 +72,15 @@ class Business:
             )
             for total, name in totals.items()
         }
+
+    def moves(self, storage: str, row: Row | None, before: Row | None) -> None:
+        """Let stock follow an order line that was made, changed or removed."""
+        if not self.active:
+            return
+        if before is not None:
+            move(self.store, storage, before, -1)
+        if row is not None:
+            move(self.store, storage, row, 1)
 
     def _voucher(self, row: Row) -> Stored:
         """Give the voucher of the journal's last line, or the next number."""

@@ -1,4 +1,4 @@
-"""The built-in catalogue: some sixty real sets of F&O as a ``schema.model.Model``.
+"""The built-in catalogue: some eighty real sets of F&O as a ``schema.model.Model``.
 
 It is read from the TOML files of ``data/``. They hold names, keys, types, enums and navigations as
 F&O has them (section 6), in a compact form that is explained at their heads. What F&O's documents
@@ -32,7 +32,7 @@ from schema.model import (
 from .labels import label_id
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
-_AREAS = ("organization", "ledger", "products", "purchasing", "sales")
+_AREAS = ("organization", "ledger", "products", "purchasing", "sales", "people", "documents")
 # group in the files → Edm type and the X++ kind that the AXType annotation tells (section 7)
 _KINDS = {
     "text": ("Edm.String", "String"),

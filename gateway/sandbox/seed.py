@@ -104,9 +104,20 @@ class SeededRows:
 @lru_cache(maxsize=4)
 def make(scale: float, seed: int) -> Made:
     """Give all rows by set; several sandboxes of one process share them, so they are only read."""
-    from . import seed_ledger, seed_organization, seed_products, seed_purchasing, seed_sales  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        seed_documents,
+        seed_ledger,
+        seed_organization,
+        seed_positions,
+        seed_products,
+        seed_purchasing,
+        seed_sales,
+    )
 
     seeds = Seeds(scale, seed)
-    for area in (seed_organization, seed_ledger, seed_products, seed_purchasing, seed_sales):
+    for area in (
+        *(seed_organization, seed_ledger, seed_products, seed_purchasing, seed_sales),
+        *(seed_positions, seed_documents),
+    ):
         area.fill(seeds)
     return seeds.made

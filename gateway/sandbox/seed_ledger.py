@@ -147,6 +147,18 @@ def _dimensions(seeds: Seeds) -> None:
         "FinancialDimensionValues",
         [
             {
+                "FinancialDimension": "Department",
+                "LegalEntityId": "",
+                "DimensionValue": f"{value:03d}",
+                "Description": f"Department {value}",
+            }
+            for value in range(21, 25)
+        ],
+    )
+    seeds.add(
+        "FinancialDimensionValues",
+        [
+            {
                 "FinancialDimension": "Project",
                 "LegalEntityId": "",
                 "DimensionValue": value,

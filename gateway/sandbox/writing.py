@@ -80,6 +80,7 @@ class Writes:
             self._refuse_duplicate(at, key)
             number = self._store.add(at.storage, at.type_name, row)
             self._note_numbers(at, given, row)
+            self._business.moves(at.storage.name, row, None)
             self._after(at, row, None)
         return number
 
@@ -105,6 +106,7 @@ class Writes:
             self._store.change(
                 at.storage, number, {n: after[n] for n in at.storage.fields if after[n] != row[n]}
             )
+            self._business.moves(at.storage.name, after, row)
             self._after(at, after, row)
 
     def delete(self, at: Written, row: Row) -> None:
@@ -131,6 +133,7 @@ class Writes:
         number = row[ID]
         assert isinstance(number, int)
         self._store.remove(at.storage, number)
+        self._business.moves(at.storage.name, None, row)
 
     def _company(self, at: Written, given: Row) -> str:
         """Give the company of a new row: the body's, else the caller's default (section 1.2)."""

@@ -1,0 +1,197 @@
+"""The sets that the founding use cases need: they have rows, and the rows lead to one another."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.catalogue import built_in
+from gateway.sandbox.seed import make
+
+pytestmark = pytest.mark.anyio
+SETS = [
+    "ProductReceiptHeaders",
+    "ProductReceiptLines",
+    "ProductReceiptLinesV2",
+    "UserGroups",
+    "UserGroupUserLists",
+    "PositionsV2",
+    "PositionWorkerAssignmentsV2",
+    "PositionHierarchies",
+    "PositionHierarchyTypes",
+    "AzureADWorkers",
+    "DimensionIntegrationFormats",
+    "DimensionParameters",
+    "CustTableBiEntities",
+    "VendTableBiEntities",
+    "TaxCodes",
+    "SalesInvoiceHeadersV2",
+    "SalesInvoiceV2Lines",
+    "VendorPaymentJournalHeaders",
+    "VendorPaymentJournalLines",
+]
+LINE = "/data/LedgerJournalLines"
+SALES = {"SalesOrderNumber": "000001", "ItemNumber": "D0002", "OrderedSalesQuantity": 3}
+PLACE = {"dataAreaId": "usmf", "ItemNumber": "D0002", "InventorySiteId": "1"}
+
+
+@pytest.mark.parametrize("entity_set", SETS)
+async def test_each_set_has_rows(get, entity_set):
+    answer = await get(f"/data/{entity_set}", params={"cross-company": "true", "$top": "3"})
+
+    assert answer.status_code == 200
+    assert answer.json()["value"]
+
+
+def value_of(row: dict[str, Any], name: str) -> str:
+    return str(row.get(name, "")).casefold()
+
+
+LINKS = [
+    (name, navigation)
+    for name in SETS
+    for navigation in built_in().model.navigations_of(built_in().model.entity_sets[name].type)
+    if not navigation.many
+]
+
+
+@pytest.mark.parametrize(("name", "navigation"), LINKS, ids=[f"{s}.{n.name}" for s, n in LINKS])
+def test_every_link_to_one_row_finds_it(name, navigation):
+    """A blank value leads nowhere, as in a row without a holder."""
+    made, model = make(1.0, 365), built_in().model
+    target = model.entity_sets[name].bindings[navigation.name]
+    theirs = {
+        tuple(value_of(row, c.referenced) for c in navigation.on)
+        for row in made[built_in().storage_of(target)]
+    }
+
+    own = [tuple(value_of(row, c.property) for c in navigation.on) for row in made[name]]
+
+    assert own
+    assert [values for values in own if all(values) and values not in theirs] == []
+    assert any(all(values) for values in own)
+
+
+def test_receipts_differ_from_orders_now_and_then():
+    """Three-way matching must find something."""
+    rows = make(1.0, 365)["ProductReceiptLinesV2"]
+    short = [row for row in rows if row["RemainingPurchaseQuantity"]]
+
+    assert 0 < len(short) < len(rows) / 2
+    assert all(
+        row["ReceivedPurchaseQuantity"] + row["RemainingPurchaseQuantity"]
+        == row["OrderedPurchaseQuantity"]
+        for row in rows
+    )
+
+
+def test_every_position_but_the_first_reports_to_an_earlier_one():
+    rows = make(1.0, 365)["PositionHierarchies"]
+
+    assert len(rows) == len(make(1.0, 365)["PositionsV2"]) - 1
+    assert all(row["ParentPositionId"] < row["PositionId"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("account", "missing"),
+    [
+        ("605120-001-022", None),
+        ("605120--022", None),
+        ("605120", None),
+        ("605120-NOPE-022", "NOPE"),
+        ("605120-001-999", "999"),
+        ("999999-001-022", "999999"),
+    ],
+)
+async def test_segments_of_an_account_are_checked(sandbox, account, missing):
+    ask = sandbox()
+    (batch,) = ask.app.state.store.rows(
+        "LedgerJournalHeaders", JournalBatchNumber="00001", dataAreaId="usmf"
+    )
+
+    answer = await ask(LINE, "POST", json={
+        "JournalBatchNumber": batch["JournalBatchNumber"], "AccountType": "Ledger", "AccountDisplayValue": account,
+        "DebitAmount": 1, "CurrencyCode": "USD",
+    })  # fmt: skip
+
+    if missing is None:
+        assert answer.status_code == 201
+    else:
+        assert answer.status_code == 400
+        assert f"'{missing}'" in answer.text
+
+
+def stock(ask, view: str = "WarehousesOnHandV2", **more: str) -> dict[str, Decimal]:
+    row = ask.app.state.store.rows(view, **PLACE, **more)[0]
+    return {name: value for name, value in row.items() if isinstance(value, Decimal)}
+
+
+def changed(before: dict[str, Decimal], after: dict[str, Decimal]) -> dict[str, Decimal]:
+    return {name: after[name] - before[name] for name in before if after[name] != before[name]}
+
+
+RESERVED = {
+    "ReservedOnHandQuantity": 3,
+    "AvailableOnHandQuantity": -3,
+    "TotalAvailableQuantity": -3,
+}
+
+
+@pytest.mark.parametrize(
+    ("view", "more"),
+    [
+        ("WarehousesOnHandV2", {"InventoryWarehouseId": "11"}),
+        ("WarehouseInventoryStatusesOnHandV2", {"InventoryWarehouseId": "11"}),
+        ("InventorySitesOnHandV2", {}),
+    ],
+)
+async def test_a_sales_order_line_reserves_stock_and_gives_it_back(sandbox, view, more):
+    ask = sandbox()
+    before = stock(ask, view, **more)
+
+    made = await ask(
+        "/data/SalesOrderLines",
+        "POST",
+        json={**SALES, "ShippingSiteId": "1", "ShippingWarehouseId": "11"},
+    )
+    assert made.status_code == 201
+    assert changed(before, stock(ask, view, **more)) == RESERVED
+    address = made.headers["location"]
+
+    assert (await ask(address, "PATCH", json={"OrderedSalesQuantity": 5})).status_code == 204
+    assert changed(before, stock(ask, view, **more))["AvailableOnHandQuantity"] == -5
+
+    assert (await ask(address, "DELETE")).status_code == 204
+    assert changed(before, stock(ask, view, **more)) == {}
+
+
+async def test_a_purchase_order_line_is_ordered_stock_until_its_order_goes(sandbox):
+    ask = sandbox()
+    before = stock(ask, InventoryWarehouseId="11")
+    header = await ask(
+        "/data/PurchaseOrderHeadersV2", "POST", json={"OrderVendorAccountNumber": "US-001"}
+    )
+    line = {
+        "PurchaseOrderNumber": header.json()["PurchaseOrderNumber"],
+        "ItemNumber": "D0002", "OrderedPurchaseQuantity": 7,
+    }  # fmt: skip
+
+    assert (await ask("/data/PurchaseOrderLinesV2", "POST", json=line)).status_code == 201
+    assert changed(before, stock(ask, InventoryWarehouseId="11")) == {
+        "OrderedQuantity": 7, "AvailableOrderedQuantity": 7, "TotalAvailableQuantity": 7,
+    }  # fmt: skip
+
+    assert (await ask(header.headers["location"], "DELETE")).status_code == 204
+    assert changed(before, stock(ask, InventoryWarehouseId="11")) == {}
+
+
+async def test_an_undone_changeset_moves_no_stock(sandbox):
+    ask = sandbox()
+    before = stock(ask, InventoryWarehouseId="11")
+
+    refused = await ask("/data/SalesOrderLines", "POST", json={**SALES, "SalesOrderNumber": "NOPE"})
+
+    assert refused.status_code == 400
+    assert changed(before, stock(ask, InventoryWarehouseId="11")) == {}

@@ -135,6 +135,7 @@ def sandbox_transport(options: SandboxOptions) -> httpx.AsyncBaseTransport:
     chosen = SandboxSettings(
         scale=options.scale,
         seed=options.seed,
+        hostile_rows=options.hostile_rows,
         metadata=options.metadata,
         database=":memory:" if options.database is None else str(options.database),
         latency_ms=options.latency_ms,

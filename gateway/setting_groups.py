@@ -166,6 +166,10 @@ class SandboxOptions(BaseModel):
 
     scale: float = Field(default=1.0, gt=0, description="Factor on the number of rows.")
     seed: int = Field(default=1, description="Seed of the generated data.")
+    hostile_rows: bool = Field(
+        default=False,
+        description="Whether rows with hostile texts (quotes, wildcards, blanks, other scripts) are among them.",
+    )
     latency_ms: float = Field(default=0.0, ge=0, description="Milliseconds added to every answer.")
     throttle: str | None = Field(
         default=None,

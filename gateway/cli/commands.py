@@ -129,6 +129,12 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
         ),
     ] = None,
     scale: Annotated[float, typer.Option(min=0.01, help="Factor on the number of rows.")] = 1.0,
+    hostile: Annotated[
+        bool,
+        typer.Option(
+            "--hostile", help="Add rows with hostile texts: quotes, wildcards, blanks, scripts."
+        ),
+    ] = False,
     latency: Annotated[
         float, typer.Option(min=0, metavar="MS", help="Milliseconds added to every answer.")
     ] = 0.0,
@@ -159,6 +165,7 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
         chosen = SandboxSettings(
             metadata=metadata,
             scale=scale,
+            hostile_rows=hostile,
             latency_ms=latency,
             throttle=throttle,
             page_limit=page_limit,

@@ -62,14 +62,18 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
 
 
 def _fingerprint(settings: SandboxSettings) -> str:
-    return f"{settings.metadata or 'built-in'} scale={settings.scale} seed={settings.seed}"
+    kept = "" if settings.hostile_rows else " without hostile rows"
+    return f"{settings.metadata or 'built-in'} scale={settings.scale} seed={settings.seed}{kept}"
 
 
 def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
     if settings.metadata is None:
         catalogue = built_in()
         world = World(catalogue, write_edmx(catalogue.model))
-        return world, SeededRows(world, scale=settings.scale, seed=settings.seed)
+        rows = SeededRows(
+            world, scale=settings.scale, seed=settings.seed, hostile=settings.hostile_rows
+        )
+        return world, rows
     model, document = read_document(settings.metadata)
     world = World(Catalogue(model, {}), document)
     return world, GivenRows(world, scale=settings.scale, seed=settings.seed)

@@ -8,13 +8,14 @@ documentation read naturally.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from .seed_names import AWKWARD
 from .store import Row
 from .world import World
 
@@ -56,6 +57,8 @@ class Seeds:
 
     scale: float
     seed: int
+    hostile: bool = True
+    """Whether rows with hostile texts (``seed_names.AWKWARD``) are among them."""
     made: Made = field(default_factory=dict)
 
     def draw(self, label: str) -> random.Random:
@@ -69,6 +72,10 @@ class Seeds:
 
     def add(self, entity_set: str, rows: Iterable[dict[str, Any]]) -> None:
         self.made.setdefault(entity_set, []).extend(rows)
+
+    def awkward(self, count: int | None = None) -> Sequence[tuple[str, str]]:
+        """Return the first ``count`` pairs (code, name) of hostile texts; all where None, none where not wanted."""
+        return AWKWARD[:count] if self.hostile else ()
 
     def of(self, entity_set: str, company: Company | None = None) -> list[dict[str, Any]]:
         """Give the rows made so far, of one company if asked."""
@@ -89,20 +96,21 @@ def money(draw: random.Random, low: int, high: int) -> Decimal:
 class SeededRows:
     """Row source of the built-in catalogue: all is made at the first question."""
 
-    def __init__(self, world: World, *, scale: float, seed: int) -> None:
+    def __init__(self, world: World, *, scale: float, seed: int, hostile: bool) -> None:
         self._world = world
         self._scale = scale
         self._seed = seed
+        self._hostile = hostile
         self._made: Mapping[str, list[dict[str, Any]]] | None = None
 
     def rows(self, storage: str) -> Iterable[Row]:
         if self._made is None:
-            self._made = make(self._scale, self._seed)
+            self._made = make(self._scale, self._seed, self._hostile)
         return self._made.get(storage, ())
 
 
 @lru_cache(maxsize=4)
-def make(scale: float, seed: int) -> Made:
+def make(scale: float, seed: int, hostile: bool = True) -> Made:
     """Give all rows by set; several sandboxes of one process share them, so they are only read."""
     from . import (  # noqa: PLC0415
         seed_documents,
@@ -114,7 +122,7 @@ def make(scale: float, seed: int) -> Made:
         seed_sales,
     )
 
-    seeds = Seeds(scale, seed)
+    seeds = Seeds(scale, seed, hostile)
     for area in (
         *(seed_organization, seed_ledger, seed_products, seed_purchasing, seed_sales),
         *(seed_positions, seed_documents),

@@ -8,7 +8,7 @@ from typing import Any
 
 from .seed import COMPANIES, Company, Seeds, day, money
 from .seed_ledger import dimension
-from .seed_names import AWKWARD, GRADES, THINGS
+from .seed_names import GRADES, THINGS
 
 _UNITS = (
     ("ea", "Each", "Quantity", 0),
@@ -83,7 +83,7 @@ def _categories(seeds: Seeds) -> None:
 
 
 def _products(seeds: Seeds) -> None:
-    awkward = [(f"{code}", f"{name} item") for code, name in AWKWARD[:12]]
+    awkward = [(f"{code}", f"{name} item") for code, name in seeds.awkward(12)]
     plain = [
         (
             f"{'D' if number % 4 else 'T'}{number:04d}",

@@ -9,7 +9,7 @@ from typing import Any
 
 from .seed import COMPANIES, Company, Seeds, day
 from .seed_ledger import METHODS, TAX_GROUPS, TERMS, dimension
-from .seed_names import AWKWARD, CITIES, PLACES, STREETS, TRADES
+from .seed_names import CITIES, PLACES, STREETS, TRADES
 
 GROUPS = (
     ("10", "Parts vendors"),
@@ -49,7 +49,7 @@ def _vendors(seeds: Seeds, company: Company) -> None:
         (f"{number:03d}", f"{PLACES[number * 3 % 20]} {TRADES[number % 12]} Inc.")
         for number in range(1, seeds.many(60, company) + 1)
     ]
-    for number, (suffix, name) in enumerate(plain + list(AWKWARD[:8])):
+    for number, (suffix, name) in enumerate([*plain, *seeds.awkward(8)]):
         city = draw.choice(CITIES[company.country])
         seeds.add(
             "VendorsV2",

@@ -8,7 +8,7 @@ from typing import Any
 
 from .seed import COMPANIES, Company, Seeds, day
 from .seed_ledger import METHODS, TAX_GROUPS, TERMS, dimension
-from .seed_names import AWKWARD, CITIES, PLACES, STREETS, TRADES
+from .seed_names import CITIES, PLACES, STREETS, TRADES
 from .values import MAX_MOMENT
 
 GROUPS = (
@@ -63,7 +63,7 @@ def _customers(seeds: Seeds, company: Company) -> None:
         (f"{number:03d}", f"{PLACES[number % 20]} {TRADES[number * 5 % 12]}")
         for number in range(1, seeds.many(120, company) + 1)
     ]
-    for number, (suffix, name) in enumerate(plain + list(AWKWARD)):
+    for number, (suffix, name) in enumerate([*plain, *seeds.awkward()]):
         account = f"{company.prefix}-{suffix}"
         city, street = draw.choice(CITIES[company.country]), f"{number + 1} {draw.choice(STREETS)}"
         address = {

@@ -88,6 +88,9 @@ class SandboxSettings:
     """Factor on the number of rows."""
     seed: int = 365
     """Seed of the data; the same seed and scale give the same rows."""
+    hostile_rows: bool = True
+    """Whether customers, vendors and products with hostile texts (quotes, wildcards, blanks, other scripts) are among
+    the rows. The commands and the embedded sandbox leave them out unless asked: newcomers see ordinary rows first."""
     metadata: Path | None = None
     """A ``$metadata`` document (xml or xml.gz) to serve with generated rows instead of the built-in catalogue."""
     database: str = ":memory:"

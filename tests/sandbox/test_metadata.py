@@ -133,13 +133,13 @@ async def test_a_public_entity_tells_its_properties_and_navigations(get):
     [
         ("DataEntities", "PublicEntityName eq 'CustomerV3'", 1),
         ("DataEntities", "contains(tolower(Name),'vendor')", 6),
-        ("DataEntities", "startswith(Name,'Cust') and not endswith(Name,'GroupEntity')", 3),
+        ("DataEntities", "startswith(Name,'Cust') and not endswith(Name,'GroupEntity')", 4),
         (
             "DataEntities",
             "EntityCategory eq Microsoft.Dynamics.Metadata.EntityCategory'Transaction'",
-            15,
+            24,
         ),
-        ("DataEntities", "IsReadOnly eq true or PublicCollectionName eq 'CustomersV3'", 10),
+        ("DataEntities", "IsReadOnly eq true or PublicCollectionName eq 'CustomersV3'", 18),
         ("PublicEnumerations", "Name ne 'NoYes' and contains(Name,'NoYes')", 0),
         ("PublicEntities", "EntitySetName eq 'CustomersV3'", 1),
     ],

@@ -54,7 +54,7 @@ class Accounts:
     def _missing_dimension(self, values: list[str]) -> tuple[str, str] | None:
         """Return the first value that its dimension lacks; blank segments and those without a dimension pass."""
         for dimension, value in zip(self._dimensions(), values, strict=False):
-            tests = {"FinancialDimension": dimension, "DimensionValue": value}
+            tests: dict[str, Stored] = {"FinancialDimension": dimension, "DimensionValue": value}
             if value and not self._exists("FinancialDimensionValues", tests):
                 return value, "FinancialDimensionValues"
         return None

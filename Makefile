@@ -35,7 +35,7 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check
-.PHONY: test test-setup chromium test-clients clients clients-if-node lint format catalogue bench bench-quick
+.PHONY: hostile test test-setup chromium test-clients clients clients-if-node lint format catalogue bench bench-quick
 test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
 	$(MAKE) --jobs=3 --output-sync=target test-setup lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
@@ -59,6 +59,9 @@ clients: $(CLIENTS)/node_modules/.package-lock.json
 
 clients-if-node:
 	@if scripts/has-node; then $(MAKE) clients; fi
+
+hostile: $(VENV)/.installed-dev ## Hostile callers and upstreams with ever new seeds (MINUTES=30; HOSTILE_SEED=n begins with one)
+	HOSTILE_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest tests/hostile $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff, formatting, mypy strict
 	$(BIN)/ruff check $(CODE)

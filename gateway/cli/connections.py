@@ -53,6 +53,7 @@ class Outlet:
         self._transport = transport
         self._connections = connections
         self._write = transport.write
+        self._has_ended = False
         self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
         peer = transport.get_extra_info("peername")
@@ -65,9 +66,17 @@ class Outlet:
         self.since = 0.0
 
     def write(self, data: bytes) -> None:
-        """Send some bytes."""
+        """Send some bytes, unless the connection is closed or its answer has ended: uvloop would raise."""
+        if self._has_ended or self.is_closing():
+            return
         self.written += len(data)
         self._write(data)
+
+    def write_eof(self) -> None:
+        """Say that nothing more comes."""
+        if not (self._has_ended or self.is_closing()):
+            self._has_ended = True
+            self._transport.write_eof()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -200,6 +200,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end_after_answers()
             return
         if self._is_idle or not self.cycle.response_started:
+            if not self._is_idle:
+                # The application has nobody to answer any more.
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
             self.transport.write(answer)
             self.transport.write_eof()
         self.flow.resume_reading()

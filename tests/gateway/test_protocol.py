@@ -204,3 +204,17 @@ async def test_what_is_no_http_is_a_bad_request() -> None:
         writer.write(b"nonsense\r\n\r\n")
 
         assert (await rest(reader)).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("path", [b"/", b"/early"], ids=["the body is read", "it is not"])
+async def test_a_body_that_is_no_http_is_refused_once(
+    caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    async with connected() as (reader, writer):
+        head = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % path
+        writer.write(head + b"ZZ\r\n")
+        answer = await rest(reader)
+
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.count(b"HTTP/1.1") == 1
+    assert "Exception in ASGI application" not in caplog.text

@@ -21,7 +21,7 @@ from gateway.app import create_app
 from gateway.cli import protocol, server
 from gateway.cli.protocol import BoundedProtocol
 from gateway.cli.server import GracefulServer
-from gateway.odata.retry import Clock
+from gateway.events import RequestRetried
 from gateway.settings import Settings
 from tests.support.held import GROUP, Held, at, world
 from tests.support.process import running
@@ -84,18 +84,10 @@ async def test_a_write_that_stays_unanswered_has_an_unknown_outcome() -> None:
 
 async def test_a_throttled_write_is_not_sent_again() -> None:
     async with world(retries=4) as here:
-        waiting, go_on = asyncio.Event(), asyncio.Event()
-
-        async def wait(_: float) -> None:
-            waiting.set()
-            await go_on.wait()
-
-        here.gateway.client._clock = Clock(sleep=wait)
         here.upstream.instead = httpx.Response(429, headers={"Retry-After": "1"})
         asked = here.ask(f"mutation {{ a: {GROUP % 'S7'} }}")
-        await here.until(waiting.is_set)
+        await here.until(lambda: any(isinstance(e, RequestRetried) for e in here.events))
         here.gateway.client.shutdown.refuse()
-        go_on.set()
 
         assert codes((await asked)["data"], "a") == ["NOT_SENT"]
         assert len(here.upstream.writes) == 1

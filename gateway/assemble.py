@@ -30,7 +30,8 @@ from .models import Known, Progress, dialect_of, make_catalog, narrowed, open_mo
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .preset_services import with_preset_services
-from .profiles import ProfileSettings, choose
+from .profile_sets import choose
+from .profiles import ProfileSettings
 from .resolvers import LoadedResolvers
 from .served import check_names, schema_served
 from .setting_groups import SandboxOptions
@@ -281,7 +282,7 @@ async def read_labels(
 async def read_profiles(
     settings: Settings, client: ODataClient, known: Known, digest: str, observe: Observer
 ) -> Mapping[str, ProfileSettings]:
-    """Give the settings of each profile with its sets. Raises what ``profiles.choose`` and ``rules_of`` raise."""
+    """Give the settings of each profile with its sets. Raises what ``profile_sets.choose`` and ``rules_of`` raise."""
     if not settings.profiles:
         return {}
     dialect = dialect_of(settings, known.model)

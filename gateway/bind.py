@@ -21,7 +21,6 @@ from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind
 
 from .coercion import arguments_of
 from .company_limit import CompanyLimit, Shared
-from .cut import depends_on_text, may_sort
 from .entities import Entities
 from .errors import BadArgument, Forbidden, GatewayError, UnsupportedQuery
 from .joins import join_of
@@ -49,6 +48,7 @@ from .plan import (
     Via,
 )
 from .prepare import Prepared, RootShape
+from .proven_order import depends_on_text, may_sort
 from .rows import RowType
 from .selection import has_variables
 from .shape import Child, ConnectionNeeds, Level

@@ -28,20 +28,15 @@ from .errors import UpstreamMalformed
 from .odata.dialect import Dialect
 from .odata.local import comparable, order_key
 from .pages import Failure, Page
+from .proven_order import TIMES
 from .rows import RowType
 from .window import (
-    OrderTerm,
     Window,
     check_null_order,
     keyset_cursors,
     offset_cursors,
     span,
 )
-
-_NUMBERS = frozenset(
-    {"Edm.Byte", "Edm.SByte", "Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Decimal"}
-)
-_TIMES = frozenset({"Edm.DateTimeOffset", "Edm.Date", "Edm.TimeOfDay"})
 
 _first = itemgetter(0)
 _NO_ORDER = (AttributeError, TypeError, ValueError, ArithmeticError)
@@ -52,23 +47,6 @@ Column = Callable[[Sequence[Any]], list[Any]]
 """An attribute of many rows."""
 _Terms = Sequence[tuple[str, Column]]
 """Type and values of the order's terms."""
-
-
-def may_sort(terms: Sequence[OrderTerm], dialect: Dialect) -> bool:
-    """Whether rows can be put in the upstream's order here, be it that their texts let it."""
-    return all(
-        not term.nullable and (term.edm in _NUMBERS | _TIMES or _is_sorted_text(term, dialect))
-        for term in terms
-    )
-
-
-def depends_on_text(terms: Sequence[OrderTerm], same: Sequence[Field]) -> bool:
-    """Whether text decides the order of rows that are equal in the columns ``same``."""
-    return any(term.edm == _TEXT and term.field not in same for term in terms)
-
-
-def _is_sorted_text(term: OrderTerm, dialect: Dialect) -> bool:
-    return term.edm == _TEXT and dialect.alphanumeric_order
 
 
 class Cutter:
@@ -202,7 +180,7 @@ class Cutter:
             elif edm == _TEXT:
                 texts.append(len(columns))
                 column = folded(column) if self._insensitive else column
-            elif edm in _TIMES:
+            elif edm in TIMES:
                 column = [comparable(edm, v, case_insensitive=False) for v in column]
             columns.append(column)
         return columns, texts

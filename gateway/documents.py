@@ -1,11 +1,7 @@
-"""Documents: parsed, checked against the limits and the schema, and prepared, each once.
+"""Documents: parsed and checked against the limits and the schema, each text once.
 
-Three bounded caches, each of which forgets what was not asked for longest:
-
-* text → document, parsed and validated;
-* document and values of the variables in ``@skip`` and ``@include`` → prepared operation, ready to be bound;
-* structure (``structure``: the document without the values of arguments) → what is compiled of it. A text that was not
-  seen before but differs from another in literals only is parsed and validated; nothing is compiled for it.
+The cache is bounded and drops the least recently used text first. What is compiled of a document is kept in
+``prepared_cache``.
 """
 
 from __future__ import annotations
@@ -29,22 +25,16 @@ from msgspec import Struct, field
 
 from schema.catalog import Catalog
 from schema.catalog.types import SCALARS
-from schema.fields import RootField
 
 from .acceptor import Acceptor
 from .coercion import Variables
 from .extent import Extent, extent_of
-from .prepare import Prepared, prepare
 from .selection import condition_variables
-from .structure import structure_of
 from .suggestions import Validator
 
 MAX_DOCUMENTS = 1_000
 MAX_CHARACTERS = 500_000
 """Of all texts that are kept: a document takes about 40 bytes for each."""
-MAX_PREPARED = 1_000
-MAX_COMPILED = 200
-"""One of 60 fields takes about 100 KB."""
 MAX_ERRORS = 20
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -149,11 +139,7 @@ class Documents:
         catalog: Catalog,
         core: GraphQLSchema,
         limits: DocumentLimits,
-        roots: Mapping[str, RootField] | None = None,
     ) -> None:
-        """``roots`` are the planned fields of ``Query`` where the schema has more than the catalog."""
-        self._catalog = catalog
-        self._roots = roots
         self._core = core
         self._limits = limits
         self._acceptor = Acceptor(core)
@@ -165,12 +151,10 @@ class Documents:
             prefix=catalog.prefix,
         )
         self._kept: Recent[str, Document] = Recent(MAX_CHARACTERS)
-        self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)
-        self._compiled: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_COMPILED)
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
-        """Give the three caches."""
-        yield from (self._kept.table, self._prepared.table, self._compiled.table)
+        """Yield the cache, to be cleared after retirement."""
+        yield self._kept.table
 
     def get(self, text: str) -> Document:
         """Give the document of a text, from the cache where it was seen before."""
@@ -214,36 +198,6 @@ class Documents:
             if found > limit:
                 return f"The document has more than {limit:,} {what}."
         return None
-
-    def prepare(
-        self,
-        document: Document,
-        operation: OperationDefinitionNode,
-        variables: Mapping[str, object],
-    ) -> Prepared:
-        """Give the prepared operation for these variables."""
-        conditions = {name: variables.get(name) for name in document.conditions}
-        key = (document, id(operation), *conditions.values())
-        found = self._prepared.get(key)
-        if found is None:
-            found = self._prepare(document, operation, conditions)
-            self._prepared.keep(key, found)
-        return found
-
-    def _prepare(
-        self, document: Document, operation: OperationDefinitionNode, conditions: dict[str, object]
-    ) -> Prepared:
-        assert document.node is not None
-        structure = structure_of(document.node, operation)
-        key = (structure.key, *conditions.items())
-        found = self._compiled.get(key)
-        if found is not None:
-            return found.for_document(document.node, operation, structure.fields)
-        made = prepare(
-            self._catalog, document.node, operation, conditions, structure.fields, self._roots
-        )
-        self._compiled.keep(key, made)
-        return made
 
     def variables(self, document: Document, operation: OperationDefinitionNode) -> Variables:
         """Give what reads the variables of an operation."""

@@ -9,9 +9,7 @@ exception is by contract: ``ErrorRaised.detail`` holds what the upstream said, f
 
 from __future__ import annotations
 
-import logging
 import re
-import sys
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Literal, TypeAlias, assert_never
@@ -20,7 +18,6 @@ import msgspec
 import structlog
 
 from .errors import request_codes
-from .settings import Settings
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
@@ -387,25 +384,3 @@ def loggable(url: str) -> str:
     for pattern, blank in _BLANKED:
         shown = pattern.sub(blank, shown)
     return shown if len(shown) <= 500 else f"{shown[:499]}…"
-
-
-def configure_logging(settings: Settings) -> None:
-    """Send structlog's lines to standard error, as text for people or one JSON object a line."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    last: structlog.typing.Processor
-    if settings.log_format == "json":
-        last = structlog.processors.JSONRenderer()
-    else:
-        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    structlog.configure(
-        processors=[*shared, last],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelName(settings.log_level.upper())
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )

@@ -32,6 +32,7 @@ from .odata.dialect import Dialect
 from .odata.retry import ends_at
 from .plan import BoundRoot, FailedRoot
 from .prepare import Prepared
+from .prepared_cache import PreparedOperations
 from .read_batches import Sender
 from .run import Loaded, Runner
 from .stream import Slicing, completed
@@ -124,7 +125,8 @@ class Engine:
         self._sender = sender
         self._settings = settings
         self._observe = observe
-        self._documents = Documents(schema.catalog, schema.core, settings.documents, schema.roots)
+        self._documents = Documents(schema.catalog, schema.core, settings.documents)
+        self._prepared = PreparedOperations(schema.catalog, schema.roots)
         self._introspection = Introspection(schema, aside or Aside())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
         self.mutations: Mutations | None = None
@@ -134,8 +136,9 @@ class Engine:
             )
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
-        """Give what keeps the documents."""
-        return self._documents.tables()
+        """Yield the caches of documents and prepared operations."""
+        yield from self._documents.tables()
+        yield from self._prepared.tables()
 
     async def execute(self, request: GraphQLRequest) -> Answer:
         """Answer a request. Never raises but for cancellation."""
@@ -202,7 +205,7 @@ class Engine:
         if operation.operation is OperationType.SUBSCRIPTION:
             said = "A subscription needs a stream: Accept: text/event-stream, or a WebSocket."
             return self._refused([GraphQLError(said)], "NOT_ACCEPTABLE")
-        prepared = self._documents.prepare(document, operation, variables.coerced)
+        prepared = self._prepared.prepare(document, operation, variables.coerced)
         if not self._settings.introspection and asks_schema(prepared):
             said = "This API does not tell its schema: __schema, __type, _service are switched off."
             return self._refused([GraphQLError(said)], "INTROSPECTION_DISABLED")

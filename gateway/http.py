@@ -41,6 +41,7 @@ from .failures import encoded
 from .refusals import HttpError as HttpError  # noqa: PLC0414 - others import it from here
 from .refusals import cross_site, overloaded, persisted_query_not_supported, stopped
 from .replies import DoesNotFit, reply, send_body
+from .shutdown import STOPPING
 from .waiting import WaitingBytes
 
 JSON = "application/json"
@@ -56,8 +57,6 @@ BODY_TIMEOUT = 30.0
 LISTENING_AFTER = 0.05
 """Seconds after which an operation that still runs is watched for its client hanging up: most are done by then."""
 
-STOPPING = "stopping"
-"""In a connection's ``state``: the event that the server sets when it stops, long before the application is told."""
 
 _READS = frozenset({"GET", "HEAD"})
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from .errors import GatewayError, NotSent, OutcomeUnknown
 
+STOPPING = "stopping"
+"""In a connection's ``state``: the event that the server sets when it stops, long before the application is told."""
+
 
 @dataclass(eq=False, slots=True)
 class Pending:

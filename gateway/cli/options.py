@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from gateway.errors import GatewayError, RequestError, SettingsError
-from gateway.events import configure_logging
+from gateway.logs import configure_logging
 from gateway.setting_sources import load_settings
 from gateway.settings import Settings
 from schema.errors import SchemaError

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.edge import HEALTH
 from gateway.events import ConnectionCut
 from gateway.execute import Answer
-from gateway.http import STOPPING
+from gateway.shutdown import STOPPING
 
 from .connections import Admission, ConnectionLimits, Outlet, connections_of
 from .uvicorn_parts import STATUS_LINE, HttpToolsProtocol

@@ -22,8 +22,9 @@ from gateway.assemble import Gateway, open_gateway
 from gateway.collector import resting, settle
 from gateway.endpoints import API, PAGE
 from gateway.errors import SettingsError
-from gateway.events import Started, configure_logging, log_event
+from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
+from gateway.logs import configure_logging
 from gateway.settings import Settings
 
 from .connections import ConnectionLimits

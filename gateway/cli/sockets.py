@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gateway.http import STOPPING
+from gateway.shutdown import STOPPING
 
 from .uvicorn_parts import WebSocketsSansIOProtocol
 

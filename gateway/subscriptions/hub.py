@@ -18,9 +18,9 @@ from typing import Any
 from gateway.errors import BudgetExceeded, GatewayError
 from gateway.events import ErrorRaised, Observer, WatchFailed
 from gateway.failures import failure
-from gateway.http import STOPPING
 from gateway.odata.retry import Clock
 from gateway.setting_groups import SubscriptionOptions
+from gateway.shutdown import STOPPING
 
 from .polling import Poll, PollFailed, told
 from .sharing import Batch

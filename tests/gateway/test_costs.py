@@ -11,6 +11,7 @@ import pytest
 
 from gateway.documents import DocumentLimits, Documents
 from gateway.execute import Engine, GraphQLRequest, Ready
+from gateway.prepared_cache import PreparedOperations
 from gateway.rows import Row
 from tests.bench.workload import (
     Service,
@@ -178,6 +179,7 @@ async def test_types_go_with_their_document() -> None:
     assert struct_types() > before
     await asyncio.sleep(0)  # until then the event loop holds finished tasks with their results
     engine._documents = Documents(engine.schema.catalog, engine.schema.core, DocumentLimits())
+    engine._prepared = PreparedOperations(engine.schema.catalog)
     left = struct_types() - before
     assert {found.__name__ for found in left} <= {"Answer"}  # which others may have use for
 

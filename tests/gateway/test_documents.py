@@ -8,6 +8,7 @@ from graphql import OperationDefinitionNode, parse
 from gateway import documents as module
 from gateway.documents import DocumentLimits, Documents
 from gateway.extent import extent_of
+from gateway.prepared_cache import PreparedOperations
 from tests.support.zoo import FO, schema_of
 
 SCHEMA = schema_of(FO)
@@ -190,10 +191,11 @@ def test_an_operation_is_prepared_once_for_each_outcome_of_its_conditions() -> N
     document = documents.get(text)
     operation = document.operations()[0]
     assert isinstance(operation, OperationDefinitionNode)
-    made = documents.prepare(document, operation, {"a": True, "n": 1})
+    operations = PreparedOperations(SCHEMA.catalog)
+    made = operations.prepare(document, operation, {"a": True, "n": 1})
 
-    assert documents.prepare(document, operation, {"a": True, "n": 2}) is made
-    assert documents.prepare(document, operation, {"a": False, "n": 1}) is not made
+    assert operations.prepare(document, operation, {"a": True, "n": 2}) is made
+    assert operations.prepare(document, operation, {"a": False, "n": 1}) is not made
 
 
 def test_long_texts_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:

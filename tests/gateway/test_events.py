@@ -39,11 +39,11 @@ from gateway.events import (
     TypesRenewed,
     WatchFailed,
     both,
-    configure_logging,
     level_of,
     log_event,
     loggable,
 )
+from gateway.logs import configure_logging
 from gateway.settings import Settings
 
 SENT = RequestSent(

@@ -10,6 +10,7 @@ from gateway.bind import Limits
 from gateway.documents import DocumentLimits, Documents
 from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
 from gateway.odata.dialect import ODATA
+from gateway.prepared_cache import PreparedOperations
 from tests.support.worlds import tables
 from tests.support.zoo import FO, Zoo, schema_of
 
@@ -75,7 +76,9 @@ def test_rings_of_a_family_are_compiled_once_for_each_place(write: Any) -> None:
         documents = Documents(SCHEMA.catalog, SCHEMA.core, ANY_DEPTH)
         document = documents.get(write(times))
         (operation,) = document.operations()
-        return len(documents.prepare(document, operation, {}).compiler._functions)
+        return len(
+            PreparedOperations(SCHEMA.catalog).prepare(document, operation, {}).compiler._functions
+        )
 
     few, more, most = functions(4), functions(8), functions(16)
 

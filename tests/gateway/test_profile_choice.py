@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.profiles import chosen_sets, profile_settings, settings_from
+from gateway.profile_sets import chosen_sets
+from gateway.profiles import profile_settings, settings_from
 from gateway.setting_groups import Profile
 from gateway.settings import Settings
 from schema.errors import ExposureError

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from gateway import documents as module
+from gateway import prepared_cache as module
 from gateway.documents import DocumentLimits, Documents
 from gateway.execute import Answer
+from gateway.prepared_cache import PreparedOperations
 from gateway.structure import structure_of
 from tests.support.operations import Operation, Writer
 from tests.support.worlds import tables
@@ -77,11 +78,19 @@ def documents() -> Documents:
     return Documents(SCHEMA.catalog, SCHEMA.core, DocumentLimits())
 
 
-def prepared(made: Documents, text: str, variables: dict[str, Any] | None = None) -> Any:
-    document = made.get(text)
+class Caches:
+    """The caches of an engine: documents, and what is compiled of them."""
+
+    def __init__(self) -> None:
+        self.documents = documents()
+        self.operations = PreparedOperations(SCHEMA.catalog)
+
+
+def prepared(caches: Caches, text: str, variables: dict[str, Any] | None = None) -> Any:
+    document = caches.documents.get(text)
     assert not document.errors
     (operation, *_) = document.operations()
-    return made.prepare(document, operation, variables or {})
+    return caches.operations.prepare(document, operation, variables or {})
 
 
 def test_a_thousand_texts_with_other_literals_are_compiled_once(
@@ -95,7 +104,7 @@ def test_a_thousand_texts_with_other_literals_are_compiled_once(
 
     real = module.prepare
     monkeypatch.setattr(module, "prepare", counted)
-    made = documents()
+    made = Caches()
     text = 'query Q%d { orders(where: {text: {eq: "%d"}}, first: %d) { nodes { area } } }'
     row_types = {id(prepared(made, text % (i, i, i)).row_types) for i in range(1_000)}
 
@@ -105,15 +114,15 @@ def test_a_thousand_texts_with_other_literals_are_compiled_once(
 def test_what_is_compiled_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_COMPILED", 3)
     monkeypatch.setattr(module, "MAX_PREPARED", 5)
-    made = documents()
+    made = Caches()
     for i in range(20):
         prepared(made, f"query($a: Boolean!) {{ orders {{ x{i}: totalCount @skip(if: $a) }} }}")
 
-    assert (len(made._compiled), len(made._prepared)) == (3, 5)
+    assert (len(made.operations._compiled), len(made.operations._prepared)) == (3, 5)
 
 
 def test_each_outcome_of_the_conditions_is_compiled_for_itself() -> None:
-    made = documents()
+    made = Caches()
     text = "query($a: Boolean!) { orders(first: %d) { nodes { id area @skip(if: $a) } } }"
     with_area = prepared(made, text % 1, {"a": False})
     without = prepared(made, text % 2, {"a": True})
@@ -151,6 +160,7 @@ async def test_a_text_answers_the_same_after_others_like_it(seed: int, compiled:
             shared += key(other) == key(operation.text)
             warm.tables = cold.tables = tables(seed * 100 + number, 4, insensitive=True)
             cold.engine._documents = documents()
+            cold.engine._prepared = PreparedOperations(cold.engine.schema.catalog)
             await warm.execute(operation.text, operation.variables)
             after = await warm.execute(other, operation.variables)
             alone = await cold.execute(other, operation.variables)

@@ -56,6 +56,10 @@ class Gate:
                 "html", settings.url_limit_status, "The request URL or query string is too long."
             )
             raise Refusal(settings.url_limit_status, "URL too long", body=body)
+        longest = max(map(len, incoming.path.split("/")))
+        if settings.segment_limit and longest > settings.segment_limit:
+            body = styled_body("html", 400, "HTTP Error 400. The request URL is invalid.")
+            raise Refusal(400, "Segment too long", body=body)
         if settings.path_hazards and any(hazard in incoming.path.lower() for hazard in _HAZARDS):
             raise Refusal(
                 404,

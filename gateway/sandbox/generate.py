@@ -63,6 +63,8 @@ class GivenRows:
         }
 
     def _value(self, node: Node, number: int) -> Any:
+        # A part of a key is never null, though what it leads to may be.
+        in_key = node[1] in self._world.model.key_of(node[0])
         for _ in range(64):  # longer chains do not occur; a limit is cheaper than proof
             if node[1] == COMPANY and self._world.finops:
                 return COMPANIES[number % len(COMPANIES)].id
@@ -70,7 +72,7 @@ class GivenRows:
             if source is None or self._circles(node) == node:
                 break
             node, number = source, self._other(node, number)
-        return self._invent(node, number)
+        return self._invent(node, number, in_key=in_key)
 
     def _other(self, node: Node, number: int) -> int:
         """Give the row of the other side that a row points to; companies stay together."""
@@ -133,7 +135,7 @@ class GivenRows:
             at = self._source_of(at)
         return None if at is None else min(path[path.index(at) :])
 
-    def _invent(self, node: Node, number: int) -> Any:
+    def _invent(self, node: Node, number: int, *, in_key: bool) -> Any:
         type_name, name = node
         field = self._world.fields_of(type_name)[name]
         model = self._world.model
@@ -141,7 +143,7 @@ class GivenRows:
         if name in model.key_of(type_name):
             own = self._identity(type_name) == name
             return _invent(model, field, number if own else number // _CHILDREN, salt, unset=False)
-        return _invent(model, field, number, salt, unset=number % 5 == 4)
+        return _invent(model, field, number, salt, unset=number % 5 == 4 and not in_key)
 
 
 def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 from .answer import Writer, etag, level_of
 from .exchange import Incoming, Outgoing
@@ -92,7 +93,10 @@ class Mutations:
         shown = Options(select=options.select, expand=options.expand, cross_company=True)
         whole = self._reader.one(source, Options(cross_company=True))
         names = self._reader.names(source, Options())
-        address = writer.address(whole, source, names) or ""
+        # Headers hold Latin-1 at most; an address holds ASCII (RFC 3986, section 2.5).
+        address = "".join(
+            c if c.isascii() else quote(c) for c in writer.address(whole, source, names) or ""
+        )
         headers = (
             {"location": address, "odata-entityid": address}
             if self._settings.created_headers and address

@@ -125,6 +125,10 @@ class SandboxSettings:
     url_limit: int = 0
     """Longest accepted path with query in bytes, 0 for no limit: [U], IIS answers 404.15 above."""
     url_limit_status: Literal[404, 414] = 404
+    segment_limit: int = 0
+    """Longest accepted segment of a path as sent, 0 for no limit: HTTP.sys answers 400 with a web page above 260.
+    https://learn.microsoft.com/en-us/troubleshoot/developer/webapps/iis/iisadmin-service-inetinfo/httpsys-registry-windows
+    """
     path_hazards: bool = True
     """Whether ``%2F``, ``%5C``, ``%25`` and ``+`` in a path are refused as by IIS request filtering
     (section 1.1, [U])."""

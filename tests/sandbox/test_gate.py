@@ -35,6 +35,20 @@ def test_a_throttle_that_says_nothing_is_refused(text):
         Throttle.parse(text)
 
 
+async def test_a_segment_of_a_path_may_have_a_limit(sandbox):
+    ask = sandbox(segment_limit=40)
+    fits, long = "/data/Currencies('USD')", f"/data/Currencies('{'x' * 40}')"
+
+    assert (await ask(fits)).status_code == 200
+    refused = await ask(long)
+
+    assert refused.status_code == 400
+    assert refused.headers["content-type"].startswith("text/html")
+    assert (
+        await ask("/data/Currencies", params={"$filter": f"Name eq '{'x' * 60}'"})
+    ).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("token", "status"),
     [

@@ -192,3 +192,38 @@ async def test_a_service_like_dataverse_is_served(sandbox, name):
     assert (
         await ask("/data/accounts?$top=3&$expand=primarycontactid($select=fullname)")
     ).status_code == 200
+
+
+NULLABLE_JOIN = """<?xml version="1.0" encoding="utf-8"?>
+<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="N" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+  <EntityType Name="Owner"><Key><PropertyRef Name="id"/></Key>
+    <Property Name="id" Type="Edm.String" Nullable="false"/><Property Name="mail" Type="Edm.String"/></EntityType>
+  <EntityType Name="Člen"><Key><PropertyRef Name="mail"/></Key>
+    <Property Name="mail" Type="Edm.String" Nullable="false"/><Property Name="note" Type="Edm.String"/>
+    <NavigationProperty Name="owner" Type="N.Owner"><ReferentialConstraint Property="mail" ReferencedProperty="mail"/>
+    </NavigationProperty></EntityType>
+  <EntityContainer Name="C"><EntitySet Name="owners" EntityType="N.Owner"/>
+  <EntitySet Name="členové" EntityType="N.Člen"/>
+  </EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"""
+
+
+async def test_a_key_joined_with_a_nullable_property_is_never_null(sandbox, tmp_path):
+    path = tmp_path / "metadata.xml"
+    path.write_text(NULLABLE_JOIN, "utf-8")
+
+    rows = (await sandbox(metadata=path)("/data/členové")).json()["value"]
+
+    assert rows
+    assert all(row["mail"] for row in rows)
+
+
+async def test_a_row_of_a_set_with_a_name_beyond_latin_1_has_an_address(sandbox, tmp_path):
+    path = tmp_path / "metadata.xml"
+    path.write_text(NULLABLE_JOIN, "utf-8")
+    ask = sandbox(metadata=path, foreign_keys=False)
+
+    made = await ask("/data/členové", "POST", json={"mail": "ž@example.com"})
+
+    assert made.status_code == 201
+    assert (await ask(made.headers["location"])).json()["mail"] == "ž@example.com"

@@ -169,7 +169,7 @@ class Service:
         self.asked.append(url)
         fitting = [start for start in self.answers if url.startswith(start)]
         if not fitting:
-            return httpx.Response(404)
+            return httpx.Response(404, headers={"OData-Version": "4.0"})
         found = self.answers[max(fitting, key=len)]
         if isinstance(found, httpx.Response):
             return found

@@ -15,6 +15,7 @@ from gateway.documents import Documents
 from gateway.events import ErrorRaised, Event
 from gateway.execute import Answer, Engine
 from gateway.introspection import Introspection
+from gateway.prepared_cache import PreparedOperations
 from gateway.run import Runner
 from gateway.subscriptions.begun import Begun
 from gateway.subscriptions.hub import Hub
@@ -37,7 +38,7 @@ OF_A_QUERY: dict[str, tuple[Any, str]] = {
     "reading the document": (Documents, "get"),
     "reading variables": (Documents, "variables"),
     "checking": (Engine, "checked"),
-    "preparing": (Documents, "prepare"),
+    "preparing": (PreparedOperations, "prepare"),
     "binding": (Planner, "bind"),
     "introspection": (Introspection, "answer"),
     "loading": (Runner, "run"),

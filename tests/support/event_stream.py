@@ -67,7 +67,11 @@ async def asked(
     body = json.dumps({"query": query}).encode() if method == "POST" else b""
     target = served.path if body else f"{served.path}?query={quote(query)}"
     sent = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-    lines = [f"{method} {target} HTTP/1.1", "host: x", *(f"{n}: {v}" for n, v in sent.items())]
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        f"host: 127.0.0.1:{served.port}",
+        *(f"{n}: {v}" for n, v in sent.items()),
+    ]
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
     found = Stream(reader, writer)
     try:

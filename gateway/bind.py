@@ -52,6 +52,7 @@ from .proven_order import depends_on_text, may_sort
 from .rows import RowType
 from .selection import has_variables
 from .shape import Child, ConnectionNeeds, Level
+from .uniting import pins_key, united
 from .values import to_literal, to_literals
 from .ways import expand_of, has_other_way, other_way, qualified
 from .where import WhereReader, all_of
@@ -97,7 +98,8 @@ class Planner:
     ) -> tuple[BoundRoot, ...]:
         """Give the plan of every generated root field. ``companies`` is the request's scope (header)."""
         binding = self.binding(prepared, variables, companies)
-        return tuple(binding.root(shape) for shape in prepared.roots)
+        roots = [binding.root(shape) for shape in prepared.roots]
+        return united(roots, self.dialect)
 
     def binding(
         self,
@@ -318,6 +320,8 @@ class Binding:
         columns = [*extras, *residual]
         parted = bool(residual) and window is not None and not window.count_only
         parted = parted or long_list(where) is not None
+        several = len(self.prepared.roots) > 1
+        parted = parted or (several and pins_key(level.info, where, self.dialect))
         if window is not None and (window.reads_order or depth or extras or parted):
             columns.extend(t.field for t in window.order)
         for child in children:

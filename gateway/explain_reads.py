@@ -101,14 +101,24 @@ def root(loaded: Loaded, dialect: Dialect) -> Step:
         case KeysRoot():
             return _keys(name, bound, dialect)
         case ListRoot(plan=plan):
-            source = f"{plan.query.resource.name}{_companies(plan, dialect)}"
+            scope = _companies(plan, dialect) if bound.key is None else " by key"
+            source = f"{plan.query.resource.name}{scope}"
             window = plan.window
             return Step(
                 field=name,
                 how=source if window is None else f"{source}, {_window(window, dialect)}",
-                notes=_notes(plan, dialect),
+                notes=(*_together(bound), *_notes(plan, dialect)),
                 below=_below(plan, dialect),
             )
+
+
+def _together(bound: ListRoot) -> tuple[str, ...]:
+    """Return how a list is asked for together with others."""
+    if bound.key is not None:
+        return ("united with lists that name other keys: one request for all of them",)
+    if bound.together:
+        return ("shares a $batch with lists that differ from it in values of eq only",)
+    return ()
 
 
 def _keys(name: str, bound: KeysRoot, dialect: Dialect) -> Step:

@@ -32,7 +32,7 @@ from .odata.nextlink import next_request, skip_token_of
 from .odata.query import Expr, Query, Request
 from .odata.render import render
 from .passing import passing_rows
-from .read_batches import ReadBatches, Sender, identity_of
+from .read_batches import ReadBatches, Sender, are_together, identity_of
 from .rows import RawPage, RawRows, RowType, counted, lenient, raw_page, untyped
 from .trace import Trace
 
@@ -316,6 +316,8 @@ class Fetcher:
         url = request.url
         if len(url) > self.max_url_length:
             return f"in a $batch: its address of {len(url):,} characters is too long"
+        if are_together():
+            return "in a $batch: lists that differ in a value of eq only share one"
         if not self.dialect.path_fits(url.partition("?")[0]):
             return "in a $batch: a segment of its path is too long for web servers"
         return None

@@ -76,6 +76,10 @@ class ListRoot(Struct, frozen=True):
 
     shape: RootShape
     plan: ReadPlan
+    key: Key | None = None
+    """Key that the filter names, where the list is united with others: the query's filter is what else it asks."""
+    together: bool = False
+    """Whether it shares a ``$batch`` with lists that differ from it in values of ``eq``."""
 
 
 class KeysRoot(Struct, frozen=True):

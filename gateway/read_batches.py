@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct, field
@@ -25,6 +27,24 @@ MAX_PARTS = 20
 """Reads in one batch. Services answer them one after the other, so that more go in several batches side by side."""
 Sending: TypeAlias = Coroutine[Any, Any, None]
 _NOT_THERE = frozenset({404, 405, 501})
+
+
+_together: ContextVar[bool] = ContextVar("together", default=False)
+
+
+@contextmanager
+def in_batches(together: bool) -> Iterator[None]:
+    """Send what is read inside, by this task and those that it starts, within a batch where ``together``."""
+    token = _together.set(together)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+
+
+def are_together() -> bool:
+    """Whether what the current task reads goes into a batch."""
+    return _together.get()
 
 
 class Sender(Protocol):

@@ -40,6 +40,7 @@ from .plan import (
     ReadPlan,
     Via,
 )
+from .read_batches import in_batches
 from .rows import RowType, counted
 from .window import Window, empty_page, keyset_page
 
@@ -84,14 +85,10 @@ class Runner:
         ask_for((root.shape.key,))
         try:
             match root:
-                case ListRoot() if raw and root.plan.window is not None and is_raw(root.plan):
-                    page = await connection(self._fetcher, root.plan.query, root.plan, raw=True)
-                    if isinstance(page.rows, list):
-                        await self.attach(page.rows, root.plan)
-                        return Loaded(root, page)
-                    return Loaded(root, page, raw=True)
+                case ListRoot() if root.plan.window is None:
+                    return Loaded(root, await self._singleton(root.plan))
                 case ListRoot():
-                    return Loaded(root, await self._list(root.plan))
+                    return await self._list(root, raw=raw and is_raw(root.plan))
                 case KeysRoot():
                     return await self._keys(root)
                 case CallRoot():
@@ -104,14 +101,25 @@ class Runner:
             self.failed = True
             return Loaded(root, Failure(error))
 
-    async def _list(self, plan: ReadPlan) -> Any:
-        if plan.window is None:
-            row = await self._fetcher.one(plan.query, plan.row_type)
-            await self.attach([] if row is None else [row], plan)
-            return row
-        page = await connection(self._fetcher, plan.query, plan)
+    async def _singleton(self, plan: ReadPlan) -> Any:
+        row = await self._fetcher.one(plan.query, plan.row_type)
+        await self.attach([] if row is None else [row], plan)
+        return row
+
+    async def _list(self, root: ListRoot, *, raw: bool) -> Loaded:
+        plan = root.plan
+        if root.key is not None:
+            found = await self._loaded(Want(plan, plan.level.info.key, (root.key,), many=True))
+            page = found[root.key]
+            if isinstance(page, Failure):
+                return Loaded(root, page)
+        else:
+            with in_batches(root.together):
+                page = await connection(self._fetcher, plan.query, plan, raw=raw)
+        if raw and not isinstance(page.rows, list):
+            return Loaded(root, page, raw=True)
         await self.attach(page.rows, plan)
-        return page
+        return Loaded(root, page)
 
     async def _keys(self, root: KeysRoot) -> Loaded:
         items = root.items

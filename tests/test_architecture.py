@@ -32,6 +32,7 @@ PURE = {
     "gateway.shape",
     "gateway.values",
     "gateway.where",
+    "gateway.uniting",
     "gateway.window",
 }
 

@@ -258,7 +258,7 @@ class LongList(Struct, frozen=True):
 
 def long_list(where: Expr | None) -> LongList | None:
     """Return the longest ``in`` that every row must pass; None where none is long enough to be cut."""
-    terms = tuple(_terms(where))
+    terms = tuple(terms_of(where))
     sizes = [len(term.values) if isinstance(term, In) else 0 for term in terms]
     if max(sizes, default=0) <= _FEW:
         return None
@@ -268,10 +268,10 @@ def long_list(where: Expr | None) -> LongList | None:
     return LongList(terms[:place], found, terms[place + 1 :])
 
 
-def _terms(where: Expr | None) -> list[Expr]:
-    """List what ``and`` joins, nested or not."""
+def terms_of(where: Expr | None) -> list[Expr]:
+    """Return what ``and`` joins, nested or not."""
     if isinstance(where, And):
-        return [term for inner in where.terms for term in _terms(inner)]
+        return [term for inner in where.terms for term in terms_of(inner)]
     return [] if where is None else [where]
 
 

@@ -290,8 +290,7 @@ FIELDS = [
           b: customersV3(first: 1, companies: ["demf"]) { nodes { salesOrders(first: 1) { nodes { id } } } }
         }""",
         {
-            ("a",): "CustomersV3",
-            ("b",): "CustomersV3",
+            ("a", "b"): "$batch",
             ("a.salesOrders", "b.salesOrders"): "SalesOrderHeadersV2",
         },
     ),

@@ -117,8 +117,11 @@ def requests_of(answer: Answer) -> list[str]:
 
 
 def _lines(request: Request) -> list[str]:
-    own = decoded(request).replace("\n", "\\n")
-    return [own, *(f"  {decoded(part)}" for part in requests_within(request.body))]
+    return [_line(request), *(f"  {_line(part)}" for part in requests_within(request.body))]
+
+
+def _line(request: Request) -> str:
+    return decoded(request).replace("\n", "\\n")
 
 
 def builtins_of(answer: Answer) -> dict[str, Any]:

@@ -66,8 +66,11 @@ def json_object_of(response: Response | None) -> dict[str, Any] | None:
 
 
 def _holds_row(write: RowWrite, body: Mapping[str, Any] | None) -> bool:
-    """Whether an object is a row of the set: it has a property of the write, or one of OData's annotations."""
+    """Whether an object is a row of the set: it has a property of the write, or OData's annotations of an entity."""
     if body is None:
         return False
     names = {*write.body, *(part.name for part in write.key or ())}
-    return not names.isdisjoint(body) or any(name.startswith("@odata.") for name in body)
+    if not names.isdisjoint(body):
+        return True
+    is_list = isinstance(body.get("value"), list)
+    return not is_list and any(name.startswith("@odata.") for name in body)

@@ -38,6 +38,10 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", ""),
     "row": (orjson.dumps(ROW), JSON),
     "other JSON": (b'{"status":"ok"}', JSON),
+    "list": (
+        b'{"@odata.context":"$metadata#Orders","value":[],"@odata.nextLink":"Orders?p=2"}',
+        JSON,
+    ),
     "JSON null": (b"null", JSON),
     "page": (b"<!DOCTYPE html><html><body>S3CRET</body></html>", PAGE_TYPE),
     "page called JSON": (b"<html>S3CRET</html>", JSON),

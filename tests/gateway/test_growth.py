@@ -101,7 +101,11 @@ class Asked:
             else:
                 said.append(message.get("body", b""))  # type: ignore[arg-type]
 
-        headers = [(b"content-type", b"application/json"), (b"accept", b"application/json")]
+        headers = [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"accept", b"application/json"),
+        ]
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -117,6 +121,8 @@ class Asked:
 
 
 def replayed(request: httpx.Request) -> httpx.Response:
+    if not request.url.path.startswith("/data/"):
+        return httpx.Response(404)  # it has no custom services
     target = request.url.raw_path.decode().partition("/data/")[2]
     if target.startswith("$metadata"):
         return httpx.Response(200, content=document().encode())
@@ -267,6 +273,9 @@ async def respond(connection: Connection) -> None:
         target = head.split(b" ", 2)[1].decode().removeprefix("/data/")
         if target.startswith("$metadata"):
             await connection.say(ok(document().encode()))
+            continue
+        if target.startswith("/"):  # it has no custom services
+            await connection.say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             continue
         await asyncio.sleep(0.002)
         await connection.say(ok(answer(target), "Content-Type: application/json"))

@@ -182,7 +182,7 @@ class CompanyLimit:
         names = {p.name for kind in model.lineage(csdl) for p in kind.properties}
         if company in names:
             return "company"
-        if names.issuperset(self._dialect.company_columns.get(name, (None,))):
+        if not names.isdisjoint(self._dialect.company_columns.get(name, ())):
             return "other"
         return "shared" if self._serves_set(name) else "refused"
 
@@ -195,7 +195,7 @@ class CompanyLimit:
         name = set_name or self._catalog.set_for(info.csdl) or ""
         columns = self._dialect.company_columns.get(name, ())
         known = {f.source for f in info.fields.values()}
-        return columns if known.issuperset(columns) else ()
+        return tuple(column for column in columns if column in known)
 
     def _serves(self, info: ObjectInfo, set_name: str | None) -> bool:
         return self._serves_set(set_name or self._catalog.set_for(info.csdl) or "")
@@ -218,13 +218,22 @@ def _one_of(path: Iterable[str], companies: Companies) -> Expr:
 
 
 def _companies_in(given: object, names: frozenset[str]) -> Iterable[object]:
-    """Find what parameters of these names hold, however deep."""
+    """Yield what parameters of these names hold, however deep, and each item of those that are lists."""
     if isinstance(given, Mapping):
         for name, value in given.items():
-            if str(name).casefold().lstrip("_") in names and not isinstance(value, Mapping | list):
-                yield value
-            else:
+            if str(name).casefold().lstrip("_") in names:
+                yield from _scalars(value)
+            if isinstance(value, Mapping | list | tuple):
                 yield from _companies_in(value, names)
     elif isinstance(given, list | tuple):
         for item in given:
             yield from _companies_in(item, names)
+
+
+def _scalars(value: object) -> Iterable[object]:
+    """Yield a value, or the items of a list; what is structured is searched by the names within it."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _scalars(item)
+    elif not isinstance(value, Mapping):
+        yield value

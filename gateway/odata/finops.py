@@ -93,7 +93,24 @@ FINOPS = replace(
     company_property="dataAreaId",
     company_columns=COMPANY_COLUMNS,
     company_parameters=frozenset(
-        ("dataareaid", "dataarea", "company", "companyid", "legalentity", "legalentityid")
+        (
+            "dataareaid",
+            "dataarea",
+            "company",
+            "companyid",
+            "legalentity",
+            "legalentityid",
+            "dataareaids",
+            "dataareas",
+            "companies",
+            "companyids",
+            "legalentities",
+            "legalentityids",
+            "legalentitydataarea",
+            "legalentitydataareaid",
+            "dataareaidlist",
+            "companylist",
+        )
     ),
     company_option=("cross-company", "true"),
     case_insensitive=True,

@@ -19,6 +19,7 @@ from gateway.execute import Engine, GraphQLRequest
 from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
 from gateway.odata.finops_companies import COMPANY_COLUMNS
+from gateway.odata.query import Compare, Literal, Operator, Path
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
 from schema.fields import FieldKind
@@ -398,6 +399,10 @@ async def test_rows_bounded_by_another_property_are_read_by_list_key_and_count(
         {"_contract": {"LegalEntityId": OUTSIDE}},
         {"lines": [{"dataAreaId": INSIDE}, {"dataAreaId": OUTSIDE}]},
         {"companyId": None},
+        {"companies": [OUTSIDE]},
+        {"_dataAreaIds": [INSIDE, OUTSIDE]},
+        {"_contract": {"LegalEntities": [[OUTSIDE]]}},
+        {"legalEntityDataAreaId": OUTSIDE},
     ],
 )
 def test_a_call_that_names_another_company_is_forbidden(
@@ -408,6 +413,7 @@ def test_a_call_that_names_another_company_is_forbidden(
     with pytest.raises(Forbidden):
         limit.check_arguments(given)
     limit.check_arguments({"_dataAreaId": INSIDE.upper()})
+    limit.check_arguments({"companies": [INSIDE]})
     limit.check_arguments({"journal": "1"})
     with pytest.raises(Forbidden):
         limit_of(assembled, **LIMIT, company_limit_shared=False).check_arguments({"journal": "1"})
@@ -458,6 +464,21 @@ async def test_the_start_counts_and_a_profile_keeps_the_bound(own_sandbox: Starl
 def test_a_product_without_companies_has_no_limit(assembled: Gateway) -> None:
     with pytest.raises(SettingsError, match="company_limit"):
         limited(Settings(company_limit=(INSIDE,)), assembled.catalog, ODATA)
+
+
+def test_a_set_with_one_of_two_company_columns_is_bounded_by_that_one(
+    assembled: Gateway,
+) -> None:
+    """Versions of a product differ; a set that the table names is never taken for shared data as a whole."""
+    columns = {"Currencies": ("Symbol", "NoLongerThere")}
+    dialect = replace(assembled.dialect, company_columns=columns)
+    limit = CompanyLimit(assembled.catalog, dialect, ("$",), shared=False)
+
+    info = assembled.catalog.object(assembled.catalog.model.entity_sets["Currencies"].type)
+    assert limit.predicate(info, "Currencies") == Compare(
+        Path(("Symbol",)), Operator.EQ, Literal("$", "Edm.String")
+    )
+    assert limit.counts().by_other == 1
 
 
 def test_the_table_of_sets_is_sound() -> None:

@@ -47,11 +47,6 @@ test-setup: $(VENV)/.installed-dev chromium $(if $(CI),page clients,page-if-node
 chromium:
 	@scripts/ensure-chromium
 
-.PHONY: hostile
-MINUTES ?= 30
-hostile: $(VENV)/.installed-dev ## Faults and hostile clients until the time is over (MINUTES=30, SEED=1)
-	HOSTILE_MINUTES=$(MINUTES) HOSTILE_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/hostile -s $(ARGS)
-
 test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
 	$(BIN)/python -m pytest $(CLIENTS) $(ARGS)
 

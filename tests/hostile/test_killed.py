@@ -13,6 +13,7 @@ import pytest
 from gateway.sandbox import SandboxSettings, create_sandbox
 from tests.support.fault_proxy import Plan, fault_proxy
 from tests.support.process import Running, running
+from tests.support.tally import TALLY, peak_of
 from tests.support.upstream_faults import AFTER, BEFORE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy]
@@ -66,9 +67,13 @@ async def test_a_killed_gateway_leaves_a_write_done_once_or_not_at_all(
             address = await asyncio.to_thread(_address, gateway)
             there = await post(address, READ)
             again = await post(address, CREATE)
+            counts = TALLY.of("kill -9 while writing")
+            counts.inputs += 1
+            counts.measure(peak_of(gateway.process.pid))
 
     rows = store.rows("CustomerGroups", dataAreaId="usmf", CustomerGroupId=NAME)
     was_done = phase == AFTER
+    counts.told_is_not_stored += [row["Description"] for row in rows] != ["new"]
     assert there == {"data": {"customerGroup": {"description": "new"} if was_done else None}}
     codes = [error["code"] for error in again["data"]["a"]["userErrors"]]
     assert codes == (["DUPLICATE_KEY"] if was_done else [])

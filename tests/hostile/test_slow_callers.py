@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.support.process import PATIENCE, Running, running
+from tests.support.tally import TALLY, peak_of
 
 pytestmark = pytest.mark.heavy
 MEBI = 1 << 20
@@ -94,14 +95,6 @@ def honest(port: int) -> int:
     return httpx.post(url, json=HONEST, timeout=PATIENCE).status_code
 
 
-def peak(process: Running) -> int:
-    """Return the most bytes that a process has had in memory; 0 where the machine does not tell."""
-    status = Path(f"/proc/{process.process.pid}/status")
-    if not status.exists():
-        return 0
-    return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1_024
-
-
 def open_connections(process: Running) -> int:
     folder = Path(f"/proc/{process.process.pid}/fd")
     links = (link.readlink() for link in folder.iterdir() if link.is_symlink())
@@ -113,15 +106,19 @@ def test_an_honest_client_is_answered_beside_a_crowd(
     gateway: tuple[Running, int], name: str
 ) -> None:
     process, port = gateway
-    before = peak(process)
+    before, counts = peak_of(process.process.pid), TALLY.of("slow callers")
     with crowd(port, CROWDS[name]):
         statuses = [honest(port) for _ in range(5)]
+    counts.inputs += CROWD
+    counts.measure(peak_of(process.process.pid))
+    counts.server_errors += len([status for status in statuses if status not in (200, 503)])
 
     assert set(statuses) <= {200, 503}
     end = time.monotonic() + PATIENCE
     while honest(port) != 200:
+        counts.hangs += time.monotonic() >= end
         assert time.monotonic() < end
-    assert peak(process) - before < 20 * WAITING
+    assert peak_of(process.process.pid) - before < 20 * WAITING
     assert "Traceback" not in process.errors
 
 

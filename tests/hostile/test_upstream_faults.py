@@ -1,12 +1,14 @@
 """Faults between gateway and service: every read is right or a coded error, and what a write is told is what is stored.
 
 In CI each fault befalls a read and a write once, in a seeded order of phases. ``make hostile MINUTES=30`` goes on with
-other seeds, combinations and places until the time is over, and prints the seed of what fails.
+other seeds, combinations and places until half of the time is over, and names the seed of what fails.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import json
 import os
 import random
 import time
@@ -27,11 +29,14 @@ from gateway.odata.transport import make_transport
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
 from tests.support.fault_proxy import Plan, Proxy, fault_proxy
+from tests.support.tally import TALLY, leaks_in, own_peak
 from tests.support.upstream_faults import AFTER, FAULTS, phases
 
 pytestmark = pytest.mark.anyio
 SEED = int(os.environ.get("HOSTILE_SEED", "1"))
 MINUTES = float(os.environ.get("HOSTILE_MINUTES", "0"))
+HANG = 90.0
+"""Seconds after which an answer is missed: thrice the deadline of an operation."""
 READING, WRITING = frozenset({"GET"}), frozenset({"POST", "PATCH", "DELETE"})
 SETTINGS = Settings(
     cache_dir=None,
@@ -98,10 +103,24 @@ class World:
 
     async def ask(self, query: str, plan: Plan | None) -> dict[str, Any]:
         self.proxy.plan = plan
+        counts = TALLY.of("faults of the service")
         async with self.engine() as engine:
             request = GraphQLRequest(query=query, companies=("usmf",))
-            answer: dict[str, Any] = (await engine.execute(request)).to_builtins()
+            try:
+                answered = await asyncio.wait_for(engine.execute(request), HANG)
+            except TimeoutError:
+                counts.hangs += 1
+                raise
+            except AssertionError:  # an internal error
+                counts.server_errors += 1
+                raise
         self.proxy.plan = None
+        answer: dict[str, Any] = answered.to_builtins()
+        if plan is not None:
+            text = json.dumps(answer, default=str).encode()
+            counts.look_at(text)
+            counts.measure(own_peak())
+            assert not leaks_in(text), answer
         return answer
 
     def stored(self, name: str) -> str | None:
@@ -156,10 +175,12 @@ async def check_read(world: World, query: str, plan: Plan) -> None:
 
     right = world.right[query]
     if "errors" not in answer:
-        assert answer == right
-        return
-    assert {e["extensions"]["code"] for e in answer["errors"]} <= CODES, answer["errors"]
-    assert agrees(answer.get("data"), right["data"])
+        is_right = answer == right
+    else:
+        coded = {e["extensions"]["code"] for e in answer["errors"]} <= CODES
+        is_right = coded and agrees(answer.get("data"), right["data"])
+    TALLY.of("faults of the service").wrong_reads += not is_right
+    assert is_right, answer
 
 
 WRITES = {
@@ -187,11 +208,13 @@ async def check_write(world: World, verb: str, plan: Plan) -> None:
     codes = {e["code"] for e in payload["userErrors"]}
     stored = world.stored(name)
     if not codes:
-        assert stored == AFTERWARDS[verb]
+        possible = {AFTERWARDS[verb]}
     elif not codes & OPEN:
-        assert stored == BEFOREHAND[verb], codes
+        possible = {BEFOREHAND[verb]}
     else:
-        assert stored in (BEFOREHAND[verb], AFTERWARDS[verb])
+        possible = {BEFOREHAND[verb], AFTERWARDS[verb]}
+    TALLY.of("faults of the service").told_is_not_stored += stored not in possible
+    assert stored in possible, codes
 
 
 # --- in CI ----------------------------------------------------------------------------------------
@@ -225,7 +248,7 @@ def test_there_are_enough_faults() -> None:
 
 @pytest.mark.skipif(not MINUTES, reason="endless: make hostile MINUTES=30")
 async def test_faults_until_the_time_is_over(world: World) -> None:
-    end = time.monotonic() + MINUTES * 60
+    end = time.monotonic() + MINUTES * 60 / 2  # the other half is for fuzzed callers
     tried = 0
     while time.monotonic() < end:
         seed = f"{SEED} {tried}"
@@ -243,4 +266,3 @@ async def test_faults_until_the_time_is_over(world: World) -> None:
         except AssertionError as error:
             raise AssertionError(f"HOSTILE_SEED={SEED}, round {tried}: {plan}") from error
         tried += 1
-    print(f"{tried:,} operations under {len(FAULTS)} faults: none wrong")

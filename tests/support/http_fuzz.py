@@ -257,11 +257,12 @@ def faults_of(answer: bytes, *, is_head: bool = False) -> list[str]:
         and b"json" in fields.get(b"content-type", b"")
         and b"content-encoding" not in fields
     ):
-        faults += _json_faults(body[: int(length)])
+        faults += json_faults(body[: int(length)])
     return faults
 
 
-def _json_faults(body: bytes) -> list[str]:
+def json_faults(body: bytes) -> list[str]:
+    """Return what is wrong with a JSON answer: no JSON, an error without a code, an internal error."""
     try:
         answer = json.loads(body)
     except ValueError:

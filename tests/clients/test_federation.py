@@ -200,9 +200,9 @@ def test_our_rows_get_what_another_subgraph_knows_of_them(routed: Any, answers: 
     answer = answers["OursToTheirs"]
 
     customers = answer["data"]["customersV3"]["nodes"]
-    assert fetched(answer) == [("d365", None), ("reviews", 300)]
+    assert fetched(answer) == [("d365", None), ("reviews", 250)]
     assert [each["reviews"][0]["id"] for each in customers] == [
-        each["id"] for each in routed["reviews"][:300]
+        each["id"] for each in routed["reviews"][:250]
     ]
 
 
@@ -234,7 +234,7 @@ def test_a_query_goes_there_and_back_and_there_again(routed: Any, answers: Any) 
         "order": {"salesOrderNumber": routed["reviews"][0]["order"]["salesOrderNumber"]},
         "customer": {
             "organizationName": routed["reviews"][0]["customer"]["organizationName"],
-            "reviews": [{"id": "r0"}, {"id": "r300"}],
+            "reviews": [{"id": "r0"}, {"id": "r250"}],
         },
     }
 
@@ -271,7 +271,7 @@ def test_mutations_go_through_a_router_and_on_to_the_other_subgraph(answers: Any
                 {
                     "customerV3": {
                         "nameAlias": "By a router",
-                        "reviews": [{"id": "r0"}, {"id": "r300"}],
+                        "reviews": [{"id": "r0"}, {"id": "r250"}],
                     },
                     "userErrors": [],
                 }
@@ -297,7 +297,7 @@ def test_only_a_supergraph_of_the_guild_passes_atomic_on(routed: Any) -> None:
 @pytest.mark.parametrize(
     ("operation", "entities"),
     [
-        ("TheirsByKey__d365__1", 300),
+        ("TheirsByKey__d365__1", 250),
         ("TheirsById__d365__1", 500),
         ("ThereAndBack__d365__3", 20),
     ],

@@ -97,7 +97,7 @@ def made_of(gateway: Gateway) -> list[weakref.ref[Any]]:
     types = [core.type_map[e.name] for e in entries if e.name.startswith(("ItemA", "ItemB"))]
     types = [made for made in types if isinstance(made, LazyObjectType | LazyInputType)]
     fields = [field for made in types for field in made.fields.values()]
-    prepared = [kept for kept, _ in gateway.engine._documents._compiled.table.values()]
+    prepared = [kept for kept, _ in gateway.engine._prepared._compiled.table.values()]
     rows = [made for kept in prepared for made in kept.row_types._made.values()]
     definitions = [found.extensions[DEFINITION] for found in (*types, *fields)]
     return [weakref.ref(thing) for thing in (*types, *fields, *definitions, *rows)]

@@ -21,7 +21,7 @@ async function ask(query) {
 /** One review for each customer and each order, one of a customer that does not exist, one of no id at all. */
 async function written() {
   const { customersV3, salesOrderHeadersV2 } = await ask(`{
-    customersV3(first: 300) { nodes { dataAreaId customerAccount organizationName } }
+    customersV3(first: 250) { nodes { dataAreaId customerAccount organizationName } }
     salesOrderHeadersV2(first: 500) { nodes { id salesOrderNumber } }
   }`);
   const orders = salesOrderHeadersV2.nodes;

@@ -107,11 +107,10 @@ def serve(
     with resting():
         with lean():
             from .options import errors_to_exit, settings_of
-            from .serve import require_upstream, serve
+            from .serve import serve
         with errors_to_exit():
             settings = settings_of(config, sandbox=sandbox, host=host, port=port)
-            require_upstream(settings, sandbox=sandbox)
-            serve(settings, workers)
+            serve(settings, workers, sandbox=sandbox)
 
 
 @app.command()

@@ -38,12 +38,17 @@ HEALTH_SECONDS = 20
 """After so long without an answer a worker is taken for hung, and replaced."""
 
 
-def serve(settings: Settings, workers: int) -> None:
-    """Serve until interrupted. Raises SettingsError, SchemaError, AuthError or UpstreamError at the start."""
+def serve(settings: Settings, workers: int, *, sandbox: bool) -> None:
+    """Serve until interrupted; ``sandbox``: the embedded sandbox was asked for, so that any interface may have it.
+
+    Raises SettingsError, SchemaError, AuthError or UpstreamError at the start.
+    """
     if hasattr(signal, "SIGHUP"):
         # The start reads the metadata anyway.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with listen(settings.host, settings.port) as listener:
+        # After the bind: a host that is no address of this machine is told as such.
+        require_upstream(settings, sandbox=sandbox)
         announced = partial(announce, address=address_of(listener, settings.host))
         if workers > 1:
             _serve_many(settings, listener, workers, announced)

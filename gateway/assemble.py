@@ -245,7 +245,7 @@ def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
         seconds=seconds,
         metadata=gateway.metadata.digest,
         sets=len(catalog.model.entity_sets),
-        types=len(catalog.known_names()),
+        root_fields=len(catalog.roots),
         findings=catalog.findings,
     )
 

@@ -140,7 +140,8 @@ class SchemaBuilt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metadata: str
     """SHA-256 of the document that it is made from."""
     sets: int
-    types: int
+    root_fields: int
+    """Fields of Query."""
     findings: tuple[str, ...]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections import Counter
 from dataclasses import asdict
@@ -34,6 +35,8 @@ CURRENT = "-"
 """Stands for the schema of the configured environment."""
 BREAKS = 3
 SURPRISES = 4
+_JSON_OBJECT = re.compile(rb'\{\s*["}]')
+"""How JSON begins; ``{ name`` begins an operation without a name."""
 _GZIP = b"\x1f\x8b"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -94,7 +97,7 @@ def source_of(settings: Settings, given: str, *, descriptions: bool) -> Source:
     path = Path(given)
     raw = _read(path)
     start = raw[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"{"):
+    if _JSON_OBJECT.match(start):
         return IntrospectionSource(raw.removeprefix(b"\xef\xbb\xbf"), given)
     if start.startswith((b"<", *_UTF_16)):
         return ServedSource(_schema(settings, path, raw))

@@ -45,6 +45,12 @@ async def test_without_a_url_the_sandbox_answers() -> None:
 
     assert found.errors == []
     assert {MetadataLoaded, SchemaBuilt} <= {type(event) for event in events}
+    # The figures that serve prints: "types" are those of the printed SDL, which nobody counts at a start.
+    (built,) = (event for event in events if isinstance(event, SchemaBuilt))
+    assert (built.sets, built.root_fields) == (
+        len(gateway.catalog.model.entity_sets),
+        len(gateway.catalog.roots),
+    )
 
 
 async def test_the_sandboxs_relations_are_there_and_can_be_declared_anew() -> None:

@@ -294,8 +294,21 @@ def test_why_prints_json(tmp_path: Path) -> None:
     assert all(len(detail) == 2 for detail in content["details"])
 
 
-def test_diff_of_an_operation_says_that_it_is_one(tmp_path: Path, query: str) -> None:
-    found = invoke(tmp_path, "schema", "diff", query)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "query { customersV3 { totalCount } }",
+        "{ customersV3 { totalCount } }",
+        "\n{\n  customersV3 { totalCount }\n}",
+        "# comment\n{ customersV3 { totalCount } }",
+        "mutation { deleteCustomerV3(key: {}) { etag } }",
+    ],
+)
+def test_diff_of_an_operation_says_that_it_is_one(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "operation.graphql"
+    path.write_text(text)
+
+    found = invoke(tmp_path, "schema", "diff", str(path))
 
     assert found.returncode == 2
     assert "holds an operation, not a schema" in found.stderr

@@ -122,7 +122,8 @@ class ProfileOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     profile: str
     seconds: float
     sets: int
-    types: int
+    root_fields: int
+    """Fields of Query."""
 
 
 class ModelRead(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -126,7 +126,10 @@ class Settings(BaseSettings):
         default=120.0, gt=0, description="Seconds for an operation; no limit to writes under way."
     )
     max_url_length: int = Field(
-        default=2_000, ge=200, le=60_000, description="Longest encoded address sent upstream."
+        default=2_000,
+        ge=200,
+        le=60_000,
+        description="Longest encoded address sent upstream, counted behind the service root.",
     )
     max_rows: int = Field(
         default=100_000,

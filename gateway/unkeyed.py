@@ -11,14 +11,15 @@ https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, structs
 
 from .cursors import Cursor, link_cursor, offset_cursor
-from .errors import UnsupportedQuery
+from .errors import UnsupportedQuery, UpstreamRejected
 from .fetch import Fetcher
 from .odata.dialect import Dialect, UnkeyedPaging
 from .odata.nextlink import with_skip_token
@@ -34,7 +35,29 @@ async def unkeyed_page(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: b
     assert window is not None
     if unkeyed_way(window, dialect) == "skip" or dialect.lower(query).residual is not None:
         return await _offset_page(fetcher, query, plan, window, raw=raw)
-    return await _LinkedPage(fetcher, query, plan, window).page()
+    linked = _LinkedPage(fetcher, query, plan, window)
+    with _explaining_refusals(skips=linked.skips):
+        return await linked.page()
+
+
+@contextmanager
+def _explaining_refusals(*, skips: bool) -> Iterator[None]:
+    """Add to the refusal of a request with ``$skip`` which setting pages without it."""
+    try:
+        yield
+    except UpstreamRejected as error:
+        if not skips or error.hint is not None:
+            raise
+        raise UpstreamRejected(
+            error.message,
+            hint=(
+                "This list goes on by position ($skip). If the service refuses that, set"
+                ' unkeyed_paging = "links" (D365_UNKEYED_PAGING).'
+            ),
+            detail=error.detail,
+            upstream_status=error.upstream_status,
+            upstream_request_id=error.upstream_request_id,
+        ) from error
 
 
 def unkeyed_way(window: Window, dialect: Dialect) -> UnkeyedPaging:
@@ -62,7 +85,8 @@ async def _offset_page(
         top=None if full else length + more,
         count=window.needs.total and total is None,
     )
-    found = await fetcher.rows(asked, row_type, raw=raw, most=length if full else None)
+    with _explaining_refusals(skips=place.start > 0):
+        found = await fetcher.rows(asked, row_type, raw=raw, most=length if full else None)
     has_next = place.has_next or len(found.rows) > length or (full and found.more)
     rows = found.rows[:length]
     cursor = offset_cursors(window, place.start)
@@ -117,6 +141,12 @@ class _LinkedPage(Struct):
         return cursor or Cursor(offset=None, backward=window.backward)
 
     @property
+    def skips(self) -> bool:
+        """Whether the first request has ``$skip``. Raises UnsupportedQuery."""
+        start = self._start()
+        return not self._links and not start.token and _read(start) > 0
+
+    @property
     def _links(self) -> bool:
         return self.fetcher.dialect.unkeyed_paging == "links"
 
@@ -143,9 +173,7 @@ class _LinkedPage(Struct):
         )
         if not self._links:
             top = None if fills_pages(window, fetcher.dialect) else rows + window.one_more
-            asked = structs.replace(
-                asked, top=top, skip=None if start.token else _read(start) or None
-            )
+            asked = structs.replace(asked, top=top, skip=_read(start) if self.skips else None)
         request = fetcher.request(fetcher.dialect.lower(asked), self.plan.row_type)
         request = structs.replace(request, headers=_preferring(request.headers, max(rows, 1)))
         return with_skip_token(request, start.token) if start.token else request

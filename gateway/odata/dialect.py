@@ -159,10 +159,6 @@ class Dialect:
     """Whether a PATCH of a row that is not there creates it, so that an update needs ``If-Match: *``.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_UpsertanEntity"""
 
-    max_url_length: int = 2_000
-    """Characters of a rendered URL up to which lists of keys are packed into one request.
-    https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/requestlimits/"""
-
     max_segment_length: int = 260
     """Encoded characters of one segment of a URL's path: a longer key is looked up by filter, for HTTP.sys
     (IIS, and all that Microsoft hosts) answers 400 above 260 by default.

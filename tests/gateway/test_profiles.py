@@ -188,7 +188,7 @@ async def test_one_document_is_read_for_all_and_each_opens_at_its_first_request(
 
         opened = found.said(ProfileOpened)
         assert [event.profile for event in opened] == ["ap"]
-        assert opened[0].sets == ready["ap"]["sets"] == 8
+        assert opened[0].sets == ready["ap"]["sets"] == 11
         assert len(found.said(MetadataLoaded)) == len(found.said(ModelRead)) == 1
         facts = (await found.http.get("/readyz")).json()["profiles"]["ap"]
         assert (facts["open"], facts["generation"]) == (True, 1)

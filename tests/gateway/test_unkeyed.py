@@ -135,6 +135,22 @@ async def test_pages_go_backward_by_links_too() -> None:
     assert not [url for url in service.tables.requests if "$skip=" in url or "$top=" in url]
 
 
+@pytest.mark.parametrize("dialect", [ODATA, replace(ODATA, unkeyed_paging="skip")])
+@pytest.mark.parametrize("way", ["first: 6, after", "last: 6, before", "last: 6"])
+async def test_where_skip_is_refused_the_error_names_the_setting(
+    way: str, dialect: Dialect
+) -> None:
+    """Without next links a list goes on by position, and backward in any case."""
+    first = await Service(dialect).page("first: 9")
+    service = Service(dialect, skip_refused=True)
+    cursor = f': "{first["pageInfo"]["endCursor"]}"' if ", " in way else ""
+
+    refused = await service.page(way + cursor)
+
+    assert refused["code"] == "UPSTREAM_REJECTED"
+    assert 'unkeyed_paging = "links"' in refused["hint"]
+
+
 async def test_links_lead_in_one_direction_only() -> None:
     service = Service(LINKS, links=True)
     forward = (await service.page("first: 6"))["pageInfo"]["endCursor"]

@@ -39,7 +39,6 @@ def test_finops_facts():
     assert FINOPS.operators["boolean"] == ("eq", "ne")
     assert FINOPS.operators["guid"] == ("eq", "ne", "in", "nin")
     assert FINOPS.operators["binary"] == ()
-    assert FINOPS.max_url_length == 2_000
     assert FINOPS.options == (("cross-company", "true"),)
     assert FINOPS.company_property == "dataAreaId"
     assert FINOPS.case_insensitive

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -24,10 +24,11 @@ from .answer import GraphQLRequest as GraphQLRequest  # noqa: PLC0414
 from .bind import Limits, Planner
 from .deadline import Deadline, TimelyWriter
 from .documents import Document, DocumentLimits, Documents
-from .errors import GatewayError, known
+from .errors import BudgetExceeded, GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed
 from .fetch import Fetcher
 from .introspection import Aside, Introspection, asks_schema
+from .loaders import Batches
 from .odata.dialect import Dialect
 from .odata.retry import ends_at
 from .plan import BoundRoot, FailedRoot
@@ -35,6 +36,7 @@ from .prepare import Prepared
 from .prepared_cache import PreparedOperations
 from .read_batches import Sender
 from .run import Loaded, Runner
+from .shared_reads import ReadContext, SharedBatches
 from .stream import Slicing, completed
 from .trace import Trace, Traced, Upstream
 from .writes.exchange import Writer
@@ -140,10 +142,10 @@ class Engine:
         yield from self._documents.tables()
         yield from self._prepared.tables()
 
-    async def execute(self, request: GraphQLRequest) -> Answer:
-        """Answer a request. Never raises but for cancellation."""
+    async def execute(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
+        """Answer a request, a query by ``shared`` reads where there are any. Never raises but for cancellation."""
         started = time.perf_counter()
-        answer = await self.unlogged(request)
+        answer = await self.unlogged(request, shared)
         self._observe(
             OperationServed(
                 name=request.operation_name,
@@ -155,10 +157,17 @@ class Engine:
         )
         return answer
 
-    async def unlogged(self, request: GraphQLRequest) -> Answer:
+    async def unlogged(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
         """Answer a request that is part of something else, which is logged."""
         trace = Trace() if request.trace else None
         deadline = self.deadline(request)
+        if shared is not None:
+            with ends_at(shared.until):
+                answer = await self.answered(self._execute(request, deadline, trace, shared))
+            if not _exceeds_budget(answer):
+                return (
+                    answer  # else others have read so much: what this operation may read is its own
+                )
         with ends_at(deadline.at):
             answer = await self.answered(self._execute(request, deadline, trace))
         if trace is not None and answer.written is None:
@@ -170,15 +179,31 @@ class Engine:
         longest = self._settings.timeout
         return Deadline(longest if request.timeout is None else min(longest, request.timeout))
 
+    def shared_reads(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
+        """Return the reads of these queries of one scope, which start now and side by side."""
+        fetcher = self.fetcher()
+        until = max(self.deadline(request).at for request in requests)
+        return ReadContext(fetcher, SharedBatches(fetcher, self._settings.max_url_length), until)
+
+    def _reads(self, deadline: Deadline, trace: Trace | None) -> ReadContext:
+        """Return the reads of one query."""
+        fetcher = self.fetcher(self._traced(trace), trace)
+        return ReadContext(fetcher, Batches(fetcher, self._settings.max_url_length), deadline.at)
+
     async def _execute(
-        self, request: GraphQLRequest, deadline: Deadline, trace: Trace | None
+        self,
+        request: GraphQLRequest,
+        deadline: Deadline,
+        trace: Trace | None,
+        shared: ReadContext | None = None,
     ) -> Answer:
         ready = self.ready(request)
         if isinstance(ready, Answer):
             return ready
         if isinstance(ready, Checked):
             return await self._change(request, ready, deadline, trace)
-        return await self._run(request, ready, deadline, trace)
+        reads = shared or self._reads(deadline, trace)
+        return await self._run(request, ready, deadline, reads)
 
     async def answered(self, working: Awaitable[Answer]) -> Answer:
         """Give the answer that is being made, or what prevents it."""
@@ -298,23 +323,24 @@ class Engine:
 
     def runner(self, fetcher: Fetcher) -> Runner:
         """Give the runner of one operation."""
-        return Runner(fetcher, self._settings.max_url_length)
+        return Runner(fetcher, Batches(fetcher, self._settings.max_url_length))
 
     async def _run(
-        self, request: GraphQLRequest, ready: Ready, deadline: Deadline, trace: Trace | None
+        self, request: GraphQLRequest, ready: Ready, deadline: Deadline, reads: ReadContext
     ) -> Answer:
-        fetcher = self.fetcher(self._traced(trace), trace)
         limit = asyncio.timeout_at(deadline.at)
+        reads.enter()
         try:
             async with limit:
-                answer = await self._answered(request, ready, fetcher)
+                answer = await self._answered(request, ready, reads.runner())
         except TimeoutError:
             if not limit.expired():
                 raise
-            answer = self._late(deadline, fetcher)
+            answer = self._late(deadline, reads.fetcher)
         finally:
-            await fetcher.close()
-        return structs.replace(answer, requests=tuple(fetcher.sent), rows=fetcher.rows_read)
+            await reads.leave()
+        requests, rows = reads.spent()
+        return structs.replace(answer, requests=requests, rows=rows)
 
     def _late(self, deadline: Deadline, fetcher: Fetcher) -> Answer:
         sent, rows = len(fetcher.sent), fetcher.rows_read
@@ -362,12 +388,12 @@ class Engine:
         )
         return structs.replace(answer, requests=tuple(performed.requests), changed=True)
 
-    async def _answered(self, request: GraphQLRequest, ready: Ready, fetcher: Fetcher) -> Answer:
+    async def _answered(self, request: GraphQLRequest, ready: Ready, runner: Runner) -> Answer:
         """Load and complete: quickly from raw rows; else from loaded rows; else by graphql-core."""
         told = await self._introspection.answer(ready.prepared, ready.variables.coerced)
         if told is not None:
             return Answer(written=told)
-        prepared, runner = ready.prepared, self.runner(fetcher)
+        prepared = ready.prepared
         quick = self._settings.compiled and not prepared.is_mixed
         loaded = await runner.run(ready.bound, raw=quick)
         answer = await self._completed(prepared, loaded, runner) if quick else None
@@ -454,3 +480,8 @@ class Engine:
 
     def _malformed(self, formatted: Mapping[str, Any]) -> dict[str, Any]:
         return {**formatted, "extensions": {"code": "UPSTREAM_MALFORMED"}}
+
+
+def _exceeds_budget(answer: Answer) -> bool:
+    codes = (error.get("extensions", {}).get("code") for error in answer.errors)
+    return BudgetExceeded.code in codes

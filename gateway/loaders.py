@@ -156,7 +156,7 @@ class Batches(DataLoader[Want, Found]):
         query = self._narrow(group, query)
         if window is None or not (window.keyset and window.has_cursor):
             found = await self._found(group, query, keys)
-            return [await self._cut(want, found[id(want.plan.row_type)]) for want in group]
+            return [await self._cut(want, found[self._rows_key(want)]) for want in group]
         # What stands behind a cursor only the upstream knows: text compares by the database's collation.
         if window.null_order == "unknown":
             await prove_null_order(self._fetcher, query, group[0].plan)
@@ -166,7 +166,7 @@ class Batches(DataLoader[Want, Found]):
             self._found(group, structs.replace(query, where=where), keys),
             self._found(counted, query, keys),
         )
-        places = [id(want.plan.row_type) for want in group]
+        places = [self._rows_key(want) for want in group]
         return [
             await self._cut(want, found[place], whole.get(place))
             for want, place in zip(group, places, strict=True)
@@ -177,9 +177,13 @@ class Batches(DataLoader[Want, Found]):
         if not group:
             return {}
         runs = self._runs(query, _columns(group[0].columns), keys)
-        by_type = {id(want.plan.row_type): want for want in group}
+        by_type = {self._rows_key(want): want for want in group}
         spread = await asyncio.gather(*(self._spread(w, keys, runs) for w in by_type.values()))
         return dict(zip(by_type, spread, strict=True))
+
+    def _rows_key(self, want: Want) -> Hashable:
+        """Return what wants share that may have the same rows in memory."""
+        return id(want.plan.row_type)
 
     def _runs(self, query: Query, columns: Sequence[Column], keys: Sequence[Key]) -> list[_Run]:
         """Cut the keys into requests; those that the product cannot be asked for as they stand go a longer way."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from msgspec import UNSET, structs
 
@@ -22,7 +22,7 @@ from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
 from .fetch import Fetcher
 from .keys import hashable, keys_of, referring
-from .loaders import Batches, Found, Want, connection, cut_pages
+from .loaders import Found, Want, connection, cut_pages
 from .odata.literals import parse_value
 from .odata.query import KeyPart, Literal, Query, Resource
 from .odata.render import render
@@ -59,12 +59,20 @@ class Loaded:
     """Whether nothing is done yet about the rows of the page: they may be JSON text."""
 
 
+class KeyBatches(Protocol):
+    """What loads the rows of keys."""
+
+    def load(self, want: Want, /) -> asyncio.Future[Found]:
+        """Return the future rows of a want."""
+        ...
+
+
 class Runner:
     """Runs the plans of one operation."""
 
-    def __init__(self, fetcher: Fetcher, max_url_length: int) -> None:
+    def __init__(self, fetcher: Fetcher, batches: KeyBatches) -> None:
         self._fetcher = fetcher
-        self._batches = Batches(fetcher, max_url_length)
+        self._batches = batches
         self.failed = False
 
     @property

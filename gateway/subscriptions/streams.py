@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 
 from gateway.assemble import Gateway
 from gateway.events import SubscriptionEnded
@@ -14,10 +13,10 @@ from gateway.failures import failure
 from gateway.live import Live
 
 from .begun import Begun, begun
-from .changes import Change, Kind
 from .hub import Ended, Hub
 from .operation import BATCH, payloads
 from .polling import Poll
+from .sharing import Part, Reader
 
 
 class Streams:
@@ -26,11 +25,6 @@ class Streams:
     def __init__(self, live: Live, hub: Hub) -> None:
         self.live = live
         self.hub = hub
-
-    async def ask(self, request: GraphQLRequest) -> Answer:
-        """Answer an operation by the generation that serves at the moment."""
-        with self.live.serving() as gateway:
-            return await gateway.engine.execute(request)
 
     async def _look(self, request: GraphQLRequest) -> Answer:
         """Answer one of the operations of a poll, which is logged as a whole."""
@@ -58,12 +52,11 @@ class Streams:
                 of = self._begin(gateway, request)
             feeding = self.hub.feed((self.live, *of.key), lambda: self._poll(of))
             with feeding as feed:
+                reader = Reader(of, request.timeout)
                 while True:
                     changes = await feed.take()
                     for start in range(0, len(changes), BATCH):
-                        reading = partial(self._told, of, request, changes[start : start + BATCH])
-                        key = (start, request.timeout, *of.reading)
-                        for result in await changes.shared(key, reading):
+                        for result in await changes.results(reader, start, self._read):
                             yield result
         except Ended:
             raise
@@ -81,13 +74,12 @@ class Streams:
         hub = self.hub
         return of.poll(hub.options, self._look, hub.clock.now, hub.observe)
 
-    async def _told(
-        self, begun: Begun, request: GraphQLRequest, changes: Sequence[Change]
-    ) -> list[bytes]:
-        """Return the results of some changes, whose rows are read at once."""
-        ids = [change.id for change in changes if change.kind is not Kind.DELETED]
-        answer = None
-        if begun.of.query and ids:
-            answer = await self.ask(begun.rows(ids, request.timeout))
-        encoded = None if answer is None else answer.encode()
-        return list(payloads(begun.of, begun.watched.name, changes, encoded))
+    async def _read(self, reader: Reader, part: Part) -> list[bytes]:
+        """Return a reader's results of some changes, whose rows are read together with those of other readers."""
+        begun, encoded = reader.begun, None
+        if begun.of.query and part.ids:
+            with self.live.serving() as gateway:
+                engine = gateway.engine
+                answer = await engine.execute(part.request(reader), part.reads(engine))
+            encoded = answer.encode()
+        return list(payloads(begun.of, begun.watched.name, part.changes, encoded))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -17,9 +18,10 @@ from gateway.execute import GraphQLRequest
 from gateway.live import open_live
 from gateway.setting_groups import SubscriptionOptions
 from gateway.settings import Settings
+from gateway.subscriptions.begun import Begun
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.hub import Hub
-from gateway.subscriptions.sharing import Batch
+from gateway.subscriptions.sharing import Batch, Part, Reader
 from gateway.subscriptions.streams import Streams
 from tests.support.changing import csdl
 from tests.support.ticking import Ticking, until
@@ -44,21 +46,42 @@ class Crowd:
     ticking: Ticking
     asked: list[str] = field(default_factory=list)
     name: str = "one"
+    rows: int = 1
+    refused: str = ""
+    """A property whose selection is refused."""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/$metadata"):
-            return httpx.Response(200, text=csdl("Name"))
+            return httpx.Response(200, text=csdl("Name", *COLOURS))
         self.asked.append(str(request.url))
-        row = {"@odata.etag": f'W/"{self.name}"', "Id": "1", "Name": self.name}
-        is_one = request.url.path.endswith(")")
-        return httpx.Response(200, json=row if is_one else {"value": [row]})
+        if self.refused and self.refused in request.url.params.get("$select", ""):
+            return httpx.Response(400, json={"error": {"code": "", "message": "no"}})
+        rows = [self.row(number) for number in range(1, self.rows + 1)]
+        if request.url.path.endswith(")"):
+            return httpx.Response(200, json=rows[0])
+        named = set(re.findall(r"'(\d+)'", request.url.params.get("$filter", "")))
+        return httpx.Response(
+            200, json={"value": [r for r in rows if not named or r["Id"] in named]}
+        )
+
+    def row(self, number: int) -> dict[str, str]:
+        colours = {colour: f"{colour} {number}" for colour in COLOURS}
+        etag = f'W/"{self.name}"'
+        return {"@odata.etag": etag, "Id": str(number), "Name": self.name, **colours}
+
+    def begin(self, request: GraphQLRequest) -> Begun:
+        with self.streams.live.serving() as gateway:
+            return self.streams._begin(gateway, request)
 
     async def hear(self, request: GraphQLRequest) -> Any:
+        """Return the first result; all of them where several rows change."""
         async with aclosing(self.streams.results(request)) as results:
-            return json.loads(await anext(results))
+            found = [json.loads(await anext(results)) for _ in range(self.rows)]
+            return found if self.rows > 1 else found[0]
 
     async def change(self, *requests: GraphQLRequest) -> list[Any]:
-        """Change the row while all these listen; return what each hears of it."""
+        """Change the rows while all these listen; return what each hears of them."""
+        self.name = "one"
         hearing = [asyncio.create_task(self.hear(request)) for request in requests]
         hub = self.streams.hub
         await until(lambda: sum(len(w.feeds) for w in hub._watches.values()) == len(requests))
@@ -76,10 +99,10 @@ async def crowd() -> AsyncIterator[Crowd]:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Crowd]:
+async def opened(rows: int = 1) -> AsyncIterator[Crowd]:
     ticking = Ticking()
     hub = Hub(SubscriptionOptions(), lambda _event: None, ticking.clock)
-    found = Crowd(Streams(None, hub), ticking)  # type: ignore[arg-type] - opened below
+    found = Crowd(Streams(None, hub), ticking, rows=rows)  # type: ignore[arg-type] - opened below
     settings = Settings(
         url="https://x.example/data", auth="none", dialect="odata", cache_dir=None, language="none"
     )
@@ -107,7 +130,7 @@ async def test_equal_subscribers_cost_one_read_however_many_they_are(
     assert len(crowd.asked) == 2  # the poll, and the row
 
 
-async def test_each_selection_set_of_variables_and_time_is_read_once(crowd: Crowd) -> None:
+async def test_selections_variables_and_times_of_one_row_are_one_read(crowd: Crowd) -> None:
     of_each = (
         asking(),
         asking(BOTH),
@@ -128,7 +151,7 @@ async def test_each_selection_set_of_variables_and_time_is_read_once(crowd: Crow
         None,
         {"name": "two"},
     ]
-    assert len(crowd.asked) <= 1 + 5
+    assert len(crowd.asked) == 2  # the poll, and the row for all of them
 
 
 async def test_another_response_key_is_another_answer(crowd: Crowd) -> None:
@@ -144,17 +167,87 @@ async def test_scopes_do_not_share(crowd: Crowd) -> None:
     assert len(crowd.asked) == 2 * 3
 
 
-async def test_who_leaves_does_not_end_the_read_of_the_others() -> None:
-    batch = Batch([Change(Kind.UPDATED, "1", None)])
+COLOURS = ("Red", "Green", "Blue", "Grey")
+
+
+def selections(count: int) -> list[GraphQLRequest]:
+    """Return subscriptions with different selections: properties, aliases, fragments and variables."""
+    shapes = (
+        "a{n}: name",
+        "name b: {p}",
+        "...on Thing {{ c{n}: {p} @include(if: $with) }}",
+        "{p} @skip(if: $with) id",
+    )
+    query = """subscription ($with: Boolean = true) {{
+      entityChanged(set: "things") {{ kind node {{ ... on Thing {{ __typename @include(if: $with) {} }} }} }}
+    }}"""
+    return [
+        asking(
+            query.format(shapes[n % 4].format(n=n, p=COLOURS[n % 3].lower())),
+            variables={"with": n % 8 < 4},
+            timeout=None if n % 3 else 60.0 + n,
+        )
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("rows", "count", "reads"), [(1, 20, 1), (50, 3, 1), (600, 3, 8)])
+async def test_different_selections_are_read_together(rows: int, count: int, reads: int) -> None:
+    async with opened(rows) as crowd:
+        asked = selections(count)
+        heard = await crowd.change(*asked)
+        requests = crowd.asked.copy()
+    async with opened(rows) as crowd:
+        alone = [(await crowd.change(request))[0] for request in asked]
+
+    assert heard == alone
+    assert len(requests) == 1 + reads, requests  # the poll, and the key batches of one subscriber
+
+
+async def test_a_selection_that_cannot_be_read_is_its_own_subscribers_error(crowd: Crowd) -> None:
+    crowd.refused = "Blue"
+    asked = [
+        asking(NAME.replace("name", name)) for name in ("name", "red", "blue", "green", "grey")
+    ]
+
+    heard = await crowd.change(*asked)
+
+    assert [n for n, one in enumerate(heard) if "errors" in one] == [2]
+    (error,) = heard[2]["errors"]
+    assert error["path"] == ["entityChanged", "node"]
+    assert error["extensions"]["code"] == "UPSTREAM_REJECTED"
+    assert heard[2]["data"] == {"entityChanged": {"kind": "UPDATED", "node": None}}
+
+
+# The batch of changes of one poll
+
+
+@pytest.fixture
+async def begun_once(crowd: Crowd) -> Begun:
+    return crowd.begin(asking())
+
+
+def reader(begun_once: Begun, timeout: float | None = None, company: str = "usmf") -> Reader:
+    return Reader(replace(begun_once, companies=(company,)), timeout)
+
+
+def changes(count: int) -> Batch:
+    return Batch([Change(Kind.UPDATED, str(n), None) for n in range(count)])
+
+
+async def test_who_leaves_does_not_end_the_read_of_the_others(begun_once: Begun) -> None:
+    batch = changes(1)
     gate, reads = asyncio.Event(), 0
 
-    async def read() -> list[bytes]:
+    async def read(_reader: Reader, _part: Part) -> list[bytes]:
         nonlocal reads
         reads += 1
         await gate.wait()
         return [b"x"]
 
-    first, second = (asyncio.create_task(batch.shared("key", read)) for _ in range(2))
+    first, second = (
+        asyncio.create_task(batch.results(reader(begun_once), 0, read)) for _ in range(2)
+    )
     await until(lambda: reads)
     first.cancel()
     gate.set()
@@ -164,18 +257,43 @@ async def test_who_leaves_does_not_end_the_read_of_the_others() -> None:
     assert first.cancelled()
 
 
-async def test_a_read_that_fails_fails_for_each_and_is_not_repeated() -> None:
-    batch = Batch([])
+async def test_a_read_that_fails_fails_for_each_and_is_not_repeated(begun_once: Begun) -> None:
+    batch = changes(1)
     reads = 0
 
-    async def read() -> list[bytes]:
+    async def read(_reader: Reader, _part: Part) -> list[bytes]:
         nonlocal reads
         reads += 1
         raise BadArgument("no")
 
     found = await asyncio.gather(
-        *(batch.shared("key", read) for _ in range(3)), return_exceptions=True
+        *(batch.results(reader(begun_once), 0, read) for _ in range(3)), return_exceptions=True
     )
 
     assert [type(one) for one in found] == [BadArgument] * 3
     assert reads == 1
+
+
+async def test_groups_are_of_one_scope_and_read_later_parts_together(begun_once: Begun) -> None:
+    batch = changes(501)
+    parts: list[tuple[Part, Reader]] = []
+
+    async def read(reader: Reader, part: Part) -> list[bytes]:
+        parts.append((part, reader))
+        return [part.changes[0].id.encode()]
+
+    one, two = reader(begun_once), reader(begun_once, timeout=1.0)
+    other, late = reader(begun_once, company="demf"), reader(begun_once, timeout=2.0)
+    await asyncio.gather(*(batch.results(each, 0, read) for each in (one, two, other)))
+    await batch.results(late, 0, read)
+    assert await batch.results(two, 500, read) == [b"500"]
+    await until(lambda: len(parts) == 6)
+
+    first, second, third, fourth, fifth, sixth = (part for part, _ in parts)
+    assert first is second
+    assert len({id(p) for p in (first, third, fourth, fifth)}) == 4
+    assert fifth is sixth
+    assert [each for part, each in parts if part is fifth] == [one, two]
+    assert (len(first.changes), len(fifth.changes)) == (500, 1)
+    assert await batch.results(one, 500, read) == [b"500"]
+    assert len(parts) == 6

@@ -80,15 +80,17 @@ async def _unpacked(received: AsyncIterator[bytes], coding: str) -> AsyncIterato
         raise httpx.DecodingError(f"the content coding {coding[:100]!r} was not offered")
     unpacker = _Unpacker(is_gzip=coding != "deflate")
     async for piece in received:
-        rest = piece
-        while rest:
+        rest, is_held_back = piece, False
+        while rest or is_held_back:
             try:
                 content, rest = unpacker.step(rest)
             except zlib.error as exc:
                 raise httpx.DecodingError(str(exc)) from exc
             if content:
                 yield content
-            if rest:
+            # A full step may leave content in the decompressor that needs no more input.
+            is_held_back = len(content) == STEP and not unpacker.is_complete
+            if rest or is_held_back:
                 await asyncio.sleep(0)
     if not unpacker.is_complete:
         raise httpx.DecodingError("the compressed content ends too early")

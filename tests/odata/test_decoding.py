@@ -90,6 +90,20 @@ async def test_a_small_body_that_holds_gigabytes_is_not_unpacked(coding: str) ->
     assert peak < 12_000_000
 
 
+@pytest.mark.parametrize("wbits", [-zlib.MAX_WBITS, zlib.MAX_WBITS, 16 + zlib.MAX_WBITS])
+@pytest.mark.parametrize("size", [STEP - 1, STEP, STEP + 1, STEP + 200, 2 * STEP, 2 * STEP + 7])
+@pytest.mark.parametrize("piece", [1_000, 1_000_000])
+async def test_what_a_full_step_leaves_in_the_decompressor_is_read_too(
+    wbits: int, size: int, piece: int
+) -> None:
+    """One repetition makes 258 bytes: with all of the input taken, some of its content may still be held back."""
+    packer = zlib.compressobj(9, wbits=wbits)
+    packed = packer.compress(b"a" * size) + packer.flush()
+    coding = "gzip" if wbits > zlib.MAX_WBITS else "deflate"
+
+    assert len(await read_body(answer(packed, coding, piece), PLENTY)) == size
+
+
 @pytest.mark.parametrize("size", [0, 1, 999, 1_000, 1_001])
 async def test_the_bound_is_exact(size: int) -> None:
     coded = answer(gzip.compress(b"x" * size), "gzip")

@@ -6,6 +6,7 @@ Three rewritings meet here.
 * ``not`` moves down to the tests, where most have an opposite: fewer things are asked of the product. Where
   values may be null only ``eq``/``ne`` are opposites: ``not (x gt 5)`` holds for null and ``x le 5`` does not
   (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).
+  Services that pass a filter on to a database leave nulls out of both, so null is asked for by name: ``x le 5 or x eq null``.
 * A test that cannot be asked exactly is asked more widely, and its ``residual`` is left to the caller: ``residual.py``.
 """
 
@@ -156,9 +157,16 @@ def _lower_compare(dialect: Dialect, expr: Compare, negated: bool) -> Expr:
         wanted = (operator is Operator.EQ) != negated
         # The product ignores trailing blanks in an equality, but not in a pattern.
         return _wildcard(expr.path, str(literal.value).rstrip(" ")) if wanted else TRUE
-    if negated and (operator in _EQUALITY or not dialect.has_nulls):
-        return structs.replace(expr, operator=OPPOSITE[operator])
-    return _signed(expr, negated)
+    if not negated:
+        return expr
+    opposite = structs.replace(expr, operator=OPPOSITE[operator])
+    if operator in _EQUALITY or not dialect.has_nulls:
+        return opposite
+    return Or((opposite, _equals_null(expr.path, literal.type)))
+
+
+def _equals_null(path: Path, edm_type: str) -> Compare:
+    return Compare(path, Operator.EQ, Literal(None, edm_type))
 
 
 def _check_operator(dialect: Dialect, literal: Literal, operator: Operator) -> None:
@@ -214,10 +222,17 @@ def _wildcard(path: Path, pattern: str, negated: bool = False) -> Expr:
 
 def _lower_in(dialect: Dialect, expr: In, negated: bool) -> Expr:
     if dialect.has_in and len(expr.values) > 1:
-        return _signed(expr, negated)
+        return _lower_whole_in(dialect, expr, negated)
     terms = (Compare(expr.path, Operator.EQ, v) for v in dict.fromkeys(expr.values))
     joined = And if negated else Or
     return joined(tuple(_lower_compare(dialect, term, negated) for term in terms))
+
+
+def _lower_whole_in(dialect: Dialect, expr: In, negated: bool) -> Expr:
+    signed = _signed(expr, negated)
+    if not negated or not dialect.has_nulls or any(v.value is None for v in expr.values):
+        return signed
+    return Or((signed, _equals_null(expr.path, expr.values[0].type)))
 
 
 def _lower_some(dialect: Dialect, expr: Some, negated: bool) -> Expr:

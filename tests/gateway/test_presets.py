@@ -22,6 +22,7 @@ from gateway.sandbox.catalogue import built_in
 from gateway.settings import Settings
 from schema.model import Model
 from schema.relations import preset
+from tests.support.metadata_documents import CATALOGUE, REAL_CATALOGUE, content_of, found
 
 pytestmark = pytest.mark.anyio
 README = Path(__file__).parents[2] / "README.md"
@@ -160,6 +161,23 @@ def test_presets_make_no_new_name_clash() -> None:
         return set(make_catalog(settings, model_with(**values), FINOPS, {}).findings)
 
     assert findings() == findings(relation_presets=False)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [CATALOGUE, *found(REAL_CATALOGUE)])
+def test_presets_fit_a_full_size_catalogue_without_new_findings_or_name_clashes(name: str) -> None:
+    settings = Settings()
+    document = MetadataDocument(content_of(name), "digest", name)
+    without = read_model(settings.model_copy(update={"relation_presets": False}), document)
+    related = preset(without, FINOPS.relations)
+
+    assert len(declared(related)) >= len(FINOPS.relations) / 2
+    for type_name in {without.entity_sets[entity_set].type for entity_set, _ in declared(related)}:
+        names = [n.name for n in related.navigations_of(type_name)]
+        names += [p.name for p in related.properties_of(type_name)]
+        assert len(names) == len(set(names)), type_name
+    known = set(make_catalog(settings, without, FINOPS, {}).findings)
+    assert set(make_catalog(settings, related, FINOPS, {}).findings) - known == set()
 
 
 def test_the_readme_names_every_preset() -> None:

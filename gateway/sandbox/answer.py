@@ -19,6 +19,8 @@ from .values import Field, Kind
 from .world import World
 
 LEVELS = ("minimal", "full", "none")
+_PREFIXED = frozenset({Kind.DURATION, Kind.BINARY})
+"""Kinds whose literals in URLs begin with their names: ``binary'AA=='``."""
 _ANNOTATED = {
     Kind.DECIMAL: "#Decimal",
     Kind.MOMENT: "#DateTimeOffset",
@@ -173,4 +175,6 @@ def key_literal(field: Field, stored: Any) -> str:
         return quote("'" + str(stored).replace("'", "''") + "'", safe="'")
     if field.kind is Kind.ENUM:
         return f"{field.declared.type.name}'{field.to_json(stored)}'"
+    if field.kind in _PREFIXED:
+        return f"{field.kind.value}'{quote(str(stored), safe='')}'"
     return str(stored) if field.kind is Kind.DECIMAL else str(field.to_json(stored))

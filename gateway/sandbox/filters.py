@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from odata_query import ast
 
+from .comparisons import Comparisons, Condition
 from .grammar import Has, parse_filter
 from .operands import Constant, Operand, constant, matched, negated, number, unlike
 from .refusal import Refusal, internal, unknown_property
@@ -22,14 +23,7 @@ from .store import ID, Storage, Store
 from .values import NUMBERS, Field, Kind, fold
 from .world import World
 
-Condition = sa.ColumnElement[bool]
 _LONGEST = 65_536
-_ORDERINGS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
 _VERBS = {
     ast.Eq: "Equal",
     ast.NotEq: "NotEqual",
@@ -61,9 +55,10 @@ class Scope:
 class Filters:
     """Makes conditions for a store."""
 
-    def __init__(self, world: World, store: Store) -> None:
+    def __init__(self, world: World, store: Store, *, null_logic: str = "specification") -> None:
         self._world = world
         self._store = store
+        self._comparisons = Comparisons(specified=null_logic == "specification")
 
     def condition(self, text: str, scope: Scope) -> Condition:
         """Give the condition of a ``$filter``."""
@@ -162,7 +157,7 @@ class Filters:
     def _one_of(self, name: str, literals: list[Any], scope: Scope) -> Condition:
         operand = self._property(name, scope)
         values = [matched(operand, constant(literal), "Equal") for literal in literals]
-        return operand.compared.in_(values)  # type: ignore[no-any-return]
+        return self._comparisons.among(operand.compared, values)
 
     def _compare(self, node: Any, scope: Scope) -> Condition:
         comparator = node.comparator
@@ -189,12 +184,7 @@ class Filters:
         if pattern is not None:
             like: Condition = left.compared.like(pattern, escape="\\")
             return sa.not_(like) if isinstance(comparator, ast.NotEq) else like
-        value = matched(left, right, verb)
-        if isinstance(comparator, ast.Eq):
-            return left.compared.is_(None) if value is None else left.compared == value  # type: ignore[no-any-return]
-        if isinstance(comparator, ast.NotEq):
-            return left.compared.is_distinct_from(value)  # type: ignore[no-any-return]
-        return _ORDERINGS[type(comparator)](left.compared, value)  # type: ignore[no-any-return]
+        return self._comparisons.with_value(comparator, left.compared, matched(left, right, verb))
 
     def _columns(self, comparator: Any, left: Operand, right: Operand) -> Condition:
         verb = _VERBS[type(comparator)]
@@ -203,8 +193,7 @@ class Filters:
         ours, theirs = left.compared, right.compared
         if left.kind in NUMBERS and left.kind is not right.kind:
             ours, theirs = number(left), number(right)
-        compare = {ast.Eq: operator.eq, ast.NotEq: operator.ne, **_ORDERINGS}[type(comparator)]
-        return compare(ours, theirs)  # type: ignore[no-any-return]
+        return self._comparisons.between_columns(comparator, ours, theirs)
 
     def _pattern(self, left: Operand, right: Constant, verb: str) -> str | None:
         """Give the LIKE pattern of ``eq '*retail*'``, or None if the literal is no wildcard."""
@@ -220,7 +209,7 @@ class Filters:
         if not isinstance(operand, Operand):
             raise Refusal(400, "The left side of 'in' must be a property.")
         values = [matched(operand, constant(item), "Equal") for item in node.right.val]
-        return operand.compared.in_(values)  # type: ignore[no-any-return]
+        return self._comparisons.among(operand.compared, values)
 
     def _has(self, left: Operand | Constant, right: Operand | Constant) -> Condition:
         if self._world.finops:

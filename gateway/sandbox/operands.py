@@ -15,7 +15,16 @@ from odata_query import ast
 
 from .grammar import EnumLiteral
 from .refusal import Refusal
-from .values import NUMBERS, Field, Kind, fold, moment_text, sortable
+from .values import (
+    NUMBERS,
+    Field,
+    Kind,
+    binary_text,
+    duration_seconds,
+    fold,
+    moment_text,
+    sortable,
+)
 
 _EDM = {
     Kind.TEXT: "Edm.String",
@@ -28,6 +37,7 @@ _EDM = {
     Kind.TIME: "Edm.TimeOfDay",
     Kind.DURATION: "Edm.Duration",
     Kind.GUID: "Edm.Guid",
+    Kind.BINARY: "Edm.Binary",
 }
 
 
@@ -69,10 +79,16 @@ _LITERALS: dict[type, tuple[Kind, str, Callable[[Any], Any]]] = {
     ast.DateTime: (Kind.MOMENT, "Edm.DateTimeOffset", lambda n: n),
 }
 
+_PREFIXED = {"duration": Kind.DURATION, "binary": Kind.BINARY}
+"""Kinds whose literals look like those of enumerations: ``duration'PT1H'``."""
+
 
 def constant(node: Any) -> Constant:
     if isinstance(node, ast.Null):
         return Constant(None, None, "null")
+    if isinstance(node, EnumLiteral) and node.type in _PREFIXED:
+        kind = _PREFIXED[node.type]
+        return Constant(kind, node.val, _EDM[kind])
     if isinstance(node, EnumLiteral):
         return Constant(Kind.ENUM, node.val, node.type)
     found = _LITERALS.get(type(node))
@@ -97,7 +113,20 @@ def matched(left: Operand, right: Constant, verb: str) -> Any:
             return _enum_value(left, right, verb)
         case Kind.MOMENT:
             return _moment(right.value)
+        case Kind.DURATION | Kind.BINARY:
+            return _prefixed(left.kind, right)
     return right.value
+
+
+def _prefixed(kind: Kind, literal: Constant) -> str:
+    try:
+        if kind is Kind.DURATION:
+            return sortable(duration_seconds(literal.value))
+        return binary_text(literal.value)
+    except ValueError as problem:
+        raise Refusal(
+            400, f"The {literal.type_name} text '{literal.value}' is not valid."
+        ) from problem
 
 
 def _numeric(left: Operand, value: Decimal) -> Any:

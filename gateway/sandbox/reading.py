@@ -17,6 +17,7 @@ from schema.model import Navigation, ReferentialConstraint
 from .filters import Filters, Scope
 from .options import Expand, Options
 from .refusal import Refusal, not_found, unknown_property
+from .settings import SandboxSettings
 from .store import ID, TAG, TYPE, Storage, Store
 from .urls import Step
 from .values import fold
@@ -63,16 +64,14 @@ class Reader:
         self,
         world: World,
         store: Store,
-        default_company: str,
-        accessible: tuple[str, ...] | None,
-        *,
-        nulls_last: bool = False,
+        settings: SandboxSettings,
     ) -> None:
         self._world = world
         self._store = store
-        self._filters = Filters(world, store)
-        self._nulls_last = nulls_last
-        self._default = fold(default_company)
+        self._filters = Filters(world, store, null_logic=settings.null_logic)
+        self._nulls_last = settings.null_order == "last"
+        self._default = fold(settings.default_company)
+        accessible = settings.accessible_companies
         self._accessible = None if accessible is None else [fold(company) for company in accessible]
 
     def collection(self, entity_set: str, type_name: str) -> Source:

@@ -29,13 +29,7 @@ class Service:
     def __init__(self, settings: SandboxSettings, world: World, store: Store) -> None:
         self._settings = settings
         self._world = world
-        self._reader = Reader(
-            world,
-            store,
-            settings.default_company,
-            settings.accessible_companies,
-            nulls_last=settings.null_order == "last",
-        )
+        self._reader = Reader(world, store, settings)
         self._store = store
         self._mutations = Mutations(settings, world, store, self._reader)
         self.operations = Operations(world, store, self._mutations.reading)

@@ -115,6 +115,9 @@ class SandboxSettings:
     """[U]: whether ``Prefer: odata.maxpagesize`` is obeyed."""
     null_order: Literal["first", "last"] = "first"
     """Where nulls stand in ascending order: SQL Server and the specification say first, PostgreSQL and Oracle last."""
+    null_logic: Literal["specification", "sql"] = "specification"
+    """Whether a comparison with null is false, so that its negation holds, or unknown, as in services that hand
+    filters to a database. https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators"""
     empty_last_page: bool = False
     """Whether a full last page carries a next link to an empty one."""
 

@@ -21,7 +21,7 @@ import orjson
 from schema.model import Navigation
 
 from .refusal import Refusal, not_found, unknown_property
-from .values import Field, Kind, moment_text
+from .values import Field, Kind, binary_text, duration_seconds, moment_text
 from .world import World
 
 _STRING = re.compile(r"'((?:[^']|'')*)'")
@@ -234,9 +234,19 @@ def _read_literal(field: Field, literal: str) -> Any:
             return field.to_stored(Decimal(text))
         case Kind.BOOLEAN if text in ("true", "false"):
             return int(text == "true")
-        case Kind.DATE | Kind.TIME | Kind.DURATION if quoted is None:
+        case Kind.DATE | Kind.TIME if quoted is None:
             return text
+        case Kind.DURATION if (inner := _prefixed(literal, "duration")) is not None:
+            duration_seconds(inner)
+            return inner
+        case Kind.BINARY if (inner := _prefixed(literal, "binary")) is not None:
+            return binary_text(inner)
     raise ValueError(literal)
+
+
+def _prefixed(literal: str, prefix: str) -> str | None:
+    """Return the text of ``duration'PT1H'``, or None."""
+    return literal[len(prefix) + 1 : -1] if literal.startswith(f"{prefix}'") else None
 
 
 def _moment(text: str) -> str:

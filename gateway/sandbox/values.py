@@ -1,15 +1,16 @@
 """Values: how each kind of property is stored, compared and written.
 
 Strings compare without case and trailing blanks, as SQL Server's collation does (section 1.2); so a
-text property has a second, *folded* column that filters and orders use. Decimals are kept as exact
-text, beside a sortable fixed-width form: never a float. Moments are ISO text in UTC without the
-``Z``, so that fractions sort.
+text property has a second, *folded* column that filters and orders use. Decimals and durations are kept as exact
+text, beside a sortable fixed-width form (of a duration's seconds): never a float. Moments are ISO
+text in UTC without the ``Z``, so that fractions sort.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -27,6 +28,11 @@ NULL_DATE = "1900-01-01T12:00:00"
 NULL_MOMENT = "1900-01-01T00:00:00"
 MAX_MOMENT = "2154-12-31T23:59:59"
 _SHIFT = 10**38
+_DURATION = re.compile(
+    r"(?P<sign>-)?P(?=.)(?:(?P<days>\d+)D)?"
+    r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
+_UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _EXACT = Context(prec=80)  # the default context would round at 28 digits
 
 
@@ -68,7 +74,7 @@ KINDS = {
     "Edm.Binary": Kind.BINARY,
 }
 NUMBERS = frozenset({Kind.DECIMAL, Kind.INTEGER, Kind.REAL})
-SHADOWED = frozenset({Kind.TEXT, Kind.DECIMAL})
+SHADOWED = frozenset({Kind.TEXT, Kind.DECIMAL, Kind.DURATION})
 """Kinds with a second column for comparing."""
 
 
@@ -82,10 +88,26 @@ def sortable(number: Decimal) -> str:
     return f"{int(_EXACT.scaleb(number, 16)) + _SHIFT:039d}"
 
 
+def duration_seconds(text: str) -> Decimal:
+    """Return the seconds of ``-P1DT2H30M1.5S``; ValueError for anything else."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    total = sum((Decimal(match[unit] or 0) * size for unit, size in _UNITS.items()), Decimal())
+    return -total if match["sign"] else total
+
+
 def decimal_text(number: Decimal) -> str:
     """Give the number as JSON writes it: ``39.95``, no exponent, no trailing zeros (section 2.4)."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def binary_text(text: str) -> str:
+    """Return the stored form of base64 in either alphabet, padded or not; ValueError for anything else."""
+    plain = text.replace("-", "+").replace("_", "/").rstrip("=")
+    padded = plain + "=" * (-len(plain) % 4)
+    return base64.b64encode(base64.b64decode(padded, validate=True)).decode()
 
 
 def moment_text(moment: dt.datetime) -> str:
@@ -148,10 +170,13 @@ class Field:
         return _TO_STORED[self.kind](self, value)
 
     def shadow(self, stored: Stored) -> str | None:
-        """Give the comparing form of a stored text or decimal."""
+        """Give the comparing form of a stored text, decimal or duration."""
         if stored is None:
             return None
-        return fold(str(stored)) if self.kind is Kind.TEXT else sortable(Decimal(stored))
+        if self.kind is Kind.TEXT:
+            return fold(str(stored))
+        number = duration_seconds(str(stored)) if self.kind is Kind.DURATION else Decimal(stored)
+        return sortable(number)
 
     @cached_property
     def to_json(self) -> Callable[[Any], Any]:
@@ -215,6 +240,7 @@ _UNSET: dict[Kind, Stored] = {
     Kind.REAL: 0.0,
     Kind.BOOLEAN: 0,
     Kind.GUID: "00000000-0000-0000-0000-000000000000",
+    Kind.DURATION: "PT0S",
 }
 _INITIAL: dict[Kind, Stored] = {
     Kind.MOMENT: NULL_MOMENT,

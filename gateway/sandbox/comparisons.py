@@ -31,18 +31,20 @@ class Comparisons:
     specified: bool
     """Whether null is compared as the specification says; otherwise as SQL does."""
 
-    def with_value(self, comparator: Any, column: Any, value: Any) -> Condition:
+    def with_value(self, comparator: Any, column: sa.ColumnElement[Any], value: Any) -> Condition:
         """Return ``column comparator value``; the value may be None."""
         if value is None:
             return _with_null(comparator, column)
         if isinstance(comparator, ast.Eq):
-            equal: Condition = column.is_not_distinct_from(value)
+            equal = column.is_not_distinct_from(value)
             return equal if self.specified else column == value
         if isinstance(comparator, ast.NotEq):
             return column.is_distinct_from(value) if self.specified else column != value
         return self._ordered(comparator, column, value, (column,))
 
-    def between_columns(self, comparator: Any, left: Any, right: Any) -> Condition:
+    def between_columns(
+        self, comparator: Any, left: sa.ColumnElement[Any], right: sa.ColumnElement[Any]
+    ) -> Condition:
         """Return ``left comparator right`` of two columns."""
         if isinstance(comparator, ast.Eq):
             return left.is_not_distinct_from(right) if self.specified else left == right
@@ -53,10 +55,10 @@ class Comparisons:
             return sa.or_(ordered, sa.and_(left.is_(None), right.is_(None)))
         return ordered
 
-    def among(self, column: Any, values: Sequence[Any]) -> Condition:
+    def among(self, column: sa.ColumnElement[Any], values: Sequence[Any]) -> Condition:
         """Return ``column in (values)``."""
         if not self.specified:
-            return column.in_(values)  # type: ignore[no-any-return]
+            return column.in_(values)
         known = [value for value in values if value is not None]
         found = sa.and_(column.is_not(None), column.in_(known))
         return found if len(known) == len(values) else sa.or_(column.is_(None), found)
@@ -70,10 +72,10 @@ class Comparisons:
         return sa.and_(*(column.is_not(None) for column in nullable), ordered)
 
 
-def _with_null(comparator: Any, column: Any) -> Condition:
+def _with_null(comparator: Any, column: sa.ColumnElement[Any]) -> Condition:
     """Only null equals null, and nothing is greater or less than it."""
     if isinstance(comparator, ast.NotEq):
-        return column.is_not(None)  # type: ignore[no-any-return]
+        return column.is_not(None)
     if isinstance(comparator, ast.Lt | ast.Gt):
         return sa.false()
-    return column.is_(None)  # type: ignore[no-any-return]
+    return column.is_(None)

@@ -6,7 +6,7 @@ Three rewritings meet here.
 * ``not`` moves down to the tests, where most have an opposite: fewer things are asked of the product. Where
   values may be null only ``eq``/``ne`` are opposites: ``not (x gt 5)`` holds for null and ``x le 5`` does not
   (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).
-  Services that pass a filter on to a database leave nulls out of both, so null is asked for by name: ``x le 5 or x eq null``.
+  Services that pass a filter on to a database leave nulls out of both, so null is named: ``x le 5 or x eq null``.
 * A test that cannot be asked exactly is asked more widely, and its ``residual`` is left to the caller: ``residual.py``.
 """
 

@@ -15,8 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from odata_query import ast
 
+from schema.model import Navigation
+
 from .comparisons import Comparisons, Condition
 from .grammar import Has, parse_filter
+from .links import Links
 from .operands import Constant, Operand, constant, matched, negated, number, unlike
 from .refusal import Refusal, internal, unknown_property
 from .store import ID, Storage, Store
@@ -58,6 +61,7 @@ class Filters:
     def __init__(self, world: World, store: Store, *, null_logic: str = "specification") -> None:
         self._world = world
         self._store = store
+        self._links = Links(world, store)
         self._comparisons = Comparisons(specified=null_logic == "specification")
 
     def condition(self, text: str, scope: Scope) -> Condition:
@@ -99,10 +103,7 @@ class Filters:
         found = self._store.storage(name)
         alias = Storage(found.name, found.table.alias(), found.fields, found.types)
         inner = self.column(path[1:], Scope(alias, navigation.target, target_set, scope.depth + 1))
-        pairs = self._world.join_of(navigation)
-        on = [
-            alias.compared(p.referenced) == scope.storage.compared(p.property) for p in pairs
-        ] or [sa.false()]
+        on = self._joined_on(scope.storage, alias, navigation)
 
         def lookup(value: Any) -> Any:
             chosen = (
@@ -115,6 +116,16 @@ class Filters:
             return chosen.correlate(scope.storage.table).scalar_subquery()
 
         return Operand(inner.kind, lookup(inner.plain), lookup(inner.compared), inner.field)
+
+    def _joined_on(
+        self, owner: Storage, target: Storage, navigation: Navigation
+    ) -> list[Condition]:
+        """Return what rows of ``target`` have in common with the row of ``owner`` that leads to them."""
+        pairs = self._world.join_of(navigation)
+        if not pairs:
+            return [self._links.condition(owner, target, navigation)]
+        equal = [target.compared(p.referenced) == owner.compared(p.property) for p in pairs]
+        return [*equal, *self._links.of_type(target, navigation.target)]
 
     def _boolean(self, node: Any, scope: Scope) -> Condition:
         match node:
@@ -273,15 +284,14 @@ class Filters:
         navigation = self._world.navigations_of(scope.type_name).get(
             getattr(node.owner, "name", "")
         )
-        pairs = () if navigation is None else self._world.join_of(navigation)
-        if navigation is None or not pairs:
+        if navigation is None or not navigation.many:
             raise Refusal(400, "The lambda's collection is not supported.")
         target_set = self._world.set_of_navigation(scope.type_name, scope.entity_set, navigation)
         found = self._store.storage(
             self._world.storage_of_navigation(scope.type_name, scope.entity_set, navigation)
         )
         alias = Storage(found.name, found.table.alias(), found.fields, found.types)
-        on = [alias.compared(p.referenced) == scope.storage.compared(p.property) for p in pairs]
+        on = self._joined_on(scope.storage, alias, navigation)
         every = isinstance(node.operator, ast.All)
         if node.lambda_ is not None:
             inner = _without(node.lambda_.expression, node.lambda_.identifier.name)

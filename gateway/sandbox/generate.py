@@ -174,17 +174,13 @@ def _structured(
 ) -> Any:
     """Give the JSON of a complex value, a collection, or a type without columns."""
     if many:
-        return [
+        made = (
             _structured(model, type_name, number + at, salt, many=False, depth=depth)
             for at in range(2)
-        ]
+        )
+        return [value for value in made if value is not None]
     if type_name in model.complex_types and depth < 4:
-        return {
-            prop.name: _structured(
-                model, prop.type.name, number, salt + at, many=prop.type.many, depth=depth + 1
-            )
-            for at, prop in enumerate(model.properties_of(type_name))
-        }
+        return _complex(model, type_name, number, salt, depth=depth)
     if type_name in model.enum_types:
         members = model.enum_types[type_name].members
         return members[number % len(members)].name if members else None
@@ -192,6 +188,27 @@ def _structured(
         return {"type": "Point", "coordinates": [salt % 180, number]}
     make = _JSON_VALUES.get(type_name)
     return f"text {number} {salt % 100}" if make is None else make(number, salt)
+
+
+def _complex(
+    model: Model, type_name: str, number: int, salt: int, *, depth: int
+) -> dict[str, Any] | None:
+    """Return a complex value; of an abstract type one of a concrete type, which it names, or None if there is none.
+
+    https://docs.oasis-open.org/odata/odata-json-format/v4.01/odata-json-format-v4.01.html#sec_ControlInformationtypeodatatype
+    """
+    value: dict[str, Any] = {}
+    if model.complex_types[type_name].abstract:
+        concrete = [n for n in model.family(type_name) if not model.complex_types[n].abstract]
+        if not concrete:
+            return None
+        type_name = concrete[number % len(concrete)]
+        value["@odata.type"] = f"#{type_name}"
+    for at, prop in enumerate(model.properties_of(type_name)):
+        value[prop.name] = _structured(
+            model, prop.type.name, number, salt + at, many=prop.type.many, depth=depth + 1
+        )
+    return value
 
 
 def _text(field: Field, number: int, salt: int) -> str:

@@ -91,6 +91,8 @@ class Service:
             return self._row(writer, outcome.source, page, options)
         name = f"Collection({returned.name})" if returned.many else returned.name
         root = f"{incoming.origin}/data/$metadata#"
+        if outcome.value is None:
+            return Outgoing(status=204)
         if returned.name in self._world.model.complex_types and not returned.many:
             return Outgoing.of_json({"@odata.context": f"{root}{name}", **outcome.value})
         return Outgoing.of_json({"@odata.context": f"{root}{name}", "value": outcome.value})

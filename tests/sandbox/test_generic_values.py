@@ -88,3 +88,132 @@ async def test_keys_of_durations_and_binary_are_found(serve, key):
         assert answer.json()["Note"] == row["Note"]
     made = await ask("/data/Things", "POST", json={"Id": rows[0]["Id"], "Note": "again"})
     assert made.status_code == 400, "a key that is taken"
+
+
+ABSTRACT = (
+    """
+    <ComplexType Name="Fault" Abstract="true"><Property Name="Code" Type="Edm.String"/></ComplexType>
+    <ComplexType Name="Late" BaseType="N.Fault"><Property Name="Days" Type="Edm.Int32"/></ComplexType>
+    <ComplexType Name="Very" BaseType="N.Late"><Property Name="Years" Type="Edm.Int32"/></ComplexType>
+    <ComplexType Name="Alone" Abstract="true"><Property Name="Text" Type="Edm.String"/></ComplexType>""",
+    keyed(
+        "Contact",
+        '<Property Name="Fault" Type="N.Fault" Nullable="false"/>',
+        '<Property Name="Faults" Type="Collection(N.Fault)"/>',
+        '<Property Name="Plain" Type="N.Late" Nullable="false"/>',
+        '<Property Name="Alone" Type="N.Alone"/>',
+    ),
+    container('<EntitySet Name="Contacts" EntityType="N.Contact"/>'),
+)
+
+
+async def test_values_of_an_abstract_complex_type_name_the_type_that_they_are_of(serve):
+    rows = (await serve(*ABSTRACT)("/data/Contacts")).json()["value"]
+
+    values = [value for row in rows for value in (row["Fault"], *row["Faults"])]
+    assert {value["@odata.type"] for value in values} == {"#N.Late", "#N.Very"}
+    assert all(("Years" in value) == (value["@odata.type"] == "#N.Very") for value in values)
+    assert all("@odata.type" not in row["Plain"] for row in rows)
+    assert all(row["Alone"] is None for row in rows), "no value can be of a type that nothing is of"
+
+
+DERIVED = (
+    keyed("Object", more=' Abstract="true"'),
+    """
+    <EntityType Name="User" BaseType="N.Object"><Property Name="Mail" Type="Edm.String"/></EntityType>
+    <EntityType Name="Grant" BaseType="N.Object"><Property Name="Role" Type="Edm.String"/></EntityType>
+    <EntityType Name="SpecialGrant" BaseType="N.Grant"><Property Name="Why" Type="Edm.String"/></EntityType>
+    <EntityType Name="App" BaseType="N.Object">
+      <NavigationProperty Name="Grants" Type="Collection(N.Grant)"/>
+      <NavigationProperty Name="Main" Type="N.Grant"/>
+      <NavigationProperty Name="Creator" Type="N.Object"/>
+    </EntityType>""",
+    container(
+        '<EntitySet Name="Objects" EntityType="N.Object"/>',
+        '<EntitySet Name="Apps" EntityType="N.App">'
+        '<NavigationPropertyBinding Path="Creator" Target="Users"/></EntitySet>',
+        '<EntitySet Name="Users" EntityType="N.User"/>',
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["$expand=Grants($select=Role),Main($select=Role)", "$expand=Grants,Main",
+     "$expand=Grants($count=true;$orderby=Role;$filter=Role ne null),Main"],
+)  # fmt: skip
+async def test_a_navigation_to_a_derived_type_leads_to_rows_of_that_type(serve, options):
+    answer = await serve(*DERIVED)(f"/data/Apps?{options}")
+
+    assert answer.status_code == 200, answer.text
+    found = [grant for app in answer.json()["value"] for grant in (*app["Grants"], app["Main"])]
+    assert found
+    assert all("Role" in grant for grant in found)
+    assert {grant.get("@odata.type") for grant in found} <= {None, "#N.SpecialGrant"}
+
+
+async def test_a_navigation_to_a_base_type_may_be_bound_to_a_set_of_a_derived_one(serve):
+    answer = await serve(*DERIVED)("/data/Apps?$expand=Creator")
+
+    assert answer.status_code == 200, answer.text
+    assert {app["Creator"]["@odata.type"] for app in answer.json()["value"]} == {"#N.User"}
+
+
+async def test_a_path_to_a_derived_type_leads_to_rows_of_that_type(serve):
+    ask = serve(*DERIVED)
+    app = (await ask("/data/Apps?$expand=Grants,Main")).json()["value"][0]
+
+    grants = await ask(f"/data/Apps({app['Id']})/Grants")
+    main = await ask(f"/data/Apps({app['Id']})/Main")
+
+    assert [g["Id"] for g in grants.json()["value"]] == [g["Id"] for g in app["Grants"]]
+    assert main.json()["Id"] == app["Main"]["Id"]
+    assert all("Role" in grant for grant in grants.json()["value"])
+
+
+UNJOINED = (
+    keyed("Product", '<Property Name="Name" Type="Edm.String"/>'),
+    keyed(
+        "Category",
+        '<NavigationProperty Name="Products" Type="Collection(N.Product)"/>',
+        '<NavigationProperty Name="Best" Type="N.Product"/>',
+    ),
+    container(
+        '<EntitySet Name="Products" EntityType="N.Product"/>',
+        '<EntitySet Name="Categories" EntityType="N.Category"/>',
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("Products/any()", lambda names, _: bool(names)),
+        ("not Products/any()", lambda names, _: not names),
+        ("Products/any(p:p/Name gt 'Name 2')", lambda names, _: any(n and n > "Name 2" for n in names)),
+        ("Products/all(p:p/Name gt 'Name 2')", lambda names, _: all(n and n > "Name 2" for n in names)),
+        ("Best/Name gt 'Name 2'", lambda _, best: bool(best) and best > "Name 2"),
+        ("Best/Name eq null", lambda _, best: best is None),
+    ],
+)  # fmt: skip
+async def test_filters_reach_the_rows_of_navigations_without_join_columns(serve, condition, holds):
+    ask = serve(*UNJOINED)
+    all_rows = (await ask("/data/Categories?$expand=Products,Best")).json()["value"]
+    expected = {
+        row["Id"]
+        for row in all_rows
+        if holds([p["Name"] for p in row["Products"]], row["Best"]["Name"])
+    }
+
+    answer = await ask("/data/Categories", params={"$filter": condition})
+
+    assert answer.status_code == 200, answer.text
+    assert {row["Id"] for row in answer.json()["value"]} == expected
+
+
+@pytest.mark.parametrize("order", ["Best/Name", "Best/Name desc"])
+async def test_rows_are_sorted_by_navigations_without_join_columns(serve, order):
+    answer = await serve(*UNJOINED)(f"/data/Categories?$expand=Best&$orderby={order}")
+
+    names = [row["Best"]["Name"] or "" for row in answer.json()["value"]]
+    assert names == sorted(names, reverse="desc" in order, key=str.casefold)

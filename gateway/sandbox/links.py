@@ -1,0 +1,73 @@
+"""Navigations whose document tells no columns to join on: the same rows are linked every time.
+
+The n-th row leads to fixed places among the rows of the target's type, in Python for ``$expand`` and paths, in SQL
+for filters and orders; both choose alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from schema.model import Navigation
+
+from .store import ID, TYPE, Storage, Store
+from .world import World
+
+_CHILDREN = 3
+"""Rows that a navigation to many leads to."""
+
+
+class Links:
+    """Chooses linked rows."""
+
+    def __init__(self, world: World, store: Store) -> None:
+        self._world = world
+        self._store = store
+
+    def of_type(self, storage: Storage, type_name: str) -> tuple[sa.ColumnElement[bool], ...]:
+        """Return the test that rows of a storage are of a type, where others are among them."""
+        base = storage.types[0] if storage.types else type_name
+        lineage = {t.name for t in self._world.model.lineage(type_name)}
+        if base == type_name or base not in lineage:
+            return ()
+        family = set(self._world.model.family(type_name))
+        numbers = [number for number, name in enumerate(storage.types) if name in family]
+        return (storage.table.c[TYPE].in_(numbers),)
+
+    def chosen(self, owner: int, target: Storage, navigation: Navigation) -> list[int]:
+        """Return the ids of the rows that the row with the id ``owner`` leads to."""
+        ids = self._ids(target, navigation)
+        if not ids:
+            return []
+        places = (
+            [owner] if not navigation.many else range(owner * _CHILDREN, (owner + 1) * _CHILDREN)
+        )
+        return sorted({ids[place % len(ids)] for place in places})
+
+    def condition(
+        self, owner: Storage, target: Storage, navigation: Navigation
+    ) -> sa.ColumnElement[bool]:
+        """Return the test that a row of ``target`` is one that a row of ``owner`` leads to."""
+        ids = self._ids(target, navigation)
+        if not ids:
+            return sa.false()
+        number = owner.table.c[ID]
+        places: list[Any] = [number]
+        if navigation.many:
+            places = [number * _CHILDREN + step for step in range(_CHILDREN)]
+        known = orjson.dumps(ids).decode()
+        chosen = [
+            sa.func.json_extract(known, sa.func.printf("$[%d]", place % len(ids)))
+            for place in places
+        ]
+        return target.table.c[ID].in_(chosen)
+
+    def _ids(self, target: Storage, navigation: Navigation) -> list[int]:
+        column = target.table.c[ID]
+        tests = self.of_type(target, navigation.target)
+        return [
+            row[0] for row in self._store.fetch(sa.select(column).where(*tests).order_by(column))
+        ]

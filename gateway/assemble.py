@@ -16,6 +16,7 @@ import httpx
 
 from schema.build import ODataSchema
 from schema.catalog import Catalog
+from schema.relations import Relation
 
 from .bind import Limits
 from .company_limit import CompanyLimit
@@ -26,7 +27,15 @@ from .execute import Engine, ExecutionSettings
 from .introspection import Aside, aside_of
 from .labels import load_labels
 from .metadata import MetadataDocument, Origin, load_metadata
-from .models import Known, Progress, dialect_of, make_catalog, narrowed, open_model
+from .models import (
+    Known,
+    Progress,
+    dialect_of,
+    make_catalog,
+    narrowed,
+    open_model,
+    related_by,
+)
 from .odata.client import ODataClient
 from .odata.dialect import Dialect
 from .preset_services import with_preset_services
@@ -109,7 +118,7 @@ def open_client(
 ) -> ODataClient:
     """Give the client of the configured environment, or of the embedded sandbox."""
     if settings.url is None and transport is None:
-        transport = sandbox_transport(settings.sandbox)
+        transport = sandbox_transport(settings.sandbox, related_by(settings))
     return ODataClient(
         settings,
         root=settings.url or SANDBOX_ROOT,
@@ -128,8 +137,13 @@ def _auth(settings: Settings, observe: Observer) -> httpx.Auth | None:
     return auth_of(settings, observe)
 
 
-def sandbox_transport(options: SandboxOptions) -> httpx.AsyncBaseTransport:
-    """Make an embedded sandbox with these knobs, and give the way to it."""
+def sandbox_transport(
+    options: SandboxOptions, relations: tuple[Relation, ...] = ()
+) -> httpx.AsyncBaseTransport:
+    """Make an embedded sandbox with these knobs, and give the way to it.
+
+    Rows that it generates for a document of its own follow those of the relations that fit the document.
+    """
     # SQLAlchemy and the filter grammar take 0.4 s to import, and a real environment needs neither.
     from .sandbox import SandboxSettings, create_sandbox  # noqa: PLC0415
 
@@ -138,6 +152,7 @@ def sandbox_transport(options: SandboxOptions) -> httpx.AsyncBaseTransport:
         seed=options.seed,
         hostile_rows=options.hostile_rows,
         metadata=options.metadata,
+        relations=relations,
         database=":memory:" if options.database is None else str(options.database),
         latency_ms=options.latency_ms,
         page_limit=options.page_limit,

@@ -27,7 +27,7 @@ from . import setting_groups
 from .events import ModelRead, Observer, log_event
 from .metadata import MetadataDocument
 from .odata.dialect import Dialect
-from .odata.finops import dialect_for
+from .odata.finops import FINOPS, dialect_for
 from .profiles import ProfileSettings
 from .settings import Settings
 from .snapshots import KEPT, Snapshots, fingerprint_of, held
@@ -202,7 +202,7 @@ def read_model(
 
     model = parse_csdl(document.pieces(progress), name=document.source)
     exposed = expose(model, include=settings.include, exclude=settings.exclude)
-    related = declare(exposed, map(_relation, settings.relations))
+    related = declare(exposed, declared_relations(settings))
     if not settings.relation_presets:
         return related
     return preset(related, dialect_of(settings, related).relations)
@@ -215,8 +215,14 @@ def dialect_of(settings: Settings, model: Model) -> Dialect:
     return replace(dialect, **flags) if flags else dialect
 
 
-def _relation(declared: setting_groups.Relation) -> Relation:
-    return Relation(**declared.model_dump())
+def declared_relations(settings: Settings) -> tuple[Relation, ...]:
+    """Return the relations that the settings declare."""
+    return tuple(Relation(**declared.model_dump()) for declared in settings.relations)
+
+
+def related_by(settings: Settings) -> tuple[Relation, ...]:
+    """Return the relations that rows of the sandbox follow: the declared ones, and the presets of F&O, its product."""
+    return declared_relations(settings) + (FINOPS.relations if settings.relation_presets else ())
 
 
 def label_ids(model: Model) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -43,7 +44,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     """
     chosen = SandboxSettings() if settings is None else settings
     world, source = _world(chosen)
-    store = Store(world, source, chosen.database, _fingerprint(chosen))
+    store = Store(world, source, chosen.database, _fingerprint(chosen, world))
     sandbox = _Sandbox(chosen, world, store)
 
     @asynccontextmanager
@@ -61,9 +62,14 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     return app
 
 
-def _fingerprint(settings: SandboxSettings) -> str:
+def _fingerprint(settings: SandboxSettings, world: World) -> str:
     kept = "" if settings.hostile_rows else " without hostile rows"
-    return f"{settings.metadata or 'built-in'} scale={settings.scale} seed={settings.seed}{kept}"
+    made = f"{settings.metadata or 'built-in'} scale={settings.scale} seed={settings.seed}{kept}"
+    sets = world.model.entity_sets
+    related = [r for r in settings.relations if r.from_set in sets and r.to_set in sets]
+    if settings.metadata is None or not related:
+        return made
+    return f"{made} relations={zlib.crc32(repr(related).encode()):08x}"
 
 
 def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
@@ -76,7 +82,8 @@ def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
         return world, rows
     model, document = read_document(settings.metadata)
     world = World(Catalogue(model, {}), document)
-    return world, GivenRows(world, scale=settings.scale, seed=settings.seed)
+    rows = GivenRows(world, scale=settings.scale, seed=settings.seed, relations=settings.relations)
+    return world, rows
 
 
 class SandboxApp(Starlette):

@@ -1,8 +1,9 @@
-"""Rows for any document: deterministic, linked where it tells constraints, made when a storage is first touched.
+"""Rows for any document: deterministic, linked where it or a relation of the settings tells columns.
 
 A property that a navigation joins on takes its value from a row of the other side, so that joins
-find rows. Such links form a graph in which every property points to at most one other; where they
-run in a circle, the first by name is the one that invents values.
+find rows; all properties of one join from the same row. Such links form a graph in which every
+property points to at most one other; where they run in a circle, the first by name is the one that
+invents values. Rows are made when a storage is first touched.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import base64
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
 from schema.model import Model, TypeRef, short
+from schema.relations import Relation, preset
 
 from .labels import words
 from .seed import COMPANIES
@@ -32,14 +35,41 @@ Node = tuple[str, str]
 """Entity type and property."""
 
 
-class GivenRows:
-    """Row source for a document that came from outside."""
+@dataclass(frozen=True, slots=True)
+class _Join:
+    """The properties of a type that equal those of another, in the rows that a navigation leads to."""
 
-    def __init__(self, world: World, *, scale: float, seed: int) -> None:
+    target: str
+    pairs: list[tuple[str, str]]
+    declared: bool = False
+    """Whether it is a relation of the settings and none of the document."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """From where a property takes its values."""
+
+    source: Node
+    columns: frozenset[str]
+    """The properties of the row that the join takes from one row of the other side."""
+    mutual: bool
+    """Whether the other side's rows point back, one to one."""
+
+
+class GivenRows:
+    """Row source for a document that came from outside.
+
+    ``relations`` that fit the document link rows as its own navigations do, without being navigations of the service.
+    """
+
+    def __init__(
+        self, world: World, *, scale: float, seed: int, relations: Iterable[Relation] = ()
+    ) -> None:
         self._world = world
+        self._related = preset(world.model, relations)
         self._count = max(len(COMPANIES), round(_ROWS * scale))
         self._seed = seed
-        self._source_of = cache(self._find_source)
+        self._links_of = cache(self._find_links)
         self._circles = cache(self._find_circle)
         self._identity = cache(self._find_identity)
 
@@ -63,20 +93,21 @@ class GivenRows:
         }
 
     def _value(self, node: Node, number: int) -> Any:
-        # A part of a key is never null, though what it leads to may be.
-        in_key = node[1] in self._world.model.key_of(node[0])
+        # A part of a key is never null, nor is what a join leads to.
+        given = node[1] in self._world.model.key_of(node[0]) or self._is_referenced(node)
         for _ in range(64):  # longer chains do not occur; a limit is cheaper than proof
             if node[1] == COMPANY and self._world.finops:
                 return COMPANIES[number % len(COMPANIES)].id
-            source = self._source_of(node)
-            if source is None or self._circles(node) == node:
+            link = self._link_of(node)
+            if link is None or self._circles(node) == node:
                 break
-            node, number = source, self._other(node, number)
-        return self._invent(node, number, in_key=in_key)
+            number = self._other(node[0], link, number)
+            node = link.source
+        return self._invent(node, number, given=given or self._is_referenced(node))
 
-    def _other(self, node: Node, number: int) -> int:
-        """Give the row of the other side that a row points to; companies stay together."""
-        if self._identity(node[0]) == node[1]:
+    def _other(self, type_name: str, link: _Link, number: int) -> int:
+        """Return the row of the other side that a row points to; companies stay together."""
+        if link.mutual or self._identity(type_name) in link.columns:
             return number
         step = len(COMPANIES) if self._world.finops else 1
         return number // step // _CHILDREN * step + number % step
@@ -86,38 +117,98 @@ class GivenRows:
         fields = self._world.fields_of(type_name)
         parts = [p for p in self._world.model.key_of(type_name) if p in fields and p != COMPANY]
         able = [p for p in parts if fields[p].kind in _IDENTIFYING]
-        free = [p for p in able if self._source_of((type_name, p)) is None]
+        free = [p for p in able if self._link_of((type_name, p)) is None]
         return next(reversed(free or able or parts), None)
 
-    def _find_source(self, node: Node) -> Node | None:
-        """Give the property of the other side from which this one takes its values."""
-        type_name, name = node
-        for target, pairs in self._joins(type_name):
-            for own, theirs in pairs:
-                if own == name and self._alike(node, (target, theirs)):
-                    return target, theirs
-        return None
+    def _link_of(self, node: Node) -> _Link | None:
+        return self._links_of(node[0]).get(node[1])
 
-    def _joins(self, type_name: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        model = self._world.model
+    def _find_links(self, type_name: str) -> dict[str, _Link]:
+        """Return the links of a type by property.
+
+        Relations of the settings go first, then the widest joins: what those hold leads on to the others.
+        """
+        links: dict[str, _Link] = {}
+        for join in sorted(self._joins(type_name), key=lambda j: (not j.declared, -len(j.pairs))):
+            able = {
+                own: (join.target, theirs)
+                for own, theirs in join.pairs
+                if self._alike((type_name, own), (join.target, theirs))
+            }
+            columns = frozenset(able) - ({COMPANY} if self._world.finops else set())
+            if columns.isdisjoint(links):
+                mutual = self._points_back(type_name, join)
+                links.update({own: _Link(able[own], columns, mutual) for own in columns})
+        return links
+
+    def _points_back(self, type_name: str, join: _Join) -> bool:
+        turned = {(theirs, own) for own, theirs in join.pairs}
+        return any(
+            back.target == type_name and set(back.pairs) == turned
+            for back in self._joins(join.target)
+        )
+
+    def _is_referenced(self, node: Node) -> bool:
+        return any(
+            (base.name, node[1]) in self._referenced for base in self._related.lineage(node[0])
+        )
+
+    @cached_property
+    def _referenced(self) -> frozenset[Node]:
+        """The properties that joins lead to."""
+        found: set[Node] = set()
+        for owner in self._related.entity_types.values():
+            for navigation in owner.navigations:
+                for pair in navigation.on:
+                    side = (owner.name, pair.property)
+                    found.add(side if navigation.many else (navigation.target, pair.referenced))
+        return frozenset(found)
+
+    def _joins(self, type_name: str) -> Iterator[_Join]:
+        yield from self._own_joins(type_name)
+        yield from self._twins.get(type_name, ())
+
+    def _own_joins(self, type_name: str) -> Iterator[_Join]:
+        model = self._related
         for navigation in model.navigations_of(type_name):
             if not navigation.many and navigation.on:
-                yield (
-                    navigation.target,
-                    [(pair.property, pair.referenced) for pair in navigation.on],
-                )
+                pairs = [(pair.property, pair.referenced) for pair in navigation.on]
+                yield _Join(navigation.target, pairs, navigation.declared)
         for base in model.lineage(type_name):
             yield from self._turned.get(base.name, ())
 
     @cached_property
-    def _turned(self) -> dict[str, list[tuple[str, list[tuple[str, str]]]]]:
+    def _twins(self) -> dict[str, list[_Join]]:
+        """The joins of types that the same columns of a third one lead to, as to versions of one entity."""
+        twins: dict[str, list[_Join]] = {}
+        for type_name in self._declaring():
+            first: dict[frozenset[str], tuple[str, dict[str, str]]] = {}
+            for join in self._own_joins(type_name):
+                own = frozenset(name for name, _ in join.pairs if name != COMPANY)
+                known, referenced = first.setdefault(own, (join.target, dict(join.pairs)))
+                if known != join.target:
+                    pairs = [(t, referenced[name]) for name, t in join.pairs if name in referenced]
+                    twins.setdefault(join.target, []).append(_Join(known, pairs))
+        return twins
+
+    def _declaring(self) -> Iterator[str]:
+        """Return the types whose rows point to others by a relation that the document lacks."""
+        names: dict[str, None] = {}
+        for owner in self._related.entity_types.values():
+            declared = [n for n in owner.navigations if n.declared]
+            names.update({n.target if n.many else owner.name: None for n in declared})
+        return iter(names)
+
+    @cached_property
+    def _turned(self) -> dict[str, list[_Join]]:
         """The joins that only the other side's to-many navigations tell, by the type of the children."""
-        found: dict[str, list[tuple[str, list[tuple[str, str]]]]] = {}
-        for owner in self._world.model.entity_types.values():
+        found: dict[str, list[_Join]] = {}
+        for owner in self._related.entity_types.values():
             for navigation in owner.navigations:
                 if navigation.many and navigation.on:
                     pairs = [(pair.referenced, pair.property) for pair in navigation.on]
-                    found.setdefault(navigation.target, []).append((owner.name, pairs))
+                    join = _Join(owner.name, pairs, navigation.declared)
+                    found.setdefault(navigation.target, []).append(join)
         return found
 
     def _alike(self, one: Node, other: Node) -> bool:
@@ -132,10 +223,11 @@ class GivenRows:
         at: Node | None = node
         while at is not None and at not in path:
             path.append(at)
-            at = self._source_of(at)
+            link = self._link_of(at)
+            at = None if link is None else link.source
         return None if at is None else min(path[path.index(at) :])
 
-    def _invent(self, node: Node, number: int, *, in_key: bool) -> Any:
+    def _invent(self, node: Node, number: int, *, given: bool) -> Any:
         type_name, name = node
         field = self._world.fields_of(type_name)[name]
         model = self._world.model
@@ -143,7 +235,7 @@ class GivenRows:
         if name in model.key_of(type_name):
             own = self._identity(type_name) == name
             return _invent(model, field, number if own else number // _CHILDREN, salt, unset=False)
-        return _invent(model, field, number, salt, unset=number % 5 == 4 and not in_key)
+        return _invent(model, field, number, salt, unset=number % 5 == 4 and not given)
 
 
 def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) -> Any:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote_plus
 
+from schema.relations import Relation
+
 FaultKind = Literal["answer", "half", "empty-page", "hang"]
 
 
@@ -93,6 +95,8 @@ class SandboxSettings:
     the rows. The commands and the embedded sandbox leave them out unless asked: newcomers see ordinary rows first."""
     metadata: Path | None = None
     """A ``$metadata`` document (xml or xml.gz) to serve with generated rows instead of the built-in catalogue."""
+    relations: tuple[Relation, ...] = ()
+    """Relations that rows of such a document follow where they fit it; they are no navigations of the service."""
     database: str = ":memory:"
     """Path of a SQLite file that keeps the rows, or ``:memory:``."""
 

@@ -82,8 +82,9 @@ def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
         return world, rows
     model, document = read_document(settings.metadata)
     world = World(Catalogue(model, {}), document)
-    rows = GivenRows(world, scale=settings.scale, seed=settings.seed, relations=settings.relations)
-    return world, rows
+    return world, GivenRows(
+        world, scale=settings.scale, seed=settings.seed, relations=settings.relations
+    )
 
 
 class SandboxApp(Starlette):

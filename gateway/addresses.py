@@ -7,6 +7,8 @@ That is the cheaper way where most columns are wanted anyway. Where few of many 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct, structs
 
 from schema.fields import FieldKind
@@ -69,6 +71,31 @@ def shortened(
         f"no $select: the address would be too long, and {columns.wanted} of"
         f" {columns.all} columns are wanted"
     )
+
+
+def narrowed(query: Query, row_types: Iterable[RowType], dialect: Dialect, limit: int) -> Query:
+    """Return the query of a key batch, without ``$select`` where that takes the room of the keys.
+
+    Left out only where most columns are wanted anyway, or where the service is not known to answer a ``$batch``.
+    """
+    selected = len(render(structs.replace(query, where=None)).url)
+    if selected <= limit // 2 or not query.select:
+        return query
+    narrow = without_select(query)
+    if len(render(structs.replace(narrow, where=None)).url) > limit // 2:
+        return query
+    are_most = all(columns_of(row_type).are_most for row_type in row_types)
+    return narrow if are_most or not dialect.batches_reads else query
+
+
+def room_for_keys(query: Query, dialect: Dialect, limit: int) -> int:
+    """Return how long the address of a run of keys may be, which holds ``query`` (lowered) beside them.
+
+    Where that leaves too little for keys, the runs are made longer than an address may be: they go into
+    a ``$batch``, which is one request in the place of one for each few keys.
+    """
+    length = len(render(query, options=dialect.options).url)
+    return limit if length <= limit // 2 else length + limit
 
 
 def counting(query: Query) -> Query:

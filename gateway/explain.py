@@ -31,7 +31,7 @@ async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
     trace = Trace()
     loaded = await dry_run(engine, ready.bound, trace)
     return Explanation(
-        steps=tuple(root(item, engine.dialect) for item in loaded),
+        steps=tuple(root(item, engine) for item in loaded),
         requests=tuple(map(planned, trace.requests)),
         failed=any(trouble(item) is not None for item in loaded),
     )

@@ -14,10 +14,12 @@ from typing import Any, assert_never
 
 from msgspec import structs
 
+from .addresses import narrowed, room_for_keys, shortened
 from .errors import GatewayError, UpstreamError, UpstreamNotFound
 from .execute import Engine
 from .explain_empty import empty_answer
 from .explained import COUNT, Step, failing, unquoted
+from .fetch import Fetcher
 from .odata.answers import Response
 from .odata.dialect import Dialect
 from .odata.query import (
@@ -87,9 +89,10 @@ def trouble(loaded: Loaded) -> GatewayError | None:
     )
 
 
-def root(loaded: Loaded, dialect: Dialect) -> Step:
+def root(loaded: Loaded, engine: Engine) -> Step:
     """Explain a root field."""
-    bound = loaded.bound
+    bound, fetcher = loaded.bound, engine.fetcher(_Empty())
+    dialect = fetcher.dialect
     name = bound.shape.key
     if (error := trouble(loaded)) is not None:
         return failing(name, error)
@@ -97,9 +100,9 @@ def root(loaded: Loaded, dialect: Dialect) -> Step:
         case FailedRoot():
             return failing(name, bound.error)
         case CallRoot(plan=plan):
-            return Step(field=name, how="function call", below=_below(plan, dialect))
+            return Step(field=name, how="function call", below=_below(plan, fetcher))
         case KeysRoot():
-            return _keys(name, bound, dialect)
+            return _keys(name, bound, fetcher)
         case ListRoot(plan=plan):
             scope = _companies(plan, dialect) if bound.key is None else " by key"
             source = f"{plan.query.resource.name}{scope}"
@@ -108,7 +111,7 @@ def root(loaded: Loaded, dialect: Dialect) -> Step:
                 field=name,
                 how=source if window is None else f"{source}, {_window(window, dialect)}",
                 notes=(*_together(bound), *_notes(plan, dialect)),
-                below=_below(plan, dialect),
+                below=_below(plan, fetcher),
             )
 
 
@@ -121,30 +124,32 @@ def _together(bound: ListRoot) -> tuple[str, ...]:
     return ()
 
 
-def _keys(name: str, bound: KeysRoot, dialect: Dialect) -> Step:
+def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
     """Explain entities by key; ``nodes`` may have several types, each with a plan."""
     plans = {id(item[0]): item[0] for item in bound.items if item is not None}
     sets = ", ".join(dict.fromkeys(str(plan.entity_set) for plan in plans.values()))
     return Step(
         field=name,
         how=f"{sets} by key" if plans else "nothing is sent",
-        below=tuple(step for plan in plans.values() for step in _below(plan, dialect)),
+        below=tuple(step for plan in plans.values() for step in _below(plan, fetcher)),
     )
 
 
-def by_key(name: str, how: str, plan: ReadPlan, dialect: Dialect) -> Step:
+def by_key(name: str, how: str, plan: ReadPlan, engine: Engine) -> Step:
     """Explain rows of which only the key will be known."""
+    fetcher = engine.fetcher(_Empty())
     keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
-    query = structs.replace(plan.query, where=all_of(plan.query.where, *keys))
-    return Step(field=name, how=how, request=_text(query, dialect), below=_below(plan, dialect))
+    request, notes = _keyed(plan.query, tuple(keys), plan, fetcher)
+    return Step(field=name, how=how, request=request, notes=notes, below=_below(plan, fetcher))
 
 
-def _below(plan: ReadPlan | None, dialect: Dialect) -> tuple[Step, ...]:
-    return () if plan is None else tuple(_child(c, plan, dialect) for c in plan.children)
+def _below(plan: ReadPlan | None, fetcher: Fetcher) -> tuple[Step, ...]:
+    return () if plan is None else tuple(_child(c, plan, fetcher) for c in plan.children)
 
 
-def _child(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Step:
-    plan = child.plan
+def _child(child: ChildPlan, parent: ReadPlan, fetcher: Fetcher) -> Step:
+    plan, dialect = child.plan, fetcher.dialect
+    request, why = _template(child, parent, fetcher)
     window = "" if plan.window is None else f", {_window(plan.window, dialect)}"
     cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
     if child.in_order is not None:
@@ -152,9 +157,9 @@ def _child(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Step:
     return Step(
         field=child.child.key,
         how=f"{_VIA[child.via]}{window}",
-        request=_template(child, parent, dialect),
-        notes=(*cut, *_notes(plan, dialect)),
-        below=_below(plan, dialect),
+        request=request,
+        notes=(*cut, *why, *_notes(plan, dialect)),
+        below=_below(plan, fetcher),
     )
 
 
@@ -174,33 +179,69 @@ _VIA_CUT = (
 )
 
 
-def _template(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> str | None:
-    """Print the request for one parent; None where there is none of its own."""
+def _template(
+    child: ChildPlan, parent: ReadPlan, fetcher: Fetcher
+) -> tuple[str | None, tuple[str, ...]]:
+    """Print the request for one parent, and say why it is as it is; None where there is none of its own."""
+    plan = child.plan
     match child.via:
         case Via.EXPAND:
-            return None
+            return None, ()
         case Via.KEYS:
-            query = _of_keys(child)
+            query = plan.query
+            if plan.window is not None:
+                query = structs.replace(query, order=_order(child, plan.window))
+            return _keyed(query, _key_of(child), plan, fetcher)
         case Via.PATH:
-            query = _of_path(child, parent, dialect)
+            return _addressed(_of_path(child, parent, fetcher.dialect), plan, fetcher)
         case _:
             assert_never(child.via)
-    return _text(query, dialect)
 
 
-def _text(query: Query, dialect: Dialect) -> str:
-    return unquoted(decoded(render(dialect.lower(query).query, options=dialect.options)))
+def _keyed(
+    query: Query, keys: Sequence[Expr], plan: ReadPlan, fetcher: Fetcher
+) -> tuple[str, tuple[str, ...]]:
+    """Print the request of a key batch for one key, as ``loaders`` would send it for several."""
+    dialect, limit = fetcher.dialect, fetcher.max_url_length
+    narrow = narrowed(query, [plan.row_type], dialect, limit)
+    notes: tuple[str, ...] = () if narrow is query else (_NO_SELECT,)
+    lowered = dialect.lower(narrow).query
+    if room_for_keys(lowered, dialect, limit) > limit:
+        length = len(render(lowered, options=dialect.options).url)
+        notes += (f"in a $batch: {length:,} characters beside the keys leave too little room",)
+    asked = structs.replace(narrow, where=all_of(narrow.where, *keys))
+    return _text(dialect.lower(asked).query, dialect), notes
 
 
-def _of_keys(child: ChildPlan) -> Query:
-    plan, join = child.plan, child.join
+_NO_SELECT = "no $select: it would take the room of the keys"
+
+
+def _addressed(query: Query, plan: ReadPlan, fetcher: Fetcher) -> tuple[str, tuple[str, ...]]:
+    """Print a request that is sent as it stands, or without ``$select``, or in a ``$batch``."""
+    dialect, limit = fetcher.dialect, fetcher.max_url_length
+    lowered = dialect.lower(query).query
+    length = len(render(lowered, options=dialect.options).url)
+    if length <= limit:
+        return _text(lowered, dialect), ()
+    found = shortened(lowered, plan.row_type, dialect, limit)
+    if found is not None:
+        request, why = found
+        return unquoted(decoded(request)), (why,)
+    return _text(lowered, dialect), (
+        f"in a $batch: its address of {length:,} characters is too long",
+    )
+
+
+def _text(lowered: Query, dialect: Dialect) -> str:
+    return unquoted(decoded(render(lowered, options=dialect.options)))
+
+
+def _key_of(child: ChildPlan) -> tuple[Expr, ...]:
+    """Return the filter for the key of one parent, whose values are not known."""
+    join = child.join
     assert join is not None
     pairs = zip(join.parent, join.target, strict=True)
-    keys = (Compare(Path((t.source,)), Operator.EQ, _place(p.source)) for p, t in pairs)
-    query = structs.replace(plan.query, where=all_of(plan.query.where, *keys))
-    return (
-        query if plan.window is None else structs.replace(query, order=_order(child, plan.window))
-    )
+    return tuple(Compare(Path((t.source,)), Operator.EQ, _place(p.source)) for p, t in pairs)
 
 
 def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:

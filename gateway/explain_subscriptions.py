@@ -119,4 +119,4 @@ def _read(bound: BoundRoot, gateway: Gateway) -> Iterator[Step]:
     how = f"by key, up to {BATCH} changed rows at once (more requests where the URL grows too long)"
     for plan in plans.values():
         at = name if len(plans) == 1 else f"{name} on {plan.level.info.name}"
-        yield by_key(at, f"{plan.entity_set} {how}", plan, gateway.dialect)
+        yield by_key(at, f"{plan.entity_set} {how}", plan, gateway.engine)

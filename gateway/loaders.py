@@ -17,7 +17,7 @@ from msgspec import Struct, field, structs
 
 from schema.fields import Field
 
-from .addresses import columns_of, without_select
+from .addresses import narrowed, room_for_keys
 from .asking import ask_for, asking
 from .cut import Cutter
 from .errors import GatewayError, UpstreamMalformed
@@ -28,7 +28,6 @@ from .long_lists import count_of, rows_of
 from .null_order import needs_proof, prove_null_order
 from .odata.keyed import Column, key_filter, key_requests, split_by_length
 from .odata.query import KeyPart, Literal, Query, Request, Value
-from .odata.render import render
 from .pages import Failure, Page
 from .plan import Key, ReadPlan
 from .rows import RowType
@@ -153,7 +152,8 @@ class Batches(DataLoader[Want, Found]):
         if window is not None:
             terms = _with_columns(group[0], window)
             query = structs.replace(query, order=orders(terms, backward=False))
-        query = self._narrow(group, query)
+        row_types = [want.plan.row_type for want in group]
+        query = narrowed(query, row_types, self._dialect, self._limit)
         if window is None or not (window.keyset and window.has_cursor):
             found = await self._found(group, query, keys)
             return [await self._cut(want, found[self._rows_key(want)]) for want in group]
@@ -188,33 +188,13 @@ class Batches(DataLoader[Want, Found]):
     def _runs(self, query: Query, columns: Sequence[Column], keys: Sequence[Key]) -> list[_Run]:
         """Cut the keys into requests; those that the product cannot be asked for as they stand go a longer way."""
         lowered = self._dialect.lower(query)
-        limit = self._room(lowered.query)
+        limit = room_for_keys(lowered.query, self._dialect, self._limit)
         made = None
         if not lowered.empty and lowered.residual is None:
             made = key_requests(self._dialect, lowered.query, columns, keys, limit=limit)
         if made is None:
             return self._lowered_runs(query, columns, keys, limit)
         return [_Run(request, run) for request, run in made]
-
-    def _narrow(self, group: list[Want], query: Query) -> Query:
-        """Leave ``$select`` out where it takes the room of the keys and most columns are wanted anyway."""
-        selected = len(render(structs.replace(query, where=None)).url)
-        if selected <= self._limit // 2 or not query.select:
-            return query
-        narrow = without_select(query)
-        if len(render(structs.replace(narrow, where=None)).url) > self._limit // 2:
-            return query
-        are_most = all(columns_of(want.plan.row_type).are_most for want in group)
-        return narrow if are_most or not self._dialect.batches_reads else query
-
-    def _room(self, query: Query) -> int:
-        """Return how long the address of a run of keys may be, which holds ``query`` beside them.
-
-        Where that leaves too little for keys, the runs are made longer than an address may be: they go into
-        a ``$batch``, which is one request in the place of one for each few keys.
-        """
-        length = len(render(query, options=self._dialect.options).url)
-        return self._limit if length <= self._limit // 2 else length + self._limit
 
     def _lowered_runs(
         self, query: Query, columns: Sequence[Column], keys: Sequence[Key], limit: int

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.execute import Answer, GraphQLRequest
 from gateway.explain import explain
+from gateway.explain_empty import requests_within
 from gateway.odata.dialect import ODATA
 from gateway.odata.query import KeyPart, Literal
 from tests.support import worlds
@@ -231,3 +232,32 @@ async def test_explain_shows_the_reads_of_a_batch() -> None:
 
     assert "POST $batch\n    note: in a $batch: its address of " in text
     assert "    GET Orders?$select=Text,Number," in text
+
+
+BELOW = {
+    "few columns": f"{{ orders {{ nodes {{ area lines {{ nodes {{ order {{ {FEW} }} }} }} }} }} }}",
+    "most columns": f"{{ orders {{ nodes {{ area lines {{ nodes {{ order {{ {MOST} }} }} }} }} }} }}",
+    "a long filter": READS["a long filter below"],
+    "short": "{ orders { nodes { lines { nodes { lineNo } } } } }",
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("read", BELOW)
+async def test_explain_says_of_rows_below_what_becomes_of_a_long_address(
+    read: str, dialect: str
+) -> None:
+    """Whether a ``$batch`` is sent, and whether ``$select`` is left out, is the same in explain and in what is sent."""
+    limit = 300 if read == "short" else 200
+
+    text = await explained(world(dialect, limit, can_expand=False), BELOW[read])
+    sent = await world(dialect, limit, can_expand=False).execute(BELOW[read])
+
+    assert sent.errors == []
+    *_, deepest = sent.requests
+    shown, _, _ = text.partition("{Column}")
+    *_, request = (line for line in shown.splitlines() if line.lstrip().startswith("GET "))
+    urls = list(requests_within(deepest.body)) or [deepest]
+    assert ("in a $batch" in shown) == (deepest.url == "$batch")
+    assert ("no $select" in shown) == ("$select=" not in urls[0].url)
+    assert ("$select=" in request) == ("$select=" in urls[0].url)

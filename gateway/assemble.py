@@ -147,17 +147,7 @@ def sandbox_transport(
     # SQLAlchemy and the filter grammar take 0.4 s to import, and a real environment needs neither.
     from .sandbox import SandboxSettings, create_sandbox  # noqa: PLC0415
 
-    chosen = SandboxSettings(
-        scale=options.scale,
-        seed=options.seed,
-        hostile_rows=options.hostile_rows,
-        metadata=options.metadata,
-        relations=relations,
-        database=":memory:" if options.database is None else str(options.database),
-        latency_ms=options.latency_ms,
-        page_limit=options.page_limit,
-        throttle=options.throttle,
-    )
+    chosen = SandboxSettings(**options.knobs(), relations=relations)
     return httpx.ASGITransport(create_sandbox(chosen))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -181,6 +181,55 @@ class SandboxOptions(BaseModel):
         default=None, description="Metadata document to serve instead, with generated rows."
     )
     database: Path | None = Field(default=None, description="SQLite file; not set: in memory.")
+    next_link: Literal["skip", "skiptoken"] = Field(
+        default="skip", description="How a next link continues."
+    )
+    refuse_skip: bool = Field(
+        default=False,
+        description='Whether $skip is refused, as by Dataverse; next links then need next_link = "skiptoken".',
+    )
+    honour_maxpagesize: bool = Field(
+        default=False, description="Whether Prefer: odata.maxpagesize is obeyed."
+    )
+    null_order: Literal["first", "last"] = Field(
+        default="first", description="Where nulls stand in ascending order."
+    )
+    null_logic: Literal["specification", "sql"] = Field(
+        default="specification",
+        description="Whether a comparison with null is false, so that its negation holds, or unknown as in SQL. Not for"
+        " F&O's documents, which have no nulls.",
+    )
+    text_case: Literal["ignored", "distinguished"] = Field(
+        default="ignored",
+        description="Whether texts compare without case and trailing blanks, or by every character. F&O always ignores"
+        " both.",
+    )
+    count_limit: int = Field(
+        default=0,
+        ge=0,
+        description="Most rows that $count tells of; 0: no limit. Dataverse stops at 5000.",
+    )
+    url_limit: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes of the longest accepted path with query, above which a web page answers 404; 0: no limit.",
+    )
+    segment_limit: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes of the longest accepted segment of a path, above which a web page answers 400; 0: no limit."
+        " HTTP.sys stops at 260.",
+    )
+    created: Literal["representation", "minimal"] = Field(
+        default="representation",
+        description="What a POST without a preference answers: 201 with the row, or 204 with its address.",
+    )
+
+    def knobs(self) -> dict[str, Any]:
+        """Return the values as the sandbox's own settings take them."""
+        values = self.model_dump()
+        values["database"] = ":memory:" if self.database is None else str(self.database)
+        return values
 
 
 _TYPE = re.compile(r"(\[)?(String|Int|Float|Boolean|Decimal|Long|Date|DateTime|JSON)!?(?(1)\])!?")

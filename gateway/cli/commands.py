@@ -8,6 +8,7 @@ at once (0.3 s; everything together takes 1.5 s) and ``serve`` waits for nothing
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -152,14 +153,24 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     database: Annotated[
         str, typer.Option(metavar="FILE", help="SQLite file that keeps the rows.")
     ] = ":memory:",
+    knobs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Set one of the settings sandbox.* by its name, as null_order=last. Can be given several times.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve the Finance & Operations look-alike by itself, as OData under /data."""
     from .options import errors_to_exit
 
     with errors_to_exit():
+        from gateway.odata.finops import FINOPS
         from gateway.sandbox import SandboxSettings
 
-        from .sandbox import serve_sandbox
+        from .sandbox import knobs_of, serve_sandbox
 
         chosen = SandboxSettings(
             metadata=metadata,
@@ -170,8 +181,9 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
             page_limit=page_limit,
             next_link=next_link,
             database=database,
+            relations=FINOPS.relations,
         )
-        serve_sandbox(chosen, host, port)
+        serve_sandbox(replace(chosen, **knobs_of(knobs or ())), host, port)
 
 
 @app.command()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from gateway.errors import SettingsError
 from gateway.sandbox import SandboxSettings, Throttle
 from gateway.sandbox.serve import run
+from gateway.setting_groups import SandboxOptions
+from schema.errors import did_you_mean
 
 from .listening import cannot_listen, leave, on_stop
 
@@ -19,6 +25,28 @@ def serve_sandbox(settings: SandboxSettings, host: str, port: int) -> None:
         run(settings, host, port)
     except OSError as error:
         raise cannot_listen(host, port, error) from error
+
+
+def knobs_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return knobs by name for ``null_order=last`` and the like. Raises SettingsError.
+
+    Names and values are those of the settings ``sandbox.*``.
+    """
+    texts: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {pair}: NAME=VALUE was expected.")
+        if name not in SandboxOptions.model_fields:
+            meant = did_you_mean(name, SandboxOptions.model_fields)
+            raise SettingsError(f"--set {name}: there is no such setting.{meant}")
+        texts[name] = text
+    try:
+        options = SandboxOptions.model_validate(texts)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise SettingsError(f"--set {problem['loc'][0]}: {problem['msg']}.") from error
+    return {name: value for name, value in options.knobs().items() if name in texts}
 
 
 def _check(settings: SandboxSettings) -> None:

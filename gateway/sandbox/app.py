@@ -81,7 +81,7 @@ def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
         )
         return world, rows
     model, document = read_document(settings.metadata)
-    world = World(Catalogue(model, {}), document)
+    world = World(Catalogue(model, {}), document, settings.text_case)
     return world, GivenRows(
         world, scale=settings.scale, seed=settings.seed, relations=settings.relations
     )

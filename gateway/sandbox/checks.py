@@ -12,7 +12,7 @@ from .refusal import Refusal
 from .rules import Lookup, must_be_sent
 from .settings import SandboxSettings
 from .store import Storage, Store
-from .values import Field, Kind, Stored, fold, plain
+from .values import Field, Kind, Stored, plain
 from .world import World
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _blank(field: Field, stored: Stored) -> bool:
 
 def _same(field: Field, one: Stored, other: Stored) -> bool:
     if field.kind is Kind.TEXT and one is not None and other is not None:
-        return fold(str(one)) == fold(str(other))
+        return field.shadow(one) == field.shadow(other)
     return one == other
 
 

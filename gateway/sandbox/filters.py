@@ -88,7 +88,8 @@ class Filters:
     def _inside(self, field: Field, path: tuple[str, ...], scope: Scope) -> Operand:
         """A path into a complex value, for services that have such."""
         value = sa.func.json_extract(scope.storage.column(field.name), "$." + ".".join(path))
-        return Operand(Kind.TEXT, value, sa.func.rtrim(sa.func.lower(value)))
+        folded = sa.func.rtrim(sa.func.lower(value))
+        return Operand(Kind.TEXT, value, folded if self._world.folds_text else value)
 
     def _through(self, path: tuple[str, ...], scope: Scope) -> Operand:
         navigation = self._world.navigations_of(scope.type_name).get(path[0])
@@ -167,7 +168,7 @@ class Filters:
 
     def _one_of(self, name: str, literals: list[Any], scope: Scope) -> Condition:
         operand = self._property(name, scope)
-        values = [matched(operand, constant(literal), "Equal") for literal in literals]
+        values = [self._matched(operand, constant(literal), "Equal") for literal in literals]
         return self._comparisons.among(operand.compared, values)
 
     def _compare(self, node: Any, scope: Scope) -> Condition:
@@ -195,7 +196,12 @@ class Filters:
         if pattern is not None:
             like: Condition = left.compared.like(pattern, escape="\\")
             return sa.not_(like) if isinstance(comparator, ast.NotEq) else like
-        return self._comparisons.with_value(comparator, left.compared, matched(left, right, verb))
+        return self._comparisons.with_value(
+            comparator, left.compared, self._matched(left, right, verb)
+        )
+
+    def _matched(self, left: Operand, right: Constant, verb: str) -> Any:
+        return matched(left, right, verb, folds=self._world.folds_text)
 
     def _columns(self, comparator: Any, left: Operand, right: Operand) -> Condition:
         verb = _VERBS[type(comparator)]
@@ -219,7 +225,7 @@ class Filters:
         operand = self._operand(node.left, scope)
         if not isinstance(operand, Operand):
             raise Refusal(400, "The left side of 'in' must be a property.")
-        values = [matched(operand, constant(item), "Equal") for item in node.right.val]
+        values = [self._matched(operand, constant(item), "Equal") for item in node.right.val]
         return self._comparisons.among(operand.compared, values)
 
     def _has(self, left: Operand | Constant, right: Operand | Constant) -> Condition:
@@ -227,7 +233,7 @@ class Filters:
             raise Refusal(400, "The 'has' operator is not supported.")
         if not isinstance(left, Operand) or not isinstance(right, Constant):
             raise Refusal(400, "'has' needs a property and an enumeration literal.")
-        value = matched(left, right, "Has")
+        value = self._matched(left, right, "Has")
         return left.compared.op("&")(value) == value  # type: ignore[no-any-return]
 
     def _operand(self, node: Any, scope: Scope) -> Operand | Constant:
@@ -260,6 +266,8 @@ class Filters:
         operand, literal = self._operand(node.args[0], scope), self._operand(node.args[1], scope)
         if not isinstance(operand, Operand) or not isinstance(literal, Constant):
             raise Refusal(400, f"'{name}' needs a property and a literal.")
+        if not self._world.folds_text:
+            return _has_part(name, operand.compared, str(literal.value))
         text = _like(str(literal.value).casefold())
         before, after = ("" if name == "startswith" else "%"), ("" if name == "endswith" else "%")
         return operand.compared.like(f"{before}{text}{after}", escape="\\")  # type: ignore[no-any-return]
@@ -371,6 +379,14 @@ def _turned(comparator: Any) -> Any:
     }
     make = turned.get(type(comparator))
     return comparator if make is None else make()
+
+
+def _has_part(function: str, column: Any, text: str) -> Condition:
+    """Return the test of a text function by every character: SQLite's LIKE ignores the case of ASCII."""
+    if function == "contains" or not text:
+        return sa.func.instr(column, text) > 0
+    start = 1 if function == "startswith" else -len(text)
+    return sa.func.substr(column, start, len(text)) == text
 
 
 def _like(text: str) -> str:

@@ -98,8 +98,11 @@ def constant(node: Any) -> Constant:
     return Constant(kind, read(node), type_name)
 
 
-def matched(left: Operand, right: Constant, verb: str) -> Any:
-    """Give the literal as the operand's column holds it; literals of another type are refused."""
+def matched(left: Operand, right: Constant, verb: str, *, folds: bool) -> Any:
+    """Give the literal as the operand's column holds it; literals of another type are refused.
+
+    ``folds``: texts compare without case and trailing blanks.
+    """
     if right.kind is None:
         return None
     if left.kind in NUMBERS and right.kind in NUMBERS:
@@ -108,7 +111,7 @@ def matched(left: Operand, right: Constant, verb: str) -> Any:
         raise unlike(left.type_name, right.type_name, verb)
     match left.kind:
         case Kind.TEXT:
-            return fold(right.value)
+            return fold(right.value) if folds else right.value
         case Kind.ENUM:
             return _enum_value(left, right, verb)
         case Kind.MOMENT:

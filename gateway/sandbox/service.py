@@ -21,6 +21,10 @@ from .urls import Target, parse_path, split_path
 from .world import World
 
 _MAX_PAGE = re.compile(r"odata\.maxpagesize\s*=\s*(\d+)")
+_ANNOTATIONS = re.compile(
+    r'odata\.include-annotations\s*=\s*"[^"]*(\*|totalrecordcountlimitexceeded)'
+)
+_LIMIT_EXCEEDED = "@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
 
 
 class Service:
@@ -126,7 +130,7 @@ class Service:
         options = self._options(incoming)
         source, single = self._locate(target, options)
         if target.count:
-            return Outgoing.of_text(str(self._reader.count(source, options)))
+            return Outgoing.of_text(str(self._capped(self._reader.count(source, options))))
         if target.property is not None:
             return self._property(incoming, target, source, options)
         level = level_of(incoming.accept)
@@ -190,13 +194,20 @@ class Service:
         page = self._reader.page(source, options, limit=limit, offset=offset)
         body: dict[str, Any] = {"@odata.context": writer.context(source, options, single=False)}
         if page.total is not None:
-            body["@odata.count"] = page.total
+            body["@odata.count"] = self._capped(page.total)
+            if self._settings.count_limit and _ANNOTATIONS.search(
+                incoming.headers.get("prefer", "")
+            ):
+                body[_LIMIT_EXCEEDED] = page.total > self._settings.count_limit
         body["value"] = writer.rows(source, page.entities, options)
         if self._continues(page, limit, options.top):
             left = None if options.top is None else options.top - limit
             body["@odata.nextLink"] = self._next_link(incoming, offset + limit, left)
         headers = {"preference-applied": f"odata.maxpagesize={size}"} if preferred else {}
         return Outgoing.of_json(_without_context(body, writer), level=writer.level, headers=headers)
+
+    def _capped(self, total: int) -> int:
+        return min(total, self._settings.count_limit or total)
 
     def _page_size(self, incoming: Incoming) -> tuple[int, bool]:
         limit = self._settings.page_limit

@@ -122,6 +122,12 @@ class SandboxSettings:
     null_logic: Literal["specification", "sql"] = "specification"
     """Whether a comparison with null is false, so that its negation holds, or unknown, as in services that hand
     filters to a database. https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators"""
+    text_case: Literal["ignored", "distinguished"] = "ignored"
+    """Whether texts compare without case and trailing blanks, as by SQL Server's collations and so by Dataverse, or by
+    every character, as the specification has it. F&O always ignores both (section 1.2)."""
+    count_limit: int = 0
+    """Most that ``$count`` says, 0 for no limit: Dataverse says 5,000 for more rows.
+    https://learn.microsoft.com/en-us/power-apps/developer/data-platform/webapi/query/count-rows"""
     empty_last_page: bool = False
     """Whether a full last page carries a next link to an empty one."""
 

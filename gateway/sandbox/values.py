@@ -126,6 +126,8 @@ class Field:
     enum: EnumType | None = None
     has_nulls: bool = False
     """Whether an unset value is null; F&O has none but says ``""``, 0 and 1900 (section 2.4)."""
+    folds: bool = True
+    """Whether texts compare without case and trailing blanks."""
 
     @property
     def name(self) -> str:
@@ -174,7 +176,7 @@ class Field:
         if stored is None:
             return None
         if self.kind is Kind.TEXT:
-            return fold(str(stored))
+            return fold(str(stored)) if self.folds else str(stored)
         number = duration_seconds(str(stored)) if self.kind is Kind.DURATION else Decimal(stored)
         return sortable(number)
 
@@ -265,16 +267,18 @@ def plain(field: Field, stored: Stored) -> Any:
     return orjson.loads(str(stored)) if field.kind is Kind.JSON else field.to_json(stored)
 
 
-def fields_of(model: Model, type_name: str, *, has_nulls: bool) -> dict[str, Field]:
+def fields_of(
+    model: Model, type_name: str, *, has_nulls: bool, folds: bool = True
+) -> dict[str, Field]:
     """Give the fields of a structured type by name; streams hold no value and are left out."""
     return {
-        prop.name: field_of(model, prop, has_nulls=has_nulls)
+        prop.name: field_of(model, prop, has_nulls=has_nulls, folds=folds)
         for prop in model.properties_of(type_name)
         if prop.type.name != "Edm.Stream"
     }
 
 
-def field_of(model: Model, prop: Property, *, has_nulls: bool) -> Field:
+def field_of(model: Model, prop: Property, *, has_nulls: bool, folds: bool = True) -> Field:
     """Give the field of one property, or of a parameter that is written like one."""
     if prop.type.many:
         return Field(prop, Kind.JSON, has_nulls=has_nulls)
@@ -283,4 +287,4 @@ def field_of(model: Model, prop: Property, *, has_nulls: bool) -> Field:
         name = model.type_definitions[name].underlying
     enum = model.enum_types.get(name)
     kind = Kind.ENUM if enum is not None else KINDS.get(name, Kind.JSON)
-    return Field(prop, kind, enum, has_nulls=has_nulls)
+    return Field(prop, kind, enum, has_nulls=has_nulls, folds=folds)

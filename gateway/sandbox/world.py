@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from schema.model import EntityType, Model, Navigation, ReferentialConstraint
 
@@ -25,6 +26,7 @@ class World:
     catalogue: Catalogue
     document: bytes
     """The bytes of ``$metadata``."""
+    text_case: Literal["ignored", "distinguished"] = "ignored"
     fields: dict[str, dict[str, Field]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -39,11 +41,18 @@ class World:
             *(t.rpartition(".")[0] for t in self.model.entity_types),
         }
 
+    @property
+    def folds_text(self) -> bool:
+        """Whether texts compare without case and trailing blanks: always in F&O (section 1.2)."""
+        return self.finops or self.text_case == "ignored"
+
     def fields_of(self, type_name: str) -> dict[str, Field]:
         """Give the fields of a type, inherited ones first."""
         found = self.fields.get(type_name)
         if found is None:
-            found = fields_of(self.model, type_name, has_nulls=not self.finops)
+            found = fields_of(
+                self.model, type_name, has_nulls=not self.finops, folds=self.folds_text
+            )
             self.fields[type_name] = found
         return found
 

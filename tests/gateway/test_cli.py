@@ -88,6 +88,7 @@ def test_what_there_is_is_listed(tmp_path: Path, command: list[str]) -> None:
         ["sandbox", "--scale", "0"],
         ["sandbox", "--next-link", "hop"],
         ["sandbox", "--throttle", "often"],
+        ["sandbox", "--set", "null_order=middle"],
         ["sandbox", "--metadata", "/nowhere/metadata.xml"],
         ["sandbox", "--database", "/nowhere/rows.sqlite"],
         ["explain"],

@@ -22,7 +22,7 @@ from msgspec import Struct, structs
 from .addresses import counting
 from .errors import UpstreamMalformed
 from .fetch import Fetcher, Rows
-from .odata.collation import sure_order
+from .odata.collation import folded, sure_order
 from .odata.keyed import long_list, split_by_length
 from .odata.local import comparable, order_key
 from .odata.query import Literal, Query
@@ -38,6 +38,8 @@ def pieces(fetcher: Fetcher, query: Query) -> list[Query] | None:
     if found is None or not fetcher.is_too_long(query):
         return None
     values = _distinct(found.values.values, fetcher)
+    if _may_be_equal(values):
+        return None
 
     def build(some: Sequence[Literal]) -> Query:
         return structs.replace(query, where=found.of(some))
@@ -60,6 +62,12 @@ def _distinct(values: Sequence[Literal], fetcher: Fetcher) -> list[Literal]:
         place = comparable(literal.type, literal.value, case_insensitive=insensitive)
         kept.setdefault(place, literal)
     return list(kept.values())
+
+
+def _may_be_equal(values: Sequence[Literal]) -> bool:
+    """Whether a service may take two of the values as equal, so that two runs would bring the same rows."""
+    texts = [str(literal.value) for literal in values if literal.type == "Edm.String"]
+    return len(set(map(folded, texts))) < len(texts)
 
 
 async def count_of(fetcher: Fetcher, query: Query, row_type: RowType) -> int:

@@ -8,6 +8,8 @@ letter, all of them say the same.
 
 from __future__ import annotations
 
+from unicodedata import combining, normalize
+
 from .local import comparable
 from .query import Value
 
@@ -27,6 +29,15 @@ def sure_order(edm_type: str, left: Value, right: Value, *, case_insensitive: bo
     if edm_type == "Edm.String":
         return _texts(one, other)
     return -1 if one < other else 1
+
+
+def folded(text: str) -> str:
+    """Return what two texts share if any collation may take them as equal: ``"É "`` → ``"e"``.
+
+    Case, accents, width and trailing blanks count for nothing in some of them (``_CI_AI`` of SQL Server, Dataverse).
+    """
+    letters = (c for c in normalize("NFKD", text) if not combining(c))
+    return "".join(letters).casefold().rstrip()
 
 
 def _texts(one: str, other: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.odata.collation import sure_order
+from gateway.odata.collation import folded, sure_order
 
 SURE = [
     ("Edm.String", "a", "b", -1, -1),
@@ -39,3 +39,19 @@ def test_an_order_is_sure_where_all_collations_agree(edm, one, other, insensitiv
 
         assert found == expected
         assert turned == (None if expected is None else -expected)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("US-001", "us-001 ", True),
+        ("É", "e", True),
+        ("\uff21", "a", True),
+        ("straße", "STRASSE", True),
+        ("A-1", "A1", False),
+        ("a", " a", False),
+        ("", " ", True),
+    ],
+)
+def test_texts_that_some_collation_takes_as_equal_are_folded_alike(one, other, alike):
+    assert (folded(one) == folded(other)) is alike

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+import httpx
 import pytest
+
+from gateway.assemble import open_gateway
+from gateway.execute import GraphQLRequest
+from gateway.settings import Settings
 
 pytestmark = pytest.mark.anyio
 HEAD = """<?xml version="1.0" encoding="utf-8"?>
@@ -217,3 +222,25 @@ async def test_rows_are_sorted_by_navigations_without_join_columns(serve, order)
 
     names = [row["Best"]["Name"] or "" for row in answer.json()["value"]]
     assert names == sorted(names, reverse="desc" in order, key=str.casefold)
+
+
+@pytest.mark.parametrize(
+    ("schema", "query"),
+    [
+        (ABSTRACT, "{ contacts { nodes { fault { __typename code ... on Very { years } } faults { code } } } }"),
+        (DERIVED, "{ apps { nodes { grants { nodes { role } } main { role } creator { __typename } } } }"),
+        (UNJOINED, "{ categories(where: { products: { some: {} } }) { nodes { best { name } } } }"),
+        (UNJOINED, '{ categories(where: { not: { best: { name: { gt: "Name 2" } } } }) { nodes { best { name } } } }'),
+        (TRACKS, '{ tracks(where: { took: { gt: "PT2H" } }, orderBy: [{ took: DESC }]) { nodes { took } } }'),
+    ],
+    ids=["abstract", "derived", "some", "path", "duration"],
+)  # fmt: skip
+async def test_the_gateway_reads_them(serve, schema, query):
+    settings = Settings(url="https://things.example/data", auth="none", cache_dir=None)
+    transport = httpx.ASGITransport(serve(*schema).app)
+    async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
+        answer = (await gateway.engine.execute(GraphQLRequest(query=query))).to_builtins()
+
+    assert "errors" not in answer
+    (root,) = answer["data"].values()
+    assert root["nodes"]

@@ -6,6 +6,7 @@ for filters and orders; both choose alike.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -37,15 +38,16 @@ class Links:
         numbers = [number for number, name in enumerate(storage.types) if name in family]
         return (storage.table.c[TYPE].in_(numbers),)
 
-    def chosen(self, owner: int, target: Storage, navigation: Navigation) -> list[int]:
-        """Return the ids of the rows that the row with the id ``owner`` leads to."""
+    def chooser(self, target: Storage, navigation: Navigation) -> Callable[[int], list[int]]:
+        """Return the function that maps the id of a row to the ids of the rows that it leads to."""
         ids = self._ids(target, navigation)
-        if not ids:
-            return []
-        places = (
-            [owner] if not navigation.many else range(owner * _CHILDREN, (owner + 1) * _CHILDREN)
-        )
-        return sorted({ids[place % len(ids)] for place in places})
+        count = _CHILDREN if navigation.many else 1
+
+        def chosen(owner: int) -> list[int]:
+            places = range(owner * count, (owner + 1) * count)
+            return sorted({ids[place % len(ids)] for place in places}) if ids else []
+
+        return chosen
 
     def condition(
         self, owner: Storage, target: Storage, navigation: Navigation

@@ -108,8 +108,8 @@ class Reader:
             values = {p.referenced: _cell(owner, p.property) for p in join}
             narrowed = self.keyed(target, values)
         else:
-            ids = self._links.chosen(owner.cells[0], target.storage, navigation)
-            narrowed = _only(target, ids)
+            chosen = self._links.chooser(target.storage, navigation)
+            narrowed = _only(target, chosen(owner.cells[0]))
         return narrowed if step.key is None else self.keyed(narrowed, step.key)
 
     def one(self, source: Source, options: Options) -> Entity:
@@ -229,7 +229,8 @@ class Reader:
         if join:
             found = self._joined(source, parents, target, join, options)
         else:
-            found = [self._by_link(parent, target, navigation, options) for parent in parents]
+            chosen = self._links.chooser(target.storage, navigation)
+            found = [self._by_id(target, chosen(parent.cells[0]), options) for parent in parents]
         for parent, children in zip(parents, found, strict=True):
             if navigation.many:
                 end = None if options.top is None else options.skip + options.top
@@ -288,10 +289,7 @@ class Reader:
             self._expand(source, entities, expand, navigation, cross_company=options.cross_company)
         return ((entity, tuple(entity.cells[-len(join) :])) for entity in entities)
 
-    def _by_link(
-        self, parent: Entity, target: Source, navigation: Navigation, options: Options
-    ) -> list[Entity]:
-        ids = self._links.chosen(parent.cells[0], target.storage, navigation)
+    def _by_id(self, target: Source, ids: Sequence[int], options: Options) -> list[Entity]:
         return self.page(_only(target, ids), _unpaged(options), limit=len(ids)).entities
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct, field
 
 from .asking import asking
-from .errors import GatewayError, UpstreamRejected
+from .errors import GatewayError, UpstreamError, UpstreamMalformed, UpstreamRejected
 from .odata.answers import Response, raise_for_answer, subject_of
 from .odata.batch import read_answers, read_batch
 from .odata.query import Request
@@ -26,7 +26,8 @@ from .trace import Trace
 MAX_PARTS = 20
 """Reads in one batch. Services answer them one after the other, so that more go in several batches side by side."""
 Sending: TypeAlias = Coroutine[Any, Any, None]
-_NOT_THERE = frozenset({404, 405, 501})
+_REFUSES_BATCH = frozenset({400, 404, 405, 406, 415, 501})
+"""Statuses with which services answer a ``$batch`` that they do not have, or take in JSON only."""
 
 
 _together: ContextVar[bool] = ContextVar("together", default=False)
@@ -155,17 +156,23 @@ def _fail(answer: asyncio.Future[Response], error: Exception) -> None:
 
 
 def _explained(error: Exception) -> Exception:
-    """Return the error with what to do where the service has no ``$batch``.
+    """Return the error with what to do where the service does not take a ``$batch``.
 
     A 404 is about the batch then: a read must not take it for a row that is not there (``UpstreamNotFound``).
     """
-    if not isinstance(error, UpstreamRejected) or error.upstream_status not in _NOT_THERE:
-        return error
-    return UpstreamRejected(
+    kind: type[UpstreamError]
+    match error:
+        case UpstreamRejected(upstream_status=status) if status in _REFUSES_BATCH:
+            kind = UpstreamRejected
+        case UpstreamMalformed():
+            kind = UpstreamMalformed
+        case _:
+            return error
+    return kind(
         error.message,
         hint=(
-            "The address was too long, and this service seems to have no $batch: ask for less,"
-            " or raise max_url_length if its web server takes longer addresses."
+            "This read went out in a $batch, most likely because its address is too long. If the service takes"
+            " none: ask for less, or raise max_url_length if its web server takes longer addresses."
         ),
         detail=error.detail,
         upstream_status=error.upstream_status,

@@ -176,11 +176,24 @@ async def test_a_batch_is_sent_again_where_a_part_asks_for_it(status: int) -> No
     assert answer == {"data": {"a": {"nodes": nodes}, "b": {"nodes": nodes}}}
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
-async def test_a_service_without_batches_is_named_as_such(status: int) -> None:
-    answer = await hostile().ask(LONG, on("$batch", always({"error": {"message": ""}}, status)))
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (200, "UPSTREAM_MALFORMED"),  # JSON, where a batch would be multipart
+        (400, "UPSTREAM_REJECTED"),
+        (404, "UPSTREAM_REJECTED"),
+        (405, "UPSTREAM_REJECTED"),
+        (406, "UPSTREAM_REJECTED"),
+        (415, "UPSTREAM_REJECTED"),  # takes JSON batches only
+        (501, "UPSTREAM_REJECTED"),
+    ],
+)
+async def test_a_service_without_batches_is_named_as_such(status: int, code: str) -> None:
+    body = {"value": []} if status == 200 else {"error": {"message": ""}}
 
-    assert {e["extensions"]["code"] for e in answer["errors"]} == {"UPSTREAM_REJECTED"}
+    answer = await hostile().ask(LONG, on("$batch", always(body, status)))
+
+    assert {e["extensions"]["code"] for e in answer["errors"]} == {code}
     assert all("raise max_url_length" in e["extensions"]["hint"] for e in answer["errors"])
 
 

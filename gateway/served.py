@@ -61,5 +61,5 @@ def _check_account_numbers(settings: Settings, catalog: Catalog) -> None:
         if not any(p.name == name and p.type.name == "Edm.String" for p in properties):
             raise SettingsError(
                 f"account_numbers: {place!r} is no text of an entity type.",
-                hint="Give Type.Property of the metadata, such as CustomerPaymentJournalLine.AccountDisplayValue.",
+                hint="Give Type.Property of the metadata, such as VendorPaymentJournalLine.AccountDisplayValue.",
             )

@@ -3,9 +3,11 @@ r"""Account numbers without the escapes of display values: ``US-009`` here, ``US
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +25,7 @@ from tests.support.changing import csdl
 
 pytestmark = pytest.mark.anyio
 ROOT = "https://x.example/data"
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 ACCOUNT = "Line.AccountDisplayValue"
 
 
@@ -198,3 +201,26 @@ async def test_a_name_that_is_not_there_stops_the_start(place: str) -> None:
     with pytest.raises(SettingsError, match="account_numbers"):
         async with opened(place):
             pass
+
+
+async def test_the_readmes_example_fits_the_sandbox() -> None:
+    (example,) = re.findall(r"`account_numbers` names fields \(`\[\"(.+?)\"\]`\)", README)
+    settings = Settings(language=None, account_numbers=[example], companies=["usmf"])
+    query = """query ($where: VendorPaymentJournalLineWhere) {
+      vendorPaymentJournalLines(first: 1, where: $where) { nodes { accountDisplayValue } }
+    }"""
+
+    async with open_gateway(settings, observe=lambda _: None) as gateway:
+
+        async def number(where: dict[str, Any]) -> str:
+            request = GraphQLRequest(query=query, variables={"where": where})
+            answer = (await gateway.engine.execute(request)).to_builtins()
+            (line,) = answer["data"]["vendorPaymentJournalLines"]["nodes"]
+            return str(line["accountDisplayValue"])
+
+        first = await number({})
+        again = await number({"accountDisplayValue": {"eq": first}})
+
+    assert example == "VendorPaymentJournalLine.AccountDisplayValue"
+    assert re.fullmatch(r"US-\d+", first)
+    assert again == first

@@ -149,12 +149,15 @@ class Reading:
     async def differences(self, write: RowWrite) -> tuple[Mapping[str, Any], ...] | None:
         """Return the fields of a patch whose values in the upstream differ; none where they cannot be read.
 
-        None where the upstream says that there is no such row.
+        None where the upstream says that there is no such row. Of a row outside ``company_limit`` nothing is read out.
         """
         if write.key is None or not write.body:
             return ()
         fetcher, _ = self._fetching()
-        query = Query(resource=Resource(write.entity_set, write.key), select=tuple(write.body))
+        limit = self._binding.planner.limit
+        columns = limit.columns_of(write.csdl, write.entity_set) if limit else ()
+        select = tuple(dict.fromkeys((*write.body, *columns)))
+        query = Query(resource=Resource(write.entity_set, write.key), select=select)
         try:
             request = render(query, options=fetcher.dialect.options)
             current = json_object_of(await fetcher.answer(request))
@@ -162,7 +165,10 @@ class Reading:
             return None
         except GatewayError:
             return ()
-        return () if current is None else tuple(self._different(write, current))
+        info = self._catalog.object(write.csdl)
+        if current is None or not limit.admits(info, write.entity_set, current):
+            return ()
+        return tuple(self._different(write, current))
 
     def _different(self, write: RowWrite, current: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []

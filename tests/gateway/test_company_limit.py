@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway, build_profile, execution_settings, limited, open_gateway
+from gateway.assemble import Gateway, build_profile, limited, open_gateway
 from gateway.company_limit import CompanyLimit
 from gateway.errors import Forbidden, SettingsError
 from gateway.events import CompaniesLimited, Event
@@ -19,7 +18,6 @@ from gateway.execute import Engine, GraphQLRequest
 from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
 from gateway.odata.finops_companies import COMPANY_COLUMNS
-from gateway.odata.query import Compare, Literal, Operator, Path
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.settings import Settings
 from schema.fields import FieldKind
@@ -332,62 +330,6 @@ async def test_inside_everything_is_written_as_before(
     assert gone["data"]["done"]["userErrors"] == []
 
 
-def by_symbol(gateway: Gateway) -> Engine:
-    """An engine for which the "company" of a currency stands in a property that is no part of its key."""
-    dialect = replace(gateway.dialect, company_columns={"Currencies": ("Symbol",)})
-    limits = execution_settings(Settings(company_limit=("$",)))
-    return Engine(gateway.schema, gateway.client, dialect, limits, lambda _: None)
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ('updateCurrency(key: {currencyCode: "EUR"}, patch: {name: "x"})', "NOT_FOUND"),
-        ('updateCurrency(key: {currencyCode: "USD"}, patch: {symbol: "€"})', "FORBIDDEN"),
-        ('deleteCurrency(key: {currencyCode: "EUR"})', "NOT_FOUND"),
-        ('createCurrency(input: {currencyCode: "ZZ1", symbol: "€", name: "x"})', "FORBIDDEN"),
-        # The service might fill in a company of its own.
-        ('createCurrency(input: {currencyCode: "ZZ1", name: "x"})', "FORBIDDEN"),
-        ('createCurrency(input: {currencyCode: "ZZ1", symbol: "", name: "x"})', None),
-        ('upsertCurrency(input: {currencyCode: "EUR", symbol: "€", name: "x"})', "FORBIDDEN"),
-    ],
-)
-async def test_where_the_key_does_not_tell_the_company_the_row_is_read_first(
-    gateway: Gateway, own_sandbox: Starlette, text: str, code: str | None
-) -> None:
-    store = own_sandbox.state.store
-    before = store.rows("Currencies")
-
-    answer = await ask(by_symbol(gateway), f"mutation {{ done: {text} {{ {ERRORS} }} }}")
-
-    codes = [e["code"] for e in answer["data"]["done"]["userErrors"]]
-    if code is None:  # a row that names no company is shared data
-        assert codes == []
-        await ask(
-            engine(gateway),
-            'mutation { deleteCurrency(key: {currencyCode: "ZZ1"}) { __typename } }',
-        )
-    else:
-        assert codes == [code]
-    assert store.rows("Currencies") == before
-
-
-async def test_rows_bounded_by_another_property_are_read_by_list_key_and_count(
-    gateway: Gateway,
-) -> None:
-    query = """{
-      currencies(first: 50) { totalCount nodes { symbol } }
-      inside: currency(currencyCode: "USD") { symbol }
-      outside: currency(currencyCode: "EUR") { symbol }
-    }"""
-
-    data = (await ask(by_symbol(gateway), query))["data"]
-
-    assert {row["symbol"] for row in data["currencies"]["nodes"]} <= {"$", ""}
-    assert data["currencies"]["totalCount"] == len(data["currencies"]["nodes"])
-    assert (data["inside"], data["outside"]) == ({"symbol": "$"}, None)
-
-
 # --- calls, explain, settings ---------------------------------------------------------------------
 
 
@@ -464,21 +406,6 @@ async def test_the_start_counts_and_a_profile_keeps_the_bound(own_sandbox: Starl
 def test_a_product_without_companies_has_no_limit(assembled: Gateway) -> None:
     with pytest.raises(SettingsError, match="company_limit"):
         limited(Settings(company_limit=(INSIDE,)), assembled.catalog, ODATA)
-
-
-def test_a_set_with_one_of_two_company_columns_is_bounded_by_that_one(
-    assembled: Gateway,
-) -> None:
-    """Versions of a product differ; a set that the table names is never taken for shared data as a whole."""
-    columns = {"Currencies": ("Symbol", "NoLongerThere")}
-    dialect = replace(assembled.dialect, company_columns=columns)
-    limit = CompanyLimit(assembled.catalog, dialect, ("$",), shared=False)
-
-    info = assembled.catalog.object(assembled.catalog.model.entity_sets["Currencies"].type)
-    assert limit.predicate(info, "Currencies") == Compare(
-        Path(("Symbol",)), Operator.EQ, Literal("$", "Edm.String")
-    )
-    assert limit.counts().by_other == 1
 
 
 def test_the_table_of_sets_is_sound() -> None:

@@ -75,6 +75,11 @@ class Explanation:
     made_up: frozenset[str] = frozenset()
     """Properties of new rows that stand in the requests as ``{Property}``."""
 
+    @property
+    def cannot_run(self) -> bool:
+        """Whether the operation is refused, or one of its root fields."""
+        return self.failed or bool(self.errors)
+
     def text(self) -> str:
         """Print it for a terminal."""
         return "\n".join(_lines(self))
@@ -85,7 +90,7 @@ class Explanation:
             "text": self.text(),
             "changes": self.changes,
             "repeats": self.repeats,
-            "failed": self.failed,
+            "failed": self.cannot_run,
             "service": service,
             "steps": [_step_json(step) for step in self.steps],
             "requests": [_request_json(request) for request in self.requests],

@@ -118,7 +118,7 @@ def print_explanation(
 
     found, service = _with_gateway(settings, explained, profile=profile)
     print(_json({**found.to_json(service), "errors": found.errors}) if as_json else found.text())
-    if found.errors or found.failed:
+    if found.cannot_run:
         raise typer.Exit(2)
 
 

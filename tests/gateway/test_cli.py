@@ -231,7 +231,9 @@ def test_explain_prints_errors_as_json(tmp_path: Path) -> None:
     found = invoke(tmp_path, "explain", "-", "--json", stdin="{ nothing }")
 
     assert found.returncode == 2
-    assert "nothing" in json.loads(found.stdout)["errors"][0]["message"]
+    content = json.loads(found.stdout)
+    assert "nothing" in content["errors"][0]["message"]
+    assert content["failed"] is True
 
 
 @pytest.mark.parametrize("variables", ["{", "[]", "5", "[" * 5_000])

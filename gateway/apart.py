@@ -88,6 +88,7 @@ async def _make(settings: Settings, document: MetadataDocument) -> None:
 
 def main() -> None:
     """Do the task that standard input holds; what is wrong with the document goes to standard output."""
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # where log lines go is no place for them
     if hasattr(os, "nice"):
         os.nice(_NICE)
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Task)
@@ -98,4 +99,4 @@ def main() -> None:
             make_model(Settings.model_validate(task.settings), document)
     except (SchemaError, GatewayError) as error:
         trouble = _Trouble(error.message, error.hint)
-        sys.stdout.buffer.write(msgspec.json.encode(trouble))
+        answers.write(msgspec.json.encode(trouble))

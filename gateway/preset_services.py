@@ -16,6 +16,9 @@ from .setting_groups import Service
 from .settings import Settings
 from .writes.allowed import undeclared
 
+PATIENCE = 10.0
+"""Seconds between two pieces of a description: an environment that describes none of its services delays no start."""
+
 
 class _Parameter(msgspec.Struct, frozen=True):
     name: str = msgspec.field(name="Name")
@@ -47,7 +50,9 @@ async def _is_described(client: ODataClient, service: Service) -> bool:
     root = client.root.removesuffix("/data")
     try:
         answer = await client.fetch(
-            f"{root}/api/services/{service.path}", {"Accept": "application/json"}
+            f"{root}/api/services/{service.path}",
+            {"Accept": "application/json"},
+            read_timeout=PATIENCE,
         )
         described = msgspec.json.decode(answer.body, type=_Description)
     except (GatewayError, msgspec.MsgspecError, UnicodeDecodeError):

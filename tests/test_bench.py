@@ -100,9 +100,9 @@ def test_every_new_document_of_the_curves_is_new() -> None:
     for series in SERIES:
         prepare = preparing(engine, series.query(series.sizes[0]))
         prepare()
-        known = len(engine._documents._compiled)
+        known = len(engine._prepared._compiled)
         prepare()
-        assert len(engine._documents._compiled) == known + 1
+        assert len(engine._prepared._compiled) == known + 1
 
 
 def test_a_process_is_looked_at_by_its_id() -> None:

@@ -28,6 +28,7 @@ from schema.model import (
     TypeDefinition,
     TypeRef,
 )
+from tests.support.upstreams import answer_batch
 from tests.support.zoo import client_over
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -107,7 +108,12 @@ class Keyed:
         self.engine = Engine(schema, client, ODATA, ExecutionSettings(), lambda _event: None)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        by_key = request.url.path.endswith(")")
+        if request.url.path.endswith("/$batch"):  # the address of a long key
+            return answer_batch(request, lambda url: self._read(f"/{url.partition('?')[0]}"))
+        return self._read(request.url.path)
+
+    def _read(self, path: str) -> httpx.Response:
+        by_key = path.endswith(")")
         content = encode(self.row if by_key else {"value": [self.row]})
         return httpx.Response(200, content=content, headers={"Content-Type": "application/json"})
 

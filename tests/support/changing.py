@@ -50,6 +50,8 @@ class Changing:
         return digest_of(self.document.encode())
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/api/services/"):
+            return httpx.Response(404)  # it has no custom services
         if not request.url.path.endswith("/$metadata"):
             if self.gate is not None:
                 self.waiting += 1

@@ -99,19 +99,8 @@ class Tables:
 
     def _batch(self, request: httpx.Request) -> httpx.Response:
         """Answer a batch of reads, each as if it had come by itself."""
-        reads = _READS.findall(request.content.decode())
-        self.batches.append(len(reads))
-        parts = []
-        for url in reads:
-            answer = self.answer(httpx.Request("GET", f"{ROOT}/{url}"))
-            head = (
-                f"HTTP/1.1 {answer.status_code} .\r\nContent-Type: {answer.headers['content-type']}"
-            )
-            parts.append(
-                f"--b\r\nContent-Type: application/http\r\n\r\n{head}\r\n\r\n{answer.text}\r\n"
-            )
-        headers = {"Content-Type": "multipart/mixed; boundary=b"}
-        return httpx.Response(200, headers=headers, text="".join((*parts, "--b--\r\n")))
+        self.batches.append(len(_READS.findall(request.content.decode())))
+        return answer_batch(request, lambda url: self.answer(httpx.Request("GET", f"{ROOT}/{url}")))
 
     def _linked(
         self, set_name: str, rows: list[Row], options: Mapping[str, str], path: str
@@ -337,6 +326,19 @@ def _split(text: str, mark: str) -> list[str]:
                 parts.append(text[start:at])
                 start = at + 1
     return [p for p in (*parts, text[start:]) if p]
+
+
+def answer_batch(request: httpx.Request, read: Callable[[str], httpx.Response]) -> httpx.Response:
+    """Return the answers to the reads of a multipart batch; ``read`` takes their addresses."""
+    parts = []
+    for url in _READS.findall(request.content.decode()):
+        answer = read(url)
+        head = f"HTTP/1.1 {answer.status_code} .\r\nContent-Type: {answer.headers['content-type']}"
+        parts.append(
+            f"--b\r\nContent-Type: application/http\r\n\r\n{head}\r\n\r\n{answer.text}\r\n"
+        )
+    headers = {"Content-Type": "multipart/mixed; boundary=b"}
+    return httpx.Response(200, headers=headers, text="".join((*parts, "--b--\r\n")))
 
 
 def _json(value: object) -> httpx.Response:

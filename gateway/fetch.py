@@ -33,8 +33,9 @@ from .odata.query import Expr, Query, Request
 from .odata.render import render
 from .passing import passing_rows
 from .read_batches import ReadBatches, Sender, are_together, identity_of
-from .rows import RawPage, RawRows, RowType, counted, lenient, raw_page, untyped
+from .rows import RawPage, RawRows, RowType, raw_page, untyped
 from .trace import Trace
+from .untyped_rows import Page, page_of, row_of
 
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LARGE = 512 * 1024
@@ -53,12 +54,6 @@ class Rows(Struct):
     total: int | None = None
     more: bool = False
     """Whether a next link was left where reading stopped."""
-
-
-class _Page(Struct):
-    value: list[Any]
-    count: int | None
-    next: str | None
 
 
 @dataclass
@@ -175,14 +170,14 @@ class Fetcher:
             raise malformed(response, "one row was asked for, and nothing came")
         self._count(request, 1)
         found = self._decode(
-            response, row_type.single.decode, row_type, lambda raw: _row_of(response, raw, row_type)
+            response, row_type.single.decode, row_type, lambda raw: row_of(response, raw, row_type)
         )
         if found is None:
             if may_be_null:
                 return None
             raise malformed(response, "one row was asked for, and null came")
         if all(getattr(found, a) is None for a in row_type.attributes.values()):
-            _row_of(response, self._untyped(response), row_type)
+            row_of(response, self._untyped(response), row_type)
         return found
 
     async def count(self, query: Query, row_type: RowType) -> int:
@@ -426,13 +421,13 @@ class Fetcher:
         if large is None:
             decode = row_type.page.decode
             return self._decode(
-                response, decode, row_type, lambda raw: _page_of(response, raw, row_type)
+                response, decode, row_type, lambda raw: page_of(response, raw, row_type)
             )
         rows: list[Any] = []
         for some in RawRows(row_type, large.value).slices(SLICE):
             rows.extend(self._slice(response, some))
             await asyncio.sleep(0)
-        return _Page(rows, large.count, large.next)
+        return Page(rows, large.count, large.next)
 
     def _slice(self, response: Response, rows: RawRows) -> list[Any]:
         try:
@@ -477,24 +472,3 @@ def _is_over(task: asyncio.Future[Response]) -> bool:
     if task.done() and not task.cancelled():
         task.exception()
     return task.done()
-
-
-def _row_of(response: Response, raw: object, row_type: RowType) -> Any:
-    """Build a row from untyped JSON. Raises UpstreamMalformed where it is no entity."""
-    if raw is None:
-        return None
-    asked = row_type.own_names
-    if not isinstance(raw, dict) or (asked and asked.isdisjoint(raw)):
-        raise malformed(response, "one row was asked for, and something else came")
-    return lenient(row_type, raw)
-
-
-def _page_of(response: Response, raw: object, row_type: RowType) -> _Page:
-    """Build a page from untyped JSON. Raises UpstreamMalformed where it is no collection."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
-        raise malformed(response, "a list of rows was asked for, and something else came")
-    link = raw.get("@odata.nextLink")
-    if not isinstance(link, str | None):
-        raise malformed(response, "the link to the next page is no text")
-    rows = [lenient(row_type, item) for item in raw["value"]]
-    return _Page(rows, counted(raw.get("@odata.count")), link)

@@ -10,10 +10,14 @@ import re
 
 _CREDENTIALS = (
     (
-        re.compile(r"\b(Bearer|Basic|Digest|Negotiate|NTLM)(\s+)[\w.~+/=:-]{4,}", re.IGNORECASE),
+        re.compile(
+            r"(?<![a-z])(Bearer|Basic|Digest|Negotiate|NTLM)(\s+|%20|\+|&nbsp;|&#(?:x20|32);)"
+            r"[\w.~+/=:-]{4,}",
+            re.IGNORECASE,
+        ),
         r"\1\2********",
     ),
-    (re.compile(r"\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"), "********"),
+    (re.compile(r"eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"), "********"),
     (
         re.compile(
             r"((?:client_secret|client_assertion|access_token|refresh_token|id_token|api[_-]?key"
@@ -25,7 +29,8 @@ _CREDENTIALS = (
         r"\1********",
     ),
 )
-"""Schemes with credentials (RFC 9110, section 11.4); JSON Web Tokens; what is called like a secret."""
+"""Schemes with credentials (RFC 9110, section 11.4); JSON Web Tokens; what is called like a secret. The first two are
+found in what was encoded for an address or a page, too."""
 
 
 def masked(text: str) -> str:

@@ -25,6 +25,11 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
         ("Set-Cookie: ARR=abcdef; path=/", "Set-Cookie: ********; path=/"),
         ("https://x/?sig=abcdef123&b=1", "https://x/?sig=********&b=1"),
         ("Password='hunter22'", "Password='********'"),
+        (f"authorization%3A%20Bearer%20{TOKEN}&a=1", "authorization%3A%20Bearer%20********&a=1"),
+        (f"?token%3D{TOKEN}", "?token%3D********"),
+        ("<td>Bearer&nbsp;opaque-token-1</td>", "<td>Bearer&nbsp;********</td>"),
+        ("auth=Bearer+opaque-token-1", "auth=Bearer+********"),
+        ("h=%20Bearer%20opaque-token-1", "h=%20Bearer%20********"),
         ("Customer 1001 is unknown.", "Customer 1001 is unknown."),
     ],
 )

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import pytest
 from coverage import Coverage
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
 # interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").
 for _late in ("internal.conjecture.optimiser", "strategies._internal.random"):
     import_module(f"hypothesis.{_late}")
-settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# The tables of Unicode that texts are drawn from are made once in a checkout. On a busy machine that takes seconds,
+# which says nothing of the strategy that happens to be first.
+SLOW = [HealthCheck.too_slow]
+settings.register_profile("desk", suppress_health_check=SLOW)
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=SLOW)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -14,25 +14,26 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .access import admission
-from .edge import Edge, route_of
-from .encoding import Compression
-from .endpoints import API, Endpoint, RoutesOf, endpoints_of, shared
+from gateway.config.settings import Settings
+from gateway.graphiql.environment import environment_of
+from gateway.graphiql.fitting import fitting
+from gateway.http.admin_access import admission
+from gateway.http.edge import Edge, route_of
+from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, shared
+from gateway.http.explain_endpoint import explain_routes
+from gateway.http.graphql_endpoint import COMPANY_HEADER, Door, companies_of
+from gateway.http.health import healthy, ready, reload_by
+from gateway.http.schema_explorer import explorer_routes
+from gateway.http.subscription_routes import stream_events, subscription_routes
+from gateway.metadata.model_builder import Progress
+from gateway.runtime.generations import open_live
+from gateway.runtime.metadata_reload import Reloader
+from gateway.runtime.profile_instances import ProfileLives
+from gateway.storage.content_coding import Compression
+from gateway.subscriptions.hub import Hub
+
 from .events import Observer, log_event
-from .explain_http import explain_routes
-from .explorer import explorer_routes
 from .graphiql import PRESET_HEADERS, Page, asset_routes, page_routes
-from .graphiql.environment import environment_of
-from .graphiql.fitting import fitting
-from .health import healthy, ready, reload_by
-from .http import COMPANY_HEADER, Door, companies_of
-from .live import open_live
-from .models import Progress
-from .profile_lives import ProfileLives
-from .reload import Reloader
-from .settings import Settings
-from .subscriptions.hub import Hub
-from .subscriptions.routes import stream_events, subscription_routes
 
 RELOAD = "/admin/reload"
 

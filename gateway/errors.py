@@ -38,7 +38,7 @@ import traceback
 from copy import copy
 from typing import ClassVar, Self
 
-from .masking import masked
+from gateway.process.masking import masked
 
 
 class GatewayError(Exception):

@@ -6,10 +6,11 @@ encoding the answer, a subscription's parts) ends here.
 
 from __future__ import annotations
 
+from gateway.introspection.answers import LongAnswer
+
+from .engine import Answer
 from .errors import known
 from .events import ErrorRaised, Observer
-from .execute import Answer
-from .introspection import LongAnswer
 
 
 def failure(error: Exception, observe: Observer) -> Answer:

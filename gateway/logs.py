@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from .settings import Settings
+from gateway.config.settings import Settings
 
 
 def configure_logging(settings: Settings) -> None:

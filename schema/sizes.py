@@ -11,9 +11,10 @@ from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectT
 from graphql.utilities import print_directive, print_type
 from graphql.utilities.print_schema import print_schema_definition
 
+from schema.compare.shapes import core_directive, core_type
+
 from .build import ODataSchema
 from .compare import ServedSource
-from .compare.shapes import core_directive, core_type
 from .printing import stats
 
 FAMILIES = 40

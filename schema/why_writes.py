@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from schema.writes.naming import ROW_VERBS, SUFFIXES, mutated, mutation_name
+from schema.writes.near import near_mutations, near_types
+
 from .explaining import Lines, argument_type, marks, result_type, spelled, unknown
 from .fields import (
     Field,
@@ -18,8 +21,6 @@ from .fields import (
 from .joins import join_pairs
 from .names import near_names
 from .writes import Writes
-from .writes.naming import ROW_VERBS, SUFFIXES, mutated, mutation_name
-from .writes.near import near_mutations, near_types
 
 _PAYLOADS = (TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD)
 _ROLES = {

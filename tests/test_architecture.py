@@ -19,21 +19,21 @@ MODULES = sorted(
 TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
 TRANSPORTS = {"aiohttp", "httpx", "starlette", "uvicorn", "msal"}
 PURE = {
-    "gateway.bind",
-    "gateway.complete",
-    "gateway.cursors",
-    "gateway.ids",
-    "gateway.joins",
-    "gateway.paging",
-    "gateway.plan",
-    "gateway.prepare",
-    "gateway.rows",
-    "gateway.selection",
-    "gateway.shape",
-    "gateway.values",
-    "gateway.where",
-    "gateway.uniting",
-    "gateway.window",
+    "gateway.planning.planner",
+    "gateway.operations.completion_compiler",
+    "gateway.operations.cursors",
+    "gateway.operations.global_ids",
+    "gateway.planning.joins",
+    "gateway.planning.page_arguments",
+    "gateway.planning.plan",
+    "gateway.operations.prepared_operation",
+    "gateway.operations.row_types",
+    "gateway.documents.collect_fields",
+    "gateway.operations.shapes",
+    "gateway.operations.value_conversion",
+    "gateway.planning.filters",
+    "gateway.planning.uniting",
+    "gateway.planning.page_window",
 }
 
 
@@ -64,7 +64,7 @@ IMPORTS = {name_of(path): frozenset(imports_of(path)) for path in MODULES}
 
 
 def test_the_modules_are_found() -> None:
-    assert {"schema.model", "gateway.execute", "gateway.odata.render"} <= IMPORTS.keys()
+    assert {"schema.model", "gateway.engine", "gateway.odata.render"} <= IMPORTS.keys()
 
 
 def test_schema_never_imports_gateway() -> None:
@@ -101,7 +101,7 @@ def test_only_the_composition_root_and_the_commands_know_the_sandbox() -> None:
         and not is_in(module, "gateway.cli")
     }
 
-    assert users <= {"gateway.assemble"}
+    assert users <= {"gateway.runtime.assembly"}
 
 
 @pytest.mark.parametrize("module", sorted(PURE))
@@ -110,8 +110,8 @@ def test_planning_and_completing_do_no_io(module: str) -> None:
         "asyncio",
         "gateway.odata.client",
         "gateway.odata.decoding",
-        "gateway.fetch",
-        "gateway.run",
+        "gateway.execution.fetcher",
+        "gateway.execution.plan_runner",
         *TRANSPORTS,
     }
 
@@ -147,22 +147,22 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
             "httpx",
             {
                 "gateway.app",
-                "gateway.assemble",
-                "gateway.auth",
-                "gateway.live",
+                "gateway.runtime.assembly",
+                "gateway.odata.auth",
+                "gateway.runtime.generations",
                 "gateway.odata.attempt",
-                "gateway.odata.call",
+                "gateway.odata.lazy_request",
                 "gateway.odata.client",
                 "gateway.odata.decoding",
-                "gateway.odata.faults",
+                "gateway.odata.transport_errors",
                 "gateway.odata.sending",
                 "gateway.odata.transport",
                 "gateway.sandbox.faults",  # raises what httpx raises for a broken connection
             },
         ),
         ("aiohttp", {"gateway.odata.transport"}),
-        ("msal", {"gateway.auth"}),
-        ("aiodataloader", {"gateway.loaders"}),
+        ("msal", {"gateway.odata.auth"}),
+        ("aiodataloader", {"gateway.execution.key_batches"}),
     ],
 )
 def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:

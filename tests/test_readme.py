@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import gateway.errors
+from gateway.config.rendering import settings_table
 from gateway.errors import GatewayError
-from gateway.setting_texts import settings_table
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

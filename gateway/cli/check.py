@@ -14,21 +14,21 @@ from typing import Any
 import msgspec
 import typer
 
-from gateway.assemble import open_client
+from gateway.config.settings import Settings
 from gateway.errors import GatewayError, UpstreamForbidden
-from gateway.metadata import load_metadata
-from gateway.models import Known, dialect_of, open_model
+from gateway.metadata.document_loader import load_metadata
+from gateway.metadata.model_builder import Known, dialect_of, open_model
 from gateway.odata.account import AccountSets, Lookup
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Compare, Literal, Operator, Path, Query, Request, Resource
 from gateway.odata.render import render
-from gateway.private_files import make_own_folder
-from gateway.settings import Settings
+from gateway.runtime.assembly import open_client
+from gateway.storage.private_files import make_own_folder
 from schema.errors import SchemaError
 
-from .inspect import quiet
 from .progress import reading_metadata, working
+from .schema_commands import quiet
 
 MOST_NAMES = 20
 """Names in a line; more are counted."""
@@ -127,7 +127,7 @@ def _cache(settings: Settings) -> Step:
 
 
 async def _sign_in(settings: Settings) -> Step:
-    from gateway.auth import auth_of  # noqa: PLC0415 - msal takes 0.1 s to import
+    from gateway.odata.auth import auth_of  # noqa: PLC0415 - msal takes 0.1 s to import
 
     auth = auth_of(settings, quiet)
     assert auth is not None

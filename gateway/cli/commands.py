@@ -61,7 +61,7 @@ metadata_commands = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from gateway.version import gateway_version
+        from gateway.config.version import gateway_version
 
         print(f"d365-graphql-gateway {gateway_version()}")
         raise typer.Exit
@@ -102,8 +102,8 @@ def serve(
 
     Without an environment the sandbox starts by itself on a loopback interface only; elsewhere it needs --sandbox.
     """
-    from gateway.collector import resting
-    from gateway.lean import lean
+    from gateway.process.garbage_collection import resting
+    from gateway.process.lean_imports import lean
 
     with resting():
         with lean():
@@ -214,7 +214,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
-        from .inspect import print_explanation, read_operation
+        from .schema_commands import print_explanation, read_operation
 
         request = read_operation(file, variables, operation, companies)
         chosen = settings_of(config, sandbox=sandbox)
@@ -241,7 +241,7 @@ def settings(config: Config = None) -> None:
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
-        from gateway.setting_texts import effective
+        from gateway.config.rendering import effective
 
         print(effective(settings_of(config)), end="")
 
@@ -262,7 +262,7 @@ def print_schema(
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
-        from .inspect import print_sdl
+        from .schema_commands import print_sdl
 
         print_sdl(settings_of(config, sandbox=sandbox), federation=federation, profile=profile)
 
@@ -275,7 +275,7 @@ def schema_stats(
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
-        from .inspect import print_schema_stats
+        from .schema_commands import print_schema_stats
 
         print_schema_stats(settings_of(config, sandbox=sandbox), profile, as_json=as_json)
 
@@ -297,7 +297,7 @@ def why(
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
-        from .inspect import print_why
+        from .schema_commands import print_why
 
         print_why(settings_of(config, sandbox=sandbox), name, profile, as_json=as_json)
 

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from gateway.events import ConnectionCut, Observer, log_event
-from gateway.proxies import Proxies
+from gateway.http.proxies import Proxies
 
 TAKEN = 65_536
 """Bytes that a client takes at least in ``send_timeout`` seconds, where so much waits for it."""

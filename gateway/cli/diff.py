@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import typer
 
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.filecache import digest_of
-from gateway.metadata import MetadataDocument, wrong_content
-from gateway.settings import Settings
+from gateway.metadata.document_loader import MetadataDocument, wrong_content
+from gateway.storage.document_cache import digest_of
 from schema.build import ODataSchema
 from schema.compare import (
     Comparison,
@@ -27,9 +27,9 @@ from schema.compare import (
     compare,
 )
 
-from .inspect import current_schema
+from .offline_schema import model_of, schema_of
 from .progress import working
-from .schemas import model_of, schema_of
+from .schema_commands import current_schema
 
 CURRENT = "-"
 """Stands for the schema of the configured environment."""

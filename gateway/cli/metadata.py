@@ -8,17 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.assemble import open_client
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.metadata import load_metadata
-from gateway.models import read_model
-from gateway.settings import Settings
+from gateway.metadata.document_loader import load_metadata
+from gateway.metadata.model_builder import read_model
+from gateway.runtime.assembly import open_client
 from schema.errors import did_you_mean
 from schema.model import Model
 from schema.relations import suggest
 
-from .inspect import print_counts, quiet
 from .progress import reading_metadata
+from .schema_commands import print_counts, quiet
 
 
 def pull_document(settings: Settings, target: Path) -> None:

@@ -11,10 +11,10 @@ from typing import NoReturn
 
 import typer
 
+from gateway.config.loading import load_settings
+from gateway.config.settings import Settings
 from gateway.errors import GatewayError, RequestError, SettingsError
 from gateway.logs import configure_logging
-from gateway.setting_sources import load_settings
-from gateway.settings import Settings
 from schema.errors import SchemaError
 
 UPSTREAM_VARIABLES = tuple(

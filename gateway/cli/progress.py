@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from gateway.models import Progress as Report
+from gateway.metadata.model_builder import Progress as Report
 
 
 @contextlib.contextmanager

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.config.setting_models import SandboxOptions
 from gateway.errors import SettingsError
 from gateway.sandbox import SandboxSettings, Throttle
 from gateway.sandbox.serve import run
-from gateway.setting_groups import SandboxOptions
 from schema.errors import did_you_mean
 
-from .listening import cannot_listen, leave, on_stop
+from .signals_and_port import cannot_listen, leave, on_stop
 
 
 def serve_sandbox(settings: SandboxSettings, host: str, port: int) -> None:

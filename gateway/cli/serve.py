@@ -18,20 +18,28 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.assemble import Gateway, open_gateway
-from gateway.collector import resting, settle
-from gateway.endpoints import API, PAGE
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
+from gateway.http.endpoints import API, PAGE
 from gateway.logs import configure_logging
-from gateway.settings import Settings
+from gateway.process.garbage_collection import resting, settle
+from gateway.runtime.assembly import Gateway, open_gateway
 
+from .bounded_http import BoundedProtocol, socket_protocol
 from .connections import ConnectionLimits
-from .listening import BACKLOG, address_of, is_loopback, leave, listen, on_stop, terminal_watch
 from .progress import reading_metadata
-from .protocol import BoundedProtocol, socket_protocol
 from .server import GracefulServer, Workers
+from .signals_and_port import (
+    BACKLOG,
+    address_of,
+    is_loopback,
+    leave,
+    listen,
+    on_stop,
+    terminal_watch,
+)
 from .worker import worker_app
 
 HEALTH_SECONDS = 20

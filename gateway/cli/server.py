@@ -23,7 +23,7 @@ import uvicorn
 
 from gateway.odata.client import ODataClient
 
-from .listening import terminal_watch
+from .signals_and_port import terminal_watch
 from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process
 
 GRACE = 13.0

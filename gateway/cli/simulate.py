@@ -8,22 +8,22 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from graphql import OperationDefinitionNode, get_introspection_query, parse
 
-from gateway.asked import selected
-from gateway.assemble import open_client, read_labels, read_profiles
-from gateway.encoding import compressed
+from gateway.config.settings import Settings
+from gateway.documents.collect_fields import Selection, fragments_of
 from gateway.errors import SettingsError
-from gateway.metadata import load_metadata
-from gateway.preset_services import with_preset_services
-from gateway.selection import Selection, fragments_of
-from gateway.settings import Settings
-from gateway.telling import whole_answer
+from gateway.introspection.introspection_selection import selected
+from gateway.introspection.writer_process import whole_answer
+from gateway.metadata.document_loader import load_metadata
+from gateway.metadata.preset_services import with_preset_services
+from gateway.runtime.assembly import open_client, read_labels, read_profiles
+from gateway.storage.content_coding import compressed
 from schema.build import ODataSchema
 from schema.introspection import Selected
 from schema.sizes import sizes_of
 
-from .inspect import print_counts, quiet, with_profile
+from .offline_schema import model_of, part_of, schema_of
 from .progress import reading_metadata, working
-from .schemas import model_of, part_of, schema_of
+from .schema_commands import print_counts, quiet, with_profile
 
 
 def print_simulation(

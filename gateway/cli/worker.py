@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.lean import lean
+from gateway.process.lean_imports import lean
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from gateway.settings import Settings
+    from gateway.config.settings import Settings
 
 
 def worker_app(settings: Settings) -> Starlette:

@@ -28,7 +28,7 @@ from starlette.responses import (
 )
 from starlette.routing import BaseRoute, Route
 
-from gateway.access import Admits, everybody
+from gateway.http.admin_access import Admits, everybody
 
 HERE = Path(__file__).parent
 BUILT = HERE / "assets"

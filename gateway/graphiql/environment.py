@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 from urllib.parse import urlsplit
 
+from gateway.config.settings import Settings
+from gateway.config.version import gateway_version
 from gateway.odata.finops import environment_kind
-from gateway.settings import Settings
-from gateway.version import gateway_version
 
 
 class Environment(TypedDict):

@@ -18,10 +18,10 @@ from graphql import (
 )
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway
-from gateway.endpoints import Endpoint
-from gateway.execute import Answer, GraphQLRequest, Ready
-from gateway.plan import FailedRoot
+from gateway.engine import Answer, GraphQLRequest, Ready
+from gateway.http.endpoints import Endpoint
+from gateway.planning.plan import FailedRoot
+from gateway.runtime.assembly import Gateway
 from schema.fields import FieldKind, RootKind
 from schema.names import prefixed
 

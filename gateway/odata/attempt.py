@@ -17,12 +17,12 @@ from typing import Self
 
 import httpx
 
+from gateway.config.settings import Settings
 from gateway.events import Address, Observer, RequestSent
-from gateway.settings import Settings
 
-from .answers import Response
-from .call import Call
 from .decoding import Progress, read_body
+from .lazy_request import Call
+from .response_check import Response
 from .retry import remaining_time
 
 

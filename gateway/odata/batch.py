@@ -16,8 +16,8 @@ from msgspec import Struct, structs
 
 from gateway.errors import UpstreamMalformed
 
-from .answers import Response, failure_of, malformed
 from .query import Request
+from .response_check import Response, failure_of, malformed
 from .retry import Failure
 
 BATCH_URL = "$batch"

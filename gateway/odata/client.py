@@ -24,6 +24,7 @@ from uuid import uuid4
 import httpx
 from msgspec import structs
 
+from gateway.config.settings import Settings
 from gateway.errors import (
     OutcomeUnknown,
     UnsupportedQuery,
@@ -32,19 +33,18 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.events import Observer, log_event, loggable
-from gateway.settings import Settings
 from gateway.shutdown import Shutdown
 
-from .answers import Response, is_plainly_good, raise_for_answer, subject_of, tells_outcome
 from .attempt import Attempts
 from .batch import busy_part, is_batch
-from .call import Call, as_sent
 from .decoding import OFFERED, Progress
-from .faults import UNREACHED, always, fault_of, never, surely_unprocessed
+from .lazy_request import Call, as_sent
 from .nextlink import origin
 from .query import Request
+from .response_check import Response, is_plainly_good, raise_for_answer, subject_of, tells_outcome
 from .retry import Clock
 from .sending import Exchanges, Judge, Sending, itself
+from .transport_errors import UNREACHED, always, fault_of, never, surely_unprocessed
 from .trust import unread
 
 SAFE = frozenset({"GET", "HEAD"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from unicodedata import combining, normalize
 
-from .local import comparable
+from .local_filter import comparable
 from .query import Value
 
 _DIGITS = frozenset("0123456789")

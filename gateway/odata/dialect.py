@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from gateway.config.setting_models import Service
 from gateway.errors import UnsupportedQuery
-from gateway.setting_groups import Service
 from schema.relations import Relation
 
 from .account import AccountSets

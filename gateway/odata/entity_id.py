@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from urllib.parse import unquote, urlsplit
 
-from .keyed import Column
+from .key_filters import Column
 from .literals import parse_value
 from .query import KeyPart, Literal
 

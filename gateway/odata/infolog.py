@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from .answers import Envelope
+from .response_check import Envelope
 
 CONFLICT = "CONFLICT"
 DUPLICATE_KEY = "DUPLICATE_KEY"

@@ -39,8 +39,8 @@ from .query import (
     TextMatch,
     Wildcard,
 )
-from .residual import has_star, has_star_test, residual_of, unlimited
 from .simplify import simplify
+from .wildcard_residual import has_star, has_star_test, residual_of, unlimited
 
 if TYPE_CHECKING:
     from .dialect import Dialect

@@ -20,7 +20,7 @@ from math import ceil
 
 from msgspec import structs
 
-from .answers import Response
+from .response_check import Response
 from .retry import Clock
 
 

@@ -19,16 +19,16 @@ from typing import TypeAlias
 import httpx
 from msgspec import Struct
 
+from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRetried, loggable
-from gateway.settings import Settings
 
-from .answers import Response, failure_of
 from .attempt import Attempts
-from .call import Call
 from .decoding import Progress
-from .faults import Repeat, fault_of
+from .lazy_request import Call
 from .pause import Pause
+from .response_check import Response, failure_of
 from .retry import Clock, Failure, RetryPolicy, remaining_time, retry_after
+from .transport_errors import Repeat, fault_of
 
 Judge: TypeAlias = Callable[[Response], Response]
 """Gives the part of an answer that tells how it went: an answer to a batch is 200 whatever its parts are."""

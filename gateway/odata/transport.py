@@ -32,10 +32,10 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.settings import Settings
 
-from .call import Call
+from .lazy_request import Call
 
 IDLE = 60.0
 """Seconds for which an unused connection is kept; load balancers in front of the service keep them for two minutes."""

@@ -15,11 +15,11 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from gateway.config.setting_models import SubscriptionOptions
 from gateway.errors import BudgetExceeded, GatewayError
 from gateway.events import ErrorRaised, Observer, WatchFailed
 from gateway.failures import failure
 from gateway.odata.retry import Clock
-from gateway.setting_groups import SubscriptionOptions
 from gateway.shutdown import STOPPING
 
 from .polling import Poll, PollFailed, told

@@ -34,9 +34,9 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from gateway.coercion import arguments_of
+from gateway.documents.collect_fields import Nodes, Selection, fragments_of
+from gateway.documents.input_coercion import arguments_of
 from gateway.errors import BadArgument
-from gateway.selection import Nodes, Selection, fragments_of
 from schema.subscriptions import ENTITY_CHANGED
 
 from .changes import Change, Kind

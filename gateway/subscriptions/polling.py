@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from gateway.engine import Answer, GraphQLRequest
 from gateway.errors import BudgetExceeded, GatewayError, known
 from gateway.events import Observer, SubscriptionPolled
-from gateway.execute import Answer, GraphQLRequest
+from gateway.planning.change_queries import WATCH, Watched
 
 from .changes import ByEtag, ByStamp, Change, Seen, text_of
-from .watched import WATCH, Watched
 
 Ask: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 """Answers an operation by the generation that serves at the moment."""

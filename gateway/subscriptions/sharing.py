@@ -2,7 +2,7 @@
 
 Ten thousand subscribers with one selection, the same variables and the same scope get the same bytes of one read. Those
 of one scope who ask for different things at the same time are a group: their reads are shared as far as they can be
-(``gateway.shared_reads``). The answers live as long as somebody still has the changes before him.
+(``gateway.execution.shared_reads``). The answers live as long as somebody still has the changes before him.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.execute import Engine, GraphQLRequest
-from gateway.shared_reads import ReadContext
+from gateway.engine import Engine, GraphQLRequest
+from gateway.execution.shared_reads import ReadContext
 
-from .begun import Begun
 from .changes import Change, Kind
 from .operation import BATCH
+from .start import Begun
 
 Results: TypeAlias = list[bytes]
 

@@ -6,17 +6,17 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.assemble import Gateway
+from gateway.engine import Answer, GraphQLRequest
 from gateway.events import SubscriptionEnded
-from gateway.execute import Answer, GraphQLRequest
 from gateway.failures import failure
-from gateway.live import Live
+from gateway.runtime.assembly import Gateway
+from gateway.runtime.generations import Live
 
-from .begun import Begun, begun
 from .hub import Ended, Hub
 from .operation import BATCH, payloads
 from .polling import Poll
 from .sharing import Part, Reader
+from .start import Begun, begun
 
 
 class Streams:

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.company_limit import CompanyLimit
 from gateway.odata.infolog import Problem
+from gateway.planning.company_limit import CompanyLimit
 from schema.fields import Verb
 
 from .outcome import ABSENT

@@ -6,20 +6,20 @@ from typing import Any
 
 import msgspec
 
-from gateway.bind import Binding
 from gateway.errors import GatewayError, UpstreamMalformed
-from gateway.odata.answers import Response
-from gateway.pages import Failure
-from gateway.rows import lenient, untyped
-from gateway.values import from_untyped
+from gateway.odata.response_check import Response
+from gateway.operations.pages import Failure
+from gateway.operations.row_types import lenient, untyped
+from gateway.operations.value_conversion import from_untyped
+from gateway.planning.planner import Binding
 from schema.catalog import Catalog
 from schema.fields import MutationField
 
-from .exchange import Exchange
 from .outcome import UserError, problems_in
 from .payload import Payload
+from .payload_rows import Asked, Fetching
 from .plan import CallMutation
-from .reading import Asked, Fetching
+from .sender import Exchange
 
 
 class Calls:

@@ -13,8 +13,7 @@ from typing import Any
 
 from schema.fields import Verb
 
-from .bind import Binder
-from .exchange import Exchange, what_to_check
+from .binder import Binder
 from .outcome import (
     OUTCOME_UNKNOWN,
     PARTLY_WRITTEN,
@@ -24,6 +23,7 @@ from .outcome import (
     rolled_back,
 )
 from .plan import RowWrite
+from .sender import Exchange, what_to_check
 from .success import json_object_of
 
 

@@ -11,27 +11,27 @@ from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.values import VariableValues
 from msgspec import Struct
 
-from gateway.bind import Planner
 from gateway.errors import GatewayError
-from gateway.fetch import Fetcher
+from gateway.execution.fetcher import Fetcher
+from gateway.execution.plan_runner import Runner
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
-from gateway.prepare import Prepared, prepare_mutation
-from gateway.run import Runner
+from gateway.operations.prepared_operation import Prepared, prepare_mutation
+from gateway.planning.planner import Planner
 from schema.describe import label_of
 from schema.fields import Field
 from schema.writes import Writes
 
-from .bind import Binder
+from .binder import Binder
 from .bounds import Bounds
 from .calls import Calls
-from .exchange import Exchange, Writer
-from .grouped import Groups
-from .mutate import Mutator, Running
+from .changesets import Groups
 from .payload import Payload
+from .payload_rows import Reading, identity
 from .plan import Mutation, RowWrite
-from .reading import Reading, identity
 from .references import is_atomic, placeholders, readable, references_of
+from .runner import Mutator, Running
+from .sender import Exchange, Writer
 
 
 class WriteLimits(Struct, frozen=True, kw_only=True):

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.pages import Failure
+from gateway.operations.pages import Failure
 from schema.fields import PayloadField, PayloadRole
 
 from .outcome import Outcome, UserError
-from .reading import Read
+from .payload_rows import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

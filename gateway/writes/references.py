@@ -34,8 +34,8 @@ from graphql import (
 )
 from msgspec import Struct
 
+from gateway.documents.collect_fields import Nodes
 from gateway.errors import BadArgument
-from gateway.selection import Nodes
 
 ATOMIC = "atomic"
 VALUE_FROM = "valueFrom"

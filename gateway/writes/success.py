@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.odata.answers import Response, nested_too_deeply, tells_outcome
-from gateway.rows import untyped
+from gateway.odata.response_check import Response, nested_too_deeply, tells_outcome
+from gateway.operations.row_types import untyped
 from schema.fields import Verb
 
 from .plan import CallWrite, RowWrite

@@ -1,6 +1,6 @@
 """GraphQL input values as they stand in an OData JSON body.
 
-The way in of ``gateway.values``: NoYes as ``Yes`` and ``No``, an X++ date at noon UTC, enum members by name, Decimals
+The way in of ``gateway.operations.value_conversion``: NoYes as ``Yes`` and ``No``, an X++ date at noon UTC, enum members by name, Decimals
 as exact JSON numbers. Payload rules: reference ``d365-odata`` section 5.4.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.errors import BadArgument
 from gateway.odata.literals import to_json
-from gateway.values import to_list_item, to_literal
+from gateway.operations.value_conversion import to_list_item, to_literal
 from schema.catalog import Catalog
 from schema.fields import Clean, Field, FieldKind, InputField, ValueType
 from schema.writes import Writes

@@ -7,13 +7,13 @@ import gc
 import gzip
 import time
 
-from gateway.collector import resting
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
-from gateway.models import make_catalog
+from gateway.config.settings import Settings
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS
-from gateway.resolvers import LoadedResolvers
-from gateway.settings import Settings
-from gateway.snapshots import held
+from gateway.process.garbage_collection import resting
+from gateway.storage.model_snapshots import held
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.csdl import parse_csdl

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.ids import node_id
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.operations.global_ids import node_id
+from gateway.runtime.assembly import Gateway, open_gateway
 from tests.bench.measure import Report
 from tests.support.cases import engine
 

@@ -7,8 +7,8 @@ from itertools import count
 
 from graphql import parse, validate
 
-from gateway.acceptor import Acceptor
-from gateway.execute import Answer, GraphQLRequest
+from gateway.documents.fast_validation import Acceptor
+from gateway.engine import Answer, GraphQLRequest
 from tests.bench.measure import GC_NORMAL, Report, Sample, in_turn, ms, percent
 from tests.bench.workload import Service, engine_over, wide_query
 

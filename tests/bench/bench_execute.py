@@ -12,7 +12,7 @@ from statistics import median
 
 import orjson
 
-from gateway.execute import Engine, GraphQLRequest
+from gateway.engine import Engine, GraphQLRequest
 from tests.bench.measure import (
     GC_FROZEN,
     GC_NORMAL,

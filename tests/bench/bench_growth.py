@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from gateway.execute import Answer, Engine, GraphQLRequest
+from gateway.engine import Answer, Engine, GraphQLRequest
 from tests.bench.bench_execute import runner
 from tests.bench.measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, line, ms, slope
 from tests.bench.workload import Service, alias_query, engine_over, nested_query, wide_query

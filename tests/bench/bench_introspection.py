@@ -19,9 +19,9 @@ from typing import NamedTuple
 import brotli
 from graphql import build_schema
 
-from gateway.artefacts import Artefact, Artefacts
-from gateway.lean import command
-from gateway.telling import Apart
+from gateway.introspection.writer_process import Apart
+from gateway.process.lean_imports import command
+from gateway.storage.response_artifacts import Artefact, Artefacts
 from tests.bench import whole
 from tests.bench.measure import Report
 from tests.bench.processes import PROGRAM, ROOT, environment
@@ -80,7 +80,7 @@ async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds:
     asked = asked_of(build_schema("type Query { any: Int }"), EVERYTHING)
     path = folder / "answer"
     task = Apart(settings, document.digest, {}).task(asked, path)
-    program = command("gateway.telling")
+    program = command("gateway.introspection.writer_process")
     taken = [await asyncio.to_thread(_run, program, task) for _ in range(rounds)]
     used = sorted(taken)[len(taken) // 2]
     text = b"".join((await _opened(path)).pieces())

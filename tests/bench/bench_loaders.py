@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.execute import GraphQLRequest, Ready
-from gateway.fetch import Fetcher
-from gateway.loaders import Batches, Want
+from gateway.engine import GraphQLRequest, Ready
+from gateway.execution.fetcher import Fetcher
+from gateway.execution.key_batches import Batches, Want
 from gateway.odata.finops import FINOPS
-from gateway.odata.keyed import key_requests
-from gateway.plan import KeysRoot, ReadPlan
+from gateway.odata.key_filters import key_requests
+from gateway.planning.plan import KeysRoot, ReadPlan
 from tests.bench.measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
 from tests.bench.workload import Service, alias_query, engine_over
 

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from gateway.ids import node_id
-from gateway.models import dialect_of, make_catalog
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.metadata.model_builder import dialect_of, make_catalog
+from gateway.operations.global_ids import node_id
 from schema.catalog import Catalog
 from schema.fields import FieldKind, RootField, RootKind, TypeKind
 from tests.bench import whole

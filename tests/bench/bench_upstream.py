@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 import httpx
 
+from gateway.config.settings import Settings
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.transport import make_transport
-from gateway.settings import Settings
 from tests.bench.bench_http import STATIC, queries
 from tests.bench.measure import Report, Sample, ms, percent
 from tests.bench.processes import running

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from gateway.assemble import open_gateway
-from gateway.execute import GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.runtime.assembly import open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 
 CUSTOMER_VALUES = (
     "dataAreaId customerAccount organizationName customerGroupId creditLimit salesCurrencyCode"

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 from tests.bench.load import Load, by_client, drive
 from tests.bench.measure import cpu_of, cpu_of_machine, family
 from tests.bench.processes import Program, gateway, running

@@ -17,7 +17,7 @@ import strawberry
 import uvicorn
 from strawberry.asgi import GraphQL
 
-from gateway.collector import settle
+from gateway.process.garbage_collection import settle
 from tests.bench.workload import CUSTOMER, LINE_VALUES, PLAIN, Column, answer
 
 ROWS = 1_000

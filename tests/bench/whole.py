@@ -11,10 +11,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from gateway.metadata import MetadataDocument, load_metadata
-from gateway.models import Known, open_model
+from gateway.config.settings import Settings
+from gateway.metadata.document_loader import MetadataDocument, load_metadata
+from gateway.metadata.model_builder import Known, open_model
 from gateway.odata.client import ODataClient
-from gateway.settings import Settings
 from tests.support.metadata_documents import CATALOGUE, path_of
 
 

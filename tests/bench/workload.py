@@ -15,16 +15,16 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from gateway.bind import Limits
-from gateway.documents import DocumentLimits
+from gateway.config.settings import Settings
+from gateway.documents.store import DocumentLimits
+from gateway.engine import Engine, ExecutionSettings
 from gateway.events import Observer
-from gateway.execute import Engine, ExecutionSettings
-from gateway.models import make_catalog
-from gateway.odata.answers import Response
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE
 from gateway.odata.query import Request
-from gateway.resolvers import LoadedResolvers
-from gateway.settings import Settings
+from gateway.odata.response_check import Response
+from gateway.planning.planner import Limits
 from schema.build import ODataSchema, build_schema
 from schema.csdl import parse_csdl
 from schema.model import Model

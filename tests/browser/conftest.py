@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gateway.app import create_app
+from gateway.config.settings import Settings
 from gateway.graphiql import BUILT, Page, asset_routes, page_routes
-from gateway.settings import Settings
 from tests.support.graphiql import SECONDS
 from tests.support.needs import need
 from tests.support.process import PATIENCE

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from gateway.assemble import open_gateway
-from gateway.execute import GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
 from gateway.graphiql import PRESET_HEADERS, examples
-from gateway.settings import Settings
+from gateway.runtime.assembly import open_gateway
 from tests.support.process import PATIENCE
 
 

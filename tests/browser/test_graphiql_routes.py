@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from gateway.app import create_app
+from gateway.config.settings import Settings
 from gateway.graphiql import (
     EXAMPLES,
     PLAIN,
@@ -20,7 +21,6 @@ from gateway.graphiql import (
     examples,
     page_routes,
 )
-from gateway.settings import Settings
 
 PAGE = PLAIN.parent / "page"
 SCRIPT = b"export const answer = 42;" * 100

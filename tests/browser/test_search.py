@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway import explorer
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.http import schema_explorer as explorer
 from tests.browser.conftest import Watched, threaded
 from tests.support.graphiql import (
     SECONDS,

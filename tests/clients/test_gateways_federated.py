@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 from tests.support.node import Tools
 from tests.support.process import PATIENCE
 from tests.support.threaded import threaded

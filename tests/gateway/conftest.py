@@ -10,9 +10,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway, open_client, open_gateway
+from gateway.config.settings import Settings
+from gateway.runtime.assembly import Gateway, open_client, open_gateway
 from gateway.sandbox import create_sandbox
-from gateway.settings import Settings
 
 QUIET = Settings(cache_dir=None, language="none")
 

@@ -1,4 +1,4 @@
-"""``gateway.acceptor`` against graphql-core's ``validate``: what it accepts is valid, what clients write is accepted.
+"""``gateway.documents.fast_validation`` against graphql-core's ``validate``: what it accepts is valid, what clients write is accepted.
 
 The mutants are valid documents with one to three of their words taken away, doubled, swapped or put in the place of
 others, which gives unknown fields, wrong literals, undefined variables, merging conflicts and everything else.
@@ -22,8 +22,8 @@ from graphql import (
     validate,
 )
 
-from gateway import merging as module
-from gateway.acceptor import Acceptor
+from gateway.documents import field_merging as module
+from gateway.documents.fast_validation import Acceptor
 from tests.support.operations import Writer
 from tests.support.zoo import FO, schema_of
 

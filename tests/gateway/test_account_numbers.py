@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.assemble import Gateway, open_gateway
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
 from gateway.errors import SettingsError, UpstreamMalformed
-from gateway.execute import GraphQLRequest
-from gateway.settings import Settings
-from gateway.values import account_number, display_value
+from gateway.operations.value_conversion import account_number, display_value
+from gateway.runtime.assembly import Gateway, open_gateway
 from tests.support.changing import csdl
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.runtime.assembly import Gateway, open_gateway
 
 pytestmark = pytest.mark.anyio
 ROOT = "https://garage.example/odata"

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.execute import Answer, GraphQLRequest
-from gateway.explain import explain
-from gateway.explain_empty import requests_within
+from gateway.engine import Answer, GraphQLRequest
+from gateway.explain.empty_service import requests_within
+from gateway.explain.explain import explain
 from gateway.odata.dialect import ODATA
 from gateway.odata.query import KeyPart, Literal
 from tests.support import worlds

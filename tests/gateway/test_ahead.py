@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.ahead import ahead
+from gateway.process.read_ahead import ahead
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 50])

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from gateway.config.settings import Settings
+from gateway.metadata.write_rules import rules_of
 from gateway.odata.finops import FINOPS
-from gateway.settings import Settings
-from gateway.writes.allowed import rules_of
 
 (POST,) = FINOPS.services
 

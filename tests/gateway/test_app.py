@@ -9,10 +9,10 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.app import create_app, preset_headers
+from gateway.config.settings import Settings
 from gateway.errors import UpstreamMalformed
 from gateway.events import ErrorRaised, Event
 from gateway.sandbox import create_sandbox
-from gateway.settings import Settings
 from tests.support.upstream import upstream
 
 pytestmark = pytest.mark.anyio

@@ -7,13 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.assemble import open_gateway
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
 from gateway.errors import SettingsError
 from gateway.events import Event, MetadataLoaded, SchemaBuilt
-from gateway.execute import GraphQLRequest
-from gateway.metadata import MetadataDocument
-from gateway.models import label_ids, read_model
-from gateway.settings import Settings
+from gateway.metadata.document_loader import MetadataDocument
+from gateway.metadata.model_builder import label_ids, read_model
+from gateway.runtime.assembly import open_gateway
 from schema.csdl import parse_csdl
 from schema.errors import CsdlSyntaxError, ExposureError, RelationError
 

@@ -1,4 +1,4 @@
-"""``gateway.auth``: client credentials through msal, against a token endpoint on a socket."""
+"""``gateway.odata.auth``: client credentials through msal, against a token endpoint on a socket."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from gateway.auth import Account, ClientCredentials, auth_of
+from gateway.config.loading import load_settings
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError, TokenError, UpstreamForbidden
 from gateway.events import Event, TokenAcquired
+from gateway.odata.auth import Account, ClientCredentials, auth_of
 from gateway.odata.query import Request
-from gateway.setting_sources import load_settings
-from gateway.settings import Settings
 from tests.support.login_host import SECRET, LoginHost, login_host, refusal
 from tests.support.upstream import rows, upstream
 

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from gateway import beside
+from gateway.process import forked_work as beside
 
 PROGRAM = """
 import os, sys
-from gateway.beside import in_a_copy
+from gateway.process.forked_work import in_a_copy
 
 kept = [1]
 
@@ -46,7 +46,7 @@ def test_a_copy_works_on_what_is_there_and_sends_what_came_of_it(way: str, wante
 
 LEFT = """
 import os, signal, sys
-from gateway.beside import in_a_copy
+from gateway.process.forked_work import in_a_copy
 
 wait = in_a_copy(lambda: bytes(10_000_000))  # more than a pipe holds
 if sys.argv[1] == "killed":

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import BadArgument
 from gateway.odata.dialect import ODATA
-from gateway.writes.bind import Binder
+from gateway.writes.binder import Binder
 from gateway.writes.plan import Mutation, RowsMutation
 from tests.support.apis import entity, nav, prop
 from tests.support.writing import CODE, on, writes

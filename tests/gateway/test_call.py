@@ -1,4 +1,4 @@
-"""``gateway.odata.call``: httpx's request without its cost must not differ from httpx's request."""
+"""``gateway.odata.lazy_request``: httpx's request without its cost must not differ from httpx's request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.odata.call import LONGEST, Call, as_sent
+from gateway.odata.lazy_request import LONGEST, Call, as_sent
 
 ROOT = "https://x.operations.dynamics.com/data/"
 TIMEOUT: dict[str, float | None] = {"read": 1.0}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.assemble import Gateway
+from gateway.runtime.assembly import Gateway
 from tests.support.cases import FOLDER, Case, all_cases, builtins_of, engine, requests_of
 
 pytestmark = pytest.mark.anyio

@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.assemble import open_client, read_profiles
-from gateway.categories import load_categories
+from gateway.config.settings import Settings
 from gateway.errors import GatewayError, SettingsError, UpstreamMalformed
 from gateway.events import CategoriesStale, Event
-from gateway.models import Known
+from gateway.metadata.categories import load_categories
+from gateway.metadata.model_builder import Known
+from gateway.runtime.assembly import open_client, read_profiles
 from gateway.sandbox import create_sandbox
-from gateway.settings import Settings
 from tests.support.apis import entity, model, prop
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from graphql import build_schema, parse, validate
 
-from gateway.setting_sources import load_settings
+from gateway.config.loading import load_settings
 from schema.csdl import parse_csdl
 from tests.support.process import Finished, invoke, run
 
@@ -129,10 +129,10 @@ def test_help_does_not_wait_for_the_gateway() -> None:
             {
                 *("sqlalchemy", "odata_query", "msal", "aiohttp", "websockets"),
                 *("schema.csdl", "schema.search", "schema.why"),
-                *("gateway.explain", "gateway.subscriptions.streams"),
+                *("gateway.explain.explain", "gateway.subscriptions.streams"),
             },
         ),
-        ("gateway.cli.sandbox", {"strawberry", "graphql", "msal", "gateway.execute"}),
+        ("gateway.cli.sandbox", {"strawberry", "graphql", "msal", "gateway.engine"}),
     ],
 )
 def test_a_server_imports_only_what_it_needs(module: str, absent: set[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.settings import Settings
 from gateway.errors import (
     GatewayError,
     UnsupportedQuery,
@@ -21,10 +22,9 @@ from gateway.errors import (
 )
 from gateway.events import RequestRetried, RequestSent
 from gateway.odata.client import ODataClient
-from gateway.odata.faults import FAULTS, fault_of
 from gateway.odata.query import Request
 from gateway.odata.retry import LONGEST_WAIT, retry_after
-from gateway.settings import Settings
+from gateway.odata.transport_errors import FAULTS, fault_of
 from tests.support.sockets import PATIENCE
 from tests.support.upstream import NOW, rows, upstream
 

@@ -17,8 +17,8 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.odata.answers import envelope_of, malformed, subject_of
 from gateway.odata.query import Request
+from gateway.odata.response_check import envelope_of, malformed, subject_of
 from tests.support.upstream import rows, upstream
 
 pytestmark = pytest.mark.anyio

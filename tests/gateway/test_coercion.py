@@ -1,4 +1,4 @@
-"""``gateway.coercion`` against graphql-core: equal values in equal order, and equal errors."""
+"""``gateway.documents.input_coercion`` against graphql-core: equal values in equal order, and equal errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
-from gateway.coercion import MAX_ERRORS, Variables, arguments_of, without_python
+from gateway.documents.input_coercion import MAX_ERRORS, Variables, arguments_of, without_python
 from tests.support.zoo import FO, schema_of
 
 ZOO = schema_of(FO).core

@@ -12,11 +12,11 @@ import strawberry
 from graphql import GraphQLError
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway, open_client
-from gateway.execute import GraphQLRequest
-from gateway.resolvers import LoadedResolvers
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.runtime.assembly import Gateway, open_client
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 from schema.build import build_schema
 from tests.support.cases import builtins_of, engine, requests_of
 

@@ -10,16 +10,16 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway, build_profile, limited, open_gateway
-from gateway.company_limit import CompanyLimit
+from gateway.config.settings import Settings
+from gateway.engine import Engine, GraphQLRequest
 from gateway.errors import Forbidden, SettingsError
 from gateway.events import CompaniesLimited, Event
-from gateway.execute import Engine, GraphQLRequest
 from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
 from gateway.odata.finops_companies import COMPANY_COLUMNS
+from gateway.planning.company_limit import CompanyLimit
+from gateway.runtime.assembly import Gateway, build_profile, limited, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 from schema.fields import FieldKind
 from tests.support.cases import engine
 

@@ -10,14 +10,14 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway, execution_settings, open_gateway
-from gateway.company_limit import CompanyLimit
-from gateway.execute import Engine, GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import Engine, GraphQLRequest
 from gateway.odata.query import Compare, Literal, Operator, Path
+from gateway.planning.company_limit import CompanyLimit
+from gateway.runtime.assembly import Gateway, execution_settings, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
-from gateway.settings import Settings
 from tests.support.cases import engine
 
 pytestmark = pytest.mark.anyio

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.planning.change_queries import WATCH, watched
+from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
-from gateway.subscriptions.watched import WATCH, watched
 
 pytestmark = pytest.mark.anyio
 ERRORS = "userErrors { code }"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.config.loading import load_settings
 from gateway.errors import SettingsError
-from gateway.setting_sources import load_settings
 
 
 @pytest.mark.parametrize(

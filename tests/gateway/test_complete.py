@@ -1,4 +1,4 @@
-"""``gateway.complete``: compiled functions answer good rows, and give up on everything else."""
+"""``gateway.operations.completion_compiler``: compiled functions answer good rows, and give up on everything else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from graphql import OperationDefinitionNode, parse
 from msgspec import UNSET
 
-from gateway.complete import Complete, Surprise
-from gateway.pages import Page
-from gateway.prepare import Prepared, prepare
-from gateway.rows import RowTypes
+from gateway.operations.completion_compiler import Complete, Surprise
+from gateway.operations.pages import Page
+from gateway.operations.prepared_operation import Prepared, prepare
+from gateway.operations.row_types import RowTypes
 from tests.support.zoo import FO, schema_of
 
 CATALOG = schema_of(FO).catalog

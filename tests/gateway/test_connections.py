@@ -13,16 +13,16 @@ from typing import Any, Self
 import pytest
 import uvicorn
 
+from gateway.cli.bounded_http import MAX_PIPELINED, BoundedProtocol
 from gateway.cli.connections import ConnectionLimits, connections_of
-from gateway.cli.protocol import MAX_PIPELINED, BoundedProtocol
 from gateway.cli.serve import _config
 from gateway.cli.server import GracefulServer
+from gateway.config.settings import Settings
+from gateway.engine import Answer
 from gateway.events import ConnectionCut, Event
-from gateway.execute import Answer
-from gateway.http import JSON, Door
-from gateway.replies import send_body
-from gateway.settings import Settings
-from gateway.waiting import WaitingBytes
+from gateway.http.graphql_endpoint import JSON, Door
+from gateway.http.responses import send_body
+from gateway.http.waiting_bytes import WaitingBytes
 from tests.support.sockets import PATIENCE
 from tests.support.ticking import until
 

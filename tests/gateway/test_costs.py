@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.documents import DocumentLimits, Documents
-from gateway.execute import Engine, GraphQLRequest, Ready
-from gateway.prepared_cache import PreparedOperations
-from gateway.rows import Row
+from gateway.documents.store import DocumentLimits, Documents
+from gateway.engine import Engine, GraphQLRequest, Ready
+from gateway.operations.cache import PreparedOperations
+from gateway.operations.row_types import Row
 from tests.bench.workload import (
     Service,
     alias_query,

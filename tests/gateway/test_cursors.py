@@ -1,4 +1,4 @@
-"""``gateway.cursors``: they go round, they fit one list only, and nothing else is taken for one."""
+"""``gateway.operations.cursors``: they go round, they fit one list only, and nothing else is taken for one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cursors import Cursor, fingerprint, keyset_cursor, offset_cursor, parse_cursor
 from gateway.errors import InvalidCursor
+from gateway.operations.cursors import (
+    Cursor,
+    fingerprint,
+    keyset_cursor,
+    offset_cursor,
+    parse_cursor,
+)
 
 HERE = fingerprint("CustomersV3", (("Name", False),), None, ("usmf",))
 THERE = fingerprint("VendorsV2", (("Name", False),), None, ("usmf",))

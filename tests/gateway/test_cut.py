@@ -1,4 +1,4 @@
-"""``gateway.cut``: the pages of many lists, as of each list by itself."""
+"""``gateway.execution.page_cutter``: the pages of many lists, as of each list by itself."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cursors import Cursor
-from gateway.cut import Cutter
 from gateway.errors import UpstreamMalformed
+from gateway.execution.page_cutter import Cutter
 from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
-from gateway.pages import Failure
-from gateway.shape import ConnectionNeeds
-from gateway.window import OrderTerm, Window
+from gateway.operations.cursors import Cursor
+from gateway.operations.pages import Failure
+from gateway.operations.shapes import ConnectionNeeds
+from gateway.planning.page_window import OrderTerm, Window
 from tests.support.zoo import DIALECTS, schema_of
 
 LINE = schema_of(ODATA).catalog.object("Zoo.Line")

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from gateway.deadline import HINT
+from gateway.config.settings import Settings
 from gateway.events import ErrorRaised, OperationServed
-from gateway.http import TIMEOUT_HEADER
-from gateway.settings import Settings
+from gateway.execution.deadline import HINT
+from gateway.http.graphql_endpoint import TIMEOUT_HEADER
 from tests.support.held import ALLOWED, GROUP, at, world
 
 pytestmark = pytest.mark.anyio

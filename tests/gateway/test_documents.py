@@ -1,14 +1,14 @@
-"""``gateway.documents``: parsed, checked and prepared once, within limits."""
+"""``gateway.documents.store``: parsed, checked and prepared once, within limits."""
 
 from __future__ import annotations
 
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from gateway import documents as module
-from gateway.documents import DocumentLimits, Documents
-from gateway.extent import extent_of
-from gateway.prepared_cache import PreparedOperations
+from gateway.documents import store as module
+from gateway.documents.complexity import extent_of
+from gateway.documents.store import DocumentLimits, Documents
+from gateway.operations.cache import PreparedOperations
 from tests.support.zoo import FO, schema_of
 
 SCHEMA = schema_of(FO)

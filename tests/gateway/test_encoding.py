@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from gateway import encoding
-from gateway.encoding import CODINGS, IDENTITY, OFF_LOOP, Compression, coding_for, coding_of
+from gateway.storage import content_coding as encoding
+from gateway.storage.content_coding import (
+    CODINGS,
+    IDENTITY,
+    OFF_LOOP,
+    Compression,
+    coding_for,
+    coding_of,
+)
 from tests.gateway.test_introspection import UNPACK, client_of, post, settings_of
 
 pytestmark = pytest.mark.anyio

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway.assemble import Gateway
-from gateway.entities import MAX_REPRESENTATIONS
-from gateway.execute import Answer, Engine, ExecutionSettings, GraphQLRequest
-from gateway.explain import explain
-from gateway.models import abilities_of
+from gateway.engine import Answer, Engine, ExecutionSettings, GraphQLRequest
+from gateway.explain.explain import explain
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA
-from gateway.resolvers import LoadedResolvers
+from gateway.planning.entity_lookups import MAX_REPRESENTATIONS
+from gateway.runtime.assembly import Gateway
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.federation import Federation

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 import structlog
 
+from gateway.config.settings import Settings
 from gateway.events import (
     Address,
     CacheUnusable,
@@ -44,7 +45,6 @@ from gateway.events import (
     loggable,
 )
 from gateway.logs import configure_logging
-from gateway.settings import Settings
 
 SENT = RequestSent(
     method="GET", url=Address("Sets"), status=200, seconds=0.123456, size=9, attempt=1

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.explain import explain
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.explain.explain import explain
 from gateway.odata.render import decoded
-from gateway.settings import Settings
+from gateway.runtime.assembly import Gateway, open_gateway
 
 pytestmark = pytest.mark.anyio
 METADATA = """<?xml version="1.0"?>

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from gateway.access import admission
 from gateway.app import create_app
-from gateway.assemble import sandbox_transport
-from gateway.http import GRAPHQL, JSON
-from gateway.setting_groups import SandboxOptions
-from gateway.settings import Settings
+from gateway.config.setting_models import SandboxOptions
+from gateway.config.settings import Settings
+from gateway.http.admin_access import admission
+from gateway.http.graphql_endpoint import GRAPHQL, JSON
+from gateway.runtime.assembly import sandbox_transport
 from tests.support.sockets import PATIENCE
 from tests.support.ticking import pass_time
 

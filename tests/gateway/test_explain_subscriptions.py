@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import Answer, Checked, GraphQLRequest
-from gateway.explain import explain
+from gateway.config.settings import Settings
+from gateway.engine import Answer, Checked, GraphQLRequest
+from gateway.explain.explain import explain
 from gateway.odata.render import decoded
-from gateway.settings import Settings
-from gateway.subscriptions.begun import Begun, begun
+from gateway.runtime.assembly import Gateway, open_gateway
+from gateway.subscriptions.start import Begun, begun
 from tests.support.guides import guides
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ import pytest
 from graphql import build_client_schema, validate_schema
 from starlette.applications import Starlette
 
-from gateway import explorer
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.http import schema_explorer as explorer
 from schema import search
 from tests.support.metadata_documents import PROCUREMENT, path_of
 

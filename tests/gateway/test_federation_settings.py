@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from gateway.assemble import open_gateway
-from gateway.cli.inspect import print_sdl
+from gateway.cli.schema_commands import print_sdl
+from gateway.config.loading import load_settings
+from gateway.config.rendering import effective
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.federation import federation_of
-from gateway.filecache import digest_of
-from gateway.metadata import MetadataDocument
-from gateway.models import dialect_of, make_catalog, open_model
-from gateway.setting_sources import load_settings
-from gateway.setting_texts import effective
-from gateway.settings import Settings
+from gateway.metadata.document_loader import MetadataDocument
+from gateway.metadata.federation_options import federation_of
+from gateway.metadata.model_builder import dialect_of, make_catalog, open_model
+from gateway.runtime.assembly import open_gateway
+from gateway.storage.document_cache import digest_of
 from schema.errors import ExposureError
 from schema.federation import Federation
 

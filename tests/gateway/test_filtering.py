@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.execute import Answer, GraphQLRequest
+from gateway.engine import Answer, GraphQLRequest
 from tests.support.zoo import FO, Zoo, schema_of
 
 pytestmark = pytest.mark.anyio

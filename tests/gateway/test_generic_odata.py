@@ -11,11 +11,11 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import Answer, GraphQLRequest
-from gateway.ids import node_id
+from gateway.config.settings import Settings
+from gateway.engine import Answer, GraphQLRequest
+from gateway.operations.global_ids import node_id
+from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 from tests.support.cases import builtins_of, engine, requests_of
 from tests.support.metadata_documents import BOOKKEEPING, TRADERS, TRIPS, found, path_of
 

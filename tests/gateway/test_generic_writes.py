@@ -11,10 +11,10 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import open_gateway
-from gateway.execute import GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.runtime.assembly import open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

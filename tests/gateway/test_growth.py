@@ -18,10 +18,10 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.assemble import Gateway
-from gateway.execute import GraphQLRequest
-from gateway.http import LISTENING_AFTER
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.http.graphql_endpoint import LISTENING_AFTER
+from gateway.runtime.assembly import Gateway
 from tests.bench.workload import Service, alias_query, answer, document, engine_over, nested_query
 from tests.support.cases import engine, requests_of
 from tests.support.sockets import Connection, Listening, listening, ok

@@ -19,12 +19,12 @@ import pytest
 import uvicorn
 
 from gateway.app import create_app
+from gateway.config.settings import Settings
+from gateway.engine import Answer, GraphQLRequest
+from gateway.engine import Engine as RealEngine
 from gateway.events import ClientLeft, ErrorRaised, Event, OperationServed, RequestRetried
-from gateway.execute import Answer, GraphQLRequest
-from gateway.execute import Engine as RealEngine
-from gateway.http import LISTENING_AFTER, Door
+from gateway.http.graphql_endpoint import LISTENING_AFTER, Door
 from gateway.sandbox import create_sandbox
-from gateway.settings import Settings
 from tests.support.sockets import PATIENCE, Connection, Listening, listening, ok
 
 pytestmark = pytest.mark.anyio

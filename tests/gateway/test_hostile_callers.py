@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.bind import Limits
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import ODATA
 from gateway.odata.retry import Clock
-from gateway.settings import Settings
+from gateway.planning.planner import Limits
 from tests.support.hostile import (
     GOOD,
     JSON,

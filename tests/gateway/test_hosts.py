@@ -11,9 +11,9 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.hosts import Hosts
-from gateway.proxies import Proxies
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.http.hosts import Hosts
+from gateway.http.proxies import Proxies
 
 pytestmark = pytest.mark.anyio
 ANSWER = {"query": "{ __typename }"}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+from gateway.config.settings import Settings
 from gateway.events import Event
-from gateway.http import GRAPHQL, JSON, media_type
-from gateway.settings import Settings
+from gateway.http.graphql_endpoint import GRAPHQL, JSON, media_type
 from tests.support.calling import Client, calling, code_of, serving
 
 pytestmark = pytest.mark.anyio

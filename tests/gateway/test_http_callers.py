@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from gateway import http as module
+from gateway.config.settings import Settings
 from gateway.events import ClientLeft, Event, OperationServed, RequestRefused, level_of
-from gateway.http import GRAPHQL, JSON, TIMEOUT_HEADER, companies_of, timeout_of
-from gateway.settings import Settings
+from gateway.http import graphql_endpoint as module
+from gateway.http.graphql_endpoint import GRAPHQL, JSON, TIMEOUT_HEADER, companies_of, timeout_of
 from tests.support.calling import LEAKS, Client, calling, code_of, serving
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 
 pytestmark = pytest.mark.anyio
 TYPENAME = "{ __typename }"

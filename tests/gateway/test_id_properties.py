@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
-from gateway.models import abilities_of
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA
-from gateway.resolvers import LoadedResolvers
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.model import (

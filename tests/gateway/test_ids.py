@@ -1,4 +1,4 @@
-"""``gateway.ids``: the same row has the same id, and nothing but an id is taken for one."""
+"""``gateway.operations.global_ids``: the same row has the same id, and nothing but an id is taken for one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidId
-from gateway.ids import node_id, parse_id
+from gateway.operations.global_ids import node_id, parse_id
 
 KEYS = st.lists(
     st.text(max_size=40)

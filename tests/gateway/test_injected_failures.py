@@ -10,16 +10,16 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.bind import Planner
-from gateway.documents import Documents
+from gateway.documents.store import Documents
+from gateway.engine import Answer, Engine
 from gateway.events import ErrorRaised, Event
-from gateway.execute import Answer, Engine
-from gateway.introspection import Introspection
-from gateway.prepared_cache import PreparedOperations
-from gateway.run import Runner
-from gateway.subscriptions.begun import Begun
+from gateway.execution.plan_runner import Runner
+from gateway.introspection.answers import Introspection
+from gateway.operations.cache import PreparedOperations
+from gateway.planning.planner import Planner
 from gateway.subscriptions.hub import Hub
 from gateway.subscriptions.polling import Poll
+from gateway.subscriptions.start import Begun
 from gateway.writes.operations import Mutations
 from tests.support.event_stream import asked
 from tests.support.streaming import Served, serving, subscribe

@@ -18,15 +18,15 @@ import httpx
 import pytest
 import zstandard
 
-from gateway import introspection as introspection_module
-from gateway import telling
 from gateway.app import create_app
-from gateway.artefacts import KEPT_FILES, STEP, Artefacts
-from gateway.assemble import Gateway, open_gateway, renewed
-from gateway.encoding import compressed
-from gateway.execute import GraphQLRequest
-from gateway.introspection import LongAnswer
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.introspection import answers as introspection_module
+from gateway.introspection import writer_process as telling
+from gateway.introspection.answers import LongAnswer
+from gateway.runtime.assembly import Gateway, open_gateway, renewed
+from gateway.storage.content_coding import compressed
+from gateway.storage.response_artifacts import KEPT_FILES, STEP, Artefacts
 from tests.gateway.test_warm_start import CSDL
 from tests.support.introspections import (
     EVERYTHING,

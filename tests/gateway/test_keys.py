@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from gateway.keys import Lists, Singles, are_distinct, hashable, keys_of, normal_forms, referring
-from gateway.odata.local import comparable
+from gateway.execution.key_matching import (
+    Lists,
+    Singles,
+    are_distinct,
+    hashable,
+    keys_of,
+    normal_forms,
+    referring,
+)
+from gateway.odata.local_filter import comparable
 
 TYPES = ("Edm.String", "Edm.Int32")
 TEXT = st.text("aAßé ", max_size=4)

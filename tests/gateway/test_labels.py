@@ -1,4 +1,4 @@
-"""``gateway.labels``: texts of label ids, once each, and never an error."""
+"""``gateway.metadata.labels``: texts of label ids, once each, and never an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.events import Event, LabelsUnavailable
-from gateway.labels import load_labels
+from gateway.metadata.labels import load_labels
 from tests.support.upstream import Upstream, upstream
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +100,7 @@ async def test_what_was_listed_before_a_trouble_is_kept() -> None:
 
 
 async def test_a_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.labels.MAX_PAGES", 3)
+    monkeypatch.setattr("gateway.metadata.labels.MAX_PAGES", 3)
 
     def endless(request: httpx.Request) -> httpx.Response:
         if "(" in request.url.path:

@@ -1,4 +1,4 @@
-"""``gateway.live``: memory stays bounded while everything is touched, and nobody notices a change of generations."""
+"""``gateway.runtime.generations``: memory stays bounded while everything is touched, and nobody notices a change of generations."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import collector, live
-from gateway.assemble import Gateway, renewed
-from gateway.collector import emptied, settle
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
 from gateway.events import Event, TypesNotRenewed, TypesRenewed
-from gateway.execute import GraphQLRequest
-from gateway.live import Live, open_live
-from gateway.settings import Settings
+from gateway.process import garbage_collection as collector
+from gateway.process.garbage_collection import emptied, settle
+from gateway.runtime import generations as live
+from gateway.runtime.assembly import Gateway, renewed
+from gateway.runtime.generations import Live, open_live
 from schema.generated import DEFINITION
 from schema.lazy import LazyInputType, LazyObjectType
 from tests.support.changing import Changing, csdl

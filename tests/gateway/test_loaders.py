@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.assemble import Gateway
+from gateway.engine import GraphQLRequest
 from gateway.errors import UpstreamTimeout
-from gateway.execute import GraphQLRequest
-from gateway.odata.answers import Response
 from gateway.odata.query import Request
+from gateway.odata.response_check import Response
+from gateway.runtime.assembly import Gateway
 from tests.support.cases import assert_requests, builtins_of, engine, requests_of
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.execute import GraphQLRequest
-from gateway.explain import explain
+from gateway.engine import GraphQLRequest
+from gateway.explain.explain import explain
 from tests.support.hostile import SCHEMAS
 from tests.support.zoo import DIALECTS, FO, Zoo
 

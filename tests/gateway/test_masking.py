@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from gateway.errors import GatewayError, UpstreamRejected
-from gateway.masking import masked
 from gateway.odata.query import Request
+from gateway.process.masking import masked
 from tests.support.upstream import upstream
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"

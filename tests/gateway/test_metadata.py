@@ -1,4 +1,4 @@
-"""``gateway.metadata`` and ``gateway.filecache``: where the document comes from, and when a copy serves."""
+"""``gateway.metadata.document_loader`` and ``gateway.storage.document_cache``: where the document comes from, and when a copy serves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import metadata
+from gateway.config.settings import Settings
 from gateway.errors import (
     SettingsError,
     UpstreamForbidden,
@@ -19,10 +19,10 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.events import Event, MetadataLoaded, MetadataStale
-from gateway.filecache import Facts, FileCache, digest_of
-from gateway.metadata import MetadataDocument, load_metadata, wrong_content
+from gateway.metadata import document_loader as metadata
+from gateway.metadata.document_loader import MetadataDocument, load_metadata, wrong_content
 from gateway.odata.client import ODataClient
-from gateway.settings import Settings
+from gateway.storage.document_cache import Facts, FileCache, digest_of
 from tests.support.upstream import NOW, Upstream, upstream
 
 pytestmark = pytest.mark.anyio

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from gateway.bind import Limits
-from gateway.documents import DocumentLimits, Documents
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
+from gateway.documents.store import DocumentLimits, Documents
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
 from gateway.odata.dialect import ODATA
-from gateway.prepared_cache import PreparedOperations
+from gateway.operations.cache import PreparedOperations
+from gateway.planning.planner import Limits
 from tests.support.worlds import tables
 from tests.support.zoo import FO, Zoo, schema_of
 

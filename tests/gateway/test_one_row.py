@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gateway.errors import GatewayError, UpstreamMalformed, UpstreamRejected
-from gateway.fetch import Fetcher
+from gateway.execution.fetcher import Fetcher
 from gateway.odata.query import Call, KeyPart, Literal, Query, Resource
 from tests.gateway.test_texts import row_type
 from tests.support.upstream import upstream

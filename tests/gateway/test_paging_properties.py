@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.bind import Limits
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
-from gateway.models import abilities_of
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
-from gateway.resolvers import LoadedResolvers
+from gateway.planning.planner import Limits
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.model import (

@@ -12,14 +12,14 @@ import httpx
 import pytest
 from msgspec import structs
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.metadata import MetadataDocument
-from gateway.models import make_catalog, read_model
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.metadata.document_loader import MetadataDocument
+from gateway.metadata.model_builder import make_catalog, read_model
 from gateway.odata.finops import FINOPS
+from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.catalogue import built_in
-from gateway.settings import Settings
 from schema.model import Model
 from schema.relations import preset
 from tests.support.metadata_documents import CATALOGUE, REAL_CATALOGUE, content_of, found

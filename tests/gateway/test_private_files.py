@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from gateway import private_files
-from gateway.artefacts import Artefacts
 from gateway.events import CacheUnusable, Event, level_of
-from gateway.filecache import Facts, FileCache, digest_of
-from gateway.private_files import make_own_folder, open_own
-from gateway.snapshots import Snapshots, fingerprint_of
+from gateway.storage import private_files
+from gateway.storage.document_cache import Facts, FileCache, digest_of
+from gateway.storage.model_snapshots import Snapshots, fingerprint_of
+from gateway.storage.private_files import make_own_folder, open_own
+from gateway.storage.response_artifacts import Artefacts
 from tests.support.apis import NO_YES, entity, model, prop
 
 SMALL = model(entity("Thing", prop("Id"), key=("Id",)), NO_YES, sets={"Things": "Thing"})

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from gateway.config.profiles import profile_settings, settings_from
+from gateway.config.setting_models import Profile
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.profile_sets import chosen_sets
-from gateway.profiles import profile_settings, settings_from
-from gateway.setting_groups import Profile
-from gateway.settings import Settings
+from gateway.metadata.profile_sets import chosen_sets
 from schema.errors import ExposureError
 from tests.support.apis import entity, model, prop
 

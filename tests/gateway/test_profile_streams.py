@@ -10,8 +10,8 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from gateway.config.setting_models import Profile
 from gateway.sandbox import create_sandbox
-from gateway.setting_groups import Profile
 from tests.support.event_stream import asked
 from tests.support.sockets import PATIENCE
 from tests.support.streaming import Served, serving, subscribe

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from gateway.app import create_app
-from gateway.assemble import build_profile
-from gateway.endpoints import API, PAGE
+from gateway.config.setting_models import RESERVED
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import MetadataLoaded, ModelRead, ProfileOpened
-from gateway.setting_groups import RESERVED
-from gateway.settings import Settings
+from gateway.http.endpoints import API, PAGE
+from gateway.runtime.assembly import build_profile
 from schema.fields import TypeKind
 from tests.support.changing import Changing, csdl
 from tests.support.profiles import FIELDS, PROFILES, Served, code, serve

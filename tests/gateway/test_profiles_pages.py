@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from gateway.app import create_app
-from gateway.endpoints import API, PAGE
+from gateway.config.settings import Settings
 from gateway.graphiql import examples
-from gateway.settings import Settings
+from gateway.http.endpoints import API, PAGE
 from tests.support.profiles import PROFILES, Served, code, serve
 
 pytestmark = pytest.mark.anyio

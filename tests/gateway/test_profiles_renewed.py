@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway import models, reload
-from gateway.endpoints import API
+from gateway.config.settings import Settings
 from gateway.events import ProfileOpened, ReloadFailed
-from gateway.settings import Settings
+from gateway.http.endpoints import API
+from gateway.metadata import model_builder as models
+from gateway.runtime import metadata_reload as reload
 from schema.exposure import keep
 from schema.model import Model
 from tests.support.changing import Changing, csdl

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from gateway.cli import protocol
-from gateway.cli.protocol import MAX_HEAD, BoundedProtocol
+from gateway.cli import bounded_http as protocol
+from gateway.cli.bounded_http import MAX_HEAD, BoundedProtocol
 from tests.support.sockets import PATIENCE
 
 pytestmark = pytest.mark.anyio

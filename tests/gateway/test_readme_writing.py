@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway.assemble import open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.explain import explain
+from gateway.config.loading import load_settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.explain.explain import explain
 from gateway.odata import infolog
 from gateway.odata.finops import FINOPS
-from gateway.setting_sources import load_settings
-from gateway.settings import Settings
+from gateway.runtime.assembly import open_gateway
 from gateway.writes import outcome
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")

@@ -14,10 +14,11 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from gateway import apart, reload
 from gateway.app import create_app
+from gateway.config.settings import Settings
 from gateway.events import Event, MetadataLoaded, MetadataReloaded, ReloadFailed, SchemaBuilt
-from gateway.settings import Settings
+from gateway.metadata import model_process as apart
+from gateway.runtime import metadata_reload as reload
 from tests.support.changing import Changing, csdl
 from tests.support.ticking import until
 

@@ -6,9 +6,9 @@ from math import ceil
 
 import pytest
 
-from gateway.assemble import Gateway
-from gateway.execute import Answer, GraphQLRequest
-from gateway.ids import node_id
+from gateway.engine import Answer, GraphQLRequest
+from gateway.operations.global_ids import node_id
+from gateway.runtime.assembly import Gateway
 from tests.support.cases import assert_requests, engine, requests_of
 
 pytestmark = pytest.mark.anyio

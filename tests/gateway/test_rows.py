@@ -1,4 +1,4 @@
-"""``gateway.rows``: the typed decoder and the lenient one build equal rows from good JSON, and only one takes bad."""
+"""``gateway.operations.row_types``: the typed decoder and the lenient one build equal rows from good JSON, and only one takes bad."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from gateway import rows as module
-from gateway.prepare import Prepared, prepare
-from gateway.rows import RowType, RowTypes, counted, lenient, untyped
-from gateway.shape import Level
+from gateway.operations import row_types as module
+from gateway.operations.prepared_operation import Prepared, prepare
+from gateway.operations.row_types import RowType, RowTypes, counted, lenient, untyped
+from gateway.operations.shapes import Level
 from schema.fields import Field
 from tests.support.worlds import order, party
 from tests.support.zoo import FO, KINDS, LISTS, schema_of

@@ -1,4 +1,4 @@
-"""``gateway.selection``: which nodes answer which response key."""
+"""``gateway.documents.collect_fields``: which nodes answer which response key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from graphql import FieldNode, OperationDefinitionNode, parse
 
-from gateway.selection import Selection, arguments_key, condition_variables, fragments_of
+from gateway.documents.collect_fields import (
+    Selection,
+    arguments_key,
+    condition_variables,
+    fragments_of,
+)
 
 PARTY = frozenset({"Person", "Party", "Node"})
 

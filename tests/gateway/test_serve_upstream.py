@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.listening import is_loopback
 from gateway.cli.serve import require_upstream
+from gateway.cli.signals_and_port import is_loopback
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.settings import Settings
 from tests.support.process import invoke
 
 URL = "https://x.example/data"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.config.loading import load_settings
 from gateway.errors import SettingsError
-from gateway.setting_sources import load_settings
 
 
 def links(service: str, host: str = "10.0.0.11", proto: str = "tcp") -> dict[str, str]:

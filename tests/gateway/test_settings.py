@@ -1,4 +1,4 @@
-"""``gateway.settings``: three layers, one table, and every problem at once with its place."""
+"""``gateway.config.settings``: three layers, one table, and every problem at once with its place."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gateway.config.loading import load_settings
+from gateway.config.rendering import effective, settings_table
+from gateway.config.setting_models import Relation, SandboxOptions
+from gateway.config.settings import Settings
+from gateway.config.value_types import toml_value
 from gateway.errors import SettingsError
-from gateway.setting_groups import Relation, SandboxOptions
-from gateway.setting_sources import load_settings
-from gateway.setting_texts import effective, settings_table
-from gateway.setting_values import toml_value
-from gateway.settings import Settings
 
 REAL = {
     "D365_URL": "https://x.operations.dynamics.com/data",

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.engine import Answer, GraphQLRequest
 from gateway.events import OperationServed
-from gateway.execute import Answer, GraphQLRequest
-from gateway.ids import node_id
+from gateway.operations.global_ids import node_id
 from tests.support import worlds
 from tests.support.hostile import SCHEMAS, always, codes, hostile
 from tests.support.ticking import pass_time, until

@@ -18,11 +18,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.cli import protocol, server
-from gateway.cli.protocol import BoundedProtocol
+from gateway.cli import bounded_http as protocol
+from gateway.cli import server
+from gateway.cli.bounded_http import BoundedProtocol
 from gateway.cli.server import GracefulServer
+from gateway.config.settings import Settings
 from gateway.events import RequestRetried
-from gateway.settings import Settings
 from tests.support.held import GROUP, Held, at, world
 from tests.support.process import running
 from tests.support.sockets import PATIENCE

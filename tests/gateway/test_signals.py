@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.filecache import digest_of
+from gateway.storage.document_cache import digest_of
 from tests.support.changing import csdl
 from tests.support.process import PATIENCE, Running, environment, running
 

@@ -1,4 +1,4 @@
-"""``gateway.structure``: texts that differ in literals share what is compiled, and answer as if they did not."""
+"""``gateway.documents.fingerprint``: texts that differ in literals share what is compiled, and answer as if they did not."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from gateway import prepared_cache as module
-from gateway.documents import DocumentLimits, Documents
-from gateway.execute import Answer
-from gateway.prepared_cache import PreparedOperations
-from gateway.structure import structure_of
+from gateway.documents.fingerprint import structure_of
+from gateway.documents.store import DocumentLimits, Documents
+from gateway.engine import Answer
+from gateway.operations import cache as module
+from gateway.operations.cache import PreparedOperations
 from tests.support.operations import Operation, Writer
 from tests.support.worlds import tables
 from tests.support.zoo import FO, Zoo, schema_of

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from graphql import parse, validate
 
-from gateway.assemble import Gateway
+from gateway.engine import Answer, Checked, GraphQLRequest
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from gateway.events import Event, RequestSent, SubscriptionPolled
-from gateway.execute import Answer, Checked, GraphQLRequest
+from gateway.planning.change_queries import check_stamps, watched
+from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.operation import Subscribed, payloads, subscribed
 from gateway.subscriptions.polling import Poll
-from gateway.subscriptions.watched import check_stamps, watched
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.csdl import parse_csdl

@@ -13,15 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.config.setting_models import SubscriptionOptions
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
 from gateway.errors import BadArgument
-from gateway.execute import GraphQLRequest
-from gateway.live import open_live
-from gateway.setting_groups import SubscriptionOptions
-from gateway.settings import Settings
-from gateway.subscriptions.begun import Begun
+from gateway.runtime.generations import open_live
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.hub import Hub
 from gateway.subscriptions.sharing import Batch, Part, Reader
+from gateway.subscriptions.start import Begun
 from gateway.subscriptions.streams import Streams
 from tests.support.changing import csdl
 from tests.support.ticking import Ticking, until

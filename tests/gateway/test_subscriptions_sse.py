@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.events import Event, OperationServed, SubscriptionPolled
-from gateway.http import accepts_stream
+from gateway.http.graphql_endpoint import accepts_stream
 from tests.support.event_stream import SILENCE, STREAM, asked
 from tests.support.streaming import Served, serving
 from tests.support.ticking import until

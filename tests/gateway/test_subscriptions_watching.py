@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from gateway.config.setting_models import SubscriptionOptions
+from gateway.engine import Answer, GraphQLRequest
 from gateway.errors import BudgetExceeded
 from gateway.events import Event, WatchFailed
-from gateway.execute import Answer, GraphQLRequest
-from gateway.setting_groups import SubscriptionOptions
+from gateway.planning.change_queries import Watched
 from gateway.subscriptions.hub import Ended, Feed, Hub
 from gateway.subscriptions.polling import Poll
-from gateway.subscriptions.watched import Watched
 from tests.support.sockets import PATIENCE
 from tests.support.ticking import Ticking
 

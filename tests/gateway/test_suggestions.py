@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, build_schema, get_variable_values, parse, validate
 
-from gateway import suggestions
-from gateway.documents import DocumentLimits, Documents
-from gateway.models import abilities_of
-from gateway.resolvers import LoadedResolvers
-from gateway.suggestions import COMPARED, SUGGESTED, Validator, alike, look_alikes
+from gateway.documents import suggestions
+from gateway.documents.store import DocumentLimits, Documents
+from gateway.documents.suggestions import COMPARED, SUGGESTED, Validator, alike, look_alikes
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from schema.build import build_schema as zoo_api
 from schema.catalog import Catalog
 from schema.fields import ServiceInfo

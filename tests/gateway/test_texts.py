@@ -1,4 +1,4 @@
-"""``gateway.texts``: decimals become the text that ``Decimal`` would give, or nothing at all."""
+"""``gateway.execution.decimal_text``: decimals become the text that ``Decimal`` would give, or nothing at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from graphql import OperationDefinitionNode, parse
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.complete import Compiler
-from gateway.prepare import prepare
-from gateway.rows import RawRows, RowType, RowTypes, raw_page
-from gateway.texts import NoNumber, read_texts, text_type, texts, texts_or_nulls
+from gateway.execution.decimal_text import NoNumber, read_texts, text_type, texts, texts_or_nulls
+from gateway.operations.completion_compiler import Compiler
+from gateway.operations.prepared_operation import prepare
+from gateway.operations.row_types import RawRows, RowType, RowTypes, raw_page
 from tests.support.zoo import FO, schema_of
 
 CATALOG = schema_of(FO).catalog

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from gateway.asking import ask_below, ask_for
 from gateway.events import RequestSent
-from gateway.odata.answers import Response
+from gateway.execution.field_attribution import ask_below, ask_for
+from gateway.execution.trace import Trace, Traced, heard
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
+from gateway.odata.response_check import Response
 from gateway.shutdown import Shutdown
-from gateway.trace import Trace, Traced, heard
 
 pytestmark = pytest.mark.anyio
 

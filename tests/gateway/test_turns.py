@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from gateway.execute import Answer, Engine, GraphQLRequest
+from gateway.engine import Answer, Engine, GraphQLRequest
 from tests.bench.workload import PLAIN, Service, engine_over, nested_query
 
 pytestmark = pytest.mark.anyio

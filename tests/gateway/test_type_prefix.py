@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.explain import explain
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.explain.explain import explain
+from gateway.runtime.assembly import Gateway, open_gateway
 
 pytestmark = pytest.mark.anyio
 LIST = '{ customersV3(first: 1, companies: ["usmf"]) { nodes { __typename id customerAccount } } }'

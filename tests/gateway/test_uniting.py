@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.execute import GraphQLRequest
-from gateway.explain import explain
+from gateway.engine import GraphQLRequest
+from gateway.explain.explain import explain
 from tests.gateway.test_addresses import batch
 from tests.support import worlds
 from tests.support.hostile import SCHEMAS, hostile, on

@@ -10,14 +10,14 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.assemble import open_gateway
-from gateway.bind import Limits
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
-from gateway.models import abilities_of
+from gateway.config.settings import Settings
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
-from gateway.resolvers import LoadedResolvers
+from gateway.planning.planner import Limits
+from gateway.runtime.assembly import open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.model import EntitySet, EntityType, Model

@@ -1,4 +1,4 @@
-"""``gateway.values``: cleaning in both directions, and that compiled and interpreted cleaning agree."""
+"""``gateway.operations.value_conversion``: cleaning in both directions, and that compiled and interpreted cleaning agree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.complete import Compiler, Surprise
 from gateway.errors import (
     BadArgument,
     GatewayError,
@@ -18,7 +17,8 @@ from gateway.errors import (
     UnknownEnumValue,
     UpstreamMalformed,
 )
-from gateway.values import clean_date, day_bounds, from_upstream, to_literal
+from gateway.operations.completion_compiler import Compiler, Surprise
+from gateway.operations.value_conversion import clean_date, day_bounds, from_upstream, to_literal
 from schema.fields import Clean, EnumInfo, ValueType
 
 COLOUR = EnumInfo(

@@ -1,4 +1,4 @@
-"""``gateway.snapshots`` and the start that opens one: nothing is read that need not be, and never a wrong model.
+"""``gateway.storage.model_snapshots`` and the start that opens one: nothing is read that need not be, and never a wrong model.
 
 Counts, not times: how long a start takes is measured by ``make bench``.
 """
@@ -21,11 +21,11 @@ import httpx
 import msgspec
 import pytest
 
-from gateway import collector
-from gateway.assemble import Gateway, open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.settings import Settings
-from gateway.snapshots import KEPT, Snapshots, fingerprint_of
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.process import garbage_collection as collector
+from gateway.runtime.assembly import Gateway, open_gateway
+from gateway.storage.model_snapshots import KEPT, Snapshots, fingerprint_of
 from schema.model import EnumMember, EnumType, Model
 from schema.snapshot import Records
 from tests.support.apis import NO_YES, entity, model, prop
@@ -395,7 +395,7 @@ NEEDLESS = (
 IMPORTS = """
 import sys
 import gateway.cli.commands
-from gateway.lean import lean
+from gateway.process.lean_imports import lean
 with lean():
     import gateway.cli.serve
 print(*(name for name in sys.argv[1:] if name in sys.modules))
@@ -412,7 +412,13 @@ def test_serving_a_real_environment_imports_only_what_it_needs() -> None:
 
 
 def test_describing_a_schema_imports_nothing_that_runs_one() -> None:
-    running = ("httpx", "gateway.odata.client", "gateway.resolvers", "gateway.run", "typer")
+    running = (
+        "httpx",
+        "gateway.odata.client",
+        "gateway.fallback_resolvers",
+        "gateway.execution.plan_runner",
+        "typer",
+    )
     code = IMPORTS.replace("gateway.cli.commands", "gateway").replace("cli.serve", "telling")
 
     assert imported(code, *NEEDLESS, *running).strip() == ""
@@ -429,7 +435,7 @@ def test_what_was_not_imported_can_be_imported_later() -> None:
 AUTHORITIES = """
 import ssl
 from gateway.odata.client import ODataClient
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 whole, paths = ssl.SSLContext.load_default_certs, ssl.SSLContext.set_default_verify_paths
 ODataClient(Settings(url="https://contoso.example/data", auth="none"))
 from aiohttp import connector

@@ -1,4 +1,4 @@
-"""``gateway.where``: coerced arguments as expressions, printed as OData writes them."""
+"""``gateway.planning.filters``: coerced arguments as expressions, printed as OData writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.errors import BadArgument
 from gateway.odata.dialect import ODATA
 from gateway.odata.query import Expr
 from gateway.odata.render import filter_text
-from gateway.where import MAX_ITEMS, WhereReader, all_of
+from gateway.planning.filters import MAX_ITEMS, WhereReader, all_of
 from tests.support.zoo import FO, schema_of
 
 CATALOG = schema_of(ODATA).catalog

@@ -1,4 +1,4 @@
-"""``gateway.window`` and ``gateway.paging``: which part of a list, as filters and positions."""
+"""``gateway.planning.page_window`` and ``gateway.planning.page_arguments``: which part of a list, as filters and positions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from gateway.cursors import Cursor, keyset_cursor, offset_cursor
 from gateway.errors import BadArgument, GatewayError, InvalidCursor, PageLimitExceeded
 from gateway.odata.dialect import ODATA
 from gateway.odata.query import FALSE, Query, Resource
 from gateway.odata.render import filter_text
-from gateway.paging import Paging
-from gateway.shape import ConnectionNeeds
-from gateway.window import OrderTerm, Span, Window, beyond, bounded, orders, span
+from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
+from gateway.operations.shapes import ConnectionNeeds
+from gateway.planning.page_arguments import Paging
+from gateway.planning.page_window import OrderTerm, Span, Window, beyond, bounded, orders, span
 from tests.support.zoo import schema_of
 
 CATALOG = schema_of(ODATA).catalog

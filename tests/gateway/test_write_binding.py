@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.assemble import Gateway
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
-from gateway.odata.answers import Response
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
 from gateway.odata.dialect import ODATA
 from gateway.odata.render import decoded
-from gateway.resolvers import LoadedResolvers
+from gateway.odata.response_check import Response
+from gateway.runtime.assembly import Gateway
 from gateway.writes.operations import WriteLimits
 from schema.build import build_schema
 from schema.catalog import Catalog

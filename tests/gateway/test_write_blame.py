@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.odata.answers import Response
 from gateway.odata.query import KeyPart, Literal
-from gateway.writes.blame import refused_together
+from gateway.odata.response_check import Response
 from gateway.writes.plan import RowWrite
+from gateway.writes.refusal_attribution import refused_together
 from schema.fields import Verb
 
 START = "Write failed for table row of type 'CustGroupEntity'. Infolog: "

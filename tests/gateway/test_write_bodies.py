@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
 from gateway.events import ErrorRaised, Event
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
 from gateway.odata.render import decoded
-from gateway.resolvers import LoadedResolvers
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.writes import Writes

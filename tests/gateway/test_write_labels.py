@@ -10,8 +10,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from gateway.execute import Engine, ExecutionSettings, GraphQLRequest
-from gateway.resolvers import LoadedResolvers
+from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.fallback_resolvers import LoadedResolvers
 from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.writes import Writes

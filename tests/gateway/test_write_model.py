@@ -18,7 +18,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway
+from gateway.runtime.assembly import Gateway
 from gateway.sandbox import create_sandbox
 from gateway.sandbox.settings import SandboxSettings
 from tests.support.faulty_writes import Faulty, Told, assembled_over, faulty

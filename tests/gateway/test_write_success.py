@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.odata.answers import Response
+from gateway.odata.response_check import Response
 from gateway.writes.plan import CallWrite
 from gateway.writes.success import is_call_done
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis_graphql import nodes
 
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 from tests.support.http_fuzz import json_faults
 from tests.support.tally import TALLY, leaks_in, own_peak
 from tests.support.threaded import threaded

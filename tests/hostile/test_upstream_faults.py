@@ -20,14 +20,14 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.assemble import Gateway, execution_settings, open_gateway
+from gateway.config.settings import Settings
+from gateway.engine import Engine, GraphQLRequest
 from gateway.events import ErrorRaised, Event
-from gateway.execute import Engine, GraphQLRequest
 from gateway.odata.client import ODataClient
 from gateway.odata.retry import Clock
 from gateway.odata.transport import make_transport
+from gateway.runtime.assembly import Gateway, execution_settings, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 from tests.support.fault_proxy import Plan, Proxy, fault_proxy
 from tests.support.tally import TALLY, leaks_in, own_peak
 from tests.support.upstream_faults import AFTER, FAULTS, phases

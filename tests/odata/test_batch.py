@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamMalformed
-from gateway.odata.answers import Response
 from gateway.odata.batch import CONTENT_ID, answers_of, changeset, refusing_part
 from gateway.odata.query import Request
+from gateway.odata.response_check import Response
 
 POST = Request(
     "POST", "Groups?cross-company=true", {"Content-Type": "application/json"}, b'{"A":"1"}'

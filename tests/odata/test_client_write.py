@@ -16,8 +16,8 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.odata.batch import changeset, refusing_part
-from gateway.odata.faults import FAULTS
 from gateway.odata.query import Request
+from gateway.odata.transport_errors import FAULTS
 from tests.support.upstream import Upstream, upstream
 
 pytestmark = pytest.mark.anyio

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.odata.answers import Envelope
 from gateway.odata.infolog import Problem, problems_of
+from gateway.odata.response_check import Envelope
 
 START = "Write failed for table row of type 'CustCustomerV3Entity'. Infolog: "
 

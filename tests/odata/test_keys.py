@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from gateway.errors import UnsupportedQuery
 from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
-from gateway.odata.keyed import key_filter, key_requests, split_by_length
-from gateway.odata.local import evaluate
+from gateway.odata.key_filters import key_filter, key_requests, split_by_length
+from gateway.odata.local_filter import evaluate
 from gateway.odata.query import (
     FALSE,
     And,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import UnsupportedQuery
 from gateway.odata.finops import FINOPS
-from gateway.odata.local import comparable, evaluate, order_key
+from gateway.odata.local_filter import comparable, evaluate, order_key
 from gateway.odata.query import (
     And,
     Compare,

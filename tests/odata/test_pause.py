@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from gateway.config.settings import Settings
 from gateway.errors import UpstreamThrottled
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.retry import Clock, ends_at
-from gateway.settings import Settings
 from tests.support.ticking import until
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import UnsupportedQuery
 from gateway.odata.finops import FINOPS
-from gateway.odata.local import evaluate
+from gateway.odata.local_filter import evaluate
 from gateway.odata.query import (
     And,
     Compare,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.odata.local import evaluate
+from gateway.odata.local_filter import evaluate
 from gateway.odata.query import FALSE, TRUE, And, In, Not, Or, Path, Some
 from gateway.odata.simplify import conjunction, leaves, paths, simplify
 from tests.odata.expressions import compare, joined, lit, matches, one_of, path

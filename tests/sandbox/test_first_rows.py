@@ -7,9 +7,9 @@ import re
 import httpx
 import pytest
 
-from gateway.assemble import sandbox_transport
+from gateway.config.setting_models import SandboxOptions
+from gateway.runtime.assembly import sandbox_transport
 from gateway.sandbox.seed_names import AWKWARD
-from gateway.setting_groups import SandboxOptions
 
 pytestmark = pytest.mark.anyio
 SETS = {

@@ -7,9 +7,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gateway.assemble import open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.runtime.assembly import open_gateway
 
 pytestmark = pytest.mark.anyio
 HEAD = """<?xml version="1.0" encoding="utf-8"?>

@@ -7,10 +7,10 @@ from dataclasses import fields
 import pytest
 
 from gateway.cli.sandbox import knobs_of
+from gateway.config.loading import load_settings
+from gateway.config.setting_models import SandboxOptions
 from gateway.errors import SettingsError
 from gateway.sandbox import SandboxSettings
-from gateway.setting_groups import SandboxOptions
-from gateway.setting_sources import load_settings
 from tests.support.changing import csdl
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from gateway.assemble import open_gateway
-from gateway.execute import GraphQLRequest
-from gateway.settings import Settings
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.runtime.assembly import open_gateway
 
 pytestmark = pytest.mark.anyio
 DOCUMENT = """<?xml version="1.0" encoding="utf-8"?>

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.assemble import open_gateway
-from gateway.execute import GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
 from gateway.odata.finops import FINOPS
-from gateway.settings import Settings
+from gateway.runtime.assembly import open_gateway
 from schema.model import Model
 from schema.relations import preset
 from tests.support.metadata_documents import CATALOGUE, PROCUREMENT, REAL_CATALOGUE, found, path_of

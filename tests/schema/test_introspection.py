@@ -16,7 +16,7 @@ from graphql import build_client_schema, parse, print_schema, validate
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from gateway.asked import BELOW
+from gateway.introspection.introspection_selection import BELOW
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.exposure import expose

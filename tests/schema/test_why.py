@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 from schema.catalog import Catalog
 from schema.errors import SchemaError
 from schema.model import Capabilities, ComplexType, EntitySet, ReferentialConstraint

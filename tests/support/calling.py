@@ -10,9 +10,9 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.app import create_app
+from gateway.config.settings import Settings
 from gateway.events import Event
-from gateway.http import GRAPHQL, JSON
-from gateway.settings import Settings
+from gateway.http.graphql_endpoint import GRAPHQL, JSON
 
 LEAKS = ("Traceback", "sandbox.invalid", "Error(", "object at 0x", "graphql.", "NoneType", "dict")
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.assemble import Gateway, execution_settings
+from gateway.config.settings import Settings
+from gateway.engine import Answer, Engine, GraphQLRequest
 from gateway.events import ErrorRaised, Event
-from gateway.execute import Answer, Engine, GraphQLRequest
-from gateway.explain_empty import requests_within
+from gateway.explain.empty_service import requests_within
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
-from gateway.settings import Settings
+from gateway.runtime.assembly import Gateway, execution_settings
 
 FOLDER = Path(__file__).parent.parent / "cases"
 _HEADER = re.compile(r"^# (companies|settings|operation): (.+)$", re.MULTILINE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from gateway.filecache import digest_of
+from gateway.storage.document_cache import digest_of
 
 ROWS = {"value": [{"Id": "1", "Name": "one"}]}
 

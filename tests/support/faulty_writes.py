@@ -13,16 +13,16 @@ from urllib.parse import unquote
 import httpx
 from starlette.applications import Starlette
 
-from gateway.assemble import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
+from gateway.config.settings import Settings
+from gateway.engine import Engine, GraphQLRequest
 from gateway.errors import UpstreamNotFound
 from gateway.events import ErrorRaised, Event
-from gateway.execute import Engine, GraphQLRequest
-from gateway.odata.answers import Response
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
+from gateway.odata.response_check import Response
 from gateway.odata.retry import Clock
+from gateway.runtime.assembly import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
 from gateway.sandbox.faults import FaultRule
-from gateway.settings import Settings
 from gateway.shutdown import Shutdown
 
 SERVICE = "/api/services/LedgerJournalServices/LedgerJournalService/post"

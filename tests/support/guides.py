@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from gateway.assemble import Gateway, open_gateway
+from gateway.config.settings import Settings
 from gateway.events import Observer
+from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 
 CSDL = """<?xml version="1.0" encoding="utf-8"?>
 <edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>

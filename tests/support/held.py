@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from gateway.assemble import Gateway, open_gateway
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
 from gateway.events import Event, RequestSent
-from gateway.execute import GraphQLRequest
+from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import create_sandbox
-from gateway.settings import Settings
 from tests.support.ticking import pass_time, until
 
 ALLOWED = 30.0

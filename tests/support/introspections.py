@@ -16,8 +16,8 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
-from gateway.asked import selected
-from gateway.selection import Selection, fragments_of
+from gateway.documents.collect_fields import Selection, fragments_of
+from gateway.introspection.introspection_selection import selected
 from schema.build import ODataSchema
 from schema.introspection import Selected, introspect
 

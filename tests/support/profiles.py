@@ -10,8 +10,8 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.app import create_app
+from gateway.config.settings import Settings
 from gateway.events import Event
-from gateway.settings import Settings
 from tests.support.changing import Changing
 
 PROFILES: Mapping[str, object] = {

@@ -17,10 +17,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.app import create_app
-from gateway.cli.protocol import BoundedProtocol, socket_protocol
+from gateway.cli.bounded_http import BoundedProtocol, socket_protocol
+from gateway.config.setting_models import Profile
+from gateway.config.settings import Settings
 from gateway.events import Event, SubscriptionPolled
-from gateway.setting_groups import Profile
-from gateway.settings import Settings
 from gateway.subscriptions.hub import Hub
 from tests.support.sockets import PATIENCE
 from tests.support.ticking import until

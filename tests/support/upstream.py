@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import httpx
 
+from gateway.config.settings import Settings
 from gateway.events import Event
 from gateway.odata.client import ODataClient
 from gateway.odata.retry import Clock
-from gateway.settings import Settings
 
 Answer: TypeAlias = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 NOW = 1_000_000.0

@@ -20,12 +20,12 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway
-from gateway.execute import Answer, GraphQLRequest
+from gateway.config.settings import Settings
+from gateway.engine import Answer, GraphQLRequest
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
+from gateway.runtime.assembly import Gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from gateway.settings import Settings
 from tests.support.cases import builtins_of
 from tests.support.faulty_writes import assembled_over, faulty
 

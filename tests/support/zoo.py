@@ -12,17 +12,17 @@ from typing import Any
 
 import httpx
 
-from gateway.bind import Limits
+from gateway.config.settings import Settings
+from gateway.engine import Answer, Engine, ExecutionSettings, GraphQLRequest
 from gateway.events import Event
-from gateway.execute import Answer, Engine, ExecutionSettings, GraphQLRequest
-from gateway.models import abilities_of
+from gateway.execution.fast_path import Slicing
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.odata.retry import Clock
-from gateway.resolvers import LoadedResolvers
-from gateway.settings import Settings
-from gateway.stream import Slicing
+from gateway.planning.planner import Limits
 from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.model import (

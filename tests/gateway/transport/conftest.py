@@ -9,8 +9,8 @@ import httpx
 import pytest
 import trustme
 
+from gateway.config.settings import Settings
 from gateway.odata.transport import make_transport
-from gateway.settings import Settings
 
 
 @pytest.fixture(

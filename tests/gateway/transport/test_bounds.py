@@ -7,11 +7,11 @@ import asyncio
 import httpx
 import pytest
 
+from gateway.config.settings import Settings
 from gateway.errors import UpstreamMalformed
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.transport import make_transport
-from gateway.settings import Settings
 from tests.support.asking import TINY, ask, hang
 from tests.support.sockets import PATIENCE, Connection, answering, listening, ok
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.odata.call import Call, as_sent
+from gateway.config.settings import Settings
 from gateway.odata.client import ODataClient
+from gateway.odata.lazy_request import Call, as_sent
 from gateway.odata.query import Request
-from gateway.settings import Settings
 from tests.support.asking import ask, error
 from tests.support.sockets import PATIENCE, Connection, answering, closing, listening, ok
 

@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from gateway.odata.faults import FAULTS
 from gateway.odata.retry import Failure
+from gateway.odata.transport_errors import FAULTS
 from tests.support.asking import TINY, ask, error
 from tests.support.sockets import PATIENCE, Connection, closing, listening, ok
 

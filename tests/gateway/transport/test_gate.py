@@ -12,15 +12,15 @@ import pytest
 import trustme
 import uvicorn
 
-from gateway.assemble import open_client
+from gateway.config.settings import Settings
 from gateway.errors import GatewayError, UpstreamUnavailable
 from gateway.events import Event, RequestSent
 from gateway.odata.client import ODataClient
-from gateway.odata.faults import FAULTS
 from gateway.odata.query import Request
 from gateway.odata.transport import RAISED, translated
+from gateway.odata.transport_errors import FAULTS
+from gateway.runtime.assembly import open_client
 from gateway.sandbox import create_sandbox
-from gateway.settings import Settings
 from tests.support.asking import identity
 from tests.support.sockets import PATIENCE, Connection, answering, listening, ok
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 import trustme
 
+from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.odata.transport import make_transport
-from gateway.settings import Settings
 from tests.support.asking import ask, error, identity
 from tests.support.sockets import Connection, answering, closing, listening, ok
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway
+from gateway.runtime.assembly import Gateway
 from gateway.sandbox import create_sandbox
 from gateway.sandbox.settings import SandboxSettings
 from tests.support.faulty_writes import Faulty, assembled_over, faulty

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway
+from gateway.runtime.assembly import Gateway
 from gateway.sandbox import create_sandbox
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault, SandboxSettings

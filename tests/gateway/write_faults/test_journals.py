@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway
+from gateway.runtime.assembly import Gateway
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
 from tests.support.faulty_writes import Faulty, faulty

@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from gateway.assemble import Gateway
+from gateway.config.setting_models import WriteOptions
 from gateway.odata.transport import make_transport
-from gateway.setting_groups import WriteOptions
+from gateway.runtime.assembly import Gateway
 from tests.support.faulty_writes import SETTINGS, Faulty, faulty
 from tests.support.journal_writes import (
     JOURNAL,

@@ -1,0 +1,1 @@
+"""What may be set, where it comes from, and how it is shown."""

@@ -1,0 +1,218 @@
+"""Where settings come from: environment over TOML file over default.
+
+    D365_PORT=9000   >   gateway.toml: port = 8080   >   8000
+
+``load_settings`` reads a mapping that it is handed; nobody reads ``os.environ`` later. All problems come at once, each
+with the key, the place of its value and what is accepted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import EnvSettingsSource
+
+from gateway.errors import SettingsError
+
+from .rendering import settings_table
+from .service_links import service_links
+from .settings import GROUPS, NESTED, PREFIX, Settings
+
+
+class _Environment(EnvSettingsSource):
+    """pydantic-settings' reader of names and nested names, on the mapping that it is handed."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._environ.items() if value}
+
+
+def load_settings(
+    environ: Mapping[str, str], config: Path | None = None, **overrides: object
+) -> Settings:
+    """Merge overrides (command-line options; None: not given) over environment over file over defaults."""
+    problems: list[str] = []
+    given: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    options = {key: value for key, value in overrides.items() if value is not None}
+    file = {} if config is None else _read_toml(config)
+    for layer, place in (
+        (file, lambda path: f"{config}: {path}"),
+        (_read_environ(environ, problems), _environ_place),
+        (options, lambda path: f"option --{path.replace('_', '-')}"),
+    ):
+        _overlay(given, layer)
+        places.update({path: place(path) for path in _paths(layer)})
+    given.setdefault("cache_dir", _platform_cache(environ))
+    problems += _missing(given)
+    try:
+        settings = Settings(**given)
+    except ValidationError as exc:
+        problems += [_describe(error, places) for error in exc.errors(include_url=False)]
+    if problems:
+        raise SettingsError(_summary(problems), hint="`d365-graphql settings` lists every setting.")
+    return settings
+
+
+def _summary(problems: list[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    return "\n  ".join([f"{len(problems)} settings cannot be used:", *problems])
+
+
+def _read_toml(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8-sig"))
+    except OSError as exc:
+        raise SettingsError(f"{config}: cannot be read: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise SettingsError(f"{config}: is not UTF-8 text: {exc.reason}") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsError(f"{config}: is not TOML: {exc}") from exc
+
+
+def _read_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    known = {row.variable for row in settings_table()}
+    ours = {k.upper(): v for k, v in environ.items() if k.upper().startswith(PREFIX) and v}
+    for name in service_links(ours):
+        del ours[name]
+    problems.extend(
+        f"{variable} (environment): no such setting{_meant(variable, known)}"
+        for variable in sorted(ours.keys() - known)
+    )
+    return _Environment({k: v for k, v in ours.items() if k in known})()
+
+
+def _environ_place(path: str) -> str:
+    return f"{PREFIX}{path.replace('.', NESTED)}".upper() + " (environment)"
+
+
+def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    """Put a layer over another in place; the values of a group one by one, everything else whole."""
+    for key, value in above.items():
+        if key in GROUPS and isinstance(value, Mapping) and isinstance(below.get(key), Mapping):
+            below[key] = {**below[key], **value}
+        else:
+            below[key] = value
+
+
+def _paths(layer: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in layer.items():
+        yield key
+        if key in GROUPS and isinstance(value, Mapping):
+            yield from (f"{key}.{nested}" for nested in value)
+
+
+def _platform_cache(environ: Mapping[str, str]) -> str | None:
+    """``~/.cache/d365-graphql`` by the platform's custom; None where there is no home."""
+    base: str | None
+    if sys.platform == "win32":
+        base = environ.get("LOCALAPPDATA")
+    elif environ.get("XDG_CACHE_HOME"):
+        base = environ["XDG_CACHE_HOME"]
+    else:
+        home = environ.get("HOME")
+        base = (
+            f"{home}/{'Library/Caches' if sys.platform == 'darwin' else '.cache'}" if home else None
+        )
+    return str(Path(base) / "d365-graphql") if base else None
+
+
+def _missing(given: Mapping[str, Any]) -> list[str]:
+    """Name what signing in needs and nobody gave."""
+    if not given.get("url") or given.get("auth") == "none":
+        return []
+    needed = ("tenant_id", "client_id", "client_secret")
+    absent = [key for key in needed if not given.get(key)]
+    if not absent:
+        return []
+    variables = ", ".join(f"{PREFIX}{key}".upper() for key in absent)
+    wanted = "auth = client_credentials" if given.get("auth") else "url is set: signing in"
+    return [f"{wanted} needs {variables} (a service without sign-in: D365_AUTH=none)"]
+
+
+def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
+    """One sentence: the place, the value (never a secret), what is accepted."""
+    path, model = _locate(error["loc"])
+    top = path.split(".")[0].split("[")[0]
+    place = _place_of(path, top, places)
+    if error["type"] == "extra_forbidden":
+        return f"{place}: no such setting{_meant(str(error['loc'][-1]), model.model_fields)}"
+    said = _SAID.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    said = said.replace("Input should be", "accepted:")
+    if error["type"] == "too_short":
+        unit = " characters" if top in _SECRET else ""
+        said = f"accepted: {error['ctx']['min_length']}{unit} or more"
+    if top in _SECRET or isinstance(error["input"], Mapping):
+        return f"{place}: {said}"
+    return f"{place}: {_shown(error['input'])}: {said}"
+
+
+_SECRET = frozenset({"client_secret", "admin_token"})
+_SAID = {
+    "bool_parsing": "accepted: true or false",
+    "bool_type": "accepted: true or false",
+    "int_parsing": "accepted: a whole number",
+    "int_from_float": "accepted: a whole number",
+    "int_type": "accepted: a whole number",
+    "float_parsing": "accepted: a number",
+    "float_type": "accepted: a number",
+    "string_type": "accepted: text",
+    "tuple_type": "accepted: a list",
+    "dict_type": "accepted: a table",
+    "missing": "is missing",
+    "string_pattern_mismatch": "accepted: every=N or every=N,retry-after=SECONDS",
+}
+
+
+def _shown(value: object) -> str:
+    """Show a value shortly, without the password that an address may hold."""
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    text = re.sub(r"//[^/@\s]*@", "//********@", shown)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _locate(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
+    """``("relations", 0, "name")`` → ``"relations[0].name"`` and the model that holds the last name."""
+    path = str(loc[0])
+    for part in loc[1:]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    holder: type[BaseModel] = Settings
+    inside: type[BaseModel] | None = Settings
+    for part in loc:
+        holder = inside or holder
+        field = holder.model_fields.get(str(part))
+        if field is not None:
+            inside = _model_in(field.annotation)
+    return path, holder
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Give the model that a field's type is or holds: ``tuple[Relation, ...]``, ``dict[str, Profile]``."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for inner in get_args(annotation) if (m := _model_in(inner))), None)
+
+
+def _place_of(path: str, top: str, places: Mapping[str, str]) -> str:
+    """Where the value stands: its own place, or its table's place and the rest of the path."""
+    if path in places:
+        return places[path]
+    return places[top].replace(top, path, 1) if top in places else path
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,83 @@
+"""Settings as texts: the table of all of them, and the values in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from .settings import GROUPS, NESTED, PREFIX, Settings
+from .value_types import toml_value
+
+
+class SettingRow(NamedTuple):
+    """One row of the settings table."""
+
+    name: str
+    variable: str
+    default: str
+    help: str
+
+
+def settings_table() -> tuple[SettingRow, ...]:
+    """Give every setting in the order of the fields; those of a table as ``sandbox.scale``."""
+    rows: list[SettingRow] = []
+    for name, field in Settings.model_fields.items():
+        if name in GROUPS:
+            for nested, inner in GROUPS[name].model_fields.items():
+                variable = f"{PREFIX}{name}{NESTED}{nested}".upper()
+                rows.append(_row(f"{name}.{nested}", variable, inner))
+        else:
+            rows.append(_row(name, f"{PREFIX}{name}".upper(), field))
+    return tuple(rows)
+
+
+def _row(name: str, variable: str, field: FieldInfo) -> SettingRow:
+    default = "" if field.default is None else toml_value(field.default)
+    return SettingRow(name, variable, default, field.description or "")
+
+
+def effective(settings: Settings) -> str:
+    """Print the values in force as TOML that can be read back; secrets are masked and commented out."""
+    values = settings.model_dump()
+    for key in ("cache_dir", "language"):
+        values[key] = values[key] or "none"
+    relations, names = (values.pop(key) for key in ("relations", "names"))
+    groups, profiles = {key: values.pop(key) for key in GROUPS}, values.pop("profiles")
+    services = groups["writes"].pop("services")
+    lines = [_line(key, value) for key, value in values.items()]
+    for relation in relations:
+        lines += ["", "[[relations]]", *_lines(relation)]
+    if names:
+        lines += ["", "[names]", *(f"{toml_value(k)} = {toml_value(v)}" for k, v in names.items())]
+    for name, profile in profiles.items():
+        given = {key: value for key, value in profile.items() if value not in (None, ())}
+        lines += ["", f"[profiles.{name}]", *_lines(given)]
+    for key, group in groups.items():
+        lines += ["", f"[{key}]", *_lines(group)]
+    for service in services:
+        lines += ["", "[[writes.services]]", *_service_lines(service)]
+    return "\n".join(lines) + "\n"
+
+
+def _service_lines(service: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in service.items():
+        if not isinstance(value, dict):
+            yield _line(key, value)
+            continue
+        for name, of in value.items():
+            yield f"{key}.{name} = {{ {', '.join(_lines({k: v for k, v in of.items() if v}))} }}"
+
+
+def _lines(table: Mapping[str, object]) -> list[str]:
+    return [_line(key, value) for key, value in table.items()]
+
+
+def _line(key: str, value: object) -> str:
+    if isinstance(value, SecretStr):
+        return f'# {key} = "********"'
+    if value is None:
+        return f"# {key} is not set"
+    return f"{key} = {toml_value(value)}"

@@ -1,0 +1,1 @@
+"""GraphQL text → validated document."""

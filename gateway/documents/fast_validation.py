@@ -1,0 +1,332 @@
+"""A quick yes for valid documents: one walk instead of graphql-core's thirty rules.
+
+:class:`Acceptor` says yes only where the specification's validation (section 5) surely finds nothing. Whatever is
+wrong, rare or not understood here is not accepted, and graphql-core's full validation decides and words the errors. So
+a yes may be missing where a document is valid, which costs time; it may never be given where a document is not.
+
+Nothing is looked at that the document does not name: the 300 fields of a ``where`` stay unmade, where graphql-core
+would walk all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, NamedTuple
+
+from graphql import (
+    ArgumentNode,
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLArgument,
+    GraphQLBoolean,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    InlineFragmentNode,
+    ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    Undefined,
+    ValueNode,
+    VariableDefinitionNode,
+    VariableNode,
+    is_input_type,
+    is_leaf_type,
+    is_type_sub_type_of,
+    type_from_ast,
+)
+
+from schema.federation import ENTITY
+from schema.lazy import required_or_defaulted
+
+from .field_merging import (
+    COMPOSITE,
+    Composite,
+    Merging,
+    Unsure,
+    composite,
+    fields_of,
+    require,
+    unwrapped,
+)
+
+_CONDITION = GraphQLNonNull(GraphQLBoolean)
+_CONDITIONS = frozenset({"skip", "include"})
+
+
+class _Use(NamedTuple):
+    """A place where a variable stands."""
+
+    name: str
+    type: Any
+    one_of: bool
+    """Whether it is the value of a ``@oneOf`` field, which may not be null."""
+
+
+class _Found(NamedTuple):
+    """What one definition uses."""
+
+    uses: list[_Use]
+    spreads: list[tuple[str, Composite]]
+    """Fragments with the types that they are spread into."""
+
+
+class Acceptor:
+    """Accepts documents that are valid against one schema."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+
+    def accepts(self, document: DocumentNode) -> bool:
+        """Whether the document is surely valid."""
+        try:
+            _Walk(self._schema).document(document)
+        except (Unsure, KeyError, RecursionError):
+            return False
+        return True
+
+
+class _Walk:
+    """One document. A name that is not there raises KeyError, everything else that is not sure Unsure."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._fragments: dict[str, FragmentDefinitionNode] = {}
+        self._types: dict[str, Composite] = {}
+        self._found = _Found([], [])
+        self._must_merge = False
+
+    def document(self, document: DocumentNode) -> None:
+        operations: list[OperationDefinitionNode] = []
+        for definition in document.definitions:
+            if isinstance(definition, OperationDefinitionNode):
+                operations.append(definition)
+            elif isinstance(definition, FragmentDefinitionNode):
+                self._fragment(definition)
+            else:
+                raise Unsure
+        names = {None if o.name is None else o.name.value for o in operations}
+        require(len(names) == len(operations) > 0 and (len(names) == 1 or None not in names))
+        in_fragments = {name: self._inside(f) for name, f in self._fragments.items()}
+        reached: set[str] = set()
+        for operation in operations:
+            reached |= self._operation(operation, in_fragments)
+        require(len(reached) == len(self._fragments))
+        _require_no_cycle({n: [s for s, _ in f.spreads] for n, f in in_fragments.items()})
+        if self._must_merge:
+            merging = Merging(self._schema, self._fragments)
+            for operation in operations:
+                merging.check([(operation.selection_set, self._root(operation))])
+
+    def _fragment(self, definition: FragmentDefinitionNode) -> None:
+        name = definition.name.value
+        require(name not in self._fragments)
+        require(not (definition.directives or definition.variable_definitions))
+        self._fragments[name] = definition
+        self._types[name] = composite(self._schema, definition.type_condition.name.value)
+
+    def _root(self, operation: OperationDefinitionNode) -> GraphQLObjectType:
+        found = self._schema.get_root_type(operation.operation)
+        if found is None or operation.operation is OperationType.SUBSCRIPTION:
+            raise Unsure
+        return found
+
+    def _inside(self, fragment: FragmentDefinitionNode) -> _Found:
+        self._found = _Found([], [])
+        self._selections(fragment.selection_set, self._types[fragment.name.value], set())
+        return self._found
+
+    # Operations and their variables
+
+    def _operation(
+        self, operation: OperationDefinitionNode, in_fragments: Mapping[str, _Found]
+    ) -> set[str]:
+        """Check an operation; gives the fragments that it reaches."""
+        require(not operation.directives)
+        variables = self._variables(operation.variable_definitions or ())
+        self._found = found = _Found([], [])
+        self._selections(operation.selection_set, self._root(operation), set())
+        uses, queue = list(found.uses), [name for name, _ in found.spreads]
+        reached: set[str] = set()
+        while queue:
+            name = queue.pop()
+            if name not in reached:
+                reached.add(name)
+                uses.extend(in_fragments[name].uses)
+                queue.extend(n for n, _ in in_fragments[name].spreads)
+        for use in uses:
+            self._use(use, *variables[use.name])
+        require(len({use.name for use in uses}) == len(variables))
+        return reached
+
+    def _variables(
+        self, definitions: Sequence[VariableDefinitionNode]
+    ) -> dict[str, tuple[Any, bool]]:
+        """Give the types of the variables, and whether they have a default that is not null."""
+        variables: dict[str, tuple[Any, bool]] = {}
+        for definition in definitions:
+            name, default = definition.variable.name.value, definition.default_value
+            found = type_from_ast(self._schema, definition.type)
+            require(name not in variables and not definition.directives and is_input_type(found))
+            if default is not None:
+                self._value(default, found)
+            variables[name] = (found, default is not None and type(default) is not NullValueNode)
+        return variables
+
+    def _use(self, use: _Use, found: Any, has_default: bool) -> None:
+        wanted = use.type
+        if use.one_of:
+            require(type(found) is GraphQLNonNull)
+        if has_default and type(wanted) is GraphQLNonNull and type(found) is not GraphQLNonNull:
+            wanted = wanted.of_type
+        require(is_type_sub_type_of(self._schema, found, wanted))
+
+    # Selections
+
+    def _selections(self, selected: SelectionSetNode, parent: Composite, keys: set[str]) -> None:
+        """Check a selection set; ``keys`` are the response keys of its scope so far."""
+        fields = fields_of(parent)
+        for node in selected.selections:
+            if node.directives:
+                self._conditions(node.directives)
+            if isinstance(node, FieldNode):
+                key = (node.alias or node.name).value
+                if key in keys:
+                    self._must_merge = True
+                keys.add(key)
+                self._field(node, fields)
+            elif isinstance(node, InlineFragmentNode):
+                self._inline(node, parent, keys)
+            else:
+                assert isinstance(node, FragmentSpreadNode)
+                self._spread(node, parent)
+
+    def _field(self, node: FieldNode, fields: Mapping[str, GraphQLField]) -> None:
+        name = node.name.value
+        if name == "__typename":
+            require(not node.arguments and node.selection_set is None)
+            return
+        found = fields[name]
+        if node.arguments or found.args:
+            self._arguments(node.arguments or (), found.args)
+        result = unwrapped(found.type)
+        if isinstance(result, COMPOSITE):
+            if node.selection_set is None:
+                raise Unsure
+            self._selections(node.selection_set, result, set())
+        else:
+            require(node.selection_set is None and is_leaf_type(result))
+
+    def _inline(self, node: InlineFragmentNode, parent: Composite, keys: set[str]) -> None:
+        inner = parent
+        if node.type_condition is not None:
+            inner = composite(self._schema, node.type_condition.name.value)
+            self._overlap(inner, parent)
+        self._selections(node.selection_set, inner, keys)
+
+    def _spread(self, node: FragmentSpreadNode, parent: Composite) -> None:
+        name = node.name.value
+        require(not node.arguments)
+        self._overlap(self._types[name], parent)
+        self._found.spreads.append((name, parent))
+        self._must_merge = True
+
+    def _overlap(self, inner: Composite, parent: Composite) -> None:
+        """Require that rows of one type may be of the other: one of them is the other, or has it as an interface.
+
+        ``_Entity`` holds what is a ``Node``; other meetings of unions are for graphql-core to judge.
+        """
+        if inner is parent:
+            return
+        for narrow, wide in ((inner, parent), (parent, inner)):
+            if isinstance(wide, GraphQLUnionType):
+                is_node = wide.name == ENTITY and narrow.name == "Node"
+                require(is_node or self._schema.is_sub_type(wide, narrow))
+                return
+        for narrow, wide in ((inner, parent), (parent, inner)):
+            if isinstance(wide, GraphQLInterfaceType) and self._schema.is_sub_type(wide, narrow):
+                is_object = isinstance(narrow, GraphQLObjectType)
+                require(is_object or bool(self._schema.get_possible_types(narrow)))  # type: ignore[arg-type]
+                return
+        raise Unsure
+
+    def _conditions(self, directives: Sequence[DirectiveNode]) -> None:
+        names = [d.name.value for d in directives]
+        require(_CONDITIONS.issuperset(names) and len(set(names)) == len(names))
+        for directive in directives:
+            arguments = directive.arguments or ()
+            require(len(arguments) == 1 and arguments[0].name.value == "if")
+            self._value(arguments[0].value, _CONDITION)
+
+    # Values
+
+    def _arguments(
+        self, given: Sequence[ArgumentNode], defined: Mapping[str, GraphQLArgument]
+    ) -> None:
+        names = {a.name.value for a in given}
+        require(len(names) == len(given))
+        for argument in given:
+            self._value(argument.value, defined[argument.name.value].type)
+        for name, definition in defined.items():
+            if type(definition.type) is GraphQLNonNull:
+                require(name in names)
+
+    def _value(self, node: ValueNode, wanted: Any, *, one_of: bool = False) -> None:
+        if isinstance(node, VariableNode):
+            self._found.uses.append(_Use(node.name.value, wanted, one_of))
+            return
+        if type(wanted) is GraphQLNonNull:
+            require(not isinstance(node, NullValueNode))
+            wanted = wanted.of_type
+        if isinstance(node, NullValueNode):
+            require(not one_of)
+        elif type(wanted) is GraphQLList:
+            items = node.values if isinstance(node, ListValueNode) else (node,)
+            for item in items:
+                self._value(item, wanted.of_type)
+        elif isinstance(wanted, GraphQLInputObjectType):
+            self._object(node, wanted)
+        else:
+            require(not isinstance(node, ListValueNode | ObjectValueNode))
+            _require_leaf(node, wanted)
+
+    def _object(self, node: ValueNode, wanted: GraphQLInputObjectType) -> None:
+        if not isinstance(node, ObjectValueNode):
+            raise Unsure
+        names = {f.name.value for f in node.fields}
+        require(len(names) == len(node.fields))
+        is_one_of = wanted.is_one_of
+        require(not is_one_of or len(names) == 1)
+        for field in node.fields:
+            self._value(field.value, wanted.fields[field.name.value].type, one_of=is_one_of)
+        require(names.issuperset(required_or_defaulted(wanted)))
+
+
+def _require_leaf(node: ValueNode, wanted: Any) -> None:
+    """Require that a scalar or enum takes the literal, by its own reading."""
+    require(is_leaf_type(wanted))
+    read = wanted.coerce_input_literal or wanted.parse_literal
+    try:
+        require(read(node) is not Undefined)
+    except Exception as error:
+        raise Unsure from error
+
+
+def _require_no_cycle(spreads: Mapping[str, Sequence[str]]) -> None:
+    """Require that no fragment spreads itself."""
+    try:
+        TopologicalSorter(spreads).prepare()
+    except CycleError as error:
+        raise Unsure from error

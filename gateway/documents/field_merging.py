@@ -1,0 +1,116 @@
+"""Fields with one response key, checked quickly: they must be one field with equal arguments.
+
+Stricter than the specification (section 5.3.2), which lets fields of object types that never meet differ; so whatever
+passes here is valid, and what does not is for graphql-core to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    InlineFragmentNode,
+    SelectionSetNode,
+)
+
+from .collect_fields import arguments_key
+
+MAX_MERGED = 20_000
+"""Fields that are looked at; a document that spreads its fragments more often is not accepted."""
+COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType, GraphQLUnionType)
+
+Composite = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType
+Scope = dict[str, list[tuple[FieldNode, Composite]]]
+"""Response key → its fields, each with the type it is selected from."""
+
+
+class Unsure(Exception):
+    """Not surely valid."""
+
+
+def require(sure: bool) -> None:
+    """Raise Unsure where something is not sure."""
+    if not sure:
+        raise Unsure
+
+
+def composite(schema: GraphQLSchema, name: str) -> Composite:
+    """Give an object, interface or union type; raises KeyError, and Unsure for another kind."""
+    found = schema.type_map[name]
+    if isinstance(found, COMPOSITE):
+        return found
+    raise Unsure
+
+
+def fields_of(made: Composite) -> Mapping[str, GraphQLField]:
+    """Give the fields of a type; a union has none."""
+    return {} if isinstance(made, GraphQLUnionType) else made.fields
+
+
+def unwrapped(result: Any) -> Any:
+    """Give the named type."""
+    while type(result) is GraphQLNonNull or type(result) is GraphQLList:
+        result = result.of_type
+    return result
+
+
+class Merging:
+    """Checks the response keys of one document whose names and types are known to be good."""
+
+    def __init__(
+        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode]
+    ) -> None:
+        self._schema = schema
+        self._fragments = fragments
+        self._merged = 0
+
+    def check(self, sets: Iterable[tuple[SelectionSetNode, Composite]]) -> None:
+        """Check one scope and those below it. Raises Unsure."""
+        scope: Scope = {}
+        spread: set[str] = set()
+        for selected, parent in sets:
+            self._collect(selected, parent, scope, spread)
+        for nodes in scope.values():
+            first, owner = nodes[0]
+            name = first.name.value
+            if name == "__typename":
+                require(all(node.name.value == name for node, _ in nodes))
+                continue
+            result = fields_of(owner)[name].type
+            key = arguments_key(first) if len(nodes) > 1 else ()
+            for node, parent in nodes[1:]:
+                require(node.name.value == name and arguments_key(node) == key)
+                require(parent is owner or fields_of(parent)[name].type is result)
+            inner = unwrapped(result)
+            below = [(n.selection_set, inner) for n, _ in nodes if n.selection_set is not None]
+            if below:
+                self.check(below)
+
+    def _collect(
+        self, selected: SelectionSetNode, parent: Composite, scope: Scope, spread: set[str]
+    ) -> None:
+        for node in selected.selections:
+            self._merged += 1
+            require(self._merged <= MAX_MERGED)
+            if isinstance(node, FieldNode):
+                scope.setdefault((node.alias or node.name).value, []).append((node, parent))
+            elif isinstance(node, InlineFragmentNode):
+                on = node.type_condition
+                inner = parent if on is None else composite(self._schema, on.name.value)
+                self._collect(node.selection_set, inner, scope, spread)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                fragment = self._fragments[node.name.value]
+                inner = composite(self._schema, fragment.type_condition.name.value)
+                self._collect(fragment.selection_set, inner, scope, spread)

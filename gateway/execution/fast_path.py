@@ -1,0 +1,138 @@
+"""The quick way from loaded roots to the answer, by the compiled functions; pages go slice by slice.
+
+A slice is decoded, its children are put in place, it is completed and encoded. Only one slice's objects are alive at a
+time, which keeps the memory of many answers low and the objects in the processor's caches; and between slices the event
+loop gets its turn, however many rows there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.odata.dialect import Dialect
+from gateway.operations.completion_compiler import Completion, Connected
+from gateway.operations.pages import Page
+from gateway.operations.prepared_operation import Prepared
+from gateway.operations.row_types import RawRows, RowList
+from gateway.planning.plan import KeysRoot, ListRoot
+from schema.fields import RootKind
+
+from .answer_checks import Distinct
+from .decimal_text import read_texts
+from .expanded_children import Place, placing
+from .plan_runner import Loaded
+
+encode = msgspec.json.Encoder(decimal_format="string").encode
+_NODES_A_TURN = 1_000
+"""Rows of any type after which the event loop gets its turn: some 5 ms."""
+
+
+class Slicing(Struct, frozen=True, kw_only=True):
+    """How a list is worked through."""
+
+    size: int = 64 * 1024
+    """Bytes of JSON in a slice: what fits in a cache beside the objects made of it."""
+    rows: int = 50
+    """Rows in a slice, of rows that are decoded already."""
+    turn: int = 8
+    """Slices after which the event loop gets its turn: some 5 ms."""
+
+
+async def completed(
+    prepared: Prepared, loaded: Sequence[Loaded], dialect: Dialect, slicing: Slicing
+) -> dict[str, Any]:
+    """Complete all root fields by the compiled functions. Raises whatever a surprise raises."""
+    values = {item.bound.shape.key: item for item in loaded}
+    data: dict[str, Any] = {}
+    for key, name in prepared.order:
+        is_type = name == "__typename"
+        data[key] = "Query" if is_type else await _root(prepared, values[key], dialect, slicing)
+    return data
+
+
+async def _root(prepared: Prepared, item: Loaded, dialect: Dialect, slicing: Slicing) -> Any:
+    shape, value, bound = item.bound.shape, item.value, item.bound
+    if isinstance(bound, KeysRoot) and shape.root.kind is not RootKind.BY_KEY:
+        return await _nodes(prepared, bound, item)
+    if value is None:
+        return None
+    if shape.complete is None:
+        raise LookupError("plain values are graphql-core's")
+    if isinstance(value, list):
+        return [shape.complete(row) for row in value]
+    if isinstance(bound, ListRoot) and isinstance(shape.complete, Completion):
+        texts = isinstance(value.rows, RawRows)
+        place = placing(bound.plan, dialect, texts=texts) if item.raw else None
+        return await of_page(value, shape.complete.of(texts=texts), place, slicing)
+    return shape.complete(value)
+
+
+async def _nodes(prepared: Prepared, bound: KeysRoot, item: Loaded) -> Any:
+    values = item.value if bound.many else [item.value]
+    made: list[Any] = []
+    for number, (plan, value) in enumerate(zip(item.row_plans, values, strict=True), 1):
+        if number % _NODES_A_TURN == 0:
+            await asyncio.sleep(0)
+        if plan is None or value is None:
+            made.append(None)
+            continue
+        made.append(prepared.typed(bound.shape, plan.level.info.csdl).complete(value))
+    return made if bound.many else made[0]
+
+
+async def of_page(page: Page, complete: Connected, place: Place | None, slicing: Slicing) -> Any:
+    """Complete a page, as an object that can be encoded. Raises whatever a surprise raises.
+
+    ``place`` puts the children in place where that is not done yet.
+    """
+    slices = list(_slices(page.rows, slicing))
+    distinct = Distinct(page.rows.row_type) if isinstance(page.rows, RawRows) else None
+    if len(slices) < 2:
+        rows = _placed(page.rows, place, distinct)
+        if distinct is not None:
+            distinct.check()
+        return complete.head(page, *complete.lists(page, rows, 0))
+    texts: list[list[bytes]] = []
+    start = 0
+    for number, some in enumerate(slices, 1):
+        rows = _placed(some, place, distinct)
+        made = complete.lists(page, rows, start)
+        ends = (start > 0, number < len(slices))
+        texts.append([_piece(encode(items), *ends) for items in made])
+        start += len(rows)
+        if number % slicing.turn == 0:
+            await asyncio.sleep(0)
+    if len(slices) > slicing.turn:
+        await asyncio.sleep(0)
+    if distinct is not None:
+        distinct.check()
+    return complete.head(page, *map(_joined, zip(*texts, strict=True)))
+
+
+def _slices(rows: RowList, slicing: Slicing) -> Iterator[RowList]:
+    if isinstance(rows, RawRows):
+        return rows.slices(slicing.size)
+    return (rows[i : i + slicing.rows] for i in range(0, len(rows), slicing.rows))
+
+
+def _placed(rows: RowList, place: Place | None, distinct: Distinct | None) -> list[Any]:
+    found = read_texts(rows) if isinstance(rows, RawRows) else rows
+    if place is not None:
+        place(found)
+    if distinct is not None:
+        distinct.add(found)
+    return found
+
+
+def _piece(text: bytes, has_before: bool, has_after: bool) -> bytes:
+    """Give the text of an array without the brackets that are inside the whole one."""
+    return text[has_before : len(text) - has_after]
+
+
+def _joined(texts: tuple[bytes, ...]) -> msgspec.Raw:
+    return msgspec.Raw(b",".join(texts))

@@ -1,0 +1,181 @@
+"""Reads that go upstream as parts of a ``$batch``: where their addresses are too long, or one request serves several.
+
+A web server limits the address of a request and the segments of its path; it does not look into the parts of a batch
+(OData 4.0 Protocol section 11.7, https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part1-protocol.html). Reads of
+one turn of the event loop share a batch. A part that fails fails for its own reader only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct, field
+
+from gateway.errors import GatewayError, UpstreamError, UpstreamMalformed, UpstreamRejected
+from gateway.odata.batch import read_answers, read_batch
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response, raise_for_answer, subject_of
+
+from .field_attribution import asking
+from .trace import Trace
+
+MAX_PARTS = 20
+"""Reads in one batch. Services answer them one after the other, so that more go in several batches side by side."""
+Sending: TypeAlias = Coroutine[Any, Any, None]
+_REFUSES_BATCH = frozenset({400, 404, 405, 406, 415, 501})
+"""Statuses with which services answer a ``$batch`` that they do not have, or take in JSON only."""
+
+
+_together: ContextVar[bool] = ContextVar("together", default=False)
+
+
+@contextmanager
+def in_batches(together: bool) -> Iterator[None]:
+    """Send what is read inside, by this task and those that it starts, within a batch where ``together``."""
+    token = _together.set(together)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+
+
+def are_together() -> bool:
+    """Whether what the current task reads goes into a batch."""
+    return _together.get()
+
+
+class Sender(Protocol):
+    """What is needed of the OData client."""
+
+    root: str
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
+        """Send a read and give its good answer. Raises AuthError or UpstreamError."""
+        ...
+
+
+def identity_of(request: Request) -> str:
+    """Return what tells a read of an operation from others: the address, and how large a page may be."""
+    prefer = request.headers.get("Prefer")
+    return request.url if prefer is None else f"{request.url} {prefer}"
+
+
+class _Waiting(Struct, eq=False):
+    request: Request
+    answer: asyncio.Future[Response]
+    fields: dict[str, None] = field(default_factory=dict)
+    """Fields of the GraphQL answer for which it is read."""
+
+
+class ReadBatches:
+    """The batches of reads of one operation."""
+
+    def __init__(self, sender: Sender, sent: list[Request], trace: Trace | None) -> None:
+        self._sender = sender
+        self._sent = sent
+        self._trace = trace
+        self._waiting: dict[str, _Waiting] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def ask(self, request: Request) -> asyncio.Future[Response]:
+        """Return the future answer to a read that is sent within a batch; a GatewayError where it fails."""
+        future = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._run(self._send_waiting())
+        self._waiting[identity_of(request)] = _Waiting(request, future)
+        return future
+
+    def is_waiting(self, request: Request) -> bool:
+        """Whether a read is still to be sent; if so, the current task is noted as one that needs it."""
+        waiting = self._waiting.get(identity_of(request))
+        if waiting is None:
+            return False
+        waiting.fields.update(dict.fromkeys(asking()))
+        return True
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send_waiting(self) -> None:
+        """Send what this turn of the event loop has brought."""
+        await asyncio.sleep(0)
+        waiting = list(self._waiting.values())
+        self._waiting = {}
+        for start in range(0, len(waiting), MAX_PARTS):
+            self._run(self._send(waiting[start : start + MAX_PARTS]))
+
+    def _run(self, sending: Sending) -> None:
+        task = asyncio.ensure_future(sending)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, waiting: Sequence[_Waiting]) -> None:
+        reads = [one.request for one in waiting]
+        batch = read_batch(reads)
+        self._sent.append(batch)
+        if self._trace is not None:
+            names = [name for one in waiting for name in one.fields]
+            self._trace.asked_together(batch, reads, names)
+        try:
+            response = await self._sender.send(batch, safe=True)
+            answers = read_answers(response, reads, self._sender.root)
+        except asyncio.CancelledError:
+            for one in waiting:
+                one.answer.cancel()
+            raise
+        except Exception as error:
+            for one in waiting:
+                _fail(one.answer, _explained(error))
+            return
+        for one, answer in zip(waiting, answers, strict=True):
+            _settle(one, answer)
+
+
+def _settle(waiting: _Waiting, response: Response) -> None:
+    """Give a reader its part, or the error that it holds."""
+    request = waiting.request
+    try:
+        raise_for_answer(request, response, subject_of(request.url), time.time())
+    except GatewayError as error:
+        _fail(waiting.answer, error)
+        return
+    if not waiting.answer.done():
+        waiting.answer.set_result(response)
+
+
+def _fail(answer: asyncio.Future[Response], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+def _explained(error: Exception) -> Exception:
+    """Return the error with what to do where the service does not take a ``$batch``.
+
+    A 404 is about the batch then: a read must not take it for a row that is not there (``UpstreamNotFound``).
+    """
+    kind: type[UpstreamError]
+    match error:
+        case UpstreamRejected(upstream_status=status) if status in _REFUSES_BATCH:
+            kind = UpstreamRejected
+        case UpstreamMalformed():
+            kind = UpstreamMalformed
+        case _:
+            return error
+    return kind(
+        error.message,
+        hint=(
+            "This read went out in a $batch, most likely because its address is too long. If the service takes"
+            " none: ask for less, or raise max_url_length if its web server takes longer addresses."
+        ),
+        detail=error.detail,
+        upstream_status=error.upstream_status,
+        upstream_request_id=error.upstream_request_id,
+    )

@@ -1,0 +1,40 @@
+"""Rows and pages of answers that do not fit their types, built from untyped JSON (see ``lenient``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.odata.response_check import Response, malformed
+from gateway.operations.row_types import RowType, counted, lenient
+
+
+class Page(Struct):
+    """The rows of one answer."""
+
+    value: list[Any]
+    count: int | None
+    next: str | None
+    """Address of the next page."""
+
+
+def row_of(response: Response, raw: object, row_type: RowType) -> Any:
+    """Build a row from untyped JSON. Raises UpstreamMalformed where it is no entity."""
+    if raw is None:
+        return None
+    asked = row_type.own_names
+    if not isinstance(raw, dict) or (asked and asked.isdisjoint(raw)):
+        raise malformed(response, "one row was asked for, and something else came")
+    return lenient(row_type, raw)
+
+
+def page_of(response: Response, raw: object, row_type: RowType) -> Page:
+    """Build a page from untyped JSON. Raises UpstreamMalformed where it is no collection."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
+        raise malformed(response, "a list of rows was asked for, and something else came")
+    link = raw.get("@odata.nextLink")
+    if not isinstance(link, str | None):
+        raise malformed(response, "the link to the next page is no text")
+    rows = [lenient(row_type, item) for item in raw["value"]]
+    return Page(rows, counted(raw.get("@odata.count")), link)

@@ -1,0 +1,83 @@
+"""Explain: the plan of an operation and its exact requests, without sending any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.engine import Checked, Engine, GraphQLRequest, Reads, Ready
+from gateway.errors import GatewayError
+from gateway.execution.trace import Asked, Trace, Traced
+from gateway.runtime.assembly import Gateway
+from gateway.writes.references import is_atomic as atomic
+
+from .reads import dry_run, root, trouble
+from .report import Explanation, Planned, Step, failing, planned, refused, unquoted
+from .subscriptions import explain_subscription
+from .writes import Taking, told
+
+_UNKNOWN = "cannot be shown: it uses a value that is only known once an earlier mutation is done"
+
+
+async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
+    """Explain an operation; one that cannot run has its errors instead of steps."""
+    engine = gateway.engine
+    if engine.subscribes(request):
+        return await explain_subscription(gateway, request)
+    ready = engine.ready(request)
+    if isinstance(ready, Checked):
+        return await _explain_writes(engine, ready, request)
+    if not isinstance(ready, Ready):
+        return Explanation(steps=(), requests=(), errors=ready.errors)
+    trace = Trace()
+    loaded = await dry_run(engine, ready.bound, trace)
+    return Explanation(
+        steps=tuple(root(item, engine) for item in loaded),
+        requests=tuple(map(planned, trace.requests)),
+        failed=any(trouble(item) is not None for item in loaded),
+    )
+
+
+async def _explain_writes(
+    engine: Engine, changing: Checked, request: GraphQLRequest
+) -> Explanation:
+    """Run a mutation operation against an upstream that takes everything: its writes are exact."""
+    assert engine.mutations is not None
+    trace, taking = Trace(), Taking(engine.schema.catalog)
+    upstream = Traced(taking, trace)
+    try:
+        performed = await engine.perform(
+            request, changing, upstream, Reads(engine, upstream, trace)
+        )
+    except GatewayError as error:
+        return Explanation(steps=(), requests=(), errors=[refused(error)])
+    requests = tuple(map(_written, trace.requests))
+    is_atomic, size = atomic(changing.operation), engine.mutations.limits.changeset_size
+
+    def step(key: str, payload: object) -> Step:
+        if isinstance(payload, GatewayError):
+            return failing(key, payload)
+        mutation = performed.bound.get(key)
+        if mutation is None:
+            return Step(field=key, how=_UNKNOWN)
+        how, notes = told(mutation, is_atomic=is_atomic, size=size)
+        return Step(field=key, how=how, notes=notes)
+
+    return Explanation(
+        steps=tuple(step(key, payload) for key, payload in performed.payloads.items()),
+        requests=requests,
+        failed=any(isinstance(p, GatewayError) for p in performed.payloads.values()),
+        changes=True,
+        made_up=frozenset(n for n in taking.made_up if any(map(_names(n), requests))),
+    )
+
+
+def _names(column: str) -> Callable[[Planned], bool]:
+    place = f"{{{column}}}"
+    return lambda request: any(place in line for line in request.lines())
+
+
+def _written(asked: Asked) -> Planned:
+    """The same of a mutation: values that only the service knows are in no quotes."""
+    found = planned(asked)
+    return replace(found, text=unquoted(found.text))

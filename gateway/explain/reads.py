@@ -1,0 +1,354 @@
+"""Explain for reads: what a plan does, step by step, and the requests of its root fields.
+
+The requests of the root fields come from running the plan against an upstream that is always empty, so they are
+what would be sent, merged key batches included. Requests below depend on rows: they are shown for one parent, with
+``{Column}`` in the place of its values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from msgspec import structs
+
+from gateway.engine import Engine
+from gateway.errors import GatewayError, UpstreamError, UpstreamNotFound
+from gateway.execution.addresses import narrowed, room_for_keys, shortened
+from gateway.execution.fetcher import Fetcher
+from gateway.execution.plan_runner import Loaded
+from gateway.execution.trace import Trace
+from gateway.execution.unkeyed import unkeyed_way
+from gateway.odata.dialect import Dialect
+from gateway.odata.query import (
+    And,
+    Compare,
+    Expr,
+    In,
+    KeyPart,
+    Literal,
+    Operator,
+    Order,
+    Path,
+    Query,
+    Request,
+    Resource,
+)
+from gateway.odata.render import decoded, render
+from gateway.odata.response_check import Response
+from gateway.operations.pages import Failure
+from gateway.planning.filters import all_of
+from gateway.planning.page_window import Window, bounded, fills_pages, orders
+from gateway.planning.plan import (
+    BoundRoot,
+    CallRoot,
+    ChildPlan,
+    FailedRoot,
+    KeysRoot,
+    ListRoot,
+    ReadPlan,
+    Via,
+)
+from gateway.shutdown import Shutdown
+
+from .empty_service import empty_answer
+from .report import COUNT, Step, failing, unquoted
+
+
+@dataclass
+class _Empty:
+    """An upstream without rows."""
+
+    root: str = "http://explain.invalid"
+    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+    shutdown: Shutdown = field(default_factory=Shutdown)
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
+        answer = empty_answer(request, COUNT)
+        if answer.status == 404:
+            raise UpstreamNotFound("There is no such row.", upstream_status=404)
+        return answer
+
+
+async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> list[Loaded]:
+    """Note in the trace what would be asked first."""
+    fetcher = engine.fetcher(_Empty(), trace)
+    loaded = await engine.runner(fetcher).run(bound)
+    await fetcher.close()
+    return loaded
+
+
+def refusal(bound: BoundRoot) -> GatewayError | None:
+    """Give why a root field cannot be planned."""
+    if isinstance(bound, FailedRoot):
+        return bound.error
+    if isinstance(bound, KeysRoot) and bound.errors and not any(bound.items):
+        return next(iter(bound.errors.values()))
+    return None
+
+
+def trouble(loaded: Loaded) -> GatewayError | None:
+    """Give why a root field would fail before it asks anything; what the empty upstream makes fail proves nothing."""
+    if (error := refusal(loaded.bound)) is not None or not isinstance(loaded.value, Failure):
+        return error
+    found = loaded.value.error
+    return (
+        found if isinstance(found, GatewayError) and not isinstance(found, UpstreamError) else None
+    )
+
+
+def root(loaded: Loaded, engine: Engine) -> Step:
+    """Explain a root field."""
+    bound, fetcher = loaded.bound, engine.fetcher(_Empty())
+    dialect = fetcher.dialect
+    name = bound.shape.key
+    if (error := trouble(loaded)) is not None:
+        return failing(name, error)
+    match bound:
+        case FailedRoot():
+            return failing(name, bound.error)
+        case CallRoot(plan=plan):
+            return Step(field=name, how="function call", below=_below(plan, fetcher))
+        case KeysRoot():
+            return _keys(name, bound, fetcher)
+        case ListRoot(plan=plan):
+            scope = _companies(plan, dialect) if bound.key is None else " by key"
+            source = f"{plan.query.resource.name}{scope}"
+            window = plan.window
+            return Step(
+                field=name,
+                how=source if window is None else f"{source}, {_window(window, dialect)}",
+                notes=(*_together(bound), *_notes(plan, dialect)),
+                below=_below(plan, fetcher),
+            )
+
+
+def _together(bound: ListRoot) -> tuple[str, ...]:
+    """Return how a list is asked for together with others."""
+    if bound.key is not None:
+        return ("united with lists that name other keys: one request for all of them",)
+    if bound.together:
+        return ("shares a $batch with lists that differ from it in values of eq only",)
+    return ()
+
+
+def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
+    """Explain entities by key; ``nodes`` may have several types, each with a plan."""
+    plans = {id(item[0]): item[0] for item in bound.items if item is not None}
+    sets = ", ".join(dict.fromkeys(str(plan.entity_set) for plan in plans.values()))
+    return Step(
+        field=name,
+        how=f"{sets} by key" if plans else "nothing is sent",
+        below=tuple(step for plan in plans.values() for step in _below(plan, fetcher)),
+    )
+
+
+def by_key(name: str, how: str, plan: ReadPlan, engine: Engine) -> Step:
+    """Explain rows of which only the key will be known."""
+    fetcher = engine.fetcher(_Empty())
+    keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
+    request, notes = _keyed(plan.query, tuple(keys), plan, fetcher)
+    return Step(field=name, how=how, request=request, notes=notes, below=_below(plan, fetcher))
+
+
+def _below(plan: ReadPlan | None, fetcher: Fetcher) -> tuple[Step, ...]:
+    return () if plan is None else tuple(_child(c, plan, fetcher) for c in plan.children)
+
+
+def _child(child: ChildPlan, parent: ReadPlan, fetcher: Fetcher) -> Step:
+    plan, dialect = child.plan, fetcher.dialect
+    request, why = _template(child, parent, fetcher)
+    window = "" if plan.window is None else f", {_window(plan.window, dialect)}"
+    cut = _VIA_CUT if child.via is Via.KEYS and plan.window is not None else ()
+    if child.in_order is not None:
+        cut = (_IN_ORDER[child.in_order.via],)
+    return Step(
+        field=child.child.key,
+        how=f"{_VIA[child.via]}{window}",
+        request=request,
+        notes=(*cut, *why, *_notes(plan, dialect)),
+        below=_below(plan, fetcher),
+    )
+
+
+_VIA = {
+    Via.EXPAND: "with its parents ($expand)",
+    Via.KEYS: "key batch, one request for all parents (more where the URL grows too long)",
+    Via.PATH: "path, one request for each parent: the metadata names no join columns",
+}
+_IN_ORDER = {
+    Via.KEYS: "sorted and cut here where the texts of the order let it; other lists are read again, in the upstream's"
+    " order, by a key batch",
+    Via.PATH: "sorted and cut here where the texts of the order let it; other lists are read again, in the upstream's"
+    " order, over their parents",
+}
+_VIA_CUT = (
+    "of several parents all children are read and the page is cut here; of one parent, just the page",
+)
+
+
+def _template(
+    child: ChildPlan, parent: ReadPlan, fetcher: Fetcher
+) -> tuple[str | None, tuple[str, ...]]:
+    """Print the request for one parent, and say why it is as it is; None where there is none of its own."""
+    plan = child.plan
+    match child.via:
+        case Via.EXPAND:
+            return None, ()
+        case Via.KEYS:
+            query = plan.query
+            if plan.window is not None:
+                query = structs.replace(query, order=_order(child, plan.window))
+            return _keyed(query, _key_of(child), plan, fetcher)
+        case Via.PATH:
+            return _addressed(_of_path(child, parent, fetcher.dialect), plan, fetcher)
+        case _:
+            assert_never(child.via)
+
+
+def _keyed(
+    query: Query, keys: Sequence[Expr], plan: ReadPlan, fetcher: Fetcher
+) -> tuple[str, tuple[str, ...]]:
+    """Print the request of a key batch for one key, as ``loaders`` would send it for several."""
+    dialect, limit = fetcher.dialect, fetcher.max_url_length
+    narrow = narrowed(query, [plan.row_type], dialect, limit)
+    notes: tuple[str, ...] = () if narrow is query else (_NO_SELECT,)
+    lowered = dialect.lower(narrow).query
+    if room_for_keys(lowered, dialect, limit) > limit:
+        length = len(render(lowered, options=dialect.options).url)
+        notes += (f"in a $batch: {length:,} characters beside the keys leave too little room",)
+    asked = structs.replace(narrow, where=all_of(narrow.where, *keys))
+    return _text(dialect.lower(asked).query, dialect), notes
+
+
+_NO_SELECT = "no $select: it would take the room of the keys"
+
+
+def _addressed(query: Query, plan: ReadPlan, fetcher: Fetcher) -> tuple[str, tuple[str, ...]]:
+    """Print a request that is sent as it stands, or without ``$select``, or in a ``$batch``."""
+    dialect, limit = fetcher.dialect, fetcher.max_url_length
+    lowered = dialect.lower(query).query
+    length = len(render(lowered, options=dialect.options).url)
+    if length <= limit:
+        return _text(lowered, dialect), ()
+    found = shortened(lowered, plan.row_type, dialect, limit)
+    if found is not None:
+        request, why = found
+        return unquoted(decoded(request)), (why,)
+    return _text(lowered, dialect), (
+        f"in a $batch: its address of {length:,} characters is too long",
+    )
+
+
+def _text(lowered: Query, dialect: Dialect) -> str:
+    return unquoted(decoded(render(lowered, options=dialect.options)))
+
+
+def _key_of(child: ChildPlan) -> tuple[Expr, ...]:
+    """Return the filter for the key of one parent, whose values are not known."""
+    join = child.join
+    assert join is not None
+    pairs = zip(join.parent, join.target, strict=True)
+    return tuple(Compare(Path((t.source,)), Operator.EQ, _place(p.source)) for p, t in pairs)
+
+
+def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
+    parts = tuple(KeyPart(f.source, _place(f.source)) for f in parent.level.info.key)
+    resource = Resource(parent.entity_set or "", parts, child.name)
+    query, window = structs.replace(child.plan.query, resource=resource), child.plan.window
+    return query if window is None or not window.keyset else bounded(query, window, dialect)
+
+
+def _place(column: str) -> Literal:
+    """Give what stands for a value of the parent's row; its quotes are taken off the printed request."""
+    return Literal(f"{{{column}}}", "Edm.String")
+
+
+def _order(child: ChildPlan, window: Window) -> tuple[Order, ...]:
+    if window.order or child.join is None:
+        return orders(window.order, backward=False)
+    return tuple(Order(Path((f.source,))) for f in child.join.target)
+
+
+_UNKEYED = {"skip": "offset", "links": "next link", "auto": "next link or offset"}
+_UNKEYED_NOTE = "this order has a field that cannot be compared, or there is no key"
+
+
+def _unkeyed(window: Window, dialect: Dialect) -> str:
+    """Explain how a list goes on whose order no cursor can hold."""
+    prefer = f"Prefer: odata.maxpagesize={window.size}"
+    way = unkeyed_way(window, dialect)
+    match way:
+        case "skip":
+            return f"offset cursors: {_UNKEYED_NOTE}"
+        case "links":
+            return f"cursors of the service's next links ({prefer}): {_UNKEYED_NOTE}"
+        case "auto":
+            return (
+                f"cursors of the service's next links ({prefer}) where they come with a skip token, else offset"
+                f" cursors: {_UNKEYED_NOTE}"
+            )
+        case _:
+            assert_never(way)
+
+
+def _window(window: Window, dialect: Dialect) -> str:
+    if window.count_only:
+        return "count only"
+    order = ", ".join(t.field.source + (" desc" if t.descending else "") for t in window.order)
+    end = "last" if window.backward else "first"
+    kind = "keyset" if window.keyset else _UNKEYED[unkeyed_way(window, dialect)]
+    bounds = "".join(
+        f" {name} a cursor"
+        for name, cursor in (("after", window.after), ("before", window.before))
+        if cursor is not None
+    )
+    return f"{end} {window.size}{bounds} by {order or 'no order'} ({kind} cursors)"
+
+
+def _companies(plan: ReadPlan, dialect: Dialect) -> str:
+    """Tell the company scope of a list, as its filter says it."""
+    column = dialect.company_property
+    if column is None or not plan.level.info.has_company:
+        return ""
+    where = plan.query.where
+    terms = where.terms if isinstance(where, And) else (where,)
+    scopes = [names for term in terms if (names := _values(term, column))]
+    scope = ", ".join(scopes[0]) if scopes else "all that the account may read"
+    return f" (companies: {scope})"
+
+
+def _values(term: Expr | None, column: str) -> tuple[str, ...]:
+    match term:
+        case Compare(Path((name,)), Operator.EQ, Literal(value)) if name == column:
+            return (str(value),)
+        case In(Path((name,)), values) if name == column:
+            return tuple(str(v.value) for v in values)
+        case _:
+            return ()
+
+
+def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
+    notes: list[str] = []
+    lowered = dialect.lower(plan.query)
+    if lowered.empty:
+        notes.append("no row can match: nothing is sent")
+    if lowered.residual is not None:
+        notes.append(
+            "text with * is filtered here: rows are read until enough match, in all where a count, positions or"
+            " several parents need them (max_filtered_rows in an operation)"
+        )
+    if plan.window is not None and plan.window.null_order == "unknown":
+        notes.append(
+            "order of nulls unknown: taken to be first in ascending order, and checked at the end of a list that was"
+            " paged (null_order)"
+        )
+    if plan.window is not None and not plan.window.keyset:
+        notes.append(_unkeyed(plan.window, dialect))
+    if plan.window is not None and fills_pages(plan.window, dialect):
+        notes.append(
+            "the page takes whole upstream pages: their next link, not one row more, tells whether there are more"
+        )
+    return tuple(notes)

@@ -1,0 +1,122 @@
+"""Explain for subscriptions: how changes are found, the requests of each look, and how changed rows are read.
+
+A look is run as it is, but for an upstream that is always empty, and as if the newest change had been seen just now.
+The ids of changed rows are not known before: their request is shown for one row, with ``{Column}`` for its key.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gateway.config.setting_models import SubscriptionOptions
+from gateway.engine import Answer, Engine, GraphQLRequest, Ready
+from gateway.errors import GatewayError
+from gateway.execution.trace import Trace
+from gateway.operations.global_ids import node_id
+from gateway.planning.plan import BoundRoot, KeysRoot
+from gateway.runtime.assembly import Gateway
+from gateway.subscriptions.operation import BATCH
+from gateway.subscriptions.polling import PollFailed
+from gateway.subscriptions.start import Begun, begun
+from schema.fields import TypeKind
+
+from .reads import by_key, dry_run, refusal, trouble
+from .report import Explanation, Step, failing, planned, refused
+
+
+async def explain_subscription(gateway: Gateway, request: GraphQLRequest) -> Explanation:
+    """Explain a subscription; one that cannot run has its errors instead of steps."""
+    checked = gateway.engine.checked(request)
+    if isinstance(checked, Answer):
+        return Explanation(steps=(), requests=(), errors=checked.errors)
+    options = gateway.settings.subscriptions
+    try:
+        found = begun(gateway, checked, request, options)
+        trace = await _look(gateway.engine, found, options)
+        roots = (
+            _ready(gateway.engine, _rows_request(gateway, found)).bound if found.of.query else ()
+        )
+    except PollFailed as failed:
+        return Explanation(steps=(), requests=(), errors=failed.errors)
+    except GatewayError as error:
+        return Explanation(steps=(), requests=(), errors=[refused(error)])
+    step = Step(
+        field=found.of.key,
+        how=f"{found.watched.name}, looked at every {options.interval:g} s, give or take a tenth,"
+        " once for all who watch the same",
+        notes=(_telling(found, options), *(() if roots else ("changed rows are not read",))),
+        below=tuple(step for bound in roots for step in _read(bound, gateway)),
+    )
+    requests = (replace(planned(a), fields=(found.of.key,)) for a in trace.requests)
+    return Explanation(
+        steps=(step,),
+        requests=tuple(requests),
+        failed=any(refusal(bound) is not None for bound in roots),
+        repeats=True,
+    )
+
+
+def _telling(found: Begun, options: SubscriptionOptions) -> str:
+    stamp = found.watched.stamp
+    if stamp is None:
+        most = options.max_watched_rows
+        return f"a look reads the etags of all rows, {found.page:,} a request, {most:,} at the most"
+    return (
+        f"a look reads the rows whose {stamp} is that of the newest change, less {options.late:g} s, or later:"
+        " told as if that were now; the first look reads the newest row, too"
+    )
+
+
+async def _look(engine: Engine, found: Begun, options: SubscriptionOptions) -> Trace:
+    """Look once. Raises PollFailed, GatewayError."""
+    trace = Trace()
+
+    async def ask(request: GraphQLRequest) -> Answer:
+        (loaded,) = await dry_run(engine, _ready(engine, request).bound, trace)
+        if (error := trouble(loaded)) is not None:
+            raise error
+        return Answer({"rows": {"nodes": []}})
+
+    poll = found.poll(options, ask, time.time, lambda _: None)
+    poll.settle()
+    try:
+        await poll.changes()
+    except PollFailed as failed:
+        if isinstance(failed.__cause__, Exception):
+            raise failed.__cause__ from None
+        raise
+    return trace
+
+
+def _ready(engine: Engine, request: GraphQLRequest) -> Ready:
+    """Bind one of our operations. Raises PollFailed, GatewayError."""
+    ready = engine.ready(request)
+    if isinstance(ready, Answer):
+        raise PollFailed(ready.errors)
+    assert isinstance(ready, Ready)
+    return ready
+
+
+def _rows_request(gateway: Gateway, found: Begun) -> GraphQLRequest:
+    """Give the operation for a row of each type that may change."""
+    catalog = gateway.catalog
+    csdl = catalog.roots[found.watched.name].csdl
+    names = (catalog.generated_name(TypeKind.OBJECT, of) for of in catalog.model.family(csdl))
+    key = [None] * len(catalog.key_of(csdl))
+    return found.rows([node_id(name, *key) for name in names if name is not None])
+
+
+def _read(bound: BoundRoot, gateway: Gateway) -> Iterator[Step]:
+    """Explain how changed rows are read, for each of their types."""
+    name = bound.shape.key
+    if (error := refusal(bound)) is not None:
+        yield failing(name, error)
+        return
+    assert isinstance(bound, KeysRoot)
+    plans = {id(item[0]): item[0] for item in bound.items if item is not None}
+    how = f"by key, up to {BATCH} changed rows at once (more requests where the URL grows too long)"
+    for plan in plans.values():
+        at = name if len(plans) == 1 else f"{name} on {plan.level.info.name}"
+        yield by_key(at, f"{plan.entity_set} {how}", plan, gateway.engine)

@@ -1,0 +1,192 @@
+"""Explain for mutations: an upstream that takes every write, and what each mutation does, in words.
+
+The upstream answers as a service does that refuses nothing: a new row comes back with all its properties, and what only
+the service knows, the parts of the key that a number sequence gives, stands as ``{Property}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.errors import UpstreamNotFound
+from gateway.odata.batch import BATCH_URL
+from gateway.odata.query import Request
+from gateway.odata.response_check import Response
+from gateway.odata.sending import Judge, itself
+from gateway.operations.row_types import untyped
+from gateway.shutdown import Shutdown
+from gateway.writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
+from gateway.writes.values import encode_body
+from schema.catalog import Catalog
+from schema.fields import FieldKind, Verb
+
+from .empty_service import PARTS, empty_answer
+
+_BOUNDARY = "answer_to_explain"
+
+
+@dataclass
+class Taking:
+    """An upstream without rows that takes every write; ``made_up`` are the names that stand for unknown values."""
+
+    catalog: Catalog
+    root: str = "http://explain.invalid"
+    made_up: set[str] = field(default_factory=set)
+    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+    shutdown: Shutdown = field(default_factory=Shutdown)
+
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
+        """Give no rows."""
+        answer = empty_answer(request, 0)
+        if answer.status == 404:
+            raise UpstreamNotFound("There is no such row.", upstream_status=404)
+        return answer
+
+    async def write(
+        self,
+        request: Request,
+        judge: Judge = itself,  # noqa: ARG002
+        begins: Callable[[], None] | None = None,  # noqa: ARG002
+    ) -> Response:
+        """Take a write, or all of a changeset."""
+        if request.url != BATCH_URL:
+            row = self._row(request.method, request.url, request.body or b"")
+            return Response(204 if row is None else 201, {}, row or b"", request.url)
+        parts = b"".join(map(self._part, PARTS.finditer(request.body or b"")))
+        headers = {"content-type": f"multipart/mixed; boundary={_BOUNDARY}"}
+        return Response(200, headers, parts + f"--{_BOUNDARY}--\r\n".encode(), request.url)
+
+    def _part(self, write: re.Match[bytes]) -> bytes:
+        row = self._row(write["method"].decode(), write["url"].decode(), write["body"])
+        status = "204 No Content" if row is None else "201 Created"
+        head = f"--{_BOUNDARY}\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status}\r\n\r\n"
+        return head.encode() + (row or b"") + b"\r\n"
+
+    def _row(self, method: str, url: str, body: bytes) -> bytes | None:
+        """Give the new row that a POST to an entity set makes; None for any other write."""
+        entity_set = self.catalog.model.entity_sets.get(url.partition("?")[0])
+        if method != "POST" or entity_set is None:
+            return None
+        info = self.catalog.object(entity_set.type)
+        row: dict[str, Any] = {
+            f.source: None for f in info.fields.values() if f.kind is FieldKind.VALUE
+        }
+        row["@odata.etag"] = None
+        given = untyped(body)
+        row.update(given if isinstance(given, dict) else {})
+        for part in info.key:
+            is_text = part.value is not None and part.value.scalar == "String"
+            if row.get(part.source) is None and is_text:
+                row[part.source] = f"{{{part.source}}}"
+                self.made_up.add(part.source)
+        return encode_body(row)
+
+
+def told(mutation: Mutation, *, is_atomic: bool, size: int) -> tuple[str, tuple[str, ...]]:
+    """Say what a mutation does, and what is to be known of it; ``size`` is the most rows of a list's changeset."""
+    if isinstance(mutation, CallMutation):
+        return _call(mutation), ()
+    if is_atomic:
+        return f"{_rows(mutation)}{_below(mutation)}, in the operation's changeset", ()
+    if mutation.field.many:
+        return f"{_rows(mutation)}{_below(mutation)}{_grouped(mutation, size)}", tuple(
+            _notes_of_list(mutation, size)
+        )
+    return _single(mutation, size)
+
+
+def _call(mutation: CallMutation) -> str:
+    of = mutation.field
+    if of.service is not None:
+        return f"calls the custom service {of.service.path}"
+    assert of.operation is not None
+    bound = of.operation.bound_to
+    if bound is None or of.entity_set is None:
+        return f"calls the action {of.operation.name}"
+    return f"calls the action {of.operation.name} of {'' if bound.many else '1 row of '}{of.entity_set.name}"
+
+
+_VERBS = {
+    Verb.CREATE: "creates",
+    Verb.UPDATE: "changes",
+    Verb.UPSERT: "changes or creates",
+    Verb.DELETE: "deletes",
+}
+
+
+def _rows(mutation: RowsMutation) -> str:
+    return f"{_VERBS[mutation.field.verb]} {_counted(len(mutation.writes))} of {_set(mutation)}"
+
+
+def _set(mutation: RowsMutation) -> str:
+    assert mutation.field.entity_set is not None
+    return mutation.field.entity_set.name
+
+
+def _counted(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
+
+
+def _children(mutation: RowsMutation) -> dict[str, int]:
+    """Count the rows below, by entity set."""
+    found: dict[str, int] = {}
+    for below in (row for w in mutation.writes for c in w.children for row in c.rows):
+        found[below.entity_set] = found.get(below.entity_set, 0) + 1
+    return found
+
+
+def _below(mutation: RowsMutation, joint: str = " with") -> str:
+    counted = " and ".join(f"{_counted(n)} of {s}" for s, n in _children(mutation).items())
+    return f"{joint} {counted}" if counted else ""
+
+
+def _grouped(mutation: RowsMutation, size: int) -> str:
+    number = len(mutation.writes)
+    if _children(mutation):
+        return ", a row with rows below it by itself"
+    if number <= 1:
+        return ""
+    requests = -(-number // size)
+    return ", in one changeset" if requests == 1 else f", in {requests} requests of {size} at most"
+
+
+def _notes_of_list(mutation: RowsMutation, size: int) -> Iterator[str]:
+    if len(mutation.writes) > size:
+        yield (
+            "a request is one changeset: all of its rows are written, or none;"
+            " one that is refused does not stop the next"
+        )
+    if mutation.field.verb is Verb.UPSERT:
+        yield "rows that are there are changed (PATCH); shown as if there were none"
+
+
+def _single(mutation: RowsMutation, size: int) -> tuple[str, tuple[str, ...]]:
+    (write,) = mutation.writes
+    how = _rows(mutation)
+    if write.verb is Verb.UPDATE:
+        how = f"changes {', '.join(write.body)} of 1 row of {_set(mutation)}"
+    if write.if_match is not None:
+        how = f"{how}, if it still has the given etag"
+    if write.verb is Verb.UPSERT:
+        return how, ("where there is no such row, the PATCH is refused and a POST creates it",)
+    return _with_rows_below(mutation, write, how, size)
+
+
+def _with_rows_below(
+    mutation: RowsMutation, write: RowWrite, how: str, size: int
+) -> tuple[str, tuple[str, ...]]:
+    rows = sum(_children(mutation).values())
+    if not rows:
+        return how, ()
+    number = -(-rows // size)
+    if write.key is not None and number == 1:
+        return f"{how}{_below(mutation)}, in one changeset", ()
+    way = "in one changeset" if number == 1 else f"in {number} changesets of {size} at most"
+    why = "a number sequence gives its key; " if write.key is None else ""
+    back = "it is deleted again" if number == 1 else "all that was written is deleted again"
+    note = f"{why}if the rows below it are refused, {back}"
+    return f"{how}{_below(mutation, ', then')} {way}", (note,)

@@ -1,0 +1,221 @@
+"""The slow path: how graphql-core reads values that are already loaded.
+
+Used where an operation has hand-written fields or introspection beside generated ones, and where the compiled
+completion met a surprise. Everything is in memory by then: a failure that was put in a slot is raised at its
+place, so the error gets its path and null goes up as the specification says (section 6.4.4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from graphql import GraphQLResolveInfo
+from msgspec import UNSET
+
+from gateway.execution.plan_runner import Loaded
+from gateway.operations.global_ids import node_id
+from gateway.operations.pages import Edge, Failure, Page
+from gateway.operations.row_types import Row, row_type_of
+from gateway.operations.value_conversion import each_from_upstream, from_untyped, from_upstream
+from gateway.writes.payload import Payload, read_field
+from schema.catalog import Catalog
+from schema.fields import (
+    Field,
+    FieldKind,
+    MutationField,
+    PayloadField,
+    PayloadRole,
+    RootField,
+    RootKind,
+)
+
+from .errors import GatewayError, UpstreamMalformed
+
+
+class LoadedRoots(Protocol):
+    """What is needed of the operation's context."""
+
+    loaded: Mapping[str | int, Loaded]
+    """Response key of a root field → its value. (Keys of paths may be numbers as well.)"""
+    compiled_nodes: Mapping[int, int]
+    """id of a field of the document → id of the one that stands for it in its level."""
+    payloads: Mapping[str | int, Payload | GatewayError]
+    """Response key of a mutation → what became of it."""
+    subgraph: Callable[[], Awaitable[str]]
+    """Gives the SDL of the API as a subgraph."""
+
+
+Info = GraphQLResolveInfo[LoadedRoots]
+
+_ROWS_A_TURN = 50
+"""Rows that graphql-core completes before others have their turn: some 10 ms."""
+
+
+def _in_turns(items: list[object]) -> list[object] | AsyncIterator[object]:
+    """Give a list as it is; a long one piece by piece, so that completing it does not keep others waiting."""
+    return items if len(items) <= _ROWS_A_TURN else _pieces(items)
+
+
+async def _pieces(items: list[object]) -> AsyncIterator[object]:
+    for number, item in enumerate(items):
+        if number % _ROWS_A_TURN == 0:
+            await asyncio.sleep(0)
+        yield item
+
+
+_CONNECTION: Mapping[str, Callable[[Any], object]] = {
+    "nodes": lambda page: _in_turns([_object(row) for row in page.rows]),
+    "edges": lambda page: _in_turns([Edge(page, i) for i in range(len(page.rows))]),
+    "pageInfo": lambda page: page,
+    "totalCount": lambda page: page.total,
+    "hasNextPage": lambda page: page.has_next,
+    "hasPreviousPage": lambda page: page.has_previous,
+    "startCursor": lambda page: page.cursor_at(0),
+    "endCursor": lambda page: page.cursor_at(-1),
+    "cursor": lambda edge: edge.page.cursor_at(edge.index),
+    "node": lambda edge: _object(edge.page.rows[edge.index]),
+}
+
+
+class LoadedResolvers:
+    """Implements ``schema.resolvers.Resolvers`` over loaded rows."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def root(self, field: RootField, info: Info) -> object:
+        """Give what was loaded under the field's response key."""
+        value = info.context.loaded[info.path.key].value
+        if field.kind is RootKind.FUNCTION and not field.csdl:
+            return self._plain(field, value)
+        if isinstance(value, list):
+            return _in_turns([_object(item) for item in value])
+        return _object(value)
+
+    async def subgraph(self, info: Info) -> str:
+        """Give the SDL of the API as a subgraph."""
+        found: str = await info.context.subgraph()
+        return found
+
+    def _plain(self, field: RootField, value: object) -> object:
+        assert field.operation is not None
+        assert field.operation.returns is not None
+        if isinstance(value, Failure):
+            raise value.error
+        returns = field.operation.returns
+        return from_untyped(self._catalog.value_of(returns), value, is_list=returns.many)
+
+    def field(self, field: Field, source: object, info: Info) -> object:
+        """Give a field of a row or complex value."""
+        if not isinstance(source, Row):
+            raise UpstreamMalformed(
+                f"The upstream sent something that is no {info.parent_type.name}."
+            )
+        row_type = row_type_of(source)
+        match field.kind:
+            case FieldKind.ID:
+                return self._id(source, info.parent_type.name)
+            case FieldKind.REST:
+                return getattr(source, "rest", None)
+            case FieldKind.VALUE | FieldKind.ETAG:
+                raw = getattr(source, row_type.attribute(field))
+                return _value(field, raw)
+            case FieldKind.COMPLEX:
+                return self._complex(field, getattr(source, row_type.attribute(field)))
+            case _:
+                node = info.context.compiled_nodes[id(info.field_nodes[0])]
+                child = row_type.level.by_node[node]
+                return _object(_present(field, getattr(source, child.slot)))
+
+    def _complex(self, field: Field, raw: object) -> object:
+        _present(field, raw)
+        if raw is None or not self._catalog.is_served(field.target):
+            return raw
+        return [_object(item) for item in _listed(raw)] if field.many else _object(raw)
+
+    def _id(self, row: Row, type_name: str) -> str:
+        row_type = row_type_of(row)
+        key = row_type.level.info.key
+        return node_id(type_name, *(_key_part(k, getattr(row, row_type.attribute(k))) for k in key))
+
+    def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
+        """Give a field of a connection, edge or PageInfo."""
+        if not isinstance(source, Page | Edge):
+            raise UpstreamMalformed("The upstream sent something that is no list.")
+        if name == "totalCount" and isinstance(source, Page) and source.total is None:
+            raise UpstreamMalformed("The upstream did not tell how many rows there are.")
+        return _CONNECTION[name](source)
+
+    def mutation(self, field: MutationField, info: Info) -> object:  # noqa: ARG002 - the protocol's
+        """Give what became of a mutation, or raise what kept it from being tried."""
+        found: object = info.context.payloads[info.path.key]
+        if isinstance(found, GatewayError):
+            raise found
+        return found
+
+    def payload(self, field: PayloadField, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
+        """Give a field of a payload."""
+        assert isinstance(source, Payload)
+        value = read_field(field, source)
+        if field.role is PayloadRole.ROW or isinstance(value, Row):
+            return _object(value)
+        return value
+
+    def type_name(self, value: object) -> str:
+        """Give the object type of a row of an interface or union.
+
+        Raises UpstreamMalformed for a type that is not served.
+        """
+        assert isinstance(value, Row)
+        row_type = row_type_of(value)
+        csdl = row_type.csdl_of(value)
+        name = self._catalog.concrete_name(csdl) if csdl in row_type.level.possible else None
+        if name is None:
+            raise UpstreamMalformed(
+                "The upstream sent a row of a type that the metadata does not list here.",
+                detail=csdl,
+            )
+        return name
+
+
+def _present(field: Field, raw: object) -> object:
+    if raw is UNSET:
+        raise UpstreamMalformed(f"The upstream did not send {field.source}.")
+    return raw
+
+
+def _key_part(field: Field, raw: object) -> object:
+    """Give a part of a row's key as the upstream sent it. Raises for what is no value of its type."""
+    assert field.value is not None
+    if _present(field, raw) is None:
+        raise UpstreamMalformed(
+            f"The upstream sent a row without {field.source}, a part of its key."
+        )
+    from_upstream(field.value, raw)
+    return raw
+
+
+def _object(value: object) -> object:
+    """Give a row, page or null; what is none of them as an error, which graphql-core raises at its place."""
+    if isinstance(value, Failure):
+        return value.error
+    if value is None or isinstance(value, Row | Page | Exception):
+        return value
+    return UpstreamMalformed("The upstream sent something that is no object.")
+
+
+def _listed(raw: object) -> list[object]:
+    if not isinstance(raw, list):
+        raise UpstreamMalformed("The upstream sent something that is no list.")
+    return raw
+
+
+def _value(field: Field, raw: object) -> object:
+    assert field.value is not None
+    assert field.prop is not None
+    present = _present(field, raw)
+    if field.prop.type.many and present is not None:
+        return each_from_upstream(field.value, present)
+    return from_upstream(field.value, present)

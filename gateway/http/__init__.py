@@ -1,0 +1,1 @@
+"""The addresses of the gateway: GraphQL over HTTP, SSE and WebSocket, health, search."""

@@ -1,0 +1,98 @@
+"""What happens to every request before it is routed: proxies are believed or not, and the host is checked.
+
+scope ──root path──▶ ──Host allowed?──▶ ──trusted proxy?──▶ ──the client's host allowed?──▶ routes
+"""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.config.settings import Settings
+from gateway.events import Observer, RequestRefused
+from gateway.request import Answer
+
+from .hosts import Hosts
+from .proxies import Proxies
+from .refusals import HttpError
+from .responses import send_body
+
+HEALTH = frozenset({"/healthz", "/readyz"})
+"""Answered whatever the host: orchestrators call an address and name whom they like."""
+_SHOWN = 100
+"""Characters of a refused host that are told."""
+
+
+class Edge:
+    """The checks of one application."""
+
+    def __init__(self, settings: Settings, observe: Observer) -> None:
+        self._hosts = Hosts(settings.allowed_hosts, listens_on=settings.host)
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._root_path = settings.root_path
+        self._observe = observe
+
+    def admit(self, scope: Scope) -> HttpError | None:
+        """Complete a scope, or return what the request is refused with."""
+        if self._root_path:
+            scope["root_path"] = self._root_path
+        is_health = route_of(scope) in HEALTH
+        refused = None if is_health else self._misdirected(scope)
+        if self._proxies and refused is None:
+            named = scope["headers"]
+            self._proxies.apply(scope)
+            if scope["headers"] is not named and not is_health:
+                refused = self._misdirected(scope)
+        if scope.get("root_path"):
+            scope["path"] = scope["root_path"] + route_of(scope)
+        return refused
+
+    def _misdirected(self, scope: Scope) -> HttpError | None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1:
+            if not hosts and scope.get("http_version") == "1.0":
+                return None
+            return HttpError(400, "BAD_REQUEST", "A request names one host.")
+        host = hosts[0].decode("latin-1")
+        if self._hosts.allows(host):
+            return None
+        return HttpError(
+            421,
+            "MISDIRECTED_REQUEST",
+            f"This gateway does not answer to the host {host[:_SHOWN]!r}.",
+            "Set allowed_hosts (D365_ALLOWED_HOSTS) to the names by which clients call it.",
+        )
+
+    async def refuse(self, refused: HttpError, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that is not admitted."""
+        self._observe(
+            RequestRefused(
+                status=refused.status,
+                code=refused.answer.errors[0]["extensions"]["code"],
+                message=str(refused),
+            )
+        )
+        await refuse(refused.status, refused.answer, scope, receive, send)
+
+
+def route_of(scope: Scope) -> str:
+    """Return the path below the root path, whether a proxy has cut that off or not."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and (path == root or path.startswith(f"{root}/")):
+        return path[len(root) :] or "/"
+    return path
+
+
+async def refuse(status: int, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request or a WebSocket with an answer in JSON."""
+    fields = (
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+    )
+    if scope["type"] == "http":
+        await send_body(send, status, answer.encode(), fields)
+        return
+    await receive()
+    start = {"type": "websocket.http.response.start", "status": status, "headers": list(fields)}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": answer.encode()})

@@ -1,0 +1,85 @@
+"""Explain over HTTP: ``POST /graphql/explain`` takes what ``/graphql`` takes, and tells what it would send.
+
+The answer has the form of GraphQL's: ``{"data": {steps, requests, …}}``, or ``{"errors": […]}`` where the operation
+cannot run. What holds for the API holds here: limits of bodies and documents, the deadline, the company scope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import nullcontext
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.engine import Answer, GraphQLRequest
+from gateway.runtime.assembly import Gateway
+from gateway.storage.content_coding import Compression
+
+from .admin_access import admission
+from .endpoints import Endpoint, shared
+from .graphql_endpoint import Door
+
+
+def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    """Give the route of explain, where the settings let anybody have it."""
+    settings = endpoint.settings
+    if settings.explains:
+        yield Route(f"{endpoint.api}/explain", shared(_Explain(endpoint), settings.cors_origins))
+
+
+class _Explain:
+    """The endpoint; a class, so that Starlette hands it every method."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        settings = endpoint.settings
+        self._endpoint = endpoint
+        self._door = Door(
+            max_body=settings.max_body_bytes,
+            page=None,
+            observe=endpoint.observe,
+            compression=Compression(enabled=settings.compression, over=settings.compress_over),
+            admits=admission(settings.explains, settings.admin_token),
+            origins=settings.cors_origins,
+            waiting=endpoint.waiting,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        live = await self._endpoint.live(scope["app"])
+        with nullcontext() if live is None else live.serving() as gateway:
+            explainer = None if gateway is None else Explainer(gateway)
+            await self._door.answer(scope, receive, send, explainer)
+
+
+class Explainer:
+    """Explains operations in the place where an engine executes them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._engine = gateway.engine
+        self._service = None if gateway.is_sandbox else gateway.client.root
+
+    async def execute(self, request: GraphQLRequest) -> Answer:
+        """Explain a request. Never raises but for cancellation."""
+        return await self._engine.answered(self._explained(request))
+
+    def changes_data(self, _request: GraphQLRequest) -> bool:
+        """Nothing is sent, whatever is explained."""
+        return False
+
+    def subscribes(self, _request: GraphQLRequest) -> bool:
+        """A plan is told once."""
+        return False
+
+    async def _explained(self, request: GraphQLRequest) -> Answer:
+        # Few requests want it, and every start would import it.
+        from gateway.explain.explain import explain  # noqa: PLC0415
+
+        deadline = self._engine.deadline(request)
+        try:
+            async with asyncio.timeout_at(deadline.at):
+                found = await explain(self._gateway, request)
+        except TimeoutError as error:
+            raise deadline.passed("it was not explained to its end") from error
+        return Answer(errors=found.errors) if found.errors else Answer(found.to_json(self._service))

@@ -1,0 +1,472 @@
+"""GraphQL over HTTP: a request's parameters in, a response's bytes and status out.
+
+Follows the GraphQL over HTTP draft (https://graphql.github.io/graphql-over-http/draft/): POST with JSON, GET
+for queries, both response media types with their own rules for the status:
+
+    what happened                             application/graphql-response+json    application/json
+    the operation ran, with errors or not     200                                  200
+    it could not run (syntax, variables)      400                                  200
+    the gateway is at fault                   500                                  500
+    the request holds no operation            4xx                                  4xx
+
+HEAD is GET, of whose answer the server leaves out the body. A POST must be ``application/json``, which no web form can
+send (CSRF). What a client did wrong is told to it, and
+to the log in one line. A client that hangs up is answered no more: what is asked upstream for it is given up, but
+for mutations, which go on to their end.
+
+The endpoint is bare ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html): Starlette's requests and responses
+take as long as reading the operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+from msgspec import structs
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope, Send
+
+from gateway.engine import Answer, GraphQLRequest
+from gateway.events import ClientLeft, Observer, RequestRefused
+from gateway.failures import encoded
+from gateway.shutdown import STOPPING
+from gateway.storage.content_coding import Compression
+
+from .admin_access import Admits, everybody, nobody
+from .refusals import HttpError as HttpError  # noqa: PLC0414 - others import it from here
+from .refusals import cross_site, overloaded, persisted_query_not_supported, stopped
+from .responses import DoesNotFit, reply, send_body
+from .waiting_bytes import WaitingBytes
+
+JSON = "application/json"
+GRAPHQL = "application/graphql-response+json"
+STREAM = "text/event-stream"
+COMPANY_HEADER = "X-D365-Company"
+TRACE_HEADER = "X-D365-Trace"
+"""``true``: the answer tells what was asked upstream, where the settings allow it."""
+TIMEOUT_HEADER = "X-D365-Timeout"
+"""Seconds that the operation may take; it can only shorten what the settings allow."""
+BODY_TIMEOUT = 30.0
+"""Seconds until all of a request's body must be there."""
+LISTENING_AFTER = 0.05
+"""Seconds after which an operation that still runs is watched for its client hanging up: most are done by then."""
+
+
+_READS = frozenset({"GET", "HEAD"})
+
+Headers: TypeAlias = Mapping[str, str]
+"""By lower-case names; what was sent several times is joined with commas (RFC 9110, section 5.2)."""
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_COMPANY, _TIMEOUT, _TRACE = (
+    name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
+)
+
+
+class ClientGone(Exception):
+    """Nobody waits for an answer any more."""
+
+
+class Executes(Protocol):
+    """What answers operations."""
+
+    async def execute(self, request: GraphQLRequest) -> Answer:
+        """Answer a request. Never raises but for cancellation."""
+        ...
+
+    def changes_data(self, request: GraphQLRequest) -> bool:
+        """Whether a request must come to its end, whoever waits for it."""
+        ...
+
+    def subscribes(self, request: GraphQLRequest) -> bool:
+        """Whether a request wants answers again and again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Answers the HTTP requests of one endpoint."""
+
+    max_body: int
+    page: str | None
+    """Where a browser that asks for HTML is sent."""
+    observe: Observer
+    compression: Compression = field(default_factory=Compression)
+    admits: Admits = everybody
+    """Who is answered."""
+    traces: Admits = nobody
+    """Who is told what was asked upstream."""
+    streams: bool = False
+    """Whether there are event streams."""
+    origins: Sequence[str] = ()
+    """Origins whose pages may call; ``*``: all."""
+    waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
+    """The answers that clients have not taken."""
+
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, engine: Executes | None
+    ) -> GraphQLRequest | None:
+        """Answer one request, or give it back where it wants a stream; without an engine the gateway still starts."""
+        started = time.perf_counter()
+        headers = headers_of(scope)
+        if self.page is not None and _is_visit(scope, headers):
+            place = f"{scope.get('root_path', '')}{self.page}".encode()
+            await send_body(send, 302, b"", ((b"location", place), _VARY))
+            return None
+        if scope["method"] == "OPTIONS":
+            await send_body(send, 200, b"", (_ALLOW,))
+            return None
+        media = media_type(headers.get("accept", ""))
+        try:
+            found = await self._answered(scope, receive, headers, media, engine)
+            if isinstance(found, GraphQLRequest):
+                return found
+            answer, status = found
+        except ClientGone:
+            self.observe(ClientLeft(seconds=time.perf_counter() - started))
+            return None
+        except HttpError as error:
+            self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
+            answer, status = error.answer, error.status
+        fields = (*_FIELDS[media or JSON], *_MORE.get(status, ()))
+        if scope["method"] in _READS:
+            fields = (*fields, _NO_STORE)
+        try:
+            await reply(send, status, answer, fields, headers, self.compression, self.waiting)
+        except DoesNotFit:
+            full = overloaded()
+            self.observe(RequestRefused(status=full.status, code=full.code, message=str(full)))
+            fields = (*fields, *_MORE[full.status])
+            await send_body(send, full.status, full.answer.encode(), fields)
+        return None
+
+    def _check(self, scope: Scope, headers: Headers, *, has_media: bool) -> None:
+        """Raise HttpError for what is refused before anything of it is read."""
+        if self.waiting.is_full:
+            raise overloaded()
+        if scope["method"] in _READS and _is_foreign(headers, self.origins):
+            raise cross_site()
+        if not has_media:
+            raise HttpError(
+                406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
+            )
+        if not self.admits(headers):
+            said = "The admin token is missing or wrong."
+            raise HttpError(
+                401, "UNAUTHENTICATED", said, "Set Authorization: Bearer <admin_token>."
+            )
+
+    async def _answered(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        media: str | None,
+        engine: Executes | None,
+    ) -> tuple[Answer, int] | GraphQLRequest:
+        """Give the answer and its status, or a request that wants a stream. Raises HttpError or ClientGone."""
+        streams = self.streams and accepts_stream(headers.get("accept", ""))
+        self._check(scope, headers, has_media=media is not None or streams)
+        asked = await read_request(scope, headers, receive, self.max_body)
+        if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
+            asked = structs.replace(asked, trace=True)
+        if engine is None:
+            raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+        if media is None or (streams and engine.subscribes(asked)):
+            return asked
+        waiting = _Waiting(receive, lambda: engine.changes_data(asked))
+        try:
+            answer = await engine.execute(asked)
+            status = status_of(answer, media)
+            made = encoded(answer, self.observe)
+        except asyncio.CancelledError:
+            if waiting.is_over:
+                raise ClientGone from None
+            if not is_stopping(scope):
+                raise
+            # The server cancels once, after all who wait have had their time; the answer still goes out.
+            raise stopped(is_write=engine.changes_data(asked)) from None
+        finally:
+            waiting.stop()
+        return made, status if made.written is not None else status_of(made, media)
+
+
+def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
+    """Return whether a page of another site makes the browser ask, one that may not call.
+
+    https://www.w3.org/TR/fetch-metadata/: such a page could not read the answer, but would have it made.
+    """
+    if headers.get("sec-fetch-site", "").strip().lower() != "cross-site" or "*" in origins:
+        return False
+    return headers.get("origin", "").lower() not in origins
+
+
+def is_stopping(scope: Scope) -> bool:
+    """Whether the server that has accepted a connection stops."""
+    event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
+    return event is not None and event.is_set()
+
+
+class _Waiting:
+    """Cancels the task that makes an answer when its client hangs up; takes notice of that after a while only.
+
+    What ``must_end`` says yes to goes on: a write that is broken off leaves nobody who knows what became of it.
+    """
+
+    __slots__ = ("_listener", "_must_end", "_receive", "_task", "_timer", "is_over")
+
+    def __init__(self, receive: Receive, must_end: Callable[[], bool]) -> None:
+        self._receive = receive
+        self._must_end = must_end
+        self._task = asyncio.current_task()
+        self._listener: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(LISTENING_AFTER, self._listen)
+        self.is_over = False
+
+    def _listen(self) -> None:
+        self._listener = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._must_end():
+            return
+        self.is_over = True
+        assert self._task is not None
+        self._task.cancel()
+
+    def stop(self) -> None:
+        """Listen no longer; the task counts as not cancelled where it was for the client's sake."""
+        self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+        if self.is_over and self._task is not None:
+            self._task.uncancel()
+
+
+def headers_of(scope: Scope) -> Headers:
+    """Give a request's headers."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1")
+        text = value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+_VARY = (b"vary", b"Accept, Accept-Encoding, X-D365-Company")
+_NO_STORE = (b"cache-control", b"no-store")
+_RETRY = (b"retry-after", b"5")
+_ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
+_CLOSE = (b"connection", b"close")
+_BEARER = (b"www-authenticate", b"Bearer")
+_MORE = {401: (_BEARER,), 405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,), 503: (_RETRY,)}
+"""What else a response with this status has; a body that was not read to its end leaves no use for the connection."""
+_FIELDS = {
+    media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
+    for media in (JSON, GRAPHQL)
+}
+
+
+def status_of(answer: Answer, media: str) -> int:
+    """Give the status of an operation's answer: the table above, section 6.4 of the draft."""
+    if answer.data is not msgspec.UNSET or answer.written is not None:
+        return 200
+    codes = {e.get("extensions", {}).get("code") for e in answer.errors}
+    if "INTERNAL_ERROR" in codes:
+        return 500
+    if "METHOD_NOT_ALLOWED" in codes:
+        return 405
+    if "NOT_ACCEPTABLE" in codes:
+        return 406
+    return 400 if media == GRAPHQL else 200
+
+
+@lru_cache(maxsize=256)
+def media_type(accept: str) -> str | None:
+    """Choose the response's media type; None where the client takes neither."""
+    if not accept.strip():
+        return JSON
+    weights: dict[str, float] = {}
+    for item in accept.split(","):
+        name, _, parameters = item.partition(";")
+        weights[name.strip().lower()] = _quality(parameters)
+    default = weights.get("application/*", weights.get("*/*", 0.0))
+    graphql, plain = weights.get(GRAPHQL, 0.0), weights.get(JSON, default)
+    if max(graphql, plain) <= 0:
+        return None
+    return GRAPHQL if graphql >= plain else JSON
+
+
+@lru_cache(maxsize=256)
+def accepts_stream(accept: str) -> bool:
+    """Whether the client names event streams among what it takes."""
+    items = (item.partition(";") for item in accept.split(","))
+    return any(n.strip().lower() == STREAM and _quality(p) > 0 for n, _, p in items)
+
+
+def _quality(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _is_visit(scope: Scope, headers: Headers) -> bool:
+    wants_page = scope["method"] in _READS and "text/html" in headers.get("accept", "").lower()
+    return wants_page and "query" not in QueryParams(scope["query_string"])
+
+
+async def read_request(
+    scope: Scope, headers: Headers, receive: Receive, max_body: int
+) -> GraphQLRequest:
+    """Read the parameters of a GET, HEAD or POST. Raises HttpError or ClientGone."""
+    method = scope["method"]
+    if method in _READS:
+        parameters = _of_url(QueryParams(scope["query_string"]))
+    elif method == "POST":
+        parameters = await _of_body(headers, receive, max_body)
+    else:
+        raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
+    return request_of(parameters, headers, may_mutate=method == "POST")
+
+
+def request_of(
+    parameters: Mapping[str, Any], headers: Headers, *, may_mutate: bool
+) -> GraphQLRequest:
+    """Make a request of its parameters and what the headers say of its scope. Raises HttpError."""
+    companies = companies_of(headers.get(_COMPANY))
+    timeout = timeout_of(headers.get(_TIMEOUT))
+    return _checked(parameters, companies, timeout, may_mutate=may_mutate)
+
+
+def is_traced(header: str) -> bool:
+    """Read whether a trace is wanted."""
+    return header.strip().lower() in {"true", "1"}
+
+
+def timeout_of(header: str | None) -> float | None:
+    """Read a number of seconds; None where there is none. Raises HttpError."""
+    if header is None:
+        return None
+    if not _SECONDS.fullmatch(header.strip()) or float(header) <= 0:
+        raise HttpError(
+            400, "BAD_REQUEST", f"{TIMEOUT_HEADER} is not a number of seconds.", "For example: 2.5"
+        )
+    return float(header)
+
+
+def companies_of(header: str | None) -> tuple[str, ...] | None:
+    """Read the company scope: ``usmf, demf``; None where none is named."""
+    names = tuple(name for part in (header or "").split(",") if (name := part.strip()))
+    return names or None
+
+
+def _of_url(given: Mapping[str, str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(given)
+    for name in ("variables", "extensions"):
+        text = parameters.pop(name, "")
+        if text:
+            parameters[name] = _json(text.encode(), f"The parameter {name}")
+    return parameters
+
+
+async def _of_body(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
+    _check_content(headers)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await _body(receive, max_body)
+    except TimeoutError as error:
+        said = f"The body did not come within {BODY_TIMEOUT:g} seconds."
+        raise HttpError(408, "REQUEST_TIMEOUT", said) from error
+    found = _json(body, "The body")
+    if isinstance(found, list):
+        raise HttpError(
+            400, "BAD_REQUEST", "Batched requests are not served.", "Send one at a time."
+        )
+    if not isinstance(found, dict):
+        raise HttpError(400, "BAD_REQUEST", "The body is not a JSON object.")
+    return found
+
+
+def _check_content(headers: Headers) -> None:
+    """Take plain JSON in UTF-8, the only JSON there is between systems (RFC 8259 section 8.1)."""
+    media, _, parameters = headers.get("content-type", "").partition(";")
+    wanted = f"Set Content-Type: {JSON}."
+    if media.strip().lower() != JSON:
+        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A POST must be {JSON}.", wanted)
+    for parameter in parameters.lower().split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
+            raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be UTF-8.", wanted)
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HttpError(
+            415, "UNSUPPORTED_MEDIA_TYPE", "Compressed requests are not read.", "Send it plain."
+        )
+
+
+async def _body(receive: Receive, most: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > most:
+            raise HttpError(413, "BODY_TOO_LARGE", f"The body is larger than {most:,} bytes.")
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return piece if len(pieces) == 1 else b"".join(pieces)
+
+
+def _json(text: bytes, what: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.ValidationError as error:
+        # The one thing that is JSON and not read without a schema.
+        raise HttpError(400, "BAD_REQUEST", f"{what} holds a number of too many digits.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HttpError(400, "BAD_REQUEST", f"{what} is not JSON.") from error
+
+
+def _checked(
+    parameters: Mapping[str, Any],
+    companies: tuple[str, ...] | None,
+    timeout: float | None,
+    *,
+    may_mutate: bool,
+) -> GraphQLRequest:
+    query = parameters.get("query")
+    if query is None or query == "":
+        if "persistedQuery" in (parameters.get("extensions") or ()):
+            raise persisted_query_not_supported()
+        raise HttpError(400, "BAD_REQUEST", "The request has no query.", 'Send {"query": "…"}.')
+    if not isinstance(query, str):
+        raise HttpError(400, "BAD_REQUEST", "The query is not a string.", 'Send {"query": "…"}.')
+    variables, extensions = parameters.get("variables"), parameters.get("extensions")
+    for what, value in (("variables", variables), ("extensions", extensions)):
+        if not isinstance(value, dict | None):
+            raise HttpError(400, "BAD_REQUEST", f"The {what} are not a JSON object.")
+    name = parameters.get("operationName")
+    if not isinstance(name, str | None):
+        raise HttpError(400, "BAD_REQUEST", "The operationName is not a string.")
+    return GraphQLRequest(
+        query=query,
+        variables=variables or {},
+        operation_name=name or None,
+        companies=companies,
+        allow_mutation=may_mutate,
+        timeout=timeout,
+    )

@@ -1,0 +1,52 @@
+"""Where subscriptions are served: at the address of each API. What serves them is imported with the first."""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gateway.engine import GraphQLRequest
+from gateway.runtime.generations import Live
+
+from .endpoints import Endpoint
+
+
+def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
+    """Give the route of an API's WebSockets, where the settings want subscriptions."""
+    settings = endpoint.settings
+    if not settings.subscriptions.enabled:
+        return ()
+
+    async def socket(websocket: WebSocket) -> None:
+        from gateway.subscriptions.streams import Streams
+
+        from .websocket import Terms, serve
+
+        terms = Terms(
+            max_message=settings.max_body_bytes,
+            origins=settings.cors_origins,
+            waiting=endpoint.waiting,
+        )
+        live = await endpoint.live(websocket.app)
+        streams = None if live is None else Streams(live, websocket.app.state.subscriptions)
+        await serve(websocket, streams, terms)
+
+    return [WebSocketRoute(endpoint.api, socket)]
+
+
+async def stream_events(
+    live: Live, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a request by a stream of its results."""
+    from gateway.subscriptions.streams import Streams
+
+    from .event_stream import stream
+
+    # A stream asks the generation of the moment, and keeps none.
+    streams = Streams(live, scope["app"].state.subscriptions)
+    await stream(streams, request, scope, receive, send)

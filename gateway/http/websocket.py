@@ -1,0 +1,366 @@
+"""GraphQL over WebSocket: the protocol graphql-transport-ws, server side.
+
+    client                          here
+    connection_init {X-D365-…}  ▶   admitted? scope and time, as by HTTP headers   ◀ connection_ack
+    subscribe id …              ▶   query, mutation: one result; subscription: many ◀ next…, complete | error
+    complete id                 ▶   the operation is given up; a mutation goes on to its end
+    ping, pong                  ◀▶  both ways; who is silent for two heartbeats is gone
+
+    closed with   4400 a message that is none    4401 an operation before connection_ack    4403 not admitted
+                  4406 another subprotocol       4408 no connection_init, or no pong, in time
+                  1013 results that are not taken
+                  4409 two operations of one id  4429 connection_init again                 1001 the gateway stops
+    refused with  403 a page of a foreign origin (no cross-site hijacking)                  503 too many connections
+
+What is wrong with an operation alone is an ``error`` for its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+
+import msgspec
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from gateway.engine import GraphQLRequest
+from gateway.errors import BudgetExceeded
+from gateway.events import SocketClosed
+from gateway.failures import failure
+from gateway.subscriptions.hub import Ended, Hub
+from gateway.subscriptions.polling import told
+from gateway.subscriptions.streams import Streams
+
+from .admin_access import Admits, everybody
+from .graphql_endpoint import HttpError, request_of
+from .transport_ws_messages import (
+    ACK,
+    PING,
+    PONG,
+    SUBPROTOCOL,
+    Complete,
+    ConnectionInit,
+    Message,
+    Ping,
+    Pong,
+    Subscribe,
+    complete_of,
+    error_of,
+    next_of,
+    read_message,
+)
+from .waiting_bytes import SHARE, WaitingBytes
+
+_GONE = (WebSocketDisconnect, RuntimeError)
+"""What Starlette raises for a message to somebody who is not there any more."""
+GOODBYE = 1.0
+"""Seconds that the last words may take: who takes no messages hears no goodbye."""
+MAX_REASON = 120
+"""Bytes of the reason of a close frame that are used (RFC 6455, section 5.5: 125 with the code)."""
+
+
+class _Gone(Exception):
+    """The client is not there any more."""
+
+
+class Refused(Exception):
+    """The connection must be closed."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What connections may do."""
+
+    max_message: int
+    """Characters of a client's message."""
+    origins: Sequence[str] = ()
+    """Origins whose pages may connect, beside our own; ``*``: all."""
+    admits: Admits = everybody
+    waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
+    """The answers that clients have not taken."""
+
+
+async def serve(websocket: WebSocket, streams: Streams | None, terms: Terms) -> None:
+    """Serve one connection to its end; without streams the gateway is still starting."""
+    if not is_own(websocket.headers, terms.origins):
+        await websocket.send_denial_response(PlainTextResponse("Foreign origin", 403))
+        return
+    if streams is None:
+        await websocket.send_denial_response(PlainTextResponse("Starting", 503))
+        return
+    with streams.hub.connection() as is_one:
+        if not is_one:
+            await websocket.send_denial_response(PlainTextResponse("Too many connections", 503))
+            return
+        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
+            await websocket.accept()
+            await websocket.close(4406, "Subprotocol not acceptable")
+            return
+        await websocket.accept(SUBPROTOCOL)
+        await Connection(websocket, streams, terms).run()
+
+
+def is_own(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
+    """Whether a connection comes from no page, a page of this host, or one of an allowed origin."""
+    origin = headers.get("origin")
+    if origin is None or "*" in allowed or origin.lower() in allowed:
+        return True
+    return origin.lower().partition("://")[2] == headers.get("host", "").lower()
+
+
+class Connection:
+    """One accepted WebSocket."""
+
+    def __init__(self, websocket: WebSocket, streams: Streams, terms: Terms) -> None:
+        self._websocket = websocket
+        self._streams = streams
+        self._terms = terms
+        self._hub: Hub = streams.hub
+        self._headers: Mapping[str, str] | None = None
+        """Those of the connection and its connection_init, once that has come."""
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+        self._is_heard = True
+        self._held = 0
+        """Characters of messages that the client has not taken."""
+        self._overflow = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until either side closes."""
+        tasks = [
+            asyncio.create_task(part())
+            for part in (
+                self._listen,
+                self._await_init,
+                self._beat,
+                self._await_end,
+                self._await_overflow,
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        except Refused as refused:
+            self._hub.observe(SocketClosed(code=refused.code, reason=refused.reason))
+            await self._end(tasks)
+            await self._close(refused.code, refused.reason)
+        except _GONE:
+            pass
+        finally:
+            await self._end(tasks)
+
+    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Give up what is under way, but for mutations."""
+        for task in self._writing:
+            self._hub.leave(task)
+        given_up = [t for t in (*tasks, *self._operations.values()) if t not in self._writing]
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+
+    async def _close(self, code: int, reason: str) -> None:
+        if self._websocket.client_state is WebSocketState.CONNECTED:
+            with suppress(*_GONE, TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    cut = reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
+                    await self._websocket.close(code, cut)
+
+    # What goes on beside operations
+
+    async def _await_init(self) -> None:
+        await asyncio.sleep(self._hub.options.init_timeout)
+        if self._headers is None:
+            raise Refused(4408, "Connection initialisation timeout")
+
+    async def _beat(self) -> None:
+        """Ping who is silent; whoever is silent after that, too, or takes no messages, is gone."""
+        pause = self._hub.options.heartbeat
+        is_pinged = False
+        while True:
+            await self._hub.clock.sleep(pause)
+            if self._is_heard:
+                self._is_heard = is_pinged = False
+                continue
+            if is_pinged:
+                raise Refused(4408, "No pong in time")
+            is_pinged = True
+            try:
+                async with asyncio.timeout(pause):
+                    await self._websocket.send_text(PING)
+            except TimeoutError as error:
+                raise Refused(4408, "Messages are not taken") from error
+
+    async def _await_end(self) -> None:
+        await self._hub.until_stopped(self._websocket.scope)
+        # The hub has ended the subscriptions: their last messages go first.
+        under_way = [t for t in self._operations.values() if t not in self._writing]
+        if under_way:
+            await asyncio.wait(under_way, timeout=GOODBYE)
+        if self._writing:
+            # They end in bounded time, and their clients must know how (``gateway.shutdown``).
+            await asyncio.wait(tuple(self._writing))
+        raise Refused(1001, "The gateway stops")
+
+    async def _await_overflow(self) -> None:
+        await self._overflow.wait()
+        raise Refused(1013, "Messages are not taken")
+
+    # Messages
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code") or 1005)
+            self._is_heard = True
+            text = message.get("text")
+            if text is None:
+                raise Refused(4400, "Messages are text")
+            if len(text) > self._terms.max_message:
+                raise Refused(1009, "Message too big")
+            try:
+                found = read_message(text)
+            except RecursionError as error:
+                raise Refused(4400, "Invalid message: nested too deeply") from error
+            except msgspec.DecodeError as error:
+                raise Refused(4400, f"Invalid message: {error}") from error
+            await self._take(found)
+
+    async def _take(self, message: Message) -> None:
+        match message:
+            case ConnectionInit():
+                await self._begin(message)
+            case Ping():
+                await self._websocket.send_text(PONG)
+            case Pong():
+                pass
+            case Subscribe():
+                await self._subscribe(message)
+            case Complete():
+                self._give_up(message.id)
+
+    async def _begin(self, message: ConnectionInit) -> None:
+        """Take what the client says of itself as headers: a page cannot set those of a WebSocket."""
+        if self._headers is not None:
+            raise Refused(4429, "Too many initialisation requests")
+        given = message.payload or {}
+        said = {
+            name.lower(): str(v) for name, v in given.items() if isinstance(v, str | int | float)
+        }
+        headers = {**self._websocket.headers, **said}
+        if not self._terms.admits(headers):
+            raise Refused(4403, "Forbidden")
+        try:
+            request_of({"query": "{__typename}"}, headers, may_mutate=False)
+        except HttpError as error:
+            raise Refused(4400, str(error)) from error
+        self._headers = headers
+        await self._websocket.send_text(ACK)
+
+    async def _subscribe(self, message: Subscribe) -> None:
+        if self._headers is None:
+            raise Refused(4401, "Unauthorized")
+        name = message.id
+        if not name:
+            raise Refused(4400, "An operation needs an id")
+        if name in self._operations:
+            raise Refused(4409, f"Subscriber for {name} already exists")
+        try:
+            request = request_of(message.payload, self._headers, may_mutate=True)
+        except HttpError as error:
+            await self._websocket.send_text(error_of(name, error.answer.errors))
+            return
+        except Exception as error:
+            errors = failure(error, self._hub.observe).errors
+            await self._websocket.send_text(error_of(name, errors))
+            return
+        most = self._hub.options.max_per_connection
+        if len(self._operations) >= most:
+            excess = BudgetExceeded(
+                f"{most} operations run on this connection, which is the most.",
+                hint="Complete others first, or open another connection.",
+            )
+            await self._websocket.send_text(error_of(name, [told(excess)]))
+            return
+        self._operations[name] = asyncio.create_task(self._operate(name, request))
+
+    def _give_up(self, name: str) -> None:
+        """Stop an operation that its client wants no more of; who completed already is not told again."""
+        task = self._operations.pop(name, None)
+        if task is not None and task not in self._writing:
+            task.cancel()
+
+    async def _operate(self, name: str, request: GraphQLRequest) -> None:
+        """Run an operation and send its results; what fails unforeseen is its error."""
+        try:
+            await self._operated(name, request)
+        except _Gone:
+            pass  # whoever listens notices, too
+        except Exception as error:
+            await self._fail(name, error)
+
+    async def _fail(self, name: str, error: Exception) -> None:
+        with suppress(_Gone):
+            errors = failure(error, self._hub.observe).errors
+            await self._tell(name, error_of(name, errors), last=True)
+
+    async def _operated(self, name: str, request: GraphQLRequest) -> None:
+        with self._streams.live.serving() as gateway:
+            engine = gateway.engine
+            subscribes = engine.subscribes(request)
+            task = asyncio.current_task()
+            if engine.changes_data(request) and task is not None:
+                self._writing.add(task)
+                task.add_done_callback(self._writing.discard)
+            if not subscribes:
+                answer = await engine.execute(request)
+        if subscribes:
+            await self._stream(name, request)
+        elif answer.data is msgspec.UNSET and answer.written is None:
+            await self._tell(name, error_of(name, answer.errors), last=True)
+        else:
+            await self._tell(name, next_of(name, answer.encode()))
+            await self._tell(name, complete_of(name), last=True)
+
+    async def _stream(self, name: str, request: GraphQLRequest) -> None:
+        async with aclosing(self._streams.results(request)) as results:
+            try:
+                async for result in results:
+                    await self._tell(name, next_of(name, result))
+            except Ended as ended:
+                last = error_of(name, ended.errors) if ended.errors else complete_of(name)
+                await self._tell(name, last, last=True)
+
+    async def _tell(self, name: str, message: str, *, last: bool = False) -> None:
+        """Say something of an operation, unless its client wants no more of it."""
+        if self._operations.get(name) is not asyncio.current_task():
+            return
+        if last:
+            # From now on the id may be used again.
+            del self._operations[name]
+        await self._send(message)
+
+    async def _send(self, message: str) -> None:
+        """Send a result, unless the client leaves too many of them."""
+        waiting, size = self._terms.waiting, len(message)
+        holds_more = self._held and self._held + size > waiting.most // SHARE
+        if holds_more or not waiting.fits(size):
+            self._overflow.set()
+            return
+        self._held += size
+        try:
+            with waiting.holding(size):
+                await self._websocket.send_text(message)
+        except _GONE as error:
+            raise _Gone from error
+        finally:
+            self._held -= size

@@ -1,0 +1,1 @@
+"""Answers to ``__schema``, ``__type`` and ``_service``."""

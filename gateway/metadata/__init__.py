@@ -1,0 +1,1 @@
+"""``$metadata`` → model → catalog → GraphQL schema."""

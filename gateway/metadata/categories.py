@@ -1,0 +1,109 @@
+"""Categories of entity sets: ``CustomersV3`` is ``Master``, ``SalesOrderHeadersV2`` is ``Document``.
+
+F&O keeps them in its metadata service, beside the data service; the metadata document does not tell them:
+
+    {environment}/metadata/DataEntities   →   {"value": [{"PublicCollectionName": …, "EntityCategory": …}, …]}
+
+They are fetched once for each metadata document and kept on disk. Who may see a set depends on them: without an answer,
+now or for an earlier document, there is no start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.errors import GatewayError, UpstreamMalformed
+from gateway.events import CategoriesStale, Observer, log_event
+from gateway.odata.nextlink import next_request
+from gateway.odata.query import Request
+from gateway.storage.document_cache import Facts, FileCache, digest_of
+
+if TYPE_CHECKING:
+    from gateway.odata.client import ODataClient
+
+MAX_PAGES = 500
+"""Pages of the list that are followed."""
+
+_JSON = {"Accept": "application/json"}
+
+
+class _Entity(msgspec.Struct, frozen=True):
+    name: str | None = msgspec.field(name="PublicCollectionName", default=None)
+    category: str | None = msgspec.field(name="EntityCategory", default=None)
+
+
+class _Entities(msgspec.Struct, frozen=True):
+    entities: list[_Entity] = msgspec.field(name="value")
+    next: str | None = msgspec.field(name="@odata.nextLink", default=None)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    metadata: str
+    """SHA-256 of the metadata document for which they were fetched."""
+    categories: dict[str, str]
+
+
+async def load_categories(
+    client: ODataClient,
+    metadata: str,
+    *,
+    cache_dir: Path | None = None,
+    observe: Observer = log_event,
+) -> Mapping[str, str]:
+    """Give entity set → category, for the metadata document of that digest. Raises GatewayError."""
+    url = f"{client.root.rstrip('/').removesuffix('/data')}/metadata"
+    cache = FileCache(None if cache_dir is None else cache_dir / "categories", observe)
+    key = f"{url}/DataEntities"
+    kept = await asyncio.to_thread(_read, cache, key)
+    if kept is not None and kept.metadata == metadata:
+        return kept.categories
+    try:
+        found = await _fetch(client, url)
+    except GatewayError as error:
+        if kept is None:
+            raise
+        observe(CategoriesStale(url=key, reason=error.message))
+        return kept.categories
+    await asyncio.to_thread(_write, cache, key, _Kept(metadata, found))
+    return found
+
+
+async def _fetch(client: ODataClient, service: str) -> dict[str, str]:
+    """Read the list, page by page."""
+    found: dict[str, str] = {}
+    request = Request("GET", "DataEntities", {})
+    for _ in range(MAX_PAGES):
+        response = await client.fetch(f"{service}/{request.url}", _JSON)
+        try:
+            page = msgspec.json.decode(response.body, type=_Entities)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise UpstreamMalformed(
+                "The environment's list of data entities cannot be read.",
+                hint="Profiles by categories need it; name sets or patterns instead.",
+            ) from error
+        found.update((e.name, e.category) for e in page.entities if e.name and e.category)
+        if page.next is None:
+            return found
+        request = next_request(request, page.next, root=service)
+    raise UpstreamMalformed(f"The list of data entities has more than {MAX_PAGES} pages.")
+
+
+def _read(cache: FileCache, key: str) -> _Kept | None:
+    found = cache.read(key)
+    if found is None:
+        return None
+    try:
+        return msgspec.json.decode(found[1], type=_Kept)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _write(cache: FileCache, key: str, kept: _Kept) -> None:
+    body = msgspec.json.encode(kept)
+    cache.write(Facts(key=key, digest=digest_of(body), fetched_at=time.time()), body)

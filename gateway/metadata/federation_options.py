@@ -1,0 +1,19 @@
+"""What the settings say of the API as a subgraph."""
+
+from __future__ import annotations
+
+from gateway.config.settings import Settings
+from schema.federation import Federation
+
+
+def federation_of(settings: Settings) -> Federation | None:
+    """Give what composers are told; None where the API is no subgraph."""
+    options = settings.federation
+    if not options.enabled:
+        return None
+    return Federation(
+        version=options.version,
+        node=options.node,
+        page=settings.default_page_size,
+        tags=options.tags,
+    )

@@ -1,0 +1,62 @@
+"""Custom services that a product is known to have: offered where the environment describes them.
+
+Custom services are not in the metadata. F&O describes an operation in answer to ``GET`` at its own address
+(https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/services-home-page), so each preset
+of the dialect costs one request at a start, and any answer but a description of that operation means: not there.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.config.setting_models import Service
+from gateway.config.settings import Settings
+from gateway.errors import GatewayError
+from gateway.odata.client import ODataClient
+
+from .model_builder import Known, dialect_of
+from .write_rules import undeclared
+
+PATIENCE = 10.0
+"""Seconds between two pieces of a description: an environment that describes none of its services delays no start."""
+
+
+class _Parameter(msgspec.Struct, frozen=True):
+    name: str = msgspec.field(name="Name")
+
+
+class _Description(msgspec.Struct, frozen=True):
+    parameters: list[_Parameter] = msgspec.field(name="Parameters")
+
+
+async def with_preset_services(settings: Settings, client: ODataClient, known: Known) -> Settings:
+    """Return the settings with the preset services that the environment describes among ``writes.services``.
+
+    Asks nobody where nothing may be written, where the embedded sandbox answers (its services are known), and where
+    the metadata come from a file.
+    """
+    if settings.read_only or settings.url is None or settings.metadata is not None:
+        return settings
+    presets = undeclared(settings.writes.services, dialect_of(settings, known.model).services)
+    described = [service for service in presets if await _is_described(client, service)]
+    if not described:
+        return settings
+    services = (*settings.writes.services, *described)
+    writes = settings.writes.model_copy(update={"services": services})
+    return settings.model_copy(update={"writes": writes})
+
+
+async def _is_described(client: ODataClient, service: Service) -> bool:
+    """Whether the environment describes the operation, with the parameters that the preset sends."""
+    root = client.root.removesuffix("/data")
+    try:
+        answer = await client.fetch(
+            f"{root}/api/services/{service.path}",
+            {"Accept": "application/json"},
+            read_timeout=PATIENCE,
+        )
+        described = msgspec.json.decode(answer.body, type=_Description)
+    except (GatewayError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    sent = {value.wire or name for name, value in service.input.items()}
+    return sent <= {parameter.name for parameter in described.parameters}

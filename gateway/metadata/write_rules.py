@@ -1,0 +1,80 @@
+"""What the settings allow to write, as the schema takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gateway.config.profiles import ProfileSettings
+from gateway.config.setting_models import Service, ServiceValue
+from gateway.config.settings import Settings
+from gateway.errors import SettingsError
+from gateway.odata.finops import FINOPS
+from schema.errors import did_you_mean
+from schema.fields import ServiceField, ServiceInfo, Verb
+from schema.writes import Patterns, WriteRules
+
+
+def rules_of(settings: Settings) -> WriteRules | None:
+    """Give the rules; None where nothing may be written."""
+    if settings.read_only:
+        return None
+    writes = settings.writes
+    services = writes.services
+    if settings.is_sandbox:
+        # The embedded sandbox is known to have them; another environment is asked (``gateway.metadata.preset_services``).
+        services = (*services, *undeclared(services, FINOPS.services))
+    if isinstance(settings, ProfileSettings):
+        services = tuple(_named(services, settings))
+    return WriteRules(
+        verbs={
+            Verb.CREATE: Patterns(writes.create, writes.deny_create),
+            Verb.UPDATE: Patterns(writes.update, writes.deny_update),
+            Verb.DELETE: Patterns(writes.delete, writes.deny_delete),
+            Verb.ACTION: Patterns(writes.actions, writes.deny_actions),
+        },
+        given_by_service=frozenset(writes.numbered),
+        if_match_required=writes.if_match == "required",
+        services=tuple(map(_service, services)),
+    )
+
+
+def undeclared(declared: Iterable[Service], presets: Iterable[Service]) -> Iterator[Service]:
+    """Yield the preset services of which no declared service has the name or the path."""
+    declared = tuple(declared)
+    names = {service.name for service in declared}
+    paths = {service.path for service in declared}
+    yield from (s for s in presets if s.name not in names and s.path not in paths)
+
+
+def _named(services: tuple[Service, ...], settings: ProfileSettings) -> Iterator[Service]:
+    """Give the services of a profile. Raises SettingsError for a name that none has."""
+    known = {service.name: service for service in services}
+    for name in settings.services:
+        if name not in known:
+            raise SettingsError(
+                f"profiles.{settings.profile}.services: there is no service {name}."
+                + did_you_mean(name, known),
+                hint="Services are declared in writes.services.",
+            )
+        yield known[name]
+
+
+def _service(declared: Service) -> ServiceInfo:
+    return ServiceInfo(
+        declared.name,
+        declared.path,
+        tuple(_value(n, v) for n, v in declared.input.items()),
+        tuple(_value(n, v) for n, v in declared.output.items()),
+        declared.description,
+    )
+
+
+def _value(name: str, declared: ServiceValue) -> ServiceField:
+    text = declared.type
+    return ServiceField(
+        name,
+        declared.wire or name,
+        text.strip("[]!"),
+        nullable=not text.endswith("!"),
+        many=text.startswith("["),
+    )

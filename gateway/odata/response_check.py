@@ -1,0 +1,380 @@
+"""Is this answer what was asked for? Every other one becomes an error of the registry, here and only here.
+
+    status            becomes                     public sentence tells
+    200 with HTML     UpstreamMalformed           what came
+    200 {"error": …}  UpstreamRejected            entity set, status
+    3xx to a login    UpstreamForbidden           that the sign-in did not work
+    401, 403          UpstreamForbidden           who must give which right
+    404 of OData      UpstreamNotFound            entity set: the service says that there is no such resource
+    400, 404…, 501    UpstreamRejected            entity set, status, the envelope's outer sentence
+    408               UpstreamTimeout
+    429               UpstreamThrottled           when to come back
+    500 + envelope    UpstreamRejected            entity set, status: F&O's way to say no (Infolog)
+    5xx               UpstreamUnavailable
+
+Inner messages, types and bodies go to ``detail``, for the log. Bodies of 401 and 403 may be empty, JSON or HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from gateway.errors import (
+    GatewayError,
+    UpstreamForbidden,
+    UpstreamMalformed,
+    UpstreamNotFound,
+    UpstreamRejected,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from gateway.events import loggable
+from gateway.process.masking import masked
+
+from .query import Request
+from .retry import Failure, retry_after
+
+
+class Response(Struct, frozen=True):
+    """An upstream answer; ``headers`` look names up in any case, ``url`` is the absolute address that was asked."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    @property
+    def media_type(self) -> str:
+        """``application/json; odata.metadata=minimal`` → ``application/json``."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def request_id(self) -> str | None:
+        """The id by which the service's operators find the request."""
+        return self.headers.get("ms-dyn-aid") or self.headers.get("request-id")
+
+
+class Envelope(Struct, frozen=True):
+    """The ``error`` object of OData JSON, and what F&O puts inside."""
+
+    code: str
+    message: str
+    inner_message: str
+    inner_type: str
+    cut: str = ""
+    """The start of an error object that cannot be decoded: for the log, never for a client."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether business logic said no, whatever the status: F&O sends such refusals as 400 and as 500."""
+        said = self.inner_message or self.message or self.cut
+        return self.inner_type.endswith("AxODataWriteException") or "Infolog:" in said
+
+
+TRANSIENT = frozenset({502, 503, 504})
+SLOW = frozenset({408})
+_ERROR = re.compile(rb'\A(?:\xef\xbb\xbf)?\s*\{\s*"error"\s*:\s*\{')
+_SERVICE_FAILURE = re.compile(rb'\A(?:\xef\xbb\xbf)?\s*\{\s*"(?:Message|ExceptionType)"\s*:')
+_MARKUP = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)", re.IGNORECASE)
+_SIGN_IN = re.compile(r"login|signin|sign-in|adfs|/oauth2?/|/authorize", re.IGNORECASE)
+PLAIN = ("/$count", "/$value")
+JSON = "application/json"
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+_GOOD = (b'{"@odata.', b'{"value":')
+
+
+def failure_of(response: Response) -> Failure:
+    """Tell by status whether sending the request again may help."""
+    if response.status == 429:
+        return Failure.THROTTLED
+    if response.status in TRANSIENT:
+        return Failure.TRANSIENT
+    return Failure.SLOW if response.status in SLOW else Failure.PERMANENT
+
+
+def is_plainly_good(request: Request, response: Response) -> bool:
+    """Tell at first sight that JSON was asked for and OData JSON came; False: look closer."""
+    return (
+        response.status == 200
+        and response.body.startswith(_GOOD)
+        and request.headers.get("Accept", "").startswith(JSON)
+        and response.headers.get("content-type", "").startswith(JSON)
+    )
+
+
+def raise_for_answer(request: Request, response: Response, subject: str, now: float) -> None:
+    """Return for an answer of the kind that was asked for; raise the registry's error for any other.
+
+    304 answers a conditional request only, and 1xx none (RFC 9110, sections 15.2 and 15.4.5).
+    """
+    if 200 <= response.status < 300 or (response.status == 304 and _is_conditional(request)):
+        _check_content(request, response, subject)
+        return
+    raise _error(response, subject, now)
+
+
+def _is_conditional(request: Request) -> bool:
+    return any(name.lower() in _CONDITIONS for name in request.headers)
+
+
+def envelope_of(body: bytes) -> Envelope | None:
+    """Read an OData error object; None where the body holds none. Never fails."""
+    if not _ERROR.match(body):
+        return None
+    try:
+        error: dict[str, Any] = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))["error"]
+    except orjson.JSONDecodeError:
+        return Envelope("", "", "", "", cut=body[:2_000].decode("utf-8", "replace"))
+    if not error.keys() & {"code", "message", "innererror"}:
+        return None
+    inner = error.get("innererror")
+    inner = inner if isinstance(inner, dict) else {}
+    message = error.get("message")
+    if isinstance(message, dict):  # OData 2 and 3: {"lang": …, "value": …}
+        message = message.get("value")
+    return Envelope(
+        str(error.get("code") or ""),
+        str(message or ""),
+        str(inner.get("message") or ""),
+        str(inner.get("type") or ""),
+    )
+
+
+def refusal_of(body: bytes) -> Envelope | None:
+    """Read why a write was refused: an OData error object, or what a custom service says. Never fails."""
+    return envelope_of(body) or _service_failure(body)
+
+
+def _service_failure(body: bytes) -> Envelope | None:
+    """Read ``{"Message": …, "ExceptionType": …}``, the answer of ``/api/services`` to what failed in X++."""
+    if not _SERVICE_FAILURE.match(body):
+        return None
+    try:
+        failure: dict[str, Any] = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError:
+        return None
+    if "ExceptionType" not in failure:
+        return None
+    said = failure.get("ExceptionMessage") or failure.get("Message")
+    return Envelope("", str(said or ""), "", str(failure["ExceptionType"] or ""))
+
+
+def is_page(response: Response) -> bool:
+    """Whether the answer is a web page: what a web server or proxy says, not an OData service."""
+    return response.media_type in _PAGES or _MARKUP.match(response.body) is not None
+
+
+def tells_absence(response: Response) -> bool:
+    """Whether a 404 says in OData's own words that there is no such row.
+
+    That is an ``error`` object in JSON (OData JSON Format 4.0, section 19), or an empty body where a header shows that
+    an OData service answered: ``OData-Version`` (OData 4.0 Protocol, section 8.1.5) or a request id of Dynamics 365.
+    A web server says 404 too, to addresses that are too long or hold what it refuses; that is no statement about rows.
+    """
+    if response.status != 404:
+        return False
+    if response.body:
+        return envelope_of(response.body) is not None
+    return "odata-version" in response.headers or response.request_id is not None
+
+
+def tells_outcome(response: Response) -> bool:
+    """Whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too.
+
+    Of an answer below 300 it depends on what was written too: ``gateway.writes.success``.
+    """
+    status = response.status
+    if is_page(response) or status < 200 or 300 <= status < 400 or status in TRANSIENT | SLOW:
+        return False  # said by what stands before the service, which may have gone on
+    if status < 300:
+        return envelope_of(response.body) is None
+    if status == 404:
+        return tells_absence(response) or _service_failure(response.body) is not None
+    return refusal_of(response.body) is not None or (
+        status < 500 and not nested_too_deeply(response.body)
+    )
+
+
+def nested_too_deeply(body: bytes) -> bool:
+    """Whether a body is JSON that no decoder here can hold."""
+    try:
+        msgspec.json.decode(body)
+    except RecursionError:
+        return True
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    return False
+
+
+def malformed(response: Response, reason: str) -> UpstreamMalformed:
+    """Make the error for an answer that its decoder cannot use: ``reason`` is public, the body's start is not."""
+    return UpstreamMalformed(
+        f"The upstream's answer cannot be used: {reason}.",
+        detail=_detail(response, None),
+        upstream_status=response.status,
+        upstream_request_id=response.request_id,
+    )
+
+
+def subject_of(path: str) -> str:
+    """``CustomersV3(CustomerAccount='1')/Lines?$top=5`` → ``CustomersV3/Lines``: what a message may name."""
+    named = path.partition("?")[0].replace("%28", "(")
+    return "/".join(segment.partition("(")[0] for segment in named.split("/"))
+
+
+def _check_content(request: Request, response: Response, subject: str) -> None:
+    wanted = request.headers.get("Accept", "")
+    if not response.body or wanted.startswith("application/xml"):
+        return  # whoever asks for XML looks at it closely
+    if is_page(response):
+        raise _not_wanted(response, "a web page")
+    if not wanted.startswith(JSON):
+        return
+    if (envelope := envelope_of(response.body)) is not None:
+        raise _rejected(response, subject, envelope)
+    plain = request.url.partition("?")[0].endswith(PLAIN)
+    if not plain and "json" not in (response.media_type or "json"):
+        raise _not_wanted(response, response.media_type)
+
+
+def _not_wanted(response: Response, came: str) -> UpstreamMalformed:
+    error = malformed(response, f"{came} came, not OData")
+    error.hint = (
+        "Is the service root (D365_URL) complete, such as https://x.operations.dynamics.com/data?"
+    )
+    return error
+
+
+def _error(response: Response, subject: str, now: float) -> GatewayError:
+    status = response.status
+    if status < 200 or status == 304:
+        return malformed(response, f"status {status} answers no such request")
+    if status < 400:
+        return _redirected(response)
+    if status in {401, 403}:
+        return _forbidden(response, subject)
+    envelope = envelope_of(response.body)
+    if status == 429:
+        return UpstreamThrottled(
+            "The upstream is too busy to answer.",
+            hint="Try again later, or ask for less at a time.",
+            retry_after=retry_after(response.headers.get("retry-after"), now),
+            **_facts(response, envelope),
+        )
+    if status == 408:
+        return UpstreamTimeout(
+            f"The upstream gave up waiting for the request on {subject}.",
+            **_facts(response, envelope),
+        )
+    if status in {500, 501} and envelope is not None and (status == 501 or envelope.is_refusal):
+        return _rejected(response, subject, envelope)
+    if status >= 500:
+        return UpstreamUnavailable(
+            f"The upstream failed on {subject} (status {status}).", **_facts(response, envelope)
+        )
+    return _rejected(response, subject, envelope)
+
+
+def _rejected(response: Response, subject: str, envelope: Envelope | None) -> UpstreamRejected:
+    """Tell the set and the status, and of a 4xx the envelope's outer sentence; the inner one is for the log."""
+    said = ""
+    if envelope is not None and 400 <= response.status < 500:
+        said = masked(_one_line(envelope.message))
+    sentence = f"The upstream refused the request on {subject} (status {response.status})"
+    is_absent = tells_absence(response)
+    kind = UpstreamNotFound if is_absent else UpstreamRejected
+    no_odata = response.status == 404 and not is_absent
+    return kind(
+        f"{sentence}: {said}" if said else f"{sentence}.",
+        hint=_NOT_ODATA if no_odata else _HINTS.get(response.status),
+        **_facts(response, envelope),
+    )
+
+
+_HINTS = {
+    404: "If the record must exist: are the key and the companies right, and is the metadata still current?",
+    414: "Lower max_url_length.",
+}
+_NOT_ODATA = (
+    "A web server or proxy said this, not OData: is the service root (D365_URL) complete, and does the address"
+    " hold a key or length that the web server refuses (max_url_length)?"
+)
+
+
+def _forbidden(response: Response, subject: str) -> UpstreamForbidden:
+    if response.status == 401:
+        sentence = "The upstream does not accept the gateway's sign-in"
+        hint = "Are tenant_id and scope those of this environment (the scope is its address + /.default)?"
+    else:
+        sentence = f"The gateway's account may not use {subject}"
+        hint = (
+            "Finance & Operations: is client_id listed under Microsoft Entra ID applications,"
+            " and does its user have the roles?"
+        )
+    return UpstreamForbidden(
+        f"{sentence} (status {response.status}).",
+        hint=hint,
+        **_facts(response, envelope_of(response.body)),
+    )
+
+
+def _redirected(response: Response) -> GatewayError:
+    """To a login page it says that we are not signed in, elsewhere that the address is wrong."""
+    location = response.headers.get("location", "")
+    target = urlsplit(location)
+    facts = _facts(response, None)
+    if _SIGN_IN.search(f"{target.netloc}{target.path}"):
+        return UpstreamForbidden(
+            "The upstream sends the gateway to a sign-in page.",
+            hint="It wants other credentials: look at D365_AUTH, tenant_id, client_id and scope.",
+            **facts,
+        )
+    return UpstreamMalformed(
+        f"The upstream redirects to another address (status {response.status}).",
+        hint="Set D365_URL to the address where the service really is; redirects are not followed.",
+        **facts,
+    )
+
+
+class _Facts(TypedDict):
+    detail: str
+    upstream_status: int
+    upstream_request_id: str | None
+
+
+def _facts(response: Response, envelope: Envelope | None) -> _Facts:
+    return {
+        "detail": _detail(response, envelope),
+        "upstream_status": response.status,
+        "upstream_request_id": response.request_id,
+    }
+
+
+def _detail(response: Response, envelope: Envelope | None) -> str:
+    """For the log: the address without values, and what the service said; its stack trace is dropped."""
+    if envelope is None:
+        said = response.body[:2_000].decode("utf-8", "replace")
+        if location := response.headers.get("location"):
+            said = f"Location: {location[:500]} {said}"
+    else:
+        parts = (
+            *(envelope.code, envelope.message, envelope.inner_type, envelope.inner_message),
+            envelope.cut,
+        )
+        said = " | ".join(part for part in parts if part)[:2_000]
+    return f"{response.status} {loggable(response.url)} {response.media_type}: {said}"
+
+
+def _one_line(text: str) -> str:
+    """Give the first line, at most 300 characters, for the public message."""
+    line = text.strip().partition("\n")[0].strip()
+    return line if len(line) <= 300 else f"{line[:299]}…"

@@ -1,0 +1,1 @@
+"""Document → compiled operation: shapes, row types, completion, ids, cursors, pages."""

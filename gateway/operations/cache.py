@@ -1,0 +1,71 @@
+"""Operations that are compiled, each once.
+
+Two bounded caches that drop the least recently used entry first:
+
+* document and values of the variables in ``@skip`` and ``@include`` → prepared operation, ready to be bound;
+* structure (``structure``: the document without the values of arguments) → what is compiled of it. A text that was not
+  seen before but differs from another in literals only is parsed and validated; nothing is compiled for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from graphql import OperationDefinitionNode
+
+from gateway.documents.fingerprint import structure_of
+from gateway.documents.store import Document, Recent
+from schema.catalog import Catalog
+from schema.fields import RootField
+
+from .prepared_operation import Prepared, prepare
+
+MAX_PREPARED = 1_000
+MAX_COMPILED = 200
+"""One of 60 fields takes about 100 KB."""
+
+
+class PreparedOperations:
+    """The prepared operations of one schema."""
+
+    def __init__(self, catalog: Catalog, roots: Mapping[str, RootField] | None = None) -> None:
+        """``roots`` are the planned fields of ``Query`` if the schema has more than the catalog."""
+        self._catalog = catalog
+        self._roots = roots
+        self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)
+        self._compiled: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_COMPILED)
+
+    def tables(self) -> Iterator[MutableMapping[Any, Any]]:
+        """Yield the two caches, to be cleared after retirement."""
+        yield from (self._prepared.table, self._compiled.table)
+
+    def prepare(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, object],
+    ) -> Prepared:
+        """Return the prepared operation for these variables."""
+        conditions = {name: variables.get(name) for name in document.conditions}
+        key = (document, id(operation), *conditions.values())
+        found = self._prepared.get(key)
+        if found is None:
+            found = self._prepare(document, operation, conditions)
+            self._prepared.keep(key, found)
+        return found
+
+    def _prepare(
+        self, document: Document, operation: OperationDefinitionNode, conditions: dict[str, object]
+    ) -> Prepared:
+        assert document.node is not None
+        structure = structure_of(document.node, operation)
+        key = (structure.key, *conditions.items())
+        found = self._compiled.get(key)
+        if found is not None:
+            return found.for_document(document.node, operation, structure.fields)
+        made = prepare(
+            self._catalog, document.node, operation, conditions, structure.fields, self._roots
+        )
+        self._compiled.keep(key, made)
+        return made

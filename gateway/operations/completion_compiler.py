@@ -1,0 +1,382 @@
+"""Completion: generated functions that turn rows into response objects, one per selection set.
+
+The functions only ever succeed: anything they did not expect raises, and the caller completes the same rows
+through graphql-core (``resolvers``), which words the errors. Response objects are msgspec structs, so the
+answer is encoded once, in C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schema.fields import Clean, Field, FieldKind, ValueType
+
+from .global_ids import node_id
+from .pages import Page
+from .shapes import ConnectionShape, Level, ObjectShape, ShapeField, Shapes
+from .value_conversion import NO_FLAG, account_number, in_utc
+
+Complete = Callable[[Any], Any]
+LISTS = frozenset({"nodes", "edges"})
+"""Fields of a connection that answer each row."""
+_INSTANT = "Edm.DateTimeOffset"
+_NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
+
+
+class Surprise(Exception):
+    """A value that the fast path does not know how to answer."""
+
+
+def _required(value: object) -> object:
+    if value is None or value is msgspec.UNSET:
+        raise Surprise
+    return value
+
+
+def _unreal() -> object:
+    """Refuse what is no number: the decoder takes the text "NaN" for a decimal."""
+    raise Surprise
+
+
+def _answer_of(keys: tuple[str, ...]) -> type:
+    """Make the struct with these response keys. A class takes some 2 KB, and only the garbage collector frees it."""
+    fields = [(f"r{i}", Any) for i in range(len(keys))]
+    rename = {f"r{i}": key for i, key in enumerate(keys)}
+    return msgspec.defstruct("Answer", fields, rename=rename, gc=False)
+
+
+_shared_answer = lru_cache(maxsize=1_000)(_answer_of)
+_SHARED_KEYS = 30
+"""Most keys of a struct that is kept for other documents: the longer the list, the less likely there is another."""
+
+
+class Connected(Struct, frozen=True):
+    """The completion of a page, whole or in slices."""
+
+    lists: Callable[[Page, Sequence[Any], int], tuple[list[Any], ...]]
+    """(page, some of its rows, index of the first of them) → those rows in each list of the answer."""
+    head: Callable[..., Any]
+    """(page, *its lists) → response object."""
+
+    def __call__(self, page: Page) -> Any:
+        """Complete a whole page."""
+        return self.head(page, *self.lists(page, page.rows, 0))
+
+
+class Completion:
+    """The completions of one connection at the root, compiled when first used."""
+
+    def __init__(self, compiler: Compiler, shape: ConnectionShape) -> None:
+        self._compiler = compiler
+        self._shape = shape
+        self._made: dict[bool, Connected] = {}
+
+    def of(self, *, texts: bool) -> Connected:
+        """Give the completion of rows whose decimals are numbers, or text already."""
+        found = self._made.get(texts)
+        if found is None:
+            found = self._made[texts] = self._compiler.connected(self._shape, texts=texts)
+        return found
+
+    def __call__(self, page: Page) -> Any:
+        """Complete a whole page of decoded rows."""
+        return self.of(texts=False)(page)
+
+
+class Compiler:
+    """Writes and compiles the functions of one document."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._texts = False
+        self._space: dict[str, Any] = {
+            "Surprise": Surprise,
+            "required": _required,
+            "unreal": _unreal,
+            "node_id": node_id,
+            "in_utc": in_utc,
+            "account_number": account_number,
+        }
+        self._sources: list[str] = []
+        self._enums: dict[tuple[str, bool], str] = {}
+        self._answers: dict[tuple[str, ...], str] = {}
+        self._functions: dict[tuple[str, str], str] = {}
+        self._written: dict[tuple[int, bool], tuple[Shapes | ConnectionShape, str]] = {}
+        """id of a shape, and whether decimals are text → itself, so that the id stays its own, and its function."""
+
+    def rows(self, shapes: Shapes) -> Complete:
+        """Compile the completion of one row."""
+        return self._link(self._shapes(shapes))
+
+    def connection(self, shape: ConnectionShape) -> Completion:
+        """Give the completion of a page at the root."""
+        return Completion(self, shape)
+
+    def connected(self, shape: ConnectionShape, *, texts: bool) -> Connected:
+        """Compile the completion of a page; ``texts``: decimals of its rows are text."""
+        self._texts = texts
+        lists: list[str] = []
+        values: list[str] = []
+        for _, name, below in shape.fields:
+            value = self._connection_value(shape, name, below, "rows", "start")
+            if name in LISTS:
+                lists.append(value)
+                value = f"l{len(lists)}"
+            values.append(value)
+        self._texts = False
+        answer = self._response([key for key, _, _ in shape.fields])
+        given = ", ".join(["p", *(f"l{i + 1}" for i in range(len(lists)))])
+        head = self._define(given, f"{answer}({', '.join(values)})")
+        made = self._define("p, rows, start", f"({''.join(f'{text}, ' for text in lists)})")
+        return Connected(self._link(made), self._link(head))
+
+    def _link(self, name: str) -> Callable[..., Any]:
+        exec(compile("".join(self._sources), "<completion>", "exec"), self._space)  # noqa: S102 - our own text
+        self._sources.clear()
+        found: Callable[..., Any] = self._space[name]
+        return found
+
+    def _name(self, prefix: str) -> str:
+        return f"{prefix}{next(self._numbers)}"
+
+    def _keep(self, prefix: str, value: object) -> str:
+        name = self._name(prefix)
+        self._space[name] = value
+        return name
+
+    def _response(self, keys: list[str]) -> str:
+        """Give the struct with these response keys; aliases of one selection share it."""
+        name = self._answers.get(tuple(keys))
+        if name is None:
+            make = _shared_answer if len(keys) <= _SHARED_KEYS else _answer_of
+            name = self._answers[tuple(keys)] = self._keep("R", make(tuple(keys)))
+        return name
+
+    def _define(self, parameter: str, expression: str) -> str:
+        name = self._functions.get((parameter, expression))
+        if name is None:
+            name = self._functions[parameter, expression] = self._name("f")
+            self._sources.append(f"def {name}({parameter}):\n return {expression}\n")
+        return name
+
+    # Objects
+
+    def _shapes(self, shapes: Shapes) -> str:
+        found = self._written.get((id(shapes), self._texts))
+        if found is None:
+            found = self._written[id(shapes), self._texts] = (shapes, self._write_shapes(shapes))
+        return found[1]
+
+    def _write_shapes(self, shapes: Shapes) -> str:
+        made = {csdl: self._object(shape, shapes.level) for csdl, shape in shapes.by_type.items()}
+        if not shapes.level.needs_type:
+            return next(iter(made.values()))
+        table: dict[str | None, str] = {f"#{csdl}": name for csdl, name in made.items()}
+        own = made.get(shapes.level.info.csdl)
+        if own is not None:
+            table[None] = own
+        entries = ", ".join(f"{told!r}: {name}" for told, name in table.items())
+        types = self._name("T")
+        self._sources.append(f"{types} = {{{entries}}}\n")
+        return self._define("x", f"{types}[x.t](x)")
+
+    def _object(self, shape: ObjectShape, level: Level) -> str:
+        return self._define("x", self._made(shape, level))
+
+    def _made(self, shape: ObjectShape, level: Level) -> str:
+        """Write the answer for the row ``x``."""
+        answer = self._response([f.key for f in shape.fields])
+        values = (self._value(f, shape, level) for f in shape.fields)
+        return f"{answer}({', '.join(values)})"
+
+    def _each(self, shapes: Shapes) -> str:
+        """Write the answer for the row ``x`` of a list: in place where all are of one type, which saves the call."""
+        if shapes.level.needs_type:
+            return f"{self._shapes(shapes)}(x)"
+        (shape,) = shapes.by_type.values()
+        return self._made(shape, shapes.level)
+
+    def _value(self, item: ShapeField, shape: ObjectShape, level: Level) -> str:
+        found = item.field
+        if found is None:
+            return repr(shape.type_name)
+        match found.kind:
+            case FieldKind.ID:
+                return self._id(shape.type_name, level)
+            case FieldKind.REST:
+                return "x.rest"
+            case FieldKind.VALUE | FieldKind.ETAG:
+                return self._scalar(found, f"x.{level.attribute(found)}", level)
+            case FieldKind.COMPLEX:
+                return self._complex(item, f"x.{level.attribute(found)}")
+            case FieldKind.TO_ONE:
+                assert item.child is not None
+                assert isinstance(item.below, Shapes)
+                function = self._shapes(item.below)
+                value = f"x.{item.child.slot}"
+                return f"(None if {value} is None else {function}({value}))"
+            case FieldKind.TO_MANY:
+                assert item.child is not None
+                assert isinstance(item.below, ConnectionShape)
+                return f"{self._connection(item.below)}(x.{item.child.slot})"
+
+    def _id(self, type_name: str, level: Level) -> str:
+        parts = "".join(f", {self._key_part(k, level)}" for k in level.info.key)
+        return f"node_id({type_name!r}{parts})"
+
+    def _key_part(self, key: Field, level: Level) -> str:
+        value = f"x.{level.attribute(key)}"
+        assert key.prop is not None
+        return f"required({value})" if key.prop.nullable else value
+
+    def _complex(self, item: ShapeField, value: str) -> str:
+        assert item.field is not None
+        if item.below is None:
+            return self._json(item.field, value)
+        assert isinstance(item.below, Shapes)
+        texts, self._texts = self._texts, False  # those of complex values are numbers all the same
+        function = self._shapes(item.below)
+        self._texts = texts
+        made = f"[{function}(i) for i in v]" if item.field.many else f"{function}(v)"
+        expression = f"(None if (v := {value}) is None else {made})"
+        return expression if item.field.nullable else f"required({expression})"
+
+    def _json(self, found: Field, value: str) -> str:
+        """Plain JSON: the decoder takes anything for it, null too."""
+        if found.many:
+            value = f"(None if (v := {value}) is None else [required(i) for i in v])"
+        return value if found.nullable else f"required({value})"
+
+    # Values
+
+    def _scalar(self, found: Field, value: str, level: Level) -> str:
+        kind = found.value
+        prop = found.prop
+        assert kind is not None
+        assert prop is not None
+        if kind.scalar == "JSON":
+            return self._json(found, value)
+        # What a derived type declares is absent in rows of other types, so its decoder takes nothing for null.
+        may_be_none = prop.nullable or found.declared_by not in level.bases
+        if prop.type.many:
+            item = self._converted(kind, "i", nullable=False)
+            made = (
+                value
+                if item == "i"
+                else f"(None if (v := {value}) is None else [{item} for i in v])"
+            )
+            return made if found.nullable else f"required({made})"
+        if self._texts and kind.scalar == "Decimal":
+            converted = value
+        else:
+            converted = self._converted(kind, value, nullable=may_be_none)
+        return f"required({converted})" if may_be_none and not found.nullable else converted
+
+    def _converted(self, kind: ValueType, value: str, *, nullable: bool) -> str:
+        if kind.enum is not None:
+            return self._enum(kind, value, nullable=nullable)
+        if kind.scalar in ("Long", "Decimal"):
+            made = f"str({value})"
+            if kind.scalar == "Decimal":
+                made = f"{value} if {value}.is_finite() else unreal()"
+            return f"(None if {value} is None else {made})" if nullable else f"({made})"
+        if kind.clean is Clean.ACCOUNT:
+            made = f"account_number({value})"
+            return f"(None if {value} is None else {made})" if nullable else made
+        return self._instant(kind, value, nullable=nullable) if kind.edm == _INSTANT else value
+
+    def _instant(self, kind: ValueType, value: str, *, nullable: bool) -> str:
+        """Write a date and time, which nearly always comes in UTC already."""
+        text = f"(v := {value})"
+        none = f"None if {text} is None else " if nullable else ""
+        first = "v" if nullable else text
+        utc = f"(v if {first}[-1:] == 'Z' else (v := in_utc(v)))"
+        match kind.clean:
+            case Clean.NONE:
+                return f"({none}{utc})"
+            case Clean.KEY_DATE:
+                return f"({none}{utc}[:10])"
+            case Clean.DATE:
+                return f"({none}None if (d := {utc}[:10]) == '1900-01-01' else d)"
+            case _:
+                return f"({none}None if {utc}[:10] == '1900-01-01' else v)"
+
+    def _enum(self, kind: ValueType, value: str, *, nullable: bool) -> str:
+        assert kind.enum is not None
+        if kind.enum.flags:
+            table = self._table(kind, nullable=False)
+            flags = f"[] if v == {NO_FLAG!r} else [{table}[m.strip()] for m in v.split(',')]"
+            return f"(None if (v := {value}) is None else {flags})"
+        return f"{self._table(kind, nullable=nullable)}[{value}]"
+
+    def _table(self, kind: ValueType, *, nullable: bool) -> str:
+        assert kind.enum is not None
+        key = (f"{kind.scalar} {kind.enum.csdl}", nullable)
+        name = self._enums.get(key)
+        if name is None:
+            is_no_yes = kind.clean is Clean.NO_YES
+            members: Mapping[Any, object] = _NO_YES if is_no_yes else kind.enum.to_graphql
+            table = dict(members)
+            if nullable:
+                table[None] = None
+            name = self._enums[key] = self._keep("E", table)
+        return name
+
+    # Connections
+
+    def _connection(self, shape: ConnectionShape) -> str:
+        found = self._written.get((id(shape), self._texts))
+        if found is None:
+            found = self._written[id(shape), self._texts] = (shape, self._write_connection(shape))
+        return found[1]
+
+    def _write_connection(self, shape: ConnectionShape) -> str:
+        answer = self._response([key for key, _, _ in shape.fields])
+        values = (
+            self._connection_value(shape, name, below, "p.rows", 0)
+            for _, name, below in shape.fields
+        )
+        return self._define("p", f"{answer}({', '.join(values)})")
+
+    def _connection_value(
+        self,
+        shape: ConnectionShape,
+        name: str,
+        below: Shapes | ConnectionShape | None,
+        rows: str,
+        start: object,
+    ) -> str:
+        if isinstance(below, Shapes):
+            return f"[{self._each(below)} for x in {rows}]"
+        if below is None:
+            return repr(shape.type_name) if name == "__typename" else "required(p.total)"
+        if name == "edges":
+            return self._edges(below, f"enumerate({rows}, {start})")
+        return self._page_info(below)
+
+    def _edges(self, shape: ConnectionShape, numbered: str) -> str:
+        answer = self._response([key for key, _, _ in shape.fields])
+        values: list[str] = []
+        for _, name, below in shape.fields:
+            if isinstance(below, Shapes):
+                values.append(self._each(below))
+            else:
+                values.append("p.cursor(x, n)" if name == "cursor" else repr(shape.type_name))
+        return f"[{answer}({', '.join(values)}) for n, x in {numbered}]"
+
+    def _page_info(self, shape: ConnectionShape) -> str:
+        answer = self._response([key for key, _, _ in shape.fields])
+        made = {
+            "hasNextPage": "p.has_next",
+            "hasPreviousPage": "p.has_previous",
+            "startCursor": "p.cursor_at(0)",
+            "endCursor": "p.cursor_at(-1)",
+            "__typename": "'PageInfo'",
+        }
+        return f"{answer}({', '.join(made[name] for _, name, _ in shape.fields)})"

@@ -1,0 +1,101 @@
+"""Opaque, versioned cursors (Relay Cursor Connections) that fit one list only.
+
+A cursor holds the order values and key of its row (keyset), or the row's position (offset, where a keyset cannot be
+asked for), or the skip token of a next link with the row's place behind it; and the fingerprint of what it was made
+for: set, order, filter and company scope. With anything else it is ``INVALID_CURSOR``: a cursor of another list would
+silently skip rows.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Struct
+
+from gateway.errors import InvalidCursor
+from gateway.odata.nextlink import is_skip_token
+from gateway.odata.query import Value
+
+from .global_ids import unpack
+
+VERSION = 1
+_KEYSET, _OFFSET, _LINK = 0, 1, 2
+_encode = msgspec.msgpack.Encoder(decimal_format="string").encode
+_HINT = "Start again without a cursor; keep where, orderBy and companies the same between pages."
+
+
+class Cursor(Struct, frozen=True):
+    """A place in a list: the values of its order terms, or a position from the start."""
+
+    values: tuple[Value, ...] = ()
+    offset: int | None = None
+    """Position of the row in the list, from 0."""
+    token: str = ""
+    """Skip token from which the list goes on, percent-encoded; empty: its start."""
+    read: int = 0
+    """Rows behind the token up to and with the cursor's own."""
+    backward: bool = False
+    """Whether token and position belong to the reversed order."""
+
+
+def fingerprint(*parts: object) -> bytes:
+    """Give eight bytes that stand for the list; parts must print the same in every process."""
+    return blake2b(repr(parts).encode(), digest_size=8).digest()
+
+
+def keyset_cursor(binding: bytes, values: Sequence[object]) -> str:
+    """Make the cursor of a row with these order values."""
+    return _text((VERSION, binding, _KEYSET, *values))
+
+
+def offset_cursor(binding: bytes, offset: int) -> str:
+    """Make the cursor of the row at a position."""
+    return _text((VERSION, binding, _OFFSET, offset))
+
+
+def link_cursor(binding: bytes, cursor: Cursor) -> str:
+    """Return the cursor of a row that stands behind a skip token."""
+    parts = (cursor.backward, cursor.token, cursor.read, cursor.offset)
+    return _text((VERSION, binding, _LINK, *parts))
+
+
+def _text(parts: tuple[object, ...]) -> str:
+    return base64.urlsafe_b64encode(_encode(parts)).decode("ascii").rstrip("=")
+
+
+def parse_cursor(text: str, *, binding: bytes, terms: int, argument: str) -> Cursor:
+    """Read a cursor for the list of that fingerprint and number of order terms. Raises InvalidCursor."""
+    parts = unpack(text)
+    if not isinstance(parts, list) or len(parts) < 4 or parts[0] != VERSION:
+        raise InvalidCursor(f"{argument}: this is not a cursor of this API.", hint=_HINT)
+    if parts[1] != binding:
+        raise InvalidCursor(
+            f"{argument}: this cursor was made for another list, order, filter or company scope.",
+            hint=_HINT,
+        )
+    kind, values = parts[2], tuple(parts[3:])
+    if kind == _OFFSET and len(values) == 1 and isinstance(values[0], int) and values[0] >= 0:
+        return Cursor(offset=values[0])
+    if kind == _LINK and (found := _of_link(values)) is not None:
+        return found
+    if kind == _KEYSET and len(values) == terms:
+        return Cursor(values=values)
+    raise InvalidCursor(f"{argument}: this cursor is damaged.", hint=_HINT)
+
+
+def _of_link(values: tuple[object, ...]) -> Cursor | None:
+    """Return the place behind a skip token; None for anything that this API does not make."""
+    match values:
+        case (bool(backward), str(token), int(read), int(offset)) if (
+            not isinstance(read, bool)
+            and not isinstance(offset, bool)
+            and is_skip_token(token)
+            and read >= 0
+            and offset >= 0
+        ):
+            return Cursor(offset=offset, token=token, read=read, backward=backward)
+        case _:
+            return None

@@ -1,0 +1,54 @@
+"""Global object ids (GraphQL Global Object Identification): opaque text that holds a type and a key.
+
+``id`` = URL-safe base64 of MessagePack ``[version, type name, *key values]``. It depends on the row alone, so
+the same row has the same id by every path, in every process; ``version`` lets the form change without confusing
+an old id with a new one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+
+from gateway.errors import InvalidId
+
+VERSION = 1
+MAX_LENGTH = 65_536
+"""Characters of an id or cursor: more than any key that fits into an address needs."""
+_encode = msgspec.msgpack.Encoder(decimal_format="string").encode
+_decode = msgspec.msgpack.Decoder().decode
+_HINT = "Use an `id` that the gateway answered."
+
+
+def node_id(type_name: str, *key: object) -> str:
+    """Give the id of a row: its object type and the key values as the upstream sent them."""
+    return base64.urlsafe_b64encode(_encode((VERSION, type_name, *key))).decode("ascii").rstrip("=")
+
+
+def parse_id(text: str) -> tuple[str, tuple[str | int | float | None, ...]]:
+    """Return the type name and key values of an id, decimals as text. Raises InvalidId."""
+    parts = unpack(text)
+    if (
+        not isinstance(parts, list)
+        or len(parts) < 3
+        or parts[0] != VERSION
+        or not isinstance(parts[1], str)
+    ):
+        raise InvalidId("This is not an id of this API.", hint=_HINT)
+    values = tuple(parts[2:])
+    if not all(v is None or isinstance(v, str | int | float) for v in values):
+        raise InvalidId("This is not an id of this API.", hint=_HINT)
+    return parts[1], values
+
+
+def unpack(text: str) -> object:
+    """Undo base64 and MessagePack; None where the text is neither."""
+    if len(text) > MAX_LENGTH or not text.isascii():
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return _decode(raw)
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
+        return None

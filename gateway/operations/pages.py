@@ -1,0 +1,43 @@
+"""A page of a connection: rows with what Relay wants to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from .row_types import RowList
+
+MakeCursor = Callable[[Any, int], str]
+"""(row, its index in the page) → cursor."""
+
+
+class Page(Struct, gc=False):
+    """What a connection field answers from; a struct, because every parent of children has one."""
+
+    rows: RowList
+    has_next: bool = False
+    has_previous: bool = False
+    total: int | None = None
+    cursor: MakeCursor | None = None
+
+    def cursor_at(self, index: int) -> str | None:
+        """Give the cursor of the row at an index; None in an empty page."""
+        if not self.rows or self.cursor is None:
+            return None
+        index %= len(self.rows)
+        return self.cursor(self.rows[index], index)
+
+
+class Edge(Struct, frozen=True):
+    """A row in its page, for the slow path."""
+
+    page: Page
+    index: int
+
+
+class Failure(Struct, frozen=True):
+    """In the place of a value that could not be loaded."""
+
+    error: Exception

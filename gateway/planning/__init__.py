@@ -1,0 +1,1 @@
+"""Operation and variables → plan. Pure: nothing here awaits."""

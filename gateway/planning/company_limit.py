@@ -1,0 +1,239 @@
+"""The hard bound of legal entities (setting ``company_limit``), as predicates that the planner puts into every plan.
+
+A row belongs to a legal entity by the dialect's company property (``dataAreaId``), or by the properties that the
+dialect's table names for its set (``company_columns``: ``LegalEntityId`` …), all of which count. Other sets are shared
+by all companies: they are served, unless ``company_limit_shared`` says otherwise. In a set of the second kind rows
+without a legal entity are shared data, too.
+
+    rows of …                     are bounded by
+    a set with dataAreaId         dataAreaId eq 'usmf'
+    LegalEntities                 (LegalEntityId eq 'usmf' or LegalEntityId eq '')
+    a shared set that is served   nothing
+    a shared set that is not      a predicate that no row passes, so that nothing is sent
+
+The scope of a request (argument, header, ``companies``) only narrows this. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.errors import Forbidden
+from gateway.odata.dialect import Dialect
+from gateway.odata.query import FALSE, Compare, Expr, In, Literal, Operator, Path
+from schema.catalog import Catalog
+from schema.fields import Field, ObjectInfo
+
+from .filters import all_of
+from .joins import join_of
+
+Companies = tuple[str, ...]
+Shared = bool | tuple[str, ...]
+"""Whether sets that all companies share are served, or patterns of those that are."""
+
+
+class LimitCounts(Struct, frozen=True, kw_only=True):
+    """How many of the served entity sets are bounded, and how."""
+
+    by_company: int
+    """By the company property."""
+    by_other: int
+    """By another property that names a legal entity."""
+    shared: int
+    """Shared by all companies and served."""
+    refused: int
+    """Shared by all companies and not served."""
+
+
+class CompanyLimit:
+    """The bound of one catalogue; without companies it bounds nothing."""
+
+    def __init__(
+        self, catalog: Catalog, dialect: Dialect, companies: Companies, shared: Shared = True
+    ) -> None:
+        self.companies = companies
+        self._catalog = catalog
+        self._dialect = dialect
+        self._shared = shared
+        self._folded = frozenset(map(_folded, companies))
+
+    def __bool__(self) -> bool:
+        return bool(self.companies)
+
+    # Which rows
+
+    def predicate(
+        self, info: ObjectInfo, set_name: str | None = None, prefix: Iterable[str] = ()
+    ) -> Expr | None:
+        """Return what rows of a set must pass; None where nothing bounds them. ``prefix``: navigations to them."""
+        if not self:
+            return None
+        columns = self._columns(info, set_name)
+        if not columns:
+            return None if self._serves(info, set_name) else FALSE
+        values = self.companies
+        if not info.has_company and self._serves(info, set_name):
+            values = (*values, "")
+        return all_of(*(_one_of((*prefix, column), values) for column in columns))
+
+    def related(self, field: Field, prefix: Iterable[str] = ()) -> Expr | None:
+        """Return what rows of a relation must pass; None where the join itself keeps them in the row's company."""
+        if not self or self.is_kept_by(field):
+            return None
+        return self.predicate(self._catalog.object(field.target), field.target_set, prefix)
+
+    def is_kept_by(self, field: Field) -> bool:
+        """Whether both ends of a relation have the same company."""
+        join = join_of(field, self._catalog, self._dialect)
+        company = self._dialect.company_property
+        return join is not None and any(
+            parent.source == target.source == company
+            for parent, target in zip(join.parent, join.target, strict=True)
+        )
+
+    def scope(self, info: ObjectInfo, set_name: str | None, asked: Companies | None) -> Expr | None:
+        """Return what rows of a set must pass where a request asked for these companies."""
+        company = self._dialect.company_property
+        if asked is None or company is None or not info.has_company:
+            return self.predicate(info, set_name)
+        within = self.within(asked)
+        return _one_of((company,), within) if within else FALSE
+
+    def within(self, asked: Companies) -> Companies:
+        """Return those of the companies that are inside."""
+        return asked if not self else tuple(c for c in asked if _folded(c) in self._folded)
+
+    def check_readable(self, info: ObjectInfo, set_name: str | None, what: str) -> None:
+        """Raise Forbidden where rows come by a way that takes no predicate, and would need one."""
+        if self.predicate(info, set_name) is not None:
+            raise Forbidden(
+                f"{what} cannot be read: its rows cannot be bounded by company_limit.",
+                hint="Read the rows by the field of their own entity set.",
+            )
+
+    def admits(self, info: ObjectInfo, set_name: str | None, row: Mapping[str, Any]) -> bool:
+        """Whether a row of JSON is inside."""
+        if not self:
+            return True
+        columns = self._columns(info, set_name)
+        if not columns:
+            return self._serves(info, set_name)
+        may_be_shared = not info.has_company and self._serves(info, set_name)
+        return all(self.holds(row.get(column), may_be_shared=may_be_shared) for column in columns)
+
+    # What may be written
+
+    def holds(self, value: object, *, may_be_shared: bool = False) -> bool:
+        """Whether a value names a company that is inside."""
+        if not isinstance(value, str):
+            return False
+        return _folded(value) in self._folded or (may_be_shared and not value.strip())
+
+    def columns_of(self, csdl: str, set_name: str) -> tuple[str, ...]:
+        """Return the properties that name a row's legal entity."""
+        return self._columns(self._catalog.object(csdl), set_name)
+
+    def may_be_shared(self, csdl: str, set_name: str) -> bool:
+        """Whether rows without a legal entity are inside."""
+        info = self._catalog.object(csdl)
+        return not info.has_company and self._serves(info, set_name)
+
+    @property
+    def serves_calls(self) -> bool:
+        """Whether calls are served that name no company."""
+        return not self or self._shared is True
+
+    def check_arguments(self, given: Mapping[str, Any], *, is_bound: bool = False) -> None:
+        """Raise Forbidden where a parameter names a company outside, or a call without one is not served.
+
+        ``is_bound``: the call is bound to a row that is inside, so that it need not name a company.
+        """
+        if not self:
+            return
+        named = list(_companies_in(given, self._dialect.company_parameters))
+        if any(not self.holds(value) for value in named):
+            raise Forbidden(
+                "The call names a company that is outside company_limit.",
+                hint=f"Inside are: {', '.join(self.companies)}.",
+            )
+        if not (named or is_bound or self.serves_calls):
+            raise Forbidden("The call names no company, and company_limit_shared forbids those.")
+
+    # At the start
+
+    def counts(self) -> LimitCounts:
+        """Count the sets of the catalogue."""
+        kinds = {"company": 0, "other": 0, "shared": 0, "refused": 0}
+        for name, found in self._catalog.model.entity_sets.items():
+            kinds[self._kind(name, found.type)] += 1
+        return LimitCounts(
+            by_company=kinds["company"],
+            by_other=kinds["other"],
+            shared=kinds["shared"],
+            refused=kinds["refused"],
+        )
+
+    def _kind(self, name: str, csdl: str) -> str:
+        model, company = self._catalog.model, self._dialect.company_property
+        names = {p.name for kind in model.lineage(csdl) for p in kind.properties}
+        if company in names:
+            return "company"
+        if not names.isdisjoint(self._dialect.company_columns.get(name, ())):
+            return "other"
+        return "shared" if self._serves_set(name) else "refused"
+
+    # Sets
+
+    def _columns(self, info: ObjectInfo, set_name: str | None) -> tuple[str, ...]:
+        company = self._dialect.company_property
+        if info.has_company and company is not None:
+            return (company,)
+        name = set_name or self._catalog.set_for(info.csdl) or ""
+        columns = self._dialect.company_columns.get(name, ())
+        known = {f.source for f in info.fields.values()}
+        return tuple(column for column in columns if column in known)
+
+    def _serves(self, info: ObjectInfo, set_name: str | None) -> bool:
+        return self._serves_set(set_name or self._catalog.set_for(info.csdl) or "")
+
+    def _serves_set(self, name: str) -> bool:
+        if isinstance(self._shared, bool):
+            return self._shared
+        return any(fnmatchcase(name, pattern) for pattern in self._shared)
+
+
+def _folded(company: str) -> str:
+    """Companies compare as the database does: without case and trailing blanks."""
+    return company.strip().casefold()
+
+
+def _one_of(path: Iterable[str], companies: Companies) -> Expr:
+    values = tuple(Literal(c, "Edm.String") for c in companies)
+    where = Path(tuple(path))
+    return Compare(where, Operator.EQ, values[0]) if len(values) == 1 else In(where, values)
+
+
+def _companies_in(given: object, names: frozenset[str]) -> Iterable[object]:
+    """Yield what parameters of these names hold, however deep, and each item of those that are lists."""
+    if isinstance(given, Mapping):
+        for name, value in given.items():
+            if str(name).casefold().lstrip("_") in names:
+                yield from _scalars(value)
+            if isinstance(value, Mapping | list | tuple):
+                yield from _companies_in(value, names)
+    elif isinstance(given, list | tuple):
+        for item in given:
+            yield from _companies_in(item, names)
+
+
+def _scalars(value: object) -> Iterable[object]:
+    """Yield a value, or the items of a list; what is structured is searched by the names within it."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _scalars(item)
+    elif not isinstance(value, Mapping):
+        yield value

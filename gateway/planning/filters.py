@@ -1,0 +1,210 @@
+"""A coerced ``where`` argument as an OData expression.
+
+Only what the catalogue offers arrives here, so every operator has a meaning; what a product must say otherwise
+is the dialect's business. A comparison never finds rows whose value shows as null: 1900-01-01 is not "before
+2024".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from gateway.errors import BadArgument
+from gateway.odata.query import (
+    And,
+    Compare,
+    Expr,
+    Has,
+    In,
+    IsNull,
+    Literal,
+    Matches,
+    Not,
+    Operator,
+    Or,
+    Path,
+    Some,
+    TextMatch,
+)
+from gateway.operations.value_conversion import FIRST_DAY, day_bounds, to_literal
+from schema.catalog import Catalog
+from schema.fields import Clean, Field, InputField, InputRole, TypeKind, ValueType
+
+_COMPARE = {
+    "eq": Operator.EQ,
+    "ne": Operator.NE,
+    "gt": Operator.GT,
+    "gte": Operator.GE,
+    "lt": Operator.LT,
+    "lte": Operator.LE,
+}
+_TEXT = {
+    "contains": TextMatch.CONTAINS,
+    "startsWith": TextMatch.STARTS_WITH,
+    "endsWith": TextMatch.ENDS_WITH,
+}
+Given = Mapping[str, object]
+Bound = Callable[[Field, tuple[str, ...]], Expr | None]
+MAX_ITEMS = 4_000
+"""Items of one list: refused before work is done on what no URL can hold."""
+
+
+def all_of(*terms: Expr | None) -> Expr | None:
+    """Join what is there with ``and``; None where nothing is."""
+    present = tuple(t for t in terms if t is not None)
+    return present[0] if len(present) == 1 else And(present) if present else None
+
+
+class WhereReader:
+    """Reads the ``where`` arguments of one catalogue."""
+
+    def __init__(self, catalog: Catalog, bound: Bound | None = None) -> None:
+        """``bound``: what the rows of a relation must pass, beside what is asked of them."""
+        self._catalog = catalog
+        self._bound = bound
+
+    def read(self, csdl: str, given: object) -> Expr | None:
+        """Turn the argument for rows of a type into an expression; None where it asks nothing."""
+        return None if given is None else self._where(self._name(csdl), given, ())
+
+    def _name(self, csdl: str) -> str:
+        return self._catalog.name_of(TypeKind.WHERE, csdl)
+
+    def _where(self, input_name: str, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert isinstance(given, Mapping)
+        fields = self._catalog.inputs_of(input_name)
+        terms = [self._term(fields[n], v, prefix) for n, v in given.items() if v is not None]
+        return all_of(*terms)
+
+    def _term(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        match found.role:
+            case InputRole.AND | InputRole.OR:
+                return self._list(found, given, prefix)
+            case InputRole.NOT:
+                inner = self._where(found.type_name, given, prefix)
+                return None if inner is None else Not(inner)
+            case InputRole.TO_ONE:
+                assert found.of is not None
+                inner = self._where(found.type_name, given, (*prefix, found.of.source))
+                return None if inner is None else all_of(inner, self._related(found.of, prefix))
+            case InputRole.TO_MANY:
+                return self._collection(found, given, prefix)
+            case _:
+                assert found.of is not None
+                return all_of(*_operators(found.of, given, Path((*prefix, found.of.source))))
+
+    def _list(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert isinstance(given, list)
+        _check_length(given, f"where.{found.name}")
+        terms = [self._where(found.type_name, item, prefix) for item in given]
+        if found.role is InputRole.AND:
+            return all_of(*terms)
+        # An empty alternative holds for every row, no alternative for none: `or: [{}]` and `or: []`.
+        return Or(tuple(And(()) if t is None else t for t in terms))
+
+    def _related(self, of: Field, prefix: tuple[str, ...] | None) -> Expr | None:
+        """Return the bound of related rows; ``prefix`` None: as those rows see it, inside ``any``."""
+        if self._bound is None:
+            return None
+        return self._bound(of, () if prefix is None else (*prefix, of.source))
+
+    def _collection(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert found.of is not None
+        assert isinstance(given, Mapping)
+        path = Path((*prefix, found.of.source))
+        where = self._name(found.of.target)
+        terms: list[Expr] = []
+        for name, inner in given.items():
+            if inner is not None:
+                asked = self._where(where, inner, ())
+                some = Some(path, all_of(asked, self._related(found.of, None)))
+                terms.append(some if name == "some" else Not(some))
+        return all_of(*terms)
+
+
+def _operators(field: Field, given: object, path: Path) -> Iterator[Expr]:
+    assert isinstance(given, Mapping)
+    assert field.value is not None
+    for operator, operand in given.items():
+        yield _operator(field, field.value, path, operator, operand)
+
+
+def _operator(field: Field, value: ValueType, path: Path, operator: str, operand: object) -> Expr:
+    what = f"where.{field.name}.{operator}"
+    if operator == "isNull" or (operand is None and operator in ("eq", "ne")):
+        is_null = operand is True or (operand is None and operator == "eq")
+        if operator == "isNull" and operand is None:
+            raise BadArgument(f"{what} takes true or false.")
+        return _null(value, path, is_null)
+    if operand is None:
+        raise BadArgument(f"{what} cannot be null.", hint="Leave it out, or use isNull.")
+    if operator in ("in", "nin"):
+        assert isinstance(operand, list)
+        _check_length(operand, what)
+        return _one_of(value, path, operand, what, negated=operator == "nin")
+    if operator == "has":
+        return Has(path, to_literal(value, operand, what=what))
+    if operator in _TEXT:
+        return Matches(path, _TEXT[operator], to_literal(value, operand, what=what))
+    return _compare(value, path, _COMPARE[operator], operand, what)
+
+
+def _check_length(items: list[Any], what: str) -> None:
+    if len(items) > MAX_ITEMS:
+        raise BadArgument(
+            f"{what} has {len(items):,} items; the most is {MAX_ITEMS:,}.",
+            hint="No address can hold so many: ask in several operations.",
+        )
+
+
+def _null(value: ValueType, path: Path, is_null: bool) -> Expr:
+    test = IsNull(path, value.edm)
+    return test if is_null else Not(test)
+
+
+def _one_of(
+    value: ValueType, path: Path, operands: list[object], what: str, *, negated: bool
+) -> Expr:
+    if value.clean in (Clean.DATE, Clean.KEY_DATE):
+        test: Expr = Or(tuple(_compare(value, path, Operator.EQ, o, what) for o in operands))
+    else:
+        test = In(path, tuple(to_literal(value, o, what=what) for o in operands))
+    return Not(test) if negated else test
+
+
+def _compare(value: ValueType, path: Path, operator: Operator, operand: object, what: str) -> Expr:
+    if value.clean in (Clean.DATE, Clean.KEY_DATE):
+        return _compare_day(value, path, operator, operand, what)
+    test = Compare(path, operator, to_literal(value, operand, what=what))
+    return _not_null_date(value, path, operator, test)
+
+
+def _not_null_date(value: ValueType, path: Path, operator: Operator, test: Expr) -> Expr:
+    nullable = value.clean in (Clean.NULL_DATE, Clean.DATE)
+    if nullable and operator in (Operator.LT, Operator.LE):
+        return And((Compare(path, Operator.GE, Literal(FIRST_DAY, value.edm)), test))
+    return test
+
+
+def _compare_day(
+    value: ValueType, path: Path, operator: Operator, operand: object, what: str
+) -> Expr:
+    """Compare whole days: an X++ date is noon UTC on the wire, so a day is the span to the next one."""
+    start, following = (Literal(bound, value.edm) for bound in day_bounds(operand, what))
+    before = partial(Compare, path, Operator.LT)
+    from_on = partial(Compare, path, Operator.GE)
+    match operator:
+        case Operator.EQ:
+            return And((from_on(start), before(following)))
+        case Operator.NE:
+            return Or((before(start), from_on(following)))
+        case Operator.GT:
+            return from_on(following)
+        case Operator.GE:
+            return from_on(start)
+        case Operator.LT:
+            return _not_null_date(value, path, operator, before(start))
+        case Operator.LE:
+            return _not_null_date(value, path, operator, before(following))

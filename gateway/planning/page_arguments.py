@@ -1,0 +1,123 @@
+"""The paging arguments of a connection (``first last after before orderBy``) as a window. Pure.
+
+A cursor is used only with the list it was made for; its values are brought to their upstream types here, so that a
+forged one is refused before anything is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct, structs
+
+from gateway.errors import BadArgument, InvalidCursor, PageLimitExceeded
+from gateway.odata.dialect import Dialect, NullOrder
+from gateway.odata.literals import parse_value
+from gateway.operations.cursors import Cursor, fingerprint, parse_cursor
+from gateway.operations.shapes import ConnectionNeeds
+from schema.fields import ObjectInfo
+
+from .page_window import OrderTerm, Window
+
+
+class Paging(Struct, frozen=True):
+    """Reads paging arguments for one dialect, under the settings' limits."""
+
+    dialect: Dialect
+    default_page: int
+    max_page: int
+
+    def window(
+        self,
+        info: ObjectInfo,
+        arguments: Mapping[str, Any],
+        needs: ConnectionNeeds,
+        bound_to: tuple[object, ...],
+    ) -> Window:
+        """Give the window. ``bound_to`` tells the list apart from others: place, filter, company scope."""
+        size, backward = self._size(arguments)
+        given = arguments.get("orderBy")
+        order = _order(info, given)
+        binding = fingerprint([(t.field.source, t.descending) for t in order], *bound_to)
+        keyset = bool(info.key) and all(self._comparable(t) for t in order)
+
+        def cursor(name: str) -> Cursor | None:
+            text = arguments.get(name)
+            if text is None:
+                return None
+            found = parse_cursor(text, binding=binding, terms=len(order), argument=name)
+            return _typed(found, order, name) if keyset else _offset(found, name)
+
+        return Window(
+            size=size,
+            backward=backward,
+            order=order,
+            keyset=keyset,
+            is_default_order=not given,
+            after=cursor("after"),
+            before=cursor("before"),
+            binding=binding,
+            needs=needs,
+            null_order=self._null_order(order) if keyset else None,
+        )
+
+    def _null_order(self, order: Sequence[OrderTerm]) -> NullOrder | None:
+        """Return where nulls of the order stand; None where no term can be null."""
+        may_be_null = self.dialect.has_nulls and any(term.nullable for term in order)
+        return self.dialect.null_order if may_be_null else None
+
+    def _comparable(self, term: OrderTerm) -> bool:
+        value = term.field.value
+        return value is not None and self.dialect.orderable_comparison(value.edm, value.is_enum)
+
+    def _size(self, arguments: Mapping[str, Any]) -> tuple[int, bool]:
+        first, last = arguments.get("first"), arguments.get("last")
+        if first is not None and last is not None:
+            raise BadArgument(
+                "first and last cannot be combined.", hint="Ask for one end of the list."
+            )
+        size = first if first is not None else last
+        name = "last" if last is not None else "first"
+        if size is None:
+            return min(self.default_page, self.max_page), False
+        if size < 0:
+            raise BadArgument(f"{name} is {size}; it cannot be negative.")
+        if size > self.max_page:
+            raise PageLimitExceeded(
+                f"{name} is {size}; the most is {self.max_page}.",
+                hint="Page with `after: pageInfo.endCursor`.",
+            )
+        return size, last is not None
+
+
+def _order(info: ObjectInfo, given: Sequence[Mapping[str, str]] | None) -> tuple[OrderTerm, ...]:
+    """Give the terms of the order, the key's parts last, so that it is total."""
+    terms: dict[str, OrderTerm] = {}
+    for item in given or ():
+        ((name, direction),) = item.items()
+        terms.setdefault(name, OrderTerm(info.fields[name], direction == "DESC"))
+    for part in info.key:
+        terms.setdefault(part.name, OrderTerm(part))
+    return tuple(terms.values())
+
+
+def _typed(cursor: Cursor, order: Sequence[OrderTerm], argument: str) -> Cursor:
+    """Bring a keyset cursor's values to the types of the order."""
+    try:
+        pairs = zip(order, cursor.values, strict=True)
+        return structs.replace(cursor, values=tuple(parse_value(t.edm, v) for t, v in pairs))
+    except ValueError as error:
+        raise _unfit(argument) from error
+
+
+def _offset(cursor: Cursor, argument: str) -> Cursor:
+    if cursor.offset is None:
+        raise _unfit(argument)
+    return cursor
+
+
+def _unfit(argument: str) -> InvalidCursor:
+    return InvalidCursor(
+        f"{argument}: this cursor does not fit this list.", hint="Start again without a cursor."
+    )

@@ -1,0 +1,290 @@
+"""Which part of a list a connection asks for, and how to ask the upstream for just that part.
+
+Keyset paging is stable while rows come and go: "after" is a filter on the order's values and the key. With
+terms ``a, b`` and the values ``v, w`` it reads ``a ge v and (a gt v or b gt w)``: no ``eq``, which F&O would
+read as a wildcard, and one comparison a term. Where a term cannot be compared (an enum) or there is no key, the
+window falls back to offsets, and explain says so.
+
+Relay Cursor Connections, https://relay.dev/graphql/connections.htm#sec-Pagination-algorithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from msgspec import Struct, structs
+
+from gateway.errors import UpstreamMalformed
+from gateway.odata.dialect import Dialect, NullOrder
+from gateway.odata.query import (
+    And,
+    Compare,
+    Expr,
+    IsNull,
+    Literal,
+    Not,
+    Operator,
+    Or,
+    Order,
+    Path,
+    Query,
+    Value,
+)
+from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
+from gateway.operations.pages import MakeCursor, Page
+from gateway.operations.row_types import RowList, RowType
+from gateway.operations.shapes import ConnectionNeeds
+from schema.fields import Field
+
+from .filters import all_of
+
+
+class OrderTerm(Struct, frozen=True):
+    """One field of the order."""
+
+    field: Field
+    descending: bool = False
+
+    @property
+    def edm(self) -> str:
+        """Upstream type of the values."""
+        assert self.field.value is not None
+        return self.field.value.edm
+
+    @property
+    def nullable(self) -> bool:
+        """Whether upstream values may be null."""
+        return self.field.prop is not None and self.field.prop.nullable
+
+
+class Window(Struct, frozen=True, kw_only=True):
+    """The bound paging arguments of one connection."""
+
+    size: int
+    backward: bool = False
+    order: tuple[OrderTerm, ...]
+    keyset: bool
+    is_default_order: bool
+    after: Cursor | None = None
+    before: Cursor | None = None
+    binding: bytes
+    needs: ConnectionNeeds
+    null_order: NullOrder | None = None
+    """Where nulls of the order's terms stand upstream; None: no term can be null."""
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the window starts or ends at a cursor."""
+        return self.after is not None or self.before is not None
+
+    @property
+    def reads_order(self) -> bool:
+        """Whether the values of the order are needed: for cursors, or to check where nulls stand."""
+        return self.needs.cursors or self.null_order is not None
+
+    @property
+    def count_only(self) -> bool:
+        """Whether no row is needed."""
+        return not (self.needs.rows and self.size) and not self.one_more
+
+    @property
+    def one_more(self) -> bool:
+        """Whether a row beyond the page must tell if there are more; a cursor at that end tells it too."""
+        if self.backward:
+            return self.needs.previous and self.after is None
+        return self.needs.next and self.before is None
+
+    @property
+    def is_first_page(self) -> bool:
+        """Whether the first rows of the list are asked for."""
+        return not self.backward and not self.has_cursor
+
+
+def orders(terms: Sequence[OrderTerm], *, backward: bool) -> tuple[Order, ...]:
+    """Give ``$orderby``; reversed for a backward window, whose rows are flipped when they have come."""
+    return tuple(Order(Path((t.field.source,)), t.descending != backward) for t in terms)
+
+
+def beyond(
+    terms: Sequence[OrderTerm],
+    values: Sequence[Value],
+    *,
+    backward: bool,
+    nulls: bool,
+    nulls_last: bool = False,
+) -> Expr:
+    """Return the filter for rows after (``backward``: before) the row with these order values.
+
+    ``nulls``: whether there are any; ``nulls_last``: whether they stand after all values in ascending order.
+    """
+    (term, *rest), (value, *others) = terms, values
+    falling = term.descending != backward
+    nulls_end = falling != nulls_last
+    past, at_or_past = _bounds(term, value, falling=falling, nulls_end=nulls_end, nulls=nulls)
+    if not rest:
+        return past
+    inner = beyond(rest, others, backward=backward, nulls=nulls, nulls_last=nulls_last)
+    return _and(at_or_past, _or(past, inner))
+
+
+def _bounds(
+    term: OrderTerm, value: Value, *, falling: bool, nulls_end: bool, nulls: bool
+) -> tuple[Expr, Expr]:
+    """Return the tests for values strictly after ``value``, and for those at or after it.
+
+    ``nulls_end``: whether nulls come after all values in the direction that is read.
+    """
+    path, is_null = Path((term.field.source,)), IsNull(Path((term.field.source,)), term.edm)
+    if value is None:
+        return (Or(()), is_null) if nulls_end else (Not(is_null), And(()))
+    literal = Literal(value, term.edm)
+    past: Expr = Compare(path, Operator.LT if falling else Operator.GT, literal)
+    at_or_past: Expr = Compare(path, Operator.LE if falling else Operator.GE, literal)
+    if nulls_end and nulls and term.nullable:
+        return _or(past, is_null), _or(at_or_past, is_null)
+    return past, at_or_past
+
+
+def _and(*terms: Expr) -> Expr:
+    kept = tuple(t for t in terms if t != And(()))
+    return kept[0] if len(kept) == 1 else And(kept)
+
+
+def _or(*terms: Expr) -> Expr:
+    kept = tuple(t for t in terms if t != Or(()))
+    return kept[0] if len(kept) == 1 else Or(kept)
+
+
+def bounded(query: Query, window: Window, dialect: Dialect) -> Query:
+    """Add a keyset window to a query: order, start and end, and one row more where "is there more" is asked."""
+    return structs.replace(
+        query,
+        where=all_of(query.where, bounds_of(window, dialect)),
+        order=orders(window.order, backward=window.backward),
+        top=window.size + window.one_more,
+        count=window.needs.total and not window.has_cursor,
+    )
+
+
+def bounds_of(window: Window, dialect: Dialect) -> Expr | None:
+    """Return the filter for rows between the cursors of a keyset window; None where it has no cursor."""
+    bounds = [
+        beyond(
+            window.order,
+            cursor.values,
+            backward=backward,
+            nulls=dialect.has_nulls,
+            nulls_last=dialect.nulls_last,
+        )
+        for cursor, backward in ((window.after, False), (window.before, True))
+        if cursor is not None
+    ]
+    return all_of(*bounds)
+
+
+def fills_pages(window: Window, dialect: Dialect) -> bool:
+    """Whether the page takes whole pages of the upstream, so that one row more would need another one."""
+    limit = dialect.page_limit
+    return limit is not None and window.one_more and window.size % limit == 0 and window.size > 0
+
+
+def empty_page(window: Window, total: int | None) -> Page:
+    """Make the page of a window of which no row is needed."""
+    return Page([], window.before is not None, window.after is not None, total)
+
+
+def keyset_page(
+    rows: RowList, window: Window, row_type: RowType, total: int | None, *, more: bool = False
+) -> Page:
+    """Return the page of the rows that a bounded query brought. Raises UpstreamMalformed for nulls out of order.
+
+    ``more``: whether the upstream has said that there are more rows than these.
+    """
+    if total is None and not (more or window.has_cursor):
+        # A service that ignores $count has told the number where fewer rows came than were asked for.
+        total = len(rows) if len(rows) < window.size + window.one_more else None
+    more = more or len(rows) > window.size
+    rows = rows[: window.size]
+    if window.backward:
+        rows.reverse()
+        has_next, has_previous = window.before is not None, more or window.after is not None
+    else:
+        has_next, has_previous = more or window.before is not None, window.after is not None
+    check_null_order(rows, window, row_type)
+    return Page(rows, has_next, has_previous, total, keyset_cursors(window, row_type))
+
+
+def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
+    """Give the function from a row to its cursor; None where no cursor is asked for."""
+    if not window.needs.cursors:
+        return None
+    attributes = [row_type.attribute(t.field) for t in window.order]
+    binding = window.binding
+
+    def cursor(row: Any, _index: int) -> str:
+        try:
+            return keyset_cursor(binding, [getattr(row, a) for a in attributes])
+        except (AttributeError, TypeError, OverflowError) as error:
+            raise UpstreamMalformed(
+                "The upstream sent a row without the values that it is ordered by."
+            ) from error
+
+    return cursor
+
+
+def offset_cursors(window: Window, start: int) -> MakeCursor | None:
+    """Give the function from a row's place in the page to its cursor."""
+    if not window.needs.cursors:
+        return None
+    return lambda _row, index: offset_cursor(window.binding, start + index)
+
+
+def check_null_order(rows: Sequence[Any], window: Window, row_type: RowType) -> None:
+    """Raise UpstreamMalformed where a null and a value stand in another order than the cursors assume."""
+    if window.null_order is None or len(rows) < 2:
+        return
+    nulls_last = window.null_order == "last"
+    terms = [(term, row_type.attribute(term.field)) for term in window.order]
+    for one, other in pairwise(rows):
+        for term, attribute in terms:
+            left, right = getattr(one, attribute, None), getattr(other, attribute, None)
+            if (left is None) != (right is None) and (
+                (left is None) != (nulls_last == term.descending)
+            ):
+                raise unexpected_nulls(term, window.null_order)
+            if left != right:
+                break
+
+
+def unexpected_nulls(term: OrderTerm, assumed: NullOrder) -> UpstreamMalformed:
+    """Return the error for a service that sorts nulls at the other end of the order than assumed."""
+    actual = "first" if assumed == "last" else "last"
+    return UpstreamMalformed(
+        f"The upstream sorts nulls of {term.field.source} {actual} in ascending order, not"
+        f" {'last' if assumed == 'last' else 'first'}: pages would lose rows.",
+        hint=f'Set null_order = "{actual}" (D365_NULL_ORDER) for this service.',
+    )
+
+
+class Span(Struct, frozen=True):
+    """Rows ``start`` to ``end`` of a list, and what lies around them."""
+
+    start: int
+    end: int
+    has_next: bool
+    has_previous: bool
+
+
+def span(window: Window, total: int | None) -> Span:
+    """Resolve an offset window to positions. ``total`` is needed only for a last page without ``before``."""
+    low = 0 if window.after is None else (window.after.offset or 0) + 1
+    high = window.before.offset if window.before is not None else total
+    after, before = window.after is not None, window.before is not None
+    if window.backward:
+        assert high is not None
+        start = max(low, high - window.size)
+        return Span(start, max(start, high), before, start > low or after)
+    end = low + window.size if high is None else min(low + window.size, high)
+    return Span(low, max(low, end), before or (high is not None and end < high), after)

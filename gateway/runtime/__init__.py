@@ -1,0 +1,1 @@
+"""Assembly of a gateway, its generations, profiles and reloads."""

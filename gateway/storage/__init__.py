@@ -1,0 +1,1 @@
+"""Files on disk: metadata documents, models, long responses; content codings."""

@@ -1,0 +1,108 @@
+"""A subscription that begins: what it watches, in which scope and by which filter, and the poll for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from gateway.config.setting_models import SubscriptionOptions
+from gateway.engine import Checked, GraphQLRequest
+from gateway.errors import BadArgument
+from gateway.events import Observer
+from gateway.planning.change_queries import Watched, watched
+from gateway.runtime.assembly import Gateway
+
+from .operation import Subscribed, subscribed
+from .polling import Ask, Poll
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A subscription with what it watches."""
+
+    of: Subscribed
+    watched: Watched
+    where: Mapping[str, Any]
+    companies: tuple[str, ...] | None
+    page: int
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What those who can share a poll have in common."""
+        return self.watched, self.companies, msgspec.json.encode(self.where, order="deterministic")
+
+    @cached_property
+    def reading(self) -> tuple[Hashable, ...]:
+        """What those who share a poll have in common where they get the same results."""
+        of = self.of
+        variables = msgspec.json.encode(of.variables, order="deterministic")
+        return of.key, of.fields, of.query, of.ids, variables, self.companies
+
+    def poll(
+        self, options: SubscriptionOptions, ask: Ask, now: Callable[[], float], observe: Observer
+    ) -> Poll:
+        """Give what looks for its changes."""
+        return Poll(
+            of=self.watched,
+            where=self.where,
+            companies=self.companies,
+            ask=ask,
+            page=self.page,
+            most=options.max_watched_rows,
+            late=options.late,
+            now=now,
+            observe=observe,
+        )
+
+    def rows(self, ids: Sequence[str], timeout: float | None = None) -> GraphQLRequest:
+        """Give the operation for changed rows; only where ``of.query`` asks for any."""
+        return GraphQLRequest(
+            query=self.of.query,
+            variables={**self.of.variables, self.of.ids: ids},
+            companies=self.companies,
+            timeout=timeout,
+        )
+
+
+def begun(
+    gateway: Gateway, checked: Checked, request: GraphQLRequest, options: SubscriptionOptions
+) -> Begun:
+    """Read a valid subscription. Raises GatewayError where its arguments cannot be used."""
+    assert checked.document.node is not None
+    of = subscribed(
+        gateway.schema.core,
+        checked.document.node,
+        checked.operation,
+        checked.variables,
+        request.variables,
+    )
+    found = watched(gateway.catalog, of.given["set"], options.stamps)
+    return Begun(
+        of,
+        found,
+        _where(found, of.given.get("where")),
+        _companies(found, of.given.get("companies")) or request.companies,
+        gateway.settings.max_page_size,
+    )
+
+
+def _where(of: Watched, given: object) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise BadArgument(
+            "where is not an object.", hint=f"It is what {of.name} takes as its argument where."
+        )
+    if of.where is None:
+        raise BadArgument(f"{of.name} cannot be filtered.", hint="Leave where out.")
+    return given
+
+
+def _companies(of: Watched, given: Sequence[str] | None) -> tuple[str, ...] | None:
+    if given and not of.has_company:
+        raise BadArgument(f"Rows of {of.name} have no company.", hint="Leave companies out.")
+    return tuple(given) if given else None

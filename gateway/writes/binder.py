@@ -1,0 +1,368 @@
+"""Arguments of a mutation → what it writes. Pure; everything that can be wrong is found before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.errors import BadArgument, BudgetExceeded
+from gateway.odata.dialect import Dialect
+from gateway.odata.entity_id import key_of_address
+from gateway.odata.literals import parse_value
+from gateway.odata.query import KeyPart, Literal, Query, Resource
+from gateway.odata.render import render
+from gateway.planning.joins import pairs_of
+from schema.fields import (
+    Argument,
+    Field,
+    FieldKind,
+    InputRole,
+    MutationField,
+    ObjectInfo,
+    TypeKind,
+    Verb,
+)
+from schema.model import Operation
+from schema.writes import Writes
+
+from .plan import CallMutation, CallWrite, ChildWrites, Mutation, Place, RowsMutation, RowWrite
+from .values import Bodies
+
+MAX_ROWS = 1_000
+
+
+class Binder:
+    """Binds the mutations of one schema; ``max_rows`` is the most rows of one mutation, nested ones included."""
+
+    def __init__(self, writes: Writes, dialect: Dialect, *, max_rows: int = MAX_ROWS) -> None:
+        self.writes = writes
+        self.catalog = writes.catalog
+        self.dialect = dialect
+        self._bodies = Bodies(writes)
+        self._max_rows = max_rows
+
+    def bind(
+        self,
+        field: MutationField,
+        arguments: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> Mutation:
+        """Give what a mutation writes; ``companies`` is the request's scope. Raises GatewayError."""
+        if field.service is not None:
+            return CallMutation(field, self._service(field, arguments))
+        if field.operation is not None:
+            return CallMutation(field, self._action(field, field.operation, arguments, companies))
+        row = _Row(self, field, companies)
+        if field.many:
+            items = arguments["input"]
+            self.check_count(len(items))
+            writes = tuple(row.of(item, ("input", str(i))) for i, item in enumerate(items))
+        elif field.verb in (Verb.CREATE, Verb.UPSERT):
+            writes = (row.of(arguments["input"], ("input",)),)
+        else:
+            writes = (row.of(arguments, ()),)
+        self.check_count(sum(1 + sum(len(c.rows) for c in w.children) for w in writes))
+        return RowsMutation(field, writes)
+
+    def check_count(self, count: int) -> None:
+        """Refuse more rows than one mutation, or one @atomic operation, may write. Raises BudgetExceeded."""
+        if count > self._max_rows:
+            raise BudgetExceeded(
+                f"The mutation writes {count:,} rows; the most is {self._max_rows:,}.",
+                hint="Write in several mutations, or raise writes.max_rows.",
+            )
+
+    # Calls
+
+    def _service(self, field: MutationField, arguments: Mapping[str, Any]) -> CallWrite:
+        assert field.service is not None
+        body = {p.wire: arguments[p.name] for p in field.service.input if p.name in arguments}
+        return CallWrite(
+            path=f"/api/services/{field.service.path}",
+            body=body,
+            has_result=bool(field.service.output),
+        )
+
+    def _action(
+        self,
+        field: MutationField,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> CallWrite:
+        given = self.writes.arguments(field)
+        body = {
+            a.source: self._parameter(a, arguments[a.name], operation)
+            for a in given
+            if a.of is None and a.name in arguments
+        }
+        key = self._action_key(operation, arguments, companies)
+        path = self._action_path(field, operation, key)
+        row = None
+        if key and field.entity_set is not None and operation.bound_to is not None:
+            row = RowWrite(
+                verb=Verb.UPDATE,
+                entity_set=field.entity_set.name,
+                csdl=operation.bound_to.name,
+                place=(),
+                key=key,
+            )
+        return CallWrite(path=path, body=body, has_result=operation.returns is not None, row=row)
+
+    def _action_key(
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> tuple[KeyPart, ...]:
+        """Return the key of the row that an action is bound to; empty where it is bound to none."""
+        if operation.bound_to is None or operation.bound_to.many:
+            return ()
+        info = self.catalog.object(operation.bound_to.name)
+        return self.key(info.key, arguments, companies, ())
+
+    def _parameter(self, argument: Argument, given: Any, operation: Operation) -> Any:
+        many = next(p.type.many for p in operation.parameters if p.name == argument.source)
+        if argument.value is not None:
+            return self._bodies.argument(argument.value, given, argument.name, many=many)
+        if given is None:
+            return None
+        items = given if many else [given]
+        made = [self._bodies.body(argument.type_name, i, argument.name) for i in items]
+        return made if many else made[0]
+
+    def _action_path(
+        self,
+        field: MutationField,
+        operation: Operation,
+        key: tuple[KeyPart, ...],
+    ) -> str:
+        if field.operation_import is not None:
+            return field.operation_import.name
+        assert operation.bound_to is not None
+        assert field.entity_set is not None
+        name = operation.name
+        address = render(Query(resource=Resource(field.entity_set.name, key)))
+        asked = "&".join(f"{option}={value}" for option, value in self.dialect.options)
+        return f"{address.url}/{name}" + (f"?{asked}" if asked else "")
+
+    # Keys
+
+    def key(
+        self,
+        fields: Sequence[Field],
+        given: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+        place: Place,
+    ) -> tuple[KeyPart, ...]:
+        """Read a key by GraphQL names; the company may come from the scope. Raises BadArgument."""
+        parts = []
+        for f in fields:
+            value = given.get(f.name)
+            if value is None and f.source == self.dialect.company_property:
+                value = one_company(companies, ".".join((*place, f.name)))
+            parts.append(self._part(f, value, ".".join((*place, f.name))))
+        return tuple(parts)
+
+    def _part(self, field: Field, given: Any, what: str) -> KeyPart:
+        assert field.value is not None
+        wire = self._bodies.argument(field.value, given, what, many=False)
+        if wire is None:
+            raise BadArgument(f"{what} is a part of the key and cannot be null.")
+        return self.key_part(field, wire)
+
+    def key_part(self, field: Field, wire: Any) -> KeyPart:
+        """Make a part of a key predicate of a JSON value."""
+        kind = field.value
+        assert kind is not None
+        value = wire if kind.is_enum else parse_value(kind.edm, wire)
+        return KeyPart(field.source, Literal(value, kind.edm, kind.is_enum))
+
+    def key_of_body(self, csdl: str, body: Mapping[str, Any]) -> tuple[KeyPart, ...] | None:
+        """Give the key of a new row where the caller gave all of it."""
+        fields = self.catalog.object(csdl).key
+        if any(body.get(f.source) is None for f in fields):
+            return None
+        return tuple(self.key_part(f, body[f.source]) for f in fields)
+
+    def key_of_address(self, csdl: str, address: str) -> tuple[KeyPart, ...] | None:
+        """Return the key that the address of a row ends in; None where it names none."""
+        fields = self.catalog.object(csdl).key
+        kinds = [(f.source, f.value) for f in fields]
+        columns = [(name, kind.edm, kind.is_enum) for name, kind in kinds if kind is not None]
+        return key_of_address(address, columns) if len(columns) == len(fields) > 0 else None
+
+    def joined(self, children: ChildWrites, parent: Mapping[str, Any]) -> tuple[RowWrite, ...]:
+        """Give the rows below a new row with the properties that join them to it."""
+        filled = {target: parent[source] for source, target in children.join}
+        made = []
+        for row in children.rows:
+            body = {**filled, **row.body}
+            made.append(replace(row, body=body, key=self.key_of_body(row.csdl, body)))
+        return tuple(made)
+
+    def body(self, type_name: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Give a JSON body."""
+        return self._bodies.body(type_name, given, what)
+
+
+class _Row:
+    """Reads the rows of one mutation."""
+
+    def __init__(
+        self, binder: Binder, field: MutationField, companies: tuple[str, ...] | None
+    ) -> None:
+        assert field.entity_set is not None
+        self._binder = binder
+        self._field = field
+        self._set = field.entity_set.name
+        self._companies = companies
+        self._info = binder.catalog.object(field.csdl)
+
+    def of(self, given: Mapping[str, Any], place: Place) -> RowWrite:
+        verb = self._field.verb
+        if verb in (Verb.CREATE, Verb.UPSERT):
+            return self._new(given, place)
+        return self._existing(given, place)
+
+    def _existing(self, given: Mapping[str, Any], place: Place) -> RowWrite:
+        key_place = (*place, "key")
+        key = self._binder.key(self._info.key, given["key"], self._companies, key_place)
+        body: Mapping[str, Any] = {}
+        is_update = self._field.verb is Verb.UPDATE
+        if is_update:
+            at = (*place, "patch")
+            body = self._body(TypeKind.PATCH, given["patch"], at)
+            if not body:
+                raise BadArgument(
+                    f"{'.'.join(at)} changes nothing.", hint="Give at least one field."
+                )
+        return RowWrite(
+            verb=self._field.verb,
+            entity_set=self._set,
+            csdl=self._field.csdl,
+            place=place,
+            key=key,
+            body=body,
+            if_match=_checked_etag(given.get("ifMatch")),
+            patched=is_update,
+        )
+
+    def _body(self, kind: TypeKind, given: Mapping[str, Any], place: Place) -> dict[str, Any]:
+        name = self._binder.writes.name_of(kind, self._field.csdl)
+        return self._binder.body(name, given, ".".join(place))
+
+    def _new(self, given: Mapping[str, Any], place: Place) -> RowWrite:
+        body = self._with_company(self._body(TypeKind.CREATE_INPUT, given, place), place)
+        key = self._binder.key_of_body(self._field.csdl, body)
+        is_upsert = self._field.verb is Verb.UPSERT
+        if is_upsert and key is None:
+            names = ", ".join(f.name for f in self._info.key if body.get(f.source) is None)
+            raise BadArgument(
+                f"{'.'.join(place)} lacks {names}: an upsert needs the whole key.",
+                hint="Where a number sequence gives the key, create the row instead.",
+            )
+        children = tuple(self._children(given, place))
+        if is_upsert and children:
+            raise BadArgument(
+                f"{'.'.join(place)} creates rows below an upsert, which is not possible.",
+                hint="Create the row, or write the rows below it by themselves.",
+            )
+        return RowWrite(
+            verb=self._field.verb,
+            entity_set=self._set,
+            csdl=self._field.csdl,
+            place=place,
+            key=key,
+            body=body,
+            change=self._changeable(body),
+            children=children,
+        )
+
+    def _with_company(self, body: dict[str, Any], place: Place) -> dict[str, Any]:
+        company = self._binder.dialect.company_property
+        if company is None or not self._info.has_company or body.get(company) is not None:
+            return body
+        field = self._info.by_source(company)
+        return {company: one_company(self._companies, ".".join((*place, field.name))), **body}
+
+    def _changeable(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = {f.source for f in self._info.key}
+        fixed = {
+            f.source
+            for f in self._info.fields.values()
+            if f.prop is not None and not f.prop.allow_edit
+        }
+        return {name: value for name, value in body.items() if name not in key | fixed}
+
+    def _children(self, given: Mapping[str, Any], place: Place) -> Iterable[ChildWrites]:
+        inputs = self._binder.writes.inputs_of(
+            self._binder.writes.name_of(TypeKind.CREATE_INPUT, self._field.csdl)
+        )
+        for name, value in given.items():
+            of = inputs[name].of
+            if inputs[name].role is InputRole.NESTED and of is not None and value is not None:
+                yield self._below(of, value["create"], (*place, name, "create"))
+
+    def _below(self, of: Field, rows: Sequence[Mapping[str, Any]], place: Place) -> ChildWrites:
+        join = pairs_of(of, self._binder.catalog, self._binder.dialect)
+        target = self._binder.catalog.object(of.target)
+        numbered = self._binder.writes.rules.given_by_service
+        required = {
+            f.source
+            for f in target.fields.values()
+            if f.prop is not None and f.prop.required and f.prop.allow_edit_on_create
+            if f.kind is FieldKind.VALUE
+            if f"{of.target_set}.{f.source}" not in numbered
+        }
+        type_name = self._binder.writes.name_of(TypeKind.NESTED_INPUT, of.target)
+        filled = {child for _, child in join}
+        made = []
+        for number, row in enumerate(rows):
+            at = (*place, str(number))
+            row_body = self._binder.body(type_name, row, ".".join(at))
+            _check_nested(row_body, filled, required, target, at)
+            made.append(
+                RowWrite(
+                    verb=Verb.CREATE,
+                    entity_set=of.target_set or "",
+                    csdl=of.target,
+                    place=at,
+                    body=row_body,
+                )
+            )
+        return ChildWrites(of, join, tuple(made))
+
+
+def _check_nested(
+    body: Mapping[str, Any], filled: set[str], required: set[str], target: ObjectInfo, place: Place
+) -> None:
+    """Refuse what the join fills in, and what is required and not given."""
+    for f in target.fields.values():
+        what = ".".join((*place, f.name))
+        if f.source in filled and f.source in body:
+            raise BadArgument(
+                f"{what} is filled in from the new row above it.", hint="Leave it out."
+            )
+        if f.source in required - filled and f.source not in body:
+            raise BadArgument(f"{what} is required.")
+
+
+def one_company(companies: tuple[str, ...] | None, what: str) -> str:
+    """Give the one company of the scope. Raises BadArgument."""
+    if companies is None or len(companies) != 1:
+        raise BadArgument(
+            f"{what} is missing, and the company scope is not one company.",
+            hint="Give it, or one company in the header X-D365-Company.",
+        )
+    return companies[0]
+
+
+def _checked_etag(given: str | None) -> str | None:
+    """Refuse what cannot be a header's value."""
+    if given is None:
+        return None
+    if not given.isascii() or not given.isprintable() or not given.strip():
+        raise BadArgument("ifMatch is no etag.", hint="Give the `etag` of the row, or `*`.")
+    return given

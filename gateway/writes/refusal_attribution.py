@@ -1,0 +1,150 @@
+"""A changeset was refused: which of its rows it was, as far as the upstream tells.
+
+The answer holds one error, and its Content-ID is not that of the culprit (reference ``d365-odata`` 4.3). What helps is
+the text: the entity that was refused, the property, the value it quotes, the key that exists already. Rows that fit
+best are blamed; the others were rolled back, and point to the row that was the cause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import structs
+
+from gateway.odata.batch import CONTENT_ID
+from gateway.odata.infolog import (
+    CONFLICT,
+    DUPLICATE_KEY,
+    MISSING_FIELD,
+    NOT_FOUND,
+    Problem,
+    entity_in,
+)
+from gateway.odata.response_check import Response, refusal_of
+from schema.fields import Verb
+
+from .outcome import NameOf, Outcome, errors_of, problems_in, rolled_back
+from .plan import RowWrite
+
+MAX_NAMED = 10
+"""Rows that are blamed at most where the upstream does not tell which one it was."""
+BECAUSE = "Not written: another row of the same changeset was refused."
+_OPEN = "Not written: the changeset was refused, and this may be the row that it was refused for."
+_UNDECIDED = "(The upstream does not tell which row of the changeset it was.)"
+_MORE = "(The upstream does not tell which row of the changeset it was; {:,} more may be it.)"
+_DELIMITERS = "-|._~"
+"""What joins the segments of a display value: the delimiters that ``DimensionParameters`` offers."""
+_ESCAPED = re.compile(r"\\(.)")
+_VERSION = re.compile(r"(?:V\d+)?\Z")
+
+
+def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> list[Outcome]:
+    """Return the outcome of every row of a refused changeset."""
+    blamed = _blamed(writes, bad, name_of)
+    named = blamed[:MAX_NAMED]
+    left = len(blamed) - len(named)
+    note = (_MORE.format(left) if left else _UNDECIDED) if len(blamed) > 1 else ""
+    found = {number: _refused(writes[number], bad, name_of, note) for number in named}
+    cause = found[named[0]]
+    suspects = frozenset(blamed)
+    return [
+        found.get(number)
+        or rolled_back(Outcome(write=write), _OPEN if number in suspects else BECAUSE, cause=cause)
+        for number, write in enumerate(writes)
+    ]
+
+
+def _refused(write: RowWrite, bad: Response, name_of: NameOf, note: str) -> Outcome:
+    problems = problems_in(bad, write)
+    if note:
+        problems = tuple(structs.replace(p, message=f"{p.message} {note}") for p in problems)
+    errors = errors_of(write, problems, name_of)
+    return Outcome(write=write, errors=errors, problems=problems)
+
+
+def _blamed(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> list[int]:
+    """Return the places of the rows that fit the most of the problems; all, where none fits better than another."""
+    scores = [sum(_fit(w, p, name_of) for p in problems_in(bad, w)) for w in writes]
+    scores = [
+        score + 10 * is_named
+        for score, is_named in zip(scores, _of_entity(writes, bad), strict=True)
+    ]
+    named = bad.headers.get(CONTENT_ID, "")
+    if named.isdecimal() and 1 < int(named) <= len(writes):
+        scores[int(named) - 1] += 1  # only the first says nothing: it is named whichever it was
+    best = max(scores)
+    return [number for number, score in enumerate(scores) if score == best]
+
+
+def _of_entity(writes: Sequence[RowWrite], bad: Response) -> Iterator[bool]:
+    """Yield whether a row is of the entity that the refusal names: ``VendVendorInvoiceHeaderEntity``.
+
+    X++ names differ from those of the metadata (``VendorInvoiceHeader``), but hold them; the longest one counts.
+    """
+    envelope = refusal_of(bad.body)
+    entity = (entity_in(envelope) or "" if envelope is not None else "").casefold()
+    names = [_VERSION.sub("", w.csdl.rpartition(".")[2]).casefold() for w in writes]
+    longest = max((len(name) for name in names if name in entity), default=0)
+    return (longest > 0 and name in entity and len(name) == longest for name in names)
+
+
+def _fit(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
+    """Return how well a problem fits a row: by its property, by the value, by the key, by what was to be done."""
+    score = _fit_of_values(write, problem, name_of)
+    if problem.code == DUPLICATE_KEY and write.verb is Verb.CREATE:
+        score += _fit_of_key(write, problem.message)
+    is_missing = problem.code == NOT_FOUND and write.verb is not Verb.CREATE
+    is_stale = problem.code == CONFLICT and write.if_match is not None
+    if is_stale:  # more likely than a row that is gone
+        return score + 5
+    return score + 4 if is_missing else score
+
+
+def _fit_of_values(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
+    if problem.property is None or name_of(write, problem.property) is None:
+        return max((_likeness(v, problem.value) for v in write.body.values()), default=0)
+    value = _value_of(write.body, problem.property)
+    if problem.code == MISSING_FIELD:
+        return 4 if value in (None, "") else 1
+    if value is None:
+        return 1
+    return 2 + 2 * _likeness(value, problem.value)
+
+
+def _value_of(body: Mapping[str, Any], property_name: str) -> Any:
+    wanted = property_name.casefold()
+    return next((v for n, v in body.items() if n.casefold() == wanted), None)
+
+
+def _likeness(value: Any, quoted: str | None) -> int:
+    """Return 3 for the value that a message quotes, 2 for a display value with such a segment, else 0."""
+    if quoted is None:
+        return 0
+    if str(value) == quoted:
+        return 3
+    return 2 if isinstance(value, str) and quoted in set(segments(value)) else 0
+
+
+def segments(display: str) -> Iterator[str]:
+    r"""Yield a display value and its segments, unescaped: ``US\-101-022`` → ``US-101-022``, ``US-101``, ``022``.
+
+    A delimiter within a segment is escaped by a backslash (reference ``d365-odata`` 5.4).
+    """
+    yield _ESCAPED.sub(r"\1", display)
+    for delimiter in _DELIMITERS:
+        if delimiter in display:
+            for part in re.split(rf"(?<!\\){re.escape(delimiter)}", display):
+                yield _ESCAPED.sub(r"\1", part)
+
+
+def _fit_of_key(write: RowWrite, message: str) -> int:
+    """Return how well a message that quotes a key fits the row's: each part that it lacks speaks against the row."""
+    values = [str(part.value.value) for part in write.key or ()]
+    found = 0
+    for value in sorted(values, key=len, reverse=True):
+        # What is found is taken out: the 1 in PO-0001-1 is no line number.
+        message, times = re.subn(rf"(?<!\w){re.escape(value)}(?!\w)", " ", message, count=1)
+        found += times
+    return 1 + 5 * found - len(values)

@@ -37,7 +37,7 @@ from gateway.writes.operations import Mutations, Performed, WriteLimits
 from gateway.writes.payload import Payload
 from gateway.writes.references import has_references, readable
 from gateway.writes.sender import Writer
-from schema.build import ODataSchema
+from schema.types.build import ODataSchema
 
 from .errors import BudgetExceeded, GatewayError, known
 from .events import ErrorRaised, Observer, OperationServed

@@ -21,7 +21,7 @@ from gateway.operations.row_types import Row, row_type_of
 from gateway.operations.value_conversion import each_from_upstream, from_untyped, from_upstream
 from gateway.writes.payload import Payload, read_field
 from schema.catalog import Catalog
-from schema.fields import (
+from schema.catalog.records import (
     Field,
     FieldKind,
     MutationField,
@@ -80,7 +80,7 @@ _CONNECTION: Mapping[str, Callable[[Any], object]] = {
 
 
 class LoadedResolvers:
-    """Implements ``schema.resolvers.Resolvers`` over loaded rows."""
+    """Implements ``schema.types.resolvers.Resolvers`` over loaded rows."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

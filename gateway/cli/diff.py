@@ -16,7 +16,6 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.metadata.document_loader import MetadataDocument, wrong_content
 from gateway.storage.document_cache import digest_of
-from schema.build import ODataSchema
 from schema.compare import (
     Comparison,
     IntrospectionSource,
@@ -26,6 +25,7 @@ from schema.compare import (
     Source,
     compare,
 )
+from schema.types.build import ODataSchema
 
 from .offline_schema import model_of, schema_of
 from .progress import working

@@ -14,8 +14,8 @@ from gateway.metadata.document_loader import load_metadata
 from gateway.metadata.model_builder import read_model
 from gateway.runtime.assembly import open_client
 from schema.errors import did_you_mean
-from schema.model import Model
-from schema.relations import suggest
+from schema.model.records import Model
+from schema.model.relations import suggest
 
 from .progress import reading_metadata
 from .schema_commands import print_counts, quiet

@@ -9,8 +9,8 @@ from gateway.config.settings import Settings
 from gateway.metadata.api_schema import schema_served
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import Known, dialect_of, make_catalog, narrowed, open_model
-from schema.build import ODataSchema
-from schema.resolvers import NEVER_EXECUTED
+from schema.types.build import ODataSchema
+from schema.types.resolvers import NEVER_EXECUTED
 
 from .schema_commands import quiet
 

@@ -22,11 +22,11 @@ from gateway.explain.explain import explain
 from gateway.explain.report import Explanation
 from gateway.http.graphql_endpoint import companies_of
 from gateway.runtime.assembly import Gateway, build_profile, open_gateway
-from schema.build import ODataSchema
+from schema.compare.sizes import number_of_types
 from schema.introspection import print_subgraph, print_types
-from schema.printing import Stats, stats
-from schema.sizes import number_of_types
-from schema.why import Reasons, reasons
+from schema.types.build import ODataSchema
+from schema.types.printing import Stats, stats
+from schema.why.reads import Reasons, reasons
 
 from .progress import reading_metadata, working
 

@@ -17,9 +17,9 @@ from gateway.metadata.document_loader import load_metadata
 from gateway.metadata.preset_services import with_preset_services
 from gateway.runtime.assembly import open_client, read_labels, read_profiles
 from gateway.storage.content_coding import compressed
-from schema.build import ODataSchema
+from schema.compare.sizes import sizes_of
 from schema.introspection import Selected
-from schema.sizes import sizes_of
+from schema.types.build import ODataSchema
 
 from .offline_schema import model_of, part_of, schema_of
 from .progress import reading_metadata, working

@@ -48,8 +48,8 @@ from graphql import (
     type_from_ast,
 )
 
-from schema.federation import ENTITY
-from schema.lazy import required_or_defaulted
+from schema.types.federation import ENTITY
+from schema.types.lazy import required_or_defaulted
 
 from .field_merging import (
     COMPOSITE,

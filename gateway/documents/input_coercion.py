@@ -37,7 +37,7 @@ from graphql.execution.values import VariableValues, VariableValueSource, get_va
 from graphql.utilities import validate_input_value
 
 from gateway.errors import BadArgument
-from schema.lazy import in_order, required_or_defaulted
+from schema.types.lazy import in_order, required_or_defaulted
 
 MAX_ERRORS = 20
 _QUOTED_OR_PYTHON = re.compile(

@@ -25,9 +25,9 @@ from graphql import (
 from graphql.pyutils import did_you_mean, suggestion_list
 from graphql.validation.rules.fields_on_correct_type import get_suggested_type_names
 
-from schema.mutations import writes_of
-from schema.names import prefixed
-from schema.writes.near import near_mutations, near_types
+from schema.catalog.names import prefixed
+from schema.types.mutations import writes_of
+from schema.writes.suggestions import near_mutations, near_types
 
 SUGGESTED = 3
 """Errors of one document that get a suggestion."""

@@ -15,7 +15,7 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.query import Expand, Query, Request
 from gateway.odata.render import render
 from gateway.operations.row_types import RowType
-from schema.fields import FieldKind
+from schema.catalog.records import FieldKind
 
 _COLUMNS = frozenset({FieldKind.VALUE, FieldKind.COMPLEX})
 WORTH = 2

@@ -20,7 +20,7 @@ from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
 from gateway.operations.row_types import RawRows, RowList
 from gateway.planning.plan import KeysRoot, ListRoot
-from schema.fields import RootKind
+from schema.catalog.records import RootKind
 
 from .answer_checks import Distinct
 from .decimal_text import read_texts

@@ -32,7 +32,7 @@ from gateway.planning.page_window import (
     orders,
 )
 from gateway.planning.plan import Key, ReadPlan
-from schema.fields import Field
+from schema.catalog.records import Field
 
 from .addresses import narrowed, room_for_keys
 from .fetcher import Fetcher, Rows

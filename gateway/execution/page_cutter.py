@@ -35,7 +35,7 @@ from gateway.planning.page_window import (
     span,
 )
 from gateway.planning.proven_order import TIMES
-from schema.fields import Field
+from schema.catalog.records import Field
 
 _first = itemgetter(0)
 _NO_ORDER = (AttributeError, TypeError, ValueError, ArithmeticError)

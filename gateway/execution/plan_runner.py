@@ -33,7 +33,7 @@ from gateway.planning.plan import (
     ReadPlan,
     Via,
 )
-from schema.fields import Field
+from schema.catalog.records import Field
 
 from .answer_checks import check_expanded
 from .expanded_children import is_raw

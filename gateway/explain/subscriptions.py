@@ -20,7 +20,7 @@ from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.operation import BATCH
 from gateway.subscriptions.polling import PollFailed
 from gateway.subscriptions.start import Begun, begun
-from schema.fields import TypeKind
+from schema.catalog.records import TypeKind
 
 from .reads import by_key, dry_run, refusal, trouble
 from .report import Explanation, Step, failing, planned, refused

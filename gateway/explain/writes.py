@@ -22,7 +22,7 @@ from gateway.shutdown import Shutdown
 from gateway.writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
 from gateway.writes.values import encode_body
 from schema.catalog import Catalog
-from schema.fields import FieldKind, Verb
+from schema.catalog.records import FieldKind, Verb
 
 from .empty_service import PARTS, empty_answer
 

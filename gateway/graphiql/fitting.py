@@ -22,8 +22,8 @@ from gateway.engine import Answer, GraphQLRequest, Ready
 from gateway.http.endpoints import Endpoint
 from gateway.planning.plan import FailedRoot
 from gateway.runtime.assembly import Gateway
-from schema.fields import FieldKind, RootKind
-from schema.names import prefixed
+from schema.catalog.names import prefixed
+from schema.catalog.records import FieldKind, RootKind
 
 from . import EXAMPLES, Example, examples
 

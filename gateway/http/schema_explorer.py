@@ -28,8 +28,8 @@ from gateway.errors import BadArgument, GatewayError
 from gateway.introspection.answers import Aside
 from gateway.runtime.assembly import Gateway
 from gateway.storage.content_coding import IDENTITY, Compression, decompressed
-from schema.build import ODataSchema
 from schema.introspection import Wanted, write_slice
+from schema.types.build import ODataSchema
 
 from .endpoints import Endpoint, shared
 

@@ -19,9 +19,9 @@ from gateway.metadata.model_builder import SMALL, told_of
 from gateway.operations.prepared_operation import Prepared
 from gateway.storage.content_coding import IDENTITY
 from gateway.storage.response_artifacts import Artefact, Artefacts, Make
-from schema.build import ODataSchema
-from schema.federation import SERVICE
 from schema.introspection import Selected, introspect, is_whole
+from schema.types.build import ODataSchema
+from schema.types.federation import SERVICE
 
 from .introspection_selection import selected
 from .writer_process import Apart, whole_answer

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from graphql import BooleanValueNode, FieldNode, StringValueNode, ValueNode, VariableNode
 
 from gateway.documents.collect_fields import Nodes, Selection
-from schema.federation import SERVICE, SERVICE_TYPE
 from schema.introspection import Selected
+from schema.types.federation import SERVICE, SERVICE_TYPE
 
 _QUERY = frozenset({"Query"})
 BELOW: Mapping[str, Mapping[str, str]] = {

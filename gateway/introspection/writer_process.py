@@ -27,9 +27,9 @@ from gateway.metadata.model_builder import dialect_of, find_model, make_catalog
 from gateway.process.forked_work import Beside, other_process
 from gateway.process.lean_imports import command
 from gateway.storage.response_artifacts import write_artefact
-from schema.build import ODataSchema
 from schema.introspection import Selected, introspect
-from schema.resolvers import NEVER_EXECUTED
+from schema.types.build import ODataSchema
+from schema.types.resolvers import NEVER_EXECUTED
 
 MOST_BYTES = 1 << 29
 """Longest answer: several times that of every client's own introspection over the largest known catalogue."""

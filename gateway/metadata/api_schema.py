@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
-from schema.exposure import require_matches
-from schema.model import short
-from schema.resolvers import Resolvers
+from schema.model.exposure import require_matches
+from schema.model.records import short
+from schema.types.build import ODataSchema, build_schema
+from schema.types.resolvers import Resolvers
 from schema.writes import Writes
 
 from .federation_options import federation_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.config.settings import Settings
-from schema.federation import Federation
+from schema.types.federation import Federation
 
 
 def federation_of(settings: Settings) -> Federation | None:

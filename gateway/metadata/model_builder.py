@@ -24,11 +24,11 @@ from gateway.odata.finops import FINOPS, dialect_for
 from gateway.storage.model_snapshots import KEPT, Snapshots, fingerprint_of, held
 from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
-from schema.exposure import expose, keep
-from schema.model import ComplexType, EntityType, Model
-from schema.relations import Relation, declare, preset
-from schema.snapshot import Unpacked
-from schema.values import Abilities, Cleaning
+from schema.catalog.values import Abilities, Cleaning
+from schema.model.exposure import expose, keep
+from schema.model.records import ComplexType, EntityType, Model
+from schema.model.relations import Relation, declare, preset
+from schema.model.snapshot import Unpacked
 
 from .document_loader import MetadataDocument
 
@@ -198,7 +198,7 @@ def read_model(
 ) -> Model:
     """Parse the document, then apply exposure, declared relations, and presets. Raises SchemaError."""
     # A start with a snapshot reads none.
-    from schema.csdl import parse_csdl  # noqa: PLC0415
+    from schema.csdl.parse import parse_csdl  # noqa: PLC0415
 
     model = parse_csdl(document.pieces(progress), name=document.source)
     exposed = expose(model, include=settings.include, exclude=settings.exclude)

@@ -12,8 +12,8 @@ from gateway.errors import SettingsError
 from gateway.events import Observer
 from gateway.odata.dialect import Dialect
 from schema.errors import ExposureError
-from schema.exposure import matching, require_matches
-from schema.model import Model
+from schema.model.exposure import matching, require_matches
+from schema.model.records import Model
 
 from .categories import load_categories
 

@@ -9,8 +9,8 @@ from gateway.config.setting_models import Service, ServiceValue
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.odata.finops import FINOPS
+from schema.catalog.records import ServiceField, ServiceInfo, Verb
 from schema.errors import did_you_mean
-from schema.fields import ServiceField, ServiceInfo, Verb
 from schema.writes import Patterns, WriteRules
 
 

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 from gateway.config.setting_models import Service
 from gateway.errors import UnsupportedQuery
-from schema.relations import Relation
+from schema.model.relations import Relation
 
 from .account import AccountSets
 from .literals import kind_of

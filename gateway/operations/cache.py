@@ -17,7 +17,7 @@ from graphql import OperationDefinitionNode
 from gateway.documents.fingerprint import structure_of
 from gateway.documents.store import Document, Recent
 from schema.catalog import Catalog
-from schema.fields import RootField
+from schema.catalog.records import RootField
 
 from .prepared_operation import Prepared, prepare
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schema.fields import Clean, Field, FieldKind, ValueType
+from schema.catalog.records import Clean, Field, FieldKind, ValueType
 
 from .global_ids import node_id
 from .pages import Page

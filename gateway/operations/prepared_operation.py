@@ -16,7 +16,7 @@ from msgspec import Struct, field, structs
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
 from gateway.documents.fingerprint import structure_of
 from schema.catalog import Catalog
-from schema.fields import RootField, RootKind
+from schema.catalog.records import RootField, RootKind
 
 from .completion_compiler import Compiler, Complete, Completion
 from .row_types import RowTypes

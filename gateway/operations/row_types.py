@@ -24,7 +24,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from schema.catalog import Catalog
-from schema.fields import ETAG, Field, FieldKind
+from schema.catalog.records import ETAG, Field, FieldKind
 
 from .shapes import Level
 

@@ -13,8 +13,8 @@ from msgspec import Struct, field
 
 from gateway.documents.collect_fields import Nodes, Selection, arguments_key
 from schema.catalog import Catalog
-from schema.federation import ENTITY
-from schema.fields import Field, FieldKind, ObjectInfo, TypeKind
+from schema.catalog.records import Field, FieldKind, ObjectInfo, TypeKind
+from schema.types.federation import ENTITY
 
 TYPENAME = "__typename"
 

@@ -23,7 +23,7 @@ from gateway.errors import (
 )
 from gateway.odata.literals import parse_value
 from gateway.odata.query import Literal, Value
-from schema.fields import Clean, EnumInfo, ValueType
+from schema.catalog.records import Clean, EnumInfo, ValueType
 
 from .row_types import plain_json
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from schema.catalog import Catalog
-from schema.fields import Field, FieldKind, RootField, RootKind, TypeKind
+from schema.catalog.records import Field, FieldKind, RootField, RootKind, TypeKind
 
 WATCH = "Watch"
 """Name of the operations, for the log."""

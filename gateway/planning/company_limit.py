@@ -26,7 +26,7 @@ from gateway.errors import Forbidden
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import FALSE, Compare, Expr, In, Literal, Operator, Path
 from schema.catalog import Catalog
-from schema.fields import Field, ObjectInfo
+from schema.catalog.records import Field, ObjectInfo
 
 from .filters import all_of
 from .joins import join_of

@@ -18,7 +18,7 @@ from gateway.errors import BadArgument, GatewayError, InvalidId, PageLimitExceed
 from gateway.odata.literals import parse_value
 from gateway.operations.global_ids import parse_id
 from gateway.operations.prepared_operation import RootShape
-from schema.fields import Argument, Field, RootKind, TypeKind
+from schema.catalog.records import Argument, Field, RootKind, TypeKind
 
 from .plan import Key, KeysRoot, ReadPlan
 

@@ -30,7 +30,7 @@ from gateway.odata.query import (
 )
 from gateway.operations.value_conversion import FIRST_DAY, day_bounds, to_literal
 from schema.catalog import Catalog
-from schema.fields import Clean, Field, InputField, InputRole, TypeKind, ValueType
+from schema.catalog.records import Clean, Field, InputField, InputRole, TypeKind, ValueType
 
 _COMPARE = {
     "eq": Operator.EQ,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from gateway.odata.dialect import Dialect
 from schema.catalog import Catalog
-from schema.fields import Field
-from schema.joins import Pairs, join_pairs
+from schema.catalog.records import Field
+from schema.model.joins import Pairs, join_pairs
 
 from .plan import Join
 

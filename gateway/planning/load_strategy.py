@@ -11,7 +11,7 @@ from msgspec import structs
 from gateway.errors import UnsupportedQuery
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Expand
-from schema.fields import Field, ObjectInfo
+from schema.catalog.records import Field, ObjectInfo
 
 from .page_window import bounded, orders
 from .plan import ChildPlan, Join, Via

@@ -16,7 +16,7 @@ from gateway.odata.dialect import Dialect, NullOrder
 from gateway.odata.literals import parse_value
 from gateway.operations.cursors import Cursor, fingerprint, parse_cursor
 from gateway.operations.shapes import ConnectionNeeds
-from schema.fields import ObjectInfo
+from schema.catalog.records import ObjectInfo
 
 from .page_window import OrderTerm, Window
 

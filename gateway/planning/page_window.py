@@ -36,7 +36,7 @@ from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
 from gateway.operations.pages import MakeCursor, Page
 from gateway.operations.row_types import RowList, RowType
 from gateway.operations.shapes import ConnectionNeeds
-from schema.fields import Field
+from schema.catalog.records import Field
 
 from .filters import all_of
 

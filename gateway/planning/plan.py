@@ -17,7 +17,7 @@ from gateway.odata.query import Query, Value
 from gateway.operations.prepared_operation import RootShape
 from gateway.operations.row_types import RowType
 from gateway.operations.shapes import Child, Level
-from schema.fields import Field
+from schema.catalog.records import Field
 
 from .page_window import Window
 

@@ -36,7 +36,7 @@ from gateway.operations.row_types import RowType
 from gateway.operations.shapes import Child, ConnectionNeeds, Level
 from gateway.operations.value_conversion import to_literal, to_literals
 from schema.catalog import Catalog
-from schema.fields import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind, ValueType
+from schema.catalog.records import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind, ValueType
 
 from .company_limit import CompanyLimit, Shared
 from .entity_lookups import Entities

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.odata.dialect import Dialect
-from schema.fields import Field
+from schema.catalog.records import Field
 
 from .page_window import OrderTerm
 

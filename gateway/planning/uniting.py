@@ -15,7 +15,7 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import terms_of
 from gateway.odata.query import Compare, Expr, Literal, Operator, Path
 from gateway.odata.wildcard_residual import has_star
-from schema.fields import ObjectInfo
+from schema.catalog.records import ObjectInfo
 
 from .filters import all_of
 from .page_window import orders

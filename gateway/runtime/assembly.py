@@ -44,9 +44,9 @@ from gateway.odata.dialect import Dialect
 from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.planner import Limits
 from gateway.writes.operations import WriteLimits
-from schema.build import ODataSchema
 from schema.catalog import Catalog
-from schema.relations import Relation
+from schema.model.relations import Relation
+from schema.types.build import ODataSchema
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox; no packet ever goes there."""

@@ -13,7 +13,7 @@ odata-query and writes its own SQL.
     actions, functions ─ operations;  /api/services ─ services;  what breaks on the way ─ faults
 
 One truth describes the data: ``catalogue`` (or a given ``$metadata`` file) makes a
-``schema.model.Model``; tables, XML and JSON come from it. Evidence marks [D] [R] [I] [U] are those
+``schema.model.records.Model``; tables, XML and JSON come from it. Evidence marks [D] [R] [I] [U] are those
 of ``d365-odata.md``: documented, reported, inferred, unknown. Unknowns are knobs.
 """
 

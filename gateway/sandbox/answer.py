@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from schema.model import short
+from schema.model.records import short
 
 from .options import Options
 from .reading import Entity, Reader, Source

@@ -1,4 +1,4 @@
-"""The built-in catalogue: some eighty real sets of F&O as a ``schema.model.Model``.
+"""The built-in catalogue: some eighty real sets of F&O as a ``schema.model.records.Model``.
 
 It is read from the TOML files of ``data/``. They hold names, keys, types, enums and navigations as
 F&O has them (section 6), in a compact form that is explained at their heads. What F&O's documents
@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from schema.model import (
+from schema.model.records import (
     Capabilities,
     EntitySet,
     EntityType,

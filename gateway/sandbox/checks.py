@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from schema.model import Property
+from schema.model.records import Property
 
 from .accounts import Accounts
 from .refusal import Refusal

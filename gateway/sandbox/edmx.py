@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
-from schema.model import (
+from schema.model.records import (
     EntitySet,
     EntityType,
     EnumType,

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from odata_query import ast
 
-from schema.model import Navigation
+from schema.model.records import Navigation
 
 from .comparisons import Comparisons, Condition
 from .grammar import Has, parse_filter

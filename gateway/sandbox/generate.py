@@ -18,8 +18,8 @@ from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
-from schema.model import Model, TypeRef, short
-from schema.relations import Relation, preset
+from schema.model.records import Model, TypeRef, short
+from schema.model.relations import Relation, preset
 
 from .labels import words
 from .seed import COMPANIES

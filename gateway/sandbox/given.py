@@ -1,12 +1,12 @@
-"""Any ``$metadata`` document, read by ``schema.csdl``; its rows are made in ``generate``."""
+"""Any ``$metadata`` document, read by ``schema.csdl.parse``; its rows are made in ``generate``."""
 
 from __future__ import annotations
 
 import gzip
 from pathlib import Path
 
-from schema.csdl import parse_csdl
-from schema.model import Model
+from schema.csdl.parse import parse_csdl
+from schema.model.records import Model
 
 from .generate import GivenRows
 

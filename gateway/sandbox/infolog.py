@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schema.model import short
+from schema.model.records import short
 
 from .catalogue import SetFacts
 from .labels import text_of, words

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from schema.model import Model, short
+from schema.model.records import Model, short
 
 _KNOWN_IDS = {
     "dataAreaId": "@SYS13342",

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from schema.model import Navigation
+from schema.model.records import Navigation
 
 from .store import ID, TYPE, Storage, Store
 from .world import World

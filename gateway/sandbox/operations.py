@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_plus
 
-from schema.model import Operation, OperationKind, Property, TypeRef, short
+from schema.model.records import Operation, OperationKind, Property, TypeRef, short
 
 from .catalogue import NAMESPACE
 from .exchange import Incoming

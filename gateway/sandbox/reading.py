@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from schema.model import Navigation, ReferentialConstraint
+from schema.model.records import Navigation, ReferentialConstraint
 
 from .filters import Filters, Scope
 from .links import Links

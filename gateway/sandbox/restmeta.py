@@ -14,7 +14,7 @@ from typing import Any
 
 from odata_query import ast
 
-from schema.model import (
+from schema.model.records import (
     EntitySet,
     EntityType,
     Navigation,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-from schema.model import Property, short
+from schema.model.records import Property, short
 
 from .values import Kind
 from .world import COMPANY, World

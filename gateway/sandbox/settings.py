@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote_plus
 
-from schema.relations import Relation
+from schema.model.relations import Relation
 
 FaultKind = Literal["answer", "half", "empty-page", "hang"]
 

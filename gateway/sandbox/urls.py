@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from schema.model import Navigation
+from schema.model.records import Navigation
 
 from .refusal import Refusal, not_found, unknown_property
 from .values import Field, Kind, binary_text, duration_seconds, moment_text

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from schema.model import EnumType, Model, Property
+from schema.model.records import EnumType, Model, Property
 
 Stored = str | int | float | None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from schema.model import EntityType, Model, Navigation, ReferentialConstraint
+from schema.model.records import EntityType, Model, Navigation, ReferentialConstraint
 
 from .catalogue import NAMESPACE, Catalogue
 from .values import Field, fields_of

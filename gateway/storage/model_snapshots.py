@@ -22,8 +22,8 @@ import msgspec
 
 import schema
 from gateway.events import Observer, log_event
-from schema.model import Model
-from schema.snapshot import FORMAT, Unpacked, pack, unpack
+from schema.model.records import Model
+from schema.model.snapshot import FORMAT, Unpacked, pack, unpack
 
 from .private_files import make_own_folder, open_own, report_unusable
 

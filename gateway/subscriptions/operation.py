@@ -37,7 +37,7 @@ from graphql.execution.values import VariableValues
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
 from gateway.documents.input_coercion import arguments_of
 from gateway.errors import BadArgument
-from schema.subscriptions import ENTITY_CHANGED
+from schema.types.subscriptions import ENTITY_CHANGED
 
 from .changes import Change, Kind
 

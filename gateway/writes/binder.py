@@ -13,7 +13,7 @@ from gateway.odata.literals import parse_value
 from gateway.odata.query import KeyPart, Literal, Query, Resource
 from gateway.odata.render import render
 from gateway.planning.joins import pairs_of
-from schema.fields import (
+from schema.catalog.records import (
     Argument,
     Field,
     FieldKind,
@@ -23,7 +23,7 @@ from schema.fields import (
     TypeKind,
     Verb,
 )
-from schema.model import Operation
+from schema.model.records import Operation
 from schema.writes import Writes
 
 from .plan import CallMutation, CallWrite, ChildWrites, Mutation, Place, RowsMutation, RowWrite

@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.odata.infolog import Problem
 from gateway.planning.company_limit import CompanyLimit
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .outcome import ABSENT
 from .plan import CallWrite, RowWrite

@@ -13,7 +13,7 @@ from gateway.operations.row_types import lenient, untyped
 from gateway.operations.value_conversion import from_untyped
 from gateway.planning.planner import Binding
 from schema.catalog import Catalog
-from schema.fields import MutationField
+from schema.catalog.records import MutationField
 
 from .outcome import UserError, problems_in
 from .payload import Payload

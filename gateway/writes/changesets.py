@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.errors import UnsupportedQuery
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .binder import Binder
 from .header_first import HeaderFirst

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .binder import Binder
 from .outcome import (

@@ -18,8 +18,8 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared, prepare_mutation
 from gateway.planning.planner import Planner
-from schema.describe import label_of
-from schema.fields import Field
+from schema.catalog.descriptions import label_of
+from schema.catalog.records import Field
 from schema.writes import Writes
 
 from .binder import Binder

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gateway.errors import GatewayError
 from gateway.odata.infolog import CONFLICT, NOT_FOUND, Problem, problems_of
 from gateway.odata.response_check import Envelope, Response, refusal_of
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .plan import Place, RowWrite
 

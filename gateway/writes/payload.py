@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.operations.pages import Failure
-from schema.fields import PayloadField, PayloadRole
+from schema.catalog.records import PayloadField, PayloadRole
 
 from .outcome import Outcome, UserError
 from .payload_rows import Read

@@ -25,7 +25,7 @@ from gateway.operations.value_conversion import from_upstream
 from gateway.planning.plan import Key, KeysRoot, ReadPlan
 from gateway.planning.planner import Binding
 from schema.catalog import Catalog
-from schema.fields import Field, FieldKind, RootField, RootKind, Verb
+from schema.catalog.records import Field, FieldKind, RootField, RootKind, Verb
 
 from .outcome import Outcome
 from .plan import RowWrite

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.odata.query import KeyPart
-from schema.fields import Field, MutationField, Verb
+from schema.catalog.records import Field, MutationField, Verb
 
 Place = tuple[str, ...]
 """Where something stands in the arguments: ``("input", "3", "salesOrderLines")``."""

@@ -23,7 +23,7 @@ from gateway.odata.infolog import (
     entity_in,
 )
 from gateway.odata.response_check import Response, refusal_of
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .outcome import NameOf, Outcome, errors_of, problems_in, rolled_back
 from .plan import RowWrite

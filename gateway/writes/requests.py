@@ -10,7 +10,7 @@ from msgspec import structs
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Query, Request, Resource
 from gateway.odata.render import render
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .plan import CallWrite, RowWrite
 from .values import encode_body

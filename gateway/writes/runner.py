@@ -21,7 +21,7 @@ from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, known
 from gateway.execution.field_attribution import ask_for
 from gateway.operations.shapes import Level, Shaper
 from gateway.operations.value_conversion import from_upstream
-from schema.fields import MutationField, PayloadRole, TypeKind
+from schema.catalog.records import MutationField, PayloadRole, TypeKind
 from schema.writes import Writes
 
 from .binder import Binder

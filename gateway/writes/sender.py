@@ -21,7 +21,7 @@ from gateway.odata.infolog import NOT_FOUND, Problem
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer
 from gateway.odata.sending import Judge, itself
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .bounds import Bounds
 from .outcome import NameOf, Outcome, errors_of, failed, outcome_of, rolled_back

@@ -20,7 +20,7 @@ import msgspec
 
 from gateway.odata.response_check import Response, nested_too_deeply, tells_outcome
 from gateway.operations.row_types import untyped
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 from .plan import CallWrite, RowWrite
 

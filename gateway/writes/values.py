@@ -16,7 +16,7 @@ from gateway.errors import BadArgument
 from gateway.odata.literals import to_json
 from gateway.operations.value_conversion import to_list_item, to_literal
 from schema.catalog import Catalog
-from schema.fields import Clean, Field, FieldKind, InputField, ValueType
+from schema.catalog.records import Clean, Field, FieldKind, InputField, ValueType
 from schema.writes import Writes
 
 NULL_DATE = "1900-01-01T12:00:00Z"

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Unpack
 
-from schema import describe
-from schema.edm import EDM
-from schema.fields import (
+from schema.model.edm import EDM
+from schema.model.records import Capabilities, Model, Navigation, Property
+
+from . import descriptions as describe
+from .names import Names
+from .objects import CatalogObjects
+from .records import (
     Field,
     FieldKind,
     InputField,
@@ -16,12 +20,8 @@ from schema.fields import (
     TypeEntry,
     TypeKind,
 )
-from schema.model import Capabilities, Model, Navigation, Property
-from schema.names import Names
-from schema.values import Abilities
-
-from .objects import CatalogObjects
 from .types import OPERATORS, Given
+from .values import Abilities
 
 _LIST_OPERATORS = frozenset({"in", "nin", "has"})
 _FLAGS_OPERATORS = frozenset({"eq", "ne"})

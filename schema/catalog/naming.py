@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from schema.fields import RootField, RootKind, TypeEntry, TypeKind
-from schema.model import Model
+from schema.model.records import Model
+
+from .records import RootField, RootKind, TypeEntry, TypeKind
 
 
 class RootName(NamedTuple):

@@ -7,15 +7,23 @@ from typing import Any, Unpack
 
 from msgspec import structs
 
-from schema import describe
-from schema.edm import NOT_IN_ROWS
-from schema.fields import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, ValueType
-from schema.joins import join_pairs
-from schema.model import ComplexType, EntityType, Model, Navigation, Property, TypeRef, short
-from schema.names import Names, field_name
-from schema.values import Abilities
+from schema.model.edm import NOT_IN_ROWS
+from schema.model.joins import join_pairs
+from schema.model.records import (
+    ComplexType,
+    EntityType,
+    Model,
+    Navigation,
+    Property,
+    TypeRef,
+    short,
+)
 
+from . import descriptions as describe
+from .names import Names, field_name
+from .records import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, ValueType
 from .types import CatalogTypes, Given
+from .values import Abilities
 
 _ETAG = Property(
     name=ETAG, type=TypeRef("Edm.String"), allow_edit=False, allow_edit_on_create=False

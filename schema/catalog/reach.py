@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from schema.fields import RootField, RootKind, TypeKind
-from schema.model import Operation
+from schema.model.records import Operation
 
 from .inputs import CatalogInputs
+from .records import RootField, RootKind, TypeKind
 
 
 def reachable_names(catalog: CatalogInputs, roots: Iterable[RootField]) -> frozenset[str]:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from schema.errors import SchemaError, did_you_mean
-from schema.model import Model, short
-from schema.names import Names
+from schema.model.records import Model, short
+
+from .names import Names
 
 _GRAPHQL_NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*", re.ASCII)
 

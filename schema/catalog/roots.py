@@ -9,18 +9,18 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Unpack
 
-from schema import describe
-from schema.fields import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
-from schema.model import Model, Operation, OperationKind, short
-from schema.names import Names, field_name, type_name
-from schema.snapshot import forget_records, reopened, tables_of
-from schema.values import Abilities
+from schema.model.records import Model, Operation, OperationKind, short
+from schema.model.snapshot import forget_records, reopened, tables_of
 
+from . import descriptions as describe
 from .inputs import CatalogInputs
+from .names import Names, field_name, type_name
 from .naming import Naming, Roots, root_names, set_of, taken_over
 from .reach import reachable_names
+from .records import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
 from .renames import check_renames
 from .types import Given
+from .values import Abilities
 
 
 class Catalog(CatalogInputs):

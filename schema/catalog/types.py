@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict, Unpack
 
-from schema import describe
-from schema.edm import EDM, NOT_IN_ROWS
-from schema.fields import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
-from schema.model import EntityType, Model, Property, TypeRef, short
-from schema.names import Names, field_name, prefixed, type_name
-from schema.values import Abilities, Cleaning, date_cleaning, enum_info, is_no_yes, value_type
+from schema.model.edm import EDM, NOT_IN_ROWS
+from schema.model.records import EntityType, Model, Property, TypeRef, short
 
+from . import descriptions as describe
+from .names import Names, field_name, prefixed, type_name
 from .naming import Naming
+from .records import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
+from .values import Abilities, Cleaning, date_cleaning, enum_info, is_no_yes, value_type
 
 SCALARS = ("Decimal", "Long", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64", "JSON")
 RESERVED_TYPES = (

@@ -25,7 +25,7 @@ from graphql.utilities import (
 )
 
 from schema.errors import SchemaTextError
-from schema.introspection.described import Member, Value
+from schema.introspection.type_records import Member, Value
 
 from .shapes import (
     Directive,

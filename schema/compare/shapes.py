@@ -27,7 +27,7 @@ from graphql import (
     specified_scalar_types,
 )
 
-from schema.introspection.described import DescribedType, Member, Value
+from schema.introspection.type_records import DescribedType, Member, Value
 
 
 class Shape(NamedTuple):

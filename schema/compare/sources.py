@@ -17,10 +17,10 @@ from graphql import (
     specified_scalar_types,
 )
 
-from schema.build import ODataSchema
 from schema.errors import SchemaTextError
-from schema.introspection.described import Member, Value, members_of
+from schema.introspection.type_records import Member, Value, members_of
 from schema.introspection.types import Types
+from schema.types.build import ODataSchema
 
 from .shapes import Directive, Shape, shape_of
 

@@ -8,11 +8,11 @@ gigabyte for the whole of Finance & Operations. Here the selection is compiled i
 What graphql-core would answer is the measure, to the last byte of every description: tests compare type by type.
 """
 
+from .answer import introspect
 from .sdl import print_types
-from .selected import Selected, is_whole
-from .slices import Wanted, write_slice
+from .selection import Selected, is_whole
+from .slice import Wanted, write_slice
 from .subgraph import print_subgraph
-from .whole import introspect
 
 __all__ = [
     "Selected",

@@ -15,9 +15,9 @@ from graphql.language.block_string import is_printable_as_block_string, print_bl
 from graphql.utilities import print_directive
 from graphql.utilities.print_schema import print_schema_definition
 
-from schema.build import ODataSchema
+from schema.types.build import ODataSchema
 
-from .described import DescribedType, Member, Value
+from .type_records import DescribedType, Member, Value
 from .types import Types
 
 FORGET_AFTER = 200

@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from schema.build import ODataSchema
-from schema.federation import Federation
-from schema.fields import RootField, TypeKind
-from schema.subscriptions import SUBSCRIPTION_TYPES
+from schema.catalog.records import RootField, TypeKind
+from schema.types.build import ODataSchema
+from schema.types.federation import Federation
+from schema.types.subscriptions import SUBSCRIPTION_TYPES
 
-from .described import DescribedType, Member, Value
 from .sdl import Marks, print_types
+from .type_records import DescribedType, Member, Value
 
 _LINK = "https://specs.apollo.dev/federation/v"
 _NODE_FIELDS = frozenset({"node", "nodes"})

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from graphql import GraphQLObjectType, GraphQLUnionType
 from strawberry.types.enum import StrawberryEnumDefinition
 
-from schema import describe
-from schema.build import ODataSchema
 from schema.catalog import Catalog
-from schema.fields import (
+from schema.catalog import descriptions as describe
+from schema.catalog.records import (
     Argument,
     EnumInfo,
     Field,
@@ -30,12 +29,21 @@ from schema.fields import (
     TypeKind,
     Verb,
 )
-from schema.generated import DEFINITION, GeneratedArgument, GeneratedDefinition, GeneratedField, Ref
-from schema.inputs import INPUT_KINDS
-from schema.objects import Wire, connection_fields, edge_fields
-from schema.writes import Writes, texts
+from schema.types.build import ODataSchema
+from schema.types.inputs import INPUT_KINDS
+from schema.types.objects import Wire, connection_fields, edge_fields
+from schema.types.strawberry_definitions import (
+    DEFINITION,
+    GeneratedArgument,
+    GeneratedDefinition,
+    GeneratedField,
+    Ref,
+)
+from schema.writes import Writes
+from schema.writes import descriptions as texts
 
-from .described import (
+from .row_templates import Rows
+from .type_records import (
     DescribedType,
     Member,
     Value,
@@ -45,7 +53,6 @@ from .described import (
     member_of,
     notation,
 )
-from .rows import Rows
 
 _OBJECTS = frozenset({TypeKind.OBJECT, TypeKind.INTERFACE})
 _ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})

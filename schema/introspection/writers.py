@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import orjson
 from graphql import GraphQLDirective
 
-from .described import KINDS, DescribedType, Member, Value, members_of
-from .rows import NAME, TEXT, Alike, Row
-from .selected import Selected
+from .row_templates import NAME, TEXT, Alike, Row
+from .selection import Selected
+from .type_records import KINDS, DescribedType, Member, Value, members_of
 from .types import Types
 
 _Shown = TypeVar("_Shown")

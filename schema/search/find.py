@@ -10,7 +10,7 @@ from heapq import nsmallest
 from itertools import chain, islice
 from typing import Literal, NamedTuple
 
-from schema.fields import Verb
+from schema.catalog.records import Verb
 from schema.writes.naming import ROW_VERBS
 
 from .index import FieldName, Index, Subject

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from schema import describe
-from schema.build import ODataSchema
 from schema.catalog import Catalog
-from schema.fields import RootField, RootKind, TypeKind, Verb
-from schema.model import short
-from schema.names import field_name
+from schema.catalog import descriptions as describe
+from schema.catalog.names import field_name
+from schema.catalog.records import RootField, RootKind, TypeKind, Verb
+from schema.model.records import short
+from schema.types.build import ODataSchema
 from schema.writes import Writes
 from schema.writes.naming import ROW_VERBS, mutation_name
 

@@ -5,7 +5,7 @@ Nothing is kept for a set that nobody writes: names are derived (``naming``), fi
 and custom services there are; :class:`Writes` is the whole of it.
 """
 
+from .catalog import Writes
 from .rules import Patterns, WriteRules
-from .writes import Writes
 
 __all__ = ["Patterns", "WriteRules", "Writes"]

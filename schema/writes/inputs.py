@@ -13,13 +13,21 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from schema.catalog import Catalog
-from schema.fields import Field, FieldKind, InputField, InputRole, TypeEntry, TypeKind, Verb
-from schema.joins import join_pairs
-from schema.model import Property
+from schema.catalog.records import (
+    Field,
+    FieldKind,
+    InputField,
+    InputRole,
+    TypeEntry,
+    TypeKind,
+    Verb,
+)
+from schema.model.joins import join_pairs
+from schema.model.records import Property
 
-from . import texts
+from . import descriptions as texts
+from .allowed import Offers
 from .naming import companion
-from .offers import Offers
 from .rules import WriteRules
 
 _REST, _COMPLEX = FieldKind.REST, FieldKind.COMPLEX

@@ -10,8 +10,8 @@ import re
 from collections.abc import Container, Iterator, Mapping
 
 from schema.catalog import Catalog
-from schema.fields import TypeKind, Verb
-from schema.names import prefixed
+from schema.catalog.names import prefixed
+from schema.catalog.records import TypeKind, Verb
 
 SUFFIXES: Mapping[TypeKind, str] = {
     TypeKind.CREATE_INPUT: "CreateInput",

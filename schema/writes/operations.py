@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from schema.catalog import Catalog
-from schema.fields import MutationField, RootKind, Verb
-from schema.model import EntitySet, Operation, OperationImport, OperationKind, short
-from schema.names import Names, field_name, prefixed, type_name
+from schema.catalog.names import Names, field_name, prefixed, type_name
+from schema.catalog.records import MutationField, RootKind, Verb
+from schema.model.records import EntitySet, Operation, OperationImport, OperationKind, short
 
-from .offers import Offers
+from .allowed import Offers
 from .rules import WriteRules
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schema.catalog import Catalog
-from schema.fields import (
+from schema.catalog.names import Names
+from schema.catalog.records import (
     MutationField,
     PayloadField,
     PayloadRole,
@@ -13,9 +14,8 @@ from schema.fields import (
     ServiceField,
     TypeKind,
 )
-from schema.names import Names
 
-from . import texts
+from . import descriptions as texts
 from .naming import companion
 
 _RESERVED = frozenset({"etag", "userErrors", "results", "result"})

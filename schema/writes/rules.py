@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from schema.fields import ServiceInfo, Verb
+from schema.catalog.records import ServiceInfo, Verb
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from schema.catalog import Catalog
+from schema.catalog.names import prefixed, type_name
 from schema.catalog.reach import reachable_names
-from schema.fields import RootField, RootKind, TypeEntry, TypeKind, ValueType, Verb
-from schema.model import Operation, TypeRef
-from schema.names import prefixed, type_name
+from schema.catalog.records import RootField, RootKind, TypeEntry, TypeKind, ValueType, Verb
+from schema.model.records import Operation, TypeRef
 
+from .allowed import Offers
 from .naming import ROW_VERBS, companion, companion_of
-from .offers import Offers
 from .operations import Actions
 
 _NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {

@@ -14,11 +14,11 @@ from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS
 from gateway.process.garbage_collection import resting
 from gateway.storage.model_snapshots import held
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.csdl import parse_csdl
-from schema.exposure import expose
-from schema.model import Model
+from schema.csdl.parse import parse_csdl
+from schema.model.exposure import expose
+from schema.model.records import Model
+from schema.types.build import build_schema
 from tests.bench import whole
 from tests.bench.bench_growth import NOTES, grown
 from tests.bench.measure import Report, Sample, frozen_gc, ms, percent

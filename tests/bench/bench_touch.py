@@ -17,7 +17,7 @@ from gateway.config.settings import Settings
 from gateway.metadata.model_builder import dialect_of, make_catalog
 from gateway.operations.global_ids import node_id
 from schema.catalog import Catalog
-from schema.fields import FieldKind, RootField, RootKind, TypeKind
+from schema.catalog.records import FieldKind, RootField, RootKind, TypeKind
 from tests.bench import whole
 from tests.bench.measure import Report, memory, peak_memory
 from tests.bench.processes import gateway

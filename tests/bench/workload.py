@@ -25,9 +25,9 @@ from gateway.odata.finops import FINOPS, NAMESPACE
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.planning.planner import Limits
-from schema.build import ODataSchema, build_schema
-from schema.csdl import parse_csdl
-from schema.model import Model
+from schema.csdl.parse import parse_csdl
+from schema.model.records import Model
+from schema.types.build import ODataSchema, build_schema
 
 ORDERS = 10_000
 LINES = 5

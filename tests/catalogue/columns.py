@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 
-from schema.model import EnumType, Property, TypeRef
+from schema.model.records import EnumType, Property, TypeRef
 from tests.catalogue import shape
 from tests.catalogue.dice import Dice, Weighted
 from tests.catalogue.records import Draft, plain

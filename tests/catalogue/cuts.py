@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from schema.model import EntityType, Model
+from schema.model.records import EntityType, Model
 
 CUTS = {
     "finance-customers": ("CustomersV3", "CustomerGroups"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from xml.sax.saxutils import quoteattr
 
-from schema.model import (
+from schema.model.records import (
     EntitySet,
     EntityType,
     EnumType,

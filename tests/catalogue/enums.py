@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
-from schema.model import EnumMember, EnumType
+from schema.model.records import EnumMember, EnumType
 from tests.catalogue import shape
 from tests.catalogue.dice import Dice
 from tests.catalogue.records import plain, qualified

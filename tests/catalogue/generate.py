@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gateway.sandbox.catalogue import built_in
-from schema.model import EntitySet, Model, Operation, OperationKind, Parameter, TypeRef
+from schema.model.records import EntitySet, Model, Operation, OperationKind, Parameter, TypeRef
 from tests.catalogue import enums, names, shape
 from tests.catalogue.columns import Columns
 from tests.catalogue.dice import Dice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from schema.model import EntityType, Navigation, Property
+from schema.model.records import EntityType, Navigation, Property
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
 

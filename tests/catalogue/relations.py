@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schema.model import Navigation, ReferentialConstraint
+from schema.model.records import Navigation, ReferentialConstraint
 from tests.catalogue import shape
 from tests.catalogue.columns import Columns
 from tests.catalogue.dice import Dice

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from graphql import ObjectTypeDefinitionNode, parse
 
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.federation import Federation
 from schema.introspection import print_subgraph
+from schema.types.build import build_schema
+from schema.types.federation import Federation
 from schema.writes import Writes
 from tests.support.apis import GENERIC, DictResolvers
 from tests.support.metadata_documents import TRIPS, model_of

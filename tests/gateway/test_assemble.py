@@ -14,7 +14,7 @@ from gateway.events import Event, MetadataLoaded, SchemaBuilt
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import label_ids, read_model
 from gateway.runtime.assembly import open_gateway
-from schema.csdl import parse_csdl
+from schema.csdl.parse import parse_csdl
 from schema.errors import CsdlSyntaxError, ExposureError, RelationError
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ import pytest
 from graphql import build_schema, parse, validate
 
 from gateway.config.loading import load_settings
-from schema.csdl import parse_csdl
+from schema.csdl.parse import parse_csdl
 from tests.support.process import Finished, invoke, run
 
 COMMANDS = [
@@ -128,7 +128,7 @@ def test_help_does_not_wait_for_the_gateway() -> None:
             "gateway.cli.serve",
             {
                 *("sqlalchemy", "odata_query", "msal", "aiohttp", "websockets"),
-                *("schema.csdl", "schema.search", "schema.why"),
+                *("schema.csdl.parse", "schema.search", "schema.why.reads"),
                 *("gateway.explain.explain", "gateway.subscriptions.streams"),
             },
         ),

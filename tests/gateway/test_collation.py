@@ -14,9 +14,9 @@ from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.planning.planner import Limits
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.model import EntitySet, EntityType, Model, Navigation, ReferentialConstraint
+from schema.model.records import EntitySet, EntityType, Model, Navigation, ReferentialConstraint
+from schema.types.build import build_schema
 from tests.support.upstreams import Nav, Tables
 from tests.support.zoo import FO, client_over, prop
 

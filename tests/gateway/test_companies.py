@@ -17,7 +17,7 @@ from gateway.engine import GraphQLRequest
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.runtime.assembly import Gateway, open_client
 from gateway.sandbox import SandboxSettings, create_sandbox
-from schema.build import build_schema
+from schema.types.build import build_schema
 from tests.support.cases import builtins_of, engine, requests_of
 
 pytestmark = pytest.mark.anyio

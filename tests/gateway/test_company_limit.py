@@ -20,7 +20,7 @@ from gateway.odata.finops_companies import COMPANY_COLUMNS
 from gateway.planning.company_limit import CompanyLimit
 from gateway.runtime.assembly import Gateway, build_profile, limited, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from schema.fields import FieldKind
+from schema.catalog.records import FieldKind
 from tests.support.cases import engine
 
 pytestmark = pytest.mark.anyio

@@ -15,12 +15,12 @@ from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA
 from gateway.planning.entity_lookups import MAX_REPRESENTATIONS
 from gateway.runtime.assembly import Gateway
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.federation import Federation
-from schema.fields import RootKind
+from schema.catalog.records import RootKind
 from schema.introspection import print_subgraph
-from schema.model import EntitySet, EntityType, EnumType, Model, Property, TypeRef
+from schema.model.records import EntitySet, EntityType, EnumType, Model, Property, TypeRef
+from schema.types.build import build_schema
+from schema.types.federation import Federation
 from tests.support import zoo
 from tests.support.cases import assert_requests, builtins_of, engine, requests_of
 from tests.support.upstreams import Tables

@@ -19,7 +19,7 @@ from gateway.metadata.model_builder import dialect_of, make_catalog, open_model
 from gateway.runtime.assembly import open_gateway
 from gateway.storage.document_cache import digest_of
 from schema.errors import ExposureError
-from schema.federation import Federation
+from schema.types.federation import Federation
 
 
 def given(**values: str) -> dict[str, str]:

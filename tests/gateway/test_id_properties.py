@@ -16,9 +16,8 @@ from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.model import (
+from schema.model.records import (
     EntitySet,
     EntityType,
     EnumMember,
@@ -28,6 +27,7 @@ from schema.model import (
     TypeDefinition,
     TypeRef,
 )
+from schema.types.build import build_schema
 from tests.support.upstreams import answer_batch
 from tests.support.zoo import client_over
 

@@ -23,8 +23,8 @@ from gateway.process.garbage_collection import emptied, settle
 from gateway.runtime import generations as live
 from gateway.runtime.assembly import Gateway, renewed
 from gateway.runtime.generations import Live, open_live
-from schema.generated import DEFINITION
-from schema.lazy import LazyInputType, LazyObjectType
+from schema.types.lazy import LazyInputType, LazyObjectType
+from schema.types.strawberry_definitions import DEFINITION
 from tests.support.changing import Changing, csdl
 from tests.support.ticking import until
 

@@ -20,9 +20,8 @@ from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.planning.planner import Limits
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.model import (
+from schema.model.records import (
     EntitySet,
     EntityType,
     EnumMember,
@@ -31,6 +30,7 @@ from schema.model import (
     Navigation,
     ReferentialConstraint,
 )
+from schema.types.build import build_schema
 from tests.support.upstreams import Nav, Row, Tables
 from tests.support.zoo import client_over, prop
 

@@ -20,8 +20,8 @@ from gateway.odata.finops import FINOPS
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.catalogue import built_in
-from schema.model import Model
-from schema.relations import preset
+from schema.model.records import Model
+from schema.model.relations import preset
 from tests.support.metadata_documents import CATALOGUE, REAL_CATALOGUE, content_of, found
 
 pytestmark = pytest.mark.anyio

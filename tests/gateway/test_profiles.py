@@ -17,7 +17,7 @@ from gateway.errors import SettingsError
 from gateway.events import MetadataLoaded, ModelRead, ProfileOpened
 from gateway.http.endpoints import API, PAGE
 from gateway.runtime.assembly import build_profile
-from schema.fields import TypeKind
+from schema.catalog.records import TypeKind
 from tests.support.changing import Changing, csdl
 from tests.support.profiles import FIELDS, PROFILES, Served, code, serve
 

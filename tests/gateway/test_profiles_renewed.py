@@ -14,8 +14,8 @@ from gateway.events import ProfileOpened, ReloadFailed
 from gateway.http.endpoints import API
 from gateway.metadata import model_builder as models
 from gateway.runtime import metadata_reload as reload
-from schema.exposure import keep
-from schema.model import Model
+from schema.model.exposure import keep
+from schema.model.records import Model
 from tests.support.changing import Changing, csdl
 from tests.support.profiles import serve
 

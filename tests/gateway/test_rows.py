@@ -17,7 +17,7 @@ from gateway.operations import row_types as module
 from gateway.operations.prepared_operation import Prepared, prepare
 from gateway.operations.row_types import RowType, RowTypes, counted, lenient, untyped
 from gateway.operations.shapes import Level
-from schema.fields import Field
+from schema.catalog.records import Field
 from tests.support.worlds import order, party
 from tests.support.zoo import FO, KINDS, LISTS, schema_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import UnsupportedQuery
 from gateway.subscriptions.changes import ByEtag, ByStamp, Change, Kind, Seen, moment, text_of
-from schema.subscriptions import KINDS
+from schema.types.subscriptions import KINDS
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

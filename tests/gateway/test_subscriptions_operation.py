@@ -18,9 +18,9 @@ from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.operation import Subscribed, payloads, subscribed
 from gateway.subscriptions.polling import Poll
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.csdl import parse_csdl
+from schema.csdl.parse import parse_csdl
+from schema.types.build import build_schema
 from tests.support.apis import FINOPS, GENERIC, DictResolvers
 from tests.support.guides import CSDL, guides
 from tests.support.metadata_documents import (

@@ -12,9 +12,9 @@ from gateway.documents.store import DocumentLimits, Documents
 from gateway.documents.suggestions import COMPARED, SUGGESTED, Validator, alike, look_alikes
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
-from schema.build import build_schema as zoo_api
 from schema.catalog import Catalog
-from schema.fields import ServiceInfo
+from schema.catalog.records import ServiceInfo
+from schema.types.build import build_schema as zoo_api
 from schema.writes import WriteRules, Writes
 from tests.support import zoo
 from tests.support.zoo import FO, schema_of

@@ -18,9 +18,9 @@ from gateway.odata.dialect import ODATA, Dialect
 from gateway.planning.planner import Limits
 from gateway.runtime.assembly import open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.model import EntitySet, EntityType, Model
+from schema.model.records import EntitySet, EntityType, Model
+from schema.types.build import build_schema
 from tests.support.upstreams import ROOT, Tables
 from tests.support.zoo import client_over, prop
 

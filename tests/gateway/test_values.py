@@ -19,7 +19,7 @@ from gateway.errors import (
 )
 from gateway.operations.completion_compiler import Compiler, Surprise
 from gateway.operations.value_conversion import clean_date, day_bounds, from_upstream, to_literal
-from schema.fields import Clean, EnumInfo, ValueType
+from schema.catalog.records import Clean, EnumInfo, ValueType
 
 COLOUR = EnumInfo(
     "Colour",

@@ -26,8 +26,8 @@ from gateway.engine import GraphQLRequest
 from gateway.process import garbage_collection as collector
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.storage.model_snapshots import KEPT, Snapshots, fingerprint_of
-from schema.model import EnumMember, EnumType, Model
-from schema.snapshot import Records
+from schema.model.records import EnumMember, EnumType, Model
+from schema.model.snapshot import Records
 from tests.support.apis import NO_YES, entity, model, prop
 from tests.support.metadata_documents import CATALOGUE, path_of
 

@@ -15,8 +15,8 @@ from gateway.odata.render import decoded
 from gateway.odata.response_check import Response
 from gateway.runtime.assembly import Gateway
 from gateway.writes.operations import WriteLimits
-from schema.build import build_schema
 from schema.catalog import Catalog
+from schema.types.build import build_schema
 from schema.writes import WriteRules, Writes
 from tests.support.faulty_writes import Recorder
 from tests.support.zoo import abilities_of, model

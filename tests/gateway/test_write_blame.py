@@ -12,7 +12,7 @@ from gateway.odata.query import KeyPart, Literal
 from gateway.odata.response_check import Response
 from gateway.writes.plan import RowWrite
 from gateway.writes.refusal_attribution import refused_together
-from schema.fields import Verb
+from schema.catalog.records import Verb
 
 START = "Write failed for table row of type 'CustGroupEntity'. Infolog: "
 NAMES = {"id": "id", "name": "name", "terms": "terms"}

@@ -11,8 +11,8 @@ from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
 from gateway.events import ErrorRaised, Event
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.odata.render import decoded
-from schema.build import build_schema
 from schema.catalog import Catalog
+from schema.types.build import build_schema
 from schema.writes import Writes
 from tests.support.faulty_writes import Recorder
 from tests.support.zoo import DIALECTS, abilities_of, model

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
 from gateway.fallback_resolvers import LoadedResolvers
-from schema.build import build_schema
 from schema.catalog import Catalog
+from schema.types.build import build_schema
 from schema.writes import Writes
 from tests.support.upstream import Upstream
 from tests.support.zoo import DIALECTS, abilities_of, model

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.sandbox.catalogue import built_in
 from gateway.sandbox.labels import words
-from schema.csdl import parse_csdl
+from schema.csdl.parse import parse_csdl
 from tests.support.metadata_documents import real_file
 
 pytestmark = pytest.mark.anyio

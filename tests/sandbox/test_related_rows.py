@@ -11,8 +11,8 @@ from gateway.config.settings import Settings
 from gateway.engine import GraphQLRequest
 from gateway.odata.finops import FINOPS
 from gateway.runtime.assembly import open_gateway
-from schema.model import Model
-from schema.relations import preset
+from schema.model.records import Model
+from schema.model.relations import preset
 from tests.support.metadata_documents import CATALOGUE, PROCUREMENT, REAL_CATALOGUE, found, path_of
 
 pytestmark = pytest.mark.anyio

@@ -24,11 +24,11 @@ from graphql import (
     build_schema as schema_of_sdl,
 )
 
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.fields import RootField
-from schema.printing import print_sdl
-from schema.values import Cleaning
+from schema.catalog.records import RootField
+from schema.catalog.values import Cleaning
+from schema.types.build import build_schema
+from schema.types.printing import print_sdl
 from tests.support.apis import (
     FINOPS,
     GENERIC,

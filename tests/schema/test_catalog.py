@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from schema.catalog import Catalog
+from schema.catalog.records import Clean, TypeKind
+from schema.catalog.values import Cleaning
 from schema.errors import SchemaError
-from schema.fields import Clean, TypeKind
-from schema.model import ComplexType, EnumMember, EnumType
-from schema.values import Cleaning
+from schema.model.records import ComplexType, EnumMember, EnumType
 from tests.support.apis import (
     FINOPS,
     GENERIC,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schema.catalog import Catalog
-from schema.fields import FieldKind, TypeKind
-from schema.model import ComplexType, EntitySet, Model, Singleton, TypeRef
+from schema.catalog.records import FieldKind, TypeKind
+from schema.model.records import ComplexType, EntitySet, Model, Singleton, TypeRef
 from tests.support.apis import (
     FINOPS,
     GENERIC,
@@ -178,7 +178,7 @@ def test_a_navigation_to_a_type_that_is_not_there_is_no_field() -> None:
 
 
 def test_a_type_definition_is_its_underlying_type() -> None:
-    from schema.model import TypeDefinition
+    from schema.model.records import TypeDefinition
 
     weight = TypeDefinition(name=qualified("Weight"), underlying="Edm.Decimal")
     catalog = Catalog(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from schema.catalog import OPERATORS, Catalog
-from schema.fields import InputRole
-from schema.model import Capabilities, ComplexType, EntitySet, Model
-from schema.values import Abilities
+from schema.catalog.records import InputRole
+from schema.catalog.values import Abilities
+from schema.model.records import Capabilities, ComplexType, EntitySet, Model
 from tests.support.apis import FINOPS, GENERIC, NO_YES, entity, enum, model, nav, prop, qualified
 
 ROW = entity(

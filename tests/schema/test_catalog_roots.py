@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schema.catalog import Catalog
-from schema.fields import Result, RootKind
-from schema.model import (
+from schema.catalog.records import Result, RootKind
+from schema.model.records import (
     ComplexType,
     Operation,
     OperationImport,

@@ -16,7 +16,6 @@ from graphql import (
 )
 from graphql.utilities import find_schema_changes
 
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.compare import (
     Comparison,
@@ -28,8 +27,9 @@ from schema.compare import (
     compare,
 )
 from schema.errors import SchemaTextError
-from schema.exposure import expose
-from schema.model import Model
+from schema.model.exposure import expose
+from schema.model.records import Model
+from schema.types.build import ODataSchema, build_schema
 from schema.writes import Writes
 from tests.support.apis import FINOPS, DictResolvers
 from tests.support.metadata_documents import ESSENTIAL, model_of

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from schema.csdl import parse_csdl
-from schema.model import (
+from schema.csdl.parse import parse_csdl
+from schema.model.records import (
     Capabilities,
     EnumMember,
     Model,

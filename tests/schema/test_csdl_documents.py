@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.model import ComplexType, EntityType, Model, OperationKind
+from schema.model.records import ComplexType, EntityType, Model, OperationKind
 from tests.support.metadata_documents import (
     BOOKKEEPING,
     CATALOGUE,
@@ -24,7 +24,7 @@ from tests.support.metadata_documents import (
 
 MEASURE = """
 import gzip, re, sys, time
-from schema.csdl import parse_csdl
+from schema.csdl.parse import parse_csdl
 with gzip.open(sys.argv[1]) as file:
     model = parse_csdl(file)
 # not ru_maxrss: a child process inherits that of its parent

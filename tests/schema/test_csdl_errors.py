@@ -6,8 +6,8 @@ import gzip
 
 import pytest
 
-from schema.csdl import parse_csdl
-from schema.csdl_xml import MAX_DEPTH, MAX_TEXT
+from schema.csdl.parse import parse_csdl
+from schema.csdl.xml import MAX_DEPTH, MAX_TEXT
 from schema.errors import CsdlSyntaxError, SchemaError
 
 EDMX = 'xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"'

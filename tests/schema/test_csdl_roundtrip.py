@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.csdl import parse_csdl
+from schema.csdl.parse import parse_csdl
 from schema.errors import CsdlSyntaxError
-from schema.model import (
+from schema.model.records import (
     ComplexType,
     EntitySet,
     EntityType,

@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from schema.errors import ExposureError
-from schema.exposure import expose
-from schema.model import (
+from schema.model.exposure import expose
+from schema.model.records import (
     ComplexType,
     EntitySet,
     EntityType,

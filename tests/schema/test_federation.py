@@ -20,15 +20,15 @@ from graphql import (
     visit,
 )
 
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.catalog.naming import decode_naming, encode_naming
+from schema.catalog.records import ServiceInfo
 from schema.errors import NameCollisionError
-from schema.federation import Federation
-from schema.fields import ServiceInfo
 from schema.introspection import introspect, is_whole, print_subgraph, print_types
-from schema.model import ComplexType, EnumMember, EnumType
-from schema.why import why
+from schema.model.records import ComplexType, EnumMember, EnumType
+from schema.types.build import ODataSchema, build_schema
+from schema.types.federation import Federation
+from schema.why.reads import why
 from schema.writes import Writes
 from schema.writes.rules import WriteRules
 from tests.support import zoo

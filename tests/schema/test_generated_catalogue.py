@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from schema.model import Model, Navigation, Property, short
+from schema.model.records import Model, Navigation, Property, short
 from tests.catalogue import shape
 from tests.catalogue.document import write
 from tests.catalogue.generate import DANGLING, catalogue

@@ -18,10 +18,10 @@ from graphql import (
 )
 from strawberry.permission import BasePermission
 
-from schema import scalars
-from schema.build import ODataSchema
 from schema.errors import NameCollisionError, SchemaError
-from schema.printing import print_sdl
+from schema.types import scalars
+from schema.types.build import ODataSchema
+from schema.types.printing import print_sdl
 from tests.support.shop import shop
 
 
@@ -129,7 +129,7 @@ def test_another_scalar_of_a_generated_name_is_refused() -> None:
     with pytest.raises(NameCollisionError) as refused:
         shop(extra_query=Query)
 
-    assert refused.value.hint == "Annotate with schema.scalars.Date."
+    assert refused.value.hint == "Annotate with schema.types.scalars.Date."
 
 
 def test_an_undecorated_class_is_refused() -> None:

@@ -17,12 +17,12 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.introspection.introspection_selection import BELOW
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
-from schema.exposure import expose
+from schema.catalog.values import Cleaning
 from schema.introspection import introspect, is_whole, print_types
-from schema.introspection.spool import BLOCK, Spool
-from schema.model import (
+from schema.introspection.compressed_store import BLOCK, Spool
+from schema.model.exposure import expose
+from schema.model.records import (
     Capabilities,
     EntitySet,
     EntityType,
@@ -31,8 +31,8 @@ from schema.model import (
     Property,
     TypeRef,
 )
-from schema.snapshot import Records, pack, unpack
-from schema.values import Cleaning
+from schema.model.snapshot import Records, pack, unpack
+from schema.types.build import ODataSchema, build_schema
 from schema.writes import WriteRules, Writes
 from tests.support import zoo
 from tests.support.apis import FINOPS, GENERIC, DictResolvers

@@ -14,9 +14,10 @@ from graphql import (
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryList, StrawberryOptional
 
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.generated import (
+from schema.types.build import build_schema
+from schema.types.lazy import LazyFields
+from schema.types.strawberry_definitions import (
     GeneratedArgument,
     GeneratedDefinition,
     GeneratedField,
@@ -25,7 +26,6 @@ from schema.generated import (
     Ref,
     TypeTable,
 )
-from schema.lazy import LazyFields
 from tests.support.apis import GENERIC, DictResolvers, entity, model, prop
 
 

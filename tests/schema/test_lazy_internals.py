@@ -1,4 +1,4 @@
-"""The insides of Strawberry and graphql-core that ``schema.lazy`` and ``schema.generated`` lean on.
+"""The insides of Strawberry and graphql-core that ``schema.types.lazy`` and ``schema.types.strawberry_definitions`` lean on.
 
 Each test says what moved when an upgrade moves it: look there first when other tests of this folder fail too.
 """
@@ -28,7 +28,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.union import StrawberryUnion
 
-from schema.generated import (
+from schema.types.strawberry_definitions import (
     GeneratedArgument,
     GeneratedDefinition,
     GeneratedField,
@@ -38,7 +38,7 @@ from schema.generated import (
 )
 
 TYPES = TypeTable(lambda _name: str)
-MOVED = "an upgrade moved what schema.lazy and schema.generated lean on: "
+MOVED = "an upgrade moved what schema.types.lazy and schema.types.strawberry_definitions lean on: "
 
 
 @strawberry.type

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.names import Names, ascii_name, enum_value_name, field_name, near_names, type_name
+from schema.catalog.names import (
+    Names,
+    ascii_name,
+    enum_value_name,
+    field_name,
+    near_names,
+    type_name,
+)
 
 GRAPHQL_NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*", re.ASCII)
 

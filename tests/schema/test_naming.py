@@ -8,11 +8,11 @@ from itertools import islice
 import pytest
 from graphql import print_type
 
-from schema.build import build_schema
 from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
-from schema.fields import RootKind
-from schema.snapshot import pack, unpack
+from schema.catalog.records import RootKind
+from schema.model.snapshot import pack, unpack
+from schema.types.build import build_schema
 from tests.support.apis import (
     FINOPS,
     GENERIC,

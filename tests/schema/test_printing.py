@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schema.catalog import Catalog
-from schema.model import Operation, OperationImport, OperationKind, Singleton, TypeRef
-from schema.printing import Stats, stats
+from schema.model.records import Operation, OperationImport, OperationKind, Singleton, TypeRef
+from schema.types.printing import Stats, stats
 from tests.support.apis import FINOPS, entity, enum, model, nav, prop, qualified
 from tests.support.writing import action, writes
 

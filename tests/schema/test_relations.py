@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from schema.errors import RelationError
-from schema.model import (
+from schema.model.records import (
     EntitySet,
     EntityType,
     Model,
@@ -18,7 +18,7 @@ from schema.model import (
     ReferentialConstraint,
     TypeRef,
 )
-from schema.relations import Relation, declare, preset, suggest
+from schema.model.relations import Relation, declare, preset, suggest
 
 
 def entity(

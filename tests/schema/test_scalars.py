@@ -13,7 +13,7 @@ from graphql import GraphQLError, parse_value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.scalars import DEFINITIONS, MAX_EXPONENT
+from schema.types.scalars import DEFINITIONS, MAX_EXPONENT
 
 D = decimal.Decimal
 

@@ -16,12 +16,12 @@ from graphql import (
     build_schema as schema_of_sdl,
 )
 
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.exposure import expose
-from schema.fields import RootKind
-from schema.model import Model
-from schema.printing import print_sdl
+from schema.catalog.records import RootKind
+from schema.model.exposure import expose
+from schema.model.records import Model
+from schema.types.build import build_schema
+from schema.types.printing import print_sdl
 from schema.writes import Writes
 from tests.support.apis import FINOPS, GENERIC, DictResolvers, eager
 from tests.support.metadata_documents import (

@@ -13,7 +13,7 @@ from tests.support.metadata_documents import CATALOGUE, REAL_CATALOGUE, found
 MEASURE = """
 import gc, json, resource, sys, time
 from graphql import parse, validate
-from schema.build import build_schema
+from schema.types.build import build_schema
 from schema.catalog import Catalog
 from tests.support.apis import FINOPS, DictResolvers
 from tests.support.metadata_documents import model_of

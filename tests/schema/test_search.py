@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.fields import Verb
-from schema.model import EntityType, Operation, OperationImport, OperationKind, TypeRef
+from schema.catalog.records import Verb
+from schema.model.records import EntityType, Operation, OperationImport, OperationKind, TypeRef
 from schema.search import Index, Root, complete, find, index_of, pack, unpack
 from schema.search.words import searched, words
+from schema.types.build import build_schema
 from schema.writes import Patterns, WriteRules, Writes
 from tests.support.apis import FINOPS, DictResolvers, entity, enum, model, nav, prop, qualified
 

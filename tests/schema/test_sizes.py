@@ -11,12 +11,12 @@ from graphql import (
     build_schema,
 )
 
-from schema.build import ODataSchema
-from schema.build import build_schema as build_api
 from schema.catalog import Catalog
-from schema.exposure import expose
-from schema.model import Model
-from schema.sizes import sizes_of
+from schema.compare.sizes import sizes_of
+from schema.model.exposure import expose
+from schema.model.records import Model
+from schema.types.build import ODataSchema
+from schema.types.build import build_schema as build_api
 from schema.writes import Writes
 from tests.support import zoo
 from tests.support.apis import FINOPS, DictResolvers

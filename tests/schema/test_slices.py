@@ -11,9 +11,9 @@ from graphql import build_client_schema, print_schema, validate_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
 from schema.introspection import Wanted, write_slice
+from schema.types.build import ODataSchema, build_schema
 from schema.writes import Writes
 from tests.support.apis import FINOPS, GENERIC, DictResolvers
 from tests.support.introspections import EVERYTHING, told_by

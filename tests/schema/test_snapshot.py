@@ -1,4 +1,4 @@
-"""``schema.snapshot``: what was packed comes back, a record at a time; damaged bytes give nothing at all."""
+"""``schema.model.snapshot``: what was packed comes back, a record at a time; damaged bytes give nothing at all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema import snapshot
-from schema.model import EnumMember, EnumType, Model, Record
-from schema.snapshot import Records, Unpacked, pack, unpack
+from schema.model import snapshot
+from schema.model.records import EnumMember, EnumType, Model, Record
+from schema.model.snapshot import Records, Unpacked, pack, unpack
 from tests.support.apis import NO_YES, entity, model, nav, prop
 from tests.support.metadata_documents import every_name, model_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphql import parse, validate
 
-from schema.build import build_schema
 from schema.catalog import Catalog
+from schema.types.build import build_schema
 from tests.support.apis import FINOPS, GENERIC, DictResolvers
 from tests.support.metadata_documents import CUSTOMERS, TRADERS, model_of
 

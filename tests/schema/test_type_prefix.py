@@ -18,13 +18,13 @@ from graphql import (
     visit,
 )
 
-from schema.build import ODataSchema, build_schema
 from schema.catalog import RESERVED_TYPES, Catalog
 from schema.catalog.naming import decode_naming, encode_naming
-from schema.federation import Federation
-from schema.fields import ServiceInfo
+from schema.catalog.records import ServiceInfo
 from schema.introspection import print_subgraph, print_types
-from schema.why import why
+from schema.types.build import ODataSchema, build_schema
+from schema.types.federation import Federation
+from schema.why.reads import why
 from schema.writes import WriteRules, Writes
 from tests.support.apis import (
     FINOPS,

@@ -10,8 +10,8 @@ import pytest
 from gateway.config.settings import Settings
 from schema.catalog import Catalog
 from schema.errors import SchemaError
-from schema.model import Capabilities, ComplexType, EntitySet, ReferentialConstraint
-from schema.why import why
+from schema.model.records import Capabilities, ComplexType, EntitySet, ReferentialConstraint
+from schema.why.reads import why
 from tests.support.apis import (
     FINOPS,
     GENERIC,
@@ -215,7 +215,7 @@ def test_a_type_that_orders_nothing_says_so() -> None:
 
 
 def test_a_member_with_a_label_shows_it() -> None:
-    from schema.model import EnumMember, EnumType
+    from schema.model.records import EnumMember, EnumType
 
     kind = EnumType(
         name=qualified("Kind"), members=(EnumMember(name="A", value=0, label="@L"),), flags=True

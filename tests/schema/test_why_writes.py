@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from schema.catalog.records import ServiceInfo, Verb
 from schema.errors import SchemaError
-from schema.fields import ServiceInfo, Verb
-from schema.model import Capabilities, EntitySet, TypeRef
-from schema.why import why
+from schema.model.records import Capabilities, EntitySet, TypeRef
+from schema.why.reads import why
 from schema.writes import Patterns, WriteRules, Writes
 from tests.support.apis import NS, entity, nav, prop, qualified
 from tests.support.writing import action, on, value_type, writes

@@ -8,7 +8,7 @@ import pytest
 
 from schema.catalog import Catalog
 from schema.catalog.naming import decode_naming, encode_naming
-from schema.fields import TypeKind, Verb
+from schema.catalog.records import TypeKind, Verb
 from schema.writes import Patterns, WriteRules, Writes
 from tests.support.apis import (
     FINOPS,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from schema.fields import ServiceField, ServiceInfo, Verb
-from schema.model import (
+from schema.catalog.records import ServiceField, ServiceInfo, Verb
+from schema.model.records import (
     Operation,
     Parameter,
     TypeRef,

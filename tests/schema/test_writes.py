@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import strawberry
 
-from schema.build import build_schema
 from schema.catalog import Catalog
+from schema.catalog.records import TypeKind, Verb
 from schema.errors import NameCollisionError
-from schema.fields import TypeKind, Verb
-from schema.model import (
+from schema.model.records import (
     Capabilities,
     EntitySet,
 )
+from schema.types.build import build_schema
 from schema.writes import Patterns, WriteRules, Writes
 from tests.support.apis import (
     FINOPS,

@@ -8,8 +8,9 @@ from typing import Any
 from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, is_object_type
 
 from schema.catalog import Catalog
-from schema.fields import Field, MutationField, PayloadField, RootField
-from schema.model import (
+from schema.catalog.records import Field, MutationField, PayloadField, RootField
+from schema.catalog.values import Abilities
+from schema.model.records import (
     EntitySet,
     EntityType,
     EnumMember,
@@ -19,8 +20,7 @@ from schema.model import (
     Property,
     TypeRef,
 )
-from schema.scalars import DEFINITIONS
-from schema.values import Abilities
+from schema.types.scalars import DEFINITIONS
 
 NS = "Microsoft.Dynamics.DataEntities"
 

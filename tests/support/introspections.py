@@ -18,8 +18,8 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from gateway.documents.collect_fields import Selection, fragments_of
 from gateway.introspection.introspection_selection import selected
-from schema.build import ODataSchema
 from schema.introspection import Selected, introspect
+from schema.types.build import ODataSchema
 
 EVERYTHING = get_introspection_query(
     specified_by_url=True,

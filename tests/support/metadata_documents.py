@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from gateway.sandbox.catalogue import built_in
-from schema.csdl import parse_csdl
-from schema.model import Model
+from schema.csdl.parse import parse_csdl
+from schema.model.records import Model
 from tests.catalogue.cuts import CUTS, cut
 from tests.catalogue.document import write
 from tests.catalogue.generate import catalogue

@@ -15,9 +15,8 @@ from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.planning.planner import Limits
-from schema.build import build_schema
 from schema.catalog import Catalog
-from schema.model import (
+from schema.model.records import (
     ComplexType,
     EntitySet,
     EntityType,
@@ -32,6 +31,7 @@ from schema.model import (
     Singleton,
     TypeRef,
 )
+from schema.types.build import build_schema
 from tests.support.zoo import client_over, on, prop
 
 FO = replace(FINOPS, company_property=None)

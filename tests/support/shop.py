@@ -5,9 +5,8 @@ from __future__ import annotations
 import decimal
 from typing import Any
 
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
-from schema.model import (
+from schema.model.records import (
     ComplexType,
     Operation,
     OperationImport,
@@ -16,6 +15,7 @@ from schema.model import (
     Singleton,
     TypeRef,
 )
+from schema.types.build import ODataSchema, build_schema
 from tests.support.apis import (
     FINOPS,
     NO_YES,

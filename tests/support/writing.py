@@ -7,9 +7,8 @@ from typing import Any
 
 from graphql import GraphQLSchema, print_schema, validate_schema
 
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
-from schema.model import (
+from schema.model.records import (
     ComplexType,
     EntitySet,
     Operation,
@@ -18,7 +17,8 @@ from schema.model import (
     Parameter,
     ReferentialConstraint,
 )
-from schema.printing import print_sdl
+from schema.types.build import ODataSchema, build_schema
+from schema.types.printing import print_sdl
 from schema.writes import WriteRules, Writes
 from tests.support.apis import (
     FINOPS,

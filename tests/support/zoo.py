@@ -23,9 +23,8 @@ from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.odata.retry import Clock
 from gateway.planning.planner import Limits
-from schema.build import ODataSchema, build_schema
 from schema.catalog import Catalog
-from schema.model import (
+from schema.model.records import (
     ComplexType,
     EntitySet,
     EntityType,
@@ -37,6 +36,7 @@ from schema.model import (
     ReferentialConstraint,
     TypeRef,
 )
+from schema.types.build import ODataSchema, build_schema
 from tests.support.upstreams import ROOT, Nav, Tables
 
 FO = replace(FINOPS, company_property=None)

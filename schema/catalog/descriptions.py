@@ -1,0 +1,195 @@
+"""The descriptions that clients read: label text where it is known, else the CSDL name.
+
+Then come the marks: key, company, read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from schema.model.records import (
+    ComplexType,
+    EntityType,
+    EnumMember,
+    EnumType,
+    Model,
+    Navigation,
+    Parameter,
+    Property,
+    short,
+)
+
+from .records import RootField, RootKind, TypeEntry, TypeKind
+
+NODE = "An object with a global id."
+PAGE_INFO = "Where a page stands in its list."
+HAS_NEXT = "Whether rows follow this page."
+HAS_PREVIOUS = "Whether rows precede this page."
+START_CURSOR = "Cursor of the first row."
+END_CURSOR = "Cursor of the last row."
+EDGES = "The rows with their cursors."
+NODES = "The rows."
+TOTAL_COUNT = "How many rows the whole list has; asked for upstream only where it is selected."
+CURSOR = "Where the row stands in its list, for `after` and `before`."
+EDGE_NODE = "The row."
+SORT_DIRECTION = "Which way to order."
+SORT_DIRECTIONS = {"ASC": "Small values first.", "DESC": "Large values first."}
+
+NODE_ID = "Opaque global id, for `node(id:)` and client caches."
+ETAG = "Version of the row, for `ifMatch`; null where the upstream tells none."
+NODE_IDS = "Global ids; the answer keeps their order, with null for what does not exist."
+REST = "Properties of this row that the metadata does not declare."
+FIRST = "Rows from the start of the list (after `after`)."
+AFTER = "A cursor: rows after it."
+LAST = "Rows from the end of the list (before `before`)."
+BEFORE = "A cursor: rows before it."
+WHERE = "Only rows that satisfy this."
+ORDER_BY = "Order; the key is appended, so that the order is total."
+COMPANIES = "Companies (legal entities) to read; narrows the default."
+AND = "All of these hold."
+OR = "One of these holds."
+NOT = "This does not hold."
+SOME = "One related row satisfies this."
+NO_ROW = "No related row satisfies this."
+
+OPERATORS = {
+    "eq": "Equal.",
+    "ne": "Not equal.",
+    "gt": "Greater than.",
+    "gte": "Greater than or equal.",
+    "lt": "Less than.",
+    "lte": "Less than or equal.",
+    "in": "One of these.",
+    "nin": "None of these.",
+    "has": "Has all of these flags.",
+    "contains": "Contains this text.",
+    "startsWith": "Starts with this text.",
+    "endsWith": "Ends with this text.",
+    "isNull": "Has no value (true), has a value (false).",
+}
+
+
+def _text(label: str | None, description: str | None, labels: Mapping[str, str]) -> str:
+    found = labels.get(label or "", "")
+    if not found and label and not label.startswith("@"):
+        found = label
+    return found or description or ""
+
+
+class Labelled(Protocol):
+    """What the metadata may give a label or a description."""
+
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def description(self) -> str | None: ...
+
+
+def label_of(declared: Labelled, labels: Mapping[str, str]) -> str:
+    """Give the label's text, else the metadata's description; empty where there is neither."""
+    return _text(declared.label, declared.description, labels).strip()
+
+
+def _sentence(text: str, *rest: str) -> str:
+    head = text.strip()
+    if head and head[-1] not in ".!?":
+        head += "."
+    return " ".join([part for part in (head, *rest) if part])
+
+
+def structured(declared: EntityType | ComplexType, model: Model, labels: Mapping[str, str]) -> str:
+    """Describe an object type: ``Customers. CSDL: `CustomerV3` (set `CustomersV3`). Read-only.``."""
+    text = _text(declared.label, declared.description, labels)
+    sets = ", ".join(f"`{s}`" for s in model.sets_of_type.get(declared.name, ()))
+    csdl = f"CSDL: `{short(declared.name)}`" + (f" (set {sets})." if sets else ".")
+    read_only = isinstance(declared, EntityType) and declared.read_only
+    return _sentence(text, csdl, "Read-only." if read_only else "")
+
+
+def enum(declared: EnumType, labels: Mapping[str, str]) -> str:
+    """Describe an enum type."""
+    return _sentence(
+        _text(declared.label, declared.description, labels), f"CSDL: `{short(declared.name)}`."
+    )
+
+
+def prop(
+    declared: Property, labels: Mapping[str, str], *, is_key: bool, company: str | None
+) -> str:
+    """Describe a property: ``Customer account. CSDL: `CustomerAccount`. Key.``."""
+    marks = f"CSDL: `{declared.name}`."
+    if is_key:
+        marks += " Key."
+    if declared.name == company:
+        marks += " Company."
+    if not declared.allow_edit and not declared.allow_edit_on_create:
+        marks += " Read-only."
+    elif not declared.allow_edit and not is_key:
+        marks += " Fixed after creation."
+    text = _text(declared.label, declared.description, labels)
+    return _sentence(text, marks) if text else marks
+
+
+def navigation(declared: Navigation, labels: Mapping[str, str]) -> str:
+    """Describe a navigation, and the join where it is known."""
+    join = ", ".join(f"`{c.property}` = `{c.referenced}`" for c in declared.on)
+    origin = "Declared in the settings" if declared.declared else f"CSDL: `{declared.name}`"
+    return _sentence(
+        _text(declared.label, declared.description, labels),
+        f"{origin} ({join})." if join else f"{origin}.",
+    )
+
+
+def member(declared: EnumMember, labels: Mapping[str, str]) -> str:
+    """Describe an enum value: ``Fixed assets (`FixedAssets_RU`)``."""
+    text = _text(declared.label, declared.description, labels).strip().rstrip(".")
+    return f"{text} (`{declared.name}`)" if text else f"`{declared.name}`"
+
+
+def parameter(declared: Parameter) -> str:
+    """Describe a function's parameter."""
+    return f"CSDL: `{declared.name}`."
+
+
+def connection(csdl: str) -> str:
+    """Describe a connection type."""
+    return f"A page of `{short(csdl)}` rows."
+
+
+def edge(csdl: str) -> str:
+    """Describe an edge type."""
+    return f"A `{short(csdl)}` row and its cursor."
+
+
+def input_type(entry: TypeEntry) -> str:
+    """Describe an input type."""
+    name = short(entry.csdl)
+    if entry.kind is TypeKind.WHERE:
+        return f"Conditions on `{name}` rows; all that are given must hold."
+    if entry.kind is TypeKind.COLLECTION_WHERE:
+        return f"Conditions on related `{name}` rows; all that are given must hold."
+    if entry.kind is TypeKind.ORDER_BY:
+        return f"One field to order `{name}` rows by."
+    return f"Conditions on a `{name}` value; all that are given must hold."
+
+
+def root(declared: RootField, labels: Mapping[str, str]) -> str:
+    """Describe a field of ``Query``."""
+    text = _ROOT_TEXTS[declared.kind]
+    found = declared.entity_set or declared.singleton or declared.operation
+    if found is None:
+        return text
+    named = declared.operation_import or found
+    label = _text(found.label, found.description, labels)
+    return _sentence(label, text.format(short(named.name)))
+
+
+_ROOT_TEXTS = {
+    RootKind.LIST: "The rows of `{}`.",
+    RootKind.BY_KEY: "One row of `{}`, by its key.",
+    RootKind.SINGLETON: "The singleton `{}`.",
+    RootKind.FUNCTION: "Calls the function `{}`.",
+    RootKind.NODE: "The object of a global id.",
+    RootKind.NODES: "The objects of global ids.",
+}

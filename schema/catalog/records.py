@@ -1,0 +1,340 @@
+"""What the GraphQL API consists of, as plain records: values, fields, object types, root fields.
+
+Made by ``catalog``; read by ``build`` (Strawberry), by ``gateway.planning.plan`` (OData) and by the printers. Those of which a
+catalogue has hundreds of thousands are msgspec structs, which are made ten times as fast as frozen dataclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from schema.model.records import (
+    EntitySet,
+    Navigation,
+    Operation,
+    OperationImport,
+    Property,
+    Singleton,
+)
+
+
+class Clean(StrEnum):
+    """How an upstream value becomes the value that a person means."""
+
+    NONE = "none"
+    NO_YES = "no_yes"
+    """Enum ``NoYes`` ↔ Boolean."""
+    NULL_DATE = "null_date"
+    """1900-01-01 ↔ null."""
+    DATE = "date"
+    """An X++ date in an Edm.DateTimeOffset (noon UTC) ↔ ``Date``; 1900-01-01 ↔ null."""
+    KEY_DATE = "key_date"
+    """The same in a key, where there is no null."""
+    ACCOUNT = "account"
+    """An account number whose delimiters are escaped: ``US\\-009`` ↔ ``US-009``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnumInfo:
+    """An enum type and the names of its values on both sides."""
+
+    name: str
+    """GraphQL name."""
+    csdl: str
+    """Qualified name."""
+    flags: bool
+    to_graphql: Mapping[str, str] = field(hash=False)
+    """CSDL member → GraphQL value, in document order."""
+    descriptions: Mapping[str, str] = field(hash=False)
+    """GraphQL value → description."""
+    to_csdl: Mapping[str, str] = field(hash=False)
+    description: str = ""
+
+
+class ValueType(Struct, frozen=True):
+    """One primitive or enum value: its type here, its type there, and the way between."""
+
+    scalar: str
+    """GraphQL name of the scalar or enum."""
+    edm: str
+    """``Edm.Decimal`` or the qualified enum name."""
+    kind: str
+    """Class of operators, see ``edm.EdmType.kind``; ``enum`` or ``flags`` for enums."""
+    clean: Clean = Clean.NONE
+    enum: EnumInfo | None = None
+
+    @property
+    def is_enum(self) -> bool:
+        """Whether the upstream type is an enum (also where it is shown as a Boolean)."""
+        return self.enum is not None
+
+    @property
+    def many(self) -> bool:
+        """Whether one value is a list here: the members of a flags enum."""
+        return self.kind == "flags"
+
+
+ETAG = "@odata.etag"
+"""Name of the annotation that holds a row's version (JSON format 4.01 section 4.6.5)."""
+
+
+class FieldKind(Enum):
+    """What stands behind a field of an object type."""
+
+    ID = "id"
+    VALUE = "value"
+    COMPLEX = "complex"
+    TO_ONE = "to_one"
+    TO_MANY = "to_many"
+    REST = "rest"
+    """The undeclared properties of an open type, as JSON."""
+    ETAG = "etag"
+    """The version of a row, an annotation of its JSON."""
+
+
+class Field(Struct, frozen=True, kw_only=True):
+    """A field of a generated object or interface type."""
+
+    name: str
+    kind: FieldKind
+    type_name: str
+    """GraphQL named type: a scalar, enum, object, interface, or the connection of a to-many navigation."""
+    source: str = ""
+    """CSDL property or navigation."""
+    declared_by: str = ""
+    """Qualified CSDL type that declares it."""
+    nullable: bool = True
+    many: bool = False
+    """Whether it is a list of values or complex values (never a connection)."""
+    value: ValueType | None = None
+    prop: Property | None = None
+    navigation: Navigation | None = None
+    target: str = ""
+    """Qualified CSDL type of a complex value or navigation."""
+    target_set: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """A generated object or interface type."""
+
+    name: str
+    csdl: str
+    fields: Mapping[str, Field] = field(hash=False)
+    key: tuple[Field, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    description: str = ""
+    is_open: bool = False
+    has_company: bool = False
+
+    @property
+    def etag(self) -> Field | None:
+        """The field of the row's version; None for rows without a key."""
+        return next((f for f in self.fields.values() if f.kind is FieldKind.ETAG), None)
+
+    def by_source(self, source: str) -> Field:
+        """Give the value or navigation field of a CSDL name; raises KeyError."""
+        for candidate in self.fields.values():
+            if candidate.source == source:
+                return candidate
+        raise KeyError(source)
+
+
+class TypeKind(StrEnum):
+    """The families of generated GraphQL types."""
+
+    OBJECT = "object"
+    INTERFACE = "interface"
+    CONNECTION = "connection"
+    EDGE = "edge"
+    WHERE = "where"
+    COLLECTION_WHERE = "collection_where"
+    ORDER_BY = "order_by"
+    ENUM = "enum"
+    FILTER = "filter"
+    CREATE_INPUT = "create_input"
+    PATCH = "patch"
+    KEY = "key"
+    UPDATE_INPUT = "update_input"
+    DELETE_INPUT = "delete_input"
+    NESTED_INPUT = "nested_input"
+    NESTED_CREATE = "nested_create"
+    VALUE_INPUT = "value_input"
+    PAYLOAD = "payload"
+    PAYLOADS = "payloads"
+    OPERATION_PAYLOAD = "operation_payload"
+
+
+class TypeEntry(NamedTuple):
+    """A generated type's name and what it is made from."""
+
+    name: str
+    kind: TypeKind
+    csdl: str
+    """Qualified CSDL type; for a FILTER the scalar's GraphQL name or the qualified enum."""
+
+
+class InputRole(Enum):
+    """What a field of a ``where`` type means."""
+
+    VALUE = "value"
+    TO_ONE = "to_one"
+    TO_MANY = "to_many"
+    AND = "and"
+    OR = "or"
+    NOT = "not"
+    SOME = "some"
+    NONE = "none"
+    OPERATOR = "operator"
+    ORDER = "order"
+    WRITE = "write"
+    """A value, or complex value, of a row to write."""
+    NESTED = "nested"
+    """Rows to create below a new row."""
+    CREATE = "create"
+    KEY = "key"
+    PATCH = "patch"
+    IF_MATCH = "if_match"
+
+
+class InputField(Struct, frozen=True, kw_only=True):
+    """A field of a generated input type."""
+
+    name: str
+    role: InputRole
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+    """Whether it is a list of non-null items."""
+    of: Field | None = None
+    """The object field that a VALUE, TO_ONE, TO_MANY or ORDER field is about."""
+    description: str = ""
+
+
+class Result(Struct, frozen=True):
+    """The type of a root field: ``Result("Node", nullable=False, many=True, gaps=True)`` is ``[Node]!``."""
+
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+    gaps: bool = False
+    """Whether the items of the list may be null."""
+
+
+class RootKind(Enum):
+    """What a generated field of ``Query`` answers."""
+
+    LIST = "list"
+    BY_KEY = "by_key"
+    SINGLETON = "singleton"
+    FUNCTION = "function"
+    NODE = "node"
+    NODES = "nodes"
+    ENTITIES = "entities"
+    """Rows by the representations of federation."""
+
+
+class Argument(Struct, frozen=True, kw_only=True):
+    """An argument of a generated field."""
+
+    name: str
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+    description: str = ""
+    of: Field | None = None
+    """The key field that a by-key argument gives."""
+    value: ValueType | None = None
+    """Type of a function parameter."""
+    source: str = ""
+
+
+class RootField(Struct, frozen=True, kw_only=True):
+    """A generated field of ``Query``."""
+
+    name: str
+    kind: RootKind
+    entity_set: EntitySet | None = None
+    singleton: Singleton | None = None
+    operation: Operation | None = None
+    operation_import: OperationImport | None = None
+    csdl: str = ""
+    """Qualified type of the rows; empty for node, nodes and functions that return plain values."""
+
+
+class Verb(StrEnum):
+    """What a generated field of ``Mutation`` does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UPSERT = "upsert"
+    DELETE = "delete"
+    ACTION = "action"
+    SERVICE = "service"
+
+
+class MutationField(Struct, frozen=True, kw_only=True):
+    """A generated field of ``Mutation``."""
+
+    name: str
+    verb: Verb
+    many: bool = False
+    """Whether it takes a list of rows."""
+    entity_set: EntitySet | None = None
+    csdl: str = ""
+    """Qualified type of the rows written, or returned by an action; empty for plain values."""
+    operation: Operation | None = None
+    operation_import: OperationImport | None = None
+    service: ServiceInfo | None = None
+
+
+class ServiceField(Struct, frozen=True):
+    """A parameter, or a value of the result, of a custom service."""
+
+    name: str
+    """GraphQL name."""
+    wire: str
+    """Name in the JSON body."""
+    type_name: str
+    nullable: bool = True
+    many: bool = False
+
+
+class ServiceInfo(Struct, frozen=True):
+    """A custom service of the settings: ``POST /api/services/{path}``."""
+
+    name: str
+    path: str
+    """``{group}/{service}/{operation}``."""
+    input: tuple[ServiceField, ...] = ()
+    output: tuple[ServiceField, ...] = ()
+    description: str = ""
+
+
+class PayloadRole(Enum):
+    """What a field of a payload answers."""
+
+    ROW = "row"
+    ETAG = "etag"
+    RESULT = "result"
+    RESULTS = "results"
+    OUTPUT = "output"
+    USER_ERRORS = "user_errors"
+
+
+class PayloadField(Struct, frozen=True, kw_only=True):
+    """A field of a generated payload type."""
+
+    name: str
+    role: PayloadRole
+    result: Result
+    description: str = ""
+    value: ValueType | None = None
+    """For a RESULT that is no row, and an OUTPUT."""
+    source: str = ""

@@ -1,0 +1,187 @@
+"""The answer of an operation of introspection, streamed: what is as long as the catalogue is written piece by piece.
+
+The long parts, the list of all types and the fields of root types, are left out of what is written at first; a mark
+stands in their places until the stream comes there. Types are written family by family, each together with the root
+fields of its rows, because both are made from the same records, which are then forgotten; a spool keeps the texts
+until their turn in the schema's order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from graphql import GraphQLObjectType
+
+from schema.types.build import ODataSchema
+from schema.types.federation import SERVICE, SERVICE_TYPE
+
+from .compressed_store import Spools
+from .family_writer import FORGET_AFTER, Ahead, Beside, FamilyWriter
+from .selection import Selected
+from .subgraph import print_subgraph
+from .type_records import DescribedType, Member
+from .types import Types
+from .writers import Write, Writers, text
+
+_MARK = re.compile(rb"\x00(\d+)\x00")
+"""No JSON holds this byte."""
+
+Pieces = Callable[[], Iterator[bytes]]
+
+
+def introspect(
+    schema: ODataSchema, selection: Iterable[Selected], beside: Beside[Any] | None = None
+) -> Iterator[bytes]:
+    """Write the answer ``{"data": …}`` piece by piece; ``selection`` is that of the operation.
+
+    ``beside``: has half of the families written by another process.
+
+    For answers that grow with the catalogue (``is_whole``) give a schema of one's own over a catalogue's ``twin``: its
+    records are forgotten on the way.
+    """
+    return _Answer(Types(schema), beside).written(selection)
+
+
+class _Answer:
+    def __init__(self, types: Types, beside: Beside[Any] | None) -> None:
+        self._types = types
+        self._beside = beside
+        self._core = types.core
+        self._writers = Writers(types, self._root_fields)
+        self._late: list[Pieces] = []
+        self._root_writers: list[Write[Member]] = []
+        """Of each place where root fields are selected: writes a field of a root type."""
+        self._spools: dict[tuple[int, str], Spools[str]] = {}
+        """Such a place and a root type whose fields were written ahead → where they wait, by name."""
+
+    def written(self, selection: Iterable[Selected]) -> Iterator[bytes]:
+        parts = b",".join(text(part.key) + b":" + self._root(part) for part in selection)
+        return self._expanded(b'{"data":{%b}}' % parts)
+
+    def _root(self, part: Selected) -> bytes:
+        if part.name == "__typename":
+            return text("Query")
+        if part.name == SERVICE:
+            return self._service(part)
+        if part.name == "__type":
+            shown = self._types.find(part.type_name)
+            return b"null" if shown is None else self._writers.type(part.below)(shown)
+        inner = (text(field.key) + b":" + self._of_schema(field) for field in part.below)
+        return b"{%b}" % b",".join(inner)
+
+    def _service(self, part: Selected) -> bytes:
+        inner = (
+            text(field.key)
+            + b":"
+            + (text(SERVICE_TYPE) if field.name == "__typename" else self._leave(self._sdl))
+            for field in part.below
+        )
+        return b"{%b}" % b",".join(inner)
+
+    def _sdl(self) -> Iterator[bytes]:
+        yield b'"'
+        for piece in print_subgraph(self._types.schema):
+            yield text(piece)[1:-1]
+        yield b'"'
+
+    def _of_schema(self, part: Selected) -> bytes:
+        core, writers = self._core, self._writers
+        if part.name == "types":
+            return self._leave(lambda: self._all_types(part.below))
+        if part.name == "directives":
+            write = writers.directive(part.below)
+            shown = (
+                d
+                for d in core.directives
+                if part.include_deprecated or d.deprecation_reason is None
+            )
+            return b"[%b]" % b",".join(map(write, shown))
+        if part.name == "description":
+            return text(core.description)
+        if part.name == "__typename":
+            return text("__Schema")
+        made = {
+            "queryType": core.query_type,
+            "mutationType": core.mutation_type,
+            "subscriptionType": core.subscription_type,
+        }[part.name]
+        return b"null" if made is None else writers.named(part.below)(made.name)
+
+    # What is written when the stream comes to it
+
+    def _leave(self, pieces: Pieces) -> bytes:
+        self._late.append(pieces)
+        return b"\x00%d\x00" % (len(self._late) - 1)
+
+    def _expanded(self, written: bytes) -> Iterator[bytes]:
+        for place, piece in enumerate(_MARK.split(written)):
+            if place % 2 == 0:
+                yield piece
+            else:
+                for inner in self._late[int(piece)]():
+                    yield from self._expanded(inner) if b"\x00" in inner else (inner,)
+
+    # Fields of root types
+
+    def _root_fields(self, part: Selected, write: Write[Member]) -> Write[DescribedType]:
+        number = len(self._root_writers)
+
+        def write_field(member: Member) -> bytes:
+            shown = part.include_deprecated or member.deprecation is None
+            return write(member) if shown else b""
+
+        def pieces(made: GraphQLObjectType) -> Iterator[bytes]:
+            spool = self._spools.get((number, made.name))
+            for place, name in enumerate(made.fields):
+                piece = None if spool is None else spool.take(name)
+                if piece is None:
+                    piece = write_field(self._types.root_member(made, name))
+                    if place % FORGET_AFTER == 0:
+                        self._types.forget()
+                if piece:
+                    yield piece
+
+        self._root_writers.append(write_field)
+        roots = self._types.roots
+        return lambda shown: self._leave(lambda: _listed(pieces(roots[shown.name])))
+
+    # All types
+
+    def _all_types(self, below: Sequence[Selected]) -> Iterator[bytes]:
+        first = len(self._root_writers)
+        write = self._writers.type(below)
+        if all(part.name == "ofType" or not part.below for part in below):
+            return _listed(map(write, self._described(self._types.names())))
+        ahead = self._written_ahead(write, range(first, len(self._root_writers)))
+        return _listed(
+            chain(
+                map(write, self._described(self._types.first_names())),
+                ahead.reading.ordered(),
+                ahead.writing.taken(self._types.write_owners()),
+            )
+        )
+
+    def _described(self, names: Iterable[str]) -> Iterator[DescribedType]:
+        for name in names:
+            shown = self._types.find(name)
+            assert shown is not None
+            yield shown
+
+    def _written_ahead(self, write: Write[DescribedType], places: Sequence[int]) -> Ahead:
+        """Write the generated types and the root fields that belong to them."""
+        write_fields = [self._root_writers[place] for place in places]
+        writer = FamilyWriter(self._types, self._writers, write, write_fields)
+        ahead = writer.write(self._beside)
+        for root, fields in ahead.roots.items():
+            self._spools.update(((p, root), f) for p, f in zip(places, fields, strict=True))
+        return ahead
+
+
+def _listed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield b"["
+    for number, piece in enumerate(pieces):
+        yield b"," + piece if number else piece
+    yield b"]"

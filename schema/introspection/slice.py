@@ -1,0 +1,284 @@
+"""A slice of a schema for tools: the root fields and types asked for, with what they lead to, as introspection.
+
+A whole catalogue is too much for an editor (131 MB of JSON for Finance & Operations). A slice is a schema of its own,
+which ``buildClientSchema`` takes: types in full for the rows asked for and, over ``steps`` relations, for their
+neighbours; behind these stand *partial* types with a few of their fields, to be asked for when somebody looks at them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+import orjson
+from graphql import GraphQLObjectType
+from msgspec.structs import replace
+
+from schema.catalog.records import TypeEntry, TypeKind
+from schema.types.build import ODataSchema
+
+from .selection import Selected
+from .type_records import DescribedType, Member, input_member
+from .types import Types
+from .writers import Write, Writers, text, written
+
+FIELDS_OF_PARTIAL = 3
+"""Fields of a partial type, at the most."""
+_ALWAYS = ("node", "nodes")
+"""Fields of ``Query`` that are in every slice."""
+_THIN = frozenset({TypeKind.CONNECTION, TypeKind.EDGE})
+"""Kinds of types that are in full even at the border, because they are little more than the way to the next."""
+_NAME = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a slice is to hold. Names that are not of the schema are passed over."""
+
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """``query``, ``mutation``, ``subscription`` → fields of that root type."""
+    types: Sequence[str] = ()
+    steps: int = 0
+    """Over how many relations the types of other rows are still in full."""
+
+
+def write_slice(schema: ODataSchema, wanted: Wanted) -> bytes:
+    """Write ``{"__schema": …, "partial": [names]}``.
+
+    ``schema`` is one of one's own over a catalogue's ``twin``: it keeps what was read for the slice.
+    """
+    return _Slice(Types(schema), wanted).written()
+
+
+class _Slice:
+    def __init__(self, types: Types, wanted: Wanted) -> None:
+        self._types = types
+        self._wanted = wanted
+        self._found: dict[str, DescribedType] = {}
+        self._partial: list[str] = []
+
+    def written(self) -> bytes:
+        roots = dict(self._roots())
+        self._reach(roots)
+        types = [self._with_possible(shown) for shown in self._found.values()]
+        writers = Writers(self._types, _given_fields)
+        write = writers.type(_TYPE)
+        directives = map(writers.directive(_DIRECTIVE), self._types.core.directives)
+        schema = {
+            **{name: _named(roots, name) for name in ("query", "mutation", "subscription")},
+            "types": written(map(write, types)),
+            "directives": written(directives),
+        }
+        keys = {name: name if name in ("types", "directives") else f"{name}Type" for name in schema}
+        inner = b",".join(text(keys[name]) + b":" + piece for name, piece in schema.items())
+        return b'{"__schema":{%b},"partial":%b}' % (inner, orjson.dumps(self._partial))
+
+    # Root types
+
+    def _roots(self) -> Iterator[tuple[str, DescribedType]]:
+        core, types = self._types.core, self._types
+        made_types = {
+            "query": core.query_type,
+            "mutation": core.mutation_type,
+            "subscription": core.subscription_type,
+        }
+        for root, made in made_types.items():
+            if made is not None:
+                names = self._chosen(root, made)
+                yield root, _root(made, [types.root_member(made, name) for name in names])
+
+    def _chosen(self, root: str, made: GraphQLObjectType) -> list[str]:
+        """Give the fields of a root type: those asked for, and at least one."""
+        names = (*self._wanted.fields.get(root, ()), *(_ALWAYS if root == "query" else ()))
+        found = [name for name in dict.fromkeys(names) if name in made.fields]
+        return found or [next(iter(made.fields))]
+
+    # What they lead to
+
+    def _reach(self, roots: Mapping[str, DescribedType]) -> None:
+        """Describe the types, the nearest first."""
+        asked = {name for names in self._wanted.fields.values() for name in names}
+        level: dict[str, str] = dict.fromkeys(self._wanted.types, "")
+        border: dict[str, str] = {}
+        for shown in roots.values():
+            self._found[shown.name] = shown
+            for member in shown.fields() if shown.fields is not None else ():
+                names = dict.fromkeys(_of_member(member), "")
+                (level if member.name in asked else border).update(names)
+        for name in _BUILT_IN:
+            level.setdefault(name, "")
+        for _ in range(self._wanted.steps + 1):
+            level = self._describe(level)
+        self._describe_partially({**level, **border})
+
+    def _describe(self, names: dict[str, str]) -> dict[str, str]:
+        """Describe types of these names in full, and those of the same rows; give the names one relation further."""
+        further: dict[str, str] = {}
+        waiting = list(names.items())
+        for name, family in waiting:  # grows while it is walked
+            shown = None if name in self._found else self._types.find(name)
+            if shown is None:
+                continue
+            self._found[name] = shown
+            own = self._family(name) or family
+            for other in _leads_to(shown):
+                if self._family(other) in ("", own):
+                    waiting.append((other, own))
+                else:
+                    further[other] = own
+        return further
+
+    def _describe_partially(self, names: Iterable[str]) -> None:
+        waiting = list(names)
+        for name in waiting:  # grows while it is walked
+            shown = None if name in self._found else self._types.find(name)
+            if shown is None:
+                continue
+            entry = self._types.schema.entry(name)
+            if entry is not None and entry.kind not in _THIN and self._is_row(entry):
+                shown = self._cut(self._begun(shown, entry))
+                self._partial.append(name)
+            self._found[name] = shown
+            waiting.extend(_leads_to(shown))
+
+    def _family(self, name: str) -> str:
+        """Give the rows that a type belongs to; empty for one that belongs to any."""
+        entry = self._types.schema.entry(name)
+        return entry.csdl if entry is not None and self._is_row(entry) else ""
+
+    def _is_row(self, entry: TypeEntry) -> bool:
+        return entry.csdl in self._types.schema.catalog.model.entity_types
+
+    def _begun(self, shown: DescribedType, entry: TypeEntry) -> DescribedType:
+        """Let a type tell its fields one by one, so that the first cost no more than themselves."""
+        types, catalog = self._types, self._types.schema.catalog
+        if entry.kind in (TypeKind.OBJECT, TypeKind.INTERFACE):
+            return replace(
+                shown, fields=lambda: map(types.row_member, catalog.each_field(entry.csdl))
+            )
+        if entry.kind in (TypeKind.WHERE, TypeKind.ORDER_BY):
+            first = catalog.first_inputs(entry.name, FIELDS_OF_PARTIAL)
+            return replace(shown, inputs=lambda: map(input_member, first))
+        return shown
+
+    def _with_possible(self, shown: DescribedType) -> DescribedType:
+        """Let an abstract type tell those of its possible types that are in the slice."""
+        possible = shown.possible
+        if possible is None:
+            return shown
+        if shown.kind == "UNION":
+            return replace(shown, possible=lambda: (n for n in possible() if n in self._found))
+        return replace(shown, possible=lambda: self._implementers(shown.name))
+
+    def _implementers(self, interface: str) -> Iterator[str]:
+        for other in self._found.values():
+            is_object = other.kind == "OBJECT" and other.interfaces is not None
+            if is_object and other.interfaces is not None and interface in other.interfaces():
+                yield other.name
+
+    def _cut(self, shown: DescribedType) -> DescribedType:
+        """Leave only some fields, which lead no further."""
+        fields = None if shown.fields is None else self._kept(shown.name, shown.fields())
+        inputs = None if shown.inputs is None else self._kept(shown.name, shown.inputs())
+        has_id = fields is not None and any(member.name == "id" for member in fields)
+        has_node = has_id and shown.interfaces is not None and "Node" in shown.interfaces()
+        return replace(
+            shown,
+            fields=None if fields is None else lambda: fields,
+            inputs=None if inputs is None else lambda: inputs,
+            interfaces=None if shown.interfaces is None else lambda: ("Node",) * has_node,
+        )
+
+    def _kept(self, name: str, members: Iterable[Member]) -> list[Member]:
+        """Give the first fields that are leaves, or of the type itself; where there are none, the first of all."""
+        some = iter(members)
+        first = list(islice(some, 1))
+        near = (member for member in chain(first, some) if self._is_near(name, member))
+        return list(islice(near, FIELDS_OF_PARTIAL)) or first
+
+    def _is_near(self, name: str, member: Member) -> bool:
+        used = _base(member.type)
+        is_leaf = used == name or self._types.kind(used) in ("SCALAR", "ENUM")
+        return is_leaf and not member.arguments
+
+
+_BUILT_IN = ("String", "Boolean", "Int", "Float", "ID")
+
+
+def _root(made: GraphQLObjectType, members: Sequence[Member]) -> DescribedType:
+    return DescribedType(
+        name=made.name,
+        kind="OBJECT",
+        description=made.description,
+        fields=lambda: members,
+        interfaces=tuple,
+    )
+
+
+def _base(use: str) -> str:
+    """``[Order!]!`` → ``Order``."""
+    found = _NAME.search(use)
+    assert found is not None
+    return found[0]
+
+
+def _of_member(member: Member) -> Iterator[str]:
+    yield _base(member.type)
+    for argument in member.arguments:
+        yield _base(argument.type)
+
+
+def _leads_to(shown: DescribedType) -> Iterator[str]:
+    """Give the names of the types that must be there for this one."""
+    for members in (shown.fields, shown.inputs):
+        for member in members() if members is not None else ():
+            yield from _of_member(member)
+    if shown.interfaces is not None:
+        yield from shown.interfaces()
+    if shown.possible is not None and shown.kind == "UNION":
+        # All of them may be the catalogue; those that are asked for are told.
+        yield from list(shown.possible())[:1]
+
+
+def _named(roots: Mapping[str, DescribedType], name: str) -> bytes:
+    return orjson.dumps({"name": roots[name].name}) if name in roots else b"null"
+
+
+def _given_fields(_: Selected, write: Write[Member]) -> Write[DescribedType]:
+    return lambda shown: written(map(write, shown.fields() if shown.fields is not None else ()))
+
+
+# What is told: the selection of graphql-js's getIntrospectionQuery, without nulls for what is never there
+
+
+def _selected(*names: str | Selected) -> tuple[Selected, ...]:
+    return tuple(n if isinstance(n, Selected) else Selected(n, n) for n in names)
+
+
+def _below(name: str, *names: str | Selected) -> Selected:
+    return Selected(name, name, _selected(*names), include_deprecated=True)
+
+
+_INNER = _selected("kind", "name", "ofType")
+for _ in range(3):  # what [T!]! wraps around a name
+    _INNER = _selected("kind", "name", _below("ofType", *_INNER))
+_USE = _below("type", *_INNER)
+_INPUT = _selected("name", "description", _USE, "defaultValue", "isDeprecated", "deprecationReason")
+_TYPE = _selected(
+    *("kind", "name", "description", "specifiedByURL", "isOneOf"),
+    _below(
+        "fields",
+        *("name", "description", "isDeprecated", "deprecationReason"),
+        _below("args", *_INPUT),
+        _USE,
+    ),
+    _below("inputFields", *_INPUT),
+    _below("interfaces", "kind", "name", "ofType"),
+    _below("enumValues", "name", "description", "isDeprecated", "deprecationReason"),
+    _below("possibleTypes", "kind", "name", "ofType"),
+)
+_DIRECTIVE = _selected(
+    *("name", "description", "isRepeatable", "locations"), _below("args", *_INPUT)
+)

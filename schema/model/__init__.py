@@ -1,0 +1,1 @@
+"""The model of a service: records, snapshot, exposure, declared relations."""

@@ -1,0 +1,280 @@
+"""Model ↔ bytes that open in milliseconds: an index of names, and a record at a time behind it.
+
+    magic | record record record … | index | size of the index | fingerprint | SHA-256 of all before
+
+Reading 41 MB of CSDL takes seconds and most of its records are never asked for. Here the index is decoded at once and
+a record when it is first looked up, so a whole catalogue costs as much as the entities that operations touch. The
+index also holds what is asked of all types together (``Model.derived``, ``Model.sets_of_type``) and ``notes``:
+whatever the caller has decided from the model and would otherwise decide again.
+
+Everything is MessagePack of the model's own records: bytes from anywhere can at worst be a wrong model, never
+code. The fingerprint says from what the model was made; with another one, and with any bit that is not as it was
+written, there is no model and the caller makes it anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import mmap
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from .records import (
+    ComplexType,
+    EntitySet,
+    EntityType,
+    EnumType,
+    Model,
+    Operation,
+    OperationImport,
+    Singleton,
+    TypeDefinition,
+)
+
+FORMAT: Final = 2
+"""Raised with every change of the layout or of the records of ``schema.model.records``."""
+
+_MAGIC: Final = b"D365SNP%d\n" % FORMAT
+_TABLES: Final[Mapping[str, type]] = {
+    "entity_types": EntityType,
+    "complex_types": ComplexType,
+    "enum_types": EnumType,
+    "type_definitions": TypeDefinition,
+    "entity_sets": EntitySet,
+    "singletons": Singleton,
+    "imports": OperationImport,
+}
+"""The mappings of ``Model``; their records are stored in this order."""
+_STEP: Final = 1 << 20
+_DIGEST: Final = hashlib.sha256().digest_size
+_END: Final = struct.Struct(f"<Q{_DIGEST}s")
+_SMALLEST: Final = len(_MAGIC) + _END.size + _DIGEST
+
+Record = TypeVar("Record")
+
+
+class _Index(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    namespace: str
+    names: list[list[str]]
+    """Of each table, in the order of ``_TABLES``."""
+    sizes: list[list[int]]
+    """Bytes of each record, likewise."""
+    operations: tuple[Operation, ...]
+    findings: tuple[str, ...]
+    derived: dict[str, tuple[str, ...]]
+    sets_of_type: dict[str, tuple[str, ...]]
+    notes: memoryview
+
+
+class Unpacked(Struct, frozen=True):
+    """What a snapshot held."""
+
+    model: Model
+    notes: memoryview
+    _content: bytes | memoryview | mmap.mmap
+
+    def release(self) -> None:
+        """Let what was looked at leave the memory until it is looked at again; for when the notes are read."""
+        _release(self._content)
+
+
+class Records(Mapping[str, Record]):
+    """Records by name in document order, each decoded when it is first looked up and kept from then on."""
+
+    __slots__ = ("_decode", "_ends", "_made", "_places", "_view")
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        sizes: Sequence[int],
+        view: memoryview,
+        decode: Callable[[memoryview], Record],
+    ) -> None:
+        self._places = {name: place for place, name in enumerate(names)}
+        self._ends = (0, *accumulate(sizes))
+        self._view = view
+        self._decode = decode
+        self._made: dict[str, Record] = {}
+
+    @property
+    def decoded(self) -> int:
+        """How many records have been looked up so far."""
+        return len(self._made)
+
+    def __getitem__(self, name: str) -> Record:
+        found = self._made.get(name)
+        if found is None:
+            place = self._places[name]
+            found = self._decode(self._view[self._ends[place] : self._ends[place + 1]])
+            self._made[name] = found
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def again(self) -> Records[Record]:
+        """Give the same records, none of them decoded."""
+        made = copy.copy(self)
+        made.forget()
+        return made
+
+    def forget(self) -> None:
+        """Let go of the records that were decoded."""
+        self._made = {}
+
+    @property
+    def content(self) -> Any:
+        """The snapshot from which records are decoded."""
+        return self._view.obj
+
+    @property
+    def table(self) -> dict[str, Record]:
+        """The records that were decoded."""
+        return self._made
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records, {self.decoded} of them decoded>"
+
+
+def pack(model: Model, *, fingerprint: bytes, notes: bytes = b"") -> Iterator[bytes]:
+    """Give the bytes of a snapshot, piece by piece; ``fingerprint`` stands for everything that decided the model.
+
+    Raises OverflowError or ValueError for what only a model made by hand, or a hostile document, can hold: numbers
+    beyond 64 bits, unpaired surrogates.
+    """
+    checksum = hashlib.sha256()
+    for piece in _pieces(model, fingerprint, notes):
+        checksum.update(piece)
+        yield piece
+    yield checksum.digest()
+
+
+def _pieces(model: Model, fingerprint: bytes, notes: bytes) -> Iterator[bytes]:
+    encode = msgspec.msgpack.Encoder().encode
+    yield _MAGIC
+    sizes = []
+    for table in _TABLES:
+        of_table = []
+        for record in getattr(model, table).values():
+            piece = encode(record)
+            of_table.append(len(piece))
+            yield piece
+        sizes.append(of_table)
+    index = encode(
+        _Index(
+            namespace=model.namespace,
+            names=[list(getattr(model, table)) for table in _TABLES],
+            sizes=sizes,
+            operations=model.operations,
+            findings=model.findings,
+            derived=dict(model.derived),
+            sets_of_type=dict(model.sets_of_type),
+            notes=memoryview(notes),
+        )
+    )
+    yield index
+    yield _END.pack(len(index), _stamp(fingerprint))
+
+
+def _stamp(fingerprint: bytes) -> bytes:
+    return hashlib.sha256(fingerprint).digest()
+
+
+def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Unpacked | None:
+    """Read a snapshot; None where it is damaged, of another format or of another fingerprint.
+
+    ``content`` has to stay as it is while the model lives: the records are read from it.
+    """
+    view = memoryview(content)
+    if len(view) < _SMALLEST or view[: len(_MAGIC)] != _MAGIC:
+        return None
+    size, stamp = _END.unpack_from(view, len(view) - _DIGEST - _END.size)
+    if stamp != _stamp(fingerprint) or _checksum(content) != view[-_DIGEST:]:
+        return None
+    end = len(view) - _DIGEST - _END.size
+    index = msgspec.msgpack.decode(view[end - size : end], type=_Index)
+    found = Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes, content)
+    found.release()
+    return found
+
+
+def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:
+    """Sum up all but the sum itself, without keeping in memory what is mapped from a file and not needed soon."""
+    view = memoryview(content)[:-_DIGEST]
+    checksum = hashlib.sha256()
+    for at in range(0, len(view), _STEP):
+        checksum.update(view[at : at + _STEP])
+        _release(content, at, len(view[at : at + _STEP]))
+    return checksum.digest()
+
+
+def _release(
+    content: bytes | memoryview | mmap.mmap, start: int = 0, length: int | None = None
+) -> None:
+    """Let what is mapped from a file leave the memory until it is looked at again."""
+    if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        content.madvise(mmap.MADV_DONTNEED, start, len(content) if length is None else length)
+
+
+def _model(index: _Index, records: memoryview) -> Model:
+    tables: dict[str, Any] = {}
+    start = 0
+    for (table, record), names, sizes in zip(
+        _TABLES.items(), index.names, index.sizes, strict=True
+    ):
+        end = start + sum(sizes)
+        tables[table] = Records(
+            names, sizes, records[start:end], msgspec.msgpack.Decoder(record).decode
+        )
+        start = end
+    model = Model(
+        namespace=index.namespace,
+        operations=index.operations,
+        findings=index.findings,
+        **tables,
+    )
+    # where functools.cached_property keeps its answers: these two would decode every record
+    vars(model).update(derived=index.derived, sets_of_type=index.sets_of_type)
+    return model
+
+
+def reopened(model: Model) -> Model:
+    """Give the same model with nothing of its snapshot decoded; one that was not unpacked stays as it is."""
+    made = copy.copy(model)
+    for table, records in _tables_of(model):
+        vars(made)[table] = records.again()
+    return made
+
+
+def forget_records(model: Model) -> None:
+    """Let go of what was decoded from the model's snapshot; it is decoded again when it is asked for."""
+    content = None
+    for _, records in _tables_of(model):
+        records.forget()
+        content = records.content
+    if content is not None:
+        _release(content)
+
+
+def tables_of(model: Model) -> Iterator[dict[str, Any]]:
+    """Give what keeps the records that were decoded from the model's snapshot."""
+    return (records.table for _, records in _tables_of(model))
+
+
+def _tables_of(model: Model) -> Iterator[tuple[str, Records[Any]]]:
+    for table in _TABLES:
+        records = getattr(model, table)
+        if isinstance(records, Records):
+            yield table, records

@@ -1,0 +1,1 @@
+"""Catalog → Strawberry schema, types made when first touched."""

@@ -1,0 +1,374 @@
+"""Catalog and resolvers to a Strawberry schema, in milliseconds at any size: types are made when they are touched.
+
+``schema.core`` is the graphql-core schema to parse, validate and execute with. Introspecting all of it makes all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import strawberry
+from graphql import GraphQLNamedType, GraphQLObjectType, GraphQLSchema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
+from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
+
+from schema.catalog import Catalog
+from schema.catalog.records import RootField, RootKind, TypeEntry
+from schema.errors import NameCollisionError, SchemaError
+from schema.writes import Writes
+
+from . import scalars
+from .federation import ENTITY, SCALARS, Federation, FederationTypes, Named
+from .inputs import INPUT_KINDS, InputTypes
+from .lazy import LazyFields, LazySchema, LazyTypes
+from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_FROM, MutationTypes
+from .objects import ObjectTypes
+from .printing import print_sdl
+from .resolvers import Resolvers
+from .strawberry_definitions import (
+    DEFINITION,
+    GeneratedDefinition,
+    GeneratedField,
+    GeneratingConverter,
+    NamedType,
+    Ref,
+    TypeTable,
+    is_one_of,
+)
+from .subscriptions import FIXED_TYPES as _FIXED_BY_SUBSCRIPTIONS
+from .subscriptions import SubscriptionTypes
+
+_BUILT_IN: Mapping[str, NamedType] = {
+    "String": str,
+    "Int": int,
+    "Float": float,
+    "Boolean": bool,
+    "ID": cast("NamedType", strawberry.ID),
+}
+_STARTED = frozenset({*_BUILT_IN, "Query"})
+"""Names in every schema that Strawberry starts with."""
+_FIXED = ("Node", "PageInfo", "SortDirection")
+_FIXED_BY_WRITES = ("UserError", "FieldConflict")
+
+
+def build_schema(
+    catalog: Catalog,
+    resolvers: Resolvers,
+    *,
+    writes: Writes | None = None,
+    subscriptions: bool = False,
+    federation: Federation | None = None,
+    extra_query: type | None = None,
+    extra_types: Sequence[type] = (),
+) -> ODataSchema:
+    """Make the schema; without ``writes`` it has no mutations. ``subscriptions`` needs rows that have ids.
+
+    With ``federation`` it is a subgraph.
+
+    ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones
+    and work by Strawberry's normal path. Raises NameCollisionError where hand-written and generated names meet.
+    """
+    return ODataSchema(
+        catalog,
+        resolvers,
+        writes=writes,
+        subscriptions=subscriptions,
+        federation=federation,
+        extra_query=extra_query,
+        extra_types=extra_types,
+    )
+
+
+class ODataSchema(strawberry.Schema):
+    """A Strawberry schema over a catalog."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        resolvers: Resolvers,
+        *,
+        writes: Writes | None = None,
+        subscriptions: bool = False,
+        federation: Federation | None = None,
+        extra_query: type | None = None,
+        extra_types: Sequence[type] = (),
+    ) -> None:
+        self.catalog = catalog
+        self.federation = federation
+        self._again = partial(
+            ODataSchema,
+            resolvers=resolvers,
+            subscriptions=subscriptions,
+            extra_query=extra_query,
+            extra_types=extra_types,
+        )
+        self.writes = writes or None
+        self._types = TypeTable(self._make)
+        self._federated = (
+            None
+            if federation is None
+            else FederationTypes(resolvers, self._types, has_entities="node" in catalog.roots)
+        )
+        has_subscriptions = subscriptions and "node" in catalog.roots
+        fixed = (
+            *_FIXED,
+            *(_FIXED_BY_WRITES if self.writes else ()),
+            *(_FIXED_BY_SUBSCRIPTIONS if has_subscriptions else ()),
+            *(() if self._federated is None else self._federated.names),
+        )
+        self._fixed = tuple(
+            name
+            for name in (*_BUILT_IN, *scalars.DEFINITIONS, *fixed)
+            if name != "Node" or "node" in catalog.roots
+        )
+        self._objects = ObjectTypes(catalog, resolvers, self._types)
+        self._inputs = InputTypes(catalog, self._types, self.writes)
+        self._mutations = (
+            None if self.writes is None else MutationTypes(self.writes, resolvers, self._types)
+        )
+        has_companies = catalog.abilities.company_property is not None
+        self._subscriptions = (
+            SubscriptionTypes(self._types, companies=has_companies) if has_subscriptions else None
+        )
+        extra = _extra_fields(extra_query)
+        super().__init__(
+            _query_class(extra or [self._placeholder()]),
+            types=extra_types,
+            config=StrawberryConfig(scalar_map={**scalars.SCALAR_MAP, **SCALARS}),
+        )
+        self._grow(keep_started_fields=bool(extra))
+
+    @property
+    def core(self) -> GraphQLSchema:
+        """The graphql-core schema."""
+        return self._schema
+
+    @property
+    def made_types(self) -> int:
+        """How many types have been made so far."""
+        return len(self.schema_converter.type_map)
+
+    @property
+    def roots(self) -> Mapping[str, RootField]:
+        """The fields of ``Query`` that are planned."""
+        own = self.catalog.roots
+        return own if self._federated is None else self._federated.roots(own)
+
+    def again(self, catalog: Catalog, *, federated: bool = True) -> ODataSchema:
+        """Make the same schema, with nothing made yet, over another catalog of the same model.
+
+        ``federated``: also what makes it a subgraph, where this one is; else the API alone.
+        """
+        writes = None if self.writes is None else Writes(catalog, self.writes.rules)
+        federation = self.federation if federated else None
+        return self._again(catalog, writes=writes, federation=federation)
+
+    def define(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
+        """Make the definition of a generated type, without keeping it; None for every other name."""
+        found = self._fixed_type(name)
+        return self._generated_type(name) if found is None and self.entry(name) else found
+
+    def as_str(self) -> str:
+        """Give the SDL."""
+        return print_sdl(self.core)
+
+    def get_type_by_name(self, name: str) -> Any:  # type: ignore[override]
+        """Give the Strawberry definition of a type."""
+        made = self.core.get_type(name)
+        return None if made is None else made.extensions.get(DEFINITION)
+
+    def _extend_introspection(self) -> None:
+        """Let ``isOneOf`` be null but for input types; Strawberry's resolver knows no null and fails for lists."""
+        meta = cast("GraphQLObjectType", self._schema.type_map["__Type"])
+        meta.fields["isOneOf"].resolve = lambda made, _info: is_one_of(made)
+
+    def _placeholder(self) -> StrawberryField:
+        return GeneratedField("_", Ref("Boolean"), self._types)
+
+    def _grow(self, *, keep_started_fields: bool) -> None:
+        """Put the lazy schema in the place of the one Strawberry started with."""
+        catalog, started = self.catalog, self._schema
+        self._refuse_collisions(started)
+        converter = GeneratingConverter(self.schema_converter, self._types, self.implementers)
+        self.schema_converter = converter
+        started_query = cast("Any", started.query_type)
+        ordinary = started_query.fields if keep_started_fields else {}
+        fields: Mapping[str, Named] = catalog.roots
+        if self._federated is not None:
+            fields = self._federated.fields(catalog.roots)
+        for name in ordinary:
+            if name in fields:
+                raise _collision(f"Query.{name}")
+
+        definition = GeneratedDefinition("Query", lambda: fields, self._root_field)
+        query = converter.root(definition, ordinary)
+
+        def make(name: str) -> GraphQLNamedType | None:
+            return converter.named(name) if self._has(name) else None
+
+        roots = {"Query": query}
+        if self._mutations is not None:
+            mutation = self._mutations.root()
+            roots["Mutation"] = converter.root(mutation)
+            self.mutation = mutation.origin
+        if self._subscriptions is not None:
+            subscription = self._subscriptions.root()
+            roots["Subscription"] = converter.root(subscription)
+            self.subscription = subscription.origin
+        types = LazyTypes({**started.type_map, **roots}, self._names, make)
+        self.query = definition.origin
+        self._schema = LazySchema(
+            started,
+            query,
+            types,
+            self.implementers,
+            mutation=roots.get("Mutation"),
+            subscription=roots.get("Subscription"),
+        )
+        if self._mutations is not None:
+            self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_FROM)
+        self._schema.description = catalog.description
+        self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _root_field(self, record: Named) -> GeneratedField:
+        if isinstance(record, RootField) and record.kind is not RootKind.ENTITIES:
+            return self._objects.root_field(record)
+        assert self._federated is not None
+        return self._federated.field(record)
+
+    def _refuse_collisions(self, started: GraphQLSchema) -> None:
+        for name, made in started.type_map.items():
+            if name in scalars.DEFINITIONS:
+                _check_scalar(name, made)
+            elif name in _STARTED or name.startswith("__"):
+                continue
+            elif name in self._fixed or self._is_generated(name):
+                raise _collision(name)
+
+    def _is_generated(self, name: str) -> bool:
+        is_written = self.writes is not None and self.writes.entry(name) is not None
+        return is_written or name in self.catalog.known_names()
+
+    def _has(self, name: str) -> bool:
+        return name in self._fixed or self.entry(name) is not None
+
+    def entry(self, name: str) -> TypeEntry | None:
+        """Give what a generated type's name stands for; None for a name that is not of the schema."""
+        found = self.catalog.entry(name)
+        if found is None and self.writes is not None:
+            found = self.writes.entry(name)
+        return found
+
+    def entries(self) -> Iterator[TypeEntry]:
+        """Give every generated type in the order of the schema, none ahead of the one that is asked for."""
+        yield from self.catalog.entries()
+        if self.writes is not None:
+            yield from self.writes.entries()
+
+    def implementers(self, interface: str) -> tuple[list[str], list[str]]:
+        """Give the names of the generated object types and interfaces that have an interface, or are in ``_Entity``."""
+        is_union = interface == ENTITY and self._federated is not None
+        return self.catalog.implementers("Node" if is_union else interface, self.entry)
+
+    def forget(self) -> None:
+        """Drop the catalog's records; for a schema over a catalog's ``twin``."""
+        self.catalog.forget()
+        if self.writes is not None:
+            self.writes.forget()
+
+    def tables(self) -> Iterator[dict[Any, Any]]:
+        """Give what keeps all that was made of single types, for whoever empties them once the schema is not used.
+
+        Types refer to each other through these tables: without them, nearly nothing is left that refers to itself.
+        """
+        converter = cast("GeneratingConverter", self.schema_converter)
+        for made in tuple(converter.type_map.values()):
+            fields = getattr(made.implementation, "fields", None)
+            if isinstance(fields, LazyFields):
+                yield fields.table
+        yield from (converter.made_arguments, converter.refs, converter.type_map)
+        yield cast("LazyTypes", self.core.type_map).table
+        yield from (self._objects.table, self._types.by_ref, self._types.by_name)
+        if self.writes is not None:
+            yield from self.writes.tables()
+        yield from self.catalog.tables()
+
+    def _names(self) -> Iterator[str]:
+        yield from self._fixed
+        yield from (entry.name for entry in self.entries())
+
+    def _make(self, name: str) -> NamedType:
+        built_in = _BUILT_IN.get(name)
+        if built_in is not None:
+            return built_in
+        if name in scalars.DEFINITIONS:
+            return cast("NamedType", scalars.DEFINITIONS[name][0])
+        if self._federated is not None and name in self._federated.names:
+            return self._federated.named(name)
+        return self._fixed_type(name) or self._generated_type(name)
+
+    def _fixed_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
+        found = self._objects.fixed(name)
+        if found is None and self._mutations is not None:
+            found = self._mutations.fixed(name)
+        if found is None and self._subscriptions is not None:
+            found = self._subscriptions.fixed(name)
+        return found
+
+    def _generated_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition:
+        entry = self.catalog.known_names().get(name) or self.entry(name)
+        if entry is None:
+            raise KeyError(name)
+        if entry.kind in PAYLOAD_KINDS and self._mutations is not None:
+            return self._mutations.make(entry)
+        maker = self._inputs if entry.kind in INPUT_KINDS else self._objects
+        return maker.make(entry)
+
+
+def _extra_fields(extra_query: type | None) -> list[StrawberryField]:
+    if extra_query is None:
+        return []
+    definition = get_object_definition(extra_query)
+    if definition is None:
+        raise SchemaError(
+            f"extra_query {extra_query.__name__} is not a Strawberry type.",
+            hint="Decorate the class with @strawberry.type.",
+        )
+    return definition.fields
+
+
+def _query_class(fields: list[StrawberryField]) -> type:
+    definition = StrawberryObjectDefinition(
+        name="Query",
+        is_input=False,
+        is_interface=False,
+        origin=object,
+        description=None,
+        interfaces=[],
+        extend=False,
+        directives=(),
+        is_type_of=None,
+        resolve_type=None,
+        fields=fields,
+    )
+    definition.origin = type("Query", (), {"__strawberry_definition__": definition})
+    return definition.origin
+
+
+def _collision(name: str) -> NameCollisionError:
+    return NameCollisionError(
+        f"The hand-written {name} has the name of a generated one.",
+        hint="Rename it, or the generated one by the renames of the settings.",
+    )
+
+
+def _check_scalar(name: str, made: GraphQLNamedType) -> None:
+    if made.extensions.get(DEFINITION) is not scalars.DEFINITIONS[name][1]:
+        raise NameCollisionError(
+            f"A hand-written field uses another scalar called {name}.",
+            hint=f"Annotate with schema.scalars.{name}.",
+        )

@@ -1,0 +1,158 @@
+"""The API as an Apollo Federation v2 subgraph: ``_service``, ``_entities`` and the types behind them.
+
+Specification: https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec.
+Entities are the object types with a global ``id``, so the members of ``_Entity`` are those of ``Node``; like all types
+they are made when they are touched. What the SDL of the subgraph says of them is written by ``introspection.subgraph``.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NewType, cast
+
+import strawberry
+from graphql import GraphQLAbstractType
+from strawberry.types.scalar import ScalarDefinition
+
+from schema.catalog.records import RootField, RootKind
+
+from .objects import Wire
+from .resolvers import Resolvers
+from .strawberry_definitions import (
+    GeneratedArgument,
+    GeneratedDefinition,
+    GeneratedField,
+    GeneratedUnion,
+    NamedType,
+    Ref,
+    ResolveInfo,
+    TypeTable,
+)
+
+SERVICE = "_service"
+ENTITIES = "_entities"
+ANY = "_Any"
+ENTITY = "_Entity"
+SERVICE_TYPE = "_Service"
+
+_SERVICE_TEXT = "This API as a subgraph, for those who compose it with others."
+_ENTITIES_TEXT = "Rows by representation, in the same order; null for what does not exist. For routers: see `nodes`."
+_REPRESENTATIONS_TEXT = "`__typename` of each row with its `id`, or with every part of its key."
+_ENTITY_TEXT = "Any row that other subgraphs may refer to."
+_SDL_TEXT = "The schema definition language with the directives of federation."
+
+Representation = NewType("Representation", object)
+SCALARS: Mapping[object, ScalarDefinition] = {
+    Representation: strawberry.scalar(
+        name=ANY,
+        description="A representation of a row: an object with `__typename` and the fields of a key.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
+    )
+}
+
+Named = RootField | Wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """What is told to those who compose the API with others."""
+
+    version: str = "2.9"
+    """Of https://specs.apollo.dev/federation."""
+    node: Literal["inaccessible", "omit", "shared"] = "inaccessible"
+    """What becomes of ``Node``, ``node`` and ``nodes`` in the supergraph."""
+    page: int = 50
+    """Rows of a list that does not say how many."""
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """Pattern of entity sets → tags of their types and root fields."""
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether the version knows ``@cost`` and ``@listSize``."""
+        return tuple(map(int, self.version.split("."))) >= (2, 9)
+
+
+class FederationTypes:
+    """Makes the two fields of ``Query`` and their types, by name. Without a keyed type there are no entities."""
+
+    def __init__(self, resolvers: Resolvers, types: TypeTable, *, has_entities: bool) -> None:
+        self._resolvers = resolvers
+        self._types = types
+        self.names = (ANY, ENTITY, SERVICE_TYPE) if has_entities else (SERVICE_TYPE,)
+        self._entities = (
+            {ENTITIES: RootField(name=ENTITIES, kind=RootKind.ENTITIES)} if has_entities else {}
+        )
+        self._service = {SERVICE: Wire(SERVICE, Ref(SERVICE_TYPE, nullable=False), _SERVICE_TEXT)}
+
+    def roots(self, own: Mapping[str, RootField]) -> Mapping[str, RootField]:
+        """Give the root fields that are planned: the API's own, then ``_entities``."""
+        return _together(self._entities, own)
+
+    def fields(self, own: Mapping[str, RootField]) -> Mapping[str, Named]:
+        """Give all root fields."""
+        return _together(self._service, self._entities, own)
+
+    def field(self, record: Named) -> GeneratedField:
+        """Make one of the two fields."""
+        resolvers = self._resolvers
+        if isinstance(record, Wire):
+            return GeneratedField(
+                record.name,
+                record.ref,
+                self._types,
+                description=record.description,
+                resolve=lambda _source, _info: record,
+            )
+
+        def resolve(_source: object, info: ResolveInfo, **_arguments: object) -> object:
+            return resolvers.root(record, info)
+
+        ref = Ref(ANY, nullable=False, many=True)
+        given = GeneratedArgument("representations", ref, self._types, _REPRESENTATIONS_TEXT)
+        return GeneratedField(
+            record.name,
+            Ref(ENTITY, nullable=False, many=True, gaps=True),
+            self._types,
+            description=_ENTITIES_TEXT,
+            arguments=(given,),
+            resolve=resolve,
+        )
+
+    def named(self, name: str) -> NamedType:
+        """Make one of the types; raises KeyError."""
+        made: Mapping[str, Callable[[], NamedType]] = {
+            ANY: lambda: cast("NamedType", Representation),
+            ENTITY: self._entity,
+            SERVICE_TYPE: self._service_type,
+        }
+        return made[name]()
+
+    def _service_type(self) -> NamedType:
+        sdl = {"sdl": Wire("sdl", Ref("String", nullable=False), _SDL_TEXT)}
+        return GeneratedDefinition(SERVICE_TYPE, lambda: sdl, self._sdl, description=_SERVICE_TEXT)
+
+    def _sdl(self, wire: Wire) -> GeneratedField:
+        resolvers = self._resolvers
+
+        def resolve(_source: object, info: ResolveInfo) -> object:
+            return resolvers.subgraph(info)
+
+        return GeneratedField(
+            wire.name, wire.ref, self._types, description=wire.description, resolve=resolve
+        )
+
+    def _entity(self) -> NamedType:
+        resolvers = self._resolvers
+
+        def resolve_type(value: object, _info: ResolveInfo, _abstract: GraphQLAbstractType) -> str:
+            return resolvers.type_name(value)
+
+        return GeneratedUnion(ENTITY, "Node", resolve_type, description=_ENTITY_TEXT)
+
+
+def _together(*records: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give all records, the last mapping's first; nothing is looked up before it is asked for."""
+    return ChainMap(*cast("tuple[dict[str, Any], ...]", records))

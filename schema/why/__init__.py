@@ -1,0 +1,1 @@
+"""Where a name of the API comes from."""

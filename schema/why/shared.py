@@ -1,0 +1,52 @@
+"""What the explanations of names for reading and of names for writing have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from schema.catalog.names import near_names
+from schema.catalog.records import Argument, Result
+from schema.errors import SchemaError, did_you_mean
+from schema.model.records import Property
+
+Lines: TypeAlias = Iterator[tuple[str, str]]
+"""Pairs of a heading and a text."""
+
+
+def unknown(what: str, name: str, names: Iterable[str]) -> SchemaError:
+    """Make the error for a name that is not there."""
+    near = did_you_mean(name, near_names(name, names))
+    return SchemaError(
+        f"There is no {what}{name}.{near}",
+        hint="Ask for a type, Type.field, Enum.VALUE or a field of Query or Mutation.",
+    )
+
+
+def marks(prop: Property) -> Iterator[str]:
+    """Give what the metadata says of a property beyond its type."""
+    if prop.ax_type:
+        yield f"AXType {prop.ax_type}"
+    flags = (
+        ("AllowEdit false", not prop.allow_edit),
+        ("AllowEditOnCreate false", not prop.allow_edit_on_create),
+        ("IsRequired", prop.required),
+    )
+    yield from (text for text, holds in flags if holds)
+
+
+def argument_type(argument: Argument) -> str:
+    """Give the type of an argument as SDL writes it."""
+    return spelled(argument.type_name, nullable=argument.nullable, many=argument.many)
+
+
+def result_type(result: Result) -> str:
+    """Give the type of a field of a root or payload type as SDL writes it."""
+    return spelled(result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps)
+
+
+def spelled(name: str, *, nullable: bool = True, many: bool = False, gaps: bool = False) -> str:
+    """Give a type as SDL writes it."""
+    item = name if gaps else f"{name}!"
+    inner = f"[{item}]" if many else name
+    return inner if nullable else f"{inner}!"

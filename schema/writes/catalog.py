@@ -1,0 +1,264 @@
+"""The facade: fields of ``Mutation`` with arguments and results, and the types behind them, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schema.catalog import Catalog
+from schema.catalog import descriptions as describe
+from schema.catalog.names import Names, field_name
+from schema.catalog.records import (
+    Argument,
+    InputField,
+    MutationField,
+    PayloadField,
+    Result,
+    RootField,
+    RootKind,
+    TypeEntry,
+    TypeKind,
+    ValueType,
+    Verb,
+)
+from schema.model.records import EntitySet, Operation, TypeRef
+
+from . import descriptions as texts
+from .allowed import Offers
+from .inputs import WriteInputs
+from .naming import ROW_VERBS, companion, mutated, mutation_name
+from .operations import Actions
+from .payloads import Payloads
+from .rules import WriteRules
+from .types import WriteTypes
+
+_OUTPUT_KINDS = (TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD)
+_OF_ROWS = (RootKind.LIST, RootKind.BY_KEY)
+
+
+class Writes(Mapping[str, MutationField]):
+    """The fields of ``Mutation`` by name, made when they are looked up; iterating over names makes none.
+
+    Names come list by list and key by key as in ``Query``, then actions, then services. ``len`` and iterating look at
+    every set once.
+    """
+
+    def __init__(self, catalog: Catalog, rules: WriteRules | None = None) -> None:
+        self.catalog = catalog
+        self.rules = rules or WriteRules()
+        self.offered = Offers(catalog, self.rules)
+        self.inputs = WriteInputs(catalog, self.rules, self.offered)
+        self.payloads = Payloads(catalog)
+        self.actions = Actions(catalog, self.rules, self.offered, self._is_of_rows)
+        self._types = WriteTypes(catalog, self.offered, self.actions)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was made of single fields and types, to be made again when it is asked for."""
+        self._made: dict[str, MutationField] = {}
+        self._fields: dict[str, Mapping[str, InputField]] = {}
+        self._required: dict[str, tuple[str, ...]] = {}
+
+    def tables(self) -> Iterator[dict[str, Any]]:
+        """Give what keeps them."""
+        yield from (self._made, self._fields, self._required)
+
+    # Fields of Mutation
+
+    def __getitem__(self, name: str) -> MutationField:
+        found = self._made.get(name)
+        if found is None:
+            found = self._row_field(name) or self.actions[name]
+            self._made[name] = found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        for _, of_set, root in self.catalog.set_roots():
+            yield from (name for _, name in self.of_root(root, of_set))
+        yield from self.actions
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+    def _is_of_rows(self, name: str) -> bool:
+        return self._row_field(name) is not None
+
+    def _row_field(self, name: str) -> MutationField | None:
+        roots, prefix = self.catalog.roots, self.catalog.prefix
+        for verb, wanted in mutated(name, prefix):
+            if wanted in roots and mutation_name(verb, wanted, roots, prefix) == name:
+                found = self._field_of(verb, roots[wanted], name)
+                if found is not None:
+                    return found
+        return None
+
+    def _field_of(self, verb: Verb, root: RootField, name: str) -> MutationField | None:
+        entity_set = root.entity_set
+        if entity_set is None or root.kind not in _OF_ROWS or not self.offers(verb, entity_set):
+            return None
+        many = root.kind is RootKind.LIST
+        return MutationField(
+            name=name, verb=verb, many=many, entity_set=entity_set, csdl=entity_set.type
+        )
+
+    def of_root(self, root: str, of_set: str) -> Iterator[tuple[Verb, str]]:
+        """Name the fields that write the rows of a set's list, or the row of its by-key field."""
+        for verb in ROW_VERBS:
+            if self.offered.of(verb, of_set):
+                yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
+
+    def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
+        """Whether rows of a set may be written this way: by the settings, the annotations and the fields."""
+        return self.offered.holds(verb, entity_set)
+
+    def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
+        """Say why they may not; None where they may."""
+        return self.offered.refusal(verb, entity_set)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a person should know about the names, one sentence each."""
+        return self.actions.findings
+
+    # Arguments and results
+
+    def arguments(self, field: MutationField) -> tuple[Argument, ...]:
+        """Give the arguments of a mutation."""
+        if field.operation is not None:
+            return self._parameters(field, field.operation)
+        if field.service is not None:
+            return tuple(
+                Argument(
+                    name=p.name,
+                    type_name=p.type_name,
+                    nullable=p.nullable,
+                    many=p.many,
+                    source=p.wire,
+                )
+                for p in field.service.input
+            )
+        return self._row_arguments(field)
+
+    def _row_arguments(self, field: MutationField) -> tuple[Argument, ...]:
+        verb, csdl = field.verb, field.csdl
+        if verb in (Verb.CREATE, Verb.UPSERT):
+            name = self.name_of(TypeKind.CREATE_INPUT, csdl)
+            return (self._input(name, many=field.many),)
+        kind = TypeKind.UPDATE_INPUT if verb is Verb.UPDATE else TypeKind.DELETE_INPUT
+        name = self.name_of(kind, csdl)
+        if field.many:
+            return (self._input(name, many=True),)
+        return tuple(
+            Argument(
+                name=i.name,
+                type_name=i.type_name,
+                nullable=i.nullable,
+                description=i.description,
+            )
+            for i in self.inputs_of(name).values()
+        )
+
+    def _input(self, name: str, *, many: bool) -> Argument:
+        text = texts.INPUTS if many else texts.INPUT
+        return Argument(name="input", type_name=name, nullable=False, many=many, description=text)
+
+    def _parameters(self, field: MutationField, operation: Operation) -> tuple[Argument, ...]:
+        bound = operation.bound_to
+        is_row = bound is not None and not bound.many
+        key = self.catalog.key_arguments(bound.name) if bound is not None and is_row else ()
+        names = Names(k.name for k in key)
+        return key + tuple(
+            Argument(
+                name=names.take(field_name(p.name), f"{field.name}.{p.name}"),
+                type_name=self._parameter_type(p.type),
+                nullable=p.nullable,
+                many=p.type.many or (value is not None and value.many),
+                description=describe.parameter(p),
+                value=value,
+                source=p.name,
+            )
+            for p in operation.parameters
+            for value in (self._parameter_value(p.type),)
+        )
+
+    def _parameter_value(self, ref: TypeRef) -> ValueType | None:
+        is_complex = ref.name in self.catalog.model.complex_types
+        return None if is_complex else self.catalog.value_of(ref)
+
+    def _parameter_type(self, ref: TypeRef) -> str:
+        if ref.name in self.catalog.model.complex_types:
+            return self.name_of(TypeKind.VALUE_INPUT, ref.name)
+        return self.catalog.value_of(ref).scalar
+
+    def result(self, field: MutationField) -> Result:
+        """Give the payload of a mutation; null where the upstream could not be asked."""
+        if field.verb in ROW_VERBS:
+            kind = TypeKind.PAYLOADS if field.many else TypeKind.PAYLOAD
+            return Result(self.name_of(kind, field.csdl))
+        return Result(self._types.payloads[field.name])
+
+    def description(self, field: MutationField) -> str:
+        """Describe a mutation."""
+        return texts.mutation(field)
+
+    # Types
+
+    def name_of(self, kind: TypeKind, csdl: str) -> str:
+        """Name the companion of a structured type."""
+        return companion(self.catalog, kind, csdl)
+
+    def entry(self, name: str) -> TypeEntry | None:
+        """Give what the name of a type stands for that only writing needs; None for any other name."""
+        return self._types.entry(name)
+
+    def entries(self) -> Iterator[TypeEntry]:
+        """Give every type that writing adds, none ahead; touches the whole model."""
+        return self._types.entries()
+
+    def owners(self) -> Iterator[str]:
+        """Give the types of the metadata to which these may belong, in the order of ``entries``; "" for operations."""
+        return self._types.owners()
+
+    def family(self, owner: str) -> Iterator[TypeEntry]:
+        """Give the types that belong to one of them; none for any other type."""
+        return self._types.family(owner)
+
+    def required_of(self, name: str) -> tuple[str, ...]:
+        """Give the names of the fields of an input type that must be given; raises KeyError."""
+        found = self._required.get(name)
+        if found is None:
+            found = self._required[name] = self.inputs.required(self._input_entry(name))
+        return found
+
+    def inputs_of(self, name: str) -> Mapping[str, InputField]:
+        """Give the fields of an input type by name; raises KeyError."""
+        found = self._fields.get(name)
+        if found is None:
+            found = self._fields[name] = self.inputs.fields(self._input_entry(name))
+        return found
+
+    def _input_entry(self, name: str) -> TypeEntry:
+        entry = self.entry(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
+
+    def payload_of(self, name: str) -> Mapping[str, PayloadField]:
+        """Give the fields of a payload type by name; raises KeyError."""
+        entry = self.entry(name)
+        if entry is None or entry.kind not in _OUTPUT_KINDS:
+            raise KeyError(name)
+        return self.payload_fields(entry)
+
+    def payload_fields(self, entry: TypeEntry) -> Mapping[str, PayloadField]:
+        """Give the same of a payload type that is known to be there."""
+        if entry.kind is TypeKind.OPERATION_PAYLOAD:
+            made = self.payloads.of_operation(self[entry.csdl])
+        elif entry.kind is TypeKind.PAYLOAD:
+            made = self.payloads.of_row(entry.csdl)
+        else:
+            made = self.payloads.of_rows(entry.csdl)
+        return {f.name: f for f in made}

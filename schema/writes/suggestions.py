@@ -1,0 +1,51 @@
+"""Names of writing that look like a misspelled one, found among the names for reading that they are derived from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Iterable, Iterator
+
+from schema.catalog.names import prefixed
+
+from .catalog import Writes
+from .naming import ROW_VERBS, SUFFIXES, mutation_name
+
+_VERB = re.compile(r"[A-Z]?[a-z]*")
+_OFF = (0, 1, -1)
+"""By how many letters the end of a misspelled type may be too short or too long."""
+
+Near = Callable[[str], Iterable[str]]
+"""Gives the known names that look like a misspelled one."""
+
+
+def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]:
+    """Give names that a misspelled field of ``Mutation`` may mean; not all of them need be there."""
+    roots, prefix = writes.catalog.roots, writes.catalog.prefix
+    if prefix and wrong.startswith(prefix):
+        wrong = _small(wrong.removeprefix(prefix))
+    verb = next((v.value for v in ROW_VERBS if wrong.startswith(v.value)), None)
+    rest = wrong.removeprefix(verb) if verb else wrong[_end_of_verb(wrong) :]
+    if rest:
+        for root in near_root(prefixed(prefix, _small(rest))):
+            yield from (mutation_name(v, root, roots, prefix) for v in ROW_VERBS)
+    yield from writes.actions
+
+
+def _small(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _end_of_verb(wrong: str) -> int:
+    found = _VERB.match(wrong)
+    return 0 if found is None else found.end()
+
+
+def near_types(wrong: str, known: Container[str], near_type: Near) -> Iterator[str]:
+    """Give names that a misspelled type may mean, by what is right of it: the type it belongs to, or its end."""
+    for suffix in SUFFIXES.values():
+        base, end = wrong[: -len(suffix)], wrong[-len(suffix) :]
+        for more in _OFF:
+            if wrong[: -len(suffix) + more] in known:
+                yield wrong[: -len(suffix) + more] + suffix
+        if base and end == suffix:
+            yield from (near + suffix for near in near_type(base))

@@ -1,8 +1,9 @@
 """The gateway: a GraphQL operation becomes a plan, the plan OData requests, their rows the answer.
 
-    document ─selection─▶ shape ─bind─▶ plan ─run─▶ rows ─complete─▶ answer
-                                          │
-                     fetch: dialect.lower ▶ render ▶ Request ▶ client
+    text ─documents▶ document ─operations▶ compiled operation ─planning▶ plan ─execution▶ rows ▶ answer
+                                                                  │
+                                  fetcher: dialect.lower ▶ render ▶ Request ▶ client (odata)
 
-``assemble`` puts the parts together, ``app`` and ``http`` serve them, ``cli`` starts them.
+``engine`` is the whole request on one page. ``runtime`` puts the parts together, ``app`` and ``http`` serve them, and
+``cli`` starts them. Each folder imports lower ones only: ``tests/test_architecture.py`` has the floors.
 """

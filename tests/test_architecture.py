@@ -18,23 +18,41 @@ MODULES = sorted(
 )
 TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
 TRANSPORTS = {"aiohttp", "httpx", "starlette", "uvicorn", "msal"}
-PURE = {
-    "gateway.planning.planner",
-    "gateway.operations.completion_compiler",
-    "gateway.operations.cursors",
-    "gateway.operations.global_ids",
-    "gateway.planning.joins",
-    "gateway.planning.page_arguments",
-    "gateway.planning.plan",
-    "gateway.operations.prepared_operation",
-    "gateway.operations.row_types",
-    "gateway.documents.collect_fields",
-    "gateway.operations.shapes",
-    "gateway.operations.value_conversion",
-    "gateway.planning.filters",
-    "gateway.planning.uniting",
-    "gateway.planning.page_window",
-}
+FLOORS = (  # lowest first: a module imports its own room and lower floors
+    {"process"},
+    {"errors"},
+    {"events", "shutdown", "sandbox"},
+    {"storage"},
+    {"config", "documents"},
+    {"odata", "logs"},
+    {"operations"},
+    {"planning"},
+    {"execution", "metadata"},
+    {"introspection"},
+    {"request"},
+    {"writes"},
+    {"engine", "fallback_resolvers"},
+    {"failures", "runtime"},
+    {"subscriptions"},
+    {"explain"},
+    {"http"},
+    {"graphiql"},
+    {"app"},
+    {"cli"},
+    {"__main__"},
+)
+SCHEMA_FLOORS = (
+    {"errors"},
+    {"model"},
+    {"csdl"},
+    {"catalog"},
+    {"writes"},
+    {"types"},
+    {"introspection", "search", "why"},
+    {"compare"},
+)
+PURE = ("gateway.documents", "gateway.operations", "gateway.planning")
+"""Rooms in which nothing waits and nothing is sent."""
 
 
 def name_of(path: Path) -> str:
@@ -104,18 +122,48 @@ def test_only_the_composition_root_and_the_commands_know_the_sandbox() -> None:
     assert users <= {"gateway.runtime.assembly"}
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
-def test_planning_and_completing_do_no_io(module: str) -> None:
-    forbidden = {
-        "asyncio",
-        "gateway.odata.client",
-        "gateway.odata.decoding",
-        "gateway.execution.fetcher",
-        "gateway.execution.plan_runner",
-        *TRANSPORTS,
+def rooms(package: str, floors: tuple[set[str], ...]) -> set[tuple[str, str]]:
+    """Return the imports of a package that lead to the same floor or a higher one, in another room."""
+    floor_of = {room: number for number, rooms in enumerate(floors) for room in rooms}
+    return {
+        (module, other)
+        for module, imports in IMPORTS.items()
+        if is_in(module, package) and "." in module
+        for other in imports
+        if is_in(other, package) and "." in other
+        if (here := module.split(".")[1]) != (there := other.split(".")[1]) and there in floor_of
+        if floor_of[there] >= floor_of[here]
     }
 
-    assert {i for i in IMPORTS[module] if i in forbidden} == set()
+
+@pytest.mark.parametrize(
+    ("package", "floors"),
+    [("gateway", FLOORS), ("schema", SCHEMA_FLOORS)],
+    ids=["gateway", "schema"],
+)
+def test_each_module_imports_its_own_room_and_lower_floors(
+    package: str, floors: tuple[set[str], ...]
+) -> None:
+    assert rooms(package, floors) == set()
+
+
+def test_every_room_has_a_floor() -> None:
+    placed = {("gateway", room) for floor in FLOORS for room in floor}
+    placed |= {("schema", room) for floor in SCHEMA_FLOORS for room in floor}
+    there = {tuple(module.split(".")[:2]) for module in IMPORTS if "." in module}
+
+    assert there - placed == set()
+
+
+def test_documents_operations_and_plans_do_no_io() -> None:
+    forbidden = {"asyncio", *TRANSPORTS}
+    wrong = {
+        module: sorted(imports & forbidden)
+        for module, imports in IMPORTS.items()
+        if any(is_in(module, room) for room in PURE)
+    }
+
+    assert {module: found for module, found in wrong.items() if found} == {}
 
 
 def test_one_module_names_what_is_private_to_uvicorn() -> None:

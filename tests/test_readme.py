@@ -53,12 +53,12 @@ def test_every_code_that_the_http_side_uses_is_explained() -> None:
     sources = [
         (ROOT / "gateway" / name).read_text("utf-8")
         for name in (
-            "http.py",
-            "refusals.py",
-            "edge.py",
-            "cli/protocol.py",
-            "execute.py",
-            "documents.py",
+            "http/graphql_endpoint.py",
+            "http/refusals.py",
+            "http/edge.py",
+            "cli/bounded_http.py",
+            "engine.py",
+            "documents/store.py",
         )
     ]
 

@@ -1,6 +1,6 @@
 """Writes a long answer about the schema in a process of its own, which takes its memory along when it ends.
 
-    this process ── settings, labels, what is asked ──▶ ``gateway.introspection.writer_process`` ──▶ file ──▶ opened here
+    this process ── settings, labels, what is asked ──▶ ``writer_process`` ──▶ file ──▶ opened here
 
 The other process opens the model's snapshot, which must be there, and is told no credentials.
 """

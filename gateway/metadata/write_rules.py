@@ -21,7 +21,7 @@ def rules_of(settings: Settings) -> WriteRules | None:
     writes = settings.writes
     services = writes.services
     if settings.is_sandbox:
-        # The embedded sandbox is known to have them; another environment is asked (``gateway.metadata.preset_services``).
+        # The embedded sandbox is known to have them; another environment is asked (``preset_services``).
         services = (*services, *undeclared(services, FINOPS.services))
     if isinstance(settings, ProfileSettings):
         services = tuple(_named(services, settings))

@@ -2,7 +2,7 @@
 
 ``RELATIONS`` is a table of foreign keys for which F&O publishes no navigation property. Columns and keys are those of
 the public data entities (https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata);
-what a version of F&O lacks, or relates itself, is left out when the table is applied (``schema.model.relations.preset``).
+what a version of F&O lacks, or relates itself, is left out when the table is applied (``relations.preset``).
 Where two rows give one set a relation of the same name, the first that fits is taken: newer versions of an entity
 stand before older ones.
 

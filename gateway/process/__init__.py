@@ -1,1 +1,1 @@
-"""What concerns the operating system process: garbage collection, read-ahead, imports. Imports nothing of ours but this."""
+"""The operating system process: garbage collection, read-ahead, imports, masking. Imports nothing of ours."""

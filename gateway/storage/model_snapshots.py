@@ -106,7 +106,7 @@ def _program() -> list[object]:
         release = version("d365-graphql-gateway")
     except PackageNotFoundError:  # run from a copy
         release = ""
-    folders = (Path(schema.__path__[0]), Path(__file__).parent / "odata")
+    folders = (Path(schema.__path__[0]), Path(__file__).parents[1] / "odata")
     facts = (path.stat() for folder in folders for path in sorted(folder.rglob("*.py")))
     return [release, *((fact.st_mtime_ns, fact.st_size) for fact in facts)]
 

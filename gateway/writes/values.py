@@ -1,6 +1,6 @@
 """GraphQL input values as they stand in an OData JSON body.
 
-The way in of ``gateway.operations.value_conversion``: NoYes as ``Yes`` and ``No``, an X++ date at noon UTC, enum members by name, Decimals
+The way in of ``value_conversion``: NoYes as ``Yes`` and ``No``, an X++ date at noon UTC, enum members by name, Decimals
 as exact JSON numbers. Payload rules: reference ``d365-odata`` section 5.4.
 """
 

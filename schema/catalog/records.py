@@ -1,6 +1,6 @@
 """What the GraphQL API consists of, as plain records: values, fields, object types, root fields.
 
-Made by ``catalog``; read by ``build`` (Strawberry), by ``gateway.planning.plan`` (OData) and by the printers. Those of which a
+Made by ``catalog``; read by ``build`` (Strawberry), by ``planning`` (OData) and by the printers. Those of which a
 catalogue has hundreds of thousands are msgspec structs, which are made ten times as fast as frozen dataclasses.
 """
 

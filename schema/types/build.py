@@ -370,5 +370,5 @@ def _check_scalar(name: str, made: GraphQLNamedType) -> None:
     if made.extensions.get(DEFINITION) is not scalars.DEFINITIONS[name][1]:
         raise NameCollisionError(
             f"A hand-written field uses another scalar called {name}.",
-            hint=f"Annotate with schema.scalars.{name}.",
+            hint=f"Annotate with schema.types.scalars.{name}.",
         )

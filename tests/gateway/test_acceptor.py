@@ -1,4 +1,4 @@
-"""``gateway.documents.fast_validation`` against graphql-core's ``validate``: what it accepts is valid, what clients write is accepted.
+"""``fast_validation`` against graphql-core's ``validate``: what it accepts is valid, what clients write is accepted.
 
 The mutants are valid documents with one to three of their words taken away, doubled, swapped or put in the place of
 others, which gives unknown fields, wrong literals, undefined variables, merging conflicts and everything else.

@@ -1,4 +1,4 @@
-"""``gateway.runtime.generations``: memory stays bounded while everything is touched, and nobody notices a change of generations."""
+"""``generations``: memory stays bounded while everything is touched, and nobody notices a change of generations."""
 
 from __future__ import annotations
 

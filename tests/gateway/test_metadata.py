@@ -1,4 +1,4 @@
-"""``gateway.metadata.document_loader`` and ``gateway.storage.document_cache``: where the document comes from, and when a copy serves."""
+"""``document_loader`` and ``document_cache``: where the document comes from, and when a copy serves."""
 
 from __future__ import annotations
 

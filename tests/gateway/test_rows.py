@@ -1,4 +1,4 @@
-"""``gateway.operations.row_types``: the typed decoder and the lenient one build equal rows from good JSON, and only one takes bad."""
+"""``row_types``: the typed decoder and the lenient one build equal rows from good JSON, and only one takes bad."""
 
 from __future__ import annotations
 

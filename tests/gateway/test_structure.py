@@ -1,4 +1,4 @@
-"""``gateway.documents.fingerprint``: texts that differ in literals share what is compiled, and answer as if they did not."""
+"""``fingerprint``: texts that differ in literals share what is compiled, and answer as if they did not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway.operations.value_conversion``: cleaning in both directions, and that compiled and interpreted cleaning agree."""
+"""``value_conversion``: cleaning in both directions, and that compiled and interpreted cleaning agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway.storage.model_snapshots`` and the start that opens one: nothing is read that need not be, and never a wrong model.
+"""``model_snapshots`` and the start that opens one: nothing is read that need not be, and never a wrong model.
 
 Counts, not times: how long a start takes is measured by ``make bench``.
 """
@@ -419,7 +419,9 @@ def test_describing_a_schema_imports_nothing_that_runs_one() -> None:
         "gateway.execution.plan_runner",
         "typer",
     )
-    code = IMPORTS.replace("gateway.cli.commands", "gateway").replace("cli.serve", "telling")
+    code = IMPORTS.replace("gateway.cli.commands", "gateway").replace(
+        "cli.serve", "introspection.writer_process"
+    )
 
     assert imported(code, *NEEDLESS, *running).strip() == ""
 

@@ -1,4 +1,4 @@
-"""``gateway.planning.page_window`` and ``gateway.planning.page_arguments``: which part of a list, as filters and positions."""
+"""``page_window`` and ``page_arguments``: which part of a list, as filters and positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The insides of Strawberry and graphql-core that ``schema.types.lazy`` and ``schema.types.strawberry_definitions`` lean on.
+"""The insides of Strawberry and graphql-core that ``lazy`` and ``strawberry_definitions`` lean on.
 
 Each test says what moved when an upgrade moves it: look there first when other tests of this folder fail too.
 """

@@ -160,11 +160,12 @@ def _property(
     name: str, kind: tuple[str, str], keys: list[str], flags: dict[str, set[str]]
 ) -> Property:
     edm, ax_type = kind
-    loose = edm == "Edm.String" or not edm.startswith("Edm.")
+    is_enum = not edm.startswith("Edm.")
     return Property(
         name=name,
         type=TypeRef(edm),
-        nullable=loose and name not in keys,  # section 7: strings and enums nullable, all else not
+        # section 7: enums are nullable, in keys too; strings but in keys; all else not
+        nullable=is_enum or (edm == "Edm.String" and name not in keys),
         label=label_id(name),
         ax_type=ax_type,
         allow_edit=name not in keys

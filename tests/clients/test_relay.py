@@ -78,7 +78,7 @@ def test_relay_is_told_the_type_of_every_scalar(compiled: Tools, sdl: Path) -> N
 def test_relay_appends_pages_to_a_connection(seen: Any) -> None:
     pages = seen["pages"]
 
-    assert pages["sizes"] == [40, 80, 120, pages["totalCount"]]
+    assert pages["sizes"] == [35, 70, 105, pages["totalCount"]]
     assert len(set(pages["accounts"])) == pages["totalCount"]
     assert pages["requests"] == 4
 

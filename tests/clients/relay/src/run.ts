@@ -38,7 +38,7 @@ const environment = new Environment({
   store: new Store(new RecordSource()),
 });
 
-const variables: CustomersQuery["variables"] = { first: 40, where };
+const variables: CustomersQuery["variables"] = { first: 35, where };
 const root = createOperationDescriptor(getRequest(query), variables);
 
 /** What a component that spreads the fragment is shown. */

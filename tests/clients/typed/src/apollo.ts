@@ -15,7 +15,7 @@ import { type Exchange, endpoint, spied } from "./wire";
 
 type CustomerList = ResultOf<typeof customersQuery>["customersV3"];
 
-const variables = { first: 40, where: { dataAreaId: { eq: "usmf" } } };
+const variables = { first: 35, where: { dataAreaId: { eq: "usmf" } } };
 
 function connect() {
   const exchanges: Exchange[] = [];

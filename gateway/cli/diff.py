@@ -124,4 +124,5 @@ def _schema(settings: Settings, path: Path, raw: bytes) -> ODataSchema:
     # What is declared for the sandbox is for its own document.
     chosen = settings.model_copy(update={"metadata": str(path)})
     document = MetadataDocument(raw, digest_of(raw), str(path))
-    return schema_of(chosen, model_of(chosen, document), {})
+    with working(f"Reading {path}"):
+        return schema_of(chosen, model_of(chosen, document), {})

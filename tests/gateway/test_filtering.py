@@ -10,7 +10,7 @@ from msgspec import structs
 from gateway.engine import Answer, GraphQLRequest
 from tests.support.zoo import FO, Zoo, schema_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.heavy]
 SCHEMA = schema_of(FO)
 NOT_A_STAR = (
     '{ orders(first: 5, where: { text: { ne: "*" } }%s) { nodes { orderId } pageInfo { %s } } }'

@@ -50,6 +50,7 @@ def service() -> Iterator[tuple[httpx.Client, list[Any]]]:
         yield http, [found.ok() for found in schema.get_all_operations()]
 
 
+@pytest.mark.heavy
 def test_every_valid_operation_has_a_well_formed_answer(
     service: tuple[httpx.Client, list[Any]],
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_slice_of_the_full_catalogue_becomes_a_valid_schema(full: Model, index
     check(api(CATALOGUE, cut(full, index)))
 
 
+@pytest.mark.heavy
 def test_a_slice_of_the_full_catalogue_is_what_graphql_core_makes_eagerly(full: Model) -> None:
     check_exactly(api(CATALOGUE, cut(full, 10)))
 

@@ -21,14 +21,14 @@ from gateway.http.admin_access import admission
 from gateway.http.edge import Edge, route_of
 from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, shared
 from gateway.http.explain_endpoint import explain_routes
-from gateway.http.graphql_endpoint import COMPANY_HEADER, Door, companies_of
+from gateway.http.graphql_endpoint import COMPANY_HEADER, GraphQLEndpoint, companies_of
 from gateway.http.health import healthy, ready, reload_by
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.metadata.model_builder import Progress
 from gateway.runtime.generations import open_live
 from gateway.runtime.metadata_reload import Reloader
-from gateway.runtime.profile_instances import ProfileLives
+from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.storage.content_coding import Compression
 from gateway.subscriptions.hub import Hub
 
@@ -46,7 +46,7 @@ def create_app(
     progress: Progress | None = None,
     tell_others: Callable[[], None] | None = None,
 ) -> Starlette:
-    """Give the application: ``app.state.live`` and ``app.state.reloader`` are there while its lifespan lasts.
+    """Return the application: ``app.state.live`` and ``app.state.reloader`` are there while its lifespan lasts.
 
     ``tell_others`` passes a reload on to the other workers. The lifespan raises what ``open_gateway`` raises.
     """
@@ -57,7 +57,7 @@ def create_app(
         async with opened as live:
             app.state.live = live
             app.state.subscriptions = hub = Hub(settings.subscriptions, observe)
-            app.state.profiles = profiles = ProfileLives(live, observe)
+            app.state.profiles = profiles = ProfileRegistry(live, observe)
             app.state.reloader = Reloader(live, observe, profiles=profiles)
             async with app.state.reloader.running():
                 try:
@@ -86,7 +86,7 @@ class _Api:
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
-        self._door = Door(
+        self._door = GraphQLEndpoint(
             max_body=settings.max_body_bytes,
             page=endpoint.page if settings.graphiql else None,
             observe=endpoint.observe,
@@ -151,7 +151,7 @@ class _Application(Starlette):
 def _routes(
     settings: Settings, endpoints: Sequence[Endpoint], tell_others: Callable[[], None] | None
 ) -> list[BaseRoute]:
-    """Give the routes that the gateway has once."""
+    """Return the routes that the gateway has once."""
     routes: list[BaseRoute] = [
         Route("/healthz", healthy),
         Route("/readyz", ready),
@@ -209,7 +209,7 @@ PER_ENDPOINT: tuple[RoutesOf, ...] = (
 
 
 def preset_headers(settings: Settings) -> Mapping[str, str]:
-    """Give the headers that the page starts with: the configured company scope, or the sandbox's company."""
+    """Return the headers that the page starts with: the configured company scope, or the sandbox's company."""
     if settings.companies:
         return {COMPANY_HEADER: ", ".join(settings.companies)}
     return PRESET_HEADERS if settings.url is None else {}

@@ -21,18 +21,19 @@ from gateway.documents.store import Document, DocumentLimits, Documents
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.fast_path import Slicing, completed
 from gateway.execution.fetcher import Fetcher
-from gateway.execution.key_batches import Batches
+from gateway.execution.key_batches import KeyBatchLoader
 from gateway.execution.plan_runner import Loaded, Runner
 from gateway.execution.read_batches import Sender
-from gateway.execution.shared_reads import ReadContext, SharedBatches
+from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
 from gateway.execution.trace import Trace, Traced, Upstream
-from gateway.introspection.answers import Aside, Introspection, asks_schema
+from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
 from gateway.odata.retry import ends_at
 from gateway.operations.cache import PreparedOperations
 from gateway.operations.prepared_operation import Prepared
+from gateway.planning.limits import PlanLimits
 from gateway.planning.plan import BoundRoot, FailedRoot
-from gateway.planning.planner import Limits, Planner
+from gateway.planning.planner import Planner
 from gateway.writes.operations import Mutations, Performed, WriteLimits
 from gateway.writes.payload import Payload
 from gateway.writes.references import has_references, readable
@@ -62,7 +63,7 @@ class Context(Struct):
 class ExecutionSettings(Struct, frozen=True, kw_only=True):
     """What the settings say of executing."""
 
-    plans: Limits = field(default_factory=Limits)
+    plans: PlanLimits = field(default_factory=PlanLimits)
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     max_rows: int = 100_000
     max_filtered_rows: int = 100_000
@@ -101,11 +102,11 @@ class Reads(Struct, frozen=True):
     trace: Trace | None = None
 
     def fetcher(self) -> Fetcher:
-        """Give fresh reads."""
+        """Return fresh reads."""
         return self.engine.fetcher(self.upstream, self.trace)
 
     def runner(self, fetcher: Fetcher) -> Runner:
-        """Give what runs plans with them."""
+        """Return what runs plans with them."""
         return self.engine.runner(fetcher)
 
 
@@ -119,7 +120,7 @@ class Engine:
         dialect: Dialect,
         settings: ExecutionSettings,
         observe: Observer,
-        aside: Aside | None = None,
+        aside: IntrospectionStore | None = None,
     ) -> None:
         """``aside`` keeps long answers of introspection."""
         self.schema = schema
@@ -129,7 +130,7 @@ class Engine:
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
         self._prepared = PreparedOperations(schema.catalog, schema.roots)
-        self._introspection = Introspection(schema, aside or Aside())
+        self._introspection = Introspection(schema, aside or IntrospectionStore())
         self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
         self.mutations: Mutations | None = None
         if schema.writes is not None:
@@ -175,7 +176,7 @@ class Engine:
         return answer
 
     def deadline(self, request: GraphQLRequest) -> Deadline:
-        """Give the end of an operation that begins now."""
+        """Return the end of an operation that begins now."""
         longest = self._settings.timeout
         return Deadline(longest if request.timeout is None else min(longest, request.timeout))
 
@@ -183,12 +184,16 @@ class Engine:
         """Return the reads of these queries of one scope, which start now and side by side."""
         fetcher = self.fetcher()
         until = max(self.deadline(request).at for request in requests)
-        return ReadContext(fetcher, SharedBatches(fetcher, self._settings.max_url_length), until)
+        return ReadContext(
+            fetcher, SharedKeyBatchLoader(fetcher, self._settings.max_url_length), until
+        )
 
     def _reads(self, deadline: Deadline, trace: Trace | None) -> ReadContext:
         """Return the reads of one query."""
         fetcher = self.fetcher(self._traced(trace), trace)
-        return ReadContext(fetcher, Batches(fetcher, self._settings.max_url_length), deadline.at)
+        return ReadContext(
+            fetcher, KeyBatchLoader(fetcher, self._settings.max_url_length), deadline.at
+        )
 
     async def _execute(
         self,
@@ -206,7 +211,7 @@ class Engine:
         return await self._run(request, ready, deadline, reads)
 
     async def answered(self, working: Awaitable[Answer]) -> Answer:
-        """Give the answer that is being made, or what prevents it."""
+        """Return the answer that is being made, or what prevents it."""
         try:
             return await working
         except RecursionError:
@@ -258,11 +263,11 @@ class Engine:
         return Checked(document, operation, variables)
 
     def changes_data(self, request: GraphQLRequest) -> bool:
-        """Whether a request runs a mutation."""
+        """Return whether a request runs a mutation."""
         return self._kind(request) is OperationType.MUTATION
 
     def subscribes(self, request: GraphQLRequest) -> bool:
-        """Whether a request runs a subscription."""
+        """Return whether a request runs a subscription."""
         return self._kind(request) is OperationType.SUBSCRIPTION
 
     def _kind(self, request: GraphQLRequest) -> OperationType | None:
@@ -314,7 +319,7 @@ class Engine:
         return self._refused([GraphQLError(said)], "METHOD_NOT_ALLOWED")
 
     def fetcher(self, upstream: Sender | None = None, trace: Trace | None = None) -> Fetcher:
-        """Give the reads of one operation."""
+        """Return the reads of one operation."""
         settings = self._settings
         asked = upstream or self._sender
         longest = settings.max_url_length
@@ -322,8 +327,8 @@ class Engine:
         return Fetcher(asked, self.dialect, rows, longest, max_filtered_rows=most, trace=trace)
 
     def runner(self, fetcher: Fetcher) -> Runner:
-        """Give the runner of one operation."""
-        return Runner(fetcher, Batches(fetcher, self._settings.max_url_length))
+        """Return the runner of one operation."""
+        return Runner(fetcher, KeyBatchLoader(fetcher, self._settings.max_url_length))
 
     async def _run(
         self, request: GraphQLRequest, ready: Ready, deadline: Deadline, reads: ReadContext
@@ -464,7 +469,7 @@ class Engine:
         return Answer(errors=[{**e.formatted, "extensions": {"code": code}} for e in errors])
 
     def _reported(self, error: Exception, formatted: Mapping[str, Any]) -> dict[str, Any]:
-        """Give a GraphQL error for clients, and the rest of it to the log."""
+        """Return a GraphQL error for clients, and the rest of it to the log."""
         if isinstance(error, GraphQLError):
             # Completion's own words: a scalar refused a value.
             return dict(formatted) if "extensions" in formatted else self._malformed(formatted)

@@ -66,7 +66,7 @@ class GatewayError(Exception):
         self.error_id = secrets.token_hex(8)
 
     def extensions(self) -> dict[str, object]:
-        """Give the ``extensions`` of the GraphQL error; absent facts are left out."""
+        """Return the ``extensions`` of the GraphQL error; absent facts are left out."""
         facts: dict[str, object | None] = {
             "code": self.code,
             "hint": self.hint,
@@ -243,7 +243,7 @@ class NotFinite(UpstreamError):
 
 
 def known(error: Exception) -> GatewayError:
-    """Give an error of the registry; what is none is a defect, whose traceback is for the log."""
+    """Return an error of the registry; what is none is a defect, whose traceback is for the log."""
     if isinstance(error, GatewayError):
         return error
     detail = "".join(traceback.format_exception(error))
@@ -251,7 +251,7 @@ def known(error: Exception) -> GatewayError:
 
 
 def request_codes() -> frozenset[str]:
-    """Give the codes of what a client can mend: of those the line of its operation is enough in the log."""
+    """Return the codes of what a client can mend: of those the line of its operation is enough in the log."""
     kinds = [RequestError]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())

@@ -281,13 +281,13 @@ Event: TypeAlias = (
     | ErrorRaised
 )
 Observer: TypeAlias = Callable[[Event], None]
-Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+RowRequirements: TypeAlias = Literal["debug", "info", "warning", "error"]
 _OF_CLIENTS = request_codes()
-_NUMBERS: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_NUMBERS: Mapping[RowRequirements, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def level_of(event: Event) -> Level:
-    """Give the level at which an event is logged."""
+def level_of(event: Event) -> RowRequirements:
+    """Return the level at which an event is logged."""
     match event:
         case RequestSent() | TokenAcquired() | SubscriptionPolled():
             return "debug"
@@ -326,14 +326,14 @@ def log_event(event: Event) -> None:
 
 
 @lru_cache(maxsize=32)
-def _is_logged(_kind: object, level: Level) -> bool:
-    """Whether loggers of this configured class write at a level."""
+def _is_logged(_kind: object, level: RowRequirements) -> bool:
+    """Return whether loggers of this configured class write at a level."""
     enabled: bool = structlog.get_logger("gateway").bind().is_enabled_for(_NUMBERS[level])
     return enabled
 
 
 def both(*observers: Observer) -> Observer:
-    """Give an observer that hands each event to all of them, in order."""
+    """Return an observer that hands each event to all of them, in order."""
 
     def observe(event: Event) -> None:
         for observer in observers:

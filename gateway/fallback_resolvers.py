@@ -54,7 +54,7 @@ _ROWS_A_TURN = 50
 
 
 def _in_turns(items: list[object]) -> list[object] | AsyncIterator[object]:
-    """Give a list as it is; a long one piece by piece, so that completing it does not keep others waiting."""
+    """Return a list as it is; a long one piece by piece, so that completing it does not keep others waiting."""
     return items if len(items) <= _ROWS_A_TURN else _pieces(items)
 
 
@@ -86,7 +86,7 @@ class LoadedResolvers:
         self._catalog = catalog
 
     def root(self, field: RootField, info: Info) -> object:
-        """Give what was loaded under the field's response key."""
+        """Return what was loaded under the field's response key."""
         value = info.context.loaded[info.path.key].value
         if field.kind is RootKind.FUNCTION and not field.csdl:
             return self._plain(field, value)
@@ -95,7 +95,7 @@ class LoadedResolvers:
         return _object(value)
 
     async def subgraph(self, info: Info) -> str:
-        """Give the SDL of the API as a subgraph."""
+        """Return the SDL of the API as a subgraph."""
         found: str = await info.context.subgraph()
         return found
 
@@ -108,7 +108,7 @@ class LoadedResolvers:
         return from_untyped(self._catalog.value_of(returns), value, is_list=returns.many)
 
     def field(self, field: Field, source: object, info: Info) -> object:
-        """Give a field of a row or complex value."""
+        """Return a field of a row or complex value."""
         if not isinstance(source, Row):
             raise UpstreamMalformed(
                 f"The upstream sent something that is no {info.parent_type.name}."
@@ -141,7 +141,7 @@ class LoadedResolvers:
         return node_id(type_name, *(_key_part(k, getattr(row, row_type.attribute(k))) for k in key))
 
     def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
-        """Give a field of a connection, edge or PageInfo."""
+        """Return a field of a connection, edge or PageInfo."""
         if not isinstance(source, Page | Edge):
             raise UpstreamMalformed("The upstream sent something that is no list.")
         if name == "totalCount" and isinstance(source, Page) and source.total is None:
@@ -149,14 +149,14 @@ class LoadedResolvers:
         return _CONNECTION[name](source)
 
     def mutation(self, field: MutationField, info: Info) -> object:  # noqa: ARG002 - the protocol's
-        """Give what became of a mutation, or raise what kept it from being tried."""
+        """Return what became of a mutation, or raise what kept it from being tried."""
         found: object = info.context.payloads[info.path.key]
         if isinstance(found, GatewayError):
             raise found
         return found
 
     def payload(self, field: PayloadField, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
-        """Give a field of a payload."""
+        """Return a field of a payload."""
         assert isinstance(source, Payload)
         value = read_field(field, source)
         if field.role is PayloadRole.ROW or isinstance(value, Row):
@@ -164,7 +164,7 @@ class LoadedResolvers:
         return value
 
     def type_name(self, value: object) -> str:
-        """Give the object type of a row of an interface or union.
+        """Return the object type of a row of an interface or union.
 
         Raises UpstreamMalformed for a type that is not served.
         """
@@ -187,7 +187,7 @@ def _present(field: Field, raw: object) -> object:
 
 
 def _key_part(field: Field, raw: object) -> object:
-    """Give a part of a row's key as the upstream sent it. Raises for what is no value of its type."""
+    """Return a part of a row's key as the upstream sent it. Raises for what is no value of its type."""
     assert field.value is not None
     if _present(field, raw) is None:
         raise UpstreamMalformed(
@@ -198,7 +198,7 @@ def _key_part(field: Field, raw: object) -> object:
 
 
 def _object(value: object) -> object:
-    """Give a row, page or null; what is none of them as an error, which graphql-core raises at its place."""
+    """Return a row, page or null; what is none of them as an error, which graphql-core raises at its place."""
     if isinstance(value, Failure):
         return value.error
     if value is None or isinstance(value, Row | Page | Exception):

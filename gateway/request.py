@@ -42,13 +42,13 @@ class Answer(Struct):
     """Whether a mutation has run."""
 
     def encode(self) -> bytes:
-        """Give the response's JSON."""
+        """Return the response's JSON."""
         if self.written is not None:
             return self.written if isinstance(self.written, bytes) else self.written.encode()
         return encode(_Response(self.data, self.errors or msgspec.UNSET, self.extensions))
 
     def to_builtins(self) -> dict[str, Any]:
-        """Give the response as plain Python values."""
+        """Return the response as plain Python values."""
         found: dict[str, Any] = msgspec.json.decode(self.encode())
         return found
 

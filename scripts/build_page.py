@@ -39,7 +39,7 @@ class PageHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def is_current(root: Path) -> bool:
-    """Whether the page was built and none of its sources is newer."""
+    """Return whether the page was built and none of its sources is newer."""
     index, page = root / INDEX, root / PAGE
     sources = [*page.glob("*.mjs"), *page.glob("*.json"), *page.glob("src/*")]
     return index.is_file() and all(s.stat().st_mtime <= index.stat().st_mtime for s in sources)

@@ -5,16 +5,24 @@ Hypothesis tries new examples at a desk and the same ones in CI, so that a red r
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
 from importlib import import_module
 from itertools import count
 from math import inf
 from pathlib import Path
 
+import httpx
 import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
+from starlette.applications import Starlette
+
+from gateway.config.settings import Settings
+from gateway.runtime.assembly import Gateway, open_client, open_gateway
+from gateway.sandbox import create_sandbox
 
 # pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
 # interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").
@@ -63,3 +71,37 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         for tracing in reversed(stopped):
             tracing.start()
+
+
+QUIET = Settings(cache_dir=None, language="none")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Starlette:
+    """A sandbox that the read cases share; who puts rows in takes them out again."""
+    return create_sandbox()
+
+
+@pytest.fixture(scope="session")
+def assembled(sandbox: Starlette) -> Gateway:
+    """A gateway over the sandbox, without a connection."""
+
+    async def assemble() -> Gateway:
+        transport = httpx.ASGITransport(sandbox)
+        async with open_gateway(QUIET, transport=transport, observe=lambda _: None) as gateway:
+            return gateway
+
+    return asyncio.run(assemble())
+
+
+@pytest.fixture
+async def sandboxed(assembled: Gateway, sandbox: Starlette) -> AsyncIterator[Gateway]:
+    """A gateway over the shared sandbox, with connections of its own."""
+    transport = httpx.ASGITransport(sandbox)
+    async with open_client(QUIET, transport=transport, observe=lambda _: None) as client:
+        yield replace(assembled, client=client)

@@ -61,7 +61,7 @@ def name_of(path: Path) -> str:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Give the absolute names of the modules that a module imports."""
+    """Return the absolute names of the modules that a module imports."""
     own = name_of(path).split(".")
     package = own if path.name == "__init__.py" else own[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -225,7 +225,7 @@ def test_no_module_is_longer_than_500_lines(path: Path) -> None:
 
 
 def test_the_test_folders_are_no_packages() -> None:
-    """With ``tests/schema/__init__.py``, ``import schema`` could find the tests."""
+    """With ``tests/unit/schema/__init__.py``, ``import schema`` could find the tests."""
     assert [str(p) for p in (ROOT / "tests").rglob("__init__.py")] == []
 
 

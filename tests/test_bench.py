@@ -42,11 +42,6 @@ from tests.support.sockets import answering, closing, listening, ok
 RUN = str(Path(__file__).with_name("bench") / "run.py")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def report(**columns: object) -> Report:
     made = Report("http", "a title")
     made.add(case="one", **columns)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.needs import need
+from tests.support.requirements import need
 from tests.support.wheels import ROOT, Environment, build_wheel, installed, source_tree
 
 pytestmark = pytest.mark.heavy
@@ -41,7 +41,7 @@ def names_in(wheel: Path) -> set[str]:
 
 @contextmanager
 def served(environment: Environment) -> Iterator[tuple[httpx.Client, list[str]]]:
-    """Serve the sandbox with the installed program; give a client and the lines that it printed."""
+    """Serve the sandbox with the installed program; return a client and the lines that it printed."""
     lines: list[str] = []
     command = [environment.program, "serve", "--sandbox", "--port", "0"]
     with subprocess.Popen(

@@ -17,7 +17,7 @@ import typer
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, UpstreamForbidden
 from gateway.metadata.document_loader import load_metadata
-from gateway.metadata.model_builder import Known, dialect_of, open_model
+from gateway.metadata.model_builder import LoadedModel, dialect_of, open_model
 from gateway.odata.account import AccountSets, Lookup
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import Dialect
@@ -140,7 +140,7 @@ async def _sign_in(settings: Settings) -> Step:
     return Step("sign-in", Status.OK, text)
 
 
-async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, Known] | Step:
+async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, LoadedModel] | Step:
     try:
         with reading_metadata() as report:
             document = await load_metadata(settings, client, progress=report, observe=quiet)
@@ -157,7 +157,7 @@ async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, Know
 
 
 async def _account(
-    settings: Settings, client: ODataClient, known: Known, dialect: Dialect
+    settings: Settings, client: ODataClient, known: LoadedModel, dialect: Dialect
 ) -> AsyncIterator[Step]:
     """Yield what the service says of the account: user, roles, companies, and what it may read."""
     sets = dialect.account

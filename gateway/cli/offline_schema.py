@@ -8,20 +8,26 @@ from gateway.config.profiles import ProfileSettings
 from gateway.config.settings import Settings
 from gateway.metadata.api_schema import schema_served
 from gateway.metadata.document_loader import MetadataDocument
-from gateway.metadata.model_builder import Known, dialect_of, make_catalog, narrowed, open_model
+from gateway.metadata.model_builder import (
+    LoadedModel,
+    dialect_of,
+    make_catalog,
+    narrowed,
+    open_model,
+)
 from schema.types.build import ODataSchema
 from schema.types.resolvers import NEVER_EXECUTED
 
 from .schema_commands import quiet
 
 
-def model_of(settings: Settings, document: MetadataDocument) -> Known:
-    """Give the model of a document; no snapshot of it is kept. Raises SchemaError."""
+def model_of(settings: Settings, document: MetadataDocument) -> LoadedModel:
+    """Return the model of a document; no snapshot of it is kept. Raises SchemaError."""
     # A look must not push a snapshot that serves out of its folder.
     return open_model(settings.model_copy(update={"cache_dir": None}), document, observe=quiet)
 
 
-def schema_of(settings: Settings, known: Known, labels: Mapping[str, str]) -> ODataSchema:
+def schema_of(settings: Settings, known: LoadedModel, labels: Mapping[str, str]) -> ODataSchema:
     """Make the schema that a model gives."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
@@ -29,7 +35,7 @@ def schema_of(settings: Settings, known: Known, labels: Mapping[str, str]) -> OD
 
 
 def part_of(
-    profile: ProfileSettings, settings: Settings, known: Known, labels: Mapping[str, str]
+    profile: ProfileSettings, settings: Settings, known: LoadedModel, labels: Mapping[str, str]
 ) -> ODataSchema:
     """Make the schema of a profile of that model; no snapshot of it is kept."""
     dialect = dialect_of(settings, known.model)

@@ -123,7 +123,7 @@ def print_explanation(
 
 
 def current_schema(settings: Settings, *, labels: bool, profile: str | None = None) -> ODataSchema:
-    """Give the schema of the configured environment, or of the sandbox; or that of a profile."""
+    """Return the schema of the configured environment, or of the sandbox; or that of a profile."""
 
     async def schema(gateway: Gateway) -> ODataSchema:
         return gateway.schema

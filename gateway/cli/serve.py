@@ -152,7 +152,7 @@ def _serve_many(
 
 @contextlib.contextmanager
 def _shared(settings: Settings) -> Iterator[Settings]:
-    """Give the workers a folder for what the first start has read; one that ends with them where nothing is kept."""
+    """Return the workers a folder for what the first start has read; one that ends with them where nothing is kept."""
     if settings.cache_dir is not None:
         yield settings
         return

@@ -35,7 +35,7 @@ def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the interface: ``127.0.0.1``, ``::1``, ``localhost``."""
+    """Return whether only this machine reaches the interface: ``127.0.0.1``, ``::1``, ``localhost``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -57,7 +57,7 @@ def on_stop(stop: Callable[[], None]) -> None:
 
 
 def terminal_watch() -> Callable[[], bool]:
-    """Give a function that tells whether the terminal at which the process was started is gone.
+    """Return a function that tells whether the terminal at which the process was started is gone.
 
     Its end is told by SIGHUP, which otherwise asks a server to read anew what it serves.
     """

@@ -90,7 +90,7 @@ def _schema(settings: Settings, profile: str | None) -> ODataSchema:
 
 
 def _introspection(schema: ODataSchema) -> tuple[int, int]:
-    """Give the bytes of what tools ask for, plain and as they are kept."""
+    """Return the bytes of what tools ask for, plain and as they are kept."""
     raw = packed = 0
 
     def pieces() -> Iterator[bytes]:

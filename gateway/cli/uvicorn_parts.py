@@ -1,7 +1,7 @@
 """What this project uses of uvicorn beyond its documented interface: the one place that names it.
 
-``tests/gateway/test_uvicorn_parts.py`` says which attributes of these classes the code leans on: where an update of
-uvicorn renames one, that test fails first.
+``tests/unit/gateway/cli/test_uvicorn_parts.py`` lists the attributes of these classes that the code relies on: if an
+update of uvicorn renames one, that test fails first.
 """
 
 from __future__ import annotations

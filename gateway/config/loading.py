@@ -200,7 +200,7 @@ def _locate(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """Give the model that a field's type is or holds: ``tuple[Relation, ...]``, ``dict[str, Profile]``."""
+    """Return the model that a field's type is or holds: ``tuple[Relation, ...]``, ``dict[str, Profile]``."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return annotation
     return next((m for inner in get_args(annotation) if (m := _model_in(inner))), None)

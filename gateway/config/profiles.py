@@ -40,7 +40,7 @@ class ProfileSettings(Settings):
 
 
 def profile_settings(settings: Settings, name: str) -> ProfileSettings:
-    """Give the settings that hold for a profile. Raises SettingsError where there is none of that name."""
+    """Return the settings that hold for a profile. Raises SettingsError where there is none of that name."""
     profile = settings.profiles.get(name)
     if profile is None:
         near = did_you_mean(name, settings.profiles)

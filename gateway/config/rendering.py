@@ -22,7 +22,7 @@ class SettingRow(NamedTuple):
 
 
 def settings_table() -> tuple[SettingRow, ...]:
-    """Give every setting in the order of the fields; those of a table as ``sandbox.scale``."""
+    """Return every setting in the order of the fields; those of a table as ``sandbox.scale``."""
     rows: list[SettingRow] = []
     for name, field in Settings.model_fields.items():
         if name in GROUPS:

@@ -78,7 +78,7 @@ class Selection:
     def _fragment(
         self, node: SelectionNode, types: frozenset[str], visited: set[str]
     ) -> SelectionSetNode | None:
-        """Give the selection set of a fragment that applies and was not visited yet."""
+        """Return the selection set of a fragment that applies and was not visited yet."""
         if isinstance(node, InlineFragmentNode):
             condition = node.type_condition
             applies = condition is None or condition.name.value in types
@@ -110,19 +110,19 @@ class Selection:
 
 
 def _condition_of(directive: DirectiveNode) -> ValueNode:
-    """Give the value of ``if``; validation has seen that it is there."""
+    """Return the value of ``if``; validation has seen that it is there."""
     assert directive.arguments
     return directive.arguments[0].value
 
 
 def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    """Give the fragments of a document by name."""
+    """Return the fragments of a document by name."""
     definitions = document.definitions
     return {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
 
 
 def condition_variables(document: DocumentNode) -> tuple[str, ...]:
-    """Give the names of all variables that ``@skip`` or ``@include`` use in the document."""
+    """Return the names of all variables that ``@skip`` or ``@include`` use in the document."""
     names: dict[str, None] = {}
     stack: list[SelectionNode] = []
     for definition in document.definitions:
@@ -142,7 +142,7 @@ def condition_variables(document: DocumentNode) -> tuple[str, ...]:
 
 
 def arguments_key(node: FieldNode) -> tuple[object, ...]:
-    """Give what the arguments of a field say: fields with equal keys ask for the same rows, whatever the values."""
+    """Return what the arguments of a field say: fields with equal keys ask for the same rows, whatever the values."""
     arguments = node.arguments
     if not arguments:
         return ()
@@ -150,7 +150,7 @@ def arguments_key(node: FieldNode) -> tuple[object, ...]:
 
 
 def _value_key(node: Any) -> tuple[object, ...]:
-    """Give what a literal says, as texts that can be put in order with those of any other."""
+    """Return what a literal says, as texts that can be put in order with those of any other."""
     if isinstance(node, VariableNode):
         return ("$", node.name.value)
     if isinstance(node, ListValueNode):
@@ -162,7 +162,7 @@ def _value_key(node: Any) -> tuple[object, ...]:
 
 
 def has_variables(arguments: Iterable[ArgumentNode] | None) -> bool:
-    """Whether the values of a field depend on variables."""
+    """Return whether the values of a field depend on variables."""
     stack: list[Any] = [a.value for a in arguments or ()]
     while stack:
         node = stack.pop()

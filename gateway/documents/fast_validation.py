@@ -55,7 +55,7 @@ from .field_merging import (
     COMPOSITE,
     Composite,
     Merging,
-    Unsure,
+    NotProvablyValid,
     composite,
     fields_of,
     require,
@@ -90,10 +90,10 @@ class Acceptor:
         self._schema = schema
 
     def accepts(self, document: DocumentNode) -> bool:
-        """Whether the document is surely valid."""
+        """Return whether the document is surely valid."""
         try:
             _Walk(self._schema).document(document)
-        except (Unsure, KeyError, RecursionError):
+        except (NotProvablyValid, KeyError, RecursionError):
             return False
         return True
 
@@ -116,7 +116,7 @@ class _Walk:
             elif isinstance(definition, FragmentDefinitionNode):
                 self._fragment(definition)
             else:
-                raise Unsure
+                raise NotProvablyValid
         names = {None if o.name is None else o.name.value for o in operations}
         require(len(names) == len(operations) > 0 and (len(names) == 1 or None not in names))
         in_fragments = {name: self._inside(f) for name, f in self._fragments.items()}
@@ -140,7 +140,7 @@ class _Walk:
     def _root(self, operation: OperationDefinitionNode) -> GraphQLObjectType:
         found = self._schema.get_root_type(operation.operation)
         if found is None or operation.operation is OperationType.SUBSCRIPTION:
-            raise Unsure
+            raise NotProvablyValid
         return found
 
     def _inside(self, fragment: FragmentDefinitionNode) -> _Found:
@@ -174,7 +174,7 @@ class _Walk:
     def _variables(
         self, definitions: Sequence[VariableDefinitionNode]
     ) -> dict[str, tuple[Any, bool]]:
-        """Give the types of the variables, and whether they have a default that is not null."""
+        """Return the types of the variables, and whether they have a default that is not null."""
         variables: dict[str, tuple[Any, bool]] = {}
         for definition in definitions:
             name, default = definition.variable.name.value, definition.default_value
@@ -224,7 +224,7 @@ class _Walk:
         result = unwrapped(found.type)
         if isinstance(result, COMPOSITE):
             if node.selection_set is None:
-                raise Unsure
+                raise NotProvablyValid
             self._selections(node.selection_set, result, set())
         else:
             require(node.selection_set is None and is_leaf_type(result))
@@ -260,7 +260,7 @@ class _Walk:
                 is_object = isinstance(narrow, GraphQLObjectType)
                 require(is_object or bool(self._schema.get_possible_types(narrow)))  # type: ignore[arg-type]
                 return
-        raise Unsure
+        raise NotProvablyValid
 
     def _conditions(self, directives: Sequence[DirectiveNode]) -> None:
         names = [d.name.value for d in directives]
@@ -304,7 +304,7 @@ class _Walk:
 
     def _object(self, node: ValueNode, wanted: GraphQLInputObjectType) -> None:
         if not isinstance(node, ObjectValueNode):
-            raise Unsure
+            raise NotProvablyValid
         names = {f.name.value for f in node.fields}
         require(len(names) == len(node.fields))
         is_one_of = wanted.is_one_of
@@ -321,7 +321,7 @@ def _require_leaf(node: ValueNode, wanted: Any) -> None:
     try:
         require(read(node) is not Undefined)
     except Exception as error:
-        raise Unsure from error
+        raise NotProvablyValid from error
 
 
 def _require_no_cycle(spreads: Mapping[str, Sequence[str]]) -> None:
@@ -329,4 +329,4 @@ def _require_no_cycle(spreads: Mapping[str, Sequence[str]]) -> None:
     try:
         TopologicalSorter(spreads).prepare()
     except CycleError as error:
-        raise Unsure from error
+        raise NotProvablyValid from error

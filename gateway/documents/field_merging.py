@@ -35,31 +35,31 @@ Scope = dict[str, list[tuple[FieldNode, Composite]]]
 """Response key → its fields, each with the type it is selected from."""
 
 
-class Unsure(Exception):
+class NotProvablyValid(Exception):
     """Not surely valid."""
 
 
 def require(sure: bool) -> None:
     """Raise Unsure where something is not sure."""
     if not sure:
-        raise Unsure
+        raise NotProvablyValid
 
 
 def composite(schema: GraphQLSchema, name: str) -> Composite:
-    """Give an object, interface or union type; raises KeyError, and Unsure for another kind."""
+    """Return an object, interface or union type; raises KeyError, and Unsure for another kind."""
     found = schema.type_map[name]
     if isinstance(found, COMPOSITE):
         return found
-    raise Unsure
+    raise NotProvablyValid
 
 
 def fields_of(made: Composite) -> Mapping[str, GraphQLField]:
-    """Give the fields of a type; a union has none."""
+    """Return the fields of a type; a union has none."""
     return {} if isinstance(made, GraphQLUnionType) else made.fields
 
 
 def unwrapped(result: Any) -> Any:
-    """Give the named type."""
+    """Return the named type."""
     while type(result) is GraphQLNonNull or type(result) is GraphQLList:
         result = result.of_type
     return result

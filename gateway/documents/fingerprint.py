@@ -38,7 +38,7 @@ class Structure(Struct, frozen=True):
 
 
 def structure_of(document: DocumentNode, operation: OperationDefinitionNode) -> Structure:
-    """Give the structure of an operation of a valid document."""
+    """Return the structure of an operation of a valid document."""
     walk = _Walk()
     walk.selections(operation.selection_set)
     for definition in document.definitions:

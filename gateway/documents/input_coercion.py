@@ -66,7 +66,7 @@ class Variables:
         self._signatures = [s for s in found if isinstance(s, GraphQLVariableSignature)]
 
     def read(self, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
-        """Give the coerced values, or what is wrong with them."""
+        """Return the coerced values, or what is wrong with them."""
         try:
             return self._read(given)
         except (_Unsure, RecursionError):
@@ -103,7 +103,7 @@ class Variables:
 
 
 def json_value(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
-    """Give the coerced value of JSON that is no variable. Raises BadArgument; ``what`` names it."""
+    """Return the coerced value of JSON that is no variable. Raises BadArgument; ``what`` names it."""
     try:
         return _value(given, wanted)
     except (_Unsure, RecursionError) as error:
@@ -118,7 +118,7 @@ def json_value(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
 def arguments_of(
     field: GraphQLField, node: FieldNode, variables: VariableValues
 ) -> Mapping[str, Any]:
-    """Give the coerced arguments of a field. Raises GraphQLError where a variable's null stands in a wrong place."""
+    """Return the coerced arguments of a field. Raises GraphQLError where a variable's null stands in a wrong place."""
     try:
         return _arguments(field, node, variables.coerced)
     except (_Unsure, RecursionError):
@@ -129,7 +129,7 @@ def arguments_of(
 
 
 def without_python(message: str) -> str:
-    """Give graphql-core's words for a value that came as JSON: ``null`` for ``None``, but for what is quoted."""
+    """Return graphql-core's words for a value that came as JSON: ``null`` for ``None``, but for what is quoted."""
     return _QUOTED_OR_PYTHON.sub(lambda found: _IN_JSON.get(found[0], found[0]), message)
 
 
@@ -161,7 +161,7 @@ def _is_missing(node: ValueNode, variables: Mapping[str, Any]) -> bool:
 
 
 def _literal(node: ValueNode, wanted: Any, variables: Mapping[str, Any]) -> Any:
-    """Give the value of a literal that validation let pass."""
+    """Return the value of a literal that validation let pass."""
     if isinstance(node, VariableNode):
         value = variables.get(node.name.value)
         if value is None and type(wanted) is GraphQLNonNull:
@@ -197,7 +197,7 @@ def _object_literal(
 
 
 def _value(value: Any, wanted: Any) -> Any:
-    """Give the value of a variable, or of a part of it."""
+    """Return the value of a variable, or of a part of it."""
     if type(wanted) is GraphQLNonNull:
         if value is None:
             raise _Unsure
@@ -223,7 +223,7 @@ def _value(value: Any, wanted: Any) -> Any:
 
 
 def _known(given: Collection[str], wanted: GraphQLInputObjectType) -> Collection[str]:
-    """Give the names in the order of the definition; every one is known, and none that counts is missing."""
+    """Return the names in the order of the definition; every one is known, and none that counts is missing."""
     if not all(name in given for name in required_or_defaulted(wanted)):
         raise _Unsure
     try:

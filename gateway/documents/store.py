@@ -41,7 +41,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Kept = TypeVar("_Kept")
 
 
-class Recent(Generic[_Key, _Kept]):
+class LRUCache(Generic[_Key, _Kept]):
     """The values that were asked for last, of at most that weight."""
 
     def __init__(self, most: int) -> None:
@@ -58,7 +58,7 @@ class Recent(Generic[_Key, _Kept]):
         return self._kept
 
     def get(self, key: _Key) -> _Kept | None:
-        """Give the value of a key, and keep it longest."""
+        """Return the value of a key, and keep it longest."""
         found = self._kept.get(key)
         if found is None:
             return None
@@ -108,7 +108,7 @@ class Document(Struct, eq=False):
     """id of an operation → its variables."""
 
     def operations(self) -> list[OperationDefinitionNode]:
-        """Give the operations in their order."""
+        """Return the operations in their order."""
         assert self.node is not None
         return [d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)]
 
@@ -150,14 +150,14 @@ class Documents:
             suggests=limits.suggestions,
             prefix=catalog.prefix,
         )
-        self._kept: Recent[str, Document] = Recent(MAX_CHARACTERS)
+        self._kept: LRUCache[str, Document] = LRUCache(MAX_CHARACTERS)
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the cache, to be cleared after retirement."""
         yield self._kept.table
 
     def get(self, text: str) -> Document:
-        """Give the document of a text, from the cache where it was seen before."""
+        """Return the document of a text, from the cache where it was seen before."""
         found = self._kept.get(text)
         if found is None:
             found = self._read(text)
@@ -200,7 +200,7 @@ class Documents:
         return None
 
     def variables(self, document: Document, operation: OperationDefinitionNode) -> Variables:
-        """Give what reads the variables of an operation."""
+        """Return what reads the variables of an operation."""
         found = document.variables.get(id(operation))
         if found is None:
             definitions = operation.variable_definitions or ()

@@ -78,7 +78,7 @@ class Validator:
         self._writes = writes_of(schema)
 
     def errors(self, document: DocumentNode) -> list[GraphQLError]:
-        """Give the errors of a document, with suggestions where names look alike."""
+        """Return the errors of a document, with suggestions where names look alike."""
         found = validate(self._schema, document, max_errors=self._max_errors, hide_suggestions=True)
         return self.with_suggestions(found)
 
@@ -167,7 +167,7 @@ class ManyNames:
             self._by_end.setdefault(name[-_END:].lower(), []).append(name)
 
     def near(self, wrong: str) -> list[str]:
-        """Give the names that start or end alike, and are about as long; few names all."""
+        """Return the names that start or end alike, and are about as long; few names all."""
         if len(self._names) <= SMALL:
             return list(self._names)
         length = len(wrong)
@@ -177,12 +177,12 @@ class ManyNames:
 
 
 def alike(wrong: str, names: Collection[str]) -> list[str]:
-    """Give the names that a misspelled one may mean, the likeliest first."""
+    """Return the names that a misspelled one may mean, the likeliest first."""
     return suggestion_list(wrong, look_alikes(wrong, names))
 
 
 def look_alikes(wrong: str, names: Collection[str]) -> list[str]:
-    """Give the names that look most like a misspelled one: by letters, then by neighbouring letters."""
+    """Return the names that look most like a misspelled one: by letters, then by neighbouring letters."""
     if len(names) <= SMALL:
         return list(names)
     letters, length = frozenset(wrong.lower()), len(wrong)

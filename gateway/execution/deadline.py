@@ -42,7 +42,7 @@ class Deadline:
         return self._loop.time() >= self.at
 
     def passed(self, said: str, requests: int = 0, rows: int = 0) -> DeadlineExceeded:
-        """Give the error, with what was spent. ``said`` ends the sentence."""
+        """Return the error, with what was spent. ``said`` ends the sentence."""
         return DeadlineExceeded(
             f"The operation took longer than {self.seconds:g} seconds: {said}.",
             hint=HINT,

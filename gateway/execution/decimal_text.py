@@ -40,7 +40,7 @@ class TextType(Struct, frozen=True):
 
 
 def text_type(row_type: RowType) -> TextType:
-    """Give the second struct of a row type, made when first asked for."""
+    """Return the second struct of a row type, made when first asked for."""
     found = row_type.text
     if found is None:
         found = row_type.text = _make(row_type)
@@ -98,7 +98,7 @@ def _nothing(rows: Sequence[Any]) -> None:
 
 
 def texts(raws: Sequence[Raw]) -> list[Any]:
-    """Give the text of JSON numbers. Raises msgspec.ValidationError or NoNumber for what is none."""
+    """Return the text of JSON numbers. Raises msgspec.ValidationError or NoNumber for what is none."""
     joined = b",".join(raws)
     if joined.translate(None, _DIGITS) or _TINY in joined:
         return [_text(_required(raw)) for raw in raws]
@@ -106,7 +106,7 @@ def texts(raws: Sequence[Raw]) -> list[Any]:
 
 
 def texts_or_nulls(raws: Sequence[Raw | None]) -> list[Any]:
-    """Give the text of JSON numbers and nulls; what is missing is None already."""
+    """Return the text of JSON numbers and nulls; what is missing is None already."""
     present = [raw for raw in raws if raw is not None]
     joined = b",".join(present)
     if joined.replace(b"null", b"").translate(None, _DIGITS) or _TINY in joined:

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import UNSET
 
 from gateway.odata.dialect import Dialect
-from gateway.operations.completion_compiler import Surprise
+from gateway.operations.completion_compiler import FastPathMiss
 from gateway.operations.pages import Failure, Page
 from gateway.operations.row_types import counted
 from gateway.planning.page_window import empty_page, keyset_page
@@ -28,7 +28,7 @@ Place = Callable[[Sequence[Any]], None]
 
 
 def is_whole(plan: ReadPlan) -> bool:
-    """Whether all that is below the plan's rows comes inside them, as typed values."""
+    """Return whether all that is below the plan's rows comes inside them, as typed values."""
     return plan.row_type.typed and all(
         child.via is Via.EXPAND and child.owners is None and is_whole(child.plan)
         for child in plan.children
@@ -36,13 +36,13 @@ def is_whole(plan: ReadPlan) -> bool:
 
 
 def is_raw(plan: ReadPlan) -> bool:
-    """Whether the rows of a list may stay JSON text until they are completed: nothing must look into them before."""
+    """Return whether the rows of a list may stay JSON text until completion, because nothing inspects them earlier."""
     assert plan.window is not None
     return plan.window.null_order is None and is_whole(plan)
 
 
 def placing(plan: ReadPlan, dialect: Dialect, *, texts: bool) -> Place:
-    """Give the function that puts all children of a whole plan's rows in their places.
+    """Return the function that puts all children of a whole plan's rows in their places.
 
     ``texts``: it makes text of their decimals too. It raises Surprise, or what ``texts`` raises.
     """
@@ -69,7 +69,7 @@ def _child(child: ChildPlan, dialect: Dialect, *, texts: bool) -> Place:
     def place_pages(rows: Sequence[Any]) -> None:
         found = get(rows)
         if UNSET in found or not _NO_LINK.issuperset(get_links(rows)):
-            raise Surprise
+            raise FastPathMiss
         lists = [some or [] for some in found]
         below([row for some in lists for row in some])
         for row, page in zip(rows, cut(rows, lists), strict=True):
@@ -98,7 +98,7 @@ def _cut(child: ChildPlan, dialect: Dialect) -> Cut:
     def cut(_: Sequence[Any], lists: list[list[Any]]) -> Sequence[Page | Failure]:
         pages = [page for page in cutter.pages(lists) if page is not None]
         if len(pages) < len(lists):
-            raise Surprise
+            raise FastPathMiss
         return pages
 
     return cut

@@ -130,7 +130,7 @@ def _placed(rows: RowList, place: Place | None, distinct: Distinct | None) -> li
 
 
 def _piece(text: bytes, has_before: bool, has_after: bool) -> bytes:
-    """Give the text of an array without the brackets that are inside the whole one."""
+    """Return the text of an array without the brackets that are inside the whole one."""
     return text[has_before : len(text) - has_after]
 
 

@@ -86,7 +86,7 @@ class Fetcher:
     async def rows(
         self, query: Query, row_type: RowType, *, raw: bool = False, most: int | None = None
     ) -> Rows:
-        """Give the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError.
+        """Return the rows of a query: ``top`` of them where it says so, else all. Raises GatewayError.
 
         ``raw``: they may stay JSON text, where nothing here must look into them. ``most``: pages are followed until
         there are so many rows, for a query without ``top``.
@@ -182,7 +182,7 @@ class Fetcher:
         return found
 
     async def count(self, query: Query, row_type: RowType) -> int:
-        """Give the number of rows of a query."""
+        """Return the number of rows of a query."""
         lowered = self.dialect.lower(counting(query))
         if lowered.empty:
             return 0
@@ -197,7 +197,7 @@ class Fetcher:
         return int(text)
 
     async def value(self, query: Query) -> object:
-        """Give the plain answer of a function."""
+        """Return the plain answer of a function."""
         response = await self.answer(self.request(self.dialect.lower(query)))
         if response.status == 204:
             return None
@@ -209,7 +209,7 @@ class Fetcher:
     async def each(
         self, requests: Sequence[Request], row_type: RowType
     ) -> list[Rows | BaseException]:
-        """Give all rows of each of these printed requests; one that fails has its error in its place.
+        """Return all rows of each of these printed requests; one that fails has its error in its place.
 
         They go out side by side; pages behind the first ones are asked for when those have come.
         """
@@ -262,7 +262,7 @@ class Fetcher:
         return self._checked(request)
 
     def is_too_long(self, query: Query) -> bool:
-        """Whether the address of a query has more than ``max_url_length`` characters."""
+        """Return whether the address of a query has more than ``max_url_length`` characters."""
         lowered = self.dialect.lower(query)
         request = render(lowered.query, options=self.dialect.options)
         return not lowered.empty and len(request.url) > self.max_url_length
@@ -319,7 +319,7 @@ class Fetcher:
         return None
 
     async def close(self) -> None:
-        """Give up what is still under way."""
+        """Return up what is still under way."""
         under_way = [task for task in self._answers.values() if not _is_over(task)]
         for task in under_way:
             task.cancel()
@@ -330,7 +330,7 @@ class Fetcher:
     # Pages
 
     async def continued(self, link: str, after: Request, row_type: RowType) -> list[Any]:
-        """Give the rows behind a next link that stood inside an answer."""
+        """Return the rows behind a next link that stood inside an answer."""
         found: list[Any] = (await self._follow(self._next(after, link), row_type, None)).rows
         return found
 
@@ -469,7 +469,7 @@ class Fetcher:
 
 
 def _is_over(task: asyncio.Future[Response]) -> bool:
-    """Whether a request has its answer; an error that nobody waited for counts as seen."""
+    """Return whether a request has its answer; an error that nobody waited for counts as seen."""
     if task.done() and not task.cancelled():
         task.exception()
     return task.done()

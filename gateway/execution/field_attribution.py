@@ -12,7 +12,7 @@ _FIELDS: ContextVar[tuple[str, ...]] = ContextVar("fields", default=())
 
 
 def asking() -> tuple[str, ...]:
-    """Give the fields for which the current task asks."""
+    """Return the fields for which the current task asks."""
     return _FIELDS.get()
 
 

@@ -38,14 +38,14 @@ from .addresses import narrowed, room_for_keys
 from .fetcher import Fetcher, Rows
 from .field_attribution import ask_for, asking
 from .filtering import matching_rows
-from .key_matching import Lists, Singles, are_distinct, normal_forms
+from .key_matching import ManyIndex, OneIndex, are_distinct, normal_forms
 from .long_lists import count_of, rows_of
 from .null_order import needs_proof, prove_null_order
 from .page_cutter import Cutter
 from .unkeyed import unkeyed_page
 
 
-class Want(Struct, frozen=True, eq=False):
+class BatchRequest(Struct, frozen=True, eq=False):
     """Rows of one plan for the keys of one level."""
 
     plan: ReadPlan
@@ -58,7 +58,7 @@ class Want(Struct, frozen=True, eq=False):
     """For which it is wanted."""
 
     def template(self) -> Hashable:
-        """Give what wants must share to be sent as one."""
+        """Return what wants must share to be sent as one."""
         query, window = self.plan.query, self.plan.window
         order = None if window is None else orders(window.order, backward=False)
         names = tuple(f.source for f in self.columns)
@@ -66,13 +66,13 @@ class Want(Struct, frozen=True, eq=False):
         return (query.resource, names, self.many, repr(query.where), query.expand, order, bounds)
 
 
-Found = dict[Any, Any]
+RowsByKey = dict[Any, Any]
 """Key → row, page, None or Failure."""
 _RUNS_A_TURN, _LISTS_A_TURN = 10, 1_000
 """Answers of key batches, and lists of children, after which others have a turn: some 5 ms."""
 
 
-class Batches(DataLoader[Want, Found]):
+class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
     """The key batches of one operation."""
 
     cache = False
@@ -83,9 +83,9 @@ class Batches(DataLoader[Want, Found]):
         self._dialect = fetcher.dialect
         self._limit = max_url_length
 
-    async def batch_load_fn(self, wants: list[Want]) -> list[Found]:
+    async def batch_load_fn(self, wants: list[BatchRequest]) -> list[RowsByKey]:
         """Load the wants of one tick; a group that fails fails for its own wants only."""
-        groups: dict[Hashable, list[Want]] = {}
+        groups: dict[Hashable, list[BatchRequest]] = {}
         for want in wants:
             groups.setdefault(want.template(), []).append(want)
         loaded = await asyncio.gather(
@@ -97,7 +97,7 @@ class Batches(DataLoader[Want, Found]):
                 answers[id(want)] = found if isinstance(found, BaseException) else found[i]
         return [answers[id(want)] for want in wants]
 
-    async def _group(self, group: list[Want]) -> list[Found]:
+    async def _group(self, group: list[BatchRequest]) -> list[RowsByKey]:
         """Load wants of one template; keys that the upstream takes as equal are asked for once."""
         ask_for(name for want in group for name in want.fields)
         types, insensitive = _types(group[0].columns), self._dialect.case_insensitive
@@ -114,7 +114,7 @@ class Batches(DataLoader[Want, Found]):
             for want, normal, found in zip(group, forms, loaded, strict=True)
         ]
 
-    async def _load(self, group: list[Want], keys: Sequence[Key]) -> list[Found]:
+    async def _load(self, group: list[BatchRequest], keys: Sequence[Key]) -> list[RowsByKey]:
         query = group[0].plan.query
         if len(group) > 1:
             united = tuple(dict.fromkeys(name for want in group for name in want.plan.query.select))
@@ -129,7 +129,7 @@ class Batches(DataLoader[Want, Found]):
 
     # One key
 
-    async def _single(self, want: Want, query: Query, key: Key) -> Any:
+    async def _single(self, want: BatchRequest, query: Query, key: Key) -> Any:
         if not want.many and want.columns == want.plan.level.info.key and query.where is None:
             parts = tuple(
                 KeyPart(f.source, _literal(f, v)) for f, v in zip(want.columns, key, strict=True)
@@ -147,7 +147,9 @@ class Batches(DataLoader[Want, Found]):
 
     # Many keys
 
-    async def _many(self, group: list[Want], query: Query, keys: Sequence[Key]) -> list[Found]:
+    async def _many(
+        self, group: list[BatchRequest], query: Query, keys: Sequence[Key]
+    ) -> list[RowsByKey]:
         window = group[0].plan.window
         if window is not None:
             terms = _with_columns(group[0], window)
@@ -172,7 +174,9 @@ class Batches(DataLoader[Want, Found]):
             for want, place in zip(group, places, strict=True)
         ]
 
-    async def _found(self, group: list[Want], query: Query, keys: Sequence[Key]) -> Found:
+    async def _found(
+        self, group: list[BatchRequest], query: Query, keys: Sequence[Key]
+    ) -> RowsByKey:
         """Read all keys of a query once for each row type: aliases of one selection share theirs."""
         if not group:
             return {}
@@ -181,7 +185,7 @@ class Batches(DataLoader[Want, Found]):
         spread = await asyncio.gather(*(self._spread(w, keys, runs) for w in by_type.values()))
         return dict(zip(by_type, spread, strict=True))
 
-    def _rows_key(self, want: Want) -> Hashable:
+    def _rows_key(self, want: BatchRequest) -> Hashable:
         """Return what wants share that may have the same rows in memory."""
         return id(want.plan.row_type)
 
@@ -208,14 +212,14 @@ class Batches(DataLoader[Want, Found]):
         runs = split_by_length(lowered, keys, limit=limit, options=self._dialect.options)
         return [_Run(build(run), run) for run in runs]
 
-    async def _spread(self, want: Want, keys: Sequence[Key], runs: list[_Run]) -> Found:
+    async def _spread(self, want: BatchRequest, keys: Sequence[Key], runs: list[_Run]) -> RowsByKey:
         """Read all runs into one want's row type, and give each key its rows; a run fails for its own keys."""
         row_type = want.plan.row_type
         attributes = [row_type.attribute(f) for f in want.columns]
-        kind = Singles if want.plan.window is None else Lists
+        kind = OneIndex if want.plan.window is None else ManyIndex
         insensitive = self._dialect.case_insensitive
         places = kind(_types(want.columns), keys, case_insensitive=insensitive)
-        failed: Found = {}
+        failed: RowsByKey = {}
         answers = await self._read(runs, row_type)
         for number, (run, answer) in enumerate(zip(runs, answers, strict=True), 1):
             if number % _RUNS_A_TURN == 0:
@@ -232,7 +236,9 @@ class Batches(DataLoader[Want, Found]):
         found.update(failed)
         return found
 
-    async def _cut(self, want: Want, found: Found, whole: Found | None = None) -> Found:
+    async def _cut(
+        self, want: BatchRequest, found: RowsByKey, whole: RowsByKey | None = None
+    ) -> RowsByKey:
         """Return the pages of lists that came in order, those of windows with cursors without the rows around them.
 
         ``whole``: the lists with all of their rows, where those are to be counted.
@@ -304,7 +310,7 @@ def _literal(field: Field, value: Value) -> Literal:
     return Literal(value, field.value.edm, field.value.is_enum)
 
 
-def _with_columns(want: Want, window: Window) -> tuple[OrderTerm, ...]:
+def _with_columns(want: BatchRequest, window: Window) -> tuple[OrderTerm, ...]:
     """Order by the window's terms; a keyless target at least by its join columns, so that server pages are stable."""
     return window.order or tuple(OrderTerm(f) for f in want.columns)
 
@@ -343,4 +349,4 @@ async def _nothing() -> None:
     return None
 
 
-__all__ = ["Batches", "Failure", "Found", "Want", "connection"]
+__all__ = ["BatchRequest", "Failure", "KeyBatchLoader", "RowsByKey", "connection"]

@@ -21,7 +21,7 @@ from gateway.planning.plan import Key
 
 
 def keys_of(rows: Iterable[Any], attributes: Sequence[str]) -> list[Key]:
-    """Give each row's values of these attributes."""
+    """Return each row's values of these attributes."""
     rows = list(rows)
     return list(zip(*(map(attrgetter(a), rows) for a in attributes), strict=True))
 
@@ -32,7 +32,7 @@ def hashable(key: Key) -> Key:
 
 
 def referring(keys: Sequence[Key], free: Sequence[int], *, has_nulls: bool) -> list[Key]:
-    """Give the keys that name a row: no part is null; where absent text is empty, not all of the parts ``free`` are."""
+    """Return the keys that name a row: no part is null; if absent text is empty, not all of the ``free`` parts are."""
     if not keys:
         return []
     columns = by_column(keys)
@@ -54,7 +54,7 @@ def _has_gap(key: Key) -> bool:
 def normal_forms(
     types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool
 ) -> list[tuple[Any, ...]]:
-    """Give what two keys share when the upstream takes them as equal (reference 1.2: case, trailing blanks).
+    """Return what two keys share when the upstream takes them as equal (reference 1.2: case, trailing blanks).
 
     ``types`` are the Edm types of the parts. Raises TypeError or ValueError for values of other types.
     """
@@ -66,7 +66,7 @@ def normal_forms(
 
 
 def are_distinct(types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool) -> bool:
-    """Whether no two of these different keys are equal for the upstream; often one column alone tells."""
+    """Return whether no two of these different keys are equal for the upstream; often one column alone tells."""
     if len(keys) < 2:
         return True
     columns = list(zip(types, by_column(keys), strict=True))
@@ -93,7 +93,7 @@ def _folded(texts: Sequence[str]) -> list[str]:
     return folded if len(folded) == len(texts) else [t.rstrip(" ").casefold() for t in texts]
 
 
-class Places(ABC):
+class KeyIndex(ABC):
     """What was found for each asked key, however the rows spell it."""
 
     def __init__(
@@ -107,7 +107,7 @@ class Places(ABC):
 
     @abstractmethod
     def empty(self) -> dict[Key, Any]:
-        """Give each key and what it has without any row."""
+        """Return each key and what it has without any row."""
 
     @abstractmethod
     def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
@@ -117,13 +117,13 @@ class Places(ABC):
         """
 
     def all(self) -> dict[Key, Any]:
-        """Give each asked key and what it has."""
+        """Return each asked key and what it has."""
         if len(self._found) == len(self._keys):
             return self._found
         return dict(zip(self._keys, map(self._found.__getitem__, self._keys), strict=True))
 
     def asked(self, key: Key) -> Key | None:
-        """Give the asked key that the upstream takes as equal to this one."""
+        """Return the asked key that the upstream takes as equal to this one."""
         if _has_gap(key):
             raise ValueError("a row without a value by which it was asked for")
         if self._by_normal is None:
@@ -135,7 +135,7 @@ class Places(ABC):
         return normal_forms(self._types, keys, case_insensitive=self._insensitive)
 
 
-class Lists(Places):
+class ManyIndex(KeyIndex):
     """Key → its rows, where a key may have many."""
 
     def empty(self) -> dict[Key, list[Any]]:
@@ -152,7 +152,7 @@ class Lists(Places):
                 found[key].append(row)
 
 
-class Singles(Places):
+class OneIndex(KeyIndex):
     """Key → its row or None, where a key has one at the most; of several in an answer the first counts."""
 
     def empty(self) -> dict[Key, Any]:

@@ -66,7 +66,7 @@ def _distinct(values: Sequence[Literal], fetcher: Fetcher) -> list[Literal]:
 
 
 def _may_be_equal(values: Sequence[Literal]) -> bool:
-    """Whether a service may take two of the values as equal, so that two runs would bring the same rows."""
+    """Return whether a service may take two of the values as equal, so that two runs would bring the same rows."""
     texts = [str(literal.value) for literal in values if literal.type == "Edm.String"]
     return len(set(map(folded, texts))) < len(texts)
 
@@ -143,7 +143,7 @@ class Merging:
         return _Placed(key, run, row)
 
     def _is_sure(self, one: _Placed, other: _Placed) -> bool:
-        """Whether the upstream, too, has the first row before the other one."""
+        """Return whether the upstream, too, has the first row before the other one."""
         terms = zip(self._attributes, self._types, self._descending, strict=True)
         for attribute, edm, descending in terms:
             pair = getattr(one.row, attribute), getattr(other.row, attribute)

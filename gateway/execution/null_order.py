@@ -23,7 +23,7 @@ from .fetcher import Fetcher
 
 
 def needs_proof(window: Window, rows: int) -> bool:
-    """Whether a page of so many rows ends a list whose earlier pages rest on an assumed order of nulls."""
+    """Return whether a page of so many rows ends a list whose earlier pages rest on an assumed order of nulls."""
     asked = window.size + window.one_more
     return window.null_order == "unknown" and window.has_cursor and rows < asked
 

@@ -238,7 +238,7 @@ def _is_constant(column: list[Any]) -> bool:
 
 
 def _has_one_shape(texts: list[str]) -> bool:
-    """Whether texts hold ASCII letters and digits only, or beside them the same characters in the same places.
+    """Return whether texts hold ASCII letters and digits only, or beside them the same characters in the same places.
 
     Each two of them then differ first in a letter or digit, or one begins the other: ``US-001``, ``US-002``. A quick
     look at all in one go, which most columns pass.
@@ -253,7 +253,7 @@ def _has_one_shape(texts: list[str]) -> bool:
 
 
 def _is_proven(one: Any, other: Any, *, single: bool, texts: frozenset[int]) -> bool:
-    """Whether sort keys, of which ``one`` is not the larger, stand in this order in the upstream too."""
+    """Return whether sort keys, of which ``one`` is not the larger, stand in this order in the upstream too."""
     if single:
         return _is_text_proven(one, other)
     for number, (left, right) in enumerate(zip(one, other, strict=True)):
@@ -263,7 +263,7 @@ def _is_proven(one: Any, other: Any, *, single: bool, texts: frozenset[int]) -> 
 
 
 def _is_text_proven(one: str, other: str) -> bool:
-    """Whether two texts differ first in ASCII letters or digits, or one begins the other."""
+    """Return whether two texts differ first in ASCII letters or digits, or one begins the other."""
     for left, right in zip(one, other, strict=False):
         if left != right:
             return left.isascii() and right.isascii() and left.isalnum() and right.isalnum()

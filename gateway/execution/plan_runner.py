@@ -39,7 +39,7 @@ from .answer_checks import check_expanded
 from .expanded_children import is_raw
 from .fetcher import Fetcher
 from .field_attribution import ask_below, ask_for
-from .key_batches import Found, Want, connection, cut_pages
+from .key_batches import BatchRequest, RowsByKey, connection, cut_pages
 from .key_matching import hashable, keys_of, referring
 from .page_cutter import Cutter
 from .read_batches import in_batches
@@ -62,7 +62,7 @@ class Loaded:
 class KeyBatches(Protocol):
     """What loads the rows of keys."""
 
-    def load(self, want: Want, /) -> asyncio.Future[Found]:
+    def load(self, want: BatchRequest, /) -> asyncio.Future[RowsByKey]:
         """Return the future rows of a want."""
         ...
 
@@ -117,7 +117,9 @@ class Runner:
     async def _list(self, root: ListRoot, *, raw: bool) -> Loaded:
         plan = root.plan
         if root.key is not None:
-            found = await self._loaded(Want(plan, plan.level.info.key, (root.key,), many=True))
+            found = await self._loaded(
+                BatchRequest(plan, plan.level.info.key, (root.key,), many=True)
+            )
             page = found[root.key]
             if isinstance(page, Failure):
                 return Loaded(root, page)
@@ -151,12 +153,14 @@ class Runner:
         plans = tuple(None if item is None else item[0] for item in items)
         return Loaded(root, values if root.many else values[0], plans)
 
-    async def _by_key(self, plan: ReadPlan, keys: list[Key]) -> Found:
-        found = await self._loaded(Want(plan, plan.level.info.key, tuple(dict.fromkeys(keys))))
+    async def _by_key(self, plan: ReadPlan, keys: list[Key]) -> RowsByKey:
+        found = await self._loaded(
+            BatchRequest(plan, plan.level.info.key, tuple(dict.fromkeys(keys)))
+        )
         await self.attach(list(found.values()), plan)
         return found
 
-    async def _loaded(self, want: Want) -> Found:
+    async def _loaded(self, want: BatchRequest) -> RowsByKey:
         found = await asyncio.shield(self._batches.load(want))
         self.failed |= Failure in map(type, found.values())
         return found
@@ -205,7 +209,7 @@ class Runner:
         return Failure(error)
 
     async def _caught(self, loading: Awaitable[Any]) -> Any:
-        """Give what is loaded for one row, or its failure."""
+        """Return what is loaded for one row, or its failure."""
         try:
             return await loading
         except GatewayError as error:
@@ -227,12 +231,12 @@ class Runner:
         await self._settle(rows, child, values)
 
     def _are_whole(self, rows: Sequence[Any], values: Sequence[Any], child: ChildPlan) -> bool:
-        """Whether each row came with a list that the server did not cut off."""
+        """Return whether each row came with a list that the server did not cut off."""
         links = map(attrgetter(f"n{child.child.index}"), rows)
         return set(map(type, values)) == {list} and set(map(type, links)) == {type(None)}
 
     async def _expanded_rows(self, row: Any, plan: ReadPlan, child: ChildPlan) -> list[Any]:
-        """Give the expanded rows of a row; a server that cut them off is asked for the rest."""
+        """Return the expanded rows of a row; a server that cut them off is asked for the rest."""
         field = child.child.field
         found, link = getattr(row, child.child.slot), getattr(row, f"n{child.child.index}")
         if found is UNSET or not isinstance(found, list | None):
@@ -283,8 +287,8 @@ class Runner:
         found = await self._of_keys(list(dict.fromkeys(keys)), child.join, child)
         await self._settle(rows, child, list(map(found.get, keys)))
 
-    async def _of_keys(self, keys: list[Key], join: Join, child: ChildPlan) -> Found:
-        """Give what belongs to each key; nothing for those that refer to no row."""
+    async def _of_keys(self, keys: list[Key], join: Join, child: ChildPlan) -> RowsByKey:
+        """Return what belongs to each key; nothing for those that refer to no row."""
         dialect = self._fetcher.dialect
         free = [i for i, f in enumerate(join.parent) if f.source != dialect.company_property]
         keys = referring(keys, free, has_nulls=dialect.has_nulls)
@@ -292,18 +296,18 @@ class Runner:
         asked = tuple(key for key in keys if key not in refused) if refused else tuple(keys)
         if not asked:
             return refused
-        want = Want(child.plan, join.target, asked, child.child.connection is not None)
+        want = BatchRequest(child.plan, join.target, asked, child.child.connection is not None)
         try:
             return {**await self._loaded(want), **refused}
         except GatewayError as error:
             return {**dict.fromkeys(asked, self._failure(error)), **refused}
 
-    def _unsound(self, keys: Sequence[Key], fields: Sequence[Field]) -> Found:
+    def _unsound(self, keys: Sequence[Key], fields: Sequence[Field]) -> RowsByKey:
         """Find the keys that hold something else than values of their types, which no filter can name."""
         types = [f.value.edm for f in fields if f.value is not None]
         if not self._fetcher.surprised and _CHECKED_IN_DECODING.issuperset(types):
             return {}
-        found: Found = {}
+        found: RowsByKey = {}
         for key in keys:
             try:
                 for edm, part in zip(types, key, strict=False):
@@ -362,7 +366,7 @@ def _page_of(
 
 
 def _of_type(value: Any, plan: ReadPlan, csdl: str) -> Any:
-    """Give a row; null where it is one of another type than was named."""
+    """Return a row; null where it is one of another type than was named."""
     if not plan.level.needs_type or type(value) is not plan.row_type.struct:
         return value
     told = plan.row_type.csdl_of(value)
@@ -370,7 +374,7 @@ def _of_type(value: Any, plan: ReadPlan, csdl: str) -> Any:
 
 
 def _unique_rows(values: Sequence[Any]) -> list[Any]:
-    """Give what stands in the slots, and in their pages, each once."""
+    """Return what stands in the slots, and in their pages, each once."""
     found: dict[int, Any] = {}
     for value in values:
         if isinstance(value, Page):

@@ -45,7 +45,7 @@ def in_batches(together: bool) -> Iterator[None]:
 
 
 def are_together() -> bool:
-    """Whether what the current task reads goes into a batch."""
+    """Return whether what the current task reads goes into a batch."""
     return _together.get()
 
 
@@ -91,7 +91,7 @@ class ReadBatches:
         return future
 
     def is_waiting(self, request: Request) -> bool:
-        """Whether a read is still to be sent; if so, the current task is noted as one that needs it."""
+        """Return whether a read is still to be sent; if so, the current task is noted as one that needs it."""
         waiting = self._waiting.get(identity_of(request))
         if waiting is None:
             return False
@@ -140,7 +140,7 @@ class ReadBatches:
 
 
 def _settle(waiting: _Waiting, response: Response) -> None:
-    """Give a reader its part, or the error that it holds."""
+    """Return a reader its part, or the error that it holds."""
     request = waiting.request
     try:
         raise_for_answer(request, response, subject_of(request.url), time.time())

@@ -28,7 +28,7 @@ from gateway.odata.query import Request
 from gateway.operations.pages import Failure
 
 from .fetcher import Fetcher
-from .key_batches import Batches, Found, Want
+from .key_batches import BatchRequest, KeyBatchLoader, RowsByKey
 from .plan_runner import KeyBatches, Runner
 
 _SELECTION_ERRORS = (
@@ -40,15 +40,15 @@ _SELECTION_ERRORS = (
 )
 
 
-class _Batches(Batches):
+class _Batches(KeyBatchLoader):
     """The wants of one template, whose failures stay with those who cause them."""
 
-    async def batch_load_fn(self, wants: list[Want]) -> list[Found]:
+    async def batch_load_fn(self, wants: list[BatchRequest]) -> list[RowsByKey]:
         """Load the wants of one tick; the error of a want stands in its place."""
         loaded: list[Any] = await self._isolated(wants)
         return loaded
 
-    async def _isolated(self, wants: list[Want]) -> list[Found | BaseException]:
+    async def _isolated(self, wants: list[BatchRequest]) -> list[RowsByKey | BaseException]:
         """Load wants by one request; those for which it fails are loaded again in halves, at last one by one."""
         loaded = await self._caught(wants)
         failed = [number for number, found in enumerate(loaded) if _may_be_the_selection(found)]
@@ -62,19 +62,19 @@ class _Batches(Batches):
                 loaded[number] = found
         return loaded
 
-    async def _caught(self, wants: list[Want]) -> list[Found | BaseException]:
+    async def _caught(self, wants: list[BatchRequest]) -> list[RowsByKey | BaseException]:
         try:
             return list(await self._group(wants))
         except GatewayError as error:
             return [error] * len(wants)
 
-    def _rows_key(self, want: Want) -> Hashable:
+    def _rows_key(self, want: BatchRequest) -> Hashable:
         """Rows with children are each operation's own: variables decide what is put into their slots."""
         return id(want) if want.plan.children else super()._rows_key(want)
 
 
-def _may_be_the_selection(found: Found | BaseException) -> bool:
-    """Whether a read failed in a way that another ``$select`` or fewer keys may change."""
+def _may_be_the_selection(found: RowsByKey | BaseException) -> bool:
+    """Return whether a read failed in a way that another ``$select`` or fewer keys may change."""
     errors = (
         [found]
         if isinstance(found, BaseException)
@@ -88,7 +88,7 @@ def _may_be_the_selection(found: Found | BaseException) -> bool:
     )
 
 
-class SharedBatches:
+class SharedKeyBatchLoader:
     """The key batches of several operations: those of one template do not wait for those of another."""
 
     def __init__(self, fetcher: Fetcher, max_url_length: int) -> None:
@@ -96,7 +96,7 @@ class SharedBatches:
         self._limit = max_url_length
         self._by_template: dict[Hashable, _Batches] = {}
 
-    def load(self, want: Want) -> asyncio.Future[Found]:
+    def load(self, want: BatchRequest) -> asyncio.Future[RowsByKey]:
         """Return the future rows of a want."""
         template = want.template()
         batches = self._by_template.get(template)

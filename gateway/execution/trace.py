@@ -28,7 +28,7 @@ from .field_attribution import asking
 
 
 @dataclass(slots=True)
-class Asked:
+class TracedRequest:
     """One request, with all of its attempts."""
 
     request: Request
@@ -46,7 +46,7 @@ class Asked:
     """Why it is asked in this way."""
 
     def told(self, since: float) -> dict[str, Any]:
-        """Give it as JSON; ``started`` and ``ended`` count from ``since``."""
+        """Return it as JSON; ``started`` and ``ended`` count from ``since``."""
         started = since if self.started is None else self.started
         took = (started if self.ended is None else self.ended) - started
         under_way = sum(attempt.seconds for attempt in self.attempts)
@@ -69,11 +69,11 @@ class Asked:
         }
 
 
-_HEARING: ContextVar[Asked | None] = ContextVar("hearing", default=None)
+_HEARING: ContextVar[TracedRequest | None] = ContextVar("hearing", default=None)
 
 
 def heard(observe: Observer) -> Observer:
-    """Give an observer that lets a request which is traced know of its attempts, too."""
+    """Return an observer that lets a request which is traced know of its attempts, too."""
 
     def tell(event: Event) -> None:
         observe(event)
@@ -89,9 +89,9 @@ class Trace:
     """The requests of one operation, in the order in which they were asked for."""
 
     clock: Callable[[], float] = time.perf_counter
-    requests: list[Asked] = field(default_factory=list)
+    requests: list[TracedRequest] = field(default_factory=list)
     started: float = 0.0
-    _reads: dict[tuple[str, bytes | None], Asked] = field(default_factory=dict)
+    _reads: dict[tuple[str, bytes | None], TracedRequest] = field(default_factory=dict)
     """(address, body) → request; the parts of a batch lead to it."""
     _notes: dict[str, list[str]] = field(default_factory=dict)
     """Address → notes on a read that is still to be sent."""
@@ -99,7 +99,7 @@ class Trace:
     def __post_init__(self) -> None:
         self.started = self.clock()
 
-    def asked(self, request: Request) -> Asked:
+    def asked(self, request: Request) -> TracedRequest:
         """Take notice that the current task wants what this request reads."""
         place = request.url, request.body
         found = self._reads.get(place)
@@ -127,7 +127,7 @@ class Trace:
         else:
             found.notes[why] = None
 
-    def writes(self, request: Request) -> Asked:
+    def writes(self, request: Request) -> TracedRequest:
         """Take notice of a write; an equal one is another."""
         found = self._new(request)
         found.fields.update(dict.fromkeys(asking()))
@@ -138,13 +138,13 @@ class Trace:
         found = self.asked(request)
         found.rows = rows + (found.rows or 0)
 
-    def _new(self, request: Request) -> Asked:
-        found = Asked(request, notes=dict.fromkeys(self._notes.pop(request.url, ())))
+    def _new(self, request: Request) -> TracedRequest:
+        found = TracedRequest(request, notes=dict.fromkeys(self._notes.pop(request.url, ())))
         self.requests.append(found)
         return found
 
     @contextmanager
-    def timing(self, asked: Asked) -> Iterator[None]:
+    def timing(self, asked: TracedRequest) -> Iterator[None]:
         """Measure a request, and hear of its attempts."""
         asked.started = self.clock()
         token = _HEARING.set(asked)
@@ -158,7 +158,7 @@ class Trace:
             asked.ended = self.clock()
 
     def told(self) -> dict[str, Any]:
-        """Give all of it as JSON: what was spent, and each request."""
+        """Return all of it as JSON: what was spent, and each request."""
         took = self.clock() - self.started
         requests = [asked.told(self.started) for asked in self.requests]
         return {
@@ -220,7 +220,7 @@ class Traced:
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Give the seconds in which at least one request was under way."""
+    """Return the seconds in which at least one request was under way."""
     covered, until = 0.0, 0.0
     for start, end in sorted(spans):
         covered += max(0.0, end - max(start, until))

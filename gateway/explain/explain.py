@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from gateway.engine import Checked, Engine, GraphQLRequest, Reads, Ready
 from gateway.errors import GatewayError
-from gateway.execution.trace import Asked, Trace, Traced
+from gateway.execution.trace import Trace, Traced, TracedRequest
 from gateway.runtime.assembly import Gateway
 from gateway.writes.references import is_atomic as atomic
 
 from .reads import dry_run, root, trouble
 from .report import Explanation, Planned, Step, failing, planned, refused, unquoted
 from .subscriptions import explain_subscription
-from .writes import Taking, told
+from .writes import AcceptingUpstream, told
 
 _UNKNOWN = "cannot be shown: it uses a value that is only known once an earlier mutation is done"
 
@@ -43,7 +43,7 @@ async def _explain_writes(
 ) -> Explanation:
     """Run a mutation operation against an upstream that takes everything: its writes are exact."""
     assert engine.mutations is not None
-    trace, taking = Trace(), Taking(engine.schema.catalog)
+    trace, taking = Trace(), AcceptingUpstream(engine.schema.catalog)
     upstream = Traced(taking, trace)
     try:
         performed = await engine.perform(
@@ -77,7 +77,7 @@ def _names(column: str) -> Callable[[Planned], bool]:
     return lambda request: any(place in line for line in request.lines())
 
 
-def _written(asked: Asked) -> Planned:
+def _written(asked: TracedRequest) -> Planned:
     """The same of a mutation: values that only the service knows are in no quotes."""
     found = planned(asked)
     return replace(found, text=unquoted(found.text))

@@ -58,7 +58,7 @@ from .report import COUNT, Step, failing, unquoted
 
 
 @dataclass
-class _Empty:
+class _EmptyUpstream:
     """An upstream without rows."""
 
     root: str = "http://explain.invalid"
@@ -74,14 +74,14 @@ class _Empty:
 
 async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> list[Loaded]:
     """Note in the trace what would be asked first."""
-    fetcher = engine.fetcher(_Empty(), trace)
+    fetcher = engine.fetcher(_EmptyUpstream(), trace)
     loaded = await engine.runner(fetcher).run(bound)
     await fetcher.close()
     return loaded
 
 
 def refusal(bound: BoundRoot) -> GatewayError | None:
-    """Give why a root field cannot be planned."""
+    """Return why a root field cannot be planned."""
     if isinstance(bound, FailedRoot):
         return bound.error
     if isinstance(bound, KeysRoot) and bound.errors and not any(bound.items):
@@ -90,7 +90,7 @@ def refusal(bound: BoundRoot) -> GatewayError | None:
 
 
 def trouble(loaded: Loaded) -> GatewayError | None:
-    """Give why a root field would fail before it asks anything; what the empty upstream makes fail proves nothing."""
+    """Return why a root field would fail before it asks anything; what the empty upstream makes fail proves nothing."""
     if (error := refusal(loaded.bound)) is not None or not isinstance(loaded.value, Failure):
         return error
     found = loaded.value.error
@@ -101,7 +101,7 @@ def trouble(loaded: Loaded) -> GatewayError | None:
 
 def root(loaded: Loaded, engine: Engine) -> Step:
     """Explain a root field."""
-    bound, fetcher = loaded.bound, engine.fetcher(_Empty())
+    bound, fetcher = loaded.bound, engine.fetcher(_EmptyUpstream())
     dialect = fetcher.dialect
     name = bound.shape.key
     if (error := trouble(loaded)) is not None:
@@ -147,7 +147,7 @@ def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
 
 def by_key(name: str, how: str, plan: ReadPlan, engine: Engine) -> Step:
     """Explain rows of which only the key will be known."""
-    fetcher = engine.fetcher(_Empty())
+    fetcher = engine.fetcher(_EmptyUpstream())
     keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
     request, notes = _keyed(plan.query, tuple(keys), plan, fetcher)
     return Step(field=name, how=how, request=request, notes=notes, below=_below(plan, fetcher))
@@ -262,7 +262,7 @@ def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
 
 
 def _place(column: str) -> Literal:
-    """Give what stands for a value of the parent's row; its quotes are taken off the printed request."""
+    """Return what stands for a value of the parent's row; its quotes are taken off the printed request."""
     return Literal(f"{{{column}}}", "Edm.String")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.execution.trace import Asked
+from gateway.execution.trace import TracedRequest
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
 
@@ -122,7 +122,7 @@ def _request_json(request: Planned) -> dict[str, Any]:
     }
 
 
-def planned(asked: Asked) -> Planned:
+def planned(asked: TracedRequest) -> Planned:
     return replace(_of_request(asked.request, tuple(asked.fields)), notes=tuple(asked.notes))
 
 

@@ -19,7 +19,7 @@ from gateway.planning.plan import BoundRoot, KeysRoot
 from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.operation import BATCH
 from gateway.subscriptions.polling import PollFailed
-from gateway.subscriptions.start import Begun, begun
+from gateway.subscriptions.start import ActiveSubscription, begun
 from schema.catalog.records import TypeKind
 
 from .reads import by_key, dry_run, refusal, trouble
@@ -58,7 +58,7 @@ async def explain_subscription(gateway: Gateway, request: GraphQLRequest) -> Exp
     )
 
 
-def _telling(found: Begun, options: SubscriptionOptions) -> str:
+def _telling(found: ActiveSubscription, options: SubscriptionOptions) -> str:
     stamp = found.watched.stamp
     if stamp is None:
         most = options.max_watched_rows
@@ -69,7 +69,7 @@ def _telling(found: Begun, options: SubscriptionOptions) -> str:
     )
 
 
-async def _look(engine: Engine, found: Begun, options: SubscriptionOptions) -> Trace:
+async def _look(engine: Engine, found: ActiveSubscription, options: SubscriptionOptions) -> Trace:
     """Look once. Raises PollFailed, GatewayError."""
     trace = Trace()
 
@@ -99,8 +99,8 @@ def _ready(engine: Engine, request: GraphQLRequest) -> Ready:
     return ready
 
 
-def _rows_request(gateway: Gateway, found: Begun) -> GraphQLRequest:
-    """Give the operation for a row of each type that may change."""
+def _rows_request(gateway: Gateway, found: ActiveSubscription) -> GraphQLRequest:
+    """Return the operation for a row of each type that may change."""
     catalog = gateway.catalog
     csdl = catalog.roots[found.watched.name].csdl
     names = (catalog.generated_name(TypeKind.OBJECT, of) for of in catalog.model.family(csdl))

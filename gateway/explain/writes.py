@@ -30,7 +30,7 @@ _BOUNDARY = "answer_to_explain"
 
 
 @dataclass
-class Taking:
+class AcceptingUpstream:
     """An upstream without rows that takes every write; ``made_up`` are the names that stand for unknown values."""
 
     catalog: Catalog
@@ -40,7 +40,7 @@ class Taking:
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
-        """Give no rows."""
+        """Return no rows."""
         answer = empty_answer(request, 0)
         if answer.status == 404:
             raise UpstreamNotFound("There is no such row.", upstream_status=404)
@@ -67,7 +67,7 @@ class Taking:
         return head.encode() + (row or b"") + b"\r\n"
 
     def _row(self, method: str, url: str, body: bytes) -> bytes | None:
-        """Give the new row that a POST to an entity set makes; None for any other write."""
+        """Return the new row that a POST to an entity set makes; None for any other write."""
         entity_set = self.catalog.model.entity_sets.get(url.partition("?")[0])
         if method != "POST" or entity_set is None:
             return None

@@ -85,7 +85,7 @@ class Example:
 
 
 def examples(folder: Path = EXAMPLES, *, changing: bool = True) -> tuple[Example, ...]:
-    """Give the examples by number; without ``changing`` just those that read once."""
+    """Return the examples by number; without ``changing`` just those that read once."""
     paths = sorted(folder.glob("*.graphql"), key=lambda p: int(p.stem.partition("-")[0]))
     found = map(_example, paths)
     return tuple(e for e in found if changing or not (e.changes or e.subscribes))
@@ -135,7 +135,7 @@ class Page:
 
 
 def page_routes(shown: Page, assets: Path = BUILT) -> list[BaseRoute]:
-    """Give the routes of a page: GraphiQL when ``assets`` is built by now, else the plain page."""
+    """Return the routes of a page: GraphiQL when ``assets`` is built by now, else the plain page."""
     folder = _folder(assets)
     index = (folder / "index.html").read_text("utf-8")
     # Addresses of the page are relative, for who stands behind a proxy's path.
@@ -178,7 +178,7 @@ def _folder(assets: Path) -> Path:
 
 
 def asset_routes(assets: Path = BUILT) -> list[BaseRoute]:
-    """Give the route of the files that all pages have."""
+    """Return the route of the files that all pages have."""
     folder = _folder(assets)
     files = {path.name: path for path in folder.iterdir()}
 

@@ -40,7 +40,7 @@ async def fitting(
     app: Starlette,
     shown: Sequence[Example],
 ) -> list[Example]:
-    """Give those examples that the endpoint's API can run in a scope; before it has started, all of them.
+    """Return those examples that the endpoint's API can run in a scope; before it has started, all of them.
 
     An environment may lack what one of them needs; another of its name may then stand in its place.
     """

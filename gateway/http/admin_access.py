@@ -28,7 +28,7 @@ def nobody(_headers: Mapping[str, str]) -> bool:
 
 
 def admission(access: bool | Literal["admin"], token: SecretStr | None) -> Admits:
-    """Give who is let in by a setting: everybody, nobody, or the holder of the admin token."""
+    """Return who is let in by a setting: everybody, nobody, or the holder of the admin token."""
     if access != "admin":
         return everybody if access else nobody
     if token is None:

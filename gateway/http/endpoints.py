@@ -21,8 +21,8 @@ from starlette.types import ASGIApp
 from gateway.config.profiles import ProfileSettings, profile_settings
 from gateway.config.settings import Settings
 from gateway.events import Observer
-from gateway.runtime.generations import Live
-from gateway.runtime.profile_instances import ProfileLives
+from gateway.runtime.generations import GenerationManager
+from gateway.runtime.profile_instances import ProfileRegistry
 
 from .waiting_bytes import WaitingBytes
 
@@ -65,18 +65,18 @@ class Endpoint:
         """Path of the page for people: ``/graphiql/ap``."""
         return PAGE if self.profile is None else f"{PAGE}/{self.profile}"
 
-    async def live(self, app: Starlette) -> Live | None:
-        """Give what serves here; None before the start is over."""
-        whole: Live | None = getattr(app.state, "live", None)
+    async def live(self, app: Starlette) -> GenerationManager | None:
+        """Return what serves here; None before the start is over."""
+        whole: GenerationManager | None = getattr(app.state, "live", None)
         profile = self.profile
         if whole is None or profile is None:
             return whole
-        profiles: ProfileLives = app.state.profiles
+        profiles: ProfileRegistry = app.state.profiles
         return await profiles.live(profile)
 
 
 def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
-    """Give the endpoints of a gateway, that of the whole catalogue first."""
+    """Return the endpoints of a gateway, that of the whole catalogue first."""
     found: list[Endpoint] = []
     held = [settings] if settings.serve_all else []
     held += [profile_settings(settings, name) for name in settings.profiles]

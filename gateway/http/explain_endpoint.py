@@ -19,11 +19,11 @@ from gateway.storage.content_coding import Compression
 
 from .admin_access import admission
 from .endpoints import Endpoint, shared
-from .graphql_endpoint import Door
+from .graphql_endpoint import GraphQLEndpoint
 
 
 def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    """Give the route of explain, where the settings let anybody have it."""
+    """Return the route of explain, where the settings let anybody have it."""
     settings = endpoint.settings
     if settings.explains:
         yield Route(f"{endpoint.api}/explain", shared(_Explain(endpoint), settings.cors_origins))
@@ -35,7 +35,7 @@ class _Explain:
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
-        self._door = Door(
+        self._door = GraphQLEndpoint(
             max_body=settings.max_body_bytes,
             page=None,
             observe=endpoint.observe,

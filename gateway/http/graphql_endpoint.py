@@ -73,7 +73,7 @@ class ClientGone(Exception):
     """Nobody waits for an answer any more."""
 
 
-class Executes(Protocol):
+class Executor(Protocol):
     """What answers operations."""
 
     async def execute(self, request: GraphQLRequest) -> Answer:
@@ -81,16 +81,16 @@ class Executes(Protocol):
         ...
 
     def changes_data(self, request: GraphQLRequest) -> bool:
-        """Whether a request must come to its end, whoever waits for it."""
+        """Return whether a request must come to its end, whoever waits for it."""
         ...
 
     def subscribes(self, request: GraphQLRequest) -> bool:
-        """Whether a request wants answers again and again."""
+        """Return whether a request wants answers again and again."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class GraphQLEndpoint:
     """Answers the HTTP requests of one endpoint."""
 
     max_body: int
@@ -110,7 +110,7 @@ class Door:
     """The answers that clients have not taken."""
 
     async def answer(
-        self, scope: Scope, receive: Receive, send: Send, engine: Executes | None
+        self, scope: Scope, receive: Receive, send: Send, engine: Executor | None
     ) -> GraphQLRequest | None:
         """Answer one request, or give it back where it wants a stream; without an engine the gateway still starts."""
         started = time.perf_counter()
@@ -168,9 +168,9 @@ class Door:
         receive: Receive,
         headers: Headers,
         media: str | None,
-        engine: Executes | None,
+        engine: Executor | None,
     ) -> tuple[Answer, int] | GraphQLRequest:
-        """Give the answer and its status, or a request that wants a stream. Raises HttpError or ClientGone."""
+        """Return the answer and its status, or a request that wants a stream. Raises HttpError or ClientGone."""
         streams = self.streams and accepts_stream(headers.get("accept", ""))
         self._check(scope, headers, has_media=media is not None or streams)
         asked = await read_request(scope, headers, receive, self.max_body)
@@ -208,7 +208,7 @@ def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
 
 
 def is_stopping(scope: Scope) -> bool:
-    """Whether the server that has accepted a connection stops."""
+    """Return whether the server that has accepted a connection stops."""
     event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
     return event is not None and event.is_set()
 
@@ -251,7 +251,7 @@ class _Waiting:
 
 
 def headers_of(scope: Scope) -> Headers:
-    """Give a request's headers."""
+    """Return a request's headers."""
     found: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name = raw.decode("latin-1")
@@ -275,7 +275,7 @@ _FIELDS = {
 
 
 def status_of(answer: Answer, media: str) -> int:
-    """Give the status of an operation's answer: the table above, section 6.4 of the draft."""
+    """Return the status of an operation's answer: the table above, section 6.4 of the draft."""
     if answer.data is not msgspec.UNSET or answer.written is not None:
         return 200
     codes = {e.get("extensions", {}).get("code") for e in answer.errors}
@@ -306,7 +306,7 @@ def media_type(accept: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def accepts_stream(accept: str) -> bool:
-    """Whether the client names event streams among what it takes."""
+    """Return whether the client names event streams among what it takes."""
     items = (item.partition(";") for item in accept.split(","))
     return any(n.strip().lower() == STREAM and _quality(p) > 0 for n, _, p in items)
 

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.runtime.assembly import Gateway
-from gateway.runtime.generations import Live
+from gateway.runtime.generations import GenerationManager
 from gateway.runtime.metadata_reload import Attempt, Reloader
-from gateway.runtime.profile_instances import ProfileLives
+from gateway.runtime.profile_instances import ProfileRegistry
 
 
 async def healthy(_: Request) -> Response:
@@ -25,7 +25,7 @@ async def healthy(_: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Tell what serves, since when, and how the last look for new metadata ended; 503 before the start is over."""
-    live: Live | None = getattr(request.app.state, "live", None)
+    live: GenerationManager | None = getattr(request.app.state, "live", None)
     if live is None:
         return JSONResponse({"status": "starting"}, status_code=503)
     gateway = live.gateway
@@ -40,7 +40,7 @@ async def ready(request: Request) -> Response:
         "reload": _told(request.app.state.reloader.last, _secrets(gateway)),
     }
     if gateway.profiles:
-        profiles: ProfileLives = request.app.state.profiles
+        profiles: ProfileRegistry = request.app.state.profiles
         facts["profiles"] = {
             name: _profile(len(settings.chosen), profiles.opened(name))
             for name, settings in gateway.profiles.items()
@@ -49,7 +49,7 @@ async def ready(request: Request) -> Response:
     return JSONResponse(facts)
 
 
-def _profile(sets: int, live: Live | None) -> dict[str, object]:
+def _profile(sets: int, live: GenerationManager | None) -> dict[str, object]:
     """Tell of a profile; one that nobody has asked yet takes no memory, and is there all the same."""
     if live is None:
         return {"sets": sets, "open": False}
@@ -58,7 +58,7 @@ def _profile(sets: int, live: Live | None) -> dict[str, object]:
 
 
 def reload_by(token: str, tell_others: Callable[[], None] | None) -> Callable[..., Any]:
-    """Give the endpoint that looks for new metadata, and answers when that is done."""
+    """Return the endpoint that looks for new metadata, and answers when that is done."""
 
     async def reload(request: Request) -> Response:
         given = request.headers.get("authorization", "")
@@ -100,7 +100,7 @@ def _told(attempt: Attempt | None, hidden: Sequence[str] = ()) -> dict[str, str]
 
 
 def _secrets(gateway: Gateway) -> tuple[str, ...]:
-    """Give what may stand in an error and is nobody's business: addresses, folders."""
+    """Return what may stand in an error and is nobody's business: addresses, folders."""
     settings = gateway.settings
     places = [gateway.client.root, settings.url, settings.metadata]
     hosts = [urlsplit(place).netloc for place in places if place]

@@ -95,7 +95,7 @@ async def _send_kept(
 
 
 def _known(given: str, stored: Artefact) -> str | None:
-    """Give the validator among those of a request that is of the same text, in whatever coding."""
+    """Return the validator among those of a request that is of the same text, in whatever coding."""
     etags = [etag_of(stored.digest, coding) for coding in (*CODINGS, IDENTITY)]
     tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
     if "*" in tags:

@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BadArgument, GatewayError
-from gateway.introspection.answers import Aside
+from gateway.introspection.answers import IntrospectionStore
 from gateway.runtime.assembly import Gateway
 from gateway.storage.content_coding import IDENTITY, Compression, decompressed
 from schema.introspection import Wanted, write_slice
@@ -55,7 +55,7 @@ Tell: TypeAlias = Callable[["_Explored", Request], Awaitable[bytes]]
 
 
 def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    """Give the routes of search and slices, where there is a page that asks them."""
+    """Return the routes of search and slices, where there is a page that asks them."""
     settings = endpoint.settings
     if settings.graphiql:
         explorer = _Explorer(endpoint)
@@ -67,7 +67,7 @@ def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
 class _Explored(Struct):
     """A schema over a catalogue's twin, and what is made of it once."""
 
-    aside: Aside
+    aside: IntrospectionStore
     """The same for all generations over the same metadata."""
     schema: ODataSchema
     sets: int
@@ -76,7 +76,7 @@ class _Explored(Struct):
     making: asyncio.Task[Index] | None = None
 
     async def index(self) -> Index:
-        """Give the index, opened or made at the first search."""
+        """Return the index, opened or made at the first search."""
         if self.making is None or _has_failed(self.making):
             self.making = asyncio.create_task(self._index())
         return await asyncio.shield(self.making)

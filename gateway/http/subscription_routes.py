@@ -11,13 +11,13 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.engine import GraphQLRequest
-from gateway.runtime.generations import Live
+from gateway.runtime.generations import GenerationManager
 
 from .endpoints import Endpoint
 
 
 def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    """Give the route of an API's WebSockets, where the settings want subscriptions."""
+    """Return the route of an API's WebSockets, where the settings want subscriptions."""
     settings = endpoint.settings
     if not settings.subscriptions.enabled:
         return ()
@@ -40,7 +40,7 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
 
 
 async def stream_events(
-    live: Live, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
+    live: GenerationManager, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a request by a stream of its results."""
     from gateway.subscriptions.streams import Streams

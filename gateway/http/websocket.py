@@ -109,7 +109,7 @@ async def serve(websocket: WebSocket, streams: Streams | None, terms: Terms) -> 
 
 
 def is_own(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
-    """Whether a connection comes from no page, a page of this host, or one of an allowed origin."""
+    """Return whether a connection comes from no page, a page of this host, or one of an allowed origin."""
     origin = headers.get("origin")
     if origin is None or "*" in allowed or origin.lower() in allowed:
         return True
@@ -159,7 +159,7 @@ class Connection:
             await self._end(tasks)
 
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Give up what is under way, but for mutations."""
+        """Return up what is under way, but for mutations."""
         for task in self._writing:
             self._hub.leave(task)
         given_up = [t for t in (*tasks, *self._operations.values()) if t not in self._writing]

@@ -24,7 +24,7 @@ from schema.types.build import ODataSchema
 from schema.types.federation import SERVICE
 
 from .introspection_selection import selected
-from .writer_process import Apart, whole_answer
+from .writer_process import IntrospectionWorker, whole_answer
 
 _SDL = (Selected(SERVICE, SERVICE, (Selected("sdl", "sdl"),)),)
 
@@ -39,40 +39,45 @@ class LongAnswer:
     stored: Artefact
 
     async def coded(self, coding: str) -> Artefact:
-        """Give the answer in a coding."""
+        """Return the answer in a coding."""
         return await self.artefacts.get(self.key, self.make, coding)
 
     def encode(self) -> bytes:
-        """Give the answer's JSON, all of it."""
+        """Return the answer's JSON, all of it."""
         stored = self.stored
         return b"".join(Artefact(stored.packed, IDENTITY, stored.size, stored.digest).pieces())
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class IntrospectionStore:
     """Where long answers are kept, and who writes them."""
 
     artefacts: Artefacts = field(default_factory=Artefacts)
-    apart: Apart | None = None
+    apart: IntrospectionWorker | None = None
     """Not given: they are written in a thread."""
 
 
-def aside_of(settings: Settings, digest: str, labels: Mapping[str, str], sets: int) -> Aside:
-    """Give that for a metadata document of so many entity sets."""
+def introspection_store(
+    settings: Settings, digest: str, labels: Mapping[str, str], sets: int
+) -> IntrospectionStore:
+    """Return that for a metadata document of so many entity sets."""
     folder, identity = told_of(settings, digest, labels)
     is_apart = folder is not None and sets > SMALL
-    return Aside(Artefacts(folder, identity), Apart(settings, digest, labels) if is_apart else None)
+    return IntrospectionStore(
+        Artefacts(folder, identity),
+        IntrospectionWorker(settings, digest, labels) if is_apart else None,
+    )
 
 
 def asks_schema(prepared: Prepared) -> bool:
-    """Whether an operation asks of the schema, be it among other things."""
+    """Return whether an operation asks of the schema, be it among other things."""
     return any(name in ("__schema", "__type", SERVICE) for _, name in prepared.order)
 
 
 class Introspection:
     """Tells of one schema."""
 
-    def __init__(self, schema: ODataSchema, aside: Aside) -> None:
+    def __init__(self, schema: ODataSchema, aside: IntrospectionStore) -> None:
         self._schema = schema
         self._aside = aside
 
@@ -92,7 +97,7 @@ class Introspection:
         return await self._kept(asked) if is_whole(asked) else self._short(asked)
 
     async def subgraph(self) -> str:
-        """Give the SDL of the API as a subgraph."""
+        """Return the SDL of the API as a subgraph."""
         answer = await self._kept(_SDL)
         found: str = msgspec.json.decode(answer.encode())["data"][SERVICE]["sdl"]
         return found

@@ -62,7 +62,7 @@ def whole_answer(
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class IntrospectionWorker:
     """Writes answers about the schema of one metadata document in other processes."""
 
     settings: Settings
@@ -70,7 +70,7 @@ class Apart:
     labels: Mapping[str, str]
 
     def task(self, asked: tuple[Selected, ...], path: Path) -> bytes:
-        """Give what another process is told."""
+        """Return what another process is told."""
         secret = {name for name, value in self.settings if isinstance(value, SecretStr)}
         # "admin" would need the secret.
         secret.add("graphiql")

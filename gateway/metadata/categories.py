@@ -56,7 +56,7 @@ async def load_categories(
     cache_dir: Path | None = None,
     observe: Observer = log_event,
 ) -> Mapping[str, str]:
-    """Give entity set → category, for the metadata document of that digest. Raises GatewayError."""
+    """Return entity set → category, for the metadata document of that digest. Raises GatewayError."""
     url = f"{client.root.rstrip('/').removesuffix('/data')}/metadata"
     cache = FileCache(None if cache_dir is None else cache_dir / "categories", observe)
     key = f"{url}/DataEntities"

@@ -77,7 +77,7 @@ class MetadataDocument:
 
     @property
     def origin(self) -> Origin:
-        """Give what is worth keeping without the text."""
+        """Return what is worth keeping without the text."""
         return Origin(self.digest, self.source, self.facts)
 
     @property
@@ -172,7 +172,7 @@ class _Loader:
     async def load(
         self, *, refresh: bool = False, progress: Progress | None = None
     ) -> MetadataDocument | None:
-        """Give the document; None where it is known to be the one that serves."""
+        """Return the document; None where it is known to be the one that serves."""
         where = self.settings.metadata
         if where is None or where.startswith(("http://", "https://")):
             return await self._from_address(refresh, progress)
@@ -219,7 +219,7 @@ class _Loader:
         return FileCache(None if folder is None else folder / "metadata", self.observe)
 
     def _known(self) -> Facts | None:
-        """Give what is known of the document that serves; of a start, nothing."""
+        """Return what is known of the document that serves; of a start, nothing."""
         return None if self.check is None else self.check.serving.facts
 
     async def _ask(self, kept: Facts | None, progress: Progress | None) -> Response:
@@ -232,7 +232,7 @@ class _Loader:
         return await self.client.fetch(self.url, headers, progress=progress, read_timeout=patience)
 
     def _is_fresh(self, facts: Facts) -> bool:
-        """Whether a copy is used unasked: the service offers no way to ask, and it is young."""
+        """Return whether a copy is used unasked: the service offers no way to ask, and it is young."""
         if self.check is not None and self.check.since is not None:
             return facts.fetched_at >= self.check.since
         if facts.etag or facts.last_modified:
@@ -240,7 +240,7 @@ class _Loader:
         return 0 <= self.now() - facts.fetched_at < self.settings.metadata_max_age
 
     def _cached(self, kept: tuple[Facts, bytes] | None) -> MetadataDocument | None:
-        """Give the cached copy; where there is none, that which serves is current."""
+        """Return the cached copy; where there is none, that which serves is current."""
         if kept is None:
             return None
         facts, packed = kept
@@ -266,7 +266,7 @@ def wrong_content(text: bytes) -> str | None:
 
 
 def _plain_start(text: bytes) -> str:
-    """Give the first characters, whatever Unicode encoding they have."""
+    """Return the first characters, whatever Unicode encoding they have."""
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if text.startswith(mark):
             return text[2:_GLANCE].decode(encoding, "replace")
@@ -300,7 +300,7 @@ def _memo(packed_digest: str, limit: int) -> str:
 def _looked_through(
     path: Path, limit: int, take: Callable[[bytes], None] | None = None
 ) -> MetadataDocument:
-    """Give the document; ``take`` gets the bytes of the file."""
+    """Return the document; ``take`` gets the bytes of the file."""
     checksum = hashlib.sha256()
     start = b""
 
@@ -322,7 +322,7 @@ def _looked_through(
 
 
 def size_of(document: MetadataDocument) -> int:
-    """Give the bytes that the document takes where it lies."""
+    """Return the bytes that the document takes where it lies."""
     content = document.content
     return content.stat().st_size if isinstance(content, Path) else len(content)
 

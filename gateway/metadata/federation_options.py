@@ -7,7 +7,7 @@ from schema.types.federation import Federation
 
 
 def federation_of(settings: Settings) -> Federation | None:
-    """Give what composers are told; None where the API is no subgraph."""
+    """Return what composers are told; None where the API is no subgraph."""
     options = settings.federation
     if not options.enabled:
         return None

@@ -56,7 +56,7 @@ async def load_labels(
     refresh: bool = False,
     observe: Observer = log_event,
 ) -> dict[str, str]:
-    """Give the texts of the label ids that have one; a service without labels gives none.
+    """Return the texts of the label ids that have one; a service without labels gives none.
 
     ``root`` is the service root; ``refresh`` asks anew for labels that are cached.
     """
@@ -135,7 +135,7 @@ async def _gather(
 
 
 async def _fetch(client: ODataClient, service: str, label: str, language: str) -> str:
-    """Give one text; empty where the service has none."""
+    """Return one text; empty where the service has none."""
     url = f"{service}/Labels(Id={_literal(label)},Language={_literal(language)})"
     try:
         response = await client.fetch(url, _JSON)

@@ -46,14 +46,14 @@ SMALL = 500
 """Entity sets of a model that may stay in memory as a whole where no folder keeps snapshots."""
 
 
-class _Notes(msgspec.Struct, array_like=True, frozen=True):
+class _Sidecar(msgspec.Struct, array_like=True, frozen=True):
     """What is kept beside a model: all that would otherwise have to look at the whole of it."""
 
     naming: msgspec.Raw
     label_ids: msgspec.Raw
 
 
-class Known(Struct, frozen=True):
+class LoadedModel(Struct, frozen=True):
     """A model with what was decided of it."""
 
     model: Model
@@ -62,7 +62,7 @@ class Known(Struct, frozen=True):
     _label_ids: msgspec.Raw | None = None
 
     def label_ids(self) -> list[str]:
-        """Give every label id of the model, in document order."""
+        """Return every label id of the model, in document order."""
         kept = self._label_ids
         return label_ids(self.model) if kept is None else msgspec.msgpack.decode(kept)
 
@@ -72,8 +72,8 @@ def open_model(
     document: MetadataDocument,
     progress: Progress | None = None,
     observe: Observer = log_event,
-) -> Known:
-    """Give the model from the snapshot of exactly this document, settings and program.
+) -> LoadedModel:
+    """Return the model from the snapshot of exactly this document, settings and program.
 
     Where there is none, the document is read and a snapshot made. Raises SchemaError.
     """
@@ -86,8 +86,8 @@ def open_model(
     return made
 
 
-def find_model(settings: Settings, digest: str) -> Known | None:
-    """Give the model of the document with that digest; None where no snapshot of it is kept."""
+def find_model(settings: Settings, digest: str) -> LoadedModel | None:
+    """Return the model of the document with that digest; None where no snapshot of it is kept."""
     key, fingerprint = _identity(settings, digest)
     found = _snapshots(settings).open(key, fingerprint)
     return None if found is None else _known(found)
@@ -95,17 +95,17 @@ def find_model(settings: Settings, digest: str) -> Known | None:
 
 def make_model(
     settings: Settings, document: MetadataDocument, progress: Progress | None = None
-) -> Known:
+) -> LoadedModel:
     """Read the document and keep a snapshot where there is a folder for it. Raises SchemaError."""
     model = read_model(settings, document, progress)
     if not _snapshots(settings).keeps and len(model.entity_sets) <= SMALL:
-        return Known(model, None)
+        return LoadedModel(model, None)
     naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
     return _kept(settings, document.digest, model, naming)
 
 
-def narrowed(settings: ProfileSettings, whole: Catalog, digest: str) -> Known:
-    """Give the part of a catalogue that a profile serves, called as it is there; ``digest`` is of its document."""
+def narrowed(settings: ProfileSettings, whole: Catalog, digest: str) -> LoadedModel:
+    """Return the part of a catalogue that a profile serves, called as it is there; ``digest`` is of its document."""
     large = len(settings.chosen) > SMALL
     found = find_model(settings, digest) if large else None
     if found is not None:
@@ -114,15 +114,15 @@ def narrowed(settings: ProfileSettings, whole: Catalog, digest: str) -> Known:
     twin = whole.twin()
     model = keep(twin.model, settings.chosen)
     naming = twin.naming_of_part(Catalog(model, whole.abilities, cleaning=whole.cleaning))
-    return _kept(settings, digest, model, naming) if large else Known(model, naming)
+    return _kept(settings, digest, model, naming) if large else LoadedModel(model, naming)
 
 
-def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> Known:
+def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> LoadedModel:
     """Put a model and its names into a snapshot, and give them from there."""
     snapshots = _snapshots(settings)
     key, fingerprint = _identity(settings, digest)
     notes = msgspec.msgpack.encode(
-        _Notes(
+        _Sidecar(
             msgspec.Raw(encode_naming(naming)),
             msgspec.Raw(msgspec.msgpack.encode(label_ids(model))),
         )
@@ -133,21 +133,21 @@ def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> Know
     # From here on as any later start: what was read is let go.
     found = found or held(fingerprint, model, notes)
     known = None if found is None else _known(found)
-    return Known(model, naming) if known is None else known
+    return LoadedModel(model, naming) if known is None else known
 
 
-def _known(found: Unpacked) -> Known | None:
+def _known(found: Unpacked) -> LoadedModel | None:
     try:
-        notes = msgspec.msgpack.decode(found.notes, type=_Notes)
+        notes = msgspec.msgpack.decode(found.notes, type=_Sidecar)
     except msgspec.MsgspecError:
         return None
     naming = decode_naming(notes.naming)
     found.release()
-    return None if naming is None else Known(found.model, naming, notes.label_ids)
+    return None if naming is None else LoadedModel(found.model, naming, notes.label_ids)
 
 
 def snapshot_folder(settings: Settings) -> Path | None:
-    """Give the folder of the snapshots; None where none are kept."""
+    """Return the folder of the snapshots; None where none are kept."""
     # The sandbox's document is at hand anyway, and changes with its options.
     configured = settings.url or settings.metadata
     folder = settings.cache_dir if configured else None
@@ -157,7 +157,7 @@ def snapshot_folder(settings: Settings) -> Path | None:
 def told_of(
     settings: Settings, digest: str, labels: Mapping[str, str]
 ) -> tuple[Path | None, Callable[[], bytes]]:
-    """Give the folder for what is told of a schema (None: nothing is kept), and a way to all that decides it."""
+    """Return the folder for what is told of a schema (None: nothing is kept), and a way to all that decides it."""
     models = snapshot_folder(settings)
 
     def identity() -> bytes:
@@ -179,7 +179,7 @@ def _snapshots(settings: Settings) -> Snapshots:
 
 
 def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:
-    """Give the key of the settings, and the fingerprint of everything that decides a model and its names."""
+    """Return the key of the settings, and the fingerprint of everything that decides a model and its names."""
     deciding: list[object] = [getattr(settings, name) for name in DECIDING]
     deciding += (settings.federation.prefix, settings.federation.type_prefix)
     if isinstance(settings, ProfileSettings):
@@ -226,7 +226,7 @@ def related_by(settings: Settings) -> tuple[Relation, ...]:
 
 
 def label_ids(model: Model) -> list[str]:
-    """Give every label id of a model, in document order."""
+    """Return every label id of a model, in document order."""
     labels = dict.fromkeys(_labels(model))
     return [label for label in labels if label is not None and label.startswith("@")]
 

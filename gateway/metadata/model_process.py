@@ -23,7 +23,7 @@ from gateway.process.lean_imports import command
 from schema.errors import SchemaError
 
 from .document_loader import MetadataDocument
-from .model_builder import DECIDING, Known, find_model, make_model, snapshot_folder
+from .model_builder import DECIDING, LoadedModel, find_model, make_model, snapshot_folder
 
 _NICE = 10
 """The requests that run meanwhile come first."""
@@ -42,7 +42,7 @@ class _Trouble(msgspec.Struct):
     hint: str | None = None
 
 
-async def make_apart(settings: Settings, document: MetadataDocument) -> Known:
+async def build_in_subprocess(settings: Settings, document: MetadataDocument) -> LoadedModel:
     """Make the model of a document. Raises SchemaError."""
     if snapshot_folder(settings) is not None:
         await _make(settings, document)

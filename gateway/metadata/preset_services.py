@@ -14,7 +14,7 @@ from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.odata.client import ODataClient
 
-from .model_builder import Known, dialect_of
+from .model_builder import LoadedModel, dialect_of
 from .write_rules import undeclared
 
 PATIENCE = 10.0
@@ -29,7 +29,9 @@ class _Description(msgspec.Struct, frozen=True):
     parameters: list[_Parameter] = msgspec.field(name="Parameters")
 
 
-async def with_preset_services(settings: Settings, client: ODataClient, known: Known) -> Settings:
+async def with_preset_services(
+    settings: Settings, client: ODataClient, known: LoadedModel
+) -> Settings:
     """Return the settings with the preset services that the environment describes among ``writes.services``.
 
     Asks nobody where nothing may be written, where the embedded sandbox answers (its services are known), and where
@@ -47,7 +49,7 @@ async def with_preset_services(settings: Settings, client: ODataClient, known: K
 
 
 async def _is_described(client: ODataClient, service: Service) -> bool:
-    """Whether the environment describes the operation, with the parameters that the preset sends."""
+    """Return whether the environment describes the operation, with the parameters that the preset sends."""
     root = client.root.removesuffix("/data")
     try:
         answer = await client.fetch(

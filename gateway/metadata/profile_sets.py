@@ -29,7 +29,7 @@ async def choose(
     metadata: str,
     observe: Observer,
 ) -> Mapping[str, ProfileSettings]:
-    """Give the settings of every profile with its sets, of a model that was read from the document of that digest.
+    """Return the settings of every profile with its sets, of a model that was read from the document of that digest.
 
     Raises ExposureError for what matches nothing, SettingsError for categories where there are none, and GatewayError
     where the environment does not tell them.
@@ -55,7 +55,7 @@ async def choose(
 def chosen_sets(
     name: str, profile: Profile, model: Model, categories: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Give the sets and singletons of a profile, in the order of the model. Raises ExposureError."""
+    """Return the sets and singletons of a profile, in the order of the model. Raises ExposureError."""
     names = (*model.entity_sets, *model.singletons)
     place = f"profiles.{name}"
     require_matches(
@@ -87,7 +87,7 @@ def _patterned(profile: Profile, names: Sequence[str]) -> Iterator[str]:
 
 
 def _known(place: str, wanted: Sequence[str], categories: Mapping[str, str]) -> Iterator[str]:
-    """Give the wanted categories in small letters. Raises ExposureError for one that no set has."""
+    """Return the wanted categories in small letters. Raises ExposureError for one that no set has."""
     known = {category.casefold(): category for category in categories.values()}
     for category in wanted:
         if category.casefold() not in known:

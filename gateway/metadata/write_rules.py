@@ -15,7 +15,7 @@ from schema.writes import Patterns, WriteRules
 
 
 def rules_of(settings: Settings) -> WriteRules | None:
-    """Give the rules; None where nothing may be written."""
+    """Return the rules; None where nothing may be written."""
     if settings.read_only:
         return None
     writes = settings.writes
@@ -47,7 +47,7 @@ def undeclared(declared: Iterable[Service], presets: Iterable[Service]) -> Itera
 
 
 def _named(services: tuple[Service, ...], settings: ProfileSettings) -> Iterator[Service]:
-    """Give the services of a profile. Raises SettingsError for a name that none has."""
+    """Return the services of a profile. Raises SettingsError for a name that none has."""
     known = {service.name: service for service in services}
     for name in settings.services:
         if name not in known:

@@ -59,7 +59,7 @@ HINTS: Mapping[int, str] = {
 
 
 def auth_of(settings: Settings, observe: Observer = log_event) -> ClientCredentials | None:
-    """Give the sign-in that the settings ask for; None for a service without one."""
+    """Return the sign-in that the settings ask for; None for a service without one."""
     if settings.auth == "none":
         return None
     needed = (settings.tenant_id, settings.client_id, settings.client_secret, settings.scope)

@@ -56,7 +56,7 @@ def read_batch(reads: Sequence[Request]) -> Request:
 
 
 def is_batch(request: Request) -> bool:
-    """Whether the request is a ``$batch``."""
+    """Return whether the request is a ``$batch``."""
     return request.body is not None and request.url == BATCH_URL
 
 
@@ -78,7 +78,7 @@ def _part(number: int, write: Request) -> bytes:
 
 
 def _boundary(kind: str, parts: Sequence[bytes]) -> str:
-    """Give a boundary that no part holds."""
+    """Return a boundary that no part holds."""
     found, number = f"{kind}_gateway", 1
     while any(found.encode() in part for part in parts):
         number += 1
@@ -87,7 +87,7 @@ def _boundary(kind: str, parts: Sequence[bytes]) -> str:
 
 
 def answers_of(response: Response) -> list[Response]:
-    """Give the answers inside a batch's answer, in order, those of changesets in their place.
+    """Return the answers inside a batch's answer, in order, those of changesets in their place.
 
     Raises UpstreamMalformed where it is no batch answer.
     """
@@ -126,7 +126,7 @@ def busy_part(response: Response) -> Response:
 
 
 def refusing_part(response: Response) -> Response:
-    """Give the part of a batch's answer that says no; the answer itself where none does, or only some of them."""
+    """Return the part of a batch's answer that says no; the answer itself where none does, or only some of them."""
     if response.status >= 300 or not _REFUSAL.search(response.body):
         return response
     try:
@@ -147,7 +147,7 @@ def _is_multipart(content_type: str) -> bool:
 
 
 def _leaves(content_type: str, body: bytes) -> Iterator[_Part]:
-    """Give the parts that hold no others. A last boundary may be missing, and lines may end in LF alone.
+    """Return the parts that hold no others. A last boundary may be missing, and lines may end in LF alone.
 
     Not by the package ``email``, which takes a millisecond a part.
     """
@@ -164,7 +164,7 @@ def _leaves(content_type: str, body: bytes) -> Iterator[_Part]:
 
 
 def _between(boundary: str, body: bytes) -> Iterator[bytes]:
-    """Give what stands between the lines with a boundary."""
+    """Return what stands between the lines with a boundary."""
     line = re.compile(re.escape(b"--" + boundary.encode()) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
     start = None
     for found in line.finditer(body):

@@ -151,7 +151,7 @@ class ODataClient:
         read_timeout: float | None = None,
         judge: Judge = itself,
     ) -> Response:
-        """Give an answer that is what was asked for, or raise."""
+        """Return an answer that is what was asked for, or raise."""
         sending = Sending(
             call=self._call(request, read_timeout),
             may_repeat=always if safe else never,
@@ -204,7 +204,7 @@ class ODataClient:
         ) from fault
 
     def _address_of(self, url: str) -> str:
-        """Give the absolute address of a write; services of the environment stand beside ``/data``."""
+        """Return the absolute address of a write; services of the environment stand beside ``/data``."""
         return self.root.removesuffix("/data") + url if url[0] == "/" else self._own + url
 
     def _check_written(self, sent: Request, told: Response) -> None:
@@ -266,6 +266,6 @@ def _timeout(settings: Settings, read: float) -> dict[str, float | None]:
 
 
 def _request_ids() -> Iterator[str]:
-    """Give ids in the form of UUIDs: a random beginning, then numbers."""
+    """Return ids in the form of UUIDs: a random beginning, then numbers."""
     beginning = str(uuid4())[:-12]
     return (f"{beginning}{number:012x}" for number in count(1))

@@ -188,24 +188,24 @@ class Dialect:
 
     @property
     def options(self) -> tuple[tuple[str, str], ...]:
-        """Give the query options of every request, for ``render``."""
+        """Return the query options of every request, for ``render``."""
         return () if self.company_option is None else (self.company_option,)
 
     def answers(self, edm_type: str, operator: str) -> bool:
-        """Whether values of the type may be compared with an operator of ``where``: ``("Edm.Boolean", "gt")`` → no."""
+        """Return whether a type supports an operator of ``where``: ``("Edm.Boolean", "gt")`` → no."""
         return operator in self.operators.get(kind_of(edm_type), ())
 
     def compares(self, edm_type: str, operator: str) -> bool:
-        """Whether the service takes the comparison, be it from ``where`` or from a cursor."""
+        """Return whether the service takes the comparison, be it from ``where`` or from a cursor."""
         by_order = self.guid_order and edm_type == "Edm.Guid" and operator in ORDERING
         return by_order or self.answers(edm_type, operator)
 
     def orderable_comparison(self, edm_type: str, is_enum: bool = False) -> bool:
-        """Whether the type takes ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
+        """Return whether the type takes ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
         return not is_enum and self.compares(edm_type, "gt")
 
     def key_is_safe(self, key: tuple[KeyPart, ...], entity_set: str = "") -> bool:
-        """Whether the key may stand in a URL's path, behind the name of its set."""
+        """Return whether the key may stand in a URL's path, behind the name of its set."""
         texts = (str(part.value.value) for part in key if part.value.type == "Edm.String")
         return not any(
             text == "" or text.endswith(".") or any(c in self.key_hazards for c in text)
@@ -213,12 +213,12 @@ class Dialect:
         ) and self.path_fits(resource_path(Resource(entity_set, key)))
 
     def path_fits(self, path: str) -> bool:
-        """Whether no segment of an encoded path is longer than web servers take."""
+        """Return whether no segment of an encoded path is longer than web servers take."""
         most = self.max_segment_length
         return len(path) <= most or all(len(segment) <= most for segment in path.split("/"))
 
     def refusal(self, what: str, *, hint: str | None = None) -> UnsupportedQuery:
-        """Give the error that says what the product cannot do: ``"expand beyond level 1"``."""
+        """Return the error that says what the product cannot do: ``"expand beyond level 1"``."""
         return UnsupportedQuery(f"{self.title} cannot {what}.", hint=hint)
 
     def lower(self, query: Query) -> Lowered:

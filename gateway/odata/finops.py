@@ -135,7 +135,7 @@ _HOST = re.compile(
 
 
 def dialect_for(name: str | None, url: str, namespace: str) -> Dialect:
-    """Give the dialect of that name, else the one that address or namespace show. Raises SettingsError."""
+    """Return the dialect of that name, else the one that address or namespace show. Raises SettingsError."""
     if name is None:
         host = urlsplit(url).hostname or ""
         known = namespace == NAMESPACE or _HOST.fullmatch(host) is not None

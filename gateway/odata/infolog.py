@@ -78,7 +78,7 @@ _SAID_BY_ODATA = (
 
 
 def problems_of(envelope: Envelope) -> tuple[Problem, ...]:
-    """Give what an error object says, at least one problem; stack traces and noise are left out."""
+    """Return what an error object says, at least one problem; stack traces and noise are left out."""
     said = envelope.inner_message or envelope.message
     _, found, infolog = said.partition("Infolog:")
     if found:
@@ -93,7 +93,7 @@ def entity_in(envelope: Envelope) -> str | None:
 
 
 def _infolog(text: str) -> Iterator[Problem]:
-    """Give the entries that tell something; a ``validateField`` entry names the field of the one before it."""
+    """Return the entries that tell something; a ``validateField`` entry names the field of the one before it."""
     waiting: Problem | None = None
     for entry in (part.strip() for part in _ENTRY.split(text)):
         named = _FIELD.search(entry)
@@ -133,7 +133,7 @@ def _plain(said: str) -> Problem:
 
 
 def _sentence(text: str) -> str:
-    """Give the text on one line with one full stop."""
+    """Return the text on one line with one full stop."""
     line = " ".join(text.split())
     stripped = line.rstrip(".")
     return f"{stripped}." if stripped != line else line

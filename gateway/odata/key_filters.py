@@ -42,7 +42,7 @@ _AS_IT_STANDS = re.compile(r"[A-Za-z0-9_.~(),:$=;/@!-]*")
 
 
 def by_column(keys: Sequence[Key]) -> list[list[Value]]:
-    """Give the values of each part; ``zip(*keys)`` would make an object a key, which wakes the garbage collector."""
+    """Return the values of each part; ``zip(*keys)`` would make an object a key, which wakes the garbage collector."""
     return [list(map(itemgetter(i), keys)) for i in range(len(keys[0]))] if keys else []
 
 
@@ -132,7 +132,7 @@ class _Table:
         self._distinct = [set(values) for values in self._values]
 
     def is_plain(self, dialect: Dialect) -> bool:
-        """Whether ``eq`` is the way to ask, and asks for each of the keys exactly: no nulls, no wildcards."""
+        """Return whether ``eq`` is the way to ask, and asks for each of the keys exactly: no nulls, no wildcards."""
         if dialect.has_in or any(None in distinct for distinct in self._distinct):
             return False
         if not dialect.wildcard_eq:
@@ -143,7 +143,7 @@ class _Table:
         )
 
     def grouped(self, limit: int) -> tuple[list[str], list[_Group]]:
-        """Give the tests that all keys share, and what is left of the keys; columns of few values stand first."""
+        """Return the tests that all keys share, and what is left of the keys; columns of few values stand first."""
         columns, values, keys = self._columns, self._values, self._keys
         sizes = [len(distinct) for distinct in self._distinct]
         *first, last = sorted(range(len(columns)), key=sizes.__getitem__)
@@ -279,7 +279,7 @@ def terms_of(where: Expr | None) -> list[Expr]:
 
 
 def key_filter(columns: Sequence[Column], keys: Sequence[Key]) -> Expr:
-    """Give the filter that holds for rows whose columns (name, type, is enum) equal one of the keys.
+    """Return the filter that holds for rows whose columns (name, type, is enum) equal one of the keys.
 
     Shared values are written once, the columns with the fewest values outermost, so that the URL is short:
     ``dataAreaId eq 'usmf' and (Order eq 'a' or Order eq 'b')``.
@@ -311,7 +311,7 @@ def split_by_length(
 
 
 def _longest_run(length: Callable[[int], int], most: int, guess: int, limit: int) -> int:
-    """Give a size whose length fits, within a sixteenth of the longest: interpolated, then verified."""
+    """Return a size whose length fits, within a sixteenth of the longest: interpolated, then verified."""
     fits, first, too_long = 1, length(1), most + 1
     while first < limit and too_long - fits > 1:
         size = min(max(guess, fits + 1), too_long - 1)

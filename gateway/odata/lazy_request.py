@@ -20,7 +20,7 @@ _PLAIN = re.compile(rf"[!$-;=?-_a-z|~]{{1,{LONGEST}}}")
 
 
 def as_sent(address: str) -> str:
-    """Give an absolute address as it goes over the wire. Raises httpx.InvalidURL."""
+    """Return an absolute address as it goes over the wire. Raises httpx.InvalidURL."""
     return address if _PLAIN.fullmatch(address) else str(httpx.URL(address))
 
 

@@ -71,14 +71,14 @@ _MEMBERS = re.compile(r"[^\W\d]\w*(?:, ?[^\W\d]\w*)*|[+-]?[0-9]{1,19}")
 
 
 def kind_of(edm_type: str) -> str:
-    """Give the kind of a type, a key of ``Dialect.operators``; a type outside ``Edm`` is an enum."""
+    """Return the kind of a type, a key of ``Dialect.operators``; a type outside ``Edm`` is an enum."""
     if not edm_type.startswith("Edm."):
         return "enum"
     return _KINDS.get(edm_type, "other")
 
 
 def to_url(literal: Literal) -> str:
-    """Give the literal as a URL spells it, before percent-encoding: ``O'Neil`` → ``'O''Neil'``. Raises ValueError."""
+    """Return the literal as a URL spells it, before percent-encoding: ``O'Neil`` → ``'O''Neil'``. Raises ValueError."""
     if literal.value is None:
         return "null"
     value = parse_value(literal.type, literal.value)
@@ -269,7 +269,7 @@ def _enum_member(value: object) -> str:
 
 
 def duration_seconds(text: str) -> Decimal:
-    """Give the exact length of a duration: ``P1DT0.5S`` → ``86400.5``. Raises ValueError."""
+    """Return the exact length of a duration: ``P1DT0.5S`` → ``86400.5``. Raises ValueError."""
     sign, *parts = _matched(_DURATION, "a duration", text).groups()
     units = (86_400, 3_600, 60, 1)
     total = sum(

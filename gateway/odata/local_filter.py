@@ -98,7 +98,7 @@ def order_key(
 
 
 def comparable(edm_type: str, value: Value, *, case_insensitive: bool) -> Any:
-    """Give what stands for the value in a comparison: ``("Edm.Guid", "6F1A…")`` → ``"6f1a…"``. None stays None."""
+    """Return what stands for the value in a comparison: ``("Edm.Guid", "6F1A…")`` → ``"6f1a…"``. None stays None."""
     if value is None or not isinstance(value, str):
         return value
     match edm_type:

@@ -243,7 +243,7 @@ def _lower_some(dialect: Dialect, expr: Some, negated: bool) -> Expr:
 
 
 def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
-    """Whether the key must leave the path.
+    """Return whether the key must leave the path.
 
     It stays where there is no other way in: before a navigation or function, or with a part that no filter compares.
     """

@@ -46,7 +46,7 @@ def next_request(
 
 
 def is_skip_token(text: str) -> bool:
-    """Whether a text can stand in an address as the value of ``$skiptoken`` and as nothing else."""
+    """Return whether a text can stand in an address as the value of ``$skiptoken`` and as nothing else."""
     return _SKIP_TOKEN.fullmatch(text) is not None
 
 
@@ -87,7 +87,7 @@ def _values(url: str) -> dict[str, str]:
 
 
 def origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    """Give scheme, host and port, the scheme's own port where none is written."""
+    """Return scheme, host and port, the scheme's own port where none is written."""
     return parts.scheme, (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme)
 
 
@@ -108,7 +108,7 @@ def _resolve(current: Request, link: str, root: str) -> SplitResult:
 
 
 def _behind_root(absolute: SplitResult, link: str, root: str) -> tuple[str, str]:
-    """Give path and query behind the service root; another origin must show the service's path."""
+    """Return path and query behind the service root; another origin must show the service's path."""
     ours = urlsplit(root)
     service = ours.path.rstrip("/")
     path = absolute.path

@@ -35,7 +35,7 @@ class Pause:
         self._outcome: asyncio.Future[Response | None] | None = None
 
     def bars(self, request: object) -> bool:
-        """Whether a request must wait."""
+        """Return whether a request must wait."""
         return self._refusal is not None and self._leader is not request
 
     async def passed(self, request: object, allowed: Callable[[], float]) -> Response | None:

@@ -110,7 +110,7 @@ def url_length(request: Request) -> int:
 
 
 def decoded(request: Request) -> str:
-    """Give the URL for people: ``Set?$filter=Name%20eq%20'x'`` → ``Set?$filter=Name eq 'x'``."""
+    """Return the URL for people: ``Set?$filter=Name%20eq%20'x'`` → ``Set?$filter=Name eq 'x'``."""
     return unquote(request.url)
 
 

@@ -169,12 +169,12 @@ def _service_failure(body: bytes) -> Envelope | None:
 
 
 def is_page(response: Response) -> bool:
-    """Whether the answer is a web page: what a web server or proxy says, not an OData service."""
+    """Return whether the answer is a web page: what a web server or proxy says, not an OData service."""
     return response.media_type in _PAGES or _MARKUP.match(response.body) is not None
 
 
 def tells_absence(response: Response) -> bool:
-    """Whether a 404 says in OData's own words that there is no such row.
+    """Return whether a 404 says in OData's own words that there is no such row.
 
     That is an ``error`` object in JSON (OData JSON Format 4.0, section 19), or an empty body where a header shows that
     an OData service answered: ``OData-Version`` (OData 4.0 Protocol, section 8.1.5) or a request id of Dynamics 365.
@@ -188,7 +188,7 @@ def tells_absence(response: Response) -> bool:
 
 
 def tells_outcome(response: Response) -> bool:
-    """Whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too.
+    """Return whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too.
 
     Of an answer below 300 it depends on what was written too: ``gateway.writes.success``.
     """
@@ -205,7 +205,7 @@ def tells_outcome(response: Response) -> bool:
 
 
 def nested_too_deeply(body: bytes) -> bool:
-    """Whether a body is JSON that no decoder here can hold."""
+    """Return whether a body is JSON that no decoder here can hold."""
     try:
         msgspec.json.decode(body)
     except RecursionError:
@@ -375,6 +375,6 @@ def _detail(response: Response, envelope: Envelope | None) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Give the first line, at most 300 characters, for the public message."""
+    """Return the first line, at most 300 characters, for the public message."""
     line = text.strip().partition("\n")[0].strip()
     return line if len(line) <= 300 else f"{line[:299]}…"

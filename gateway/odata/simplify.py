@@ -51,12 +51,12 @@ def simplify(expr: Expr) -> Expr:
 
 
 def conjunction(terms: Iterable[Expr | None]) -> Expr:
-    """Give ``and`` of the terms that there are, simplified."""
+    """Return ``and`` of the terms that there are, simplified."""
     return simplify(And(tuple(term for term in terms if term is not None)))
 
 
 def leaves(expr: Expr) -> Iterator[Compare | Matches | Wildcard | In | IsNull | Has | Some]:
-    """Give the tests that ``and``, ``or`` and ``not`` join, in reading order."""
+    """Return the tests that ``and``, ``or`` and ``not`` join, in reading order."""
     match expr:
         case And(terms) | Or(terms):
             for term in terms:
@@ -70,7 +70,7 @@ def leaves(expr: Expr) -> Iterator[Compare | Matches | Wildcard | In | IsNull | 
 
 
 def paths(expr: Expr) -> tuple[Path, ...]:
-    """Give every path that is read, once, in reading order. Paths inside ``any`` are its own."""
+    """Return every path that is read, once, in reading order. Paths inside ``any`` are its own."""
     return tuple(dict.fromkeys(leaf.path for leaf in leaves(expr)))
 
 

@@ -101,7 +101,7 @@ def environment_proxies() -> dict[str, str]:
 
 
 def translated(exc: Exception) -> httpx.TransportError:
-    """Give httpx's error for one of aiohttp; a test walks all of them."""
+    """Return httpx's error for one of aiohttp; a test walks all of them."""
     kind = next(RAISED[kind] for kind in type(exc).__mro__ if kind in RAISED)
     return kind(str(exc) or type(exc).__name__)
 
@@ -170,7 +170,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return self._session
 
     def _authorities(self) -> ssl.SSLContext:
-        """Give httpx's rules of trust; reading the authorities takes 50 ms and 5 MiB, so only where they count."""
+        """Return httpx's rules of trust; reading the authorities takes 50 ms and 5 MiB, so only where they count."""
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
         return self._tls
@@ -204,7 +204,7 @@ class _Body(httpx.AsyncByteStream):
 async def _parts(
     request: httpx.Request,
 ) -> tuple[URL, Mapping[str, str] | list[tuple[str, str]], bytes]:
-    """Give address, headers and body; without httpx's own forms of them where nobody asked for those."""
+    """Return address, headers and body; without httpx's own forms of them where nobody asked for those."""
     if isinstance(request, Call) and not request.is_filled:
         return URL(request.address, encoded=True), request.given, request.body or b""
     headers = [(key.decode(), value.decode()) for key, value in request.headers.raw]
@@ -212,14 +212,14 @@ async def _parts(
 
 
 def _upload_limit(timeout: Mapping[str, float | None], size: int) -> float | None:
-    """Give the seconds for sending a body and waiting for the answer's head: aiohttp bounds the reading only."""
+    """Return the seconds for sending a body and waiting for the answer's head: aiohttp bounds the reading only."""
     waits = [timeout.get(phase) for phase in ("connect", "write", "read")]
     known = [wait for wait in waits if wait is not None]
     return sum(known) + size / SLOWEST_UPLOAD if len(known) == len(waits) else None
 
 
 def _payload(body: bytes) -> bytes | BytesIO:
-    """Give a long body as a file: aiohttp writes that in pieces, and warns of anything else."""
+    """Return a long body as a file: aiohttp writes that in pieces, and warns of anything else."""
     return BytesIO(body) if len(body) > LONG_BODY else body
 
 

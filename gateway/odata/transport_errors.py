@@ -53,7 +53,7 @@ FAULTS: Mapping[type[Exception], Fault] = {
 
 
 def fault_of(exc: Exception) -> Fault:
-    """Give the row of the nearest class in ``FAULTS``."""
+    """Return the row of the nearest class in ``FAULTS``."""
     return next(FAULTS[kind] for kind in type(exc).__mro__ if kind in FAULTS)
 
 
@@ -82,5 +82,5 @@ def never(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
 
 
 def surely_unprocessed(failure: Failure, fault: httpx.RequestError | None) -> bool:
-    """Whether a write did not reach the service, or was refused by it unprocessed."""
+    """Return whether a write did not reach the service, or was refused by it unprocessed."""
     return isinstance(fault, UNREACHED) if fault is not None else failure is Failure.THROTTLED

@@ -37,7 +37,7 @@ def has_star_test(dialect: Dialect, expr: Expr) -> bool:
 
 
 def residual_of(dialect: Dialect, expr: Expr) -> Expr | None:
-    """Give the terms that the product could only answer too widely; what it answered exactly is not tested again."""
+    """Return the terms that the product could only answer too widely; what it answered exactly is not tested again."""
     if not dialect.wildcard_eq or not has_star_test(dialect, expr):
         return None
     if isinstance(expr, And):

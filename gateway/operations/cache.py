@@ -15,7 +15,7 @@ from typing import Any
 from graphql import OperationDefinitionNode
 
 from gateway.documents.fingerprint import structure_of
-from gateway.documents.store import Document, Recent
+from gateway.documents.store import Document, LRUCache
 from schema.catalog import Catalog
 from schema.catalog.records import RootField
 
@@ -33,8 +33,8 @@ class PreparedOperations:
         """``roots`` are the planned fields of ``Query`` if the schema has more than the catalog."""
         self._catalog = catalog
         self._roots = roots
-        self._prepared: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_PREPARED)
-        self._compiled: Recent[tuple[Hashable, ...], Prepared] = Recent(MAX_COMPILED)
+        self._prepared: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(MAX_PREPARED)
+        self._compiled: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(MAX_COMPILED)
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the two caches, to be cleared after retirement."""

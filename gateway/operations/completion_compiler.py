@@ -19,7 +19,7 @@ from schema.catalog.records import Clean, Field, FieldKind, ValueType
 
 from .global_ids import node_id
 from .pages import Page
-from .shapes import ConnectionShape, Level, ObjectShape, ShapeField, Shapes
+from .shapes import ConnectionShape, ObjectShape, RowRequirements, ShapeByType, ShapeField
 from .value_conversion import NO_FLAG, account_number, in_utc
 
 Complete = Callable[[Any], Any]
@@ -29,19 +29,19 @@ _INSTANT = "Edm.DateTimeOffset"
 _NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
 
 
-class Surprise(Exception):
+class FastPathMiss(Exception):
     """A value that the fast path does not know how to answer."""
 
 
 def _required(value: object) -> object:
     if value is None or value is msgspec.UNSET:
-        raise Surprise
+        raise FastPathMiss
     return value
 
 
 def _unreal() -> object:
     """Refuse what is no number: the decoder takes the text "NaN" for a decimal."""
-    raise Surprise
+    raise FastPathMiss
 
 
 def _answer_of(keys: tuple[str, ...]) -> type:
@@ -78,7 +78,7 @@ class Completion:
         self._made: dict[bool, Connected] = {}
 
     def of(self, *, texts: bool) -> Connected:
-        """Give the completion of rows whose decimals are numbers, or text already."""
+        """Return the completion of rows whose decimals are numbers, or text already."""
         found = self._made.get(texts)
         if found is None:
             found = self._made[texts] = self._compiler.connected(self._shape, texts=texts)
@@ -96,7 +96,7 @@ class Compiler:
         self._numbers = count()
         self._texts = False
         self._space: dict[str, Any] = {
-            "Surprise": Surprise,
+            "FastPathMiss": FastPathMiss,
             "required": _required,
             "unreal": _unreal,
             "node_id": node_id,
@@ -107,15 +107,15 @@ class Compiler:
         self._enums: dict[tuple[str, bool], str] = {}
         self._answers: dict[tuple[str, ...], str] = {}
         self._functions: dict[tuple[str, str], str] = {}
-        self._written: dict[tuple[int, bool], tuple[Shapes | ConnectionShape, str]] = {}
+        self._written: dict[tuple[int, bool], tuple[ShapeByType | ConnectionShape, str]] = {}
         """id of a shape, and whether decimals are text → itself, so that the id stays its own, and its function."""
 
-    def rows(self, shapes: Shapes) -> Complete:
+    def rows(self, shapes: ShapeByType) -> Complete:
         """Compile the completion of one row."""
         return self._link(self._shapes(shapes))
 
     def connection(self, shape: ConnectionShape) -> Completion:
-        """Give the completion of a page at the root."""
+        """Return the completion of a page at the root."""
         return Completion(self, shape)
 
     def connected(self, shape: ConnectionShape, *, texts: bool) -> Connected:
@@ -151,7 +151,7 @@ class Compiler:
         return name
 
     def _response(self, keys: list[str]) -> str:
-        """Give the struct with these response keys; aliases of one selection share it."""
+        """Return the struct with these response keys; aliases of one selection share it."""
         name = self._answers.get(tuple(keys))
         if name is None:
             make = _shared_answer if len(keys) <= _SHARED_KEYS else _answer_of
@@ -167,13 +167,13 @@ class Compiler:
 
     # Objects
 
-    def _shapes(self, shapes: Shapes) -> str:
+    def _shapes(self, shapes: ShapeByType) -> str:
         found = self._written.get((id(shapes), self._texts))
         if found is None:
             found = self._written[id(shapes), self._texts] = (shapes, self._write_shapes(shapes))
         return found[1]
 
-    def _write_shapes(self, shapes: Shapes) -> str:
+    def _write_shapes(self, shapes: ShapeByType) -> str:
         made = {csdl: self._object(shape, shapes.level) for csdl, shape in shapes.by_type.items()}
         if not shapes.level.needs_type:
             return next(iter(made.values()))
@@ -186,23 +186,23 @@ class Compiler:
         self._sources.append(f"{types} = {{{entries}}}\n")
         return self._define("x", f"{types}[x.t](x)")
 
-    def _object(self, shape: ObjectShape, level: Level) -> str:
+    def _object(self, shape: ObjectShape, level: RowRequirements) -> str:
         return self._define("x", self._made(shape, level))
 
-    def _made(self, shape: ObjectShape, level: Level) -> str:
+    def _made(self, shape: ObjectShape, level: RowRequirements) -> str:
         """Write the answer for the row ``x``."""
         answer = self._response([f.key for f in shape.fields])
         values = (self._value(f, shape, level) for f in shape.fields)
         return f"{answer}({', '.join(values)})"
 
-    def _each(self, shapes: Shapes) -> str:
+    def _each(self, shapes: ShapeByType) -> str:
         """Write the answer for the row ``x`` of a list: in place where all are of one type, which saves the call."""
         if shapes.level.needs_type:
             return f"{self._shapes(shapes)}(x)"
         (shape,) = shapes.by_type.values()
         return self._made(shape, shapes.level)
 
-    def _value(self, item: ShapeField, shape: ObjectShape, level: Level) -> str:
+    def _value(self, item: ShapeField, shape: ObjectShape, level: RowRequirements) -> str:
         found = item.field
         if found is None:
             return repr(shape.type_name)
@@ -217,7 +217,7 @@ class Compiler:
                 return self._complex(item, f"x.{level.attribute(found)}")
             case FieldKind.TO_ONE:
                 assert item.child is not None
-                assert isinstance(item.below, Shapes)
+                assert isinstance(item.below, ShapeByType)
                 function = self._shapes(item.below)
                 value = f"x.{item.child.slot}"
                 return f"(None if {value} is None else {function}({value}))"
@@ -226,11 +226,11 @@ class Compiler:
                 assert isinstance(item.below, ConnectionShape)
                 return f"{self._connection(item.below)}(x.{item.child.slot})"
 
-    def _id(self, type_name: str, level: Level) -> str:
+    def _id(self, type_name: str, level: RowRequirements) -> str:
         parts = "".join(f", {self._key_part(k, level)}" for k in level.info.key)
         return f"node_id({type_name!r}{parts})"
 
-    def _key_part(self, key: Field, level: Level) -> str:
+    def _key_part(self, key: Field, level: RowRequirements) -> str:
         value = f"x.{level.attribute(key)}"
         assert key.prop is not None
         return f"required({value})" if key.prop.nullable else value
@@ -239,7 +239,7 @@ class Compiler:
         assert item.field is not None
         if item.below is None:
             return self._json(item.field, value)
-        assert isinstance(item.below, Shapes)
+        assert isinstance(item.below, ShapeByType)
         texts, self._texts = self._texts, False  # those of complex values are numbers all the same
         function = self._shapes(item.below)
         self._texts = texts
@@ -255,7 +255,7 @@ class Compiler:
 
     # Values
 
-    def _scalar(self, found: Field, value: str, level: Level) -> str:
+    def _scalar(self, found: Field, value: str, level: RowRequirements) -> str:
         kind = found.value
         prop = found.prop
         assert kind is not None
@@ -348,11 +348,11 @@ class Compiler:
         self,
         shape: ConnectionShape,
         name: str,
-        below: Shapes | ConnectionShape | None,
+        below: ShapeByType | ConnectionShape | None,
         rows: str,
         start: object,
     ) -> str:
-        if isinstance(below, Shapes):
+        if isinstance(below, ShapeByType):
             return f"[{self._each(below)} for x in {rows}]"
         if below is None:
             return repr(shape.type_name) if name == "__typename" else "required(p.total)"
@@ -364,7 +364,7 @@ class Compiler:
         answer = self._response([key for key, _, _ in shape.fields])
         values: list[str] = []
         for _, name, below in shape.fields:
-            if isinstance(below, Shapes):
+            if isinstance(below, ShapeByType):
                 values.append(self._each(below))
             else:
                 values.append("p.cursor(x, n)" if name == "cursor" else repr(shape.type_name))

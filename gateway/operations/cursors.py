@@ -42,7 +42,7 @@ class Cursor(Struct, frozen=True):
 
 
 def fingerprint(*parts: object) -> bytes:
-    """Give eight bytes that stand for the list; parts must print the same in every process."""
+    """Return eight bytes that stand for the list; parts must print the same in every process."""
     return blake2b(repr(parts).encode(), digest_size=8).digest()
 
 

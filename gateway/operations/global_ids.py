@@ -23,7 +23,7 @@ _HINT = "Use an `id` that the gateway answered."
 
 
 def node_id(type_name: str, *key: object) -> str:
-    """Give the id of a row: its object type and the key values as the upstream sent them."""
+    """Return the id of a row: its object type and the key values as the upstream sent them."""
     return base64.urlsafe_b64encode(_encode((VERSION, type_name, *key))).decode("ascii").rstrip("=")
 
 

@@ -23,7 +23,7 @@ class Page(Struct, gc=False):
     cursor: MakeCursor | None = None
 
     def cursor_at(self, index: int) -> str | None:
-        """Give the cursor of the row at an index; None in an empty page."""
+        """Return the cursor of the row at an index; None in an empty page."""
         if not self.rows or self.cursor is None:
             return None
         index %= len(self.rows)

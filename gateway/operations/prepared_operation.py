@@ -20,7 +20,7 @@ from schema.catalog.records import RootField, RootKind
 
 from .completion_compiler import Compiler, Complete, Completion
 from .row_types import RowTypes
-from .shapes import ConnectionNeeds, ConnectionShape, Level, Shaper, Shapes
+from .shapes import ConnectionRequirements, ConnectionShape, RowRequirements, ShapeByType, Shaper
 
 
 class RootShape(Struct, eq=False):
@@ -29,9 +29,9 @@ class RootShape(Struct, eq=False):
     key: str
     root: RootField
     nodes: Nodes
-    level: Level | None = None
-    needs: ConnectionNeeds | None = None
-    below: Shapes | ConnectionShape | None = None
+    level: RowRequirements | None = None
+    needs: ConnectionRequirements | None = None
+    below: ShapeByType | ConnectionShape | None = None
     complete: Complete | Completion | None = None
     by_type: dict[str, Typed] = field(default_factory=dict)
     """For ``node``, ``nodes``, ``_entities``: CSDL type → its shape, made when an id of it is first seen."""
@@ -45,7 +45,7 @@ class RootShape(Struct, eq=False):
 class Typed(Struct, frozen=True):
     """What ``node(id)`` answers for one type."""
 
-    level: Level
+    level: RowRequirements
     complete: Complete
 
 
@@ -81,17 +81,17 @@ class Prepared(Struct, eq=False):
         operation: OperationDefinitionNode,
         fields: tuple[FieldNode, ...],
     ) -> Prepared:
-        """Give the same for an operation of equal structure."""
+        """Return the same for an operation of equal structure."""
         return structs.replace(
             self, document=document, operation=operation, fields=fields, constants={}
         )
 
     def node(self, compiled: FieldNode) -> FieldNode:
-        """Give this document's node for one of the document that was compiled; only of fields with arguments."""
+        """Return this document's node for one of the document that was compiled; only of fields with arguments."""
         return compiled if not compiled.arguments else self.fields[self.places[id(compiled)]]
 
     def compiled_nodes(self) -> dict[int, int]:
-        """Give the ids of this document's fields with those of the document that was compiled."""
+        """Return the ids of this document's fields with those of the document that was compiled."""
         pairs = zip(self.fields, self.compiled_of, strict=True)
         return {id(own): id(compiled) for own, compiled in pairs}
 
@@ -101,7 +101,7 @@ class Prepared(Struct, eq=False):
         return len(self.roots) != sum(name != "__typename" for _, name in self.order)
 
     def typed(self, shape: RootShape, csdl: str) -> Typed:
-        """Give the shape of ``node`` for rows of one type."""
+        """Return the shape of ``node`` for rows of one type."""
         found = shape.by_type.get(csdl)
         if found is None:
             level = self.shaper.level(csdl)
@@ -160,7 +160,7 @@ def prepare_mutation(
     operation: OperationDefinitionNode,
     conditions: Mapping[str, object],
 ) -> Prepared:
-    """Give what the rows of a mutation operation's payloads are planned with; it has no roots that are read."""
+    """Return what the rows of a mutation operation's payloads are planned with; it has no roots that are read."""
     fields = structure_of(document, operation).fields
     shaper = Shaper(catalog, Selection(operation, fragments_of(document), conditions))
     return Prepared(
@@ -182,7 +182,7 @@ def _root(shape: RootShape, shaper: Shaper, compiler: Compiler) -> RootShape:
     root = shape.root
     if root.kind is RootKind.LIST:
         shape.level = shaper.level(root.csdl)
-        shape.needs = ConnectionNeeds()
+        shape.needs = ConnectionRequirements()
         name = shaper.connection_name(root.csdl)
         connection = shaper.connection(shape.nodes, name, shape.level, shape.needs)
         shape.below = connection

@@ -26,7 +26,7 @@ from msgspec import UNSET, Struct, UnsetType
 from schema.catalog import Catalog
 from schema.catalog.records import ETAG, Field, FieldKind
 
-from .shapes import Level
+from .shapes import RowRequirements
 
 Place = tuple[str, str]
 """(declaring CSDL type, property)."""
@@ -57,7 +57,7 @@ class Row(Struct):
 
 
 def row_type_of(row: Row) -> RowType:
-    """Give the row type of a row, as long as the document lives that it was read for."""
+    """Return the row type of a row, as long as the document lives that it was read for."""
     found = type(row).row_type()
     assert found is not None
     return found
@@ -67,7 +67,7 @@ def row_type_of(row: Row) -> RowType:
 class RowType:
     """A struct for rows, and where to find what in it."""
 
-    level: Level
+    level: RowRequirements
     struct: type[Row]
     attributes: Mapping[Place, str]
     """Property → attribute."""
@@ -123,11 +123,11 @@ class RowType:
         return self._page
 
     def attribute(self, found: Field) -> str:
-        """Give the attribute that holds a field's value; raises KeyError where it was not asked for."""
+        """Return the attribute that holds a field's value; raises KeyError where it was not asked for."""
         return self.attributes[found.declared_by, found.source]
 
     def csdl_of(self, row: Struct) -> str:
-        """Give the CSDL type of a row: what it says itself, else the level's."""
+        """Return the CSDL type of a row: what it says itself, else the level's."""
         told = getattr(row, "t", None)
         if told is None:
             return self.level.info.csdl
@@ -208,11 +208,11 @@ class RowTypes:
 
     def get(
         self,
-        level: Level,
+        level: RowRequirements,
         extras: tuple[Field, ...] = (),
         expanded: Mapping[int, RowType] | None = None,
     ) -> RowType:
-        """Give the row type of a level with extra columns and expanded children."""
+        """Return the row type of a level with extra columns and expanded children."""
         expanded = expanded or {}
         wanted = tuple(dict.fromkeys((f.declared_by, f.source) for f in extras))
         key = (id(level), wanted, tuple((i, id(t)) for i, t in sorted(expanded.items())))
@@ -238,7 +238,9 @@ class RowTypes:
             self._ways.clear()
         self._made[key] = made
 
-    def _make(self, level: Level, extras: list[Field], expanded: Mapping[int, RowType]) -> RowType:
+    def _make(
+        self, level: RowRequirements, extras: list[Field], expanded: Mapping[int, RowType]
+    ) -> RowType:
         places, by_source = dict(level.attributes), dict(level.by_source)
         columns = list(level.values.values())
         for found in extras:
@@ -295,7 +297,7 @@ class RowTypes:
         )
 
     def _stands_alone(self, csdl: str) -> bool:
-        """Whether an entity type has no base type, whose sets may hold its rows beside others."""
+        """Return whether an entity type has no base type, whose sets may hold its rows beside others."""
         found = self._catalog.model.entity_types.get(csdl)
         return found is not None and found.base is None
 
@@ -303,8 +305,8 @@ class RowTypes:
         return frozenset(f.source for f in self._catalog.object(csdl).fields.values())
 
 
-def _structure(level: Level) -> tuple[object, ...] | None:
-    """Give what two levels share whose rows are alike (aliases of one selection); None where rows hang below."""
+def _structure(level: RowRequirements) -> tuple[object, ...] | None:
+    """Return what two levels share whose rows are alike (aliases of one selection); None where rows hang below."""
     inner = {place: _structure(below) for place, below in level.complex_levels.items()}
     if level.children or None in inner.values():
         return None
@@ -313,7 +315,10 @@ def _structure(level: Level) -> tuple[object, ...] | None:
 
 
 def _add_slots(
-    level: Level, expanded: Mapping[int, RowType], fields: list[Any], names: dict[str, str]
+    level: RowRequirements,
+    expanded: Mapping[int, RowType],
+    fields: list[Any],
+    names: dict[str, str],
 ) -> None:
     if level.needs_type:
         fields.append(("t", str | None, None))
@@ -403,7 +408,7 @@ def lenient(row_type: RowType, raw: object) -> object:
 
 
 def _is_stray(row_type: RowType, told: object) -> bool:
-    """Whether a row says to be of another type than the only one possible, whatever short form its namespace has."""
+    """Return whether a row claims another type than the only possible one, whatever alias its namespace has."""
     if not row_type.single_type or not isinstance(told, str):
         return False
     return _unqualified(told) != _unqualified(row_type.level.info.csdl)
@@ -414,7 +419,7 @@ def _unqualified(name: str) -> str:
 
 
 def _fitted(kind: str, value: object) -> object:
-    """Give a number, or plain JSON, the form that the typed decoder gives it; what is neither stays."""
+    """Return a number, or plain JSON, the form that the typed decoder gives it; what is neither stays."""
     if isinstance(value, list) and kind != "JSON":
         return [_fitted(kind.strip("[]"), item) for item in value]
     match kind:
@@ -451,7 +456,7 @@ def _expanded(row_type: RowType, attribute: str) -> RowType | None:
 
 
 def _rest(row_type: RowType, raw: Mapping[str, object]) -> dict[str, object]:
-    """Give the undeclared properties: neither annotations nor what the metadata lists."""
+    """Return the undeclared properties: neither annotations nor what the metadata lists."""
     told = raw.get("@odata.type")
     csdl = told.lstrip("#") if isinstance(told, str) else row_type.level.info.csdl
     declared = row_type.declared.get(csdl, frozenset())

@@ -19,7 +19,7 @@ from schema.types.federation import ENTITY
 TYPENAME = "__typename"
 
 
-class Level(Struct, eq=False):
+class RowRequirements(Struct, eq=False):
     """Rows of one kind: what they must bring. Filled while shapes are made, then left alone."""
 
     info: ObjectInfo
@@ -29,11 +29,11 @@ class Level(Struct, eq=False):
     """The declared type and those above it: what they declare, every row has."""
     values: dict[tuple[str, str], Field] = field(default_factory=dict)
     """(declaring type, property) → field: values and complex values."""
-    children: dict[tuple[object, ...], Child] = field(default_factory=dict)
+    children: dict[tuple[object, ...], ChildRequirements] = field(default_factory=dict)
     """(declaring type, navigation, arguments) → what hangs below."""
-    by_node: dict[int, Child] = field(default_factory=dict)
+    by_node: dict[int, ChildRequirements] = field(default_factory=dict)
     """id of a field node → its child, for the slow path."""
-    complex_levels: dict[tuple[str, str], Level] = field(default_factory=dict)
+    complex_levels: dict[tuple[str, str], RowRequirements] = field(default_factory=dict)
     attributes: dict[tuple[str, str], str] = field(default_factory=dict)
     """(declaring type, property) → attribute of the row; types of one family may both declare a name."""
     by_source: dict[str, str] = field(default_factory=dict)
@@ -52,18 +52,18 @@ class Level(Struct, eq=False):
             self.values[place] = found
 
     def attribute(self, found: Field) -> str:
-        """Give the attribute that holds a field's value."""
+        """Return the attribute that holds a field's value."""
         return self.attributes[found.declared_by, found.source]
 
 
-class Child(Struct, eq=False):
+class ChildRequirements(Struct, eq=False):
     """Rows that hang below the rows of a level over one navigation, with one set of arguments."""
 
     index: int
     field: Field
     node: FieldNode
-    level: Level
-    connection: ConnectionNeeds | None = None
+    level: RowRequirements
+    connection: ConnectionRequirements | None = None
 
     @property
     def key(self) -> str:
@@ -77,7 +77,7 @@ class Child(Struct, eq=False):
         return f"c{self.index}"
 
 
-class ConnectionNeeds(Struct):
+class ConnectionRequirements(Struct):
     """Which parts of a connection are asked for; merged over aliases."""
 
     rows: bool = False
@@ -94,10 +94,10 @@ class ObjectShape(Struct, frozen=True):
     fields: tuple[ShapeField, ...]
 
 
-class Shapes(Struct, frozen=True):
+class ShapeByType(Struct, frozen=True):
     """The answers for a position, by CSDL type of the row."""
 
-    level: Level
+    level: RowRequirements
     by_type: dict[str, ObjectShape]
 
 
@@ -105,7 +105,7 @@ class ConnectionShape(Struct, frozen=True):
     """The answer for a connection or an edge: (response key, field name, what is below)."""
 
     type_name: str
-    fields: tuple[tuple[str, str, Shapes | ConnectionShape | None], ...]
+    fields: tuple[tuple[str, str, ShapeByType | ConnectionShape | None], ...]
 
 
 class ShapeField(Struct, frozen=True):
@@ -114,8 +114,8 @@ class ShapeField(Struct, frozen=True):
     key: str
     field: Field | None
     """None for ``__typename``."""
-    below: Shapes | ConnectionShape | None = None
-    child: Child | None = None
+    below: ShapeByType | ConnectionShape | None = None
+    child: ChildRequirements | None = None
 
 
 class Shaper:
@@ -126,31 +126,31 @@ class Shaper:
         self.selection = selection
         # Types of one family select the same nodes below them: each is shaped once, or three types with a relation to
         # themselves would be shaped 3^depth times.
-        self._objects: dict[tuple[int, ...], Shapes] = {}
+        self._objects: dict[tuple[int, ...], ShapeByType] = {}
         self._connections: dict[tuple[int, ...], ConnectionShape] = {}
 
-    def level(self, csdl: str) -> Level:
-        """Give an empty level of rows of that declared type."""
+    def level(self, csdl: str) -> RowRequirements:
+        """Return an empty level of rows of that declared type."""
         possible = self.catalog.possible_types(csdl)
         bases = frozenset(t.name for t in self.catalog.model.lineage(csdl))
-        level = Level(self.catalog.object(csdl), possible, bases)
+        level = RowRequirements(self.catalog.object(csdl), possible, bases)
         level.needs_type = possible != (csdl,)
         return level
 
     def connection_name(self, csdl: str) -> str:
-        """Give the name of a type's connection."""
+        """Return the name of a type's connection."""
         return self.catalog.name_of(TypeKind.CONNECTION, csdl)
 
-    def objects(self, nodes: Nodes, level: Level) -> Shapes:
-        """Give the answers below ``nodes`` for rows of a level, and add their needs to it."""
+    def objects(self, nodes: Nodes, level: RowRequirements) -> ShapeByType:
+        """Return the answers below ``nodes`` for rows of a level, and add their needs to it."""
         place = (id(level), *map(id, nodes))
         found = self._objects.get(place)
         if found is None:
-            found = Shapes(level, {t: self._object(nodes, t, level) for t in level.possible})
+            found = ShapeByType(level, {t: self._object(nodes, t, level) for t in level.possible})
             self._objects[place] = found
         return found
 
-    def _object(self, nodes: Nodes, csdl: str, level: Level) -> ObjectShape:
+    def _object(self, nodes: Nodes, csdl: str, level: RowRequirements) -> ObjectShape:
         info = self.catalog.object(csdl)
         name = self.catalog.concrete_name(csdl) or info.name
         union = (ENTITY,) if self.catalog.is_node(csdl) else ()
@@ -158,7 +158,9 @@ class Shaper:
         fields = tuple(self._field(key, found, info, level) for key, found in collected.items())
         return ObjectShape(name, fields)
 
-    def _field(self, key: str, nodes: Nodes, info: ObjectInfo, level: Level) -> ShapeField:
+    def _field(
+        self, key: str, nodes: Nodes, info: ObjectInfo, level: RowRequirements
+    ) -> ShapeField:
         name = nodes[0].name.value
         if name == TYPENAME:
             return ShapeField(key, None)
@@ -177,7 +179,7 @@ class Shaper:
                 return self._navigation(key, nodes, found, level)
         return ShapeField(key, found)
 
-    def _complex(self, nodes: Nodes, found: Field, level: Level) -> Shapes | None:
+    def _complex(self, nodes: Nodes, found: Field, level: RowRequirements) -> ShapeByType | None:
         level.need(found)
         if not self.catalog.is_served(found.target):
             return None
@@ -188,7 +190,9 @@ class Shaper:
         level.complex_levels[place] = inner
         return self.objects(nodes, inner)
 
-    def _navigation(self, key: str, nodes: Nodes, found: Field, level: Level) -> ShapeField:
+    def _navigation(
+        self, key: str, nodes: Nodes, found: Field, level: RowRequirements
+    ) -> ShapeField:
         child = self._child(nodes, found, level)
         if found.kind is FieldKind.TO_ONE:
             return ShapeField(key, found, self.objects(nodes, child.level), child)
@@ -200,12 +204,12 @@ class Shaper:
             child,
         )
 
-    def _child(self, nodes: Nodes, found: Field, level: Level) -> Child:
+    def _child(self, nodes: Nodes, found: Field, level: RowRequirements) -> ChildRequirements:
         place = (found.declared_by, found.source, arguments_key(nodes[0]))
         child = level.children.get(place)
         if child is None:
-            connection = ConnectionNeeds() if found.kind is FieldKind.TO_MANY else None
-            child = Child(
+            connection = ConnectionRequirements() if found.kind is FieldKind.TO_MANY else None
+            child = ChildRequirements(
                 len(level.children), found, nodes[0], self.level(found.target), connection
             )
             level.children[place] = child
@@ -214,9 +218,9 @@ class Shaper:
         return child
 
     def connection(
-        self, nodes: Nodes, type_name: str, level: Level, needs: ConnectionNeeds
+        self, nodes: Nodes, type_name: str, level: RowRequirements, needs: ConnectionRequirements
     ) -> ConnectionShape:
-        """Give the answer of a connection, and add what it needs."""
+        """Return the answer of a connection, and add what it needs."""
         place = (id(level), id(needs), *map(id, nodes))
         found = self._connections.get(place)
         if found is None:
@@ -224,7 +228,7 @@ class Shaper:
         return found
 
     def _connection(
-        self, nodes: Nodes, type_name: str, level: Level, needs: ConnectionNeeds
+        self, nodes: Nodes, type_name: str, level: RowRequirements, needs: ConnectionRequirements
     ) -> ConnectionShape:
         collected = self.selection.subfields(nodes, frozenset((type_name,)))
         fields = [
@@ -233,8 +237,8 @@ class Shaper:
         return ConnectionShape(type_name, tuple(fields))
 
     def _connection_field(
-        self, nodes: Nodes, level: Level, needs: ConnectionNeeds
-    ) -> tuple[str, Shapes | ConnectionShape | None]:
+        self, nodes: Nodes, level: RowRequirements, needs: ConnectionRequirements
+    ) -> tuple[str, ShapeByType | ConnectionShape | None]:
         name = nodes[0].name.value
         if name == "nodes":
             needs.rows = True
@@ -247,17 +251,19 @@ class Shaper:
         needs.total |= name == "totalCount"
         return name, None
 
-    def _edges(self, nodes: Nodes, level: Level, needs: ConnectionNeeds) -> ConnectionShape:
+    def _edges(
+        self, nodes: Nodes, level: RowRequirements, needs: ConnectionRequirements
+    ) -> ConnectionShape:
         edge = self.catalog.name_of(TypeKind.EDGE, level.info.csdl)
-        fields: list[tuple[str, str, Shapes | ConnectionShape | None]] = []
+        fields: list[tuple[str, str, ShapeByType | ConnectionShape | None]] = []
         for key, found in self.selection.subfields(nodes, frozenset((edge,))).items():
             name = found[0].name.value
             needs.cursors |= name == "cursor"
             fields.append((key, name, self.objects(found, level) if name == "node" else None))
         return ConnectionShape(edge, tuple(fields))
 
-    def _page_info(self, nodes: Nodes, needs: ConnectionNeeds) -> ConnectionShape:
-        fields: list[tuple[str, str, Shapes | ConnectionShape | None]] = []
+    def _page_info(self, nodes: Nodes, needs: ConnectionRequirements) -> ConnectionShape:
+        fields: list[tuple[str, str, ShapeByType | ConnectionShape | None]] = []
         for key, found in self.selection.subfields(nodes, frozenset(("PageInfo",))).items():
             name = found[0].name.value
             needs.next |= name == "hasNextPage"
@@ -268,8 +274,8 @@ class Shaper:
         return ConnectionShape("PageInfo", tuple(fields))
 
 
-def _same(level: Level, found: Field) -> Level | None:
-    """Give the level of a complex property that another type of the family declares alike."""
+def _same(level: RowRequirements, found: Field) -> RowRequirements | None:
+    """Return the level of a complex property that another type of the family declares alike."""
     for (_, source), inner in level.complex_levels.items():
         if source == found.source and inner.info.csdl == found.target:
             return inner

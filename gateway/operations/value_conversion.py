@@ -224,7 +224,7 @@ def _parsed(edm: str, given: object, what: str) -> Value:
 
 
 def day_bounds(day: object, what: str) -> tuple[str, str]:
-    """Give the first moment of a day and of the next one: values of an X++ date lie between."""
+    """Return the first moment of a day and of the next one: values of an X++ date lie between."""
     try:
         start = date.fromisoformat(str(day))
         following = start + timedelta(days=1)

@@ -30,7 +30,7 @@ CREATED_STAMPS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class ChangeQuery:
     """A set that is watched, and the operations that find its changes."""
 
     name: str
@@ -53,7 +53,7 @@ class Watched:
         return ("", "") if self.where is None else (f", $where: {self.where}!", ", where: $where")
 
 
-def watched(catalog: Catalog, given: str, stamps: Collection[str] = ()) -> Watched:
+def watched(catalog: Catalog, given: str, stamps: Collection[str] = ()) -> ChangeQuery:
     """Find a set by the name of its list or its own. ``stamps``: ``Set.Property`` of settings.
 
     Raises BadArgument where there is none, UnsupportedQuery where its rows have no ids.
@@ -70,7 +70,7 @@ def watched(catalog: Catalog, given: str, stamps: Collection[str] = ()) -> Watch
     stamp = _stamp(catalog, csdl, _stamps_of(root, stamps))
     if stamp is not None and not ({"where", "orderBy"} <= argued and _is_asked(catalog, stamp)):
         stamp = None
-    made = Watched(
+    made = ChangeQuery(
         name=root.name,
         has_company="companies" in argued,
         rows="",
@@ -109,7 +109,7 @@ def _stamps_of(root: RootField, stamps: Collection[str]) -> Collection[str]:
     return [name for of, _, name in split if of == root.entity_set.name] or CHANGED_STAMPS
 
 
-def _rows(of: Watched, created: str | None) -> str:
+def _rows(of: ChangeQuery, created: str | None) -> str:
     fields, order = "id etag", ""
     if of.stamp is not None:
         fields += f" changed: {of.stamp}" + ("" if created is None else f" created: {created}")
@@ -122,7 +122,7 @@ def _rows(of: Watched, created: str | None) -> str:
     )
 
 
-def _newest(of: Watched) -> str:
+def _newest(of: ChangeQuery) -> str:
     if of.stamp is None:
         return ""
     declared, used = of.filtering
@@ -148,7 +148,7 @@ def _list_of(catalog: Catalog, given: str) -> RootField:
 
 
 def _stamp(catalog: Catalog, csdl: str, names: Collection[str]) -> Field | None:
-    """Give the first of the properties that there is and holds a moment."""
+    """Return the first of the properties that there is and holds a moment."""
     moments = {
         field.source.lower(): field
         for field in catalog.object(csdl).fields.values()
@@ -161,7 +161,7 @@ def _stamp(catalog: Catalog, csdl: str, names: Collection[str]) -> Field | None:
 
 
 def _is_asked(catalog: Catalog, stamp: Field) -> bool:
-    """Whether rows can be filtered by a moment, and put in its order."""
+    """Return whether rows can be filtered by a moment, and put in its order."""
     where = catalog.inputs_of(catalog.name_of(TypeKind.WHERE, stamp.declared_by)).get(stamp.name)
     order = catalog.inputs_of(catalog.name_of(TypeKind.ORDER_BY, stamp.declared_by))
     return where is not None and stamp.name in order and "gte" in catalog.inputs_of(where.type_name)

@@ -87,7 +87,7 @@ class CompanyLimit:
         return self.predicate(self._catalog.object(field.target), field.target_set, prefix)
 
     def is_kept_by(self, field: Field) -> bool:
-        """Whether both ends of a relation have the same company."""
+        """Return whether both ends of a relation have the same company."""
         join = join_of(field, self._catalog, self._dialect)
         company = self._dialect.company_property
         return join is not None and any(
@@ -116,7 +116,7 @@ class CompanyLimit:
             )
 
     def admits(self, info: ObjectInfo, set_name: str | None, row: Mapping[str, Any]) -> bool:
-        """Whether a row of JSON is inside."""
+        """Return whether a row of JSON is inside."""
         if not self:
             return True
         columns = self._columns(info, set_name)
@@ -128,7 +128,7 @@ class CompanyLimit:
     # What may be written
 
     def holds(self, value: object, *, may_be_shared: bool = False) -> bool:
-        """Whether a value names a company that is inside."""
+        """Return whether a value names a company that is inside."""
         if not isinstance(value, str):
             return False
         return _folded(value) in self._folded or (may_be_shared and not value.strip())
@@ -138,7 +138,7 @@ class CompanyLimit:
         return self._columns(self._catalog.object(csdl), set_name)
 
     def may_be_shared(self, csdl: str, set_name: str) -> bool:
-        """Whether rows without a legal entity are inside."""
+        """Return whether rows without a legal entity are inside."""
         info = self._catalog.object(csdl)
         return not info.has_company and self._serves(info, set_name)
 

@@ -90,7 +90,7 @@ class Entities:
         return KeysRoot(self._shape, tuple(items), many=True, errors=errors, types=checked)
 
     def _kind(self, name: str) -> _Kind | None:
-        """Give the type of a name; None where there is none whose rows have ids."""
+        """Return the type of a name; None where there is none whose rows have ids."""
         found = self._kinds.get(name)
         if found is not None:
             return found
@@ -182,7 +182,7 @@ _HINT = 'For example {"__typename": "CustomerV3", "id": "…"}.'
 
 
 def _input_type(argument: Argument, named: Any) -> GraphQLInputType:
-    """Give the type of a key's part, which is not null."""
+    """Return the type of a key's part, which is not null."""
     return GraphQLList(GraphQLNonNull(named)) if argument.many else named
 
 

@@ -15,7 +15,7 @@ from .plan import Join
 
 
 def join_of(field: Field, catalog: Catalog, dialect: Dialect) -> Join | None:
-    """Give the columns that join parent and target; None where the metadata does not tell."""
+    """Return the columns that join parent and target; None where the metadata does not tell."""
     parent, target = catalog.object(field.declared_by), catalog.object(field.target)
     pairs = pairs_of(field, catalog, dialect)
     try:
@@ -26,7 +26,7 @@ def join_of(field: Field, catalog: Catalog, dialect: Dialect) -> Join | None:
 
 
 def pairs_of(field: Field, catalog: Catalog, dialect: Dialect) -> Pairs:
-    """Give (property of the parent, property of the target), the company among them; empty where unknown."""
+    """Return (property of the parent, property of the target), the company among them; empty where unknown."""
     assert field.navigation is not None
     pairs = join_pairs(field.navigation, catalog.model)
     company = dialect.company_property

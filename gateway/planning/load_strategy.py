@@ -17,8 +17,10 @@ from .page_window import bounded, orders
 from .plan import ChildPlan, Join, Via
 
 
-def other_way(field: Field, parent: ObjectInfo, set_name: str | None, join: Join | None) -> Via:
-    """Give the way of a relation that is not expanded. Raises UnsupportedQuery where there is none."""
+def fallback_strategy(
+    field: Field, parent: ObjectInfo, set_name: str | None, join: Join | None
+) -> Via:
+    """Return the way of a relation that is not expanded. Raises UnsupportedQuery where there is none."""
     if join is not None and field.target_set is not None:
         return Via.KEYS
     if set_name is not None and parent.key:
@@ -33,18 +35,18 @@ def other_way(field: Field, parent: ObjectInfo, set_name: str | None, join: Join
 def has_other_way(
     field: Field, parent: ObjectInfo, set_name: str | None, join: Join | None
 ) -> bool:
-    """Whether a relation can be read without ``$expand``."""
+    """Return whether a relation can be read without ``$expand``."""
     by_keys = join is not None and field.target_set is not None
     return by_keys or (set_name is not None and bool(parent.key))
 
 
 def qualified(declared_by: str, name: str, bases: frozenset[str]) -> str:
-    """Give the name as rows of types with these bases are asked for it."""
+    """Return the name as rows of types with these bases are asked for it."""
     return name if declared_by in bases else f"{declared_by}/{name}"
 
 
-def expand_of(child: ChildPlan, dialect: Dialect) -> Expand:
-    """Give the ``$expand`` item of a child: with its window where the dialect takes one and it is paged there."""
+def expand_item(child: ChildPlan, dialect: Dialect) -> Expand:
+    """Return the ``$expand`` item of a child: with its window where the dialect takes one and it is paged there."""
     query, window = child.plan.query, child.plan.window
     if window is not None and dialect.expand_options:
         if not child.paged:

@@ -15,7 +15,7 @@ from gateway.errors import BadArgument, InvalidCursor, PageLimitExceeded
 from gateway.odata.dialect import Dialect, NullOrder
 from gateway.odata.literals import parse_value
 from gateway.operations.cursors import Cursor, fingerprint, parse_cursor
-from gateway.operations.shapes import ConnectionNeeds
+from gateway.operations.shapes import ConnectionRequirements
 from schema.catalog.records import ObjectInfo
 
 from .page_window import OrderTerm, Window
@@ -32,10 +32,10 @@ class Paging(Struct, frozen=True):
         self,
         info: ObjectInfo,
         arguments: Mapping[str, Any],
-        needs: ConnectionNeeds,
+        needs: ConnectionRequirements,
         bound_to: tuple[object, ...],
     ) -> Window:
-        """Give the window. ``bound_to`` tells the list apart from others: place, filter, company scope."""
+        """Return the window. ``bound_to`` tells the list apart from others: place, filter, company scope."""
         size, backward = self._size(arguments)
         given = arguments.get("orderBy")
         order = _order(info, given)
@@ -92,7 +92,7 @@ class Paging(Struct, frozen=True):
 
 
 def _order(info: ObjectInfo, given: Sequence[Mapping[str, str]] | None) -> tuple[OrderTerm, ...]:
-    """Give the terms of the order, the key's parts last, so that it is total."""
+    """Return the terms of the order, the key's parts last, so that it is total."""
     terms: dict[str, OrderTerm] = {}
     for item in given or ():
         ((name, direction),) = item.items()

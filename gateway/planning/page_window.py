@@ -35,7 +35,7 @@ from gateway.odata.query import (
 from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
 from gateway.operations.pages import MakeCursor, Page
 from gateway.operations.row_types import RowList, RowType
-from gateway.operations.shapes import ConnectionNeeds
+from gateway.operations.shapes import ConnectionRequirements
 from schema.catalog.records import Field
 
 from .filters import all_of
@@ -70,7 +70,7 @@ class Window(Struct, frozen=True, kw_only=True):
     after: Cursor | None = None
     before: Cursor | None = None
     binding: bytes
-    needs: ConnectionNeeds
+    needs: ConnectionRequirements
     null_order: NullOrder | None = None
     """Where nulls of the order's terms stand upstream; None: no term can be null."""
 
@@ -103,7 +103,7 @@ class Window(Struct, frozen=True, kw_only=True):
 
 
 def orders(terms: Sequence[OrderTerm], *, backward: bool) -> tuple[Order, ...]:
-    """Give ``$orderby``; reversed for a backward window, whose rows are flipped when they have come."""
+    """Return ``$orderby``; reversed for a backward window, whose rows are flipped when they have come."""
     return tuple(Order(Path((t.field.source,)), t.descending != backward) for t in terms)
 
 
@@ -185,7 +185,7 @@ def bounds_of(window: Window, dialect: Dialect) -> Expr | None:
 
 
 def fills_pages(window: Window, dialect: Dialect) -> bool:
-    """Whether the page takes whole pages of the upstream, so that one row more would need another one."""
+    """Return whether the page takes whole pages of the upstream, so that one row more would need another one."""
     limit = dialect.page_limit
     return limit is not None and window.one_more and window.size % limit == 0 and window.size > 0
 
@@ -217,7 +217,7 @@ def keyset_page(
 
 
 def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
-    """Give the function from a row to its cursor; None where no cursor is asked for."""
+    """Return the function from a row to its cursor; None where no cursor is asked for."""
     if not window.needs.cursors:
         return None
     attributes = [row_type.attribute(t.field) for t in window.order]
@@ -235,7 +235,7 @@ def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
 
 
 def offset_cursors(window: Window, start: int) -> MakeCursor | None:
-    """Give the function from a row's place in the page to its cursor."""
+    """Return the function from a row's place in the page to its cursor."""
     if not window.needs.cursors:
         return None
     return lambda _row, index: offset_cursor(window.binding, start + index)

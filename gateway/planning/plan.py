@@ -16,7 +16,7 @@ from gateway.errors import GatewayError
 from gateway.odata.query import Query, Value
 from gateway.operations.prepared_operation import RootShape
 from gateway.operations.row_types import RowType
-from gateway.operations.shapes import Child, Level
+from gateway.operations.shapes import ChildRequirements, RowRequirements
 from schema.catalog.records import Field
 
 from .page_window import Window
@@ -45,7 +45,7 @@ class Join(Struct, frozen=True):
 class ReadPlan(Struct, frozen=True, kw_only=True):
     """Rows of one level."""
 
-    level: Level
+    level: RowRequirements
     row_type: RowType
     query: Query
     """Without the window, and without the keys of a batch."""
@@ -57,7 +57,7 @@ class ReadPlan(Struct, frozen=True, kw_only=True):
 class ChildPlan(Struct, frozen=True, kw_only=True):
     """Rows below the rows of another plan."""
 
-    child: Child
+    child: ChildRequirements
     via: Via
     join: Join | None
     plan: ReadPlan

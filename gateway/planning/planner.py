@@ -8,7 +8,6 @@ for each parent).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -33,16 +32,17 @@ from gateway.odata.query import (
 from gateway.odata.simplify import paths
 from gateway.operations.prepared_operation import Prepared, RootShape
 from gateway.operations.row_types import RowType
-from gateway.operations.shapes import Child, ConnectionNeeds, Level
+from gateway.operations.shapes import ChildRequirements, ConnectionRequirements, RowRequirements
 from gateway.operations.value_conversion import to_literal, to_literals
 from schema.catalog import Catalog
 from schema.catalog.records import ETAG, Argument, Field, FieldKind, ObjectInfo, RootKind, ValueType
 
-from .company_limit import CompanyLimit, Shared
+from .company_limit import CompanyLimit
 from .entity_lookups import Entities
 from .filters import WhereReader, all_of
 from .joins import join_of
-from .load_strategy import expand_of, has_other_way, other_way, qualified
+from .limits import PlanLimits
+from .load_strategy import expand_item, fallback_strategy, has_other_way, qualified
 from .page_arguments import Paging
 from .page_window import Window
 from .plan import (
@@ -59,26 +59,11 @@ from .proven_order import depends_on_text, may_sort
 from .uniting import pins_key, united
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the settings say of plans."""
-
-    default_page: int = 50
-    max_page: int = 1_000
-    can_expand: bool = True
-    companies: tuple[str, ...] | None = None
-    """Default company scope; None: every company that the account may read."""
-    company_limit: tuple[str, ...] = ()
-    """Companies outside which nothing is read or written; empty: no bound."""
-    company_limit_shared: Shared = True
-    """Whether sets that all companies share are served under ``company_limit``, or patterns of those that are."""
-
-
 class Planner:
     """Binds operations of one schema."""
 
     def __init__(
-        self, catalog: Catalog, core: GraphQLSchema, dialect: Dialect, limits: Limits
+        self, catalog: Catalog, core: GraphQLSchema, dialect: Dialect, limits: PlanLimits
     ) -> None:
         self.catalog = catalog
         self.core = core
@@ -96,7 +81,7 @@ class Planner:
         variables: VariableValues,
         companies: tuple[str, ...] | None = None,
     ) -> tuple[BoundRoot, ...]:
-        """Give the plan of every generated root field. ``companies`` is the request's scope (header)."""
+        """Return the plan of every generated root field. ``companies`` is the request's scope (header)."""
         binding = self.binding(prepared, variables, companies)
         roots = [binding.root(shape) for shape in prepared.roots]
         return united(roots, self.dialect)
@@ -107,7 +92,7 @@ class Planner:
         variables: VariableValues,
         companies: tuple[str, ...] | None = None,
     ) -> Binding:
-        """Give what plans the rows of one operation."""
+        """Return what plans the rows of one operation."""
         asked = companies or self.limits.companies or self.limit.companies or None
         return Binding(self, prepared, variables, asked)
 
@@ -205,7 +190,7 @@ class Binding:
         return KeysRoot(shape, ((plan, key),))
 
     def key_value(self, argument: Argument, arguments: Mapping[str, Any]) -> Any:
-        """Give a part of a key from coerced arguments; the company may be that of the scope. Raises BadArgument."""
+        """Return a part of a key from coerced arguments; the company may be that of the scope. Raises BadArgument."""
         assert argument.of is not None
         assert argument.of.value is not None
         given = arguments.get(argument.name)
@@ -292,20 +277,20 @@ class Binding:
         info: ObjectInfo,
         arguments: Mapping[str, Any],
         where: Expr | None,
-        needs: ConnectionNeeds,
+        needs: ConnectionRequirements,
     ) -> Window:
         return self.planner.paging.window(info, arguments, needs, (place, where, self.companies))
 
     # Levels
 
-    def keyed(self, level: Level, set_name: str) -> ReadPlan:
+    def keyed(self, level: RowRequirements, set_name: str) -> ReadPlan:
         """Plan entities that are picked by key."""
         where = self.planner.limit.predicate(level.info, set_name)
         return self.read(level, set_name, where=where, extras=level.info.key)
 
     def read(
         self,
-        level: Level,
+        level: RowRequirements,
         set_name: str | None,
         *,
         resource: Resource | None = None,
@@ -333,7 +318,7 @@ class Binding:
         query = Query(
             resource=resource or Resource(set_name or ""),
             select=self._select(row_type, self._bases(level, set_name, depth)),
-            expand=tuple(expand_of(c, self.dialect) for c in children if c.via is Via.EXPAND),
+            expand=tuple(expand_item(c, self.dialect) for c in children if c.via is Via.EXPAND),
             where=where,
         )
         return ReadPlan(
@@ -345,15 +330,15 @@ class Binding:
             children=children,
         )
 
-    def _bases(self, level: Level, set_name: str | None, depth: int) -> frozenset[str]:
-        """Give the types whose declarations need no cast: those of the set, which may hold other rows too."""
+    def _bases(self, level: RowRequirements, set_name: str | None, depth: int) -> frozenset[str]:
+        """Return the types whose declarations need no cast: those of the set, which may hold other rows too."""
         found = None if depth else self.catalog.model.entity_sets.get(set_name or "")
         if found is None or found.type == level.info.csdl:
             return level.bases
         return frozenset(t.name for t in self.catalog.model.lineage(found.type))
 
     def _select(self, row_type: RowType, bases: frozenset[str]) -> tuple[str, ...]:
-        """Give the ``$select``; where no value is asked the smallest one, the key."""
+        """Return the ``$select``; where no value is asked the smallest one, the key."""
         level = row_type.level
         if level.needs_rest:
             return ()
@@ -364,7 +349,7 @@ class Binding:
         return tuple(qualified(by, name, bases) for by, name in names)
 
     def _residual_fields(self, info: ObjectInfo, where: Expr | None) -> list[Field]:
-        """Give the columns of tests that must be repeated on our side; refuses those that cannot be."""
+        """Return the columns of tests that must be repeated on our side; refuses those that cannot be."""
         if where is None:
             return []
         residual = self.dialect.lower(Query(resource=Resource("_"), where=where)).residual
@@ -378,14 +363,21 @@ class Binding:
             found.append(info.by_source(path.segments[0]))
         return found
 
-    def _children(self, level: Level, set_name: str | None, depth: int) -> tuple[ChildPlan, ...]:
+    def _children(
+        self, level: RowRequirements, set_name: str | None, depth: int
+    ) -> tuple[ChildPlan, ...]:
         taken: set[str] = set()
         return tuple(
             self._child(child, level, set_name, depth, taken) for child in level.children.values()
         )
 
     def _child(
-        self, child: Child, level: Level, set_name: str | None, depth: int, taken: set[str]
+        self,
+        child: ChildRequirements,
+        level: RowRequirements,
+        set_name: str | None,
+        depth: int,
+        taken: set[str],
     ) -> ChildPlan:
         field, info = child.field, child.level.info
         join = join_of(field, self.catalog, self.dialect)
@@ -408,7 +400,7 @@ class Binding:
         expand = self._expansion(field, where, window, depth, taken, has_way=has_way)
 
         def otherwise() -> ChildPlan:
-            via = other_way(field, level.info, set_name, join)
+            via = fallback_strategy(field, level.info, set_name, join)
             if via is Via.PATH and window is None:
                 limit.check_readable(info, field.target_set, field.name)
             extras = join.target if join is not None and via is Via.KEYS else info.key
@@ -428,11 +420,11 @@ class Binding:
         return made(via=Via.EXPAND, plan=plan, paged=expand, in_order=in_order)
 
     def _is_sorted_here(self, window: Window, same: tuple[Field, ...]) -> bool:
-        """Whether a list comes in any order, and it depends on its texts whether it can be put in the upstream's."""
+        """Return whether a list comes unordered, and its texts decide whether the upstream's order can be restored."""
         anyhow = not self.dialect.expand_options and window.keyset
         return anyhow and depends_on_text(window.order, same)
 
-    def _child_arguments(self, child: Child) -> Mapping[str, Any]:
+    def _child_arguments(self, child: ChildRequirements) -> Mapping[str, Any]:
         if child.field.kind is not FieldKind.TO_MANY or not child.node.arguments:
             return {}
         owner = self.catalog.reference_name(child.field.declared_by)
@@ -478,12 +470,12 @@ class Binding:
         return False if whole else None
 
     def _sorts(self, window: Window) -> bool:
-        """Whether whole lists can be put in the order of a window here, and its page be cut out of them."""
+        """Return whether whole lists can be put in the order of a window here, and its page be cut out of them."""
         plain = window.is_default_order and window.keyset and not window.has_cursor
         return plain and may_sort(window.order, self.dialect)
 
 
-def _parent_columns(child: ChildPlan, level: Level) -> Sequence[Field]:
+def _parent_columns(child: ChildPlan, level: RowRequirements) -> Sequence[Field]:
     """Return the columns of a parent by which its children are read."""
     if child.via is Via.KEYS and child.join is not None:
         return child.join.parent

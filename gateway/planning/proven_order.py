@@ -17,7 +17,7 @@ TIMES = frozenset({"Edm.DateTimeOffset", "Edm.Date", "Edm.TimeOfDay"})
 
 
 def may_sort(terms: Sequence[OrderTerm], dialect: Dialect) -> bool:
-    """Whether rows can be put in the upstream's order here, be it that their texts let it."""
+    """Return whether rows can be put in the upstream's order here, be it that their texts let it."""
     return all(
         not term.nullable and (term.edm in _NUMBERS | TIMES or _is_sorted_text(term, dialect))
         for term in terms
@@ -25,7 +25,7 @@ def may_sort(terms: Sequence[OrderTerm], dialect: Dialect) -> bool:
 
 
 def depends_on_text(terms: Sequence[OrderTerm], same: Sequence[Field]) -> bool:
-    """Whether text decides the order of rows that are equal in the columns ``same``."""
+    """Return whether text decides the order of rows that are equal in the columns ``same``."""
     return any(term.edm == _TEXT and term.field not in same for term in terms)
 
 

@@ -23,7 +23,7 @@ from .plan import BoundRoot, Key, ListRoot
 
 
 def pins_key(info: ObjectInfo, where: Expr | None, dialect: Dialect) -> bool:
-    """Whether a filter names a whole key by ``eq``."""
+    """Return whether a filter names a whole key by ``eq``."""
     return _pinned(info, where, dialect) is not None
 
 

@@ -15,7 +15,7 @@ Beside = Callable[[Work], Work]
 
 
 def other_process() -> Beside | None:
-    """Give the way to have work done beside one's own; None where a copy would be of no help, or cannot be made."""
+    """Return the way to have work done beside one's own; None where a copy would be of no help, or cannot be made."""
     has_forks = "fork" in multiprocessing.get_all_start_methods()
     return in_a_copy if has_forks and _processors() > 1 else None
 

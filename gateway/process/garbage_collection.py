@@ -42,7 +42,9 @@ def settle() -> None:
     gc.enable()
 
 
-def emptied(tables: Iterable[MutableMapping[Any, Any]], at_once: int = AT_ONCE) -> Iterator[None]:
+def clear_in_steps(
+    tables: Iterable[MutableMapping[Any, Any]], at_once: int = AT_ONCE
+) -> Iterator[None]:
     """Take the entries out of tables, so many between two steps: what nobody else holds is freed at once."""
     count = 0
     for table in tables:

@@ -26,7 +26,7 @@ def lean() -> Iterator[None]:
 
 
 def command(module: str) -> tuple[str, ...]:
-    """Give the command that runs the ``main`` of a module in a process of its own."""
+    """Return the command that runs the ``main`` of a module in a process of its own."""
     return sys.executable, "-m", __name__, module
 
 

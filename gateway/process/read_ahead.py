@@ -11,7 +11,7 @@ MOST = 8
 
 
 def ahead(pieces: Iterable[bytes], most: int = MOST) -> Iterator[bytes]:
-    """Give the pieces in their order, made in a thread; what that raises is raised at its place."""
+    """Return the pieces in their order, made in a thread; what that raises is raised at its place."""
     made = iter(pieces)
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         waiting = deque(pool.submit(next, made, None) for _ in range(most))

@@ -23,12 +23,12 @@ from gateway.errors import SettingsError
 from gateway.events import CompaniesLimited, Observer, SchemaBuilt, log_event
 from gateway.execution.trace import heard
 from gateway.fallback_resolvers import LoadedResolvers
-from gateway.introspection.answers import Aside, aside_of
+from gateway.introspection.answers import IntrospectionStore, introspection_store
 from gateway.metadata.api_schema import check_names, schema_served
 from gateway.metadata.document_loader import MetadataDocument, Origin, load_metadata
 from gateway.metadata.labels import load_labels
 from gateway.metadata.model_builder import (
-    Known,
+    LoadedModel,
     Progress,
     dialect_of,
     make_catalog,
@@ -42,7 +42,7 @@ from gateway.metadata.write_rules import rules_of
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import Dialect
 from gateway.planning.company_limit import CompanyLimit
-from gateway.planning.planner import Limits
+from gateway.planning.limits import PlanLimits
 from gateway.writes.operations import WriteLimits
 from schema.catalog import Catalog
 from schema.model.relations import Relation
@@ -64,7 +64,7 @@ class Gateway:
     dialect: Dialect
     metadata: Origin
     observe: Observer
-    aside: Aside
+    aside: IntrospectionStore
     """Long answers about the schema; those that are generations over the same metadata share them."""
     profiles: Mapping[str, ProfileSettings] = field(default_factory=dict)
     """The settings of each profile of these metadata, with its sets."""
@@ -72,7 +72,7 @@ class Gateway:
     """When these metadata began to serve, in seconds of the epoch."""
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
-        """Give what keeps nearly all of its memory, for whoever empties them once nobody uses it."""
+        """Return what keeps nearly all of its memory, for whoever empties them once nobody uses it."""
         yield from self.engine.tables()
         yield from self.schema.tables()
 
@@ -115,7 +115,7 @@ def open_client(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
 ) -> ODataClient:
-    """Give the client of the configured environment, or of the embedded sandbox."""
+    """Return the client of the configured environment, or of the embedded sandbox."""
     if settings.url is None and transport is None:
         transport = sandbox_transport(settings.sandbox, related_by(settings))
     return ODataClient(
@@ -173,7 +173,7 @@ def build(
     settings: Settings,
     client: ODataClient,
     metadata: Origin,
-    known: Known,
+    known: LoadedModel,
     labels: Mapping[str, str],
     observe: Observer,
     profiles: Mapping[str, ProfileSettings] = MappingProxyType({}),
@@ -183,7 +183,7 @@ def build(
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
     if settings.company_limit:
         observe(limited(settings, catalog, dialect))
-    aside = aside_of(settings, metadata.digest, labels, len(known.model.entity_sets))
+    aside = introspection_store(settings, metadata.digest, labels, len(known.model.entity_sets))
     schema, engine = _executable(catalog, settings, client, dialect, observe, aside)
     return Gateway(
         settings=settings,
@@ -217,7 +217,7 @@ def _executable(
     client: ODataClient,
     dialect: Dialect,
     observe: Observer,
-    aside: Aside,
+    aside: IntrospectionStore,
 ) -> tuple[ODataSchema, Engine]:
     schema = schema_served(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
@@ -269,9 +269,9 @@ def renewed(gateway: Gateway) -> Gateway:
 
 
 async def read_labels(
-    settings: Settings, client: ODataClient, known: Known, observe: Observer
+    settings: Settings, client: ODataClient, known: LoadedModel, observe: Observer
 ) -> Mapping[str, str]:
-    """Give label texts; where metadata come from a file or the product has no label service, there are none."""
+    """Return label texts; where metadata come from a file or the product has no label service, there are none."""
     language = settings.language
     if language is None or settings.metadata is not None:
         return {}
@@ -284,9 +284,9 @@ async def read_labels(
 
 
 async def read_profiles(
-    settings: Settings, client: ODataClient, known: Known, digest: str, observe: Observer
+    settings: Settings, client: ODataClient, known: LoadedModel, digest: str, observe: Observer
 ) -> Mapping[str, ProfileSettings]:
-    """Give the settings of each profile with its sets. Raises what ``profile_sets.choose`` and ``rules_of`` raise."""
+    """Return the settings of each profile with its sets. Raises what ``profile_sets.choose`` and ``rules_of`` raise."""
     if not settings.profiles:
         return {}
     dialect = dialect_of(settings, known.model)
@@ -299,7 +299,7 @@ async def read_profiles(
 def execution_settings(settings: Settings) -> ExecutionSettings:
     """Pick what execution needs of the settings."""
     return ExecutionSettings(
-        plans=Limits(
+        plans=PlanLimits(
             default_page=settings.default_page_size,
             max_page=settings.max_page_size,
             can_expand=settings.expand != "never",

@@ -29,7 +29,7 @@ import httpx
 from gateway.config.settings import Settings
 from gateway.events import Observer, TypesNotRenewed, TypesRenewed, log_event
 from gateway.metadata.model_builder import Progress
-from gateway.process.garbage_collection import collect, emptied, reclaim
+from gateway.process.garbage_collection import clear_in_steps, collect, reclaim
 
 from .assembly import Gateway, first_gateway, open_client, renewed
 
@@ -49,11 +49,11 @@ async def open_live(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
     progress: Progress | None = None,
-) -> AsyncIterator[Live]:
+) -> AsyncIterator[GenerationManager]:
     """Build the first generation, and end everything at the end. Raises what ``open_gateway`` raises."""
     async with open_client(settings, transport=transport, observe=observe) as client:
         # No name here may hold the first generation: it would live for ever.
-        live = Live(
+        live = GenerationManager(
             await first_gateway(settings, client, observe, progress),
             renewed,
             budget=settings.max_types,
@@ -72,7 +72,7 @@ class _Generation:
     running: int = 0
 
 
-class Live:
+class GenerationManager:
     """Holds the current generation; belongs to one event loop."""
 
     def __init__(self, gateway: Gateway, renew: Renew, *, budget: int, observe: Observer) -> None:
@@ -101,7 +101,7 @@ class Live:
 
     @contextmanager
     def serving(self) -> Iterator[Gateway]:
-        """Give the current generation, which lives on at least until the end of the block."""
+        """Return the current generation, which lives on at least until the end of the block."""
         generation = self._current
         generation.running += 1
         self._running += 1
@@ -175,7 +175,7 @@ class Live:
 
 async def _emptied(gateway: Gateway) -> None:
     until = time.perf_counter() + TURN
-    for _ in emptied(gateway.tables()):
+    for _ in clear_in_steps(gateway.tables()):
         if time.perf_counter() > until:
             await asyncio.sleep(0)
             until = time.perf_counter() + TURN

@@ -24,14 +24,14 @@ from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.events import MetadataReloaded, ModelRead, Observer, ReloadFailed
 from gateway.metadata.document_loader import Check, MetadataDocument, newer_metadata
-from gateway.metadata.model_builder import Known, find_model, make_model, snapshot_folder
-from gateway.metadata.model_process import make_apart
+from gateway.metadata.model_builder import LoadedModel, find_model, make_model, snapshot_folder
+from gateway.metadata.model_process import build_in_subprocess
 from gateway.metadata.preset_services import with_preset_services
 from schema.errors import SchemaError
 
 from .assembly import Gateway, build, built, read_labels, read_profiles
-from .generations import Live
-from .profile_instances import ProfileLives
+from .generations import GenerationManager
+from .profile_instances import ProfileRegistry
 
 if sys.platform != "win32":
     import fcntl
@@ -59,10 +59,10 @@ class Reloader:
 
     def __init__(
         self,
-        live: Live,
+        live: GenerationManager,
         observe: Observer,
         *,
-        profiles: ProfileLives | None = None,
+        profiles: ProfileRegistry | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``profiles`` are those of ``live``: they are replaced along with it."""
@@ -150,20 +150,22 @@ class Reloader:
         self._observe(built(fresh, time.perf_counter() - started))
         return True
 
-    async def _known(self, settings: Settings, document: MetadataDocument) -> Known:
-        """Give the model of a document: from the snapshot that another worker made, or made now."""
+    async def _known(self, settings: Settings, document: MetadataDocument) -> LoadedModel:
+        """Return the model of a document: from the snapshot that another worker made, or made now."""
         found = await asyncio.to_thread(find_model, settings, document.digest)
         if found is not None:
             return found
         started = time.perf_counter()
         if settings.url or settings.metadata:
-            made = await make_apart(settings, document)
+            made = await build_in_subprocess(settings, document)
         else:
             made = await asyncio.to_thread(make_model, settings, document)
         self._observe(ModelRead(metadata=document.digest, seconds=time.perf_counter() - started))
         return made
 
-    async def _build(self, serving: Gateway, document: MetadataDocument, known: Known) -> Gateway:
+    async def _build(
+        self, serving: Gateway, document: MetadataDocument, known: LoadedModel
+    ) -> Gateway:
         client = serving.client
         settings = await with_preset_services(serving.settings, client, known)
         labels = await read_labels(settings, client, known, self._observe)

@@ -1,6 +1,6 @@
 """The profiles that serve now: each is made of what the whole serves at its first request, and replaced along with it.
 
-    first request to /graphql/ap ──▶ part of the whole's model ──▶ gateway ──▶ a ``Live`` of its own
+    first request to /graphql/ap ──▶ part of the whole's model ──▶ gateway ──▶ a ``GenerationManager`` of its own
     new metadata                 ──▶ the same for each that is open, then all are swapped at once
 
 Each has generations of its own (each of ``max_types``), its documents and its introspection; they share the client
@@ -16,24 +16,24 @@ from collections.abc import Mapping
 from gateway.events import Observer, ProfileOpened
 
 from .assembly import Gateway, build_profile, renewed
-from .generations import Live
+from .generations import GenerationManager
 
 
-class ProfileLives:
+class ProfileRegistry:
     """The profiles of a live gateway; belongs to one event loop."""
 
-    def __init__(self, whole: Live, observe: Observer) -> None:
+    def __init__(self, whole: GenerationManager, observe: Observer) -> None:
         self._whole = whole
         self._observe = observe
-        self._lives: dict[str, Live] = {}
-        self._opening: dict[str, asyncio.Task[Live]] = {}
+        self._lives: dict[str, GenerationManager] = {}
+        self._opening: dict[str, asyncio.Task[GenerationManager]] = {}
 
-    def opened(self, name: str) -> Live | None:
-        """Give a profile that has been asked something already."""
+    def opened(self, name: str) -> GenerationManager | None:
+        """Return a profile that has been asked something already."""
         return self._lives.get(name)
 
-    async def live(self, name: str) -> Live:
-        """Give a profile, made now if need be. Raises KeyError where there is none of that name."""
+    async def live(self, name: str) -> GenerationManager:
+        """Return a profile, made now if need be. Raises KeyError where there is none of that name."""
         found = self._lives.get(name)
         if found is not None:
             return found
@@ -65,12 +65,14 @@ class ProfileLives:
         for live in self._lives.values():
             await live.close()
 
-    async def _open(self, name: str) -> Live:
+    async def _open(self, name: str) -> GenerationManager:
         made, whole = None, self._whole.gateway
         while made is None or whole.metadata != self._whole.gateway.metadata:
             whole = self._whole.gateway
             made = await self._made(whole, name)
-        live = Live(made, renewed, budget=made.settings.max_types, observe=self._observe)
+        live = GenerationManager(
+            made, renewed, budget=made.settings.max_types, observe=self._observe
+        )
         self._lives[name] = live
         return live
 

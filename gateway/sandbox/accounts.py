@@ -35,7 +35,7 @@ class Accounts:
         self._store = store
 
     def missing(self, kind: str, display: str, company: Stored) -> tuple[str, str] | None:
-        """Give (value, set in which it is not found), or None if all is well or nothing can be said."""
+        """Return (value, set in which it is not found), or None if all is well or nothing can be said."""
         parts = segments(display)
         if kind == "Ledger":
             chart = self.ledger(company).get("ChartOfAccounts")
@@ -69,13 +69,13 @@ class Accounts:
         return str(found[0]["FinancialDimensionFormat"]).split("-")[1:] if found else []
 
     def ledger(self, company: Stored) -> dict[str, Stored]:
-        """Give the ledger of a company; nothing if it has none."""
+        """Return the ledger of a company; nothing if it has none."""
         storage = self._store.storage("Ledgers")
         found = self._store.find(storage, {"LegalEntityId": company}, limit=1)
         return found[0] if found else {}
 
     def company(self, company: str) -> str | None:
-        """Give a company's id as rows have it (section 1.2: lower case); None if there is none."""
+        """Return a company's id as rows have it (section 1.2: lower case); None if there is none."""
         storage = self._store.storage("LegalEntities")
         found = self._store.find(storage, {"LegalEntityId": company}, limit=1)
         return fold(company) if found else None

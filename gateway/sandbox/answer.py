@@ -31,12 +31,12 @@ _ANNOTATED = {
 
 
 def etag(content: str) -> str:
-    """Give the weak etag of ``'RecVersion,RecId;…'`` (section 5.2)."""
+    """Return the weak etag of ``'RecVersion,RecId;…'`` (section 5.2)."""
     return f'W/"{base64.b64encode(content.encode()).decode()}"'
 
 
 def level_of(accept: str) -> str:
-    """Give the metadata level an Accept header asks for."""
+    """Return the metadata level an Accept header asks for."""
     for level in LEVELS:
         if f"metadata={level}" in accept.replace(" ", ""):
             return level
@@ -56,12 +56,12 @@ class Writer:
     def rows(
         self, source: Source, entities: list[Entity], options: Options
     ) -> list[dict[str, Any]]:
-        """Give entities of one source as JSON objects."""
+        """Return entities of one source as JSON objects."""
         write = self._writer(source, options)
         return [write(entity) for entity in entities]
 
     def context(self, source: Source, options: Options, *, single: bool) -> str:
-        """Give ``@odata.context``: ``…#CustomerGroups(dataAreaId)/$entity`` (sections 2.1 and 2.4)."""
+        """Return ``@odata.context``: ``…#CustomerGroups(dataAreaId)/$entity`` (sections 2.1 and 2.4)."""
         name = source.entity_set or short(source.type_name)
         chosen = list(options.select)
         for expand in options.expand:
@@ -105,7 +105,7 @@ class Writer:
     def _plan(
         self, row_type: str, source: Source, names: list[str]
     ) -> list[tuple[int, str, Callable[[Any], Any]]]:
-        """Give (cell, name, conversion) of the properties that rows of a type have."""
+        """Return (cell, name, conversion) of the properties that rows of a type have."""
         fields = source.storage.fields
         own = self.world.fields_of(source.type_name if self.world.finops else row_type)
         return [
@@ -145,7 +145,7 @@ class Writer:
         return annotated
 
     def address(self, entity: Entity, source: Source, names: list[str]) -> str | None:
-        """Give the canonical address of an entity; None if its key was not asked for."""
+        """Return the canonical address of an entity; None if its key was not asked for."""
         key = self.world.model.key_of(source.type_name)
         if source.entity_set is None or not key or not set(key) <= set(names):
             return None
@@ -170,7 +170,7 @@ def _note(field: Field) -> str | None:
 
 
 def key_literal(field: Field, stored: Any) -> str:
-    """Give a stored key part as it stands in a URL."""
+    """Return a stored key part as it stands in a URL."""
     if field.kind is Kind.TEXT:
         return quote("'" + str(stored).replace("'", "''") + "'", safe="'")
     if field.kind is Kind.ENUM:

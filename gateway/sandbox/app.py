@@ -37,7 +37,7 @@ _TRANSPORT = "sandbox.transport"
 
 
 def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
-    """Give the application.
+    """Return the application.
 
     ``app.state`` has ``requests`` (what was asked, with bodies), ``store`` (the rows, also by its method ``rows``),
     ``world`` (the metadata), ``calls`` (of operations) and ``faults``, to which tests add rules.
@@ -196,7 +196,7 @@ class _Sandbox:
 
 
 def _stopper(rule: FaultRule | None) -> Callable[[int], None]:
-    """Give what breaks the connection after the parts that a rule lets pass."""
+    """Return what breaks the connection after the parts that a rule lets pass."""
 
     def after_part(number: int) -> None:
         if rule is not None and rule.at == "between-parts" and number == rule.parts:

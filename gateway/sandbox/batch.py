@@ -46,7 +46,7 @@ class Batches:
         self._references = references
 
     def answer(self, incoming: Incoming, after_part: Callable[[int], None]) -> Outgoing:
-        """Give the multipart answer of a batch; ``after_part`` hears of every part done, from 1."""
+        """Return the multipart answer of a batch; ``after_part`` hears of every part done, from 1."""
         parts = read_batch(incoming, needs_crlf=self._settings.batch_needs_crlf)
         limit = self._settings.batch_limit
         inner = [part.parts() if part.is_changeset else [part] for part in parts]
@@ -86,7 +86,7 @@ class Batches:
         return write_changeset(boundary, answers)
 
     def _named(self, parts: list[Part], culprit: Part) -> str | None:
-        """Give the Content-ID that the error part of a changeset bears."""
+        """Return the Content-ID that the error part of a changeset bears."""
         match self._settings.changeset_error_id:
             case "first":
                 return parts[0].content_id

@@ -62,7 +62,7 @@ class Business:
             )
 
     def parent_changes(self, storage: str, parent: Row, row: Row | None, before: Row | None) -> Row:
-        """Give what a write of a line changes in its header; its RecVersion changes anyway."""
+        """Return what a write of a line changes in its header; its RecVersion changes anyway."""
         if storage != "LedgerJournalLines":
             return {}
         totals = {"JournalTotalDebit": "DebitAmount", "JournalTotalCredit": "CreditAmount"}
@@ -83,7 +83,7 @@ class Business:
             move(self.store, storage, row, 1)
 
     def _voucher(self, row: Row) -> Stored:
-        """Give the voucher of the journal's last line, or the next number."""
+        """Return the voucher of the journal's last line, or the next number."""
         storage = self.store.storage("LedgerJournalLines")
         journal = {name: row[name] for name in (COMPANY, "JournalBatchNumber")}
         last = self.store.find(storage, journal, greatest="LineNumber", limit=1)

@@ -67,14 +67,14 @@ class Catalogue:
     facts: Mapping[str, SetFacts]
 
     def storage_of(self, entity_set: str) -> str:
-        """Give the set in whose table the rows of a set are."""
+        """Return the set in whose table the rows of a set are."""
         facts = self.facts.get(entity_set)
         return entity_set if facts is None or not facts.rows_of else facts.rows_of
 
 
 @cache
 def built_in() -> Catalogue:
-    """Give the built-in catalogue; reading it takes some 20 ms, so once a process."""
+    """Return the built-in catalogue; reading it takes some 20 ms, so once a process."""
     specs = _specs()
     types = [_entity_type(name, spec) for name, spec in specs.items()]
     sets = [_entity_set(name, spec) for name, spec in specs.items()]
@@ -141,7 +141,7 @@ def _properties(name: str, spec: dict[str, Any]) -> list[Property]:
 
 
 def _given_by_service(storage: str) -> set[str]:
-    """Give the key parts that need not be sent: the company, number sequences, line numbers."""
+    """Return the key parts that need not be sent: the company, number sequences, line numbers."""
     rules = _read("writing").get(storage, {})
     named = (rules.get(kind, "").split() for kind in ("numbers", "counts", "optional"))
     return {"dataAreaId"}.union(*named)

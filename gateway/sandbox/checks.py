@@ -31,7 +31,7 @@ class Checks:
         self._accounts = accounts
 
     def editable(self, at: Written, given: Row, row: Row | None) -> Row:
-        """Give what may be set; the rest is refused or passed over, a knob ([U], section 5.4)."""
+        """Return what may be set; the rest is refused or passed over, a knob ([U], section 5.4)."""
         found: Row = {}
         for name, value in given.items():
             declared = at.storage.fields[name].declared
@@ -49,7 +49,7 @@ class Checks:
         return found
 
     def may_change(self, at: Written, declared: Property) -> bool:
-        """Whether a property of a stored row may be set: never a part of its key."""
+        """Return whether a property of a stored row may be set: never a part of its key."""
         return declared.allow_edit and declared.name not in self._world.model.key_of(at.type_name)
 
     def fields(self, at: Written, row: Row, names: Sequence[str], operation: str) -> list[str]:
@@ -73,7 +73,7 @@ class Checks:
             raise at.infolog.write_failed(*missing, operation=operation)
 
     def related(self, at: Written, name: str, row: Row) -> Row | None:
-        """Give the row that the value of a property leads to."""
+        """Return the row that the value of a property leads to."""
         lookup = at.rules.lookups.get(name) or at.rules.parent
         if lookup is None or not all(own in row for own, _ in lookup.pairs):
             return None
@@ -81,14 +81,14 @@ class Checks:
         return found[0] if found else None
 
     def leading(self, at: Written, lookup: Lookup, row: Row) -> list[Row]:
-        """Give the row of the lookup's set that a row names, if it is there."""
+        """Return the row of the lookup's set that a row names, if it is there."""
         storage = self._store.storage(self._world.storage_of_set(lookup.target))
         values = {theirs: row[own] for own, theirs in lookup.pairs}
         sources = {theirs: at.storage.fields[own] for own, theirs in lookup.pairs}
         return self._equal(storage, values, sources)[:1]
 
     def naming(self, at: Written, lookup: Lookup, row: Row) -> list[Row]:
-        """Give the rows of a set whose lookup leads to that row."""
+        """Return the rows of a set whose lookup leads to that row."""
         target = self._store.storage(self._world.storage_of_set(lookup.target))
         values = {own: row[theirs] for own, theirs in lookup.pairs}
         sources = {own: target.fields[theirs] for own, theirs in lookup.pairs}
@@ -153,7 +153,7 @@ class Checks:
 
 
 def _names_itself(at: Written, lookup: Lookup, row: Row) -> bool:
-    """Whether a row leads to itself, as the first of a hierarchy does."""
+    """Return whether a row leads to itself, as the first of a hierarchy does."""
     if lookup.target != at.entity_set:
         return False
     return all(row.get(own) == row.get(theirs) for own, theirs in lookup.pairs)
@@ -170,7 +170,7 @@ def _same(field: Field, one: Stored, other: Stored) -> bool:
 
 
 def _converted(value: Stored, source: Field, target: Field) -> Stored:
-    """Give a stored value as another property stores it."""
+    """Return a stored value as another property stores it."""
     if source.kind is target.kind and source.kind is not Kind.ENUM:
         return value
     seen: Any = plain(source, value)

@@ -41,7 +41,7 @@ _AX_TYPES = (
 
 
 def write_edmx(model: Model) -> bytes:
-    """Give the document of a model, with a byte order mark as F&O sends it."""
+    """Return the document of a model, with a byte order mark as F&O sends it."""
     return b"\xef\xbb\xbf" + "\n".join(_document(model)).encode()
 
 
@@ -125,7 +125,7 @@ def _navigation(navigation: Navigation) -> Iterator[str]:
 
 
 def _action(action: Operation) -> Iterator[str]:
-    """Give an action; its binding parameter bears the name of the type."""
+    """Return an action; its binding parameter bears the name of the type."""
     assert action.bound_to is not None
     yield f'      <Action Name={quoteattr(short(action.name))} IsBound="true">'
     binding = Parameter(name=short(action.bound_to.name), type=action.bound_to)

@@ -59,7 +59,7 @@ class FaultRule:
             )
 
     def matches(self, incoming: Incoming, *, in_batch: bool) -> bool:
-        """Whether the rule is for this request."""
+        """Return whether the rule is for this request."""
         return (
             self.in_batch == in_batch
             and self.method in ("*", incoming.method)
@@ -87,7 +87,7 @@ class Faults:
         self._seen.clear()
 
     def take(self, incoming: Incoming, *, in_batch: bool = False) -> FaultRule | None:
-        """Give the rule that applies to a request, which it then has hit."""
+        """Return the rule that applies to a request, which it then has hit."""
         for number, rule in enumerate(self.rules):
             if not rule.matches(incoming, in_batch=in_batch):
                 continue

@@ -65,13 +65,13 @@ class Filters:
         self._comparisons = Comparisons(specified=null_logic == "specification")
 
     def condition(self, text: str, scope: Scope) -> Condition:
-        """Give the condition of a ``$filter``."""
+        """Return the condition of a ``$filter``."""
         if len(text) > _LONGEST:
             raise Refusal(414, "The request URI is too long.")
         return self._boolean(parse_filter(text, strict=self._world.finops), scope)
 
     def column(self, path: tuple[str, ...], scope: Scope) -> Operand:
-        """Give the operand of a property path such as ``SalesOrderHeaderV2/SalesOrderStatus``."""
+        """Return the operand of a property path such as ``SalesOrderHeaderV2/SalesOrderStatus``."""
         if len(path) == 1:
             return self._property(path[0], scope)
         fields = self._world.fields_of(scope.type_name)
@@ -213,7 +213,7 @@ class Filters:
         return self._comparisons.between_columns(comparator, ours, theirs)
 
     def _pattern(self, left: Operand, right: Constant, verb: str) -> str | None:
-        """Give the LIKE pattern of ``eq '*retail*'``, or None if the literal is no wildcard."""
+        """Return the LIKE pattern of ``eq '*retail*'``, or None if the literal is no wildcard."""
         wild = self._world.finops and left.kind is Kind.TEXT and right.kind is Kind.TEXT
         if not wild or "*" not in right.value or verb not in ("Equal", "NotEqual"):
             return None
@@ -329,7 +329,7 @@ _FUNCTIONS: dict[str, tuple[Kind, Callable[[Any], Any]]] = {
 
 
 def _flat(node: Any, op: type) -> Iterator[Any]:
-    """Give the operands of a chain of one operator, without recursion on its length."""
+    """Return the operands of a chain of one operator, without recursion on its length."""
     pending = [node]
     while pending:
         at = pending.pop()
@@ -370,7 +370,7 @@ def _without(node: Any, variable: str) -> Any:
 
 
 def _turned(comparator: Any) -> Any:
-    """Give the comparator for exchanged sides."""
+    """Return the comparator for exchanged sides."""
     turned: dict[type, Callable[[], Any]] = {
         ast.Lt: ast.Gt,
         ast.LtE: ast.GtE,

@@ -27,7 +27,7 @@ class Gate:
         self._throttle = None if settings.throttle is None else Throttle.parse(settings.throttle)
 
     async def pass_through(self, number: int, incoming: Incoming, answer: Answer) -> Outgoing:
-        """Give the answer of the service, or what comes in its place."""
+        """Return the answer of the service, or what comes in its place."""
         if self._settings.latency_ms:
             await asyncio.sleep(self._settings.latency_ms / 1000)
         url = incoming.url
@@ -41,7 +41,7 @@ class Gate:
         return answer(incoming) if fault is None else _faulty(fault, incoming, url, answer)
 
     def throttled(self, number: int) -> Refusal | None:
-        """Give the 429 that a request gets by its number; parts of a batch may get one each."""
+        """Return the 429 that a request gets by its number; parts of a batch may get one each."""
         if self._throttle is None or number % self._throttle.every:
             return None
         return _throttled(self._throttle)
@@ -118,6 +118,6 @@ def _faulty(fault: Fault, incoming: Incoming, url: str, answer: Answer) -> Outgo
 
 
 def fault_answer(fault: Fault) -> Outgoing:
-    """Give the answer that a fault describes."""
+    """Return the answer that a fault describes."""
     headers = {"content-type": fault.content_type, **fault.headers}
     return Outgoing(status=fault.status, headers=headers, body=fault.body.encode())

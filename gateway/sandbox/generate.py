@@ -113,7 +113,7 @@ class GivenRows:
         return number // step // _CHILDREN * step + number % step
 
     def _find_identity(self, type_name: str) -> str | None:
-        """Give the key part that tells rows apart: one that is not linked, if possible."""
+        """Return the key part that tells rows apart: one that is not linked, if possible."""
         fields = self._world.fields_of(type_name)
         parts = [p for p in self._world.model.key_of(type_name) if p in fields and p != COMPANY]
         able = [p for p in parts if fields[p].kind in _IDENTIFYING]
@@ -218,7 +218,7 @@ class GivenRows:
         return fields[one[1]].declared.type == others[other[1]].declared.type
 
     def _find_circle(self, node: Node) -> Node | None:
-        """Give the first property by name of the circle that the links from here run into, or None."""
+        """Return the first property by name of the circle that the links from here run into, or None."""
         path: list[Node] = []
         at: Node | None = node
         while at is not None and at not in path:
@@ -239,7 +239,7 @@ class GivenRows:
 
 
 def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) -> Any:
-    """Give a value; ``unset`` asks for none where the property allows that."""
+    """Return a value; ``unset`` asks for none where the property allows that."""
     prop = field.declared
     if unset and prop.nullable and field.has_nulls and not prop.type.many:
         return None
@@ -255,7 +255,7 @@ def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) 
 
 
 def invented_json(model: Model, ref: TypeRef, salt: int) -> Any:
-    """Give a JSON value of a type that is no entity type, for the results of operations."""
+    """Return a JSON value of a type that is no entity type, for the results of operations."""
     definition = model.type_definitions.get(ref.name)
     name = ref.name if definition is None else definition.underlying
     return _structured(model, name, salt % 50, salt, many=ref.many)
@@ -264,7 +264,7 @@ def invented_json(model: Model, ref: TypeRef, salt: int) -> Any:
 def _structured(
     model: Model, type_name: str, number: int, salt: int, *, many: bool, depth: int = 0
 ) -> Any:
-    """Give the JSON of a complex value, a collection, or a type without columns."""
+    """Return the JSON of a complex value, a collection, or a type without columns."""
     if many:
         made = (
             _structured(model, type_name, number + at, salt, many=False, depth=depth)

@@ -14,7 +14,7 @@ __all__ = ["GivenRows", "read_document"]
 
 
 def read_document(path: Path) -> tuple[Model, bytes]:
-    """Give the model of a document (xml or xml.gz) and its own bytes, which ``$metadata`` answers."""
+    """Return the model of a document (xml or xml.gz) and its own bytes, which ``$metadata`` answers."""
     document = path.read_bytes()
     if document.startswith(b"\x1f\x8b"):
         document = gzip.decompress(document)

@@ -102,7 +102,7 @@ class _Lexer(grammar.ODataLexer):
 
 
 def parse_filter(text: str, *, strict: bool) -> Any:
-    """Give the tree of a filter; ``strict`` refuses keywords that are not lower case."""
+    """Return the tree of a filter; ``strict`` refuses keywords that are not lower case."""
     try:
         tree = grammar.ODataParser().parse(_lists(_tokens(text, strict=strict)))
     except exceptions.ODataException as problem:

@@ -41,7 +41,7 @@ class Infolog:
         return aot_of(facts, self.world.type_of(self.entity_set))
 
     def failed(self, *entries: str, operation: str = "create") -> Refusal:
-        """Give the refusal that bears these Infolog entries (``Warning: Item is blocked``)."""
+        """Return the refusal that bears these Infolog entries (``Warning: Item is blocked``)."""
         log = f" Infolog: {'; '.join(f'{entry}.' for entry in entries)}" if entries else ""
         stack = "   at Microsoft.Dynamics.Platform.Integration.Services.OData.Update."
         return Refusal(
@@ -90,7 +90,7 @@ class Infolog:
         )
 
     def label(self, name: str) -> str:
-        """Give the text that users see for a property."""
+        """Return the text that users see for a property."""
         prop = self.world.fields_of(self.world.type_of(self.entity_set)).get(name)
         label = None if prop is None else prop.declared.label
         return words(name) if label is None else text_of(label, name)
@@ -101,5 +101,5 @@ class Infolog:
 
 
 def aot_of(facts: SetFacts | None, type_name: str) -> str:
-    """Give the X++ name of an entity; documents that do not tell it get the usual form."""
+    """Return the X++ name of an entity; documents that do not tell it get the usual form."""
     return f"{short(type_name)}Entity" if facts is None else facts.aot

@@ -59,7 +59,7 @@ _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
 def words(name: str) -> str:
-    """Give the text a name suggests: ``InvoiceCustomerAccountNumber`` → ``Invoice customer account number``."""
+    """Return the text a name suggests: ``InvoiceCustomerAccountNumber`` → ``Invoice customer account number``."""
     found = _WORD.findall(name)
     if not found:
         return name
@@ -68,12 +68,12 @@ def words(name: str) -> str:
 
 
 def label_id(name: str) -> str:
-    """Give the id of a property, a set or (``Enum.Member``) an enum member."""
+    """Return the id of a property, a set or (``Enum.Member``) an enum member."""
     return _KNOWN_IDS.get(name, f"@Sandbox:{name}")
 
 
 def text_of(label: str, name: str = "") -> str:
-    """Give the text of a label id; ``name`` is what bears it, for documents whose ids tell nothing."""
+    """Return the text of a label id; ``name`` is what bears it, for documents whose ids tell nothing."""
     known = _KNOWN_TEXTS.get(label)
     if known is not None:
         return known
@@ -85,7 +85,7 @@ def text_of(label: str, name: str = "") -> str:
 
 
 def labels_of(model: Model) -> Mapping[str, str]:
-    """Give every label id of a document with its text; an id used twice keeps its first bearer's text."""
+    """Return every label id of a document with its text; an id used twice keeps its first bearer's text."""
     found: dict[str, str] = {}
     for label, name in _bearers(model):
         if label:
@@ -94,7 +94,7 @@ def labels_of(model: Model) -> Mapping[str, str]:
 
 
 def translations_of(model: Model) -> Iterator[tuple[str, str, str]]:
-    """Give (label id, language, text) for every text there is."""
+    """Return (label id, language, text) for every text there is."""
     texts = labels_of(model)
     yield from ((label, "en-US", text) for label, text in texts.items())
     yield from ((label, "de", text) for label, text in _GERMAN.items() if label in texts)

@@ -35,7 +35,7 @@ class Part:
         return self.headers.get("content-id")
 
     def parts(self) -> list[Part]:
-        """Give the parts of a changeset; its last delimiter may be missing ([R: G1])."""
+        """Return the parts of a changeset; its last delimiter may be missing ([R: G1])."""
         return _split(self.content, _boundary(self.kind))
 
     def request(self, outer: Incoming) -> Incoming:
@@ -61,7 +61,7 @@ class Part:
 
 
 def read_batch(incoming: Incoming, *, needs_crlf: bool) -> list[Part]:
-    """Give the parts of a batch request; Refusal 415 or 400 for what is none."""
+    """Return the parts of a batch request; Refusal 415 or 400 for what is none."""
     kind = incoming.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/mixed") or not _BOUNDARY.search(kind):
         raise Refusal(
@@ -99,14 +99,14 @@ def _headers(text: str) -> dict[str, str]:
 
 
 def write_parts(boundary: str, parts: list[bytes]) -> bytes:
-    """Give a multipart body."""
+    """Return a multipart body."""
     return b"".join(
         [*(f"--{boundary}\r\n".encode() + part for part in parts), f"--{boundary}--\r\n".encode()]
     )
 
 
 def write_answer(outgoing: Outgoing, content_id: str | None) -> bytes:
-    """Give the part that answers one request."""
+    """Return the part that answers one request."""
     lines = ["Content-Type: application/http", "Content-Transfer-Encoding: binary"]
     if content_id is not None:
         lines.append(f"Content-ID: {content_id}")
@@ -117,6 +117,6 @@ def write_answer(outgoing: Outgoing, content_id: str | None) -> bytes:
 
 
 def write_changeset(boundary: str, parts: list[bytes]) -> bytes:
-    """Give the part that answers a changeset."""
+    """Return the part that answers a changeset."""
     head = f"Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n"
     return head.encode() + write_parts(boundary, parts) + b"\r\n"

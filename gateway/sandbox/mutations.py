@@ -46,7 +46,7 @@ class Mutations:
         return self._reading
 
     def answer(self, incoming: Incoming, target: Target) -> Outgoing:
-        """Give the response to a write of the row or set that a path addresses."""
+        """Return the response to a write of the row or set that a path addresses."""
         if target.steps or target.property or target.count:
             raise _not_allowed(incoming.method)
         single = target.key is not None
@@ -79,7 +79,7 @@ class Mutations:
         return self._created(incoming, at, number, options)
 
     def _type_of_body(self, body: dict[str, Any], target: Target) -> str:
-        """Give the type of the new row: what ``@odata.type`` says, or that of the path."""
+        """Return the type of the new row: what ``@odata.type`` says, or that of the path."""
         base = target.cast or self._world.type_of(target.entity_set)
         named = body.get("@odata.type") or body.get("@type") or base
         name = str(named).removeprefix("#")
@@ -165,7 +165,7 @@ class Mutations:
         return Outgoing(status=204)
 
     def _row(self, target: Target, options: Options) -> Row | None:
-        """Give the addressed row, in the companies that the request reaches (section 1.2)."""
+        """Return the addressed row, in the companies that the request reaches (section 1.2)."""
         source = self._reader.collection(target.entity_set, self._world.type_of(target.entity_set))
         source = self._reader.keyed(source, target.key or {})
         if target.cast is not None:

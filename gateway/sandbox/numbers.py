@@ -29,7 +29,7 @@ class Numbers:
         self._last: dict[tuple[str, str, Stored], tuple[str, int, int]] = {}
 
     def next(self, storage: Storage, name: str, company: Stored) -> Stored:
-        """Give the next value of a sequence, as it is stored."""
+        """Return the next value of a sequence, as it is stored."""
         key = (storage.name, name, company)
         prefix, width, last = self._last.get(key) or self._look(storage, name, company)
         self._last[key] = (prefix, width, last + 1)
@@ -50,13 +50,13 @@ class Numbers:
             self._last[key] = (prefix, width, max(last, int(match[2])))
 
     def count(self, storage: Storage, name: str, group: dict[str, Stored]) -> Stored:
-        """Give the number after the greatest one among the rows with these values."""
+        """Return the number after the greatest one among the rows with these values."""
         found = self._store.find(storage, group, greatest=name, limit=1)
         last = Decimal(str(found[0][name])) if found else Decimal()
         return storage.fields[name].to_stored(int(last) + 1)
 
     def _look(self, storage: Storage, name: str, company: Stored) -> tuple[str, int, int]:
-        """Give (prefix, digits, greatest number) of the values there are."""
+        """Return (prefix, digits, greatest number) of the values there are."""
         column = storage.column(name)
         where = storage.column(COMPANY) == company if company is not None else sa.true()
         values = [str(row[0]) for row in self._store.fetch(sa.select(column).where(where))]

@@ -99,7 +99,7 @@ def constant(node: Any) -> Constant:
 
 
 def matched(left: Operand, right: Constant, verb: str, *, folds: bool) -> Any:
-    """Give the literal as the operand's column holds it; literals of another type are refused.
+    """Return the literal as the operand's column holds it; literals of another type are refused.
 
     ``folds``: texts compare without case and trailing blanks.
     """

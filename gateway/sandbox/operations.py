@@ -72,7 +72,7 @@ class Operations:
         self._reading = reading
 
     def is_unbound(self, segment: str) -> bool:
-        """Whether the first segment of a path names an operation."""
+        """Return whether the first segment of a path names an operation."""
         return segment.partition("(")[0] in self._unbound
 
     @cached_property

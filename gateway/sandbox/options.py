@@ -53,7 +53,7 @@ class Options:
 
 
 def query_items(query: str) -> list[tuple[str, str]]:
-    """Give the decoded items of a query string; ``+`` is a blank, as .NET reads it."""
+    """Return the decoded items of a query string; ``+`` is a blank, as .NET reads it."""
     items = (part.partition("=") for part in query.split("&") if part)
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in items]
 
@@ -61,7 +61,7 @@ def query_items(query: str) -> list[tuple[str, str]]:
 def parse_options(
     query: str, *, finops: bool, skip_tokens: bool, refuse_skip: bool = False
 ) -> Options:
-    """Give the options of a query string."""
+    """Return the options of a query string."""
     given: dict[str, str] = {}
     for name, value in query_items(query):
         if name.startswith("$"):
@@ -200,7 +200,7 @@ def _syntax(text: str) -> NoReturn:
 
 
 def without_paging(query: str) -> list[str]:
-    """Give the raw items of a query string that a next link keeps."""
+    """Return the raw items of a query string that a next link keeps."""
     dropped = {"$skip", "$skiptoken", "$top"}
     return [
         part

@@ -49,7 +49,7 @@ class Reading:
 
 
 def json_object(incoming: Incoming) -> dict[str, Any]:
-    """Give the object of a JSON body; Refusal 415 or 400 for anything else."""
+    """Return the object of a JSON body; Refusal 415 or 400 for anything else."""
     kind = incoming.headers.get("content-type", "application/json")
     if not kind.strip().lower().startswith("application/json"):
         raise Refusal(415, f"A supported MIME type could not be found for '{kind}'.")
@@ -71,7 +71,7 @@ def _refuse(name: str) -> Any:
 def read_values(
     body: Mapping[str, Any], type_name: str, world: World, reading: Reading
 ) -> dict[str, Stored]:
-    """Give property → stored value of what a body says; control information is passed over."""
+    """Return property → stored value of what a body says; control information is passed over."""
     fields = world.fields_of(type_name)
     navigations = world.navigations_of(type_name)
     found: dict[str, Stored] = {}
@@ -103,7 +103,7 @@ def _is_open(world: World, type_name: str) -> bool:
 
 
 def read_value(field: Field, value: Any, reading: Reading) -> Stored:
-    """Give one JSON value as it is stored; Refusal 400 if it is not of the property's type."""
+    """Return one JSON value as it is stored; Refusal 400 if it is not of the property's type."""
     if value is None:
         return _null(field, reading)
     try:
@@ -135,7 +135,7 @@ def _null(field: Field, reading: Reading) -> Stored:
 
 
 def _day(stored: str, hours_east: float) -> str:
-    """Give noon of the day that a moment falls on where the service is (section 5.4)."""
+    """Return noon of the day that a moment falls on where the service is (section 5.4)."""
     if stored == NULL_DATE:
         return stored
     local = dt.datetime.fromisoformat(stored) + dt.timedelta(hours=hours_east)

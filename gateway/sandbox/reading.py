@@ -77,7 +77,7 @@ class Reader:
         self._accessible = None if accessible is None else [fold(company) for company in accessible]
 
     def collection(self, entity_set: str, type_name: str) -> Source:
-        """Give the source of a whole set."""
+        """Return the source of a whole set."""
         return Source(
             self._store.storage(self._world.storage_of_set(entity_set)), type_name, entity_set
         )
@@ -113,7 +113,7 @@ class Reader:
         return narrowed if step.key is None else self.keyed(narrowed, step.key)
 
     def one(self, source: Source, options: Options) -> Entity:
-        """Give the one entity of a source, or 404."""
+        """Return the one entity of a source, or 404."""
         page = self.page(source, options, limit=1)
         if not page.entities:
             raise not_found()
@@ -123,7 +123,7 @@ class Reader:
         return self._store.count(source.storage, self._condition(source, options))
 
     def page(self, source: Source, options: Options, *, limit: int, offset: int = 0) -> Page:
-        """Give at most ``limit`` rows from ``offset`` on, and whether there are more."""
+        """Return at most ``limit`` rows from ``offset`` on, and whether there are more."""
         fields = self.names(source, options)
         condition = self._condition(source, options)
         order = self._order(source, options)
@@ -142,7 +142,7 @@ class Reader:
         return Page(entities, len(rows) > limit, total)
 
     def names(self, source: Source, options: Options) -> list[str]:
-        """Give the properties to answer, in the order asked for; unknown ones are refused."""
+        """Return the properties to answer, in the order asked for; unknown ones are refused."""
         if not options.select:
             return self._all_names(source)
         fields = self._world.fields_of(source.type_name)
@@ -163,7 +163,7 @@ class Reader:
         return [name for name in names if name in source.storage.fields]
 
     def target(self, source: Source, navigation: str) -> Source:
-        """Give the source that a navigation leads to."""
+        """Return the source that a navigation leads to."""
         return self._target(source, self._navigation(source, navigation))
 
     def _navigation(self, source: Source, name: str) -> Navigation:
@@ -248,7 +248,7 @@ class Reader:
         join: Sequence[ReferentialConstraint],
         options: Options,
     ) -> list[list[Entity]]:
-        """Give the children of every parent by equal values, in one statement per few hundred parents."""
+        """Return the children of every parent by equal values, in one statement per few hundred parents."""
         keys = [self._join_key(source, parent, join) for parent in parents]
         ours = [target.storage.compared(pair.referenced) for pair in join]
         groups: dict[tuple[Any, ...], list[Entity]] = {key: [] for key in keys if key is not None}
@@ -299,7 +299,7 @@ def _cell(entity: Entity, name: str) -> Any:
 
 
 def _comparable(storage: Storage, name: str, value: Any) -> Any:
-    """Give a stored value as the comparing column holds it."""
+    """Return a stored value as the comparing column holds it."""
     column = storage.compared(name)
     return value if column is storage.column(name) else storage.fields[name].shadow(value)
 

@@ -36,13 +36,13 @@ class Refusal(Exception):
 
 
 def envelope(message: str, kind: str = ODATA_EXCEPTION, stack: str | None = None) -> dict[str, Any]:
-    """Give the error body: the outer message is always the same, the truth is inside."""
+    """Return the error body: the outer message is always the same, the truth is inside."""
     inner = {"message": message, "type": kind, "stacktrace": stack or _STACK}
     return {"error": {"code": "", "message": "An error has occurred.", "innererror": inner}}
 
 
 def error_body(refusal: Refusal) -> tuple[bytes, str]:
-    """Give the bytes and the content type of a refusal's answer."""
+    """Return the bytes and the content type of a refusal's answer."""
     if refusal.body is not None:
         return refusal.body
     return (
@@ -52,7 +52,7 @@ def error_body(refusal: Refusal) -> tuple[bytes, str]:
 
 
 def styled_body(style: str, status: int, message: str) -> tuple[bytes, str] | None:
-    """Give the body of an answer whose form is unknown: ``empty``, ``html`` or (None) the envelope."""
+    """Return the body of an answer whose form is unknown: ``empty``, ``html`` or (None) the envelope."""
     if style == "empty":
         return b"", "text/plain"
     if style == "html":
@@ -71,5 +71,5 @@ def not_found(message: str = "No resource was found that matches the request.") 
 
 
 def internal() -> Refusal:
-    """Give the 400 that says nothing: what contains() and its kin are answered with (section 2.2, [R: S13])."""
+    """Return the 400 that says nothing: what contains() and its kin are answered with (section 2.2, [R: S13])."""
     return Refusal(400, "Internal Server Error", kind="System.NotSupportedException")

@@ -52,7 +52,7 @@ class RestMetadata:
         self._world = world
 
     def answer(self, incoming: Incoming) -> Outgoing:
-        """Give the response to a request whose path begins with ``/metadata``."""
+        """Return the response to a request whose path begins with ``/metadata``."""
         if incoming.method != "GET":
             raise Refusal(405, "The metadata service only reads.", headers={"allow": "GET"})
         segments = split_path(incoming.path)[1:]
@@ -195,7 +195,7 @@ def _navigation(navigation: Navigation) -> Record:
 
 
 def _action(operation: Operation) -> Record:
-    """Give an action; its binding parameter is listed with the others ([R: C3])."""
+    """Return an action; its binding parameter is listed with the others ([R: C3])."""
     bound = operation.bound_to
     assert bound is not None
     binding = Parameter(name=short(bound.name), type=bound)
@@ -215,7 +215,7 @@ def _type(ref: TypeRef) -> Record:
 
 
 def _holds(node: Any, record: Record) -> bool:
-    """Whether a record satisfies a filter's tree."""
+    """Return whether a record satisfies a filter's tree."""
     match node:
         case ast.BoolOp(op=ast.And()):
             return _holds(node.left, record) and _holds(node.right, record)

@@ -51,7 +51,7 @@ class WriteRules:
 
 @cache
 def written_rules() -> dict[str, WriteRules]:
-    """Give the rules of ``data/writing.toml`` by the set that holds the rows."""
+    """Return the rules of ``data/writing.toml`` by the set that holds the rows."""
     source = files(__package__).joinpath("data", "writing.toml")
     return {
         name: _read(spec)
@@ -86,7 +86,7 @@ def _lookup(text: str) -> Lookup:
 
 
 def must_be_sent(declared: Property) -> bool:
-    """Whether a creation must say a property: required, and not what the service gives itself."""
+    """Return whether a creation must say a property: required, and not what the service gives itself."""
     return declared.required and declared.allow_edit_on_create
 
 
@@ -98,14 +98,14 @@ class Rules:
         self._found: dict[str, WriteRules] = {}
 
     def of(self, entity_set: str) -> WriteRules:
-        """Give the rules for writes to a set."""
+        """Return the rules for writes to a set."""
         found = self._found.get(entity_set)
         if found is None:
             found = self._found[entity_set] = self._make(entity_set)
         return found
 
     def dependents(self, entity_set: str) -> list[tuple[str, Lookup, bool]]:
-        """Give (set, lookup, whether it is its parent) of built-in tables whose rows name rows of this one."""
+        """Return (set, lookup, whether it is its parent) of built-in tables whose rows name rows of this one."""
         storage = self._world.storage_of_set(entity_set)
         found = []
         for name, rules in written_rules().items() if self._world.catalogue.facts else ():
@@ -152,7 +152,7 @@ class Rules:
         return Lookup(lookup.target, ((COMPANY, COMPANY), *lookup.pairs), lookup.property)
 
     def _told(self, entity_set: str, type_name: str) -> dict[str, Lookup]:
-        """Give the lookups that the metadata tells: to-one constraints on a whole key of a set that is written too."""
+        """Return the lookups declared by the metadata: to-one constraints on a whole key of a writable set."""
         found: dict[str, Lookup] = {}
         model = self._world.model
         for navigation in model.navigations_of(type_name):
@@ -168,7 +168,7 @@ class Rules:
         return found
 
     def _generated(self, type_name: str) -> tuple[str, ...]:
-        """Give the key part that the service makes up if it is not given: the last one, unless it is required."""
+        """Return the key part that the service makes up if it is not given: the last one, unless it is required."""
         fields = self._world.fields_of(type_name)
         linked = {
             pair.property for n in self._world.model.navigations_of(type_name) for pair in n.on

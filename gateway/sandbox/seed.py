@@ -62,11 +62,11 @@ class Seeds:
     made: Made = field(default_factory=dict)
 
     def draw(self, label: str) -> random.Random:
-        """Give a source of chance that depends on the label only, so that one area's change leaves the others alone."""
+        """Return a random generator seeded by the label alone: a change to one area leaves the others unchanged."""
         return random.Random(f"{self.seed}/{label}")  # noqa: S311 - data, not secrets
 
     def many(self, base: int, company: Company | None = None) -> int:
-        """Give a number of rows at this scale."""
+        """Return a number of rows at this scale."""
         share = 1.0 if company is None else company.share
         return max(1, round(base * self.scale * share))
 
@@ -78,18 +78,18 @@ class Seeds:
         return AWKWARD[:count] if self.hostile else ()
 
     def of(self, entity_set: str, company: Company | None = None) -> list[dict[str, Any]]:
-        """Give the rows made so far, of one company if asked."""
+        """Return the rows made so far, of one company if asked."""
         rows = self.made.get(entity_set, [])
         return rows if company is None else [row for row in rows if row["dataAreaId"] == company.id]
 
 
 def day(draw: random.Random, back: int = 700) -> date:
-    """Give a business date of about the last two years."""
+    """Return a business date of about the last two years."""
     return TODAY - timedelta(days=draw.randrange(back))
 
 
 def money(draw: random.Random, low: int, high: int) -> Decimal:
-    """Give an amount with two places."""
+    """Return an amount with two places."""
     return Decimal(draw.randrange(low * 100, high * 100)) / 100
 
 
@@ -111,7 +111,7 @@ class SeededRows:
 
 @lru_cache(maxsize=4)
 def make(scale: float, seed: int, hostile: bool = True) -> Made:
-    """Give all rows by set; several sandboxes of one process share them, so they are only read."""
+    """Return all rows by set; several sandboxes of one process share them, so they are only read."""
     from . import (  # noqa: PLC0415
         seed_documents,
         seed_ledger,

@@ -56,7 +56,7 @@ def fill(seeds: Seeds) -> None:
 
 
 def dimension(number: int) -> str:
-    """Give the display value of a default dimension; some rows have none."""
+    """Return the display value of a default dimension; some rows have none."""
     return "" if number % 6 == 5 else f"00{number % 3 + 6}-00{number % 5 + 1}-02{number % 4 + 1}-"
 
 

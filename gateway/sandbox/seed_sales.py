@@ -248,5 +248,5 @@ def _line(
 
 
 def day_of(at: int) -> datetime:
-    """Give noon UTC of a day in summer 2024, as a client that knows the rule writes it."""
+    """Return noon UTC of a day in summer 2024, as a client that knows the rule writes it."""
     return datetime(2024, 7, at, 12, 0, tzinfo=UTC)

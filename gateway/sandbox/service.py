@@ -39,7 +39,7 @@ class Service:
         self.operations = Operations(world, store, self._mutations.reading)
 
     def answer(self, incoming: Incoming) -> Outgoing:
-        """Give the response to a request whose path begins with ``/data``."""
+        """Return the response to a request whose path begins with ``/data``."""
         segments = split_path(incoming.path)[1:]
         if segments and self.operations.is_unbound(segments[0]):
             return self._unbound(incoming, segments)
@@ -140,7 +140,7 @@ class Service:
         return self._collection(incoming, writer, source, options)
 
     def _locate(self, target: Target, options: Options) -> tuple[Source, bool]:
-        """Give the source of the rows a path leads to, and whether it is one entity."""
+        """Return the source of the rows a path leads to, and whether it is one entity."""
         model = self._world.model
         holder = model.entity_sets.get(target.entity_set) or model.singletons[target.entity_set]
         source = self._reader.collection(target.entity_set, holder.type)
@@ -222,7 +222,7 @@ class Service:
         return page.more or (self._settings.empty_last_page and len(page.entities) == limit)
 
     def _next_link(self, incoming: Incoming, offset: int, left: int | None) -> str:
-        """Give the absolute address of the next page (section 3)."""
+        """Return the absolute address of the next page (section 3)."""
         items = without_paging(incoming.query)
         if self._settings.next_link_drops_cross_company:
             items = [item for item in items if not item.startswith("cross-company")]

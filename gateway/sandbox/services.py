@@ -49,7 +49,7 @@ class Services:
         self._groups = {"LedgerJournalServices": {"LedgerJournalService": {"post": post}}}
 
     def answer(self, incoming: Incoming) -> Outgoing:
-        """Give the response to a request whose path begins with ``/api/services``."""
+        """Return the response to a request whose path begins with ``/api/services``."""
         path = [unquote(part) for part in incoming.path.split("/") if part][2:]
         at: Any = self._groups
         for name in path:

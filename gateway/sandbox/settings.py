@@ -29,14 +29,14 @@ class Fault:
 
     @classmethod
     def html(cls, status: int = 502) -> Fault:
-        """Give what a load balancer in front of the service says (section 5.3, [R: G4])."""
+        """Return what a load balancer in front of the service says (section 5.3, [R: G4])."""
         title = f"{status} Bad Gateway"
         page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
         return cls(status=status, body=page, content_type="text/html")
 
     @classmethod
     def throttled(cls, retry_after: int | None = None) -> Fault:
-        """Give a 429, unprocessed, with or without ``Retry-After`` (section 4.2)."""
+        """Return a 429, unprocessed, with or without ``Retry-After`` (section 4.2)."""
         message = "This request could not be processed at this time."
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         return cls(

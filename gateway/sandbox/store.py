@@ -34,7 +34,7 @@ class RowSource(Protocol):
     """Where the first rows of a storage come from."""
 
     def rows(self, storage: str) -> Iterable[Row]:
-        """Give rows by property name; ``@type`` names the entity type where a storage holds several."""
+        """Return rows by property name; ``@type`` names the entity type where a storage holds several."""
         ...
 
 
@@ -49,11 +49,11 @@ class Storage:
     types: tuple[str, ...]
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
-        """Give the column that is answered."""
+        """Return the column that is answered."""
         return self.table.c[name]
 
     def compared(self, name: str) -> sa.ColumnElement[Any]:
-        """Give the column that filters, joins and orders use."""
+        """Return the column that filters, joins and orders use."""
         return (
             self.table.c[_shadow(name)]
             if self.fields[name].kind in SHADOWED
@@ -62,13 +62,13 @@ class Storage:
 
 
 def _compared(storage: Storage, name: str) -> str:
-    """Give the key of the column that comparing uses."""
+    """Return the key of the column that comparing uses."""
     field = storage.fields.get(name)
     return _shadow(name) if field is not None and field.kind in SHADOWED else name
 
 
 def _comparing(storage: Storage, name: str, value: Stored) -> Stored:
-    """Give a stored value as comparing has it."""
+    """Return a stored value as comparing has it."""
     field = storage.fields.get(name)
     return field.shadow(value) if field is not None and field.kind in SHADOWED else value
 
@@ -113,7 +113,7 @@ class Store:
         self._engine.dispose()
 
     def storage(self, name: str) -> Storage:
-        """Give a storage, made and filled if this is the first touch."""
+        """Return a storage, made and filled if this is the first touch."""
         found = self._storages.get(name)
         if found is None:
             found = self._make(name)
@@ -143,7 +143,7 @@ class Store:
         return self._connection.execute(sa.delete(self._table(storage)).where(*tests)).rowcount
 
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
-        """Give the rows of a set whose properties equal the values, as JSON has them. For tests."""
+        """Return the rows of a set whose properties equal the values, as JSON has them. For tests."""
         storage = self.storage(self.world.storage_of_set(name))
         found = self.find(storage, {n: storage.fields[n].to_stored(v) for n, v in values.items()})
         own = self.world.fields_of(self.world.type_of(name))
@@ -157,7 +157,7 @@ class Store:
         greatest: str | None = None,
         limit: int = -1,
     ) -> list[dict[str, Stored]]:
-        """Give whole rows that have these values, compared as filters compare; null equals nothing.
+        """Return whole rows that have these values, compared as filters compare; null equals nothing.
 
         Stored values by property, with ``_id``, ``_tag`` and ``_type``. In the order they were made, or
         those with the greatest value of a property first. In plain SQL: a write asks some ten times.
@@ -215,7 +215,7 @@ class Store:
         return self._connection.dialect.identifier_preparer.format_table(self._table(storage))
 
     def _name(self, storage: Storage, key: str) -> str:
-        """Give the quoted name of a column by its key."""
+        """Return the quoted name of a column by its key."""
         found = self._names.get((storage.name, key))
         if found is None:
             quote = self._connection.dialect.identifier_preparer.quote
@@ -251,7 +251,7 @@ class Store:
             self._connection.execute(sa.schema.CreateIndex(index))
 
     def _joined(self, storage: Storage) -> list[str]:
-        """Give the properties worth an index: keys and what navigations join on, without the company."""
+        """Return the properties worth an index: keys and what navigations join on, without the company."""
         names: dict[str, None] = {}
         for type_name in storage.types:
             names.update(dict.fromkeys(self.world.model.key_of(type_name)))
@@ -314,7 +314,7 @@ class Store:
         return self._metadata.tables[storage.name]
 
     def _next_id(self, storage: Storage) -> int:
-        """Give a number no row has or had: record ids are not given twice."""
+        """Return a number no row has or had: record ids are not given twice."""
         statement = f"SELECT MAX({ID}) FROM {self._quoted(storage)}"  # noqa: S608
         last = self._connection.exec_driver_sql(statement).scalar()
         return max(last or 0, self._last_ids.get(storage.name, 0)) + 1
@@ -335,7 +335,7 @@ def _append(
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """Give a column name that differs from the others also without case: SQLite has no other names."""
+    """Return a column name that differs from the others also without case: SQLite has no other names."""
     free = name
     while free.casefold() in taken:
         free += "_"
@@ -344,7 +344,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _shadowed(storage: Storage, values: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Give the cells of stored values, with those that comparing uses."""
+    """Return the cells of stored values, with those that comparing uses."""
     cells = dict(values)
     for name, stored in values.items():
         field = storage.fields[name]
@@ -354,7 +354,7 @@ def _shadowed(storage: Storage, values: Mapping[str, Stored]) -> dict[str, Store
 
 
 def _next_tag(tag: str) -> str:
-    """Give a tag whose first RecVersion is another, random-looking one (section 5.2)."""
+    """Return a tag whose first RecVersion is another, random-looking one (section 5.2)."""
     version, _, rest = tag.removeprefix("'").partition(",")
     return f"'{zlib.crc32(f'{version}/{rest}'.encode()) % 2_147_483_647 + 2},{rest}"
 

@@ -71,7 +71,7 @@ def split_path(raw: str) -> list[str]:
 
 
 def parse_path(segments: list[str], world: World) -> Target:
-    """Give the target of the segments after ``/data``; Refusal 404 for what does not exist."""
+    """Return the target of the segments after ``/data``; Refusal 404 for what does not exist."""
     name, key_text = _split_key(segments[0])
     if name in world.model.entity_sets:
         type_name = world.model.entity_sets[name].type
@@ -149,7 +149,7 @@ def _split_key(segment: str) -> tuple[str, str | None]:
 
 
 def parse_key(text: str, type_name: str, world: World) -> dict[str, Any]:
-    """Give key part → stored value of ``dataAreaId='usmf',CustomerAccount='US-001'``."""
+    """Return key part → stored value of ``dataAreaId='usmf',CustomerAccount='US-001'``."""
     key = world.model.key_of(type_name)
     given = _parts(text, key)
     if sorted(given) != sorted(key):
@@ -165,7 +165,7 @@ def parse_key(text: str, type_name: str, world: World) -> dict[str, Any]:
 def parse_arguments(
     text: str, fields: Mapping[str, Field], aliases: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Give parameter → stored value of ``lat=1.5,name='x',ids=@i``, the part in a function's parentheses."""
+    """Return parameter → stored value of ``lat=1.5,name='x',ids=@i``, the part in a function's parentheses."""
     found: dict[str, Any] = {}
     for name, literal in _parts(text, tuple(fields)).items():
         if name not in fields:

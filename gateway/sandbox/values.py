@@ -79,12 +79,12 @@ SHADOWED = frozenset({Kind.TEXT, Kind.DECIMAL, Kind.DURATION})
 
 
 def fold(text: str) -> str:
-    """Give the form in which two strings are compared."""
+    """Return the form in which two strings are compared."""
     return text.casefold().rstrip(" ")
 
 
 def sortable(number: Decimal) -> str:
-    """Give a fixed-width text that sorts as the number does, exact to 16 places."""
+    """Return a fixed-width text that sorts as the number does, exact to 16 places."""
     return f"{int(_EXACT.scaleb(number, 16)) + _SHIFT:039d}"
 
 
@@ -98,7 +98,7 @@ def duration_seconds(text: str) -> Decimal:
 
 
 def decimal_text(number: Decimal) -> str:
-    """Give the number as JSON writes it: ``39.95``, no exponent, no trailing zeros (section 2.4)."""
+    """Return the number as JSON writes it: ``39.95``, no exponent, no trailing zeros (section 2.4)."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -111,7 +111,7 @@ def binary_text(text: str) -> str:
 
 
 def moment_text(moment: dt.datetime) -> str:
-    """Give the stored form of a point in time."""
+    """Return the stored form of a point in time."""
     utc = moment.astimezone(dt.UTC) if moment.tzinfo else moment
     text = utc.replace(tzinfo=None).isoformat()
     return text.rstrip("0") if "." in text else text
@@ -166,13 +166,13 @@ class Field:
         return _INITIAL.get(self.kind, _UNSET.get(self.kind, ""))
 
     def to_stored(self, value: Any) -> Stored:
-        """Give the stored form of what the seeds or a request body say."""
+        """Return the stored form of what the seeds or a request body say."""
         if value is None:
             return None
         return _TO_STORED[self.kind](self, value)
 
     def shadow(self, stored: Stored) -> str | None:
-        """Give the comparing form of a stored text, decimal or duration."""
+        """Return the comparing form of a stored text, decimal or duration."""
         if stored is None:
             return None
         if self.kind is Kind.TEXT:
@@ -259,7 +259,7 @@ _TO_JSON: dict[Kind, Callable[[Any], Any]] = {
 
 
 def plain(field: Field, stored: Stored) -> Any:
-    """Give a stored value as Python has it: exact decimals, parsed JSON, enum names."""
+    """Return a stored value as Python has it: exact decimals, parsed JSON, enum names."""
     if stored is None:
         return None
     if field.kind is Kind.DECIMAL:
@@ -270,7 +270,7 @@ def plain(field: Field, stored: Stored) -> Any:
 def fields_of(
     model: Model, type_name: str, *, has_nulls: bool, folds: bool = True
 ) -> dict[str, Field]:
-    """Give the fields of a structured type by name; streams hold no value and are left out."""
+    """Return the fields of a structured type by name; streams hold no value and are left out."""
     return {
         prop.name: field_of(model, prop, has_nulls=has_nulls, folds=folds)
         for prop in model.properties_of(type_name)
@@ -279,7 +279,7 @@ def fields_of(
 
 
 def field_of(model: Model, prop: Property, *, has_nulls: bool, folds: bool = True) -> Field:
-    """Give the field of one property, or of a parameter that is written like one."""
+    """Return the field of one property, or of a parameter that is written like one."""
     if prop.type.many:
         return Field(prop, Kind.JSON, has_nulls=has_nulls)
     name = prop.type.name

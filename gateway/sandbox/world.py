@@ -47,7 +47,7 @@ class World:
         return self.finops or self.text_case == "ignored"
 
     def fields_of(self, type_name: str) -> dict[str, Field]:
-        """Give the fields of a type, inherited ones first."""
+        """Return the fields of a type, inherited ones first."""
         found = self.fields.get(type_name)
         if found is None:
             found = fields_of(
@@ -60,24 +60,24 @@ class World:
         return {n.name: n for n in self.model.navigations_of(type_name)}
 
     def is_scoped(self, type_name: str) -> bool:
-        """Whether rows of the type belong to companies (section 1.2)."""
+        """Return whether rows of the type belong to companies (section 1.2)."""
         return self.finops and COMPANY in self.fields_of(type_name)
 
     def storage_of_set(self, name: str) -> str:
-        """Give the name of the storage that holds a set's or a singleton's rows."""
+        """Return the name of the storage that holds a set's or a singleton's rows."""
         return self.catalogue.storage_of(name)
 
     def storage_of_navigation(
         self, owner: str, source_set: str | None, navigation: Navigation
     ) -> str:
-        """Give the storage a navigation leads to: its binding, any set of its type, or one of the type's own."""
+        """Return the storage a navigation leads to: its binding, any set of its type, or one of the type's own."""
         entity_set = self.set_of_navigation(owner, source_set, navigation)
         return f"~{navigation.target}" if entity_set is None else self.storage_of_set(entity_set)
 
     def set_of_navigation(
         self, owner: str, source_set: str | None, navigation: Navigation
     ) -> str | None:
-        """Give the entity set a navigation leads to; None for contained entities."""
+        """Return the entity set a navigation leads to; None for contained entities."""
         if navigation.contains_target:
             return None
         source = self.model.entity_sets.get(source_set or "")
@@ -90,7 +90,7 @@ class World:
         return self.any_set(navigation.target)
 
     def any_set(self, type_name: str) -> str | None:
-        """Give the first set of a type, or of one it is derived from."""
+        """Return the first set of a type, or of one it is derived from."""
         for name in (type_name, *(t.name for t in self.model.lineage(type_name))):
             sets = self.model.sets_of_type.get(name)
             if sets:
@@ -98,7 +98,7 @@ class World:
         return None
 
     def types_in(self, storage: str) -> tuple[str, ...]:
-        """Give the types whose rows a storage holds; several for shared tables and derived types."""
+        """Return the types whose rows a storage holds; several for shared tables and derived types."""
         if storage.startswith("~"):
             return self.model.family(storage[1:])
         names: dict[str, None] = {}
@@ -113,7 +113,7 @@ class World:
                 yield name
 
     def type_of(self, name: str) -> str:
-        """Give the entity type of a set or a singleton."""
+        """Return the entity type of a set or a singleton."""
         if name in self.model.entity_sets:
             return self.model.entity_sets[name].type
         return self.model.singletons[name].type
@@ -123,7 +123,7 @@ class World:
         return isinstance(found, EntityType) and not found.abstract
 
     def join_of(self, navigation: Navigation) -> tuple[ReferentialConstraint, ...]:
-        """Give the pairs own = theirs of a navigation.
+        """Return the pairs own = theirs of a navigation.
 
         Its constraints, or its partner's turned round; empty if neither has any.
         """

@@ -52,7 +52,7 @@ class Writes:
         self._business = Business(store, self._numbers, active=bool(world.catalogue.facts))
 
     def target(self, entity_set: str, type_name: str | None = None) -> Written:
-        """Give a set to write to; a derived type where the row is one of that."""
+        """Return a set to write to; a derived type where the row is one of that."""
         rules = self._rules.of(entity_set)
         return Written(
             entity_set=entity_set,
@@ -136,7 +136,7 @@ class Writes:
         self._business.moves(at.storage.name, None, row)
 
     def _company(self, at: Written, given: Row) -> str:
-        """Give the company of a new row: the body's, else the caller's default (section 1.2)."""
+        """Return the company of a new row: the body's, else the caller's default (section 1.2)."""
         asked = str(given.get(COMPANY) or self._settings.default_company)
         allowed = self._settings.accessible_companies
         known = (
@@ -149,7 +149,7 @@ class Writes:
         return known
 
     def _fill(self, at: Written, row: Row) -> None:
-        """Give numbers and defaults to what the caller left open."""
+        """Return numbers and defaults to what the caller left open."""
         fields, rules = at.storage.fields, at.rules
         company = row.get(COMPANY)
         for name in rules.numbers:
@@ -174,7 +174,7 @@ class Writes:
         return declared.required or name in self._world.model.key_of(at.type_name)
 
     def _default(self, at: Written, row: Row, source: str) -> Any:
-        """Give what a default's text says; None if it leads nowhere."""
+        """Return what a default's text says; None if it leads nowhere."""
         if source == "today":
             return TODAY
         if source == "now":
@@ -220,7 +220,7 @@ class Writes:
 
 
 def type_of_row(storage: Storage, row: Row) -> str:
-    """Give the entity type of a stored row."""
+    """Return the entity type of a stored row."""
     number = row[TYPE]
     assert isinstance(number, int)
     return storage.types[number]

@@ -142,7 +142,7 @@ def _packer(coding: str) -> Any:
 
 
 def decompressed(packed: memoryview, step: int = 1 << 18) -> Iterator[bytes]:
-    """Give the text of zstd in pieces of ``step`` bytes."""
+    """Return the text of zstd in pieces of ``step`` bytes."""
     with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
         while text := reader.read(step):
             yield text

@@ -40,12 +40,12 @@ class FileCache:
         self._observe = observe
 
     def read(self, key: str) -> tuple[Facts, bytes] | None:
-        """Give a document and its facts; None where there is none that can be trusted."""
+        """Return a document and its facts; None where there is none that can be trusted."""
         kept = self.read_packed(key)
         return None if kept is None else (kept[0], gzip.decompress(kept[1]))
 
     def read_packed(self, key: str) -> tuple[Facts, bytes] | None:
-        """Give the same, the document gzipped as it lies there."""
+        """Return the same, the document gzipped as it lies there."""
         if self._folder is None:
             return None
         try:
@@ -88,5 +88,5 @@ class FileCache:
 
 
 def digest_of(text: bytes) -> str:
-    """Give the SHA-256 of a text, in hexadecimal."""
+    """Return the SHA-256 of a text, in hexadecimal."""
     return hashlib.sha256(text).hexdigest()

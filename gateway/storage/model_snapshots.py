@@ -51,7 +51,7 @@ class Snapshots:
         return self._folder is not None
 
     def open(self, key: str, fingerprint: bytes) -> Unpacked | None:
-        """Give a model; None where there is none of that fingerprint that can be trusted."""
+        """Return a model; None where there is none of that fingerprint that can be trusted."""
         if self._folder is None:
             return None
         path = _path(self._folder, key)
@@ -83,7 +83,7 @@ class Snapshots:
 
 
 def held(fingerprint: bytes, model: Model, notes: bytes) -> Unpacked | None:
-    """Give a model from a file that has no name and ends with its use; None where it cannot be written."""
+    """Return a model from a file that has no name and ends with its use; None where it cannot be written."""
     try:
         with tempfile.TemporaryFile(buffering=1 << 20) as file:
             file.writelines(pack(model, fingerprint=fingerprint, notes=notes))
@@ -101,7 +101,7 @@ def fingerprint_of(*decided_by: object) -> bytes:
 
 @cache
 def _program() -> list[object]:
-    """Give the program's version, and what changes with the code that decides: people work on that, too."""
+    """Return the program's version, and what changes with the code that decides: people work on that, too."""
     try:
         release = version("d365-graphql-gateway")
     except PackageNotFoundError:  # run from a copy
@@ -140,7 +140,7 @@ def _prune(folder: Path, kept: int) -> None:
 
 
 def _changed(path: Path) -> float:
-    """Give the time of the last change; of what another writer has just put in its place, now."""
+    """Return the time of the last change; of what another writer has just put in its place, now."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -63,7 +63,7 @@ class Artefact(Struct, frozen=True, eq=False):
         return self.size if self.coding == IDENTITY else len(self.packed)
 
     def pieces(self) -> Iterator[bytes]:
-        """Give what is sent, piece by piece."""
+        """Return what is sent, piece by piece."""
         if self.coding == IDENTITY:
             yield from decompressed(self.packed)
             return
@@ -72,7 +72,7 @@ class Artefact(Struct, frozen=True, eq=False):
 
 
 def etag_of(digest: str, coding: str) -> str:
-    """Give the validator of a text in a coding."""
+    """Return the validator of a text in a coding."""
     return f'"{digest[:32]}-{coding}"'
 
 
@@ -92,13 +92,13 @@ class Artefacts:
         """How many were made, in all codings; the others were found."""
 
     def beside(self) -> Artefacts:
-        """Give another one over the same folder, whose texts wait for none of these."""
+        """Return another one over the same folder, whose texts wait for none of these."""
         return Artefacts(self._folder, self._identity)
 
     async def get(
         self, key: str, make: Make, coding: str = _STORED, *, apart: WriteApart | None = None
     ) -> Artefact:
-        """Give a text in a coding; ``make`` gives the text's pieces and runs in a thread where ``apart`` does not do.
+        """Return a text in a coding; ``make`` gives the text's pieces and runs in a thread where ``apart`` does not do.
 
         Raises what these raise. Whoever stops waiting does not stop the making.
         """
@@ -162,7 +162,7 @@ class Artefacts:
 
 
 def _opened(path: Path, coding: str) -> Artefact | None:
-    """Give what a file holds; None where it is not there or not as it was written."""
+    """Return what a file holds; None where it is not there or not as it was written."""
     try:
         with open_own(path) as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

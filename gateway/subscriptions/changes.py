@@ -45,7 +45,7 @@ class ByEtag(Struct):
     _known: Mapping[str, str] | None = None
 
     def take(self, rows: Iterable[Seen]) -> tuple[Change, ...]:
-        """Give what has changed since the last poll; nothing at the first. Raises UnsupportedQuery."""
+        """Return what has changed since the last poll; nothing at the first. Raises UnsupportedQuery."""
         known, found = self._known, {row.id: _etag_of(row) for row in rows}
         self._known = found
         if known is None:
@@ -82,11 +82,11 @@ class ByStamp(Struct):
         self.last = moment(newest)
 
     def since(self, now: datetime) -> datetime | None:
-        """Give the stamp from which on rows are read; None: all of them. A stamp of the future moves nothing."""
+        """Return the stamp from which on rows are read; None: all of them. A stamp of the future moves nothing."""
         return None if self.last is None else min(self.last, now) - timedelta(seconds=self.late)
 
     def take(self, rows: Iterable[Seen], now: datetime) -> tuple[Change, ...]:
-        """Give what has changed since the last poll; nothing at the first."""
+        """Return what has changed since the last poll; nothing at the first."""
         since, newest = self.since(now), self.last
         changes: list[Change] = []
         for row in rows:

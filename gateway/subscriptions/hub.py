@@ -144,7 +144,7 @@ class Watch:
         return over
 
     def _pause(self, failures: int) -> float:
-        """Give the seconds until the next poll, give or take a tenth."""
+        """Return the seconds until the next poll, give or take a tenth."""
         jitter = 0.9 + 0.2 * self._clock.random()
         return float(self._options.interval * min(2**failures, SLOWEST) * jitter)
 
@@ -171,7 +171,7 @@ class Hub:
 
     @contextmanager
     def feed(self, key: Hashable, poll: Callable[[], Poll]) -> Iterator[Feed]:
-        """Give the changes that a poll finds; those who name the same key share it. Raises BudgetExceeded."""
+        """Return the changes that a poll finds; those who name the same key share it. Raises BudgetExceeded."""
         watch = self._watches.get(key)
         if watch is None or watch.task.done():
             watch = self._watches[key] = self._begin(poll)

@@ -46,7 +46,7 @@ BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribed:
+class SubscriptionRequest:
     """A subscription that may begin."""
 
     key: str
@@ -69,7 +69,7 @@ def subscribed(
     operation: OperationDefinitionNode,
     variables: VariableValues,
     given: Mapping[str, Any],
-) -> Subscribed:
+) -> SubscriptionRequest:
     """Read a valid subscription; ``given`` are the variables as they were sent. Raises BadArgument."""
     fragments = fragments_of(document)
     selection = Selection(operation, fragments, variables.coerced)
@@ -82,7 +82,7 @@ def subscribed(
     fields = selection.subfields(nodes, frozenset(("EntityChanged",)))
     rows = {k: below for k, below in fields.items() if below[0].name.value == "node"}
     query, ids, used = _rows_query(operation, rows, fragments)
-    return Subscribed(
+    return SubscriptionRequest(
         key=key,
         given=arguments_of(field, nodes[0], variables),
         fields=tuple((k, below[0].name.value) for k, below in fields.items()),
@@ -110,7 +110,7 @@ class _Uses(Visitor):
 def _rows_query(
     operation: OperationDefinitionNode, rows: Mapping[str, Nodes], fragments: Mapping[str, Any]
 ) -> tuple[str, str, set[str]]:
-    """Give the text of the query, the name of its variable of ids, and those of the subscriber's that it takes."""
+    """Return the text of the query, the name of its variable of ids, and those of the subscriber's that it takes."""
     if not rows:
         return "", "", set()
     uses, reached = _Uses(), dict[str, Any]()
@@ -176,9 +176,9 @@ _NULL = msgspec.Raw(b"null")
 
 
 def payloads(
-    of: Subscribed, name: str, changes: Sequence[Change], answer: bytes | None
+    of: SubscriptionRequest, name: str, changes: Sequence[Change], answer: bytes | None
 ) -> Iterator[bytes]:
-    """Give the execution result of each change, as JSON.
+    """Return the execution result of each change, as JSON.
 
     ``name`` is the list; ``answer`` that of the query, which was asked for the rows that are there.
     """
@@ -218,7 +218,7 @@ def _told(field: str, change: Change, name: str) -> object:
 
 
 def _placed(
-    of: Subscribed, errors: Iterable[dict[str, Any]]
+    of: SubscriptionRequest, errors: Iterable[dict[str, Any]]
 ) -> Iterator[tuple[int | None, dict[str, Any]]]:
     """Put errors of the query for rows where the subscriber sees them: with the number of the row, None for all."""
     for error in errors:

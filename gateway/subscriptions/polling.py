@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.engine import Answer, GraphQLRequest
 from gateway.errors import BudgetExceeded, GatewayError, known
 from gateway.events import Observer, SubscriptionPolled
-from gateway.planning.change_queries import WATCH, Watched
+from gateway.planning.change_queries import WATCH, ChangeQuery
 
 from .changes import ByEtag, ByStamp, Change, Seen, text_of
 
@@ -46,12 +46,12 @@ class PollFailed(Exception):
 
 
 def told(error: GatewayError) -> dict[str, Any]:
-    """Give an error of our own as clients are told it."""
+    """Return an error of our own as clients are told it."""
     return {"message": error.message, "extensions": error.extensions()}
 
 
 def failure_of(error: GatewayError) -> PollFailed:
-    """Give it as the failure of a poll."""
+    """Return it as the failure of a poll."""
     return PollFailed([told(error)], error.detail)
 
 
@@ -80,7 +80,7 @@ _read = msgspec.json.Decoder(_Polled).decode
 class Poll(Struct, kw_only=True):
     """Polls one set in one scope with one filter, time after time."""
 
-    of: Watched
+    of: ChangeQuery
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
     ask: Ask
@@ -96,7 +96,7 @@ class Poll(Struct, kw_only=True):
     _read: int = 0
 
     async def changes(self) -> tuple[Change, ...]:
-        """Give what has changed since the last good poll; nothing at the first. Raises PollFailed."""
+        """Return what has changed since the last good poll; nothing at the first. Raises PollFailed."""
         started = time.perf_counter()
         self._requests = self._read = 0
         try:

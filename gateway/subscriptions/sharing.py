@@ -17,7 +17,7 @@ from gateway.execution.shared_reads import ReadContext
 
 from .changes import Change, Kind
 from .operation import BATCH
-from .start import Begun
+from .start import ActiveSubscription
 
 Results: TypeAlias = list[bytes]
 
@@ -26,7 +26,7 @@ Results: TypeAlias = list[bytes]
 class Reader:
     """A subscription that reads the rows of changes."""
 
-    begun: Begun
+    begun: ActiveSubscription
     timeout: float | None
 
     @property

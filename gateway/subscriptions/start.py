@@ -13,19 +13,19 @@ from gateway.config.setting_models import SubscriptionOptions
 from gateway.engine import Checked, GraphQLRequest
 from gateway.errors import BadArgument
 from gateway.events import Observer
-from gateway.planning.change_queries import Watched, watched
+from gateway.planning.change_queries import ChangeQuery, watched
 from gateway.runtime.assembly import Gateway
 
-from .operation import Subscribed, subscribed
+from .operation import SubscriptionRequest, subscribed
 from .polling import Ask, Poll
 
 
 @dataclass(frozen=True)
-class Begun:
+class ActiveSubscription:
     """A subscription with what it watches."""
 
-    of: Subscribed
-    watched: Watched
+    of: SubscriptionRequest
+    watched: ChangeQuery
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
     page: int
@@ -45,7 +45,7 @@ class Begun:
     def poll(
         self, options: SubscriptionOptions, ask: Ask, now: Callable[[], float], observe: Observer
     ) -> Poll:
-        """Give what looks for its changes."""
+        """Return what looks for its changes."""
         return Poll(
             of=self.watched,
             where=self.where,
@@ -59,7 +59,7 @@ class Begun:
         )
 
     def rows(self, ids: Sequence[str], timeout: float | None = None) -> GraphQLRequest:
-        """Give the operation for changed rows; only where ``of.query`` asks for any."""
+        """Return the operation for changed rows; only where ``of.query`` asks for any."""
         return GraphQLRequest(
             query=self.of.query,
             variables={**self.of.variables, self.of.ids: ids},
@@ -70,7 +70,7 @@ class Begun:
 
 def begun(
     gateway: Gateway, checked: Checked, request: GraphQLRequest, options: SubscriptionOptions
-) -> Begun:
+) -> ActiveSubscription:
     """Read a valid subscription. Raises GatewayError where its arguments cannot be used."""
     assert checked.document.node is not None
     of = subscribed(
@@ -81,7 +81,7 @@ def begun(
         request.variables,
     )
     found = watched(gateway.catalog, of.given["set"], options.stamps)
-    return Begun(
+    return ActiveSubscription(
         of,
         found,
         _where(found, of.given.get("where")),
@@ -90,7 +90,7 @@ def begun(
     )
 
 
-def _where(of: Watched, given: object) -> Mapping[str, Any]:
+def _where(of: ChangeQuery, given: object) -> Mapping[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -102,7 +102,7 @@ def _where(of: Watched, given: object) -> Mapping[str, Any]:
     return given
 
 
-def _companies(of: Watched, given: Sequence[str] | None) -> tuple[str, ...] | None:
+def _companies(of: ChangeQuery, given: Sequence[str] | None) -> tuple[str, ...] | None:
     if given and not of.has_company:
         raise BadArgument(f"Rows of {of.name} have no company.", hint="Leave companies out.")
     return tuple(given) if given else None

@@ -10,19 +10,19 @@ from gateway.engine import Answer, GraphQLRequest
 from gateway.events import SubscriptionEnded
 from gateway.failures import failure
 from gateway.runtime.assembly import Gateway
-from gateway.runtime.generations import Live
+from gateway.runtime.generations import GenerationManager
 
 from .hub import Ended, Hub
 from .operation import BATCH, payloads
 from .polling import Poll
 from .sharing import Part, Reader
-from .start import Begun, begun
+from .start import ActiveSubscription, begun
 
 
 class Streams:
     """The subscriptions of one API."""
 
-    def __init__(self, live: Live, hub: Hub) -> None:
+    def __init__(self, live: GenerationManager, hub: Hub) -> None:
         self.live = live
         self.hub = hub
 
@@ -32,7 +32,7 @@ class Streams:
             return await gateway.engine.unlogged(request)
 
     async def results(self, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
-        """Give the execution results of a subscription, as JSON. Raises Ended at the end."""
+        """Return the execution results of a subscription, as JSON. Raises Ended at the end."""
         started, changes, reason = time.perf_counter(), 0, None
         try:
             async with aclosing(self._results(request)) as results:
@@ -63,14 +63,14 @@ class Streams:
         except Exception as error:
             raise Ended(failure(error, self.hub.observe).errors) from error
 
-    def _begin(self, gateway: Gateway, request: GraphQLRequest) -> Begun:
+    def _begin(self, gateway: Gateway, request: GraphQLRequest) -> ActiveSubscription:
         """Read the operation. Raises Ended, GatewayError."""
         checked = gateway.engine.checked(request)
         if isinstance(checked, Answer):
             raise Ended(checked.errors)
         return begun(gateway, checked, request, self.hub.options)
 
-    def _poll(self, of: Begun) -> Poll:
+    def _poll(self, of: ActiveSubscription) -> Poll:
         hub = self.hub
         return of.poll(hub.options, self._look, hub.clock.now, hub.observe)
 

@@ -48,7 +48,7 @@ class Binder:
         arguments: Mapping[str, Any],
         companies: tuple[str, ...] | None,
     ) -> Mutation:
-        """Give what a mutation writes; ``companies`` is the request's scope. Raises GatewayError."""
+        """Return what a mutation writes; ``companies`` is the request's scope. Raises GatewayError."""
         if field.service is not None:
             return CallMutation(field, self._service(field, arguments))
         if field.operation is not None:
@@ -180,7 +180,7 @@ class Binder:
         return KeyPart(field.source, Literal(value, kind.edm, kind.is_enum))
 
     def key_of_body(self, csdl: str, body: Mapping[str, Any]) -> tuple[KeyPart, ...] | None:
-        """Give the key of a new row where the caller gave all of it."""
+        """Return the key of a new row where the caller gave all of it."""
         fields = self.catalog.object(csdl).key
         if any(body.get(f.source) is None for f in fields):
             return None
@@ -194,7 +194,7 @@ class Binder:
         return key_of_address(address, columns) if len(columns) == len(fields) > 0 else None
 
     def joined(self, children: ChildWrites, parent: Mapping[str, Any]) -> tuple[RowWrite, ...]:
-        """Give the rows below a new row with the properties that join them to it."""
+        """Return the rows below a new row with the properties that join them to it."""
         filled = {target: parent[source] for source, target in children.join}
         made = []
         for row in children.rows:
@@ -203,7 +203,7 @@ class Binder:
         return tuple(made)
 
     def body(self, type_name: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
-        """Give a JSON body."""
+        """Return a JSON body."""
         return self._bodies.body(type_name, given, what)
 
 
@@ -350,7 +350,7 @@ def _check_nested(
 
 
 def one_company(companies: tuple[str, ...] | None, what: str) -> str:
-    """Give the one company of the scope. Raises BadArgument."""
+    """Return the one company of the scope. Raises BadArgument."""
     if companies is None or len(companies) != 1:
         raise BadArgument(
             f"{what} is missing, and the company scope is not one company.",

@@ -52,7 +52,7 @@ class Bounds:
         return write, self._forbidden(write, write.body, is_new=False)
 
     def _is_told(self, write: RowWrite) -> bool:
-        """Whether the key tells the legal entity of a row."""
+        """Return whether the key tells the legal entity of a row."""
         names = {part.name for part in write.key or ()}
         return names.issuperset(self.limit.columns_of(write.csdl, write.entity_set))
 

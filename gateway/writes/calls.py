@@ -17,7 +17,7 @@ from schema.catalog.records import MutationField
 
 from .outcome import UserError, problems_in
 from .payload import Payload
-from .payload_rows import Asked, Fetching
+from .payload_rows import Fetching, PayloadSelection
 from .plan import CallMutation
 from .sender import Exchange
 
@@ -33,7 +33,7 @@ class Calls:
         self._bare = bare
         self._fetching = fetching
 
-    async def call(self, mutation: CallMutation, asked: Asked) -> Payload:
+    async def call(self, mutation: CallMutation, asked: PayloadSelection) -> Payload:
         """Call and give the payload. Raises GatewayError."""
         barred = await self._exchange.barred(mutation.call)
         if barred is not None:
@@ -51,7 +51,7 @@ class Calls:
                 raise
             return Payload(result=Failure(error))
 
-    async def _done(self, of: MutationField, raw: Any, asked: Asked) -> Payload:
+    async def _done(self, of: MutationField, raw: Any, asked: PayloadSelection) -> Payload:
         if of.service is not None:
             return Payload(output=raw if isinstance(raw, dict) else {"value": raw})
         if of.operation is None or of.operation.returns is None or raw is None:
@@ -67,7 +67,7 @@ class Calls:
         value = raw.get("value") if isinstance(raw, dict) else raw
         return from_untyped(self._catalog.value_of(returns), value, is_list=returns.many)
 
-    async def _rows(self, of: MutationField, raw: Any, asked: Asked) -> Any:
+    async def _rows(self, of: MutationField, raw: Any, asked: PayloadSelection) -> Any:
         assert of.operation is not None
         assert of.operation.returns is not None
         if asked.level is None:
@@ -87,7 +87,7 @@ class Calls:
 
 
 def _decoded(response: Response) -> Any:
-    """Give the body as plain JSON. Raises UpstreamMalformed; the call has been done all the same."""
+    """Return the body as plain JSON. Raises UpstreamMalformed; the call has been done all the same."""
     if not response.body:
         return None
     try:

@@ -95,7 +95,7 @@ class Groups:
         return replace(outcome, write=replace(write, key=key))
 
     def with_children(self, write: RowWrite) -> list[RowWrite]:
-        """Give a row whose key is known, and the rows below it as they are sent."""
+        """Return a row whose key is known, and the rows below it as they are sent."""
         below = (self._binder.joined(children, write.body) for children in write.children)
         return [write, *(row for rows in below for row in rows)]
 
@@ -153,7 +153,7 @@ def _settled(
 
 
 def _header(outcomes: Sequence[Outcome]) -> Outcome:
-    """Give the outcome of a row with that of the rows below it."""
+    """Return the outcome of a row with that of the rows below it."""
     return replace(outcomes[0], errors=reasons_of(outcomes))
 
 

@@ -47,11 +47,11 @@ class Reads(Protocol):
     """Gives the reads of one operation."""
 
     def fetcher(self) -> Fetcher:
-        """Give fresh reads."""
+        """Return fresh reads."""
         ...
 
     def runner(self, fetcher: Fetcher) -> Runner:
-        """Give what runs plans with them."""
+        """Return what runs plans with them."""
         ...
 
 
@@ -120,7 +120,7 @@ class Mutations:
             task.exception()  # seen here, where nobody waits any more
 
     def against(self, writer: Writer, reads: Reads) -> Mutations:
-        """Give the same for another upstream."""
+        """Return the same for another upstream."""
         return Mutations(self._core, self._writes, self._planner, writer, reads, self._limits)
 
     async def _perform(

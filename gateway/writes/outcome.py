@@ -36,7 +36,7 @@ class UserError:
     conflicts: tuple[Mapping[str, Any], ...] = ()
 
     def as_value(self) -> dict[str, Any]:
-        """Give it as the resolvers read it."""
+        """Return it as the resolvers read it."""
         return {
             "code": self.code,
             "message": self.message,

@@ -26,12 +26,12 @@ class Payload:
 
 
 def row_payload(outcome: Outcome, read: Read) -> Payload:
-    """Give the payload of one row."""
+    """Return the payload of one row."""
     return Payload(row=read.row, etag=read.etag, errors=outcome.errors)
 
 
 def list_payload(outcomes: Sequence[Outcome], reads: Sequence[Read]) -> Payload:
-    """Give the payload of a list of rows; what is wrong with the upstream stands beside the rows, once."""
+    """Return the payload of a list of rows; what is wrong with the upstream stands beside the rows, once."""
     pairs = zip(outcomes, reads, strict=True)
     said = {(o.cause.code, o.cause.message): None for o in outcomes if o.cause is not None}
     errors = tuple(UserError(code=code, message=text, path=("input",)) for code, text in said)
@@ -57,7 +57,7 @@ _READ: Mapping[PayloadRole, Callable[[Payload, PayloadField], Any]] = {
 
 
 def read_field(asked: PayloadField, payload: Payload) -> Any:
-    """Give the value of a field; raises what kept its row from being read."""
+    """Return the value of a field; raises what kept its row from being read."""
     value = _READ[asked.role](payload, asked)
     if isinstance(value, Failure):
         raise value.error

@@ -20,7 +20,7 @@ from gateway.odata.render import render
 from gateway.operations.pages import Failure
 from gateway.operations.prepared_operation import RootShape
 from gateway.operations.row_types import lenient
-from gateway.operations.shapes import Level
+from gateway.operations.shapes import RowRequirements
 from gateway.operations.value_conversion import from_upstream
 from gateway.planning.plan import Key, KeysRoot, ReadPlan
 from gateway.planning.planner import Binding
@@ -42,13 +42,13 @@ _ETAG = "@odata.etag"
 _WITHOUT_KEY = "The row was written, but the upstream's answer does not tell its key."
 
 
-class Asked(Struct, frozen=True):
+class PayloadSelection(Struct, frozen=True):
     """What a mutation's payload asks of its rows; ``level`` is None where it asks for none."""
 
     key: str
     nodes: Nodes
     set_name: str
-    level: Level | None
+    level: RowRequirements | None
 
 
 class Read(Struct):
@@ -72,8 +72,8 @@ class Reading:
         self._bare = bare
         self._fetching = fetching
 
-    async def rows(self, asked: Asked, outcomes: Sequence[Outcome]) -> list[Read]:
-        """Give the row of every outcome: as written, as it stands after a conflict, None where nothing is there."""
+    async def rows(self, asked: PayloadSelection, outcomes: Sequence[Outcome]) -> list[Read]:
+        """Return the row of every outcome: as written, as it stands after a conflict, None where nothing is there."""
         found = [Read(etag=outcome.etag) for outcome in outcomes]
         level = asked.level
         if level is None:
@@ -90,7 +90,11 @@ class Reading:
         return found
 
     async def _fill(
-        self, found: list[Read], asked: Asked, level: Level, outcomes: Sequence[Outcome]
+        self,
+        found: list[Read],
+        asked: PayloadSelection,
+        level: RowRequirements,
+        outcomes: Sequence[Outcome],
     ) -> None:
         bare = self._bare.keyed(level, asked.set_name)
         own: list[Any] = []
@@ -116,7 +120,9 @@ class Reading:
             for number, value in zip(missing, values, strict=True):
                 found[number] = Read(value, _etag_of(value, plan) or found[number].etag)
 
-    async def _by_key(self, plan: ReadPlan, asked: Asked, writes: Sequence[RowWrite]) -> list[Any]:
+    async def _by_key(
+        self, plan: ReadPlan, asked: PayloadSelection, writes: Sequence[RowWrite]
+    ) -> list[Any]:
         """Read rows by key, all at once: a row, None or a Failure for each."""
         items = tuple((plan, _key(plan.level, write)) for write in writes)
         root = RootField(name=asked.key, kind=RootKind.BY_KEY)
@@ -125,14 +131,14 @@ class Reading:
         return loaded.value if isinstance(loaded.value, list) else [loaded.value] * len(items)
 
     async def existing(self, writes: Sequence[RowWrite]) -> frozenset[Identity]:
-        """Give the identities of those rows that are there, by key batch. Raises GatewayError."""
+        """Return the identities of those rows that are there, by key batch. Raises GatewayError."""
         by_set: dict[str, list[RowWrite]] = {}
         for write in writes:
             by_set.setdefault(write.entity_set, []).append(write)
         found: set[Identity] = set()
         for set_name, rows in by_set.items():
             level = self._level(rows[0].csdl)
-            asked = Asked("existing", (), set_name, level)
+            asked = PayloadSelection("existing", (), set_name, level)
             values = await self._by_key(self._binding.keyed(level, set_name), asked, rows)
             for write, value in zip(rows, values, strict=True):
                 if isinstance(value, Failure):
@@ -141,10 +147,10 @@ class Reading:
                     found.add(identity(write))
         return frozenset(found)
 
-    def _level(self, csdl: str) -> Level:
-        """Give an empty level: rows with nothing but their key."""
+    def _level(self, csdl: str) -> RowRequirements:
+        """Return an empty level: rows with nothing but their key."""
         lineage = frozenset(t.name for t in self._catalog.model.lineage(csdl))
-        return Level(self._catalog.object(csdl), (csdl,), lineage)
+        return RowRequirements(self._catalog.object(csdl), (csdl,), lineage)
 
     async def differences(self, write: RowWrite) -> tuple[Mapping[str, Any], ...] | None:
         """Return the fields of a patch whose values in the upstream differ; none where they cannot be read.
@@ -183,24 +189,24 @@ class Reading:
 
 
 def identity(write: RowWrite) -> Identity:
-    """Give what tells a row from all others."""
+    """Return what tells a row from all others."""
     return (write.entity_set, *(part.value.value for part in write.key or ()))
 
 
 def _is_touched(outcome: Outcome) -> bool:
-    """Whether the row has changed since its answer: rows below touch their header, its totals and its version."""
+    """Return whether the row changed since its answer: rows below change their header's totals and version."""
     has_rows_below = any(children.rows for children in outcome.write.children)
     return has_rows_below and outcome.write.key is not None
 
 
 def _is_there(outcome: Outcome) -> bool:
-    """Whether there is a row to read: it was written and not deleted, or another version of it stands."""
+    """Return whether there is a row to read: it was written and not deleted, or another version of it stands."""
     is_deleted = outcome.write.verb is Verb.DELETE
     is_written = outcome.is_done or outcome.response is not None
     return outcome.is_conflict or (is_written and not is_deleted)
 
 
-def _key(level: Level, write: RowWrite) -> Key:
+def _key(level: RowRequirements, write: RowWrite) -> Key:
     values = {part.name: part.value.value for part in write.key or ()}
     return tuple(values[f.source] for f in level.info.key)
 
@@ -212,7 +218,7 @@ def _etag_of(row: Any, plan: ReadPlan) -> str | None:
 
 
 def _shown(field: Field, raw: Any) -> Any:
-    """Give an upstream value as the API shows it, as JSON."""
+    """Return an upstream value as the API shows it, as JSON."""
     if field.value is None:
         return raw
     try:

@@ -52,12 +52,12 @@ class Reference(Struct, frozen=True):
 
 
 def is_atomic(operation: OperationDefinitionNode) -> bool:
-    """Whether the operation has the directive ``@atomic``."""
+    """Return whether the operation has the directive ``@atomic``."""
     return any(d.name.value == ATOMIC for d in operation.directives or ())
 
 
 def references_of(operation: OperationDefinitionNode) -> tuple[Reference, ...]:
-    """Give the references of an operation. Raises BadArgument for a path that is none."""
+    """Return the references of an operation. Raises BadArgument for a path that is none."""
     return tuple(r for d in operation.variable_definitions or () for r in _reference(d))
 
 
@@ -78,13 +78,13 @@ def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
 
 
 def has_references(operation: OperationDefinitionNode) -> bool:
-    """Whether a variable gets its value only while the operation runs."""
+    """Return whether a variable gets its value only while the operation runs."""
     definitions = operation.variable_definitions or ()
     return any(x.name.value == VALUE_FROM for d in definitions for x in d.directives or ())
 
 
 def readable(operation: OperationDefinitionNode) -> OperationDefinitionNode:
-    """Give the operation with the variables of references nullable: their values come later. Raises BadArgument."""
+    """Return the operation with the variables of references nullable: their values come later. Raises BadArgument."""
     references = references_of(operation)
     names = {r.variable for r in references}
     definitions = tuple(
@@ -110,7 +110,7 @@ _ANY_VALUE: tuple[Any, ...] = (
 def placeholders(
     core: GraphQLSchema, operation: OperationDefinitionNode, references: tuple[Reference, ...]
 ) -> dict[str, Any]:
-    """Give values for references that found none: arguments are read once more when the answer is completed."""
+    """Return values for references that found none: arguments are read once more when the answer is completed."""
     definitions = {d.variable.name.value: d for d in operation.variable_definitions or ()}
     return {
         r.variable: _any_of(type_from_ast(core, definitions[r.variable].type)) for r in references
@@ -161,7 +161,7 @@ def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes
 
 
 def _uses_below(node: FieldNode, variable: str) -> bool:
-    """Whether the directives of a field, or its selection set, use a variable."""
+    """Return whether the directives of a field, or its selection set, use a variable."""
     stack: list[Any] = [*(node.directives or ()), node.selection_set]
     while stack:
         found = stack.pop()
@@ -175,7 +175,7 @@ def _uses_below(node: FieldNode, variable: str) -> bool:
 
 
 def uses(node: FieldNode, variable: str) -> bool:
-    """Whether the arguments of a field use a variable."""
+    """Return whether the arguments of a field use a variable."""
     stack: list[Any] = [a.value for a in node.arguments or ()]
     while stack:
         value = stack.pop()

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from gateway.documents.collect_fields import Nodes, Selection
 from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, known
 from gateway.execution.field_attribution import ask_for
-from gateway.operations.shapes import Level, Shaper
+from gateway.operations.shapes import RowRequirements, Shaper
 from gateway.operations.value_conversion import from_upstream
 from schema.catalog.records import MutationField, PayloadRole, TypeKind
 from schema.writes import Writes
@@ -29,7 +29,7 @@ from .calls import Calls
 from .changesets import Groups
 from .outcome import NOT_SENT, Outcome, UserError, missing
 from .payload import Payload, list_payload, row_payload, with_conflicts
-from .payload_rows import Asked, Reading
+from .payload_rows import PayloadSelection, Reading
 from .plan import CallMutation, Mutation, RowsMutation, RowWrite
 from .references import Reference, check_order, uses
 from .success import json_object_of
@@ -109,7 +109,7 @@ class Mutator:
         return await self._payload(mutation, asked, outcomes)
 
     def _lacking(self, running: Running, nodes: Nodes) -> Reference | None:
-        """Give a reference that the field uses and that has no value."""
+        """Return a reference that the field uses and that has no value."""
         for reference in running.references:
             if reference.variable not in running.variables and uses(nodes[0], reference.variable):
                 return reference
@@ -136,7 +136,7 @@ class Mutator:
     def _remember(
         self, running: Running, key: str, mutation: RowsMutation, outcomes: Sequence[Outcome]
     ) -> None:
-        """Give their values to the variables that refer to this row."""
+        """Return their values to the variables that refer to this row."""
         if mutation.field.many or not outcomes[0].is_done:
             return
         answered = json_object_of(outcomes[0].response) or {}
@@ -147,7 +147,7 @@ class Mutator:
                     running.variables[reference.variable] = value
 
     def _written(self, write: RowWrite, name: str, answered: Given) -> Any:
-        """Give a field of a row as a variable's value: as it was given, else as the upstream sent it back."""
+        """Return a field of a row as a variable's value: as it was given, else as the upstream sent it back."""
         found = self._writes.catalog.object(write.csdl).fields.get(name)
         if found is None or found.value is None:
             return None
@@ -196,7 +196,7 @@ class Mutator:
     # Payloads
 
     async def _payload(
-        self, mutation: RowsMutation, asked: Asked, outcomes: Sequence[Outcome]
+        self, mutation: RowsMutation, asked: PayloadSelection, outcomes: Sequence[Outcome]
     ) -> Payload:
         outcomes = [await self._explained(outcome) for outcome in outcomes]
         reads = await self._reading.rows(asked, outcomes)
@@ -212,15 +212,15 @@ class Mutator:
             return missing(outcome)
         return with_conflicts(outcome, differences)
 
-    def _asked(self, key: str, nodes: Nodes, of: MutationField) -> Asked:
-        """Give what the payload's selection asks of its rows."""
+    def _asked(self, key: str, nodes: Nodes, of: MutationField) -> PayloadSelection:
+        """Return what the payload's selection asks of its rows."""
         set_name = "" if of.entity_set is None else of.entity_set.name
         result = self._writes.result(of)
         level = self._shaper.level(of.csdl) if of.csdl else None
         wanted = level is not None and self._collect(nodes, result.type_name, level)
-        return Asked(key, nodes, set_name, level if wanted else None)
+        return PayloadSelection(key, nodes, set_name, level if wanted else None)
 
-    def _collect(self, nodes: Nodes, type_name: str, level: Level) -> bool:
+    def _collect(self, nodes: Nodes, type_name: str, level: RowRequirements) -> bool:
         """Add the needs of a payload's rows to their level; say whether anything of a row is asked for."""
         fields = self._writes.payload_of(type_name)
         selection: Selection = self._shaper.selection
@@ -241,7 +241,7 @@ class Mutator:
         return wanted
 
 
-def _need_etag(level: Level) -> None:
+def _need_etag(level: RowRequirements) -> None:
     etag = level.info.etag
     if etag is not None:
         level.need(etag)

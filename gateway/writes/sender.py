@@ -134,7 +134,7 @@ class Exchange:
         return [self._outcome(write, answer) for write, answer in pairs]
 
     async def _changeset(self, requests: Sequence[Request]) -> list[Response]:
-        """Give the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
+        """Return the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
         request = changeset(requests)
         response = await self._send(request, judge=refusing_part)
         if response.status >= 500:

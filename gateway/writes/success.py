@@ -29,7 +29,7 @@ ENTITY_ID = ("odata-entityid", "location")
 
 
 def is_done(write: RowWrite, response: Response) -> bool:
-    """Whether an answer below 300 says that the row was written."""
+    """Return whether an answer below 300 says that the row was written."""
     if not tells_outcome(response):
         return False
     match response.status:
@@ -45,7 +45,7 @@ def is_done(write: RowWrite, response: Response) -> bool:
 
 
 def is_call_done(call: CallWrite, response: Response) -> bool:
-    """Whether an answer below 300 says that an action or custom service has run."""
+    """Return whether an answer below 300 says that an action or custom service has run."""
     if response.status == 204:
         return not response.body
     if response.status not in (200, 201) or nested_too_deeply(response.body):
@@ -66,7 +66,7 @@ def json_object_of(response: Response | None) -> dict[str, Any] | None:
 
 
 def _holds_row(write: RowWrite, body: Mapping[str, Any] | None) -> bool:
-    """Whether an object is a row of the set: it has a property of the write, or OData's annotations of an entity."""
+    """Return whether an object is a row of the set: it has a property of the write or OData's entity annotations."""
     if body is None:
         return False
     names = {*write.body, *(part.name for part in write.key or ())}

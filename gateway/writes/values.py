@@ -34,7 +34,7 @@ class Bodies:
         self._catalog: Catalog = writes.catalog
 
     def body(self, type_name: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
-        """Give property → JSON value for the values that were given. Raises BadArgument."""
+        """Return property → JSON value for the values that were given. Raises BadArgument."""
         fields = self._writes.inputs_of(type_name)
         made: dict[str, Any] = {}
         for name, value in given.items():
@@ -48,7 +48,7 @@ class Bodies:
         return made
 
     def value(self, field: InputField, given: Any, what: str) -> Any:
-        """Give one JSON value."""
+        """Return one JSON value."""
         of = field.of
         assert of is not None
         if given is None:
@@ -64,11 +64,11 @@ class Bodies:
         return self.body(field.type_name, given, what)
 
     def argument(self, kind: ValueType, given: Any, what: str, *, many: bool) -> Any:
-        """Give the JSON value of an action's parameter."""
+        """Return the JSON value of an action's parameter."""
         return None if given is None else self._values(kind, given, what, is_list=many)
 
     def absent(self, of: Field, what: str) -> Any:
-        """Give what stands for null: the sentinel of a date, empty text, or null where the product knows it."""
+        """Return what stands for null: the sentinel of a date, empty text, or null where the product knows it."""
         if _is_collection(of):
             raise BadArgument(f"{what} is a list and cannot be null.", hint="Give [] to empty it.")
         if of.value is not None and of.value.clean in _DATES:
@@ -96,12 +96,12 @@ class Bodies:
 
 
 def _is_collection(of: Field) -> bool:
-    """Whether the property is a collection; the members of a flags enum are one value."""
+    """Return whether the property is a collection; the members of a flags enum are one value."""
     return of.prop is not None and of.prop.type.many
 
 
 def _rest(value: Any, what: str) -> Mapping[str, Any]:
-    """Give the undeclared properties of an open type."""
+    """Return the undeclared properties of an open type."""
     if value is None:
         return {}
     if not isinstance(value, dict):

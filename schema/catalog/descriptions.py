@@ -87,7 +87,7 @@ class Labelled(Protocol):
 
 
 def label_of(declared: Labelled, labels: Mapping[str, str]) -> str:
-    """Give the label's text, else the metadata's description; empty where there is neither."""
+    """Return the label's text, else the metadata's description; empty where there is neither."""
     return _text(declared.label, declared.description, labels).strip()
 
 

@@ -63,14 +63,14 @@ class CatalogInputs(CatalogObjects):
         self._inputs, self._denied = {}, {}
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Give what keeps the records of this catalog alone."""
+        """Return what keeps the records of this catalog alone."""
         yield from super().tables()
         yield self._inputs
 
     # Questions
 
     def filter_operators(self, csdl_or_scalar: str) -> tuple[str, ...]:
-        """Give the operators of a filter type (a scalar's name or a qualified enum) in the contract's order."""
+        """Return the operators of a filter type (a scalar's name or a qualified enum) in the contract's order."""
         found = self._operators.get(csdl_or_scalar)
         if found is None:
             offered = self.abilities.operators.get(self.kind_of(csdl_or_scalar), ())
@@ -79,14 +79,14 @@ class CatalogInputs(CatalogObjects):
         return found
 
     def kind_of(self, csdl_or_scalar: str) -> str:
-        """Give the class of operators of a filter type."""
+        """Return the class of operators of a filter type."""
         enum = self.model.enum_types.get(csdl_or_scalar)
         if enum is None:
             return _KIND_OF_SCALAR.get(csdl_or_scalar, "other")
         return "flags" if enum.flags else "enum"
 
     def property_filter(self, prop: Property, *, is_key: bool = False) -> str | None:
-        """Give the filter input of a property; None for complex values, lists and what cannot be asked."""
+        """Return the filter input of a property; None for complex values, lists and what cannot be asked."""
         decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
         try:
             return self._filters[decided_by]
@@ -103,7 +103,7 @@ class CatalogInputs(CatalogObjects):
         return name if name is not None and self.filter_operators(csdl) else None
 
     def can_filter(self, csdl: str) -> bool:
-        """Whether a ``where`` of the type can ask for any property."""
+        """Return whether a ``where`` of the type can ask for any property."""
         found = self._can_filter.get(csdl)
         if found is None:
             found = self._can_filter[csdl] = any(
@@ -112,14 +112,14 @@ class CatalogInputs(CatalogObjects):
         return found
 
     def filterable_properties(self, csdl: str) -> Iterator[Property]:
-        """Give the properties that no Capabilities annotation takes out of ``where``."""
+        """Return the properties that no Capabilities annotation takes out of ``where``."""
         denied = self.denied(csdl, "filterable", "non_filterable")
         if denied is None:
             return iter(())
         return (p for p in self.properties_of(csdl) if p.name not in denied)
 
     def can_order(self, csdl: str) -> bool:
-        """Whether rows of the type can be ordered by any property."""
+        """Return whether rows of the type can be ordered by any property."""
         found = self._can_order.get(csdl)
         if found is None:
             denied = self.denied(csdl, "sortable", "non_sortable")
@@ -132,7 +132,7 @@ class CatalogInputs(CatalogObjects):
         return found
 
     def denied(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
-        """Give the properties that the annotations of all sets of the type take out; None where they take all."""
+        """Return the properties that the annotations of all sets of the type take out; None where they take all."""
         try:
             return self._denied[csdl, parts]
         except KeyError:
@@ -148,7 +148,7 @@ class CatalogInputs(CatalogObjects):
         return frozenset.intersection(*left) if left else None
 
     def _exists(self, entry: TypeEntry) -> bool:
-        """Whether the type of a name would have any field."""
+        """Return whether the type of a name would have any field."""
         if entry.kind is TypeKind.ORDER_BY:
             return self.can_order(entry.csdl)
         if entry.kind in (TypeKind.WHERE, TypeKind.COLLECTION_WHERE):
@@ -160,11 +160,11 @@ class CatalogInputs(CatalogObjects):
     # Fields
 
     def input_fields(self, name: str) -> tuple[InputField, ...]:
-        """Give the fields of a generated input type; raises KeyError."""
+        """Return the fields of a generated input type; raises KeyError."""
         return tuple(self.inputs_of(name).values())
 
     def inputs_of(self, name: str) -> Mapping[str, InputField]:
-        """Give the same by name."""
+        """Return the same by name."""
         found = self._inputs.get(name)
         if found is None:
             fields = self._input_fields(self._entries[name])
@@ -172,7 +172,7 @@ class CatalogInputs(CatalogObjects):
         return found
 
     def first_inputs(self, name: str, count: int) -> tuple[InputField, ...]:
-        """Give the first fields of a generated input type, and make no more of them; raises KeyError."""
+        """Return the first fields of a generated input type, and make no more of them; raises KeyError."""
         entry = self._entries[name]
         if entry.kind is TypeKind.ORDER_BY:
             made: Iterator[InputField] = map(
@@ -192,7 +192,7 @@ class CatalogInputs(CatalogObjects):
         raise KeyError(entry.name)
 
     def row_inputs(self, entry: TypeEntry) -> Iterator[RowInput]:
-        """Give what a ``where`` or order type asks of the fields of a row."""
+        """Return what a ``where`` or order type asks of the fields of a row."""
         if entry.kind is TypeKind.ORDER_BY:
             return self._order_fields(entry.csdl, self.object(entry.csdl).fields.values())
         return self._asked_fields(entry)
@@ -223,7 +223,7 @@ class CatalogInputs(CatalogObjects):
             yield InputField(name=role.value, role=role, type_name=where, description=text)
 
     def logic_fields(self, entry: TypeEntry) -> Iterator[InputField]:
-        """Give what stands in a ``where`` type beside the fields of a row; nothing for an order type."""
+        """Return what stands in a ``where`` type beside the fields of a row; nothing for an order type."""
         return (
             InputField(
                 name=role.value, role=role, type_name=entry.name, many=many, description=text
@@ -244,7 +244,7 @@ class CatalogInputs(CatalogObjects):
                 yield name, *made, field
 
     def asked_field(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
-        """Give role and type of a field's condition; None where there is none. Annotations of properties aside."""
+        """Return role and type of a field's condition; None where there is none. Annotations of properties aside."""
         if field.kind is FieldKind.ETAG:
             return None
         if field.prop is not None:
@@ -276,7 +276,7 @@ def _of_row(row: RowInput) -> InputField:
 
 
 def is_ordered(field: Field) -> bool:
-    """Whether rows can be ordered by a field, unless an annotation takes it out."""
+    """Return whether rows can be ordered by a field, unless an annotation takes it out."""
     value = field.value
     is_value = field.kind is FieldKind.VALUE and not field.many
     return value is not None and is_value and value.kind not in _UNORDERED

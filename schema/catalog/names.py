@@ -90,7 +90,7 @@ def enum_value_name(member: str) -> str:
 
 
 def near_names(wrong: str, names: Iterable[str], *, limit: int = 100) -> list[str]:
-    """Give the few names that are worth a closer look for a "did you mean": the look itself is quadratic.
+    """Return the few names that are worth a closer look for a "did you mean": the look itself is quadratic.
 
     Kept are names with the same start or of the same first letter and about the same length, the nearest first.
     """
@@ -124,15 +124,15 @@ class Names:
         self.findings: list[str] = []
 
     def is_taken(self, name: str) -> bool:
-        """Whether the name has been handed out, or was taken from the start."""
+        """Return whether the name has been handed out, or was taken from the start."""
         return prefixed(self._prefix, name) in self._taken
 
     def owners(self) -> Iterator[str]:
-        """Give those who asked for a name."""
+        """Return those who asked for a name."""
         return (owner for owner in self._taken.values() if owner)
 
     def take(self, wanted: str, owner: str) -> str:
-        """Give ``wanted``, or a suffixed form where it is taken; ``owner`` is who asks, for renames and reports."""
+        """Return ``wanted``, or a suffixed form where it is taken; ``owner`` is who asks, for renames and reports."""
         wanted = prefixed(self._prefix, self._renames.get(owner, wanted))
         name, number = wanted, 2
         while name in self._taken:

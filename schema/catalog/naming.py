@@ -41,7 +41,7 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """CSDL type → types whose rows have such rows below them, and the sets of the latter, where fields join them."""
 
     def entries(self) -> dict[str, list[TypeEntry]]:
-        """Give the families as the catalog holds them."""
+        """Return the families as the catalog holds them."""
         return {
             csdl: [TypeEntry(name, kind, csdl) for kind, name in members]
             for csdl, members in self.families.items()
@@ -49,12 +49,12 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 def encode_naming(naming: Naming) -> bytes:
-    """Give the bytes; ``decode_naming`` is the way back."""
+    """Return the bytes; ``decode_naming`` is the way back."""
     return msgspec.msgpack.encode(naming)
 
 
 def decode_naming(content: bytes) -> Naming | None:
-    """Give the naming; None where the bytes are of another program."""
+    """Return the naming; None where the bytes are of another program."""
     try:
         return msgspec.msgpack.decode(content, type=Naming)
     except msgspec.MsgspecError:
@@ -132,11 +132,11 @@ class Roots(Mapping[str, RootField]):
         return found
 
     def named(self) -> Iterable[RootName]:
-        """Give all of them without touching the model."""
+        """Return all of them without touching the model."""
         return self._named.values()
 
     def again(self, model: Model) -> Roots:
-        """Give the same fields, none of them made, over another reading of the model."""
+        """Return the same fields, none of them made, over another reading of the model."""
         return Roots(self._named.values(), model)
 
     def forget(self) -> None:

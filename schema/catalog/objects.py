@@ -67,19 +67,19 @@ class CatalogObjects(CatalogTypes):
         self._plain = {}
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Give what keeps the records of this catalog alone."""
+        """Return what keeps the records of this catalog alone."""
         yield from super().tables()
         yield from (self._objects, self._plain)
 
     def object(self, csdl: str) -> ObjectInfo:
-        """Give the fields of a structured CSDL type; raises KeyError."""
+        """Return the fields of a structured CSDL type; raises KeyError."""
         found = self._objects.get(csdl)
         if found is None:
             found = self._objects[csdl] = self._object(csdl)
         return found
 
     def each_field(self, csdl: str) -> Iterator[Field]:
-        """Give the fields of a structured type, none ahead of the one that is asked for."""
+        """Return the fields of a structured type, none ahead of the one that is asked for."""
         found = self._objects.get(csdl)
         return self._object_fields(csdl) if found is None else iter(found.fields.values())
 
@@ -98,7 +98,7 @@ class CatalogObjects(CatalogTypes):
         )
 
     def _object_fields(self, csdl: str) -> Iterator[Field]:
-        """Give the fields, those of a base first: a type and its interfaces must agree on every name."""
+        """Return the fields, those of a base first: a type and its interfaces must agree on every name."""
         names = _FieldNames(_OWN if self._family_has_id(csdl) else {}, self.renames)
         yield from self.node_fields(csdl)
         seen: set[str] = set()
@@ -114,7 +114,7 @@ class CatalogObjects(CatalogTypes):
         self._field_findings.extend(names.findings)
 
     def node_fields(self, csdl: str) -> Iterator[Field]:
-        """Give what rows with a global id have beside what is declared."""
+        """Return what rows with a global id have beside what is declared."""
         if self.is_node(csdl):
             yield Field(
                 name="id",
@@ -126,7 +126,7 @@ class CatalogObjects(CatalogTypes):
             yield self._etag(csdl)
 
     def _etag(self, csdl: str) -> Field:
-        """Give the field of the version; one for the whole family, so that interfaces and their types agree."""
+        """Return the field of the version; one for the whole family, so that interfaces and their types agree."""
         return Field(
             name="etag",
             kind=FieldKind.ETAG,
@@ -179,14 +179,14 @@ class CatalogObjects(CatalogTypes):
         return names if is_free and short(csdl) not in self._renamed else None
 
     def plain_navigations(self, csdl: str) -> Iterator[Field]:
-        """Give the fields of navigations of a type that has ``plain_names``; raises KeyError for any other."""
+        """Return the fields of navigations of a type that has ``plain_names``; raises KeyError for any other."""
         names = self.plain_names(csdl) or {}
         for navigation in self.model.entity_types[csdl].navigations:
             if self._is_followed(navigation):
                 yield self._navigation(navigation, csdl, csdl, names[navigation.name])
 
     def key_fields(self, csdl: str) -> tuple[Field, ...]:
-        """Give the fields of the key; raises KeyError."""
+        """Return the fields of the key; raises KeyError."""
         names = None if csdl in self._objects else self.plain_names(csdl)
         if names is None:
             return self.object(csdl).key
@@ -199,11 +199,11 @@ class CatalogObjects(CatalogTypes):
     # Navigations
 
     def navigations_of(self, csdl: str) -> Iterator[Navigation]:
-        """Give the navigations that are fields, inherited ones first."""
+        """Return the navigations that are fields, inherited ones first."""
         return (navigation for navigation, _ in self._navigations(csdl))
 
     def _navigations(self, csdl: str) -> Iterator[tuple[Navigation, str]]:
-        """Give the same with the types that declare them."""
+        """Return the same with the types that declare them."""
         lineage = tuple(self.model.lineage(csdl))
         if not any(declaring.navigations for declaring in lineage):
             return
@@ -215,7 +215,7 @@ class CatalogObjects(CatalogTypes):
                     yield navigation, declaring.name
 
     def joined_below(self, csdl: str) -> Iterator[tuple[Navigation, str]]:
-        """Give the to-many navigations whose rows can be made to belong to a row, with the sets of those rows."""
+        """Return the to-many navigations whose rows can be made to belong to a row, with the sets of those rows."""
         for navigation, declaring in self._navigations(csdl):
             if navigation.many and join_pairs(navigation, self.model):
                 of_set = navigation.target_set or self._bound_set(navigation, declaring, csdl)
@@ -224,16 +224,16 @@ class CatalogObjects(CatalogTypes):
                     yield navigation, found.name
 
     def _is_followed(self, navigation: Navigation) -> bool:
-        """Whether a navigation leads to an entity type that is served."""
+        """Return whether a navigation leads to an entity type that is served."""
         return navigation.target in self.model.entity_types and self.is_served(navigation.target)
 
     def _family_has_id(self, csdl: str) -> bool:
-        """Whether ``id`` is taken in a type because it, or a relative that shares its fields, has a global one."""
+        """Return whether ``id`` is taken in a type: it, or a relative that shares its fields, has a global id."""
         first = next(self.model.lineage(csdl))
         return any(self.is_node(member) for member in self.model.family(first.name))
 
     def property_field(self, prop: Property, declaring: str, name: str, *, is_key: bool) -> Field:
-        """Give the field of a property."""
+        """Return the field of a property."""
         text = describe.prop(
             prop, self.labels, is_key=is_key, company=self.abilities.company_property
         )

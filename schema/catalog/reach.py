@@ -15,7 +15,7 @@ from .records import RootField, RootKind, TypeKind
 
 
 def reachable_names(catalog: CatalogInputs, roots: Iterable[RootField]) -> frozenset[str]:
-    """Give the names of all generated types that the root fields lead to."""
+    """Return the names of all generated types that the root fields lead to."""
     walk = _Walk(catalog)
     for root in roots:
         walk.root(root)

@@ -139,7 +139,7 @@ class ObjectInfo:
         return next((f for f in self.fields.values() if f.kind is FieldKind.ETAG), None)
 
     def by_source(self, source: str) -> Field:
-        """Give the value or navigation field of a CSDL name; raises KeyError."""
+        """Return the value or navigation field of a CSDL name; raises KeyError."""
         for candidate in self.fields.values():
             if candidate.source == source:
                 return candidate

@@ -53,7 +53,7 @@ class Catalog(CatalogInputs):
             self._root_names.findings.extend(naming.root_findings)
 
     def naming(self) -> Naming:
-        """Give what was decided, to be handed to the next catalog of the same model; touches the whole model."""
+        """Return what was decided, to be handed to the next catalog of the same model; touches the whole model."""
         return Naming(
             families={
                 csdl: tuple((e.kind, e.name) for e in family)
@@ -67,7 +67,7 @@ class Catalog(CatalogInputs):
         )
 
     def naming_of_part(self, part: Catalog) -> Naming:
-        """Give the names of a catalog whose model is a part of this one's: what both have is called as it is here."""
+        """Return the names of a catalog whose model is a part of this one's: what both have is called as it is here."""
         named = self.roots.named() if isinstance(self.roots, Roots) else None
         roots = root_names(self.roots.values(), self.model) if named is None else named
         return taken_over(part.naming(), part.model, self._entries.values(), roots, self.model)
@@ -79,7 +79,7 @@ class Catalog(CatalogInputs):
         return (*self.model.findings, *self._overloads, *(f for found in naming for f in found))
 
     def twin(self) -> Catalog:
-        """Give a catalog of the same names that reads every record anew, and can ``forget`` without harm to this one.
+        """Return a catalog of the same names that reads every record anew, and can ``forget`` without harm to this one.
 
         For whoever walks through all of it once.
         """
@@ -110,7 +110,7 @@ class Catalog(CatalogInputs):
         forget_records(self.model)
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Give what keeps the records of this catalog alone."""
+        """Return what keeps the records of this catalog alone."""
         yield from super().tables()
         if isinstance(self.roots, Roots):
             yield self.roots.table
@@ -119,18 +119,18 @@ class Catalog(CatalogInputs):
     # Which types there are
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Give what a generated type's name stands for; None for a name that is not of the schema."""
+        """Return what a generated type's name stands for; None for a name that is not of the schema."""
         found = self._entries.get(name)
         if found is None or not self._exists(found):
             return None
         return found if self._is_listed(found) or name in self._reachable else None
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Give every generated type of the schema; touches the whole model."""
+        """Return every generated type of the schema; touches the whole model."""
         return chain.from_iterable(entries for _, entries in self.families())
 
     def families(self) -> Iterator[tuple[str, Iterator[TypeEntry]]]:
-        """Give the same by the type of the metadata they are made from; touches what of it is walked through."""
+        """Return the same by the type of the metadata they are made from; touches what of it is walked through."""
         reachable = self._reachable
         for csdl, entries in groupby(self._entries.values(), attrgetter("csdl")):
             yield csdl, (e for e in entries if e.name in reachable and self._exists(e))
@@ -148,7 +148,7 @@ class Catalog(CatalogInputs):
         return {csdl: tuple(above) for csdl, above in found.items()}
 
     def set_roots(self) -> Iterator[tuple[RootKind, str, str]]:
-        """Give (kind, entity set, name) of the lists and by-key fields, without touching the model."""
+        """Return (kind, entity set, name) of the lists and by-key fields, without touching the model."""
         named = self.roots.named() if isinstance(self.roots, Roots) else self.roots.values()
         for root in named:
             if root.kind in (RootKind.LIST, RootKind.BY_KEY):
@@ -157,7 +157,7 @@ class Catalog(CatalogInputs):
     def implementers(
         self, interface: str, entry: Callable[[str], TypeEntry | None] | None = None
     ) -> tuple[list[str], list[str]]:
-        """Give the names of the generated object types and interfaces that have an interface.
+        """Return the names of the generated object types and interfaces that have an interface.
 
         ``entry`` says which types there are where a schema has more than the catalog's own.
         """
@@ -170,7 +170,7 @@ class Catalog(CatalogInputs):
         return found[TypeKind.OBJECT], found[TypeKind.INTERFACE]
 
     def _relatives(self, interface: str) -> Iterator[TypeEntry]:
-        """Give the types among which those of an interface are, in order; none for a hand-written interface."""
+        """Return the types among which those of an interface are, in order; none for a hand-written interface."""
         if interface == "Node":
             return iter(self._entries.values())
         entry = self._entries.get(interface)
@@ -178,7 +178,7 @@ class Catalog(CatalogInputs):
         return (e for csdl, own in self._families.items() if csdl in family for e in own)
 
     def _is_listed(self, entry: TypeEntry) -> bool:
-        """Whether a type is surely part of the schema, because a root field lists its rows."""
+        """Return whether a type is surely part of the schema, because a root field lists its rows."""
         return (
             entry.csdl in self.model.sets_of_type
             and entry.kind is not TypeKind.COLLECTION_WHERE
@@ -194,7 +194,7 @@ class Catalog(CatalogInputs):
     # Arguments
 
     def list_arguments(self, csdl: str, *, root: bool) -> tuple[Argument, ...]:
-        """Give the arguments of a connection of rows of that type."""
+        """Return the arguments of a connection of rows of that type."""
         return (
             *_PAGING,
             *self._where_argument(csdl),
@@ -218,7 +218,7 @@ class Catalog(CatalogInputs):
         return (_COMPANIES,) if has_company else ()
 
     def key_arguments(self, csdl: str) -> tuple[Argument, ...]:
-        """Give the arguments of a by-key field: every part of the key; the company may be known from the scope."""
+        """Return the arguments of a by-key field: every part of the key; the company may be known from the scope."""
         return tuple(
             Argument(
                 name=f.name,
@@ -233,7 +233,7 @@ class Catalog(CatalogInputs):
         )
 
     def root_arguments(self, root: RootField) -> tuple[Argument, ...]:
-        """Give the arguments of a root field."""
+        """Return the arguments of a root field."""
         if root.kind is RootKind.LIST:
             return self.list_arguments(root.csdl, root=True)
         if root.kind is RootKind.BY_KEY:
@@ -262,7 +262,7 @@ class Catalog(CatalogInputs):
         )
 
     def result(self, root: RootField) -> Result:
-        """Give the type of a root field."""
+        """Return the type of a root field."""
         if root.kind is RootKind.LIST:
             return Result(self._names[TypeKind.CONNECTION, root.csdl], nullable=False)
         if root.kind is RootKind.NODE:
@@ -301,7 +301,7 @@ class Catalog(CatalogInputs):
                 yield RootField(name=name, kind=RootKind.LIST, entity_set=found, csdl=found.type)
 
     def _by_key(self, listed: RootField) -> Iterator[RootField]:
-        """Give the by-key field of a set: named after the type, or the set where that name is not free."""
+        """Return the by-key field of a set: named after the type, or the set where that name is not free."""
         found = listed.entity_set
         if found is None or not self.key_of(found.type):
             return
@@ -373,7 +373,7 @@ class Catalog(CatalogInputs):
                 )
 
     def _is_askable(self, operation: Operation) -> bool:
-        """Whether an operation is a function that takes only plain values and returns something that is served."""
+        """Return whether an operation is a function with plain parameters only, whose result type is served."""
         model = self.model
         if operation.kind is not OperationKind.FUNCTION or operation.returns is None:
             return False

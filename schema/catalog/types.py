@@ -74,7 +74,7 @@ class CatalogTypes:
         self._properties = {}
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Give what keeps the records of this catalog alone; emptied, they are made again when they are asked for."""
+        """Return what keeps the records of this catalog alone; emptied, they are made again when they are asked for."""
         yield from (self._properties, self._enums)
 
     # Names
@@ -128,11 +128,11 @@ class CatalogTypes:
         return prefixed(self.type_prefix, name)
 
     def _owner(self, csdl: str) -> str:
-        """Give the key of a type's rename: its short name, or the qualified one where two types share the short one."""
+        """Return the key of a type's rename: its short name, or the qualified one if two types share the short name."""
         return csdl if csdl in self.renames else short(csdl)
 
     def _has_fields(self, csdl: str) -> bool:
-        """Whether a type has a field to show; GraphQL knows no empty types."""
+        """Return whether a type has a field to show; GraphQL knows no empty types."""
         lineage = tuple(self.model.lineage(csdl))
         if any(_shows_values(t) or t.open for t in lineage):
             return True
@@ -144,43 +144,43 @@ class CatalogTypes:
         )
 
     def name_of(self, kind: TypeKind, csdl: str) -> str:
-        """Give the GraphQL name of a type family's member; raises KeyError where there is none."""
+        """Return the GraphQL name of a type family's member; raises KeyError where there is none."""
         return self._names[kind, csdl]
 
     def generated_name(self, kind: TypeKind, csdl: str) -> str | None:
-        """Give the same, or None."""
+        """Return the same, or None."""
         return self._names.get((kind, csdl))
 
     def reference_name(self, csdl: str) -> str:
-        """Give the name by which fields refer to a structured type: its interface if it has derived types."""
+        """Return the name by which fields refer to a structured type: its interface if it has derived types."""
         found = self._names.get((TypeKind.INTERFACE, csdl))
         return self._names[TypeKind.OBJECT, csdl] if found is None else found
 
     def row_name(self, csdl: str) -> str:
-        """Give what fields call a row of a type, whatever the prefix of types: ``customerV3``."""
+        """Return what fields call a row of a type, whatever the prefix of types: ``customerV3``."""
         return field_name(self.reference_name(csdl).removeprefix(self.type_prefix))
 
     def concrete_name(self, csdl: str) -> str | None:
-        """Give the object type of rows of exactly that CSDL type; None where it is abstract or unknown."""
+        """Return the object type of rows of exactly that CSDL type; None where it is abstract or unknown."""
         return self._names.get((TypeKind.OBJECT, csdl))
 
     def is_served(self, csdl: str) -> bool:
-        """Whether the structured type is a GraphQL type."""
+        """Return whether the structured type is a GraphQL type."""
         names = self._names
         return (TypeKind.OBJECT, csdl) in names or (TypeKind.INTERFACE, csdl) in names
 
     def possible_types(self, csdl: str) -> tuple[str, ...]:
-        """Give the CSDL types whose rows a field of that type may hold, itself included."""
+        """Return the CSDL types whose rows a field of that type may hold, itself included."""
         return tuple(n for n in self.model.family(csdl) if (TypeKind.OBJECT, n) in self._names)
 
     def known_names(self) -> Mapping[str, TypeEntry]:
-        """Give every name that a generated type may have, without touching the model."""
+        """Return every name that a generated type may have, without touching the model."""
         return self._entries
 
     # Keys
 
     def key_of(self, csdl: str) -> tuple[str, ...]:
-        """Give the key properties of an entity type; none where a part of the key is not a plain value."""
+        """Return the key properties of an entity type; none where a part of the key is not a plain value."""
         found = self._keys.get(csdl)
         if found is None:
             found = self._keys[csdl] = self._key_of(csdl)
@@ -201,18 +201,18 @@ class CatalogTypes:
         return not prop.type.many and prop.type.name not in self.model.complex_types
 
     def set_for(self, csdl: str) -> str | None:
-        """Give the set by which rows of a type are read again (``node``): its own, or that of a base."""
+        """Return the set by which rows of a type are read again (``node``): its own, or that of a base."""
         for declared in reversed(tuple(self.model.lineage(csdl))):
             if isinstance(declared, EntityType) and declared.name in self.model.sets_of_type:
                 return self.model.sets_of_type[declared.name][0]
         return None
 
     def is_node(self, csdl: str) -> bool:
-        """Whether rows of the type have a global ``id``: a key, and a set to read them from again."""
+        """Return whether rows of the type have a global ``id``: a key, and a set to read them from again."""
         return bool(self.key_of(csdl)) and self.set_for(csdl) is not None
 
     def interfaces(self, csdl: str) -> tuple[str, ...]:
-        """Give the interfaces of a structured type; its own is among them where it has derived types."""
+        """Return the interfaces of a structured type; its own is among them where it has derived types."""
         found = self._interfaces.get(csdl)
         if found is None:
             found = self._interfaces[csdl] = self._interfaces_of(csdl)
@@ -235,7 +235,7 @@ class CatalogTypes:
     # Values
 
     def properties_of(self, csdl: str) -> tuple[Property, ...]:
-        """Give the properties that rows hold, inherited ones first; one declared again counts once."""
+        """Return the properties that rows hold, inherited ones first; one declared again counts once."""
         found = self._properties.get(csdl)
         if found is None:
             declared = self.model.properties_of(csdl)
@@ -247,7 +247,7 @@ class CatalogTypes:
         return found
 
     def enum(self, csdl: str) -> EnumInfo:
-        """Give an enum with its value names; raises KeyError."""
+        """Return an enum with its value names; raises KeyError."""
         found = self._enums.get(csdl)
         if found is None:
             name = self._names[TypeKind.ENUM, csdl]
@@ -259,14 +259,14 @@ class CatalogTypes:
         return found
 
     def shown_enum(self, csdl: str) -> str | None:
-        """Give the enum type of values of a CSDL type, its members unnamed; None where they are shown otherwise."""
+        """Return the enum type of values of a CSDL type, its members unnamed; None where they are shown otherwise."""
         name = self._names.get((TypeKind.ENUM, csdl))
         if name is None or (self.cleaning.no_yes and is_no_yes(self.model.enum_types[csdl])):
             return None
         return name
 
     def value(self, prop: Property, *, is_key: bool) -> ValueType:
-        """Give the value type of a property that is not complex."""
+        """Return the value type of a property that is not complex."""
         decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
         found = self._property_values.get(decided_by)
         if found is None:

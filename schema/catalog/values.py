@@ -41,14 +41,14 @@ class Abilities:
 
 
 def is_no_yes(enum: EnumType) -> bool:
-    """Whether it is F&O's ``NoYes``, which stands for a Boolean."""
+    """Return whether it is F&O's ``NoYes``, which stands for a Boolean."""
     return short(enum.name) == "NoYes" and [m.name for m in enum.members] == ["No", "Yes"]
 
 
 def value_type(
     ref: TypeRef, *, model: Model, enum: EnumInfo | None, cleaning: Cleaning, dates: Clean
 ) -> ValueType:
-    """Give the value type of a property, parameter or result. ``dates``: how its date-times are cleaned."""
+    """Return the value type of a property, parameter or result. ``dates``: how its date-times are cleaned."""
     if enum is not None:
         return _enum_value(enum, model, cleaning)
     known = model.type_definitions.get(ref.name)

@@ -76,7 +76,7 @@ class Comparison:
     """Types of either that were compared."""
 
     def of(self, level: Level) -> tuple[Change, ...]:
-        """Give those of one level."""
+        """Return those of one level."""
         return tuple(change for change in self.changes if change.level is level)
 
     @property
@@ -131,7 +131,7 @@ class _Compare:
         return Comparison(tuple(found), len(chosen))
 
     def _is_meant(self, name: str) -> bool:
-        """Whether ``include`` lets a name pass; every pattern that does is noted."""
+        """Return whether ``include`` lets a name pass; every pattern that does is noted."""
         if not self._patterns:
             return True
         folded = name.casefold()
@@ -198,7 +198,7 @@ def _told(
 
 
 def _slice(shapes: Mapping[str, Shape], directives: Sequence[Directive]) -> Any:
-    """Give the two things that graphql-core looks at of a schema.
+    """Return the two things that graphql-core looks at of a schema.
 
     A schema proper would hold all types that these refer to, here nothing but names.
     """

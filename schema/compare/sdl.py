@@ -113,7 +113,7 @@ class SdlSource:
         return iter(self._types)
 
     def text(self, name: str) -> str:
-        """Give the text of the definition and its extensions."""
+        """Return the text of the definition and its extensions."""
         return "\n".join(self._text[a:b].strip() for a, b in self._places[name].pieces)
 
     def shape(self, name: str) -> Shape:

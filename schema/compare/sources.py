@@ -30,7 +30,7 @@ OWN_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 
 
 def is_own(name: str) -> bool:
-    """Whether a type is GraphQL's own."""
+    """Return whether a type is GraphQL's own."""
     return name.startswith("__") or name in specified_scalar_types
 
 
@@ -46,10 +46,10 @@ class Source(Protocol):
         """Its own directives."""
 
     def names(self) -> Iterable[str]:
-        """Give the names of its types in the order in which they are best told."""
+        """Return the names of its types in the order in which they are best told."""
 
     def text(self, name: str) -> str | bytes | None:
-        """Give what a type is read from: equal texts are equal types. None where it is not read from a text."""
+        """Return what a type is read from: equal texts are equal types. None where it is not read from a text."""
 
     def shape(self, name: str) -> Shape:
         """Tell a type. Raises SchemaTextError for one that cannot be read."""
@@ -114,7 +114,7 @@ class _Use(msgspec.Struct, rename="camel"):
     of_type: _Use | None = None
 
     def notation(self) -> str:
-        """Give it as in SDL."""
+        """Return it as in SDL."""
         if self.of_type is None:
             return self.name or ""
         inner = self.of_type.notation()
@@ -249,7 +249,7 @@ class IntrospectionSource:
         return iter(self._types)
 
     def text(self, name: str) -> bytes:
-        """Give the type's JSON."""
+        """Return the type's JSON."""
         return bytes(self._types[name])
 
     def shape(self, name: str) -> Shape:

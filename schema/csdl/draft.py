@@ -90,7 +90,7 @@ class Draft:
             self.aliases[alias] = namespace
 
     def full(self, name: str) -> str:
-        """Give a qualified name with its alias, if it has one, replaced by the namespace."""
+        """Return a qualified name with its alias, if it has one, replaced by the namespace."""
         prefix, dot, last = name.rpartition(".")
         namespace = self.aliases.get(prefix)
         return name if namespace is None or not dot else intern(f"{namespace}.{last}")
@@ -103,7 +103,7 @@ class Draft:
             records[name] = record
 
     def facts(self, element: Element, terms: Terms, owner: str, part: str = "") -> Facts:
-        """Give what the annotations inside an element state of it: of ``owner``, or of that part of it."""
+        """Return what the annotations inside an element state of it: of ``owner``, or of that part of it."""
         if not element.notes:
             return {}
         full = self.term_names

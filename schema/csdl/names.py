@@ -37,15 +37,15 @@ class Names:
             self._notes.setdefault(head, {}).setdefault(tail, []).extend(stated)
 
     def is_annotated(self, owner: str) -> bool:
-        """Whether anything is stated from outside of a type, operation or container, or of a part of it."""
+        """Return whether anything is stated from outside of a type, operation or container, or of a part of it."""
         return owner in self._notes
 
     def facts(self, owner: str, part: str, terms: Terms) -> Facts:
-        """Give what is stated from outside of a part (``""``: the owner itself)."""
+        """Return what is stated from outside of a part (``""``: the owner itself)."""
         return facts_of(self._notes.get(owner, {}).get(part, ()), terms, self._term_names)
 
     def value_type(self, ref: TypeRef) -> TypeRef | None:
-        """Give a property's type in full, a type definition replaced; None where it is not defined."""
+        """Return a property's type in full, a type definition replaced; None where it is not defined."""
         if ref.name.startswith("Edm.") or ref.name in self._values:
             return ref
         name = self.full(ref.name)
@@ -55,15 +55,15 @@ class Names:
         return None
 
     def any_type(self, ref: TypeRef) -> TypeRef | None:
-        """Give the type of a parameter or result, which may be an entity type too."""
+        """Return the type of a parameter or result, which may be an entity type too."""
         name = self.full(ref.name)
         return TypeRef(name, ref.many) if name in self.entity_types else self.value_type(ref)
 
     def path(self, path: str) -> str:
-        """Give a path with its type-cast segments in full: ``Self.Flight/Airline`` → ``Trip.Flight/Airline``."""
+        """Return a path with its type-cast segments in full: ``Self.Flight/Airline`` → ``Trip.Flight/Airline``."""
         return intern("/".join(self.full(segment) for segment in path.split("/")))
 
     def in_container(self, target: str) -> str:
-        """Give the name a binding target means: ``Trip.Container/Airlines`` → ``Airlines``."""
+        """Return the name a binding target means: ``Trip.Container/Airlines`` → ``Airlines``."""
         head, _, tail = target.partition("/")
         return tail if tail and self.full(head) == self._container else target

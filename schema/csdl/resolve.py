@@ -93,7 +93,7 @@ def _structured(
 
 
 def _changed(record: Structured, changes: dict[str, Any]) -> Structured:
-    """Give the record with the changes; the same object where there are none."""
+    """Return the record with the changes; the same object where there are none."""
     if all(getattr(record, name) == value for name, value in changes.items()):
         return record
     return replace(record, **changes)

@@ -106,7 +106,7 @@ def resolve_operations(draft: Draft, names: Names) -> tuple[Operation, ...]:
 
 
 def _operation(operation: Operation, draft: Draft, names: Names) -> Operation | None:
-    """Give the operation with its names in full; None, and a finding, where one of them is not defined."""
+    """Return the operation with its names in full; None, and a finding, where one of them is not defined."""
     refs = [ref for ref in (operation.bound_to, operation.returns) if ref is not None]
     refs += [parameter.type for parameter in operation.parameters]
     full = {ref: names.any_type(ref) for ref in refs}

@@ -112,7 +112,7 @@ def _children(element: Element, tag: str) -> list[Element]:
 
 
 def _key(element: Element, owner: str, draft: Draft) -> tuple[str, ...]:
-    """Give the key; with a part inside a complex property the type counts as keyless."""
+    """Return the key; with a part inside a complex property the type counts as keyless."""
     parts = [ref for key in _children(element, "Key") for ref in _children(key, "PropertyRef")]
     names = tuple(intern(ref.need("Name")) for ref in parts)
     for ref, name in zip(parts, names, strict=True):
@@ -178,7 +178,7 @@ def _constraint(element: Element) -> ReferentialConstraint:
 
 
 def _members(element: Element, owner: str, draft: Draft) -> Iterator[EnumMember]:
-    """Give the members; one without a value has the value after its predecessor's, CSDL section 10.3."""
+    """Return the members; one without a value has the value after its predecessor's, CSDL section 10.3."""
     following = 0
     for child in _children(element, "Member"):
         name = intern(child.need("Name"))

@@ -63,14 +63,14 @@ class Element(msgspec.Struct, eq=False):
     text: str = ""
 
     def need(self, attribute: str) -> str:
-        """Give an attribute without which the element means nothing."""
+        """Return an attribute without which the element means nothing."""
         value = self.attributes.get(attribute)
         if not value:
             raise BadElement(self, f"<{self.tag}> has no {attribute}")
         return value
 
     def constant(self) -> str | None:
-        """Give the constant value as text; a term without any value is a tag and true; None for other expressions.
+        """Return the constant value as text; a term without any value is a tag and true; None for other expressions.
 
         Serves an ``Annotation`` and a ``PropertyValue`` alike: each has one naming attribute and one for the value.
         """
@@ -85,7 +85,7 @@ class Element(msgspec.Struct, eq=False):
         return "true" if is_tag else None
 
     def flag(self, attribute: str, default: bool = False) -> bool:
-        """Give a boolean attribute; .NET writes ``True``, XML Schema also ``1``."""
+        """Return a boolean attribute; .NET writes ``True``, XML Schema also ``1``."""
         value = self.attributes.get(attribute)
         if value is None:
             return default
@@ -97,7 +97,7 @@ class Element(msgspec.Struct, eq=False):
         return found
 
     def number(self, attribute: str, besides: frozenset[str] = frozenset()) -> int | None:
-        """Give an integer attribute; None where it is absent or one of the words ``besides``."""
+        """Return an integer attribute; None where it is absent or one of the words ``besides``."""
         value = self.attributes.get(attribute)
         if value is None or value.lower() in besides:
             return None
@@ -221,7 +221,7 @@ class _Reader:
         self._parse(b"", final=True)
 
     def take(self) -> list[tuple[Element, Element]]:
-        """Give the elements closed since the last call."""
+        """Return the elements closed since the last call."""
         ready, self._ready = self._ready, []
         return ready
 

@@ -46,7 +46,7 @@ class Spool(Generic[Key]):
         self._get_ready()
 
     def __iter__(self) -> Iterator[Key]:
-        """Give the keys as they were put."""
+        """Return the keys as they were put."""
         return iter(self._places)
 
     def put(self, key: Key, text: bytes) -> None:
@@ -59,7 +59,7 @@ class Spool(Generic[Key]):
             self._close()
 
     def take(self, key: Key) -> bytes | None:
-        """Give a text; None where there is none of that key. Every ``put`` comes before the first ``take``."""
+        """Return a text; None where there is none of that key. Every ``put`` comes before the first ``take``."""
         place = self._places.get(key)
         if place is None:
             return None
@@ -92,7 +92,7 @@ class Spools(Generic[Key]):
         self._parts: tuple[Spool[Key], ...] = tuple(parts)
 
     def take(self, key: Key) -> bytes | None:
-        """Give a text; None where there is none of that key."""
+        """Return a text; None where there is none of that key."""
         for part in self._parts:
             found = part.take(key)
             if found is not None:
@@ -100,9 +100,9 @@ class Spools(Generic[Key]):
         return None
 
     def taken(self, keys: Iterable[Key]) -> Iterator[bytes]:
-        """Give the texts of those keys of which there are any."""
+        """Return the texts of those keys of which there are any."""
         return (text for text in map(self.take, keys) if text is not None)
 
     def ordered(self) -> Iterator[bytes]:
-        """Give all texts by the order of their keys."""
+        """Return all texts by the order of their keys."""
         return self.taken(sorted(key for part in self._parts for key in part))

@@ -120,7 +120,7 @@ class Shapes:
             self._fields[field.verb, field.many] = fills
 
     def names(self, csdl: str, entries: Iterable[TypeEntry]) -> FamilyNames | None:
-        """Give the names of a family of types; None where they are not made as the specimen's are."""
+        """Return the names of a family of types; None where they are not made as the specimen's are."""
         name = self._catalog.concrete_name(csdl)
         if name is None or any(e.name != name + self._ends.get(e.kind, " ") for e in entries):
             return None

@@ -105,7 +105,7 @@ class FamilyWriter:
         return done
 
     def _families(self, share: Share) -> Iterator[Family]:
-        """Give the families, and forget the records that were read for them from time to time."""
+        """Return the families, and forget the records that were read for them from time to time."""
         for count, family in enumerate(self._types.families(share), 1):
             yield family
             if count % FORGET_AFTER == 0:

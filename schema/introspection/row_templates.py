@@ -75,7 +75,7 @@ class Rows:
         self._family = None
 
     def members(self, entry: TypeEntry) -> Alike | None:
-        """Give the members of a type; None where they are not independent of each other, or not of rows."""
+        """Return the members of a type; None where they are not independent of each other, or not of rows."""
         kind, csdl = entry.kind, entry.csdl
         if kind not in _KINDS:
             return None
@@ -94,7 +94,7 @@ class Rows:
         return Alike(rows)
 
     def key(self, csdl: str) -> tuple[Member, ...] | None:
-        """Give the key as arguments; None where the members are not independent of each other."""
+        """Return the key as arguments; None where the members are not independent of each other."""
         family = self._family_of(csdl)
         return None if family is None else tuple(Alike(family.rows[TypeKind.KEY]))
 

@@ -36,23 +36,23 @@ class Marks:
     """What is written beside what the types are; here nothing."""
 
     def head(self) -> str:
-        """Give what comes first."""
+        """Return what comes first."""
         return ""
 
     def shows(self, name: str) -> bool:  # noqa: ARG002 - for those who leave types out
-        """Whether a type is written."""
+        """Return whether a type is written."""
         return True
 
     def shows_field(self, owner: str, name: str) -> bool:  # noqa: ARG002 - likewise
-        """Whether a field is written."""
+        """Return whether a field is written."""
         return True
 
     def of_type(self, shown: DescribedType) -> str:  # noqa: ARG002 - likewise
-        """Give what stands behind a type, with a blank in front."""
+        """Return what stands behind a type, with a blank in front."""
         return ""
 
     def of_field(self, owner: str, field: Member | Value) -> str:  # noqa: ARG002 - likewise
-        """Give what stands behind a field, argument or value of a type, with a blank in front."""
+        """Return what stands behind a field, argument or value of a type, with a blank in front."""
         return ""
 
 
@@ -60,7 +60,7 @@ _NO_MARKS = Marks()
 
 
 def print_types(schema: ODataSchema, marks: Marks = _NO_MARKS) -> Iterator[str]:
-    """Give the SDL piece by piece. ``schema`` is one of one's own: its records are forgotten on the way."""
+    """Return the SDL piece by piece. ``schema`` is one of one's own: its records are forgotten on the way."""
     types = Types(schema)
     yield (between := marks.head())
     between = between and "\n\n"

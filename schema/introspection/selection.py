@@ -28,7 +28,7 @@ class Selected(NamedTuple):
 
 
 def is_whole(selection: Sequence[Selected]) -> bool:
-    """Whether an operation's answer is long, or grows with the catalogue: then it is to be written aside and kept."""
+    """Return whether an answer is long or grows with the catalogue; a subprocess writes those, and they are cached."""
     return len(selection) > MANY or any(_is_wide_root(root) for root in selection)
 
 
@@ -48,7 +48,7 @@ def _is_wide(below: Iterable[Selected]) -> bool:
 
 
 def _is_deep(below: Iterable[Selected]) -> bool:
-    """Whether fields of a type lead to fields of other types, which may be anything."""
+    """Return whether fields of a type lead to fields of other types, which may be anything."""
     return any(_is_wide(inner.below) for field in below for inner in _descend(field))
 
 

@@ -90,7 +90,7 @@ class _Slice:
                 yield root, _root(made, [types.root_member(made, name) for name in names])
 
     def _chosen(self, root: str, made: GraphQLObjectType) -> list[str]:
-        """Give the fields of a root type: those asked for, and at least one."""
+        """Return the fields of a root type: those asked for, and at least one."""
         names = (*self._wanted.fields.get(root, ()), *(_ALWAYS if root == "query" else ()))
         found = [name for name in dict.fromkeys(names) if name in made.fields]
         return found or [next(iter(made.fields))]
@@ -114,7 +114,7 @@ class _Slice:
         self._describe_partially({**level, **border})
 
     def _describe(self, names: dict[str, str]) -> dict[str, str]:
-        """Describe types of these names in full, and those of the same rows; give the names one relation further."""
+        """Describe types of these names in full, and those of the same rows; return the names one relation further."""
         further: dict[str, str] = {}
         waiting = list(names.items())
         for name, family in waiting:  # grows while it is walked
@@ -144,7 +144,7 @@ class _Slice:
             waiting.extend(_leads_to(shown))
 
     def _family(self, name: str) -> str:
-        """Give the rows that a type belongs to; empty for one that belongs to any."""
+        """Return the rows that a type belongs to; empty for one that belongs to any."""
         entry = self._types.schema.entry(name)
         return entry.csdl if entry is not None and self._is_row(entry) else ""
 
@@ -192,7 +192,7 @@ class _Slice:
         )
 
     def _kept(self, name: str, members: Iterable[Member]) -> list[Member]:
-        """Give the first fields that are leaves, or of the type itself; where there are none, the first of all."""
+        """Return the first fields that are leaves, or of the type itself; where there are none, the first of all."""
         some = iter(members)
         first = list(islice(some, 1))
         near = (member for member in chain(first, some) if self._is_near(name, member))
@@ -231,7 +231,7 @@ def _of_member(member: Member) -> Iterator[str]:
 
 
 def _leads_to(shown: DescribedType) -> Iterator[str]:
-    """Give the names of the types that must be there for this one."""
+    """Return the names of the types that must be there for this one."""
     for members in (shown.fields, shown.inputs):
         for member in members() if members is not None else ():
             yield from _of_member(member)

@@ -35,7 +35,7 @@ _REQUEST = 10
 
 
 def print_subgraph(schema: ODataSchema) -> Iterator[str]:
-    """Give the SDL piece by piece. ``schema`` is one of one's own that is a subgraph: its records are forgotten."""
+    """Return the SDL piece by piece. ``schema`` is one of one's own that is a subgraph: its records are forgotten."""
     assert schema.federation is not None
     plain = schema.again(schema.catalog, federated=False)
     return print_types(plain, Federated(plain, schema.federation))
@@ -56,7 +56,7 @@ class Federated(Marks):
         )
 
     def head(self) -> str:
-        """Give the link to the specification, with what of it is used."""
+        """Return the link to the specification, with what of it is used."""
         federation = self._federation
         used = ["@key", "@shareable"]
         if federation.node == "inaccessible":
@@ -81,7 +81,7 @@ class Federated(Marks):
         return owner != "Query" or name not in _NODE_FIELDS or self._federation.node != "omit"
 
     def of_type(self, shown: DescribedType) -> str:
-        """Give the directives of a type."""
+        """Return the directives of a type."""
         if shown.name == "Node":
             return " @inaccessible" if self._federation.node == "inaccessible" else ""
         if shown.name in _SHARED:
@@ -108,7 +108,7 @@ class Federated(Marks):
         yield ' @key(fields: "id")'
 
     def of_field(self, owner: str, field: Member | Value) -> str:
-        """Give the directives of a field."""
+        """Return the directives of a field."""
         if not isinstance(field, Member):
             return ""
         if owner == "Query":
@@ -132,7 +132,7 @@ class Federated(Marks):
         return f" @cost(weight: {_REQUEST}){size}{marks}"
 
     def _is_list(self, field: Member) -> bool:
-        """Whether a field is a connection that may be paged."""
+        """Return whether a field is a connection that may be paged."""
         found = self._catalog.known_names().get(field.type.rstrip("!"))
         return found is not None and found.kind is TypeKind.CONNECTION and bool(field.arguments)
 

@@ -77,7 +77,7 @@ class DescribedType(Struct, frozen=True, kw_only=True):
 
 
 def notation(name: str, *, nullable: bool, many: bool, gaps: bool = False) -> str:
-    """Give a generated type as SDL writes it."""
+    """Return a generated type as SDL writes it."""
     if many:
         name = f"[{name}]" if gaps else f"[{name}!]"
     return name if nullable else name + "!"
@@ -90,7 +90,7 @@ def input_member(field: InputField) -> Member:
 
 
 def kind_of(made: GraphQLNamedType) -> str:
-    """Give the ``__TypeKind`` of a type of graphql-core."""
+    """Return the ``__TypeKind`` of a type of graphql-core."""
     return next(kind for core, kind in _KINDS.items() if isinstance(made, core))
 
 

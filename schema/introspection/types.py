@@ -83,7 +83,7 @@ class Share(NamedTuple):
     parts: int
 
     def has(self, number: int) -> bool:
-        """Whether a family, by its number, is among it."""
+        """Return whether a family, by its number, is among it."""
         return number // _BLOCK % self.parts == self.part
 
 
@@ -115,7 +115,7 @@ class Types:
         self.roots = {made.name: made for made in roots if made is not None}
 
     def over(self, catalog: Catalog, writes: Writes | None) -> Types:
-        """Give what describes the generated types of another catalogue; the kinds of names are those of both."""
+        """Return what describes the generated types of another catalogue; the kinds of names are those of both."""
         self._kinds.update((e.name, _kind_of(e)) for e in catalog.entries())
         made = copy.copy(self)
         rows = Rows(catalog, writes, made.row_member)
@@ -123,19 +123,19 @@ class Types:
         return made
 
     def names(self) -> Iterator[str]:
-        """Give every name in the schema's order, none ahead of the one that is asked for."""
+        """Return every name in the schema's order, none ahead of the one that is asked for."""
         return iter(self.core.type_map)
 
     def first_names(self) -> Iterator[str]:
-        """Give the names that come before those of generated types."""
+        """Return the names that come before those of generated types."""
         return takewhile(lambda name: self.schema.entry(name) is None, self.names())
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Give the generated types in the schema's order, none ahead."""
+        """Return the generated types in the schema's order, none ahead."""
         return self.schema.entries()
 
     def families(self, share: Share) -> Iterator[Family]:
-        """Give the same by the type of the metadata to which they belong: those for reading, those for writing.
+        """Return the same by the type of the metadata to which they belong: those for reading, those for writing.
 
         The former are in the schema's order by their families' numbers; the latter follow, in that of
         ``write_owners``.
@@ -159,7 +159,7 @@ class Types:
         return Family(number, csdl, reading, writing)
 
     def write_owners(self) -> Iterator[str]:
-        """Give the types of the metadata in the order in which the types for writing follow."""
+        """Return the types of the metadata in the order in which the types for writing follow."""
         return iter(()) if self._writes is None else self._writes.owners()
 
     def forget(self) -> None:
@@ -169,7 +169,7 @@ class Types:
         self.schema.forget()
 
     def kind(self, name: str) -> str:
-        """Give the ``__TypeKind`` of a type; raises KeyError."""
+        """Return the ``__TypeKind`` of a type; raises KeyError."""
         found = self._kinds.get(name)
         if found is None:
             found = self._kinds[name] = self._kind(name)
@@ -194,7 +194,7 @@ class Types:
         return described(made, self._possible)
 
     def _possible(self, name: str) -> list[str]:
-        """Give the possible types of an abstract type that has no entry: hand-written, or ``Node``."""
+        """Return the possible types of an abstract type that has no entry: hand-written, or ``Node``."""
         generated, _ = self.schema.implementers(name)
         if generated:
             return generated
@@ -274,7 +274,7 @@ class Types:
     # Root types
 
     def roots_of(self, csdl: str) -> Iterator[RowRoot]:
-        """Give the fields of root types that read and write the rows of sets of a type, without describing them."""
+        """Return the fields of root types that read and write the rows of sets of a type, without describing them."""
         query, mutation = self.core.query_type, self.core.mutation_type
         assert query is not None
         for of_set in self._catalog.model.sets_of_type.get(csdl, ()):

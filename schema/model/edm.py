@@ -45,6 +45,6 @@ NOT_IN_ROWS = frozenset({"Edm.Stream"})
 
 
 def edm_type(name: str) -> EdmType:
-    """Give the row of a primitive type; what is not in the table (geography, untyped…) is plain JSON."""
+    """Return the row of a primitive type; what is not in the table (geography, untyped…) is plain JSON."""
     found = EDM.get(name)
     return EdmType(name, "JSON", "other") if found is None else found

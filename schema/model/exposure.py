@@ -64,7 +64,7 @@ def keep(model: Model, chosen: Iterable[str]) -> Model:
 
 
 def matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
-    """Give the names that match; a pattern that is a name is looked up, so that long lists of names are quick."""
+    """Return the names that match; a pattern that is a name is looked up, so that long lists of names are quick."""
     known = frozenset(names)
     for pattern in patterns:
         if _WILD.isdisjoint(pattern):
@@ -158,7 +158,7 @@ class _Exposure:
         return bound[False] - bound[True]
 
     def _declarations(self, type_name: str, path: str) -> Iterator[tuple[str, str]]:
-        """Give where the navigation of a binding path is declared; nothing for paths through other properties."""
+        """Return where the navigation of a binding path is declared; nothing for paths through other properties."""
         *before, navigation = path.split("/")
         if before:
             type_name = before[-1]
@@ -180,7 +180,7 @@ class _Exposure:
         return structs.replace(root, bindings=bindings)
 
     def _is_offered(self, operation: Operation) -> bool:
-        """Whether no entity that the operation is bound to, takes or gives has vanished."""
+        """Return whether no entity that the operation is bound to, takes or gives has vanished."""
         entity_types = self._model.entity_types
         binding = None if operation.bound_to is None else operation.bound_to.name
         if binding in entity_types and binding not in self._kept:
@@ -198,7 +198,7 @@ class _Exposure:
     def _complex_types(
         self, entity_types: Iterable[EntityType], operations: Iterable[Operation]
     ) -> dict[str, ComplexType]:
-        """Give the complex types in use, with those they are made of, derive from or are derived to."""
+        """Return the complex types in use, with those they are made of, derive from or are derived to."""
         every = self._model.complex_types
         found: set[str] = set()
         waiting = [name for name in _used(entity_types, operations) if name in every]
@@ -215,12 +215,12 @@ class _Exposure:
 
 
 def _some(records: Mapping[str, Record], names: Container[str]) -> Iterator[tuple[str, Record]]:
-    """Give the records of these names, in document order, and make no others."""
+    """Return the records of these names, in document order, and make no others."""
     return ((name, records[name]) for name in records if name in names)
 
 
 def _used(types: Iterable[EntityType | ComplexType], operations: Iterable[Operation]) -> set[str]:
-    """Give the names of all types that properties, parameters and results have."""
+    """Return the names of all types that properties, parameters and results have."""
     names = {p.type.name for t in types for p in t.properties}
     for operation in operations:
         names.update(ref.name for ref in _values(operation))
@@ -230,7 +230,7 @@ def _used(types: Iterable[EntityType | ComplexType], operations: Iterable[Operat
 
 
 def _values(operation: Operation) -> Iterator[TypeRef]:
-    """Give the types an operation takes and gives, without the one it is bound to."""
+    """Return the types an operation takes and gives, without the one it is bound to."""
     yield from (p.type for p in operation.parameters)
     if operation.returns is not None:
         yield operation.returns

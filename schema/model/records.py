@@ -243,12 +243,12 @@ class Model:
     """What the reader had to leave out or mend, one sentence each; shown at start-up."""
 
     def structured(self, name: str) -> EntityType | ComplexType:
-        """Give the entity or complex type of that qualified name."""
+        """Return the entity or complex type of that qualified name."""
         found = self.entity_types.get(name)
         return self.complex_types[name] if found is None else found
 
     def lineage(self, name: str) -> Iterator[EntityType | ComplexType]:
-        """Give the type and its bases, the most basic first."""
+        """Return the type and its bases, the most basic first."""
         chain: list[EntityType | ComplexType] = []
         seen: set[str] = set()
         at: str | None = name
@@ -259,22 +259,22 @@ class Model:
         return reversed(chain)
 
     def properties_of(self, name: str) -> tuple[Property, ...]:
-        """Give the properties of a type, inherited ones first."""
+        """Return the properties of a type, inherited ones first."""
         return tuple(p for t in self.lineage(name) for p in t.properties)
 
     def navigations_of(self, name: str) -> tuple[Navigation, ...]:
-        """Give the navigations of a type, inherited ones first."""
+        """Return the navigations of a type, inherited ones first."""
         return tuple(n for t in self.lineage(name) for n in t.navigations)
 
     def key_of(self, name: str) -> tuple[str, ...]:
-        """Give the key property names of an entity type; empty where it has none."""
+        """Return the key property names of an entity type; empty where it has none."""
         for t in self.lineage(name):
             if isinstance(t, EntityType) and t.key:
                 return t.key
         return ()
 
     def is_open(self, name: str) -> bool:
-        """Whether the type, or a base of it, takes undeclared properties."""
+        """Return whether the type, or a base of it, takes undeclared properties."""
         return any(t.open for t in self.lineage(name))
 
     @cached_property
@@ -288,7 +288,7 @@ class Model:
         return {base: tuple(names) for base, names in found.items()}
 
     def family(self, name: str) -> tuple[str, ...]:
-        """Give the type and every type derived from it, near ones first."""
+        """Return the type and every type derived from it, near ones first."""
         names = [name]
         for at in names:
             names.extend(d for d in self.derived.get(at, ()) if d not in names)
@@ -304,5 +304,5 @@ class Model:
 
 
 def short(name: str) -> str:
-    """Give the last part of a qualified name: ``Microsoft.Dynamics.DataEntities.NoYes`` → ``NoYes``."""
+    """Return the last part of a qualified name: ``Microsoft.Dynamics.DataEntities.NoYes`` → ``NoYes``."""
     return name.rpartition(".")[2]

@@ -114,7 +114,7 @@ def preset(model: Model, relations: Iterable[Relation]) -> Model:
 
 
 def _new_directions(model: Model, relation: Relation) -> Iterator[Relation]:
-    """Give what is left of a relation that fits: both directions, one of them turned round if need be, or none."""
+    """Return what is left of a relation that fits: both directions, one of them turned round if need be, or none."""
     to_fields = default_fields(model, relation)
     forth = _is_new(
         model, relation.name, relation.from_set, relation.fields, relation.to_set, to_fields
@@ -143,7 +143,7 @@ def _is_new(
     to_set: str,
     to_fields: tuple[str, ...],
 ) -> bool:
-    """Whether the name is free and no navigation joins the types of the two sets by the same fields."""
+    """Return whether the name is free and no navigation joins the types of the two sets by the same fields."""
     from_type, to_type = (model.entity_sets[side].type for side in (from_set, to_set))
     pairs = _telling_pairs(zip(fields, to_fields, strict=True))
     return not _is_taken(model, from_type, name) and not any(
@@ -153,12 +153,12 @@ def _is_new(
 
 
 def _telling_pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-    """Give the pairs beside the company, which some metadata leave out."""
+    """Return the pairs beside the company, which some metadata leave out."""
     return frozenset(pairs) - {(_COMPANY, _COMPANY)}
 
 
 def default_fields(model: Model, relation: Relation) -> tuple[str, ...]:
-    """Give the fields of ``to_set`` that the relation's ``fields`` are joined with."""
+    """Return the fields of ``to_set`` that the relation's ``fields`` are joined with."""
     if relation.to_fields:
         return relation.to_fields
     key = model.key_of(model.entity_sets[relation.to_set].type)
@@ -307,7 +307,7 @@ class Suggestion(Struct, frozen=True, kw_only=True):
 
 
 def suggest(model: Model) -> Iterator[Suggestion]:
-    """Give candidate relations, the most useful first, always in the same order.
+    """Return candidate relations, the most useful first, always in the same order.
 
     A foreign key comes before a shared key, a key called like its set (``CustomerAccount`` of
     ``CustomersV3``) before others, a short key before a long one, a key that one set has before a
@@ -338,7 +338,7 @@ class _Index:
                 self._holders[field].append(name)
 
     def referrers(self, to_set: str) -> Iterator[str]:
-        """Give the sets that have all key fields of ``to_set``."""
+        """Return the sets that have all key fields of ``to_set``."""
         key = self._keys[to_set]
         telling = self._telling(to_set)
         if all(name.lower() in _GENERIC for name in telling):
@@ -353,7 +353,7 @@ class _Index:
                 yield from_set
 
     def rank(self, from_set: str, to_set: str) -> tuple[bool | int | str, ...]:
-        """Give the sort key: small is useful."""
+        """Return the sort key: small is useful."""
         rivals = self._rivals[frozenset(self._keys[to_set])]
         version = _VERSION.search(to_set)
         is_version = _VERSION.sub("", from_set) == _VERSION.sub("", to_set)
@@ -387,19 +387,19 @@ class _Index:
         )
 
     def _telling(self, to_set: str) -> list[str]:
-        """Give the key fields beside the company."""
+        """Return the key fields beside the company."""
         return [name for name in self._keys[to_set] if name != _COMPANY]
 
     def _is_same_key(self, from_set: str, to_set: str) -> bool:
         return set(self._keys[from_set]) == set(self._keys[to_set])
 
     def _is_namesake(self, to_set: str) -> bool:
-        """Whether a key field begins with the word that the set begins with."""
+        """Return whether a key field begins with the word that the set begins with."""
         words = (_WORD.match(name) for name in self._telling(to_set))
         return any(word is not None and to_set.startswith(word[0]) for word in words)
 
     def _is_related(self, from_set: str, to_set: str) -> bool:
-        """Whether both are one type, or a navigation already leads there."""
+        """Return whether both are one type, or a navigation already leads there."""
         from_type = self._model.entity_sets[from_set].type
         to_type = self._model.entity_sets[to_set].type
         navigations = self._model.navigations_of(from_type)

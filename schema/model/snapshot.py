@@ -125,7 +125,7 @@ class Records(Mapping[str, Record]):
         return len(self._places)
 
     def again(self) -> Records[Record]:
-        """Give the same records, none of them decoded."""
+        """Return the same records, none of them decoded."""
         made = copy.copy(self)
         made.forget()
         return made
@@ -149,7 +149,7 @@ class Records(Mapping[str, Record]):
 
 
 def pack(model: Model, *, fingerprint: bytes, notes: bytes = b"") -> Iterator[bytes]:
-    """Give the bytes of a snapshot, piece by piece; ``fingerprint`` stands for everything that decided the model.
+    """Return the bytes of a snapshot, piece by piece; ``fingerprint`` stands for everything that decided the model.
 
     Raises OverflowError or ValueError for what only a model made by hand, or a hostile document, can hold: numbers
     beyond 64 bits, unpaired surrogates.
@@ -251,7 +251,7 @@ def _model(index: _Index, records: memoryview) -> Model:
 
 
 def reopened(model: Model) -> Model:
-    """Give the same model with nothing of its snapshot decoded; one that was not unpacked stays as it is."""
+    """Return the same model with nothing of its snapshot decoded; one that was not unpacked stays as it is."""
     made = copy.copy(model)
     for table, records in _tables_of(model):
         vars(made)[table] = records.again()
@@ -269,7 +269,7 @@ def forget_records(model: Model) -> None:
 
 
 def tables_of(model: Model) -> Iterator[dict[str, Any]]:
-    """Give what keeps the records that were decoded from the model's snapshot."""
+    """Return what keeps the records that were decoded from the model's snapshot."""
     return (records.table for _, records in _tables_of(model))
 
 

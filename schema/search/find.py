@@ -65,7 +65,7 @@ class _Rank(NamedTuple):
 
 
 def find(index: Index, query: str, limit: int) -> list[Hit]:
-    """Give the best hits of a query: words, starts of words, humps, initials, labels; ``type.field`` for fields.
+    """Return the best hits of a query: words, starts of words, humps, initials, labels; ``type.field`` for fields.
 
     An empty query gives the first sets by name. ``create``, ``update``, ``upsert`` and ``delete`` ask for mutations.
     """
@@ -85,7 +85,7 @@ def find(index: Index, query: str, limit: int) -> list[Hit]:
 
 
 def complete(index: Index, root: Root, typed: str, limit: int) -> list[str]:
-    """Give the fields of ``Query`` or ``Mutation`` that a person who types may mean, the likeliest first."""
+    """Return the fields of ``Query`` or ``Mutation`` that a person who types may mean, the likeliest first."""
     parts = terms(typed)
     best = [s for _, s in _best(index.subjects, parts, limit)] if parts else []
     subjects = best if parts else _first_sets(index, limit)
@@ -165,7 +165,7 @@ _Verbs = Iterable[tuple[Verb, Sequence[str]]]
 
 
 def _verbs(parts: Sequence[str]) -> _Verbs:
-    """Give the verbs among the words of a query, each with the other words."""
+    """Return the verbs among the words of a query, each with the other words."""
     for place, part in enumerate(parts):
         rest = (*parts[:place], *parts[place + 1 :])
         if rest and len(part) > SHORT:
@@ -173,7 +173,7 @@ def _verbs(parts: Sequence[str]) -> _Verbs:
 
 
 def _begun_verbs(parts: Sequence[str]) -> _Verbs:
-    """Give the verbs that the first word is, or begins."""
+    """Return the verbs that the first word is, or begins."""
     for verb in ROW_VERBS:
         if parts and verb.value.startswith(parts[0]):
             yield verb, parts[1:]
@@ -228,7 +228,7 @@ def _field_hit(index: Index, field: FieldName) -> Hit:
 
 
 def _fields_of(index: Index, owner: Sequence[str], wanted: Sequence[str]) -> Iterator[Hit]:
-    """Give the fields of the sets that the part before a point means."""
+    """Return the fields of the sets that the part before a point means."""
     sets = [index.subjects[place] for place in index.sets]
     meant = [s for _, s in _best(sets, owner, SETS_OF_NAME)]
     places = {s.name: place for place, s in enumerate(sets)}

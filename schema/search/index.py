@@ -86,7 +86,7 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 
 
 def pack(index: Index) -> bytes:
-    """Give the bytes of an index; ``unpack`` on the same kind of machine is the way back."""
+    """Return the bytes of an index; ``unpack`` on the same kind of machine is the way back."""
     packed = _Packed(
         index.subjects,
         tuple((f.name, f.text, f.sets.tobytes()) for f in index.fields),
@@ -98,7 +98,7 @@ def pack(index: Index) -> bytes:
 
 
 def unpack(content: bytes) -> Index | None:
-    """Give the index; None where the bytes are of another program."""
+    """Return the index; None where the bytes are of another program."""
     try:
         packed = msgspec.msgpack.decode(content, type=_Packed)
         code = _code(packed.sets)
@@ -112,7 +112,7 @@ def unpack(content: bytes) -> Index | None:
 
 
 def _code(sets: int) -> str:
-    """Give the type code of places among so many sets."""
+    """Return the type code of places among so many sets."""
     return "H" if sets <= 1 << 16 else "L"
 
 
@@ -140,7 +140,7 @@ class _Making:
         """Name of a field → places of the sets whose rows have it."""
 
     def sets(self) -> Iterator[Subject]:
-        """Give the entity sets, and note their fields."""
+        """Return the entity sets, and note their fields."""
         catalog = self._catalog
         named: dict[str, dict[RootKind, str]] = {}
         for kind, of_set, name in catalog.set_roots():
@@ -181,7 +181,7 @@ class _Making:
             yield catalog.renames.get(f"{short(csdl)}.{name}") or field_name(name)
 
     def other_roots(self) -> Iterator[Subject]:
-        """Give singletons, functions, ``node`` and ``nodes``."""
+        """Return singletons, functions, ``node`` and ``nodes``."""
         for root in self._others():
             labelled = root.singleton or root.operation
             named = root.operation_import or labelled
@@ -198,7 +198,7 @@ class _Making:
         return (self._catalog.roots[n] for n in self._catalog.roots if n not in of_sets)
 
     def actions(self) -> Iterator[Subject]:
-        """Give the mutations that are not of rows."""
+        """Return the mutations that are not of rows."""
         for name, field in () if self._writes is None else self._writes.actions.items():
             csdl = field.operation.name if field.operation is not None else ""
             yield _subject(
@@ -209,7 +209,7 @@ class _Making:
             )
 
     def types(self) -> Iterator[Subject]:
-        """Give enums, complex types, and entity types without a set."""
+        """Return enums, complex types, and entity types without a set."""
         model, labels = self._catalog.model, self._catalog.labels
         shown = (TypeKind.OBJECT, TypeKind.INTERFACE, TypeKind.ENUM)
         for number, (name, entry) in enumerate(self._catalog.known_names().items(), 1):
@@ -227,7 +227,7 @@ class _Making:
                 self._schema.forget()
 
     def fields(self) -> tuple[FieldName, ...]:
-        """Give the fields that the sets' rows have, when these were walked through."""
+        """Return the fields that the sets' rows have, when these were walked through."""
         return tuple(
             FieldName(name, searched((name,)), array(places.typecode, places))
             for name, places in self._places.items()

@@ -28,12 +28,12 @@ def _plain(text: str) -> str:
 
 
 def terms(query: str) -> tuple[str, ...]:
-    """Give the words of a query that count."""
+    """Return the words of a query that count."""
     return tuple(words(query)[:MOST_TERMS])
 
 
 def searched(names: Iterable[str]) -> str:
-    """Give names as a text to search: each word behind a space, then the names as one word, then initials."""
+    """Return names as a text to search: each word behind a space, then the names as one word, then initials."""
     split = [words(name) for name in names]
     joined = ("".join(parts) for parts in split)
     initials = ("".join(_initial(part) for part in parts) for parts in split)
@@ -59,7 +59,7 @@ def closeness(parts: Sequence[str], names: Iterable[str]) -> int:
 
 
 def sought(term: str) -> str:
-    """Give what a searched text must hold: a short word only counts where it starts one."""
+    """Return what a searched text must hold: a short word only counts where it starts one."""
     return term if len(term) > SHORT else f" {term}"
 
 

@@ -173,11 +173,11 @@ class ODataSchema(strawberry.Schema):
         return self._generated_type(name) if found is None and self.entry(name) else found
 
     def as_str(self) -> str:
-        """Give the SDL."""
+        """Return the SDL."""
         return print_sdl(self.core)
 
     def get_type_by_name(self, name: str) -> Any:  # type: ignore[override]
-        """Give the Strawberry definition of a type."""
+        """Return the Strawberry definition of a type."""
         made = self.core.get_type(name)
         return None if made is None else made.extensions.get(DEFINITION)
 
@@ -257,20 +257,20 @@ class ODataSchema(strawberry.Schema):
         return name in self._fixed or self.entry(name) is not None
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Give what a generated type's name stands for; None for a name that is not of the schema."""
+        """Return what a generated type's name stands for; None for a name that is not of the schema."""
         found = self.catalog.entry(name)
         if found is None and self.writes is not None:
             found = self.writes.entry(name)
         return found
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Give every generated type in the order of the schema, none ahead of the one that is asked for."""
+        """Return every generated type in the order of the schema, none ahead of the one that is asked for."""
         yield from self.catalog.entries()
         if self.writes is not None:
             yield from self.writes.entries()
 
     def implementers(self, interface: str) -> tuple[list[str], list[str]]:
-        """Give the names of the generated object types and interfaces that have an interface, or are in ``_Entity``."""
+        """Return the names of the generated types and interfaces that implement an interface, or are in ``_Entity``."""
         is_union = interface == ENTITY and self._federated is not None
         return self.catalog.implementers("Node" if is_union else interface, self.entry)
 
@@ -281,7 +281,7 @@ class ODataSchema(strawberry.Schema):
             self.writes.forget()
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Give what keeps all that was made of single types, for whoever empties them once the schema is not used.
+        """Return what keeps all that was made of single types, for whoever empties them once the schema is not used.
 
         Types refer to each other through these tables: without them, nearly nothing is left that refers to itself.
         """

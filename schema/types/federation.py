@@ -88,11 +88,11 @@ class FederationTypes:
         self._service = {SERVICE: Wire(SERVICE, Ref(SERVICE_TYPE, nullable=False), _SERVICE_TEXT)}
 
     def roots(self, own: Mapping[str, RootField]) -> Mapping[str, RootField]:
-        """Give the root fields that are planned: the API's own, then ``_entities``."""
+        """Return the root fields that are planned: the API's own, then ``_entities``."""
         return _together(self._entities, own)
 
     def fields(self, own: Mapping[str, RootField]) -> Mapping[str, Named]:
-        """Give all root fields."""
+        """Return all root fields."""
         return _together(self._service, self._entities, own)
 
     def field(self, record: Named) -> GeneratedField:
@@ -154,5 +154,5 @@ class FederationTypes:
 
 
 def _together(*records: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give all records, the last mapping's first; nothing is looked up before it is asked for."""
+    """Return all records, the last mapping's first; nothing is looked up before it is asked for."""
     return ChainMap(*cast("tuple[dict[str, Any], ...]", records))

@@ -5,7 +5,7 @@ gigabyte. Here the schema's type map and the fields of every type are mappings t
 and what was made stays.
 
 This module and ``generated`` are the only ones that lean on the insides of libraries. Relied on beyond graphql-core's
-documented interface (``tests/schema/test_lazy_internals.py`` says what moved after an upgrade):
+documented interface (``tests/unit/schema/types/test_lazy_internals.py`` says what moved after an upgrade):
 
 * ``GraphQLSchema`` answers from ``type_map``, ``query_type``, ``get_implementations``, ``is_sub_type``, ``directives``
   and ``_validation_errors``, and from nothing else that its ``__init__`` prepares;
@@ -50,7 +50,7 @@ class LazyMap(Mapping[str, _Made]):
 
     @abstractmethod
     def names(self) -> Iterable[str]:
-        """Give every name in order."""
+        """Return every name in order."""
 
     @property
     def table(self) -> dict[str, _Made]:
@@ -73,7 +73,7 @@ class LazyMap(Mapping[str, _Made]):
         return sum(1 for _ in self.names())
 
     def copy(self) -> dict[str, _Made]:
-        """Give everything, made, as graphql-core's ``to_kwargs`` wants it."""
+        """Return everything, made, as graphql-core's ``to_kwargs`` wants it."""
         return dict(self)
 
 
@@ -97,7 +97,7 @@ class LazyFields(LazyMap[_Made]):
         return self._make(name)
 
     def names(self) -> Iterator[str]:
-        """Give the names in order."""
+        """Return the names in order."""
         yield from self._ordinary
         yield from self._names()
 
@@ -150,7 +150,7 @@ class LazyUnionType(GraphQLUnionType):
         return self._types
 
     def holds(self, made: GraphQLNamedType) -> bool:
-        """Whether a type is a member."""
+        """Return whether a type is a member."""
         if not isinstance(made, GraphQLObjectType):
             return False
         return any(i.name == self.interface for i in made.interfaces)
@@ -184,7 +184,7 @@ def in_order(made: GraphQLInputObjectType, names: Collection[str]) -> Collection
 
 
 def required_or_defaulted(made: GraphQLInputObjectType) -> Collection[str]:
-    """Give the names of the fields that count even where they are not given; makes no field of a generated type."""
+    """Return the names of the fields that count even where they are not given; makes no field of a generated type."""
     if isinstance(made, LazyInputType) and made.required is not None:
         return made.required()
     return [
@@ -216,7 +216,7 @@ class LazyTypes(LazyMap[GraphQLNamedType]):
         return self._started.get(name) or self._make(name)
 
     def names(self) -> Iterator[str]:
-        """Give the names in order."""
+        """Return the names in order."""
         yield from self._started
         yield from (name for name in self._names() if name not in self._started)
 
@@ -245,7 +245,7 @@ class LazySchema(GraphQLSchema):
         self._sub_type_map = {}
 
     def get_implementations(self, interface_type: GraphQLInterfaceType) -> InterfaceImplementations:
-        """Give the types of an interface: makes them, but not their fields."""
+        """Return the types of an interface: makes them, but not their fields."""
         known = super().get_implementations(interface_type)
         objects, interfaces = self._implementers(interface_type.name)
         return InterfaceImplementations(

@@ -82,7 +82,7 @@ class MutationTypes:
         self._types = types
 
     def root(self) -> GeneratedDefinition:
-        """Give the type ``Mutation``."""
+        """Return the type ``Mutation``."""
         return GeneratedDefinition("Mutation", lambda: self._writes, self.field)
 
     def fixed(self, name: str) -> GeneratedDefinition | None:
@@ -148,7 +148,7 @@ class MutationTypes:
 
 
 def writes_of(schema: GraphQLSchema) -> Writes | None:
-    """Give what a schema's ``Mutation`` is made from; None where there is none, or one made otherwise."""
+    """Return what a schema's ``Mutation`` is made from; None where there is none, or one made otherwise."""
     made = schema.mutation_type
     definition = None if made is None else made.extensions.get(DEFINITION)
     records = definition.names() if isinstance(definition, GeneratedDefinition) else None

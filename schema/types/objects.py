@@ -46,7 +46,7 @@ _PAGE_INFO = (
 
 
 def connection_fields(catalog: Catalog, csdl: str) -> tuple[Wire, ...]:
-    """Give the fields of a type's connection."""
+    """Return the fields of a type's connection."""
     edge = catalog.name_of(TypeKind.EDGE, csdl)
     item = catalog.reference_name(csdl)
     return (
@@ -58,7 +58,7 @@ def connection_fields(catalog: Catalog, csdl: str) -> tuple[Wire, ...]:
 
 
 def edge_fields(catalog: Catalog, csdl: str) -> tuple[Wire, ...]:
-    """Give the fields of a type's edge."""
+    """Return the fields of a type's edge."""
     item = catalog.reference_name(csdl)
     return (
         Wire("cursor", Ref("String", nullable=False), describe.CURSOR),
@@ -70,7 +70,7 @@ class PlainValue:
     """The Python class of every generated enum: making one gives the GraphQL value name itself, a plain string."""
 
     def __new__(cls, name: str) -> str:  # type: ignore[misc]
-        """Give the name back."""
+        """Return the name back."""
         return name
 
 

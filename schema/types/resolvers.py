@@ -18,31 +18,31 @@ class Resolvers(Protocol):
     """Turns an upstream value into a field's value; each may give an awaitable."""
 
     def root(self, field: RootField, info: GraphQLResolveInfo[Any]) -> object:
-        """Give the value of a generated field of ``Query``."""
+        """Return the value of a generated field of ``Query``."""
         ...
 
     def field(self, field: Field, source: object, info: GraphQLResolveInfo[Any]) -> object:
-        """Give the value of a field of a generated object."""
+        """Return the value of a field of a generated object."""
         ...
 
     def connection(self, name: str, source: object, info: GraphQLResolveInfo[Any]) -> object:
-        """Give a field of a connection, edge or ``PageInfo``: ``nodes``, ``cursor``, ``hasNextPage`` and so on."""
+        """Return a field of a connection, edge or ``PageInfo``: ``nodes``, ``cursor``, ``hasNextPage`` and so on."""
         ...
 
     def mutation(self, field: MutationField, info: GraphQLResolveInfo[Any]) -> object:
-        """Give the payload of a field of ``Mutation``."""
+        """Return the payload of a field of ``Mutation``."""
         ...
 
     def payload(self, field: PayloadField, source: object, info: GraphQLResolveInfo[Any]) -> object:
-        """Give the value of a field of a payload; user errors are mappings by field name."""
+        """Return the value of a field of a payload; user errors are mappings by field name."""
         ...
 
     def subgraph(self, info: GraphQLResolveInfo[Any]) -> object:
-        """Give the SDL of the API as a subgraph."""
+        """Return the SDL of the API as a subgraph."""
         ...
 
     def type_name(self, value: object) -> str:
-        """Give the GraphQL object type of a row, where an interface or union is asked for."""
+        """Return the GraphQL object type of a row, where an interface or union is asked for."""
         ...
 
 

@@ -4,8 +4,8 @@ Strawberry makes its definitions from annotated classes and converts every one w
 entities that takes minutes. Here a definition is a name until somebody asks for a field, a field is a name and a type's
 name, and no annotation is evaluated.
 
-Relied on beyond Strawberry's documented interface (``tests/schema/test_lazy_internals.py`` says what moved after an
-upgrade):
+Relied on beyond Strawberry's documented interface (``tests/unit/schema/types/test_lazy_internals.py`` says what moved
+after an upgrade):
 
 * ``StrawberryField``, ``StrawberryArgument`` and ``StrawberryObjectDefinition`` may be subclassed without running
   their ``__init__``;
@@ -103,14 +103,14 @@ class TypeTable:
         self.by_ref: dict[Ref, NamedType] = {}
 
     def named(self, name: str) -> NamedType:
-        """Give the type of a name; raises KeyError."""
+        """Return the type of a name; raises KeyError."""
         found = self.by_name.get(name)
         if found is None:
             found = self.by_name[name] = self._make(name)
         return found
 
     def of(self, ref: Ref) -> NamedType:
-        """Give the type as Strawberry wraps it: nullable is the mark, not non-null."""
+        """Return the type as Strawberry wraps it: nullable is the mark, not non-null."""
         found = self.by_ref.get(ref)
         if found is None:
             found = self.by_ref[ref] = self._wrap(ref)
@@ -200,7 +200,7 @@ class GeneratedField(StrawberryField):
         return self._types.of(self.ref)
 
     def resolve_type(self, *, type_definition: object = None) -> NamedType:
-        """Give the type; generated types have no type variables for ``type_definition`` to fill."""
+        """Return the type; generated types have no type variables for ``type_definition`` to fill."""
         del type_definition
         return self.type
 
@@ -247,7 +247,7 @@ class GeneratedDefinition(StrawberryObjectDefinition):
         self._make = make
 
     def names(self) -> Iterable[str]:
-        """Give the names of the fields; makes none."""
+        """Return the names of the fields; makes none."""
         return self._records()
 
     def field(self, name: str) -> GeneratedField | None:
@@ -309,7 +309,7 @@ def _as_it_is(_cls: type, value: Mapping[str, Any], _context: object) -> object:
 
 
 def is_one_of(made: GraphQLType) -> bool | None:
-    """Whether exactly one field of an input type is to be given; None for other types.
+    """Return whether exactly one field of an input type is to be given; None for other types.
 
     Of hand-written types Strawberry says it in its own definition.
     """
@@ -341,7 +341,7 @@ class GeneratingConverter(GraphQLCoreConverter):
         self.made_arguments: dict[GeneratedArgument, GraphQLArgument] = {}
 
     def named(self, name: str) -> GraphQLNamedType:
-        """Give the graphql-core type of a name; raises KeyError."""
+        """Return the graphql-core type of a name; raises KeyError."""
         return cast("GraphQLNamedType", self.from_type(self._types.named(name)))
 
     def _of(self, ref: Ref) -> Any:

@@ -55,7 +55,7 @@ class SubscriptionTypes:
         self._companies = companies
 
     def root(self) -> GeneratedDefinition:
-        """Give the type ``Subscription``."""
+        """Return the type ``Subscription``."""
         wire = Wire(
             ENTITY_CHANGED,
             Ref("EntityChanged", nullable=False),

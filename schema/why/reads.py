@@ -79,7 +79,7 @@ def _show(title: str, lines: Lines) -> Reasons:
 
 
 def _root_of(catalog: Catalog, name: str) -> RootField | None:
-    """Give the root field of a name, or of an entity set."""
+    """Return the root field of a name, or of an entity set."""
     by_set = (r for r in catalog.roots.values() if r.entity_set and r.entity_set.name == name)
     return catalog.roots.get(name) or next(by_set, None)
 

@@ -24,7 +24,7 @@ def unknown(what: str, name: str, names: Iterable[str]) -> SchemaError:
 
 
 def marks(prop: Property) -> Iterator[str]:
-    """Give what the metadata says of a property beyond its type."""
+    """Return what the metadata says of a property beyond its type."""
     if prop.ax_type:
         yield f"AXType {prop.ax_type}"
     flags = (
@@ -36,17 +36,17 @@ def marks(prop: Property) -> Iterator[str]:
 
 
 def argument_type(argument: Argument) -> str:
-    """Give the type of an argument as SDL writes it."""
+    """Return the type of an argument as SDL writes it."""
     return spelled(argument.type_name, nullable=argument.nullable, many=argument.many)
 
 
 def result_type(result: Result) -> str:
-    """Give the type of a field of a root or payload type as SDL writes it."""
+    """Return the type of a field of a root or payload type as SDL writes it."""
     return spelled(result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps)
 
 
 def spelled(name: str, *, nullable: bool = True, many: bool = False, gaps: bool = False) -> str:
-    """Give a type as SDL writes it."""
+    """Return a type as SDL writes it."""
     item = name if gaps else f"{name}!"
     inner = f"[{item}]" if many else name
     return inner if nullable else f"{inner}!"

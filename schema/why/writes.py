@@ -34,12 +34,12 @@ _ROLES = {
 
 
 def is_of_writing(entry: TypeEntry) -> bool:
-    """Whether only writing needs such a type."""
+    """Return whether only writing needs such a type."""
     return entry.kind in SUFFIXES or entry.kind is TypeKind.OPERATION_PAYLOAD
 
 
 def is_mutation(writes: Writes, name: str) -> bool:
-    """Whether a name is that of a mutation, or would be if the writing were offered."""
+    """Return whether a name is that of a mutation, or would be if the writing were offered."""
     return name in writes or _refusal(writes, name) is not None
 
 
@@ -54,7 +54,7 @@ def mutation(writes: Writes, name: str) -> Lines:
 
 
 def near(writes: Writes, name: str) -> Iterator[str]:
-    """Give the names of mutations, and of types that only writing needs, that look like a misspelled one."""
+    """Return the names of mutations, and of types that only writing needs, that look like a misspelled one."""
     roots, known = writes.catalog.roots, writes.catalog.known_names()
     fields = near_mutations(name, writes, lambda wrong: near_names(wrong, roots))
     yield from (field for field in fields if field in writes)

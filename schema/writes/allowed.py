@@ -24,7 +24,7 @@ class Offers:
         self._valued: dict[str, bool] = {}
 
     def holds(self, verb: Verb, entity_set: EntitySet) -> bool:
-        """Whether rows of a set may be written this way."""
+        """Return whether rows of a set may be written this way."""
         key = (verb, entity_set.name)
         found = self._offered.get(key)
         if found is None:
@@ -32,12 +32,12 @@ class Offers:
         return found
 
     def of(self, verb: Verb, of_set: str) -> bool:
-        """Give the same for a set of that name."""
+        """Return the same for a set of that name."""
         found = self._offered.get((verb, of_set))
         return self.holds(verb, self._catalog.model.entity_sets[of_set]) if found is None else found
 
     def any(self, csdl: str, *verbs: Verb) -> bool:
-        """Whether rows of a type may be written one of these ways, in any of its sets."""
+        """Return whether rows of a type may be written one of these ways, in any of its sets."""
         found = self._verbs.get(csdl)
         if found is None:
             sets = self._catalog.model.sets_of_type.get(csdl, ())
@@ -100,7 +100,7 @@ class Offers:
         return self._catalog.model.is_open(csdl) or any(map(self.on_change, properties))
 
     def _gives_key(self, csdl: str) -> bool:
-        """Whether the caller can say which row a new one is; the company may come from the scope."""
+        """Return whether the caller can say which row a new one is; the company may come from the scope."""
         key = self._catalog.key_of(csdl)
         company = self._catalog.abilities.company_property
         parts = (p for p in self._catalog.properties_of(csdl) if p.name in key)
@@ -109,21 +109,21 @@ class Offers:
     # Properties
 
     def on_create(self, prop: Property) -> bool:
-        """Whether a new row can give the property."""
+        """Return whether a new row can give the property."""
         return prop.allow_edit_on_create and self.has_input(prop)
 
     def on_change(self, prop: Property) -> bool:
-        """Whether the property, if not of the key, can be changed."""
+        """Return whether the property, if not of the key, can be changed."""
         return prop.allow_edit and self.has_input(prop)
 
     def has_input(self, prop: Property) -> bool:
-        """Whether there is an input type for the values; GraphQL knows no empty ones."""
+        """Return whether there is an input type for the values; GraphQL knows no empty ones."""
         csdl = prop.type.name
         is_shown = csdl in self._catalog.model.complex_types and self._catalog.is_served(csdl)
         return not is_shown or self.has_values(csdl)
 
     def has_values(self, csdl: str) -> bool:
-        """Whether a complex value, or one within it, has anything to give."""
+        """Return whether a complex value, or one within it, has anything to give."""
         found = self._valued.get(csdl)
         if found is None:
             found = self._valued[csdl] = self._has_values(csdl)

@@ -60,7 +60,7 @@ class Writes(Mapping[str, MutationField]):
         self._required: dict[str, tuple[str, ...]] = {}
 
     def tables(self) -> Iterator[dict[str, Any]]:
-        """Give what keeps them."""
+        """Return what keeps them."""
         yield from (self._made, self._fields, self._required)
 
     # Fields of Mutation
@@ -111,7 +111,7 @@ class Writes(Mapping[str, MutationField]):
                 yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
-        """Whether rows of a set may be written this way: by the settings, the annotations and the fields."""
+        """Return whether rows of a set may be written this way: by the settings, the annotations and the fields."""
         return self.offered.holds(verb, entity_set)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
@@ -126,7 +126,7 @@ class Writes(Mapping[str, MutationField]):
     # Arguments and results
 
     def arguments(self, field: MutationField) -> tuple[Argument, ...]:
-        """Give the arguments of a mutation."""
+        """Return the arguments of a mutation."""
         if field.operation is not None:
             return self._parameters(field, field.operation)
         if field.service is not None:
@@ -194,7 +194,7 @@ class Writes(Mapping[str, MutationField]):
         return self.catalog.value_of(ref).scalar
 
     def result(self, field: MutationField) -> Result:
-        """Give the payload of a mutation; null where the upstream could not be asked."""
+        """Return the payload of a mutation; null where the upstream could not be asked."""
         if field.verb in ROW_VERBS:
             kind = TypeKind.PAYLOADS if field.many else TypeKind.PAYLOAD
             return Result(self.name_of(kind, field.csdl))
@@ -211,30 +211,30 @@ class Writes(Mapping[str, MutationField]):
         return companion(self.catalog, kind, csdl)
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Give what the name of a type stands for that only writing needs; None for any other name."""
+        """Return what the name of a type stands for that only writing needs; None for any other name."""
         return self._types.entry(name)
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Give every type that writing adds, none ahead; touches the whole model."""
+        """Return every type that writing adds, none ahead; touches the whole model."""
         return self._types.entries()
 
     def owners(self) -> Iterator[str]:
-        """Give the types of the metadata to which these may belong, in the order of ``entries``; "" for operations."""
+        """Return the metadata types to which these may belong, in the order of ``entries``; "" for operations."""
         return self._types.owners()
 
     def family(self, owner: str) -> Iterator[TypeEntry]:
-        """Give the types that belong to one of them; none for any other type."""
+        """Return the types that belong to one of them; none for any other type."""
         return self._types.family(owner)
 
     def required_of(self, name: str) -> tuple[str, ...]:
-        """Give the names of the fields of an input type that must be given; raises KeyError."""
+        """Return the names of the fields of an input type that must be given; raises KeyError."""
         found = self._required.get(name)
         if found is None:
             found = self._required[name] = self.inputs.required(self._input_entry(name))
         return found
 
     def inputs_of(self, name: str) -> Mapping[str, InputField]:
-        """Give the fields of an input type by name; raises KeyError."""
+        """Return the fields of an input type by name; raises KeyError."""
         found = self._fields.get(name)
         if found is None:
             found = self._fields[name] = self.inputs.fields(self._input_entry(name))
@@ -247,14 +247,14 @@ class Writes(Mapping[str, MutationField]):
         return entry
 
     def payload_of(self, name: str) -> Mapping[str, PayloadField]:
-        """Give the fields of a payload type by name; raises KeyError."""
+        """Return the fields of a payload type by name; raises KeyError."""
         entry = self.entry(name)
         if entry is None or entry.kind not in _OUTPUT_KINDS:
             raise KeyError(name)
         return self.payload_fields(entry)
 
     def payload_fields(self, entry: TypeEntry) -> Mapping[str, PayloadField]:
-        """Give the same of a payload type that is known to be there."""
+        """Return the same of a payload type that is known to be there."""
         if entry.kind is TypeKind.OPERATION_PAYLOAD:
             made = self.payloads.of_operation(self[entry.csdl])
         elif entry.kind is TypeKind.PAYLOAD:

@@ -80,7 +80,7 @@ class _RowFields(Mapping[str, InputField]):
         return (field.name for field in self.taken())
 
     def taken(self) -> Iterator[Field]:
-        """Give the fields of the row that are there, in order."""
+        """Return the fields of the row that are there, in order."""
         taken = list(filter(self._takes, self._fields.values()))
         yield from (f for f in taken if f.navigation is None)
         yield from (f for f in taken if f.navigation is not None)
@@ -98,7 +98,7 @@ class WriteInputs:
         self._offers = offers
 
     def fields(self, entry: TypeEntry) -> Mapping[str, InputField]:
-        """Give the fields of an input type by name; raises KeyError for another kind."""
+        """Return the fields of an input type by name; raises KeyError for another kind."""
         csdl = entry.csdl
         if entry.kind in _OF_ROWS:
             return _RowFields(self._catalog.object(csdl).fields, *self.ways(entry.kind, entry.csdl))
@@ -114,7 +114,7 @@ class WriteInputs:
         return {f.name: f for f in found}
 
     def of_row(self, entry: TypeEntry) -> Iterator[tuple[Field, Given]] | None:
-        """Give the same for a type of rows, where that is all that is wanted; None for another kind."""
+        """Return the same for a type of rows, where that is all that is wanted; None for another kind."""
         if entry.kind not in _OF_ROWS:
             return None
         takes, give = self.ways(entry.kind, entry.csdl)
@@ -122,7 +122,7 @@ class WriteInputs:
         return ((field, give(field)) for field in fields.taken())
 
     def required(self, entry: TypeEntry) -> tuple[str, ...]:
-        """Give the names of the fields that must be given."""
+        """Return the names of the fields that must be given."""
         if entry.kind is TypeKind.CREATE_INPUT:
             takes = self._takes(_CREATED)
             fields = self._catalog.object(entry.csdl).fields.values()
@@ -132,7 +132,7 @@ class WriteInputs:
         return tuple(f.name for f in self.fields(entry).values() if not f.nullable)
 
     def ways(self, kind: TypeKind, csdl: str) -> tuple[_Takes, _Give]:
-        """Give which fields of a row stand in an input type, and what they are there."""
+        """Return which fields of a row stand in an input type, and what they are there."""
         if kind is TypeKind.PATCH:
             key = self._catalog.key_of(csdl)
             takes = self._takes(_CHANGED)
@@ -162,7 +162,7 @@ class WriteInputs:
         return takes
 
     def is_nested(self, field: Field) -> bool:
-        """Whether the rows of a to-many field can be created together with a new row."""
+        """Return whether the rows of a to-many field can be created together with a new row."""
         navigation, model = field.navigation, self._catalog.model
         if field.kind is not FieldKind.TO_MANY or navigation is None or field.target_set is None:
             return False
@@ -172,11 +172,11 @@ class WriteInputs:
         return self._offers.holds(Verb.CREATE, of_set)
 
     def is_required(self, field: Field, csdl: str) -> bool:
-        """Whether a new row of the type must give the field."""
+        """Return whether a new row of the type must give the field."""
         return field.prop is not None and self.must_give(field.prop, csdl)
 
     def must_give(self, prop: Property, csdl: str) -> bool:
-        """Give the same for a property."""
+        """Return the same for a property."""
         if not prop.required or prop.name == self._company:
             return False
         sets = self._catalog.model.sets_of_type.get(csdl, ())

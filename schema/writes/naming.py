@@ -41,7 +41,7 @@ def companion(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
 
 
 def companion_of(name: str) -> tuple[str, TypeKind] | None:
-    """Give the (base, kind) that a companion's name may stand for; None where it is like no such name."""
+    """Return the (base, kind) that a companion's name may stand for; None where it is like no such name."""
     found = _COMPANION.fullmatch(name)
     return None if found is None else (found[1], _KINDS[found[2]])
 
@@ -60,12 +60,12 @@ def mutation_name(verb: Verb, field: str, roots: Container[str], prefix: str = "
 
 
 def _is_another(name: str, field: str, roots: Container[str]) -> bool:
-    """Whether the name is that of another field's mutation."""
+    """Return whether the name is that of another field's mutation."""
     return _small(name) in roots or (name != field and name in roots)
 
 
 def mutated(name: str, prefix: str = "") -> Iterator[tuple[Verb, str]]:
-    """Give every (verb, field of ``Query``) that a mutation's name may stand for."""
+    """Return every (verb, field of ``Query``) that a mutation's name may stand for."""
     for verb in ROW_VERBS:
         if prefix:
             start = prefixed(prefix, verb.value)

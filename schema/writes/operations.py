@@ -127,7 +127,7 @@ class Actions(Mapping[str, MutationField]):
         )
 
     def _has_type(self, csdl: str, *, is_given: bool) -> bool:
-        """Whether values of a type can be shown, or given."""
+        """Return whether values of a type can be shown, or given."""
         model = self._catalog.model
         if csdl in model.entity_types:
             return not is_given and self._catalog.is_served(csdl)

@@ -34,7 +34,7 @@ class Payloads:
         self._catalog = catalog
 
     def of_row(self, csdl: str) -> Iterator[PayloadField]:
-        """Give the fields of ``CustomerV3Payload``."""
+        """Return the fields of ``CustomerV3Payload``."""
         yield PayloadField(
             name=self.row_name(csdl),
             role=PayloadRole.ROW,
@@ -52,7 +52,7 @@ class Payloads:
         return f"{field}Row" if field in _RESERVED else field
 
     def of_rows(self, csdl: str) -> Iterator[PayloadField]:
-        """Give the fields of ``CustomerV3Payloads``."""
+        """Return the fields of ``CustomerV3Payloads``."""
         yield PayloadField(
             name="results",
             role=PayloadRole.RESULTS,
@@ -69,7 +69,7 @@ class Payloads:
         )
 
     def of_operation(self, field: MutationField) -> Iterator[PayloadField]:
-        """Give the fields of an action's or service's payload."""
+        """Return the fields of an action's or service's payload."""
         operation = field.operation
         if operation is not None and operation.returns is not None:
             yield self._result(field)

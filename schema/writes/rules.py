@@ -17,7 +17,7 @@ class Patterns:
     deny: tuple[str, ...] = ()
 
     def hold(self, name: str) -> bool:
-        """Whether a name is allowed."""
+        """Return whether a name is allowed."""
         allowed = not self.allow or any(fnmatchcase(name, p) for p in self.allow)
         return allowed and not any(fnmatchcase(name, p) for p in self.deny)
 
@@ -35,7 +35,7 @@ class WriteRules:
     services: tuple[ServiceInfo, ...] = ()
 
     def allow(self, verb: Verb, name: str) -> bool:
-        """Whether a set, or operation, may be written this way."""
+        """Return whether a set, or operation, may be written this way."""
         if verb is Verb.UPSERT:
             return self.allow(Verb.CREATE, name) and self.allow(Verb.UPDATE, name)
         patterns = self.verbs.get(verb)

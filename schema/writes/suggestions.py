@@ -19,7 +19,7 @@ Near = Callable[[str], Iterable[str]]
 
 
 def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]:
-    """Give names that a misspelled field of ``Mutation`` may mean; not all of them need be there."""
+    """Return names that a misspelled field of ``Mutation`` may mean; not all of them need be there."""
     roots, prefix = writes.catalog.roots, writes.catalog.prefix
     if prefix and wrong.startswith(prefix):
         wrong = _small(wrong.removeprefix(prefix))
@@ -41,7 +41,7 @@ def _end_of_verb(wrong: str) -> int:
 
 
 def near_types(wrong: str, known: Container[str], near_type: Near) -> Iterator[str]:
-    """Give names that a misspelled type may mean, by what is right of it: the type it belongs to, or its end."""
+    """Return names that a misspelled type may mean, by what is right of it: the type it belongs to, or its end."""
     for suffix in SUFFIXES.values():
         base, end = wrong[: -len(suffix)], wrong[-len(suffix) :]
         for more in _OFF:

@@ -39,22 +39,22 @@ class WriteTypes:
         self._actions = actions
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Give what the name of a type stands for that only writing needs; None for any other name."""
+        """Return what the name of a type stands for that only writing needs; None for any other name."""
         return self.companion(name) or self._of_operations.get(name)
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Give every type that writing adds, type by type of the metadata; touches the whole model."""
+        """Return every type that writing adds, type by type of the metadata; touches the whole model."""
         for owner in self.owners():
             yield from self.family(owner)
 
     def owners(self) -> Iterator[str]:
-        """Give the types of the metadata to which these types may belong, and at last "" for the operations."""
+        """Return the types of the metadata to which these types may belong, and at last "" for the operations."""
         yield from self._catalog.model.sets_of_type
         yield from self._catalog.model.complex_types
         yield ""
 
     def family(self, owner: str) -> Iterator[TypeEntry]:
-        """Give the types that belong to one of them; none for any other type."""
+        """Return the types that belong to one of them; none for any other type."""
         if not owner:
             yield from self._of_operations.values()
             return
@@ -64,7 +64,7 @@ class WriteTypes:
                 yield TypeEntry(companion(self._catalog, kind, owner), kind, owner)
 
     def companion(self, name: str) -> TypeEntry | None:
-        """Give the same for what belongs to a structured type, without looking at operations."""
+        """Return the same for what belongs to a structured type, without looking at operations."""
         found = companion_of(name)
         if found is None:
             return None
@@ -155,7 +155,7 @@ class WriteTypes:
         return (p.type for operation in self._operations() for p in operation.parameters)
 
     def _reached(self) -> frozenset[str]:
-        """Give the names of types that results and parameters lead to, but for what rows of ``Query`` lead to."""
+        """Return the names of types that results and parameters lead to, but for what rows of ``Query`` lead to."""
         catalog = self._catalog
         rows = dict.fromkeys(f.csdl for f in self._actions.values() if f.csdl)
         calls = (
@@ -167,7 +167,7 @@ class WriteTypes:
         return reachable_names(catalog, calls).union(enums)
 
     def _value_types(self) -> Iterator[ValueType]:
-        """Give the types of plain parameters and results, and of the fields of value inputs."""
+        """Return the types of plain parameters and results, and of the fields of value inputs."""
         catalog, model = self._catalog, self._catalog.model
         returned = (o.returns for o in self._operations() if o.returns is not None)
         for ref in (*self._parameters(), *returned):

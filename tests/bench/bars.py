@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.measure import GC_FROZEN, Report, shown
+from .measure import GC_FROZEN, Report, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ BARS = (
 
 
 def judged(bars: Iterable[Bar], reports: Sequence[Report]) -> list[Verdict]:
-    """Give every bar its figure."""
+    """Return every bar its figure."""
     found = {report.name: report for report in reports}
     return [_verdict(bar, found.get(bar.report)) for bar in bars]
 

@@ -19,10 +19,11 @@ from schema.csdl.parse import parse_csdl
 from schema.model.exposure import expose
 from schema.model.records import Model
 from schema.types.build import build_schema
-from tests.bench import whole
-from tests.bench.bench_growth import NOTES, grown
-from tests.bench.measure import Report, Sample, frozen_gc, ms, percent
-from tests.bench.workload import Service
+
+from . import whole
+from .bench_growth import NOTES, grown
+from .measure import Report, Sample, frozen_gc, ms, percent
+from .workload import Service
 
 SIZES = (50, 500, 2_000)
 """Beside the whole; slices by initial letters have a few more."""
@@ -68,7 +69,7 @@ def part(model: Model, size: int) -> Model:
 
 
 def costs(model: Model) -> dict[str, Sample]:
-    """Give the seconds of each step with this model."""
+    """Return the seconds of each step with this model."""
     settings = Settings()
     read = make_catalog(settings, model, FINOPS, {})
     # Made here: with the catalogue that is measured, they would be what touches its entities first.
@@ -88,7 +89,7 @@ def costs(model: Model) -> dict[str, Sample]:
 
 
 def touches(engine: Engine, texts: list[str]) -> dict[str, Sample]:
-    """Give the seconds of first touches, and of operations that hold a mistake."""
+    """Return the seconds of first touches, and of operations that hold a mistake."""
     touched = [ready(engine, text) for text in texts]
     unknown = [ready(engine, f"{{ customrsV{i} {{ nodes {{ id }} }} }}") for i in range(9)]
     wrong = (text.replace("{ nodes {", f"{{ nodes {{ nme{i}") for i, text in enumerate(texts[:9]))

@@ -13,7 +13,8 @@ from statistics import median
 import orjson
 
 from gateway.engine import Engine, GraphQLRequest
-from tests.bench.measure import (
+
+from .measure import (
     GC_FROZEN,
     GC_NORMAL,
     Report,
@@ -23,7 +24,7 @@ from tests.bench.measure import (
     ms,
     percent,
 )
-from tests.bench.workload import (
+from .workload import (
     CLEANED,
     ORDERS,
     PLAIN,
@@ -111,7 +112,7 @@ async def turns(rounds: int) -> Report:
 
 
 async def _stretches(run: Callable[[], Awaitable[object]]) -> list[float]:
-    """Give the seconds of CPU between each two turns of a bystander while something runs."""
+    """Return the seconds of CPU between each two turns of a bystander while something runs."""
     moments: list[float] = []
 
     async def stand_by() -> None:
@@ -128,7 +129,7 @@ async def _stretches(run: Callable[[], Awaitable[object]]) -> list[float]:
 
 
 def runner(engine: Engine, query: str) -> Callable[[], Awaitable[int]]:
-    """Give a function that executes and encodes; it raises where the answer holds errors."""
+    """Return a function that executes and encodes; it raises where the answer holds errors."""
     request = GraphQLRequest(query=query)
 
     async def run() -> int:
@@ -142,7 +143,7 @@ def runner(engine: Engine, query: str) -> Callable[[], Awaitable[int]]:
 
 
 async def bodies(engine: Engine, service: Service, query: str) -> dict[str, list[bytes]]:
-    """Give the upstream's answers by entity set: what the floor of key batches reads."""
+    """Return the upstream's answers by entity set: what the floor of key batches reads."""
     answer = await engine.execute(GraphQLRequest(query=query))
     found: dict[str, list[bytes]] = {}
     for request in answer.requests:
@@ -152,7 +153,7 @@ async def bodies(engine: Engine, service: Service, query: str) -> dict[str, list
 
 
 async def expanded_body(columns: tuple) -> bytes:  # type: ignore[type-arg]
-    """Give the upstream's answer with everything expanded: what the floor reads."""
+    """Return the upstream's answer with everything expanded: what the floor reads."""
     service = Service()
     query = nested_query(columns, ROWS)
     answer = await engine_over(service).execute(GraphQLRequest(query=query))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from itertools import count
 
 from gateway.engine import Answer, Engine, GraphQLRequest
-from tests.bench.bench_execute import runner
-from tests.bench.measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, line, ms, slope
-from tests.bench.workload import Service, alias_query, engine_over, nested_query, wide_query
+
+from .bench_execute import runner
+from .measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, line, ms, slope
+from .workload import Service, alias_query, engine_over, nested_query, wide_query
 
 NOTES = (
     "slope: exponent over all sizes (0 constant, 1 linear, 2 quadratic); last: over the last step alone.",
@@ -67,7 +68,7 @@ _numbers = count()
 
 
 def preparing(engine: Engine, text: str) -> Callable[[], None]:
-    """Give what prepares the text as one that was never seen: an alias makes it so."""
+    """Return what prepares the text as one that was never seen: an alias makes it so."""
 
     def prepare() -> None:
         new = _ROOT.sub(rf"{{ z{next(_numbers)}: \1(", text, count=1)
@@ -85,7 +86,7 @@ def _add(
 
 
 def grown(sizes: Sequence[int], seconds: Sequence[float]) -> dict[str, object]:
-    """Give the columns of a curve."""
+    """Return the columns of a curve."""
     fixed, each = line(sizes, seconds)
     return {
         "sizes": " → ".join(f"{n:,}" for n in sizes),

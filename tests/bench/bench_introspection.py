@@ -19,13 +19,14 @@ from typing import NamedTuple
 import brotli
 from graphql import build_schema
 
-from gateway.introspection.writer_process import Apart
+from gateway.introspection.writer_process import IntrospectionWorker
 from gateway.process.lean_imports import command
 from gateway.storage.response_artifacts import Artefact, Artefacts
-from tests.bench import whole
-from tests.bench.measure import Report
-from tests.bench.processes import PROGRAM, ROOT, environment
 from tests.support.introspections import EVERYTHING, asked_of
+
+from . import whole
+from .measure import Report
+from .processes import PROGRAM, ROOT, environment
 
 MEBI = 2**20
 WATCH = """
@@ -79,7 +80,7 @@ async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds:
     document, _ = await whole.known(settings)
     asked = asked_of(build_schema("type Query { any: Int }"), EVERYTHING)
     path = folder / "answer"
-    task = Apart(settings, document.digest, {}).task(asked, path)
+    task = IntrospectionWorker(settings, document.digest, {}).task(asked, path)
     program = command("gateway.introspection.writer_process")
     taken = [await asyncio.to_thread(_run, program, task) for _ in range(rounds)]
     used = sorted(taken)[len(taken) // 2]
@@ -96,7 +97,7 @@ async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds:
 
 
 def _otherwise(text: bytes) -> dict[str, float]:
-    """Give the sizes in other codings, which take longer to write than the answer itself."""
+    """Return the sizes in other codings, which take longer to write than the answer itself."""
     return {
         "gzip_mib": round(len(gzip.compress(text, 6)) / MEBI, 2),
         "br_mib": round(len(brotli.compress(text, quality=5)) / MEBI, 2),

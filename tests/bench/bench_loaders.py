@@ -9,12 +9,13 @@ from typing import Any
 
 from gateway.engine import GraphQLRequest, Ready
 from gateway.execution.fetcher import Fetcher
-from gateway.execution.key_batches import Batches, Want
+from gateway.execution.key_batches import BatchRequest, KeyBatchLoader
 from gateway.odata.finops import FINOPS
 from gateway.odata.key_filters import key_requests
 from gateway.planning.plan import KeysRoot, ReadPlan
-from tests.bench.measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
-from tests.bench.workload import Service, alias_query, engine_over
+
+from .measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
+from .workload import Service, alias_query, engine_over
 
 SIZES = (10, 100, 1_000, 10_000)
 LIMITS = (2_000, 60_000)
@@ -63,8 +64,8 @@ class Loading:
     async def run(self) -> None:
         """Load them through the loaders."""
         self.replay.again()
-        batches = Batches(self.replay, self.characters)  # type: ignore[arg-type]
-        found = await batches.load(Want(self.plan, self.plan.level.info.key, self.keys))
+        batches = KeyBatchLoader(self.replay, self.characters)  # type: ignore[arg-type]
+        found = await batches.load(BatchRequest(self.plan, self.plan.level.info.key, self.keys))
         # A failure of the upstream stands in the place of a row.
         assert list(found) == list(self.keys)
         assert set(map(type, found.values())) == {self.plan.row_type.struct}

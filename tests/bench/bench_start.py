@@ -16,10 +16,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.bench import whole
-from tests.bench.bench_touch import nothing
-from tests.bench.measure import Report, Sample, cpu_of, peak_memory
-from tests.bench.processes import PROGRAM, ROOT, address_of, environment, running
+from . import whole
+from .bench_touch import nothing
+from .measure import Report, Sample, cpu_of, peak_memory
+from .processes import PROGRAM, ROOT, address_of, environment, running
 
 QUERY = {"query": "{ customersV3(first: 5) { nodes { customerAccount organizationName } } }"}
 SERVE = (PROGRAM, "serve", "--port", "0")
@@ -102,7 +102,7 @@ def _add(
 
 
 def _installed(settings: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment of an installed program, whose bytecode is on disk."""
+    """Return the environment of an installed program, whose bytecode is on disk."""
     kept = environment(**settings)
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return kept
@@ -128,7 +128,7 @@ def _imports() -> float:
 
 
 def _is_set_up() -> bool:
-    """Whether ``make serve`` would only start: it must not install anything here."""
+    """Return whether ``make serve`` would only start: it must not install anything here."""
     told = subprocess.run(
         ["make", "-n", "serve"],
         check=False,

@@ -18,9 +18,10 @@ from gateway.metadata.model_builder import dialect_of, make_catalog
 from gateway.operations.global_ids import node_id
 from schema.catalog import Catalog
 from schema.catalog.records import FieldKind, RootField, RootKind, TypeKind
-from tests.bench import whole
-from tests.bench.measure import Report, memory, peak_memory
-from tests.bench.processes import gateway
+
+from . import whole
+from .measure import Report, memory, peak_memory
+from .processes import gateway
 
 _EMPTY = b'{"@odata.count":0,"value":[]}'
 _HEADERS = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
@@ -104,7 +105,7 @@ async def _catalog(settings: Settings) -> Catalog:
 
 
 def operations(catalog: Catalog) -> Iterator[str]:
-    """Give an operation for each set."""
+    """Return an operation for each set."""
     by_key = {root.csdl: root for root in catalog.roots.values() if root.kind is RootKind.BY_KEY}
     for root in catalog.roots.values():
         if root.kind is RootKind.LIST:

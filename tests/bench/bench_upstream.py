@@ -18,10 +18,11 @@ from gateway.config.settings import Settings
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.transport import make_transport
-from tests.bench.bench_http import STATIC, queries
-from tests.bench.measure import Report, Sample, ms, percent
-from tests.bench.processes import running
-from tests.bench.recording import record
+
+from .bench_http import STATIC, queries
+from .measure import Report, Sample, ms, percent
+from .processes import running
+from .recording import record
 
 CONNECTIONS = 8
 CASES = ("1 row x 10", "100 rows x 10")
@@ -100,7 +101,7 @@ async def _in_turn(ways: dict[str, Call], calls: int, rounds: int) -> dict[str, 
 
 
 async def _cpu(call: Call, calls: int) -> float:
-    """Give the CPU seconds of so many calls, over as many connections as there are."""
+    """Return the CPU seconds of so many calls, over as many connections as there are."""
 
     async def some() -> None:
         for _ in range(calls // CONNECTIONS):

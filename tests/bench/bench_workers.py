@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench.measure import Report, Sample, cpu_of, ms, percent
-from tests.bench.serving import HUNDRED, Loaded, Serving, idle, loaded, serving
+from .measure import Report, Sample, cpu_of, ms, percent
+from .serving import HUNDRED, Loaded, Serving, idle, loaded, serving
 
 CONNECTIONS = 32
 QUIET = 0.25
@@ -32,7 +32,7 @@ class _Run:
 
     @property
     def whole(self) -> float:
-        """Give the CPU of all three, gateway, generator and upstream, for one request."""
+        """Return the CPU of all three, gateway, generator and upstream, for one request."""
         used = self.found.gateway + self.found.load.cpu + self.found.upstream
         return used / max(1, self.found.load.requests)
 

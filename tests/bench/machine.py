@@ -54,7 +54,7 @@ def cpu_model() -> str:
 
 
 def commit() -> str | None:
-    """Give the short id of what is checked out, with a ``+`` where files differ from it; None outside git."""
+    """Return the short id of what is checked out, with a ``+`` where files differ from it; None outside git."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no")
@@ -70,7 +70,7 @@ def _git(*arguments: str) -> str:
 
 
 def described(found: dict[str, Any]) -> str:
-    """Give the description as lines for a terminal."""
+    """Return the description as lines for a terminal."""
     libraries = ", ".join(f"{name} {number}" for name, number in found["libraries"].items())
     load = " ".join(f"{value:g}" for value in found["load_average"])
     return (

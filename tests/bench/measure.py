@@ -47,15 +47,15 @@ class Sample:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Give the first and the third."""
+        """Return the first and the third."""
         return self.at(0.25), self.at(0.75)
 
     def over(self, base: Sample) -> Sample:
-        """Give the ratios to another sample, round by round."""
+        """Return the ratios to another sample, round by round."""
         return Sample(tuple(a / b for a, b in zip(self.values, base.values, strict=True)))
 
     def at(self, part: float) -> float:
-        """Give a percentile: ``at(0.95)``."""
+        """Return a percentile: ``at(0.95)``."""
         ordered = sorted(self.values)
         return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
@@ -98,13 +98,13 @@ def frozen_gc() -> Iterator[None]:
 
 
 def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """Give the exponent of growth: 0 constant, 1 linear, 2 quadratic (least squares over both logarithms)."""
+    """Return the exponent of growth: 0 constant, 1 linear, 2 quadratic (least squares over both logarithms)."""
     x, y = [math.log(s) for s in sizes], [math.log(v) for v in values]
     return statistics.linear_regression(x, y).slope
 
 
 def line(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
-    """Give the straight line through the figures, each weighing alike in relation to itself: constant part, each."""
+    """Return the straight line through the figures, each weighing alike in relation to itself: constant part, each."""
     weights = [1 / (v * v) for v in values]
     total = sum(weights)
     x = sum(w * s for w, s in zip(weights, sizes, strict=True)) / total
@@ -120,14 +120,14 @@ def line(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, float]
 
 
 def cpu_of(pid: int) -> float:
-    """Give the seconds of CPU that a process has used, all threads."""
+    """Return the seconds of CPU that a process has used, all threads."""
     text = Path(f"/proc/{pid}/stat").read_text()
     user, system = text.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_of_machine() -> float:
-    """Give the seconds of CPU that all processes have used, and what the host took away."""
+    """Return the seconds of CPU that all processes have used, and what the host took away."""
     user, nice, system, _idle, _wait, *rest = map(
         int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
     )
@@ -135,7 +135,7 @@ def cpu_of_machine() -> float:
 
 
 def family(pid: int) -> list[int]:
-    """Give a process and all below it: a supervisor and its workers."""
+    """Return a process and all below it: a supervisor and its workers."""
     found = [pid]
     for known in found:
         children = Path(f"/proc/{known}/task/{known}/children").read_text().split()
@@ -144,12 +144,12 @@ def family(pid: int) -> list[int]:
 
 
 def peak_memory(pid: int) -> float:
-    """Give the peak resident memory of a process in MiB."""
+    """Return the peak resident memory of a process in MiB."""
     return _status(pid, "VmHWM")
 
 
 def memory(pid: int) -> float:
-    """Give the resident memory of a process in MiB."""
+    """Return the resident memory of a process in MiB."""
     return _status(pid, "VmRSS")
 
 
@@ -181,7 +181,7 @@ class Report:
         self.rows.append(row)
 
     def find(self, **columns: Any) -> list[dict[str, Any]]:
-        """Give the rows with these values."""
+        """Return the rows with these values."""
         return [row for row in self.rows if columns.items() <= row.items()]
 
     @property

@@ -18,7 +18,7 @@ PROGRAM = str(Path(sys.executable).with_name("d365-graphql"))
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Give this process's environment without settings of the gateway, but for those given."""
+    """Return this process's environment without settings of the gateway, but for those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("D365_")}
     return {**kept, "D365_LOG_LEVEL": "warning", "D365_CACHE_DIR": "none", **settings}
 
@@ -46,7 +46,7 @@ class Program:
 
     @property
     def server_pid(self) -> int:
-        """Give the process that serves: the last of the line where make or a shell stands before it."""
+        """Return the process that serves: the last of the line where make or a shell stands before it."""
         pid = self.pid
         while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             pid = int(children[0])

@@ -15,11 +15,12 @@ import httpx
 import orjson
 
 from gateway.config.settings import Settings
-from tests.bench.load import Load, by_client, drive
-from tests.bench.measure import cpu_of, cpu_of_machine, family
-from tests.bench.processes import Program, gateway, running
-from tests.bench.recording import Case, record
-from tests.bench.workload import PLAIN, answer, document, names, nested_query
+
+from .load import Load, by_client, drive
+from .measure import cpu_of, cpu_of_machine, family
+from .processes import Program, gateway, running
+from .recording import Case, record
+from .workload import PLAIN, answer, document, names, nested_query
 
 ROOT = "http://bench.invalid/data"
 STATIC = str(Path(__file__).with_name("static_upstream.py"))
@@ -29,7 +30,7 @@ MAX_PAGE = 10_000
 
 
 def queries() -> dict[str, str]:
-    """Give the measured operations: the first two flat, the others with a to-one and five children."""
+    """Return the measured operations: the first two flat, the others with a to-one and five children."""
     flat = f"query Flat {{ orders(first: %d) {{ nodes {{ {names(PLAIN[:10])} }} }} }}"
     return {
         ONE: flat % 1,
@@ -49,11 +50,11 @@ class Serving:
     cases: dict[str, Case]
 
     def cpu(self) -> float:
-        """Give the seconds of CPU that the gateway has used, all its processes."""
+        """Return the seconds of CPU that the gateway has used, all its processes."""
         return sum(map(cpu_of, family(self.program.pid)))
 
     def workers(self) -> list[int]:
-        """Give the processes that answer."""
+        """Return the processes that answer."""
         return family(self.program.pid)[1:] or [self.program.pid]
 
 
@@ -69,17 +70,17 @@ class Loaded:
 
     @property
     def others(self) -> float:
-        """Give the cores that were busy with something else."""
+        """Return the cores that were busy with something else."""
         ours = self.gateway + self.upstream + self.load.cpu
         return max(0.0, self.machine - ours) / self.load.seconds
 
     @property
     def cpu(self) -> float:
-        """Give the gateway's CPU for one request."""
+        """Return the gateway's CPU for one request."""
         return self.gateway / max(1, self.load.requests)
 
     def share(self, seconds: float) -> str:
-        """Give a part of one core."""
+        """Return a part of one core."""
         return f"{seconds / self.load.seconds:.0%}"
 
 

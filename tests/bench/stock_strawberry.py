@@ -18,7 +18,8 @@ import uvicorn
 from strawberry.asgi import GraphQL
 
 from gateway.process.garbage_collection import settle
-from tests.bench.workload import CUSTOMER, LINE_VALUES, PLAIN, Column, answer
+
+from .workload import CUSTOMER, LINE_VALUES, PLAIN, Column, answer
 
 ROWS = 1_000
 PYTHON = {"Edm.String": str, "Edm.Decimal": Decimal, "Edm.Int32": int}
@@ -32,7 +33,7 @@ def made(name: str, columns: tuple[Column, ...], **more: type) -> type:
 
 
 def rows() -> list[dict[str, Any]]:
-    """Give the upstream's rows, customer and lines within; decimals are exact."""
+    """Return the upstream's rows, customer and lines within; decimals are exact."""
     selects = [",".join(c.name for c in columns) for columns in (PLAIN, CUSTOMER, LINE_VALUES)]
     below = f"Customer($select={selects[1]}),Lines($select={selects[2]})"
     url = f"Orders?$select={selects[0]}&$expand={below}&$top={ROWS}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.config.settings import Settings
 from gateway.metadata.document_loader import MetadataDocument, load_metadata
-from gateway.metadata.model_builder import Known, open_model
+from gateway.metadata.model_builder import LoadedModel, open_model
 from gateway.odata.client import ODataClient
 from tests.support.metadata_documents import CATALOGUE, path_of
 
@@ -27,14 +27,14 @@ def source() -> Path:
 
 @cache
 def folder() -> Path:
-    """Give the cache folder with its snapshot, which is gone at the end of the run."""
+    """Return the cache folder with its snapshot, which is gone at the end of the run."""
     made = tempfile.TemporaryDirectory()
     atexit.register(made.cleanup)
     return Path(made.name)
 
 
 def settings(**values: object) -> Settings:
-    """Give settings that serve it from there, with these others."""
+    """Return settings that serve it from there, with these others."""
     chosen = {
         "metadata": str(source()),
         "cache_dir": folder(),
@@ -44,8 +44,8 @@ def settings(**values: object) -> Settings:
     return Settings.model_validate({**chosen, **values})
 
 
-async def known(settings: Settings) -> tuple[MetadataDocument, Known]:
-    """Give the document and its model, and leave the snapshot that other processes open."""
+async def known(settings: Settings) -> tuple[MetadataDocument, LoadedModel]:
+    """Return the document and its model, and leave the snapshot that other processes open."""
     root = settings.url or "http://nowhere.invalid/data"
     async with ODataClient(settings, root=root, observe=lambda _: None) as client:
         document = await load_metadata(settings, client, observe=lambda _: None)

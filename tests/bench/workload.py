@@ -24,7 +24,7 @@ from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.planning.planner import Limits
+from gateway.planning.limits import PlanLimits
 from schema.csdl.parse import parse_csdl
 from schema.model.records import Model
 from schema.types.build import ODataSchema, build_schema
@@ -246,7 +246,7 @@ class Service:
 
 
 def answer(url: str) -> bytes:
-    """Give the JSON of a relative URL, as F&O would."""
+    """Return the JSON of a relative URL, as F&O would."""
     path, _, query = url.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     name, keyed, key = unquote(path).partition("(")
@@ -290,9 +290,9 @@ def engine_over(
     schema: ODataSchema | None = None,
     observe: Observer = lambda _: None,
 ) -> Engine:
-    """Give an engine whose upstream is ``sender``; ``expand`` False: key batches only."""
+    """Return an engine whose upstream is ``sender``; ``expand`` False: key batches only."""
     settings = ExecutionSettings(
-        plans=Limits(can_expand=expand, max_page=ORDERS),
+        plans=PlanLimits(can_expand=expand, max_page=ORDERS),
         documents=DocumentLimits(tokens=1_000_000),
     )
     return Engine(schema or schema_of(model()), sender, FINOPS, settings, observe)
@@ -333,7 +333,7 @@ _CUSTOMER_TEXT = ", ".join(f'"{c.graphql}": c["{c.name}"]' for c in CUSTOMER)
 
 
 def floor_of(columns: tuple[Column, ...]) -> Callable[[bytes], bytes]:
-    """Give the floor: what a handler written by hand for just this query would do, without any conversion."""
+    """Return the floor: what a handler written by hand for just this query would do, without any conversion."""
     values = ", ".join(f'"{c.graphql}": r["{c.name}"]' for c in columns)
     text = f"""
 def floor(body):
@@ -349,7 +349,7 @@ def floor(body):
 
 
 def batched_floor(bodies: Mapping[str, Sequence[bytes]]) -> Callable[[], bytes]:
-    """Give the floor of what key batches bring (set → its answers): the same, with children looked up by their keys."""
+    """Return the floor of key batches (set → its answers): the same, with children looked up by their keys."""
     values = ", ".join(f'"{c.graphql}": r["{c.name}"]' for c in PLAIN)
     text = f"""
 def floor():

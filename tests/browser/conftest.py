@@ -24,8 +24,8 @@ from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.graphiql import BUILT, Page, asset_routes, page_routes
 from tests.support.graphiql import SECONDS
-from tests.support.needs import need
 from tests.support.process import PATIENCE
+from tests.support.requirements import need
 from tests.support.threaded import free_port, threaded
 
 FLAGS = (
@@ -113,7 +113,7 @@ def context(browser, foreign):
         yield context
 
 
-class Watched:
+class ChangeQuery:
     """A page and all that went wrong on it."""
 
     def __init__(self, context, url, foreign):
@@ -144,17 +144,17 @@ def admitted(browser, foreign, profiled):
     """A page of a gateway with profiles, for who knows its password."""
     me = {"username": "me", "password": PASSWORD}
     with profile(browser, foreign, http_credentials=me) as context:
-        yield Watched(context, profiled, foreign)
+        yield ChangeQuery(context, profiled, foreign)
 
 
 @pytest.fixture
 def watched(context, gateway, foreign):
-    return Watched(context, gateway, foreign)
+    return ChangeQuery(context, gateway, foreign)
 
 
 @pytest.fixture
 def watched_plain(context, plain_gateway, foreign):
-    return Watched(context, plain_gateway, foreign)
+    return ChangeQuery(context, plain_gateway, foreign)
 
 
 @pytest.fixture

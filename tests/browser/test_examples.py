@@ -41,7 +41,7 @@ async def test_each_example_that_writes_is_not_refused(example):
 
 
 def user_errors(value):
-    """Give every user error in an answer."""
+    """Return every user error in an answer."""
     if isinstance(value, list):
         for item in value:
             yield from user_errors(item)

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from gateway.graphiql import examples
-from tests.browser.conftest import Watched, profile
 from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, text_of, write
+
+from .conftest import ChangeQuery, profile
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 HEADERS, VARIABLES = "request-headers.json", "variables.json"
@@ -58,7 +59,7 @@ class Panel:
 def shared(browser, foreign, gateway):
     """One page for all tests that fill it: opening it is what takes long."""
     with profile(browser, foreign) as context:
-        yield Panel(Watched(context, gateway, foreign), gateway)
+        yield Panel(ChangeQuery(context, gateway, foreign), gateway)
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.browser.conftest import Watched, profile
 from tests.support.graphiql import SECONDS, open_graphiql, run
-from tests.support.needs import need
 from tests.support.node import ROOT, missing
+from tests.support.requirements import need
+
+from .conftest import ChangeQuery, profile
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 CLIENTS = ROOT / "tests" / "clients"
@@ -33,7 +34,7 @@ def window(request):
 @pytest.fixture(params=["light", "dark"])
 def themed(request, browser, foreign, gateway):
     with profile(browser, foreign, color_scheme=request.param) as context:
-        yield Watched(context, gateway, foreign)
+        yield ChangeQuery(context, gateway, foreign)
 
 
 def box(page, selector):

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from gateway.graphiql import PLAIN
-from tests.support.needs import need
 from tests.support.node import ROOT, call_exported
+from tests.support.requirements import need
 
 MODULE = PLAIN.parent / "page" / "src" / "requests.js"
 

@@ -5,7 +5,6 @@ import pytest
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http import schema_explorer as explorer
-from tests.browser.conftest import Watched, threaded
 from tests.support.graphiql import (
     SECONDS,
     all_is_valid,
@@ -13,6 +12,8 @@ from tests.support.graphiql import (
     run,
     type_until_suggested,
 )
+
+from .conftest import ChangeQuery, threaded
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 
@@ -29,7 +30,7 @@ def sliced():
 
 @pytest.fixture
 def watched(context, sliced, foreign):
-    return Watched(context, sliced, foreign)
+    return ChangeQuery(context, sliced, foreign)
 
 
 def search(page, text, first):

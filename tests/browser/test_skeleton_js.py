@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.graphiql import PLAIN
-from tests.support.needs import need
 from tests.support.node import call_exported, missing
+from tests.support.requirements import need
 
 PAGE = PLAIN.parent / "page"
 ROWS = [

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 
 from schema.model.records import EnumType, Property, TypeRef
-from tests.catalogue import shape
-from tests.catalogue.dice import Dice, Weighted
-from tests.catalogue.records import Draft, plain
-from tests.catalogue.words import (
+
+from . import shape
+from .dice import Dice, Weighted
+from .records import Draft, plain
+from .words import (
     ADJECTIVES,
     COMMON,
     COUNTRIES,
@@ -62,7 +63,7 @@ class Columns:
         self._questions = list(dict.fromkeys(_questions(dice)))
 
     def add_key(self, draft: Draft, parts: int, *, company: bool) -> None:
-        """Give a type a key of so many parts."""
+        """Return a type a key of so many parts."""
         names = []
         if company:
             self._add(draft, COMPANY, "Edm.String", key=True)

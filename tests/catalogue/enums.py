@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from schema.model.records import EnumMember, EnumType
-from tests.catalogue import shape
-from tests.catalogue.dice import Dice
-from tests.catalogue.records import plain, qualified
-from tests.catalogue.words import (
+
+from . import shape
+from .dice import Dice
+from .records import plain, qualified
+from .words import (
     AREAS,
     COUNTRIES,
     ENDINGS,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.needs import need
 from tests.support.node import Tools, missing
 from tests.support.process import Running, run, running
+from tests.support.requirements import need
 
 HERE = Path(__file__).parent
 

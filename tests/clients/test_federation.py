@@ -16,10 +16,10 @@ from schema.introspection import print_subgraph
 from schema.types.build import build_schema
 from schema.types.federation import Federation
 from schema.writes import Writes
-from tests.support.apis import GENERIC, DictResolvers
 from tests.support.metadata_documents import TRIPS, model_of
 from tests.support.node import Tools
 from tests.support.process import PATIENCE, Running, invoke
+from tests.support.small_models import GENERIC, DictResolvers
 
 REVIEWS = (Path(__file__).parent / "federation" / "reviews.graphql").read_text("utf-8")
 COMPOSERS = ("apollo", "guild")
@@ -36,7 +36,7 @@ def prefixed(prefix: str, **settings: str) -> dict[str, str]:
 
 
 def printed(folder: Path, **settings: str) -> str:
-    """Give what `schema print --federation` prints."""
+    """Return what `schema print --federation` prints."""
     found = invoke(folder, "schema", "print", "--federation", **settings)
     assert found.returncode == 0, found.stderr
     return found.stdout
@@ -108,7 +108,7 @@ def answers(routed: Any) -> Any:
 
 
 def fetched(answer: Any) -> list[tuple[str, int | None]]:
-    """Give which subgraphs were asked, and for how many entities."""
+    """Return which subgraphs were asked, and for how many entities."""
     return [(each["to"], each["representations"]) for each in answer["fetches"]]
 
 

@@ -85,7 +85,7 @@ def answer_to(port: int, request: bytes) -> bytes:
 
 
 def is_whole(answer: bytes) -> bool:
-    """Whether a response with a length is there: what follows it on the connection does not matter."""
+    """Return whether a response with a length is there: what follows it on the connection does not matter."""
     head, found, body = answer.partition(b"\r\n\r\n")
     length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
     return bool(found and length.isdigit() and len(body) >= int(length)) or answer.startswith(

@@ -25,11 +25,6 @@ CREATE = (
 READ = f'{{ customerGroup(customerGroupId: "{NAME}") {{ description }} }}'
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def post(address: str, query: str) -> dict[str, Any]:
     async with httpx.AsyncClient(timeout=60) as client:
         response = await client.post(

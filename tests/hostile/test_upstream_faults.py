@@ -168,7 +168,7 @@ async def world(anyio_backend: str) -> AsyncIterator[World]:
 
 
 def agrees(answer: Any, right: Any) -> bool:
-    """Whether an answer says nothing else than the right one: a part of it may be null."""
+    """Return whether an answer says nothing else than the right one: a part of it may be null."""
     if answer is None:
         return True
     if isinstance(answer, dict) and isinstance(right, dict):

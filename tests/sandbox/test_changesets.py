@@ -12,12 +12,12 @@ GROUPS = "CustomerGroups?cross-company=true"
 
 
 def group(number, **more):
-    """Give the request that makes a customer group."""
+    """Return the request that makes a customer group."""
     return "POST", GROUPS, {"CustomerGroupId": str(number), "Description": "x", **more}
 
 
 def changeset(*requests, ids=None, boundary="changeset_1", end=True):
-    """Give the batch part of a changeset of (method, address, body)."""
+    """Return the batch part of a changeset of (method, address, body)."""
     lines = [f"Content-Type: multipart/mixed; boundary={boundary}", ""]
     for number, request in enumerate(requests, 1):
         lines += [f"--{boundary}", *part(*request, content_id=ids[number - 1] if ids else number)]
@@ -25,7 +25,7 @@ def changeset(*requests, ids=None, boundary="changeset_1", end=True):
 
 
 def part(method, address, body=None, content_id=None):
-    """Give the lines of one request."""
+    """Return the lines of one request."""
     lines = ["Content-Type: application/http", "Content-Transfer-Encoding: binary"]
     if content_id is not None:
         lines.append(f"Content-ID: {content_id}")
@@ -34,19 +34,19 @@ def part(method, address, body=None, content_id=None):
 
 
 def batch(*parts, newline="\r\n"):
-    """Give the options of a batch request."""
+    """Return the options of a batch request."""
     lines = [line for each in parts for line in ["--batch_1", *each]] + ["--batch_1--", ""]
     kind = "multipart/mixed; boundary=batch_1"
     return {"content": newline.join(lines).encode(), "headers": {"content-type": kind}}
 
 
 def pieces(text, boundary):
-    """Give (head, content) of the parts between boundaries."""
+    """Return (head, content) of the parts between boundaries."""
     return [c.strip("\r\n").partition("\r\n\r\n")[::2] for c in text.split(f"--{boundary}")[1:-1]]
 
 
 def results(answer):
-    """Give the parts of a batch answer: (Content-ID, status, body), a list of them for a changeset."""
+    """Return the parts of a batch answer: (Content-ID, status, body), a list of them for a changeset."""
     found = []
     for head, content in pieces(answer.text, _boundary(answer.headers["content-type"])):
         if "multipart/mixed" in head:
@@ -68,7 +68,7 @@ def _result(head, content):
 
 
 def made(ask):
-    """Give the customer groups that tests made."""
+    """Return the customer groups that tests made."""
     rows = ask.app.state.store.rows("CustomerGroups")
     return {row["CustomerGroupId"] for row in rows if row["CustomerGroupId"].startswith("9")}
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 def _key(model, type_name, row):
-    """Give a key predicate of a row."""
+    """Return a key predicate of a row."""
     parts = []
     for name in model.key_of(type_name):
         declared = next(p for p in model.properties_of(type_name) if p.name == name)

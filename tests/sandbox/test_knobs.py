@@ -11,7 +11,7 @@ from gateway.config.loading import load_settings
 from gateway.config.setting_models import SandboxOptions
 from gateway.errors import SettingsError
 from gateway.sandbox import SandboxSettings
-from tests.support.changing import csdl
+from tests.support.changing_metadata import csdl
 
 pytestmark = pytest.mark.anyio
 LIMIT_EXCEEDED = "@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.changing import csdl
+from tests.support.changing_metadata import csdl
 
 pytestmark = pytest.mark.anyio
 

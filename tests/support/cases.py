@@ -1,9 +1,10 @@
 """Golden cases of the read path: a query, the requests that it costs, and its answer.
 
-``tests/cases/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.requests`` (decoded, one a
-line, in the order they were sent), ``.requests-noexpand`` (the same without ``$expand``, only where it differs) and
-``.json`` (the whole answer). Header lines ``# companies: usmf, demf`` and ``# settings: {"max_url_length": 500}`` say
-under what it runs. A variable may come from another answer: ``"<lists/first: data.customersV3.pageInfo.endCursor>"``.
+``tests/golden/reads/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.requests``
+(decoded, one a line, in the order they were sent), ``.requests-noexpand`` (the same without ``$expand``, only where
+it differs) and ``.json`` (the whole answer). Header lines ``# companies: usmf, demf`` and
+``# settings: {"max_url_length": 500}`` say under what it runs. A variable may come from another answer:
+``"<lists/first: data.customersV3.pageInfo.endCursor>"``.
 
 ``UPDATE_CASES=1`` writes the expectations instead of comparing them; read what it wrote.
 """
@@ -27,7 +28,7 @@ from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.runtime.assembly import Gateway, execution_settings
 
-FOLDER = Path(__file__).parent.parent / "cases"
+FOLDER = Path(__file__).parent.parent / "golden" / "reads"
 _HEADER = re.compile(r"^# (companies|settings|operation): (.+)$", re.MULTILINE)
 _ELSEWHERE = re.compile(r"<([\w/-]+): ([\w.]+)>")
 
@@ -100,7 +101,7 @@ def _resolved(value: Any) -> Any:
 def engine(
     gateway: Gateway, *, compiled: bool = True, schema: Any = None, **settings: Any
 ) -> Engine:
-    """Give an engine over a gateway's schema and upstream with other settings."""
+    """Return an engine over a gateway's schema and upstream with other settings."""
     chosen = structs.replace(execution_settings(Settings(**settings)), compiled=compiled)
     return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, _raise_bugs)
 
@@ -125,7 +126,7 @@ def _line(request: Request) -> str:
 
 
 def builtins_of(answer: Answer) -> dict[str, Any]:
-    """Give the answer without ids of errors and requests, which differ every time."""
+    """Return the answer without ids of errors and requests, which differ every time."""
     found = answer.to_builtins()
     for error in found.get("errors", ()):
         for name in ("errorId", "upstreamRequestId"):

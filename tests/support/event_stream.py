@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
-from tests.support.sockets import PATIENCE
-from tests.support.streaming import Served
+from .sockets import PATIENCE
+from .streaming import Served
 
 SILENCE = ":\n\n"
 STREAM = {"accept": "text/event-stream"}
@@ -32,19 +32,19 @@ class Stream:
         self.headers = dict(line.lower().split(": ", 1) for line in lines)
 
     async def piece(self) -> str:
-        """Give the next chunk; empty at the end."""
+        """Return the next chunk; empty at the end."""
         async with asyncio.timeout(PATIENCE):
             size = int(await self.reader.readline(), 16)
             return (await self.reader.readexactly(size + 2))[:-2].decode()
 
     async def event(self) -> str:
-        """Give the next event; the silence before it may have been filled."""
+        """Return the next event; the silence before it may have been filled."""
         while (piece := await self.piece()) == SILENCE:
             pass
         return piece
 
     async def rest(self) -> list[str]:
-        """Give all events until the end; the silence between them may have been filled."""
+        """Return all events until the end; the silence between them may have been filled."""
         found = []
         while piece := await self.piece():
             if piece != SILENCE:

@@ -49,7 +49,7 @@ WRITING = frozenset({"POST", "PATCH", "DELETE"})
 
 
 @dataclass
-class Door(httpx.AsyncBaseTransport):
+class GraphQLEndpoint(httpx.AsyncBaseTransport):
     """The way to a sandbox, on which the next ``shut`` requests that match find no connection."""
 
     inner: httpx.AsyncBaseTransport
@@ -107,7 +107,7 @@ class Faulty:
     sandbox: Starlette
     engine: Engine
     client: ODataClient
-    door: Door
+    door: GraphQLEndpoint
     waits: list[float] = field(default_factory=list)
     _from: int = 0
 
@@ -140,7 +140,7 @@ class Faulty:
 
 
 async def assembled_over(sandbox: Starlette, settings: Settings = SETTINGS) -> Gateway:
-    """Give a gateway over a sandbox, without connections."""
+    """Return a gateway over a sandbox, without connections."""
     transport = httpx.ASGITransport(sandbox)
     async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
         return gateway
@@ -156,7 +156,7 @@ async def faulty(
     root: str = SANDBOX_ROOT,
 ) -> AsyncIterator[Faulty]:
     """Serve a gateway's schema over a sandbox in process, or by ``transport``."""
-    door = Door(transport or httpx.ASGITransport(sandbox))
+    door = GraphQLEndpoint(transport or httpx.ASGITransport(sandbox))
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -21,7 +21,7 @@ def open_graphiql(watched: Any, gateway: str, path: str = "/graphiql") -> float:
 
 
 def is_run(request: Any) -> bool:
-    """Whether a request runs an operation."""
+    """Return whether a request runs an operation."""
     is_api = request.url.endswith("/graphql")
     return is_api and request.method == "POST" and "__schema" not in request.post_data
 
@@ -32,13 +32,13 @@ def write(page: Any, query: str, file: str = "operation.graphql") -> None:
 
 
 def text_of(page: Any, file: str) -> str:
-    """Give the text of an editor."""
+    """Return the text of an editor."""
     found: str = page.evaluate(f"() => {_MODEL.format(file, 'getValue()')}")
     return found
 
 
 def result_of(page: Any) -> str:
-    """Give the result pane's whole text: its lines on the screen are only the visible ones."""
+    """Return the result pane's whole text: its lines on the screen are only the visible ones."""
     return text_of(page, "response.json")
 
 

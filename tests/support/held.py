@@ -15,7 +15,8 @@ from gateway.engine import GraphQLRequest
 from gateway.events import Event, RequestSent
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import create_sandbox
-from tests.support.ticking import pass_time, until
+
+from .manual_clock import pass_time, until
 
 ALLOWED = 30.0
 """Seconds that an operation may take; the tests let them pass at once."""

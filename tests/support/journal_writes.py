@@ -7,8 +7,9 @@ from typing import Any
 
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
-from tests.support.faulty_writes import Faulty
-from tests.support.write_kinds import (
+
+from .faulty_writes import Faulty
+from .write_kinds import (
     BATCH,
     REFUSED,
     UNKNOWN,
@@ -32,7 +33,7 @@ TAKING_BACK = {"method": "DELETE", "path": f"{HEADERS}(*"}
 
 
 def journal(name: str, *, number: str | None = None, bad: bool = False) -> dict[str, Any]:
-    """Give a header with two lines."""
+    """Return a header with two lines."""
     lines = [{**LINE, "lineNumber": str(n), "debitAmount": "1"} for n in (1, 2)]
     if bad:
         lines[1]["currencyCode"] = "no such currency"

@@ -80,7 +80,7 @@ def found(*names: str) -> tuple[str, ...]:
 
 
 def is_finance(name: str) -> bool:
-    """Whether a document is one of Finance & Operations."""
+    """Return whether a document is one of Finance & Operations."""
     return name.startswith(("finance-", "finops-"))
 
 

@@ -159,7 +159,7 @@ class Writer:
         return f"... on {target.name}{self.directive()} {body}"
 
     def overlapping(self, kind: Any) -> list[Any]:
-        """Give the types that a row of this kind may be, or be seen as."""
+        """Return the types that a row of this kind may be, or be seen as."""
         found = [kind]
         if isinstance(kind, GraphQLInterfaceType):
             found += self.schema.get_possible_types(kind)
@@ -171,7 +171,7 @@ class Writer:
 def operations(
     schema: GraphQLSchema, roots: Sequence[tuple[str, str]], *, rows_always: bool = False
 ) -> st.SearchStrategy[Operation]:
-    """Give random operations; ``roots`` are the root fields to choose from: (response key, call).
+    """Return random operations; ``roots`` are the root fields to choose from: (response key, call).
 
     Hypothesis draws a seed and a size only: hundreds of small draws an operation would cost more than running it.
     """

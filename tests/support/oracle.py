@@ -22,8 +22,8 @@ from graphql import (
     parse,
 )
 
-from tests.support.upstreams import MISSING, Nav, Row, Tables
-from tests.support.zoo import KEYS, KINDS, LISTS, NAVS
+from .memory_odata import MISSING, Nav, Row, Tables
+from .zoo_model import KEYS, KINDS, LISTS, NAVS
 
 MALFORMED, UNKNOWN = "UPSTREAM_MALFORMED", "UNKNOWN_ENUM_VALUE"
 COLOURS = {"Red": "RED", "DarkGreen": "DARK_GREEN", "Blue": "BLUE"}
@@ -107,7 +107,7 @@ class World:
 
 
 def answer(schema: GraphQLSchema, world: World, text: str, variables: dict[str, Any]) -> Any:
-    """Give (data, sorted [(path, code)])."""
+    """Return (data, sorted [(path, code)])."""
     result = execute_sync(schema, parse(text), context_value=world, variable_values=variables)
     errors = sorted((tuple(map(str, e.path or ())), _code(e)) for e in result.errors or ())
     raw = msgspec.json.Encoder(decimal_format="number").encode(result.data)
@@ -125,7 +125,7 @@ def _code(error: GraphQLError) -> str:
 
 
 def oracle_schema(sdl: str) -> GraphQLSchema:
-    """Give an executable schema."""
+    """Return an executable schema."""
     schema = build_schema(sdl)
     for kind in schema.type_map.values():
         if kind.name.startswith("__"):

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event
-from tests.support.changing import Changing
+
+from .changing_metadata import Changing
 
 PROFILES: Mapping[str, object] = {
     "ap": {

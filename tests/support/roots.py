@@ -14,7 +14,7 @@ from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
-from gateway.planning.planner import Limits
+from gateway.planning.limits import PlanLimits
 from schema.catalog import Catalog
 from schema.model.records import (
     ComplexType,
@@ -32,7 +32,8 @@ from schema.model.records import (
     TypeRef,
 )
 from schema.types.build import build_schema
-from tests.support.zoo import client_over, on, prop
+
+from .zoo_model import client_over, on, prop
 
 FO = replace(FINOPS, company_property=None)
 JSON = {"Content-Type": "application/json"}
@@ -160,7 +161,7 @@ class Service:
         self.asked: list[str] = []
         catalog = Catalog(model(), abilities_of(dialect))
         client = client_over(self.answer, [])
-        settings = ExecutionSettings(plans=Limits(**limits))
+        settings = ExecutionSettings(plans=PlanLimits(**limits))
         schema = build_schema(catalog, LoadedResolvers(catalog))
         self.engine = Engine(schema, client, dialect, settings, lambda _event: None)
 

@@ -12,7 +12,7 @@ ERROR_IN_OK = Fault(status=200, body='{"error":{"code":"","message":"An error ha
 
 
 def inner(answer):
-    """Give the inner message of an error answer, whose envelope is checked."""
+    """Return the inner message of an error answer, whose envelope is checked."""
     error = answer.json()["error"]
     assert (error["code"], error["message"]) == ("", "An error has occurred.")
     assert error["innererror"]["stacktrace"].startswith("   at ")
@@ -20,5 +20,5 @@ def inner(answer):
 
 
 def decoded(tag):
-    """Give the content of a weak etag."""
+    """Return the content of a weak etag."""
     return base64.b64decode(re.fullmatch(r'W/"(.*)"', tag)[1]).decode()

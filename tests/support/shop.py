@@ -16,7 +16,8 @@ from schema.model.records import (
     TypeRef,
 )
 from schema.types.build import ODataSchema, build_schema
-from tests.support.apis import (
+
+from .small_models import (
     FINOPS,
     NO_YES,
     DictResolvers,

@@ -14,7 +14,7 @@ PATIENCE = 60.0
 
 
 def ok(body: bytes = b"{}", *headers: str) -> bytes:
-    """Give an answer with its length."""
+    """Return an answer with its length."""
     lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -70,7 +70,7 @@ class Listening:
 
 
 def answering(*answers: bytes) -> Handler:
-    """Give the answers in turn on each connection, then wait for its end; the last one for ever."""
+    """Return the answers in turn on each connection, then wait for its end; the last one for ever."""
 
     async def handle(connection: Connection) -> None:
         at = 0
@@ -82,7 +82,7 @@ def answering(*answers: bytes) -> Handler:
 
 
 def closing(answer: bytes) -> Handler:
-    """Give one answer, then close."""
+    """Return one answer, then close."""
 
     async def handle(connection: Connection) -> None:
         if await connection.request():

@@ -22,8 +22,9 @@ from gateway.config.setting_models import Profile
 from gateway.config.settings import Settings
 from gateway.events import Event, SubscriptionPolled
 from gateway.subscriptions.hub import Hub
-from tests.support.sockets import PATIENCE
-from tests.support.ticking import until
+
+from .manual_clock import until
+from .sockets import PATIENCE
 
 PROTOCOL: Any = "graphql-transport-ws"
 INIT = {"type": "connection_init"}
@@ -61,7 +62,7 @@ class Served:
         self.path = path
 
     def profile(self, name: str) -> Served:
-        """Give the API of a profile."""
+        """Return the API of a profile."""
         return Served(self.app, self.server, self.port, self.events, f"{self.path}/{name}")
 
     @property
@@ -80,7 +81,7 @@ class Served:
 
     @asynccontextmanager
     async def begun(self, **payload: str) -> AsyncIterator[Socket]:
-        """Give an acknowledged connection."""
+        """Return an acknowledged connection."""
         async with self.connect() as raw:
             ws = Socket(raw)
             await ws.say({**INIT, "payload": payload} if payload else INIT)

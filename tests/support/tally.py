@@ -91,7 +91,7 @@ TALLY = Tally()
 
 
 def leaks_in(answer: bytes) -> bool:
-    """Whether an answer shows what is nobody's business."""
+    """Return whether an answer shows what is nobody's business."""
     return any(leak in answer for leak in LEAKS)
 
 

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 @contextmanager
 def threaded(app: Starlette) -> Iterator[str]:
-    """Give its address, ``http://127.0.0.1:…``."""
+    """Return its address, ``http://127.0.0.1:…``."""
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
@@ -29,7 +29,7 @@ def threaded(app: Starlette) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with closing(socket.socket()) as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

@@ -1,6 +1,6 @@
 """Golden cases of writing: an operation, every exchange that it costs with its exact body, and its answer.
 
-``tests/write_cases/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.exchange`` (the
+``tests/golden/writes/<topic>/<name>.graphql``, and beside it ``.variables.json`` (if it has any), ``.exchange`` (the
 requests as they were sent, batch bodies with them) and ``.json`` (the whole answer). Each case has a sandbox of its
 own. Header lines: ``# companies: usmf``, ``# settings: {"read_only": true}``, ``# before: <another case>`` (run first,
 on the same sandbox), ``# outline: true`` (of large bodies just how many writes they hold).
@@ -26,10 +26,11 @@ from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.runtime.assembly import Gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-from tests.support.cases import builtins_of
-from tests.support.faulty_writes import assembled_over, faulty
 
-FOLDER = Path(__file__).parent.parent / "write_cases"
+from .cases import builtins_of
+from .faulty_writes import assembled_over, faulty
+
+FOLDER = Path(__file__).parent.parent / "golden" / "writes"
 _HEADER = re.compile(r"^# (companies|settings|before|outline): (.+)$", re.MULTILINE)
 _TOLD = ("If-Match", "Content-Type")
 
@@ -85,7 +86,7 @@ async def run(case: WriteCase) -> tuple[Answer, Starlette]:
 
 @asynccontextmanager
 async def prepared(case: WriteCase) -> AsyncIterator[tuple[Gateway, Starlette]]:
-    """Give a gateway over a fresh sandbox. Its schema is made once for all cases of equal settings."""
+    """Return a gateway over a fresh sandbox. Its schema is made once for all cases of equal settings."""
     sandbox = create_sandbox(
         SandboxSettings(seed=1)
     )  # as the embedded one: recipes can be tried there

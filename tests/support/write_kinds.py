@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
-from tests.support.faulty_writes import SERVICE, Faulty
-from tests.support.sandbox_answers import ERROR_IN_OK
+
+from .faulty_writes import SERVICE, Faulty
+from .sandbox_answers import ERROR_IN_OK
 
 ENVELOPE = '{"error":{"code":"","message":"An error has occurred.","innererror":{"message":"Oh.","type":"X"}}}'
 REFUSED = Fault(status=500, body=ENVELOPE)
@@ -18,7 +19,7 @@ _numbers = itertools.count(1)
 
 
 def fresh() -> str:
-    """Give a key that no row has."""
+    """Return a key that no row has."""
     return f"F{next(_numbers)}"
 
 

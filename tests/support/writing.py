@@ -20,7 +20,9 @@ from schema.model.records import (
 from schema.types.build import ODataSchema, build_schema
 from schema.types.printing import print_sdl
 from schema.writes import WriteRules, Writes
-from tests.support.apis import (
+
+from .introspections import EVERYTHING, assert_same, told_by, told_by_graphql_core
+from .small_models import (
     FINOPS,
     DictResolvers,
     eager,
@@ -29,7 +31,6 @@ from tests.support.apis import (
     prop,
     qualified,
 )
-from tests.support.introspections import EVERYTHING, assert_same, told_by, told_by_graphql_core
 
 ROW_VERBS = ("create", "update", "upsert", "delete")
 IN_THINGS = {"Things": "Thing"}

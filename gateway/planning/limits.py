@@ -1,0 +1,22 @@
+"""Limits of plans, as the settings state them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .company_limit import Shared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanLimits:
+    """The settings of planning: page sizes, ``$expand``, companies."""
+
+    default_page: int = 50
+    max_page: int = 1_000
+    can_expand: bool = True
+    companies: tuple[str, ...] | None = None
+    """Default company scope; None: every company that the account may read."""
+    company_limit: tuple[str, ...] = ()
+    """Companies outside which nothing is read or written; empty: no bound."""
+    company_limit_shared: Shared = True
+    """Whether sets that all companies share are served under ``company_limit``, or patterns of those that are."""

@@ -1,0 +1,256 @@
+"""The end of a process: no write is lost on the way, none is done that was told as not done, nobody is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from gateway.app import create_app
+from gateway.cli import bounded_http as protocol
+from gateway.cli import server
+from gateway.cli.bounded_http import BoundedProtocol
+from gateway.cli.server import GracefulServer
+from gateway.config.settings import Settings
+from gateway.events import RequestRetried
+from tests.support.held import GROUP, Held, at, world
+from tests.support.manual_clock import until
+from tests.support.process import running
+from tests.support.sockets import PATIENCE
+
+pytestmark = pytest.mark.anyio
+ROWS = "{ customersV3(first: 2) { nodes { customerAccount } } }"
+UPDATE = (
+    'mutation { updateCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "10"},'
+    ' patch: {description: "x"}) { customerGroup { description } userErrors { code } } }'
+)
+
+
+def is_read(request: httpx.Request) -> bool:
+    return request.method == "GET"
+
+
+def is_write(request: httpx.Request) -> bool:
+    return request.method == "POST"
+
+
+def codes(data: dict[str, dict[str, list[dict[str, str]]]], key: str) -> list[str]:
+    return [error["code"] for error in data[key]["userErrors"]]
+
+
+async def test_what_waits_for_its_turn_is_not_sent_and_what_was_sent_is_answered() -> None:
+    async with world(concurrency=1) as here:
+        here.upstream.holds = is_write
+        sent = here.ask(f"mutation {{ a: {GROUP % 'S1'} b: {GROUP % 'S2'} }}")
+        await here.until(here.upstream.holding.is_set)
+        queued = here.ask(f"mutation {{ a: {GROUP % 'S3'} b: {GROUP % 'S4'} }}")
+        await here.until(lambda: len(here.gateway.client.unfinished) == 2)
+
+        here.gateway.client.shutdown.refuse()
+        data = (await queued)["data"]
+        assert (codes(data, "a"), codes(data, "b")) == (["NOT_SENT"], ["NOT_SENT"])
+        assert not sent.done()
+
+        here.upstream.let_go.set()
+        data = (await sent)["data"]
+        assert (codes(data, "a"), codes(data, "b")) == ([], ["NOT_SENT"])
+        assert here.upstream.writes == ["POST /data/CustomerGroups"]
+
+
+async def test_a_write_that_stays_unanswered_has_an_unknown_outcome() -> None:
+    async with world() as here:
+        here.upstream.holds = is_write
+        asked = here.ask(f"mutation {{ a: {GROUP % 'S5'} b: {GROUP % 'S6'} }}")
+        await here.until(here.upstream.holding.is_set)
+
+        here.gateway.client.shutdown.abandon()
+        data = (await asked)["data"]
+
+        assert (codes(data, "a"), codes(data, "b")) == (["OUTCOME_UNKNOWN"], ["NOT_SENT"])
+        (error,) = data["a"]["userErrors"]
+        assert "CustomerGroups" in error["message"]
+        assert here.upstream.given_up == ["POST /data/CustomerGroups"]
+
+
+async def test_a_throttled_write_is_not_sent_again() -> None:
+    async with world(retries=4) as here:
+        here.upstream.instead = httpx.Response(429, headers={"Retry-After": "1"})
+        asked = here.ask(f"mutation {{ a: {GROUP % 'S7'} }}")
+        await here.until(lambda: any(isinstance(e, RequestRetried) for e in here.events))
+        here.gateway.client.shutdown.refuse()
+
+        assert codes((await asked)["data"], "a") == ["NOT_SENT"]
+        assert len(here.upstream.writes) == 1
+
+
+# Over a socket
+
+
+@dataclass
+class Served:
+    app: Starlette
+    upstream: Held
+    server: GracefulServer
+    listener: socket.socket
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    def post(self, query: str, **headers: str) -> asyncio.Task[httpx.Response]:
+        async def answer() -> httpx.Response:
+            async with httpx.AsyncClient(timeout=PATIENCE) as http:
+                url = f"http://127.0.0.1:{self.port}/graphql"
+                return await http.post(url, json={"query": query}, headers=headers)
+
+        return asyncio.ensure_future(answer())
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Served]:
+    upstream = Held()
+    settings = Settings(cache_dir=None, language=None, concurrency=1)
+    app = create_app(settings, transport=upstream, observe=lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            app, http=BoundedProtocol, lifespan="off", log_config=None, proxy_headers=False
+        )
+        found = Served(app, upstream, GracefulServer(config), listener)
+        async with app.router.lifespan_context(app):
+            upstream.asked.clear()
+            serve = asyncio.ensure_future(found.server._serve(sockets=[listener]))
+            await until(lambda: found.server.started)
+            try:
+                yield found
+            finally:
+                found.server.should_exit = True
+                upstream.let_go.set()
+                await asyncio.wait_for(serve, PATIENCE)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GRACE", "ANSWERS"):
+        monkeypatch.setattr(server, name, 0.2)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_every_write_under_way_is_answered_in_json_before_the_server_is_gone() -> None:
+    async with serving() as here:
+        here.upstream.holds = is_write
+        asked = [here.post(f"mutation {{ a: {GROUP % f'T{n}'} }}") for n in range(8)]
+        client = here.app.state.live.gateway.client
+        await until(lambda: here.upstream.holding.is_set() and len(client.unfinished) == 8)
+        here.server.should_exit = True
+        answers = [response.json() for response in await asyncio.gather(*asked)]
+
+        told = sorted(code for a in answers for code in codes(a["data"], "a"))
+        assert told == [*["NOT_SENT"] * 7, "OUTCOME_UNKNOWN"]
+        assert here.upstream.writes == ["POST /data/CustomerGroups"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("query", "held", "code"),
+    [
+        (ROWS, at("/CustomersV3"), "STOPPING"),
+        (UPDATE, is_read, "OUTCOME_UNKNOWN"),
+    ],
+    ids=["a read", "a mutation whose row is read"],
+)
+async def test_what_does_not_end_in_time_is_refused_in_json(
+    query: str, held: Callable[[httpx.Request], bool], code: str
+) -> None:
+    async with serving() as here:
+        here.upstream.holds = held
+        asked = here.post(query)
+        await until(here.upstream.holding.is_set)
+        here.server.should_exit = True
+        response = await asked
+
+        assert response.status_code == 503
+        assert response.json()["errors"][0]["extensions"]["code"] == code
+
+
+async def test_a_connection_that_waits_to_be_accepted_is_served() -> None:
+    async with serving() as here:
+        with socket.create_connection(("127.0.0.1", here.port)) as wire:
+            # Nothing ran since: the server stops before it has accepted this one.
+            wire.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await here.server.shutdown([here.listener])
+            wire.settimeout(PATIENCE)
+            answer = await asyncio.to_thread(wire.recv, 1_000)
+
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+
+
+async def test_a_request_that_comes_as_the_server_stops_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "LAST_REQUEST", PATIENCE)
+    async with serving() as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        await until(lambda: here.server.server_state.connections)
+        here.server.should_exit = True
+        await until(lambda: not here.server.servers[0].is_serving())
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_connection_is_reset_while_it_stops(tmp_path: Path, workers: str) -> None:
+    """Clients that connect anew all the time are answered, or refused where nobody listens any more."""
+    query = json.dumps({"query": ROWS}).encode()
+    request = (
+        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(query), query)
+    )
+    outcomes: list[str] = []
+
+    def call_until_refused(port: int) -> None:
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as wire:
+                    wire.sendall(request)
+                    answer = b""
+                    while piece := wire.recv(65_536):
+                        answer += piece
+            except ConnectionRefusedError:
+                return
+            except OSError as error:
+                outcomes.append(type(error).__name__)
+                return
+            outcomes.append(answer[:12].decode() or "closed")
+
+    with running(tmp_path, "serve", "--port", "0", "--workers", workers) as gateway:
+        url = gateway.wait_for(r"GraphQL: +(http://\S+)")
+        port = int(url.rsplit(":")[-1].partition("/")[0])
+        httpx.post(url, json={"query": ROWS}, timeout=PATIENCE).raise_for_status()
+        threads = [threading.Thread(target=call_until_refused, args=(port,)) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        while len(outcomes) < 24:
+            threading.Event().wait(0.01)
+        assert gateway.end(signal.SIGTERM) == 0
+        for thread in threads:
+            thread.join(PATIENCE)
+
+    assert set(outcomes) == {"HTTP/1.1 200"}
+    assert "Traceback" not in gateway.errors

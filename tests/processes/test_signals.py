@@ -1,0 +1,221 @@
+"""``d365-graphql serve`` as a process: new metadata by signal and by call, for all workers, and the terminal's end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.storage.document_cache import digest_of
+from tests.support.changing_metadata import csdl
+from tests.support.process import PATIENCE, Running, environment, running
+
+GRAPHQL = r"GraphQL:  (http://\S+)"
+TOKEN = "0123456789abcdef-admin"
+ONE, TWO = (), ("--workers", "2")
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "m.xml"
+    path.write_text(csdl("Name"))
+    return path
+
+
+@contextmanager
+def serving(document: Path, *more: str, **variables: str) -> Iterator[tuple[Running, str]]:
+    started = running(
+        document.parent,
+        "serve",
+        "--port",
+        "0",
+        *more,
+        D365_URL="http://127.0.0.1:9/data",
+        D365_AUTH="none",
+        D365_METADATA=str(document),
+        D365_ADMIN_TOKEN=TOKEN,
+        D365_LOG_FORMAT="json",
+        **variables,
+    )
+    with started as process:
+        root = process.wait_for(GRAPHQL).removesuffix("/graphql")
+        until(lambda: ready(root) is not None)
+        yield process, root
+
+
+def ready(root: str) -> Any:
+    """What a worker says; each call is a connection of its own, so any may answer."""
+    try:
+        return httpx.get(f"{root}/readyz", timeout=PATIENCE).raise_for_status().json()
+    except httpx.HTTPError:
+        return None
+
+
+def reload(root: str) -> Any:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return httpx.post(f"{root}/admin/reload", headers=headers, timeout=PATIENCE).json()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def workers_of(process: Running) -> list[int]:
+    """The processes below it that serve; the first one only looks after what others leave behind."""
+    pid = process.process.pid
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in below if b"spawn_main" in command_of(child)]
+
+
+def command_of(pid: str) -> bytes:
+    """Return a process's command; nothing where it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def said(process: Running, event: str) -> int:
+    """Count an event in the log."""
+    return process.errors.count(f'"event": "{event}"')
+
+
+def ignores(pid: int, name: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.partition("SigIgn:")[2].split()[0], 16)
+    return bool(mask >> (name - 1) & 1)
+
+
+def settled_on(root: str, digest: str) -> bool:
+    """Return whether many answers in a row come from that document."""
+    return all((told := ready(root)) and told["metadata"] == digest for _ in range(12))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("more", "serve"), [(ONE, 1), (TWO, 2)], ids=["one process", "two workers"]
+)
+def test_a_signal_brings_new_metadata_and_bad_ones_change_nothing(
+    document: Path, more: tuple[str, ...], serve: int
+) -> None:
+    with serving(document, *more) as (process, root):
+        until(lambda: len(workers_of(process)) == (2 if more else 0))
+        workers = workers_of(process)
+        until(lambda: all(ready(root) for _ in range(8)))
+        document.write_text(csdl("Name", "Colour"))
+
+        process.process.send_signal(signal.SIGHUP)
+        after = digest_of(document.read_bytes())
+        until(lambda: said(process, "metadata_reloaded") == serve)
+        assert settled_on(root, after)
+        assert ready(root)["reload"]["outcome"] in {"changed", "unchanged"}
+
+        document.write_text("<html>Sign in</html>")
+        process.process.send_signal(signal.SIGHUP)
+        until(lambda: said(process, "reload_failed") == serve)
+        assert settled_on(root, after)
+
+        assert workers_of(process) == workers
+        assert process.end() == 0
+    (started,) = [line for line in process.errors.splitlines() if '"started"' in line]
+    assert digest_of(csdl("Name").encode()) in started
+    assert '"event": "reload_failed"' in process.errors
+    assert '"level": "error"' in process.errors
+    assert "Traceback" not in process.errors
+
+
+@pytest.mark.heavy
+def test_a_call_to_one_worker_reaches_all(document: Path) -> None:
+    with serving(document, *TWO) as (process, root):
+        until(lambda: len(workers_of(process)) == 2 and all(ready(root) for _ in range(8)))
+        document.write_text(csdl("Name", "Colour"))
+
+        told = reload(root)
+
+        assert told["reload"]["outcome"] == "changed"
+        until(lambda: settled_on(root, told["metadata"]))
+
+
+@pytest.mark.parametrize("cache", [None, "none"], ids=["cache", "no cache"])
+def test_at_a_cold_start_of_several_workers_one_process_reads(
+    document: Path, cache: str | None, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    variables = {"TMPDIR": str(temporary), **({} if cache is None else {"D365_CACHE_DIR": cache})}
+    folder = temporary if cache else document.parent / "d365-graphql"
+    with serving(document, *TWO, **variables) as (process, root):
+        until(lambda: process.errors.count('"schema_built"') == 3)
+        (snapshot,) = folder.rglob("*.snapshot")
+        document.write_text(csdl("Name", "Colour"))
+        reload(root)
+        until(lambda: process.errors.count('"schema_built"') == 5)
+
+        (again,) = folder.rglob("*.snapshot")
+        assert again == snapshot
+        assert process.end() == 0
+    read = [line for line in process.errors.splitlines() if '"model_read"' in line]
+    assert len(read) == 2
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_hangup_while_it_starts_does_not_end_it(document: Path) -> None:
+    started = running(
+        document.parent,
+        "serve",
+        "--port",
+        "0",
+        D365_URL="http://127.0.0.1:9/data",
+        D365_AUTH="none",
+        D365_METADATA=str(document),
+    )
+    with started as process:
+        until(lambda: ignores(process.process.pid, signal.SIGHUP))
+        process.process.send_signal(signal.SIGHUP)
+        root = process.wait_for(GRAPHQL).removesuffix("/graphql")
+        until(lambda: ready(root) is not None)
+        assert process.end() == 0
+
+
+@pytest.mark.parametrize("more", [ONE, TWO], ids=["one process", "two workers"])
+def test_it_ends_with_its_terminal(document: Path, more: tuple[str, ...]) -> None:
+    controller, terminal = pty.openpty()
+    variables = {
+        "D365_URL": "http://127.0.0.1:9/data",
+        "D365_AUTH": "none",
+        "D365_METADATA": str(document),
+    }
+    with (
+        closing(os.fdopen(controller, "rb", buffering=0)) as screen,
+        subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", "--port", "0", *more],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment(document.parent, variables),
+        ) as process,
+    ):
+        os.close(terminal)
+        shown = b""
+        while b"GraphiQL:" not in shown:
+            shown += screen.read(1_000)
+        root = shown.decode().partition("GraphQL:  ")[2].split("/graphql")[0]
+        until(lambda: ready(root) is not None)
+        screen.close()
+
+        process.send_signal(signal.SIGHUP)
+
+        assert process.wait(PATIENCE) in {0, -signal.SIGTERM}

@@ -1,0 +1,303 @@
+"""The engine's answers against the specification's: random operations over random rows, good and spoilt.
+
+Three ways to one answer: the engine as it serves (compiled completion where it can), the engine with graphql-core
+completing everything, and an oracle that shares no code with either (``tests.support.oracle``). Data, error paths and
+error codes must be equal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from graphql import parse, validate
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from gateway.engine import Answer
+from gateway.execution.fast_path import Slicing
+from gateway.operations.global_ids import node_id
+from tests.support.operations import Operation, operations
+from tests.support.oracle import World, answer, oracle_schema
+from tests.support.random_rows import SPOILINGS, spoil, tables
+from tests.support.zoo_model import DIALECTS, KINDS, Zoo, schema_of
+
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "60"))
+"""Operations for each test and way of loading; each runs over several worlds. Given, other ones are tried."""
+WORLDS = 5
+pytestmark = pytest.mark.heavy
+profile = settings(
+    max_examples=EXAMPLES,
+    derandomize="DIFFERENTIAL_EXAMPLES" not in os.environ,
+    deadline=None,
+    database=None,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+IDS = ", ".join(
+    f'"{i}"'
+    for i in (
+        node_id("Order", "A1", 0),
+        node_id("Person", "A1", "p1"),
+        node_id("PartyObject", "A1", "p2"),
+        node_id("Item", "i1"),
+        node_id("Item", "gone"),
+    )
+)
+ROOTS = (
+    ("orders", "orders"),
+    ("orders", "orders"),
+    ("parties", "parties"),
+    ("lines", "lines"),
+    ("two", "orders(first: 2)"),
+    ("end", "orders(last: 1)"),
+    ("some", "parties(first: $n)"),
+    ("order", 'order(area: "A1", orderId: 0)'),
+    ("party", 'party(area: "A1", partyId: "p1")'),
+    ("gone", 'item(itemId: "gone")'),
+    ("item", 'item(itemId: "i1")'),
+    ("node", f"node(id: {IDS.split(', ')[0]})"),
+    ("nodes", f"nodes(ids: [{IDS}])"),
+    ("typename", "__typename"),
+)
+FAILURES: dict[str, tuple[str, Callable[[], httpx.Response]]] = {
+    "400": ("UPSTREAM_REJECTED", lambda: httpx.Response(400, json={"error": {"message": "no"}})),
+    "html": (
+        "UPSTREAM_MALFORMED",
+        lambda: httpx.Response(200, text="<html>", headers={"Content-Type": "text/html"}),
+    ),
+    "half": ("UPSTREAM_MALFORMED", lambda: httpx.Response(200, text='{"value":[{"Area":')),
+    "403": ("UPSTREAM_FORBIDDEN", lambda: httpx.Response(403)),
+    "503": ("UPSTREAM_UNAVAILABLE", lambda: httpx.Response(503)),
+}
+SCHEMAS = {name: schema_of(dialect) for name, dialect in DIALECTS.items()}
+ORACLES = {name: oracle_schema(schema.as_str()) for name, schema in SCHEMAS.items()}
+OPERATIONS = {name: operations(oracle, ROOTS) for name, oracle in ORACLES.items()}
+WAYS = [(name, can_expand) for name in DIALECTS for can_expand in (True, False)]
+
+
+class Ways:
+    """The engine twice, fast and slow, over the same rows."""
+
+    def __init__(self, dialect: str, can_expand: bool) -> None:
+        self.dialect = dialect
+        self.can_expand = can_expand
+        self.loop = asyncio.new_event_loop()
+        self.fast, self.slow = (
+            Zoo(
+                DIALECTS[dialect],
+                can_expand=can_expand,
+                compiled=compiled,
+                schema=SCHEMAS[dialect],
+                # Short enough that key batches are split.
+                max_url_length=2_000 if can_expand else 400,
+                # Small enough that short lists are worked through in several slices.
+                slicing=Slicing(size=300, rows=2, turn=1),
+            )
+            for compiled in (True, False)
+        )
+
+    def answers(self, made: Any, operation: Operation) -> tuple[Any, Any]:
+        """Return (data, errors) of the fast engine and of the slow one."""
+        found = []
+        for zoo in (self.fast, self.slow):
+            zoo.tables = made
+            zoo.events.clear()
+            answer = self.loop.run_until_complete(zoo.execute(operation.text, operation.variables))
+            found.append(plain(answer))
+        return found[0], found[1]
+
+
+def plain(answer: Answer) -> tuple[Any, list[tuple[tuple[str, ...], str]]]:
+    body = answer.to_builtins()
+    errors = sorted(
+        (tuple(map(str, e.get("path", ()))), e["extensions"]["code"])
+        for e in body.get("errors", ())
+    )
+    return body.get("data"), errors
+
+
+def masked(value: Any, key: str = "") -> Any:
+    """Put a star in the place of cursors: the oracle cannot know their text."""
+    if isinstance(value, dict):
+        return {k: masked(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [masked(v) for v in value]
+    is_cursor = key.removeprefix("x_").lower().endswith("cursor")
+    return "*" if is_cursor and isinstance(value, str) else value
+
+
+@pytest.fixture(scope="module", params=WAYS, ids=lambda w: f"{w[0]}-{'expand' if w[1] else 'keys'}")
+def ways(request: pytest.FixtureRequest) -> Iterator[Ways]:
+    made = Ways(*request.param)
+    yield made
+    made.loop.run_until_complete(made.fast.client.aclose())
+    made.loop.run_until_complete(made.slow.client.aclose())
+    made.loop.close()
+
+
+def check(ways: Ways, operation: Operation, made: Any, fails: dict[str, str]) -> None:
+    fast, slow = ways.answers(made, operation)
+    finops = ways.dialect == "finops"
+    expected = answer(
+        ORACLES[ways.dialect],
+        World(made, finops, fails),
+        operation.text,
+        operation.variables,
+    )
+
+    assert (masked(slow[0]), slow[1]) == (masked(expected[0]), expected[1])
+    assert fast == slow
+
+
+def test_the_operations_are_valid_and_of_every_kind() -> None:
+    """A generator that stopped making fragments would make the other tests green and empty."""
+    seen = {
+        "fragment ": 0,
+        "... on ": 0,
+        "@include": 0,
+        "@skip": 0,
+        "edges": 0,
+        "pageInfo": 0,
+        "first:": 0,
+    }
+
+    @profile
+    @given(OPERATIONS["odata"])
+    def generate(operation: Operation) -> None:
+        assert validate(ORACLES["odata"], parse(operation.text)) == []
+        for word in seen:
+            seen[word] += word in operation.text
+
+    generate()
+
+    assert min(seen.values()) >= EXAMPLES // 25
+
+
+def test_rows_as_they_should_be(ways: Ways) -> None:
+    @profile
+    @given(OPERATIONS[ways.dialect], st.integers(0, 10_000))
+    def compare(operation: Operation, seed: int) -> None:
+        for world in range(WORLDS):
+            made = tables(seed + world, (seed + world) % 5, insensitive=ways.dialect == "finops")
+            check(ways, operation, made, {})
+
+    compare()
+
+
+def test_spoilt_values(ways: Ways) -> None:
+    @profile
+    @given(
+        OPERATIONS[ways.dialect],
+        st.integers(0, 10_000),
+        st.lists(SPOILINGS, min_size=WORLDS, max_size=WORLDS),
+    )
+    def compare(operation: Operation, seed: int, spoilings: Any) -> None:
+        for world, places in enumerate(spoilings):
+            made = tables(seed + world, 1 + seed % 3, insensitive=ways.dialect == "finops")
+            spoil(made, places, operation.text)
+            check(ways, operation, made, {})
+
+    compare()
+
+
+@pytest.mark.parametrize("ways", [w for w in WAYS if not w[1]], indirect=True, ids=lambda w: w[0])
+def test_failing_children(ways: Ways) -> None:
+    """By keys only: an expanded child comes with its parents or not at all."""
+
+    @profile
+    @given(
+        operations(ORACLES[ways.dialect], ROOTS, rows_always=True),
+        st.integers(0, 10_000),
+        st.dictionaries(
+            st.sampled_from(["Orders", "Lines", "Items", "Parties"]),
+            st.sampled_from(sorted(FAILURES)),
+            min_size=1,
+        ),
+    )
+    def compare(operation: Operation, seed: int, failing: dict[str, str]) -> None:
+        made = tables(seed, 1 + seed % 3, insensitive=ways.dialect == "finops")
+        made.failing = {name: FAILURES[how][1] for name, how in failing.items()}
+        check(ways, operation, made, {name: FAILURES[how][0] for name, how in failing.items()})
+
+    compare()
+
+
+def test_spoilt_keys_and_relations(ways: Ways) -> None:
+    """Which rows belong together is then anyone's guess, but both paths must guess alike, and every error is told."""
+
+    @profile
+    @given(OPERATIONS[ways.dialect], st.integers(0, 10_000), SPOILINGS)
+    def compare(operation: Operation, seed: int, places: Any) -> None:
+        made = tables(seed, 1 + seed % 3, insensitive=ways.dialect == "finops")
+        spoil(made, places, operation.text, joins=True)
+        fast, slow = ways.answers(made, operation)
+
+        assert fast == slow
+        assert "INTERNAL_ERROR" not in {code for _, code in slow[1]}
+
+    compare()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_types_of_a_family_with_equal_names(ways: Ways, seed: int) -> None:
+    """``grade`` is text in one type and a number in the other; ``motto`` and ``house`` are the same in both."""
+    text = (
+        "{ parties { nodes { __typename ... on Person { grade motto house { city } friend { name } }"
+        " ... on Firm { g: grade motto house { zone } } } } }"
+    )
+    made = tables(seed, 2, insensitive=ways.dialect == "finops")
+
+    check(ways, Operation(text, {}), made, {})
+    for row in made.rows["Parties"]:
+        made.spoilt[id(row)] = {"Grade": 2**40, "Motto": 5}
+    check(ways, Operation(text, {}), made, {})
+
+
+@pytest.mark.parametrize("root", ["node", "nodes"])
+def test_a_node_of_a_derived_type(ways: Ways, root: str) -> None:
+    made = tables(1, 2, insensitive=ways.dialect == "finops")
+    for number, row in enumerate(made.rows["Parties"]):
+        row |= {"@odata.type": "#Zoo.Person", "Age": number, "Steps": 1, "Nick": "p1"}
+    ids = [node_id("Person", r["Area"], r["PartyId"]) for r in made.rows["Parties"]]
+    call = (
+        f'node(id: "{ids[0]}")'
+        if root == "node"
+        else f"nodes(ids: [{', '.join(f'{chr(34)}{i}{chr(34)}' for i in ids)}])"
+    )
+    text = f"{{ n: {call} {{ id ... on Person {{ age friend {{ name }} bought {{ totalCount }} }} }} }}"
+
+    check(ways, Operation(text, {}), made, {})
+
+
+GOOD = (
+    "{ orders { totalCount pageInfo { endCursor } edges { cursor node { id "
+    + " ".join(
+        f"{name[0].lower()}{name[1:]}{suffix}"
+        for name in KINDS
+        for suffix in ("", "Must")
+        if name not in ("Home", "Any")
+    )
+    + " party { name } lines { nodes { price } } } } } }"
+)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_good_rows_go_the_quick_way(ways: Ways, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be answered all the same by the slow one, and nobody would notice."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the quick way gave up")
+
+    made = tables(seed, 3, insensitive=ways.dialect == "finops")
+    ways.fast.tables = made
+    monkeypatch.setattr("gateway.engine.execute", never)
+    monkeypatch.setattr("gateway.execution.plan_runner.Runner.decoded", never)
+    answer = ways.loop.run_until_complete(ways.fast.execute(GOOD, {}))
+
+    assert answer.errors == []
+    assert len(made.rows["Orders"]) == len(answer.to_builtins()["data"]["orders"]["edges"])

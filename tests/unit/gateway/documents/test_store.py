@@ -1,0 +1,233 @@
+"""``gateway.documents.store``: parsed, checked and prepared once, within limits."""
+
+from __future__ import annotations
+
+import pytest
+from graphql import OperationDefinitionNode, parse
+
+from gateway.documents import store as module
+from gateway.documents.complexity import extent_of
+from gateway.documents.store import DocumentLimits, Documents
+from gateway.operations.cache import PreparedOperations
+from tests.support.zoo_model import FO, schema_of
+
+SCHEMA = schema_of(FO)
+
+
+def some(**limits: int) -> Documents:
+    return Documents(SCHEMA.catalog, SCHEMA.core, DocumentLimits(**limits))
+
+
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [
+        ("{ a }", 1),
+        ("{ a { b } }", 2),
+        ("{ a { b } c { d { e } } }", 3),
+        ("{ ... { a { b } } }", 2),
+        ("{ ... on T { a } }", 1),
+        ("{ ...F } fragment F on T { a { b } }", 2),
+        ("{ a { ...F } } fragment F on T { b { c } }", 3),
+        ("{ a { ...F } ...F } fragment F on T { ...G } fragment G on T { b { c { d } } }", 4),
+        ("{ ...Gone }", 1),
+        ("query A { a } query B { a { b { c } } }", 3),
+        ("type T { a: Int }", 0),
+    ],
+)
+def test_depth_counts_selection_sets_and_fragments_where_they_are_spread(
+    text: str, depth: int
+) -> None:
+    assert extent_of(parse(text)).depth == depth
+
+
+def test_a_fragment_that_is_spread_often_is_measured_once() -> None:
+    """Each fragment spreads the next one twice: walking them all would take 2^60 steps."""
+    parts = [f"fragment F{i} on T {{ ...F{i + 1} x: a {{ ...F{i + 1} }} }}" for i in range(60)]
+    text = "{ ...F0 } " + " ".join(parts) + " fragment F60 on T { a }"
+
+    found = extent_of(parse(text))
+    assert (found.depth, found.fields, found.aliases) == (61, 2**61 - 1, 2**60 - 1)
+
+
+DOUBLING = "fragment F%d on %s { x: %s { ...F%d } y: %s { ...F%d } }"
+FLAT = "fragment F%d on %s { ... { ...F%d } ... { ... { ...F%d } } }"
+
+
+def doubled(times: int, start: str, kind: str, field: str) -> str:
+    """Return a document of 2^times fields."""
+    parts = [DOUBLING % (i, kind, field, i + 1, field, i + 1) for i in range(times)]
+    return start + " ".join(parts) + f" fragment F{times} on {kind} {{ __typename }}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        doubled(25, "{ orders { nodes { ...F0 } } } ", "Order", "party"),
+        doubled(25, "{ nope orders { nodes { ...F0 } } } ", "Order", "party"),
+        doubled(25, "{ __schema { types { ...F0 } } } ", "__Type", "ofType"),
+        "{ orders { nodes { ...F0 } } } "
+        + " ".join(FLAT % (i, "Order", i + 1, i + 1) for i in range(25))
+        + " fragment F25 on Order { area }",
+    ],
+    ids=["relations", "with a mistake", "introspection", "side by side"],
+)
+def test_fragments_that_double_25_times_are_refused_before_they_are_looked_at(text: str) -> None:
+    found = some(depth=1_000).get(text)
+
+    assert found.code == "BUDGET_EXCEEDED"
+    assert [e.message for e in found.errors] == ["The document has more than 10,000 fields."]
+
+
+def test_a_fragment_that_is_spread_again_at_its_place_counts_once() -> None:
+    parts = [f"fragment F{i} on Order {{ ...F{i + 1} ...F{i + 1} }}" for i in range(25)]
+    text = "{ orders { nodes { ...F0 } } } " + " ".join(parts) + " fragment F25 on Order { area }"
+
+    assert extent_of(parse(text)).fields == 3
+    assert some().get(text).errors == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "{ a: __typename b: __typename ...F } fragment F on Query { c: __typename }",
+            "2 root fields",
+        ),
+        (
+            "{ a: orders { nodes { b: area ...F ...F } } } fragment F on Order { c: area }",
+            "2 aliases",
+        ),
+        (
+            (
+                "query($a: Boolean = true) { orders @include(if: $a) { nodes { ...F @skip(if: $a) } } }"
+                " fragment F on Order { area @skip(if: $a) }"
+            ),
+            "2 directives",
+        ),
+        ("{ orders { nodes { area id ... on Order { __typename } } } }", "4 fields"),
+        (
+            "query A { __typename } query B { a: __typename b: __typename c: __typename }",
+            "2 root fields",
+        ),
+        ("{ __typename @a @a @a }", "2 directives"),
+    ],
+)
+def test_what_a_document_holds_too_many_of_is_said(text: str, said: str) -> None:
+    found = some(root_fields=2, aliases=2, directives=2, selections=4).get(text)
+
+    assert found.code == "BUDGET_EXCEEDED"
+    assert [e.message for e in found.errors] == [f"The document has more than {said}."]
+
+
+def test_a_document_just_within_its_limits_is_served() -> None:
+    text = (
+        "query A($a: Boolean = true) { a: orders @skip(if: $a) { nodes { b: area @skip(if: $a) } } }"
+        " query B { orders { nodes { id } } }"
+    )
+
+    assert (
+        some(root_fields=1, aliases=2, directives=2, selections=3, depth=3).get(text).errors == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{ orders { nodes { area } }", "GRAPHQL_PARSE_FAILED"),
+        ("", "GRAPHQL_PARSE_FAILED"),
+        ("\x00", "GRAPHQL_PARSE_FAILED"),
+        ("{ orders { nodes { gone } } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ orders(first: true) { nodes { area } } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ ...F } fragment F on Query { ...F }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ orders { nodes { party { orders { nodes { area } } } } } }", "BUDGET_EXCEEDED"),
+        ("{ orders { nodes { " + "area " * 300 + "} } }", "GRAPHQL_PARSE_FAILED"),
+        ("{ a" * 50_000, "GRAPHQL_PARSE_FAILED"),
+        ("{ a(b: " + "[" * 50_000, "GRAPHQL_PARSE_FAILED"),
+    ],
+)
+def test_what_cannot_run_is_told_with_a_code(text: str, code: str) -> None:
+    found = some(tokens=250, depth=5).get(text)
+
+    assert found.code == code
+    assert found.errors
+
+
+def test_errors_are_bounded() -> None:
+    text = "{ " + " ".join(f"x{i}" for i in range(500)) + " }"
+
+    assert len(some().get(text).errors) <= module.MAX_ERRORS + 1
+
+
+def test_a_good_document_has_no_errors_and_its_operations() -> None:
+    found = some().get("query A { orders { totalCount } } query B { lines { totalCount } }")
+
+    assert found.errors == []
+    assert [o.name.value for o in found.operations() if o.name] == ["A", "B"]
+
+
+def test_a_text_is_read_once() -> None:
+    documents = some()
+
+    assert documents.get("{ orders { totalCount } }") is documents.get("{ orders { totalCount } }")
+
+
+def test_the_cache_is_bounded_and_drops_what_was_not_asked_for_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_DOCUMENTS", 2)
+    documents = some()
+    texts = ["{ a: __typename }", "{ b: __typename }", "{ c: __typename }"]
+    first, second = documents.get(texts[0]), documents.get(texts[1])
+    assert documents.get(texts[0]) is first
+    documents.get(texts[2])
+
+    assert documents.get(texts[0]) is first
+    assert documents.get(texts[1]) is not second
+
+
+def test_an_operation_is_prepared_once_for_each_outcome_of_its_conditions() -> None:
+    documents = some()
+    text = "query($a: Boolean!, $n: Int) { orders(first: $n) { nodes { area @skip(if: $a) } } }"
+    document = documents.get(text)
+    operation = document.operations()[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    operations = PreparedOperations(SCHEMA.catalog)
+    made = operations.prepare(document, operation, {"a": True, "n": 1})
+
+    assert operations.prepare(document, operation, {"a": True, "n": 2}) is made
+    assert operations.prepare(document, operation, {"a": False, "n": 1}) is not made
+
+
+def test_long_texts_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 10_000)
+    documents = some()
+    texts = [f"{{ x{i}: __typename }} # {'.' * 3_000}" for i in range(8)]
+    for text in texts:
+        documents.get(text)
+
+    assert [text in documents._kept._kept for text in texts] == [False] * 5 + [True] * 3
+
+
+def test_a_text_that_is_longer_than_all_that_is_kept_is_kept_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 100)
+    documents = some()
+    text = "{ __typename } # " + "." * 200
+
+    assert documents.get(text) is documents.get(text)
+    assert len(documents._kept) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ orders(first: %s) { nodes { orderId } } }",
+        "query ($n: Int = %s) { orders(first: $n) { nodes { orderId } } }",
+    ],
+    ids=["argument", "default of a variable"],
+)
+def test_a_number_of_thousands_of_digits_is_refused_in_our_words(query: str) -> None:
+    (error,) = some().get(query % ("9" * 5_000)).errors
+
+    assert error.message == "Expected value of type 'Int', found a number of 5,000 digits."

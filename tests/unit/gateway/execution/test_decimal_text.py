@@ -1,0 +1,156 @@
+"""``gateway.execution.decimal_text``: decimals become the text that ``Decimal`` would give, or nothing at all."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from graphql import OperationDefinitionNode, parse
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.execution.decimal_text import NoNumber, read_texts, text_type, texts, texts_or_nulls
+from gateway.operations.completion_compiler import Compiler
+from gateway.operations.prepared_operation import prepare
+from gateway.operations.row_types import RawRows, RowType, RowTypes, raw_page
+from tests.support.zoo_model import FO, schema_of
+
+CATALOG = schema_of(FO).catalog
+NUMBERS = st.one_of(
+    st.integers(-(10**30), 10**30).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.decimals(places=2, allow_nan=False, allow_infinity=False).map(lambda d: f"{d:f}"),
+    st.decimals(-1, 1, places=9).map(lambda d: f"{d:f}"),
+)
+BAD = [
+    '"NaN"',
+    '"-Infinity"',
+    '"sNaN1"',
+    '"x"',
+    '""',
+    "true",
+    "[1]",
+    "{}",
+    '"1-2"',
+]
+
+
+def raws(*values: str) -> list[msgspec.Raw]:
+    return [msgspec.Raw(value) for value in values]
+
+
+def expected(text: str) -> str | None:
+    found = msgspec.json.decode(text, type=Decimal | None)
+    return None if found is None else str(found)
+
+
+@pytest.mark.heavy
+@given(st.lists(NUMBERS, min_size=1))
+@example(["0.000000", "0.0000001", "-0", "-0.0", "1E+2", "1e-7", "10", "0.10"])
+@example(['"1.50"', "2"])
+@example(['"007"', "2"])
+def test_numbers_are_printed_as_decimals_are(numbers: list[str]) -> None:
+    assert texts(raws(*numbers)) == [expected(number) for number in numbers]
+
+
+@pytest.mark.heavy
+@given(st.lists(st.one_of(NUMBERS, st.just("null"), st.none()), min_size=1))
+def test_nulls_stay_and_so_does_what_is_missing(numbers: list[str | None]) -> None:
+    given_raws = [None if number is None else msgspec.Raw(number) for number in numbers]
+    wanted = [None if number is None else expected(number) for number in numbers]
+
+    assert texts_or_nulls(given_raws) == wanted
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("read", [texts, texts_or_nulls])
+def test_what_is_no_number_is_not_read(read: Any, bad: str) -> None:
+    with pytest.raises((NoNumber, msgspec.ValidationError)):
+        read(raws("1.5", bad))
+
+
+def test_null_is_no_number_where_it_may_not_be() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        texts(raws("1.5", "null"))
+
+
+# -- rows
+
+
+def row_type(text: str) -> RowType:
+    document = parse(text)
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    level = prepare(CATALOG, document, operation, {}).roots[0].level
+    assert level is not None
+    return RowTypes(CATALOG).get(level)
+
+
+def rows_of(made: RowType, *values: object) -> RawRows:
+    body = msgspec.json.Encoder(decimal_format="number").encode({"value": values})
+    return RawRows(made, raw_page(body).value)
+
+
+def test_rows_with_text_hold_what_rows_with_numbers_hold() -> None:
+    made = row_type("{ orders { nodes { area amount amountMust number } } }")
+    found = rows_of(
+        made,
+        {"Area": "A", "Amount": Decimal("1.50"), "AmountMust": Decimal("-2.000"), "Number": 1},
+        {"Area": "B", "Amount": None, "AmountMust": 3},
+        {"Area": "C", "AmountMust": Decimal("1E+3")},
+    )
+    with_text = read_texts(found)
+    text_type(made).convert(with_text)
+
+    for row, other in zip(found, with_text, strict=True):
+        for name in row.__struct_fields__:
+            value = getattr(row, name)
+            wanted = str(value) if isinstance(value, Decimal) else value
+            assert getattr(other, name) == wanted
+
+
+def test_a_row_without_a_promised_number_is_not_read() -> None:
+    made = row_type("{ orders { nodes { amountMust } } }")
+
+    with pytest.raises(msgspec.ValidationError):
+        read_texts(rows_of(made, {"Amount": 1}))
+
+
+def test_a_raw_row_read_by_its_index_holds_numbers() -> None:
+    """Cursors are made of such rows, by whoever asks for the ends of a page."""
+    made = row_type("{ orders { nodes { amountMust } } }")
+    found = rows_of(made, {"AmountMust": Decimal("1.50")}, {"AmountMust": 2})
+
+    assert [found[0].a0, found[-1].a0] == [Decimal("1.50"), Decimal(2)]
+    found.reverse()
+    assert [row.a0 for row in found[:1]] == [2]
+
+
+@pytest.mark.heavy
+@given(st.lists(st.integers(0, 50)), st.integers(1, 200))
+def test_slices_hold_every_row_once_and_little_more_than_asked(sizes: list[int], most: int) -> None:
+    made = row_type("{ orders { nodes { area } } }")
+    found = rows_of(made, *({"Area": "x" * size} for size in sizes))
+    slices = list(found.slices(most))
+
+    assert [row.a0 for some in slices for row in some] == [row.a0 for row in found]
+    assert all(sum(map(len, some.raws[:-1])) < most for some in slices)
+
+
+def test_completion_takes_text_only_where_it_is() -> None:
+    document = parse("{ orders { nodes { amountMust } } }")
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    (root,) = prepare(CATALOG, document, operation, {}).roots
+    completion = Compiler().connection(root.below)  # type: ignore[arg-type]
+    made = RowTypes(CATALOG).get(root.level)  # type: ignore[arg-type]
+    found = rows_of(made, {"AmountMust": Decimal("1.50")})
+    with_text = read_texts(found)
+    text_type(made).convert(with_text)
+
+    numbers = completion.of(texts=False).lists(None, list(found), 0)  # type: ignore[arg-type]
+    assert msgspec.json.encode(numbers) == b'[[{"amountMust":"1.50"}]]'
+    text = completion.of(texts=True).lists(None, with_text, 0)  # type: ignore[arg-type]
+    assert msgspec.json.encode(text) == b'[[{"amountMust":"1.50"}]]'

@@ -1,0 +1,131 @@
+"""Paging by a field that may be null, where the service sorts nulls first, last, or nobody knows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.odata.dialect import ODATA, NullOrder
+from tests.support.zoo_model import Zoo, schema_of
+
+pytestmark = pytest.mark.anyio
+SCHEMA = schema_of(ODATA)
+PAGE = "%s(%s: 30, %s: %s, orderBy: [{ number: %s }]) { nodes { orderId } pageInfo { %s %s } }"
+WAYS = pytest.mark.parametrize(
+    ("nested", "can_expand"),
+    [(False, True), (True, True), (True, False)],
+    ids=["root", "expanded", "by key"],
+)
+WALKS = [(end, direction) for end in ("first", "last") for direction in ("ASC", "DESC")]
+
+
+def zoo(known: NullOrder, *, nulls_last: bool, can_expand: bool = True) -> Zoo:
+    """A hundred orders of one party, fourteen of them without a number."""
+    found = Zoo(replace(ODATA, null_order=known), can_expand=can_expand, schema=SCHEMA)
+    found.tables.nulls_last = nulls_last
+    found.tables.rows["Parties"] = [{"Area": "a", "PartyId": "p", "Name": "P"}]
+    found.tables.rows["Orders"] = [
+        {"Area": "a", "OrderId": i, "Buyer": "p", "Number": None if i % 7 == 3 else i * 37 % 50}
+        for i in range(100)
+    ]
+    return found
+
+
+async def walk(found: Zoo, end: str, direction: str, *, nested: bool = False) -> Any:
+    """Return the ids of all pages, or the code of the error that ends them."""
+    place, more, edge = (
+        ("after", "hasNextPage", "endCursor")
+        if end == "first"
+        else ("before", "hasPreviousPage", "startCursor")
+    )
+    cursor, ids = "null", []
+    for _ in range(6):
+        page = PAGE % ("orders", end, place, cursor, direction, more, edge)
+        query = f'{{ party(area: "a", partyId: "p") {{ {page} }} }}' if nested else f"{{ {page} }}"
+        answer = (await found.execute(query)).to_builtins()
+        if "errors" in answer:
+            return answer["errors"][0]["extensions"]["code"]
+        data = answer["data"]["party"] if nested else answer["data"]
+        ids += [row["orderId"] for row in data["orders"]["nodes"]]
+        if not data["orders"]["pageInfo"][more]:
+            return ids
+        cursor = f'"{data["orders"]["pageInfo"][edge]}"'
+    return "the same page for ever"
+
+
+@WAYS
+@pytest.mark.parametrize(("end", "direction"), WALKS)
+@pytest.mark.parametrize(
+    ("known", "nulls_last"),
+    [("first", False), ("last", True), ("unknown", False)],
+    ids=["first", "last", "unknown, first"],
+)
+async def test_no_row_is_lost_where_nulls_are_where_they_are_taken_to_be(
+    known: NullOrder, nulls_last: bool, end: str, direction: str, can_expand: bool, nested: bool
+) -> None:
+    found = await walk(
+        zoo(known, nulls_last=nulls_last, can_expand=can_expand), end, direction, nested=nested
+    )
+
+    assert len(found) == 100
+    assert set(found) == set(range(100))
+
+
+@WAYS
+@pytest.mark.parametrize(("end", "direction"), WALKS)
+async def test_nulls_at_the_other_end_are_an_error_and_no_short_list(
+    end: str, direction: str, can_expand: bool, nested: bool
+) -> None:
+    upstream = zoo("unknown", nulls_last=True, can_expand=can_expand)
+
+    assert await walk(upstream, end, direction, nested=nested) == "UPSTREAM_MALFORMED"
+
+
+@pytest.mark.parametrize(("known", "nulls_last"), [("first", True), ("last", False)])
+async def test_a_wrong_setting_shows_where_a_page_holds_nulls_and_values(
+    known: NullOrder, nulls_last: bool
+) -> None:
+    upstream = zoo(known, nulls_last=nulls_last)
+    answer = await upstream.execute(
+        "{ orders(first: 100, orderBy: [{ number: ASC }]) { nodes { orderId } } }"
+    )
+    (error,) = answer.to_builtins()["errors"]
+
+    assert error["extensions"]["code"] == "UPSTREAM_MALFORMED"
+    assert f'null_order = "{"last" if nulls_last else "first"}"' in error["extensions"]["hint"]
+
+
+async def test_the_proof_costs_one_small_request_at_the_end_of_a_list_without_nulls() -> None:
+    upstream = zoo("unknown", nulls_last=True)
+    for row in upstream.tables.rows["Orders"]:
+        row["Number"] = row["OrderId"]
+
+    assert len(await walk(upstream, "first", "ASC")) == 100
+    extra = [url for url in upstream.tables.requests if "$orderby" not in url]
+    assert len(upstream.tables.requests) == 5
+    assert [url.partition("?")[2] for url in extra] == [
+        "$select=OrderId,Number,Area&$filter=Number eq null&$top=1"
+    ]
+
+
+async def test_a_list_that_fits_on_one_page_needs_no_proof() -> None:
+    upstream = zoo("unknown", nulls_last=False)
+    await upstream.execute(
+        "{ orders(first: 500, orderBy: [{ number: ASC }]) { nodes { orderId } } }"
+    )
+
+    assert len(upstream.tables.requests) == 1
+
+
+async def test_an_order_without_fields_that_may_be_null_needs_none() -> None:
+    upstream = zoo("unknown", nulls_last=False)
+    cursor = "null"
+    for _ in range(4):
+        answer = await upstream.execute(
+            f"{{ orders(first: 25, after: {cursor}) {{ pageInfo {{ endCursor }} }} }}"
+        )
+        cursor = f'"{answer.to_builtins()["data"]["orders"]["pageInfo"]["endCursor"]}"'
+
+    assert len(upstream.tables.requests) == 4

@@ -1,0 +1,199 @@
+"""Explain of a subscription tells what each look asks and how changed rows are read, and sends nothing."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.config.settings import Settings
+from gateway.engine import Answer, Checked, GraphQLRequest
+from gateway.explain.explain import explain
+from gateway.odata.render import decoded
+from gateway.runtime.assembly import Gateway, open_gateway
+from gateway.subscriptions.start import ActiveSubscription, begun
+from tests.support.stamped_service import guides
+
+pytestmark = pytest.mark.anyio
+README = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
+FILTER = re.compile(r"&\$filter=[^&]*")
+MOMENT = re.compile(r"(?<=SysModifiedDateTime ge )[\d:.TZ-]+")
+CUSTOMERS = """subscription ($group: String, $first: Int) {
+  entityChanged(set: "CustomersV3", where: { customerGroupId: { eq: $group } }) {
+    kind
+    node {
+      ... on CustomerV3 {
+        customerAccount
+        salesOrders(first: $first) { nodes { salesOrderNumber } }
+      }
+    }
+  }
+}"""
+GUIDES = 'subscription { entityChanged(set: "guides", where: { title: { ne: "x" } }) { id } }'
+
+
+def asked(query: str, **variables: Any) -> GraphQLRequest:
+    return GraphQLRequest(query=query, variables=variables, companies=("usmf",))
+
+
+def begin(gateway: Gateway, request: GraphQLRequest) -> ActiveSubscription:
+    checked = gateway.engine.checked(request)
+    assert isinstance(checked, Checked)
+    return begun(gateway, checked, request, gateway.settings.subscriptions)
+
+
+async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[list[str]]:
+    """Look at what a subscription watches, and give what each look sent."""
+    sent: list[list[str]] = []
+
+    async def ask(own: GraphQLRequest) -> Answer:
+        answer = await gateway.engine.unlogged(own)
+        sent[-1] += map(decoded, answer.requests)
+        return answer
+
+    poll = begin(gateway, request).poll(
+        gateway.settings.subscriptions, ask, time.time, lambda _: None
+    )
+    for _ in range(times):
+        sent.append([])
+        await poll.changes()
+    return sent
+
+
+async def test_the_requests_are_those_of_a_look_that_compares_etags(sandboxed: Gateway) -> None:
+    request = asked(CUSTOMERS, group="10", first=2)
+
+    found = await explain(sandboxed, request)
+    sent = await looks(sandboxed, request, 1)
+
+    assert [[r.text for r in found.requests]] == sent
+    assert "CustomerGroupId eq '10'" in sent[0][0]
+    assert "etags of all rows, 1,000 a request, 5,000 at the most" in found.text()
+
+
+async def test_the_requests_are_those_of_a_further_look_by_stamp(tmp_path: Path) -> None:
+    async with guides(tmp_path, lambda _: None) as gateway:
+        found = await explain(gateway, asked(GUIDES))
+        first, further = await looks(gateway, asked(GUIDES), 2)
+
+    (request,) = found.requests
+    assert [MOMENT.sub("…", request.text)] == [MOMENT.sub("…", text) for text in further]
+    assert MOMENT.search(request.text)
+    assert len(first) == 2
+    assert "whose sysModifiedDateTime is that of the newest change, less 30 s" in found.text()
+    assert "changed rows are not read" in found.text()
+
+
+async def test_changed_rows_are_read_as_shown_for_one(sandboxed: Gateway) -> None:
+    request = asked(CUSTOMERS, group="10", first=2)
+    query = "{ customersV3(first: 2) { nodes { id } } }"
+    rows = (await sandboxed.engine.unlogged(asked(query))).to_builtins()["data"]["customersV3"]
+    changed = begin(sandboxed, request).rows([row["id"] for row in rows["nodes"]])
+
+    (step,) = (await explain(sandboxed, request)).steps
+    answer = await sandboxed.engine.unlogged(changed)
+
+    (node,) = step.below
+    (orders,) = node.below
+    assert (step.field, node.field, orders.field) == ("entityChanged", "node", "salesOrders")
+    assert node.how.startswith("CustomersV3 by key, up to 500 changed rows at once")
+    assert "dataAreaId eq {dataAreaId} and CustomerAccount eq {CustomerAccount}" in node.request
+    # But for the filter, it is what is sent for all changed rows.
+    shown = [FILTER.sub("", below.request or "") for below in (node, orders)]
+    assert shown == [FILTER.sub("", decoded(sent)) for sent in answer.requests]
+
+
+ACCOUNTS = ", ".join(f'"{number:06}"' for number in range(2_500))
+LONG = f"""subscription {{
+  entityChanged(set: "customersV3", where: {{ customerAccount: {{ nin: [{ACCOUNTS}] }} }}) {{ id }}
+}}"""
+REFUSED = [
+    ('subscription { entityChanged(set: "no") { id } }', {}, "BAD_ARGUMENT"),
+    ('subscription { entityChanged(set: "node") { id } }', {}, "BAD_ARGUMENT"),
+    ('subscription { entityChanged(set: "customersV3") { no } }', {}, "GRAPHQL_VALIDATION_FAILED"),
+    (CUSTOMERS, {"group": 5}, "BAD_USER_INPUT"),
+    (
+        'subscription { entityChanged(set: "customersV3", where: { no: 1 }) { id } }',
+        {},
+        "BAD_USER_INPUT",
+    ),
+    (LONG, {}, "BAD_ARGUMENT"),
+]
+
+
+@pytest.mark.parametrize(("query", "variables", "code"), REFUSED)
+async def test_what_cannot_be_watched_has_errors(
+    sandboxed: Gateway, query: str, variables: dict[str, Any], code: str
+) -> None:
+    found = await explain(sandboxed, asked(query, **variables))
+
+    assert [error["extensions"]["code"] for error in found.errors] == [code]
+    assert found.text().startswith("error: ")
+
+
+async def test_rows_that_could_not_be_read_are_told(sandboxed: Gateway) -> None:
+    found = await explain(sandboxed, asked(CUSTOMERS, group="10", first=5_000))
+
+    assert found.failed
+    assert found.steps[0].below[0].how.startswith("fails: PAGE_LIMIT_EXCEEDED")
+
+
+FAMILY = """<?xml version="1.0"?>
+<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="N" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+  <EntityType Name="Animal" Abstract="true">
+    <Key><PropertyRef Name="No"/></Key><Property Name="No" Type="Edm.Guid" Nullable="false"/>
+  </EntityType>
+  <EntityType Name="Cat" BaseType="N.Animal"><Property Name="Lives" Type="Edm.Int32"/></EntityType>
+  <EntityType Name="Dog" BaseType="N.Animal"><Property Name="Tricks" Type="Edm.Int32"/></EntityType>
+  <EntityContainer Name="C"><EntitySet Name="Animals" EntityType="N.Animal"/></EntityContainer>
+</Schema></edmx:DataServices></edmx:Edmx>
+"""
+
+
+@pytest.fixture
+async def untouchable(tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A gateway over another service, which fails the test when it is asked anything."""
+
+    def touched(request: httpx.Request) -> httpx.Response:
+        pytest.fail(f"explain sent {request.url}")
+
+    document = tmp_path / "metadata.xml"
+    document.write_text(FAMILY, "utf-8")
+    settings = Settings(url="https://v4.example/odata", metadata=str(document), dialect="odata")
+    transport = httpx.MockTransport(touched)
+    async with open_gateway(settings, transport=transport, observe=lambda _: None) as found:
+        yield found
+
+
+async def test_rows_of_several_types_are_told_for_each_and_nothing_is_sent(
+    untouchable: Gateway,
+) -> None:
+    query = """subscription {
+      entityChanged(set: "animals") { row: node { ... on Cat { lives } ... on Dog { tricks } } }
+    }"""
+    found = await explain(untouchable, GraphQLRequest(query=query))
+
+    (step,) = found.steps
+    assert [(below.field, below.request) for below in step.below] == [
+        ("row on Cat", "Animals?$select=N.Cat/Lives,No&$filter=No eq {No}"),
+        ("row on Dog", "Animals?$select=N.Dog/Tricks,No&$filter=No eq {No}"),
+    ]
+    assert [request.text.partition("&$orderby")[0] for request in found.requests] == [
+        "Animals?$select=No"
+    ]
+
+
+async def test_what_the_readme_prints_is_what_comes(sandboxed: Gateway) -> None:
+    about = README.partition("## Subscriptions\n")[2].partition("\n## ")[0]
+    printed = about.partition("```\nentityChanged: ")[2].partition("```")[0]
+    query = about.partition("```graphql\n")[2].partition("```")[0]
+
+    text = (await explain(sandboxed, GraphQLRequest(query=query))).text()
+
+    assert f"{text}\n" == f"entityChanged: {printed}"

@@ -1,0 +1,250 @@
+"""GraphQL over HTTP: whose companies, how long, and what a caller may get wrong, each told once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from gateway.config.settings import Settings
+from gateway.events import ClientLeft, Event, OperationServed, RequestRefused, level_of
+from gateway.http import graphql_endpoint as module
+from gateway.http.graphql_endpoint import GRAPHQL, JSON, TIMEOUT_HEADER, companies_of, timeout_of
+from tests.support.app_client import LEAKS, Client, calling, code_of, serving
+
+pytestmark = pytest.mark.anyio
+TYPENAME = "{ __typename }"
+ROWS = "{ legalEntities { totalCount } }"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
+    async with serving(Settings(language=None, max_body_bytes=200_000)) as found:
+        yield found
+
+
+@pytest.fixture
+async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]:
+    async with calling(*served) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("header", "companies"),
+    [
+        (None, None),
+        ("", None),
+        (" , ", None),
+        ("usmf", ("usmf",)),
+        (" usmf , demf,", ("usmf", "demf")),
+    ],
+)
+async def test_the_company_header_is_a_list(
+    header: str | None, companies: tuple[str, ...] | None
+) -> None:
+    assert companies_of(header) == companies
+
+
+async def test_the_company_header_narrows_what_is_answered(client: Client) -> None:
+    query = "{ customersV3(first: 200) { nodes { dataAreaId } } }"
+
+    response = await client.post({"query": query}, X_D365_Company="demf, usmf")
+
+    found = {row["dataAreaId"] for row in response.json()["data"]["customersV3"]["nodes"]}
+    assert found == {"demf", "usmf"}
+
+
+async def test_a_company_that_does_not_exist_answers_nothing(client: Client) -> None:
+    response = await client.post({"query": "{ customersV3 { totalCount } }"}, X_D365_Company="x'y")
+
+    assert response.json() == {"data": {"customersV3": {"totalCount": 0}}}
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"query": 5}'])
+async def test_a_request_that_is_refused_is_one_event(client: Client, body: bytes) -> None:
+    await client.post(body)
+
+    assert [type(event) for event in client.events] == [RequestRefused]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        'customersV3(after: "%s") { totalCount }',
+        'customersV3(first: 2, after: "%s") { nodes { id } }',
+        'customersV3(last: 2, before: "%s") { nodes { id } }',
+        'node(id: "%s") { id }',
+        'nodes(ids: ["%s", "%s"]) { id }',
+    ],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "x",
+        "%",
+        "\u00e9",
+        "W10=",
+        "bnVsbA==",
+        "////",
+        "AAAA" * 5_000,
+        "W1tbW1tbW1tb",
+        "=",
+        "\u0000",
+    ],
+    ids=lambda value: repr(value[:12]),
+)
+async def test_a_made_up_cursor_or_id_is_told_in_our_words_and_one_line(
+    client: Client, field: str, value: str
+) -> None:
+    given = field.replace("%s", json.dumps(value)[1:-1])
+    response = await client.post({"query": f"{{ {given} }}"})
+
+    assert response.status_code == 200
+    codes = {e["extensions"]["code"] for e in response.json().get("errors", [])}
+    assert codes <= {"INVALID_CURSOR", "INVALID_ID"}
+    assert codes or value == ""
+    assert [leak for leak in LEAKS if leak in response.text] == []
+    assert [type(e) for e in client.events if level_of(e) != "debug"] == [OperationServed]
+
+
+async def test_a_hundred_mistakes_of_one_client_are_one_line(client: Client) -> None:
+    fields = " ".join(f'a{n}: customersV3(after: "x") {{ totalCount }}' for n in range(100))
+    response = await client.post({"query": f"{{ {fields} }}"})
+
+    assert {e["extensions"]["code"] for e in response.json()["errors"]} == {"INVALID_CURSOR"}
+    assert [type(e) for e in client.events if level_of(e) != "debug"] == [OperationServed]
+
+
+@pytest.mark.parametrize(
+    "seconds", ["", "0", "-1", "soon", "1e3", "nan", "inf", "1, 2", "1" * 40, "٣"]
+)
+async def test_a_timeout_that_is_no_number_of_seconds_is_refused(
+    client: Client, seconds: str
+) -> None:
+    headers = {"Accept": GRAPHQL, TIMEOUT_HEADER: seconds.encode()}
+    response = await client.http.get("/graphql", params={"query": TYPENAME}, headers=headers)
+
+    assert response.status_code == 400
+    assert code_of(response) == "BAD_REQUEST"
+    assert TIMEOUT_HEADER in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(("header", "seconds"), [(None, None), ("2.5", 2.5), (" 60 ", 60.0)])
+async def test_the_timeout_header_is_a_number_of_seconds(
+    header: str | None, seconds: float | None
+) -> None:
+    assert timeout_of(header) == seconds
+
+
+async def test_an_operation_that_cannot_run_is_one_event(client: Client) -> None:
+    await client.post({"query": "{ nope }", "operationName": "a\nb"})
+
+    assert [type(event) for event in client.events] == [OperationServed]
+
+
+async def test_deep_variables_are_refused_and_the_next_request_is_served(client: Client) -> None:
+    where = '{"and": [' * 2_000 + "]}" * 2_000
+    query = "query Q($w: CustomerV3Where) { customersV3(where: $w) { totalCount } }"
+    body = f'{{"query": {json.dumps(query)}, "variables": {{"w": {where}}}}}'.encode()
+
+    response = await client.post(body)
+
+    assert response.status_code == 400
+    assert (await client.post({"query": TYPENAME})).status_code == 200
+
+
+async def test_deep_variables_below_the_parsers_limit_are_the_callers_fault(
+    client: Client,
+) -> None:
+    where = '{"not": ' * 400 + "{}" + "}" * 400
+    query = "query Q($w: CustomerV3Where) { customersV3(where: $w) { totalCount } }"
+    body = f'{{"query": {json.dumps(query)}, "variables": {{"w": {where}}}}}'.encode()
+
+    response = await client.post(body)
+
+    assert response.status_code == 400
+    assert code_of(response) in {"BAD_REQUEST", "BUDGET_EXCEEDED", "BAD_USER_INPUT"}
+
+
+async def test_a_defect_of_ours_is_a_500_without_its_words(client: Client) -> None:
+    """A plan that cannot be made for a reason nobody thought of: here, an engine that is broken."""
+    engine = client.app.state.live.gateway.engine
+    planner, engine._planner = engine._planner, None
+    try:
+        for accept in (JSON, GRAPHQL):
+            response = await client.post({"query": ROWS}, accept=accept)
+
+            assert response.status_code == 500
+            assert code_of(response) == "INTERNAL_ERROR"
+    finally:
+        engine._planner = planner
+
+
+POST = {
+    "type": "http",
+    "method": "POST",
+    "path": "/graphql",
+    "raw_path": b"/graphql",
+    "query_string": b"",
+    "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+}
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BODY_TIMEOUT", 0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await client.app(dict(POST), receive, send)
+
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert b"REQUEST_TIMEOUT" in sent[1]["body"]
+    assert [type(event) for event in client.events] == [RequestRefused]
+
+
+async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -> None:
+    sent: list[dict[str, Any]] = []
+    messages = iter(
+        [
+            {"type": "http.request", "body": b'{"que', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await client.app(dict(POST), receive, send)
+
+    assert sent == []
+    assert [type(event) for event in client.events] == [ClientLeft]
+
+
+async def test_a_variable_of_thousands_of_digits_is_refused_in_our_words(client: Client) -> None:
+    body = b'{"query": "query ($n: Int) { __typename }", "variables": {"n": %s}}' % (b"9" * 5_000)
+    response = await client.post(body)
+
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["message"] == "The body holds a number of too many digits."

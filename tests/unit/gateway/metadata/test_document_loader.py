@@ -1,0 +1,422 @@
+"""``document_loader`` and ``document_cache``: where the document comes from, and when a copy serves."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import stat
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.config.settings import Settings
+from gateway.errors import (
+    SettingsError,
+    UpstreamForbidden,
+    UpstreamMalformed,
+    UpstreamUnavailable,
+)
+from gateway.events import Event, MetadataLoaded, MetadataStale
+from gateway.metadata import document_loader as metadata
+from gateway.metadata.document_loader import MetadataDocument, load_metadata, wrong_content
+from gateway.odata.client import ODataClient
+from gateway.storage.document_cache import Facts, FileCache, digest_of
+from tests.support.scripted_upstream import NOW, Upstream, upstream
+
+pytestmark = pytest.mark.anyio
+XML = b'<?xml version="1.0"?><edmx:Edmx Version="4.0" xmlns:edmx="x"></edmx:Edmx>'
+OTHER = XML.replace(b'"x"', b'"y"')
+URL = "https://fo.example/data"
+
+
+def document(body: bytes = XML, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(200, content=body, headers={"content-type": "application/xml", **named})
+
+
+class Loading:
+    """One gateway's start after another, with one cache."""
+
+    def __init__(self, fo: Upstream, cache: Path | None, **settings: object) -> None:
+        self.fo = fo
+        self.settings = Settings.model_validate({"url": URL, "cache_dir": cache, **settings})
+        self.events: list[Event] = []
+        self.at = NOW
+
+    async def __call__(self, *, refresh: bool = False) -> MetadataDocument:
+        async with self.fo.client(retries=0) as client:
+            return await load_metadata(
+                self.settings,
+                client,
+                refresh=refresh,
+                observe=self.events.append,
+                now=lambda: self.at,
+            )
+
+
+async def test_the_document_comes_from_the_service_root() -> None:
+    fo = upstream(document())
+    load = Loading(fo, None)
+
+    loaded = await load()
+
+    assert loaded == MetadataDocument(XML, digest_of(XML), f"{URL}/$metadata")
+    (request,) = fo.requests
+    assert str(request.url) == f"{URL}/$metadata"
+    assert request.headers["accept"] == "application/xml"
+    (event,) = load.events
+    assert isinstance(event, MetadataLoaded)
+    assert (event.digest, event.size) == (loaded.digest, len(XML))
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+async def test_the_document_comes_from_a_file(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / ("m.xml.gz" if zipped else "m.xml")
+    path.write_bytes(gzip.compress(XML) if zipped else XML)
+    fo = upstream()
+
+    loaded = await Loading(fo, tmp_path / "cache", metadata=str(path))()
+
+    assert (loaded.text, loaded.digest, loaded.source) == (XML, digest_of(XML), str(path))
+    assert fo.requests == []
+    # no copy: at most what its digest is
+    assert not any(XML in kept.read_bytes() for kept in (tmp_path / "cache").rglob("*.cache"))
+    assert all(kept.stat().st_size < 400 for kept in (tmp_path / "cache").rglob("*.cache"))
+
+
+async def test_a_file_that_changes_between_looking_and_reading_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.xml"
+    path.write_bytes(XML)
+    loaded = await Loading(upstream(), None, metadata=str(path))()
+
+    path.write_bytes(OTHER)
+
+    with pytest.raises(SettingsError, match=r"m\.xml changed while it was read"):
+        loaded.text  # noqa: B018 - reading is what raises
+
+
+@pytest.mark.parametrize(("zipped", "unzipped"), [(True, 1), (False, 3)])
+async def test_a_zipped_file_is_unzipped_once_as_long_as_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool, unzipped: int
+) -> None:
+    read: list[Path] = []
+    look = metadata._looked_through
+
+    def counted(path: Path, *given: Any) -> MetadataDocument:
+        read.append(path)
+        return look(path, *given)
+
+    monkeypatch.setattr(metadata, "_looked_through", counted)
+    path = tmp_path / "m.xml"
+    path.write_bytes(gzip.compress(XML) if zipped else XML)
+    load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
+
+    loaded = [await load() for _ in range(3)]
+
+    assert loaded == [MetadataDocument(path, digest_of(XML), str(path))] * 3
+    assert len(read) == unzipped
+    assert [document.text for document in loaded] == [XML] * 3
+
+    path.write_bytes(gzip.compress(OTHER) if zipped else OTHER)
+    assert (await load()).digest == digest_of(OTHER)
+
+
+async def test_what_is_remembered_of_a_zipped_file_is_what_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file may take its place between two looks."""
+    path = tmp_path / "m.xml.gz"
+    path.write_bytes(gzip.compress(XML))
+    look = metadata._looked_through
+
+    def late(path: Path, *given: Any) -> MetadataDocument:
+        path.write_bytes(gzip.compress(OTHER))
+        return look(path, *given)
+
+    load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
+    with monkeypatch.context() as patched:
+        patched.setattr(metadata, "_looked_through", late)
+        assert (await load()).digest == digest_of(OTHER)
+    path.write_bytes(gzip.compress(XML))
+
+    assert (await load()).digest == digest_of(XML)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+async def test_a_document_is_read_piece_by_piece_with_a_report(
+    tmp_path: Path, zipped: bool
+) -> None:
+    text = XML + random.Random(1).randbytes(1_000_000).hex().encode()
+    path = tmp_path / "m.xml"
+    path.write_bytes(gzip.compress(text) if zipped else text)
+    loaded = await Loading(upstream(), None, metadata=str(path))()
+    told: list[tuple[int, int]] = []
+
+    pieces = list(loaded.pieces(lambda done, total: told.append((done, total))))
+
+    assert b"".join(pieces) == text
+    assert max(map(len, pieces)) < len(text) / 4
+    size = path.stat().st_size
+    assert told[-1] == (size, size)
+    assert len(told) > 2
+
+
+async def test_the_document_comes_from_another_address_gzipped() -> None:
+    fo = upstream(document(gzip.compress(XML)))
+
+    loaded = await Loading(fo, None, metadata="https://files.example/m.xml.gz")()
+
+    assert (loaded.text, loaded.source) == (XML, "https://files.example/m.xml.gz")
+
+
+async def test_progress_is_told() -> None:
+    told: list[tuple[int, int | None]] = []
+    fo = upstream(document())
+
+    async with fo.client() as client:
+        await load_metadata(
+            Settings(url=URL),
+            client,
+            progress=lambda done, total: told.append((done, total)),
+            observe=lambda _: None,
+        )
+
+    assert told[-1][1] == len(XML)
+
+
+# -- the copy
+
+
+@pytest.mark.parametrize(
+    ("offered", "asked"),
+    [
+        ({"ETag": 'W/"7"'}, ("if-none-match", 'W/"7"')),
+        ({"Last_Modified": "yesterday"}, ("if-modified-since", "yesterday")),
+        ({"ETag": '"7"', "Last_Modified": "yesterday"}, ("if-none-match", '"7"')),
+    ],
+)
+async def test_a_copy_is_used_after_the_service_confirmed_it(
+    tmp_path: Path, offered: dict[str, str], asked: tuple[str, str]
+) -> None:
+    fo = upstream(document(XML, **offered), httpx.Response(304))
+    load = Loading(fo, tmp_path)
+
+    await load()
+    again = await load()
+
+    assert (again.text, again.digest) == (XML, digest_of(XML))
+    assert again.source == f"{URL}/$metadata (cached)"
+    assert asked[0] not in fo.requests[0].headers
+    assert fo.requests[1].headers[asked[0]] == asked[1]
+
+
+async def test_a_document_that_changed_replaces_the_copy(tmp_path: Path) -> None:
+    fo = upstream(document(ETag="1"), document(OTHER, ETag="2"), httpx.Response(304))
+    load = Loading(fo, tmp_path)
+
+    texts = [(await load()).text for _ in range(3)]
+
+    assert texts == [XML, OTHER, OTHER]
+    assert fo.requests[2].headers["if-none-match"] == "2"
+
+
+async def test_a_copy_that_cannot_be_confirmed_is_used_while_it_is_young(tmp_path: Path) -> None:
+    fo = upstream(document(), document(OTHER))
+    load = Loading(fo, tmp_path, metadata_max_age=100)
+
+    texts = []
+    for load.at in (NOW, NOW + 99, NOW + 101):
+        texts.append((await load()).text)
+
+    assert texts == [XML, XML, OTHER]
+    assert len(fo.requests) == 2
+
+
+async def test_refresh_asks_anew_and_unconditionally(tmp_path: Path) -> None:
+    fo = upstream(document(ETag="1"), document(OTHER))
+    load = Loading(fo, tmp_path)
+
+    await load()
+
+    assert (await load(refresh=True)).text == OTHER
+    assert "if-none-match" not in fo.requests[1].headers
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+@pytest.mark.parametrize(
+    "trouble", [httpx.Response(503), httpx.ConnectError("away"), httpx.Response(429)]
+)
+async def test_a_copy_serves_while_the_service_is_away_and_says_so(
+    tmp_path: Path, trouble: httpx.Response | Exception, refresh: bool
+) -> None:
+    fo = upstream(document(ETag="1"), trouble)
+    load = Loading(fo, tmp_path)
+
+    await load()
+    load.at += 50
+    again = await load(refresh=refresh)
+
+    assert again.text == XML
+    (stale,) = [event for event in load.events if isinstance(event, MetadataStale)]
+    assert (stale.source, stale.age) == (f"{URL}/$metadata", 50.0)
+
+
+async def test_a_refused_sign_in_is_an_error_even_with_a_copy(tmp_path: Path) -> None:
+    load = Loading(upstream(document(ETag="1"), httpx.Response(401)), tmp_path)
+
+    await load()
+
+    with pytest.raises(UpstreamForbidden):
+        await load()
+
+
+async def test_a_service_that_is_away_without_a_copy_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UpstreamUnavailable):
+        await Loading(upstream(httpx.Response(503)), tmp_path)()
+
+
+async def test_each_address_has_its_own_copy(tmp_path: Path) -> None:
+    fo = upstream(document(), document(OTHER))
+
+    first = await Loading(fo, tmp_path)()
+    second = await Loading(fo, tmp_path, metadata="https://other.example/m")()
+
+    assert (first.text, second.text) == (XML, OTHER)
+
+
+async def test_the_sandboxes_document_is_not_kept(tmp_path: Path) -> None:
+    fo = upstream(document())
+    async with fo.client() as client:
+        await load_metadata(Settings(cache_dir=tmp_path), client, observe=lambda _: None)
+
+    assert FileCache(tmp_path / "metadata").read(f"{URL}/$metadata") is None
+
+
+async def test_a_copy_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    cache = tmp_path / "a" / "cache"
+
+    await Loading(upstream(document()), cache)()
+
+    (path,) = (cache / "metadata").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])
+def test_a_damaged_copy_counts_as_absent(tmp_path: Path, damage: str) -> None:
+    cache = FileCache(tmp_path)
+    cache.write(Facts(key="k", digest=digest_of(XML), fetched_at=1.0), XML)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    assert cache.read("k") is not None
+
+    damaged = {
+        "cut": whole[:-20],
+        "flip": whole.replace(b'"digest":"', b'"digest":"0'),
+        "empty": b"",
+        "other": b"{}\nxx",
+    }[damage]
+    path.write_bytes(damaged)
+
+    assert cache.read("k") is None
+
+
+def test_a_draft_is_removed_when_writing_fails(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path)
+    facts = Facts(key="k", digest="d", fetched_at=1.0)
+    (tmp_path / f"{digest_of(b'k')[:32]}.cache").mkdir()
+
+    cache.write(facts, XML)
+
+    assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
+
+
+def test_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cache = FileCache(tmp_path / "file" / "below")
+
+    cache.write(Facts(key="k", digest="d", fetched_at=1.0), XML)
+
+    assert cache.read("k") is None
+
+
+# -- what is no metadata
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (XML, None),
+        (b"\xef\xbb\xbf\n" + XML, None),
+        ("\ufeff<Edmx/>".encode("utf-16-le"), None),
+        ("\ufeff<Edmx/>".encode("utf-16-be"), None),
+        (b"", "nothing"),
+        (b" \n", "nothing"),
+        (b"<!DOCTYPE html><p>", "a web page"),
+        (b"\n<HTML lang=en>", "a web page"),
+        ("\ufeff<html>".encode("utf-16-le"), "a web page"),
+        (b'{"$Version": "4.01"}', "JSON, and CSDL is read as XML"),
+        (b"Not found", "something that is not XML"),
+    ],
+)
+def test_a_glance_tells_xml_from_other_things(text: bytes, what: str | None) -> None:
+    assert wrong_content(text) == what
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "text/html"}])
+async def test_a_login_page_is_told_with_the_address(headers: dict[str, str]) -> None:
+    page = httpx.Response(200, content=b"<html>Sign in", headers=headers)
+
+    with pytest.raises(UpstreamMalformed) as caught:
+        await Loading(upstream(page), None)()
+
+    assert caught.value.message == (f"{URL}/$metadata gave a web page, not a metadata document.")
+    assert "D365_URL" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (gzip.compress(XML)[:-9], "cut off"),
+        (b"\x1f\x8bnonsense", "badly compressed"),
+        (gzip.compress(XML + b" " * 5_000), "larger than 2,000 bytes"),
+    ],
+    ids=["cut off", "not gzip", "too large"],
+)
+async def test_a_bad_gzip_is_told(tmp_path: Path, body: bytes, says: str) -> None:
+    path = tmp_path / "m.xml.gz"
+    path.write_bytes(body)
+
+    with pytest.raises(UpstreamMalformed, match=says):
+        await Loading(upstream(document(body)), None, max_upstream_bytes=2_000)()
+    with pytest.raises(SettingsError, match=says):
+        await Loading(upstream(), None, metadata=str(path), max_upstream_bytes=2_000)()
+
+
+async def test_a_file_that_is_missing_or_something_else_is_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.xml"
+    page.write_text("<html>")
+
+    with pytest.raises(SettingsError, match=r"nope\.xml cannot be read"):
+        await Loading(upstream(), None, metadata=str(tmp_path / "nope.xml"))()
+    with pytest.raises(SettingsError, match=r"page\.xml holds a web page"):
+        await Loading(upstream(), None, metadata=str(page))()
+
+
+async def test_credentials_do_not_go_to_another_address() -> None:
+    class Token(httpx.Auth):
+        def auth_flow(self, request: httpx.Request):  # type: ignore[no-untyped-def]
+            request.headers["Authorization"] = "Bearer t"
+            yield request
+
+    fo = upstream(document())
+    settings = Settings(url=URL, metadata="https://files.example/m.xml")
+    transport = httpx.MockTransport(fo.answer)
+    async with ODataClient(
+        settings, auth=Token(), transport=transport, observe=lambda _: None
+    ) as client:
+        await load_metadata(settings, client, observe=lambda _: None)
+
+    assert "authorization" not in fo.requests[0].headers

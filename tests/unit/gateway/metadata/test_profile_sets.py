@@ -1,0 +1,120 @@
+"""What a profile holds, and the settings that say so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from gateway.config.profiles import profile_settings, settings_from
+from gateway.config.setting_models import Profile
+from gateway.config.settings import Settings
+from gateway.errors import SettingsError
+from gateway.metadata.profile_sets import chosen_sets
+from schema.errors import ExposureError
+from tests.support.small_models import entity, model, prop
+
+MODEL = model(
+    entity("Customer", prop("Id")),
+    entity("Vendor", prop("Id")),
+    entity("Group", prop("Id")),
+    sets={"Customers": "Customer", "Vendors": "Vendor", "VendorGroups": "Group", "Groups": "Group"},
+)
+CATEGORIES = {"Customers": "Master", "Vendors": "Master", "Groups": "Reference"}
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ({}, ("Customers", "Vendors", "VendorGroups", "Groups")),
+        ({"include": ["Vendor*"]}, ("Vendors", "VendorGroups")),
+        ({"exclude": ["Vendor*"]}, ("Customers", "Groups")),
+        ({"categories": ["MASTER"]}, ("Customers", "Vendors")),
+        ({"categories": ["Master", "Reference"]}, ("Customers", "Vendors", "Groups")),
+        ({"categories": ["Master"], "include": ["V*"]}, ("Vendors",)),
+        ({"categories": ["Master"], "exclude": ["V*"]}, ("Customers",)),
+        ({"sets": ["Groups"]}, ("Groups",)),
+        ({"sets": ["Groups"], "include": ["V*"]}, ("Vendors", "VendorGroups", "Groups")),
+        ({"sets": ["Groups"], "categories": ["Master"], "exclude": ["*"]}, ("Groups",)),
+    ],
+)
+def test_patterns_and_categories_narrow_and_sets_add(
+    given: Mapping[str, Any], chosen: Sequence[str]
+) -> None:
+    assert chosen_sets("p", Profile(**given), MODEL, CATEGORIES) == chosen
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"include": ["Vendro*"]},
+            'profiles.p.include: no entity set or singleton matches "Vendro*"',
+        ),
+        ({"exclude": ["X"]}, 'profiles.p.exclude: no entity set or singleton matches "X"'),
+        ({"sets": ["Vendor"]}, 'profiles.p.sets: no entity set or singleton matches "Vendor"'),
+        (
+            {"categories": ["Mister"]},
+            "profiles.p.categories: no entity set is of the category Mister",
+        ),
+        (
+            {"include": ["V*"], "categories": ["Reference"]},
+            "profiles.p: the profile has no entity set",
+        ),
+    ],
+)
+def test_what_matches_nothing_is_told_with_its_place(given: Mapping[str, Any], said: str) -> None:
+    with pytest.raises(ExposureError) as caught:
+        chosen_sets("p", Profile(**given), MODEL, CATEGORIES)
+
+    assert said in str(caught.value)
+
+
+def test_what_a_profile_does_not_set_is_as_in_the_service() -> None:
+    settings = Settings.model_validate(
+        {"read_only": True, "max_depth": 9, "max_rows": 7, "profiles": {"p": {"max_depth": 3}}}
+    )
+    found = profile_settings(settings, "p")
+
+    assert (found.max_depth, found.max_rows, found.read_only) == (3, 7, True)
+    assert found.introspection is True
+    with pytest.raises(SettingsError, match="no profile q"):
+        profile_settings(settings, "q")
+
+
+def test_another_process_reads_the_same_settings() -> None:
+    settings = Settings.model_validate({"profiles": {"p": {"max_depth": 3, "title": "P"}}})
+    found = profile_settings(settings, "p").model_copy(update={"chosen": ("Vendors",)})
+
+    assert settings_from(found.model_dump(mode="json")) == found
+    assert settings_from(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"graphiql": "admin"}, "admin needs admin_token"),
+        ({"graphiql": "yes please"}, "accepted: true, false or admin"),
+        ({"serve_all": False}, "without profiles there is nothing else to serve"),
+        ({"profiles": {"AP": {}}}, "'AP' is no name of a profile"),
+        ({"profiles": {"explain": {}}}, "'explain' is an address of the gateway's own"),
+        ({"profiles": {"p": {"max_page_size": 10}}}, "p: max_page_size 10 is less than"),
+        (
+            {"companies": ["usmf"], "profiles": {"p": {"companies": ["USMF", "demf"]}}},
+            "p: demf is not among the service's companies",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(values: Mapping[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Settings.model_validate(values)
+
+
+def test_profiles_can_be_given_by_the_environment() -> None:
+    text = json.dumps({"p": {"include": "Vend*, Purch*"}})
+
+    found = Settings.model_validate({"profiles": text})
+
+    assert found.profiles == {"p": Profile(include=("Vend*", "Purch*"))}

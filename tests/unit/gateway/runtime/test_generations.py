@@ -1,0 +1,343 @@
+"""``generations``: memory stays bounded while everything is touched, and nobody notices a change of generations."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.config.settings import Settings
+from gateway.engine import GraphQLRequest
+from gateway.events import Event, TypesNotRenewed, TypesRenewed
+from gateway.process import garbage_collection as collector
+from gateway.process.garbage_collection import clear_in_steps, settle
+from gateway.runtime import generations as live
+from gateway.runtime.assembly import Gateway, renewed
+from gateway.runtime.generations import GenerationManager, open_live
+from schema.types.lazy import LazyInputType, LazyObjectType
+from schema.types.strawberry_definitions import DEFINITION
+from tests.support.changing_metadata import Changing, csdl
+from tests.support.manual_clock import until
+
+pytestmark = pytest.mark.anyio
+NAMES = tuple(f"Item{letter}s" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+BUDGET = 40
+
+
+@dataclass
+class ChangeQuery:
+    """A live gateway; ``alive`` tells how many of the generations that there were are still in memory."""
+
+    live: GenerationManager
+    service: Changing
+    events: list[Event]
+    schemas: list[weakref.ref[Any]]
+
+    async def touch(self, name: str) -> Any:
+        root = f"{name[0].lower()}{name[1:]}"
+        query = f"""query($where: {name[:-1]}Where, $order: [{name[:-1]}OrderBy!]) {{
+            {root}(first: 1, where: $where, orderBy: $order) {{ edges {{ cursor }} nodes {{ id name }} }} }}"""
+        with self.live.serving() as gateway:
+            answer = await gateway.engine.execute(GraphQLRequest(query=query))
+        self.note()
+        return answer.to_builtins()
+
+    def note(self) -> None:
+        made = self.live.gateway.schema
+        if not self.schemas or self.schemas[-1]() is not made:
+            self.schemas.append(weakref.ref(made))
+
+    @property
+    def alive(self) -> int:
+        return sum(schema() is not None for schema in self.schemas)
+
+
+@asynccontextmanager
+async def watched(**values: object) -> AsyncIterator[ChangeQuery]:
+    service, events = Changing(csdl("Name", sets=NAMES)), []
+    chosen: dict[str, object] = {
+        "url": "https://fo.example/data",
+        "auth": "none",
+        "dialect": "finops",
+        "cache_dir": None,
+        "max_types": BUDGET,
+        **values,
+    }
+    opened = open_live(
+        Settings.model_validate(chosen),
+        transport=httpx.MockTransport(service.answer),
+        observe=events.append,
+    )
+    async with opened as found:
+        yield ChangeQuery(found, service, events, [])
+
+
+def is_at_rest(found: GenerationManager) -> bool:
+    return found._freeing is None or found._freeing.done()
+
+
+def remade(gateway: Gateway) -> Gateway:
+    """Return a fresh generation over metadata that count as others."""
+    return replace(
+        renewed(gateway), metadata=replace(gateway.metadata, digest=gateway.metadata.digest + "+")
+    )
+
+
+def made_of(gateway: Gateway) -> list[weakref.ref[Any]]:
+    """Make all types of some sets; points at them, their definitions and fields, and at row types."""
+    core, entries = gateway.schema.core, list(gateway.schema.entries())
+    types = [core.type_map[e.name] for e in entries if e.name.startswith(("ItemA", "ItemB"))]
+    types = [made for made in types if isinstance(made, LazyObjectType | LazyInputType)]
+    fields = [field for made in types for field in made.fields.values()]
+    prepared = [kept for kept, _ in gateway.engine._prepared._compiled.table.values()]
+    rows = [made for kept in prepared for made in kept.row_types._made.values()]
+    definitions = [found.extensions[DEFINITION] for found in (*types, *fields)]
+    return [weakref.ref(thing) for thing in (*types, *fields, *definitions, *rows)]
+
+
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """What a serving process does once it has started."""
+    thresholds = gc.get_threshold()
+    settle()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+@pytest.mark.heavy
+async def test_the_types_in_memory_stay_within_the_budget(frozen: None) -> None:
+    most = 0
+    async with watched() as found:
+        for name in NAMES * 3:
+            told = await found.touch(name)
+            assert [node["name"] for node in told["data"][name[0].lower() + name[1:]]["nodes"]] == [
+                "one"
+            ]
+            await until(lambda: is_at_rest(found.live))
+            found.note()
+            most = max(most, found.live.gateway.schema.made_types)
+            assert found.alive == 1
+
+        events = [event for event in found.events if isinstance(event, TypesRenewed)]
+        assert found.live.generation == len(events) + 1 > 5
+        assert most <= BUDGET
+        assert max(event.types for event in events) < BUDGET + 20
+
+
+async def test_what_is_put_aside_for_good_is_freed_with_its_metadata(frozen: None) -> None:
+    async with watched(max_types=3_000) as found:
+        await found.touch(NAMES[0])
+        gc.freeze()
+        found.live.replace(remade(found.live.gateway))
+        found.note()
+        await until(lambda: found.alive == 1)
+
+        assert found.alive == 1
+        assert gc.get_freeze_count() > 10_000
+
+
+async def test_what_was_made_of_types_is_freed_even_where_the_collector_never_looks(
+    frozen: None,
+) -> None:
+    async with watched(max_types=3_000) as found:
+        for name in NAMES[:5]:
+            await found.touch(name)
+        made = made_of(found.live.gateway)
+        gc.freeze()
+        found.live.replace(renewed(found.live.gateway))
+        await until(lambda: is_at_rest(found.live))
+
+        assert len(made) > 50
+        assert [thing() for thing in made if thing() is not None] == []
+
+
+async def test_a_generation_is_freed_bit_by_bit_and_hardly_anything_left_to_the_collector() -> None:
+    async with watched(max_types=3_000) as found:
+        gc.collect()
+        before = len(gc.get_objects())
+        for name in NAMES:
+            await found.touch(name)
+        gc.collect()
+        made = len(gc.get_objects()) - before
+        gone = found.live.gateway
+        gc.disable()  # what the steps free is not what it would find
+        try:
+            freed = [sys.getallocatedblocks()]
+            freed += [sys.getallocatedblocks() for _ in clear_in_steps(gone.tables())]
+            left = len(gc.get_objects()) - before
+        finally:
+            gc.enable()
+
+        assert len(freed) > 50
+        assert max(a - b for a, b in pairwise(freed)) < 500 * collector.AT_ONCE
+        assert left < made / 5
+        assert gone.schema.made_types == 0
+
+
+async def test_others_have_their_turns_while_a_generation_is_freed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "TURN", 0.0)
+    async with watched(max_types=3_000) as found:
+        for name in NAMES[:5]:
+            await found.touch(name)
+        steps = len(found.live.gateway.schema.core.type_map.table)
+        found.live.replace(renewed(found.live.gateway))
+        turns = 0
+        while not is_at_rest(found.live):
+            await asyncio.sleep(0)
+            turns += 1
+
+        assert turns > steps / collector.AT_ONCE
+
+
+async def test_whoever_still_holds_an_emptied_generation_is_answered_the_same() -> None:
+    async with watched(max_types=3_000) as found:
+        answer = await found.touch(NAMES[0])
+        held = found.live.gateway
+        found.live.replace(renewed(held))
+        await until(lambda: is_at_rest(found.live))
+        assert held.schema.made_types == 0
+
+        found.live.replace(held)
+        assert await found.touch(NAMES[0]) == answer
+        assert held.schema.made_types > 5
+
+
+async def test_a_process_that_puts_nothing_aside_is_left_so() -> None:
+    assert gc.get_freeze_count() == 0
+    async with watched() as found:
+        await found.touch(NAMES[0])
+        found.live.replace(renewed(found.live.gateway))
+        found.note()
+        await until(lambda: found.alive == 1)
+
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.heavy
+async def test_a_fresh_generation_has_made_nothing_and_answers_the_same() -> None:
+    async with watched(max_types=3_000) as found:
+        answers = [await found.touch(name) for name in NAMES]
+        before = found.live.gateway
+        found.live.replace(renewed(before))
+        fresh = found.live.gateway
+
+        assert fresh.schema.made_types < 10 < before.schema.made_types
+        assert (fresh.metadata, fresh.since, fresh.client) == (
+            before.metadata,
+            before.since,
+            before.client,
+        )
+        assert [await found.touch(name) for name in NAMES] == answers
+        assert fresh.schema.as_str() == before.schema.as_str()
+
+
+async def test_running_operations_keep_their_generation() -> None:
+    async with watched() as found:
+        found.service.gate = asyncio.Event()
+        running = [asyncio.create_task(found.touch(name)) for name in NAMES[:3]]
+        await until(lambda: found.service.waiting == 3)
+        found.note()
+        found.live.replace(renewed(found.live.gateway))
+        found.note()
+
+        assert (found.live.retired, found.alive) == (1, 2)
+        found.service.gate.set()
+        answers = await asyncio.gather(*running)
+        assert all("errors" not in answer for answer in answers)
+        await until(lambda: found.alive == 1)
+        assert (found.live.retired, found.alive) == (0, 1)
+
+
+@pytest.mark.heavy
+async def test_many_at_a_time_are_all_answered_while_generations_come_and_go() -> None:
+    async with watched(max_types=15) as found:
+
+        async def walk(start: int) -> list[Any]:
+            return [await found.touch(NAMES[(start + i) % len(NAMES)]) for i in range(40)]
+
+        answers = await asyncio.gather(*(walk(start) for start in range(0, 24, 3)))
+        await until(lambda: is_at_rest(found.live) and found.alive == 1)
+
+        assert all("errors" not in answer for walked in answers for answer in walked)
+        assert found.live.generation > 5
+        assert found.alive == 1
+
+
+async def test_where_no_fresh_one_can_be_made_the_old_one_serves_on() -> None:
+    calls: list[Gateway] = []
+
+    def broken(gateway: Gateway) -> Gateway:
+        calls.append(gateway)
+        raise MemoryError("no more")
+
+    async with watched(max_types=3_000) as found:
+        events: list[Event] = []
+        failing = GenerationManager(found.live.gateway, broken, budget=10, observe=events.append)
+        found.live = failing
+        for name in NAMES:
+            assert "errors" not in await found.touch(name)
+            await until(lambda: is_at_rest(failing))
+
+        assert failing.generation == 1
+        # not at every request: each time that the budget is full once more
+        assert len(calls) == len(events) < len(NAMES)
+        assert {type(event) for event in events} == {TypesNotRenewed}
+        await failing.close()
+
+
+async def test_what_was_put_aside_is_looked_at_when_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running: list[int] = []
+    async with watched(max_types=3_000) as found:
+        monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
+        found.service.gate = asyncio.Event()
+        task = asyncio.create_task(found.touch(NAMES[0]))
+        await until(lambda: found.service.waiting == 1)
+        for _ in range(2):
+            found.live.replace(remade(found.live.gateway))
+        await asyncio.sleep(0.05)
+        assert running == []
+        found.service.gate.set()
+        await task
+        await until(lambda: running != [])
+
+    assert set(running) == {0}
+
+
+async def test_what_was_put_aside_is_looked_at_in_the_end_under_any_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running: list[int] = []
+    monkeypatch.setattr(live, "IDLE_WAIT", 0.05)
+    async with watched(max_types=3_000) as found:
+        monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
+        found.service.gate = asyncio.Event()
+        task = asyncio.create_task(found.touch(NAMES[0]))
+        await until(lambda: found.service.waiting == 1)
+        for _ in range(2):  # the operation runs on the first, nothing on the second
+            found.live.replace(remade(found.live.gateway))
+        await until(lambda: running != [])
+        found.service.gate.set()
+        await task
+
+    assert running[0] == 1
+
+
+def test_documents_that_leave_the_cache_are_garbage_that_is_found_soon() -> None:
+    """The thresholds of the oldest generation have to be within reach: a million objects, not half a billion."""
+    young, middle, _ = collector.THRESHOLDS
+
+    assert young * middle <= 1_000_000

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from schema.model.records import Model, Navigation, Property, short
+from tests.catalogue import shape
 from tests.catalogue.document import write
 from tests.catalogue.generate import DANGLING, catalogue
 from tests.support.metadata_documents import (
@@ -22,8 +23,6 @@ from tests.support.metadata_documents import (
     found,
     model_of,
 )
-
-from .catalogue import shape
 
 pytestmark = pytest.mark.heavy
 EXACT = 0.0

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .measure import GC_FROZEN, Report, shown
+from tests.bench.measure import GC_FROZEN, Report, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,10 @@ from schema.csdl.parse import parse_csdl
 from schema.model.exposure import expose
 from schema.model.records import Model
 from schema.types.build import build_schema
-
-from . import whole
-from .bench_growth import NOTES, grown
-from .measure import Report, Sample, frozen_gc, ms, percent
-from .workload import Service
+from tests.bench import whole
+from tests.bench.bench_growth import NOTES, grown
+from tests.bench.measure import Report, Sample, frozen_gc, ms, percent
+from tests.bench.workload import Service
 
 SIZES = (50, 500, 2_000)
 """Beside the whole; slices by initial letters have a few more."""

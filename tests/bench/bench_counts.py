@@ -6,9 +6,8 @@ from gateway.config.settings import Settings
 from gateway.engine import GraphQLRequest
 from gateway.operations.global_ids import node_id
 from gateway.runtime.assembly import Gateway, open_gateway
+from tests.bench.measure import Report
 from tests.support.cases import engine
-
-from .measure import Report
 
 FIFTY = range(1, 51)
 NODES = [

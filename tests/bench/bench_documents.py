@@ -9,9 +9,8 @@ from graphql import parse, validate
 
 from gateway.documents.fast_validation import Acceptor
 from gateway.engine import Answer, GraphQLRequest
-
-from .measure import GC_NORMAL, Report, Sample, in_turn, ms, percent
-from .workload import Service, engine_over, wide_query
+from tests.bench.measure import GC_NORMAL, Report, Sample, in_turn, ms, percent
+from tests.bench.workload import Service, engine_over, wide_query
 
 FIELDS = 60
 

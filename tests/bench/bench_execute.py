@@ -13,8 +13,7 @@ from statistics import median
 import orjson
 
 from gateway.engine import Engine, GraphQLRequest
-
-from .measure import (
+from tests.bench.measure import (
     GC_FROZEN,
     GC_NORMAL,
     Report,
@@ -24,7 +23,7 @@ from .measure import (
     ms,
     percent,
 )
-from .workload import (
+from tests.bench.workload import (
     CLEANED,
     ORDERS,
     PLAIN,

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from gateway.engine import Answer, Engine, GraphQLRequest
-
-from .bench_execute import runner
-from .measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, line, ms, slope
-from .workload import Service, alias_query, engine_over, nested_query, wide_query
+from tests.bench.bench_execute import runner
+from tests.bench.measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, line, ms, slope
+from tests.bench.workload import Service, alias_query, engine_over, nested_query, wide_query
 
 NOTES = (
     "slope: exponent over all sizes (0 constant, 1 linear, 2 quadratic); last: over the last step alone.",

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import orjson
 
-from .measure import GC_FROZEN, PLAIN, Report, in_turn, ms, percent
-from .processes import gateway, running
-from .recording import CUSTOMER_VALUES, Case, record
+from tests.bench.measure import GC_FROZEN, PLAIN, Report, in_turn, ms, percent
+from tests.bench.processes import gateway, running
+from tests.bench.recording import CUSTOMER_VALUES, Case, record
 
 ORDER_VALUES = (
     "dataAreaId salesOrderNumber salesOrderName orderingCustomerAccountNumber currencyCode"

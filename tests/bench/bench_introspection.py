@@ -22,11 +22,10 @@ from graphql import build_schema
 from gateway.introspection.writer_process import IntrospectionWorker
 from gateway.process.lean_imports import command
 from gateway.storage.response_artifacts import Artefact, Artefacts
+from tests.bench import whole
+from tests.bench.measure import Report
+from tests.bench.processes import PROGRAM, ROOT, environment
 from tests.support.introspections import EVERYTHING, asked_of
-
-from . import whole
-from .measure import Report
-from .processes import PROGRAM, ROOT, environment
 
 MEBI = 2**20
 WATCH = """

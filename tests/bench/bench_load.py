@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .load import HINT, generator
-from .measure import GC_FROZEN, Report, Sample, ms, percent
-from .recording import Case
-from .serving import HUNDRED, ONE, THOUSAND, Loaded, loaded, serving
+from tests.bench.load import HINT, generator
+from tests.bench.measure import GC_FROZEN, Report, Sample, ms, percent
+from tests.bench.recording import Case
+from tests.bench.serving import HUNDRED, ONE, THOUSAND, Loaded, loaded, serving
 
 CONNECTIONS = (1, 16, 64)
 JUDGED = 16

@@ -13,9 +13,8 @@ from gateway.execution.key_batches import BatchRequest, KeyBatchLoader
 from gateway.odata.finops import FINOPS
 from gateway.odata.key_filters import key_requests
 from gateway.planning.plan import KeysRoot, ReadPlan
-
-from .measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
-from .workload import Service, alias_query, engine_over
+from tests.bench.measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
+from tests.bench.workload import Service, alias_query, engine_over
 
 SIZES = (10, 100, 1_000, 10_000)
 LIMITS = (2_000, 60_000)

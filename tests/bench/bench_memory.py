@@ -11,8 +11,8 @@ import time
 import httpx
 import orjson
 
-from .load import ROOT, by_client
-from .measure import (
+from tests.bench.load import ROOT, by_client
+from tests.bench.measure import (
     GC_FROZEN,
     PLAIN,
     Report,
@@ -22,7 +22,7 @@ from .measure import (
     ms,
     peak_memory,
 )
-from .serving import THOUSAND, WHOLE, Serving, idle, serving
+from tests.bench.serving import THOUSAND, WHOLE, Serving, idle, serving
 
 AT_ONCE = 100
 PINGER = [sys.executable, "-m", "tests.bench.pinger"]

@@ -8,10 +8,10 @@ from dataclasses import replace
 import httpx
 import orjson
 
-from .measure import GC_FROZEN, PLAIN, Report, Sample, ms, percent
-from .processes import environment, running
-from .recording import Case, leaves
-from .serving import HUNDRED, THOUSAND, Loaded, Serving, loaded, serving
+from tests.bench.measure import GC_FROZEN, PLAIN, Report, Sample, ms, percent
+from tests.bench.processes import environment, running
+from tests.bench.recording import Case, leaves
+from tests.bench.serving import HUNDRED, THOUSAND, Loaded, Serving, loaded, serving
 
 CONNECTIONS = 16
 GATEWAY, STRAWBERRY = "this gateway, one upstream call each", "stock Strawberry, no upstream"

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import httpx
 
-from . import whole
-from .bench_touch import nothing
-from .measure import Report, Sample, cpu_of, peak_memory
-from .processes import PROGRAM, ROOT, address_of, environment, running
+from tests.bench import whole
+from tests.bench.bench_touch import nothing
+from tests.bench.measure import Report, Sample, cpu_of, peak_memory
+from tests.bench.processes import PROGRAM, ROOT, address_of, environment, running
 
 QUERY = {"query": "{ customersV3(first: 5) { nodes { customerAccount organizationName } } }"}
 SERVE = (PROGRAM, "serve", "--port", "0")

@@ -18,10 +18,9 @@ from gateway.metadata.model_builder import dialect_of, make_catalog
 from gateway.operations.global_ids import node_id
 from schema.catalog import Catalog
 from schema.catalog.records import FieldKind, RootField, RootKind, TypeKind
-
-from . import whole
-from .measure import Report, memory, peak_memory
-from .processes import gateway
+from tests.bench import whole
+from tests.bench.measure import Report, memory, peak_memory
+from tests.bench.processes import gateway
 
 _EMPTY = b'{"@odata.count":0,"value":[]}'
 _HEADERS = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"

@@ -18,11 +18,10 @@ from gateway.config.settings import Settings
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.transport import make_transport
-
-from .bench_http import STATIC, queries
-from .measure import Report, Sample, ms, percent
-from .processes import running
-from .recording import record
+from tests.bench.bench_http import STATIC, queries
+from tests.bench.measure import Report, Sample, ms, percent
+from tests.bench.processes import running
+from tests.bench.recording import record
 
 CONNECTIONS = 8
 CASES = ("1 row x 10", "100 rows x 10")

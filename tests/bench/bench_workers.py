@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .measure import Report, Sample, cpu_of, ms, percent
-from .serving import HUNDRED, Loaded, Serving, idle, loaded, serving
+from tests.bench.measure import Report, Sample, cpu_of, ms, percent
+from tests.bench.serving import HUNDRED, Loaded, Serving, idle, loaded, serving
 
 CONNECTIONS = 32
 QUIET = 0.25

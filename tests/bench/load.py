@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from .measure import Sample
+from tests.bench.measure import Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 HINT = "Load by the client in tests/bench/load.py; wrk takes less CPU: apt-get install wrk."

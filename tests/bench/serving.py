@@ -15,12 +15,11 @@ import httpx
 import orjson
 
 from gateway.config.settings import Settings
-
-from .load import Load, by_client, drive
-from .measure import cpu_of, cpu_of_machine, family
-from .processes import Program, gateway, running
-from .recording import Case, record
-from .workload import PLAIN, answer, document, names, nested_query
+from tests.bench.load import Load, by_client, drive
+from tests.bench.measure import cpu_of, cpu_of_machine, family
+from tests.bench.processes import Program, gateway, running
+from tests.bench.recording import Case, record
+from tests.bench.workload import PLAIN, answer, document, names, nested_query
 
 ROOT = "http://bench.invalid/data"
 STATIC = str(Path(__file__).with_name("static_upstream.py"))

@@ -18,8 +18,7 @@ import uvicorn
 from strawberry.asgi import GraphQL
 
 from gateway.process.garbage_collection import settle
-
-from .workload import CUSTOMER, LINE_VALUES, PLAIN, Column, answer
+from tests.bench.workload import CUSTOMER, LINE_VALUES, PLAIN, Column, answer
 
 ROWS = 1_000
 PYTHON = {"Edm.String": str, "Edm.Decimal": Decimal, "Edm.Int32": int}

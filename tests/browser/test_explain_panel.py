@@ -5,9 +5,8 @@ import json
 import pytest
 
 from gateway.graphiql import examples
+from tests.browser.conftest import ChangeQuery, profile
 from tests.support.graphiql import SECONDS, is_run, open_graphiql, run, text_of, write
-
-from .conftest import ChangeQuery, profile
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 HEADERS, VARIABLES = "request-headers.json", "variables.json"

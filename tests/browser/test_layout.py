@@ -2,11 +2,10 @@
 
 import pytest
 
+from tests.browser.conftest import ChangeQuery, profile
 from tests.support.graphiql import SECONDS, open_graphiql, run
 from tests.support.node import ROOT, missing
 from tests.support.requirements import need
-
-from .conftest import ChangeQuery, profile
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 CLIENTS = ROOT / "tests" / "clients"

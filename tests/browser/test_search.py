@@ -5,6 +5,7 @@ import pytest
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http import schema_explorer as explorer
+from tests.browser.conftest import ChangeQuery, threaded
 from tests.support.graphiql import (
     SECONDS,
     all_is_valid,
@@ -12,8 +13,6 @@ from tests.support.graphiql import (
     run,
     type_until_suggested,
 )
-
-from .conftest import ChangeQuery, threaded
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from .document import write
-from .generate import catalogue
+from tests.catalogue.document import write
+from tests.catalogue.generate import catalogue
 
 
 def main() -> None:

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 
 from schema.model.records import EnumType, Property, TypeRef
-
-from . import shape
-from .dice import Dice, Weighted
-from .records import Draft, plain
-from .words import (
+from tests.catalogue import shape
+from tests.catalogue.dice import Dice, Weighted
+from tests.catalogue.records import Draft, plain
+from tests.catalogue.words import (
     ADJECTIVES,
     COMMON,
     COUNTRIES,

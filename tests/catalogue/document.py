@@ -20,10 +20,9 @@ from schema.model.records import (
     Property,
     TypeRef,
 )
-
-from .dice import Dice
-from .records import plain
-from .words import LABEL_FILES, REGIONS
+from tests.catalogue.dice import Dice
+from tests.catalogue.records import plain
+from tests.catalogue.words import LABEL_FILES, REGIONS
 
 TERM = "Microsoft.Dynamics.OData.Core.V1"
 AX_TYPES = [

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from schema.model.records import EnumMember, EnumType
-
-from . import shape
-from .dice import Dice
-from .records import plain, qualified
-from .words import (
+from tests.catalogue import shape
+from tests.catalogue.dice import Dice
+from tests.catalogue.records import plain, qualified
+from tests.catalogue.words import (
     AREAS,
     COUNTRIES,
     ENDINGS,

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Sequence
 
 from gateway.sandbox.catalogue import built_in
 from schema.model.records import EntitySet, Model, Operation, OperationKind, Parameter, TypeRef
-
-from . import enums, names, shape
-from .columns import Columns
-from .dice import Dice
-from .records import NAMESPACE, Draft, plain, qualified
-from .relations import relate
-from .words import VERBS
+from tests.catalogue import enums, names, shape
+from tests.catalogue.columns import Columns
+from tests.catalogue.dice import Dice
+from tests.catalogue.records import NAMESPACE, Draft, plain, qualified
+from tests.catalogue.relations import relate
+from tests.catalogue.words import VERBS
 
 SEED = 20_240_229
 DANGLING = (("RetiredWorkspace", "RetiredWorkspaces"), ("FormerOwner", "owners"))

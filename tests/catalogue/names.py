@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from . import shape
-from .dice import Dice
-from .words import AREAS, KINDS, SUBJECTS, UNCOUNTED
+from tests.catalogue import shape
+from tests.catalogue.dice import Dice
+from tests.catalogue.words import AREAS, KINDS, SUBJECTS, UNCOUNTED
 
 SWAPPED = (
     ("SalesAutomaticDocumentCharges", "SalesAutomaticDocumentCharge"),

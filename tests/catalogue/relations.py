@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schema.model.records import Navigation, ReferentialConstraint
-
-from . import shape
-from .columns import Columns
-from .dice import Dice
-from .records import Draft, qualified
-from .words import ROLES
+from tests.catalogue import shape
+from tests.catalogue.columns import Columns
+from tests.catalogue.dice import Dice
+from tests.catalogue.records import Draft, qualified
+from tests.catalogue.words import ROLES
 
 LONGEST_REFERENCE = 4
 """Keys of more parts are not copied into other types."""

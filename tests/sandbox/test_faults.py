@@ -16,9 +16,8 @@ from gateway.sandbox import (
     SandboxSettings,
     create_sandbox,
 )
+from tests.sandbox.test_changesets import batch, changeset, group, made, part, results
 from tests.support.process import PATIENCE
-
-from .test_changesets import batch, changeset, group, made, part, results
 
 pytestmark = pytest.mark.anyio
 BODY = {"CustomerGroupId": "91", "Description": "x"}

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
-from .sockets import PATIENCE
-from .streaming import Served
+from tests.support.sockets import PATIENCE
+from tests.support.streaming import Served
 
 SILENCE = ":\n\n"
 STREAM = {"accept": "text/event-stream"}

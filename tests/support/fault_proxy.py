@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import httpx
 from starlette.applications import Starlette
 
-from .sockets import Connection, Listening, listening
-from .upstream_faults import BEFORE, DRIP, FAULTS, HANG, RESET, Good
+from tests.support.sockets import Connection, Listening, listening
+from tests.support.upstream_faults import BEFORE, DRIP, FAULTS, HANG, RESET, Good
 
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "date", "server"})
 

@@ -15,8 +15,7 @@ from gateway.engine import GraphQLRequest
 from gateway.events import Event, RequestSent
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import create_sandbox
-
-from .manual_clock import pass_time, until
+from tests.support.manual_clock import pass_time, until
 
 ALLOWED = 30.0
 """Seconds that an operation may take; the tests let them pass at once."""

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from . import random_rows as worlds
-from .zoo_model import DIALECTS, Zoo, schema_of
+from tests.support import random_rows as worlds
+from tests.support.zoo_model import DIALECTS, Zoo, schema_of
 
 SECRETS = (
     "S3CRET",

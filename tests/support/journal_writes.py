@@ -7,9 +7,8 @@ from typing import Any
 
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
-
-from .faulty_writes import Faulty
-from .write_kinds import (
+from tests.support.faulty_writes import Faulty
+from tests.support.write_kinds import (
     BATCH,
     REFUSED,
     UNKNOWN,

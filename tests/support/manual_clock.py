@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.odata.retry import Clock
-
-from .sockets import PATIENCE
+from tests.support.sockets import PATIENCE
 
 
 @dataclass

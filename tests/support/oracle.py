@@ -22,8 +22,8 @@ from graphql import (
     parse,
 )
 
-from .memory_odata import MISSING, Nav, Row, Tables
-from .zoo_model import KEYS, KINDS, LISTS, NAVS
+from tests.support.memory_odata import MISSING, Nav, Row, Tables
+from tests.support.zoo_model import KEYS, KINDS, LISTS, NAVS
 
 MALFORMED, UNKNOWN = "UPSTREAM_MALFORMED", "UNKNOWN_ENUM_VALUE"
 COLOURS = {"Red": "RED", "DarkGreen": "DARK_GREEN", "Blue": "BLUE"}

@@ -12,8 +12,7 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event
-
-from .changing_metadata import Changing
+from tests.support.changing_metadata import Changing
 
 PROFILES: Mapping[str, object] = {
     "ap": {

@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .memory_odata import MISSING, Row, Tables
-from .zoo_model import DECLARED, KEYS, KINDS, LISTS, NAVS
+from tests.support.memory_odata import MISSING, Row, Tables
+from tests.support.zoo_model import DECLARED, KEYS, KINDS, LISTS, NAVS
 
 JOINS = ("Area", "OrderId", "PartyId", "Buyer", "Nick", "ItemId", "Article", "LineNo")
 """Columns that relations and order stand on: spoiling them changes which rows there are."""

@@ -32,8 +32,7 @@ from schema.model.records import (
     TypeRef,
 )
 from schema.types.build import build_schema
-
-from .zoo_model import client_over, on, prop
+from tests.support.zoo_model import client_over, on, prop
 
 FO = replace(FINOPS, company_property=None)
 JSON = {"Content-Type": "application/json"}

@@ -16,8 +16,7 @@ from schema.model.records import (
     TypeRef,
 )
 from schema.types.build import ODataSchema, build_schema
-
-from .small_models import (
+from tests.support.small_models import (
     FINOPS,
     NO_YES,
     DictResolvers,

@@ -22,9 +22,8 @@ from gateway.config.setting_models import Profile
 from gateway.config.settings import Settings
 from gateway.events import Event, SubscriptionPolled
 from gateway.subscriptions.hub import Hub
-
-from .manual_clock import until
-from .sockets import PATIENCE
+from tests.support.manual_clock import until
+from tests.support.sockets import PATIENCE
 
 PROTOCOL: Any = "graphql-transport-ws"
 INIT = {"type": "connection_init"}

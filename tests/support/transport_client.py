@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trustme
 
-from .sockets import PATIENCE, Connection
+from tests.support.sockets import PATIENCE, Connection
 
 TINY = 0.05
 """Seconds that are soon over."""

@@ -26,9 +26,8 @@ from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.runtime.assembly import Gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
-
-from .cases import builtins_of
-from .faulty_writes import assembled_over, faulty
+from tests.support.cases import builtins_of
+from tests.support.faulty_writes import assembled_over, faulty
 
 FOLDER = Path(__file__).parent.parent / "golden" / "writes"
 _HEADER = re.compile(r"^# (companies|settings|before|outline): (.+)$", re.MULTILINE)

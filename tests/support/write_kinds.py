@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
-
-from .faulty_writes import SERVICE, Faulty
-from .sandbox_answers import ERROR_IN_OK
+from tests.support.faulty_writes import SERVICE, Faulty
+from tests.support.sandbox_answers import ERROR_IN_OK
 
 ENVELOPE = '{"error":{"code":"","message":"An error has occurred.","innererror":{"message":"Oh.","type":"X"}}}'
 REFUSED = Fault(status=500, body=ENVELOPE)

@@ -20,9 +20,8 @@ from schema.model.records import (
 from schema.types.build import ODataSchema, build_schema
 from schema.types.printing import print_sdl
 from schema.writes import WriteRules, Writes
-
-from .introspections import EVERYTHING, assert_same, told_by, told_by_graphql_core
-from .small_models import (
+from tests.support.introspections import EVERYTHING, assert_same, told_by, told_by_graphql_core
+from tests.support.small_models import (
     FINOPS,
     DictResolvers,
     eager,

@@ -37,8 +37,7 @@ from schema.model.records import (
     TypeRef,
 )
 from schema.types.build import ODataSchema, build_schema
-
-from .memory_odata import ROOT, Nav, Tables
+from tests.support.memory_odata import ROOT, Nav, Tables
 
 FO = replace(FINOPS, company_property=None)
 """Finance & Operations' ways, without companies."""

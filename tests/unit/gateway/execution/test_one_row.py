@@ -10,8 +10,7 @@ from gateway.execution.fetcher import Fetcher
 from gateway.odata.query import Call, KeyPart, Literal, Query, Resource
 from tests.support.scripted_upstream import upstream
 from tests.support.zoo_model import DIALECTS
-
-from .test_decimal_text import row_type
+from tests.unit.gateway.execution.test_decimal_text import row_type
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from gateway.introspection.writer_process import whole_answer
 from gateway.metadata.document_loader import load_metadata
 from gateway.metadata.preset_services import with_preset_services
 from gateway.runtime.assembly import open_client, read_labels, read_profiles
-from gateway.storage.content_coding import compressed
+from gateway.storage.content_coding import compress_pieces
 from schema.compare.sizes import sizes_of
 from schema.introspection import Selected
 from schema.types.build import ODataSchema
@@ -99,7 +99,7 @@ def _introspection(schema: ODataSchema) -> tuple[int, int]:
             raw += len(piece)
             yield piece
 
-    for piece in compressed(pieces(), "zstd"):
+    for piece in compress_pieces(pieces(), "zstd"):
         packed += len(piece)
     return raw, packed
 

@@ -14,8 +14,8 @@ from starlette.types import Send
 
 from gateway.engine import Answer
 from gateway.introspection.answers import LongAnswer
-from gateway.storage.content_coding import CODINGS, IDENTITY, Compression, coding_of
-from gateway.storage.response_artifacts import Artefact, etag_of
+from gateway.storage.content_coding import CODINGS, IDENTITY, Compression, accepted_coding
+from gateway.storage.response_artifacts import Artifact, etag_of
 
 from .waiting_bytes import WaitingBytes
 
@@ -78,23 +78,23 @@ async def _send_kept(
         await send({**start, "headers": [*others, *_validated(known)]})
         await send({"type": "http.response.body", "body": b""})
         return
-    coding = coding_of(headers) if compression.enabled else IDENTITY
-    artefact = await answer.coded(coding)
+    coding = accepted_coding(headers) if compression.enabled else IDENTITY
+    artifact = await answer.coded(coding)
     about = (
-        *_validated(artefact.etag),
+        *_validated(artifact.etag),
         *_coded(coding),
-        (b"content-length", b"%d" % artefact.length),
+        (b"content-length", b"%d" % artifact.length),
     )
     others = [field for field in fields if field[0] != b"cache-control"]
     await send({"type": "http.response.start", "status": 200, "headers": [*others, *about]})
-    for piece in artefact.pieces():
+    for piece in artifact.pieces():
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         # Where the client is gone, sending waits for nothing.
         await asyncio.sleep(0)
     await send({"type": "http.response.body", "body": b""})
 
 
-def _known(given: str, stored: Artefact) -> str | None:
+def _known(given: str, stored: Artifact) -> str | None:
     """Return the validator among those of a request that is of the same text, in whatever coding."""
     etags = [etag_of(stored.digest, coding) for coding in (*CODINGS, IDENTITY)]
     tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}

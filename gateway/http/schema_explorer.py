@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.errors import BadArgument, GatewayError
 from gateway.introspection.answers import IntrospectionStore
 from gateway.runtime.assembly import Gateway
-from gateway.storage.content_coding import IDENTITY, Compression, decompressed
+from gateway.storage.content_coding import IDENTITY, Compression, decompress_pieces
 from schema.introspection import Wanted, write_slice
 from schema.types.build import ODataSchema
 
@@ -86,9 +86,9 @@ class _Explored(Struct):
         from schema.search import FORMAT, index_of, pack, unpack  # noqa: PLC0415
 
         apart = self.schema.again(self.schema.catalog.twin())
-        kept = self.aside.artefacts.beside()
+        kept = self.aside.artifacts.with_own_queue()
         stored = await kept.get(f"search-{FORMAT}", lambda: (pack(index_of(apart)),))
-        content = await asyncio.to_thread(lambda: b"".join(decompressed(stored.packed)))
+        content = await asyncio.to_thread(lambda: b"".join(decompress_pieces(stored.packed)))
         return await asyncio.to_thread(lambda: unpack(content) or index_of(apart))
 
     async def slice(self, wanted: Wanted) -> bytes:

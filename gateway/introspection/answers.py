@@ -2,7 +2,7 @@
 
 What is short is written at once. What grows with the catalogue (the list of all types, the fields of ``Query``) takes
 seconds for the whole of Finance & Operations: it is written once for each schema and selection, aside (``telling``),
-and kept compressed (``artefacts``); how a client spells its selection does not matter, only what is selected.
+and kept compressed (``artifacts``); how a client spells its selection does not matter, only what is selected.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import msgspec
 
 from gateway.config.settings import Settings
 from gateway.documents.collect_fields import Selection, fragments_of
-from gateway.metadata.model_builder import SMALL, told_of
+from gateway.metadata.model_builder import SMALL, introspection_identity
 from gateway.operations.prepared_operation import Prepared
 from gateway.storage.content_coding import IDENTITY
-from gateway.storage.response_artifacts import Artefact, Artefacts, Make
+from gateway.storage.response_artifacts import Artifact, ArtifactStore, MakePieces
 from schema.introspection import Selected, introspect, is_whole
 from schema.types.build import ODataSchema
 from schema.types.federation import SERVICE
@@ -33,26 +33,26 @@ _SDL = (Selected(SERVICE, SERVICE, (Selected("sdl", "sdl"),)),)
 class LongAnswer:
     """An answer that is kept, and may be had in each coding."""
 
-    artefacts: Artefacts
+    artifacts: ArtifactStore
     key: str
-    make: Make
-    stored: Artefact
+    make: MakePieces
+    stored: Artifact
 
-    async def coded(self, coding: str) -> Artefact:
+    async def coded(self, coding: str) -> Artifact:
         """Return the answer in a coding."""
-        return await self.artefacts.get(self.key, self.make, coding)
+        return await self.artifacts.get(self.key, self.make, coding)
 
     def encode(self) -> bytes:
         """Return the answer's JSON, all of it."""
         stored = self.stored
-        return b"".join(Artefact(stored.packed, IDENTITY, stored.size, stored.digest).pieces())
+        return b"".join(Artifact(stored.packed, IDENTITY, stored.size, stored.digest).pieces())
 
 
 @dataclass(frozen=True, slots=True)
 class IntrospectionStore:
     """Where long answers are kept, and who writes them."""
 
-    artefacts: Artefacts = field(default_factory=Artefacts)
+    artifacts: ArtifactStore = field(default_factory=ArtifactStore)
     apart: IntrospectionWorker | None = None
     """Not given: they are written in a thread."""
 
@@ -61,10 +61,10 @@ def introspection_store(
     settings: Settings, digest: str, labels: Mapping[str, str], sets: int
 ) -> IntrospectionStore:
     """Return that for a metadata document of so many entity sets."""
-    folder, identity = told_of(settings, digest, labels)
+    folder, identity = introspection_identity(settings, digest, labels)
     is_apart = folder is not None and sets > SMALL
     return IntrospectionStore(
-        Artefacts(folder, identity),
+        ArtifactStore(folder, identity),
         IntrospectionWorker(settings, digest, labels) if is_apart else None,
     )
 
@@ -111,8 +111,10 @@ class Introspection:
         def make() -> Iterator[bytes]:
             return whole_answer(self._schema, asked)
 
-        artefacts, apart = self._aside.artefacts, self._aside.apart
-        stored = await artefacts.get(
-            key, make, apart=None if apart is None else lambda path: apart.write(asked, path)
+        artifacts, apart = self._aside.artifacts, self._aside.apart
+        stored = await artifacts.get(
+            key,
+            make,
+            in_subprocess=None if apart is None else lambda path: apart.write(asked, path),
         )
-        return LongAnswer(artefacts, key, make, stored)
+        return LongAnswer(artifacts, key, make, stored)

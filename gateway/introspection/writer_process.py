@@ -26,7 +26,7 @@ from gateway.metadata.api_schema import schema_served
 from gateway.metadata.model_builder import dialect_of, find_model, make_catalog
 from gateway.process.forked_work import Beside, other_process
 from gateway.process.lean_imports import command
-from gateway.storage.response_artifacts import write_artefact
+from gateway.storage.response_artifacts import write_artifact
 from schema.introspection import Selected, introspect
 from schema.types.build import ODataSchema
 from schema.types.resolvers import NEVER_EXECUTED
@@ -120,7 +120,7 @@ def main() -> int:
     catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
     schema = schema_served(settings, catalog, NEVER_EXECUTED)
     try:
-        write_artefact(Path(task.path), lambda: whole_answer(schema, task.asked, other_process()))
+        write_artifact(Path(task.path), lambda: whole_answer(schema, task.asked, other_process()))
     except BudgetExceeded:
         return _TOO_LONG
     finally:

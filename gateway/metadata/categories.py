@@ -22,7 +22,7 @@ from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.events import CategoriesStale, Observer, log_event
 from gateway.odata.nextlink import next_request
 from gateway.odata.query import Request
-from gateway.storage.document_cache import Facts, FileCache, digest_of
+from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
 
 if TYPE_CHECKING:
     from gateway.odata.client import ODataClient
@@ -58,7 +58,7 @@ async def load_categories(
 ) -> Mapping[str, str]:
     """Return entity set → category, for the metadata document of that digest. Raises GatewayError."""
     url = f"{client.root.rstrip('/').removesuffix('/data')}/metadata"
-    cache = FileCache(None if cache_dir is None else cache_dir / "categories", observe)
+    cache = DocumentCache(None if cache_dir is None else cache_dir / "categories", observe)
     key = f"{url}/DataEntities"
     kept = await asyncio.to_thread(_read, cache, key)
     if kept is not None and kept.metadata == metadata:
@@ -94,7 +94,7 @@ async def _fetch(client: ODataClient, service: str) -> dict[str, str]:
     raise UpstreamMalformed(f"The list of data entities has more than {MAX_PAGES} pages.")
 
 
-def _read(cache: FileCache, key: str) -> _Kept | None:
+def _read(cache: DocumentCache, key: str) -> _Kept | None:
     found = cache.read(key)
     if found is None:
         return None
@@ -104,6 +104,6 @@ def _read(cache: FileCache, key: str) -> _Kept | None:
         return None
 
 
-def _write(cache: FileCache, key: str, kept: _Kept) -> None:
+def _write(cache: DocumentCache, key: str, kept: _Kept) -> None:
     body = msgspec.json.encode(kept)
-    cache.write(Facts(key=key, digest=digest_of(body), fetched_at=time.time()), body)
+    cache.write(DocumentInfo(key=key, digest=digest_of(body), fetched_at=time.time()), body)

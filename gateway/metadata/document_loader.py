@@ -37,7 +37,7 @@ from gateway.errors import (
 from gateway.events import MetadataLoaded, MetadataStale, Observer, log_event
 from gateway.odata.response_check import Response
 from gateway.process.read_ahead import ahead
-from gateway.storage.document_cache import Facts, FileCache, digest_of
+from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
 
 if TYPE_CHECKING:
     from gateway.odata.client import ODataClient
@@ -61,7 +61,7 @@ class Origin:
 
     digest: str
     source: str
-    facts: Facts | None
+    facts: DocumentInfo | None
     """How to ask its service whether it is still current."""
 
 
@@ -73,7 +73,7 @@ class MetadataDocument:
     """The text or a file of it, plain or gzipped."""
     digest: str
     source: str
-    facts: Facts | None = field(default=None, compare=False)
+    facts: DocumentInfo | None = field(default=None, compare=False)
 
     @property
     def origin(self) -> Origin:
@@ -200,7 +200,7 @@ class _Loader:
         text = await asyncio.to_thread(_unpacked, response.body, self.settings.max_upstream_bytes)
         if (reason := wrong_content(text)) is not None:
             raise _not_metadata(response, self.url, reason)
-        facts = Facts(
+        facts = DocumentInfo(
             key=self.url,
             digest=await asyncio.to_thread(digest_of, text),
             fetched_at=self.now(),
@@ -212,17 +212,17 @@ class _Loader:
         content = text if kept is None else kept[1]
         return MetadataDocument(content, facts.digest, self.url, facts)
 
-    def _cache(self) -> FileCache:
+    def _cache(self) -> DocumentCache:
         # The sandbox's document is at hand anyway, and changes with its options.
         configured = self.settings.url or self.settings.metadata
         folder = self.settings.cache_dir if configured else None
-        return FileCache(None if folder is None else folder / "metadata", self.observe)
+        return DocumentCache(None if folder is None else folder / "metadata", self.observe)
 
-    def _known(self) -> Facts | None:
+    def _known(self) -> DocumentInfo | None:
         """Return what is known of the document that serves; of a start, nothing."""
         return None if self.check is None else self.check.serving.facts
 
-    async def _ask(self, kept: Facts | None, progress: Progress | None) -> Response:
+    async def _ask(self, kept: DocumentInfo | None, progress: Progress | None) -> Response:
         headers = {"Accept": "application/xml", "OData-MaxVersion": "4.01"}
         if kept is not None and kept.etag:
             headers["If-None-Match"] = kept.etag
@@ -231,7 +231,7 @@ class _Loader:
         patience = max(PATIENCE, self.settings.read_timeout)
         return await self.client.fetch(self.url, headers, progress=progress, read_timeout=patience)
 
-    def _is_fresh(self, facts: Facts) -> bool:
+    def _is_fresh(self, facts: DocumentInfo) -> bool:
         """Return whether a copy is used unasked: the service offers no way to ask, and it is young."""
         if self.check is not None and self.check.since is not None:
             return facts.fetched_at >= self.check.since
@@ -239,14 +239,14 @@ class _Loader:
             return False
         return 0 <= self.now() - facts.fetched_at < self.settings.metadata_max_age
 
-    def _cached(self, kept: tuple[Facts, bytes] | None) -> MetadataDocument | None:
+    def _cached(self, kept: tuple[DocumentInfo, bytes] | None) -> MetadataDocument | None:
         """Return the cached copy; where there is none, that which serves is current."""
         if kept is None:
             return None
         facts, packed = kept
         return MetadataDocument(packed, facts.digest, f"{self.url} (cached)", facts)
 
-    def _stale(self, facts: Facts, packed: bytes, why: GatewayError) -> MetadataDocument:
+    def _stale(self, facts: DocumentInfo, packed: bytes, why: GatewayError) -> MetadataDocument:
         age = max(0.0, self.now() - facts.fetched_at)
         self.observe(MetadataStale(source=self.url, age=age, reason=why.message))
         source = f"{self.url} (cached, the service is away)"
@@ -273,7 +273,7 @@ def _plain_start(text: bytes) -> str:
     return text[:_GLANCE].decode("utf-8-sig", "replace")
 
 
-def _from_file(path: Path, limit: int, cache: FileCache) -> MetadataDocument:
+def _from_file(path: Path, limit: int, cache: DocumentCache) -> MetadataDocument:
     """Look through a file once, piece by piece, to know that it is sound and what its text's digest is.
 
     Of a gzipped one that is remembered: its own bytes are a twentieth of the text.
@@ -289,7 +289,7 @@ def _from_file(path: Path, limit: int, cache: FileCache) -> MetadataDocument:
     packed = hashlib.sha256()  # of what is read now: the file may have changed in between
     document = _looked_through(path, limit, packed.update)
     key = _memo(packed.hexdigest(), limit)
-    cache.write(Facts(key=key, digest=document.digest, fetched_at=0.0), b"")
+    cache.write(DocumentInfo(key=key, digest=document.digest, fetched_at=0.0), b"")
     return document
 
 

@@ -25,7 +25,7 @@ from gateway.events import LabelsUnavailable, Observer, log_event
 from gateway.odata.client import ODataClient
 from gateway.odata.nextlink import next_request
 from gateway.odata.query import Request
-from gateway.storage.document_cache import Facts, FileCache, digest_of
+from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
 
 PROBE = 20
 """Labels asked for at first; where none of them is found the service is taken to have none."""
@@ -61,7 +61,7 @@ async def load_labels(
     ``root`` is the service root; ``refresh`` asks anew for labels that are cached.
     """
     service = f"{root.rstrip('/').removesuffix('/data')}/metadata"
-    cache = FileCache(None if cache_dir is None else cache_dir / "labels", observe)
+    cache = DocumentCache(None if cache_dir is None else cache_dir / "labels", observe)
     key = f"{service}/Labels {language}"
     known = {} if refresh else await asyncio.to_thread(_read, cache, key)
     wanted = list(dict.fromkeys(ids))
@@ -154,11 +154,11 @@ def _literal(text: str) -> str:
     return f"'{quote(doubled, safe='')}'"
 
 
-def _read(cache: FileCache, key: str) -> Mapping[str, str]:
+def _read(cache: DocumentCache, key: str) -> Mapping[str, str]:
     kept = cache.read(key)
     return msgspec.json.decode(kept[1], type=dict[str, str]) if kept else {}
 
 
-def _write(cache: FileCache, key: str, texts: Mapping[str, str]) -> None:
+def _write(cache: DocumentCache, key: str, texts: Mapping[str, str]) -> None:
     body = msgspec.json.encode(texts)
-    cache.write(Facts(key=key, digest=digest_of(body), fetched_at=time.time()), body)
+    cache.write(DocumentInfo(key=key, digest=digest_of(body), fetched_at=time.time()), body)

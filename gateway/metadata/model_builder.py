@@ -21,7 +21,12 @@ from gateway.config.settings import Settings
 from gateway.events import ModelRead, Observer, log_event
 from gateway.odata.dialect import Dialect
 from gateway.odata.finops import FINOPS, dialect_for
-from gateway.storage.model_snapshots import KEPT, Snapshots, fingerprint_of, held
+from gateway.storage.model_snapshots import (
+    MAX_SNAPSHOTS,
+    SnapshotStore,
+    fingerprint_of,
+    open_anonymous,
+)
 from schema.catalog import Catalog
 from schema.catalog.naming import Naming, decode_naming, encode_naming
 from schema.catalog.values import Abilities, Cleaning
@@ -98,7 +103,7 @@ def make_model(
 ) -> LoadedModel:
     """Read the document and keep a snapshot where there is a folder for it. Raises SchemaError."""
     model = read_model(settings, document, progress)
-    if not _snapshots(settings).keeps and len(model.entity_sets) <= SMALL:
+    if not _snapshots(settings).has_folder and len(model.entity_sets) <= SMALL:
         return LoadedModel(model, None)
     naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
     return _kept(settings, document.digest, model, naming)
@@ -131,7 +136,7 @@ def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> Load
     if snapshots.write(key, fingerprint, model, notes):
         found = snapshots.open(key, fingerprint)
     # From here on as any later start: what was read is let go.
-    found = found or held(fingerprint, model, notes)
+    found = found or open_anonymous(fingerprint, model, notes)
     known = None if found is None else _known(found)
     return LoadedModel(model, naming) if known is None else known
 
@@ -154,7 +159,7 @@ def snapshot_folder(settings: Settings) -> Path | None:
     return None if folder is None else folder / "models"
 
 
-def told_of(
+def introspection_identity(
     settings: Settings, digest: str, labels: Mapping[str, str]
 ) -> tuple[Path | None, Callable[[], bytes]]:
     """Return the folder for what is told of a schema (None: nothing is kept), and a way to all that decides it."""
@@ -170,12 +175,12 @@ def told_of(
     return None if models is None else models.parent / "introspection", identity
 
 
-def _snapshots(settings: Settings) -> Snapshots:
+def _snapshots(settings: Settings) -> SnapshotStore:
     folder = snapshot_folder(settings)
     if folder is None or not isinstance(settings, ProfileSettings):
-        return Snapshots(folder)
+        return SnapshotStore(folder)
     # Many profiles must not push out the model that they are made from.
-    return Snapshots(folder / "profiles", kept=4 * KEPT)
+    return SnapshotStore(folder / "profiles", count=4 * MAX_SNAPSHOTS)
 
 
 def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:

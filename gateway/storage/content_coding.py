@@ -35,14 +35,14 @@ _FAST: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-def coding_of(headers: Mapping[str, str]) -> str:
+def accepted_coding(headers: Mapping[str, str]) -> str:
     """Return the coding of the answer to a request with these headers, whose names are in lower case."""
     is_browser = headers.get("user-agent", "").startswith("Mozilla/")
-    return coding_for(headers.get("accept-encoding"), is_browser=is_browser)
+    return negotiate_coding(headers.get("accept-encoding"), is_browser=is_browser)
 
 
 @lru_cache(maxsize=256)
-def coding_for(accept: str | None, *, is_browser: bool = False) -> str:
+def negotiate_coding(accept: str | None, *, is_browser: bool = False) -> str:
     """Choose the coding for an ``Accept-Encoding`` (RFC 9110, section 12.5.3).
 
     Where a client takes nothing that is offered, it gets the body as it is.
@@ -86,7 +86,7 @@ class Compression(Struct, frozen=True, kw_only=True):
         """Put a body into the best coding for a request's headers; gives the coding too."""
         if not self.enabled or len(body) <= self.over:
             return body, IDENTITY
-        coding = coding_of(headers)
+        coding = accepted_coding(headers)
         if coding == IDENTITY:
             return body, IDENTITY
         if len(body) < OFF_LOOP:
@@ -94,7 +94,7 @@ class Compression(Struct, frozen=True, kw_only=True):
         return await asyncio.to_thread(_FAST[coding], body), coding
 
 
-def compressed(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
+def compress_pieces(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
     """Compress a long text piece by piece, well rather than fast: it is done once and sent many times.
 
     A thread does it while the next piece is being made.
@@ -141,7 +141,7 @@ def _packer(coding: str) -> Any:
     return zlib.compressobj(6, wbits=_GZIP)
 
 
-def decompressed(packed: memoryview, step: int = 1 << 18) -> Iterator[bytes]:
+def decompress_pieces(packed: memoryview, step: int = 1 << 18) -> Iterator[bytes]:
     """Return the text of zstd in pieces of ``step`` bytes."""
     with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
         while text := reader.read(step):

@@ -1,19 +1,16 @@
-"""Snapshots of models on disk between starts: written whole or not at all, readable by their owner only.
+"""Snapshots of models on disk: a start maps one into memory instead of parsing 41 MB of XML.
 
-One file for one set of settings; its fingerprint also covers the document and the program, so a new document takes
-the old one's place. A file that is damaged, cut off, foreign or older counts as absent. Writers never touch a file
-that stands (they put another in its place), so what is mapped into memory stays as it was checked, and several
-processes on one folder share the same pages.
+There is one file for each set of settings. Its fingerprint covers the settings, the document and the program, so the
+snapshot of a new document replaces that of the old one. A file that is damaged, cut off, foreign or older counts as
+absent. Files are never changed in place: what is mapped into memory stays as it was checked, and several processes on
+one folder share the same pages.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import mmap
-import os
 import tempfile
-import time
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,55 +22,55 @@ from gateway.events import Observer, log_event
 from schema.model.records import Model
 from schema.model.snapshot import FORMAT, Unpacked, pack, unpack
 
-from .private_files import make_own_folder, open_own, report_unusable
+from .atomic_file import mark_used, prune, write_atomically
+from .private_files import open_own, report_unusable
 
-KEPT = 4
-"""Snapshots in a folder: one for each of the last used settings; each has some 13 MB for the whole of F&O."""
-_ABANDONED = 3_600.0
-"""Seconds after which an unfinished file is nobody's."""
+MAX_SNAPSHOTS = 4
+"""Snapshots in a folder, of the last used settings; each has some 13 MB for the whole of F&O."""
+_SUFFIX = ".snapshot"
 _NOT_PACKABLE = (OverflowError, ValueError)
 """Numbers and text beyond MessagePack."""
 
 
-class Snapshots:
-    """A folder of snapshots, each under its key; a folder of None keeps nothing."""
+class SnapshotStore:
+    """A folder of snapshots, each under its key. Without a folder, nothing is stored."""
 
     def __init__(
-        self, folder: Path | None, *, kept: int = KEPT, observe: Observer = log_event
+        self, folder: Path | None, *, count: int = MAX_SNAPSHOTS, observe: Observer = log_event
     ) -> None:
         self._folder = folder
         self._observe = observe
-        self._most = kept
+        self._count = count
 
     @property
-    def keeps(self) -> bool:
-        """Whether there is a folder."""
+    def has_folder(self) -> bool:
+        """Whether snapshots outlive the process."""
         return self._folder is not None
 
     def open(self, key: str, fingerprint: bytes) -> Unpacked | None:
-        """Return a model; None where there is none of that fingerprint that can be trusted."""
+        """Return a model; None if absent, damaged or of another fingerprint."""
         if self._folder is None:
             return None
         path = _path(self._folder, key)
         try:
             with open_own(path) as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            os.utime(path)
         except (FileNotFoundError, ValueError):  # ValueError: an empty file
             return None
         except OSError as error:
             report_unusable(self._folder, error, self._observe)
             return None
+        mark_used(path)
         return unpack(content, fingerprint=fingerprint)
 
     def write(self, key: str, fingerprint: bytes, model: Model, notes: bytes) -> bool:
-        """Keep a model: whether it could be kept. A folder that cannot be written to is no reason to fail."""
+        """Store a model, and return whether that was possible. A folder that cannot be written is reported."""
         if self._folder is None:
             return False
         try:
-            make_own_folder(self._folder)
-            _write(_path(self._folder, key), fingerprint, model, notes)
-            _prune(self._folder, self._most)
+            pieces = pack(model, fingerprint=fingerprint, notes=notes)
+            write_atomically(_path(self._folder, key), pieces)
+            prune(self._folder, (_SUFFIX,), count=self._count)
         except _NOT_PACKABLE:
             return False
         except OSError as error:
@@ -82,8 +79,8 @@ class Snapshots:
         return True
 
 
-def held(fingerprint: bytes, model: Model, notes: bytes) -> Unpacked | None:
-    """Return a model from a file that has no name and ends with its use; None where it cannot be written."""
+def open_anonymous(fingerprint: bytes, model: Model, notes: bytes) -> Unpacked | None:
+    """Return a model from a nameless file that vanishes when it is closed; None if it cannot be written."""
     try:
         with tempfile.TemporaryFile(buffering=1 << 20) as file:
             file.writelines(pack(model, fingerprint=fingerprint, notes=notes))
@@ -95,13 +92,13 @@ def held(fingerprint: bytes, model: Model, notes: bytes) -> Unpacked | None:
 
 
 def fingerprint_of(*decided_by: object) -> bytes:
-    """Put everything that decides a model, and this program itself, into one fingerprint."""
+    """Return one value for everything that decides a model, this program included."""
     return msgspec.json.encode([FORMAT, _program(), *decided_by])
 
 
 @cache
 def _program() -> list[object]:
-    """Return the program's version, and what changes with the code that decides: people work on that, too."""
+    """Return the version, and times and sizes of the source files that decide a model: developers change those."""
     try:
         release = version("d365-graphql-gateway")
     except PackageNotFoundError:  # run from a copy
@@ -112,36 +109,4 @@ def _program() -> list[object]:
 
 
 def _path(folder: Path, key: str) -> Path:
-    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.snapshot"
-
-
-def _write(path: Path, fingerprint: bytes, model: Model, notes: bytes) -> None:
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
-    try:
-        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
-            file.writelines(pack(model, fingerprint=fingerprint, notes=notes))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _prune(folder: Path, kept: int) -> None:
-    """Remove the snapshots that were not used for longest, and what writers that were killed left."""
-    used = {path: _changed(path) for path in folder.glob("*.snapshot")}
-    by_use = sorted(used, key=lambda path: -used[path])
-    old = time.time() - _ABANDONED
-    abandoned = [path for path in folder.glob(".*.draft") if _changed(path) < old]
-    for path in (*by_use[kept:], *abandoned):
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _changed(path: Path) -> float:
-    """Return the time of the last change; of what another writer has just put in its place, now."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return time.time()
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{_SUFFIX}"

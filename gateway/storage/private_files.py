@@ -1,9 +1,9 @@
-"""Files that this process believes: of its own user, written by nobody else, in a folder of which the same holds.
+"""Files that this process trusts: owned by its own user, writable by nobody else, in a folder of the same kind.
 
 A cache folder may be shared: a volume whose group may write (``fsGroup`` of Kubernetes), ``/tmp``. Whoever can write
-there could plant a model of the metadata or a document. So our own sub-folders are made with mode 0700, files with
-0600 (``tempfile.mkstemp``), and a file counts only where it and its folder belong to our user and nobody else may
-write to them. The folders above are not looked at: who may replace our folder gets no further than ours being absent.
+there could plant a model or a document. So our own sub-folders are made with mode 0700 and files with 0600, and a file
+is read only if it and its folder belong to our user and nobody else may write to them. The folders above are not
+checked: replacing our folder achieves no more than deleting it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import BinaryIO
 from gateway.events import CacheUnusable, Observer
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_SEEN: set[tuple[Path, str]] = set()
+_REPORTED: set[tuple[Path, str]] = set()
 
 
 def open_own(path: Path) -> BinaryIO:
-    """Open a file of ours for reading.
+    """Open one of our files for reading.
 
-    Raises FileNotFoundError where there is none, PermissionError where it or its folder is not ours alone, OSError.
+    Raises FileNotFoundError, PermissionError if others could have written the file or its folder, OSError.
     """
     _check(path.parent, os.stat(path.parent, follow_symlinks=False))
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     try:
+        # of the open file: a path could be exchanged between check and use
         _check(path, os.fstat(handle))
     except BaseException:
         os.close(handle)
@@ -35,9 +36,9 @@ def open_own(path: Path) -> BinaryIO:
 
 
 def make_own_folder(folder: Path) -> None:
-    """Make a folder that only our user may use, where there is none; take the rights of others from one of ours.
+    """Make a folder for our user alone, or take the rights of others from an existing one.
 
-    Raises PermissionError where the folder is another user's or a link, OSError.
+    Raises PermissionError if the folder is a link or belongs to another user, OSError.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = os.stat(folder, follow_symlinks=False)
@@ -47,17 +48,18 @@ def make_own_folder(folder: Path) -> None:
 
 
 def report_unusable(folder: Path, error: Exception, observe: Observer) -> None:
-    """Say that nothing can be kept in, or taken from a folder; once for each folder and kind of error."""
+    """Emit ``CacheUnusable``, once for each folder and kind of error."""
     kind = type(error).__name__
-    if (folder, kind) not in _SEEN:
-        _SEEN.add((folder, kind))
+    if (folder, kind) not in _REPORTED:
+        _REPORTED.add((folder, kind))
         observe(CacheUnusable(folder=str(folder), reason=f"{kind}: {error}"))
 
 
 def _check(path: Path, facts: os.stat_result) -> None:
     _check_owner(path, facts)
+    # Windows shows its access lists as mode bits that say nothing about other users.
     if stat.S_IMODE(facts.st_mode) & _OTHERS_WRITE and os.name == "posix":
-        raise PermissionError(f"{path} may be written by others, so it is not used")
+        raise PermissionError(f"{path} is writable by other users, so it is not used")
 
 
 def _check_owner(path: Path, facts: os.stat_result) -> None:

@@ -13,7 +13,7 @@ from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS
 from gateway.process.garbage_collection import resting
-from gateway.storage.model_snapshots import held
+from gateway.storage.model_snapshots import open_anonymous
 from schema.catalog import Catalog
 from schema.csdl.parse import parse_csdl
 from schema.model.exposure import expose
@@ -73,7 +73,7 @@ def costs(model: Model) -> dict[str, Sample]:
     read = make_catalog(settings, model, FINOPS, {})
     # Made here: with the catalogue that is measured, they would be what touches its entities first.
     texts, naming = lists(read, TOUCHED), read.naming()
-    opened = held(b"bench", model, b"")
+    opened = open_anonymous(b"bench", model, b"")
     assert opened is not None
     # As in a start: the collector rests, then puts aside what is there.
     gc.collect()

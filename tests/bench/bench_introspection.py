@@ -21,7 +21,7 @@ from graphql import build_schema
 
 from gateway.introspection.writer_process import IntrospectionWorker
 from gateway.process.lean_imports import command
-from gateway.storage.response_artifacts import Artefact, Artefacts
+from gateway.storage.response_artifacts import Artifact, ArtifactStore
 from tests.bench import whole
 from tests.bench.measure import Report
 from tests.bench.processes import PROGRAM, ROOT, environment
@@ -103,7 +103,7 @@ def _otherwise(text: bytes) -> dict[str, float]:
     }
 
 
-async def _opened(path: Path) -> Artefact:
+async def _opened(path: Path) -> Artifact:
     """Read the artefact as a gateway does that finds it."""
 
     async def is_there(wanted: Path) -> bool:
@@ -111,7 +111,9 @@ async def _opened(path: Path) -> Artefact:
         await asyncio.to_thread(os.link, path, wanted)
         return True
 
-    return await Artefacts(path.parent / "kept").get("k", list, "identity", apart=is_there)
+    return await ArtifactStore(path.parent / "kept").get(
+        "k", list, "identity", in_subprocess=is_there
+    )
 
 
 def _add_sdl(report: Report) -> None:

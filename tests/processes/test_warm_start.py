@@ -25,7 +25,7 @@ from gateway.config.settings import Settings
 from gateway.engine import GraphQLRequest
 from gateway.process import garbage_collection as collector
 from gateway.runtime.assembly import Gateway, open_gateway
-from gateway.storage.model_snapshots import KEPT, Snapshots, fingerprint_of
+from gateway.storage.model_snapshots import MAX_SNAPSHOTS, SnapshotStore, fingerprint_of
 from schema.model.records import EnumMember, EnumType, Model
 from schema.model.snapshot import Records
 from tests.support.metadata_documents import CATALOGUE, path_of
@@ -281,7 +281,7 @@ STAMP = fingerprint_of("document")
 
 
 def test_what_was_written_is_opened(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path / "a" / "models")
+    snapshots = SnapshotStore(tmp_path / "a" / "models")
 
     assert snapshots.open("key", STAMP) is None
     assert snapshots.write("key", STAMP, SMALL, b"notes")
@@ -297,7 +297,7 @@ def test_what_was_written_is_opened(tmp_path: Path) -> None:
 
 
 def test_a_model_stays_readable_when_its_file_is_replaced_or_removed(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
+    snapshots = SnapshotStore(tmp_path)
     snapshots.write("key", STAMP, SMALL, b"")
     found = snapshots.open("key", STAMP)
 
@@ -312,20 +312,20 @@ def test_a_model_stays_readable_when_its_file_is_replaced_or_removed(tmp_path: P
 def test_a_model_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     huge = model(EnumType(name="E.E", members=(EnumMember(name="Huge", value=2**80),)))
 
-    assert not Snapshots(tmp_path).write("key", STAMP, huge, b"")
+    assert not SnapshotStore(tmp_path).write("key", STAMP, huge, b"")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_folder_keeps_nothing() -> None:
-    snapshots = Snapshots(None)
+    snapshots = SnapshotStore(None)
 
     assert not snapshots.write("key", STAMP, SMALL, b"")
     assert snapshots.open("key", STAMP) is None
 
 
 def test_only_the_last_used_snapshots_and_no_abandoned_drafts_stay(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
-    for number in range(KEPT):
+    snapshots = SnapshotStore(tmp_path)
+    for number in range(MAX_SNAPSHOTS):
         snapshots.write(str(number), STAMP, SMALL, b"")
     for number, path in enumerate(tmp_path.iterdir()):
         os.utime(path, (number, number))
@@ -334,13 +334,13 @@ def test_only_the_last_used_snapshots_and_no_abandoned_drafts_stay(tmp_path: Pat
     young.touch()
     os.utime(old, (0, 0))
 
-    used = [n for n in map(str, range(KEPT)) if snapshots.open(n, STAMP)][:1]
+    used = [n for n in map(str, range(MAX_SNAPSHOTS)) if snapshots.open(n, STAMP)][:1]
     for path in tmp_path.glob("*.snapshot"):
         os.utime(path, (1, 1))
     snapshots.open(used[0], STAMP)
     snapshots.write("new", STAMP, SMALL, b"")
 
-    assert len(list(tmp_path.glob("*.snapshot"))) == KEPT
+    assert len(list(tmp_path.glob("*.snapshot"))) == MAX_SNAPSHOTS
     assert snapshots.open(used[0], STAMP) is not None
     assert snapshots.open("new", STAMP) is not None
     assert (old.exists(), young.exists()) == (False, True)
@@ -357,11 +357,11 @@ def test_writers_at_the_same_time_leave_one_sound_snapshot(tmp_path: Path) -> No
 
     def write(which: int) -> None:
         for _ in range(15):
-            assert Snapshots(tmp_path).write("key", STAMP, models[which], b"")
+            assert SnapshotStore(tmp_path).write("key", STAMP, models[which], b"")
 
     def read() -> None:
         while not stop.is_set():
-            opened = Snapshots(tmp_path).open("key", STAMP)
+            opened = SnapshotStore(tmp_path).open("key", STAMP)
             found.append(None if opened is None else opened.model)
 
     reader = threading.Thread(target=read)
@@ -374,7 +374,7 @@ def test_writers_at_the_same_time_leave_one_sound_snapshot(tmp_path: Path) -> No
     stop.set()
     reader.join()
 
-    opened = Snapshots(tmp_path).open("key", STAMP)
+    opened = SnapshotStore(tmp_path).open("key", STAMP)
     assert opened is not None
     assert opened.model in models
     assert all(one in models for one in found if one is not None)

@@ -25,8 +25,8 @@ from gateway.introspection import answers as introspection_module
 from gateway.introspection import writer_process as telling
 from gateway.introspection.answers import LongAnswer
 from gateway.runtime.assembly import Gateway, open_gateway, renewed
-from gateway.storage.content_coding import compressed
-from gateway.storage.response_artifacts import KEPT_FILES, STEP, Artefacts
+from gateway.storage.content_coding import compress_pieces
+from gateway.storage.response_artifacts import MAX_FILES, STEP, ArtifactStore
 from tests.processes.test_warm_start import CSDL
 from tests.support.introspections import (
     EVERYTHING,
@@ -227,12 +227,12 @@ async def test_a_long_answer_is_made_once_whatever_it_is_called(tmp_path: Path) 
         first = await ask(gateway, NAMES)
         spelled = "query Other { __schema { ...T } } fragment T on __Schema { types { ... { name } name } }"
         again = await ask(gateway, spelled)
-        made = gateway.aside.artefacts.made
+        made = gateway.aside.artifacts.writes
         await ask(gateway, "{ s: __schema { types { name } } }")
 
         assert first == again
         assert made == 1
-        assert gateway.aside.artefacts.made == 2
+        assert gateway.aside.artifacts.writes == 2
 
 
 async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> None:
@@ -240,10 +240,10 @@ async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> 
         first = await ask(gateway, EVERYTHING)
         fresh = renewed(gateway)
         assert await ask(fresh, EVERYTHING) == first
-        assert fresh.aside.artefacts.made == 1
+        assert fresh.aside.artifacts.writes == 1
     async with opened(settings_of(tmp_path)) as gateway:
         again = await ask(gateway, EVERYTHING)
-        assert gateway.aside.artefacts.made == 0
+        assert gateway.aside.artifacts.writes == 0
 
     assert again == first
     assert files(tmp_path) == [".zstd"]
@@ -257,7 +257,7 @@ async def test_another_process_writes_for_a_large_catalogue(
     async with opened(settings_of(tmp_path)) as gateway:
         found = await ask(gateway, EVERYTHING)
         wanted = told_by_graphql_core(eagerly(gateway.schema.core), EVERYTHING)
-        assert gateway.aside.artefacts.made == 1
+        assert gateway.aside.artifacts.writes == 1
 
     assert_same(found, {"data": wanted})
     assert files(tmp_path) == [".zstd"]
@@ -296,7 +296,7 @@ async def test_where_the_other_process_fails_this_one_writes(
         for snapshot in os.scandir(tmp_path / "cache/models"):
             os.unlink(snapshot)
         found = await ask(gateway, NAMES)
-        assert gateway.aside.artefacts.made == 1
+        assert gateway.aside.artifacts.writes == 1
 
     assert found["data"]["__schema"]["types"]
 
@@ -306,7 +306,7 @@ async def test_other_metadata_or_settings_have_other_answers(tmp_path: Path) -> 
         first = await ask(gateway, NAMES)
     async with opened(settings_of(tmp_path, exclude=["Others"])) as gateway:
         second = await ask(gateway, NAMES)
-        assert gateway.aside.artefacts.made == 1
+        assert gateway.aside.artifacts.writes == 1
 
     assert first != second
 
@@ -320,32 +320,32 @@ async def test_a_damaged_or_foreign_file_is_made_again(tmp_path: Path) -> None:
         kept.write_bytes(broken)
         async with opened(settings_of(tmp_path)) as gateway:
             assert await ask(gateway, NAMES) == first
-            assert gateway.aside.artefacts.made == 1
+            assert gateway.aside.artifacts.writes == 1
 
 
 async def test_a_folder_that_takes_nothing_is_no_reason_to_fail(tmp_path: Path) -> None:
     folder = tmp_path / "file"
     folder.write_text("not a folder")
-    artefacts = Artefacts(folder)
+    artifacts = ArtifactStore(folder)
 
-    artefact = await artefacts.get("k", lambda: [b"some", b" text"])
+    artifact = await artifacts.get("k", lambda: [b"some", b" text"])
 
-    assert b"".join((await artefacts.get("k", list, "identity")).pieces()) == b"some text"
-    assert artefact.size == 9
+    assert b"".join((await artifacts.get("k", list, "identity")).pieces()) == b"some text"
+    assert artifact.size == 9
 
 
 async def test_old_files_go_but_those_of_others_stay(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("Not ours.")
     os.utime(tmp_path / "notes.txt", (0, 0))
-    for number in range(KEPT_FILES + 5):
-        await Artefacts(tmp_path).get(f"{number}", lambda: [b"text"])
+    for number in range(MAX_FILES + 5):
+        await ArtifactStore(tmp_path).get(f"{number}", lambda: [b"text"])
 
-    assert len(os.listdir(tmp_path)) == KEPT_FILES + 1
+    assert len(os.listdir(tmp_path)) == MAX_FILES + 1
     assert (tmp_path / "notes.txt").is_file()
 
 
 async def test_those_who_ask_at_once_share_one_making_and_may_leave() -> None:
-    artefacts, calls, release = Artefacts(), list[int](), threading.Event()
+    artifacts, calls, release = ArtifactStore(), list[int](), threading.Event()
     started, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def make() -> Iterator[bytes]:
@@ -354,28 +354,28 @@ async def test_those_who_ask_at_once_share_one_making_and_may_leave() -> None:
         release.wait(10)
         yield b"text"
 
-    waiting = [asyncio.ensure_future(artefacts.get("k", make)) for _ in range(5)]
+    waiting = [asyncio.ensure_future(artifacts.get("k", make)) for _ in range(5)]
     await started.wait()
     waiting[0].cancel()
     release.set()
     found = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert isinstance(found[0], asyncio.CancelledError)
-    assert len({id(artefact) for artefact in found[1:]}) == 1
+    assert len({id(artifact) for artifact in found[1:]}) == 1
     assert len(calls) == 1
     assert calls[0] != threading.get_ident()
 
 
 async def test_a_making_that_fails_is_tried_again() -> None:
-    artefacts = Artefacts()
+    artifacts = ArtifactStore()
 
     def fails() -> Iterator[bytes]:
         yield b"so far so good"
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await artefacts.get("k", fails)
-    assert (await artefacts.get("k", lambda: [b"text"])).size == 4
+        await artifacts.get("k", fails)
+    assert (await artifacts.get("k", lambda: [b"text"])).size == 4
 
 
 # Over HTTP
@@ -441,7 +441,7 @@ async def test_each_coding_is_made_once_and_kept(tmp_path: Path) -> None:
             for coding in ("gzip", "br", "zstd", "gzip"):
                 await post(client, EVERYTHING, accept_encoding=coding)
             gateway: Gateway = client._transport.app.state.live.gateway  # type: ignore[attr-defined]
-            counts = gateway.aside.artefacts.made
+            counts = gateway.aside.artifacts.writes
 
     assert counts == 0
     assert files(tmp_path) == [".br", ".gzip", ".zstd"]
@@ -465,9 +465,9 @@ async def test_a_fault_while_a_long_answer_is_made_is_told_as_any_other(
 
 async def test_a_long_answer_is_sent_piece_by_piece() -> None:
     text = bytes(range(256)) * 40_000
-    artefacts = Artefacts()
-    stored = await artefacts.get("k", lambda: [text])
-    kept = LongAnswer(artefacts, "k", lambda: [text], stored)
+    artifacts = ArtifactStore()
+    stored = await artifacts.get("k", lambda: [text])
+    kept = LongAnswer(artifacts, "k", lambda: [text], stored)
 
     for coding, unpack in UNPACK.items():
         pieces = list((await kept.coded(coding)).pieces())
@@ -480,5 +480,5 @@ def test_a_stream_of_pieces_is_one_compressed_text() -> None:
     pieces = [bytes([n % 251]) * n for n in range(0, 3_000, 7)]
 
     for coding in ("gzip", "br", "zstd"):
-        assert UNPACK[coding](b"".join(compressed(iter(pieces), coding))) == b"".join(pieces)
-    assert zlib.decompress(b"".join(compressed([b""], "gzip")), wbits=31) == b""
+        assert UNPACK[coding](b"".join(compress_pieces(iter(pieces), coding))) == b"".join(pieces)
+    assert zlib.decompress(b"".join(compress_pieces([b""], "gzip")), wbits=31) == b""

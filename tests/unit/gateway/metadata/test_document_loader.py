@@ -22,7 +22,7 @@ from gateway.events import Event, MetadataLoaded, MetadataStale
 from gateway.metadata import document_loader as metadata
 from gateway.metadata.document_loader import MetadataDocument, load_metadata, wrong_content
 from gateway.odata.client import ODataClient
-from gateway.storage.document_cache import Facts, FileCache, digest_of
+from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
 from tests.support.scripted_upstream import NOW, Upstream, upstream
 
 pytestmark = pytest.mark.anyio
@@ -291,7 +291,7 @@ async def test_the_sandboxes_document_is_not_kept(tmp_path: Path) -> None:
     async with fo.client() as client:
         await load_metadata(Settings(cache_dir=tmp_path), client, observe=lambda _: None)
 
-    assert FileCache(tmp_path / "metadata").read(f"{URL}/$metadata") is None
+    assert DocumentCache(tmp_path / "metadata").read(f"{URL}/$metadata") is None
 
 
 async def test_a_copy_is_readable_by_its_owner_only(tmp_path: Path) -> None:
@@ -306,8 +306,8 @@ async def test_a_copy_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])
 def test_a_damaged_copy_counts_as_absent(tmp_path: Path, damage: str) -> None:
-    cache = FileCache(tmp_path)
-    cache.write(Facts(key="k", digest=digest_of(XML), fetched_at=1.0), XML)
+    cache = DocumentCache(tmp_path)
+    cache.write(DocumentInfo(key="k", digest=digest_of(XML), fetched_at=1.0), XML)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     assert cache.read("k") is not None
@@ -324,8 +324,8 @@ def test_a_damaged_copy_counts_as_absent(tmp_path: Path, damage: str) -> None:
 
 
 def test_a_draft_is_removed_when_writing_fails(tmp_path: Path) -> None:
-    cache = FileCache(tmp_path)
-    facts = Facts(key="k", digest="d", fetched_at=1.0)
+    cache = DocumentCache(tmp_path)
+    facts = DocumentInfo(key="k", digest="d", fetched_at=1.0)
     (tmp_path / f"{digest_of(b'k')[:32]}.cache").mkdir()
 
     cache.write(facts, XML)
@@ -335,9 +335,9 @@ def test_a_draft_is_removed_when_writing_fails(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    cache = FileCache(tmp_path / "file" / "below")
+    cache = DocumentCache(tmp_path / "file" / "below")
 
-    cache.write(Facts(key="k", digest="d", fetched_at=1.0), XML)
+    cache.write(DocumentInfo(key="k", digest="d", fetched_at=1.0), XML)
 
     assert cache.read("k") is None
 

@@ -14,8 +14,8 @@ from gateway.storage.content_coding import (
     IDENTITY,
     OFF_LOOP,
     Compression,
-    coding_for,
-    coding_of,
+    accepted_coding,
+    negotiate_coding,
 )
 from tests.unit.gateway.introspection.test_answers import UNPACK, client_of, post, settings_of
 
@@ -52,7 +52,7 @@ SHORT = "{ legalEntities { totalCount } }"
     ],
 )
 def test_the_clients_best_coding_is_chosen(accept: str | None, coding: str) -> None:
-    assert coding_for(accept) == coding
+    assert negotiate_coding(accept) == coding
 
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
@@ -83,7 +83,7 @@ def test_each_client_gets_a_coding_that_it_can_read(
 ) -> None:
     headers = {"user-agent": agent, "accept-encoding": accept}
 
-    assert coding_of(headers) == coding, client
+    assert accepted_coding(headers) == coding, client
 
 
 @pytest.mark.parametrize("coding", CODINGS)

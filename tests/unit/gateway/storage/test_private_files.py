@@ -13,21 +13,21 @@ import pytest
 
 from gateway.events import CacheUnusable, Event, level_of
 from gateway.storage import private_files
-from gateway.storage.document_cache import Facts, FileCache, digest_of
-from gateway.storage.model_snapshots import Snapshots, fingerprint_of
+from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
+from gateway.storage.model_snapshots import SnapshotStore, fingerprint_of
 from gateway.storage.private_files import make_own_folder, open_own
-from gateway.storage.response_artifacts import Artefacts
+from gateway.storage.response_artifacts import ArtifactStore
 from tests.support.small_models import NO_YES, entity, model, prop
 
 SMALL = model(entity("Thing", prop("Id"), key=("Id",)), NO_YES, sets={"Things": "Thing"})
 STAMP = fingerprint_of("document")
-FACTS = Facts(key="k", digest=digest_of(b"text"), fetched_at=0.0)
+FACTS = DocumentInfo(key="k", digest=digest_of(b"text"), fetched_at=0.0)
 Damage = Callable[[Path, pytest.MonkeyPatch], None]
 
 
 @pytest.fixture(autouse=True)
 def _nothing_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private_files, "_SEEN", set())
+    monkeypatch.setattr(private_files, "_REPORTED", set())
 
 
 def of_another_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_a_snapshot_that_others_could_have_written_is_not_believed(
     damage: Damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
-    snapshots = Snapshots(tmp_path / "models", observe=events.append)
+    snapshots = SnapshotStore(tmp_path / "models", observe=events.append)
     assert snapshots.write("key", STAMP, SMALL, b"")
     assert snapshots.open("key", STAMP) is not None
 
@@ -76,7 +76,7 @@ def test_a_document_that_others_could_have_written_is_not_believed(
     damage: Damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
-    cache = FileCache(tmp_path / "metadata", events.append)
+    cache = DocumentCache(tmp_path / "metadata", events.append)
     cache.write(FACTS, b"text")
     assert cache.read("k") == (FACTS, b"text")
 
@@ -89,13 +89,13 @@ def test_a_document_that_others_could_have_written_is_not_believed(
 @pytest.mark.anyio
 async def test_a_text_that_others_could_have_written_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "introspection"
-    await Artefacts(folder).get("key", lambda: [b"true"])
+    await ArtifactStore(folder).get("key", lambda: [b"true"])
     next(folder.iterdir()).chmod(0o606)
 
-    again = Artefacts(folder)
+    again = ArtifactStore(folder)
     await again.get("key", lambda: [b"true"])
 
-    assert again.made == 1
+    assert again.writes == 1
 
 
 def test_a_shared_parent_is_fine_and_our_own_folder_is_ours_alone(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_shared_parent_is_fine_and_our_own_folder_is_ours_alone(tmp_path: Path
     folder.mkdir(mode=0o770)
     folder.chmod(0o770)
 
-    snapshots = Snapshots(folder)
+    snapshots = SnapshotStore(folder)
     assert snapshots.write("key", STAMP, SMALL, b"")
 
     assert stat.S_IMODE(folder.stat().st_mode) & 0o777 == 0o700
@@ -137,8 +137,8 @@ def test_a_full_or_read_only_disk_is_said_once(
 ) -> None:
     monkeypatch.setattr("tempfile.mkstemp", mkstemp)
     events: list[Event] = []
-    snapshots = Snapshots(tmp_path / "models", observe=events.append)
-    cache = FileCache(tmp_path / "metadata", events.append)
+    snapshots = SnapshotStore(tmp_path / "models", observe=events.append)
+    cache = DocumentCache(tmp_path / "metadata", events.append)
 
     for _ in range(3):
         assert not snapshots.write("key", STAMP, SMALL, b"")

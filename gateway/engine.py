@@ -20,7 +20,7 @@ from msgspec import Struct, field, structs
 from gateway.documents.store import Document, DocumentLimits, Documents
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.fast_path import Slicing, completed
-from gateway.execution.fetcher import Fetcher
+from gateway.execution.fetcher import Fetcher, ReadLimits
 from gateway.execution.key_batches import KeyBatchLoader
 from gateway.execution.plan_runner import Loaded, Runner
 from gateway.execution.read_batches import Sender
@@ -320,11 +320,12 @@ class Engine:
 
     def fetcher(self, upstream: Sender | None = None, trace: Trace | None = None) -> Fetcher:
         """Return the reads of one operation."""
-        settings = self._settings
-        asked = upstream or self._sender
-        longest = settings.max_url_length
-        rows, most = settings.max_rows, settings.max_filtered_rows
-        return Fetcher(asked, self.dialect, rows, longest, max_filtered_rows=most, trace=trace)
+        limits = ReadLimits(
+            max_rows=self._settings.max_rows,
+            max_filtered_rows=self._settings.max_filtered_rows,
+            max_url_length=self._settings.max_url_length,
+        )
+        return Fetcher(upstream or self._sender, self.dialect, limits, trace)
 
     def runner(self, fetcher: Fetcher) -> Runner:
         """Return the runner of one operation."""
@@ -348,7 +349,7 @@ class Engine:
         return structs.replace(answer, requests=requests, rows=rows)
 
     def _late(self, deadline: Deadline, fetcher: Fetcher) -> Answer:
-        sent, rows = len(fetcher.sent), fetcher.rows_read
+        sent, rows = len(fetcher.requests.sent), fetcher.pages.rows_read
         said = f"{sent:,} upstream requests and {rows:,} rows by then"
         return Answer(None, [self._reported(deadline.passed(said, sent, rows), {})])
 
@@ -411,7 +412,7 @@ class Engine:
         self, prepared: Prepared, loaded: list[Loaded], runner: Runner
     ) -> Answer | None:
         """Complete by the compiled functions; None where they met a surprise."""
-        if runner.failed or runner.surprised:
+        if runner.failed or runner.has_mismatch:
             return None
         try:
             return Answer(await completed(prepared, loaded, self.dialect, self._settings.slicing))

@@ -42,7 +42,7 @@ async def matching_rows(fetcher: Fetcher, query: Query, plan: ReadPlan) -> list[
             return kept
         assert lowered.residual is not None
         asked = structs.replace(lowered.query, top=part)
-        rows, passing = await fetcher.part(asked, plan.row_type, lowered.residual)
+        rows, passing = await fetcher.filtered_part(asked, plan.row_type, lowered.residual)
         kept += passing
         if len(kept) >= most or len(rows) < part:
             return kept[:most]

@@ -35,13 +35,14 @@ from gateway.planning.plan import Key, ReadPlan
 from schema.catalog.records import Field
 
 from .addresses import narrowed, room_for_keys
-from .fetcher import Fetcher, Rows
+from .fetcher import Fetcher
 from .field_attribution import ask_for, asking
 from .filtering import matching_rows
 from .key_matching import ManyIndex, OneIndex, are_distinct, normal_forms
 from .long_lists import count_of, rows_of
 from .null_order import needs_proof, prove_null_order
 from .page_cutter import Cutter
+from .page_reader import Rows
 from .unkeyed import unkeyed_page
 
 
@@ -135,7 +136,7 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
                 KeyPart(f.source, _literal(f, v)) for f, v in zip(want.columns, key, strict=True)
             )
             keyed = structs.replace(query, resource=structs.replace(query.resource, key=parts))
-            return await self._fetcher.one(keyed, want.plan.row_type)
+            return await self._fetcher.row(keyed, want.plan.row_type)
         query = structs.replace(
             query, where=all_of(query.where, key_filter(_columns(want.columns), [key]))
         )
@@ -265,7 +266,7 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
     async def _read(self, runs: list[_Run], row_type: RowType) -> list[Rows | BaseException]:
         requests = [run.asked for run in runs if isinstance(run.asked, Request)]
         if len(requests) == len(runs):
-            return await self._fetcher.each(requests, row_type)
+            return await self._fetcher.rows_of_each(requests, row_type)
         queries = [run.asked for run in runs if isinstance(run.asked, Query)]
         reading = (self._fetcher.rows(query, row_type) for query in queries)
         return await asyncio.gather(*reading, return_exceptions=True)

@@ -30,13 +30,14 @@ from gateway.planning.page_window import Window
 from gateway.planning.plan import ReadPlan
 
 from .addresses import counting
-from .fetcher import Fetcher, Rows
+from .fetcher import Fetcher
+from .page_reader import Rows
 
 
 def pieces(fetcher: Fetcher, query: Query) -> list[Query] | None:
     """Return queries whose rows together are those of ``query``; None where its address fits, or none can be cut."""
     found = long_list(query.where)
-    if found is None or not fetcher.is_too_long(query):
+    if found is None or not fetcher.requests.is_too_long(query):
         return None
     values = _distinct(found.values.values, fetcher)
     if _may_be_equal(values):
@@ -49,9 +50,9 @@ def pieces(fetcher: Fetcher, query: Query) -> list[Query] | None:
         return fetcher.dialect.lower(build(some)).query
 
     options = fetcher.dialect.options
-    if len(render(lowered(values[:1]), options=options).url) > fetcher.max_url_length // 2:
+    if len(render(lowered(values[:1]), options=options).url) > fetcher.requests.max_url_length // 2:
         return None
-    runs = split_by_length(lowered, values, limit=fetcher.max_url_length, options=options)
+    runs = split_by_length(lowered, values, limit=fetcher.requests.max_url_length, options=options)
     return [build(run) for run in runs]
 
 
@@ -95,7 +96,9 @@ async def rows_of(
     merging = Merging(window, row_type, fetcher)
     cut = [structs.replace(piece, top=merging.top) for piece in cut]
     for number, piece in enumerate(cut, 1):
-        fetcher.note_query(piece, row_type, f"run {number} of {len(cut)} of a long list of values")
+        fetcher.requests.note_query(
+            piece, row_type, f"run {number} of {len(cut)} of a long list of values"
+        )
     found = await asyncio.gather(*(fetcher.rows(piece, row_type) for piece in cut))
     merged = merging.merged([run.rows for run in found])
     if merged is None:

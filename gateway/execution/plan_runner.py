@@ -76,9 +76,9 @@ class Runner:
         self.failed = False
 
     @property
-    def surprised(self) -> bool:
+    def has_mismatch(self) -> bool:
         """Whether some answer did not fit its types."""
-        return self._fetcher.surprised
+        return self._fetcher.decoder.has_mismatch
 
     async def run(self, roots: Sequence[BoundRoot], *, raw: bool = False) -> list[Loaded]:
         """Load every root field; ``raw``: pages that come whole in one answer are left as they came."""
@@ -110,7 +110,7 @@ class Runner:
             return Loaded(root, Failure(error))
 
     async def _singleton(self, plan: ReadPlan) -> Any:
-        row = await self._fetcher.one(plan.query, plan.row_type)
+        row = await self._fetcher.row(plan.query, plan.row_type)
         await self.attach([] if row is None else [row], plan)
         return row
 
@@ -172,7 +172,7 @@ class Runner:
             rows = (await self._fetcher.rows(root.query, root.plan.row_type)).rows
             await self.attach(rows, root.plan)
             return rows
-        row = await self._fetcher.one(root.query, root.plan.row_type)
+        row = await self._fetcher.row(root.query, root.plan.row_type)
         await self.attach([] if row is None else [row], root.plan)
         return row
 
@@ -246,7 +246,7 @@ class Runner:
         if link is None:
             return found or []
         request = render(plan.query, options=self._fetcher.dialect.options)
-        rest = await self._fetcher.continued(link, request, child.plan.row_type)
+        rest = await self._fetcher.pages.linked_rows(link, request, child.plan.row_type)
         return [*(found or []), *rest]
 
     async def _expanded_pages(
@@ -282,7 +282,7 @@ class Runner:
     async def _by_keys(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         assert child.join is not None
         keys = keys_of(rows, [plan.row_type.attribute(f) for f in child.join.parent])
-        if self._fetcher.surprised:
+        if self._fetcher.decoder.has_mismatch:
             keys = list(map(hashable, keys))
         found = await self._of_keys(list(dict.fromkeys(keys)), child.join, child)
         await self._settle(rows, child, list(map(found.get, keys)))
@@ -305,7 +305,7 @@ class Runner:
     def _unsound(self, keys: Sequence[Key], fields: Sequence[Field]) -> RowsByKey:
         """Find the keys that hold something else than values of their types, which no filter can name."""
         types = [f.value.edm for f in fields if f.value is not None]
-        if not self._fetcher.surprised and _CHECKED_IN_DECODING.issuperset(types):
+        if not self._fetcher.decoder.has_mismatch and _CHECKED_IN_DECODING.issuperset(types):
             return {}
         found: RowsByKey = {}
         for key in keys:
@@ -338,7 +338,7 @@ class Runner:
         query: Query = structs.replace(child.plan.query, resource=resource)
         if child.plan.window is not None:
             return await connection(self._fetcher, query, child.plan)
-        return await self._fetcher.one(query, child.plan.row_type)
+        return await self._fetcher.row(query, child.plan.row_type)
 
     async def _settle(self, rows: Sequence[Any], child: ChildPlan, values: Sequence[Any]) -> None:
         """Put the children in their slots, then load what is below them, each row once."""

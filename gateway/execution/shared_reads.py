@@ -133,7 +133,8 @@ class ReadContext:
 
     def spent(self) -> tuple[tuple[Request, ...], int]:
         """Return the requests and rows that no answer has counted yet: each is counted once in the log."""
-        sent, rows = self.fetcher.sent[self._requests :], self.fetcher.rows_read - self._rows
+        sent = self.fetcher.requests.sent[self._requests :]
+        rows = self.fetcher.pages.rows_read - self._rows
         self._requests += len(sent)
         self._rows += rows
         return tuple(sent), rows

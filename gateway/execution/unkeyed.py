@@ -111,7 +111,7 @@ class _LinkedPage(Struct):
         total: int | None = None
         link = None
         base = self._base(start)
-        async for request, value, count, link in self.fetcher.pages(
+        async for request, value, count, link in self.fetcher.pages.pages(
             self._request(start), self.plan.row_type
         ):
             total = count if total is None else total
@@ -175,14 +175,14 @@ class _LinkedPage(Struct):
         if not self._links:
             top = None if fills_pages(window, fetcher.dialect) else rows + window.one_more
             asked = structs.replace(asked, top=top, skip=_read(start) if self.skips else None)
-        request = fetcher.request(fetcher.dialect.lower(asked), self.plan.row_type)
+        request = fetcher.requests.to_request(fetcher.dialect.lower(asked), self.plan.row_type)
         request = structs.replace(request, headers=_preferring(request.headers, max(rows, 1)))
         return with_skip_token(request, start.token) if start.token else request
 
     def _next_base(self, base: Cursor, rows: int, request: Request, link: str | None) -> Cursor:
         """Return the place behind a page: its next link's token, else so many rows further."""
         behind = _moved(base, rows)
-        token = None if link is None else self.fetcher.skip_token(request, link)
+        token = None if link is None else self.fetcher.requests.skip_token(request, link)
         if token is None:
             return behind
         return structs.replace(behind, token=token, read=0)

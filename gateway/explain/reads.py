@@ -212,7 +212,7 @@ def _keyed(
     query: Query, keys: Sequence[Expr], plan: ReadPlan, fetcher: Fetcher
 ) -> tuple[str, tuple[str, ...]]:
     """Print the request of a key batch for one key, as ``loaders`` would send it for several."""
-    dialect, limit = fetcher.dialect, fetcher.max_url_length
+    dialect, limit = fetcher.dialect, fetcher.requests.max_url_length
     narrow = narrowed(query, [plan.row_type], dialect, limit)
     notes: tuple[str, ...] = () if narrow is query else (_NO_SELECT,)
     lowered = dialect.lower(narrow).query
@@ -228,7 +228,7 @@ _NO_SELECT = "no $select: it would take the room of the keys"
 
 def _addressed(query: Query, plan: ReadPlan, fetcher: Fetcher) -> tuple[str, tuple[str, ...]]:
     """Print a request that is sent as it stands, or without ``$select``, or in a ``$batch``."""
-    dialect, limit = fetcher.dialect, fetcher.max_url_length
+    dialect, limit = fetcher.dialect, fetcher.requests.max_url_length
     lowered = dialect.lower(query).query
     length = len(render(lowered, options=dialect.options).url)
     if length <= limit:

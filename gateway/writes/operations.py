@@ -144,7 +144,7 @@ class Mutations:
 
         def fetching() -> tuple[Fetcher, Runner]:
             fetcher = self._reads.fetcher()
-            fetcher.sent = sent
+            fetcher.requests.sent = sent
             open_reads.append(fetcher)
             return fetcher, self._reads.runner(fetcher)
 

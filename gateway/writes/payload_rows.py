@@ -166,7 +166,7 @@ class Reading:
         query = Query(resource=Resource(write.entity_set, write.key), select=select)
         try:
             request = render(query, options=fetcher.dialect.options)
-            current = json_object_of(await fetcher.answer(request))
+            current = json_object_of(await fetcher.requests.send(request))
         except UpstreamNotFound:
             return None
         except GatewayError:

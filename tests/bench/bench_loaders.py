@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.engine import GraphQLRequest, Ready
@@ -45,7 +45,7 @@ class Replay:
     @property
     def requests(self) -> int:
         """How many requests were really sent."""
-        return len(self._fetcher.sent)
+        return len(self._fetcher.requests.sent)
 
     def again(self) -> None:
         self._at = 0
@@ -88,7 +88,8 @@ def loading(size: int, characters: int) -> Loading:
     root = ready.bound[0]
     assert isinstance(root, KeysRoot)
     assert root.items[0] is not None
-    fetcher = replace(engine.fetcher(), max_url_length=characters)
+    fetcher = engine.fetcher()
+    fetcher.requests.max_url_length = characters
     keys = tuple(("usmf", f"SO-{i:06}") for i in range(size))
     return Loading(root.items[0][0], keys, characters, Replay(fetcher))
 

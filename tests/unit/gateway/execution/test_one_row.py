@@ -47,7 +47,7 @@ WRONG: dict[str, tuple[httpx.Response, type[GatewayError]]] = {
 async def one(resource: Resource, answer: httpx.Response) -> object:
     async with upstream(answer).client(retries=0) as client:
         fetcher = Fetcher(client, DIALECTS["odata"])
-        return await fetcher.one(
+        return await fetcher.row(
             Query(resource=resource), row_type("{ orders { nodes { area } } }")
         )
 

@@ -1,0 +1,155 @@
+"""The requests of one operation's reads: printed, sent once each, and put into a ``$batch`` if they must be.
+
+Equal requests of an operation share one answer. A request that is too long for an address is sent without ``$select``,
+or as a part of a ``$batch``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from gateway.errors import BadArgument, UpstreamMalformed
+from gateway.odata.dialect import Dialect
+from gateway.odata.lazy_request import LONGEST
+from gateway.odata.lower import Lowered
+from gateway.odata.nextlink import next_request, skip_token_of
+from gateway.odata.query import Query, Request
+from gateway.odata.render import render
+from gateway.odata.response_check import Response
+from gateway.operations.row_types import RowType
+
+from .addresses import shortened
+from .read_batches import ReadBatches, Sender, are_together, identity_of
+from .trace import Trace
+
+
+@dataclass
+class ReadRequests:
+    """Prints and sends the reads of one operation."""
+
+    upstream: Sender
+    dialect: Dialect
+    max_url_length: int
+    """Characters of an address; a longer request is shortened, or sent as part of a ``$batch``."""
+    trace: Trace | None = None
+    """Records the requests if the caller wants to see them."""
+    sent: list[Request] = field(default_factory=list)
+    """What was really sent, in order; several readers may share one list."""
+    _batches: ReadBatches = field(init=False)
+    _responses: dict[str, asyncio.Future[Response]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._batches = ReadBatches(self.upstream, self.sent, self.trace)
+
+    # Printing
+
+    def to_request(self, lowered: Lowered, row_type: RowType | None = None) -> Request:
+        """Return the request of a lowered query for rows of that type.
+
+        ``$select`` is left out if it alone makes the address too long. Raises BadArgument for a filter that does not
+        even fit into a ``$batch``.
+        """
+        request = render(lowered.query, options=self.dialect.options)
+        if len(request.url) <= self.max_url_length:
+            return request
+        if row_type is not None:
+            shorter = shortened(lowered.query, row_type, self.dialect, self.max_url_length)
+            if shorter is not None:
+                request, reason = shorter
+                self.note(request, reason)
+        return check_length(request)
+
+    def is_too_long(self, query: Query) -> bool:
+        """Return whether the address of a query has more than ``max_url_length`` characters."""
+        lowered = self.dialect.lower(query)
+        request = render(lowered.query, options=self.dialect.options)
+        return not lowered.empty and len(request.url) > self.max_url_length
+
+    def next_page(self, request: Request, link: str) -> Request:
+        """Return the request that a next link stands for. Raises UpstreamMalformed for a link to elsewhere."""
+        return next_request(request, link, root=self.upstream.root, keep=self.dialect.options)
+
+    def skip_token(self, request: Request, link: str) -> str | None:
+        """Return the skip token of a next link; None if the link is anything but the request with a token."""
+        try:
+            return skip_token_of(request, link, root=self.upstream.root, keep=self.dialect.options)
+        except UpstreamMalformed:
+            # An error only for a reader that must follow the link; this one may not need it.
+            return None
+
+    # Sending
+
+    async def send(self, request: Request) -> Response:
+        """Return the answer to a request, which is sent once in an operation. Raises GatewayError."""
+        response = self.start(request)
+        # Shielded: a reader that is cancelled must not cancel the answer that others wait for.
+        return response.result() if response.done() else await asyncio.shield(response)
+
+    def start(self, request: Request) -> asyncio.Future[Response]:
+        """Send a request unless the operation has sent an equal one, and return its future answer."""
+        identity = identity_of(request)
+        response = self._responses.get(identity)
+        if response is None:
+            response = self._responses[identity] = self._dispatch(request)
+        if self.trace is not None and not self._batches.is_waiting(request):
+            self.trace.asked(request)
+        return response
+
+    def _dispatch(self, request: Request) -> asyncio.Future[Response]:
+        reason = self._batch_reason(request)
+        if reason is not None:
+            self.note(request, reason)
+            return self._batches.ask(request)
+        self.sent.append(request)
+        return asyncio.ensure_future(self.upstream.send(request))
+
+    def _batch_reason(self, request: Request) -> str | None:
+        """Return why a request cannot go out on its own; None if it can."""
+        url = request.url
+        if len(url) > self.max_url_length:
+            return f"in a $batch: its address of {len(url):,} characters is too long"
+        if are_together():
+            return "in a $batch: lists that differ in a value of eq only share one"
+        if not self.dialect.path_fits(url.partition("?")[0]):
+            return "in a $batch: a segment of its path is too long for web servers"
+        return None
+
+    async def close(self) -> None:
+        """Cancel the requests that are still under way."""
+        pending = [response for response in self._responses.values() if not _is_over(response)]
+        for response in pending:
+            response.cancel()
+        if pending:
+            await asyncio.gather(*pending, return_exceptions=True)
+        await self._batches.close()
+
+    # Notes for explain
+
+    def note(self, request: Request, reason: str) -> None:
+        """Record why a request is as it is."""
+        if self.trace is not None:
+            self.trace.note(request, reason)
+
+    def note_query(self, query: Query, row_type: RowType, reason: str) -> None:
+        """Record why the request of a query is as it is."""
+        if self.trace is not None:
+            self.trace.note(self.to_request(self.dialect.lower(query), row_type), reason)
+
+
+def check_length(request: Request) -> Request:
+    """Return the request. Raises BadArgument if no request line, not even one in a ``$batch``, can hold it."""
+    if len(request.url) > LONGEST:
+        raise BadArgument(
+            f"The filter makes a URL of {len(request.url):,} characters; the most is {LONGEST:,}.",
+            hint="Use fewer or shorter values, or ask in several operations.",
+        )
+    return request
+
+
+def _is_over(response: asyncio.Future[Response]) -> bool:
+    """Return whether a request has its answer; an error that nobody waited for counts as seen."""
+    if response.done() and not response.cancelled():
+        # Retrieved, so that asyncio does not log it as never retrieved.
+        response.exception()
+    return response.done()

@@ -8,7 +8,7 @@ values are the same, in the same order (that of the definition): an order of fil
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -39,6 +39,8 @@ from graphql.utilities import validate_input_value
 from gateway.errors import BadArgument
 from schema.types.lazy import in_order, required_or_defaulted
 
+from .suggestions import Suggestions
+
 MAX_ERRORS = 20
 _QUOTED_OR_PYTHON = re.compile(
     r"""'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | \b(?:None|True|False)\b""", re.VERBOSE
@@ -57,10 +59,10 @@ class Variables:
         self,
         schema: GraphQLSchema,
         definitions: Sequence[VariableDefinitionNode],
-        with_suggestions: Callable[[list[GraphQLError]], list[GraphQLError]] = list,
+        suggestions: Suggestions | None = None,
     ) -> None:
         self._schema = schema
-        self._with_suggestions = with_suggestions
+        self._suggestions = suggestions
         self._definitions = definitions
         found = [get_variable_signature(schema, d) for d in definitions]
         self._signatures = [s for s in found if isinstance(s, GraphQLVariableSignature)]
@@ -79,7 +81,9 @@ class Variables:
             )
             if not isinstance(found, list):
                 return found
-            return [_in_json(error) for error in self._with_suggestions(found)]
+            if self._suggestions is not None:
+                found = self._suggestions.for_variables(self._definitions, given, found)
+            return [_in_json(error) for error in found]
 
     def _read(self, given: Mapping[str, Any]) -> VariableValues:
         if len(self._signatures) < len(self._definitions):

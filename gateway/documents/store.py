@@ -20,6 +20,7 @@ from graphql import (
     OperationDefinitionNode,
     parse,
     specified_scalar_types,
+    validate,
 )
 from msgspec import Struct, field
 
@@ -30,7 +31,7 @@ from .collect_fields import condition_variables
 from .complexity import Extent, extent_of
 from .fast_validation import Acceptor
 from .input_coercion import Variables
-from .suggestions import Validator
+from .suggestions import Suggestions
 
 MAX_DOCUMENTS = 1_000
 MAX_CHARACTERS = 500_000
@@ -143,13 +144,13 @@ class Documents:
         self._core = core
         self._limits = limits
         self._acceptor = Acceptor(core)
-        self._validator = Validator(
-            core,
-            MAX_ERRORS,
-            lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names()),
-            suggests=limits.suggestions,
-            prefix=catalog.prefix,
-        )
+        self._suggestions: Suggestions | None = None
+        if limits.suggestions:
+            self._suggestions = Suggestions(
+                core,
+                lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names()),
+                prefix=catalog.prefix,
+            )
         self._kept: LRUCache[str, Document] = LRUCache(MAX_CHARACTERS)
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
@@ -178,11 +179,17 @@ class Documents:
         excess = self._excess(extent_of(node))
         if excess is not None:
             return Document(node, [GraphQLError(excess)], "BUDGET_EXCEEDED")
-        errors = [] if self._acceptor.accepts(node) else self._validator.errors(node)
-        errors = [_without_digits(error) for error in errors]
+        errors = [] if self._acceptor.accepts(node) else self._validate(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
         return Document(node, [], conditions=condition_variables(node))
+
+    def _validate(self, node: DocumentNode) -> list[GraphQLError]:
+        """Return the errors of the full validation, with suggestions."""
+        errors = validate(self._core, node, max_errors=MAX_ERRORS, hide_suggestions=True)
+        if errors and self._suggestions is not None:
+            errors = self._suggestions.for_document(node, errors)
+        return [_without_digits(error) for error in errors]
 
     def _excess(self, extent: Extent) -> str | None:
         """Say which limit a document is above."""
@@ -204,6 +211,6 @@ class Documents:
         found = document.variables.get(id(operation))
         if found is None:
             definitions = operation.variable_definitions or ()
-            found = Variables(self._core, definitions, self._validator.with_suggestions)
+            found = Variables(self._core, definitions, self._suggestions)
             document.variables[id(operation)] = found
         return found

@@ -1,198 +1,216 @@
-"""Validation with "Did you mean …?" whose cost does not grow with the catalogue.
+"""Suggestions ("Did you mean …?") for names that a document or its variables misspell.
 
-graphql-core compares a misspelled name letter by letter with every name that there is: with 8,000 root fields that is
-a second, with the 300 fields of one ``where`` some 20 ms for each mistake, and for a field of ``Node`` it makes every
-type of the schema. Here validation runs without suggestions, and they are added afterwards in graphql-core's words: of
-many names only those that look most alike at a glance are compared, and only the first few errors get any.
+graphql-core suggests too, but compares with every name of a schema: a second at 8,000 root fields, and for a field of
+``Node`` it makes every type. So it validates with ``hide_suggestions``, and a second walk finds the unknown names: by
+the document's nodes and the schema's types, never by the text of messages, so that other words in a later graphql-core
+cannot lose a suggestion.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import cached_property
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
 
 from graphql import (
+    ArgumentNode,
     DocumentNode,
+    EnumValueNode,
+    FieldNode,
+    GraphQLEnumType,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
     GraphQLSchema,
-    SchemaMetaFieldDef,
-    TypeMetaFieldDef,
-    TypeNameMetaFieldDef,
-    validate,
+    NamedTypeNode,
+    Node,
+    ObjectFieldNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    VariableDefinitionNode,
+    Visitor,
+    get_named_type,
+    get_nullable_type,
+    type_from_ast,
+    visit,
 )
-from graphql.pyutils import did_you_mean, suggestion_list
-from graphql.validation.rules.fields_on_correct_type import get_suggested_type_names
+from graphql.pyutils import did_you_mean
 
 from schema.catalog.names import prefixed
 from schema.types.mutations import writes_of
 from schema.writes.suggestions import near_mutations, near_types
 
+from .near_names import NameIndex, near_names
+
 SUGGESTED = 3
 """Errors of one document that get a suggestion."""
-SMALL = 50
-"""Names that are compared with a misspelled one as they are."""
-GLANCED = 60
-"""Names that pass the glance at their letters."""
-COMPARED = 15
-"""Names that are compared letter by letter."""
-_START = 3
-_END = 4
-_LONGER = 3
-_FIELD = re.compile(r"Cannot query field '(\w+)' on type '(\w+)'\.$")
-_TYPE = re.compile(r"Unknown type '(\w+)'\.$")
-_ARGUMENT = re.compile(r"Unknown argument '(\w+)' on field '(\w+)\.(\w+)'\.$")
-_ENUM_VALUE = re.compile(r"Value '(\w+)' does not exist in '(\w+)' enum\.$")
-_INPUT_FIELD = re.compile(
-    r"Expected value of type '(\w+)[!]?' not to include unknown field '(\w+)', found: "
-)
+
+Suggest = Callable[[], str]
+"""Returns `` Did you mean 'a' or 'b'?``, or nothing if no name is near."""
 
 
-_META_FIELDS = {
-    "__schema": SchemaMetaFieldDef,
-    "__type": TypeMetaFieldDef,
-    "__typename": TypeNameMetaFieldDef,
-}
-"""Fields that no type lists (GraphQL section 4.1)."""
-
-
-class Validator:
-    """Validates documents against one schema. ``types`` gives the names that its types may have."""
+class Suggestions:
+    """Adds suggestions to the errors of documents and variables of one schema."""
 
     def __init__(
-        self,
-        schema: GraphQLSchema,
-        max_errors: int,
-        types: Callable[[], Iterable[str]],
-        *,
-        suggests: bool = True,
-        prefix: str = "",
+        self, schema: GraphQLSchema, type_names: Callable[[], Iterable[str]], prefix: str = ""
     ) -> None:
-        """``prefix`` is what the fields of root types begin with."""
+        """``type_names`` are all that the schema may have, made or not; ``prefix`` starts every root field."""
         self._schema = schema
+        self._type_names = type_names
         self._prefix = prefix
-        self._suggested = SUGGESTED if suggests else 0
-        self._max_errors = max_errors
-        self._types = types
         self._writes = writes_of(schema)
 
-    def errors(self, document: DocumentNode) -> list[GraphQLError]:
-        """Return the errors of a document, with suggestions where names look alike."""
-        found = validate(self._schema, document, max_errors=self._max_errors, hide_suggestions=True)
-        return self.with_suggestions(found)
+    def for_document(
+        self, document: DocumentNode, errors: Sequence[GraphQLError]
+    ) -> list[GraphQLError]:
+        """Return the errors of validation, the first ones with suggestions."""
+        types = TypeInfo(self._schema)
+        unknown = _UnknownNames(self, self._schema, types)
+        visit(document, TypeInfoVisitor(types, unknown))
+        return [*map(unknown.add_to, errors[:SUGGESTED]), *errors[SUGGESTED:]]
 
-    def with_suggestions(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-        """Add suggestions to the first errors that have none."""
-        most = self._suggested
-        return [*map(self._with_suggestion, errors[:most]), *errors[most:]]
+    def for_variables(
+        self,
+        definitions: Iterable[VariableDefinitionNode],
+        values: Mapping[str, Any],
+        errors: Sequence[GraphQLError],
+    ) -> list[GraphQLError]:
+        """Return the errors of variables, the first ones with suggestions."""
+        result = list(errors)
+        for definition in definitions:
+            value = values.get(definition.variable.name.value)
+            expected = type_from_ast(self._schema, definition.type)
+            places = [i for i, e in enumerate(result[:SUGGESTED]) if definition in (e.nodes or ())]
+            for name, suggest in _unknown_in_value(value, expected):
+                if not places:
+                    break
+                # Each error quotes the name it is about; if one ever should not, its suggestion comes with the first.
+                place = next((i for i in places if f"'{name}'" in result[i].message), places[0])
+                places.remove(place)
+                result[place] = _with_suggestion(result[place], suggest())
+        return result
 
-    def _with_suggestion(self, error: GraphQLError) -> GraphQLError:
-        message = self._completed(error.message)
-        if message == error.message:
-            return error
-        return GraphQLError(message, error.nodes, original_error=error.original_error)
-
-    def _completed(self, message: str) -> str:
-        """Return a message with its suggestion. A text of the document may look like a message, and name nothing."""
-        if found := _FIELD.search(message):
-            return message + self._field(found[1], found[2])
-        if found := _TYPE.search(message):
-            types = alike(found[1], self._near_types(found[1]))
-            return message + did_you_mean([t for t in types if t in self._schema.type_map])
-        if found := _ARGUMENT.search(message):
-            return message + did_you_mean(alike(found[1], self._arguments(found[2], found[3])))
-        if found := _ENUM_VALUE.search(message):
-            values = getattr(self._schema.type_map.get(found[2]), "values", ())
-            return message + did_you_mean(alike(found[1], values), "the enum value")
-        if found := _INPUT_FIELD.search(message):
-            suggestion = did_you_mean(alike(found[2], self._fields(found[1])))
-            head, tail = message[: found.end()], message[found.end() :]
-            ending = f".{suggestion} Found: " if suggestion else ", found: "
-            return head.removesuffix(", found: ") + ending + tail
-        return message
-
-    def _arguments(self, owner: str, field: str) -> Collection[str]:
-        """Return the arguments of a field; those of ``__type`` are not among the fields of ``Query``."""
-        fields = getattr(self._schema.type_map.get(owner), "fields", {})
-        found = fields.get(field) or _META_FIELDS.get(field)
-        return list(found.args) if found is not None else ()
-
-    def _field(self, wrong: str, owner: str) -> str:
-        found = self._schema.type_map.get(owner)
-        if isinstance(found, GraphQLInterfaceType) and owner != "Node":
-            types = get_suggested_type_names(self._schema, found, wrong)
-            if types:
-                return did_you_mean(types, "to use an inline fragment on")
+    def of_field(self, wrong: str, owner: Any) -> str:
+        """Suggest fields of a type, or the types behind an interface that have the field."""
+        if isinstance(owner, GraphQLInterfaceType) and owner.name != "Node":
+            types = self._schema.get_possible_types(owner)
+            having = [t.name for t in types if wrong in t.fields]
+            if having:
+                return did_you_mean(having, "to use an inline fragment on")
         query, mutation = self._schema.query_type, self._schema.mutation_type
-        if self._prefix and owner in ("Query", "Mutation") and not wrong.startswith(self._prefix):
+        if self._prefix and owner in (query, mutation) and not wrong.startswith(self._prefix):
             wrong = prefixed(self._prefix, wrong)
-        if query is not None and owner == query.name:
-            return did_you_mean(alike(wrong, self._root_names.near(wrong)))
-        writes = self._writes
-        if mutation is not None and owner == mutation.name and writes is not None:
+        if owner is query:
+            return did_you_mean(near_names(wrong, self._root_names.near(wrong)))
+        if owner is mutation and self._writes is not None:
+            writes = self._writes
             near = dict.fromkeys(near_mutations(wrong, writes, self._root_names.near))
-            return did_you_mean([name for name in alike(wrong, near) if name in writes])
-        return did_you_mean(alike(wrong, self._fields(owner)))
+            return did_you_mean([name for name in near_names(wrong, near) if name in writes])
+        return did_you_mean(near_names(wrong, list(getattr(owner, "fields", ()))))
 
-    def _near_types(self, wrong: str) -> Collection[str]:
-        near = dict.fromkeys(self._type_names.near(wrong))
+    def of_type(self, wrong: str) -> str:
+        """Suggest types."""
+        near = dict.fromkeys(self._type_index.near(wrong))
         if self._writes is not None:
+            # Types of mutations are not listed: their names follow from those of the rows they write.
             known = self._writes.catalog.known_names()
-            near.update(dict.fromkeys(near_types(wrong, known, self._type_names.near)))
-        return near
-
-    def _fields(self, owner: str) -> Collection[str]:
-        return list(getattr(self._schema.type_map.get(owner), "fields", ()))
+            near.update(dict.fromkeys(near_types(wrong, known, self._type_index.near)))
+        types = near_names(wrong, near)
+        return did_you_mean([name for name in types if name in self._schema.type_map])
 
     @cached_property
-    def _root_names(self) -> ManyNames:
+    def _root_names(self) -> NameIndex:
         query = self._schema.query_type
-        return ManyNames(() if query is None else query.fields)
+        return NameIndex(() if query is None else query.fields)
 
     @cached_property
-    def _type_names(self) -> ManyNames:
-        return ManyNames(self._types())
+    def _type_index(self) -> NameIndex:
+        return NameIndex(self._type_names())
 
 
-class ManyNames:
-    """Thousands of names, by their starts and by their ends: a misspelled one has one of the two right."""
+class _UnknownNames(Visitor):
+    """The names of a document that the schema lacks (GraphQL sections 5.3.1, 5.4.1, 5.5.1.2, 5.6.1 and 5.6.2)."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = tuple(names)
-        self._by_start: dict[str, list[str]] = {}
-        self._by_end: dict[str, list[str]] = {}
-        for name in self._names:
-            self._by_start.setdefault(name[:_START].lower(), []).append(name)
-            self._by_end.setdefault(name[-_END:].lower(), []).append(name)
+    def __init__(self, suggestions: Suggestions, schema: GraphQLSchema, types: TypeInfo) -> None:
+        super().__init__()
+        self._suggestions = suggestions
+        self._schema = schema
+        self._types = types
+        self._by_node: dict[int, Suggest] = {}
+        """id of the node with the name → its suggestion."""
 
-    def near(self, wrong: str) -> list[str]:
-        """Return the names that start or end alike, and are about as long; few names all."""
-        if len(self._names) <= SMALL:
-            return list(self._names)
-        length = len(wrong)
-        nearest = dict.fromkeys(self._by_start.get(wrong[:_START].lower(), ()))
-        nearest.update(dict.fromkeys(self._by_end.get(wrong[-_END:].lower(), ())))
-        return [name for name in nearest if abs(len(name) - length) <= _LONGER]
+    def add_to(self, error: GraphQLError) -> GraphQLError:
+        """Return the error with the suggestion for the name that it is about."""
+        suggest = self._by_node.pop(id(error.nodes[0]), None) if error.nodes else None
+        return error if suggest is None else _with_suggestion(error, suggest())
+
+    def _add(self, node: Node, suggest: Callable[..., str], *arguments: Any) -> None:
+        self._by_node[id(node)] = partial(suggest, *arguments)
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        owner = self._types.get_parent_type()
+        if owner is not None and self._types.get_field_def() is None:
+            self._add(node, self._suggestions.of_field, node.name.value, owner)
+
+    def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
+        if node.name.value not in self._schema.type_map:
+            self._add(node, self._suggestions.of_type, node.name.value)
+
+    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+        owner = self._types.get_directive() or self._types.get_field_def()
+        if owner is not None and self._types.get_argument() is None:
+            self._add(node, _of_names, node.name.value, owner.args)
+
+    def enter_object_field(self, node: ObjectFieldNode, *_: Any) -> None:
+        owner = get_named_type(self._types.get_parent_input_type())
+        if isinstance(owner, GraphQLInputObjectType) and node.name.value not in owner.fields:
+            self._add(node, _of_names, node.name.value, owner.fields)
+
+    def enter_enum_value(self, node: EnumValueNode, *_: Any) -> None:
+        expected = get_named_type(self._types.get_input_type())
+        if isinstance(expected, GraphQLEnumType) and _is_unknown(node.value, expected):
+            self._add(node, _of_enum_values, node.value, expected.values)
 
 
-def alike(wrong: str, names: Collection[str]) -> list[str]:
-    """Return the names that a misspelled one may mean, the likeliest first."""
-    return suggestion_list(wrong, look_alikes(wrong, names))
+def _unknown_in_value(value: Any, expected: Any) -> Iterator[tuple[str, Suggest]]:
+    """Yield the unknown input fields and enum values of a JSON value, outer ones first."""
+    queue = deque([(value, expected)])
+    while queue:
+        value, expected = queue.popleft()
+        if isinstance(expected, GraphQLNonNull):
+            expected = get_nullable_type(expected)
+        if isinstance(expected, GraphQLList):
+            items = value if isinstance(value, list) else [value]
+            queue.extend((item, expected.of_type) for item in items)
+        elif isinstance(expected, GraphQLInputObjectType) and isinstance(value, dict):
+            for name, inner in value.items():
+                field = expected.fields.get(name)
+                if field is None:
+                    yield name, partial(_of_names, name, expected.fields)
+                else:
+                    queue.append((inner, field.type))
+        elif isinstance(expected, GraphQLEnumType) and _is_unknown(value, expected):
+            yield value, partial(_of_enum_values, value, expected.values)
 
 
-def look_alikes(wrong: str, names: Collection[str]) -> list[str]:
-    """Return the names that look most like a misspelled one: by letters, then by neighbouring letters."""
-    if len(names) <= SMALL:
-        return list(names)
-    letters, length = frozenset(wrong.lower()), len(wrong)
-    glanced = sorted(
-        names, key=lambda n: len(letters.symmetric_difference(n.lower())) + abs(len(n) - length)
-    )
-    pairs = _pairs(wrong)
-    return sorted(glanced[:GLANCED], key=lambda n: len(pairs ^ _pairs(n)))[:COMPARED]
+def _is_unknown(value: Any, enum: GraphQLEnumType) -> bool:
+    return isinstance(value, str) and value not in enum.values
 
 
-def _pairs(name: str) -> set[str]:
-    lowered = name.lower()
-    return {lowered[i : i + 2] for i in range(len(lowered) - 1)}
+def _of_names(wrong: str, names: Collection[str]) -> str:
+    return did_you_mean(near_names(wrong, list(names)))
+
+
+def _of_enum_values(wrong: str, names: Collection[str]) -> str:
+    return did_you_mean(near_names(wrong, list(names)), "the enum value")
+
+
+def _with_suggestion(error: GraphQLError, suggestion: str) -> GraphQLError:
+    if not suggestion:
+        return error
+    message = error.message + suggestion
+    return GraphQLError(message, error.nodes, original_error=error.original_error)

@@ -21,8 +21,33 @@ from schema.errors import did_you_mean
 from .setting_models import Profile
 from .settings import Settings
 
-_OVER = frozenset(Profile.model_fields) & frozenset(Settings.model_fields) - {"include", "exclude"}
-"""What a profile sets in the place of the service."""
+OF_PROFILES_ALONE = frozenset(
+    {"title", "description", "include", "exclude", "categories", "sets", "services"}
+)
+"""Fields of a profile that override no setting: ``include`` and ``exclude`` choose among the sets that are served."""
+OVERRIDABLE = frozenset(Profile.model_fields) - OF_PROFILES_ALONE
+"""Settings that a profile may override."""
+NOT_PER_PROFILE = frozenset(
+    {
+        # One model, client and connection pool are shared by all profiles.
+        *("url", "dialect", "null_order", "guid_order", "unkeyed_paging", "page_limit"),
+        *("metadata", "auth", "tenant_id", "client_id", "client_secret", "authority", "scope"),
+        *("company_limit_shared", "max_url_length", "max_filtered_rows", "max_upstream_bytes"),
+        *("concurrency", "connect_timeout", "read_timeout", "answer_timeout", "retries"),
+        *("retry_wait_max", "expand", "cache_dir", "metadata_max_age", "metadata_poll"),
+        # Names and ids are the same in each API.
+        *("clean_noyes", "clean_null_dates", "clean_dates", "account_numbers", "language"),
+        *("names", "include", "exclude", "relations", "relation_presets"),
+        # They belong to the process, or to every API alike.
+        *("admin_token", "max_types", "host", "port", "keep_alive", "send_timeout"),
+        *("max_connections", "max_connections_per_peer", "max_waiting_bytes", "allowed_hosts"),
+        *("trusted_proxies", "root_path", "compression", "compress_over", "graphiql"),
+        *("environment_kind", "explain", "cors_origins", "log_format", "log_level"),
+        *("max_body_bytes", "max_query_tokens", "profiles", "serve_all"),
+        *("writes", "subscriptions", "federation", "sandbox"),
+    }
+)
+"""Settings of the service that hold for each profile."""
 
 
 class ProfileSettings(Settings):
@@ -46,7 +71,7 @@ def profile_settings(settings: Settings, name: str) -> ProfileSettings:
         near = did_you_mean(name, settings.profiles)
         known = ", ".join(settings.profiles) or "none"
         raise SettingsError(f"There is no profile {name}.{near}", hint=f"Profiles: {known}.")
-    given = {key: getattr(profile, key) for key in _OVER}
+    given = {key: getattr(profile, key) for key in OVERRIDABLE}
     over: dict[str, Any] = {k: v for k, v in given.items() if v is not None and v != ()}
     over["read_only"] = settings.read_only or bool(profile.read_only)
     # Everything has been checked: a part of it need not be checked again.

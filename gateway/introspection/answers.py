@@ -15,7 +15,8 @@ import msgspec
 
 from gateway.config.settings import Settings
 from gateway.documents.collect_fields import Selection, fragments_of
-from gateway.metadata.model_builder import SMALL, introspection_identity
+from gateway.metadata.model_builder import SMALL
+from gateway.metadata.model_identity import introspection_identity
 from gateway.operations.prepared_operation import Prepared
 from gateway.storage.content_coding import IDENTITY
 from gateway.storage.response_artifacts import Artifact, ArtifactStore, MakePieces

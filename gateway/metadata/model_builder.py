@@ -6,16 +6,13 @@ let go, a catalogue costs what is touched of it, and a fresh one can be had from
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from gateway.config import setting_models as setting_groups
 from gateway.config.profiles import ProfileSettings
 from gateway.config.settings import Settings
 from gateway.events import ModelRead, Observer, log_event
@@ -24,7 +21,6 @@ from gateway.odata.finops import FINOPS, dialect_for
 from gateway.storage.model_snapshots import (
     MAX_SNAPSHOTS,
     SnapshotStore,
-    fingerprint_of,
     open_anonymous,
 )
 from schema.catalog import Catalog
@@ -36,15 +32,10 @@ from schema.model.relations import Relation, declare, preset
 from schema.model.snapshot import Unpacked
 
 from .document_loader import MetadataDocument
+from .model_identity import model_identity, snapshot_folder
 
 Progress = Callable[[int, int | None], None]
 
-DECIDING = (
-    *("url", "metadata", "dialect", "include", "exclude", "names"),
-    *("relations", "relation_presets"),
-    *("clean_noyes", "clean_null_dates", "clean_dates", "account_numbers"),
-)
-"""Names of the settings on which a model and its names depend."""
 SET_FLAGS = ("null_order", "guid_order", "unkeyed_paging", "page_limit")
 """Flags of the dialect that have a setting of the same name, for what differs between two services of one dialect."""
 SMALL = 500
@@ -93,7 +84,7 @@ def open_model(
 
 def find_model(settings: Settings, digest: str) -> LoadedModel | None:
     """Return the model of the document with that digest; None where no snapshot of it is kept."""
-    key, fingerprint = _identity(settings, digest)
+    key, fingerprint = model_identity(settings, digest)
     found = _snapshots(settings).open(key, fingerprint)
     return None if found is None else _known(found)
 
@@ -125,7 +116,7 @@ def narrowed(settings: ProfileSettings, whole: Catalog, digest: str) -> LoadedMo
 def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> LoadedModel:
     """Put a model and its names into a snapshot, and give them from there."""
     snapshots = _snapshots(settings)
-    key, fingerprint = _identity(settings, digest)
+    key, fingerprint = model_identity(settings, digest)
     notes = msgspec.msgpack.encode(
         _Sidecar(
             msgspec.Raw(encode_naming(naming)),
@@ -151,51 +142,12 @@ def _known(found: Unpacked) -> LoadedModel | None:
     return None if naming is None else LoadedModel(found.model, naming, notes.label_ids)
 
 
-def snapshot_folder(settings: Settings) -> Path | None:
-    """Return the folder of the snapshots; None where none are kept."""
-    # The sandbox's document is at hand anyway, and changes with its options.
-    configured = settings.url or settings.metadata
-    folder = settings.cache_dir if configured else None
-    return None if folder is None else folder / "models"
-
-
-def introspection_identity(
-    settings: Settings, digest: str, labels: Mapping[str, str]
-) -> tuple[Path | None, Callable[[], bytes]]:
-    """Return the folder for what is told of a schema (None: nothing is kept), and a way to all that decides it."""
-    models = snapshot_folder(settings)
-
-    def identity() -> bytes:
-        _, fingerprint = _identity(settings, digest)
-        # Descriptions hold labels, and what may be written depends on further settings.
-        rest = settings.model_dump_json(exclude={"host", "port", "log_level", "log_format"})
-        decided_by = msgspec.json.encode([fingerprint, rest, sorted(labels.items())])
-        return hashlib.sha256(decided_by).digest()
-
-    return None if models is None else models.parent / "introspection", identity
-
-
 def _snapshots(settings: Settings) -> SnapshotStore:
     folder = snapshot_folder(settings)
     if folder is None or not isinstance(settings, ProfileSettings):
         return SnapshotStore(folder)
     # Many profiles must not push out the model that they are made from.
     return SnapshotStore(folder / "profiles", count=4 * MAX_SNAPSHOTS)
-
-
-def _identity(settings: Settings, digest: str) -> tuple[str, bytes]:
-    """Return the key of the settings, and the fingerprint of everything that decides a model and its names."""
-    deciding: list[object] = [getattr(settings, name) for name in DECIDING]
-    deciding += (settings.federation.prefix, settings.federation.type_prefix)
-    if isinstance(settings, ProfileSettings):
-        deciding.append(settings.chosen)
-    decided_by = msgspec.json.encode(deciding, enc_hook=_dump)
-    return decided_by.decode(), fingerprint_of(digest, decided_by)
-
-
-def _dump(value: object) -> object:
-    """Put a declared relation into what JSON knows."""
-    return value.model_dump() if isinstance(value, setting_groups.Relation) else value
 
 
 def read_model(

@@ -23,7 +23,8 @@ from gateway.process.lean_imports import command
 from schema.errors import SchemaError
 
 from .document_loader import MetadataDocument
-from .model_builder import DECIDING, LoadedModel, find_model, make_model, snapshot_folder
+from .model_builder import LoadedModel, find_model, make_model
+from .model_identity import deciding_settings, snapshot_folder
 
 _NICE = 10
 """The requests that run meanwhile come first."""
@@ -62,7 +63,7 @@ async def build_in_subprocess(settings: Settings, document: MetadataDocument) ->
 async def _make(settings: Settings, document: MetadataDocument) -> None:
     content = document.content
     task = _Task(
-        settings=settings.model_dump(mode="json", include={*DECIDING, "cache_dir"}),
+        settings=deciding_settings(settings, "cache_dir"),
         digest=document.digest,
         source=document.source,
         path=str(content) if isinstance(content, Path) else None,

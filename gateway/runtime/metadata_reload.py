@@ -24,7 +24,8 @@ from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.events import MetadataReloaded, ModelRead, Observer, ReloadFailed
 from gateway.metadata.document_loader import Check, MetadataDocument, newer_metadata
-from gateway.metadata.model_builder import LoadedModel, find_model, make_model, snapshot_folder
+from gateway.metadata.model_builder import LoadedModel, find_model, make_model
+from gateway.metadata.model_identity import snapshot_folder
 from gateway.metadata.model_process import build_in_subprocess
 from gateway.metadata.preset_services import with_preset_services
 from schema.errors import SchemaError

@@ -296,6 +296,19 @@ async def test_the_model_is_read_in_another_process_and_opened_here(
     assert read == []
 
 
+async def test_prefixes_of_a_subgraph_survive_a_reload(tmp_path: Path) -> None:
+    """They decide names, so the process that makes the model must know them."""
+    service = Changing(OLD)
+    prefixes = {"prefix": "erp", "type_prefix": "Erp"}
+    async with serving(service, cache_dir=tmp_path, federation=prefixes) as served:
+        service.document = NEW
+
+        assert (await served.reload()).json()["reload"]["outcome"] == "changed"
+        assert await served.ask("{ erpThings(first: 1) { nodes { name } } }") == {
+            "data": {"erpThings": {"nodes": [{"name": "one"}]}}
+        }
+
+
 async def test_where_the_folder_takes_nothing_the_model_is_kept_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     service = Changing(OLD)

@@ -42,7 +42,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"__main__"},
 )
 SCHEMA_FLOORS = (
-    {"errors"},
+    {"errors", "operators"},
     {"model"},
     {"csdl"},
     {"catalog"},

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 from gateway.config.setting_models import Service
 from gateway.errors import UnsupportedQuery
 from schema.model.relations import Relation
+from schema.operators import OperatorKind, WhereOperator, operators_of
 
 from .account import AccountSets
 from .literals import kind_of
@@ -25,12 +26,12 @@ from .lower import Lowered, lower_query
 from .query import KeyPart, Operator, Query, Resource, Value
 from .render import resource_path
 
-EQUALITY = ("eq", "ne")
-LISTS = ("in", "nin")
-ORDERING = ("gt", "gte", "lt", "lte")
-TEXT = ("contains", "startsWith", "endsWith")
-NULL = ("isNull",)
-FLAGS = ("has",)
+EQUALITY = operators_of(OperatorKind.EQUALITY)
+LISTS = operators_of(OperatorKind.LIST)
+ORDERING = operators_of(OperatorKind.ORDER)
+TEXT = operators_of(OperatorKind.TEXT)
+NULL = operators_of(OperatorKind.NULL)
+FLAGS = operators_of(OperatorKind.FLAGS)
 NullOrder: TypeAlias = Literal["first", "last", "unknown"]
 UnkeyedPaging: TypeAlias = Literal["auto", "links", "skip"]
 
@@ -45,7 +46,7 @@ class Dialect:
     title: str
     """As messages to callers call the product."""
 
-    operators: Mapping[str, tuple[str, ...]] = field(hash=False)
+    operators: Mapping[str, tuple[WhereOperator, ...]] = field(hash=False)
     """Kind of value (``literals.kind_of``, and ``flags``) → operators of ``where`` that are answered for it.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators"""
 
@@ -191,18 +192,18 @@ class Dialect:
         """Return the query options of every request, for ``render``."""
         return () if self.company_option is None else (self.company_option,)
 
-    def answers(self, edm_type: str, operator: str) -> bool:
-        """Return whether a type supports an operator of ``where``: ``("Edm.Boolean", "gt")`` → no."""
+    def answers(self, edm_type: str, operator: WhereOperator) -> bool:
+        """Return whether a type supports an operator of ``where``: ``("Edm.Boolean", WhereOperator.GT)`` → no."""
         return operator in self.operators.get(kind_of(edm_type), ())
 
-    def compares(self, edm_type: str, operator: str) -> bool:
+    def compares(self, edm_type: str, operator: WhereOperator) -> bool:
         """Return whether the service takes the comparison, be it from ``where`` or from a cursor."""
         by_order = self.guid_order and edm_type == "Edm.Guid" and operator in ORDERING
         return by_order or self.answers(edm_type, operator)
 
     def orderable_comparison(self, edm_type: str, is_enum: bool = False) -> bool:
         """Return whether the type takes ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
-        return not is_enum and self.compares(edm_type, "gt")
+        return not is_enum and self.compares(edm_type, WhereOperator.GT)
 
     def key_is_safe(self, key: tuple[KeyPart, ...], entity_set: str = "") -> bool:
         """Return whether the key may stand in a URL's path, behind the name of its set."""

@@ -49,23 +49,41 @@ from .query import (
 Get: TypeAlias = Callable[[Path], Value]
 
 _NO_SENTINELS: Mapping[str, tuple[Operator, Value]] = MappingProxyType({})
-_COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
-    {
-        Operator.EQ: operator.eq,
-        Operator.NE: operator.ne,
-        Operator.GT: operator.gt,
-        Operator.GE: operator.ge,
-        Operator.LT: operator.lt,
-        Operator.LE: operator.le,
-    }
-)
-_MATCH: Mapping[TextMatch, Callable[[str, str], bool]] = MappingProxyType(
-    {
-        TextMatch.CONTAINS: operator.contains,
-        TextMatch.STARTS_WITH: str.startswith,
-        TextMatch.ENDS_WITH: str.endswith,
-    }
-)
+
+
+def _comparison(of: Operator) -> Callable[[Any, Any], bool]:
+    match of:
+        case Operator.EQ:
+            return operator.eq
+        case Operator.NE:
+            return operator.ne
+        case Operator.GT:
+            return operator.gt
+        case Operator.GE:
+            return operator.ge
+        case Operator.LT:
+            return operator.lt
+        case Operator.LE:
+            return operator.le
+        case _:
+            assert_never(of)
+
+
+def _text_test(of: TextMatch) -> Callable[[str, str], bool]:
+    match of:
+        case TextMatch.CONTAINS:
+            return operator.contains
+        case TextMatch.STARTS_WITH:
+            return str.startswith
+        case TextMatch.ENDS_WITH:
+            return str.endswith
+        case _:
+            assert_never(of)
+
+
+# Tables for the loop over rows, computed from exhaustive matches.
+_COMPARE = {compared: _comparison(compared) for compared in Operator}
+_MATCH = {text_match: _text_test(text_match) for text_match in TextMatch}
 
 
 def evaluate(

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec import Struct, structs
 
+from schema.operators import WhereOperator
+
 from .query import (
     FALSE,
     TRUE,
@@ -40,26 +42,48 @@ from .query import (
     Wildcard,
 )
 from .simplify import simplify
+from .where_operators import WHERE_OPERATORS
 from .wildcard_residual import has_star, has_star_test, residual_of, unlimited
 
 if TYPE_CHECKING:
     from .dialect import Dialect
 
-OPPOSITE = {
-    Operator.EQ: Operator.NE,
-    Operator.NE: Operator.EQ,
-    Operator.GT: Operator.LE,
-    Operator.LE: Operator.GT,
-    Operator.GE: Operator.LT,
-    Operator.LT: Operator.GE,
-}
+
+def _opposite(operator: Operator) -> Operator:
+    match operator:
+        case Operator.EQ:
+            return Operator.NE
+        case Operator.NE:
+            return Operator.EQ
+        case Operator.GT:
+            return Operator.LE
+        case Operator.LE:
+            return Operator.GT
+        case Operator.GE:
+            return Operator.LT
+        case Operator.LT:
+            return Operator.GE
+        case _:
+            assert_never(operator)
+
+
+def _pattern(text_match: TextMatch) -> str:
+    match text_match:
+        case TextMatch.CONTAINS:
+            return "*{}*"
+        case TextMatch.STARTS_WITH:
+            return "{}*"
+        case TextMatch.ENDS_WITH:
+            return "*{}"
+        case _:
+            assert_never(text_match)
+
+
+# Tables for the request path, computed from exhaustive matches.
+OPPOSITE = {operator: _opposite(operator) for operator in Operator}
+_PATTERN = {text_match: _pattern(text_match) for text_match in TextMatch}
 _EQUALITY = (Operator.EQ, Operator.NE)
-_WHERE_NAME = {Operator.GE: "gte", Operator.LE: "lte"}
-_PATTERN = {
-    TextMatch.CONTAINS: "*{}*",
-    TextMatch.STARTS_WITH: "{}*",
-    TextMatch.ENDS_WITH: "*{}",
-}
+_NAMED_IN_HINTS = (WhereOperator.EQ, WhereOperator.NE, WhereOperator.GT, WhereOperator.LT)
 
 
 class Lowered(Struct, frozen=True):
@@ -170,11 +194,11 @@ def _equals_null(path: Path, edm_type: str) -> Compare:
 
 
 def _check_operator(dialect: Dialect, literal: Literal, operator: Operator) -> None:
-    name = _WHERE_NAME.get(operator, operator.value)
-    if not dialect.compares(literal.type, name):
-        accepted = [o for o in ("eq", "ne", "gt", "lt") if dialect.answers(literal.type, o)]
+    where_operator = WHERE_OPERATORS[operator]
+    if not dialect.compares(literal.type, where_operator):
+        accepted = [o for o in _NAMED_IN_HINTS if dialect.answers(literal.type, o)]
         hint = f"It answers {', '.join(accepted)}." if accepted else "Filter by another field."
-        raise dialect.refusal(f"compare values of {literal.type} with {name}", hint=hint)
+        raise dialect.refusal(f"compare values of {literal.type} with {where_operator}", hint=hint)
 
 
 def _lower_null_comparison(dialect: Dialect, expr: Compare, negated: bool) -> Expr:
@@ -248,7 +272,7 @@ def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
     It stays where there is no other way in: before a navigation or function, or with a part that no filter compares.
     """
     alone = resource.navigation is None and resource.call is None
-    comparable = all(dialect.answers(part.value.type, "eq") for part in resource.key)
+    comparable = all(dialect.answers(part.value.type, WhereOperator.EQ) for part in resource.key)
     return alone and comparable and not dialect.key_is_safe(resource.key, resource.name)
 
 

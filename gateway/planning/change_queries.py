@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, RootField, RootKind, TypeKind
+from schema.operators import WhereOperator
 
 WATCH = "Watch"
 """Name of the operations, for the log."""
@@ -164,4 +165,8 @@ def _is_asked(catalog: Catalog, stamp: Field) -> bool:
     """Return whether rows can be filtered by a moment, and put in its order."""
     where = catalog.inputs_of(catalog.name_of(TypeKind.WHERE, stamp.declared_by)).get(stamp.name)
     order = catalog.inputs_of(catalog.name_of(TypeKind.ORDER_BY, stamp.declared_by))
-    return where is not None and stamp.name in order and "gte" in catalog.inputs_of(where.type_name)
+    return (
+        where is not None
+        and stamp.name in order
+        and WhereOperator.GTE in catalog.inputs_of(where.type_name)
+    )

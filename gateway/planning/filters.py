@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 from gateway.errors import BadArgument
 from gateway.odata.query import (
@@ -28,24 +28,15 @@ from gateway.odata.query import (
     Some,
     TextMatch,
 )
+from gateway.odata.where_operators import COMPARISONS, TEXT_MATCHES
 from gateway.operations.value_conversion import FIRST_DAY, day_bounds, to_literal
 from schema.catalog import Catalog
 from schema.catalog.records import Clean, Field, InputField, InputRole, TypeKind, ValueType
+from schema.operators import WhereOperator
 
-_COMPARE = {
-    "eq": Operator.EQ,
-    "ne": Operator.NE,
-    "gt": Operator.GT,
-    "gte": Operator.GE,
-    "lt": Operator.LT,
-    "lte": Operator.LE,
-}
-_TEXT = {
-    "contains": TextMatch.CONTAINS,
-    "startsWith": TextMatch.STARTS_WITH,
-    "endsWith": TextMatch.ENDS_WITH,
-}
 Given = Mapping[str, object]
+Test = Callable[[ValueType, Path, object, str], Expr]
+"""Makes the expression of one operator: value type, path, operand, and how messages call the place."""
 Bound = Callable[[Field, tuple[str, ...]], Expr | None]
 MAX_ITEMS = 4_000
 """Items of one list: refused before work is done on what no URL can hold."""
@@ -127,28 +118,20 @@ class WhereReader:
 def _operators(field: Field, given: object, path: Path) -> Iterator[Expr]:
     assert isinstance(given, Mapping)
     assert field.value is not None
-    for operator, operand in given.items():
-        yield _operator(field, field.value, path, operator, operand)
+    for name, operand in given.items():
+        what = f"where.{field.name}.{name}"
+        if operand is None:
+            yield _null_operand(field.value, path, name, what)
+        else:
+            yield _TESTS[name](field.value, path, operand, what)
 
 
-def _operator(field: Field, value: ValueType, path: Path, operator: str, operand: object) -> Expr:
-    what = f"where.{field.name}.{operator}"
-    if operator == "isNull" or (operand is None and operator in ("eq", "ne")):
-        is_null = operand is True or (operand is None and operator == "eq")
-        if operator == "isNull" and operand is None:
-            raise BadArgument(f"{what} takes true or false.")
-        return _null(value, path, is_null)
-    if operand is None:
-        raise BadArgument(f"{what} cannot be null.", hint="Leave it out, or use isNull.")
-    if operator in ("in", "nin"):
-        assert isinstance(operand, list)
-        _check_length(operand, what)
-        return _one_of(value, path, operand, what, negated=operator == "nin")
-    if operator == "has":
-        return Has(path, to_literal(value, operand, what=what))
-    if operator in _TEXT:
-        return Matches(path, _TEXT[operator], to_literal(value, operand, what=what))
-    return _compare(value, path, _COMPARE[operator], operand, what)
+def _null_operand(value: ValueType, path: Path, operator: str, what: str) -> Expr:
+    if operator in (WhereOperator.EQ, WhereOperator.NE):
+        return _null(value, path, operator == WhereOperator.EQ)
+    if operator == WhereOperator.IS_NULL:
+        raise BadArgument(f"{what} takes true or false.")
+    raise BadArgument(f"{what} cannot be null.", hint="Leave it out, or use isNull.")
 
 
 def _check_length(items: list[Any], what: str) -> None:
@@ -164,17 +147,31 @@ def _null(value: ValueType, path: Path, is_null: bool) -> Expr:
     return test if is_null else Not(test)
 
 
-def _one_of(
-    value: ValueType, path: Path, operands: list[object], what: str, *, negated: bool
-) -> Expr:
+def _is_null(value: ValueType, path: Path, operand: object, what: str) -> Expr:  # noqa: ARG001 - a row of _TESTS
+    return _null(value, path, operand is True)
+
+
+def _has(value: ValueType, path: Path, operand: object, what: str) -> Expr:
+    return Has(path, to_literal(value, operand, what=what))
+
+
+def _matches(match: TextMatch, value: ValueType, path: Path, operand: object, what: str) -> Expr:
+    return Matches(path, match, to_literal(value, operand, what=what))
+
+
+def _one_of(value: ValueType, path: Path, operand: object, what: str) -> Expr:
+    assert isinstance(operand, list)
+    _check_length(operand, what)
     if value.clean in (Clean.DATE, Clean.KEY_DATE):
-        test: Expr = Or(tuple(_compare(value, path, Operator.EQ, o, what) for o in operands))
-    else:
-        test = In(path, tuple(to_literal(value, o, what=what) for o in operands))
-    return Not(test) if negated else test
+        return Or(tuple(_compare(Operator.EQ, value, path, item, what) for item in operand))
+    return In(path, tuple(to_literal(value, item, what=what) for item in operand))
 
 
-def _compare(value: ValueType, path: Path, operator: Operator, operand: object, what: str) -> Expr:
+def _none_of(value: ValueType, path: Path, operand: object, what: str) -> Expr:
+    return Not(_one_of(value, path, operand, what))
+
+
+def _compare(operator: Operator, value: ValueType, path: Path, operand: object, what: str) -> Expr:
     if value.clean in (Clean.DATE, Clean.KEY_DATE):
         return _compare_day(value, path, operator, operand, what)
     test = Compare(path, operator, to_literal(value, operand, what=what))
@@ -208,3 +205,32 @@ def _compare_day(
             return _not_null_date(value, path, operator, before(start))
         case Operator.LE:
             return _not_null_date(value, path, operator, before(following))
+
+
+def _test_of(operator: WhereOperator) -> Test:
+    match operator:
+        case (
+            WhereOperator.EQ
+            | WhereOperator.NE
+            | WhereOperator.GT
+            | WhereOperator.GTE
+            | WhereOperator.LT
+            | WhereOperator.LTE
+        ):
+            return partial(_compare, COMPARISONS[operator])
+        case WhereOperator.CONTAINS | WhereOperator.STARTS_WITH | WhereOperator.ENDS_WITH:
+            return partial(_matches, TEXT_MATCHES[operator])
+        case WhereOperator.IN:
+            return _one_of
+        case WhereOperator.NIN:
+            return _none_of
+        case WhereOperator.HAS:
+            return _has
+        case WhereOperator.IS_NULL:
+            return _is_null
+        case _:
+            assert_never(operator)
+
+
+# Computed once from the exhaustive match: matching costs about a microsecond per operator of a request.
+_TESTS: Mapping[str, Test] = {operator.value: _test_of(operator) for operator in WhereOperator}

@@ -14,6 +14,7 @@ from gateway.engine import Answer, GraphQLRequest
 from gateway.errors import BudgetExceeded, GatewayError, known
 from gateway.events import Observer, SubscriptionPolled
 from gateway.planning.change_queries import WATCH, ChangeQuery
+from schema.operators import WhereOperator
 
 from .changes import ByEtag, ByStamp, Change, Seen, text_of
 
@@ -148,7 +149,7 @@ class Poll(Struct, kw_only=True):
         since = by.since(now)
         where = self.where
         if since is not None:
-            where = {"and": [self.where, {stamp: {"gte": text_of(since)}}]}
+            where = {"and": [self.where, {stamp: {WhereOperator.GTE.value: text_of(since)}}]}
         return by.take(await self._rows(where), now)
 
     async def _rows(self, where: Mapping[str, Any]) -> list[Seen]:

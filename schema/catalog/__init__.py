@@ -9,6 +9,6 @@ schema.
 """
 
 from .roots import Catalog
-from .types import OPERATORS, RESERVED_TYPES, SCALARS
+from .types import RESERVED_TYPES, SCALARS
 
-__all__ = ["OPERATORS", "RESERVED_TYPES", "SCALARS", "Catalog"]
+__all__ = ["RESERVED_TYPES", "SCALARS", "Catalog"]

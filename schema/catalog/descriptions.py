@@ -53,22 +53,6 @@ NOT = "This does not hold."
 SOME = "One related row satisfies this."
 NO_ROW = "No related row satisfies this."
 
-OPERATORS = {
-    "eq": "Equal.",
-    "ne": "Not equal.",
-    "gt": "Greater than.",
-    "gte": "Greater than or equal.",
-    "lt": "Less than.",
-    "lte": "Less than or equal.",
-    "in": "One of these.",
-    "nin": "None of these.",
-    "has": "Has all of these flags.",
-    "contains": "Contains this text.",
-    "startsWith": "Starts with this text.",
-    "endsWith": "Ends with this text.",
-    "isNull": "Has no value (true), has a value (false).",
-}
-
 
 def _text(label: str | None, description: str | None, labels: Mapping[str, str]) -> str:
     found = labels.get(label or "", "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
-from typing import Any, Unpack
+from typing import Any, Unpack, assert_never
 
 from schema.model.edm import EDM
 from schema.model.records import Capabilities, Model, Navigation, Property
+from schema.operators import Operand, WhereOperator
 
 from . import descriptions as describe
 from .names import Names
@@ -20,12 +21,9 @@ from .records import (
     TypeEntry,
     TypeKind,
 )
-from .types import OPERATORS, Given
+from .types import Given
 from .values import Abilities
 
-_LIST_OPERATORS = frozenset({"in", "nin", "has"})
-_FLAGS_OPERATORS = frozenset({"eq", "ne"})
-"""Operators that take a whole value: of flags that is a list. (Lists of such values hold single flags.)"""
 _UNORDERED = frozenset({"binary", "other", "flags"})
 _KIND_OF_SCALAR = {row.scalar: row.kind for row in reversed(EDM.values())}
 _RELATION_INPUTS = {
@@ -52,7 +50,7 @@ class CatalogInputs(CatalogObjects):
         super().__init__(model, abilities, **given)
         self._inputs: dict[str, Mapping[str, InputField]] = {}
         self._filters: dict[tuple[str, bool, str | None, bool], str | None] = {}
-        self._operators: dict[str, tuple[str, ...]] = {}
+        self._operators: dict[str, tuple[WhereOperator, ...]] = {}
         self._can_filter: dict[str, bool] = {}
         self._can_order: dict[str, bool] = {}
         self._denied: dict[tuple[str, str], frozenset[str] | None] = {}
@@ -69,12 +67,12 @@ class CatalogInputs(CatalogObjects):
 
     # Questions
 
-    def filter_operators(self, csdl_or_scalar: str) -> tuple[str, ...]:
+    def filter_operators(self, csdl_or_scalar: str) -> tuple[WhereOperator, ...]:
         """Return the operators of a filter type (a scalar's name or a qualified enum) in the contract's order."""
         found = self._operators.get(csdl_or_scalar)
         if found is None:
             offered = self.abilities.operators.get(self.kind_of(csdl_or_scalar), ())
-            found = tuple(o for o in OPERATORS if o in offered)
+            found = tuple(o for o in WhereOperator if o in offered)
             self._operators[csdl_or_scalar] = found
         return found
 
@@ -200,14 +198,14 @@ class CatalogInputs(CatalogObjects):
     def _operator_fields(self, entry: TypeEntry) -> Iterator[InputField]:
         value = self._names.get((TypeKind.ENUM, entry.csdl), entry.csdl)
         is_flags = self.kind_of(entry.csdl) == "flags"
-        lists = _LIST_OPERATORS | _FLAGS_OPERATORS if is_flags else _LIST_OPERATORS
         for operator in self.filter_operators(entry.csdl):
+            type_name, many = _operand(operator, value, is_flags=is_flags)
             yield InputField(
-                name=operator,
+                name=operator.value,
                 role=InputRole.OPERATOR,
-                type_name="Boolean" if operator == "isNull" else value,
-                many=operator in lists,
-                description=describe.OPERATORS[operator],
+                type_name=type_name,
+                many=many,
+                description=operator.description,
             )
 
     def _order_fields(self, csdl: str, fields: Iterable[Field]) -> Iterator[RowInput]:
@@ -266,6 +264,19 @@ class CatalogInputs(CatalogObjects):
     def relation_input(self, role: InputRole) -> TypeKind:
         """Say which family of input types a navigation's ``where`` field has."""
         return _RELATION_INPUTS[role]
+
+
+def _operand(operator: WhereOperator, value: str, *, is_flags: bool) -> tuple[str, bool]:
+    """Return the type of an operator's operand, and whether it is a list."""
+    match operator.operand:
+        case Operand.VALUE:
+            return value, is_flags
+        case Operand.LIST:
+            return value, True
+        case Operand.BOOLEAN:
+            return "Boolean", False
+        case _:
+            assert_never(operator.operand)
 
 
 def _of_row(row: RowInput) -> InputField:

@@ -21,11 +21,6 @@ RESERVED_TYPES = (
     *("_Any", "_Entity", "_Service"),
     *("String", "Int", "Float", "Boolean", "ID", *SCALARS),
 )
-OPERATORS = (
-    *("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "has"),
-    *("contains", "startsWith", "endsWith", "isNull"),
-)
-"""Every operator of the contract, in its order."""
 
 
 class Given(TypedDict, total=False):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from schema.model.edm import edm_type
 from schema.model.records import EnumType, Model, Property, TypeRef, short
+from schema.operators import WhereOperator
 
 from . import descriptions as describe
 from .names import Names, enum_value_name
@@ -31,7 +32,7 @@ class Cleaning(Struct, frozen=True, kw_only=True):
 class Abilities:
     """What the product's OData can be asked, as far as the schema shows it; made by the gateway from its dialect."""
 
-    operators: Mapping[str, tuple[str, ...]] = field(hash=False)
+    operators: Mapping[str, tuple[WhereOperator, ...]] = field(hash=False)
     """Kind of value → ``where`` operators that the product can really answer."""
     filter_to_one: bool = True
     filter_to_many: bool = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
-from schema.catalog import OPERATORS, RESERVED_TYPES, Catalog
+from schema.catalog import RESERVED_TYPES, Catalog
 from schema.catalog.records import (
     Clean,
     Field,
@@ -18,6 +19,7 @@ from schema.catalog.records import (
 )
 from schema.errors import SchemaError
 from schema.model.records import Navigation, Property
+from schema.operators import OperatorKind, WhereOperator
 from schema.writes import Writes
 
 from . import writes as why_writes
@@ -31,8 +33,6 @@ _CLEANINGS = {
     Clean.KEY_DATE: "AXType Date is shown as a Date (setting clean_dates)",
     Clean.ACCOUNT: "an account number, shown without escapes (setting account_numbers)",
 }
-_TEXT_OPERATORS = frozenset({"contains", "startsWith", "endsWith"})
-_ORDER_OPERATORS = frozenset({"gt", "gte", "lt", "lte"})
 _UNORDERED = frozenset({"boolean", "guid", "enum", "flags", "binary", "other"})
 _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 
@@ -266,17 +266,28 @@ def _asked(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType)
 def _operators(catalog: Catalog, csdl_or_scalar: str, kind: str) -> Lines:
     offered = catalog.filter_operators(csdl_or_scalar)
     yield "operators", " ".join(offered) or "none"
-    for operator in OPERATORS:
-        if operator not in offered and (operator != "has" or kind == "flags"):
+    for operator in WhereOperator:
+        if operator not in offered and (operator.kind is not OperatorKind.FLAGS or kind == "flags"):
             yield f"not {operator}", _refusal(operator, kind)
 
 
-def _refusal(operator: str, kind: str) -> str:
-    if operator in _TEXT_OPERATORS and kind != "string":
-        return "is for text"
-    if operator in _ORDER_OPERATORS and kind in _UNORDERED:
-        return f"values of kind {kind} have no order upstream"
-    return f"this product's OData cannot ask it of values of kind {kind}"
+def _refusal(operator: WhereOperator, kind: str) -> str:
+    match operator.kind:
+        case OperatorKind.TEXT if kind != "string":
+            return "is for text"
+        case OperatorKind.ORDER if kind in _UNORDERED:
+            return f"values of kind {kind} have no order upstream"
+        case (
+            OperatorKind.EQUALITY
+            | OperatorKind.ORDER
+            | OperatorKind.LIST
+            | OperatorKind.FLAGS
+            | OperatorKind.TEXT
+            | OperatorKind.NULL
+        ):
+            return f"this product's OData cannot ask it of values of kind {kind}"
+        case _:
+            assert_never(operator.kind)
 
 
 # Inputs and roots

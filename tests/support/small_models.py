@@ -20,29 +20,33 @@ from schema.model.records import (
     Property,
     TypeRef,
 )
+from schema.operators import OperatorKind, WhereOperator, operators_of
 from schema.types.scalars import DEFINITIONS
 
 NS = "Microsoft.Dynamics.DataEntities"
 
-_ORDERED = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin")
+_EQUALITY = operators_of(OperatorKind.EQUALITY)
+_LISTED = _EQUALITY + operators_of(OperatorKind.LIST)
+_ORDERED = _EQUALITY + operators_of(OperatorKind.ORDER) + operators_of(OperatorKind.LIST)
+_IS_NULL = WhereOperator.IS_NULL
 FINOPS = Abilities(
     operators={
-        "string": (*_ORDERED, "contains", "startsWith", "endsWith", "isNull"),
+        "string": (*_ORDERED, *operators_of(OperatorKind.TEXT), _IS_NULL),
         "number": _ORDERED,
-        "temporal": (*_ORDERED, "isNull"),
-        "date": (*_ORDERED, "isNull"),
-        "enum": ("eq", "ne", "in", "nin"),
-        "boolean": ("eq", "ne"),
-        "guid": ("eq", "ne", "in", "nin"),
+        "temporal": (*_ORDERED, _IS_NULL),
+        "date": (*_ORDERED, _IS_NULL),
+        "enum": _LISTED,
+        "boolean": _EQUALITY,
+        "guid": _LISTED,
     },
     company_property="dataAreaId",
     has_nulls=False,
 )
 GENERIC = Abilities(
     operators={
-        **{kind: (*names, "isNull") for kind, names in FINOPS.operators.items()},
-        "duration": (*_ORDERED, "isNull"),
-        "flags": ("eq", "ne", "isNull"),
+        **{kind: (*names, _IS_NULL) for kind, names in FINOPS.operators.items()},
+        "duration": (*_ORDERED, _IS_NULL),
+        "flags": (*_EQUALITY, _IS_NULL),
     },
     filter_to_many=True,
 )

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,9 @@ from tests.bench.measure import (
     show,
     slope,
 )
+from tests.bench.repetition import Interval, alternating, in_fresh_processes
 from tests.bench.run import BENCHMARKS, ROOT, benchmark
-from tests.bench.serving import ONE, WHOLE, queries, serving
+from tests.bench.serving import ONE, WHOLE, floor, queries, serving
 from tests.bench.stock_strawberry import schema
 from tests.bench.workload import Service, engine_over
 from tests.support.sockets import answering, closing, listening, ok
@@ -68,6 +70,48 @@ def test_ratios_are_taken_round_by_round() -> None:
     ratios = Sample((2.0, 8.0, 3.0)).over(Sample((1.0, 2.0, 1.0)))
 
     assert ratios.values == (2.0, 4.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([3.0, 1.0, 2.0], Interval(2, 1, 3)),
+        ([5.0, 1.0, 4.0, 2.0, 3.0], Interval(3, 1, 5)),
+        ([float(n) for n in range(1, 12)], Interval(6, 3, 9)),
+    ],
+    ids=["3 samples", "5 samples", "11 samples"],
+)
+def test_an_interval_holds_the_median(samples: list[float], expected: Interval) -> None:
+    assert Interval.of(samples) == expected
+
+
+def test_the_resolution_is_the_width_of_the_interval() -> None:
+    assert Interval(2.0, 1.9, 2.1).resolution == pytest.approx(0.1)
+
+
+@pytest.mark.anyio
+async def test_variants_alternate_in_turning_order() -> None:
+    ran: list[str] = []
+    variants = {name: partial(ran.append, name) for name in "ab"}
+
+    times = await alternating(variants, 2, warm=1)
+
+    assert "".join(ran) == "baabba"
+    assert times.keys() == {"a", "b"}
+
+
+async def own_process(number: int) -> list[int]:
+    return [number, os.getpid()]
+
+
+@pytest.mark.anyio
+async def test_each_repetition_is_a_process_of_its_own() -> None:
+    target = "tests.test_bench:own_process"
+
+    found = await in_fresh_processes(target, [7], 2)
+
+    assert [number for number, _ in found] == [7, 7]
+    assert len({os.getpid(), *(pid for _, pid in found)}) == 3
 
 
 @pytest.mark.parametrize("power", [0, 1, 2])
@@ -340,7 +384,12 @@ async def test_the_gateway_is_loaded_before_an_upstream_that_replays() -> None:
         run = await asyncio.to_thread(by_client, found.address, body, 3, 0, case.length)
         used = found.cpu()
 
+        with floor(found) as theirs:
+            length = theirs.cases[ONE].length
+            other = await asyncio.to_thread(by_client, theirs.address, body, 3, 0, length)
+
     assert (run.requests, run.errors, case.leaves) == (3, 0, 10)
+    assert (other.requests, other.errors) == (3, 0)
     assert used > 0
 
 

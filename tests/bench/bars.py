@@ -157,16 +157,7 @@ BARS = (
     ),
     Bar(
         HTTP,
-        "100 rows x 10 to GraphQL Mesh's best, which was recorded elsewhere",
-        5,
-        "x",
-        "peers",
-        "to_mesh",
-        at_least=True,
-    ),
-    Bar(
-        HTTP,
-        "100 rows x 10 to stock Strawberry in this run (Mesh was twice as fast as that)",
+        "100 rows x 10 to stock Strawberry in this run",
         10,
         "x",
         "peers",

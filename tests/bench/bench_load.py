@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from tests.bench.load import HINT, generator
 from tests.bench.measure import GC_FROZEN, Report, Sample, ms, percent
 from tests.bench.recording import Case
-from tests.bench.serving import HUNDRED, ONE, THOUSAND, Loaded, loaded, serving
+from tests.bench.repetition import Interval
+from tests.bench.serving import HUNDRED, ONE, THOUSAND, Loaded, floor, loaded, serving
 
 CONNECTIONS = (1, 16, 64)
 JUDGED = 16
@@ -13,26 +16,36 @@ JUDGED = 16
 
 
 async def under_load(quick: bool) -> list[Report]:
-    """Measure 1 row, 100 x 10 and 1,000 x 50 values at 1, 16 and 64 connections; one upstream call each."""
+    """Measure 1 row, 100 x 10 and 1,000 x 50 values at 1, 16 and 64 connections; one upstream call each.
+
+    Each round is a fresh process of the gateway and one of the floor, which take turns.
+    """
+    rounds, seconds = (3, 0.6) if quick else (5, 2.0)
     report = Report(
         "load",
-        f"one worker, {GC_FROZEN}; the upstream replays recorded bytes on loopback",
+        f"one worker, {GC_FROZEN}; the upstream replays recorded bytes on loopback; {rounds} fresh processes",
     )
-    rounds, seconds = (3, 0.6) if quick else (5, 2.0)
-    async with serving(ONE, HUNDRED, THOUSAND) as found:
-        taken: dict[tuple[str, int], list[Loaded]] = {}
-        for number in range(rounds):
-            for name, case in found.cases.items():
-                for connections in CONNECTIONS:
+    taken: dict[tuple[str, int], list[Loaded]] = {}
+    least: dict[str, list[float]] = {}
+    for number in range(rounds):
+        async with serving(ONE, HUNDRED, THOUSAND) as ours:
+            cases = ours.cases
+            with floor(ours) as theirs:
+                for name, connections in product(cases, CONNECTIONS):
                     if quick and _is_left_out(name, number, connections):
                         continue
-                    run = await loaded(found, case, connections, seconds)
+                    run = await loaded(ours, cases[name], connections, seconds)
                     taken.setdefault((name, connections), []).append(run)
-        for (name, connections), runs in taken.items():
-            _add(report, name, connections, runs, found.cases[name])
+                    if connections == JUDGED:
+                        other = await loaded(theirs, theirs.cases[name], connections, seconds)
+                        least.setdefault(name, []).append(other.cpu)
+    for (name, connections), runs in taken.items():
+        floors = least[name] if connections == JUDGED else None
+        _add(report, name, connections, runs, floors, cases[name])
     report.notes += [
         "cpu_ms: of the gateway's process per request; per_cpu_s: requests that one core of it could answer.",
-        "waiting: half the distance between the quartiles of the latency; spread: that of cpu_ms over the rounds.",
+        "floor_ms: a handler written by hand, same server and client; to_floor: median of the ratios.",
+        "waiting: half the distance between the quartiles of the latency; spread: interval of to_floor over processes.",
         "generator, upstream, others (unknown processes): their share of one core.",
     ]
     if generator() != "wrk":
@@ -45,9 +58,17 @@ def _is_left_out(name: str, number: int, connections: int) -> bool:
     return connections != JUDGED and (number > 0 or (name == THOUSAND and connections > JUDGED))
 
 
-def _add(report: Report, name: str, connections: int, runs: list[Loaded], case: Case) -> None:
+def _add(
+    report: Report,
+    name: str,
+    connections: int,
+    runs: list[Loaded],
+    floors: list[float] | None,
+    case: Case,
+) -> None:
     loads = [run.load for run in runs]
     cpu = Sample(tuple(run.cpu for run in runs))
+    ratio = Interval.of(cpu.over(Sample(tuple(floors))).values) if floors else None
     middle = sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
     report.add(
         case=name,
@@ -60,7 +81,9 @@ def _add(report: Report, name: str, connections: int, runs: list[Loaded], case: 
         p99_ms=_median_ms([load.p99 for load in loads]),
         waiting=percent(middle.load.spread),
         cpu_ms=ms(cpu.median),
-        spread=percent(cpu.spread) if len(runs) > 2 else "",
+        floor_ms=ms(Sample(tuple(floors)).median) if floors else None,
+        to_floor=round(ratio.median, 2) if ratio else None,
+        spread=str(ratio) if ratio else "",
         per_cpu_s=round(1 / cpu.median),
         generator=f"{generator(case.length)} {middle.share(middle.load.cpu)}",
         upstream=middle.share(middle.upstream),

@@ -1,4 +1,4 @@
-"""Beside others: Strawberry with plain resolvers in the same run, and what GraphQL Mesh was recorded at."""
+"""Beside a peer of the same run: Strawberry with plain resolvers over rows in memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from tests.bench.serving import HUNDRED, THOUSAND, Loaded, Serving, loaded, serv
 
 CONNECTIONS = 16
 GATEWAY, STRAWBERRY = "this gateway, one upstream call each", "stock Strawberry, no upstream"
-MESH = (120, 147)
-"""Requests a second of 100 x 10 values, one process of GraphQL Mesh's OData handler: recorded once on a machine of this
-kind, not measured here."""
 
 
 async def peers(quick: bool) -> list[Report]:
@@ -33,10 +30,9 @@ async def peers(quick: bool) -> list[Report]:
             theirs = replace(ours, program=program, address=address)
             for name in (HUNDRED,) if quick else (HUNDRED, THOUSAND):
                 await _compare(report, ours, theirs, ours.cases[name], (rounds, seconds))
-    report.notes += [
-        f"GraphQL Mesh's OData handler, recorded, not measured here: {MESH[0]} to {MESH[1]} requests/s of {HUNDRED}.",
-        "per_cpu_s: what one core of the process could answer; to_peer, to_mesh: ratios of it (to the best of Mesh).",
-    ]
+    report.notes.append(
+        "per_cpu_s: requests that one core could answer; to_peer: the ratio of both."
+    )
     return [report]
 
 
@@ -66,7 +62,6 @@ async def _compare(
             spread=percent(cpu[name].spread),
             per_cpu_s=round(per_cpu, 1),
             to_peer=round(per_cpu * cpu[STRAWBERRY].median, 1) if is_ours else None,
-            to_mesh=round(per_cpu / MESH[1], 1) if is_ours and case.name == HUNDRED else None,
         )
 
 

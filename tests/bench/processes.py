@@ -26,16 +26,21 @@ def environment(**settings: str) -> dict[str, str]:
 class Program:
     """A running program, in a process group of its own."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], stdin: str = "") -> None:
+        """``stdin``: its standard input."""
         self.started = time.perf_counter()
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
             env=dict(env),
+            stdin=subprocess.PIPE if stdin else None,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+        if self._process.stdin is not None:
+            with self._process.stdin as pipe:
+                pipe.write(stdin)
         self._lines: Queue[str] = Queue()
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -86,8 +91,8 @@ class Program:
 
 
 @contextmanager
-def running(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Program]:
-    program = Program(command, env)
+def running(command: Sequence[str], env: Mapping[str, str], stdin: str = "") -> Iterator[Program]:
+    program = Program(command, env, stdin)
     try:
         yield program
     finally:

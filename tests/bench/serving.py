@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -17,8 +18,8 @@ import orjson
 from gateway.config.settings import Settings
 from tests.bench.load import Load, by_client, drive
 from tests.bench.measure import cpu_of, cpu_of_machine, family
-from tests.bench.processes import Program, gateway, running
-from tests.bench.recording import Case, record
+from tests.bench.processes import Program, environment, gateway, running
+from tests.bench.recording import Case, leaves, record
 from tests.bench.workload import PLAIN, answer, document, names, nested_query
 
 ROOT = "http://bench.invalid/data"
@@ -45,6 +46,8 @@ class Serving:
 
     program: Program
     upstream: Program
+    origin: str
+    """Scheme, host and port of the upstream."""
     address: str
     cases: dict[str, Case]
 
@@ -95,17 +98,37 @@ async def serving(*wanted: str, workers: int = 1, **settings: str) -> AsyncItera
             settings=Settings(url=ROOT, auth="none", max_page_size=MAX_PAGE, cache_dir=None),
         )
         with running([sys.executable, STATIC, folder], os.environ) as upstream:
-            port = upstream.line_with("")
+            origin = f"http://127.0.0.1:{upstream.line_with('')}"
             given = {
-                "D365_URL": f"http://127.0.0.1:{port}/data",
+                "D365_URL": f"{origin}/data",
                 "D365_AUTH": "none",
                 "D365_MAX_PAGE_SIZE": str(MAX_PAGE),
                 **settings,
             }
             with gateway("--workers", str(workers), **given) as (program, address):
-                found = Serving(program, upstream, address, {c.name: c for c in cases})
+                found = Serving(program, upstream, origin, address, {c.name: c for c in cases})
                 await _warm(found)
                 yield found
+
+
+@contextmanager
+def floor(found: Serving) -> Iterator[Serving]:
+    """Run the floor of the same operations before the same upstream; its answers have lengths of their own."""
+    shapes = {ONE: "flat", HUNDRED: "flat", THOUSAND: "nested"}
+    operations = {case.query: (case.target, shapes[name]) for name, case in found.cases.items()}
+    command = [sys.executable, "-m", "tests.bench.floor_server", found.origin]
+    with running(command, environment(), json.dumps(operations)) as program:
+        address = f"http://127.0.0.1:{program.line_with('')}/graphql"
+        cases = {name: _measured(address, case) for name, case in found.cases.items()}
+        yield replace(found, program=program, address=address, cases=cases)
+
+
+def _measured(address: str, case: Case) -> Case:
+    """Return a case with the length of the floor's answer. Raises RuntimeError if that holds other rows."""
+    response = httpx.post(address, json={"query": case.query}, timeout=60)
+    if response.status_code != 200 or leaves(response.json()["data"]) != case.leaves:
+        raise RuntimeError(f"the floor answered {response.status_code} {response.text[:300]}")
+    return replace(case, length=len(response.content))
 
 
 def _upstream(request: httpx.Request) -> httpx.Response:

@@ -348,6 +348,19 @@ def floor(body):
     return made
 
 
+def flat_floor(columns: tuple[Column, ...]) -> Callable[[bytes], bytes]:
+    """Return the floor of a flat list: the same for rows without relations."""
+    values = ", ".join(f'"{c.graphql}": r["{c.name}"]' for c in columns)
+    text = f"""
+def floor(body):
+    return dumps({{"data": {{"orders": {{"nodes": [{{{values}}} for r in loads(body)["value"]]}}}}}})
+"""
+    space: dict[str, Any] = {"loads": orjson.loads, "dumps": orjson.dumps}
+    exec(compile(text, "<floor>", "exec"), space)
+    made: Callable[[bytes], bytes] = space["floor"]
+    return made
+
+
 def batched_floor(bodies: Mapping[str, Sequence[bytes]]) -> Callable[[], bytes]:
     """Return the floor of key batches (set → its answers): the same, with children looked up by their keys."""
     values = ", ".join(f'"{c.graphql}": r["{c.name}"]' for c in PLAIN)

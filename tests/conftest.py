@@ -76,8 +76,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 QUIET = Settings(cache_dir=None, language="none")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
+    """The event loop of all asynchronous tests: session-wide, so that module-wide fixtures may be asynchronous."""
     return "asyncio"
 
 

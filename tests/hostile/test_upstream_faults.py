@@ -145,11 +145,6 @@ def _raise_bugs(event: Event) -> None:
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def world(anyio_backend: str) -> AsyncIterator[World]:
     sandbox = create_sandbox(SandboxSettings(scale=0.1, page_limit=7))
     transport = httpx.ASGITransport(sandbox)

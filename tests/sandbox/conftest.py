@@ -14,11 +14,6 @@ Ask = Callable[..., Awaitable[httpx.Response]]
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
 def app() -> Starlette:
     """One sandbox for all tests that only read with default knobs."""
     return create_sandbox()

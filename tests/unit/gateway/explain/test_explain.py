@@ -40,11 +40,6 @@ METADATA = """<?xml version="1.0"?>
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def gateway() -> AsyncIterator[Gateway]:
     async with open_gateway(Settings(language=None), observe=lambda _: None) as found:
         yield found

@@ -22,11 +22,6 @@ ROWS = "{ legalEntities { totalCount } }"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
     async with serving(Settings(language=None, max_body_bytes=200_000)) as found:
         yield found

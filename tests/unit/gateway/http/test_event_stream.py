@@ -31,11 +31,6 @@ COMPLETE = "event: complete\ndata:\n\n"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def served(sandbox: Starlette) -> AsyncIterator[Served]:
     async with serving(sandbox, [], heartbeat=0.1) as found:
         yield found

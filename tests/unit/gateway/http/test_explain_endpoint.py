@@ -97,11 +97,6 @@ async def serving(**given: object) -> AsyncIterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def client() -> AsyncIterator[Client]:
     async with serving(max_aliases=3, max_body_bytes=5_000) as found:
         yield found

@@ -90,11 +90,6 @@ ERRORS = pytest.mark.parametrize("error", [KeyError, RuntimeError])
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def events() -> list[Event]:
     return []
 

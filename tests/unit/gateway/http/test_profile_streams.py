@@ -56,11 +56,6 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def whole() -> AsyncIterator[Served]:
     """A gateway with profiles, over a sandbox whose rows may be changed."""
     async with serving(create_sandbox(), [], profiles=PROFILES) as served:

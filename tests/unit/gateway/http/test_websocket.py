@@ -32,11 +32,6 @@ QUERY = subscribe("{ customersV3(first: 1) { nodes { __typename } } }")
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def events() -> list[Event]:
     return []
 

@@ -29,11 +29,6 @@ CHANGED = """subscription {
 }"""
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def opened(**federation: str) -> AsyncIterator[Gateway]:
     settings = Settings(
         cache_dir=None, language="none", include=("CustomersV3",), federation=federation

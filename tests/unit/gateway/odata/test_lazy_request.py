@@ -30,12 +30,11 @@ def test_addresses_go_out_as_httpx_writes_them(path: str, query: str) -> None:
         assert as_sent(address) == expected
 
 
-@pytest.mark.parametrize("character", [chr(code) for code in range(0x21, 0x7F)])
 @pytest.mark.parametrize("at", ["A{}", "A('{}')", "A?$filter=B%20eq%20'{}'"])
-def test_every_character_goes_out_as_httpx_writes_it(character: str, at: str) -> None:
-    address = ROOT + at.format(character)
+def test_every_character_goes_out_as_httpx_writes_it(at: str) -> None:
+    addresses = [ROOT + at.format(chr(code)) for code in range(0x21, 0x7F)]
 
-    assert as_sent(address) == str(httpx.URL(address))
+    assert [as_sent(address) for address in addresses] == [str(httpx.URL(a)) for a in addresses]
 
 
 def test_an_address_is_as_long_as_httpx_allows_and_no_longer() -> None:

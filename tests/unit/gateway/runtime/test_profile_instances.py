@@ -26,11 +26,6 @@ CUSTOMERS = "{ customersV3 { nodes { id customerAccount } pageInfo { endCursor }
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def served() -> AsyncIterator[Served]:
     settings = Settings.model_validate({"language": None, "profiles": PROFILES})
     async for found in serve(settings):

@@ -45,7 +45,6 @@ from .response_check import Response, is_plainly_good, raise_for_answer, subject
 from .retry import Clock
 from .sending import Exchanges, Judge, Sending, itself
 from .transport_errors import UNREACHED, always, fault_of, never, surely_unprocessed
-from .trust import unread
 
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS: Mapping[str, str] = {
@@ -255,8 +254,7 @@ class ODataClient:
 
 def _network(settings: Settings) -> httpx.AsyncBaseTransport:
     # aiohttp takes 0.1 s to import, and the embedded sandbox needs none.
-    with unread():
-        from .transport import make_transport  # noqa: PLC0415
+    from .transport import make_transport  # noqa: PLC0415
 
     return make_transport(settings)
 

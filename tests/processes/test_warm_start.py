@@ -434,26 +434,6 @@ def test_what_was_not_imported_can_be_imported_later() -> None:
     assert imported(code, *NEEDLESS).split() == ["Progress"]
 
 
-AUTHORITIES = """
-import ssl
-from gateway.odata.client import ODataClient
-from gateway.config.settings import Settings
-whole, paths = ssl.SSLContext.load_default_certs, ssl.SSLContext.set_default_verify_paths
-ODataClient(Settings(url="https://contoso.example/data", auth="none"))
-from aiohttp import connector
-for made in connector._SSL_CONTEXT_VERIFIED, connector._SSL_CONTEXT_UNVERIFIED:
-    print(made.cert_store_stats()["x509"], made.verify_mode.name)
-print(ssl.SSLContext.load_default_certs is whole, ssl.SSLContext.set_default_verify_paths is paths)
-"""
-
-
-def test_authorities_that_no_call_uses_are_not_read() -> None:
-    """aiohttp's own default trusts nobody then; ``transport`` gives each call over TLS another one."""
-    told = imported(AUTHORITIES).split()
-
-    assert told == ["0", "CERT_REQUIRED", "0", "CERT_NONE", "True", "True"]
-
-
 @pytest.fixture
 def collecting() -> Iterator[None]:
     thresholds = gc.get_threshold()

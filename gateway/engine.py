@@ -240,7 +240,7 @@ class Engine:
             said = "This API does not tell its schema: __schema, __type, _service are switched off."
             return self._refused([GraphQLError(said)], "INTROSPECTION_DISABLED")
         return Ready(
-            prepared, variables, self._planner.bind(prepared, variables, request.companies)
+            prepared, variables, self._planner.plan(prepared, variables, request.companies)
         )
 
     def checked(self, request: GraphQLRequest) -> Checked | Answer:

@@ -23,7 +23,7 @@ from schema.catalog.records import Argument, Field, RootKind, TypeKind
 from .plan import Key, KeysRoot, ReadPlan
 
 if TYPE_CHECKING:
-    from .planner import Binding
+    from .planner import OperationPlanner
 
 MAX_NODES = 1_000
 """Ids of one ``nodes`` field."""
@@ -46,8 +46,8 @@ _Named = tuple[_Kind, Key]
 class Entities:
     """The rows that one root field names."""
 
-    def __init__(self, binding: Binding, shape: RootShape) -> None:
-        self._binding = binding
+    def __init__(self, operation: OperationPlanner, shape: RootShape) -> None:
+        self._operation = operation
         self._shape = shape
         self._are_representations = shape.root.kind is RootKind.ENTITIES
         self._kinds: dict[str, _Kind] = {}
@@ -94,8 +94,8 @@ class Entities:
         found = self._kinds.get(name)
         if found is not None:
             return found
-        binding = self._binding
-        catalog, types = binding.catalog, binding.planner.core.type_map
+        operation = self._operation
+        catalog, types = operation.catalog, operation.planner.core.type_map
         entry = catalog.entry(name)
         if entry is None or entry.kind is not TypeKind.OBJECT or not catalog.is_node(entry.csdl):
             return None
@@ -113,13 +113,13 @@ class Entities:
 
         An id was made of a row of its type, a representation may be made of anything.
         """
-        binding = self._binding
+        operation = self._operation
         if self._are_representations:
-            csdl = binding.catalog.model.entity_sets[set_name].type
+            csdl = operation.catalog.model.entity_sets[set_name].type
         found = self._plans.get((set_name, csdl))
         if found is None:
-            level = binding.prepared.typed(self._shape, csdl).level
-            found = self._plans[set_name, csdl] = binding.keyed(level, set_name)
+            level = operation.prepared.typed(self._shape, csdl).level
+            found = self._plans[set_name, csdl] = operation.read_by_key(level, set_name)
         return found
 
     # By id
@@ -163,7 +163,7 @@ class Entities:
         return self._by_id(text)
 
     def _natural_key(self, kind: _Kind, given: Mapping[Any, Any]) -> Key:
-        binding = self._binding
+        operation = self._operation
         values: dict[str, Any] = {}
         for argument, wanted in kind.arguments:
             value = given.get(argument.name)
@@ -175,7 +175,7 @@ class Entities:
                     f"{argument.name} is missing in this representation.",
                     hint=f"Send id, or every part of the key: {parts}.",
                 )
-        return tuple(binding.key_value(a, values) for a, _ in kind.arguments)
+        return tuple(operation.key_value(a, values) for a, _ in kind.arguments)
 
 
 _HINT = 'For example {"__typename": "CustomerV3", "id": "…"}.'

@@ -354,7 +354,7 @@ def one_company(companies: tuple[str, ...] | None, what: str) -> str:
     if companies is None or len(companies) != 1:
         raise BadArgument(
             f"{what} is missing, and the company scope is not one company.",
-            hint="Give it, or one company in the header X-D365-Company.",
+            hint="Pass it, or name one company in the header X-D365-Company.",
         )
     return companies[0]
 

@@ -11,7 +11,7 @@ from gateway.odata.response_check import Response
 from gateway.operations.pages import Failure
 from gateway.operations.row_types import lenient, untyped
 from gateway.operations.value_conversion import from_untyped
-from gateway.planning.planner import Binding
+from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField
 
@@ -26,7 +26,7 @@ class Calls:
     """Calls of one operation."""
 
     def __init__(
-        self, catalog: Catalog, exchange: Exchange, bare: Binding, fetching: Fetching
+        self, catalog: Catalog, exchange: Exchange, bare: OperationPlanner, fetching: Fetching
     ) -> None:
         self._catalog = catalog
         self._exchange = exchange

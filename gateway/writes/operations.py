@@ -137,8 +137,8 @@ class Mutations:
         prepared = prepare_mutation(
             self._writes.catalog, DocumentNode(definitions=definitions), late, variables.coerced
         )
-        binding = self._planner.binding(prepared, variables, companies)
-        bare = self._bare_planner.binding(prepared, variables, companies)
+        binding = self._planner.for_operation(prepared, variables, companies)
+        bare = self._bare_planner.for_operation(prepared, variables, companies)
         open_reads: list[Fetcher] = []
         sent: list[Request] = []
 

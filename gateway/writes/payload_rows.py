@@ -23,7 +23,7 @@ from gateway.operations.row_types import lenient
 from gateway.operations.shapes import RowRequirements
 from gateway.operations.value_conversion import from_upstream
 from gateway.planning.plan import Key, KeysRoot, ReadPlan
-from gateway.planning.planner import Binding
+from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, RootField, RootKind, Verb
 
@@ -65,7 +65,11 @@ class Reading:
     """
 
     def __init__(
-        self, catalog: Catalog, binding: Binding, bare: Binding, fetching: Fetching
+        self,
+        catalog: Catalog,
+        binding: OperationPlanner,
+        bare: OperationPlanner,
+        fetching: Fetching,
     ) -> None:
         self._catalog = catalog
         self._binding = binding
@@ -96,7 +100,7 @@ class Reading:
         level: RowRequirements,
         outcomes: Sequence[Outcome],
     ) -> None:
-        bare = self._bare.keyed(level, asked.set_name)
+        bare = self._bare.read_by_key(level, asked.set_name)
         own: list[Any] = []
         missing: list[int] = []
         for number, outcome in enumerate(outcomes):
@@ -115,7 +119,7 @@ class Reading:
         if own:
             await self._fetching()[1].attach(own, bare)
         if missing:
-            plan = self._binding.keyed(level, asked.set_name)
+            plan = self._binding.read_by_key(level, asked.set_name)
             values = await self._by_key(plan, asked, [outcomes[i].write for i in missing])
             for number, value in zip(missing, values, strict=True):
                 found[number] = Read(value, _etag_of(value, plan) or found[number].etag)
@@ -139,7 +143,7 @@ class Reading:
         for set_name, rows in by_set.items():
             level = self._level(rows[0].csdl)
             asked = PayloadSelection("existing", (), set_name, level)
-            values = await self._by_key(self._binding.keyed(level, set_name), asked, rows)
+            values = await self._by_key(self._binding.read_by_key(level, set_name), asked, rows)
             for write, value in zip(rows, values, strict=True):
                 if isinstance(value, Failure):
                     raise value.error

@@ -39,7 +39,7 @@ OF_A_QUERY: dict[str, tuple[Any, str]] = {
     "reading variables": (Documents, "variables"),
     "checking": (Engine, "checked"),
     "preparing": (PreparedOperations, "prepare"),
-    "binding": (Planner, "bind"),
+    "binding": (Planner, "plan"),
     "introspection": (Introspection, "answer"),
     "loading": (Runner, "run"),
     "making the answer": (Engine, "_answered"),

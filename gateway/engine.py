@@ -22,7 +22,7 @@ from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.fast_path import Slicing, completed
 from gateway.execution.fetcher import Fetcher, ReadLimits
 from gateway.execution.key_batches import KeyBatchLoader
-from gateway.execution.plan_runner import Loaded, Runner
+from gateway.execution.plan_runner import Loaded, PlanRunner
 from gateway.execution.read_batches import Sender
 from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
 from gateway.execution.trace import Trace, Traced, Upstream
@@ -105,7 +105,7 @@ class Reads(Struct, frozen=True):
         """Return fresh reads."""
         return self.engine.fetcher(self.upstream, self.trace)
 
-    def runner(self, fetcher: Fetcher) -> Runner:
+    def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return what runs plans with them."""
         return self.engine.runner(fetcher)
 
@@ -327,9 +327,9 @@ class Engine:
         )
         return Fetcher(upstream or self._sender, self.dialect, limits, trace)
 
-    def runner(self, fetcher: Fetcher) -> Runner:
+    def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of one operation."""
-        return Runner(fetcher, KeyBatchLoader(fetcher, self._settings.max_url_length))
+        return PlanRunner(fetcher, KeyBatchLoader(fetcher, self._settings.max_url_length))
 
     async def _run(
         self, request: GraphQLRequest, ready: Ready, deadline: Deadline, reads: ReadContext
@@ -394,7 +394,7 @@ class Engine:
         )
         return structs.replace(answer, requests=tuple(performed.requests), changed=True)
 
-    async def _answered(self, request: GraphQLRequest, ready: Ready, runner: Runner) -> Answer:
+    async def _answered(self, request: GraphQLRequest, ready: Ready, runner: PlanRunner) -> Answer:
         """Load and complete: quickly from raw rows; else from loaded rows; else by graphql-core."""
         told = await self._introspection.answer(ready.prepared, ready.variables.coerced)
         if told is not None:
@@ -404,12 +404,12 @@ class Engine:
         loaded = await runner.run(ready.bound, raw=quick)
         answer = await self._completed(prepared, loaded, runner) if quick else None
         if answer is None and any(item.raw for item in loaded):
-            loaded = await runner.decoded(loaded)
+            loaded = await runner.decode_raw(loaded)
             answer = await self._completed(prepared, loaded, runner)
         return answer or await self._complete_slowly(request, prepared, loaded)
 
     async def _completed(
-        self, prepared: Prepared, loaded: list[Loaded], runner: Runner
+        self, prepared: Prepared, loaded: list[Loaded], runner: PlanRunner
     ) -> Answer | None:
         """Complete by the compiled functions; None where they met a surprise."""
         if runner.failed or runner.has_mismatch:

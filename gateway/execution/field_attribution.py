@@ -1,6 +1,6 @@
-"""For which fields of the answer something is asked upstream: kept in the context, as it passes through many tasks.
+"""Context variable that attributes upstream requests to response fields, across the tasks of an operation.
 
-A field is named by its path, without what a connection puts between: ``customersV3.salesOrders``.
+A field is named by its path, without the parts that a connection adds: ``customersV3.salesOrders``.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from contextvars import ContextVar
 _FIELDS: ContextVar[tuple[str, ...]] = ContextVar("fields", default=())
 
 
-def asking() -> tuple[str, ...]:
-    """Return the fields for which the current task asks."""
+def current_fields() -> tuple[str, ...]:
+    """Return the response fields for which the current task reads or writes."""
     return _FIELDS.get()
 
 
-def ask_for(fields: Iterable[str]) -> None:
-    """From here on the current task, and those that it starts, ask for these fields."""
+def set_fields(fields: Iterable[str]) -> None:
+    """Attribute what the current task, and the tasks that it starts, send from here on to these fields."""
     _FIELDS.set(tuple(dict.fromkeys(fields)))
 
 
-def ask_below(name: str) -> None:
-    """The same for the field ``name`` of the rows that were asked for so far."""
+def descend(name: str) -> None:
+    """Attribute what follows to the field ``name`` below each of the current fields."""
     _FIELDS.set(tuple([f"{field}.{name}" for field in _FIELDS.get()]))

@@ -1,8 +1,8 @@
 """Which rows belong to which keys: keys read from rows and compared as the upstream compares them.
 
-Where text compares without case and trailing blanks, a child may spell its parent's key in another way. Most do
-not, so a row is looked up by its key as it stands, and only a spelling that is not known yet is brought to its
-normal form. All is done for a whole level at once, column by column.
+If text compares without case and trailing blanks, a child may spell its parent's key in another way. Most do not, so
+a row is looked up by its key as it stands, and only an unknown spelling is brought to its normal form. All is done for
+a whole level at once, column by column.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 from msgspec import UNSET
 
+from gateway.errors import UpstreamMalformed
 from gateway.odata.key_filters import by_column
+from gateway.odata.literals import parse_value
 from gateway.odata.local_filter import comparable
 from gateway.planning.plan import Key
 
@@ -27,14 +29,22 @@ def keys_of(rows: Iterable[Any], attributes: Sequence[str]) -> list[Key]:
 
 
 def hashable(key: Key) -> Key:
-    """Wrap what untyped JSON may hold in the place of a plain value, so that no type takes it for one of its own."""
+    """Return a key whose parts can be hashed: lists and objects of untyped JSON as their text, in a tuple.
+
+    The tuple keeps them from passing as a value of any type.
+    """
     return tuple((repr(part),) if isinstance(part, list | dict) else part for part in key)
 
 
-def referring(keys: Sequence[Key], free: Sequence[int], *, has_nulls: bool) -> list[Key]:
-    """Return the keys that name a row: no part is null; if absent text is empty, not all of the ``free`` parts are."""
+def referring_keys(keys: Sequence[Key], free: Sequence[int], *, has_nulls: bool) -> list[Key]:
+    """Return the keys that name a row.
+
+    In such a key no part is null. In a product without nulls an absent reference is empty text, so not all of its
+    ``free`` parts (the company is none) are empty.
+    """
     if not keys:
         return []
+    # Most levels have neither gaps nor blanks, which whole columns tell at once.
     columns = by_column(keys)
     gaps = any(None in values or UNSET in values for values in columns)
     blanks = not has_nulls and free and all("" in columns[i] for i in free)
@@ -47,6 +57,20 @@ def referring(keys: Sequence[Key], free: Sequence[int], *, has_nulls: bool) -> l
     ]
 
 
+def mistyped_keys(types: Sequence[str], keys: Sequence[Key]) -> dict[Key, UpstreamMalformed]:
+    """Return the keys with a part that is no value of its Edm type, which no filter can name, and the error of each."""
+    errors: dict[Key, UpstreamMalformed] = {}
+    for key in keys:
+        try:
+            for edm, part in zip(types, key, strict=False):
+                parse_value(edm, part)
+        except ValueError as error:
+            errors[key] = UpstreamMalformed(
+                "The upstream sent a reference that is not of its type.", detail=str(error)
+            )
+    return errors
+
+
 def _has_gap(key: Key) -> bool:
     return None in key or UNSET in key
 
@@ -54,7 +78,7 @@ def _has_gap(key: Key) -> bool:
 def normal_forms(
     types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool
 ) -> list[tuple[Any, ...]]:
-    """Return what two keys share when the upstream takes them as equal (reference 1.2: case, trailing blanks).
+    """Return what two keys share if the upstream takes them as equal (reference 1.2: case, trailing blanks).
 
     ``types`` are the Edm types of the parts. Raises TypeError or ValueError for values of other types.
     """
@@ -66,11 +90,11 @@ def normal_forms(
 
 
 def are_distinct(types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool) -> bool:
-    """Return whether no two of these different keys are equal for the upstream; often one column alone tells."""
+    """Return whether no two of these different keys are equal for the upstream."""
     if len(keys) < 2:
         return True
     columns = list(zip(types, by_column(keys), strict=True))
-    # What tells keys apart stands last in most of them.
+    # One distinct column is enough, and in most keys that is the last one: the company comes first.
     for edm, values in reversed(columns):
         if len(set(_normal_column(edm, values, case_insensitive))) == len(keys):
             return True
@@ -87,14 +111,14 @@ def _normal_column(edm: str, values: Sequence[Any], case_insensitive: bool) -> S
 
 
 def _folded(texts: Sequence[str]) -> list[str]:
-    """Fold all at once where no text ends in blanks or holds the separator."""
+    """Fold all texts in one call, unless one ends in blanks or holds the separator."""
     joined = "\0".join((*texts, ""))
     folded = [] if " \0" in joined else joined.casefold().split("\0")[:-1]
     return folded if len(folded) == len(texts) else [t.rstrip(" ").casefold() for t in texts]
 
 
 class KeyIndex(ABC):
-    """What was found for each asked key, however the rows spell it."""
+    """The rows of each requested key, however the rows spell it."""
 
     def __init__(
         self, types: Sequence[str], keys: Sequence[Key], *, case_insensitive: bool
@@ -103,27 +127,27 @@ class KeyIndex(ABC):
         self._keys = keys
         self._insensitive = case_insensitive
         self._by_normal: dict[tuple[Any, ...], Key] | None = None
-        self._found: dict[Key, Any] = self.empty()
+        self._rows: dict[Key, Any] = self.empty()
 
     @abstractmethod
     def empty(self) -> dict[Key, Any]:
-        """Return each key and what it has without any row."""
+        """Return the value of each key without any row."""
 
     @abstractmethod
     def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
-        """Put rows in their places; those of keys that were not asked for come nowhere.
+        """Add rows to their keys; rows of keys that were not requested are dropped.
 
-        Raises AttributeError, TypeError or ValueError where a key is missing or not of its types.
+        Raises AttributeError, TypeError or ValueError if a key is missing or not of its types.
         """
 
     def all(self) -> dict[Key, Any]:
-        """Return each asked key and what it has."""
-        if len(self._found) == len(self._keys):
-            return self._found
-        return dict(zip(self._keys, map(self._found.__getitem__, self._keys), strict=True))
+        """Return the value of each requested key."""
+        if len(self._rows) == len(self._keys):
+            return self._rows
+        return dict(zip(self._keys, map(self._rows.__getitem__, self._keys), strict=True))
 
-    def asked(self, key: Key) -> Key | None:
-        """Return the asked key that the upstream takes as equal to this one."""
+    def requested_key(self, key: Key) -> Key | None:
+        """Return the requested key that the upstream takes as equal to this one. Raises ValueError for a gap."""
         if _has_gap(key):
             raise ValueError("a row without a value by which it was asked for")
         if self._by_normal is None:
@@ -136,32 +160,34 @@ class KeyIndex(ABC):
 
 
 class ManyIndex(KeyIndex):
-    """Key → its rows, where a key may have many."""
+    """Key → its rows, if a key may have many."""
 
     def empty(self) -> dict[Key, list[Any]]:
         return {key: [] for key in self._keys}
 
     def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
-        found = self._found
+        lists = self._rows
         for key, row in zip(keys_of(rows, attributes), rows, strict=True):
             try:
-                found[key].append(row)
+                lists[key].append(row)
             except KeyError:
-                asked = self.asked(key)
-                found[key] = [] if asked is None else found[asked]
-                found[key].append(row)
+                # Another spelling: it shares the list of its requested key from now on.
+                requested = self.requested_key(key)
+                lists[key] = [] if requested is None else lists[requested]
+                lists[key].append(row)
 
 
 class OneIndex(KeyIndex):
-    """Key → its row or None, where a key has one at the most; of several in an answer the first counts."""
+    """Key → its row or None, if a key has one at the most; of several in an answer the first counts."""
 
     def empty(self) -> dict[Key, Any]:
         return dict.fromkeys(self._keys)
 
     def add(self, rows: Sequence[Any], attributes: Sequence[str]) -> None:
-        found, known = self._found, len(self._found)
-        found.update(zip(reversed(keys_of(rows, attributes)), reversed(rows), strict=True))
-        for key in list(found)[known:] if len(found) > known else ():
-            row, asked = found.pop(key), self.asked(key)
-            if asked is not None:
-                found[asked] = row
+        by_key, count = self._rows, len(self._rows)
+        # From the end, so that the first row of a key is the one that stays.
+        by_key.update(zip(reversed(keys_of(rows, attributes)), reversed(rows), strict=True))
+        for key in list(by_key)[count:] if len(by_key) > count else ():
+            row, requested = by_key.pop(key), self.requested_key(key)
+            if requested is not None:
+                by_key[requested] = row

@@ -21,7 +21,7 @@ from gateway.odata.batch import read_answers, read_batch
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer, subject_of
 
-from .field_attribution import asking
+from .field_attribution import current_fields
 from .trace import Trace
 
 MAX_PARTS = 20
@@ -95,7 +95,7 @@ class ReadBatches:
         waiting = self._waiting.get(identity_of(request))
         if waiting is None:
             return False
-        waiting.fields.update(dict.fromkeys(asking()))
+        waiting.fields.update(dict.fromkeys(current_fields()))
         return True
 
     async def close(self) -> None:

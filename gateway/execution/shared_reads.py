@@ -1,8 +1,8 @@
 """The upstream reads that several operations of one scope have in common.
 
-    operation ─┐                          ┌─ one request for equal addresses (``Fetcher``)
-    operation ─┼── ReadContext: ─────── ────┼─ one key batch for the same rows: keys united, ``$select`` united
-    operation ─┘   plans side by side     └─ … or, where it fails for what one of them selects, a request for each half
+    operation ─┐                            ┌─ one request for equal addresses (``Fetcher``)
+    operation ─┼── ReadContext: ────────────┼─ one key batch for the same rows: keys united, ``$select`` united
+    operation ─┘   plans side by side       └─ … or, if it fails for what one of them selects, a request for each half
 
 Each operation is planned, bounded in time and completed by itself, so its answer is the one that it would get alone.
 Operations must start in the same turn of the event loop, and must be of one caller and one company scope.
@@ -27,9 +27,11 @@ from gateway.errors import (
 from gateway.odata.query import Request
 from gateway.operations.pages import Failure
 
+from .child_loader import KeyBatches
 from .fetcher import Fetcher
-from .key_batches import BatchRequest, KeyBatchLoader, RowsByKey
-from .plan_runner import KeyBatches, Runner
+from .key_batches import BatchRequest, KeyBatchLoader
+from .key_chunks import RowsByKey
+from .plan_runner import PlanRunner
 
 _SELECTION_ERRORS = (
     RequestError,
@@ -40,49 +42,51 @@ _SELECTION_ERRORS = (
 )
 
 
-class _Batches(KeyBatchLoader):
-    """The wants of one template, whose failures stay with those who cause them."""
+class _IsolatingLoader(KeyBatchLoader):
+    """The batches of one template, whose failures stay with the operations that cause them."""
 
-    async def batch_load_fn(self, wants: list[BatchRequest]) -> list[RowsByKey]:
-        """Load the wants of one tick; the error of a want stands in its place."""
-        loaded: list[Any] = await self._isolated(wants)
+    async def batch_load_fn(self, batches: list[BatchRequest]) -> list[RowsByKey]:
+        """Load the batches of one tick; the error of a batch stands in its place."""
+        loaded: list[Any] = await self._load_isolated(batches)
         return loaded
 
-    async def _isolated(self, wants: list[BatchRequest]) -> list[RowsByKey | BaseException]:
-        """Load wants by one request; those for which it fails are loaded again in halves, at last one by one."""
-        loaded = await self._caught(wants)
-        failed = [number for number, found in enumerate(loaded) if _may_be_the_selection(found)]
-        if len(wants) == 1 or not failed:
+    async def _load_isolated(self, batches: list[BatchRequest]) -> list[RowsByKey | BaseException]:
+        """Load batches by one request; those for which it fails are loaded again in halves, at last one by one."""
+        loaded = await self._caught(batches)
+        failed = [n for n, result in enumerate(loaded) if _may_depend_on_selection(result)]
+        if len(batches) == 1 or not failed:
             return loaded
         middle = (len(failed) + 1) // 2
         halves = [half for half in (failed[:middle], failed[middle:]) if half]
-        again = await asyncio.gather(*(self._isolated([wants[n] for n in half]) for half in halves))
-        for half, results in zip(halves, again, strict=True):
-            for number, found in zip(half, results, strict=True):
-                loaded[number] = found
+        retried = await asyncio.gather(
+            *(self._load_isolated([batches[n] for n in half]) for half in halves)
+        )
+        for half, results in zip(halves, retried, strict=True):
+            for number, result in zip(half, results, strict=True):
+                loaded[number] = result
         return loaded
 
-    async def _caught(self, wants: list[BatchRequest]) -> list[RowsByKey | BaseException]:
+    async def _caught(self, batches: list[BatchRequest]) -> list[RowsByKey | BaseException]:
         try:
-            return list(await self._group(wants))
+            return list(await self._load_group(batches))
         except GatewayError as error:
-            return [error] * len(wants)
+            return [error] * len(batches)
 
-    def _rows_key(self, want: BatchRequest) -> Hashable:
-        """Rows with children are each operation's own: variables decide what is put into their slots."""
-        return id(want) if want.plan.children else super()._rows_key(want)
+    def _rows_key(self, batch: BatchRequest) -> Hashable:
+        """Return the batch itself if its rows have children: variables decide what is put into their slots."""
+        return id(batch) if batch.plan.children else super()._rows_key(batch)
 
 
-def _may_be_the_selection(found: RowsByKey | BaseException) -> bool:
+def _may_depend_on_selection(result: RowsByKey | BaseException) -> bool:
     """Return whether a read failed in a way that another ``$select`` or fewer keys may change."""
     errors = (
-        [found]
-        if isinstance(found, BaseException)
-        else [one.error for one in found.values() if isinstance(one, Failure)]
+        [result]
+        if isinstance(result, BaseException)
+        else [value.error for value in result.values() if isinstance(value, Failure)]
     )
     return any(
         isinstance(error, _SELECTION_ERRORS)
-        # A property that is computed may fail, which F&O answers with 500; 502 to 504 are of what stands before it.
+        # A computed property may fail, which F&O answers with 500; 502 to 504 come from what stands before it.
         or (isinstance(error, UpstreamUnavailable) and error.upstream_status == 500)
         for error in errors
     )
@@ -94,15 +98,15 @@ class SharedKeyBatchLoader:
     def __init__(self, fetcher: Fetcher, max_url_length: int) -> None:
         self._fetcher = fetcher
         self._limit = max_url_length
-        self._by_template: dict[Hashable, _Batches] = {}
+        self._by_template: dict[Hashable, _IsolatingLoader] = {}
 
-    def load(self, want: BatchRequest) -> asyncio.Future[RowsByKey]:
-        """Return the future rows of a want."""
-        template = want.template()
-        batches = self._by_template.get(template)
-        if batches is None:
-            batches = self._by_template[template] = _Batches(self._fetcher, self._limit)
-        return batches.load(want)
+    def load(self, batch: BatchRequest) -> asyncio.Future[RowsByKey]:
+        """Return the future rows of a batch."""
+        template = batch.template()
+        loader = self._by_template.get(template)
+        if loader is None:
+            loader = self._by_template[template] = _IsolatingLoader(self._fetcher, self._limit)
+        return loader.load(batch)
 
 
 @dataclass
@@ -112,14 +116,14 @@ class ReadContext:
     fetcher: Fetcher
     batches: KeyBatches
     until: float
-    """When the last of the operations ends, by the event loop's clock: no shared request gives up before."""
+    """When the last of the operations ends, by the event loop's clock: no shared request gives up earlier."""
     _running: int = 0
     _requests: int = 0
     _rows: int = 0
 
-    def runner(self) -> Runner:
-        """Return what runs the plan of one operation."""
-        return Runner(self.fetcher, self.batches)
+    def runner(self) -> PlanRunner:
+        """Return the runner of one operation's plan."""
+        return PlanRunner(self.fetcher, self.batches)
 
     def enter(self) -> None:
         """Note that an operation begins."""
@@ -132,7 +136,7 @@ class ReadContext:
             await self.fetcher.close()
 
     def spent(self) -> tuple[tuple[Request, ...], int]:
-        """Return the requests and rows that no answer has counted yet: each is counted once in the log."""
+        """Return the requests and the number of rows that no answer has reported yet, so that each is logged once."""
         sent = self.fetcher.requests.sent[self._requests :]
         rows = self.fetcher.pages.rows_read - self._rows
         self._requests += len(sent)

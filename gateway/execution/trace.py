@@ -24,7 +24,7 @@ from gateway.odata.response_check import Response
 from gateway.odata.sending import Judge, itself
 from gateway.shutdown import Shutdown
 
-from .field_attribution import asking
+from .field_attribution import current_fields
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Trace:
         found = self._reads.get(place)
         if found is None:
             found = self._reads[place] = self._new(request)
-        found.fields.update(dict.fromkeys(asking()))
+        found.fields.update(dict.fromkeys(current_fields()))
         return found
 
     def asked_together(
@@ -130,7 +130,7 @@ class Trace:
     def writes(self, request: Request) -> TracedRequest:
         """Take notice of a write; an equal one is another."""
         found = self._new(request)
-        found.fields.update(dict.fromkeys(asking()))
+        found.fields.update(dict.fromkeys(current_fields()))
         return found
 
     def counted(self, request: Request, rows: int) -> None:

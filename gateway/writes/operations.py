@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.execution.fetcher import Fetcher
-from gateway.execution.plan_runner import Runner
+from gateway.execution.plan_runner import PlanRunner
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared, prepare_mutation
@@ -50,7 +50,7 @@ class Reads(Protocol):
         """Return fresh reads."""
         ...
 
-    def runner(self, fetcher: Fetcher) -> Runner:
+    def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return what runs plans with them."""
         ...
 
@@ -142,7 +142,7 @@ class Mutations:
         open_reads: list[Fetcher] = []
         sent: list[Request] = []
 
-        def fetching() -> tuple[Fetcher, Runner]:
+        def fetching() -> tuple[Fetcher, PlanRunner]:
             fetcher = self._reads.fetcher()
             fetcher.requests.sent = sent
             open_reads.append(fetcher)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError, UpstreamMalformed, UpstreamNotFound
 from gateway.execution.fetcher import Fetcher
-from gateway.execution.plan_runner import Runner
+from gateway.execution.plan_runner import PlanRunner
 from gateway.odata.query import Query, Resource
 from gateway.odata.render import render
 from gateway.operations.pages import Failure
@@ -32,7 +32,7 @@ from .plan import RowWrite
 from .success import json_object_of
 from .values import decimal_of
 
-Fetching = Callable[[], tuple[Fetcher, Runner]]
+Fetching = Callable[[], tuple[Fetcher, PlanRunner]]
 """Gives fresh loaders."""
 
 Identity = tuple[Any, ...]

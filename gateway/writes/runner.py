@@ -18,7 +18,7 @@ from msgspec import Struct, field
 
 from gateway.documents.collect_fields import Nodes, Selection
 from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, known
-from gateway.execution.field_attribution import ask_for
+from gateway.execution.field_attribution import set_fields
 from gateway.operations.shapes import RowRequirements, Shaper
 from gateway.operations.value_conversion import from_upstream
 from schema.catalog.records import MutationField, PayloadRole, TypeKind
@@ -85,7 +85,7 @@ class Mutator:
     # One after the other
 
     async def _one(self, running: Running, key: str, nodes: Nodes) -> None:
-        ask_for((key,))
+        set_fields((key,))
         lacking = self._lacking(running, nodes)
         if lacking is not None:
             told = (
@@ -168,10 +168,10 @@ class Mutator:
         for key, nodes in running.mutations.items():
             bound[key] = running.bound[key] = _joinable(key, self._bound(running, nodes))
             self._refer(running, key, bound[key])
-        ask_for(bound)
+        set_fields(bound)
         outcomes = await self._groups.atomic(bound)
         for (key, mutation), found in zip(bound.items(), outcomes, strict=True):
-            ask_for((key,))
+            set_fields((key,))
             asked = self._asked(key, running.mutations[key], mutation.field)
             try:
                 running.done[key] = await self._payload(mutation, asked, found)

@@ -296,7 +296,7 @@ def test_good_rows_go_the_quick_way(ways: Ways, seed: int, monkeypatch: pytest.M
     made = tables(seed, 3, insensitive=ways.dialect == "finops")
     ways.fast.tables = made
     monkeypatch.setattr("gateway.engine.execute", never)
-    monkeypatch.setattr("gateway.execution.plan_runner.Runner.decoded", never)
+    monkeypatch.setattr("gateway.execution.plan_runner.PlanRunner.decode_raw", never)
     answer = ways.loop.run_until_complete(ways.fast.execute(GOOD, {}))
 
     assert answer.errors == []

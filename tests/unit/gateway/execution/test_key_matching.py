@@ -15,7 +15,7 @@ from gateway.execution.key_matching import (
     hashable,
     keys_of,
     normal_forms,
-    referring,
+    referring_keys,
 )
 from gateway.odata.local_filter import comparable
 
@@ -48,11 +48,11 @@ def test_keys_are_read_in_the_order_of_the_rows() -> None:
     ],
 )
 def test_a_key_with_a_gap_refers_to_nothing(keys: Any, has_nulls: bool, kept: Any) -> None:
-    assert referring(keys, [1], has_nulls=has_nulls) == kept
+    assert referring_keys(keys, [1], has_nulls=has_nulls) == kept
 
 
 def test_a_key_of_the_company_alone_refers_even_where_it_is_empty() -> None:
-    assert referring([("",)], [], has_nulls=False) == [("",)]
+    assert referring_keys([("",)], [], has_nulls=False) == [("",)]
 
 
 @given(st.lists(st.tuples(TEXT, st.integers(0, 3)), max_size=8), st.booleans())
@@ -79,19 +79,19 @@ def test_rows_come_to_the_first_key_that_the_upstream_takes_as_equal(
     def normal(key: Any) -> Any:
         return normal_forms(TYPES, [key], case_insensitive=insensitive)[0]
 
-    asked = list({normal(key): key for key in keys}.values())
+    requested = list({normal(key): key for key in keys}.values())
     rows = [Row(*key) for key in told]
-    lists = ManyIndex(TYPES, asked, case_insensitive=insensitive)
+    lists = ManyIndex(TYPES, requested, case_insensitive=insensitive)
     lists.add(rows, ["a0", "a1"])
-    singles = OneIndex(TYPES, asked, case_insensitive=insensitive)
+    singles = OneIndex(TYPES, requested, case_insensitive=insensitive)
     singles.add(rows, ["a0", "a1"])
 
-    own = {k: [r for r in rows if normal((r.a0, r.a1)) == normal(k)] for k in asked}
+    own = {k: [r for r in rows if normal((r.a0, r.a1)) == normal(k)] for k in requested}
     assert lists.all() == own
     assert singles.all().keys() == own.keys()
     for key, row in singles.all().items():
         assert row in own[key] if own[key] else row is None
-    assert are_distinct(TYPES, keys, case_insensitive=insensitive) == (len(asked) == len(keys))
+    assert are_distinct(TYPES, keys, case_insensitive=insensitive) == (len(requested) == len(keys))
 
 
 def test_of_two_rows_with_one_key_the_first_counts() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.events import RequestSent
-from gateway.execution.field_attribution import ask_below, ask_for
+from gateway.execution.field_attribution import descend, set_fields
 from gateway.execution.trace import Trace, Traced, heard
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
@@ -58,9 +58,9 @@ async def test_times_count_from_the_start_and_waiting_is_what_no_attempt_took() 
     upstream = Traced(Slow(clock), trace)
     clock.now += 0.25
 
-    ask_for(("a",))
+    set_fields(("a",))
     await upstream.send(Request("GET", "Set?$filter=x%20eq%201", {}))
-    ask_below("b")
+    descend("b")
     trace.counted(Request("GET", "Set?$filter=x%20eq%201", {}), 3)
     await upstream.write(Request("PATCH", "Set(1)", {}, b"{}"))
     told = trace.told()

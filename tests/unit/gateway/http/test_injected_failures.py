@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from gateway.documents.store import Documents
 from gateway.engine import Answer, Engine
 from gateway.events import ErrorRaised, Event
-from gateway.execution.plan_runner import Runner
+from gateway.execution.plan_runner import PlanRunner
 from gateway.introspection.answers import Introspection
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.planner import Planner
@@ -41,7 +41,7 @@ OF_A_QUERY: dict[str, tuple[Any, str]] = {
     "preparing": (PreparedOperations, "prepare"),
     "binding": (Planner, "plan"),
     "introspection": (Introspection, "answer"),
-    "loading": (Runner, "run"),
+    "loading": (PlanRunner, "run"),
     "making the answer": (Engine, "_answered"),
 }
 OF_A_MUTATION: dict[str, tuple[Any, str]] = {

@@ -1,0 +1,63 @@
+"""Reads the page of one connection: one list, one window.
+
+keyset window      a filter that begins behind the cursor; the window's own order
+any other window   the service's next links, or positions (``unkeyed``)
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import structs
+
+from gateway.odata.query import Query
+from gateway.operations.pages import Page
+from gateway.planning.page_window import bounded, empty_page, fills_pages, keyset_page
+from gateway.planning.plan import ReadPlan
+
+from .fetcher import Fetcher
+from .filtering import matching_rows
+from .long_lists import count_of, rows_of
+from .null_order import needs_proof, prove_null_order
+from .unkeyed import unkeyed_page
+
+
+async def read_connection(
+    fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: bool = False
+) -> Page:
+    """Return the page of ``plan.window`` in the list of ``query``; ``raw``: its rows may stay JSON text.
+
+    Raises GatewayError.
+    """
+    window, row_type = plan.window, plan.row_type
+    assert window is not None
+    if window.count_only:
+        total = await count_of(fetcher, query, row_type) if window.needs.total else None
+        return empty_page(window, total)
+    if not window.keyset:
+        return await unkeyed_page(fetcher, query, plan, raw=raw)
+    if fetcher.dialect.lower(query).residual is not None and not window.needs.total:
+        return keyset_page(await matching_rows(fetcher, query, plan), window, row_type, None)
+    page_query = bounded(query, window, fetcher.dialect)
+    fills = fills_pages(window, fetcher.dialect)
+    if fills:
+        # One row more would cost a request more: whether there is a next link tells as much.
+        page_query = structs.replace(page_query, top=None)
+    # The filter of a page behind a cursor leaves out earlier rows, so the total is a request of its own.
+    counts_apart = window.needs.total and not page_query.count
+    rows, total = await asyncio.gather(
+        rows_of(fetcher, page_query, plan, raw=raw, most=window.size if fills else None),
+        count_of(fetcher, query, row_type) if counts_apart else _no_total(),
+    )
+    if needs_proof(window, len(rows.rows)):
+        await prove_null_order(fetcher, query, plan)
+    total = total if counts_apart else rows.total
+    page = keyset_page(rows.rows, window, row_type, total, more=fills and rows.more)
+    if page.total is None and window.needs.total:
+        # A service may leave @odata.count out of its answer.
+        page.total = await count_of(fetcher, query, row_type)
+    return page
+
+
+async def _no_total() -> None:
+    return None

@@ -1,31 +1,41 @@
-"""What nobody foresaw, at the doors: each operation has an answer, whatever fails on its way there.
+"""Errors on their way to clients: each gets its id in the log, and no operation ends without an answer.
 
-``Engine.execute`` answers for what fails inside it. What fails around it (finding out what kind of operation it is,
-encoding the answer, a subscription's parts) ends here.
+``Engine.execute`` answers for what fails inside it. What fails around it (reading the kind of an operation, encoding
+the answer, a part of a subscription) becomes an answer here.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.introspection.answers import LongAnswer
 
-from .engine import Answer
 from .errors import known
 from .events import ErrorRaised, Observer
+from .request import Answer
+
+
+def report_error(error: Exception, observe: Observer) -> dict[str, Any]:
+    """Log an error with its details, and return the GraphQL error that clients may see of it."""
+    reported = known(error)
+    observe(
+        ErrorRaised(
+            code=reported.code,
+            error_id=reported.error_id,
+            message=reported.message,
+            detail=reported.detail,
+        )
+    )
+    return {"message": reported.message, "extensions": reported.extensions()}
 
 
 def failure(error: Exception, observe: Observer) -> Answer:
-    """Return the answer that an unforeseen error gives, without its words; those go to the log under its id."""
-    found = known(error)
-    observe(
-        ErrorRaised(
-            code=found.code, error_id=found.error_id, message=found.message, detail=found.detail
-        )
-    )
-    return Answer(errors=[{"message": found.message, "extensions": found.extensions()}])
+    """Return the answer to an operation that failed as a whole."""
+    return Answer(errors=[report_error(error, observe)])
 
 
 def encoded(answer: Answer, observe: Observer) -> Answer:
-    """Return the answer as JSON, so that sending it cannot fail any more; one that is no JSON becomes a failure."""
+    """Return the answer as JSON, so that sending it cannot fail; one that cannot be encoded becomes a failure."""
     if isinstance(answer.written, LongAnswer):
         return answer
     try:

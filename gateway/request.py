@@ -1,4 +1,4 @@
-"""What one GraphQL request asks, and its answer: what every door hands to the engine and gets back."""
+"""The records of one GraphQL request on its way: GraphQLRequest → ValidOperation → PlannedQuery → Answer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from graphql import OperationDefinitionNode, OperationType
+from graphql.execution.values import VariableValues
 from msgspec import Struct, field
 
+from gateway.documents.store import Document
 from gateway.execution.fast_path import encode
 from gateway.introspection.answers import LongAnswer
 from gateway.odata.query import Request
+from gateway.operations.prepared_operation import Prepared
+from gateway.planning.plan import BoundRoot
 
 
 class GraphQLRequest(Struct, frozen=True, kw_only=True):
-    """The parameters of a GraphQL request, and whose it is."""
+    """The parameters of a GraphQL request, and the limits and scope that its headers set."""
 
     query: str
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -23,20 +28,46 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Company scope of the request (header X-D365-Company)."""
     allow_mutation: bool = True
     timeout: float | None = None
-    """Seconds that it may take, where that is less than the setting (header X-D365-Timeout)."""
+    """Seconds that it may take, if less than the setting (header X-D365-Timeout)."""
     trace: bool = False
-    """Whether the answer tells what was asked upstream (header X-D365-Trace)."""
+    """Whether the answer lists its upstream requests (header X-D365-Trace)."""
+
+
+class ValidOperation(Struct, frozen=True):
+    """An operation of any kind that may run: its document is valid, its variables are coerced."""
+
+    request: GraphQLRequest
+    document: Document
+    operation: OperationDefinitionNode
+    variables: VariableValues
+    """Without those of ``@valueFrom``, which get their values while a mutation runs."""
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.operation.operation
+
+
+class PlannedQuery(Struct, frozen=True):
+    """A query that is ready to run: compiled, with its variables and the plan of each root field."""
+
+    request: GraphQLRequest
+    prepared: Prepared
+    variables: VariableValues
+    roots: tuple[BoundRoot, ...]
 
 
 class Answer(Struct):
-    """The answer: ``data`` is absent where nothing was run."""
+    """The answer to a request: without ``data`` if nothing was run."""
 
     data: Any = msgspec.UNSET
     errors: list[dict[str, Any]] = field(default_factory=list)
     requests: tuple[Request, ...] = ()
+    """What was sent upstream."""
     rows: int = 0
+    """Rows that were read upstream."""
     written: bytes | LongAnswer | None = None
-    """The whole response where it is there as JSON, or kept; there is no ``data`` then."""
+    """The whole response as JSON, if it was written or cached as such; there is no ``data`` then."""
     extensions: Any = msgspec.UNSET
     changed: bool = False
     """Whether a mutation has run."""
@@ -49,8 +80,8 @@ class Answer(Struct):
 
     def to_builtins(self) -> dict[str, Any]:
         """Return the response as plain Python values."""
-        found: dict[str, Any] = msgspec.json.decode(self.encode())
-        return found
+        response: dict[str, Any] = msgspec.json.decode(self.encode())
+        return response
 
 
 class _Response(msgspec.Struct, omit_defaults=True):

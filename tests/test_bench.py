@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gateway.engine import GraphQLRequest
+from gateway.request import GraphQLRequest
 from tests.bench.bars import BARS, Bar, judged, show_bars
 from tests.bench.bench_counts import OPERATIONS, counts
 from tests.bench.bench_growth import SERIES, grown, preparing

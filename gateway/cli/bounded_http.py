@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gateway.engine import Answer
 from gateway.events import ConnectionCut
 from gateway.http.edge import HEALTH
+from gateway.request import Answer
 from gateway.shutdown import STOPPING
 
 from .connections import Admission, ConnectionLimits, Outlet, connections_of

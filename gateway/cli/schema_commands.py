@@ -15,12 +15,12 @@ import typer
 
 from gateway.config.profiles import profile_settings
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.errors import SettingsError
 from gateway.events import Event
 from gateway.explain.explain import explain
 from gateway.explain.report import Explanation
 from gateway.http.graphql_endpoint import companies_of
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, build_profile, open_gateway
 from schema.compare.sizes import number_of_types
 from schema.introspection import print_subgraph, print_types

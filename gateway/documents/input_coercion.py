@@ -39,6 +39,7 @@ from graphql.utilities import validate_input_value
 from gateway.errors import BadArgument
 from schema.types.lazy import in_order, required_or_defaulted
 
+from .refusal import OperationRefused
 from .suggestions import Suggestions
 
 MAX_ERRORS = 20
@@ -67,8 +68,8 @@ class Variables:
         found = [get_variable_signature(schema, d) for d in definitions]
         self._signatures = [s for s in found if isinstance(s, GraphQLVariableSignature)]
 
-    def read(self, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
-        """Return the coerced values, or what is wrong with them."""
+    def read(self, given: Mapping[str, Any]) -> VariableValues:
+        """Return the coerced values. Raises OperationRefused with what is wrong with them."""
         try:
             return self._read(given)
         except (_Unsure, RecursionError):
@@ -83,7 +84,8 @@ class Variables:
                 return found
             if self._suggestions is not None:
                 found = self._suggestions.for_variables(self._definitions, given, found)
-            return [_in_json(error) for error in found]
+            errors = [_in_json(error) for error in found]
+            raise OperationRefused(errors, "BAD_USER_INPUT") from None
 
     def _read(self, given: Mapping[str, Any]) -> VariableValues:
         if len(self._signatures) < len(self._definitions):

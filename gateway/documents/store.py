@@ -31,6 +31,7 @@ from .collect_fields import condition_variables
 from .complexity import Extent, extent_of
 from .fast_validation import Acceptor
 from .input_coercion import Variables
+from .refusal import OperationRefused, refusal
 from .suggestions import Suggestions
 
 MAX_DOCUMENTS = 1_000
@@ -113,9 +114,15 @@ class Document(Struct, eq=False):
         assert self.node is not None
         return [d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)]
 
-    def null_condition(self, variables: Mapping[str, object]) -> str | None:
-        """Return a variable of a condition that is null; its type allows that where it has a default."""
-        return next((n for n in self.conditions if n in variables and variables[n] is None), None)
+    def check_conditions(self, variables: Mapping[str, object]) -> None:
+        """Raise OperationRefused if a variable of ``@skip`` or ``@include`` is null.
+
+        Its type allows null if it has a default, so neither validation nor coercion finds it.
+        """
+        for name in self.conditions:
+            if name in variables and variables[name] is None:
+                message = f"Variable '${name}' stands in @skip or @include and cannot be null."
+                raise refusal(message, "BAD_USER_INPUT")
 
 
 _EXPECTED = re.compile(r"Expected value of type '[^']*'")
@@ -164,6 +171,13 @@ class Documents:
             found = self._read(text)
             self._kept.keep(text, found, max(len(text), MAX_CHARACTERS // MAX_DOCUMENTS))
         return found
+
+    def get_valid(self, text: str) -> Document:
+        """Return the document of a text. Raises OperationRefused if it cannot be parsed, or is not valid."""
+        document = self.get(text)
+        if document.errors:
+            raise OperationRefused(document.errors, document.code)
+        return document
 
     def _read(self, text: str) -> Document:
         try:

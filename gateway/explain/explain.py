@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from gateway.engine import Checked, Engine, GraphQLRequest, Reads, Ready
+from graphql import OperationType
+
+from gateway.documents.refusal import OperationRefused
+from gateway.engine import Engine
 from gateway.errors import GatewayError
 from gateway.execution.trace import Trace, Traced, TracedRequest
+from gateway.request import GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.runtime.assembly import Gateway
 from gateway.writes.references import is_atomic as atomic
 
@@ -20,17 +24,25 @@ _UNKNOWN = "cannot be shown: it uses a value that is only known once an earlier 
 
 
 async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
-    """Explain an operation; one that cannot run has its errors instead of steps."""
+    """Explain an operation; one that cannot run has its errors instead of steps. Raises GatewayError."""
     engine = gateway.engine
-    if engine.subscribes(request):
-        return await explain_subscription(gateway, request)
-    ready = engine.ready(request)
-    if isinstance(ready, Checked):
-        return await _explain_writes(engine, ready, request)
-    if not isinstance(ready, Ready):
-        return Explanation(steps=(), requests=(), errors=ready.errors)
+    try:
+        operation = engine.read(request)
+        match operation.kind:
+            case OperationType.QUERY:
+                return await _explain_query(engine, engine.plan(operation))
+            case OperationType.MUTATION:
+                return await _explain_writes(engine, operation)
+            case OperationType.SUBSCRIPTION:
+                return await explain_subscription(gateway, operation)
+    except OperationRefused as refusal:
+        return Explanation(steps=(), requests=(), errors=refusal.errors)
+
+
+async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
+    """Run a query's plan against an upstream without rows."""
     trace = Trace()
-    loaded = await dry_run(engine, ready.bound, trace)
+    loaded = await dry_run(engine, query.roots, trace)
     return Explanation(
         steps=tuple(root(item, engine) for item in loaded),
         requests=tuple(map(planned, trace.requests)),
@@ -38,21 +50,17 @@ async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
     )
 
 
-async def _explain_writes(
-    engine: Engine, changing: Checked, request: GraphQLRequest
-) -> Explanation:
-    """Run a mutation operation against an upstream that takes everything: its writes are exact."""
+async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanation:
+    """Run a mutation operation against an upstream that accepts everything: its writes are exact."""
     assert engine.mutations is not None
     trace, taking = Trace(), AcceptingUpstream(engine.schema.catalog)
     upstream = Traced(taking, trace)
     try:
-        performed = await engine.perform(
-            request, changing, upstream, Reads(engine, upstream, trace)
-        )
+        performed = await engine.perform(operation, upstream, upstream, trace)
     except GatewayError as error:
         return Explanation(steps=(), requests=(), errors=[refused(error)])
     requests = tuple(map(_written, trace.requests))
-    is_atomic, size = atomic(changing.operation), engine.mutations.limits.changeset_size
+    is_atomic, size = atomic(operation.operation), engine.mutations.limits.changeset_size
 
     def step(key: str, payload: object) -> Step:
         if isinstance(payload, GatewayError):

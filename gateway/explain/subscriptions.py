@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gateway.config.setting_models import SubscriptionOptions
-from gateway.engine import Answer, Engine, GraphQLRequest, Ready
+from gateway.documents.refusal import OperationRefused
+from gateway.engine import Engine
 from gateway.errors import GatewayError
 from gateway.execution.trace import Trace
 from gateway.operations.global_ids import node_id
 from gateway.planning.plan import BoundRoot, KeysRoot
+from gateway.request import Answer, GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.operation import BATCH
 from gateway.subscriptions.polling import PollFailed
@@ -26,18 +28,13 @@ from .reads import by_key, dry_run, refusal, trouble
 from .report import Explanation, Step, failing, planned, refused
 
 
-async def explain_subscription(gateway: Gateway, request: GraphQLRequest) -> Explanation:
-    """Explain a subscription; one that cannot run has its errors instead of steps."""
-    checked = gateway.engine.checked(request)
-    if isinstance(checked, Answer):
-        return Explanation(steps=(), requests=(), errors=checked.errors)
-    options = gateway.settings.subscriptions
+async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> Explanation:
+    """Explain a subscription; one that cannot begin has its errors instead of steps."""
+    engine, options = gateway.engine, gateway.settings.subscriptions
     try:
-        found = begun(gateway, checked, request, options)
-        trace = await _look(gateway.engine, found, options)
-        roots = (
-            _ready(gateway.engine, _rows_request(gateway, found)).bound if found.of.query else ()
-        )
+        found = begun(gateway, operation, options)
+        trace = await _look(engine, found, options)
+        roots = _roots(engine, _rows_request(gateway, found)) if found.of.query else ()
     except PollFailed as failed:
         return Explanation(steps=(), requests=(), errors=failed.errors)
     except GatewayError as error:
@@ -74,7 +71,7 @@ async def _look(engine: Engine, found: ActiveSubscription, options: Subscription
     trace = Trace()
 
     async def ask(request: GraphQLRequest) -> Answer:
-        (loaded,) = await dry_run(engine, _ready(engine, request).bound, trace)
+        (loaded,) = await dry_run(engine, _roots(engine, request), trace)
         if (error := trouble(loaded)) is not None:
             raise error
         return Answer({"rows": {"nodes": []}})
@@ -90,13 +87,13 @@ async def _look(engine: Engine, found: ActiveSubscription, options: Subscription
     return trace
 
 
-def _ready(engine: Engine, request: GraphQLRequest) -> Ready:
-    """Bind one of our operations. Raises PollFailed, GatewayError."""
-    ready = engine.ready(request)
-    if isinstance(ready, Answer):
-        raise PollFailed(ready.errors)
-    assert isinstance(ready, Ready)
-    return ready
+def _roots(engine: Engine, request: GraphQLRequest) -> tuple[BoundRoot, ...]:
+    """Plan one of our own operations. Raises PollFailed, GatewayError."""
+    try:
+        return engine.plan(engine.read(request)).roots
+    except OperationRefused as error:
+        # Without the places of its errors: they are in our document, which nobody has seen.
+        raise PollFailed(error.errors) from None
 
 
 def _rows_request(gateway: Gateway, found: ActiveSubscription) -> GraphQLRequest:

@@ -18,9 +18,10 @@ from graphql import (
 )
 from starlette.applications import Starlette
 
-from gateway.engine import Answer, GraphQLRequest, Ready
+from gateway.documents.refusal import OperationRefused
 from gateway.http.endpoints import Endpoint
 from gateway.planning.plan import FailedRoot
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from schema.catalog.names import prefixed
 from schema.catalog.records import FieldKind, RootKind
@@ -101,13 +102,14 @@ def _runs(gateway: Gateway, example: Example, companies: tuple[str, ...] | None)
     request = GraphQLRequest(
         query=example.query, variables=example.variables or {}, companies=companies
     )
-    checked = gateway.engine.checked(request)
-    if isinstance(checked, Answer):
+    try:
+        operation = gateway.engine.read(request)
+        if operation.kind is not OperationType.QUERY:
+            return True
+        query = gateway.engine.plan(operation)
+    except OperationRefused:
         return False
-    if checked.operation.operation is not OperationType.QUERY:
-        return True
-    ready = gateway.engine.ready(request)
-    return isinstance(ready, Ready) and not any(isinstance(b, FailedRoot) for b in ready.bound)
+    return not any(isinstance(root, FailedRoot) for root in query.roots)
 
 
 def _own(gateway: Gateway) -> Sequence[Example]:

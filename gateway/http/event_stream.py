@@ -16,8 +16,8 @@ from contextlib import aclosing
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from gateway.engine import Answer, GraphQLRequest
 from gateway.failures import failure
+from gateway.request import Answer, GraphQLRequest
 from gateway.subscriptions.hub import Ended
 from gateway.subscriptions.streams import Streams
 

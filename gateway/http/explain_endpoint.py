@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.engine import Answer, GraphQLRequest
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.storage.content_coding import Compression
 
@@ -62,7 +62,7 @@ class Explainer:
 
     async def execute(self, request: GraphQLRequest) -> Answer:
         """Explain a request. Never raises but for cancellation."""
-        return await self._engine.answered(self._explained(request))
+        return await self._engine.answer_or_error(self._explained(request))
 
     def changes_data(self, _request: GraphQLRequest) -> bool:
         """Nothing is sent, whatever is explained."""

@@ -33,9 +33,9 @@ from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from gateway.engine import Answer, GraphQLRequest
 from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encoded
+from gateway.request import Answer, GraphQLRequest
 from gateway.shutdown import STOPPING
 from gateway.storage.content_coding import Compression
 
@@ -124,10 +124,12 @@ class GraphQLEndpoint:
             return None
         media = media_type(headers.get("accept", ""))
         try:
-            found = await self._answered(scope, receive, headers, media, engine)
-            if isinstance(found, GraphQLRequest):
-                return found
-            answer, status = found
+            request = await self._read(scope, receive, headers, media)
+            if engine is None:
+                raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+            if media is None or (self._may_stream(headers) and engine.subscribes(request)):
+                return request
+            answer, status = await self._execute(scope, receive, request, media, engine)
         except ClientGone:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
             return None
@@ -162,27 +164,26 @@ class GraphQLEndpoint:
                 401, "UNAUTHENTICATED", said, "Set Authorization: Bearer <admin_token>."
             )
 
-    async def _answered(
-        self,
-        scope: Scope,
-        receive: Receive,
-        headers: Headers,
-        media: str | None,
-        engine: Executor | None,
-    ) -> tuple[Answer, int] | GraphQLRequest:
-        """Return the answer and its status, or a request that wants a stream. Raises HttpError or ClientGone."""
-        streams = self.streams and accepts_stream(headers.get("accept", ""))
-        self._check(scope, headers, has_media=media is not None or streams)
-        asked = await read_request(scope, headers, receive, self.max_body)
+    def _may_stream(self, headers: Headers) -> bool:
+        return self.streams and accepts_stream(headers.get("accept", ""))
+
+    async def _read(
+        self, scope: Scope, receive: Receive, headers: Headers, media: str | None
+    ) -> GraphQLRequest:
+        """Return the GraphQL request that an HTTP request holds. Raises HttpError or ClientGone."""
+        self._check(scope, headers, has_media=media is not None or self._may_stream(headers))
+        request = await read_request(scope, headers, receive, self.max_body)
         if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
-            asked = structs.replace(asked, trace=True)
-        if engine is None:
-            raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
-        if media is None or (streams and engine.subscribes(asked)):
-            return asked
-        waiting = _Waiting(receive, lambda: engine.changes_data(asked))
+            return structs.replace(request, trace=True)
+        return request
+
+    async def _execute(
+        self, scope: Scope, receive: Receive, request: GraphQLRequest, media: str, engine: Executor
+    ) -> tuple[Answer, int]:
+        """Return the encoded answer and its status. Raises HttpError or ClientGone."""
+        waiting = _Waiting(receive, lambda: engine.changes_data(request))
         try:
-            answer = await engine.execute(asked)
+            answer = await engine.execute(request)
             status = status_of(answer, media)
             made = encoded(answer, self.observe)
         except asyncio.CancelledError:
@@ -191,7 +192,7 @@ class GraphQLEndpoint:
             if not is_stopping(scope):
                 raise
             # The server cancels once, after all who wait have had their time; the answer still goes out.
-            raise stopped(is_write=engine.changes_data(asked)) from None
+            raise stopped(is_write=engine.changes_data(request)) from None
         finally:
             waiting.stop()
         return made, status if made.written is not None else status_of(made, media)

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from starlette.types import Send
 
-from gateway.engine import Answer
 from gateway.introspection.answers import LongAnswer
+from gateway.request import Answer
 from gateway.storage.content_coding import CODINGS, IDENTITY, Compression, accepted_coding
 from gateway.storage.response_artifacts import Artifact, etag_of
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gateway.engine import GraphQLRequest
+from gateway.request import GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 
 from .endpoints import Endpoint

@@ -26,10 +26,10 @@ import msgspec
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.engine import GraphQLRequest
 from gateway.errors import BudgetExceeded
 from gateway.events import SocketClosed
 from gateway.failures import failure
+from gateway.request import GraphQLRequest
 from gateway.subscriptions.hub import Ended, Hub
 from gateway.subscriptions.polling import told
 from gateway.subscriptions.streams import Streams

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from gateway.engine import Answer, GraphQLRequest
 from gateway.errors import BudgetExceeded, GatewayError, known
 from gateway.events import Observer, SubscriptionPolled
 from gateway.planning.change_queries import WATCH, ChangeQuery
+from gateway.request import Answer, GraphQLRequest
 from schema.operators import WhereOperator
 
 from .changes import ByEtag, ByStamp, Change, Seen, text_of

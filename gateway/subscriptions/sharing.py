@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.engine import Engine, GraphQLRequest
+from gateway.engine import Engine
 from gateway.execution.shared_reads import ReadContext
+from gateway.request import GraphQLRequest
 
 from .changes import Change, Kind
 from .operation import BATCH

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from gateway.config.setting_models import SubscriptionOptions
-from gateway.engine import Checked, GraphQLRequest
 from gateway.errors import BadArgument
 from gateway.events import Observer
 from gateway.planning.change_queries import ChangeQuery, watched
+from gateway.request import GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
 
 from .operation import SubscriptionRequest, subscribed
@@ -69,15 +69,16 @@ class ActiveSubscription:
 
 
 def begun(
-    gateway: Gateway, checked: Checked, request: GraphQLRequest, options: SubscriptionOptions
+    gateway: Gateway, operation: ValidOperation, options: SubscriptionOptions
 ) -> ActiveSubscription:
-    """Read a valid subscription. Raises GatewayError where its arguments cannot be used."""
-    assert checked.document.node is not None
+    """Read a valid subscription. Raises GatewayError if its arguments cannot be used."""
+    assert operation.document.node is not None
+    request = operation.request
     of = subscribed(
         gateway.schema.core,
-        checked.document.node,
-        checked.operation,
-        checked.variables,
+        operation.document.node,
+        operation.operation,
+        operation.variables,
         request.variables,
     )
     found = watched(gateway.catalog, of.given["set"], options.stamps)

@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.engine import Answer, GraphQLRequest
+from gateway.documents.refusal import OperationRefused
 from gateway.events import SubscriptionEnded
 from gateway.failures import failure
-from gateway.runtime.assembly import Gateway
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 
 from .hub import Ended, Hub
@@ -29,7 +29,7 @@ class Streams:
     async def _look(self, request: GraphQLRequest) -> Answer:
         """Answer one of the operations of a poll, which is logged as a whole."""
         with self.live.serving() as gateway:
-            return await gateway.engine.unlogged(request)
+            return await gateway.engine.execute_unlogged(request)
 
     async def results(self, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
         """Return the execution results of a subscription, as JSON. Raises Ended at the end."""
@@ -49,7 +49,7 @@ class Streams:
     async def _results(self, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
         try:
             with self.live.serving() as gateway:
-                of = self._begin(gateway, request)
+                of = begun(gateway, gateway.engine.read(request), self.hub.options)
             feeding = self.hub.feed((self.live, *of.key), lambda: self._poll(of))
             with feeding as feed:
                 reader = Reader(of, request.timeout)
@@ -60,15 +60,10 @@ class Streams:
                             yield result
         except Ended:
             raise
+        except OperationRefused as refused:
+            raise Ended(refused.errors) from refused
         except Exception as error:
             raise Ended(failure(error, self.hub.observe).errors) from error
-
-    def _begin(self, gateway: Gateway, request: GraphQLRequest) -> ActiveSubscription:
-        """Read the operation. Raises Ended, GatewayError."""
-        checked = gateway.engine.checked(request)
-        if isinstance(checked, Answer):
-            raise Ended(checked.errors)
-        return begun(gateway, checked, request, self.hub.options)
 
     def _poll(self, of: ActiveSubscription) -> Poll:
         hub = self.hub

@@ -32,9 +32,12 @@ from graphql import (
     VariableNode,
     type_from_ast,
 )
+from graphql.execution.values import VariableValues, get_variable_values
 from msgspec import Struct
 
 from gateway.documents.collect_fields import Nodes
+from gateway.documents.input_coercion import MAX_ERRORS
+from gateway.documents.refusal import OperationRefused
 from gateway.errors import BadArgument
 
 ATOMIC = "atomic"
@@ -92,6 +95,17 @@ def readable(operation: OperationDefinitionNode) -> OperationDefinitionNode:
         for d in operation.variable_definitions or ()
     )
     return replace(operation, variable_definitions=definitions)
+
+
+def early_variables(
+    core: GraphQLSchema, operation: OperationDefinitionNode, given: Mapping[str, Any]
+) -> VariableValues:
+    """Return the variables of an operation that are known before it runs. Raises OperationRefused, BadArgument."""
+    definitions = readable(operation).variable_definitions or ()
+    variables = get_variable_values(core, definitions, dict(given), max_errors=MAX_ERRORS)
+    if isinstance(variables, list):
+        raise OperationRefused(variables, "BAD_USER_INPUT")
+    return variables
 
 
 def _nullable(definition: VariableDefinitionNode) -> VariableDefinitionNode:

@@ -6,13 +6,16 @@ import asyncio
 import gc
 import gzip
 import time
+from contextlib import suppress
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.documents.refusal import OperationRefused
+from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS
 from gateway.process.garbage_collection import resting
+from gateway.request import GraphQLRequest
 from gateway.storage.model_snapshots import open_anonymous
 from schema.catalog import Catalog
 from schema.csdl.parse import parse_csdl
@@ -114,5 +117,6 @@ def lists(catalog: Catalog, most: int) -> list[str]:
 
 def ready(engine: Engine, text: str) -> float:
     started = time.process_time()
-    engine.ready(GraphQLRequest(query=text))
+    with suppress(OperationRefused):
+        engine.plan(engine.read(GraphQLRequest(query=text)))
     return time.process_time() - started

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.operations.global_ids import node_id
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from tests.bench.measure import Report
 from tests.support.cases import engine

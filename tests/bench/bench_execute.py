@@ -11,7 +11,8 @@ from statistics import median
 
 import orjson
 
-from gateway.engine import Engine, GraphQLRequest
+from gateway.engine import Engine
+from gateway.request import GraphQLRequest
 from tests.bench.measure import (
     GC_FROZEN,
     GC_NORMAL,

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from gateway.engine import Answer, Engine, GraphQLRequest
+from gateway.engine import Engine
+from gateway.request import GraphQLRequest
 from tests.bench.bench_execute import runner
 from tests.bench.measure import GC_FROZEN, Report, Sample, frozen_gc, in_turn, line, ms, slope
 from tests.bench.workload import Service, alias_query, engine_over, nested_query, wide_query
@@ -71,8 +72,7 @@ def preparing(engine: Engine, text: str) -> Callable[[], None]:
 
     def prepare() -> None:
         new = _ROOT.sub(rf"{{ z{next(_numbers)}: \1(", text, count=1)
-        found = engine.ready(GraphQLRequest(query=new))
-        assert not isinstance(found, Answer), found.errors
+        engine.plan(engine.read(GraphQLRequest(query=new)))
 
     return prepare
 

@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.engine import GraphQLRequest, Ready
 from gateway.execution.fetcher import Fetcher
 from gateway.execution.key_batches import BatchRequest, KeyBatchLoader
 from gateway.odata.finops import FINOPS
 from gateway.odata.key_filters import key_requests
 from gateway.planning.plan import KeysRoot, ReadPlan
+from gateway.request import GraphQLRequest
 from tests.bench.measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
 from tests.bench.workload import Service, alias_query, engine_over
 
@@ -83,9 +83,7 @@ class Loading:
 
 def loading(size: int, characters: int) -> Loading:
     engine = engine_over(Service())
-    ready = engine.ready(GraphQLRequest(query=alias_query(1)))
-    assert isinstance(ready, Ready)
-    root = ready.bound[0]
+    (root,) = engine.plan(engine.read(GraphQLRequest(query=alias_query(1)))).roots
     assert isinstance(root, KeysRoot)
     assert root.items[0] is not None
     fetcher = engine.fetcher()

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 

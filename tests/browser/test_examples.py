@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.graphiql import PRESET_HEADERS, examples
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from tests.support.process import PATIENCE
 

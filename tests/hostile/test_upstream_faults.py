@@ -21,11 +21,12 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, GraphQLRequest
+from gateway.engine import Engine
 from gateway.events import ErrorRaised, Event
 from gateway.odata.client import ODataClient
 from gateway.odata.retry import Clock
 from gateway.odata.transport import make_transport
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, execution_settings, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from tests.support.fault_proxy import Plan, Proxy, fault_proxy

@@ -9,10 +9,10 @@ import pytest
 
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.explain.explain import explain
 from gateway.odata import infolog
 from gateway.odata.finops import FINOPS
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from gateway.writes import outcome
 

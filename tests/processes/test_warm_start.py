@@ -22,8 +22,8 @@ import msgspec
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.process import garbage_collection as collector
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.storage.model_snapshots import MAX_SNAPSHOTS, SnapshotStore, fingerprint_of
 from schema.model.records import EnumMember, EnumType, Model

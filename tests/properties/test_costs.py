@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from gateway.documents.store import DocumentLimits, Documents
-from gateway.engine import Engine, GraphQLRequest, Ready
+from gateway.engine import Engine
 from gateway.operations.cache import PreparedOperations
 from gateway.operations.row_types import Row
+from gateway.request import GraphQLRequest, PlannedQuery
 from tests.bench.workload import (
     Service,
     alias_query,
@@ -28,10 +29,8 @@ FILTERED = """query ($v: String!, $n: Int!) {
 }"""
 
 
-def ready(engine: Engine, query: str, **variables: object) -> Ready:
-    found = engine.ready(GraphQLRequest(query=query, variables=variables))
-    assert isinstance(found, Ready)
-    return found
+def plan(engine: Engine, query: str, **variables: object) -> PlannedQuery:
+    return engine.plan(engine.read(GraphQLRequest(query=query, variables=variables)))
 
 
 def struct_types() -> set[type]:
@@ -101,16 +100,16 @@ async def test_bytes_of_an_answer_hold_no_more_than_was_asked() -> None:
 async def test_a_document_that_was_seen_is_not_prepared_again() -> None:
     engine = engine_over(Service())
     query = nested_query(rows=10)
-    first, second = ready(engine, query), ready(engine, query)
+    first, second = plan(engine, query), plan(engine, query)
     assert second.prepared is first.prepared
     assert second.prepared.document is first.prepared.document
 
 
 async def test_other_variables_use_the_same_prepared_operation_and_row_type() -> None:
     engine = engine_over(Service())
-    plans = [ready(engine, FILTERED, v=f"x{i}", n=i) for i in range(5)]
+    plans = [plan(engine, FILTERED, v=f"x{i}", n=i) for i in range(5)]
     assert len({id(p.prepared) for p in plans}) == 1
-    assert len({id(p.bound[0].plan.row_type) for p in plans}) == 1  # type: ignore[union-attr]
+    assert len({id(p.roots[0].plan.row_type) for p in plans}) == 1  # type: ignore[union-attr]
 
 
 async def test_skip_and_include_make_one_prepared_operation_for_each_of_their_values() -> None:
@@ -119,16 +118,16 @@ async def test_skip_and_include_make_one_prepared_operation_for_each_of_their_va
         "query ($more: Boolean!, $v: String!) { orders(first: 1, where: { orderName: { gt: $v } })"
         " { nodes { orderNumber total @include(if: $more) } } }"
     )
-    plans = [ready(engine, query, more=i % 2 == 0, v=str(i)) for i in range(20)]
+    plans = [plan(engine, query, more=i % 2 == 0, v=str(i)) for i in range(20)]
     assert len({id(p.prepared) for p in plans}) == 2
 
 
 async def test_schema_types_are_made_once() -> None:
     engine = engine_over(Service())
-    ready(engine, nested_query(rows=10))
+    plan(engine, nested_query(rows=10))
     made = engine.schema.made_types
     for number in range(20):
-        ready(engine, f"# {number}\n{nested_query(rows=10)}")
+        plan(engine, f"# {number}\n{nested_query(rows=10)}")
     assert engine.schema.made_types == made
 
 
@@ -164,9 +163,9 @@ async def test_executing_again_makes_no_new_types(expand: bool) -> None:
 @pytest.mark.heavy
 async def test_aliases_of_one_selection_share_their_types() -> None:
     engine = engine_over(Service())
-    ready(engine, alias_query(1))
+    plan(engine, alias_query(1))
     one = struct_types()
-    ready(engine, alias_query(100))
+    plan(engine, alias_query(100))
     # A row, its page and an answer: as many as for the single field.
     assert len(struct_types() - one) <= 3
 
@@ -209,8 +208,8 @@ async def test_a_row_costs_its_values_and_little_beside() -> None:
     engine = engine_over(service)
     query = wide_query(20, 1_000)
     await engine.execute(GraphQLRequest(query=query))
-    found = ready(engine, query)
-    row_type = found.bound[0].plan.row_type  # type: ignore[union-attr]
+    found = plan(engine, query)
+    row_type = found.roots[0].plan.row_type  # type: ignore[union-attr]
     request = (await engine.execute(GraphQLRequest(query=query))).requests[0]
     body = (await service.send(request)).body
     # 20 values and the struct that holds them; whole numbers below 257 are shared.

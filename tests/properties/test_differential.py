@@ -18,9 +18,9 @@ from graphql import parse, validate
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.engine import Answer
 from gateway.execution.fast_path import Slicing
 from gateway.operations.global_ids import node_id
+from gateway.request import Answer
 from tests.support.operations import Operation, operations
 from tests.support.oracle import World, answer, oracle_schema
 from tests.support.random_rows import SPOILINGS, spoil, tables
@@ -295,7 +295,7 @@ def test_good_rows_go_the_quick_way(ways: Ways, seed: int, monkeypatch: pytest.M
 
     made = tables(seed, 3, insensitive=ways.dialect == "finops")
     ways.fast.tables = made
-    monkeypatch.setattr("gateway.engine.execute", never)
+    monkeypatch.setattr("gateway.completion.execute", never)
     monkeypatch.setattr("gateway.execution.plan_runner.PlanRunner.decode_raw", never)
     answer = ways.loop.run_until_complete(ways.fast.execute(GOOD, {}))
 

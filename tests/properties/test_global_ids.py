@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA
+from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.model.records import (
     EntitySet,

@@ -13,11 +13,12 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import ODATA
 from gateway.odata.retry import Clock
 from gateway.planning.limits import PlanLimits
+from gateway.request import GraphQLRequest
 from tests.support.hostile import (
     GOOD,
     JSON,

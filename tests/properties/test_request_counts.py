@@ -6,8 +6,8 @@ from math import ceil
 
 import pytest
 
-from gateway.engine import Answer, GraphQLRequest
 from gateway.operations.global_ids import node_id
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from tests.support.cases import assert_requests, engine, requests_of
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 
 pytestmark = pytest.mark.anyio

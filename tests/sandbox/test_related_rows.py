@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.odata.finops import FINOPS
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from schema.model.records import Model
 from schema.model.relations import preset

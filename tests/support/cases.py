@@ -21,11 +21,12 @@ from typing import Any
 from msgspec import structs
 
 from gateway.config.settings import Settings
-from gateway.engine import Answer, Engine, GraphQLRequest
+from gateway.engine import Engine
 from gateway.events import ErrorRaised, Event
 from gateway.explain.empty_service import requests_within
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway, execution_settings
 
 FOLDER = Path(__file__).parent.parent / "golden" / "reads"

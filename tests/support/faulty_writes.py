@@ -14,13 +14,14 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, GraphQLRequest
+from gateway.engine import Engine
 from gateway.errors import UpstreamNotFound
 from gateway.events import ErrorRaised, Event
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.odata.retry import Clock
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
 from gateway.sandbox.faults import FaultRule
 from gateway.shutdown import Shutdown

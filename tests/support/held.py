@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.events import Event, RequestSent
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import create_sandbox
 from tests.support.manual_clock import pass_time, until

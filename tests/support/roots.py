@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import msgspec
 
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.planning.limits import PlanLimits
+from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.model.records import (
     ComplexType,

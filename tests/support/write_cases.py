@@ -21,9 +21,9 @@ from typing import Any
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.engine import Answer, GraphQLRequest
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from tests.support.cases import builtins_of

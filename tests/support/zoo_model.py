@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from gateway.config.settings import Settings
-from gateway.engine import Answer, Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.events import Event
 from gateway.execution.fast_path import Slicing
 from gateway.fallback_resolvers import LoadedResolvers
@@ -23,6 +23,7 @@ from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.odata.retry import Clock
 from gateway.planning.limits import PlanLimits
+from gateway.request import Answer, GraphQLRequest
 from schema.catalog import Catalog
 from schema.model.records import (
     ComplexType,

@@ -13,9 +13,10 @@ import httpx
 import orjson
 import pytest
 
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.events import ErrorRaised, Event
 from gateway.fallback_resolvers import LoadedResolvers
+from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import Writes

@@ -13,9 +13,9 @@ from graphql import OperationDefinitionNode, parse
 
 from gateway.documents.fingerprint import structure_of
 from gateway.documents.store import DocumentLimits, Documents
-from gateway.engine import Answer
 from gateway.operations import cache as module
 from gateway.operations.cache import PreparedOperations
+from gateway.request import Answer
 from tests.support.operations import Operation, Writer
 from tests.support.random_rows import tables
 from tests.support.zoo_model import FO, Zoo, schema_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from gateway.documents.input_coercion import MAX_ERRORS, Variables, arguments_of, without_python
+from gateway.documents.refusal import OperationRefused
 from tests.support.zoo_model import FO, schema_of
 
 ZOO = schema_of(FO).core
@@ -51,19 +53,23 @@ def operation_of(text: str) -> OperationDefinitionNode:
 
 def both(
     schema: GraphQLSchema, operation: OperationDefinitionNode, given: dict[str, Any]
-) -> tuple[VariableValues | list[GraphQLError], VariableValues | list[GraphQLError]]:
+) -> tuple[VariableValues | list[str], VariableValues | list[GraphQLError]]:
     definitions = operation.variable_definitions or ()
-    ours = Variables(schema, definitions).read(given)
+    ours: VariableValues | list[str]
+    try:
+        ours = Variables(schema, definitions).read(given)
+    except OperationRefused as refused:
+        ours = [error["message"] for error in refused.errors]
     theirs = get_variable_values(
         schema, definitions, given, max_errors=MAX_ERRORS, hide_suggestions=True
     )
     return ours, theirs
 
 
-def shown(values: VariableValues | list[GraphQLError]) -> Any:
+def shown(values: VariableValues | Sequence[GraphQLError | str]) -> Any:
     """Return what can be compared: order counts, too."""
-    if isinstance(values, list):
-        return [without_python(e.message) for e in values]
+    if not isinstance(values, VariableValues):
+        return [without_python(e.message) if isinstance(e, GraphQLError) else e for e in values]
     sources = {
         n: (s.signature.name, str(s.signature.type), s.value) for n, s in values.sources.items()
     }
@@ -254,9 +260,11 @@ def test_what_is_wrong_with_a_variable_is_told_without_pythons_words(
     type_name: str, given: object, said: str
 ) -> None:
     operation = operation_of(f"query($v: {type_name}) {{ x }}")
-    found = Variables(WRITTEN, operation.variable_definitions or ()).read({"v": given})
+    variables = Variables(WRITTEN, operation.variable_definitions or ())
 
-    assert [e.message for e in found if isinstance(e, GraphQLError)] == [
+    with pytest.raises(OperationRefused) as refused:
+        variables.read({"v": given})
+    assert [e["message"] for e in refused.value.errors] == [
         f"Variable '$v' has invalid value: {said}"
     ]
 

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.engine import Answer, GraphQLRequest
 from gateway.explain.empty_service import requests_within
 from gateway.explain.explain import explain
 from gateway.odata.dialect import ODATA
 from gateway.odata.query import KeyPart, Literal
+from gateway.request import Answer, GraphQLRequest
 from tests.support import random_rows as worlds
 from tests.support.hostile import SCHEMAS, Hostile, always, hostile, on
 from tests.support.zoo_model import DIALECTS, FO, Zoo

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.engine import Answer, GraphQLRequest
+from gateway.request import Answer, GraphQLRequest
 from tests.support.zoo_model import FO, Zoo, schema_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy]

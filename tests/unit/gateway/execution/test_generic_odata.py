@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import Answer, GraphQLRequest
 from gateway.operations.global_ids import node_id
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from tests.support.cases import builtins_of, engine, requests_of

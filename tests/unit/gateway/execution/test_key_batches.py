@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.engine import GraphQLRequest
 from gateway.errors import UpstreamTimeout
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from tests.support.cases import assert_requests, builtins_of, engine, requests_of
 

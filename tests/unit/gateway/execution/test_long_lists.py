@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.engine import GraphQLRequest
 from gateway.explain.explain import explain
+from gateway.request import GraphQLRequest
 from tests.support.hostile import SCHEMAS
 from tests.support.zoo_model import DIALECTS, FO, Zoo
 

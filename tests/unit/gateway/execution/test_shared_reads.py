@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.engine import Answer, GraphQLRequest
 from gateway.events import OperationServed
 from gateway.operations.global_ids import node_id
+from gateway.request import Answer, GraphQLRequest
 from tests.support import random_rows as worlds
 from tests.support.hostile import SCHEMAS, always, codes, hostile
 from tests.support.manual_clock import pass_time, until

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from gateway.engine import Answer, Engine, GraphQLRequest
+from gateway.engine import Engine
+from gateway.request import Answer, GraphQLRequest
 from tests.bench.workload import PLAIN, Service, engine_over, nested_query
 
 pytestmark = pytest.mark.anyio

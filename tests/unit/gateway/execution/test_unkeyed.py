@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.planning.limits import PlanLimits
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from schema.catalog import Catalog

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.explain.explain import explain
 from gateway.odata.render import decoded
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 
 pytestmark = pytest.mark.anyio

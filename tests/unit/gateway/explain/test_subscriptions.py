@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import Answer, Checked, GraphQLRequest
 from gateway.explain.explain import explain
 from gateway.odata.render import decoded
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.subscriptions.start import ActiveSubscription, begun
 from tests.support.stamped_service import guides
@@ -42,9 +42,7 @@ def asked(query: str, **variables: Any) -> GraphQLRequest:
 
 
 def begin(gateway: Gateway, request: GraphQLRequest) -> ActiveSubscription:
-    checked = gateway.engine.checked(request)
-    assert isinstance(checked, Checked)
-    return begun(gateway, checked, request, gateway.settings.subscriptions)
+    return begun(gateway, gateway.engine.read(request), gateway.settings.subscriptions)
 
 
 async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[list[str]]:
@@ -52,7 +50,7 @@ async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[l
     sent: list[list[str]] = []
 
     async def ask(own: GraphQLRequest) -> Answer:
-        answer = await gateway.engine.unlogged(own)
+        answer = await gateway.engine.execute_unlogged(own)
         sent[-1] += map(decoded, answer.requests)
         return answer
 
@@ -92,11 +90,13 @@ async def test_the_requests_are_those_of_a_further_look_by_stamp(tmp_path: Path)
 async def test_changed_rows_are_read_as_shown_for_one(sandboxed: Gateway) -> None:
     request = asked(CUSTOMERS, group="10", first=2)
     query = "{ customersV3(first: 2) { nodes { id } } }"
-    rows = (await sandboxed.engine.unlogged(asked(query))).to_builtins()["data"]["customersV3"]
+    rows = (await sandboxed.engine.execute_unlogged(asked(query))).to_builtins()["data"][
+        "customersV3"
+    ]
     changed = begin(sandboxed, request).rows([row["id"] for row in rows["nodes"]])
 
     (step,) = (await explain(sandboxed, request)).steps
-    answer = await sandboxed.engine.unlogged(changed)
+    answer = await sandboxed.engine.execute_unlogged(changed)
 
     (node,) = step.below
     (orders,) = node.below

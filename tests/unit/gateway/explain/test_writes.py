@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.explain.explain import Explanation, explain
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from tests.support.write_cases import FOLDER, WriteCase, prepared, read_case, run, write_cases
 

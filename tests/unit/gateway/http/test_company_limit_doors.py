@@ -10,8 +10,8 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.planning.change_queries import WATCH, watched
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 

@@ -18,11 +18,11 @@ from gateway.cli.connections import ConnectionLimits, connections_of
 from gateway.cli.serve import _config
 from gateway.cli.server import GracefulServer
 from gateway.config.settings import Settings
-from gateway.engine import Answer
 from gateway.events import ConnectionCut, Event
 from gateway.http.graphql_endpoint import JSON, GraphQLEndpoint
 from gateway.http.responses import send_body
 from gateway.http.waiting_bytes import WaitingBytes
+from gateway.request import Answer
 from tests.support.manual_clock import until
 from tests.support.sockets import PATIENCE
 

@@ -20,10 +20,10 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
-from gateway.engine import Answer, GraphQLRequest
 from gateway.engine import Engine as RealEngine
 from gateway.events import ClientLeft, ErrorRaised, Event, OperationServed, RequestRetried
 from gateway.http.graphql_endpoint import LISTENING_AFTER, GraphQLEndpoint
+from gateway.request import Answer, GraphQLRequest
 from gateway.sandbox import create_sandbox
 from tests.support.sockets import PATIENCE, Connection, Listening, listening, ok
 

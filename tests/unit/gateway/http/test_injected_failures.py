@@ -10,13 +10,15 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from gateway.completion import Completer
 from gateway.documents.store import Documents
-from gateway.engine import Answer, Engine
+from gateway.engine import Engine
 from gateway.events import ErrorRaised, Event
 from gateway.execution.plan_runner import PlanRunner
 from gateway.introspection.answers import Introspection
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.planner import Planner
+from gateway.request import Answer
 from gateway.subscriptions.hub import Hub
 from gateway.subscriptions.polling import Poll
 from gateway.subscriptions.start import ActiveSubscription
@@ -37,17 +39,17 @@ SECRET = "S3CRET"
 OF_A_QUERY: dict[str, tuple[Any, str]] = {
     "reading the document": (Documents, "get"),
     "reading variables": (Documents, "variables"),
-    "checking": (Engine, "checked"),
+    "checking": (Engine, "read"),
     "preparing": (PreparedOperations, "prepare"),
     "binding": (Planner, "plan"),
     "introspection": (Introspection, "answer"),
     "loading": (PlanRunner, "run"),
-    "making the answer": (Engine, "_answered"),
+    "making the answer": (Completer, "complete_query"),
 }
 OF_A_MUTATION: dict[str, tuple[Any, str]] = {
     "reading the document": (Documents, "get"),
     "choosing how to write": (Mutations, "against"),
-    "completing payloads": (Engine, "_complete_change"),
+    "completing payloads": (Completer, "complete_mutation"),
 }
 OF_A_SUBSCRIPTION: dict[str, tuple[Any, str]] = {
     "reading the document": (Documents, "get"),

@@ -20,10 +20,10 @@ import zstandard
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.introspection import answers as introspection_module
 from gateway.introspection import writer_process as telling
 from gateway.introspection.answers import LongAnswer
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway, renewed
 from gateway.storage.content_coding import compress_pieces
 from gateway.storage.response_artifacts import MAX_FILES, STEP, ArtifactStore

@@ -13,10 +13,10 @@ import pytest
 from msgspec import structs
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import make_catalog, read_model
 from gateway.odata.finops import FINOPS
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.catalogue import built_in

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.explain.explain import explain
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 
 pytestmark = pytest.mark.anyio

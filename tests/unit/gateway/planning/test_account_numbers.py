@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.errors import SettingsError, UpstreamMalformed
 from gateway.operations.value_conversion import account_number, display_value
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from tests.support.changing_metadata import csdl
 

@@ -13,8 +13,8 @@ from graphql import GraphQLError
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.fallback_resolvers import LoadedResolvers
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_client
 from gateway.sandbox import SandboxSettings, create_sandbox
 from schema.types.build import build_schema

@@ -11,13 +11,14 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, GraphQLRequest
+from gateway.engine import Engine
 from gateway.errors import Forbidden, SettingsError
 from gateway.events import CompaniesLimited, Event
 from gateway.odata.dialect import ODATA
 from gateway.odata.finops import FINOPS
 from gateway.odata.finops_companies import COMPANY_COLUMNS
 from gateway.planning.company_limit import CompanyLimit
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, build_profile, limited, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from schema.catalog.records import FieldKind

@@ -11,9 +11,10 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.engine import Engine, GraphQLRequest
+from gateway.engine import Engine
 from gateway.odata.query import Compare, Literal, Operator, Path
 from gateway.planning.company_limit import CompanyLimit
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, execution_settings, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.faults import FaultRule

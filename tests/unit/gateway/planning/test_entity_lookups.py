@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway.engine import Answer, Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.explain.explain import explain
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA
 from gateway.planning.entity_lookups import MAX_REPRESENTATIONS
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from schema.catalog import Catalog
 from schema.catalog.records import RootKind

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from gateway.documents.store import DocumentLimits, Documents
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.odata.dialect import ODATA
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits
+from gateway.request import GraphQLRequest
 from tests.support.random_rows import tables
 from tests.support.zoo_model import FO, Zoo, schema_of
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA, Dialect
 from gateway.planning.limits import PlanLimits
+from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.model.records import EntitySet, EntityType, Model, Navigation, ReferentialConstraint
 from schema.types.build import build_schema

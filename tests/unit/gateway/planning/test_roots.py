@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from gateway.engine import GraphQLRequest
 from gateway.odata.dialect import ODATA
 from gateway.operations.global_ids import node_id
+from gateway.request import GraphQLRequest
 from tests.support.roots import (
     FO,
     Service,

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.engine import GraphQLRequest
 from gateway.explain.explain import explain
+from gateway.request import GraphQLRequest
 from tests.support import random_rows as worlds
 from tests.support.hostile import SCHEMAS, hostile, on
 from tests.support.zoo_model import DIALECTS, Zoo

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.errors import SettingsError
 from gateway.events import Event, MetadataLoaded, SchemaBuilt
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import label_ids, read_model
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from schema.csdl.parse import parse_csdl
 from schema.errors import CsdlSyntaxError, ExposureError, RelationError

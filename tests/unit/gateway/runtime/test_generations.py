@@ -16,10 +16,10 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.events import Event, TypesNotRenewed, TypesRenewed
 from gateway.process import garbage_collection as collector
 from gateway.process.garbage_collection import clear_in_steps, settle
+from gateway.request import GraphQLRequest
 from gateway.runtime import generations as live
 from gateway.runtime.assembly import Gateway, renewed
 from gateway.runtime.generations import GenerationManager, open_live

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from graphql import parse, validate
 
-from gateway.engine import Answer, Checked, GraphQLRequest
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from gateway.events import Event, RequestSent, SubscriptionPolled
 from gateway.planning.change_queries import check_stamps, watched
+from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.operation import SubscriptionRequest, payloads, subscribed
@@ -118,14 +118,13 @@ def test_what_is_no_list_or_has_no_key_cannot_be_watched() -> None:
 
 def begun(gateway: Gateway, query: str, **variables: Any) -> SubscriptionRequest:
     request = GraphQLRequest(query=query, variables=variables)
-    checked = gateway.engine.checked(request)
-    assert isinstance(checked, Checked), checked
-    assert checked.document.node is not None
+    operation = gateway.engine.read(request)
+    assert operation.document.node is not None
     return subscribed(
         gateway.schema.core,
-        checked.document.node,
-        checked.operation,
-        checked.variables,
+        operation.document.node,
+        operation.operation,
+        operation.variables,
         variables,
     )
 
@@ -255,7 +254,7 @@ async def test_by_stamp_the_service_is_asked_for_new_rows_only(tmp_path: Path) -
             of=watched(gateway.catalog, "Guides"),
             where={},
             companies=None,
-            ask=gateway.engine.unlogged,
+            ask=gateway.engine.execute_unlogged,
             page=1_000,
             most=5_000,
             late=30,

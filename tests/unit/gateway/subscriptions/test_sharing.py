@@ -15,13 +15,13 @@ import pytest
 
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.errors import BadArgument
+from gateway.request import GraphQLRequest
 from gateway.runtime.generations import open_live
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.hub import Hub
 from gateway.subscriptions.sharing import Batch, Part, Reader
-from gateway.subscriptions.start import ActiveSubscription
+from gateway.subscriptions.start import ActiveSubscription, begun
 from gateway.subscriptions.streams import Streams
 from tests.support.changing_metadata import csdl
 from tests.support.manual_clock import Ticking, until
@@ -71,7 +71,7 @@ class Crowd:
 
     def begin(self, request: GraphQLRequest) -> ActiveSubscription:
         with self.streams.live.serving() as gateway:
-            return self.streams._begin(gateway, request)
+            return begun(gateway, gateway.engine.read(request), self.streams.hub.options)
 
     async def hear(self, request: GraphQLRequest) -> Any:
         """Return the first result; all of them where several rows change."""

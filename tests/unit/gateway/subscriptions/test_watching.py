@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from gateway.config.setting_models import SubscriptionOptions
-from gateway.engine import Answer, GraphQLRequest
 from gateway.errors import BudgetExceeded
 from gateway.events import Event, WatchFailed
 from gateway.planning.change_queries import ChangeQuery
+from gateway.request import Answer, GraphQLRequest
 from gateway.subscriptions.hub import Ended, Feed, Hub
 from gateway.subscriptions.polling import Poll
 from tests.support.manual_clock import Ticking

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.odata.dialect import ODATA
 from gateway.odata.render import decoded
 from gateway.odata.response_check import Response
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.writes.operations import WriteLimits
 from schema.catalog import Catalog

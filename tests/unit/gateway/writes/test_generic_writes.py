@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 

@@ -10,8 +10,9 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from gateway.engine import Engine, ExecutionSettings, GraphQLRequest
+from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
+from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import Writes

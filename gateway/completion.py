@@ -1,0 +1,166 @@
+"""Completion: loaded rows → the data and errors of the answer (GraphQL section 6.4).
+
+The compiled functions complete nearly every query. What they do not expect (a value that does not fit, a child that
+failed, hand-written fields or introspection in the operation) graphql-core completes from the same loaded rows: it
+words every error and finds its path. Payloads of mutations are few and always completed by graphql-core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
+from msgspec import Struct, field
+
+from gateway.execution.fast_path import Slicing, completed
+from gateway.execution.plan_runner import Loaded, PlanRunner
+from gateway.odata.dialect import Dialect
+from gateway.operations.prepared_operation import Prepared
+from gateway.planning.plan import FailedRoot
+from gateway.writes.operations import Performed
+from gateway.writes.payload import Payload
+
+from .errors import GatewayError
+from .events import Observer
+from .failures import report_error
+from .request import Answer, GraphQLRequest, PlannedQuery, ValidOperation
+
+_NULL_IN_NON_NULL = "Cannot return null for non-nullable field"
+
+
+class Context(Struct):
+    """What resolvers find as ``info.context``, when graphql-core completes."""
+
+    request: GraphQLRequest
+    loaded: Mapping[str, Loaded]
+    """Response key of a root field → its value."""
+    compiled_nodes: Mapping[int, int]
+    """See ``Prepared.compiled_nodes``."""
+    subgraph: Callable[[], Awaitable[str]]
+    """Returns the SDL of the API as a subgraph."""
+    payloads: Mapping[str, Payload | GatewayError] = field(default_factory=dict)
+    """Response key of a mutation → its result."""
+
+
+class Completer:
+    """Completes the operations of one schema."""
+
+    def __init__(
+        self,
+        core: GraphQLSchema,
+        dialect: Dialect,
+        slicing: Slicing,
+        subgraph: Callable[[], Awaitable[str]],
+        observe: Observer,
+        *,
+        compiled: bool,
+    ) -> None:
+        """``compiled``: see ``ExecutionSettings.compiled``."""
+        self._core = core
+        self._dialect = dialect
+        self._slicing = slicing
+        self._subgraph = subgraph
+        self._observe = observe
+        self._compiled = compiled
+
+    def is_fast(self, prepared: Prepared) -> bool:
+        """Return whether the compiled functions are to complete a query, from rows that may still be JSON text."""
+        return self._compiled and not prepared.is_mixed
+
+    async def complete_query(
+        self, query: PlannedQuery, loaded: Sequence[Loaded], runner: PlanRunner
+    ) -> Answer:
+        """Complete a query: fast from raw rows, else fast from decoded rows, else by graphql-core."""
+        prepared, data = query.prepared, None
+        if self.is_fast(prepared):
+            data = await self._complete_fast(prepared, loaded, runner)
+        if data is None and any(item.raw for item in loaded):
+            loaded = await runner.decode_raw(loaded)
+            data = await self._complete_fast(prepared, loaded, runner)
+        return await self._complete_slowly(query, loaded) if data is None else Answer(data)
+
+    async def _complete_fast(
+        self, prepared: Prepared, loaded: Sequence[Loaded], runner: PlanRunner
+    ) -> dict[str, Any] | None:
+        """Return the data; None if the compiled functions do not know how to answer some value."""
+        if runner.failed or runner.has_mismatch:
+            return None
+        try:
+            return await completed(prepared, loaded, self._dialect, self._slicing)
+        except Exception:
+            return None
+
+    async def _complete_slowly(self, query: PlannedQuery, loaded: Sequence[Loaded]) -> Answer:
+        by_key = {item.bound.shape.key: item for item in loaded}
+        context = Context(
+            query.request, by_key, query.prepared.compiled_nodes(), subgraph=self._subgraph
+        )
+        failed = {
+            i.bound.shape.key: i.bound.error for i in loaded if isinstance(i.bound, FailedRoot)
+        }
+        return await self._complete_by_core(
+            query.prepared, context, query.request.variables, failed, frozenset(by_key)
+        )
+
+    async def complete_mutation(self, operation: ValidOperation, performed: Performed) -> Answer:
+        """Complete the payloads of a mutation operation that has run."""
+        prepared, payloads = performed.prepared, performed.payloads
+        context = Context(
+            operation.request, {}, prepared.compiled_nodes(), self._subgraph, payloads
+        )
+        failed = {k: p for k, p in payloads.items() if isinstance(p, GatewayError)}
+        answer = await self._complete_by_core(
+            prepared, context, performed.variables, failed, frozenset(payloads)
+        )
+        answer.requests, answer.changed = tuple(performed.requests), True
+        return answer
+
+    async def _complete_by_core(
+        self,
+        prepared: Prepared,
+        context: Context,
+        variables: Mapping[str, Any],
+        failed: Mapping[str, GatewayError],
+        generated: frozenset[str],
+    ) -> Answer:
+        """Let graphql-core complete what is loaded.
+
+        ``failed`` are the errors of root fields by response key, ``generated`` the keys of all generated root fields:
+        errors below others are those of hand-written fields, and stay as they are.
+        """
+        operation = prepared.operation
+        result = execute(
+            self._core,
+            prepared.document,
+            context_value=context,
+            variable_values=dict(variables),
+            operation_name=None if operation.name is None else operation.name.value,
+        )
+        if isawaitable(result):
+            result = await result
+        assert isinstance(result, ExecutionResult)
+
+        def report(error: GraphQLError) -> dict[str, Any]:
+            root = str(error.path[0]) if error.path else ""
+            root_error = failed.get(root) if error.path and len(error.path) == 1 else None
+            cause = root_error or error.original_error or error
+            if isinstance(cause, GraphQLError) and root not in generated:
+                return dict(error.formatted)
+            return self.report(cause, error.formatted)
+
+        return Answer(result.data, [report(error) for error in result.errors or ()])
+
+    def report(self, error: Exception, formatted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an error as clients may see it, at the place that graphql-core found for it; log the rest."""
+        if isinstance(error, GraphQLError):
+            # Completion's own words: a scalar refused a value.
+            return dict(formatted) if "extensions" in formatted else _malformed(formatted)
+        if _NULL_IN_NON_NULL in str(error):
+            return _malformed(formatted)
+        return {**formatted, **report_error(error, self._observe)}
+
+
+def _malformed(formatted: Mapping[str, Any]) -> dict[str, Any]:
+    return {**formatted, "extensions": {"code": "UPSTREAM_MALFORMED"}}

@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip
 serve: $(VENV)/.installed page-if-node ## Set up what is missing and start the gateway (ARGS="--port 9000" for more)
 	exec $(BIN)/d365-graphql serve $(ARGS)
 
-setup: $(VENV)/.installed ## The virtual environment with the locked dependencies (first time: about half a minute)
+setup: $(VENV)/.installed ## The virtual environment with the locked dependencies (first time: some seconds)
 	@echo "Set up: $(VENV) is up to date. Next: make serve."
 
 page: $(ASSETS)/index.html ## Build the GraphiQL page (needs Node 20 or newer)
@@ -34,31 +34,49 @@ page-if-node:
 	@if scripts/has-node; then $(MAKE) page; \
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
-##@ Check
-.PHONY: hostile test test-setup chromium test-clients clients clients-if-node lint format catalogue bench bench-quick
+##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
+.PHONY: check fast test soak hostile lint format test-python test-programs test-clients chromium clients clients-if-node
+PYTEST := $(BIN)/python -m pytest
+# Files are dealt out whole, so that what a module shares is made once.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# What starts browsers and Node, or builds wheels. It waits more than it computes.
+PROGRAMS := tests/browser tests/clients tests/test_wheel.py
+
+check: lint ## What a commit needs, in seconds: lint, types, layers, documentation, tables
+	$(PYTEST) --quiet --no-header tests/test_architecture.py tests/test_makefile.py tests/test_dockerfile.py $(ARGS)
+
+fast: $(VENV)/.installed-dev ## The tests that start no process and do not compute for long: under a minute
+	$(PYTEST) $(PARALLEL) -m "not heavy" tests/unit tests/golden tests/sandbox $(ARGS)
+
 test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
-	$(MAKE) --jobs=3 --output-sync=target test-setup lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	@# Python's tests need no npm package: they begin while those are fetched.
+	+$(MAKE) --jobs=4 --output-sync=target lint test-python test-programs
+
+test-python: $(VENV)/.installed-dev
+	+$(PYTEST) $(PARALLEL) --cov --cov-report=term $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
 
 # On a developer's machine a missing browser or Node skips its tests; in CI (CI=true) it is an error.
-# Networks and processors are busy in turn: what does not need the other is done beside it.
-test-setup: $(VENV)/.installed-dev chromium $(if $(CI),page clients,page-if-node clients-if-node)
+test-programs: $(VENV)/.installed-dev chromium $(if $(CI),page clients,page-if-node clients-if-node)
+	$(PYTEST) $(PROGRAMS) $(ARGS)
+
+soak: $(VENV)/.installed-dev ## All of it without bounds: long random runs, whole-size sweeps, full matrices (MINUTES=30)
+	SOAK=1 HOSTILE_MINUTES=$(or $(MINUTES),30) $(PYTEST) $(PARALLEL) $(addprefix --ignore=,$(PROGRAMS)) $(ARGS)
+
+test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
+	$(PYTEST) $(CLIENTS) $(ARGS)
+
+hostile: $(VENV)/.installed-dev ## Hostile callers and upstreams with ever new seeds (MINUTES=30; HOSTILE_SEED=n begins with one)
+	HOSTILE_MINUTES=$(or $(MINUTES),30) $(PYTEST) tests/hostile $(ARGS)
 
 chromium:
 	@scripts/ensure-chromium
-
-test-clients: $(VENV)/.installed-dev clients ## What other people's clients say of the gateway (needs Node 20 or newer)
-	$(BIN)/python -m pytest $(CLIENTS) $(ARGS)
 
 clients: $(CLIENTS)/node_modules/.package-lock.json
 
 clients-if-node:
 	@if scripts/has-node; then $(MAKE) clients; fi
 
-hostile: $(VENV)/.installed-dev ## Hostile callers and upstreams with ever new seeds (MINUTES=30; HOSTILE_SEED=n begins with one)
-	HOSTILE_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest tests/hostile $(ARGS)
-
-lint: $(VENV)/.installed-dev ## ruff, formatting, mypy strict
+lint: $(VENV)/.installed-dev ## ruff, formatting, mypy: strict for the gateway, checked bodies for the tests
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
@@ -67,6 +85,8 @@ format: $(VENV)/.installed-dev ## Format and apply ruff's safe fixes
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
+##@ Measure
+.PHONY: bench bench-quick catalogue
 bench: $(VENV)/.installed-dev ## Benchmarks beside what was promised (ARGS="--json FILE load memory" for parts, as JSON too)
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
@@ -80,14 +100,15 @@ bench-quick: $(VENV)/.installed-dev ## The same with fewer rounds: less than two
 ##@ Maintain
 .PHONY: lock clean help
 # No file of a lock names a registry: where packages come from is the machine's setting.
-COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile pyproject.toml --quiet --strip-extras \
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
 	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for newer versions)
-	$(COMPILE) $(UPGRADE) --build-deps-for editable --output-file requirements.lock
-	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --build-deps-for editable --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	echo uv | $(COMPILE) $(UPGRADE) --no-annotate --output-file scripts/installer.lock -
 	if scripts/has-node; then for folder in $(PAGE) $(CLIENTS); do \
 	  (cd "$$folder" && npm install --package-lock-only --no-fund --no-audit); done; fi
-	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock
+	! grep -nE '(https?|file):/|(^|[^.])/(home|root|opt|work)/' requirements.lock requirements-dev.lock scripts/installer.lock
 	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json
 
 clean: ## Remove everything that can be made again
@@ -106,22 +127,16 @@ $(BIN)/python:
 	@echo "Making the virtual environment $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-# A lock names all that is needed, hatchling for the editable install among it: nothing is resolved, nothing else fetched.
-INSTALL := $(PIP) install -qq --no-deps
 COUNT = $$(grep -c '==' $<)
-$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
-	@echo "Installing $(COUNT) locked packages into $(VENV): half a minute, less where pip has them in its cache …"
-	@$(INSTALL) --require-hashes --requirement requirements.lock
-	@echo "Installing the gateway …"
-	@$(INSTALL) --no-build-isolation --editable .
+$(VENV)/.installed: requirements.lock pyproject.toml scripts/installer.lock | $(BIN)/python
+	@echo "Installing $(COUNT) locked packages and the gateway into $(VENV): some seconds …"
+	@scripts/install-locked $(VENV) $< --compile-bytecode
 	@touch $@
 
-# The lock for developers holds the other one: it is installed alone.
-$(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
-	@echo "Installing $(COUNT) locked packages into $(VENV), those for tests among them: about a minute …"
-	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
-	@echo "Installing the gateway …"
-	@$(INSTALL) --no-build-isolation --editable .
+# The lock for developers holds the other one: it is installed alone. What tests import is compiled when they do.
+$(VENV)/.installed-dev: requirements-dev.lock requirements.lock pyproject.toml scripts/installer.lock | $(BIN)/python
+	@echo "Installing $(COUNT) locked packages and the gateway into $(VENV), those for tests among them: some seconds …"
+	@scripts/install-locked $(VENV) $<
 	@touch $(VENV)/.installed $@
 
 # A lock can be made without one: pip-tools itself then comes unlocked.

@@ -109,7 +109,7 @@ def test_make_knows_its_targets_and_lists_them(target):
 
 
 def test_no_lock_names_a_registry_or_a_place_on_a_machine():
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "scripts/installer.lock"):
         text = (ROOT / name).read_text()
 
         assert not re.search(r"(https?|file)://|/(home|root|opt|work)/|--(index|find)", text), name

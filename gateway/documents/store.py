@@ -97,8 +97,8 @@ class DocumentLimits(Struct, frozen=True, kw_only=True):
     """Whether errors suggest names that look alike; they tell the schema, too."""
 
 
-class Document(Struct, eq=False):
-    """A checked document; with errors it is not to be run."""
+class Document(Struct, frozen=True, eq=False):
+    """A checked document; with errors it must not be run."""
 
     node: DocumentNode | None
     errors: list[GraphQLError]
@@ -107,7 +107,7 @@ class Document(Struct, eq=False):
     conditions: tuple[str, ...] = ()
     """Variables that ``@skip`` and ``@include`` use."""
     variables: dict[int, Variables] = field(default_factory=dict)
-    """id of an operation → its variables."""
+    """id of an operation → what reads its variables: a cache."""
 
     def operations(self) -> list[OperationDefinitionNode]:
         """Return the operations in their order."""

@@ -81,7 +81,7 @@ async def _nodes(prepared: Prepared, bound: KeysRoot, item: Loaded) -> Any:
         if plan is None or value is None:
             made.append(None)
             continue
-        made.append(prepared.typed(bound.shape, plan.level.info.csdl).complete(value))
+        made.append(prepared.node_shape(bound.shape, plan.level.info.csdl).complete(value))
     return made if bound.many else made[0]
 
 

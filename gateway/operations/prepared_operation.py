@@ -1,8 +1,11 @@
-"""A document made ready: selected, shaped and compiled once, then run with any variables and any argument values.
+"""A prepared operation: selected, shaped and compiled once, then run with any variables and argument values.
 
-Holds everything of an operation that does not depend on argument values, so texts that differ in literals share it.
-Root fields that are not generated (introspection, hand-written Strawberry fields) make an operation *mixed*:
-graphql-core completes it, over rows that are loaded all the same.
+Holds everything of an operation that does not depend on the values of arguments, so that texts which differ in literals
+share it. Root fields that are not generated (introspection, hand-written Strawberry fields) make an operation *mixed*:
+graphql-core completes it, over rows that are loaded in the same way.
+
+The records are frozen. Three tables in them are caches, which depend on nothing but the operation: coerced constants,
+shapes by type of ``node``, and row types.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from .row_types import RowTypes
 from .shapes import ConnectionRequirements, ConnectionShape, RowRequirements, ShapeByType, Shaper
 
 
-class RootShape(Struct, eq=False):
+class RootShape(Struct, frozen=True, eq=False, kw_only=True):
     """One generated root field of an operation."""
 
     key: str
@@ -33,8 +36,8 @@ class RootShape(Struct, eq=False):
     needs: ConnectionRequirements | None = None
     below: ShapeByType | ConnectionShape | None = None
     complete: Complete | Completion | None = None
-    by_type: dict[str, Typed] = field(default_factory=dict)
-    """For ``node``, ``nodes``, ``_entities``: CSDL type → its shape, made when an id of it is first seen."""
+    by_type: dict[str, NodeShape] = field(default_factory=dict)
+    """Of ``node``, ``nodes`` and ``_entities``: CSDL type → shape, a cache filled when an id of the type is seen."""
 
     @property
     def node(self) -> FieldNode:
@@ -42,38 +45,39 @@ class RootShape(Struct, eq=False):
         return self.nodes[0]
 
 
-class Typed(Struct, frozen=True):
-    """What ``node(id)`` answers for one type."""
+class NodeShape(Struct, frozen=True):
+    """What ``node(id)`` answers for rows of one type."""
 
     level: RowRequirements
     complete: Complete
 
 
-class Prepared(Struct, eq=False):
+class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     """An operation without its variables.
 
     What is compiled is shared by all documents of one structure (:meth:`for_document`), so the nodes in it may be those
-    of another document: :meth:`node` gives this one's, where the values of arguments are.
+    of another document: :meth:`node` returns this one's, which has the values of arguments.
     """
 
     catalog: Catalog
     document: DocumentNode
     operation: OperationDefinitionNode
     fields: tuple[FieldNode, ...]
-    """Fields with arguments or selections, as ``structure`` lists them."""
-    roots: tuple[RootShape, ...]
-    order: tuple[tuple[str, str], ...]
+    """Fields with arguments or selections, in the order of ``fingerprint.Structure``."""
+    roots: tuple[RootShape, ...] = ()
+    order: tuple[tuple[str, str], ...] = ()
     """Response keys in order, with their field names."""
     row_types: RowTypes
     shaper: Shaper
     compiler: Compiler
     constants: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """id of a field node without variables → its coerced arguments."""
-    by_key: dict[str, RootShape] = field(default_factory=dict)
-    compiled_of: tuple[FieldNode, ...] = ()
-    """The fields of the document that was compiled; the same ones where it is this."""
-    places: dict[int, int] = field(default_factory=dict)
-    """id of a field of ``compiled_of`` → its place there."""
+    """id of a field node without variables → its coerced arguments: a cache."""
+    by_key: Mapping[str, RootShape] = field(default_factory=dict)
+    """Response key → root field."""
+    compiled_fields: tuple[FieldNode, ...]
+    """The same fields in the document that was compiled."""
+    places: Mapping[int, int]
+    """id of a compiled field → its place among them."""
 
     def for_document(
         self,
@@ -87,27 +91,27 @@ class Prepared(Struct, eq=False):
         )
 
     def node(self, compiled: FieldNode) -> FieldNode:
-        """Return this document's node for one of the document that was compiled; only of fields with arguments."""
+        """Return this document's node for a compiled one, if it has arguments."""
         return compiled if not compiled.arguments else self.fields[self.places[id(compiled)]]
 
     def compiled_nodes(self) -> dict[int, int]:
-        """Return the ids of this document's fields with those of the document that was compiled."""
-        pairs = zip(self.fields, self.compiled_of, strict=True)
+        """Return id of this document's field → id of the compiled field."""
+        pairs = zip(self.fields, self.compiled_fields, strict=True)
         return {id(own): id(compiled) for own, compiled in pairs}
 
     @property
     def is_mixed(self) -> bool:
-        """Whether there are root fields that are not generated."""
+        """Whether some root fields are not generated."""
         return len(self.roots) != sum(name != "__typename" for _, name in self.order)
 
-    def typed(self, shape: RootShape, csdl: str) -> Typed:
-        """Return the shape of ``node`` for rows of one type."""
-        found = shape.by_type.get(csdl)
-        if found is None:
+    def node_shape(self, shape: RootShape, csdl: str) -> NodeShape:
+        """Return what ``node`` answers for rows of one type."""
+        node_shape = shape.by_type.get(csdl)
+        if node_shape is None:
             level = self.shaper.level(csdl)
             shapes = self.shaper.objects(shape.nodes, level)
-            found = shape.by_type[csdl] = Typed(level, self.compiler.rows(shapes))
-        return found
+            node_shape = shape.by_type[csdl] = NodeShape(level, self.compiler.rows(shapes))
+        return node_shape
 
 
 def prepare(
@@ -118,38 +122,34 @@ def prepare(
     fields: tuple[FieldNode, ...] | None = None,
     roots: Mapping[str, RootField] | None = None,
 ) -> Prepared:
-    """Shape and compile a valid document's query operation.
+    """Shape and compile a query operation of a valid document.
 
-    ``fields`` are those of its structure, ``roots`` the planned fields of ``Query`` where the schema has more than the
-    catalog.
+    ``fields`` are those of its structure, if that is known; ``roots`` are the planned fields of ``Query``, if the
+    schema has more of them than the catalog.
     """
-    served = catalog.roots if roots is None else roots
+    planned = catalog.roots if roots is None else roots
+    selection = Selection(operation, fragments_of(document), conditions)
+    shaper, compiler = Shaper(catalog, selection), Compiler()
+    collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
+    shapes = tuple(
+        _root(key, planned[name], nodes, shaper, compiler)
+        for key, nodes in collected.items()
+        if (name := nodes[0].name.value) in planned
+    )
     if fields is None:
         fields = structure_of(document, operation).fields
-    selection = Selection(operation, fragments_of(document), conditions)
-    shaper = Shaper(catalog, selection)
-    compiler = Compiler()
-    collected = selection.fields((operation.selection_set,), frozenset(("Query",)))
-    order: list[tuple[str, str]] = []
-    shapes: list[RootShape] = []
-    for key, nodes in collected.items():
-        name = nodes[0].name.value
-        order.append((key, name))
-        root = served.get(name)
-        if root is not None:
-            shapes.append(_root(RootShape(key, root, nodes), shaper, compiler))
     return Prepared(
-        catalog,
-        document,
-        operation,
-        fields,
-        tuple(shapes),
-        tuple(order),
-        RowTypes(catalog),
-        shaper,
-        compiler,
+        catalog=catalog,
+        document=document,
+        operation=operation,
+        fields=fields,
+        roots=shapes,
+        order=tuple((key, nodes[0].name.value) for key, nodes in collected.items()),
+        row_types=RowTypes(catalog),
+        shaper=shaper,
+        compiler=compiler,
         by_key={s.key: s for s in shapes},
-        compiled_of=fields,
+        compiled_fields=fields,
         places={id(node): place for place, node in enumerate(fields)},
     )
 
@@ -160,36 +160,44 @@ def prepare_mutation(
     operation: OperationDefinitionNode,
     conditions: Mapping[str, object],
 ) -> Prepared:
-    """Return what the rows of a mutation operation's payloads are planned with; it has no roots that are read."""
+    """Return what plans the rows in a mutation's payloads; it has no root fields that are read."""
     fields = structure_of(document, operation).fields
-    shaper = Shaper(catalog, Selection(operation, fragments_of(document), conditions))
     return Prepared(
-        catalog,
-        document,
-        operation,
-        fields,
-        (),
-        (),
-        RowTypes(catalog),
-        shaper,
-        Compiler(),
-        compiled_of=fields,
+        catalog=catalog,
+        document=document,
+        operation=operation,
+        fields=fields,
+        row_types=RowTypes(catalog),
+        shaper=Shaper(catalog, Selection(operation, fragments_of(document), conditions)),
+        compiler=Compiler(),
+        compiled_fields=fields,
         places={id(node): place for place, node in enumerate(fields)},
     )
 
 
-def _root(shape: RootShape, shaper: Shaper, compiler: Compiler) -> RootShape:
-    root = shape.root
+def _root(key: str, root: RootField, nodes: Nodes, shaper: Shaper, compiler: Compiler) -> RootShape:
+    if not root.csdl:
+        return RootShape(key=key, root=root, nodes=nodes)
+    level = shaper.level(root.csdl)
     if root.kind is RootKind.LIST:
-        shape.level = shaper.level(root.csdl)
-        shape.needs = ConnectionRequirements()
+        needs = shaper.connection_requirements()
         name = shaper.connection_name(root.csdl)
-        connection = shaper.connection(shape.nodes, name, shape.level, shape.needs)
-        shape.below = connection
-        shape.complete = compiler.connection(connection)
-    elif root.csdl:
-        shape.level = shaper.level(root.csdl)
-        shapes = shaper.objects(shape.nodes, shape.level)
-        shape.below = shapes
-        shape.complete = compiler.rows(shapes)
-    return shape
+        connection = shaper.connection(nodes, name, level, needs)
+        return RootShape(
+            key=key,
+            root=root,
+            nodes=nodes,
+            level=level,
+            needs=needs,
+            below=connection,
+            complete=compiler.connection(connection),
+        )
+    shapes = shaper.objects(nodes, level)
+    return RootShape(
+        key=key,
+        root=root,
+        nodes=nodes,
+        level=level,
+        below=shapes,
+        complete=compiler.rows(shapes),
+    )

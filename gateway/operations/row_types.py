@@ -26,10 +26,7 @@ from msgspec import UNSET, Struct, UnsetType
 from schema.catalog import Catalog
 from schema.catalog.records import ETAG, Field, FieldKind
 
-from .shapes import RowRequirements
-
-Place = tuple[str, str]
-"""(declaring CSDL type, property)."""
+from .shapes import Place, RowRequirements
 
 _Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

@@ -1,12 +1,18 @@
-"""Shapes: what an operation asks for, from its document alone: which rows, and how the answer is laid out.
+"""Shapes of an operation, from its document alone: which rows it needs, and how its answer is laid out.
 
-Two views of one selection, made in one walk and kept with the document. *Levels* are about data: the properties
-and relations that rows of one kind must bring, merged over aliases, ``nodes`` and ``edges``. *Shapes* are about
-the answer: response keys in order. Argument values come later, in ``plan``; a shape holds the nodes they stand
-in.
+Two views of one selection, made in one walk. *Requirements* are about data: the properties and relations that rows of
+one kind must bring, merged over aliases, ``nodes`` and ``edges``. *Shapes* are about the answer: response keys in
+order. Neither depends on the values of arguments; they hold the nodes that ``planning`` reads those from.
+
+Requirements are complete once the :class:`Shaper` returns, and read-only for everyone else: it alone holds their tables
+as something that can be filled.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Literal
 
 from graphql import FieldNode
 from msgspec import Struct, field
@@ -18,46 +24,49 @@ from schema.types.federation import ENTITY
 
 TYPENAME = "__typename"
 
+Place = tuple[str, str]
+"""(declaring CSDL type, property)."""
+Part = Literal["rows", "total", "next", "previous", "cursors"]
+"""A part of a connection: its rows, ``totalCount``, ``hasNextPage``, ``hasPreviousPage``, or cursors."""
 
-class RowRequirements(Struct, eq=False):
-    """Rows of one kind: what they must bring. Filled while shapes are made, then left alone."""
+
+class RowRequirements(Struct, frozen=True, eq=False, kw_only=True):
+    """What rows of one kind must bring."""
 
     info: ObjectInfo
     possible: tuple[str, ...]
     """CSDL types that the rows may be of, the declared one among them."""
     bases: frozenset[str]
-    """The declared type and those above it: what they declare, every row has."""
-    values: dict[tuple[str, str], Field] = field(default_factory=dict)
-    """(declaring type, property) → field: values and complex values."""
-    children: dict[tuple[object, ...], ChildRequirements] = field(default_factory=dict)
-    """(declaring type, navigation, arguments) → what hangs below."""
-    by_node: dict[int, ChildRequirements] = field(default_factory=dict)
-    """id of a field node → its child, for the slow path."""
-    complex_levels: dict[tuple[str, str], RowRequirements] = field(default_factory=dict)
-    attributes: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(declaring type, property) → attribute of the row; types of one family may both declare a name."""
-    by_source: dict[str, str] = field(default_factory=dict)
-    """Property → attribute."""
-    needs_rest: bool = False
-    """Whether undeclared properties are asked for, so that everything must be fetched."""
+    """The declared type and its bases: every row has what they declare."""
     needs_type: bool = False
-    """Whether rows must tell their type."""
+    """Whether rows must name their type (``@odata.type``)."""
+    values: Mapping[Place, Field] = field(default_factory=dict)
+    """Values and complex values."""
+    attributes: Mapping[Place, str] = field(default_factory=dict)
+    """Attribute of the row for each of the values; types of one family may declare the same name."""
+    by_source: Mapping[str, str] = field(default_factory=dict)
+    """Property → attribute."""
+    complex_levels: Mapping[Place, RowRequirements] = field(default_factory=dict)
+    """Requirements inside complex values."""
+    children: Mapping[tuple[object, ...], ChildRequirements] = field(default_factory=dict)
+    """(declaring type, navigation, arguments) → related rows."""
+    by_node: Mapping[int, ChildRequirements] = field(default_factory=dict)
+    """id of a field node → related rows, for the fallback resolvers."""
+    undeclared: Mapping[str, Field] = field(default_factory=dict)
+    """Fields that answer undeclared properties (open types), by name."""
 
-    def need(self, found: Field) -> None:
-        """Ask for a value."""
-        place = (found.declared_by, found.source)
-        if place not in self.values:
-            name = f"a{len(self.by_source)}"
-            self.attributes[place] = self.by_source.setdefault(found.source, name)
-            self.values[place] = found
+    @property
+    def needs_rest(self) -> bool:
+        """Whether undeclared properties are requested, so that every property must be fetched."""
+        return bool(self.undeclared)
 
-    def attribute(self, found: Field) -> str:
-        """Return the attribute that holds a field's value."""
-        return self.attributes[found.declared_by, found.source]
+    def attribute(self, value: Field) -> str:
+        """Return the attribute of the row that holds a value. Raises KeyError if it was not requested."""
+        return self.attributes[value.declared_by, value.source]
 
 
-class ChildRequirements(Struct, eq=False):
-    """Rows that hang below the rows of a level over one navigation, with one set of arguments."""
+class ChildRequirements(Struct, frozen=True, eq=False):
+    """Rows that are related over one navigation, with one set of arguments."""
 
     index: int
     field: Field
@@ -67,24 +76,45 @@ class ChildRequirements(Struct, eq=False):
 
     @property
     def key(self) -> str:
-        """Name in the answer."""
+        """Response key of the first field that requests them."""
         name = self.node.name if self.node.alias is None else self.node.alias
         return name.value
 
     @property
     def slot(self) -> str:
-        """Attribute of the parent row that holds the child's value."""
+        """Attribute of the parent row that holds them."""
         return f"c{self.index}"
 
 
-class ConnectionRequirements(Struct):
-    """Which parts of a connection are asked for; merged over aliases."""
+class ConnectionRequirements(Struct, frozen=True):
+    """Parts of a connection that are requested, merged over aliases."""
 
-    rows: bool = False
-    total: bool = False
-    next: bool = False
-    previous: bool = False
-    cursors: bool = False
+    parts: AbstractSet[Part] = frozenset()
+
+    @property
+    def rows(self) -> bool:
+        """Whether any row is requested."""
+        return "rows" in self.parts
+
+    @property
+    def total(self) -> bool:
+        """Whether ``totalCount`` is requested."""
+        return "total" in self.parts
+
+    @property
+    def next(self) -> bool:
+        """Whether ``hasNextPage`` is requested."""
+        return "next" in self.parts
+
+    @property
+    def previous(self) -> bool:
+        """Whether ``hasPreviousPage`` is requested."""
+        return "previous" in self.parts
+
+    @property
+    def cursors(self) -> bool:
+        """Whether any cursor is requested."""
+        return "cursors" in self.parts
 
 
 class ObjectShape(Struct, frozen=True):
@@ -95,14 +125,14 @@ class ObjectShape(Struct, frozen=True):
 
 
 class ShapeByType(Struct, frozen=True):
-    """The answers for a position, by CSDL type of the row."""
+    """The answers at one position, by CSDL type of the row."""
 
     level: RowRequirements
     by_type: dict[str, ObjectShape]
 
 
 class ConnectionShape(Struct, frozen=True):
-    """The answer for a connection or an edge: (response key, field name, what is below)."""
+    """The answer for a connection or an edge: (response key, field name, shape below)."""
 
     type_name: str
     fields: tuple[tuple[str, str, ShapeByType | ConnectionShape | None], ...]
@@ -118,44 +148,110 @@ class ShapeField(Struct, frozen=True):
     child: ChildRequirements | None = None
 
 
+class _Tables(Struct):
+    """The tables of one :class:`RowRequirements` while they are filled."""
+
+    values: dict[Place, Field] = field(default_factory=dict)
+    attributes: dict[Place, str] = field(default_factory=dict)
+    by_source: dict[str, str] = field(default_factory=dict)
+    complex_levels: dict[Place, RowRequirements] = field(default_factory=dict)
+    children: dict[tuple[object, ...], ChildRequirements] = field(default_factory=dict)
+    by_node: dict[int, ChildRequirements] = field(default_factory=dict)
+    undeclared: dict[str, Field] = field(default_factory=dict)
+
+
 class Shaper:
-    """Makes the shapes of one selection."""
+    """Makes the requirements and shapes of one selection."""
 
     def __init__(self, catalog: Catalog, selection: Selection) -> None:
         self.catalog = catalog
         self.selection = selection
+        self._tables: dict[int, _Tables] = {}
+        """id of requirements → what they read."""
+        self._parts: dict[int, set[Part]] = {}
+        """id of the requirements of a connection → what they read."""
         # Types of one family select the same nodes below them: each is shaped once, or three types with a relation to
         # themselves would be shaped 3^depth times.
         self._objects: dict[tuple[int, ...], ShapeByType] = {}
         self._connections: dict[tuple[int, ...], ConnectionShape] = {}
 
+    # Requirements
+
     def level(self, csdl: str) -> RowRequirements:
-        """Return an empty level of rows of that declared type."""
+        """Return requirements for rows of a declared type, with nothing required yet."""
         possible = self.catalog.possible_types(csdl)
-        bases = frozenset(t.name for t in self.catalog.model.lineage(csdl))
-        level = RowRequirements(self.catalog.object(csdl), possible, bases)
-        level.needs_type = possible != (csdl,)
+        tables = _Tables()
+        level = RowRequirements(
+            info=self.catalog.object(csdl),
+            possible=possible,
+            bases=frozenset(t.name for t in self.catalog.model.lineage(csdl)),
+            needs_type=possible != (csdl,),
+            values=tables.values,
+            attributes=tables.attributes,
+            by_source=tables.by_source,
+            complex_levels=tables.complex_levels,
+            children=tables.children,
+            by_node=tables.by_node,
+            undeclared=tables.undeclared,
+        )
+        self._tables[id(level)] = tables
         return level
 
-    def connection_name(self, csdl: str) -> str:
-        """Return the name of a type's connection."""
-        return self.catalog.name_of(TypeKind.CONNECTION, csdl)
+    def connection_requirements(self) -> ConnectionRequirements:
+        """Return the requirements of a connection, with nothing required yet."""
+        parts: set[Part] = set()
+        needs = ConnectionRequirements(parts)
+        self._parts[id(needs)] = parts
+        return needs
+
+    def need(self, level: RowRequirements, value: Field) -> None:
+        """Require a value."""
+        tables, place = self._tables[id(level)], (value.declared_by, value.source)
+        if place not in tables.values:
+            name = f"a{len(tables.by_source)}"
+            tables.attributes[place] = tables.by_source.setdefault(value.source, name)
+            tables.values[place] = value
+
+    def _need_parts(self, needs: ConnectionRequirements, *parts: Part) -> None:
+        self._parts[id(needs)].update(parts)
+
+    def _need_child(
+        self, nodes: Nodes, navigation: Field, level: RowRequirements
+    ) -> ChildRequirements:
+        """Require related rows; fields with equal arguments share them."""
+        tables = self._tables[id(level)]
+        place = (navigation.declared_by, navigation.source, arguments_key(nodes[0]))
+        child = tables.children.get(place)
+        if child is None:
+            is_list = navigation.kind is FieldKind.TO_MANY
+            child = tables.children[place] = ChildRequirements(
+                len(tables.children),
+                navigation,
+                nodes[0],
+                self.level(navigation.target),
+                self.connection_requirements() if is_list else None,
+            )
+        for node in nodes:
+            tables.by_node[id(node)] = child
+        return child
+
+    # Objects
 
     def objects(self, nodes: Nodes, level: RowRequirements) -> ShapeByType:
-        """Return the answers below ``nodes`` for rows of a level, and add their needs to it."""
+        """Return the answers below ``nodes``, and add what they need to the level."""
         place = (id(level), *map(id, nodes))
-        found = self._objects.get(place)
-        if found is None:
-            found = ShapeByType(level, {t: self._object(nodes, t, level) for t in level.possible})
-            self._objects[place] = found
-        return found
+        shape = self._objects.get(place)
+        if shape is None:
+            shape = ShapeByType(level, {t: self._object(nodes, t, level) for t in level.possible})
+            self._objects[place] = shape
+        return shape
 
     def _object(self, nodes: Nodes, csdl: str, level: RowRequirements) -> ObjectShape:
         info = self.catalog.object(csdl)
         name = self.catalog.concrete_name(csdl) or info.name
         union = (ENTITY,) if self.catalog.is_node(csdl) else ()
         collected = self.selection.subfields(nodes, frozenset((name, *info.interfaces, *union)))
-        fields = tuple(self._field(key, found, info, level) for key, found in collected.items())
+        fields = tuple(self._field(key, own, info, level) for key, own in collected.items())
         return ObjectShape(name, fields)
 
     def _field(
@@ -164,75 +260,64 @@ class Shaper:
         name = nodes[0].name.value
         if name == TYPENAME:
             return ShapeField(key, None)
-        found = info.fields[name]
-        match found.kind:
+        declared = info.fields[name]
+        match declared.kind:
             case FieldKind.ID:
                 for part in info.key:
-                    level.need(part)
+                    self.need(level, part)
             case FieldKind.VALUE | FieldKind.ETAG:
-                level.need(found)
+                self.need(level, declared)
             case FieldKind.REST:
-                level.needs_rest = True
+                self._tables[id(level)].undeclared[name] = declared
             case FieldKind.COMPLEX:
-                return ShapeField(key, found, self._complex(nodes, found, level))
+                return ShapeField(key, declared, self._complex(nodes, declared, level))
             case FieldKind.TO_ONE | FieldKind.TO_MANY:
-                return self._navigation(key, nodes, found, level)
-        return ShapeField(key, found)
+                return self._navigation(key, nodes, declared, level)
+        return ShapeField(key, declared)
 
-    def _complex(self, nodes: Nodes, found: Field, level: RowRequirements) -> ShapeByType | None:
-        level.need(found)
-        if not self.catalog.is_served(found.target):
+    def _complex(self, nodes: Nodes, value: Field, level: RowRequirements) -> ShapeByType | None:
+        self.need(level, value)
+        if not self.catalog.is_served(value.target):
             return None
-        place = (found.declared_by, found.source)
-        inner = level.complex_levels.get(place) or _same(level, found)
+        place = (value.declared_by, value.source)
+        inner = level.complex_levels.get(place) or _same_complex_level(level, value)
         if inner is None:
-            inner = self.level(found.target)
-        level.complex_levels[place] = inner
+            inner = self.level(value.target)
+        self._tables[id(level)].complex_levels[place] = inner
         return self.objects(nodes, inner)
 
     def _navigation(
-        self, key: str, nodes: Nodes, found: Field, level: RowRequirements
+        self, key: str, nodes: Nodes, navigation: Field, level: RowRequirements
     ) -> ShapeField:
-        child = self._child(nodes, found, level)
-        if found.kind is FieldKind.TO_ONE:
-            return ShapeField(key, found, self.objects(nodes, child.level), child)
+        child = self._need_child(nodes, navigation, level)
+        if navigation.kind is FieldKind.TO_ONE:
+            return ShapeField(key, navigation, self.objects(nodes, child.level), child)
         assert child.connection is not None
-        return ShapeField(
-            key,
-            found,
-            self.connection(nodes, found.type_name, child.level, child.connection),
-            child,
-        )
+        shape = self.connection(nodes, navigation.type_name, child.level, child.connection)
+        return ShapeField(key, navigation, shape, child)
 
-    def _child(self, nodes: Nodes, found: Field, level: RowRequirements) -> ChildRequirements:
-        place = (found.declared_by, found.source, arguments_key(nodes[0]))
-        child = level.children.get(place)
-        if child is None:
-            connection = ConnectionRequirements() if found.kind is FieldKind.TO_MANY else None
-            child = ChildRequirements(
-                len(level.children), found, nodes[0], self.level(found.target), connection
-            )
-            level.children[place] = child
-        for node in nodes:
-            level.by_node[id(node)] = child
-        return child
+    # Connections
+
+    def connection_name(self, csdl: str) -> str:
+        """Return the name of a type's connection."""
+        return self.catalog.name_of(TypeKind.CONNECTION, csdl)
 
     def connection(
         self, nodes: Nodes, type_name: str, level: RowRequirements, needs: ConnectionRequirements
     ) -> ConnectionShape:
         """Return the answer of a connection, and add what it needs."""
         place = (id(level), id(needs), *map(id, nodes))
-        found = self._connections.get(place)
-        if found is None:
-            found = self._connections[place] = self._connection(nodes, type_name, level, needs)
-        return found
+        shape = self._connections.get(place)
+        if shape is None:
+            shape = self._connections[place] = self._connection(nodes, type_name, level, needs)
+        return shape
 
     def _connection(
         self, nodes: Nodes, type_name: str, level: RowRequirements, needs: ConnectionRequirements
     ) -> ConnectionShape:
         collected = self.selection.subfields(nodes, frozenset((type_name,)))
         fields = [
-            (key, *self._connection_field(found, level, needs)) for key, found in collected.items()
+            (key, *self._connection_field(own, level, needs)) for key, own in collected.items()
         ]
         return ConnectionShape(type_name, tuple(fields))
 
@@ -240,15 +325,17 @@ class Shaper:
         self, nodes: Nodes, level: RowRequirements, needs: ConnectionRequirements
     ) -> tuple[str, ShapeByType | ConnectionShape | None]:
         name = nodes[0].name.value
-        if name == "nodes":
-            needs.rows = True
-            return name, self.objects(nodes, level)
-        if name == "edges":
-            needs.rows = True
-            return name, self._edges(nodes, level, needs)
-        if name == "pageInfo":
-            return name, self._page_info(nodes, needs)
-        needs.total |= name == "totalCount"
+        match name:
+            case "nodes":
+                self._need_parts(needs, "rows")
+                return name, self.objects(nodes, level)
+            case "edges":
+                self._need_parts(needs, "rows")
+                return name, self._edges(nodes, level, needs)
+            case "pageInfo":
+                return name, self._page_info(nodes, needs)
+            case "totalCount":
+                self._need_parts(needs, "total")
         return name, None
 
     def _edges(
@@ -256,27 +343,33 @@ class Shaper:
     ) -> ConnectionShape:
         edge = self.catalog.name_of(TypeKind.EDGE, level.info.csdl)
         fields: list[tuple[str, str, ShapeByType | ConnectionShape | None]] = []
-        for key, found in self.selection.subfields(nodes, frozenset((edge,))).items():
-            name = found[0].name.value
-            needs.cursors |= name == "cursor"
-            fields.append((key, name, self.objects(found, level) if name == "node" else None))
+        for key, own in self.selection.subfields(nodes, frozenset((edge,))).items():
+            name = own[0].name.value
+            if name == "cursor":
+                self._need_parts(needs, "cursors")
+            fields.append((key, name, self.objects(own, level) if name == "node" else None))
         return ConnectionShape(edge, tuple(fields))
 
     def _page_info(self, nodes: Nodes, needs: ConnectionRequirements) -> ConnectionShape:
         fields: list[tuple[str, str, ShapeByType | ConnectionShape | None]] = []
-        for key, found in self.selection.subfields(nodes, frozenset(("PageInfo",))).items():
-            name = found[0].name.value
-            needs.next |= name == "hasNextPage"
-            needs.previous |= name == "hasPreviousPage"
-            if name in ("startCursor", "endCursor"):
-                needs.cursors = needs.rows = True
+        for key, own in self.selection.subfields(nodes, frozenset(("PageInfo",))).items():
+            name = own[0].name.value
+            self._need_parts(needs, *_PARTS_OF_PAGE_INFO.get(name, ()))
             fields.append((key, name, None))
         return ConnectionShape("PageInfo", tuple(fields))
 
 
-def _same(level: RowRequirements, found: Field) -> RowRequirements | None:
-    """Return the level of a complex property that another type of the family declares alike."""
+_PARTS_OF_PAGE_INFO: Mapping[str, tuple[Part, ...]] = {
+    "hasNextPage": ("next",),
+    "hasPreviousPage": ("previous",),
+    "startCursor": ("cursors", "rows"),
+    "endCursor": ("cursors", "rows"),
+}
+
+
+def _same_complex_level(level: RowRequirements, value: Field) -> RowRequirements | None:
+    """Return the requirements inside a complex property that another type of the family declares alike."""
     for (_, source), inner in level.complex_levels.items():
-        if source == found.source and inner.info.csdl == found.target:
+        if source == value.source and inner.info.csdl == value.target:
             return inner
     return None

@@ -118,7 +118,7 @@ class Entities:
             csdl = operation.catalog.model.entity_sets[set_name].type
         found = self._plans.get((set_name, csdl))
         if found is None:
-            level = operation.prepared.typed(self._shape, csdl).level
+            level = operation.prepared.node_shape(self._shape, csdl).level
             found = self._plans[set_name, csdl] = operation.read_by_key(level, set_name)
         return found
 

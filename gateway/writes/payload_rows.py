@@ -130,7 +130,7 @@ class Reading:
         """Read rows by key, all at once: a row, None or a Failure for each."""
         items = tuple((plan, _key(plan.level, write)) for write in writes)
         root = RootField(name=asked.key, kind=RootKind.BY_KEY)
-        shape = RootShape(asked.key, root, asked.nodes)
+        shape = RootShape(key=asked.key, root=root, nodes=asked.nodes)
         loaded = (await self._fetching()[1].run([KeysRoot(shape, items, many=True)]))[0]
         return loaded.value if isinstance(loaded.value, list) else [loaded.value] * len(items)
 
@@ -154,7 +154,7 @@ class Reading:
     def _level(self, csdl: str) -> RowRequirements:
         """Return an empty level: rows with nothing but their key."""
         lineage = frozenset(t.name for t in self._catalog.model.lineage(csdl))
-        return RowRequirements(self._catalog.object(csdl), (csdl,), lineage)
+        return RowRequirements(info=self._catalog.object(csdl), possible=(csdl,), bases=lineage)
 
     async def differences(self, write: RowWrite) -> tuple[Mapping[str, Any], ...] | None:
         """Return the fields of a patch whose values in the upstream differ; none where they cannot be read.

@@ -237,14 +237,13 @@ class Mutator:
                 wanted = True
             elif asked.role is PayloadRole.ETAG:
                 wanted = True
-                _need_etag(level)
+                self._need_etag(level)
         return wanted
 
-
-def _need_etag(level: RowRequirements) -> None:
-    etag = level.info.etag
-    if etag is not None:
-        level.need(etag)
+    def _need_etag(self, level: RowRequirements) -> None:
+        etag = level.info.etag
+        if etag is not None:
+            self._shaper.need(level, etag)
 
 
 def _joinable(key: str, mutation: Mutation) -> RowsMutation:

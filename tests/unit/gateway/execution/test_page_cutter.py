@@ -50,7 +50,7 @@ def window(
         is_default_order=is_default_order,
         after=after,
         binding=b"",
-        needs=ConnectionRequirements(rows=True),
+        needs=ConnectionRequirements({"rows"}),
     )
 
 

@@ -111,7 +111,7 @@ def window(**given: Any) -> Window:
         "keyset": True,
         "is_default_order": True,
         "binding": b"",
-        "needs": ConnectionRequirements(rows=True),
+        "needs": ConnectionRequirements({"rows"}),
         **given,
     }
     return Window(**values)
@@ -121,13 +121,13 @@ def window(**given: Any) -> Window:
     ("given", "top", "count"),
     [
         ({}, 3, False),
-        ({"needs": ConnectionRequirements(rows=True, next=True)}, 4, False),
-        ({"needs": ConnectionRequirements(rows=True, previous=True)}, 3, False),
-        ({"needs": ConnectionRequirements(rows=True, previous=True), "backward": True}, 4, False),
-        ({"needs": ConnectionRequirements(rows=True, next=True), "backward": True}, 3, False),
-        ({"needs": ConnectionRequirements(rows=True, total=True)}, 3, True),
+        ({"needs": ConnectionRequirements({"rows", "next"})}, 4, False),
+        ({"needs": ConnectionRequirements({"rows", "previous"})}, 3, False),
+        ({"needs": ConnectionRequirements({"rows", "previous"}), "backward": True}, 4, False),
+        ({"needs": ConnectionRequirements({"rows", "next"}), "backward": True}, 3, False),
+        ({"needs": ConnectionRequirements({"rows", "total"})}, 3, True),
         (
-            {"needs": ConnectionRequirements(rows=True, total=True), "after": Cursor(values=(1,))},
+            {"needs": ConnectionRequirements({"rows", "total"}), "after": Cursor(values=(1,))},
             3,
             False,
         ),
@@ -186,13 +186,13 @@ def test_positions(given: dict[str, Any], total: int | None, expected: Span) -> 
     ("needs", "given", "count_only"),
     [
         (ConnectionRequirements(), {}, True),
-        (ConnectionRequirements(total=True), {}, True),
-        (ConnectionRequirements(rows=True), {}, False),
-        (ConnectionRequirements(rows=True), {"size": 0}, True),
-        (ConnectionRequirements(next=True), {}, False),
-        (ConnectionRequirements(next=True), {"before": Cursor(values=(1,))}, True),
-        (ConnectionRequirements(previous=True), {}, True),
-        (ConnectionRequirements(previous=True), {"backward": True}, False),
+        (ConnectionRequirements({"total"}), {}, True),
+        (ConnectionRequirements({"rows"}), {}, False),
+        (ConnectionRequirements({"rows"}), {"size": 0}, True),
+        (ConnectionRequirements({"next"}), {}, False),
+        (ConnectionRequirements({"next"}), {"before": Cursor(values=(1,))}, True),
+        (ConnectionRequirements({"previous"}), {}, True),
+        (ConnectionRequirements({"previous"}), {"backward": True}, False),
     ],
 )
 def test_rows_are_read_only_for_what_needs_them(
@@ -207,9 +207,7 @@ PAGING = Paging(ODATA, default_page=50, max_page=1_000)
 
 
 def read(paging: Paging = PAGING, **arguments: Any) -> Window:
-    return paging.window(
-        ORDER, arguments, ConnectionRequirements(rows=True), ("Orders", None, None)
-    )
+    return paging.window(ORDER, arguments, ConnectionRequirements({"rows"}), ("Orders", None, None))
 
 
 @pytest.mark.parametrize(

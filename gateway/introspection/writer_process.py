@@ -24,7 +24,6 @@ from gateway.config.settings import Settings
 from gateway.errors import BudgetExceeded
 from gateway.metadata.api_schema import schema_served
 from gateway.metadata.model_builder import dialect_of, find_model, make_catalog
-from gateway.process.forked_work import Beside, other_process
 from gateway.process.lean_imports import command
 from gateway.storage.response_artifacts import write_artifact
 from schema.introspection import Selected, introspect
@@ -46,12 +45,10 @@ class _Task(msgspec.Struct):
     path: str
 
 
-def whole_answer(
-    schema: ODataSchema, asked: tuple[Selected, ...], beside: Beside | None = None
-) -> Iterator[bytes]:
+def whole_answer(schema: ODataSchema, asked: tuple[Selected, ...]) -> Iterator[bytes]:
     """Write an answer from a walk through a schema of its own. Raises BudgetExceeded."""
     size = 0
-    for piece in introspect(schema.again(schema.catalog.twin()), asked, beside):
+    for piece in introspect(schema.again(schema.catalog.twin()), asked):
         size += len(piece)
         if size > MOST_BYTES:
             raise BudgetExceeded(
@@ -120,7 +117,7 @@ def main() -> int:
     catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
     schema = schema_served(settings, catalog, NEVER_EXECUTED)
     try:
-        write_artifact(Path(task.path), lambda: whole_answer(schema, task.asked, other_process()))
+        write_artifact(Path(task.path), lambda: whole_answer(schema, task.asked))
     except BudgetExceeded:
         return _TOO_LONG
     finally:

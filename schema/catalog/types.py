@@ -213,15 +213,6 @@ class CatalogTypes:
             found = self._interfaces[csdl] = self._interfaces_of(csdl)
         return found
 
-    @property
-    def known_interfaces(self) -> Mapping[str, tuple[str, ...]]:
-        """The interfaces of types that were asked for theirs so far."""
-        return self._interfaces
-
-    def learn_interfaces(self, known: Mapping[str, tuple[str, ...]]) -> None:
-        """Take over what a catalogue of the same types knows of them."""
-        self._interfaces.update(known)
-
     def _interfaces_of(self, csdl: str) -> tuple[str, ...]:
         lineage = (self._names.get((TypeKind.INTERFACE, t.name)) for t in self.model.lineage(csdl))
         node = ("Node",) if self.is_node(csdl) else ()

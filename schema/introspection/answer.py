@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
 
 from graphql import GraphQLObjectType
 
 from schema.types.build import ODataSchema
 from schema.types.federation import SERVICE, SERVICE_TYPE
 
-from .compressed_store import Spools
-from .family_writer import FORGET_AFTER, Ahead, Beside, FamilyWriter
+from .compressed_store import Spool
+from .family_writer import FORGET_AFTER, FamilyTexts, FamilyWriter
 from .selection import Selected
 from .subgraph import print_subgraph
 from .type_records import DescribedType, Member
@@ -32,29 +31,24 @@ _MARK = re.compile(rb"\x00(\d+)\x00")
 Pieces = Callable[[], Iterator[bytes]]
 
 
-def introspect(
-    schema: ODataSchema, selection: Iterable[Selected], beside: Beside[Any] | None = None
-) -> Iterator[bytes]:
+def introspect(schema: ODataSchema, selection: Iterable[Selected]) -> Iterator[bytes]:
     """Write the answer ``{"data": …}`` piece by piece; ``selection`` is that of the operation.
-
-    ``beside``: has half of the families written by another process.
 
     For answers that grow with the catalogue (``is_whole``) give a schema of one's own over a catalogue's ``twin``: its
     records are forgotten on the way.
     """
-    return _Answer(Types(schema), beside).written(selection)
+    return _Answer(Types(schema)).written(selection)
 
 
 class _Answer:
-    def __init__(self, types: Types, beside: Beside[Any] | None) -> None:
+    def __init__(self, types: Types) -> None:
         self._types = types
-        self._beside = beside
         self._core = types.core
         self._writers = Writers(types, self._root_fields)
         self._late: list[Pieces] = []
         self._root_writers: list[Write[Member]] = []
         """Of each place where root fields are selected: writes a field of a root type."""
-        self._spools: dict[tuple[int, str], Spools[str]] = {}
+        self._spools: dict[tuple[int, str], Spool] = {}
         """Such a place and a root type whose fields were written ahead → where they wait, by name."""
 
     def written(self, selection: Iterable[Selected]) -> Iterator[bytes]:
@@ -155,12 +149,12 @@ class _Answer:
         write = self._writers.type(below)
         if all(part.name == "ofType" or not part.below for part in below):
             return _listed(map(write, self._described(self._types.names())))
-        ahead = self._written_ahead(write, range(first, len(self._root_writers)))
+        texts = self._family_texts(write, range(first, len(self._root_writers)))
         return _listed(
             chain(
                 map(write, self._described(self._types.first_names())),
-                ahead.reading.ordered(),
-                ahead.writing.taken(self._types.write_owners()),
+                texts.reading.texts(),
+                texts.writing.texts(self._types.write_owners()),
             )
         )
 
@@ -170,14 +164,13 @@ class _Answer:
             assert shown is not None
             yield shown
 
-    def _written_ahead(self, write: Write[DescribedType], places: Sequence[int]) -> Ahead:
+    def _family_texts(self, write: Write[DescribedType], places: Sequence[int]) -> FamilyTexts:
         """Write the generated types and the root fields that belong to them."""
         write_fields = [self._root_writers[place] for place in places]
-        writer = FamilyWriter(self._types, self._writers, write, write_fields)
-        ahead = writer.write(self._beside)
-        for root, fields in ahead.roots.items():
+        texts = FamilyWriter(self._types, self._writers, write, write_fields).write()
+        for root, fields in texts.roots.items():
             self._spools.update(((p, root), f) for p, f in zip(places, fields, strict=True))
-        return ahead
+        return texts
 
 
 def _listed(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
 
 import zstandard
 
@@ -14,42 +13,28 @@ OPEN = 2
 """Blocks that are kept as they are after a look into them."""
 _LOW = (1 << 32) - 1
 
-Key = TypeVar("Key", int, str)
 
-
-class Spool(Generic[Key]):
-    """Keeps texts in compressed blocks: texts put one after another are best taken in about that order.
-
-    Pickled it is but its blocks: a spool may be filled in another process.
-    """
+class Spool:
+    """Keeps texts in compressed blocks: texts put one after another are best taken in about that order."""
 
     def __init__(self) -> None:
-        self._places: dict[Key, int] = {}
+        self._places: dict[str, int] = {}
         """Key → block, start and size in one number: there may be 80,000."""
         self._packed: list[bytes] = []
         self._filling: list[bytes] = []
         self._filled = 0
-        self._get_ready()
-
-    def _get_ready(self) -> None:
         self._open: OrderedDict[int, bytes] = OrderedDict()
         self._compress = zstandard.ZstdCompressor(level=-3).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
 
-    def __getstate__(self) -> tuple[dict[Key, int], list[bytes]]:
-        self._close()
-        return self._places, self._packed
+    def texts(self, keys: Iterable[str] | None = None) -> Iterator[bytes]:
+        """Yield the texts of these keys, as far as there are any; without keys all texts as they were put."""
+        for key in self._places if keys is None else keys:
+            text = self.take(key)
+            if text is not None:
+                yield text
 
-    def __setstate__(self, state: tuple[dict[Key, int], list[bytes]]) -> None:
-        self._places, self._packed = state
-        self._filling, self._filled = [], 0
-        self._get_ready()
-
-    def __iter__(self) -> Iterator[Key]:
-        """Return the keys as they were put."""
-        return iter(self._places)
-
-    def put(self, key: Key, text: bytes) -> None:
+    def put(self, key: str, text: bytes) -> None:
         """Keep a text."""
         size = len(text)
         self._places[key] = (len(self._packed) << 64) | (self._filled << 32) | size
@@ -58,7 +43,7 @@ class Spool(Generic[Key]):
         if self._filled >= BLOCK:
             self._close()
 
-    def take(self, key: Key) -> bytes | None:
+    def take(self, key: str) -> bytes | None:
         """Return a text; None where there is none of that key. Every ``put`` comes before the first ``take``."""
         place = self._places.get(key)
         if place is None:
@@ -83,26 +68,3 @@ class Spool(Generic[Key]):
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)
         return found
-
-
-class Spools(Generic[Key]):
-    """Spools that several have filled, as one: no key is in two of them."""
-
-    def __init__(self, parts: Iterable[Spool[Key]]) -> None:
-        self._parts: tuple[Spool[Key], ...] = tuple(parts)
-
-    def take(self, key: Key) -> bytes | None:
-        """Return a text; None where there is none of that key."""
-        for part in self._parts:
-            found = part.take(key)
-            if found is not None:
-                return found
-        return None
-
-    def taken(self, keys: Iterable[Key]) -> Iterator[bytes]:
-        """Return the texts of those keys of which there are any."""
-        return (text for text in map(self.take, keys) if text is not None)
-
-    def ordered(self) -> Iterator[bytes]:
-        """Return all texts by the order of their keys."""
-        return self.taken(sorted(key for part in self._parts for key in part))

@@ -27,7 +27,7 @@ from schema.writes import WriteRules, Writes
 from schema.writes.payloads import Payloads
 
 from .type_records import Member
-from .types import EVERY_FAMILY, RowRoot, Types, mutation_member
+from .types import RowRoot, Types, mutation_member
 from .writers import Write, Writers, text
 
 _MARKS = ("QqTypeqQ", "QqNameqQ", "qqNameqQ", "QqSetqQ", "QqFieldqQ")
@@ -107,7 +107,7 @@ class Shapes:
         rules = written and WriteRules(if_match_required=written.rules.if_match_required)
         writes = Writes(catalog, rules) if rules else None
         specimen = types.over(catalog, writes)
-        for family in specimen.families(EVERY_FAMILY):
+        for family in specimen.families():
             for entry in (e for e in (*family.reading, *family.writing) if e.csdl == _CSDL):
                 self._ends[entry.kind] = entry.name.removeprefix(_NAME)
                 if entry.kind in _KINDS:

@@ -1,50 +1,32 @@
-"""What is written before its turn, because it is made from the same records: a family's types and its root fields.
-
-Families do not depend on each other. Where a second process can help, each writes every other block of them.
-"""
+"""Writes types family by family, each with the root fields of its rows, because both come from the same records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from schema.catalog.records import TypeEntry, Verb
+from schema.catalog.records import TypeEntry
 
-from .compressed_store import Spool, Spools
+from .compressed_store import Spool
 from .family_templates import FamilyNames, Shapes
 from .type_records import DescribedType, Member
-from .types import EVERY_FAMILY, Family, RowRoot, Share, Types
+from .types import Family, RowRoot, Types
 from .writers import Write, Writers
 
 FORGET_AFTER = 25
 """Families after which the records are forgotten."""
 
-Work = TypeVar("Work")
-Beside = Callable[[Callable[[], Work]], Callable[[], Work]]
-"""Starts some work beside one's own, in a copy of the process, and gives the way to what came of it."""
 
+class FamilyTexts(NamedTuple):
+    """The JSON of types and of the fields of root types, until the stream comes to them."""
 
-class Ahead(NamedTuple):
-    """The texts of types and of the fields of root types."""
-
-    reading: Spools[int]
-    """Of each family, by its number."""
-    writing: Spools[str]
-    """Of each family, by its type of the metadata."""
-    roots: Mapping[str, Sequence[Spools[str]]]
-    """Name of a root type → of each place where its fields are selected: each field by its name."""
-
-
-class _Written(NamedTuple):
-    """What one process has written."""
-
-    reading: Spool[int]
-    writing: Spool[str]
-    roots: dict[str, list[Spool[str]]]
-    offered: Mapping[tuple[Verb, str], bool]
-    interfaces: Mapping[str, tuple[str, ...]]
-    """These two are small, and whoever puts the parts together would else read all records for them again."""
+    reading: Spool
+    """CSDL type → its types for reading, in the schema's order."""
+    writing: Spool
+    """CSDL type → its types for writing."""
+    roots: Mapping[str, Sequence[Spool]]
+    """Name of a root type → for each place where its fields are selected: field name → the field."""
 
 
 class FamilyWriter:
@@ -64,49 +46,26 @@ class FamilyWriter:
         self._write = write
         self._write_fields = write_fields
 
-    def write(self, beside: Beside[_Written] | None) -> Ahead:
-        """Write all of them."""
-        if beside is None:
-            return self._together(self._written(EVERY_FAMILY))
-        others = beside(lambda: self._written(Share(1, 2)))
-        own = self._written(Share(0, 2))
-        other = others()
-        self._catalog.learn_interfaces(other.interfaces)
-        if self._writes is not None:
-            self._writes.offered.learn(other.offered)
-        return self._together(own, other)
-
-    def _together(self, *parts: _Written) -> Ahead:
-        places = range(len(self._write_fields))
-        return Ahead(
-            Spools(part.reading for part in parts),
-            Spools(part.writing for part in parts),
-            {
-                root: [Spools(part.roots[root][place] for part in parts) for place in places]
-                for root in self._types.roots
-            },
-        )
-
-    def _written(self, share: Share) -> _Written:
+    def write(self) -> FamilyTexts:
+        """Write all families; their records are forgotten on the way."""
         types, shapes = self._types, self._shapes
-        roots = {root: [Spool[str]() for _ in self._write_fields] for root in types.roots}
-        offered = {} if self._writes is None else self._writes.offered.decided
-        done = _Written(Spool(), Spool(), roots, offered, self._catalog.known_interfaces)
-        for family in self._families(share):
+        roots = {root: [Spool() for _ in self._write_fields] for root in types.roots}
+        texts = FamilyTexts(Spool(), Spool(), roots)
+        for family in self._families():
             names = shapes.names(family.csdl, chain(family.reading, family.writing))
             if family.reading:
-                done.reading.put(family.number, self._listed(family.reading, names))
+                texts.reading.put(family.csdl, self._listed(family.reading, names))
             if family.writing:
-                done.writing.put(family.csdl, self._listed(family.writing, names))
+                texts.writing.put(family.csdl, self._listed(family.writing, names))
             for field in types.roots_of(family.csdl):
                 pieces = shapes.fields(field, names) or self._fields(field)
                 for spool, piece in zip(roots[field.of.name], pieces, strict=True):
                     spool.put(field.name, piece)
-        return done
+        return texts
 
-    def _families(self, share: Share) -> Iterator[Family]:
-        """Return the families, and forget the records that were read for them from time to time."""
-        for count, family in enumerate(self._types.families(share), 1):
+    def _families(self) -> Iterator[Family]:
+        """Yield the families; forget the records that were read for them from time to time."""
+        for count, family in enumerate(self._types.families(), 1):
             yield family
             if count % FORGET_AFTER == 0:
                 self._types.forget()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import chain, count, takewhile
+from itertools import chain, takewhile
 from typing import Any, NamedTuple
 
 from graphql import GraphQLObjectType, GraphQLUnionType
@@ -57,8 +57,6 @@ from .type_records import (
 _OBJECTS = frozenset({TypeKind.OBJECT, TypeKind.INTERFACE})
 _ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})
 _OF_ROWS = frozenset({TypeKind.WHERE, TypeKind.ORDER_BY})
-_BLOCK = 25
-"""Families that one writer does in a row."""
 _READING = _OBJECTS | _ASKING | {TypeKind.CONNECTION, TypeKind.EDGE, TypeKind.ENUM}
 _WIRED: Mapping[TypeKind, tuple[Any, Callable[[str], str]]] = {
     TypeKind.CONNECTION: (connection_fields, describe.connection),
@@ -76,24 +74,9 @@ class RowRoot(NamedTuple):
     verb: Verb | None = None
 
 
-class Share(NamedTuple):
-    """What one of several writers has to do: of every ``parts`` blocks of families the one numbered ``part``."""
-
-    part: int
-    parts: int
-
-    def has(self, number: int) -> bool:
-        """Return whether a family, by its number, is among it."""
-        return number // _BLOCK % self.parts == self.part
-
-
-EVERY_FAMILY = Share(0, 1)
-
-
 class Family(NamedTuple):
     """A type of the metadata, and the types that are made from it."""
 
-    number: int
     csdl: str
     reading: list[TypeEntry]
     writing: list[TypeEntry]
@@ -134,29 +117,23 @@ class Types:
         """Return the generated types in the schema's order, none ahead."""
         return self.schema.entries()
 
-    def families(self, share: Share) -> Iterator[Family]:
-        """Return the same by the type of the metadata to which they belong: those for reading, those for writing.
+    def families(self) -> Iterator[Family]:
+        """Yield the types by the CSDL type that they are made from.
 
-        The former are in the schema's order by their families' numbers; the latter follow, in that of
-        ``write_owners``.
+        Types for reading come in the schema's order; the order of those for writing is that of ``write_owners``.
         """
-        told = set[str]()
-        numbers = count()
+        with_reading = set[str]()
         for csdl, entries in self._catalog.families():
-            told.add(csdl)
-            number = next(numbers)
-            if share.has(number):
-                yield self._family(number, csdl, list(entries))
+            with_reading.add(csdl)
+            yield self._family(csdl, list(entries))
         for csdl in self.write_owners():
-            if csdl not in told:
-                number = next(numbers)
-                if share.has(number):
-                    yield self._family(number, csdl, [])
+            if csdl not in with_reading:
+                yield self._family(csdl, [])
 
-    def _family(self, number: int, csdl: str, reading: list[TypeEntry]) -> Family:
+    def _family(self, csdl: str, reading: list[TypeEntry]) -> Family:
         writing = [] if self._writes is None else list(self._writes.family(csdl))
         self._kinds.update((e.name, _kind_of(e)) for e in writing)
-        return Family(number, csdl, reading, writing)
+        return Family(csdl, reading, writing)
 
     def write_owners(self) -> Iterator[str]:
         """Return the types of the metadata in the order in which the types for writing follow."""

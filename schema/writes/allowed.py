@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from schema.catalog import Catalog
 from schema.catalog.records import Verb
 from schema.model.records import EntitySet, Property
@@ -44,15 +42,6 @@ class Offers:
             found = frozenset(verb for verb in ROW_VERBS for name in sets if self.of(verb, name))
             found = self._verbs[csdl] = self._alike.setdefault(found, found)
         return not found.isdisjoint(verbs)
-
-    @property
-    def decided(self) -> Mapping[tuple[Verb, str], bool]:
-        """What was asked so far: way and set → whether."""
-        return self._offered
-
-    def learn(self, decided: Mapping[tuple[Verb, str], bool]) -> None:
-        """Take over what another of the same catalogue and rules has decided."""
-        self._offered.update(decided)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
         """Say why rows of a set may not be written this way; None where they may."""

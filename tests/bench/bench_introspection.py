@@ -1,7 +1,6 @@
 """Introspection and SDL of the whole catalogue: each written by a process of its own, as a gateway has it written.
 
-``seconds`` go from the start of that process to its end; it has a second one help, so they want two free processors.
-``peak_mib`` is what both hold at once, what they share counted once.
+``seconds`` go from the start of that process to its end.
 """
 
 from __future__ import annotations

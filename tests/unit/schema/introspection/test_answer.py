@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import random
 import re
-from collections.abc import Callable
 from enum import Enum
 from itertools import count
 from typing import Annotated, Any
@@ -31,7 +29,6 @@ from schema.model.records import (
     Property,
     TypeRef,
 )
-from schema.model.snapshot import Records, pack, unpack
 from schema.types.build import ODataSchema, build_schema
 from schema.writes import WriteRules, Writes
 from tests.support import zoo_model as zoo
@@ -336,55 +333,6 @@ def test_telling_all_makes_no_type_and_forgets_every_record(full: Model) -> None
     assert schema.made_types == before
 
 
-@pytest.mark.parametrize("writes", [True, False], ids=["writes", "reads"])
-def test_two_that_write_half_of_the_families_each_write_the_same_answer(
-    full: Model, writes: bool
-) -> None:
-    """The second is as good as in another process: what it has written comes pickled."""
-    names = list(full.entity_sets)[:100]
-    schema = api(Catalog(expose(full, include=names, exclude=[]), FINOPS), writes=writes)
-    asked = asked_of(schema.core, EVERYTHING)
-    sizes = []
-
-    def beside(work: Callable[[], Any]) -> Callable[[], Any]:
-        written = pickle.dumps(work())
-        sizes.append(len(written))
-        return lambda: pickle.loads(written)
-
-    alone, together = (
-        b"".join(introspect(schema.again(schema.catalog.twin()), asked, way))
-        for way in (None, beside)
-    )
-
-    assert together == alone
-    assert len(sizes) == 1
-    assert len(alone) > 20 * sizes[0]  # compressed it is
-
-
-def test_who_puts_halves_together_reads_no_records_for_what_the_others_know(full: Model) -> None:
-    names = list(full.entity_sets)[:100]
-    kept = b"".join(pack(expose(full, include=names, exclude=[]), fingerprint=b""))
-    opened = unpack(kept, fingerprint=b"")
-    assert opened is not None
-    schema = api(Catalog(opened.model, FINOPS), writes=True)
-    one, other = (schema.again(schema.catalog.twin()) for _ in range(2))
-    assert one.writes is not None
-    assert other.writes is not None
-    fields, nodes = list(one.writes), one.implementers("Node")
-
-    other.writes.offered.learn(one.writes.offered.decided)
-    other.catalog.learn_interfaces(one.catalog.known_interfaces)
-
-    assert list(other.writes) == fields
-    assert other.implementers("Node") == nodes
-    assert len(fields) > 300
-    assert len(nodes[0]) > 90
-    assert isinstance(other.catalog.model.entity_types, Records)
-    assert (
-        other.catalog.model.entity_types.decoded <= 1
-    )  # of one mutation, which the schema is made with
-
-
 @pytest.mark.parametrize(
     ("query", "whole"),
     [
@@ -426,4 +374,6 @@ def test_a_spool_gives_texts_in_any_order() -> None:
 
     assert all(spool.take(key) == texts[key] for key in reversed(texts))
     assert all(spool.take(key) == texts[key] for key in texts)
+    assert list(spool.texts()) == list(texts.values())
+    assert list(spool.texts(["k3", "other", "k1"])) == [texts["k3"], texts["k1"]]
     assert spool.take("other") is None

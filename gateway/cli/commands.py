@@ -241,9 +241,9 @@ def settings(config: Config = None) -> None:
     from .options import errors_to_exit, settings_of
 
     with errors_to_exit():
-        from gateway.config.rendering import effective
+        from gateway.config.rendering import to_toml
 
-        print(effective(settings_of(config)), end="")
+        print(to_toml(settings_of(config)), end="")
 
 
 @schema_commands.command("print")

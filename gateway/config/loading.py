@@ -1,9 +1,9 @@
-"""Where settings come from: environment over TOML file over default.
+"""Loads settings: environment over TOML file over default.
 
     D365_PORT=9000   >   gateway.toml: port = 8080   >   8000
 
-``load_settings`` reads a mapping that it is handed; nobody reads ``os.environ`` later. All problems come at once, each
-with the key, the place of its value and what is accepted.
+``load_settings`` takes the environment as a mapping; nothing reads ``os.environ`` later. All problems are reported at
+once, each with the setting, the place of its value and what is accepted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .settings import GROUPS, NESTED, PREFIX, Settings
 
 
 class _Environment(EnvSettingsSource):
-    """pydantic-settings' reader of names and nested names, on the mapping that it is handed."""
+    """Parser of pydantic-settings for names and nested names, over a mapping instead of ``os.environ``."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -42,9 +42,12 @@ class _Environment(EnvSettingsSource):
 def load_settings(
     environ: Mapping[str, str], config: Path | None = None, **overrides: object
 ) -> Settings:
-    """Merge overrides (command-line options; None: not given) over environment over file over defaults."""
+    """Return the settings: overrides (command-line options; None if absent) over environment over file over defaults.
+
+    Raises SettingsError with all problems.
+    """
     problems: list[str] = []
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     places: dict[str, str] = {}
     options = {key: value for key, value in overrides.items() if value is not None}
     file = {} if config is None else _read_toml(config)
@@ -53,12 +56,12 @@ def load_settings(
         (_read_environ(environ, problems), _environ_place),
         (options, lambda path: f"option --{path.replace('_', '-')}"),
     ):
-        _overlay(given, layer)
+        _overlay(values, layer)
         places.update({path: place(path) for path in _paths(layer)})
-    given.setdefault("cache_dir", _platform_cache(environ))
-    problems += _missing(given)
+    values.setdefault("cache_dir", _platform_cache(environ))
+    problems += _missing(values)
     try:
-        settings = Settings(**given)
+        settings = Settings(**values)
     except ValidationError as exc:
         problems += [_describe(error, places) for error in exc.errors(include_url=False)]
     if problems:
@@ -69,7 +72,7 @@ def load_settings(
 def _summary(problems: list[str]) -> str:
     if len(problems) == 1:
         return problems[0]
-    return "\n  ".join([f"{len(problems)} settings cannot be used:", *problems])
+    return "\n  ".join([f"{len(problems)} settings are invalid:", *problems])
 
 
 def _read_toml(config: Path) -> dict[str, Any]:
@@ -85,11 +88,12 @@ def _read_toml(config: Path) -> dict[str, Any]:
 
 def _read_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     known = {row.variable for row in settings_table()}
+    # An empty variable counts as not set: deployment templates often leave them so.
     ours = {k.upper(): v for k, v in environ.items() if k.upper().startswith(PREFIX) and v}
     for name in service_links(ours):
         del ours[name]
     problems.extend(
-        f"{variable} (environment): no such setting{_meant(variable, known)}"
+        f"{variable} (environment): no such setting{_suggest(variable, known)}"
         for variable in sorted(ours.keys() - known)
     )
     return _Environment({k: v for k, v in ours.items() if k in known})()
@@ -100,7 +104,7 @@ def _environ_place(path: str) -> str:
 
 
 def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    """Put a layer over another in place; the values of a group one by one, everything else whole."""
+    """Update ``below`` in place. Values of a group are merged one by one, everything else is replaced."""
     for key, value in above.items():
         if key in GROUPS and isinstance(value, Mapping) and isinstance(below.get(key), Mapping):
             below[key] = {**below[key], **value}
@@ -116,7 +120,7 @@ def _paths(layer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _platform_cache(environ: Mapping[str, str]) -> str | None:
-    """``~/.cache/d365-graphql`` by the platform's custom; None where there is no home."""
+    """Return the platform's cache folder, such as ``~/.cache/d365-graphql``; None without a home folder."""
     base: str | None
     if sys.platform == "win32":
         base = environ.get("LOCALAPPDATA")
@@ -130,38 +134,38 @@ def _platform_cache(environ: Mapping[str, str]) -> str | None:
     return str(Path(base) / "d365-graphql") if base else None
 
 
-def _missing(given: Mapping[str, Any]) -> list[str]:
-    """Name what signing in needs and nobody gave."""
-    if not given.get("url") or given.get("auth") == "none":
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    """Return the problem that settings are missing which signing in needs."""
+    if not values.get("url") or values.get("auth") == "none":
         return []
     needed = ("tenant_id", "client_id", "client_secret")
-    absent = [key for key in needed if not given.get(key)]
+    absent = [key for key in needed if not values.get(key)]
     if not absent:
         return []
     variables = ", ".join(f"{PREFIX}{key}".upper() for key in absent)
-    wanted = "auth = client_credentials" if given.get("auth") else "url is set: signing in"
-    return [f"{wanted} needs {variables} (a service without sign-in: D365_AUTH=none)"]
+    subject = "auth = client_credentials" if values.get("auth") else "url is set: signing in"
+    return [f"{subject} needs {variables} (a service without sign-in: D365_AUTH=none)"]
 
 
 def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
-    """One sentence: the place, the value (never a secret), what is accepted."""
+    """Return one sentence: the place, the value (never a secret), what is accepted."""
     path, model = _locate(error["loc"])
     top = path.split(".")[0].split("[")[0]
     place = _place_of(path, top, places)
     if error["type"] == "extra_forbidden":
-        return f"{place}: no such setting{_meant(str(error['loc'][-1]), model.model_fields)}"
-    said = _SAID.get(error["type"]) or error["msg"].removeprefix("Value error, ")
-    said = said.replace("Input should be", "accepted:")
+        return f"{place}: no such setting{_suggest(str(error['loc'][-1]), model.model_fields)}"
+    reason = _REASONS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    reason = reason.replace("Input should be", "accepted:")
     if error["type"] == "too_short":
         unit = " characters" if top in _SECRET else ""
-        said = f"accepted: {error['ctx']['min_length']}{unit} or more"
+        reason = f"accepted: {error['ctx']['min_length']}{unit} or more"
     if top in _SECRET or isinstance(error["input"], Mapping):
-        return f"{place}: {said}"
-    return f"{place}: {_shown(error['input'])}: {said}"
+        return f"{place}: {reason}"
+    return f"{place}: {_quote(error['input'])}: {reason}"
 
 
 _SECRET = frozenset({"client_secret", "admin_token"})
-_SAID = {
+_REASONS = {
     "bool_parsing": "accepted: true or false",
     "bool_type": "accepted: true or false",
     "int_parsing": "accepted: a whole number",
@@ -177,15 +181,15 @@ _SAID = {
 }
 
 
-def _shown(value: object) -> str:
-    """Show a value shortly, without the password that an address may hold."""
-    shown = str(value).lower() if isinstance(value, bool) else repr(value)
-    text = re.sub(r"//[^/@\s]*@", "//********@", shown)
+def _quote(value: object) -> str:
+    """Return at most 80 characters of a value, without the password that an address may contain."""
+    quoted = str(value).lower() if isinstance(value, bool) else repr(value)
+    text = re.sub(r"//[^/@\s]*@", "//********@", quoted)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _locate(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
-    """``("relations", 0, "name")`` → ``"relations[0].name"`` and the model that holds the last name."""
+    """``("relations", 0, "name")`` → ``"relations[0].name"`` and the model that has the last field."""
     path = str(loc[0])
     for part in loc[1:]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -200,19 +204,19 @@ def _locate(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """Return the model that a field's type is or holds: ``tuple[Relation, ...]``, ``dict[str, Profile]``."""
+    """Return the model in a field's type, such as ``tuple[Relation, ...]``; None if there is none."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return annotation
     return next((m for inner in get_args(annotation) if (m := _model_in(inner))), None)
 
 
 def _place_of(path: str, top: str, places: Mapping[str, str]) -> str:
-    """Where the value stands: its own place, or its table's place and the rest of the path."""
+    """Return the place of a value: its own, or that of its table with the rest of the path."""
     if path in places:
         return places[path]
     return places[top].replace(top, path, 1) if top in places else path
 
 
-def _meant(word: str, known: Iterable[str]) -> str:
-    close = get_close_matches(word, list(known), n=1)
+def _suggest(word: str, names: Iterable[str]) -> str:
+    close = get_close_matches(word, list(names), n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -1,11 +1,11 @@
-"""Profiles: slices of the served catalogue, each an API of its own with settings of its own.
+"""Profiles: parts of the served catalogue, each with an API and settings of its own.
 
-    settings of the service + [profiles.ap]  →  the settings that hold for ap
-    names of the sets that are served        →  the sets of ap
+    settings of the service + [profiles.ap]  →  the settings of ap
+    entity sets of the service               →  the entity sets of ap
 
-A profile is a part of what the service serves and is called as it is there: its model is taken from the served model
-(``models.narrowed``), so one document is read for all, and ids of one API are those of another. What leads out of the
-part (a navigation, an operation) is not there, as where ``include`` narrows the service itself.
+The model of a profile is a subset of the served model (``model_builder.subset_for_profile``): one document is read for
+all of them, and names and ids are the same in each API. Navigations and operations that lead out of the subset are
+left out, as they are when ``include`` restricts the service itself.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NOT_PER_PROFILE = frozenset(
 
 
 class ProfileSettings(Settings):
-    """The settings that hold for a profile."""
+    """The settings of the service with those of a profile over them."""
 
     model_config = SettingsConfigDict(defer_build=True)  # most services have no profiles
 
@@ -61,24 +61,25 @@ class ProfileSettings(Settings):
     services: tuple[str, ...] = ()
     """Names of its custom services."""
     chosen: tuple[str, ...] = ()
-    """Names of its sets and singletons; none before they are known."""
+    """Names of its entity sets and singletons; empty until the metadata is loaded."""
 
 
 def profile_settings(settings: Settings, name: str) -> ProfileSettings:
-    """Return the settings that hold for a profile. Raises SettingsError where there is none of that name."""
+    """Return the settings of a profile. Raises SettingsError if there is none of that name."""
     profile = settings.profiles.get(name)
     if profile is None:
-        near = did_you_mean(name, settings.profiles)
-        known = ", ".join(settings.profiles) or "none"
-        raise SettingsError(f"There is no profile {name}.{near}", hint=f"Profiles: {known}.")
-    given = {key: getattr(profile, key) for key in OVERRIDABLE}
-    over: dict[str, Any] = {k: v for k, v in given.items() if v is not None and v != ()}
-    over["read_only"] = settings.read_only or bool(profile.read_only)
-    # Everything has been checked: a part of it need not be checked again.
+        suggestion = did_you_mean(name, settings.profiles)
+        names = ", ".join(settings.profiles) or "none"
+        raise SettingsError(f"There is no profile {name}.{suggestion}", hint=f"Profiles: {names}.")
+    values = {key: getattr(profile, key) for key in OVERRIDABLE}
+    overrides: dict[str, Any] = {k: v for k, v in values.items() if v is not None and v != ()}
+    # A profile can forbid writing, but not allow what the service forbids.
+    overrides["read_only"] = settings.read_only or bool(profile.read_only)
+    # All values have been validated as part of ``settings``.
     return ProfileSettings.model_construct(
         **{
             **dict(settings),
-            **over,
+            **overrides,
             "profiles": {},
             "serve_all": True,
             "profile": name,
@@ -90,5 +91,5 @@ def profile_settings(settings: Settings, name: str) -> ProfileSettings:
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Read settings that another process told, be they a profile's."""
+    """Return the settings, or profile settings, that another process has sent as JSON types."""
     return (ProfileSettings if "profile" in values else Settings).model_validate(values)

@@ -1,4 +1,4 @@
-"""Settings as texts: the table of all of them, and the values in force."""
+"""Settings as text: the table of all settings, and effective values as TOML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SettingRow(NamedTuple):
 
 
 def settings_table() -> tuple[SettingRow, ...]:
-    """Return every setting in the order of the fields; those of a table as ``sandbox.scale``."""
+    """Return every setting in the order of the fields, one of a table as ``sandbox.scale``."""
     rows: list[SettingRow] = []
     for name, field in Settings.model_fields.items():
         if name in GROUPS:
@@ -39,9 +39,10 @@ def _row(name: str, variable: str, field: FieldInfo) -> SettingRow:
     return SettingRow(name, variable, default, field.description or "")
 
 
-def effective(settings: Settings) -> str:
-    """Print the values in force as TOML that can be read back; secrets are masked and commented out."""
+def to_toml(settings: Settings) -> str:
+    """Return the effective values as TOML that can be loaded again. Secrets are masked and commented out."""
     values = settings.model_dump()
+    # These have a default that depends on the platform or the upstream, so their absence has to be spelled out.
     for key in ("cache_dir", "language"):
         values[key] = values[key] or "none"
     relations, names = (values.pop(key) for key in ("relations", "names"))
@@ -53,8 +54,8 @@ def effective(settings: Settings) -> str:
     if names:
         lines += ["", "[names]", *(f"{toml_value(k)} = {toml_value(v)}" for k, v in names.items())]
     for name, profile in profiles.items():
-        given = {key: value for key, value in profile.items() if value not in (None, ())}
-        lines += ["", f"[profiles.{name}]", *_lines(given)]
+        overrides = {key: value for key, value in profile.items() if value not in (None, ())}
+        lines += ["", f"[profiles.{name}]", *_lines(overrides)]
     for key, group in groups.items():
         lines += ["", f"[{key}]", *_lines(group)]
     for service in services:
@@ -67,8 +68,9 @@ def _service_lines(service: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(value, dict):
             yield _line(key, value)
             continue
-        for name, of in value.items():
-            yield f"{key}.{name} = {{ {', '.join(_lines({k: v for k, v in of.items() if v}))} }}"
+        for name, declared in value.items():
+            options = {k: v for k, v in declared.items() if v}
+            yield f"{key}.{name} = {{ {', '.join(_lines(options))} }}"
 
 
 def _lines(table: Mapping[str, object]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Settings that are tables: relations, profiles, custom services, what may be written, the sandbox."""
+"""Settings that are tables: relations, profiles, custom services, writes, subscriptions, federation, the sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .value_types import Json, Names
 
 
 class Relation(BaseModel):
-    """A relation that the metadata does not tell: rows of ``from_set`` lead to rows of ``to_set`` with equal fields."""
+    """A relation that the metadata lacks: from rows of ``from_set`` to the rows of ``to_set`` with equal fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,26 +28,26 @@ class Relation(BaseModel):
     fields: Annotated[tuple[str, ...], Field(min_length=1)]
     to_set: str
     to_fields: tuple[str, ...] = ()
-    """Not given: those of the same names, or the key of ``to_set``."""
+    """Empty: the fields of the same names, or the key of ``to_set``."""
     name: str
     inverse: str | None = None
     many: bool | None = None
-    """Not given: to one just where ``to_fields`` cover the key of ``to_set``."""
+    """None: to one exactly if ``to_fields`` cover the key of ``to_set``."""
 
     @model_validator(mode="after")
-    def _pair_up(self) -> Relation:
+    def _has_as_many_to_fields(self) -> Relation:
         if self.to_fields and len(self.fields) != len(self.to_fields):
             raise ValueError(
-                f"fields and to_fields pair up: {len(self.fields)} and {len(self.to_fields)} were given"
+                f"fields and to_fields must be equally long, not {len(self.fields)} and {len(self.to_fields)}"
             )
         return self
 
 
 class Profile(BaseModel):
-    """A slice of the catalogue as an API of its own; what is not given here is as in the settings of the service.
+    """A part of the catalogue with an API of its own. Fields that are not set are as in the settings of the service.
 
-    It serves the sets that match ``include`` (not given: all), are of one of the ``categories`` (likewise) and do not
-    match ``exclude``; and ``sets`` in any case, alone where neither ``include`` nor ``categories`` is given.
+    It serves the entity sets that match ``include`` (empty: all), are in one of the ``categories`` (empty: any) and do
+    not match ``exclude``. It also serves ``sets``, and only these if ``include`` and ``categories`` are empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,10 +57,10 @@ class Profile(BaseModel):
     include: Names = ()
     exclude: Names = ()
     categories: Names = ()
-    """Of data entities: Master, Reference, Transaction, Document, Parameters, Configuration."""
+    """Categories of data entities: Master, Reference, Transaction, Document, Parameters, Configuration."""
     sets: Names = ()
     services: Names = ()
-    """Names of custom services; a profile has none but these."""
+    """Names of custom services. A profile has no others."""
     companies: Names = ()
     company_limit: Names = ()
     """Narrower than the service's."""
@@ -79,54 +79,54 @@ class Profile(BaseModel):
 
 _PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 RESERVED = frozenset({"assets", "config", "explain", "schema", "search", "slice", "stream"})
-"""What may stand behind ``/graphql/`` and ``/graphiql/`` and is no profile."""
+"""Path segments after ``/graphql/`` and ``/graphiql/`` that the gateway itself uses."""
 
 
-def _named(profiles: dict[str, Profile]) -> dict[str, Profile]:
+def _check_names(profiles: dict[str, Profile]) -> dict[str, Profile]:
     for name in profiles:
         if not _PROFILE_NAME.fullmatch(name):
             raise ValueError(
-                f"{name!r} is no name of a profile: small letters, digits, - and _, a letter first"
+                f"{name!r} is not a profile name: lower-case letters, digits, - and _, starting with a letter"
             )
         if name in RESERVED:
             raise ValueError(
-                f"{name!r} is an address of the gateway's own: call the profile otherwise"
+                f"{name!r} is part of the gateway's own addresses; choose another profile name"
             )
     return profiles
 
 
-Profiles: TypeAlias = Annotated[dict[str, Profile], NoDecode, Json, AfterValidator(_named)]
-"""By the last part of the address."""
+Profiles: TypeAlias = Annotated[dict[str, Profile], NoDecode, Json, AfterValidator(_check_names)]
+"""Profiles by name, which is the last segment of their address."""
 
 
 _TAG = re.compile(r"[_A-Za-z][_0-9A-Za-z/-]{0,127}")
 
 
-def _federation_version(given: str) -> str:
-    if not re.fullmatch(r"2\.(\d|1[0-4])", given):
+def _federation_version(value: str) -> str:
+    if not re.fullmatch(r"2\.(\d|1[0-4])", value):
         raise ValueError("accepted: 2.0 to 2.14")
-    return given
+    return value
 
 
-def _root_prefix(given: str) -> str:
-    if given and not re.fullmatch(r"[A-Za-z][0-9A-Za-z]*", given):
-        raise ValueError("accepted: letters and digits, a letter first")
-    return given
+def _root_prefix(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z][0-9A-Za-z]*", value):
+        raise ValueError("accepted: letters and digits, starting with a letter")
+    return value
 
 
-def _type_prefix(given: str) -> str:
-    if given and not re.fullmatch(r"[A-Z][0-9A-Za-z]*", given):
-        raise ValueError("accepted: letters and digits, a capital first")
-    return given
+def _type_prefix(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Z][0-9A-Za-z]*", value):
+        raise ValueError("accepted: letters and digits, starting with a capital letter")
+    return value
 
 
-def _tags(given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    for tag in (tag for tags in given.values() for tag in tags):
+def _tags(values: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for tag in (tag for tags in values.values() for tag in tags):
         if not _TAG.fullmatch(tag):
             raise ValueError(
-                f"{tag!r} is no tag: letters, digits, _, - and /, a letter or _ first, 128 at the most"
+                f"{tag!r} is not a tag: letters, digits, _, - and /, at most 128, starting with a letter or _"
             )
-    return given
+    return values
 
 
 class FederationOptions(BaseModel):
@@ -137,96 +137,97 @@ class FederationOptions(BaseModel):
     enabled: bool = Field(default=True, description="Whether _service and _entities are served.")
     version: Annotated[str, AfterValidator(_federation_version)] = Field(
         default="2.9",
-        description="Version of the specification that the subgraph links, 2.0 to 2.14. @cost and @listSize need 2.9;"
-        " The Guild's composer takes no later one, Apollo's does.",
+        description="Version of the federation specification that the subgraph links, 2.0 to 2.14. @cost and"
+        " @listSize need 2.9, the latest that The Guild's composer accepts; Apollo's accepts all.",
     )
     prefix: Annotated[str, AfterValidator(_root_prefix)] = Field(
         default="",
-        description="What fields of Query and Mutation begin with, but for node and nodes: erp gives erpCustomersV3.",
+        description="Prefix of the fields of Query and Mutation, except node and nodes: erp gives erpCustomersV3.",
     )
     type_prefix: Annotated[str, AfterValidator(_type_prefix)] = Field(
         default="",
-        description="What types of entities, complex values and enums begin with, and what is made of them: Eu gives"
+        description="Prefix of entity, complex and enum types and of types derived from them: Eu gives"
         " EuCustomerV3.",
     )
     node: Literal["inaccessible", "omit", "shared"] = Field(
         default="inaccessible",
-        description="What becomes of Node, node and nodes in a supergraph: hidden, left out, or shared with others.",
+        description="Node, node and nodes in a supergraph: inaccessible hides them, omit leaves them out, shared"
+        " shares them with other subgraphs.",
     )
     tags: Annotated[dict[str, Names], NoDecode, Json, AfterValidator(_tags)] = Field(
         default={},
-        description="Pattern of entity sets = @tag names for their types and root fields.",
+        description="Pattern of entity sets = @tag names of their types and root fields.",
     )
 
 
 class SandboxOptions(BaseModel):
-    """How the embedded Finance & Operations look-alike behaves."""
+    """Behaviour of the embedded sandbox, which imitates Finance & Operations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scale: float = Field(default=1.0, gt=0, description="Factor on the number of rows.")
+    scale: float = Field(default=1.0, gt=0, description="Factor for the number of rows.")
     seed: int = Field(default=1, description="Seed of the generated data.")
     hostile_rows: bool = Field(
         default=False,
-        description="Whether rows with hostile texts (quotes, wildcards, blanks, other scripts) are among them.",
+        description="Whether to add rows with difficult texts (quotes, wildcards, blanks, other scripts).",
     )
-    latency_ms: float = Field(default=0.0, ge=0, description="Milliseconds added to every answer.")
+    latency_ms: float = Field(default=0.0, ge=0, description="Milliseconds added to each response.")
     throttle: str | None = Field(
         default=None,
         pattern=r"^every=[1-9]\d*(,retry-after=\d+)?$",
-        description="429 for every n-th request: every=5 or every=5,retry-after=1.",
+        description="Answer every n-th request with 429: every=5 or every=5,retry-after=1.",
     )
-    page_limit: int = Field(default=10_000, ge=1, description="Rows of one upstream page.")
+    page_limit: int = Field(default=10_000, ge=1, description="Maximum rows of one upstream page.")
     metadata: Path | None = Field(
-        default=None, description="Metadata document to serve instead, with generated rows."
+        default=None,
+        description="Metadata document to serve with generated rows instead of the built-in catalogue.",
     )
-    database: Path | None = Field(default=None, description="SQLite file; not set: in memory.")
+    database: Path | None = Field(default=None, description="SQLite file. Not set: in memory.")
     next_link: Literal["skip", "skiptoken"] = Field(
-        default="skip", description="How a next link continues."
+        default="skip", description="Query option by which next links continue."
     )
     refuse_skip: bool = Field(
         default=False,
-        description='Whether $skip is refused, as by Dataverse; next links then need next_link = "skiptoken".',
+        description='Whether $skip is refused, as Dataverse does; next links then need next_link = "skiptoken".',
     )
     honour_maxpagesize: bool = Field(
-        default=False, description="Whether Prefer: odata.maxpagesize is obeyed."
+        default=False, description="Whether Prefer: odata.maxpagesize is honoured."
     )
     null_order: Literal["first", "last"] = Field(
-        default="first", description="Where nulls stand in ascending order."
+        default="first", description="Where nulls sort in ascending order."
     )
     null_logic: Literal["specification", "sql"] = Field(
         default="specification",
-        description="Whether a comparison with null is false, so that its negation holds, or unknown as in SQL. Not for"
-        " F&O's documents, which have no nulls.",
+        description="Whether a comparison with null is false, so that its negation is true, or unknown, as in"
+        " SQL. Has no effect on F&O's documents, which have no nulls.",
     )
     text_case: Literal["ignored", "distinguished"] = Field(
         default="ignored",
-        description="Whether texts compare without case and trailing blanks, or by every character. F&O always ignores"
-        " both.",
+        description="Whether text comparison ignores case and trailing blanks. F&O always ignores both.",
     )
     count_limit: int = Field(
         default=0,
         ge=0,
-        description="Most rows that $count tells of; 0: no limit. Dataverse stops at 5000.",
+        description="Highest number that $count returns; 0: no limit. Dataverse stops at 5000.",
     )
     url_limit: int = Field(
         default=0,
         ge=0,
-        description="Bytes of the longest accepted path with query, above which a web page answers 404; 0: no limit.",
+        description="Maximum bytes of path and query, beyond which a 404 web page is returned; 0: no limit.",
     )
     segment_limit: int = Field(
         default=0,
         ge=0,
-        description="Bytes of the longest accepted segment of a path, above which a web page answers 400; 0: no limit."
+        description="Maximum bytes of a path segment, beyond which a 400 web page is returned; 0: no limit."
         " HTTP.sys stops at 260.",
     )
     created: Literal["representation", "minimal"] = Field(
         default="representation",
-        description="What a POST without a preference answers: 201 with the row, or 204 with its address.",
+        description="Response to a POST without a preference: 201 with the row, or 204 with its URL.",
     )
 
     def knobs(self) -> dict[str, Any]:
-        """Return the values as the sandbox's own settings take them."""
+        """Return the values as keywords of ``SandboxSettings``."""
         values = self.model_dump()
         values["database"] = ":memory:" if self.database is None else str(self.database)
         return values
@@ -237,25 +238,25 @@ _NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*")
 
 
 class ServiceValue(BaseModel):
-    """A parameter, or a value of the result, of a custom service."""
+    """A parameter or a result value of a custom service."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: str
-    """As in SDL: ``String!``, ``[Decimal!]``."""
+    """Type in SDL: ``String!``, ``[Decimal!]``."""
     wire: str | None = None
-    """Name in the JSON body; not given: the GraphQL name."""
+    """Name in the JSON body. None: the GraphQL name."""
 
     @field_validator("type")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _is_type(cls, value: str) -> str:
         if not _TYPE.fullmatch(value):
-            raise ValueError("a type such as String!, Decimal or [Int!] was expected")
+            raise ValueError("expected a type such as String!, Decimal or [Int!]")
         return value
 
 
 class Service(BaseModel):
-    """A custom service of the environment, ``POST /api/services/{path}``, as a mutation."""
+    """A custom service of the environment, ``POST /api/services/{path}``, served as a mutation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -268,43 +269,51 @@ class Service(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, given: object) -> object:
-        """``amount = "Decimal!"`` is short for ``amount = { type = "Decimal!" }``."""
-        if not isinstance(given, dict):
-            return given
-        found = dict(given)
+    def _expand_short_form(cls, values: object) -> object:
+        """Replace ``amount = "Decimal!"`` by ``amount = { type = "Decimal!" }``."""
+        if not isinstance(values, dict):
+            return values
+        expanded = dict(values)
         for side in ("input", "output"):
-            if isinstance(found.get(side), dict):
-                values = found[side].items()
-                found[side] = {n: {"type": v} if isinstance(v, str) else v for n, v in values}
-        return found
+            if isinstance(expanded.get(side), dict):
+                items = expanded[side].items()
+                expanded[side] = {n: {"type": v} if isinstance(v, str) else v for n, v in items}
+        return expanded
 
     @model_validator(mode="after")
-    def _named(self) -> Service:
+    def _has_graphql_names(self) -> Service:
         for name in (self.name, *self.input, *self.output):
             if not _NAME.fullmatch(name) or name.startswith("__"):
-                raise ValueError(f"{name!r} is no GraphQL name")
+                raise ValueError(f"{name!r} is not a GraphQL name")
         return self
 
 
 class WriteOptions(BaseModel):
-    """What may be written, and how."""
+    """Which writes are allowed, and how they are sent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     if_match: Literal["optional", "required"] = Field(
-        default="optional", description="Whether updates and deletes must give ifMatch."
+        default="optional", description="Whether updates and deletes must pass ifMatch."
     )
     create: Names = Field(
-        default=(), description="Patterns of sets whose rows may be created. Empty: all."
+        default=(), description="Patterns of entity sets whose rows may be created. Empty: all."
     )
     deny_create: Names = Field(
-        default=(), description="Patterns of sets whose rows may not be created."
+        default=(), description="Patterns of entity sets whose rows may not be created."
     )
-    update: Names = Field(default=(), description="The same for changes.")
-    deny_update: Names = Field(default=(), description="The same for changes.")
-    delete: Names = Field(default=(), description="The same for deletes.")
-    deny_delete: Names = Field(default=(), description="The same for deletes.")
+    update: Names = Field(
+        default=(), description="Patterns of entity sets whose rows may be updated. Empty: all."
+    )
+    deny_update: Names = Field(
+        default=(), description="Patterns of entity sets whose rows may not be updated."
+    )
+    delete: Names = Field(
+        default=(), description="Patterns of entity sets whose rows may be deleted. Empty: all."
+    )
+    deny_delete: Names = Field(
+        default=(), description="Patterns of entity sets whose rows may not be deleted."
+    )
     actions: Names = Field(
         default=(), description="Patterns of actions that may be called. Empty: all."
     )
@@ -315,28 +324,29 @@ class WriteOptions(BaseModel):
         default=1_000,
         ge=1,
         le=5_000,
-        description="Most rows of one mutation, nested ones included.",
+        description="Maximum rows of one mutation, nested rows included.",
     )
     changeset_size: int = Field(
         default=100,
         ge=1,
         le=1_000,
-        description="Rows of a list, or below a new row, that are written together.",
+        description="Rows of a list, or nested below a new row, that are written in one changeset.",
     )
     numbered: Names = Field(
         default=(),
-        description="Set.Property that a number sequence gives though the metadata requires it.",
+        description="Properties, as Set.Property, that a number sequence fills although the metadata requires"
+        " them.",
     )
     services: Annotated[tuple[Service, ...], NoDecode, Json] = Field(
         default=(),
-        description="Custom services as mutations: name, path, description, input, output.",
+        description="Custom services served as mutations: name, path, description, input, output.",
     )
 
 
 _STAMP = re.compile(r"[^\s.]+\.[^\s.]+")
 
 
-def _stamped(stamps: tuple[str, ...]) -> tuple[str, ...]:
+def _check_stamps(stamps: tuple[str, ...]) -> tuple[str, ...]:
     for stamp in stamps:
         if not _STAMP.fullmatch(stamp):
             raise ValueError(f"{stamp!r} is not Set.Property")
@@ -344,45 +354,50 @@ def _stamped(stamps: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class SubscriptionOptions(BaseModel):
-    """Subscriptions: how changes are found, and what clients may take."""
+    """Subscriptions: how changes are detected, and limits for clients."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = Field(default=True, description="Whether there are subscriptions.")
+    enabled: bool = Field(default=True, description="Whether subscriptions are served.")
     interval: float = Field(
-        default=10.0, ge=0.05, description="Seconds between two looks, give or take a tenth."
+        default=10.0, ge=0.05, description="Polling interval in seconds (±10 % jitter)."
     )
     late: float = Field(
         default=30.0,
         ge=0,
-        description="Seconds by which a row may show up later than its stamp of change.",
+        description="Seconds by which a row may appear later than its modification time says.",
     )
     max_watched_rows: int = Field(
-        default=5_000, ge=1, description="Most rows that one look may read."
+        default=5_000, ge=1, description="Maximum rows that one poll may read."
     )
     max_watches: int = Field(
-        default=100, ge=1, description="Different sets, scopes and filters that are looked at."
+        default=100,
+        ge=1,
+        description="Maximum distinct combinations of entity set, company scope and filter that are polled.",
     )
     max_failures: int = Field(
-        default=5, ge=0, description="Looks that may fail in a row before a subscription ends."
+        default=5, ge=0, description="Consecutive failed polls that a subscription survives."
     )
     max_pending: int = Field(
-        default=1_000, ge=1, description="Changes that may wait for a client which is slow."
+        default=1_000, ge=1, description="Maximum changes that wait for a slow client."
     )
     max_connections: int = Field(
-        default=1_000, ge=1, description="WebSockets and event streams at a time, of a worker."
+        default=1_000, ge=1, description="Maximum WebSockets and event streams per worker."
     )
     max_per_connection: int = Field(
-        default=50, ge=1, description="Operations of one WebSocket at a time."
+        default=50, ge=1, description="Maximum concurrent operations of one WebSocket."
     )
     init_timeout: float = Field(
-        default=10.0, gt=0, description="Seconds until a WebSocket must have sent connection_init."
+        default=10.0,
+        gt=0,
+        description="Seconds in which a WebSocket client must send connection_init.",
     )
     heartbeat: float = Field(
         default=15.0,
         gt=0,
-        description="Seconds of silence after which a client is pinged; after two it is gone.",
+        description="Seconds of silence after which a client is pinged; after twice as many it is disconnected.",
     )
-    stamps: Annotated[Names, AfterValidator(_stamped)] = Field(
-        default=(), description="Set.Property that tells when a row was changed last."
+    stamps: Annotated[Names, AfterValidator(_check_stamps)] = Field(
+        default=(),
+        description="Properties, as Set.Property, that hold the time of a row's last modification.",
     )

@@ -1,7 +1,7 @@
-"""How one setting's value is read and printed: text of the environment or a TOML value → a checked value → TOML.
+"""Types of single settings: text of the environment or a TOML value → a checked value → TOML.
 
-Each type is an ``Annotated`` of pydantic; the sentence of a ``ValueError`` raised here is what the user reads,
-so it says what was expected.
+Each type is an ``Annotated`` of pydantic. The text of a ``ValueError`` raised here is what the user reads, so it says
+what is accepted.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def _split(value: object) -> object:
-    """``"usmf, dat"`` → ``["usmf", "dat"]``; a list of a TOML file stays."""
+    """``"usmf, dat"`` → ``["usmf", "dat"]``. A list of a TOML file stays as it is."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
 def _decode(value: object) -> object:
-    """Read the JSON text by which the environment gives a table."""
+    """Decode a table that is JSON text in the environment."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except json.JSONDecodeError as exc:
-        raise ValueError(f"JSON was expected: line {exc.lineno}, column {exc.colno}") from exc
+        raise ValueError(f"expected JSON: line {exc.lineno}, column {exc.colno}") from exc
 
 
 def _http_address(value: str) -> str:
-    """``https://host/data/`` → ``https://host/data``; refuse what cannot be a service's address."""
+    """``https://host/data/`` → ``https://host/data``. Raises ValueError if it cannot be the address of a service."""
     address = value.strip().rstrip("/")
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("an address such as https://x.operations.dynamics.com/data was expected")
+        raise ValueError("expected an address such as https://x.operations.dynamics.com/data")
     if parts.username or parts.password:
-        raise ValueError("user and password cannot stand in the address")
+        raise ValueError("the address must not contain user and password")
     if parts.query or parts.fragment:
-        raise ValueError("the address ends with the service's path: no '?', no '#'")
+        raise ValueError("the address must end with the service's path, without '?' and '#'")
     return address
 
 
@@ -63,7 +63,7 @@ def _service_root(value: str) -> str:
     parts = urlsplit(address)
     if (parts.hostname or "").endswith(".dynamics.com") and not parts.path:
         raise ValueError(
-            f"that is the environment; the service root ends with its path: {address}/data"
+            f"this is the address of the environment; the service root is {address}/data"
         )
     return address
 
@@ -72,24 +72,24 @@ def _authority(value: str) -> str:
     address = _http_address(value if "://" in value else f"https://{value}")
     parts = urlsplit(address)
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-        raise ValueError("secrets are sent to https addresses only (http is for 127.0.0.1)")
+        raise ValueError("secrets are only sent over https (http is allowed for 127.0.0.1)")
     return address
 
 
 def _origin(value: str) -> str:
-    """``https://Shop.example`` → ``https://shop.example``, as browsers say it."""
+    """``https://Shop.example`` → ``https://shop.example``, as in the header ``Origin``."""
     origin = value.strip().lower()
     if origin != "*" and not _ORIGIN.fullmatch(origin):
-        raise ValueError("an origin such as https://shop.example:8443 was expected, without a path")
+        raise ValueError("expected an origin such as https://shop.example:8443, without a path")
     return origin
 
 
 def _host(value: str) -> str:
-    """``API.Example.com.`` → ``api.example.com``; a port says nothing of who is called."""
+    """``API.Example.com.`` → ``api.example.com``."""
     name = value.strip().lower().rstrip(".")
     if not _HOST_NAME.fullmatch(name):
         raise ValueError(
-            "a host such as api.example.com, *.example.com or * was expected, without a port"
+            "expected a host such as api.example.com, *.example.com or *, without a port"
         )
     return name
 
@@ -101,18 +101,18 @@ def _proxy(value: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
-        raise ValueError("an address or network such as 10.0.0.0/8 was expected, or *") from None
+        raise ValueError("expected an address or network such as 10.0.0.0/8, or *") from None
 
 
 def _root_path(value: str) -> str:
     path = value.strip().rstrip("/")
     if not _ROOT_PATH.fullmatch(path):
-        raise ValueError("a path such as /erp was expected")
+        raise ValueError("expected a path such as /erp")
     return path
 
 
 def _or_none(value: object) -> object:
-    """Empty text or ``none`` switch a thing off that has a default."""
+    """Return None for empty text and ``none``, which switch off something that has a default."""
     if isinstance(value, str) and value.strip().lower() in {"", "none"}:
         return None
     return value
@@ -121,34 +121,37 @@ def _or_none(value: object) -> object:
 def _all_or_names(value: object) -> object:
     """``"true"`` → True, ``"Currencies, Dir*"`` → a list."""
     if isinstance(value, str):
-        known = {"true": True, "1": True, "false": False, "0": False}
-        return known.get(value.strip().lower(), _split(value))
+        words = {"true": True, "1": True, "false": False, "0": False}
+        return words.get(value.strip().lower(), _split(value))
     return value
 
 
-def _says_all(value: object, known: ValidatorFunctionWrapHandler) -> object:
+def _explain_names_or_all(value: object, validate: ValidatorFunctionWrapHandler) -> object:
     try:
-        return known(value)
+        return validate(value)
     except ValidationError:
         raise ValueError("accepted: true, false or a list of patterns") from None
 
 
-def _page_access(value: object, known: ValidatorFunctionWrapHandler) -> object:
-    """Say once what is accepted, not once for each kind of value."""
+def _page_access(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Raise one error for the whole union instead of one for each of its members."""
     try:
-        return known(value)
+        return validate(value)
     except ValidationError:
         raise ValueError("accepted: true, false or admin") from None
 
 
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A list; in the environment text separated by commas."""
+"""A list; in the environment, comma-separated text."""
 NamesOrAll: TypeAlias = Annotated[
-    bool | tuple[str, ...], NoDecode, BeforeValidator(_all_or_names), WrapValidator(_says_all)
+    bool | tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_all_or_names),
+    WrapValidator(_explain_names_or_all),
 ]
-"""``true``, ``false``, or a list as above."""
+"""``true``, ``false``, or a list like ``Names``."""
 Json = BeforeValidator(_decode)
-"""A table; in the environment JSON."""
+"""A table; in the environment, JSON."""
 Origins: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)
 ]
@@ -179,5 +182,5 @@ def toml_value(value: object) -> str:
             pairs = ", ".join(f"{toml_value(k)} = {toml_value(v)}" for k, v in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
         case _:
-            # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
+            # A JSON string is a TOML basic string, except for DEL, which TOML wants escaped.
             return re.sub("\x7f", r"\\u007f", json.dumps(str(value), ensure_ascii=False))

@@ -129,7 +129,7 @@ async def test_a_head_that_is_too_large_is_refused(request_bytes: bytes, step: i
         assert with_status is None or with_status.startswith(b"HTTP/1.1 431")
 
 
-async def test_what_is_too_large_later_on_is_refused_as_well() -> None:
+async def test_later_heads_that_are_too_large_are_refused() -> None:
     async with connected() as (reader, writer):
         writer.write(GET + b"\r\n")
         assert (await one(reader)).startswith(b"HTTP/1.1 200")
@@ -139,7 +139,7 @@ async def test_what_is_too_large_later_on_is_refused_as_well() -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_a_head_that_does_not_come_to_its_end_is_given_up() -> None:
+async def test_an_unfinished_head_times_out() -> None:
     async with connected() as (reader, writer):
         answer = asyncio.ensure_future(rest(reader))
         writer.write(b"GET / HTTP/1.1\r\n")
@@ -151,7 +151,7 @@ async def test_a_head_that_does_not_come_to_its_end_is_given_up() -> None:
         assert told is None or told.startswith(b"HTTP/1.1 408")
 
 
-async def test_the_next_head_of_a_connection_is_given_up_as_well(hurrying: Any) -> None:
+async def test_the_next_head_of_a_connection_times_out_too(hurrying: Any) -> None:
     async with connected(hurrying) as (reader, writer):
         writer.write(GET + b"\r\n")
         assert (await one(reader)).startswith(b"HTTP/1.1 200")
@@ -161,7 +161,7 @@ async def test_the_next_head_of_a_connection_is_given_up_as_well(hurrying: Any) 
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_a_connection_that_says_nothing_is_closed() -> None:
+async def test_a_silent_connection_is_closed() -> None:
     async with connected() as (reader, _):
         assert await rest(reader) == b""
 
@@ -177,7 +177,7 @@ async def test_an_answer_may_take_longer_than_a_head(hurrying: Any) -> None:
         assert answers.count(b"HTTP/1.1 200") == 1
 
 
-async def test_a_body_that_trickles_in_after_its_answer_is_not_waited_for(hurrying: Any) -> None:
+async def test_a_body_after_its_answer_is_not_waited_for(hurrying: Any) -> None:
     async with connected(hurrying) as (reader, writer):
         writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n")
         assert (await one(reader)).endswith(b"0")
@@ -189,7 +189,7 @@ async def test_a_body_that_trickles_in_after_its_answer_is_not_waited_for(hurryi
         assert await _or_reset(closed) in {b"", None}
 
 
-async def test_a_large_body_is_no_head() -> None:
+async def test_a_large_body_does_not_count_as_head() -> None:
     async with connected() as (reader, writer):
         size = 4 * MAX_HEAD
         head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
@@ -199,7 +199,7 @@ async def test_a_large_body_is_no_head() -> None:
             assert (await one(reader)).endswith(b"%d" % size)
 
 
-async def test_what_is_no_http_is_a_bad_request() -> None:
+async def test_anything_but_http_is_a_bad_request() -> None:
     async with connected() as (reader, writer):
         writer.write(b"nonsense\r\n\r\n")
 
@@ -207,7 +207,7 @@ async def test_what_is_no_http_is_a_bad_request() -> None:
 
 
 @pytest.mark.parametrize("path", [b"/", b"/early"], ids=["the body is read", "it is not"])
-async def test_a_body_that_is_no_http_is_refused_once(
+async def test_a_malformed_body_is_refused_once(
     caplog: pytest.LogCaptureFixture, path: bytes
 ) -> None:
     async with connected() as (reader, writer):

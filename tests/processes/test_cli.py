@@ -70,7 +70,7 @@ def test_each_command_and_option_has_help(tmp_path: Path, command: list[str]) ->
 
 
 @pytest.mark.parametrize("command", [[], ["--help"], ["schema"], ["metadata"]])
-def test_what_there_is_is_listed(tmp_path: Path, command: list[str]) -> None:
+def test_commands_and_settings_are_listed(tmp_path: Path, command: list[str]) -> None:
     found = invoke(tmp_path, *command)
 
     names = {c[-1] for c in COMMANDS if c[:-1] == command[:1]} or {c[0] for c in COMMANDS}
@@ -100,7 +100,7 @@ def test_what_there_is_is_listed(tmp_path: Path, command: list[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_used_is_said_with_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
+def test_bad_arguments_exit_with_2(tmp_path: Path, arguments: list[str]) -> None:
     found = invoke(tmp_path, *arguments)
 
     assert (found.returncode, found.stdout) == (2, "")
@@ -209,7 +209,7 @@ def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> Non
         ("query Q($n: Int!) { customersV3(first: $n) { totalCount } }", "$n"),
     ],
 )
-def test_explain_of_an_operation_that_cannot_run_ends_with_2(
+def test_explain_of_an_impossible_operation_exits_with_2(
     tmp_path: Path, text: str, said: str
 ) -> None:
     found = invoke(tmp_path, "explain", "-", stdin=text)
@@ -237,14 +237,14 @@ def test_explain_prints_errors_as_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variables", ["{", "[]", "5", "[" * 5_000])
-def test_explain_wants_an_object_of_variables(tmp_path: Path, query: str, variables: str) -> None:
+def test_variables_of_explain_must_be_an_object(tmp_path: Path, query: str, variables: str) -> None:
     found = invoke(tmp_path, "explain", query, "--variables", variables)
 
     assert found.returncode == 2
     assert "--variables is not" in found.stderr
 
 
-def test_explain_of_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_explain_refuses_bytes_that_are_not_text(tmp_path: Path) -> None:
     path = tmp_path / "q.graphql"
     path.write_bytes(b"{ \xff }")
 
@@ -255,7 +255,7 @@ def test_explain_of_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_the_printed_schema_is_one_and_fits_the_examples(tmp_path: Path) -> None:
+def test_the_printed_schema_is_valid_and_fits_the_examples(tmp_path: Path) -> None:
     text = printed(invoke(tmp_path, "schema", "print"))
 
     api = build_schema(text)
@@ -279,7 +279,7 @@ def test_the_schema_is_counted(tmp_path: Path) -> None:
     assert counts["findings"] == 0
 
 
-def test_types_are_counted_alike(tmp_path: Path) -> None:
+def test_type_counts_agree_between_commands(tmp_path: Path) -> None:
     """Stats, simulate and the printed SDL mean the same by a type."""
     counted = json.loads(printed(invoke(tmp_path, "schema", "stats", "--json")))
     simulated = json.loads(printed(invoke(tmp_path, "schema", "simulate", "--json")))
@@ -307,7 +307,7 @@ def test_why_prints_json(tmp_path: Path) -> None:
         "mutation { deleteCustomerV3(key: {}) { etag } }",
     ],
 )
-def test_diff_of_an_operation_says_that_it_is_one(tmp_path: Path, text: str) -> None:
+def test_diff_recognises_an_operation(tmp_path: Path, text: str) -> None:
     path = tmp_path / "operation.graphql"
     path.write_text(text)
 
@@ -326,7 +326,7 @@ def test_diff_of_an_operation_says_that_it_is_one(tmp_path: Path, text: str) -> 
         ("createCustomerV3", "input: CustomerV3CreateInput!"),
     ],
 )
-def test_why_tells_where_a_name_comes_from(tmp_path: Path, name: str, said: str) -> None:
+def test_why_explains_the_origin_of_a_name(tmp_path: Path, name: str, said: str) -> None:
     assert said in printed(invoke(tmp_path, "schema", "why", name))
 
 
@@ -375,7 +375,7 @@ def test_the_rest_of_the_suggestions_is_counted(tmp_path: Path) -> None:
 # settings
 
 
-def test_the_printed_settings_can_be_read_back_and_hide_the_secret(tmp_path: Path) -> None:
+def test_printed_settings_load_again_and_hide_secrets(tmp_path: Path) -> None:
     given = {
         "D365_URL": "https://x.operations.dynamics.com/data",
         "D365_TENANT_ID": "contoso",
@@ -397,7 +397,7 @@ def test_the_printed_settings_can_be_read_back_and_hide_the_secret(tmp_path: Pat
     assert (read.companies, read.sandbox.scale) == (("usmf", "demf"), 2.0)
 
 
-def test_sandbox_looks_away_from_the_configured_environment(tmp_path: Path) -> None:
+def test_sandbox_ignores_the_configured_environment(tmp_path: Path) -> None:
     elsewhere = {
         "D365_URL": "https://x.operations.dynamics.com/data",
         "D365_TENANT_ID": "contoso",
@@ -409,7 +409,7 @@ def test_sandbox_looks_away_from_the_configured_environment(tmp_path: Path) -> N
     assert text == printed(invoke(tmp_path, "metadata", "stats"))
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     code = f"{sys.executable} -m gateway schema print | head -n 1; exit ${{PIPESTATUS[0]}}"
     found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
 
@@ -417,5 +417,5 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert found.stdout.count("\n") == 1
 
 
-def test_the_module_and_the_command_are_one(tmp_path: Path) -> None:
+def test_module_and_command_are_the_same(tmp_path: Path) -> None:
     assert run(tmp_path, "settings").stdout == invoke(tmp_path, "settings").stdout

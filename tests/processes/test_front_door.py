@@ -59,7 +59,7 @@ def upstream(**knobs: object) -> Iterator[tuple[str, list[object]]]:
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_without_settings_it_serves_the_sandbox_and_says_so(
+def test_without_settings_the_sandbox_is_served_and_announced(
     tmp_path: Path, by: signal.Signals
 ) -> None:
     with running(tmp_path, "serve", "--port", "0") as gateway:
@@ -83,7 +83,7 @@ def test_without_settings_it_serves_the_sandbox_and_says_so(
     assert "Traceback" not in gateway.errors
 
 
-def test_what_a_client_sends_never_stops_it(tmp_path: Path) -> None:
+def test_no_client_input_stops_the_server(tmp_path: Path) -> None:
     with running(tmp_path, "serve", "--port", "0") as gateway:
         url = gateway.wait_for(GRAPHQL)
         host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
@@ -116,7 +116,7 @@ def test_what_a_client_sends_never_stops_it(tmp_path: Path) -> None:
     assert "Traceback" not in gateway.errors
 
 
-def test_several_workers_share_the_port_and_end_together(tmp_path: Path) -> None:
+def test_workers_share_the_port_and_end_together(tmp_path: Path) -> None:
     with running(
         tmp_path, "serve", "--port", "0", "--workers", "2", D365_LOG_FORMAT="json"
     ) as gateway:
@@ -133,7 +133,7 @@ def test_several_workers_share_the_port_and_end_together(tmp_path: Path) -> None
     assert not [line for line in gateway.lines if "schema_built" in line]
 
 
-def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for arguments in (("serve", "--port", port), ("sandbox", "--port", port)):
@@ -158,7 +158,7 @@ def test_a_port_in_use_is_said(tmp_path: Path) -> None:
         ({"D365_HOST": "999.1.1.1"}, ("999.1.1.1", "--host")),
     ],
 )
-def test_a_setting_that_cannot_be_used_stops_the_start(
+def test_an_invalid_setting_stops_the_start(
     tmp_path: Path, variables: dict[str, str], said: tuple[str, ...]
 ) -> None:
     found = invoke(tmp_path, "serve", **{"D365_PORT": "0", **variables})
@@ -169,7 +169,7 @@ def test_a_setting_that_cannot_be_used_stops_the_start(
     assert found.stdout == ""
 
 
-def test_a_bad_value_in_a_file_is_told_with_its_place(tmp_path: Path) -> None:
+def test_an_invalid_value_in_a_file_is_reported_with_its_place(tmp_path: Path) -> None:
     config = tmp_path / "gateway.toml"
     config.write_text("max_depth = 0\ncompanys = ['usmf']\n")
 
@@ -192,9 +192,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_that_is_no_metadata_is_told_with_line_and_reason(
-    tmp_path: Path, name: str
-) -> None:
+def test_invalid_metadata_is_reported_with_line_and_reason(tmp_path: Path, name: str) -> None:
     document, said = DOCUMENTS[name]
     path = tmp_path / name
     path.write_bytes(document)
@@ -208,7 +206,7 @@ def test_a_document_that_is_no_metadata_is_told_with_line_and_reason(
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "2")])
-def test_an_upstream_that_is_away_is_said(tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_an_unreachable_upstream_is_reported(tmp_path: Path, more: tuple[str, ...]) -> None:
     with socket.socket() as bound:  # bound and not listening: nobody else gets the port
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/data"
@@ -231,7 +229,7 @@ def test_an_upstream_that_is_away_is_said(tmp_path: Path, more: tuple[str, ...])
     assert found.stdout == ""
 
 
-def test_another_environment_is_reached_by_its_address(tmp_path: Path) -> None:
+def test_a_remote_environment_is_reached_by_its_address(tmp_path: Path) -> None:
     with running(tmp_path, "sandbox", "--port", "0", "--scale", "0.5") as fo:
         root = fo.wait_for(r"Sandbox: (http://\S+)")
         with running(tmp_path, "serve", "--port", "0", D365_URL=root, D365_AUTH="none") as gateway:
@@ -257,7 +255,7 @@ def signed_in(root: str, authority: str, **more: str) -> dict[str, str]:
     }
 
 
-def test_it_signs_in_with_client_credentials_once(tmp_path: Path) -> None:
+def test_sign_in_with_client_credentials_happens_once(tmp_path: Path) -> None:
     with (
         login_host() as login,
         upstream(auth="bearer", bearer_token="token-1") as (root, asked),
@@ -273,7 +271,7 @@ def test_it_signs_in_with_client_credentials_once(tmp_path: Path) -> None:
     assert "token-1" not in gateway.errors
 
 
-def test_a_token_that_is_refused_is_renewed_once(tmp_path: Path) -> None:
+def test_a_rejected_token_is_renewed_once(tmp_path: Path) -> None:
     with (
         login_host() as login,
         upstream(auth="bearer", bearer_token="token-2") as (root, _),
@@ -286,7 +284,7 @@ def test_a_token_that_is_refused_is_renewed_once(tmp_path: Path) -> None:
     assert len(login.grants) == 2
 
 
-def test_an_account_that_is_refused_for_good_is_said(tmp_path: Path) -> None:
+def test_a_rejected_account_is_reported(tmp_path: Path) -> None:
     with login_host() as login, upstream(auth="bearer", bearer_token="another") as (root, asked):
         found = invoke(tmp_path, "serve", D365_PORT="0", **signed_in(root, login.authority))
 
@@ -296,7 +294,7 @@ def test_an_account_that_is_refused_for_good_is_said(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
-def test_a_wrong_secret_is_said_and_not_shown(tmp_path: Path) -> None:
+def test_a_wrong_secret_is_reported_and_not_shown(tmp_path: Path) -> None:
     with login_host() as login, upstream(auth="bearer") as (root, _):
         wrong = signed_in(root, login.authority, D365_CLIENT_SECRET="wr0ng-s3cret")
         found = invoke(tmp_path, "serve", D365_PORT="0", **wrong)
@@ -317,7 +315,7 @@ FAULTS = {
 }
 
 
-def test_an_upstream_that_fails_gives_coded_errors_and_it_goes_on_serving(tmp_path: Path) -> None:
+def test_upstream_failures_are_coded_errors_and_serving_goes_on(tmp_path: Path) -> None:
     fault: list[Fault] = []
 
     def plan(_: int, url: str) -> Fault | None:

@@ -28,7 +28,7 @@ def request(query: str) -> GraphQLRequest:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("number", range(2))
-async def test_each_mutation_is_done(number: int) -> None:
+async def test_each_mutation_succeeds(number: int) -> None:
     async with open_gateway(SETTINGS, observe=lambda _: None) as gateway:
         answer = (await gateway.engine.execute(request(MUTATIONS[number]))).to_builtins()
 
@@ -46,7 +46,7 @@ async def test_explain_says_what_is_printed() -> None:
     assert f"{text}\n" == printed
 
 
-def test_the_service_that_is_printed_is_the_sandboxs(tmp_path: Path) -> None:
+def test_the_printed_service_is_the_sandboxs(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     file.write_text(re.findall(r"```toml\n(.*?)```", WRITING, re.DOTALL)[0], "utf-8")
 

@@ -57,7 +57,7 @@ def diff(folder: Path, old: str, new: str | None, *options: str, **variables: st
         (BREAKING, ["--include", "b", "--include", "A"], 3),
     ],
 )
-def test_the_exit_code_tells_the_worst(
+def test_the_worst_change_decides_the_exit_code(
     tmp_path: Path, new: str, options: list[str], code: int
 ) -> None:
     assert diff(tmp_path, OLD, new, *options).returncode == code
@@ -80,7 +80,7 @@ def test_changes_are_grouped_and_counted(tmp_path: Path) -> None:
     ]
 
 
-def test_machines_read_one_object(tmp_path: Path) -> None:
+def test_json_output_is_one_object(tmp_path: Path) -> None:
     found = json.loads(diff(tmp_path, OLD, BREAKING, "--json").stdout)
 
     assert {name: found[name] for name in ("breaking", "dangerous", "safe", "compared")} == {
@@ -97,7 +97,7 @@ def test_machines_read_one_object(tmp_path: Path) -> None:
     }
 
 
-def test_descriptions_count_where_they_are_asked_for(tmp_path: Path) -> None:
+def test_descriptions_count_if_requested(tmp_path: Path) -> None:
     new = f'"All."\n{OLD}'
 
     assert "0 safe" in diff(tmp_path, OLD, new).stdout
@@ -110,7 +110,7 @@ def test_an_introspection_result_is_a_schema(tmp_path: Path) -> None:
     assert diff(tmp_path, OLD, told).stdout == diff(tmp_path, OLD, BREAKING).stdout
 
 
-def test_a_metadata_document_is_the_schema_that_it_gives(tmp_path: Path) -> None:
+def test_a_metadata_document_counts_as_its_schema(tmp_path: Path) -> None:
     assert diff(tmp_path, METADATA, METADATA).stdout.startswith("0 breaking\n0 dangerous\n0 safe\n")
 
     found = diff(tmp_path, METADATA, FEWER)
@@ -119,7 +119,7 @@ def test_a_metadata_document_is_the_schema_that_it_gives(tmp_path: Path) -> None
     assert "  - Field Customer.name was removed.\n" in found.stdout
 
 
-def test_settings_decide_what_a_metadata_document_gives(tmp_path: Path) -> None:
+def test_settings_decide_the_schema_of_a_metadata_document(tmp_path: Path) -> None:
     found = diff(tmp_path, METADATA, FEWER, D365_INCLUDE="Vendors")
 
     assert (found.returncode, found.stderr) == (0, "")
@@ -137,7 +137,7 @@ def test_a_gzipped_document_is_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("given", [[], ["-"]], ids=["not given", "a dash"])
-def test_the_current_schema_is_the_other_one(tmp_path: Path, given: list[str]) -> None:
+def test_the_current_schema_is_the_default(tmp_path: Path, given: list[str]) -> None:
     current = tmp_path / "current.graphql"
     current.write_text(run(tmp_path, "schema", "print", "--sandbox").stdout, "utf-8")
 
@@ -166,7 +166,7 @@ def test_the_current_schema_can_be_the_old_one(tmp_path: Path) -> None:
         (OLD, OLD, ["--include", "Nope*"], "matches Nope*"),
     ],
 )
-def test_what_cannot_be_read_ends_with_2(
+def test_unreadable_input_exits_with_2(
     tmp_path: Path, old: str, new: str | None, options: list[str], said: str
 ) -> None:
     found = diff(tmp_path, old, new, *options)
@@ -180,7 +180,7 @@ def test_what_cannot_be_read_ends_with_2(
     [(b"\x1f\x8b\x08rubbish", "badly compressed"), (b"type \xff", "not UTF-8"), (None, "No such")],
     ids=["gzip", "latin", "absent"],
 )
-def test_files_that_are_no_text_end_with_2(tmp_path: Path, raw: bytes | None, said: str) -> None:
+def test_binary_files_exit_with_2(tmp_path: Path, raw: bytes | None, said: str) -> None:
     path = tmp_path / "old"
     if raw is not None:
         path.write_bytes(raw)

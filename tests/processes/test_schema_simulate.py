@@ -21,7 +21,7 @@ def simulated(folder: Path, *options: str, **variables: str) -> Mapping[str, Any
     return told
 
 
-def test_counts_and_sizes_are_those_of_what_would_be_served(tmp_path: Path) -> None:
+def test_counts_and_sizes_match_what_would_be_served(tmp_path: Path) -> None:
     sdl = run(tmp_path, "schema", "print", "--sandbox", D365_INCLUDE="Customers*").stdout
 
     found = simulated(tmp_path, "--include", "Customers*")
@@ -44,7 +44,7 @@ def _body(sdl: str, name: str) -> str:
     return re.sub(r'"""[\s\S]*?"""', "", body).replace("\n  )", "")
 
 
-def test_patterns_stand_in_the_place_of_the_settings(tmp_path: Path) -> None:
+def test_patterns_replace_those_of_the_settings(tmp_path: Path) -> None:
     configured = {"D365_INCLUDE": "Vendor*", "D365_READ_ONLY": "true"}
 
     by_settings = simulated(tmp_path, **configured)
@@ -58,7 +58,7 @@ def test_patterns_stand_in_the_place_of_the_settings(tmp_path: Path) -> None:
     assert counts(given) == counts(simulated(tmp_path, **configured))
 
 
-def test_people_get_figures_and_findings(tmp_path: Path) -> None:
+def test_plain_output_has_figures_and_findings(tmp_path: Path) -> None:
     found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Customer*")
 
     lines = found.stdout.splitlines()
@@ -67,7 +67,7 @@ def test_people_get_figures_and_findings(tmp_path: Path) -> None:
     assert lines[-1].startswith("Memory is about that of ")
 
 
-def test_no_upstream_is_needed_where_there_is_a_file(tmp_path: Path) -> None:
+def test_a_metadata_file_needs_no_upstream(tmp_path: Path) -> None:
     found = invoke(
         tmp_path,
         "schema",
@@ -82,7 +82,7 @@ def test_no_upstream_is_needed_where_there_is_a_file(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("models/*"))
 
 
-def test_patterns_that_match_nothing_end_with_2(tmp_path: Path) -> None:
+def test_patterns_without_match_exit_with_2(tmp_path: Path) -> None:
     found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Custmoer*")
 
     assert (found.returncode, found.stdout) == (2, "")
@@ -108,7 +108,7 @@ def config(tmp_path: Path) -> str:
 
 
 @pytest.mark.heavy
-def test_a_profile_is_as_large_as_what_its_patterns_leave(tmp_path: Path, config: str) -> None:
+def test_a_profile_is_as_large_as_its_patterns_allow(tmp_path: Path, config: str) -> None:
     profile = simulated(tmp_path, "ap", "--config", config)
     patterns = simulated(tmp_path, "--include", "Vend*", D365_READ_ONLY="true")
 
@@ -132,7 +132,7 @@ def test_a_profile_is_as_large_as_what_its_patterns_leave(tmp_path: Path, config
         (["parameters"], "no entity set is of the category Document"),
     ],
 )
-def test_a_profile_that_cannot_be_ends_with_2(
+def test_an_impossible_profile_exits_with_2(
     tmp_path: Path, config: str, options: list[str], said: str
 ) -> None:
     found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--config", config, *options)
@@ -149,7 +149,7 @@ def test_a_profile_that_cannot_be_ends_with_2(
         (("schema", "why", "vendorsV3"), "Query.vendorsV3"),
     ],
 )
-def test_other_commands_look_at_a_profile_too(
+def test_other_commands_take_a_profile_too(
     tmp_path: Path, config: str, command: tuple[str, ...], expected: str
 ) -> None:
     given = (*command, "--sandbox", "--config", config, "--profile", "ap")

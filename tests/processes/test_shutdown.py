@@ -49,7 +49,7 @@ def codes(data: dict[str, dict[str, list[dict[str, str]]]], key: str) -> list[st
     return [error["code"] for error in data[key]["userErrors"]]
 
 
-async def test_what_waits_for_its_turn_is_not_sent_and_what_was_sent_is_answered() -> None:
+async def test_queued_writes_are_not_sent_and_sent_ones_are_answered() -> None:
     async with world(concurrency=1) as here:
         here.upstream.holds = is_write
         sent = here.ask(f"mutation {{ a: {GROUP % 'S1'} b: {GROUP % 'S2'} }}")
@@ -68,7 +68,7 @@ async def test_what_waits_for_its_turn_is_not_sent_and_what_was_sent_is_answered
         assert here.upstream.writes == ["POST /data/CustomerGroups"]
 
 
-async def test_a_write_that_stays_unanswered_has_an_unknown_outcome() -> None:
+async def test_an_unanswered_write_has_an_unknown_outcome() -> None:
     async with world() as here:
         here.upstream.holds = is_write
         asked = here.ask(f"mutation {{ a: {GROUP % 'S5'} b: {GROUP % 'S6'} }}")
@@ -146,7 +146,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_every_write_under_way_is_answered_in_json_before_the_server_is_gone() -> None:
+async def test_running_writes_are_answered_in_json_before_the_end() -> None:
     async with serving() as here:
         here.upstream.holds = is_write
         asked = [here.post(f"mutation {{ a: {GROUP % f'T{n}'} }}") for n in range(8)]
@@ -169,7 +169,7 @@ async def test_every_write_under_way_is_answered_in_json_before_the_server_is_go
     ],
     ids=["a read", "a mutation whose row is read"],
 )
-async def test_what_does_not_end_in_time_is_refused_in_json(
+async def test_unfinished_requests_are_refused_in_json(
     query: str, held: Callable[[httpx.Request], bool], code: str
 ) -> None:
     async with serving() as here:
@@ -183,7 +183,7 @@ async def test_what_does_not_end_in_time_is_refused_in_json(
         assert response.json()["errors"][0]["extensions"]["code"] == code
 
 
-async def test_a_connection_that_waits_to_be_accepted_is_served() -> None:
+async def test_a_connection_in_the_backlog_is_served() -> None:
     async with serving() as here:
         with socket.create_connection(("127.0.0.1", here.port)) as wire:
             # Nothing ran since: the server stops before it has accepted this one.
@@ -196,7 +196,7 @@ async def test_a_connection_that_waits_to_be_accepted_is_served() -> None:
         assert b"connection: close" in answer
 
 
-async def test_a_request_that_comes_as_the_server_stops_is_served(
+async def test_a_request_during_shutdown_is_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(protocol, "LAST_REQUEST", PATIENCE)
@@ -215,7 +215,7 @@ async def test_a_request_that_comes_as_the_server_stops_is_served(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_no_connection_is_reset_while_it_stops(tmp_path: Path, workers: str) -> None:
+def test_no_connection_is_reset_during_shutdown(tmp_path: Path, workers: str) -> None:
     """Clients that connect anew all the time are answered, or refused where nobody listens any more."""
     query = json.dumps({"query": ROWS}).encode()
     request = (

@@ -108,7 +108,7 @@ def settled_on(root: str, digest: str) -> bool:
 @pytest.mark.parametrize(
     ("more", "serve"), [(ONE, 1), (TWO, 2)], ids=["one process", "two workers"]
 )
-def test_a_signal_brings_new_metadata_and_bad_ones_change_nothing(
+def test_sighup_reloads_metadata_and_bad_metadata_changes_nothing(
     document: Path, more: tuple[str, ...], serve: int
 ) -> None:
     with serving(document, *more) as (process, root):
@@ -138,7 +138,7 @@ def test_a_signal_brings_new_metadata_and_bad_ones_change_nothing(
 
 
 @pytest.mark.heavy
-def test_a_call_to_one_worker_reaches_all(document: Path) -> None:
+def test_a_reload_of_one_worker_reaches_all(document: Path) -> None:
     with serving(document, *TWO) as (process, root):
         until(lambda: len(workers_of(process)) == 2 and all(ready(root) for _ in range(8)))
         document.write_text(csdl("Name", "Colour"))
@@ -150,7 +150,7 @@ def test_a_call_to_one_worker_reaches_all(document: Path) -> None:
 
 
 @pytest.mark.parametrize("cache", [None, "none"], ids=["cache", "no cache"])
-def test_at_a_cold_start_of_several_workers_one_process_reads(
+def test_one_process_reads_at_a_cold_start_of_workers(
     document: Path, cache: str | None, tmp_path: Path
 ) -> None:
     temporary = tmp_path / "tmp"
@@ -172,7 +172,7 @@ def test_at_a_cold_start_of_several_workers_one_process_reads(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_hangup_while_it_starts_does_not_end_it(document: Path) -> None:
+def test_sighup_during_the_start_is_ignored(document: Path) -> None:
     started = running(
         document.parent,
         "serve",
@@ -191,7 +191,7 @@ def test_a_hangup_while_it_starts_does_not_end_it(document: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [ONE, TWO], ids=["one process", "two workers"])
-def test_it_ends_with_its_terminal(document: Path, more: tuple[str, ...]) -> None:
+def test_the_server_ends_with_its_terminal(document: Path, more: tuple[str, ...]) -> None:
     controller, terminal = pty.openpty()
     variables = {
         "D365_URL": "http://127.0.0.1:9/data",

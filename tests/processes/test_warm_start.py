@@ -121,7 +121,7 @@ async def test_a_second_start_reads_no_metadata_and_answers_the_same(starts: Sta
 
 
 @pytest.mark.anyio
-async def test_a_start_decodes_nothing_and_an_answer_what_it_touches(starts: Starts) -> None:
+async def test_a_start_decodes_nothing_and_an_answer_only_what_it_needs(starts: Starts) -> None:
     # Whether any set can be written to is looked up at a start: in the first one that can, as a rule.
     await starts(None, read_only=True)
 
@@ -133,14 +133,14 @@ async def test_a_start_decodes_nothing_and_an_answer_what_it_touches(starts: Sta
 
 
 @pytest.mark.anyio
-async def test_the_first_start_too_lets_go_what_it_read(starts: Starts) -> None:
+async def test_the_first_start_releases_what_it_parsed(starts: Starts) -> None:
     first, _ = await starts(None, read_only=True)
 
     assert decoded(first.catalog.model) == {"types": 0, "complex": 0, "enums": 0, "sets": 0}
 
 
 @pytest.mark.anyio
-async def test_a_changed_document_takes_the_old_ones_place(starts: Starts) -> None:
+async def test_a_changed_document_replaces_the_snapshot(starts: Starts) -> None:
     await starts()
     starts.document.write_text(CSDL.replace('"Things"', '"Items"'))
 
@@ -193,7 +193,7 @@ async def test_other_settings_have_their_own_snapshot(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("damage", ["empty", "cut", "flip", "foreign", "folder"])
-async def test_a_damaged_snapshot_is_made_anew(starts: Starts, damage: str) -> None:
+async def test_a_damaged_snapshot_is_replaced(starts: Starts, damage: str) -> None:
     first, told = await starts()
     (path,) = starts.files()
     whole = path.read_bytes()
@@ -222,7 +222,7 @@ async def test_a_damaged_snapshot_is_made_anew(starts: Starts, damage: str) -> N
 
 
 @pytest.mark.anyio
-async def test_notes_of_another_program_are_made_anew(starts: Starts) -> None:
+async def test_a_foreign_sidecar_is_replaced(starts: Starts) -> None:
     first, _ = await starts(None)
     (path,) = starts.files()
     path.write_bytes(without_notes(path.read_bytes()))
@@ -242,7 +242,7 @@ def without_notes(snapshot: bytes) -> bytes:
 
 
 @pytest.mark.anyio
-async def test_where_nothing_can_be_kept_every_start_reads(starts: Starts, tmp_path: Path) -> None:
+async def test_without_a_usable_folder_every_start_parses(starts: Starts, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     _, told = await starts(cache_dir=tmp_path / "file")
@@ -256,7 +256,7 @@ async def test_where_nothing_can_be_kept_every_start_reads(starts: Starts, tmp_p
 
 @pytest.mark.heavy
 @pytest.mark.anyio
-async def test_the_whole_of_finance_and_operations_starts_with_a_handful_of_records(
+async def test_the_full_catalogue_starts_with_a_handful_of_records(
     tmp_path: Path,
 ) -> None:
     starts = Starts(tmp_path, path_of(CATALOGUE))
@@ -280,7 +280,7 @@ SMALL = model(entity("Thing", prop("Id"), key=("Id",)), NO_YES, sets={"Things": 
 STAMP = fingerprint_of("document")
 
 
-def test_what_was_written_is_opened(tmp_path: Path) -> None:
+def test_a_written_snapshot_is_opened(tmp_path: Path) -> None:
     snapshots = SnapshotStore(tmp_path / "a" / "models")
 
     assert snapshots.open("key", STAMP) is None
@@ -296,7 +296,7 @@ def test_what_was_written_is_opened(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_a_model_stays_readable_when_its_file_is_replaced_or_removed(tmp_path: Path) -> None:
+def test_an_open_model_survives_replacement_of_its_file(tmp_path: Path) -> None:
     snapshots = SnapshotStore(tmp_path)
     snapshots.write("key", STAMP, SMALL, b"")
     found = snapshots.open("key", STAMP)
@@ -309,21 +309,21 @@ def test_a_model_stays_readable_when_its_file_is_replaced_or_removed(tmp_path: P
     assert found.model == SMALL
 
 
-def test_a_model_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_model_beyond_messagepack_leaves_no_file(tmp_path: Path) -> None:
     huge = model(EnumType(name="E.E", members=(EnumMember(name="Huge", value=2**80),)))
 
     assert not SnapshotStore(tmp_path).write("key", STAMP, huge, b"")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_folder_keeps_nothing() -> None:
+def test_without_a_folder_nothing_is_stored() -> None:
     snapshots = SnapshotStore(None)
 
     assert not snapshots.write("key", STAMP, SMALL, b"")
     assert snapshots.open("key", STAMP) is None
 
 
-def test_only_the_last_used_snapshots_and_no_abandoned_drafts_stay(tmp_path: Path) -> None:
+def test_pruning_keeps_recent_snapshots_and_no_old_drafts(tmp_path: Path) -> None:
     snapshots = SnapshotStore(tmp_path)
     for number in range(MAX_SNAPSHOTS):
         snapshots.write(str(number), STAMP, SMALL, b"")
@@ -346,7 +346,7 @@ def test_only_the_last_used_snapshots_and_no_abandoned_drafts_stay(tmp_path: Pat
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_writers_at_the_same_time_leave_one_sound_snapshot(tmp_path: Path) -> None:
+def test_concurrent_writers_leave_one_sound_snapshot(tmp_path: Path) -> None:
     """Whoever opens meanwhile gets a whole model or none."""
     models = [
         model(entity("Thing", *(prop(f"P{i}") for i in range(size))), sets={"Things": "Thing"})
@@ -381,7 +381,7 @@ def test_writers_at_the_same_time_leave_one_sound_snapshot(tmp_path: Path) -> No
     assert [path.suffix for path in tmp_path.iterdir()] == [".snapshot"]
 
 
-def test_a_fingerprint_tells_values_apart() -> None:
+def test_fingerprints_of_different_values_differ() -> None:
     assert fingerprint_of("ab", "c") != fingerprint_of("a", "bc")
     assert fingerprint_of("a", b"b") == fingerprint_of("a", b"b")
 
@@ -407,11 +407,11 @@ def imported(code: str, *names: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def test_serving_a_real_environment_imports_only_what_it_needs() -> None:
+def test_serving_imports_only_what_it_needs() -> None:
     assert imported(IMPORTS, *NEEDLESS).strip() == ""
 
 
-def test_describing_a_schema_imports_nothing_that_runs_one() -> None:
+def test_describing_a_schema_imports_no_execution() -> None:
     running = (
         "httpx",
         "gateway.odata.client",
@@ -426,7 +426,7 @@ def test_describing_a_schema_imports_nothing_that_runs_one() -> None:
     assert imported(code, *NEEDLESS, *running).strip() == ""
 
 
-def test_what_was_not_imported_can_be_imported_later() -> None:
+def test_skipped_modules_can_be_imported_later() -> None:
     code = (
         IMPORTS + "import rich.progress, structlog, httpx; print(rich.progress.Progress.__name__)"
     )
@@ -443,7 +443,7 @@ def collecting() -> Iterator[None]:
     gc.enable()
 
 
-def test_the_collector_rests_until_the_start_is_over(collecting: None) -> None:
+def test_the_collector_is_off_during_the_start(collecting: None) -> None:
     with collector.resting():
         assert not gc.isenabled()
         collector.settle()
@@ -453,7 +453,7 @@ def test_the_collector_rests_until_the_start_is_over(collecting: None) -> None:
     assert gc.get_threshold() == collector.THRESHOLDS
 
 
-def test_the_collector_works_again_after_a_start_that_failed(collecting: None) -> None:
+def test_the_collector_is_on_after_a_failed_start(collecting: None) -> None:
     with pytest.raises(ZeroDivisionError), collector.resting():
         1 / 0  # noqa: B018 - a start that fails
 

@@ -83,7 +83,7 @@ def test_the_sandbox_passes_every_step(tmp_path: Path) -> None:
     assert "demf, usmf" in steps["companies"]["text"]
 
 
-def test_a_person_gets_a_line_a_step(tmp_path: Path) -> None:
+def test_plain_output_has_a_line_for_each_step(tmp_path: Path) -> None:
     ended = invoke(tmp_path, "check")
 
     assert ended.returncode == 0
@@ -104,7 +104,7 @@ def test_an_account_is_shown_with_its_user_and_roles(
     assert SECRET not in json.dumps(steps)
 
 
-def test_a_wrong_secret_ends_the_check_with_what_to_do(
+def test_a_wrong_secret_ends_the_check_with_a_hint(
     tmp_path: Path, signed_in: dict[str, str], host: LoginHost
 ) -> None:
     host.refuse = refusal(7000222, "The provided client secret keys are expired.")
@@ -126,7 +126,7 @@ def test_an_unregistered_application_is_a_problem(
     assert "roles" not in steps
 
 
-def test_sets_that_may_not_be_read_are_named(
+def test_unreadable_entity_sets_are_named(
     tmp_path: Path, environment: dict[str, str], refusing: Refusing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refusing, "sets", {"VendorsV2", "LegalEntities"})
@@ -138,9 +138,7 @@ def test_sets_that_may_not_be_read_are_named(
     assert steps["companies"]["status"] == "warning"
 
 
-def test_a_company_that_is_not_there_is_a_problem(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_an_unknown_company_is_a_problem(tmp_path: Path, environment: dict[str, str]) -> None:
     steps = checked(tmp_path, 1, **environment, D365_COMPANIES='["usmf", "nope"]')
 
     assert steps["companies"]["status"] == "problem"
@@ -158,7 +156,7 @@ def test_a_cache_folder_that_is_a_file_is_a_problem(
     assert steps["cache"]["status"] == "problem"
 
 
-def test_a_service_that_does_not_answer_ends_the_check(tmp_path: Path) -> None:
+def test_an_unreachable_service_ends_the_check(tmp_path: Path) -> None:
     unreachable = {"D365_URL": "http://127.0.0.1:9/data", "D365_AUTH": "none", "D365_RETRIES": "0"}
 
     steps = checked(tmp_path, 1, **unreachable)

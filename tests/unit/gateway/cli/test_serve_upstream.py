@@ -30,7 +30,7 @@ URL = "https://x.example/data"
         ("localhost.example", False),
     ],
 )
-def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+def test_loopback_addresses_are_recognised(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
@@ -43,12 +43,12 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -
     ],
     ids=["sandbox on loopback", "sandbox that was chosen", "an environment"],
 )
-def test_what_may_start(host: str, url: str | None, sandbox: bool) -> None:
+def test_a_chosen_upstream_may_start(host: str, url: str | None, sandbox: bool) -> None:
     require_upstream(Settings(host=host, url=url, auth="none"), sandbox=sandbox)
 
 
 @pytest.mark.parametrize("more", [{}, {"metadata": "metadata.xml"}, {"sandbox": {"scale": 2}}])
-def test_a_missing_address_is_an_error_where_others_can_reach_it(more: dict[str, object]) -> None:
+def test_a_missing_url_is_an_error_on_public_interfaces(more: dict[str, object]) -> None:
     settings = Settings.model_validate({"host": "0.0.0.0", **more})
 
     with pytest.raises(SettingsError, match="D365_URL") as caught:
@@ -58,7 +58,7 @@ def test_a_missing_address_is_an_error_where_others_can_reach_it(more: dict[str,
     assert "--sandbox" in caught.value.hint
 
 
-def test_serve_ends_with_exit_code_2_and_says_what_to_do(tmp_path: Path) -> None:
+def test_serve_exits_with_2_and_a_hint(tmp_path: Path) -> None:
     found = invoke(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
 
     assert (found.returncode, found.stdout) == (2, "")

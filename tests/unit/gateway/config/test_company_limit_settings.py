@@ -22,9 +22,7 @@ from gateway.errors import SettingsError
         ),
     ],
 )
-def test_settings_that_contradict_the_limit_stop_the_start(
-    given: dict[str, str], message: str
-) -> None:
+def test_contradicting_limits_stop_the_start(given: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_settings(given)
 

@@ -34,11 +34,11 @@ def links(service: str, host: str = "10.0.0.11", proto: str = "tcp") -> dict[str
         links("D365") | links("D365_GRAPHQL") | links("REDIS_PRIMARY"),
     ],
 )
-def test_the_variables_of_a_service_are_passed_over(environ: dict[str, str]) -> None:
+def test_variables_of_a_kubernetes_service_are_ignored(environ: dict[str, str]) -> None:
     assert load_settings(environ) == load_settings({})
 
 
-def test_a_setting_of_the_pod_itself_counts_beside_a_service_of_its_name() -> None:
+def test_settings_of_the_pod_count_despite_a_service_of_that_name() -> None:
     assert load_settings({**links("D365"), "D365_PORT": "9000"}).port == 9000
 
 
@@ -55,6 +55,6 @@ def test_a_setting_of_the_pod_itself_counts_beside_a_service_of_its_name() -> No
         {**links("D365_GRAPHQL"), "D365_GRAPHQL_URL": "https://x.example"},
     ],
 )
-def test_what_only_looks_like_it_is_refused(environ: dict[str, str]) -> None:
+def test_incomplete_families_of_variables_are_refused(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         load_settings(environ)

@@ -65,7 +65,7 @@ async def test_every_page_of_the_list_is_read() -> None:
     assert service.asked == [LIST, f"{LIST}?$skip=2"]
 
 
-async def test_they_are_kept_for_as_long_as_the_metadata_are_the_same(tmp_path: Path) -> None:
+async def test_categories_are_cached_per_metadata_document(tmp_path: Path) -> None:
     service = Service([page(("A", "Master")), page(("A", "Document"))])
 
     told = [await service.load(m, tmp_path) for m in ("one", "one", "two", "two")]
@@ -74,7 +74,7 @@ async def test_they_are_kept_for_as_long_as_the_metadata_are_the_same(tmp_path: 
     assert len(service.asked) == 2
 
 
-async def test_where_the_service_does_not_answer_those_of_earlier_metadata_decide(
+async def test_stale_categories_are_used_if_the_service_is_away(
     tmp_path: Path,
 ) -> None:
     service = Service([page(("A", "Master")), httpx.Response(503)])
@@ -94,21 +94,19 @@ async def test_where_the_service_does_not_answer_those_of_earlier_metadata_decid
         page(("A", "Master"), link="https://elsewhere.example/other/DataEntities?$skip=1"),
     ],
 )
-async def test_without_an_answer_there_is_an_error_and_no_guess(
-    answer: httpx.Response, tmp_path: Path
-) -> None:
+async def test_without_any_answer_it_is_an_error(answer: httpx.Response, tmp_path: Path) -> None:
     with pytest.raises(GatewayError):
         await Service([answer]).load("one", tmp_path)
 
 
-async def test_a_list_without_end_is_given_up() -> None:
+async def test_an_endless_list_is_given_up() -> None:
     service = Service([page(("A", "Master"), link=f"{LIST}?$skiptoken={n}") for n in range(600)])
 
     with pytest.raises(UpstreamMalformed, match="500 pages"):
         await service.load()
 
 
-async def test_the_sandbox_tells_them() -> None:
+async def test_the_sandbox_has_categories() -> None:
     transport = httpx.ASGITransport(create_sandbox())
     settings = Settings(language=None, cache_dir=None)
     async with open_client(settings, transport=transport, observe=lambda _: None) as client:
@@ -122,7 +120,7 @@ async def test_the_sandbox_tells_them() -> None:
     ("dialect", "categories", "raised"),
     [("odata", ["Master"], SettingsError), ("odata", [], None), ("finops", [], None)],
 )
-async def test_only_profiles_that_name_categories_ask_for_them(
+async def test_categories_are_fetched_only_if_a_profile_names_one(
     dialect: str, categories: list[str], raised: type[Exception] | None
 ) -> None:
     service = Service([httpx.Response(503)])

@@ -86,7 +86,7 @@ async def test_the_document_comes_from_a_file(tmp_path: Path, zipped: bool) -> N
     assert all(kept.stat().st_size < 400 for kept in (tmp_path / "cache").rglob("*.cache"))
 
 
-async def test_a_file_that_changes_between_looking_and_reading_is_told(tmp_path: Path) -> None:
+async def test_a_file_that_changes_while_read_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "m.xml"
     path.write_bytes(XML)
     loaded = await Loading(upstream(), None, metadata=str(path))()
@@ -98,7 +98,7 @@ async def test_a_file_that_changes_between_looking_and_reading_is_told(tmp_path:
 
 
 @pytest.mark.parametrize(("zipped", "unzipped"), [(True, 1), (False, 3)])
-async def test_a_zipped_file_is_unzipped_once_as_long_as_it_is_the_same(
+async def test_an_unchanged_gzipped_file_is_checked_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool, unzipped: int
 ) -> None:
     read: list[Path] = []
@@ -123,7 +123,7 @@ async def test_a_zipped_file_is_unzipped_once_as_long_as_it_is_the_same(
     assert (await load()).digest == digest_of(OTHER)
 
 
-async def test_what_is_remembered_of_a_zipped_file_is_what_was_read(
+async def test_the_cached_digest_is_of_the_bytes_that_were_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another file may take its place between two looks."""
@@ -171,7 +171,7 @@ async def test_the_document_comes_from_another_address_gzipped() -> None:
     assert (loaded.text, loaded.source) == (XML, "https://files.example/m.xml.gz")
 
 
-async def test_progress_is_told() -> None:
+async def test_progress_is_reported() -> None:
     told: list[tuple[int, int | None]] = []
     fo = upstream(document())
 
@@ -197,7 +197,7 @@ async def test_progress_is_told() -> None:
         ({"ETag": '"7"', "Last_Modified": "yesterday"}, ("if-none-match", '"7"')),
     ],
 )
-async def test_a_copy_is_used_after_the_service_confirmed_it(
+async def test_a_cached_copy_is_used_after_a_304(
     tmp_path: Path, offered: dict[str, str], asked: tuple[str, str]
 ) -> None:
     fo = upstream(document(XML, **offered), httpx.Response(304))
@@ -212,7 +212,7 @@ async def test_a_copy_is_used_after_the_service_confirmed_it(
     assert fo.requests[1].headers[asked[0]] == asked[1]
 
 
-async def test_a_document_that_changed_replaces_the_copy(tmp_path: Path) -> None:
+async def test_a_changed_document_replaces_the_cached_copy(tmp_path: Path) -> None:
     fo = upstream(document(ETag="1"), document(OTHER, ETag="2"), httpx.Response(304))
     load = Loading(fo, tmp_path)
 
@@ -222,7 +222,7 @@ async def test_a_document_that_changed_replaces_the_copy(tmp_path: Path) -> None
     assert fo.requests[2].headers["if-none-match"] == "2"
 
 
-async def test_a_copy_that_cannot_be_confirmed_is_used_while_it_is_young(tmp_path: Path) -> None:
+async def test_a_copy_without_validators_is_used_while_young(tmp_path: Path) -> None:
     fo = upstream(document(), document(OTHER))
     load = Loading(fo, tmp_path, metadata_max_age=100)
 
@@ -234,7 +234,7 @@ async def test_a_copy_that_cannot_be_confirmed_is_used_while_it_is_young(tmp_pat
     assert len(fo.requests) == 2
 
 
-async def test_refresh_asks_anew_and_unconditionally(tmp_path: Path) -> None:
+async def test_refresh_sends_no_validators(tmp_path: Path) -> None:
     fo = upstream(document(ETag="1"), document(OTHER))
     load = Loading(fo, tmp_path)
 
@@ -248,7 +248,7 @@ async def test_refresh_asks_anew_and_unconditionally(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "trouble", [httpx.Response(503), httpx.ConnectError("away"), httpx.Response(429)]
 )
-async def test_a_copy_serves_while_the_service_is_away_and_says_so(
+async def test_a_cached_copy_serves_while_the_service_is_away(
     tmp_path: Path, trouble: httpx.Response | Exception, refresh: bool
 ) -> None:
     fo = upstream(document(ETag="1"), trouble)
@@ -263,7 +263,7 @@ async def test_a_copy_serves_while_the_service_is_away_and_says_so(
     assert (stale.source, stale.age) == (f"{URL}/$metadata", 50.0)
 
 
-async def test_a_refused_sign_in_is_an_error_even_with_a_copy(tmp_path: Path) -> None:
+async def test_a_rejected_sign_in_is_an_error_despite_a_copy(tmp_path: Path) -> None:
     load = Loading(upstream(document(ETag="1"), httpx.Response(401)), tmp_path)
 
     await load()
@@ -272,7 +272,7 @@ async def test_a_refused_sign_in_is_an_error_even_with_a_copy(tmp_path: Path) ->
         await load()
 
 
-async def test_a_service_that_is_away_without_a_copy_is_an_error(tmp_path: Path) -> None:
+async def test_an_unreachable_service_without_a_copy_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UpstreamUnavailable):
         await Loading(upstream(httpx.Response(503)), tmp_path)()
 
@@ -286,7 +286,7 @@ async def test_each_address_has_its_own_copy(tmp_path: Path) -> None:
     assert (first.text, second.text) == (XML, OTHER)
 
 
-async def test_the_sandboxes_document_is_not_kept(tmp_path: Path) -> None:
+async def test_the_sandboxs_document_is_not_cached(tmp_path: Path) -> None:
     fo = upstream(document())
     async with fo.client() as client:
         await load_metadata(Settings(cache_dir=tmp_path), client, observe=lambda _: None)
@@ -333,7 +333,7 @@ def test_a_draft_is_removed_when_writing_fails(tmp_path: Path) -> None:
     assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
 
 
-def test_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
+def test_an_unusable_folder_caches_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = DocumentCache(tmp_path / "file" / "below")
 
@@ -361,12 +361,12 @@ def test_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
         (b"Not found", "something that is not XML"),
     ],
 )
-def test_a_glance_tells_xml_from_other_things(text: bytes, what: str | None) -> None:
+def test_content_that_is_not_xml_is_recognised(text: bytes, what: str | None) -> None:
     assert wrong_content(text) == what
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": "text/html"}])
-async def test_a_login_page_is_told_with_the_address(headers: dict[str, str]) -> None:
+async def test_a_login_page_is_reported_with_the_address(headers: dict[str, str]) -> None:
     page = httpx.Response(200, content=b"<html>Sign in", headers=headers)
 
     with pytest.raises(UpstreamMalformed) as caught:
@@ -385,7 +385,7 @@ async def test_a_login_page_is_told_with_the_address(headers: dict[str, str]) ->
     ],
     ids=["cut off", "not gzip", "too large"],
 )
-async def test_a_bad_gzip_is_told(tmp_path: Path, body: bytes, says: str) -> None:
+async def test_a_damaged_gzip_is_reported(tmp_path: Path, body: bytes, says: str) -> None:
     path = tmp_path / "m.xml.gz"
     path.write_bytes(body)
 
@@ -395,7 +395,7 @@ async def test_a_bad_gzip_is_told(tmp_path: Path, body: bytes, says: str) -> Non
         await Loading(upstream(), None, metadata=str(path), max_upstream_bytes=2_000)()
 
 
-async def test_a_file_that_is_missing_or_something_else_is_told(tmp_path: Path) -> None:
+async def test_a_missing_or_wrong_file_is_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.xml"
     page.write_text("<html>")
 
@@ -405,7 +405,7 @@ async def test_a_file_that_is_missing_or_something_else_is_told(tmp_path: Path) 
         await Loading(upstream(), None, metadata=str(page))()
 
 
-async def test_credentials_do_not_go_to_another_address() -> None:
+async def test_credentials_are_not_sent_to_another_origin() -> None:
     class Token(httpx.Auth):
         def auth_flow(self, request: httpx.Request):  # type: ignore[no-untyped-def]
             request.headers["Authorization"] = "Bearer t"

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cli.schema_commands import print_sdl
 from gateway.config.loading import load_settings
-from gateway.config.rendering import effective
+from gateway.config.rendering import to_toml
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.metadata.document_loader import MetadataDocument
@@ -40,7 +40,7 @@ def given(**values: str) -> dict[str, str]:
         ),
     ],
 )
-def test_what_is_told_to_composers(values: dict[str, str], found: Federation | None) -> None:
+def test_options_become_the_subgraph(values: dict[str, str], found: Federation | None) -> None:
     made = federation_of(load_settings(given(**values)))
 
     assert made == found
@@ -53,19 +53,19 @@ def test_what_is_told_to_composers(values: dict[str, str], found: Federation | N
         ({"version": "2.15"}, "accepted: 2.0 to 2.14"),
         ({"version": "1.0"}, "accepted: 2.0 to 2.14"),
         ({"version": "v2.9"}, "accepted: 2.0 to 2.14"),
-        ({"prefix": "e-r"}, "accepted: letters and digits, a letter first"),
-        ({"prefix": "1st"}, "accepted: letters and digits, a letter first"),
-        ({"prefix": "erp_"}, "accepted: letters and digits, a letter first"),
-        ({"type_prefix": "eu"}, "accepted: letters and digits, a capital first"),
-        ({"type_prefix": "_Eu"}, "accepted: letters and digits, a capital first"),
-        ({"type_prefix": "E_u"}, "accepted: letters and digits, a capital first"),
+        ({"prefix": "e-r"}, "accepted: letters and digits, starting with a letter"),
+        ({"prefix": "1st"}, "accepted: letters and digits, starting with a letter"),
+        ({"prefix": "erp_"}, "accepted: letters and digits, starting with a letter"),
+        ({"type_prefix": "eu"}, "accepted: letters and digits, starting with a capital letter"),
+        ({"type_prefix": "_Eu"}, "accepted: letters and digits, starting with a capital letter"),
+        ({"type_prefix": "E_u"}, "accepted: letters and digits, starting with a capital letter"),
         ({"node": "gone"}, "accepted: 'inaccessible', 'omit' or 'shared'"),
-        ({"tags": '{"Cust*": ["two words"]}'}, "'two words' is no tag"),
-        ({"tags": '{"Cust*": ["1"]}'}, "'1' is no tag"),
-        ({"tags": "{"}, "JSON was expected"),
+        ({"tags": '{"Cust*": ["two words"]}'}, "'two words' is not a tag"),
+        ({"tags": '{"Cust*": ["1"]}'}, "'1' is not a tag"),
+        ({"tags": "{"}, "expected JSON"),
     ],
 )
-def test_what_is_refused_says_what_is_accepted(values: dict[str, str], said: str) -> None:
+def test_refusals_say_what_is_accepted(values: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load_settings(given(**values))
 
@@ -74,7 +74,7 @@ def test_what_is_refused_says_what_is_accepted(values: dict[str, str], said: str
 
 
 @pytest.mark.anyio
-async def test_tags_of_sets_that_are_not_served_end_the_start() -> None:
+async def test_tags_of_unserved_sets_stop_the_start() -> None:
     settings = sandbox(tags={"Currencies": ["money"], "Curency*": ["money"]})
 
     with pytest.raises(ExposureError, match=r"federation\.tags: .*\"Curency\*\"") as raised:
@@ -83,11 +83,11 @@ async def test_tags_of_sets_that_are_not_served_end_the_start() -> None:
     assert len(raised.value.problems) == 1
 
 
-def test_the_settings_in_force_can_be_read_back() -> None:
+def test_effective_settings_load_again() -> None:
     tags = {"Customer*": ["sales"], 'a "quoted" one': ["x"]}
     chosen = Settings(cache_dir=None, federation={"prefix": "erp", "tags": tags})
 
-    assert tomllib.loads(effective(chosen))["federation"] == {
+    assert tomllib.loads(to_toml(chosen))["federation"] == {
         "enabled": True,
         "version": "2.9",
         "prefix": "erp",
@@ -101,7 +101,7 @@ def sandbox(**federation: Any) -> Settings:
     return Settings(cache_dir=None, language="none", include=("Currencies",), federation=federation)
 
 
-def test_the_plain_schema_has_nothing_of_federation(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plain_schema_has_no_federation(capsys: pytest.CaptureFixture[str]) -> None:
     print_sdl(sandbox(prefix="erp"), federation=False)
     printed = capsys.readouterr().out
     print_sdl(sandbox(prefix="erp", enabled=False), federation=False)
@@ -111,7 +111,7 @@ def test_the_plain_schema_has_nothing_of_federation(capsys: pytest.CaptureFixtur
     assert not [word for word in ("_service", "_entities", "_Any", "@key") if word in printed]
 
 
-def test_what_is_no_subgraph_cannot_be_printed_as_one() -> None:
+def test_only_a_subgraph_is_printed_as_one() -> None:
     with pytest.raises(SettingsError, match=r"federation\.enabled"):
         print_sdl(sandbox(enabled=False), federation=True)
 
@@ -124,7 +124,7 @@ _CSDL = b"""<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odat
 </Schema></edmx:DataServices></edmx:Edmx>"""
 
 
-def test_names_that_are_kept_are_those_of_the_prefixes(tmp_path: Path) -> None:
+def test_names_in_a_snapshot_have_the_prefixes(tmp_path: Path) -> None:
     document = MetadataDocument(_CSDL, digest_of(_CSDL), "cats.xml")
 
     def names(**federation: str) -> tuple[str, str]:

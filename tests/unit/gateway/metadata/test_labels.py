@@ -55,7 +55,7 @@ async def load(
     return texts, events
 
 
-async def test_the_whole_list_is_asked_for_beside_the_data_service() -> None:
+async def test_labels_are_listed_by_the_metadata_service() -> None:
     fo = upstream(listed("@SYS1", "@SYS2"))
 
     texts, events = await load(fo, ["@SYS1", "@SYS2", "@SYS3"])
@@ -81,7 +81,7 @@ async def test_a_list_of_several_pages_is_followed() -> None:
     "link",
     [LIST, "https://elsewhere.example/other/Labels?$skip=1", "/metadata/../data/Labels", "x\n"],
 )
-async def test_a_list_that_cannot_be_followed_is_completed_one_by_one(link: str) -> None:
+async def test_a_partial_list_is_completed_one_by_one(link: str) -> None:
     fo = upstream(listed("@SYS1", link=link), labels)
 
     texts, events = await load(fo, ["@SYS1", "@SYS2", "@SYS3"])
@@ -90,7 +90,7 @@ async def test_a_list_that_cannot_be_followed_is_completed_one_by_one(link: str)
     assert asked(fo) == [LIST, one("SYS2"), one("SYS3")]
 
 
-async def test_what_was_listed_before_a_trouble_is_kept() -> None:
+async def test_labels_listed_before_a_failure_are_kept() -> None:
     fo = upstream(listed("@SYS1", link="Labels?$skip=1"), httpx.Response(403), httpx.Response(403))
 
     texts, events = await load(fo, ["@SYS1", "@SYS2"])
@@ -99,7 +99,7 @@ async def test_what_was_listed_before_a_trouble_is_kept() -> None:
     assert [type(event) for event in events] == [LabelsUnavailable]
 
 
-async def test_a_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_list_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.metadata.labels.MAX_PAGES", 3)
 
     def endless(request: httpx.Request) -> httpx.Response:
@@ -126,7 +126,7 @@ async def test_a_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         httpx.Response(200, content=b'{"value": [', headers={"content-type": "application/json"}),
     ],
 )
-async def test_where_there_is_no_list_each_label_is_asked_for_once(answer: httpx.Response) -> None:
+async def test_without_a_list_each_label_is_requested_once(answer: httpx.Response) -> None:
     fo = upstream(answer, labels)
 
     texts, events = await load(fo, ["@SYS1", "@SYS2", "@SYS1", "@SYS3"])
@@ -143,7 +143,7 @@ async def test_a_quote_in_an_id_is_doubled() -> None:
     assert b"(Id='O%27%27Neil%2F1'," in fo.requests[1].url.raw_path
 
 
-async def test_labels_are_kept_and_so_is_their_absence(tmp_path: Path) -> None:
+async def test_labels_and_their_absence_are_cached(tmp_path: Path) -> None:
     fo = upstream(labels)
 
     first, _ = await load(fo, ["@SYS1", "@SYS3"], tmp_path)
@@ -159,7 +159,7 @@ async def test_labels_are_kept_and_so_is_their_absence(tmp_path: Path) -> None:
     "answer",
     [httpx.Response(404), httpx.Response(403), httpx.Response(302), httpx.ConnectError("away")],
 )
-async def test_a_service_without_labels_is_asked_few_times_and_told(
+async def test_a_service_without_labels_gets_few_requests(
     tmp_path: Path, answer: httpx.Response | Exception
 ) -> None:
     fo = upstream(answer)
@@ -172,7 +172,7 @@ async def test_a_service_without_labels_is_asked_few_times_and_told(
     assert kept(tmp_path) == []
 
 
-async def test_what_was_found_before_a_trouble_is_kept(tmp_path: Path) -> None:
+async def test_labels_found_before_a_failure_are_kept(tmp_path: Path) -> None:
     def first_ones(request: httpx.Request) -> httpx.Response:
         if len(fo.requests) > 21:
             return httpx.Response(400)
@@ -186,7 +186,7 @@ async def test_what_was_found_before_a_trouble_is_kept(tmp_path: Path) -> None:
     assert [type(event) for event in events] == [LabelsUnavailable]
 
 
-async def test_an_answer_that_is_no_label_is_none() -> None:
+async def test_an_unreadable_label_has_no_text() -> None:
     fo = upstream(
         httpx.Response(404),
         httpx.Response(200, json={"Value": "text"}),

@@ -62,7 +62,7 @@ def settings_of(name: str = "", value: object = None, **more: object) -> Setting
     return Settings.model_validate({**BASE, **changed, **more})
 
 
-def test_each_setting_decides_the_model_or_is_listed_as_not_deciding_it() -> None:
+def test_each_setting_is_listed_as_deciding_the_model_or_not() -> None:
     """A new setting: does a model or a name depend on it? Add it to DECIDING, else to NOT_DECIDING."""
     listed = {*DECIDING, *NOT_DECIDING}
     names = {row.name for row in settings_table()}
@@ -181,7 +181,7 @@ def test_introspection_depends_on_more_settings(values: dict[str, Any], is_same:
     assert plain() != labelled()
 
 
-def test_each_setting_may_be_overridden_by_a_profile_or_is_listed_as_not() -> None:
+def test_each_setting_is_overridable_or_listed_as_not() -> None:
     """A new setting: may two profiles differ in it? Add a field to Profile, else its name to NOT_PER_PROFILE."""
     settings = frozenset(Settings.model_fields)
 

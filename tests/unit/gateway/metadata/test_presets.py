@@ -59,7 +59,7 @@ def declared(model: Model) -> set[tuple[str, str]]:
     }
 
 
-async def test_the_first_query_of_the_readme_is_answered_by_a_sandbox_at_an_address() -> None:
+async def test_a_remote_sandbox_answers_the_first_query_of_the_readme() -> None:
     async with reached_by_url() as gateway:
         answer = await ask(gateway, FIRST_QUERY)
 
@@ -67,7 +67,7 @@ async def test_the_first_query_of_the_readme_is_answered_by_a_sandbox_at_an_addr
     assert answer["data"]["customersV3"]["nodes"][0]["salesOrders"]["nodes"]
 
 
-async def test_a_journal_is_posted_by_a_sandbox_at_an_address() -> None:
+async def test_a_remote_sandbox_posts_a_journal() -> None:
     async with reached_by_url(companies=["usmf"]) as gateway:
         answer = await ask(gateway, FIRST_MUTATION)
 
@@ -101,7 +101,7 @@ class Changed(httpx.AsyncBaseTransport):
     ],
     ids=["not there", "forbidden", "a web page", "other parameters", "a list of groups"],
 )
-async def test_a_service_that_is_not_described_is_not_offered(
+async def test_an_undescribed_service_is_not_offered(
     answer: Callable[[], httpx.Response],
 ) -> None:
     transport = Changed(answer)
@@ -116,7 +116,7 @@ async def test_a_service_that_is_not_described_is_not_offered(
     assert transport.asked == [f"GET /api/services/{FINOPS.services[0].path}"]
 
 
-async def test_nobody_is_asked_for_services_where_nothing_may_be_written() -> None:
+async def test_read_only_gateways_request_no_descriptions() -> None:
     transport = Changed(lambda: httpx.Response(404))
 
     async with reached_by_url(transport, read_only=True):
@@ -137,11 +137,11 @@ def test_presets_can_be_turned_off() -> None:
     assert declared(model_with(relation_presets=False)) == set()
 
 
-def test_presets_are_for_the_product_that_has_the_sets() -> None:
+def test_presets_need_the_entity_sets_of_the_product() -> None:
     assert declared(model_with(dialect="odata")) == set()
 
 
-def test_every_preset_fits_the_sandbox_or_names_sets_that_it_lacks() -> None:
+def test_every_preset_fits_the_sandbox_or_is_out_of_its_reach() -> None:
     """A misspelt field would be passed over in silence."""
     model = built_in().model
     bare = {n: structs.replace(t, navigations=()) for n, t in model.entity_types.items()}
@@ -165,7 +165,7 @@ def test_presets_make_no_new_name_clash() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", [CATALOGUE, *found(REAL_CATALOGUE)])
-def test_presets_fit_a_full_size_catalogue_without_new_findings_or_name_clashes(name: str) -> None:
+def test_presets_fit_the_full_catalogue_without_clashes(name: str) -> None:
     settings = Settings()
     document = MetadataDocument(content_of(name), "digest", name)
     without = read_model(settings.model_copy(update={"relation_presets": False}), document)

@@ -65,14 +65,16 @@ def test_patterns_and_categories_narrow_and_sets_add(
         ),
     ],
 )
-def test_what_matches_nothing_is_told_with_its_place(given: Mapping[str, Any], said: str) -> None:
+def test_patterns_without_match_are_reported_with_their_place(
+    given: Mapping[str, Any], said: str
+) -> None:
     with pytest.raises(ExposureError) as caught:
         chosen_sets("p", Profile(**given), MODEL, CATEGORIES)
 
     assert said in str(caught.value)
 
 
-def test_what_a_profile_does_not_set_is_as_in_the_service() -> None:
+def test_unset_fields_are_those_of_the_service() -> None:
     settings = Settings.model_validate(
         {"read_only": True, "max_depth": 9, "max_rows": 7, "profiles": {"p": {"max_depth": 3}}}
     )
@@ -95,24 +97,24 @@ def test_another_process_reads_the_same_settings() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"graphiql": "admin"}, "admin needs admin_token"),
+        ({"graphiql": "admin"}, "admin needs the setting admin_token"),
         ({"graphiql": "yes please"}, "accepted: true, false or admin"),
-        ({"serve_all": False}, "without profiles there is nothing else to serve"),
-        ({"profiles": {"AP": {}}}, "'AP' is no name of a profile"),
-        ({"profiles": {"explain": {}}}, "'explain' is an address of the gateway's own"),
+        ({"serve_all": False}, "false needs profiles"),
+        ({"profiles": {"AP": {}}}, "'AP' is not a profile name"),
+        ({"profiles": {"explain": {}}}, "'explain' is part of the gateway's own addresses"),
         ({"profiles": {"p": {"max_page_size": 10}}}, "p: max_page_size 10 is less than"),
         (
             {"companies": ["usmf"], "profiles": {"p": {"companies": ["USMF", "demf"]}}},
-            "p: demf is not among the service's companies",
+            "p: demf is not in companies or company_limit",
         ),
     ],
 )
-def test_settings_that_cannot_be_used_are_refused(values: Mapping[str, Any], said: str) -> None:
+def test_invalid_profile_settings_are_refused(values: Mapping[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Settings.model_validate(values)
 
 
-def test_profiles_can_be_given_by_the_environment() -> None:
+def test_profiles_can_come_from_the_environment() -> None:
     text = json.dumps({"p": {"include": "Vend*, Purch*"}})
 
     found = Settings.model_validate({"profiles": text})

@@ -59,7 +59,7 @@ async def first(gateway: Gateway) -> dict[str, str]:
     return row
 
 
-async def test_rows_are_found_again_by_id_and_by_representation(gateway: Gateway) -> None:
+async def test_rows_are_found_by_id_and_by_representation(gateway: Gateway) -> None:
     row = await first(gateway)
     account = {"__typename": "EuCustomerV3", "customerAccount": row["customerAccount"]}
     by_key = {**account, "dataAreaId": "usmf"}
@@ -72,16 +72,14 @@ async def test_rows_are_found_again_by_id_and_by_representation(gateway: Gateway
     }
 
 
-async def test_an_id_of_another_gateway_is_told_from_ones_own(
-    gateway: Gateway, plain: Gateway
-) -> None:
+async def test_ids_of_other_gateways_are_recognised(gateway: Gateway, plain: Gateway) -> None:
     foreign = await ask(gateway, NODES, ids=[(await first(plain))["id"]])
 
     assert foreign["data"] == {"nodes": [None]}
     assert foreign["errors"][0]["extensions"]["code"] == "INVALID_ID"
 
 
-async def test_payloads_call_rows_as_without_it(gateway: Gateway) -> None:
+async def test_payload_fields_have_no_prefix(gateway: Gateway) -> None:
     done = await ask(gateway, RENAME, account=(await first(gateway))["customerAccount"])
 
     row = {"__typename": "EuCustomerV3", "nameAlias": "Eu"}

@@ -30,14 +30,14 @@ def test_the_sandbox_posts_journals_without_a_declaration() -> None:
     ],
     ids=["another-service", "other-metadata", "a-sandbox-of-another-document"],
 )
-def test_nothing_else_gets_the_sandboxs_service(given: dict[str, Any]) -> None:
+def test_only_the_sandbox_gets_its_service(given: dict[str, Any]) -> None:
     assert services_of(**given) == []
 
 
 @pytest.mark.parametrize(
     ("name", "path"), [("post", POST.path), (POST.name, "Group/Service/operation")]
 )
-def test_what_is_declared_goes_before_the_sandboxs_service(name: str, path: str) -> None:
+def test_declared_services_override_the_sandboxs(name: str, path: str) -> None:
     declared = [{"name": name, "path": path}]
 
     assert services_of(writes={"services": declared}) == [(name, path)]

@@ -44,7 +44,7 @@ def test_the_detail_of_every_error_is_masked() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 502, 302])
-async def test_a_page_that_echoes_the_request_shows_no_token(status: int) -> None:
+async def test_an_error_page_that_echoes_the_request_shows_no_token(status: int) -> None:
     page = f"<html>Request: GET /data<br>Authorization: Bearer {TOKEN}</html>"
     fo = upstream(httpx.Response(status, text=page))
 
@@ -57,7 +57,7 @@ async def test_a_page_that_echoes_the_request_shows_no_token(status: int) -> Non
 
 
 @pytest.mark.anyio
-async def test_a_sentence_for_clients_is_masked_too() -> None:
+async def test_messages_for_clients_are_masked_too() -> None:
     error = {"error": {"code": "x", "message": f"Bad header Bearer {TOKEN}"}}
     fo = upstream(httpx.Response(400, json=error))
 

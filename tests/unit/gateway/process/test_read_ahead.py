@@ -18,7 +18,7 @@ def test_an_empty_piece_is_not_the_end() -> None:
     assert list(ahead([b"a", b"", b"b"])) == [b"a", b"", b"b"]
 
 
-def test_what_goes_wrong_comes_after_what_was_read() -> None:
+def test_an_error_comes_after_the_pieces_before_it() -> None:
     def broken() -> Iterator[bytes]:
         yield b"a"
         yield b"b"
@@ -31,7 +31,7 @@ def test_what_goes_wrong_comes_after_what_was_read() -> None:
         next(read)
 
 
-def test_no_more_is_read_than_waits_and_nothing_after_the_reader_has_left() -> None:
+def test_reading_ahead_is_bounded_and_ends_with_its_reader() -> None:
     taken: list[int] = []
 
     def counted() -> Iterator[bytes]:

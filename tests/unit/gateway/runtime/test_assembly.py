@@ -33,7 +33,7 @@ async def answer(chosen: Settings, query: str) -> dict[str, object]:
         return (await gateway.engine.execute(GraphQLRequest(query=query))).to_builtins()
 
 
-async def test_without_a_url_the_sandbox_answers() -> None:
+async def test_without_a_url_the_sandbox_is_the_upstream() -> None:
     events: list[Event] = []
 
     async with open_gateway(settings(), observe=events.append) as gateway:
@@ -53,7 +53,7 @@ async def test_without_a_url_the_sandbox_answers() -> None:
     )
 
 
-async def test_the_sandboxs_relations_are_there_and_can_be_declared_anew() -> None:
+async def test_relations_of_the_sandbox_can_be_redeclared() -> None:
     own = {
         "from_set": "CustomersV3",
         "fields": ["dataAreaId", "CustomerAccount"],
@@ -71,7 +71,7 @@ async def test_the_sandboxs_relations_are_there_and_can_be_declared_anew() -> No
     assert "CustomerGroup" in names
 
 
-async def test_a_narrowed_sandbox_has_the_relations_between_what_is_left() -> None:
+async def test_a_restricted_sandbox_keeps_relations_within_it() -> None:
     async with open_gateway(settings(include=["Customer*"]), observe=quiet) as gateway:
         model = gateway.catalog.model
 
@@ -97,7 +97,7 @@ async def test_a_narrowed_sandbox_has_the_relations_between_what_is_left() -> No
         ({"metadata": "/nowhere/at-all.xml"}, SettingsError, "/nowhere/at-all.xml"),
     ],
 )
-async def test_settings_that_do_not_fit_the_metadata_stop_the_start(
+async def test_settings_that_contradict_the_metadata_stop_the_start(
     values: dict[str, object], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
@@ -113,7 +113,7 @@ async def test_settings_that_do_not_fit_the_metadata_stop_the_start(
         (None, "", ""),
     ],
 )
-async def test_labels_in_the_configured_language_begin_the_descriptions(
+async def test_descriptions_begin_with_labels_in_the_configured_language(
     language: str | None, customer: str, credit: str
 ) -> None:
     query = '{ __type(name: "CustomerV3") { description fields { name description } } }'
@@ -125,7 +125,7 @@ async def test_labels_in_the_configured_language_begin_the_descriptions(
     assert fields["creditLimit"] == f"{credit}CSDL: `CreditLimit`."
 
 
-async def test_a_document_on_its_own_has_no_label_service() -> None:
+async def test_a_metadata_file_has_no_label_service() -> None:
     """With metadata from a file nothing is asked but the data."""
     asked: list[str] = []
 

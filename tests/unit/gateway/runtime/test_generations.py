@@ -134,7 +134,7 @@ async def test_the_types_in_memory_stay_within_the_budget(frozen: None) -> None:
         assert max(event.types for event in events) < BUDGET + 20
 
 
-async def test_what_is_put_aside_for_good_is_freed_with_its_metadata(frozen: None) -> None:
+async def test_frozen_objects_are_freed_with_their_metadata(frozen: None) -> None:
     async with watched(max_types=3_000) as found:
         await found.touch(NAMES[0])
         gc.freeze()
@@ -146,7 +146,7 @@ async def test_what_is_put_aside_for_good_is_freed_with_its_metadata(frozen: Non
         assert gc.get_freeze_count() > 10_000
 
 
-async def test_what_was_made_of_types_is_freed_even_where_the_collector_never_looks(
+async def test_types_are_freed_without_the_collector(
     frozen: None,
 ) -> None:
     async with watched(max_types=3_000) as found:
@@ -161,7 +161,7 @@ async def test_what_was_made_of_types_is_freed_even_where_the_collector_never_lo
         assert [thing() for thing in made if thing() is not None] == []
 
 
-async def test_a_generation_is_freed_bit_by_bit_and_hardly_anything_left_to_the_collector() -> None:
+async def test_a_generation_is_freed_in_steps_and_leaves_little_garbage() -> None:
     async with watched(max_types=3_000) as found:
         gc.collect()
         before = len(gc.get_objects())
@@ -184,7 +184,7 @@ async def test_a_generation_is_freed_bit_by_bit_and_hardly_anything_left_to_the_
         assert gone.schema.made_types == 0
 
 
-async def test_others_have_their_turns_while_a_generation_is_freed(
+async def test_freeing_a_generation_yields_to_other_tasks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(live, "TURN", 0.0)
@@ -201,7 +201,7 @@ async def test_others_have_their_turns_while_a_generation_is_freed(
         assert turns > steps / collector.AT_ONCE
 
 
-async def test_whoever_still_holds_an_emptied_generation_is_answered_the_same() -> None:
+async def test_an_emptied_generation_still_answers() -> None:
     async with watched(max_types=3_000) as found:
         answer = await found.touch(NAMES[0])
         held = found.live.gateway
@@ -214,7 +214,7 @@ async def test_whoever_still_holds_an_emptied_generation_is_answered_the_same() 
         assert held.schema.made_types > 5
 
 
-async def test_a_process_that_puts_nothing_aside_is_left_so() -> None:
+async def test_an_unfrozen_process_stays_unfrozen() -> None:
     assert gc.get_freeze_count() == 0
     async with watched() as found:
         await found.touch(NAMES[0])
@@ -226,7 +226,7 @@ async def test_a_process_that_puts_nothing_aside_is_left_so() -> None:
 
 
 @pytest.mark.heavy
-async def test_a_fresh_generation_has_made_nothing_and_answers_the_same() -> None:
+async def test_a_fresh_generation_is_empty_and_answers_the_same() -> None:
     async with watched(max_types=3_000) as found:
         answers = [await found.touch(name) for name in NAMES]
         before = found.live.gateway
@@ -261,7 +261,7 @@ async def test_running_operations_keep_their_generation() -> None:
 
 
 @pytest.mark.heavy
-async def test_many_at_a_time_are_all_answered_while_generations_come_and_go() -> None:
+async def test_concurrent_requests_are_answered_across_generations() -> None:
     async with watched(max_types=15) as found:
 
         async def walk(start: int) -> list[Any]:
@@ -275,7 +275,7 @@ async def test_many_at_a_time_are_all_answered_while_generations_come_and_go() -
         assert found.alive == 1
 
 
-async def test_where_no_fresh_one_can_be_made_the_old_one_serves_on() -> None:
+async def test_a_failed_replacement_leaves_the_old_generation() -> None:
     calls: list[Gateway] = []
 
     def broken(gateway: Gateway) -> Gateway:
@@ -297,7 +297,7 @@ async def test_where_no_fresh_one_can_be_made_the_old_one_serves_on() -> None:
         await failing.close()
 
 
-async def test_what_was_put_aside_is_looked_at_when_nobody_waits(
+async def test_frozen_objects_are_collected_when_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     running: list[int] = []
@@ -317,7 +317,7 @@ async def test_what_was_put_aside_is_looked_at_when_nobody_waits(
     assert set(running) == {0}
 
 
-async def test_what_was_put_aside_is_looked_at_in_the_end_under_any_load(
+async def test_frozen_objects_are_collected_under_load_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     running: list[int] = []
@@ -336,7 +336,7 @@ async def test_what_was_put_aside_is_looked_at_in_the_end_under_any_load(
     assert running[0] == 1
 
 
-def test_documents_that_leave_the_cache_are_garbage_that_is_found_soon() -> None:
+def test_evicted_documents_are_collected_soon() -> None:
     """The thresholds of the oldest generation have to be within reach: a million objects, not half a billion."""
     young, middle, _ = collector.THRESHOLDS
 

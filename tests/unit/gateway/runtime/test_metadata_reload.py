@@ -171,7 +171,7 @@ async def test_an_operation_ends_on_the_metadata_it_began_on(
 
 @pytest.mark.parametrize("etag", [True, False])
 @pytest.mark.parametrize("cached", [True, False])
-async def test_the_same_document_changes_nothing(
+async def test_an_unchanged_document_changes_nothing(
     tmp_path: Path, not_apart: None, etag: bool, cached: bool
 ) -> None:
     service = Changing(OLD, etag=etag)
@@ -187,9 +187,7 @@ async def test_the_same_document_changes_nothing(
         assert len(served.said(MetadataLoaded)) == len(served.said(SchemaBuilt)) == 1
 
 
-async def test_a_poll_asks_only_a_service_that_can_tell_cheaply(
-    tmp_path: Path, not_apart: None
-) -> None:
+async def test_only_a_service_with_validators_is_polled(tmp_path: Path, not_apart: None) -> None:
     cheap, dear = Changing(OLD), Changing(OLD, etag=False)
     for service in (cheap, dear):
         folder = tmp_path / str(service.etag)
@@ -229,9 +227,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_what_cannot_be_served_leaves_the_last_good_metadata(
-    tmp_path: Path, fault: str
-) -> None:
+async def test_unusable_metadata_leaves_the_last_good_one(tmp_path: Path, fault: str) -> None:
     response, said, hint = FAULTS[fault]
     values: dict[str, object] = {"cache_dir": tmp_path}
     if fault == "nothing to serve":
@@ -263,7 +259,7 @@ async def test_what_cannot_be_served_leaves_the_last_good_metadata(
         assert (await served.ready())["reload"]["outcome"] == "changed"
 
 
-async def test_another_process_that_ends_badly_is_an_error_like_others(
+async def test_a_failed_subprocess_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Changing(OLD)
@@ -279,7 +275,7 @@ async def test_another_process_that_ends_badly_is_an_error_like_others(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("cached", [True, False])
-async def test_the_model_is_read_in_another_process_and_opened_here(
+async def test_a_subprocess_makes_the_model(
     tmp_path: Path, cached: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
@@ -309,7 +305,7 @@ async def test_prefixes_of_a_subgraph_survive_a_reload(tmp_path: Path) -> None:
         }
 
 
-async def test_where_the_folder_takes_nothing_the_model_is_kept_elsewhere(tmp_path: Path) -> None:
+async def test_without_a_usable_folder_a_temporary_one_is_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     service = Changing(OLD)
     async with serving(service, cache_dir=tmp_path / "file") as served:
@@ -319,7 +315,7 @@ async def test_where_the_folder_takes_nothing_the_model_is_kept_elsewhere(tmp_pa
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "another"])
-async def test_a_snapshot_that_cannot_be_trusted_is_made_anew(tmp_path: Path, damage: str) -> None:
+async def test_an_untrusted_snapshot_is_replaced(tmp_path: Path, damage: str) -> None:
     service = Changing(OLD)
     async with serving(service, cache_dir=tmp_path) as served:
         service.document = NEW
@@ -338,9 +334,7 @@ async def test_a_snapshot_that_cannot_be_trusted_is_made_anew(tmp_path: Path, da
         assert wanted in await served.fields()
 
 
-async def test_workers_take_turns_and_the_first_one_reads_for_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_worker_parses_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     make = reload.build_in_subprocess
 
@@ -369,9 +363,7 @@ async def test_workers_take_turns_and_the_first_one_reads_for_all(
             assert "colour" in await worker.fields()
 
 
-async def test_whoever_asks_while_another_look_is_awaited_shares_the_next(
-    tmp_path: Path, not_apart: None
-) -> None:
+async def test_concurrent_reloads_share_the_next_attempt(tmp_path: Path, not_apart: None) -> None:
     service = Changing(OLD)
     async with serving(service, cache_dir=tmp_path) as served:
         service.asked.clear()
@@ -410,7 +402,7 @@ async def test_without_the_token_nothing_is_reloaded(tmp_path: Path, given: str 
         assert service.asked == [200]
 
 
-async def test_where_no_token_is_set_there_is_no_such_path(tmp_path: Path) -> None:
+async def test_without_a_token_there_is_no_such_path(tmp_path: Path) -> None:
     async with serving(Changing(OLD), cache_dir=tmp_path, admin_token=None) as served:
         assert (await served.reload()).status_code == 404
 
@@ -420,13 +412,15 @@ async def test_only_a_post_reloads(tmp_path: Path) -> None:
         assert (await served.send("GET", "/admin/reload")).status_code == 405
 
 
-async def test_before_the_start_is_over_there_is_nothing_to_reload() -> None:
+async def test_reload_before_the_start_is_unavailable() -> None:
     app = create_app(Settings(admin_token=TOKEN, language=None))  # type: ignore[arg-type]
 
     assert (await Served(app, Changing(""), []).reload()).status_code == 503
 
 
-async def test_the_end_waits_for_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_shutdown_does_not_wait_for_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def endless(*_: object) -> None:
         await asyncio.Event().wait()
 

@@ -52,7 +52,7 @@ async def test_no_relation_leads_out_of_a_profile(served: Served) -> None:
     assert "customerGroup" in names[1] < names[0]
 
 
-async def test_an_operation_reads_rows_below_rows(served: Served) -> None:
+async def test_an_operation_reads_nested_rows(served: Served) -> None:
     query = '{ customersV3(companies: ["usmf"]) { nodes { customerAccount customerGroup { description } } } }'
     answer = await served.ask(f"{API}/customers", query)
 
@@ -78,7 +78,7 @@ async def test_an_operation_reads_rows_below_rows(served: Served) -> None:
         ("/ap", "mutation { createVendorGroup(input: {}) { etag } }", "GRAPHQL_VALIDATION_FAILED"),
     ],
 )
-async def test_each_has_limits_of_its_own(
+async def test_each_profile_has_its_own_limits(
     served: Served, path: str, query: str, refused: str | None
 ) -> None:
     answer = await served.ask(API + path, query)
@@ -97,7 +97,7 @@ async def test_a_profile_has_a_default_scope_of_its_own(served: Served) -> None:
     assert whole - ap
 
 
-async def test_ids_are_good_wherever_their_type_is_served(served: Served) -> None:
+async def test_ids_are_valid_in_each_api_that_serves_their_type(served: Served) -> None:
     row = (await served.ask(API, CUSTOMERS))["data"]["customersV3"]["nodes"][0]
     query = "query ($id: ID!) { node(id: $id) { ... on Node { id } __typename } }"
 
@@ -106,7 +106,7 @@ async def test_ids_are_good_wherever_their_type_is_served(served: Served) -> Non
     assert code(await served.ask(f"{API}/ap", query, id=row["id"])) == "INVALID_ID"
 
 
-async def test_cursors_go_from_one_api_to_another_where_the_scope_is_the_same(
+async def test_cursors_are_valid_in_each_api_of_the_same_scope(
     served: Served,
 ) -> None:
     cursor = (await served.ask(f"{API}/customers", CUSTOMERS))["data"]["customersV3"]["pageInfo"]
@@ -126,7 +126,7 @@ async def test_cursors_go_from_one_api_to_another_where_the_scope_is_the_same(
     assert code(await served.ask(f"{API}/ap", after, at=other)) == "INVALID_CURSOR"
 
 
-async def test_custom_services_are_in_a_profile_that_names_them(served: Served) -> None:
+async def test_custom_services_are_served_by_profiles_that_name_them(served: Served) -> None:
     told = (await served.ask(f"{API}/customers", FIELDS))["data"]["__schema"]["mutationType"]
     names = {found["name"] for found in told["fields"]}
 
@@ -140,7 +140,7 @@ async def test_custom_services_are_in_a_profile_that_names_them(served: Served) 
         assert "postLedgerJournal" in {found["name"] for found in told["fields"]}
 
 
-async def test_title_and_description_are_the_schemas(served: Served) -> None:
+async def test_title_and_description_describe_the_schema(served: Served) -> None:
     told = await served.ask(f"{API}/ap", "{ __schema { description } }")
     sdl = "".join(
         line + "\n"
@@ -154,7 +154,7 @@ async def test_title_and_description_are_the_schemas(served: Served) -> None:
     assert sdl.startswith(f'"""\n{described}\n"""\nschema {{')
 
 
-async def test_an_unknown_profile_is_a_404_that_names_those_that_tell_of_themselves(
+async def test_an_unknown_profile_is_a_404_naming_public_ones(
     served: Served,
 ) -> None:
     for response in (
@@ -170,7 +170,7 @@ async def test_an_unknown_profile_is_a_404_that_names_those_that_tell_of_themsel
     assert (await served.http.get(f"{PAGE}/pa")).status_code == 404
 
 
-async def test_one_document_is_read_for_all_and_each_opens_at_its_first_request() -> None:
+async def test_profiles_open_at_their_first_request() -> None:
     settings = Settings.model_validate({"language": None, "profiles": PROFILES})
     async for found in serve(settings):
         ready = (await found.http.get("/readyz")).json()["profiles"]
@@ -191,7 +191,7 @@ async def test_one_document_is_read_for_all_and_each_opens_at_its_first_request(
 
 
 @pytest.mark.heavy
-async def test_generations_of_a_profile_come_and_go_by_themselves() -> None:
+async def test_each_profile_has_its_own_generations() -> None:
     settings = {"language": None, "max_types": 8, "profiles": {"all": {"exclude": ["Vend*"]}}}
     async for found in serve(Settings.model_validate(settings)):
         for name in ("customersV3", "salesOrderLines", "releasedProductsV2"):
@@ -203,7 +203,7 @@ async def test_generations_of_a_profile_come_and_go_by_themselves() -> None:
         assert found.app.state.live.generation == 1
 
 
-async def test_the_whole_can_be_left_out() -> None:
+async def test_the_whole_catalogue_can_be_left_out() -> None:
     settings = {"language": None, "serve_all": False, "profiles": PROFILES}
     async for found in serve(Settings.model_validate(settings)):
         refused = await found.post(API, "{ __typename }")
@@ -218,7 +218,7 @@ async def test_the_whole_can_be_left_out() -> None:
         assert "errors" not in await found.ask(f"{API}/ap", "{ vendorsV3 { totalCount } }")
 
 
-async def test_pages_of_other_origins_may_call_profiles_as_they_may_the_whole() -> None:
+async def test_cors_holds_for_profiles_too() -> None:
     settings = {"language": None, "cors_origins": ["https://shop.example"], "profiles": PROFILES}
     app = create_app(Settings.model_validate(settings))
     async with httpx.AsyncClient(
@@ -230,7 +230,7 @@ async def test_pages_of_other_origins_may_call_profiles_as_they_may_the_whole() 
             assert response.headers["access-control-allow-origin"] == "https://shop.example"
 
 
-def test_no_address_of_the_gateway_can_be_a_profile() -> None:
+def test_reserved_paths_are_not_profile_names() -> None:
     paths = [
         route.path
         for route in create_app(Settings.model_validate({"language": None})).routes
@@ -250,7 +250,7 @@ def test_no_address_of_the_gateway_can_be_a_profile() -> None:
 # Names
 
 
-async def test_what_clashes_in_the_whole_is_called_in_a_profile_as_it_is_there() -> None:
+async def test_profiles_keep_the_names_of_the_whole() -> None:
     service = Changing(csdl("Name", sets=("Wheres", "Items", "ItemWheres")))
     settings = {
         "url": "https://fo.example/data",
@@ -270,14 +270,14 @@ async def test_what_clashes_in_the_whole_is_called_in_a_profile_as_it_is_there()
         assert {entry.name for entry in part.entries()} < {entry.name for entry in whole.entries()}
 
 
-async def test_an_unknown_service_ends_the_start() -> None:
+async def test_an_unknown_service_stops_the_start() -> None:
     profiles = {"p": {"sets": ["CustomersV3"], "services": ["postLedgerJournals"]}}
     with pytest.raises(SettingsError, match=r"profiles\.p\.services: there is no service"):
         async for _ in serve(Settings.model_validate({"language": None, "profiles": profiles})):
             pass
 
 
-async def test_the_readmes_profiles_are_served_as_printed() -> None:
+async def test_profiles_of_the_readme_are_served() -> None:
     text = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
     (block,) = re.findall(r"```toml\n(\[profiles\.ap\].*?)```", text, re.DOTALL)
     given = tomllib.loads(block)

@@ -44,7 +44,7 @@ SHAPE = '{ __type(name: "Thing") { fields { name } } }'
 
 
 @pytest.mark.usefixtures("not_apart")
-async def test_new_metadata_are_served_by_profiles_open_or_not() -> None:
+async def test_new_metadata_reaches_open_and_unopened_profiles() -> None:
     service = Changing(csdl("Name"))
     async for found in serve(Settings.model_validate(CHANGING), service):
         before = await found.ask(f"{API}/p", SHAPE)
@@ -60,7 +60,7 @@ async def test_new_metadata_are_served_by_profiles_open_or_not() -> None:
 
 
 @pytest.mark.usefixtures("not_apart")
-async def test_metadata_without_the_sets_of_a_profile_are_not_served_at_all() -> None:
+async def test_metadata_without_the_sets_of_a_profile_is_refused() -> None:
     service = Changing(csdl("Name"))
     async for found in serve(Settings.model_validate(CHANGING), service):
         before = await found.ask(f"{API}/p", SHAPE)
@@ -75,7 +75,7 @@ async def test_metadata_without_the_sets_of_a_profile_are_not_served_at_all() ->
 # Large ones
 
 
-async def test_a_large_profile_is_kept_and_opened_without_a_look_at_the_whole(
+async def test_a_large_profile_has_its_own_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models, "SMALL", 2)

@@ -51,7 +51,7 @@ SHORT = "{ legalEntities { totalCount } }"
         (",,;q=1,", IDENTITY),
     ],
 )
-def test_the_clients_best_coding_is_chosen(accept: str | None, coding: str) -> None:
+def test_the_preferred_coding_is_chosen(accept: str | None, coding: str) -> None:
     assert negotiate_coding(accept) == coding
 
 
@@ -87,7 +87,7 @@ def test_each_client_gets_a_coding_that_it_can_read(
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-async def test_a_long_answer_is_compressed_and_a_short_one_is_not(coding: str) -> None:
+async def test_long_answers_are_compressed_and_short_ones_are_not(coding: str) -> None:
     async with client_of(settings_of(None)) as client:
         plain, body = await post(client, LONG)
         long, packed = await post(client, LONG, accept_encoding=coding)
@@ -110,7 +110,7 @@ async def test_a_long_answer_is_compressed_and_a_short_one_is_not(coding: str) -
         ({"compression": False}, False),
     ],
 )
-async def test_settings_say_what_is_compressed(values: dict[str, Any], compressed: bool) -> None:
+async def test_settings_decide_what_is_compressed(values: dict[str, Any], compressed: bool) -> None:
     whole = "{ __schema { types { name } } }"
     async with client_of(settings_of(None, **values)) as client:
         response, _ = await post(client, LONG, accept_encoding="gzip")
@@ -120,7 +120,7 @@ async def test_settings_say_what_is_compressed(values: dict[str, Any], compresse
     assert ("content-encoding" in kept.headers) is values.get("compression", True)
 
 
-async def test_errors_of_the_door_are_compressed_alike() -> None:
+async def test_http_errors_are_compressed_too() -> None:
     async with client_of(settings_of(None, compress_over=10)) as client:
         response, raw = await post(client, "", accept_encoding="gzip")
 

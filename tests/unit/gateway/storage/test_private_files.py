@@ -54,7 +54,7 @@ DAMAGES: list[Damage] = [of_another_user, writable_file, writable_folder, a_link
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_snapshot_that_others_could_have_written_is_not_believed(
+def test_a_snapshot_writable_by_others_is_not_used(
     damage: Damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
@@ -72,7 +72,7 @@ def test_a_snapshot_that_others_could_have_written_is_not_believed(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_document_that_others_could_have_written_is_not_believed(
+def test_a_document_writable_by_others_is_not_used(
     damage: Damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
@@ -87,7 +87,7 @@ def test_a_document_that_others_could_have_written_is_not_believed(
 
 
 @pytest.mark.anyio
-async def test_a_text_that_others_could_have_written_is_made_anew(tmp_path: Path) -> None:
+async def test_an_artifact_writable_by_others_is_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "introspection"
     await ArtifactStore(folder).get("key", lambda: [b"true"])
     next(folder.iterdir()).chmod(0o606)
@@ -98,7 +98,7 @@ async def test_a_text_that_others_could_have_written_is_made_anew(tmp_path: Path
     assert again.writes == 1
 
 
-def test_a_shared_parent_is_fine_and_our_own_folder_is_ours_alone(tmp_path: Path) -> None:
+def test_a_shared_parent_is_fine_and_our_folder_is_private(tmp_path: Path) -> None:
     tmp_path.chmod(0o2770)
     folder = tmp_path / "models"
     folder.mkdir(mode=0o770)
@@ -132,7 +132,7 @@ def _read_only(*_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.parametrize("mkstemp", [_full, _read_only])
-def test_a_full_or_read_only_disk_is_said_once(
+def test_a_full_or_read_only_disk_is_reported_once(
     mkstemp: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.mkstemp", mkstemp)

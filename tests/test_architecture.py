@@ -180,6 +180,32 @@ def test_one_module_names_what_is_private_to_uvicorn() -> None:
     }
 
 
+PRODUCTS = ("finops", "finops_companies", "finops_presets", "infolog")
+"""Modules of ``gateway.odata`` that describe one product."""
+
+
+def test_products_are_known_to_the_registry_only() -> None:
+    """Other modules take a dialect from ``gateway.odata.dialects`` and read its flags, so that none depends on one."""
+    products = {f"gateway.odata.{name}" for name in PRODUCTS}
+    users = {
+        module
+        for module, imports in IMPORTS.items()
+        if module not in products and any(is_in(i, p) for i in imports for p in products)
+    }
+
+    assert users == {"gateway.odata.dialects"}
+
+
+def test_other_rooms_take_dialects_from_the_registry() -> None:
+    users = {
+        module
+        for module, imports in IMPORTS.items()
+        if "gateway.odata.dialect.ODATA" in imports and not is_in(module, "gateway.odata")
+    }
+
+    assert users == set()
+
+
 def test_the_odata_side_knows_nothing_of_graphql() -> None:
     wrong = {
         module: sorted(i for i in imports if is_in(i, "graphql") or is_in(i, "strawberry"))

@@ -167,7 +167,7 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     from .options import errors_to_exit
 
     with errors_to_exit():
-        from gateway.odata.finops import FINOPS
+        from gateway.odata.dialects import SANDBOX
         from gateway.sandbox import SandboxSettings
 
         from .sandbox import knobs_of, serve_sandbox
@@ -181,7 +181,7 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
             page_limit=page_limit,
             next_link=next_link,
             database=database,
-            relations=FINOPS.relations,
+            relations=SANDBOX.relations,
         )
         serve_sandbox(replace(chosen, **knobs_of(knobs or ())), host, port)
 

@@ -11,7 +11,7 @@ import msgspec
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.metadata.document_loader import load_metadata
-from gateway.metadata.model_builder import read_model
+from gateway.metadata.model_builder import dialect_of, read_model
 from gateway.runtime.assembly import open_client
 from schema.errors import did_you_mean
 from schema.model.records import Model
@@ -69,7 +69,12 @@ def print_suggestions(settings: Settings, entity_set: str | None, limit: int) ->
             f"There is no entity set {entity_set}.{did_you_mean(entity_set, model.entity_sets)}",
             hint="Entity sets have the names of the metadata, as in CustomersV3.",
         )
-    found = [s for s in suggest(model) if entity_set in (None, s.relation.from_set)]
+    company = dialect_of(settings, model).company_property
+    found = [
+        s
+        for s in suggest(model, company_property=company)
+        if entity_set in (None, s.relation.from_set)
+    ]
     for suggestion in islice(found, limit):
         print(f"{suggestion}\n")
     if len(found) > limit:

@@ -18,6 +18,7 @@ from msgspec import Struct, field
 
 from gateway.errors import GatewayError, UpstreamError, UpstreamMalformed, UpstreamRejected
 from gateway.odata.batch import read_answers, read_batch
+from gateway.odata.error_details import ErrorDetails
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer, subject_of
 
@@ -75,9 +76,12 @@ class _Waiting(Struct, eq=False):
 class ReadBatches:
     """The batches of reads of one operation."""
 
-    def __init__(self, sender: Sender, sent: list[Request], trace: Trace | None) -> None:
+    def __init__(
+        self, sender: Sender, sent: list[Request], trace: Trace | None, errors: ErrorDetails
+    ) -> None:
         self._sender = sender
         self._sent = sent
+        self._errors = errors
         self._trace = trace
         self._waiting: dict[str, _Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,14 +140,14 @@ class ReadBatches:
                 _fail(one.answer, _explained(error))
             return
         for one, answer in zip(waiting, answers, strict=True):
-            _settle(one, answer)
+            _settle(one, answer, self._errors)
 
 
-def _settle(waiting: _Waiting, response: Response) -> None:
+def _settle(waiting: _Waiting, response: Response, errors: ErrorDetails) -> None:
     """Return a reader its part, or the error that it holds."""
     request = waiting.request
     try:
-        raise_for_answer(request, response, subject_of(request.url), time.time())
+        raise_for_answer(request, response, subject_of(request.url), time.time(), errors)
     except GatewayError as error:
         _fail(waiting.answer, error)
         return

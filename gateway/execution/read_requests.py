@@ -40,7 +40,7 @@ class ReadRequests:
     _responses: dict[str, asyncio.Future[Response]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._batches = ReadBatches(self.upstream, self.sent, self.trace)
+        self._batches = ReadBatches(self.upstream, self.sent, self.trace, self.dialect.errors)
 
     # Printing
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.settings import Settings
 from gateway.config.version import gateway_version
-from gateway.odata.finops import environment_kind
+from gateway.odata.dialects import environment_kind
 
 
 class Environment(TypedDict):

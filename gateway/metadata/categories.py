@@ -51,13 +51,17 @@ class _Kept(msgspec.Struct, frozen=True):
 
 async def load_categories(
     client: ODataClient,
+    environment: str,
     metadata: str,
     *,
     cache_dir: Path | None = None,
     observe: Observer = log_event,
 ) -> Mapping[str, str]:
-    """Return entity set → category, for the metadata document of that digest. Raises GatewayError."""
-    url = f"{client.root.rstrip('/').removesuffix('/data')}/metadata"
+    """Return entity set → category, for the metadata document with the digest ``metadata``.
+
+    ``environment`` is the environment's address without the path of its data service. Raises GatewayError.
+    """
+    url = f"{environment}/metadata"
     cache = DocumentCache(None if cache_dir is None else cache_dir / "categories", observe)
     key = f"{url}/DataEntities"
     kept = await asyncio.to_thread(_read, cache, key)

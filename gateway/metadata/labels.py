@@ -48,7 +48,7 @@ class _Labels(msgspec.Struct, frozen=True):
 
 async def load_labels(
     client: ODataClient,
-    root: str,
+    environment: str,
     ids: Iterable[str],
     language: str,
     *,
@@ -58,9 +58,10 @@ async def load_labels(
 ) -> dict[str, str]:
     """Return the texts of the label ids that have one; a service without labels gives none.
 
-    ``root`` is the service root; ``refresh`` asks anew for labels that are cached.
+    ``environment`` is the environment's address without the path of its data service. ``refresh``: fetch cached labels
+    again.
     """
-    service = f"{root.rstrip('/').removesuffix('/data')}/metadata"
+    service = f"{environment}/metadata"
     cache = DocumentCache(None if cache_dir is None else cache_dir / "labels", observe)
     key = f"{service}/Labels {language}"
     known = {} if refresh else await asyncio.to_thread(_read, cache, key)

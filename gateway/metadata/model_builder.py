@@ -17,7 +17,7 @@ from gateway.config.profiles import ProfileSettings
 from gateway.config.settings import Settings
 from gateway.events import ModelRead, Observer, log_event
 from gateway.odata.dialect import Dialect
-from gateway.odata.finops import FINOPS, dialect_for
+from gateway.odata.dialects import SANDBOX, dialect_for
 from gateway.storage.model_snapshots import (
     MAX_SNAPSHOTS,
     SnapshotStore,
@@ -162,7 +162,8 @@ def read_model(
     related = declare(exposed, declared_relations(settings))
     if not settings.relation_presets:
         return related
-    return preset(related, dialect_of(settings, related).relations)
+    dialect = dialect_of(settings, related)
+    return preset(related, dialect.relations, company_property=dialect.company_property)
 
 
 def dialect_of(settings: Settings, model: Model) -> Dialect:
@@ -178,8 +179,8 @@ def declared_relations(settings: Settings) -> tuple[Relation, ...]:
 
 
 def related_by(settings: Settings) -> tuple[Relation, ...]:
-    """Return the relations that rows of the sandbox follow: the declared ones, and the presets of F&O, its product."""
-    return declared_relations(settings) + (FINOPS.relations if settings.relation_presets else ())
+    """Return the relations that rows of the sandbox follow: the declared ones, and the presets of its product."""
+    return declared_relations(settings) + (SANDBOX.relations if settings.relation_presets else ())
 
 
 def label_ids(model: Model) -> list[str]:

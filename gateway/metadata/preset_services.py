@@ -39,8 +39,10 @@ async def with_preset_services(
     """
     if settings.read_only or settings.url is None or settings.metadata is not None:
         return settings
-    presets = undeclared(settings.writes.services, dialect_of(settings, known.model).services)
-    described = [service for service in presets if await _is_described(client, service)]
+    dialect = dialect_of(settings, known.model)
+    environment = dialect.environment_root(client.root)
+    presets = undeclared(settings.writes.services, dialect.services)
+    described = [s for s in presets if await _is_described(client, environment, s)]
     if not described:
         return settings
     services = (*settings.writes.services, *described)
@@ -48,12 +50,11 @@ async def with_preset_services(
     return settings.model_copy(update={"writes": writes})
 
 
-async def _is_described(client: ODataClient, service: Service) -> bool:
+async def _is_described(client: ODataClient, environment: str, service: Service) -> bool:
     """Return whether the environment describes the operation, with the parameters that the preset sends."""
-    root = client.root.removesuffix("/data")
     try:
         answer = await client.fetch(
-            f"{root}/api/services/{service.path}",
+            f"{environment}/api/services/{service.path}",
             {"Accept": "application/json"},
             read_timeout=PATIENCE,
         )

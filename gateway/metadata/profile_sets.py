@@ -37,13 +37,19 @@ async def choose(
     categories: Mapping[str, str] = {}
     by_category = [name for name, profile in settings.profiles.items() if profile.categories]
     if by_category:
-        if not dialect.has_metadata_service:
+        if not dialect.has_entity_categories:
             raise SettingsError(
                 f"profiles.{by_category[0]}.categories: {dialect.title} tells no categories.",
                 hint="Name sets or patterns.",
             )
         folder = None if settings.url is None else settings.cache_dir
-        categories = await load_categories(client, metadata, cache_dir=folder, observe=observe)
+        categories = await load_categories(
+            client,
+            dialect.environment_root(client.root),
+            metadata,
+            cache_dir=folder,
+            observe=observe,
+        )
     return {
         name: profile_settings(settings, name).model_copy(
             update={"chosen": chosen_sets(name, profile, model, categories)}

@@ -8,7 +8,7 @@ from gateway.config.profiles import ProfileSettings
 from gateway.config.setting_models import Service, ServiceValue
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.odata.finops import FINOPS
+from gateway.odata.dialects import SANDBOX
 from schema.catalog.records import ServiceField, ServiceInfo, Verb
 from schema.errors import did_you_mean
 from schema.writes import Patterns, WriteRules
@@ -22,7 +22,7 @@ def rules_of(settings: Settings) -> WriteRules | None:
     services = writes.services
     if settings.is_sandbox:
         # The embedded sandbox is known to have them; another environment is asked (``preset_services``).
-        services = (*services, *undeclared(services, FINOPS.services))
+        services = (*services, *undeclared(services, SANDBOX.services))
     if isinstance(settings, ProfileSettings):
         services = tuple(_named(services, settings))
     return WriteRules(

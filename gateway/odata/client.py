@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from itertools import count
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -38,6 +39,8 @@ from gateway.shutdown import Shutdown
 from .attempt import Attempts
 from .batch import busy_part, is_batch
 from .decoding import OFFERED, Progress
+from .dialect import Dialect
+from .dialects import dialect_for
 from .lazy_request import Call, as_sent
 from .nextlink import origin
 from .query import Request
@@ -72,11 +75,13 @@ class ODataClient:
         transport: httpx.AsyncBaseTransport | None = None,
         observe: Observer = log_event,
         clock: Clock | None = None,
+        dialect: Dialect | None = None,
     ) -> None:
         address = root or settings.url
         if address is None:
             raise ValueError("a client needs a service root")
         self.root = address.rstrip("/")
+        self._dialect = dialect or dialect_for(settings.dialect, self.root)
         self._settings = settings
         self._auth = auth
         self._own = f"{as_sent(self.root)}/"
@@ -91,6 +96,15 @@ class ODataClient:
         self.unfinished: set[asyncio.Task[Any]] = set()
         """What must come to its end before the connections are closed: writes, whoever waits for them or not."""
         self.shutdown = Shutdown()
+
+    def for_dialect(self, dialect: Dialect) -> Self:
+        """Return a client over the same connections that reads answers as this dialect's.
+
+        The product is certain only when the metadata have been read, and a client has to fetch those.
+        """
+        bound = copy(self)
+        bound._dialect = dialect  # noqa: SLF001 - of the same class
+        return bound
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,7 +177,7 @@ class ODataClient:
             assert outcome.fault is not None
             self._translate(outcome.fault, request)
         if not is_plainly_good(request, response):
-            raise_for_answer(request, response, self._subject(request.url), self._clock.now())
+            self._raise_for(request, response)
         return response
 
     async def write(
@@ -203,13 +217,18 @@ class ODataClient:
         ) from fault
 
     def _address_of(self, url: str) -> str:
-        """Return the absolute address of a write; services of the environment stand beside ``/data``."""
-        return self.root.removesuffix("/data") + url if url[0] == "/" else self._own + url
+        """Return the absolute address of a write; with a slash in front it is relative to the environment."""
+        return self._dialect.environment_root(self.root) + url if url[0] == "/" else self._own + url
+
+    def _raise_for(self, request: Request, response: Response) -> None:
+        """Raise the error for an answer that is not of the kind that was requested."""
+        subject, now = self._subject(request.url), self._clock.now()
+        raise_for_answer(request, response, subject, now, self._dialect.errors)
 
     def _check_written(self, sent: Request, told: Response) -> None:
         """Raise where nothing was written, or where the answer does not tell whether anything was."""
         if told.status in _REFUSED_AT_THE_DOOR:
-            raise_for_answer(sent, told, self._subject(sent.url), self._clock.now())
+            self._raise_for(sent, told)
         if not tells_outcome(told):
             raise OutcomeUnknown(
                 f"The upstream's answer (status {told.status}) does not tell whether it wrote.",

@@ -10,6 +10,7 @@ part 2, URL Conventions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from schema.model.relations import Relation
 from schema.operators import OperatorKind, WhereOperator, operators_of
 
 from .account import AccountSets
+from .error_details import GENERIC_ERRORS, ErrorDetails
 from .literals import kind_of
 from .lower import Lowered, lower_query
 from .query import KeyPart, Operator, Query, Resource, Value
@@ -33,6 +35,7 @@ TEXT = operators_of(OperatorKind.TEXT)
 NULL = operators_of(OperatorKind.NULL)
 FLAGS = operators_of(OperatorKind.FLAGS)
 NullOrder: TypeAlias = Literal["first", "last", "unknown"]
+EnvironmentKind: TypeAlias = Literal["production", "test", "development"]
 UnkeyedPaging: TypeAlias = Literal["auto", "links", "skip"]
 
 
@@ -110,9 +113,33 @@ class Dialect:
     """Whether ``$expand`` takes options beside ``$select`` and ``$expand``.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ExpandOptions"""
 
-    has_metadata_service: bool = False
-    """Whether labels and categories of data entities are told under ``/metadata``.
+    namespaces: frozenset[str] = frozenset()
+    """Namespaces of a metadata document that only this product has: they show the dialect if no setting names it.
+    https://docs.oasis-open.org/odata/odata-csdl-xml/v4.01/odata-csdl-xml-v4.01.html#sec_Namespace"""
+
+    hosts: re.Pattern[str] | None = None
+    """Host names that only this product has: they show the dialect as well."""
+
+    environment_kinds: tuple[tuple[re.Pattern[str], EnvironmentKind], ...] = ()
+    """Host names → what the environment is for; the first that matches counts.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/deployment/deploy-demo-environment"""
+
+    service_suffix: str = ""
+    """End of the service root's path that the environment's other services do not share: ``/data`` of
+    ``https://x.operations.dynamics.com/data``, beside which are ``/metadata`` and ``/api/services``.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/services-home-page"""
+
+    has_label_service: bool = False
+    """Whether the environment has the texts of label ids, under ``/metadata/Labels``.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata#metadata"""
+
+    has_entity_categories: bool = False
+    """Whether the environment lists the categories of its entity sets, under ``/metadata/DataEntities``.
+    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata#metadata"""
+
+    errors: ErrorDetails = GENERIC_ERRORS
+    """How the product's error texts are read: the reasons of a refused write, the entity, what status 500 means.
+    https://docs.oasis-open.org/odata/odata-json-format/v4.0/odata-json-format-v4.0.html (section 19)"""
 
     account: AccountSets | None = None
     """Where the user, roles and companies of a registered application are found.
@@ -217,6 +244,22 @@ class Dialect:
         """Return whether no segment of an encoded path is longer than web servers take."""
         most = self.max_segment_length
         return len(path) <= most or all(len(segment) <= most for segment in path.split("/"))
+
+    def environment_root(self, root: str) -> str:
+        """Return the address that the environment's other services start with.
+
+        ``https://x.operations.dynamics.com/data`` → ``https://x.operations.dynamics.com``
+        """
+        return root.rstrip("/").removesuffix(self.service_suffix)
+
+    def environment_kind(self, host: str) -> EnvironmentKind | None:
+        """Return what an environment of that host is for; None if the host does not show it."""
+        return next((k for pattern, k in self.environment_kinds if pattern.fullmatch(host)), None)
+
+    def is_shown_by(self, host: str, namespace: str) -> bool:
+        """Return whether a host, or the namespace of a metadata document, belongs to this product only."""
+        has_host = self.hosts is not None and self.hosts.fullmatch(host) is not None
+        return has_host or namespace in self.namespaces
 
     def refusal(self, what: str, *, hint: str | None = None) -> UnsupportedQuery:
         """Return the error that says what the product cannot do: ``"expand beyond level 1"``."""

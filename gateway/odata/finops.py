@@ -1,4 +1,4 @@
-"""Dynamics 365 Finance & Operations: its delta from OData v4, and how its addresses are told.
+"""Dynamics 365 Finance & Operations: how its OData differs from the specification.
 
 Main page: https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (read as
 "the OData page" below). Where that page is silent the flag says no. What differs from the specification, and
@@ -24,22 +24,33 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from types import MappingProxyType
-from urllib.parse import urlsplit
-
-from gateway.errors import SettingsError
 
 from .account import AccountSets, Lookup
-from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, Dialect
+from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, EnvironmentKind
 from .finops_companies import COMPANY_COLUMNS
 from .finops_presets import RELATIONS, SERVICES
+from .infolog import INFOLOG
 from .query import Operator
 
 NAMESPACE = "Microsoft.Dynamics.DataEntities"
+_HOSTS = re.compile(
+    r"(?:.+\.)?(?:operations|cloudax|axcloud)\.(?:[a-z0-9-]+\.)*(?:microsoft)?dynamics\.[a-z]+"
+)
+_ENVIRONMENT_KINDS: tuple[tuple[re.Pattern[str], EnvironmentKind], ...] = (
+    (re.compile(r".+\.sandbox\.operations\..+"), "test"),
+    (re.compile(r".+\.(?:cloudax|axcloud)\..+"), "development"),
+    (re.compile(r".+\.operations\..*dynamics\.[a-z]+"), "production"),
+)
+"""Sandboxes of tier 2 and above have ``sandbox`` in their host, cloud-hosted development machines their own domain:
+https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/deployment/deploy-demo-environment"""
 
 FINOPS = replace(
     ODATA,
     name="finops",
     title="Finance & Operations",
+    namespaces=frozenset({NAMESPACE}),
+    hosts=_HOSTS,
+    environment_kinds=_ENVIRONMENT_KINDS,
     operators=MappingProxyType(
         {
             "string": EQUALITY + ORDERING + LISTS + TEXT + NULL,
@@ -74,7 +85,10 @@ FINOPS = replace(
     filter_depth=1,
     expand_depth=1,
     expand_options=False,
-    has_metadata_service=True,
+    service_suffix="/data",
+    has_label_service=True,
+    has_entity_categories=True,
+    errors=INFOLOG,
     account=AccountSets(
         clients=Lookup("SysAADClients", "AADClientId", "UserId"),
         roles=Lookup("SecurityUserRoles", "UserId", "SecurityRoleName"),
@@ -127,42 +141,3 @@ FINOPS = replace(
     relations=RELATIONS,
     services=SERVICES,
 )
-
-_DIALECTS = {dialect.name: dialect for dialect in (FINOPS, ODATA)}
-_HOST = re.compile(
-    r"(?:.+\.)?(?:operations|cloudax|axcloud)\.(?:[a-z0-9-]+\.)*(?:microsoft)?dynamics\.[a-z]+"
-)
-
-
-def dialect_for(name: str | None, url: str, namespace: str) -> Dialect:
-    """Return the dialect of that name, else the one that address or namespace show. Raises SettingsError."""
-    if name is None:
-        host = urlsplit(url).hostname or ""
-        known = namespace == NAMESPACE or _HOST.fullmatch(host) is not None
-        return FINOPS if known else ODATA
-    if name in _DIALECTS:
-        return _DIALECTS[name]
-    if name in ("dataverse", "businesscentral"):
-        raise SettingsError(
-            f"D365_DIALECT {name!r} is not available yet.",
-            hint="'odata' reaches such a service by what the specification promises.",
-        )
-    raise SettingsError(
-        f"D365_DIALECT is {name!r}.", hint=f"Accepted: {', '.join(sorted(_DIALECTS))}."
-    )
-
-
-_KINDS = (
-    (re.compile(r".+\.sandbox\.operations\..+"), "test"),
-    (re.compile(r".+\.(?:cloudax|axcloud)\..+"), "development"),
-    (re.compile(r".+\.operations\..*dynamics\.[a-z]+"), "production"),
-)
-
-
-def environment_kind(host: str) -> str | None:
-    """Return what an environment of that host is for: ``production``, ``test`` or ``development``; None if unknown.
-
-    Sandboxes of tier 2 and above have ``sandbox`` in their host, cloud-hosted development machines their own domain:
-    https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/deployment/deploy-demo-environment
-    """
-    return next((kind for pattern, kind in _KINDS if pattern.fullmatch(host)), None)

@@ -19,11 +19,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 import msgspec
-import orjson
 from msgspec import Struct
 
 from gateway.errors import (
@@ -39,6 +38,8 @@ from gateway.errors import (
 from gateway.events import loggable
 from gateway.process.masking import masked
 
+from .error_details import ErrorDetails
+from .error_envelope import Envelope, envelope_of, refusal_of, service_failure_of
 from .query import Request
 from .retry import Failure, retry_after
 
@@ -62,27 +63,8 @@ class Response(Struct, frozen=True):
         return self.headers.get("ms-dyn-aid") or self.headers.get("request-id")
 
 
-class Envelope(Struct, frozen=True):
-    """The ``error`` object of OData JSON, and what F&O puts inside."""
-
-    code: str
-    message: str
-    inner_message: str
-    inner_type: str
-    cut: str = ""
-    """The start of an error object that cannot be decoded: for the log, never for a client."""
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether business logic said no, whatever the status: F&O sends such refusals as 400 and as 500."""
-        said = self.inner_message or self.message or self.cut
-        return self.inner_type.endswith("AxODataWriteException") or "Infolog:" in said
-
-
 TRANSIENT = frozenset({502, 503, 504})
 SLOW = frozenset({408})
-_ERROR = re.compile(rb'\A(?:\xef\xbb\xbf)?\s*\{\s*"error"\s*:\s*\{')
-_SERVICE_FAILURE = re.compile(rb'\A(?:\xef\xbb\xbf)?\s*\{\s*"(?:Message|ExceptionType)"\s*:')
 _MARKUP = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)", re.IGNORECASE)
 _SIGN_IN = re.compile(r"login|signin|sign-in|adfs|/oauth2?/|/authorize", re.IGNORECASE)
 PLAIN = ("/$count", "/$value")
@@ -111,61 +93,23 @@ def is_plainly_good(request: Request, response: Response) -> bool:
     )
 
 
-def raise_for_answer(request: Request, response: Response, subject: str, now: float) -> None:
-    """Return for an answer of the kind that was asked for; raise the registry's error for any other.
+def raise_for_answer(
+    request: Request, response: Response, subject: str, now: float, errors: ErrorDetails
+) -> None:
+    """Raise the error for an answer that is not of the kind that was requested.
+
+    ``subject`` is what messages call the resource, ``now`` the time in seconds of the epoch, ``errors`` the dialect's.
 
     304 answers a conditional request only, and 1xx none (RFC 9110, sections 15.2 and 15.4.5).
     """
     if 200 <= response.status < 300 or (response.status == 304 and _is_conditional(request)):
         _check_content(request, response, subject)
         return
-    raise _error(response, subject, now)
+    raise _error(response, subject, now, errors)
 
 
 def _is_conditional(request: Request) -> bool:
     return any(name.lower() in _CONDITIONS for name in request.headers)
-
-
-def envelope_of(body: bytes) -> Envelope | None:
-    """Read an OData error object; None where the body holds none. Never fails."""
-    if not _ERROR.match(body):
-        return None
-    try:
-        error: dict[str, Any] = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))["error"]
-    except orjson.JSONDecodeError:
-        return Envelope("", "", "", "", cut=body[:2_000].decode("utf-8", "replace"))
-    if not error.keys() & {"code", "message", "innererror"}:
-        return None
-    inner = error.get("innererror")
-    inner = inner if isinstance(inner, dict) else {}
-    message = error.get("message")
-    if isinstance(message, dict):  # OData 2 and 3: {"lang": …, "value": …}
-        message = message.get("value")
-    return Envelope(
-        str(error.get("code") or ""),
-        str(message or ""),
-        str(inner.get("message") or ""),
-        str(inner.get("type") or ""),
-    )
-
-
-def refusal_of(body: bytes) -> Envelope | None:
-    """Read why a write was refused: an OData error object, or what a custom service says. Never fails."""
-    return envelope_of(body) or _service_failure(body)
-
-
-def _service_failure(body: bytes) -> Envelope | None:
-    """Read ``{"Message": …, "ExceptionType": …}``, the answer of ``/api/services`` to what failed in X++."""
-    if not _SERVICE_FAILURE.match(body):
-        return None
-    try:
-        failure: dict[str, Any] = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError:
-        return None
-    if "ExceptionType" not in failure:
-        return None
-    said = failure.get("ExceptionMessage") or failure.get("Message")
-    return Envelope("", str(said or ""), "", str(failure["ExceptionType"] or ""))
 
 
 def is_page(response: Response) -> bool:
@@ -198,7 +142,7 @@ def tells_outcome(response: Response) -> bool:
     if status < 300:
         return envelope_of(response.body) is None
     if status == 404:
-        return tells_absence(response) or _service_failure(response.body) is not None
+        return tells_absence(response) or service_failure_of(response.body) is not None
     return refusal_of(response.body) is not None or (
         status < 500 and not nested_too_deeply(response.body)
     )
@@ -254,14 +198,14 @@ def _not_wanted(response: Response, came: str) -> UpstreamMalformed:
     return error
 
 
-def _error(response: Response, subject: str, now: float) -> GatewayError:
+def _error(response: Response, subject: str, now: float, errors: ErrorDetails) -> GatewayError:
     status = response.status
     if status < 200 or status == 304:
         return malformed(response, f"status {status} answers no such request")
     if status < 400:
         return _redirected(response)
     if status in {401, 403}:
-        return _forbidden(response, subject)
+        return _forbidden(response, subject, errors)
     envelope = envelope_of(response.body)
     if status == 429:
         return UpstreamThrottled(
@@ -275,7 +219,7 @@ def _error(response: Response, subject: str, now: float) -> GatewayError:
             f"The upstream gave up waiting for the request on {subject}.",
             **_facts(response, envelope),
         )
-    if status in {500, 501} and envelope is not None and (status == 501 or envelope.is_refusal):
+    if envelope is not None and (status == 501 or (status == 500 and errors.is_refusal(envelope))):
         return _rejected(response, subject, envelope)
     if status >= 500:
         return UpstreamUnavailable(
@@ -310,16 +254,13 @@ _NOT_ODATA = (
 )
 
 
-def _forbidden(response: Response, subject: str) -> UpstreamForbidden:
+def _forbidden(response: Response, subject: str, errors: ErrorDetails) -> UpstreamForbidden:
     if response.status == 401:
         sentence = "The upstream does not accept the gateway's sign-in"
         hint = "Are tenant_id and scope those of this environment (the scope is its address + /.default)?"
     else:
         sentence = f"The gateway's account may not use {subject}"
-        hint = (
-            "Finance & Operations: is client_id listed under Microsoft Entra ID applications,"
-            " and does its user have the roles?"
-        )
+        hint = errors.forbidden_hint
     return UpstreamForbidden(
         f"{sentence} (status {response.status}).",
         hint=hint,

@@ -22,7 +22,7 @@ def residual_columns(info: ObjectInfo, where: Expr | None, dialect: Dialect) -> 
         if len(path.segments) > 1:
             raise UnsupportedQuery(
                 f"Text with a star cannot be searched through {path.segments[0]}.",
-                hint="F&O reads * as a wildcard; filter by a field of the row itself.",
+                hint=f"{dialect.title} reads * as a wildcard; filter by a field of the row itself.",
             )
         columns.append(info.by_source(path.segments[0]))
     return columns

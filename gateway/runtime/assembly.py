@@ -221,7 +221,7 @@ def _executable(
 ) -> tuple[ODataSchema, Engine]:
     schema = schema_served(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
-    return schema, Engine(schema, client, dialect, limits, observe, aside)
+    return schema, Engine(schema, client.for_dialect(dialect), dialect, limits, observe, aside)
 
 
 def limited(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:
@@ -275,11 +275,17 @@ async def read_labels(
     language = settings.language
     if language is None or settings.metadata is not None:
         return {}
-    if not dialect_of(settings, known.model).has_metadata_service:
+    dialect = dialect_of(settings, known.model)
+    if not dialect.has_label_service:
         return {}
     folder = None if settings.url is None else settings.cache_dir
     return await load_labels(
-        client, client.root, known.label_ids(), language, cache_dir=folder, observe=observe
+        client,
+        dialect.environment_root(client.root),
+        known.label_ids(),
+        language,
+        cache_dir=folder,
+        observe=observe,
     )
 
 

@@ -66,7 +66,7 @@ class GivenRows:
         self, world: World, *, scale: float, seed: int, relations: Iterable[Relation] = ()
     ) -> None:
         self._world = world
-        self._related = preset(world.model, relations)
+        self._related = preset(world.model, relations, company_property=COMPANY)
         self._count = max(len(COMPANIES), round(_ROWS * scale))
         self._seed = seed
         self._links_of = cache(self._find_links)

@@ -39,7 +39,7 @@ class Binder:
         self.writes = writes
         self.catalog = writes.catalog
         self.dialect = dialect
-        self._bodies = Bodies(writes)
+        self._bodies = Bodies(writes, dialect.title)
         self._max_rows = max_rows
 
     def bind(

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.odata.infolog import Problem
+from gateway.odata.error_details import Problem
 from gateway.planning.company_limit import CompanyLimit
 from schema.catalog.records import Verb
 

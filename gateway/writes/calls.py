@@ -40,8 +40,10 @@ class Calls:
             return Payload(errors=(UserError(code=barred.code, message=barred.message),))
         response = await self._exchange.call(mutation.call)
         if response.status >= 300:
-            told = (UserError(code=p.code, message=p.message) for p in problems_in(response))
-            return Payload(errors=tuple(told))
+            problems = problems_in(response, self._exchange.dialect.errors)
+            return Payload(
+                errors=tuple(UserError(code=p.code, message=p.message) for p in problems)
+            )
         of = mutation.field
         try:
             return await self._done(of, _decoded(response), asked)

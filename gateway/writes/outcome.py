@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from gateway.errors import GatewayError
-from gateway.odata.infolog import CONFLICT, NOT_FOUND, Problem, problems_of
-from gateway.odata.response_check import Envelope, Response, refusal_of
+from gateway.odata.error_details import CONFLICT, NOT_FOUND, ErrorDetails, Problem
+from gateway.odata.error_envelope import Envelope, refusal_of
+from gateway.odata.response_check import Response
 from schema.catalog.records import Verb
 
 from .plan import Place, RowWrite
@@ -84,15 +85,19 @@ class NameOf(Protocol):
         ...
 
 
-def outcome_of(write: RowWrite, response: Response, name_of: NameOf) -> Outcome:
+def outcome_of(
+    write: RowWrite, response: Response, name_of: NameOf, errors: ErrorDetails
+) -> Outcome:
     """Read the answer to one write."""
     if response.status < 300:
         return Outcome(write=write, response=response)
-    problems = problems_in(response, write)
+    problems = problems_in(response, errors, write)
     return Outcome(write=write, errors=errors_of(write, problems, name_of), problems=problems)
 
 
-def problems_in(response: Response, write: RowWrite | None = None) -> tuple[Problem, ...]:
+def problems_in(
+    response: Response, errors: ErrorDetails, write: RowWrite | None = None
+) -> tuple[Problem, ...]:
     """Return why an answer refuses, in respect of one row.
 
     412 to an update without an etag, or with ``*``, says that there is no row: any version would have done
@@ -105,7 +110,7 @@ def problems_in(response: Response, write: RowWrite | None = None) -> tuple[Prob
         return (Problem(CONFLICT, "The row has been changed since the version that was given."),)
     if response.status == 404:
         return (ABSENT,)
-    return problems_of(refusal_of(response.body) or Envelope("", "", "", ""))
+    return errors.problems(refusal_of(response.body) or Envelope())
 
 
 def errors_of(

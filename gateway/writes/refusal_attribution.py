@@ -14,15 +14,16 @@ from typing import Any
 from msgspec import structs
 
 from gateway.odata.batch import CONTENT_ID
-from gateway.odata.infolog import (
+from gateway.odata.error_details import (
     CONFLICT,
     DUPLICATE_KEY,
     MISSING_FIELD,
     NOT_FOUND,
+    ErrorDetails,
     Problem,
-    entity_in,
 )
-from gateway.odata.response_check import Response, refusal_of
+from gateway.odata.error_envelope import refusal_of
+from gateway.odata.response_check import Response
 from schema.catalog.records import Verb
 
 from .outcome import NameOf, Outcome, errors_of, problems_in, rolled_back
@@ -40,13 +41,18 @@ _ESCAPED = re.compile(r"\\(.)")
 _VERSION = re.compile(r"(?:V\d+)?\Z")
 
 
-def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> list[Outcome]:
+def refused_together(
+    writes: Sequence[RowWrite], bad: Response, name_of: NameOf, details: ErrorDetails
+) -> list[Outcome]:
     """Return the outcome of every row of a refused changeset."""
-    blamed = _blamed(writes, bad, name_of)
+    blamed = _blamed(writes, bad, name_of, details)
     named = blamed[:MAX_NAMED]
     left = len(blamed) - len(named)
     note = (_MORE.format(left) if left else _UNDECIDED) if len(blamed) > 1 else ""
-    found = {number: _refused(writes[number], bad, name_of, note) for number in named}
+    found = {
+        number: _refused(writes[number], problems_in(bad, details, writes[number]), name_of, note)
+        for number in named
+    }
     cause = found[named[0]]
     suspects = frozenset(blamed)
     return [
@@ -56,20 +62,21 @@ def refused_together(writes: Sequence[RowWrite], bad: Response, name_of: NameOf)
     ]
 
 
-def _refused(write: RowWrite, bad: Response, name_of: NameOf, note: str) -> Outcome:
-    problems = problems_in(bad, write)
+def _refused(write: RowWrite, problems: tuple[Problem, ...], name_of: NameOf, note: str) -> Outcome:
     if note:
         problems = tuple(structs.replace(p, message=f"{p.message} {note}") for p in problems)
     errors = errors_of(write, problems, name_of)
     return Outcome(write=write, errors=errors, problems=problems)
 
 
-def _blamed(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> list[int]:
+def _blamed(
+    writes: Sequence[RowWrite], bad: Response, name_of: NameOf, details: ErrorDetails
+) -> list[int]:
     """Return the places of the rows that fit the most of the problems; all, where none fits better than another."""
-    scores = [sum(_fit(w, p, name_of) for p in problems_in(bad, w)) for w in writes]
+    scores = [sum(_fit(w, p, name_of) for p in problems_in(bad, details, w)) for w in writes]
     scores = [
         score + 10 * is_named
-        for score, is_named in zip(scores, _of_entity(writes, bad), strict=True)
+        for score, is_named in zip(scores, _of_entity(writes, bad, details), strict=True)
     ]
     named = bad.headers.get(CONTENT_ID, "")
     if named.isdecimal() and 1 < int(named) <= len(writes):
@@ -78,13 +85,13 @@ def _blamed(writes: Sequence[RowWrite], bad: Response, name_of: NameOf) -> list[
     return [number for number, score in enumerate(scores) if score == best]
 
 
-def _of_entity(writes: Sequence[RowWrite], bad: Response) -> Iterator[bool]:
+def _of_entity(writes: Sequence[RowWrite], bad: Response, details: ErrorDetails) -> Iterator[bool]:
     """Yield whether a row is of the entity that the refusal names: ``VendVendorInvoiceHeaderEntity``.
 
     X++ names differ from those of the metadata (``VendorInvoiceHeader``), but hold them; the longest one counts.
     """
     envelope = refusal_of(bad.body)
-    entity = (entity_in(envelope) or "" if envelope is not None else "").casefold()
+    entity = (details.entity(envelope) or "" if envelope is not None else "").casefold()
     names = [_VERSION.sub("", w.csdl.rpartition(".")[2]).casefold() for w in writes]
     longest = max((len(name) for name in names if name in entity), default=0)
     return (longest > 0 and name in entity and len(name) == longest for name in names)

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.events import loggable
 from gateway.odata.batch import BATCH_URL, answers_of, changeset, refusing_part
 from gateway.odata.dialect import Dialect
-from gateway.odata.infolog import NOT_FOUND, Problem
+from gateway.odata.error_details import NOT_FOUND, Problem
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer
 from gateway.odata.sending import Judge, itself
@@ -101,7 +101,7 @@ class Exchange:
     def _outcome(self, write: RowWrite, response: Response) -> Outcome:
         """Return what became of a row by the answer to its write."""
         if response.status >= 300 or is_done(write, response):
-            return outcome_of(write, response, self.name_of)
+            return outcome_of(write, response, self.name_of, self.dialect.errors)
         error = _unknown(response)
         return failed(write, error, advice(error, write))
 
@@ -129,7 +129,7 @@ class Exchange:
         except GatewayError as error:
             return [failed(write, error, advice(error, write)) for write in writes]
         if answers[0].status >= 300:
-            return refused_together(writes, answers[0], self.name_of)
+            return refused_together(writes, answers[0], self.name_of, self.dialect.errors)
         pairs = zip(writes, answers, strict=True)
         return [self._outcome(write, answer) for write, answer in pairs]
 
@@ -139,7 +139,7 @@ class Exchange:
         response = await self._send(request, judge=refusing_part)
         if response.status >= 500:
             raise OutcomeUnknown(f"The upstream failed on a changeset (status {response.status}).")
-        raise_for_answer(request, response, BATCH_URL, time.time())
+        raise_for_answer(request, response, BATCH_URL, time.time(), self.dialect.errors)
         try:
             answers = answers_of(response)
         except UpstreamMalformed as error:

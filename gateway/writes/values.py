@@ -29,8 +29,9 @@ encode_body = msgspec.json.Encoder(decimal_format="number").encode
 class Bodies:
     """Turns input objects into bodies."""
 
-    def __init__(self, writes: Writes) -> None:
+    def __init__(self, writes: Writes, product: str) -> None:
         self._writes = writes
+        self._product = product
         self._catalog: Catalog = writes.catalog
 
     def body(self, type_name: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Bodies:
         if of.value is not None and of.value.scalar == "String":
             return ""
         raise BadArgument(
-            f"{what} cannot be null: Finance & Operations knows no empty {of.type_name}.",
+            f"{what} cannot be null: {self._product} knows no empty {of.type_name}.",
             hint="Leave the field out to keep or default its value, or give the value itself.",
         )
 

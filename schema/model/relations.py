@@ -2,8 +2,9 @@
 
 Finance & Operations publishes navigations for a part of its foreign keys only. A declared relation
 joins on fields instead, and its navigation says so (``declared``): the upstream cannot ``$expand``
-it, the planner fetches it by key batches. Fields are given whole, ``dataAreaId`` included: a join
-without it would mix companies.
+it, the planner fetches it by key batches. Fields are given whole, the company (``dataAreaId``)
+included: a join without it would mix companies. Which property that is differs between products, so
+that functions take it as ``company_property``.
 
 A suggestion is a set A that has a field for each key field of a set B, under the same names and
 with the same types, while no navigation leads from A to B. Names that every second entity has
@@ -18,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -29,7 +30,6 @@ from schema.errors import RelationError, did_you_mean
 from .joins import join_pairs
 from .records import EntityType, Model, Navigation, Property, ReferentialConstraint, TypeRef, short
 
-_COMPANY: Final = "dataAreaId"
 _GENERIC: Final = frozenset(
     {
         *("code", "date", "description", "guid", "id", "identifier", "key", "line", "linenum"),
@@ -97,7 +97,9 @@ def declare(model: Model, relations: Iterable[Relation]) -> Model:
     return model
 
 
-def preset(model: Model, relations: Iterable[Relation]) -> Model:
+def preset(
+    model: Model, relations: Iterable[Relation], *, company_property: str | None = None
+) -> Model:
     """Add those of the relations that fit the model, each direction by itself; the others are passed over.
 
     A direction does not fit where a set or a field is missing, where fields differ in type, where its name is taken,
@@ -108,19 +110,19 @@ def preset(model: Model, relations: Iterable[Relation]) -> Model:
         if not all(name in model.entity_sets for name in sides):
             continue
         if not any(_field_problems(model, relation, default_fields(model, relation))):
-            for direction in _new_directions(model, relation):
+            for direction in _new_directions(model, relation, company_property):
                 model = _with_relation(model, direction)
     return model
 
 
-def _new_directions(model: Model, relation: Relation) -> Iterator[Relation]:
+def _new_directions(model: Model, relation: Relation, company: str | None) -> Iterator[Relation]:
     """Return what is left of a relation that fits: both directions, one of them turned round if need be, or none."""
     to_fields = default_fields(model, relation)
-    forth = _is_new(
-        model, relation.name, relation.from_set, relation.fields, relation.to_set, to_fields
-    )
+    sets = (relation.from_set, relation.to_set)
+    pairs = _without_company(zip(relation.fields, to_fields, strict=True), company)
+    forth = _is_new(model, relation.name, sets, pairs, company)
     back = relation.inverse is not None and _is_new(
-        model, relation.inverse, relation.to_set, to_fields, relation.from_set, relation.fields
+        model, relation.inverse, sets[::-1], frozenset((b, a) for a, b in pairs), company
     )
     if forth:
         yield relation if back else structs.replace(relation, inverse=None)
@@ -138,23 +140,24 @@ def _new_directions(model: Model, relation: Relation) -> Iterator[Relation]:
 def _is_new(
     model: Model,
     name: str,
-    from_set: str,
-    fields: tuple[str, ...],
-    to_set: str,
-    to_fields: tuple[str, ...],
+    sets: Sequence[str],
+    pairs: frozenset[tuple[str, str]],
+    company: str | None,
 ) -> bool:
-    """Return whether the name is free and no navigation joins the types of the two sets by the same fields."""
-    from_type, to_type = (model.entity_sets[side].type for side in (from_set, to_set))
-    pairs = _telling_pairs(zip(fields, to_fields, strict=True))
+    """Return whether the name is free and no navigation joins the types of the two sets by these pairs of fields."""
+    from_type, to_type = (model.entity_sets[side].type for side in sets)
     return not _is_taken(model, from_type, name) and not any(
-        navigation.target == to_type and _telling_pairs(join_pairs(navigation, model)) == pairs
+        navigation.target == to_type
+        and _without_company(join_pairs(navigation, model), company) == pairs
         for navigation in model.navigations_of(from_type)
     )
 
 
-def _telling_pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-    """Return the pairs beside the company, which some metadata leave out."""
-    return frozenset(pairs) - {(_COMPANY, _COMPANY)}
+def _without_company(
+    pairs: Iterable[tuple[str, str]], company: str | None
+) -> frozenset[tuple[str, str]]:
+    """Return the pairs of fields without that of the company, which some metadata leave out."""
+    return frozenset(pair for pair in pairs if pair != (company, company))
 
 
 def default_fields(model: Model, relation: Relation) -> tuple[str, ...]:
@@ -306,14 +309,14 @@ class Suggestion(Struct, frozen=True, kw_only=True):
         return "\n".join(["[[relations]]", *lines])
 
 
-def suggest(model: Model) -> Iterator[Suggestion]:
+def suggest(model: Model, *, company_property: str | None = None) -> Iterator[Suggestion]:
     """Return candidate relations, the most useful first, always in the same order.
 
     A foreign key comes before a shared key, a key called like its set (``CustomerAccount`` of
     ``CustomersV3``) before others, a short key before a long one, a key that one set has before a
     key that many have, the newest version of a set before the older.
     """
-    index = _Index(model)
+    index = _Index(model, company_property)
     pairs = [
         (from_set, to_set) for to_set in model.entity_sets for from_set in index.referrers(to_set)
     ]
@@ -324,8 +327,9 @@ def suggest(model: Model) -> Iterator[Suggestion]:
 class _Index:
     """The fields of every entity set, and which sets have a field of that name."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, company_property: str | None) -> None:
         self._model = model
+        self._company = company_property
         self._types: dict[str, Mapping[str, TypeRef]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._holders: dict[str, list[str]] = defaultdict(list)
@@ -388,7 +392,7 @@ class _Index:
 
     def _telling(self, to_set: str) -> list[str]:
         """Return the key fields beside the company."""
-        return [name for name in self._keys[to_set] if name != _COMPANY]
+        return [name for name in self._keys[to_set] if name != self._company]
 
     def _is_same_key(self, from_set: str, to_set: str) -> bool:
         return set(self._keys[from_set]) == set(self._keys[to_set])

@@ -48,7 +48,11 @@ class Upstream:
             self.waits.append(seconds)
 
         clock = Clock(sleep=sleep, random=lambda: self.chance, now=lambda: NOW)
-        values: dict[str, object] = {"url": "https://fo.example/data", **settings}
+        values: dict[str, object] = {
+            "url": "https://fo.example/data",
+            "dialect": "finops",
+            **settings,
+        }
         return ODataClient(
             Settings.model_validate(values),
             auth=auth,

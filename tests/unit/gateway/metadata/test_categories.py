@@ -16,13 +16,15 @@ from gateway.errors import GatewayError, SettingsError, UpstreamMalformed
 from gateway.events import CategoriesStale, Event
 from gateway.metadata.categories import load_categories
 from gateway.metadata.model_builder import LoadedModel
+from gateway.odata import dialects
 from gateway.runtime.assembly import open_client, read_profiles
 from gateway.sandbox import create_sandbox
 from tests.support.small_models import entity, model, prop
 
 pytestmark = pytest.mark.anyio
 
-ROOT = "https://fo.example/data"
+ENVIRONMENT = "https://fo.example"
+ROOT = f"{ENVIRONMENT}/data"
 LIST = "https://fo.example/metadata/DataEntities"
 
 
@@ -49,7 +51,7 @@ class Service:
         transport = httpx.MockTransport(self)
         async with open_client(settings, transport=transport, observe=lambda _: None) as client:
             return await load_categories(
-                client, metadata, cache_dir=cache_dir, observe=self.events.append
+                client, ENVIRONMENT, metadata, cache_dir=cache_dir, observe=self.events.append
             )
 
 
@@ -110,7 +112,7 @@ async def test_the_sandbox_has_categories() -> None:
     transport = httpx.ASGITransport(create_sandbox())
     settings = Settings(language=None, cache_dir=None)
     async with open_client(settings, transport=transport, observe=lambda _: None) as client:
-        found = await load_categories(client, "one")
+        found = await load_categories(client, dialects.SANDBOX.environment_root(client.root), "one")
 
     assert found["CustomersV3"] == "Master"
     assert set(found.values()) >= {"Master", "Reference", "Transaction"}

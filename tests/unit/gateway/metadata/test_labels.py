@@ -12,7 +12,7 @@ from gateway.metadata.labels import load_labels
 from tests.support.scripted_upstream import Upstream, upstream
 
 pytestmark = pytest.mark.anyio
-ROOT = "https://fo.example/data"
+ENVIRONMENT = "https://fo.example"
 TEXTS = {"@SYS1": "Customer", "@SYS2": "Order"}
 
 
@@ -50,7 +50,13 @@ async def load(
     events: list[Event] = []
     async with fo.client(retries=0) as client:
         texts = await load_labels(
-            client, ROOT, ids, "en-US", cache_dir=cache, refresh=refresh, observe=events.append
+            client,
+            ENVIRONMENT,
+            ids,
+            "en-US",
+            cache_dir=cache,
+            refresh=refresh,
+            observe=events.append,
         )
     return texts, events
 

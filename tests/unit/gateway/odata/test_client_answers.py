@@ -17,8 +17,9 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.odata.error_envelope import envelope_of
 from gateway.odata.query import Request
-from gateway.odata.response_check import envelope_of, malformed, subject_of
+from gateway.odata.response_check import malformed, subject_of
 from tests.support.scripted_upstream import rows, upstream
 
 pytestmark = pytest.mark.anyio

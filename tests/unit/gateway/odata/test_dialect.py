@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import SettingsError
 from gateway.odata import dialect as dialect_module
 from gateway.odata import finops as finops_module
 from gateway.odata.dialect import ODATA, Dialect
-from gateway.odata.finops import FINOPS, NAMESPACE, dialect_for, environment_kind
+from gateway.odata.error_details import GENERIC_ERRORS
+from gateway.odata.finops import FINOPS
+from gateway.odata.infolog import INFOLOG
 from schema.operators import WhereOperator
 from tests.support.expressions import ENUM
 
@@ -45,6 +46,9 @@ def test_finops_facts():
     assert (FINOPS.expand_depth, FINOPS.expand_options) == (1, False)
     assert not FINOPS.update_may_create
     assert not FINOPS.prefers_representation
+    assert FINOPS.has_label_service
+    assert FINOPS.has_entity_categories
+    assert FINOPS.errors is INFOLOG
 
 
 def test_odata_is_the_specification():
@@ -58,6 +62,24 @@ def test_odata_is_the_specification():
     assert (ODATA.expand_depth, ODATA.expand_options) == (8, True)
     assert ODATA.update_may_create
     assert ODATA.prefers_representation
+    assert not ODATA.has_label_service
+    assert not ODATA.has_entity_categories
+    assert ODATA.errors is GENERIC_ERRORS
+    assert not ODATA.is_shown_by("", "")
+    assert ODATA.environment_kind("x.operations.dynamics.com") is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "root", "environment"),
+    [
+        (FINOPS, "https://x.example/data", "https://x.example"),
+        (FINOPS, "https://x.example/namespaces/AXSF/data/", "https://x.example/namespaces/AXSF"),
+        (FINOPS, "https://x.example/odata", "https://x.example/odata"),
+        (ODATA, "https://x.example/data/", "https://x.example/data"),
+    ],
+)
+def test_an_environment_is_the_root_without_suffix(dialect, root, environment):
+    assert dialect.environment_root(root) == environment
 
 
 @pytest.mark.parametrize(
@@ -95,43 +117,10 @@ def test_a_refusal_names_the_product():
     assert (error.message, error.hint) == ("Finance & Operations cannot fly.", "Walk.")
 
 
-@pytest.mark.parametrize(
-    ("name", "url", "namespace", "expected"),
-    [
-        ("finops", "http://localhost/odata", "", FINOPS),
-        ("odata", "https://x.operations.dynamics.com/data", NAMESPACE, ODATA),
-        (None, "https://x.operations.dynamics.com/data", "", FINOPS),
-        (None, "https://x.sandbox.operations.dynamics.com/data", "", FINOPS),
-        (None, "https://x.operations.eu.dynamics.com/data", "", FINOPS),
-        (None, "https://x.cloudax.dynamics.com/data", "", FINOPS),
-        (None, "https://usnconeboxax1aos.axcloud.dynamics.com/data", "", FINOPS),
-        (None, "https://erp.example.com/namespaces/AXSF/data", NAMESPACE, FINOPS),
-        (None, "https://org.crm4.dynamics.com/api/data/v9.2", "Microsoft.Dynamics.CRM", ODATA),
-        (None, "https://api.businesscentral.dynamics.com/v2.0", "Microsoft.NAV", ODATA),
-        (None, "https://operations.example.com/odata", "Demo", ODATA),
-        (None, "", "", ODATA),
-    ],
-)
-def test_a_dialect_is_named_or_guessed(name, url, namespace, expected):
-    assert dialect_for(name, url, namespace) is expected
-
-
-@pytest.mark.parametrize("name", ["dataverse", "businesscentral"])
-def test_a_dialect_to_come_says_so(name):
-    with pytest.raises(SettingsError, match="not available yet"):
-        dialect_for(name, "", "")
-
-
-def test_an_unknown_dialect_says_which_are_known():
-    with pytest.raises(SettingsError) as caught:
-        dialect_for("oracle", "", "")
-
-    assert caught.value.hint == "Accepted: finops, odata."
-
-
 def test_every_flag_is_documented():
     source = Path(dialect_module.__file__).read_text()
-    unlinked = {"name", "title", "absent", "wildcard_eq", "company_property", "company_option"}
+    unlinked = {"name", "title", "hosts", "absent", "wildcard_eq"}
+    unlinked |= {"company_property", "company_option"}
     for flag in fields(Dialect):
         documented = re.search(
             rf"^    {flag.name}: [^\"]*?(?:\"[^\"]*\")?\s*\"\"\"(.+?)\"\"\"",
@@ -146,20 +135,3 @@ def test_every_flag_is_documented():
 
 def test_what_is_finops_own_is_linked_there():
     assert (finops_module.__doc__ or "").count("https://") >= 4
-
-
-@pytest.mark.parametrize(
-    ("host", "kind"),
-    [
-        ("contoso.operations.dynamics.com", "production"),
-        ("contoso.operations.eu.dynamics.com", "production"),
-        ("contoso-uat.sandbox.operations.dynamics.com", "test"),
-        ("usnconeboxax1aos.cloud.onebox.dynamics.com", None),
-        ("contosodev.cloudax.dynamics.com", "development"),
-        ("contosodev.axcloud.dynamics.com", "development"),
-        ("services.odata.org", None),
-        ("127.0.0.1", None),
-    ],
-)
-def test_a_host_tells_what_its_environment_is_for(host, kind):
-    assert environment_kind(host) == kind

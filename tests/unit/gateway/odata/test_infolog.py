@@ -2,8 +2,9 @@
 
 import pytest
 
-from gateway.odata.infolog import Problem, problems_of
-from gateway.odata.response_check import Envelope
+from gateway.odata.error_details import Problem
+from gateway.odata.error_envelope import Envelope
+from gateway.odata.infolog import entity_of, is_refusal, problems_of
 
 START = "Write failed for table row of type 'CustCustomerV3Entity'. Infolog: "
 
@@ -113,6 +114,30 @@ def test_a_refusal_becomes_problems_without_noise(said: str, problems: list[Prob
     assert list(problems_of(Envelope("", "An error has occurred.", said, "X"))) == problems
 
 
-def test_where_there_is_no_inner_error_the_outer_one_speaks() -> None:
-    (problem,) = problems_of(Envelope("", "No.", "", ""))
+def test_without_inner_error_the_outer_message_counts() -> None:
+    (problem,) = problems_of(Envelope(message="No."))
+
     assert problem.message == "No."
+
+
+@pytest.mark.parametrize(
+    ("message", "entity"),
+    [(f"{START}Info: No.", "CustCustomerV3Entity"), ("An error has occurred.", None)],
+)
+def test_the_entity_is_the_one_that_the_text_names(message: str, entity: str | None) -> None:
+    assert entity_of(Envelope(inner_message=message)) == entity
+
+
+@pytest.mark.parametrize(
+    ("envelope", "expected"),
+    [
+        (Envelope(inner_message=f"{START}Info: No."), True),
+        (Envelope(message="No. Infolog: Info: No."), True),
+        (Envelope(cut='{"error": {"message": "Infolog: Info'), True),
+        (Envelope(inner_type="Microsoft.Dynamics.Platform.AxODataWriteException"), True),
+        (Envelope(message="An error has occurred.", inner_type="System.Exception"), False),
+    ],
+    ids=["Infolog", "outer Infolog", "malformed", "exception type", "failure"],
+)
+def test_a_refusal_shows_in_text_or_type(envelope: Envelope, expected: bool) -> None:
+    assert is_refusal(envelope) is expected

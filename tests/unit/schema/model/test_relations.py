@@ -248,7 +248,9 @@ def test_a_name_taken_by_a_derived_type_is_taken() -> None:
 
 
 def pairs(model: Model) -> list[tuple[str, str]]:
-    return [(s.relation.from_set, s.relation.to_set) for s in suggest(model)]
+    return [
+        (s.relation.from_set, s.relation.to_set) for s in suggest(model, company_property=COMPANY)
+    ]
 
 
 def test_a_set_with_all_key_fields_of_another_most_likely_refers_to_it() -> None:
@@ -343,6 +345,7 @@ def test_a_taken_name_is_told_apart_by_the_fields_and_a_taken_inverse_left_out()
     assert "inverse" not in str(only)
 
 
+COMPANY = "dataAreaId"
 ORDERS = Relation(
     from_set="CustomersV3",
     fields=("dataAreaId", "CustomerAccount"),
@@ -408,7 +411,7 @@ def test_the_first_of_two_presets_of_one_name_is_taken() -> None:
 def test_a_declared_relation_replaces_the_preset(changes: dict[str, Any]) -> None:
     declared = declare(SHOP, [structs.replace(ORDERS, inverse=None, **changes)])
 
-    model = preset(declared, [ORDERS])
+    model = preset(declared, [ORDERS], company_property=COMPANY)
 
     assert navigations(model, "CustomersV3") == navigations(declared, "CustomersV3")
     assert "Customer" in navigations(model, "SalesOrders")

@@ -180,6 +180,7 @@ def build(
 ) -> Gateway:
     """Put the parts together. Asks nobody, and may run in any thread."""
     dialect = dialect_of(settings, known.model)
+    client = client.for_dialect(dialect)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
     if settings.company_limit:
         observe(limited(settings, catalog, dialect))
@@ -221,7 +222,7 @@ def _executable(
 ) -> tuple[ODataSchema, Engine]:
     schema = schema_served(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
-    return schema, Engine(schema, client.for_dialect(dialect), dialect, limits, observe, aside)
+    return schema, Engine(schema, client, dialect, limits, observe, aside)
 
 
 def limited(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:

@@ -97,6 +97,7 @@ class World:
             transport=make_transport(SETTINGS),
             clock=Clock(sleep=sleep, random=lambda: 0.5),
             observe=_raise_bugs,
+            dialect=self.gateway.dialect,
         )
         async with client:
             limits = execution_settings(SETTINGS)

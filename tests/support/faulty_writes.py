@@ -165,7 +165,13 @@ async def faulty(
 
     clock = Clock(sleep=sleep, random=lambda: 0.5)
     client = ODataClient(
-        gateway.settings, root=root, transport=door, auth=auth, clock=clock, observe=_raise_bugs
+        gateway.settings,
+        root=root,
+        transport=door,
+        auth=auth,
+        clock=clock,
+        observe=_raise_bugs,
+        dialect=gateway.dialect,
     )
     async with client:
         settings = execution_settings(gateway.settings)

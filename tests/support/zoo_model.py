@@ -310,7 +310,7 @@ class Zoo:
             max_url_length=max_url_length,
             slicing=slicing or Slicing(),
         )
-        self.client = client_over(self._answer, self.events)
+        self.client = client_over(self._answer, self.events, dialect=dialect.name)
         self.engine = Engine(self.schema, self.client, dialect, settings, self.events.append)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

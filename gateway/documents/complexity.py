@@ -20,7 +20,7 @@ from msgspec import Struct, field
 from .collect_fields import fragments_of
 
 
-class Extent(Struct):
+class Complexity(Struct):
     """What there is of each in a document, or in a selection of it."""
 
     depth: int = 0
@@ -32,14 +32,14 @@ class Extent(Struct):
     directives: int = 0
     """As they are written, wherever they stand."""
 
-    def add(self, other: Extent) -> None:
+    def add(self, other: Complexity) -> None:
         """Add what stands beside this; directives are counted elsewhere."""
         self.depth = max(self.depth, other.depth)
         self.top += other.top
         self.fields += other.fields
         self.aliases += other.aliases
 
-    def widen(self, other: Extent) -> None:
+    def widen(self, other: Complexity) -> None:
         """Take the larger of each: of several operations one is run."""
         self.depth = max(self.depth, other.depth)
         self.top = max(self.top, other.top)
@@ -47,7 +47,7 @@ class Extent(Struct):
         self.aliases = max(self.aliases, other.aliases)
 
 
-def extent_of(document: DocumentNode) -> Extent:
+def measure(document: DocumentNode) -> Complexity:
     """Measure a document, valid or not. Raises RecursionError where it is nested too deeply to tell."""
     return _Measure(fragments_of(document)).document(document)
 
@@ -56,11 +56,11 @@ class _Measure(Struct):
     """One document. A fragment that is not there, or spreads itself, counts as empty: validation refuses it."""
 
     fragments: dict[str, FragmentDefinitionNode]
-    known: dict[str, Extent] = field(default_factory=dict)
+    known: dict[str, Complexity] = field(default_factory=dict)
     directives: int = 0
 
-    def document(self, document: DocumentNode) -> Extent:
-        found = Extent()
+    def document(self, document: DocumentNode) -> Complexity:
+        found = Complexity()
         for name in self.fragments:
             self._fragment(name)
         for definition in document.definitions:
@@ -77,10 +77,10 @@ class _Measure(Struct):
     def _note(self, node: Node) -> None:
         self.directives += len(getattr(node, "directives", None) or ())
 
-    def _fragment(self, name: str) -> Extent:
+    def _fragment(self, name: str) -> Complexity:
         found = self.known.get(name)
         if found is None:
-            found = self.known[name] = Extent()
+            found = self.known[name] = Complexity()
             definition = self.fragments.get(name)
             if definition is not None:
                 found.add(self._selections(definition.selection_set))
@@ -88,8 +88,8 @@ class _Measure(Struct):
                     found.depth = 0
         return found
 
-    def _selections(self, selections: SelectionSetNode) -> Extent:
-        found = Extent()
+    def _selections(self, selections: SelectionSetNode) -> Complexity:
+        found = Complexity()
         spread: set[str] = set()
         for node in selections.selections:
             self._note(node)
@@ -102,8 +102,8 @@ class _Measure(Struct):
                 found.add(self._fragment(name))
         return found
 
-    def _field(self, node: FieldNode) -> Extent:
-        own = Extent(top=1, fields=1, aliases=int(node.alias is not None))
+    def _field(self, node: FieldNode) -> Complexity:
+        own = Complexity(top=1, fields=1, aliases=int(node.alias is not None))
         if node.selection_set is not None:
             inner = self._selections(node.selection_set)
             own.fields += inner.fields

@@ -1,6 +1,6 @@
 """A quick yes for valid documents: one walk instead of graphql-core's thirty rules.
 
-:class:`Acceptor` says yes only where the specification's validation (section 5) surely finds nothing. Whatever is
+:class:`FastValidator` says yes only where the specification's validation (section 5) surely finds nothing. Whatever is
 wrong, rare or not understood here is not accepted, and graphql-core's full validation decides and words the errors. So
 a yes may be missing where a document is valid, which costs time; it may never be given where a document is not.
 
@@ -54,12 +54,12 @@ from schema.types.lazy import required_or_defaulted
 from .field_merging import (
     COMPOSITE,
     Composite,
-    Merging,
+    FieldMerging,
     NotProvablyValid,
-    composite,
+    composite_type,
     fields_of,
-    require,
-    unwrapped,
+    named_type,
+    require_valid,
 )
 
 _CONDITION = GraphQLNonNull(GraphQLBoolean)
@@ -83,7 +83,7 @@ class _Found(NamedTuple):
     """Fragments with the types that they are spread into."""
 
 
-class Acceptor:
+class FastValidator:
     """Accepts documents that are valid against one schema."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
@@ -118,24 +118,24 @@ class _Walk:
             else:
                 raise NotProvablyValid
         names = {None if o.name is None else o.name.value for o in operations}
-        require(len(names) == len(operations) > 0 and (len(names) == 1 or None not in names))
+        require_valid(len(names) == len(operations) > 0 and (len(names) == 1 or None not in names))
         in_fragments = {name: self._inside(f) for name, f in self._fragments.items()}
         reached: set[str] = set()
         for operation in operations:
             reached |= self._operation(operation, in_fragments)
-        require(len(reached) == len(self._fragments))
+        require_valid(len(reached) == len(self._fragments))
         _require_no_cycle({n: [s for s, _ in f.spreads] for n, f in in_fragments.items()})
         if self._must_merge:
-            merging = Merging(self._schema, self._fragments)
+            merging = FieldMerging(self._schema, self._fragments)
             for operation in operations:
                 merging.check([(operation.selection_set, self._root(operation))])
 
     def _fragment(self, definition: FragmentDefinitionNode) -> None:
         name = definition.name.value
-        require(name not in self._fragments)
-        require(not (definition.directives or definition.variable_definitions))
+        require_valid(name not in self._fragments)
+        require_valid(not (definition.directives or definition.variable_definitions))
         self._fragments[name] = definition
-        self._types[name] = composite(self._schema, definition.type_condition.name.value)
+        self._types[name] = composite_type(self._schema, definition.type_condition.name.value)
 
     def _root(self, operation: OperationDefinitionNode) -> GraphQLObjectType:
         found = self._schema.get_root_type(operation.operation)
@@ -154,7 +154,7 @@ class _Walk:
         self, operation: OperationDefinitionNode, in_fragments: Mapping[str, _Found]
     ) -> set[str]:
         """Check an operation; gives the fragments that it reaches."""
-        require(not operation.directives)
+        require_valid(not operation.directives)
         variables = self._variables(operation.variable_definitions or ())
         self._found = found = _Found([], [])
         self._selections(operation.selection_set, self._root(operation), set())
@@ -168,7 +168,7 @@ class _Walk:
                 queue.extend(n for n, _ in in_fragments[name].spreads)
         for use in uses:
             self._use(use, *variables[use.name])
-        require(len({use.name for use in uses}) == len(variables))
+        require_valid(len({use.name for use in uses}) == len(variables))
         return reached
 
     def _variables(
@@ -179,7 +179,9 @@ class _Walk:
         for definition in definitions:
             name, default = definition.variable.name.value, definition.default_value
             found = type_from_ast(self._schema, definition.type)
-            require(name not in variables and not definition.directives and is_input_type(found))
+            require_valid(
+                name not in variables and not definition.directives and is_input_type(found)
+            )
             if default is not None:
                 self._value(default, found)
             variables[name] = (found, default is not None and type(default) is not NullValueNode)
@@ -188,10 +190,10 @@ class _Walk:
     def _use(self, use: _Use, found: Any, has_default: bool) -> None:
         wanted = use.type
         if use.one_of:
-            require(type(found) is GraphQLNonNull)
+            require_valid(type(found) is GraphQLNonNull)
         if has_default and type(wanted) is GraphQLNonNull and type(found) is not GraphQLNonNull:
             wanted = wanted.of_type
-        require(is_type_sub_type_of(self._schema, found, wanted))
+        require_valid(is_type_sub_type_of(self._schema, found, wanted))
 
     # Selections
 
@@ -216,29 +218,29 @@ class _Walk:
     def _field(self, node: FieldNode, fields: Mapping[str, GraphQLField]) -> None:
         name = node.name.value
         if name == "__typename":
-            require(not node.arguments and node.selection_set is None)
+            require_valid(not node.arguments and node.selection_set is None)
             return
         found = fields[name]
         if node.arguments or found.args:
             self._arguments(node.arguments or (), found.args)
-        result = unwrapped(found.type)
+        result = named_type(found.type)
         if isinstance(result, COMPOSITE):
             if node.selection_set is None:
                 raise NotProvablyValid
             self._selections(node.selection_set, result, set())
         else:
-            require(node.selection_set is None and is_leaf_type(result))
+            require_valid(node.selection_set is None and is_leaf_type(result))
 
     def _inline(self, node: InlineFragmentNode, parent: Composite, keys: set[str]) -> None:
         inner = parent
         if node.type_condition is not None:
-            inner = composite(self._schema, node.type_condition.name.value)
+            inner = composite_type(self._schema, node.type_condition.name.value)
             self._overlap(inner, parent)
         self._selections(node.selection_set, inner, keys)
 
     def _spread(self, node: FragmentSpreadNode, parent: Composite) -> None:
         name = node.name.value
-        require(not node.arguments)
+        require_valid(not node.arguments)
         self._overlap(self._types[name], parent)
         self._found.spreads.append((name, parent))
         self._must_merge = True
@@ -253,21 +255,21 @@ class _Walk:
         for narrow, wide in ((inner, parent), (parent, inner)):
             if isinstance(wide, GraphQLUnionType):
                 is_node = wide.name == ENTITY and narrow.name == "Node"
-                require(is_node or self._schema.is_sub_type(wide, narrow))
+                require_valid(is_node or self._schema.is_sub_type(wide, narrow))
                 return
         for narrow, wide in ((inner, parent), (parent, inner)):
             if isinstance(wide, GraphQLInterfaceType) and self._schema.is_sub_type(wide, narrow):
                 is_object = isinstance(narrow, GraphQLObjectType)
-                require(is_object or bool(self._schema.get_possible_types(narrow)))  # type: ignore[arg-type]
+                require_valid(is_object or bool(self._schema.get_possible_types(narrow)))  # type: ignore[arg-type]
                 return
         raise NotProvablyValid
 
     def _conditions(self, directives: Sequence[DirectiveNode]) -> None:
         names = [d.name.value for d in directives]
-        require(_CONDITIONS.issuperset(names) and len(set(names)) == len(names))
+        require_valid(_CONDITIONS.issuperset(names) and len(set(names)) == len(names))
         for directive in directives:
             arguments = directive.arguments or ()
-            require(len(arguments) == 1 and arguments[0].name.value == "if")
+            require_valid(len(arguments) == 1 and arguments[0].name.value == "if")
             self._value(arguments[0].value, _CONDITION)
 
     # Values
@@ -276,22 +278,22 @@ class _Walk:
         self, given: Sequence[ArgumentNode], defined: Mapping[str, GraphQLArgument]
     ) -> None:
         names = {a.name.value for a in given}
-        require(len(names) == len(given))
+        require_valid(len(names) == len(given))
         for argument in given:
             self._value(argument.value, defined[argument.name.value].type)
         for name, definition in defined.items():
             if type(definition.type) is GraphQLNonNull:
-                require(name in names)
+                require_valid(name in names)
 
     def _value(self, node: ValueNode, wanted: Any, *, one_of: bool = False) -> None:
         if isinstance(node, VariableNode):
             self._found.uses.append(_Use(node.name.value, wanted, one_of))
             return
         if type(wanted) is GraphQLNonNull:
-            require(not isinstance(node, NullValueNode))
+            require_valid(not isinstance(node, NullValueNode))
             wanted = wanted.of_type
         if isinstance(node, NullValueNode):
-            require(not one_of)
+            require_valid(not one_of)
         elif type(wanted) is GraphQLList:
             items = node.values if isinstance(node, ListValueNode) else (node,)
             for item in items:
@@ -299,27 +301,27 @@ class _Walk:
         elif isinstance(wanted, GraphQLInputObjectType):
             self._object(node, wanted)
         else:
-            require(not isinstance(node, ListValueNode | ObjectValueNode))
+            require_valid(not isinstance(node, ListValueNode | ObjectValueNode))
             _require_leaf(node, wanted)
 
     def _object(self, node: ValueNode, wanted: GraphQLInputObjectType) -> None:
         if not isinstance(node, ObjectValueNode):
             raise NotProvablyValid
         names = {f.name.value for f in node.fields}
-        require(len(names) == len(node.fields))
+        require_valid(len(names) == len(node.fields))
         is_one_of = wanted.is_one_of
-        require(not is_one_of or len(names) == 1)
+        require_valid(not is_one_of or len(names) == 1)
         for field in node.fields:
             self._value(field.value, wanted.fields[field.name.value].type, one_of=is_one_of)
-        require(names.issuperset(required_or_defaulted(wanted)))
+        require_valid(names.issuperset(required_or_defaulted(wanted)))
 
 
 def _require_leaf(node: ValueNode, wanted: Any) -> None:
     """Require that a scalar or enum takes the literal, by its own reading."""
-    require(is_leaf_type(wanted))
+    require_valid(is_leaf_type(wanted))
     read = wanted.coerce_input_literal or wanted.parse_literal
     try:
-        require(read(node) is not Undefined)
+        require_valid(read(node) is not Undefined)
     except Exception as error:
         raise NotProvablyValid from error
 

@@ -39,13 +39,13 @@ class NotProvablyValid(Exception):
     """Not surely valid."""
 
 
-def require(sure: bool) -> None:
+def require_valid(sure: bool) -> None:
     """Raise Unsure where something is not sure."""
     if not sure:
         raise NotProvablyValid
 
 
-def composite(schema: GraphQLSchema, name: str) -> Composite:
+def composite_type(schema: GraphQLSchema, name: str) -> Composite:
     """Return an object, interface or union type; raises KeyError, and Unsure for another kind."""
     found = schema.type_map[name]
     if isinstance(found, COMPOSITE):
@@ -58,14 +58,14 @@ def fields_of(made: Composite) -> Mapping[str, GraphQLField]:
     return {} if isinstance(made, GraphQLUnionType) else made.fields
 
 
-def unwrapped(result: Any) -> Any:
+def named_type(result: Any) -> Any:
     """Return the named type."""
     while type(result) is GraphQLNonNull or type(result) is GraphQLList:
         result = result.of_type
     return result
 
 
-class Merging:
+class FieldMerging:
     """Checks the response keys of one document whose names and types are known to be good."""
 
     def __init__(
@@ -85,14 +85,14 @@ class Merging:
             first, owner = nodes[0]
             name = first.name.value
             if name == "__typename":
-                require(all(node.name.value == name for node, _ in nodes))
+                require_valid(all(node.name.value == name for node, _ in nodes))
                 continue
             result = fields_of(owner)[name].type
             key = arguments_key(first) if len(nodes) > 1 else ()
             for node, parent in nodes[1:]:
-                require(node.name.value == name and arguments_key(node) == key)
-                require(parent is owner or fields_of(parent)[name].type is result)
-            inner = unwrapped(result)
+                require_valid(node.name.value == name and arguments_key(node) == key)
+                require_valid(parent is owner or fields_of(parent)[name].type is result)
+            inner = named_type(result)
             below = [(n.selection_set, inner) for n, _ in nodes if n.selection_set is not None]
             if below:
                 self.check(below)
@@ -102,15 +102,15 @@ class Merging:
     ) -> None:
         for node in selected.selections:
             self._merged += 1
-            require(self._merged <= MAX_MERGED)
+            require_valid(self._merged <= MAX_MERGED)
             if isinstance(node, FieldNode):
                 scope.setdefault((node.alias or node.name).value, []).append((node, parent))
             elif isinstance(node, InlineFragmentNode):
                 on = node.type_condition
-                inner = parent if on is None else composite(self._schema, on.name.value)
+                inner = parent if on is None else composite_type(self._schema, on.name.value)
                 self._collect(node.selection_set, inner, scope, spread)
             elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
                 spread.add(node.name.value)
                 fragment = self._fragments[node.name.value]
-                inner = composite(self._schema, fragment.type_condition.name.value)
+                inner = composite_type(self._schema, fragment.type_condition.name.value)
                 self._collect(fragment.selection_set, inner, scope, spread)

@@ -2,7 +2,7 @@
 
 Clients that write values into the text of their operations send a new text each time. Such a text is parsed and
 validated, but what is compiled of it (shapes, row types, completion) does not depend on the values of arguments, nor on
-the names of operations and variables. :func:`structure_of` tells the documents apart that differ in anything else.
+the names of operations and variables. :func:`fingerprint_of` tells the documents apart that differ in anything else.
 
 What does count of arguments is which of them are equal: fields with equal ones share their rows. So each is told by a
 number, that of the first field with equal arguments.
@@ -28,7 +28,7 @@ from msgspec import Struct
 from .collect_fields import arguments_key
 
 
-class Structure(Struct, frozen=True):
+class Fingerprint(Struct, frozen=True):
     """An operation without its values."""
 
     key: tuple[Hashable, ...]
@@ -37,7 +37,7 @@ class Structure(Struct, frozen=True):
     """Every field that has arguments or a selection, in the same order for equal keys."""
 
 
-def structure_of(document: DocumentNode, operation: OperationDefinitionNode) -> Structure:
+def fingerprint_of(document: DocumentNode, operation: OperationDefinitionNode) -> Fingerprint:
     """Return the structure of an operation of a valid document."""
     walk = _Walk()
     walk.selections(operation.selection_set)
@@ -45,7 +45,7 @@ def structure_of(document: DocumentNode, operation: OperationDefinitionNode) -> 
         if isinstance(definition, FragmentDefinitionNode):
             walk.key.append((definition.name.value, definition.type_condition.name.value))
             walk.selections(definition.selection_set)
-    return Structure(tuple(walk.key), tuple(walk.fields))
+    return Fingerprint(tuple(walk.key), tuple(walk.fields))
 
 
 class _Walk:

@@ -53,7 +53,7 @@ class _Unsure(Exception):
     """Not surely a value of its type."""
 
 
-class Variables:
+class VariableReader:
     """The variables of one operation."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Variables:
         return VariableValues(sources, coerced)
 
 
-def json_value(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
+def coerce_json(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
     """Return the coerced value of JSON that is no variable. Raises BadArgument; ``what`` names it."""
     try:
         return _value(given, wanted)
@@ -117,11 +117,11 @@ def json_value(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
         validate_input_value(
             given, wanted, lambda e, _: found.append(e.message), hide_suggestions=True
         )
-        said = without_python(found[0]) if found else f"it is no {wanted}."
+        said = in_json_words(found[0]) if found else f"it is no {wanted}."
         raise BadArgument(f"{what}: {said}", hint="Send it as this API answers it.") from error
 
 
-def arguments_of(
+def coerce_arguments(
     field: GraphQLField, node: FieldNode, variables: VariableValues
 ) -> Mapping[str, Any]:
     """Return the coerced arguments of a field. Raises GraphQLError where a variable's null stands in a wrong place."""
@@ -134,13 +134,13 @@ def arguments_of(
             raise _in_json(error) from error
 
 
-def without_python(message: str) -> str:
+def in_json_words(message: str) -> str:
     """Return graphql-core's words for a value that came as JSON: ``null`` for ``None``, but for what is quoted."""
     return _QUOTED_OR_PYTHON.sub(lambda found: _IN_JSON.get(found[0], found[0]), message)
 
 
 def _in_json(error: GraphQLError) -> GraphQLError:
-    message = without_python(error.message)
+    message = in_json_words(error.message)
     return GraphQLError(message, error.nodes, original_error=error.original_error)
 
 

@@ -28,9 +28,9 @@ from schema.catalog import Catalog
 from schema.catalog.types import SCALARS
 
 from .collect_fields import condition_variables
-from .complexity import Extent, extent_of
-from .fast_validation import Acceptor
-from .input_coercion import Variables
+from .complexity import Complexity, measure
+from .fast_validation import FastValidator
+from .input_coercion import VariableReader
 from .refusal import OperationRefused, refusal
 from .suggestions import Suggestions
 
@@ -106,7 +106,7 @@ class Document(Struct, frozen=True, eq=False):
     """Code of the errors."""
     conditions: tuple[str, ...] = ()
     """Variables that ``@skip`` and ``@include`` use."""
-    variables: dict[int, Variables] = field(default_factory=dict)
+    variables: dict[int, VariableReader] = field(default_factory=dict)
     """id of an operation → what reads its variables: a cache."""
 
     def operations(self) -> list[OperationDefinitionNode]:
@@ -150,7 +150,7 @@ class Documents:
     ) -> None:
         self._core = core
         self._limits = limits
-        self._acceptor = Acceptor(core)
+        self._acceptor = FastValidator(core)
         self._suggestions: Suggestions | None = None
         if limits.suggestions:
             self._suggestions = Suggestions(
@@ -190,7 +190,7 @@ class Documents:
             )
 
     def _checked(self, node: DocumentNode) -> Document:
-        excess = self._excess(extent_of(node))
+        excess = self._excess(measure(node))
         if excess is not None:
             return Document(node, [GraphQLError(excess)], "BUDGET_EXCEEDED")
         errors = [] if self._acceptor.accepts(node) else self._validate(node)
@@ -205,7 +205,7 @@ class Documents:
             errors = self._suggestions.for_document(node, errors)
         return [_without_digits(error) for error in errors]
 
-    def _excess(self, extent: Extent) -> str | None:
+    def _excess(self, extent: Complexity) -> str | None:
         """Say which limit a document is above."""
         most = self._limits
         if extent.depth > most.depth:
@@ -220,11 +220,11 @@ class Documents:
                 return f"The document has more than {limit:,} {what}."
         return None
 
-    def variables(self, document: Document, operation: OperationDefinitionNode) -> Variables:
+    def variables(self, document: Document, operation: OperationDefinitionNode) -> VariableReader:
         """Return what reads the variables of an operation."""
         found = document.variables.get(id(operation))
         if found is None:
             definitions = operation.variable_definitions or ()
-            found = Variables(self._core, definitions, self._suggestions)
+            found = VariableReader(self._core, definitions, self._suggestions)
             document.variables[id(operation)] = found
         return found

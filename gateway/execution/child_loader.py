@@ -20,7 +20,7 @@ from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.odata.query import KeyPart, Literal, Query, Resource
 from gateway.odata.render import render
 from gateway.operations.pages import Failure, Page
-from gateway.operations.row_types import RowType, counted
+from gateway.operations.row_types import RowType, parse_count
 from gateway.planning.page_window import Window, empty_page, keyset_page
 from gateway.planning.plan import ChildPlan, Join, Key, ReadPlan, Via
 
@@ -128,7 +128,7 @@ class ChildLoader:
         lists = [value if isinstance(value, list) else [] for value in values]
         pages: list[Any]
         if child.paged:
-            totals = map(counted, map(attrgetter(f"k{child.child.index}"), rows))
+            totals = map(parse_count, map(attrgetter(f"k{child.child.index}"), rows))
             pages = [
                 _expanded_page(own, window, row_type, total)
                 for own, total in zip(lists, totals, strict=True)

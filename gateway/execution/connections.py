@@ -12,7 +12,7 @@ from msgspec import structs
 
 from gateway.odata.query import Query
 from gateway.operations.pages import Page
-from gateway.planning.page_window import bounded, empty_page, fills_pages, keyset_page
+from gateway.planning.page_window import empty_page, ends_on_upstream_page, keyset_page, with_window
 from gateway.planning.plan import ReadPlan
 
 from .fetcher import Fetcher
@@ -38,8 +38,8 @@ async def read_connection(
         return await unkeyed_page(fetcher, query, plan, raw=raw)
     if fetcher.dialect.lower(query).residual is not None and not window.needs.total:
         return keyset_page(await matching_rows(fetcher, query, plan), window, row_type, None)
-    page_query = bounded(query, window, fetcher.dialect)
-    fills = fills_pages(window, fetcher.dialect)
+    page_query = with_window(query, window, fetcher.dialect)
+    fills = ends_on_upstream_page(window, fetcher.dialect)
     if fills:
         # One row more would cost a request more: whether there is a next link tells as much.
         page_query = structs.replace(page_query, top=None)

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from gateway.odata.dialect import Dialect
 from gateway.operations.completion_compiler import FastPathMiss
 from gateway.operations.pages import Failure, Page
-from gateway.operations.row_types import counted
+from gateway.operations.row_types import parse_count
 from gateway.planning.page_window import empty_page, keyset_page
 from gateway.planning.plan import ChildPlan, ReadPlan, Via
 
@@ -111,7 +111,7 @@ def _paged(child: ChildPlan, _: Dialect) -> Cut:
     get_totals = column_of(f"k{child.child.index}")
 
     def cut(parents: Sequence[Any], lists: list[list[Any]]) -> list[Page]:
-        totals = [counted(total) for total in get_totals(parents)]
+        totals = [parse_count(total) for total in get_totals(parents)]
         for rows in lists:
             check_expanded(rows, window)
         if window.count_only:

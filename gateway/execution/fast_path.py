@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.odata.dialect import Dialect
-from gateway.operations.completion_compiler import Completion, Connected
+from gateway.operations.completion_compiler import ConnectionCompletion, RootCompletion
 from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
 from gateway.operations.row_types import RawRows, RowList
@@ -65,7 +65,7 @@ async def _root(prepared: Prepared, item: Loaded, dialect: Dialect, slicing: Sli
         raise LookupError("plain values are graphql-core's")
     if isinstance(value, list):
         return [shape.complete(row) for row in value]
-    if isinstance(bound, ListRoot) and isinstance(shape.complete, Completion):
+    if isinstance(bound, ListRoot) and isinstance(shape.complete, RootCompletion):
         texts = isinstance(value.rows, RawRows)
         place = placing(bound.plan, dialect, texts=texts) if item.raw else None
         return await of_page(value, shape.complete.of(texts=texts), place, slicing)
@@ -85,7 +85,9 @@ async def _nodes(prepared: Prepared, bound: KeysRoot, item: Loaded) -> Any:
     return made if bound.many else made[0]
 
 
-async def of_page(page: Page, complete: Connected, place: Place | None, slicing: Slicing) -> Any:
+async def of_page(
+    page: Page, complete: ConnectionCompletion, place: Place | None, slicing: Slicing
+) -> Any:
     """Complete a page, as an object that can be encoded. Raises whatever a surprise raises.
 
     ``place`` puts the children in place where that is not done yet.

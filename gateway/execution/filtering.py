@@ -13,7 +13,7 @@ from msgspec import structs
 from gateway.errors import UpstreamMalformed
 from gateway.odata.query import Query
 from gateway.operations.cursors import Cursor
-from gateway.planning.page_window import Window, bounded
+from gateway.planning.page_window import Window, with_window
 from gateway.planning.plan import ReadPlan
 
 from .fetcher import Fetcher
@@ -37,7 +37,7 @@ async def matching_rows(fetcher: Fetcher, query: Query, plan: ReadPlan) -> list[
     part = min(max(most, FIRST_PART), largest)
     kept: list[Any] = []
     while True:
-        lowered = fetcher.dialect.lower(bounded(query, window, fetcher.dialect))
+        lowered = fetcher.dialect.lower(with_window(query, window, fetcher.dialect))
         if lowered.empty:
             return kept
         assert lowered.residual is not None

@@ -19,7 +19,7 @@ from gateway.odata.key_filters import key_filter
 from gateway.odata.query import KeyPart, Literal, Query, Value
 from gateway.operations.pages import Failure
 from gateway.planning.filters import all_of
-from gateway.planning.page_window import OrderTerm, Window, bounds_of, orders
+from gateway.planning.page_window import OrderTerm, Window, cursor_filter, order_by
 from gateway.planning.plan import Key, ReadPlan
 from schema.catalog.records import Field
 
@@ -48,7 +48,7 @@ class BatchRequest(Struct, frozen=True, eq=False):
     def template(self) -> Hashable:
         """Return what batches must share to be sent as one."""
         query, window = self.plan.query, self.plan.window
-        order = None if window is None else orders(window.order, backward=False)
+        order = None if window is None else order_by(window.order, backward=False)
         names = tuple(f.source for f in self.columns)
         bounds = None if window is None or not window.keyset else (window.after, window.before)
         return (query.resource, names, self.many, repr(query.where), query.expand, order, bounds)
@@ -135,7 +135,7 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         window = group[0].plan.window
         if window is not None:
             query = structs.replace(
-                query, order=orders(_order_of(group[0], window), backward=False)
+                query, order=order_by(_order_of(group[0], window), backward=False)
             )
         row_types = [batch.plan.row_type for batch in group]
         query = narrowed(query, row_types, self._dialect, self._limit)
@@ -146,7 +146,7 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         # What stands behind a cursor only the upstream knows: text compares by the database's collation.
         if window.null_order == "unknown":
             await prove_null_order(self._fetcher, query, group[0].plan)
-        where = all_of(query.where, bounds_of(window, self._dialect))
+        where = all_of(query.where, cursor_filter(window, self._dialect))
         counted = [batch for batch in group if batch.plan.window and batch.plan.window.needs.total]
         rows, whole = await asyncio.gather(
             self._read(group, structs.replace(query, where=where), keys),

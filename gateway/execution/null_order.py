@@ -16,7 +16,7 @@ from msgspec import structs
 
 from gateway.odata.query import IsNull, Order, Path, Query
 from gateway.planning.filters import all_of
-from gateway.planning.page_window import OrderTerm, Window, unexpected_nulls
+from gateway.planning.page_window import OrderTerm, Window, null_order_error
 from gateway.planning.plan import ReadPlan
 
 from .fetcher import Fetcher
@@ -49,7 +49,7 @@ async def _prove(fetcher: Fetcher, query: Query, plan: ReadPlan, term: OrderTerm
         return
     first = await _rows(fetcher, structs.replace(one, order=(Order(path),)), plan)
     if first and getattr(first[0], plan.row_type.attribute(term.field), None) is not None:
-        raise unexpected_nulls(term, "unknown")
+        raise null_order_error(term, "unknown")
 
 
 async def _rows(fetcher: Fetcher, query: Query, plan: ReadPlan) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gateway.odata.response_check import Response, malformed
-from gateway.operations.row_types import RawPage, RawRows, RowType, raw_page, untyped
+from gateway.operations.row_types import RawPage, RawRows, RowType, raw_page, untyped_json
 
 from .untyped_rows import Page, page_of, row_of
 
@@ -115,7 +115,7 @@ class PageDecoder:
 def decode_untyped(response: Response) -> object:
     """Return an answer's JSON as plain Python values. Raises UpstreamMalformed."""
     try:
-        return untyped(response.body)
+        return untyped_json(response.body)
     except _NOT_JSON as error:
         raise _not_json(response) from error
 

@@ -24,7 +24,13 @@ from gateway.odata.nextlink import with_skip_token
 from gateway.odata.query import Query, Request
 from gateway.operations.cursors import Cursor, link_cursor, offset_cursor
 from gateway.operations.pages import MakeCursor, Page
-from gateway.planning.page_window import Window, fills_pages, offset_cursors, orders, span
+from gateway.planning.page_window import (
+    Window,
+    ends_on_upstream_page,
+    offset_cursors,
+    order_by,
+    span,
+)
 from gateway.planning.plan import ReadPlan
 
 from .fetcher import Fetcher
@@ -78,10 +84,10 @@ async def _offset_page(
     place = span(window, total)
     length = place.end - place.start
     more = window.needs.next and not window.backward and window.before is None
-    full = more and fills_pages(window, fetcher.dialect)
+    full = more and ends_on_upstream_page(window, fetcher.dialect)
     asked = structs.replace(
         query,
-        order=orders(window.order, backward=False),
+        order=order_by(window.order, backward=False),
         skip=place.start or None,
         top=None if full else length + more,
         count=window.needs.total and total is None,
@@ -169,11 +175,11 @@ class _LinkedPage(Struct):
         rows = window.size + self._skipped(start)
         asked = structs.replace(
             self.query,
-            order=orders(window.order, backward=window.backward),
+            order=order_by(window.order, backward=window.backward),
             count=window.needs.total,
         )
         if not self._links:
-            top = None if fills_pages(window, fetcher.dialect) else rows + window.one_more
+            top = None if ends_on_upstream_page(window, fetcher.dialect) else rows + window.one_more
             asked = structs.replace(asked, top=top, skip=_read(start) if self.skips else None)
         request = fetcher.requests.to_request(fetcher.dialect.lower(asked), self.plan.row_type)
         request = structs.replace(request, headers=_preferring(request.headers, max(rows, 1)))

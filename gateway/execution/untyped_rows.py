@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.odata.response_check import Response, malformed
-from gateway.operations.row_types import RowType, counted, lenient
+from gateway.operations.row_types import RowType, lenient_row, parse_count
 
 
 class Page(Struct):
@@ -26,7 +26,7 @@ def row_of(response: Response, raw: object, row_type: RowType) -> Any:
     asked = row_type.own_names
     if not isinstance(raw, dict) or (asked and asked.isdisjoint(raw)):
         raise malformed(response, "one row was asked for, and something else came")
-    return lenient(row_type, raw)
+    return lenient_row(row_type, raw)
 
 
 def page_of(response: Response, raw: object, row_type: RowType) -> Page:
@@ -36,5 +36,5 @@ def page_of(response: Response, raw: object, row_type: RowType) -> Page:
     link = raw.get("@odata.nextLink")
     if not isinstance(link, str | None):
         raise malformed(response, "the link to the next page is no text")
-    rows = [lenient(row_type, item) for item in raw["value"]]
-    return Page(rows, counted(raw.get("@odata.count")), link)
+    rows = [lenient_row(row_type, item) for item in raw["value"]]
+    return Page(rows, parse_count(raw.get("@odata.count")), link)

@@ -40,7 +40,7 @@ from gateway.odata.render import decoded, render
 from gateway.odata.response_check import Response
 from gateway.operations.pages import Failure
 from gateway.planning.filters import all_of
-from gateway.planning.page_window import Window, bounded, fills_pages, orders
+from gateway.planning.page_window import Window, ends_on_upstream_page, order_by, with_window
 from gateway.planning.plan import (
     BoundRoot,
     CallRoot,
@@ -258,7 +258,7 @@ def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
     parts = tuple(KeyPart(f.source, _place(f.source)) for f in parent.level.info.key)
     resource = Resource(parent.entity_set or "", parts, child.name)
     query, window = structs.replace(child.plan.query, resource=resource), child.plan.window
-    return query if window is None or not window.keyset else bounded(query, window, dialect)
+    return query if window is None or not window.keyset else with_window(query, window, dialect)
 
 
 def _place(column: str) -> Literal:
@@ -268,7 +268,7 @@ def _place(column: str) -> Literal:
 
 def _order(child: ChildPlan, window: Window) -> tuple[Order, ...]:
     if window.order or child.join is None:
-        return orders(window.order, backward=False)
+        return order_by(window.order, backward=False)
     return tuple(Order(Path((f.source,))) for f in child.join.target)
 
 
@@ -347,7 +347,7 @@ def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
         )
     if plan.window is not None and not plan.window.keyset:
         notes.append(_unkeyed(plan.window, dialect))
-    if plan.window is not None and fills_pages(plan.window, dialect):
+    if plan.window is not None and ends_on_upstream_page(plan.window, dialect):
         notes.append(
             "the page takes whole upstream pages: their next link, not one row more, tells whether there are more"
         )

@@ -17,7 +17,7 @@ from gateway.odata.batch import BATCH_URL
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.odata.sending import Judge, itself
-from gateway.operations.row_types import untyped
+from gateway.operations.row_types import untyped_json
 from gateway.shutdown import Shutdown
 from gateway.writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
 from gateway.writes.values import encode_body
@@ -76,7 +76,7 @@ class AcceptingUpstream:
             f.source: None for f in info.fields.values() if f.kind is FieldKind.VALUE
         }
         row["@odata.etag"] = None
-        given = untyped(body)
+        given = untyped_json(body)
         row.update(given if isinstance(given, dict) else {})
         for part in info.key:
             is_text = part.value is not None and part.value.scalar == "String"

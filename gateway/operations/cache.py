@@ -14,7 +14,7 @@ from typing import Any
 
 from graphql import OperationDefinitionNode
 
-from gateway.documents.fingerprint import structure_of
+from gateway.documents.fingerprint import fingerprint_of
 from gateway.documents.store import Document, LRUCache
 from schema.catalog import Catalog
 from schema.catalog.records import RootField
@@ -59,7 +59,7 @@ class PreparedOperations:
         self, document: Document, operation: OperationDefinitionNode, conditions: dict[str, object]
     ) -> Prepared:
         assert document.node is not None
-        structure = structure_of(document.node, operation)
+        structure = fingerprint_of(document.node, operation)
         key = (structure.key, *conditions.items())
         found = self._compiled.get(key)
         if found is not None:

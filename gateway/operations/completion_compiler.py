@@ -56,7 +56,7 @@ _SHARED_KEYS = 30
 """Most keys of a struct that is kept for other documents: the longer the list, the less likely there is another."""
 
 
-class Connected(Struct, frozen=True):
+class ConnectionCompletion(Struct, frozen=True):
     """The completion of a page, whole or in slices."""
 
     lists: Callable[[Page, Sequence[Any], int], tuple[list[Any], ...]]
@@ -69,15 +69,15 @@ class Connected(Struct, frozen=True):
         return self.head(page, *self.lists(page, page.rows, 0))
 
 
-class Completion:
+class RootCompletion:
     """The completions of one connection at the root, compiled when first used."""
 
     def __init__(self, compiler: Compiler, shape: ConnectionShape) -> None:
         self._compiler = compiler
         self._shape = shape
-        self._made: dict[bool, Connected] = {}
+        self._made: dict[bool, ConnectionCompletion] = {}
 
-    def of(self, *, texts: bool) -> Connected:
+    def of(self, *, texts: bool) -> ConnectionCompletion:
         """Return the completion of rows whose decimals are numbers, or text already."""
         found = self._made.get(texts)
         if found is None:
@@ -114,11 +114,11 @@ class Compiler:
         """Compile the completion of one row."""
         return self._link(self._shapes(shapes))
 
-    def connection(self, shape: ConnectionShape) -> Completion:
+    def connection(self, shape: ConnectionShape) -> RootCompletion:
         """Return the completion of a page at the root."""
-        return Completion(self, shape)
+        return RootCompletion(self, shape)
 
-    def connected(self, shape: ConnectionShape, *, texts: bool) -> Connected:
+    def connected(self, shape: ConnectionShape, *, texts: bool) -> ConnectionCompletion:
         """Compile the completion of a page; ``texts``: decimals of its rows are text."""
         self._texts = texts
         lists: list[str] = []
@@ -134,7 +134,7 @@ class Compiler:
         given = ", ".join(["p", *(f"l{i + 1}" for i in range(len(lists)))])
         head = self._define(given, f"{answer}({', '.join(values)})")
         made = self._define("p, rows, start", f"({''.join(f'{text}, ' for text in lists)})")
-        return Connected(self._link(made), self._link(head))
+        return ConnectionCompletion(self._link(made), self._link(head))
 
     def _link(self, name: str) -> Callable[..., Any]:
         exec(compile("".join(self._sources), "<completion>", "exec"), self._space)  # noqa: S102 - our own text

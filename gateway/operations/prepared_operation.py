@@ -17,11 +17,11 @@ from graphql import DocumentNode, FieldNode, OperationDefinitionNode
 from msgspec import Struct, field, structs
 
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
-from gateway.documents.fingerprint import structure_of
+from gateway.documents.fingerprint import fingerprint_of
 from schema.catalog import Catalog
 from schema.catalog.records import RootField, RootKind
 
-from .completion_compiler import Compiler, Complete, Completion
+from .completion_compiler import Compiler, Complete, RootCompletion
 from .row_types import RowTypes
 from .shapes import ConnectionRequirements, ConnectionShape, RowRequirements, ShapeByType, Shaper
 
@@ -35,7 +35,7 @@ class RootShape(Struct, frozen=True, eq=False, kw_only=True):
     level: RowRequirements | None = None
     needs: ConnectionRequirements | None = None
     below: ShapeByType | ConnectionShape | None = None
-    complete: Complete | Completion | None = None
+    complete: Complete | RootCompletion | None = None
     by_type: dict[str, NodeShape] = field(default_factory=dict)
     """Of ``node``, ``nodes`` and ``_entities``: CSDL type → shape, a cache filled when an id of the type is seen."""
 
@@ -63,7 +63,7 @@ class Prepared(Struct, frozen=True, eq=False, kw_only=True):
     document: DocumentNode
     operation: OperationDefinitionNode
     fields: tuple[FieldNode, ...]
-    """Fields with arguments or selections, in the order of ``fingerprint.Structure``."""
+    """Fields with arguments or selections, in the order of ``fingerprint.Fingerprint``."""
     roots: tuple[RootShape, ...] = ()
     order: tuple[tuple[str, str], ...] = ()
     """Response keys in order, with their field names."""
@@ -137,7 +137,7 @@ def prepare(
         if (name := nodes[0].name.value) in planned
     )
     if fields is None:
-        fields = structure_of(document, operation).fields
+        fields = fingerprint_of(document, operation).fields
     return Prepared(
         catalog=catalog,
         document=document,
@@ -161,7 +161,7 @@ def prepare_mutation(
     conditions: Mapping[str, object],
 ) -> Prepared:
     """Return what plans the rows in a mutation's payloads; it has no root fields that are read."""
-    fields = structure_of(document, operation).fields
+    fields = fingerprint_of(document, operation).fields
     return Prepared(
         catalog=catalog,
         document=document,

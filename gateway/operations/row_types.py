@@ -5,7 +5,7 @@ extra columns that the plan needs (``e0``…: joins, order, filters), and a slot
 an ``$expand`` fills while decoding and everything else fills later. Exact decimals come free: msgspec reads
 them from the JSON text.
 
-When a page does not fit its struct, :func:`lenient` builds the same structs from untyped JSON; the operation is
+When a page does not fit its struct, :func:`lenient_row` builds the same structs from untyped JSON; the operation is
 then completed by graphql-core, value by value, which gives each error its place. Good values are the same either
 way, and so are the ids and cursors made of them.
 """
@@ -173,8 +173,8 @@ class RawRows(Sequence[Any]):
         return map(self.row_type.single.decode, self.raws)
 
     def lenient(self) -> Iterator[Any]:
-        """Decode as :func:`lenient` does. Raises msgspec.DecodeError."""
-        return (lenient(self.row_type, untyped(raw)) for raw in self.raws)
+        """Decode as :func:`lenient_row` does. Raises msgspec.DecodeError."""
+        return (lenient_row(self.row_type, untyped_json(raw)) for raw in self.raws)
 
     def reverse(self) -> None:
         """Turn the order round, in place."""
@@ -379,7 +379,7 @@ def _select(columns: list[Field], bases: frozenset[str]) -> tuple[str, ...]:
     )
 
 
-def lenient(row_type: RowType, raw: object) -> object:
+def lenient_row(row_type: RowType, raw: object) -> object:
     """Build a row from untyped JSON: what does not fit stays as it came, what may not be missing and is, is UNSET.
 
     A row that says to be of a type which its place cannot hold is none: its type comes back in its place.
@@ -393,9 +393,9 @@ def lenient(row_type: RowType, raw: object) -> object:
         value = raw.get(name, row_type.absent[attribute])
         inner = row_type.complex_types.get(attribute) or _expanded(row_type, attribute)
         if inner is not None and isinstance(value, list):
-            value = [lenient(inner, item) for item in value]
+            value = [lenient_row(inner, item) for item in value]
         elif inner is not None:
-            value = lenient(inner, value)
+            value = lenient_row(inner, value)
         elif attribute in row_type.kinds:
             value = _fitted(row_type.kinds[attribute], value)
         values[attribute] = value
@@ -460,14 +460,14 @@ def _rest(row_type: RowType, raw: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in raw.items() if "@" not in name and name not in declared}
 
 
-def counted(raw: object) -> int | None:
+def parse_count(raw: object) -> int | None:
     """Read a number of rows; some services send it as text. None for what is none."""
     if isinstance(raw, str) and raw.isdecimal() and len(raw) <= 18:
         return int(raw)
     return raw if type(raw) is int and raw >= 0 else None
 
 
-def untyped(body: bytes | msgspec.Raw) -> object:
+def untyped_json(body: bytes | msgspec.Raw) -> object:
     """Decode JSON with exact decimals. Raises msgspec.DecodeError for what is not JSON."""
     return _untyped.decode(body)
 

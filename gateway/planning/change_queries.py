@@ -54,7 +54,7 @@ class ChangeQuery:
         return ("", "") if self.where is None else (f", $where: {self.where}!", ", where: $where")
 
 
-def watched(catalog: Catalog, given: str, stamps: Collection[str] = ()) -> ChangeQuery:
+def find_change_query(catalog: Catalog, given: str, stamps: Collection[str] = ()) -> ChangeQuery:
     """Find a set by the name of its list or its own. ``stamps``: ``Set.Property`` of settings.
 
     Raises BadArgument where there is none, UnsupportedQuery where its rows have no ids.
@@ -91,7 +91,7 @@ def check_stamps(catalog: Catalog, stamps: Collection[str]) -> None:
     for stamp in stamps:
         name = stamp.partition(".")[0]
         try:
-            found = watched(catalog, name, (stamp,)).stamp
+            found = find_change_query(catalog, name, (stamp,)).stamp
         except (BadArgument, UnsupportedQuery) as error:
             raise SettingsError(
                 f"subscriptions.stamps: {stamp}: there is no list of {name} that can be watched.",

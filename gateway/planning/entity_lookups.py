@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLInputType, GraphQLList, GraphQLNonNull
 from msgspec import Struct
 
-from gateway.documents.input_coercion import json_value
+from gateway.documents.input_coercion import coerce_json
 from gateway.errors import BadArgument, GatewayError, InvalidId, PageLimitExceeded
 from gateway.odata.literals import parse_value
 from gateway.operations.global_ids import parse_id
@@ -43,7 +43,7 @@ class _Kind(Struct, frozen=True):
 _Named = tuple[_Kind, Key]
 
 
-class Entities:
+class EntityLookups:
     """The rows that one root field names."""
 
     def __init__(self, operation: OperationPlanner, shape: RootShape) -> None:
@@ -168,7 +168,7 @@ class Entities:
         for argument, wanted in kind.arguments:
             value = given.get(argument.name)
             if value is not None:
-                values[argument.name] = json_value(value, wanted, what=argument.name)
+                values[argument.name] = coerce_json(value, wanted, what=argument.name)
             elif not argument.nullable:
                 parts = ", ".join(a.name for a, _ in kind.arguments)
                 raise BadArgument(

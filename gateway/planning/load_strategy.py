@@ -21,7 +21,7 @@ from schema.catalog.records import Field, ObjectInfo
 
 from .page_window import Window
 from .plan import Join, Via
-from .proven_order import may_sort
+from .proven_order import may_sort_here
 from .residual_columns import residual_columns
 
 
@@ -100,7 +100,7 @@ def _with_options(
 def _may_sort_here(window: Window, dialect: Dialect) -> bool:
     """Return whether whole lists can be put in the window's order here, and its page be cut out of them."""
     is_plain = window.is_default_order and window.keyset and not window.has_cursor
-    return is_plain and may_sort(window.order, dialect)
+    return is_plain and may_sort_here(window.order, dialect)
 
 
 def fallback_strategy(relation: Relation) -> Via:

@@ -102,12 +102,12 @@ class Window(Struct, frozen=True, kw_only=True):
         return not self.backward and not self.has_cursor
 
 
-def orders(terms: Sequence[OrderTerm], *, backward: bool) -> tuple[Order, ...]:
+def order_by(terms: Sequence[OrderTerm], *, backward: bool) -> tuple[Order, ...]:
     """Return ``$orderby``; reversed for a backward window, whose rows are flipped when they have come."""
     return tuple(Order(Path((t.field.source,)), t.descending != backward) for t in terms)
 
 
-def beyond(
+def rows_beyond(
     terms: Sequence[OrderTerm],
     values: Sequence[Value],
     *,
@@ -125,7 +125,7 @@ def beyond(
     past, at_or_past = _bounds(term, value, falling=falling, nulls_end=nulls_end, nulls=nulls)
     if not rest:
         return past
-    inner = beyond(rest, others, backward=backward, nulls=nulls, nulls_last=nulls_last)
+    inner = rows_beyond(rest, others, backward=backward, nulls=nulls, nulls_last=nulls_last)
     return _and(at_or_past, _or(past, inner))
 
 
@@ -157,21 +157,21 @@ def _or(*terms: Expr) -> Expr:
     return kept[0] if len(kept) == 1 else Or(kept)
 
 
-def bounded(query: Query, window: Window, dialect: Dialect) -> Query:
+def with_window(query: Query, window: Window, dialect: Dialect) -> Query:
     """Add a keyset window to a query: order, start and end, and one row more where "is there more" is asked."""
     return structs.replace(
         query,
-        where=all_of(query.where, bounds_of(window, dialect)),
-        order=orders(window.order, backward=window.backward),
+        where=all_of(query.where, cursor_filter(window, dialect)),
+        order=order_by(window.order, backward=window.backward),
         top=window.size + window.one_more,
         count=window.needs.total and not window.has_cursor,
     )
 
 
-def bounds_of(window: Window, dialect: Dialect) -> Expr | None:
+def cursor_filter(window: Window, dialect: Dialect) -> Expr | None:
     """Return the filter for rows between the cursors of a keyset window; None where it has no cursor."""
     bounds = [
-        beyond(
+        rows_beyond(
             window.order,
             cursor.values,
             backward=backward,
@@ -184,7 +184,7 @@ def bounds_of(window: Window, dialect: Dialect) -> Expr | None:
     return all_of(*bounds)
 
 
-def fills_pages(window: Window, dialect: Dialect) -> bool:
+def ends_on_upstream_page(window: Window, dialect: Dialect) -> bool:
     """Return whether the page takes whole pages of the upstream, so that one row more would need another one."""
     limit = dialect.page_limit
     return limit is not None and window.one_more and window.size % limit == 0 and window.size > 0
@@ -253,12 +253,12 @@ def check_null_order(rows: Sequence[Any], window: Window, row_type: RowType) -> 
             if (left is None) != (right is None) and (
                 (left is None) != (nulls_last == term.descending)
             ):
-                raise unexpected_nulls(term, window.null_order)
+                raise null_order_error(term, window.null_order)
             if left != right:
                 break
 
 
-def unexpected_nulls(term: OrderTerm, assumed: NullOrder) -> UpstreamMalformed:
+def null_order_error(term: OrderTerm, assumed: NullOrder) -> UpstreamMalformed:
     """Return the error for a service that sorts nulls at the other end of the order than assumed."""
     actual = "first" if assumed == "last" else "last"
     return UpstreamMalformed(

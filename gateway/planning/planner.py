@@ -14,7 +14,7 @@ from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from gateway.documents.collect_fields import has_variables
-from gateway.documents.input_coercion import arguments_of
+from gateway.documents.input_coercion import coerce_arguments
 from gateway.errors import BadArgument, GatewayError
 from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import long_list
@@ -27,7 +27,7 @@ from schema.catalog.records import Argument, Field, ObjectInfo, RootKind
 
 from .calls import plan_call
 from .company_limit import CompanyLimit
-from .entity_lookups import Entities
+from .entity_lookups import EntityLookups
 from .filters import WhereReader, all_of
 from .limits import PlanLimits
 from .page_arguments import Paging
@@ -36,7 +36,7 @@ from .plan import BoundRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan
 from .relations import RelationPlanner, expand_item, parent_columns
 from .residual_columns import residual_columns
 from .select import select_of, uncast_types
-from .uniting import pins_key, united
+from .uniting import pins_key, unite_lists
 
 
 class Planner:
@@ -64,7 +64,7 @@ class Planner:
         """Return the plan of every generated root field; ``companies`` is the scope of the request's header."""
         operation = self.for_operation(prepared, variables, companies)
         roots = [operation.root(shape) for shape in prepared.roots]
-        return united(roots, self.dialect)
+        return unite_lists(roots, self.dialect)
 
     def for_operation(
         self,
@@ -105,7 +105,7 @@ class OperationPlanner:
         node = self.prepared.node(compiled)
         arguments = self.prepared.constants.get(id(node))
         if arguments is None:
-            arguments = arguments_of(field, node, self.variables)
+            arguments = coerce_arguments(field, node, self.variables)
             if not has_variables(node.arguments):
                 self.prepared.constants[id(node)] = arguments
         return arguments
@@ -137,11 +137,11 @@ class OperationPlanner:
             case RootKind.FUNCTION:
                 return plan_call(self, shape, arguments)
             case RootKind.NODE:
-                return Entities(self, shape).node(arguments["id"])
+                return EntityLookups(self, shape).node(arguments["id"])
             case RootKind.NODES:
-                return Entities(self, shape).nodes(arguments["ids"])
+                return EntityLookups(self, shape).nodes(arguments["ids"])
             case RootKind.ENTITIES:
-                return Entities(self, shape).entities(arguments["representations"])
+                return EntityLookups(self, shape).entities(arguments["representations"])
 
     def _list(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
         companies = arguments.get("companies")

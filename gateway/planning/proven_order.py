@@ -16,7 +16,7 @@ _NUMBERS = frozenset(
 TIMES = frozenset({"Edm.DateTimeOffset", "Edm.Date", "Edm.TimeOfDay"})
 
 
-def may_sort(terms: Sequence[OrderTerm], dialect: Dialect) -> bool:
+def may_sort_here(terms: Sequence[OrderTerm], dialect: Dialect) -> bool:
     """Return whether rows can be put in the upstream's order here, be it that their texts let it."""
     return all(
         not term.nullable and (term.edm in _NUMBERS | TIMES or _is_sorted_text(term, dialect))

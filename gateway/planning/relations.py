@@ -15,7 +15,7 @@ from schema.catalog.records import Field, FieldKind
 from .filters import all_of
 from .joins import join_of
 from .load_strategy import Expansion, Relation, expansion, fallback_strategy
-from .page_window import Window, bounded, orders
+from .page_window import Window, order_by, with_window
 from .plan import ChildPlan, Join, Via
 from .proven_order import depends_on_text
 from .select import cast_path, uncast_types
@@ -174,11 +174,11 @@ def expand_item(child: ChildPlan, dialect: Dialect) -> Expand:
     query, window = child.plan.query, child.plan.window
     if window is not None and dialect.expand_options:
         if not child.paged:
-            query = structs.replace(query, order=orders(window.order, backward=False))
+            query = structs.replace(query, order=order_by(window.order, backward=False))
         elif window.count_only:
-            query = structs.replace(bounded(query, window, dialect), top=0)
+            query = structs.replace(with_window(query, window, dialect), top=0)
         else:
-            query = bounded(query, window, dialect)
+            query = with_window(query, window, dialect)
     return Expand(
         navigation=child.name,
         select=query.select,

@@ -18,7 +18,7 @@ from gateway.odata.wildcard_residual import has_star
 from schema.catalog.records import ObjectInfo
 
 from .filters import all_of
-from .page_window import orders
+from .page_window import order_by
 from .plan import BoundRoot, Key, ListRoot
 
 
@@ -49,7 +49,7 @@ def _pinned(
     return tuple(found[part.source].value.value for part in info.key), all_of(*rest)
 
 
-def united(roots: Sequence[BoundRoot], dialect: Dialect) -> tuple[BoundRoot, ...]:
+def unite_lists(roots: Sequence[BoundRoot], dialect: Dialect) -> tuple[BoundRoot, ...]:
     """Return the roots, with a note on those lists that are asked for together."""
     lists = [r for r in roots if isinstance(r, ListRoot) and r.plan.window is not None]
     if len(lists) < 2:
@@ -91,7 +91,7 @@ def _template(root: ListRoot) -> Hashable:
     assert window is not None
     if root.key is None:
         return None
-    order = orders(window.order, backward=False)
+    order = order_by(window.order, backward=False)
     return (query.resource, repr(query.where), query.expand, order)
 
 

@@ -35,7 +35,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 from gateway.documents.collect_fields import Nodes, Selection, fragments_of
-from gateway.documents.input_coercion import arguments_of
+from gateway.documents.input_coercion import coerce_arguments
 from gateway.errors import BadArgument
 from schema.types.subscriptions import ENTITY_CHANGED
 
@@ -84,7 +84,7 @@ def subscribed(
     query, ids, used = _rows_query(operation, rows, fragments)
     return SubscriptionRequest(
         key=key,
-        given=arguments_of(field, nodes[0], variables),
+        given=coerce_arguments(field, nodes[0], variables),
         fields=tuple((k, below[0].name.value) for k, below in fields.items()),
         query=query,
         variables={name: value for name, value in given.items() if name in used},

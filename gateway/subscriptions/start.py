@@ -12,7 +12,7 @@ import msgspec
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.errors import BadArgument
 from gateway.events import Observer
-from gateway.planning.change_queries import ChangeQuery, watched
+from gateway.planning.change_queries import ChangeQuery, find_change_query
 from gateway.request import GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
 
@@ -81,7 +81,7 @@ def begun(
         operation.variables,
         request.variables,
     )
-    found = watched(gateway.catalog, of.given["set"], options.stamps)
+    found = find_change_query(gateway.catalog, of.given["set"], options.stamps)
     return ActiveSubscription(
         of,
         found,

@@ -9,7 +9,7 @@ import msgspec
 from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.odata.response_check import Response
 from gateway.operations.pages import Failure
-from gateway.operations.row_types import lenient, untyped
+from gateway.operations.row_types import lenient_row, untyped_json
 from gateway.operations.value_conversion import from_untyped
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
@@ -83,7 +83,7 @@ class Calls:
         items: list[Any] = found if isinstance(found, list) and many else [found]
         admits, info = self._bare.planner.limit.admits, asked.level.info
         items = [i for i in items if not isinstance(i, dict) or admits(info, set_name, i)]
-        rows = [lenient(plan.row_type, item) for item in items]
+        rows = [lenient_row(plan.row_type, item) for item in items]
         await self._fetching()[1].attach(rows, plan)
         return rows if many else next(iter(rows), None)
 
@@ -93,7 +93,7 @@ def _decoded(response: Response) -> Any:
     if not response.body:
         return None
     try:
-        return untyped(response.body)
+        return untyped_json(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamMalformed(
             "The call was done, but the upstream's answer to it is not JSON."

@@ -19,7 +19,7 @@ from gateway.odata.query import Query, Resource
 from gateway.odata.render import render
 from gateway.operations.pages import Failure
 from gateway.operations.prepared_operation import RootShape
-from gateway.operations.row_types import lenient
+from gateway.operations.row_types import lenient_row
 from gateway.operations.shapes import RowRequirements
 from gateway.operations.value_conversion import from_upstream
 from gateway.planning.plan import Key, KeysRoot, ReadPlan
@@ -106,7 +106,7 @@ class Reading:
         for number, outcome in enumerate(outcomes):
             raw = None if _is_touched(outcome) else json_object_of(outcome.response)
             if raw is not None and bare.row_type.own_names.issubset(raw):
-                row = lenient(bare.row_type, raw)
+                row = lenient_row(bare.row_type, raw)
                 etag = raw.get(_ETAG)
                 found[number] = Read(row, etag if isinstance(etag, str) else outcome.etag)
                 own.append(row)

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from gateway.odata.response_check import Response, nested_too_deeply, tells_outcome
-from gateway.operations.row_types import untyped
+from gateway.operations.row_types import untyped_json
 from schema.catalog.records import Verb
 
 from .plan import CallWrite, RowWrite
@@ -59,7 +59,7 @@ def json_object_of(response: Response | None) -> dict[str, Any] | None:
     if response is None or not response.body:
         return None
     try:
-        decoded = untyped(response.body)
+        decoded = untyped_json(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return decoded if isinstance(decoded, dict) else None

@@ -7,7 +7,7 @@ from itertools import count
 
 from graphql import parse, validate
 
-from gateway.documents.fast_validation import Acceptor
+from gateway.documents.fast_validation import FastValidator
 from gateway.request import GraphQLRequest
 from tests.bench.measure import GC_NORMAL, Report, Sample, in_turn, ms, percent
 from tests.bench.workload import Service, engine_over, wide_query
@@ -24,7 +24,7 @@ async def documents(quick: bool) -> list[Report]:
     numbers = count()
     text = wide_query(FIELDS, 1)
     node = parse(text)
-    acceptor = Acceptor(core)
+    acceptor = FastValidator(core)
     arrived: list[float] = []
     service.on_send = lambda: arrived.append(time.perf_counter())
 

@@ -23,7 +23,7 @@ from graphql import (
 )
 
 from gateway.documents import field_merging as module
-from gateway.documents.fast_validation import Acceptor
+from gateway.documents.fast_validation import FastValidator
 from tests.support.operations import Writer
 from tests.support.zoo_model import FO, schema_of
 
@@ -215,7 +215,7 @@ def test_what_clients_write_is_accepted(text: str) -> None:
     document = parse(text)
     errors = validate(ZOO, document)
 
-    assert Acceptor(ZOO).accepts(document) is (errors == [])
+    assert FastValidator(ZOO).accepts(document) is (errors == [])
 
 
 @pytest.mark.parametrize("text", WRITTEN_DOCUMENTS)
@@ -223,7 +223,7 @@ def test_any_schema_may_be_accepted_against(text: str) -> None:
     document = parse(text)
     assert validate(WRITTEN, document) == []
 
-    assert Acceptor(WRITTEN).accepts(document)
+    assert FastValidator(WRITTEN).accepts(document)
 
 
 @pytest.mark.parametrize("text", NOT_SURE)
@@ -231,7 +231,7 @@ def test_what_is_rare_is_left_to_the_full_validation(text: str) -> None:
     document = parse(text)
     assert validate(WRITTEN, document) == []
 
-    assert not Acceptor(WRITTEN).accepts(document)
+    assert not FastValidator(WRITTEN).accepts(document)
 
 
 @pytest.mark.parametrize("text", WRONG)
@@ -239,7 +239,7 @@ def test_nothing_wrong_is_accepted(text: str) -> None:
     document = parse(text)
     assert validate(WRITTEN, document)
 
-    assert not Acceptor(WRITTEN).accepts(document)
+    assert not FastValidator(WRITTEN).accepts(document)
 
 
 def _words(text: str) -> list[tuple[TokenKind, str]]:
@@ -313,7 +313,7 @@ def _mutate(
 def test_what_is_accepted_is_valid(
     schema: GraphQLSchema, texts: tuple[str, ...], seed: int
 ) -> None:
-    acceptor = Acceptor(schema)
+    acceptor = FastValidator(schema)
     accepted = 0
     for document in _mutants(texts, schema, random.Random(seed), 400):
         if acceptor.accepts(document):
@@ -327,7 +327,7 @@ def test_what_is_accepted_is_valid(
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(6))
 def test_random_operations_are_accepted(seed: int) -> None:
-    acceptor = Acceptor(ZOO)
+    acceptor = FastValidator(ZOO)
     roots = [("orders", "orders"), ("p", "parties(first: 2)"), ("n", 'node(id: "x")')]
     for number in range(50):
         writer = Writer(random.Random(f"{seed}.{number}"), 4, ZOO, roots)
@@ -348,11 +348,11 @@ def test_fragments_that_are_spread_over_and_over_are_not_walked_forever(
     ]
     text = "{ dog { ...F0 } } " + " ".join(parts) + " fragment F60 on Dog { name }"
 
-    assert not Acceptor(WRITTEN).accepts(parse(text))
+    assert not FastValidator(WRITTEN).accepts(parse(text))
 
 
 def test_a_long_chain_of_fragments_is_not_accepted() -> None:
     parts = [f"fragment F{i} on Dog {{ owner {{ best {{ ...F{i + 1} }} }} }}" for i in range(1_500)]
     text = "{ dog { ...F0 } } " + " ".join(parts) + " fragment F1500 on Dog { name }"
 
-    assert not Acceptor(WRITTEN).accepts(parse(text))
+    assert not FastValidator(WRITTEN).accepts(parse(text))

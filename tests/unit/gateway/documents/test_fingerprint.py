@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from gateway.documents.fingerprint import structure_of
+from gateway.documents.fingerprint import fingerprint_of
 from gateway.documents.store import DocumentLimits, Documents
 from gateway.operations import cache as module
 from gateway.operations.cache import PreparedOperations
@@ -33,7 +33,7 @@ ROOTS = (
 def key(text: str) -> Any:
     document = parse(text)
     (operation, *_) = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
-    return structure_of(document, operation).key
+    return fingerprint_of(document, operation).key
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,12 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
-from gateway.documents.input_coercion import MAX_ERRORS, Variables, arguments_of, without_python
+from gateway.documents.input_coercion import (
+    MAX_ERRORS,
+    VariableReader,
+    coerce_arguments,
+    in_json_words,
+)
 from gateway.documents.refusal import OperationRefused
 from tests.support.zoo_model import FO, schema_of
 
@@ -57,7 +62,7 @@ def both(
     definitions = operation.variable_definitions or ()
     ours: VariableValues | list[str]
     try:
-        ours = Variables(schema, definitions).read(given)
+        ours = VariableReader(schema, definitions).read(given)
     except OperationRefused as refused:
         ours = [error["message"] for error in refused.errors]
     theirs = get_variable_values(
@@ -69,7 +74,7 @@ def both(
 def shown(values: VariableValues | Sequence[GraphQLError | str]) -> Any:
     """Return what can be compared: order counts, too."""
     if not isinstance(values, VariableValues):
-        return [without_python(e.message) if isinstance(e, GraphQLError) else e for e in values]
+        return [in_json_words(e.message) if isinstance(e, GraphQLError) else e for e in values]
     sources = {
         n: (s.signature.name, str(s.signature.type), s.value) for n, s in values.sources.items()
     }
@@ -216,16 +221,16 @@ def test_arguments_are_those_of_graphql_core(
         try:
             return ordered(read(field, node, variables))
         except GraphQLError as error:
-            return without_python(error.message)
+            return in_json_words(error.message)
 
-    assert told(arguments_of) == told(get_argument_values)
+    assert told(coerce_arguments) == told(get_argument_values)
 
 
 def test_only_fields_that_are_given_are_made() -> None:
     schema = schema_of(FO).core
     where: Any = schema.type_map["OrderWhere"]
     operation = operation_of("query($w: OrderWhere) { orders(where: $w) { totalCount } }")
-    read = Variables(schema, operation.variable_definitions or ()).read
+    read = VariableReader(schema, operation.variable_definitions or ()).read
     read({"w": {"text": {"eq": "a"}, "area": {"eq": "b"}}})
 
     assert sorted(where.fields._made) == ["area", "text"]
@@ -260,7 +265,7 @@ def test_what_is_wrong_with_a_variable_is_told_without_pythons_words(
     type_name: str, given: object, said: str
 ) -> None:
     operation = operation_of(f"query($v: {type_name}) {{ x }}")
-    variables = Variables(WRITTEN, operation.variable_definitions or ())
+    variables = VariableReader(WRITTEN, operation.variable_definitions or ())
 
     with pytest.raises(OperationRefused) as refused:
         variables.read({"v": given})

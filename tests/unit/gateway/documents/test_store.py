@@ -6,7 +6,7 @@ import pytest
 from graphql import OperationDefinitionNode, parse
 
 from gateway.documents import store as module
-from gateway.documents.complexity import extent_of
+from gateway.documents.complexity import measure
 from gateway.documents.store import DocumentLimits, Documents
 from gateway.operations.cache import PreparedOperations
 from tests.support.zoo_model import FO, schema_of
@@ -37,7 +37,7 @@ def some(**limits: int) -> Documents:
 def test_depth_counts_selection_sets_and_fragments_where_they_are_spread(
     text: str, depth: int
 ) -> None:
-    assert extent_of(parse(text)).depth == depth
+    assert measure(parse(text)).depth == depth
 
 
 def test_a_fragment_that_is_spread_often_is_measured_once() -> None:
@@ -45,7 +45,7 @@ def test_a_fragment_that_is_spread_often_is_measured_once() -> None:
     parts = [f"fragment F{i} on T {{ ...F{i + 1} x: a {{ ...F{i + 1} }} }}" for i in range(60)]
     text = "{ ...F0 } " + " ".join(parts) + " fragment F60 on T { a }"
 
-    found = extent_of(parse(text))
+    found = measure(parse(text))
     assert (found.depth, found.fields, found.aliases) == (61, 2**61 - 1, 2**60 - 1)
 
 
@@ -82,7 +82,7 @@ def test_a_fragment_that_is_spread_again_at_its_place_counts_once() -> None:
     parts = [f"fragment F{i} on Order {{ ...F{i + 1} ...F{i + 1} }}" for i in range(25)]
     text = "{ orders { nodes { ...F0 } } } " + " ".join(parts) + " fragment F25 on Order { area }"
 
-    assert extent_of(parse(text)).fields == 3
+    assert measure(parse(text)).fields == 3
     assert some().get(text).errors == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
-from gateway.planning.change_queries import WATCH, watched
+from gateway.planning.change_queries import WATCH, find_change_query
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
@@ -113,7 +113,7 @@ async def test_a_value_of_an_earlier_row_leads_to_no_row_outside(
 
 @pytest.mark.parametrize(("header", "sees"), [("demf", False), ("usmf", True)])
 async def test_a_watch_looks_inside_only(bounded: Gateway, header: str, sees: bool) -> None:
-    of = watched(bounded.catalog, "customersV3")
+    of = find_change_query(bounded.catalog, "customersV3")
     request = GraphQLRequest(
         query=of.rows,
         variables={"first": 5, "where": {}},

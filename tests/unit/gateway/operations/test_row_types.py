@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from gateway.operations import row_types as module
 from gateway.operations.prepared_operation import Prepared, prepare
-from gateway.operations.row_types import RowType, RowTypes, counted, lenient, untyped
+from gateway.operations.row_types import RowType, RowTypes, lenient_row, parse_count, untyped_json
 from gateway.operations.shapes import RowRequirements
 from schema.catalog.records import Field
 from tests.support.random_rows import order, party
@@ -68,7 +68,7 @@ def test_good_rows_are_the_same_by_either_decoder(seed: int) -> None:
     json_names = {a for a, k in made.kinds.items() if "JSON" in k} - made.complex_types.keys()
 
     typed = made.single.decode(body)
-    loose = lenient(made, untyped(body))
+    loose = lenient_row(made, untyped_json(body))
 
     assert type(loose) is made.struct
     for attribute in made.wire_names:
@@ -87,12 +87,12 @@ def test_rows_of_a_family_are_the_same_by_either_decoder(seed: int) -> None:
     )
     body = encode(party("A1", "p1", random.Random(seed)))
 
-    assert plain(made.single.decode(body)) == plain(lenient(made, untyped(body)))
+    assert plain(made.single.decode(body)) == plain(lenient_row(made, untyped_json(body)))
 
 
 def test_what_is_missing_is_null_where_it_may_be() -> None:
     made = row_type(ORDERS % "text textMust")
-    row = lenient(made, {"Area": "A1", "OrderId": 1})
+    row = lenient_row(made, {"Area": "A1", "OrderId": 1})
 
     assert row.a0 == "A1"
     assert getattr(row, made.attributes["Zoo.Order", "Text"]) is None
@@ -103,7 +103,7 @@ def test_what_is_missing_is_null_where_it_may_be() -> None:
 
 def test_what_does_not_fit_stays_as_it_came() -> None:
     made = row_type(ORDERS % "number amount ratio home { city }")
-    row = lenient(
+    row = lenient_row(
         made, {"Area": 5, "OrderId": "x", "Number": 2**40, "Amount": "x", "Ratio": "y", "Home": 7}
     )
 
@@ -112,7 +112,7 @@ def test_what_does_not_fit_stays_as_it_came() -> None:
 
 @pytest.mark.parametrize("raw", [None, 5, "x", []])
 def test_what_is_no_object_is_no_row(raw: object) -> None:
-    assert lenient(row_type(ORDERS % ""), raw) == raw
+    assert lenient_row(row_type(ORDERS % ""), raw) == raw
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_numbers_take_the_form_of_the_typed_decoder(
     field: str, raw: object, fitted: object
 ) -> None:
     made = row_type(f"{{ orders {{ nodes {{ {field} }} }} }}")
-    found = lenient(made, {field.capitalize(): raw}).a0
+    found = lenient_row(made, {field.capitalize(): raw}).a0
 
     assert (type(found), found) == (type(fitted), fitted)
 
@@ -144,7 +144,7 @@ def test_decimals_keep_their_digits_and_plain_json_its_numbers() -> None:
     body = f'{{"AmountMust": {digits}, "Any": {{"x": {digits}}}}}'.encode()
 
     assert made.single.decode(body).a0 == Decimal(digits)
-    loose = lenient(made, untyped(body))
+    loose = lenient_row(made, untyped_json(body))
     assert loose.a0 == Decimal(digits)
     assert bytes(loose.a1) == f'{{"x":{digits}}}'.encode()
 
@@ -161,7 +161,7 @@ def test_undeclared_properties_are_what_is_left() -> None:
 
     assert not made.typed
     assert made.select == ()
-    assert bytes(lenient(made, raw).rest) == b'{"X":1.10}'
+    assert bytes(lenient_row(made, raw).rest) == b'{"X":1.10}'
 
 
 def test_extra_columns_are_selected_once() -> None:
@@ -207,7 +207,7 @@ def test_columns_of_derived_types_are_selected_by_their_type() -> None:
 def test_a_row_tells_its_type(told: object, csdl: str) -> None:
     made = row_type("{ parties { nodes { partyId } } }")
 
-    assert made.csdl_of(lenient(made, {"PartyId": "p", "@odata.type": told})) == csdl
+    assert made.csdl_of(lenient_row(made, {"PartyId": "p", "@odata.type": told})) == csdl
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_row_tells_its_type(told: object, csdl: str) -> None:
     ],
 )
 def test_a_number_of_rows(raw: object, expected: int | None) -> None:
-    assert counted(raw) == expected
+    assert parse_count(raw) == expected
 
 
 FAMILY = "{ parties { nodes { partyId ... on Person { %s } ... on Firm { %s } } } }"
@@ -242,7 +242,7 @@ def test_types_of_a_family_that_mean_the_same_by_one_name_share_its_column() -> 
     assert made.attribute(person["motto"]) == made.attribute(firm["motto"])
     assert "Zoo.Person/Motto" in made.select
     assert "Zoo.Firm/Motto" in made.select
-    assert plain(made.single.decode(encode(raw))) == plain(lenient(made, raw))
+    assert plain(made.single.decode(encode(raw))) == plain(lenient_row(made, raw))
 
 
 def test_where_they_mean_different_things_nothing_is_decoded_by_type() -> None:
@@ -251,7 +251,7 @@ def test_where_they_mean_different_things_nothing_is_decoded_by_type() -> None:
 
     assert not made.typed
     for value in ("A", 7, None):
-        row = lenient(made, {"PartyId": "p", "Grade": value})
+        row = lenient_row(made, {"PartyId": "p", "Grade": value})
         assert getattr(row, made.attribute(grade)) == value
 
 

@@ -13,7 +13,15 @@ from gateway.odata.render import filter_text
 from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
 from gateway.operations.shapes import ConnectionRequirements
 from gateway.planning.page_arguments import Paging
-from gateway.planning.page_window import OrderTerm, Span, Window, beyond, bounded, orders, span
+from gateway.planning.page_window import (
+    OrderTerm,
+    Span,
+    Window,
+    order_by,
+    rows_beyond,
+    span,
+    with_window,
+)
 from tests.support.zoo_model import schema_of
 
 CATALOG = schema_of(ODATA).catalog
@@ -62,7 +70,7 @@ ID, ID_DOWN = term("orderId"), term("orderId", True)
 def test_rows_beyond_a_cursor(
     terms: list[OrderTerm], values: list[Any], backward: bool, expected: str
 ) -> None:
-    assert filter_text(beyond(terms, values, backward=backward, nulls=True)) == expected
+    assert filter_text(rows_beyond(terms, values, backward=backward, nulls=True)) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,24 +92,24 @@ def test_rows_beyond_a_cursor(
 def test_rows_beyond_a_cursor_where_nulls_come_last(
     terms: list[OrderTerm], values: list[Any], backward: bool, expected: str
 ) -> None:
-    found = beyond(terms, values, backward=backward, nulls=True, nulls_last=True)
+    found = rows_beyond(terms, values, backward=backward, nulls=True, nulls_last=True)
 
     assert filter_text(found) == expected
 
 
 def test_where_there_are_no_nulls_none_is_asked_for() -> None:
-    found = beyond([NUMBER_DOWN, ID], [1, 5], backward=False, nulls=False)
+    found = rows_beyond([NUMBER_DOWN, ID], [1, 5], backward=False, nulls=False)
 
     assert filter_text(found) == "Number le 1 and (Number lt 1 or OrderId gt 5)"
 
 
 def test_nothing_comes_after_null_where_the_order_falls() -> None:
-    assert beyond([NUMBER_DOWN], [None], backward=False, nulls=True) == FALSE
+    assert rows_beyond([NUMBER_DOWN], [None], backward=False, nulls=True) == FALSE
 
 
 def test_a_backward_window_turns_the_order_round() -> None:
-    assert [o.descending for o in orders([ID, NUMBER_DOWN], backward=False)] == [False, True]
-    assert [o.descending for o in orders([ID, NUMBER_DOWN], backward=True)] == [True, False]
+    assert [o.descending for o in order_by([ID, NUMBER_DOWN], backward=False)] == [False, True]
+    assert [o.descending for o in order_by([ID, NUMBER_DOWN], backward=True)] == [True, False]
 
 
 def window(**given: Any) -> Window:
@@ -136,14 +144,14 @@ def window(**given: Any) -> Window:
 def test_one_row_more_is_asked_for_only_where_it_tells_something(
     given: dict[str, Any], top: int, count: bool
 ) -> None:
-    query = bounded(Query(resource=Resource("Orders")), window(**given), ODATA)
+    query = with_window(Query(resource=Resource("Orders")), window(**given), ODATA)
 
     assert (query.top, query.count) == (top, count)
 
 
 def test_a_window_between_two_cursors_is_a_filter_with_two_ends() -> None:
     given = window(after=Cursor(values=(1,)), before=Cursor(values=(9,)))
-    query = bounded(Query(resource=Resource("Orders")), given, ODATA)
+    query = with_window(Query(resource=Resource("Orders")), given, ODATA)
 
     assert query.where is not None
     assert filter_text(query.where) == "OrderId gt 1 and OrderId lt 9"

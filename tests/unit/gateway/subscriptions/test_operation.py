@@ -12,7 +12,7 @@ from graphql import parse, validate
 
 from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from gateway.events import Event, RequestSent, SubscriptionPolled
-from gateway.planning.change_queries import check_stamps, watched
+from gateway.planning.change_queries import check_stamps, find_change_query
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.changes import Change, Kind
@@ -51,7 +51,7 @@ def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
     for kind, _, name in list(catalog.set_roots())[:15]:
         if kind.value != "list" or not catalog.is_node(catalog.roots[name].csdl):
             continue
-        found = watched(catalog, name)
+        found = find_change_query(catalog, name)
         seen += 1
         assert validate(core, parse(found.rows)) == []
         assert not found.newest or validate(core, parse(found.newest)) == []
@@ -69,7 +69,7 @@ def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
     ],
 )
 def test_stamps_are_known_by_their_names(name: str, given: str, stamp: str | None) -> None:
-    found = watched(Catalog(model_of(name), SCHEMAS[name]), given)
+    found = find_change_query(Catalog(model_of(name), SCHEMAS[name]), given)
 
     assert found.stamp == stamp
     assert ("orderBy" in found.rows, bool(found.newest)) == (stamp is not None, stamp is not None)
@@ -78,9 +78,9 @@ def test_stamps_are_known_by_their_names(name: str, given: str, stamp: str | Non
 def test_another_stamp_can_be_named() -> None:
     northwind = Catalog(model_of(TRADERS), GENERIC)
 
-    assert watched(northwind, "orders", ["Orders.ShippedDate"]).stamp == "shippedDate"
-    assert watched(northwind, "orders", ["Orders.ShipName"]).stamp is None
-    assert watched(northwind, "orders", ["Customers.ShippedDate"]).stamp is None
+    assert find_change_query(northwind, "orders", ["Orders.ShippedDate"]).stamp == "shippedDate"
+    assert find_change_query(northwind, "orders", ["Orders.ShipName"]).stamp is None
+    assert find_change_query(northwind, "orders", ["Customers.ShippedDate"]).stamp is None
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_what_is_no_list_or_has_no_key_cannot_be_watched() -> None:
     northwind = Catalog(model_of(TRADERS), GENERIC)
 
     with pytest.raises(BadArgument, match="no list called node"):
-        watched(northwind, "node")
+        find_change_query(northwind, "node")
     keyless = CSDL.replace('<Key><PropertyRef Name="GuideId"/></Key>', "")
     catalog = Catalog(parse_csdl([keyless.encode()], name="keyless"), FINOPS)
     with pytest.raises(UnsupportedQuery, match="no key"):
-        watched(catalog, "Guides")
+        find_change_query(catalog, "Guides")
 
 
 # The operation
@@ -251,7 +251,7 @@ async def test_by_stamp_the_service_is_asked_for_new_rows_only(tmp_path: Path) -
     events: list[Event] = []
     async with guides(tmp_path, events.append) as gateway:
         poll = Poll(
-            of=watched(gateway.catalog, "Guides"),
+            of=find_change_query(gateway.catalog, "Guides"),
             where={},
             companies=None,
             ask=gateway.engine.execute_unlogged,

@@ -26,7 +26,7 @@ from gateway.http.health import healthy, ready, reload_by
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.metadata.model_builder import Progress
-from gateway.runtime.generations import open_live
+from gateway.runtime.generations import open_generations
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.storage.content_coding import Compression
@@ -53,7 +53,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        opened = open_live(settings, transport=transport, observe=observe, progress=progress)
+        opened = open_generations(settings, transport=transport, observe=observe, progress=progress)
         async with opened as live:
             app.state.live = live
             app.state.subscriptions = hub = Hub(settings.subscriptions, observe)

@@ -14,7 +14,7 @@ import typer
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.metadata.document_loader import MetadataDocument, wrong_content
+from gateway.metadata.document_loader import MetadataDocument, describe_non_xml
 from gateway.storage.document_cache import digest_of
 from schema.compare import (
     Comparison,
@@ -118,7 +118,7 @@ def _read(path: Path) -> bytes:
 
 
 def _schema(settings: Settings, path: Path, raw: bytes) -> ODataSchema:
-    reason = wrong_content(raw)
+    reason = describe_non_xml(raw)
     if reason is not None:
         raise SettingsError(f"{path} holds {reason}, not a metadata document.")
     # What is declared for the sandbox is for its own document.

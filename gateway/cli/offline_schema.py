@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from gateway.config.profiles import ProfileSettings
 from gateway.config.settings import Settings
-from gateway.metadata.api_schema import schema_served
+from gateway.metadata.api_schema import build_api_schema
 from gateway.metadata.document_loader import MetadataDocument
 from gateway.metadata.model_builder import (
     LoadedModel,
     dialect_of,
     make_catalog,
-    narrowed,
     open_model,
+    subset_for_profile,
 )
 from schema.types.build import ODataSchema
 from schema.types.resolvers import NEVER_EXECUTED
@@ -31,7 +31,7 @@ def schema_of(settings: Settings, known: LoadedModel, labels: Mapping[str, str])
     """Make the schema that a model gives."""
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
-    return schema_served(settings, catalog, NEVER_EXECUTED, subgraph=False)
+    return build_api_schema(settings, catalog, NEVER_EXECUTED, subgraph=False)
 
 
 def part_of(
@@ -41,4 +41,4 @@ def part_of(
     dialect = dialect_of(settings, known.model)
     whole = make_catalog(settings, known.model, dialect, labels, known.naming)
     not_kept = profile.model_copy(update={"cache_dir": None})
-    return schema_of(profile, narrowed(not_kept, whole, ""), labels)
+    return schema_of(profile, subset_for_profile(not_kept, whole, ""), labels)

@@ -90,6 +90,6 @@ def profile_settings(settings: Settings, name: str) -> ProfileSettings:
     )
 
 
-def settings_from(values: Mapping[str, Any]) -> Settings:
+def settings_from_json(values: Mapping[str, Any]) -> Settings:
     """Return the settings, or profile settings, that another process has sent as JSON types."""
     return (ProfileSettings if "profile" in values else Settings).model_validate(values)

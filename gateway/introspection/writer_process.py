@@ -19,10 +19,10 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from gateway.config.profiles import settings_from
+from gateway.config.profiles import settings_from_json
 from gateway.config.settings import Settings
 from gateway.errors import BudgetExceeded
-from gateway.metadata.api_schema import schema_served
+from gateway.metadata.api_schema import build_api_schema
 from gateway.metadata.model_builder import dialect_of, find_model, make_catalog
 from gateway.process.lean_imports import command
 from gateway.storage.response_artifacts import write_artifact
@@ -109,13 +109,13 @@ def main() -> int:
         os.nice(_NICE)
     gc.disable()  # all of it goes with the process
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
-    settings = settings_from(task.settings)
+    settings = settings_from_json(task.settings)
     known = find_model(settings, task.digest)
     if known is None:
         return 1
     dialect = dialect_of(settings, known.model)
     catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
-    schema = schema_served(settings, catalog, NEVER_EXECUTED)
+    schema = build_api_schema(settings, catalog, NEVER_EXECUTED)
     try:
         write_artifact(Path(task.path), lambda: whole_answer(schema, task.asked))
     except BudgetExceeded:

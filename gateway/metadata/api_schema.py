@@ -11,24 +11,24 @@ from schema.types.build import ODataSchema, build_schema
 from schema.types.resolvers import Resolvers
 from schema.writes import Writes
 
-from .federation_options import federation_of
-from .write_rules import rules_of
+from .federation_options import federation_options
+from .write_rules import write_rules
 
 
-def schema_served(
+def build_api_schema(
     settings: Settings, catalog: Catalog, resolvers: Resolvers, *, subgraph: bool = True
 ) -> ODataSchema:
     """Make the schema; without ``subgraph`` the API's own, without what only routers ask for.
 
     Raises SettingsError where what may be written is not what there is.
     """
-    rules = rules_of(settings)
+    rules = write_rules(settings)
     return build_schema(
         catalog,
         resolvers,
         writes=None if rules is None else Writes(catalog, rules),
         subscriptions=settings.subscriptions.enabled,
-        federation=federation_of(settings) if subgraph else None,
+        federation=federation_options(settings) if subgraph else None,
     )
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gateway.odata.client import ODataClient
     from gateway.odata.decoding import Progress
 
-PATIENCE = 300.0
+READ_TIMEOUT = 300.0
 """Seconds between two pieces of the document: after a restart F&O needs minutes to make it."""
 
 
@@ -51,12 +51,12 @@ _PIECE = 1 << 18
 _GLANCE = 2_000
 _GZIP = b"\x1f\x8b"
 
-Report = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """Told how many bytes of how many have been read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class DocumentOrigin:
     """What stays of a document once its model is made: whether another one is the same can be told by it."""
 
     digest: str
@@ -76,20 +76,20 @@ class MetadataDocument:
     facts: DocumentInfo | None = field(default=None, compare=False)
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> DocumentOrigin:
         """Return what is worth keeping without the text."""
-        return Origin(self.digest, self.source, self.facts)
+        return DocumentOrigin(self.digest, self.source, self.facts)
 
     @property
     def text(self) -> bytes:
         """All of it. Raises as ``pieces`` does."""
         return b"".join(self.pieces())
 
-    def pieces(self, report: Report | None = None) -> Iterator[bytes]:
+    def pieces(self, report: ReportProgress | None = None) -> Iterator[bytes]:
         """Read it from the start. Raises SettingsError for a file that is no longer what it was."""
         return ahead(self._pieces(report))
 
-    def _pieces(self, report: Report | None) -> Iterator[bytes]:
+    def _pieces(self, report: ReportProgress | None) -> Iterator[bytes]:
         checksum = hashlib.sha256()
         for piece in _pieces(self.content, None, report):
             checksum.update(piece)
@@ -99,10 +99,10 @@ class MetadataDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ReloadCheck:
     """A look for new metadata while others serve: a service that is away is an error then."""
 
-    serving: Origin
+    serving: DocumentOrigin
     since: float | None = None
     """What was fetched later, in seconds of the epoch, counts as current; None: what is young enough does."""
 
@@ -128,10 +128,10 @@ async def load_metadata(
     return document
 
 
-async def newer_metadata(
+async def load_newer_metadata(
     settings: Settings,
     client: ODataClient,
-    check: Check,
+    check: ReloadCheck,
     *,
     observe: Observer = log_event,
     now: Callable[[], float] = time.time,
@@ -153,7 +153,7 @@ def _loaded(document: MetadataDocument, started: float) -> MetadataLoaded:
         source=document.source,
         seconds=time.perf_counter() - started,
         digest=document.digest,
-        size=size_of(document),
+        size=stored_size(document),
     )
 
 
@@ -163,7 +163,7 @@ class _Loader:
     client: ODataClient
     observe: Observer
     now: Callable[[], float]
-    check: Check | None
+    check: ReloadCheck | None
 
     @property
     def url(self) -> str:
@@ -198,7 +198,7 @@ class _Loader:
         if response.status == 304 and known is not None:
             return self._cached(kept)
         text = await asyncio.to_thread(_unpacked, response.body, self.settings.max_upstream_bytes)
-        if (reason := wrong_content(text)) is not None:
+        if (reason := describe_non_xml(text)) is not None:
             raise _not_metadata(response, self.url, reason)
         facts = DocumentInfo(
             key=self.url,
@@ -228,7 +228,7 @@ class _Loader:
             headers["If-None-Match"] = kept.etag
         elif kept is not None and kept.last_modified:
             headers["If-Modified-Since"] = kept.last_modified
-        patience = max(PATIENCE, self.settings.read_timeout)
+        patience = max(READ_TIMEOUT, self.settings.read_timeout)
         return await self.client.fetch(self.url, headers, progress=progress, read_timeout=patience)
 
     def _is_fresh(self, facts: DocumentInfo) -> bool:
@@ -253,7 +253,7 @@ class _Loader:
         return MetadataDocument(packed, facts.digest, source, facts)
 
 
-def wrong_content(text: bytes) -> str | None:
+def describe_non_xml(text: bytes) -> str | None:
     """Tell what stands in place of XML; None where it may be CSDL. The parser tells finer faults, with lines."""
     start = _plain_start(text)
     if not start.strip():
@@ -279,7 +279,7 @@ def _from_file(path: Path, limit: int, cache: DocumentCache) -> MetadataDocument
     Of a gzipped one that is remembered: its own bytes are a twentieth of the text.
     """
     if not next(_raw_pieces(path, None), b"").startswith(_GZIP):
-        return _looked_through(path, limit)
+        return _check_file(path, limit)
     packed = hashlib.sha256()
     for piece in _raw_pieces(path, None):
         packed.update(piece)
@@ -287,7 +287,7 @@ def _from_file(path: Path, limit: int, cache: DocumentCache) -> MetadataDocument
     if known is not None:
         return MetadataDocument(path, known[0].digest, str(path))
     packed = hashlib.sha256()  # of what is read now: the file may have changed in between
-    document = _looked_through(path, limit, packed.update)
+    document = _check_file(path, limit, packed.update)
     key = _memo(packed.hexdigest(), limit)
     cache.write(DocumentInfo(key=key, digest=document.digest, fetched_at=0.0), b"")
     return document
@@ -297,7 +297,7 @@ def _memo(packed_digest: str, limit: int) -> str:
     return f"text of {packed_digest} up to {limit}"
 
 
-def _looked_through(
+def _check_file(
     path: Path, limit: int, take: Callable[[bytes], None] | None = None
 ) -> MetadataDocument:
     """Return the document; ``take`` gets the bytes of the file."""
@@ -316,12 +316,12 @@ def _looked_through(
             checksum.update(piece)
     except UpstreamMalformed as exc:
         raise SettingsError(f"metadata: {path}: {exc.message}") from exc
-    if (reason := wrong_content(start)) is not None:
+    if (reason := describe_non_xml(start)) is not None:
         raise SettingsError(f"metadata: {path} holds {reason}, not a metadata document.")
     return MetadataDocument(path, checksum.hexdigest(), str(path))
 
 
-def size_of(document: MetadataDocument) -> int:
+def stored_size(document: MetadataDocument) -> int:
     """Return the bytes that the document takes where it lies."""
     content = document.content
     return content.stat().st_size if isinstance(content, Path) else len(content)
@@ -333,7 +333,7 @@ def _unpacked(raw: bytes, limit: int) -> bytes:
 
 
 def _pieces(
-    content: bytes | Path, limit: int | None, report: Report | None = None
+    content: bytes | Path, limit: int | None, report: ReportProgress | None = None
 ) -> Iterator[bytes]:
     """Read the plain text, whatever its first bytes say it is. Raises UpstreamMalformed, SettingsError for a file."""
     return _plain(_raw_pieces(content, report), limit)
@@ -345,7 +345,7 @@ def _plain(raw: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
     return _unzipped(rest, limit) if first.startswith(_GZIP) else rest
 
 
-def _raw_pieces(content: bytes | Path, report: Report | None) -> Iterator[bytes]:
+def _raw_pieces(content: bytes | Path, report: ReportProgress | None) -> Iterator[bytes]:
     try:
         with BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
             total = len(content) if isinstance(content, bytes) else content.stat().st_size

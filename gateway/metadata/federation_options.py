@@ -6,7 +6,7 @@ from gateway.config.settings import Settings
 from schema.types.federation import Federation
 
 
-def federation_of(settings: Settings) -> Federation | None:
+def federation_options(settings: Settings) -> Federation | None:
     """Return what composers are told; None where the API is no subgraph."""
     options = settings.federation
     if not options.enabled:

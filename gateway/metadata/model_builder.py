@@ -100,7 +100,7 @@ def make_model(
     return _kept(settings, document.digest, model, naming)
 
 
-def narrowed(settings: ProfileSettings, whole: Catalog, digest: str) -> LoadedModel:
+def subset_for_profile(settings: ProfileSettings, whole: Catalog, digest: str) -> LoadedModel:
     """Return the part of a catalogue that a profile serves, called as it is there; ``digest`` is of its document."""
     large = len(settings.chosen) > SMALL
     found = find_model(settings, digest) if large else None
@@ -178,7 +178,7 @@ def declared_relations(settings: Settings) -> tuple[Relation, ...]:
     return tuple(Relation(**declared.model_dump()) for declared in settings.relations)
 
 
-def related_by(settings: Settings) -> tuple[Relation, ...]:
+def sandbox_relations(settings: Settings) -> tuple[Relation, ...]:
     """Return the relations that rows of the sandbox follow: the declared ones, and the presets of its product."""
     return declared_relations(settings) + (SANDBOX.relations if settings.relation_presets else ())
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.odata.client import ODataClient
 
 
-async def choose(
+async def load_profile_settings(
     settings: Settings,
     client: ODataClient,
     model: Model,
@@ -52,13 +52,13 @@ async def choose(
         )
     return {
         name: profile_settings(settings, name).model_copy(
-            update={"chosen": chosen_sets(name, profile, model, categories)}
+            update={"chosen": sets_of_profile(name, profile, model, categories)}
         )
         for name, profile in settings.profiles.items()
     }
 
 
-def chosen_sets(
+def sets_of_profile(
     name: str, profile: Profile, model: Model, categories: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return the sets and singletons of a profile, in the order of the model. Raises ExposureError."""

@@ -14,7 +14,7 @@ from schema.errors import did_you_mean
 from schema.writes import Patterns, WriteRules
 
 
-def rules_of(settings: Settings) -> WriteRules | None:
+def write_rules(settings: Settings) -> WriteRules | None:
     """Return the rules; None where nothing may be written."""
     if settings.read_only:
         return None

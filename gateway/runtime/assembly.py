@@ -24,21 +24,21 @@ from gateway.events import CompaniesLimited, Observer, SchemaBuilt, log_event
 from gateway.execution.trace import heard
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.introspection.answers import IntrospectionStore, introspection_store
-from gateway.metadata.api_schema import check_names, schema_served
-from gateway.metadata.document_loader import MetadataDocument, Origin, load_metadata
+from gateway.metadata.api_schema import build_api_schema, check_names
+from gateway.metadata.document_loader import DocumentOrigin, MetadataDocument, load_metadata
 from gateway.metadata.labels import load_labels
 from gateway.metadata.model_builder import (
     LoadedModel,
     Progress,
     dialect_of,
     make_catalog,
-    narrowed,
     open_model,
-    related_by,
+    sandbox_relations,
+    subset_for_profile,
 )
 from gateway.metadata.preset_services import with_preset_services
-from gateway.metadata.profile_sets import choose
-from gateway.metadata.write_rules import rules_of
+from gateway.metadata.profile_sets import load_profile_settings
+from gateway.metadata.write_rules import write_rules
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import Dialect
 from gateway.planning.company_limit import CompanyLimit
@@ -62,7 +62,7 @@ class Gateway:
     engine: Engine
     client: ODataClient
     dialect: Dialect
-    metadata: Origin
+    metadata: DocumentOrigin
     observe: Observer
     aside: IntrospectionStore
     """Long answers about the schema; those that are generations over the same metadata share them."""
@@ -117,7 +117,7 @@ def open_client(
 ) -> ODataClient:
     """Return the client of the configured environment, or of the embedded sandbox."""
     if settings.url is None and transport is None:
-        transport = sandbox_transport(settings.sandbox, related_by(settings))
+        transport = sandbox_transport(settings.sandbox, sandbox_relations(settings))
     return ODataClient(
         settings,
         root=settings.url or SANDBOX_ROOT,
@@ -165,14 +165,14 @@ async def assemble(
     profiles = await read_profiles(settings, client, known, document.digest, observe)
     gateway = build(settings, client, document.origin, known, labels, observe, profiles)
     check_names(settings, gateway.catalog)
-    observe(built(gateway, time.perf_counter() - started))
+    observe(schema_built_event(gateway, time.perf_counter() - started))
     return gateway
 
 
 def build(
     settings: Settings,
     client: ODataClient,
-    metadata: Origin,
+    metadata: DocumentOrigin,
     known: LoadedModel,
     labels: Mapping[str, str],
     observe: Observer,
@@ -183,7 +183,7 @@ def build(
     client = client.for_dialect(dialect)
     catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
     if settings.company_limit:
-        observe(limited(settings, catalog, dialect))
+        observe(company_limit_event(settings, catalog, dialect))
     aside = introspection_store(settings, metadata.digest, labels, len(known.model.entity_sets))
     schema, engine = _executable(catalog, settings, client, dialect, observe, aside)
     return Gateway(
@@ -206,7 +206,7 @@ def build_profile(whole: Gateway, name: str) -> Gateway:
     Raises KeyError where there is no such profile.
     """
     settings = whole.profiles[name]
-    known = narrowed(settings, whole.catalog, whole.metadata.digest)
+    known = subset_for_profile(settings, whole.catalog, whole.metadata.digest)
     labels = whole.catalog.labels
     made = build(settings, whole.client, whole.metadata, known, labels, whole.observe)
     return replace(made, since=whole.since)
@@ -220,12 +220,12 @@ def _executable(
     observe: Observer,
     aside: IntrospectionStore,
 ) -> tuple[ODataSchema, Engine]:
-    schema = schema_served(settings, catalog, LoadedResolvers(catalog))
+    schema = build_api_schema(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
     return schema, Engine(schema, client, dialect, limits, observe, aside)
 
 
-def limited(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:
+def company_limit_event(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:
     """Return how many sets ``company_limit`` bounds. Raises SettingsError where the product has no companies."""
     if dialect.company_property is None:
         raise SettingsError(
@@ -243,7 +243,7 @@ def limited(settings: Settings, catalog: Catalog, dialect: Dialect) -> Companies
     )
 
 
-def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
+def schema_built_event(gateway: Gateway, seconds: float) -> SchemaBuilt:
     """Tell what was made."""
     catalog = gateway.catalog
     return SchemaBuilt(
@@ -255,7 +255,7 @@ def built(gateway: Gateway, seconds: float) -> SchemaBuilt:
     )
 
 
-def renewed(gateway: Gateway) -> Gateway:
+def fresh_copy(gateway: Gateway) -> Gateway:
     """Make the same gateway with nothing of its types in memory. May run in any thread."""
     catalog = gateway.catalog.twin()
     schema, engine = _executable(
@@ -293,13 +293,13 @@ async def read_labels(
 async def read_profiles(
     settings: Settings, client: ODataClient, known: LoadedModel, digest: str, observe: Observer
 ) -> Mapping[str, ProfileSettings]:
-    """Return the settings of each profile with its sets. Raises what ``profile_sets.choose`` and ``rules_of`` raise."""
+    """Return the settings of each profile with its sets. Raises as ``load_profile_settings`` and ``write_rules`` do."""
     if not settings.profiles:
         return {}
     dialect = dialect_of(settings, known.model)
-    found = await choose(settings, client, known.model, dialect, digest, observe)
+    found = await load_profile_settings(settings, client, known.model, dialect, digest, observe)
     for profile in found.values():
-        rules_of(profile)  # now, not at the first request
+        write_rules(profile)  # now, not at the first request
     return found
 
 

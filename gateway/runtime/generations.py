@@ -31,7 +31,7 @@ from gateway.events import Observer, TypesNotRenewed, TypesRenewed, log_event
 from gateway.metadata.model_builder import Progress
 from gateway.process.garbage_collection import clear_in_steps, collect, reclaim
 
-from .assembly import Gateway, first_gateway, open_client, renewed
+from .assembly import Gateway, first_gateway, fresh_copy, open_client
 
 IDLE_WAIT = 2.0
 """Longest wait for a moment without requests, in seconds."""
@@ -43,7 +43,7 @@ Renew = Callable[[Gateway], Gateway]
 
 
 @asynccontextmanager
-async def open_live(
+async def open_generations(
     settings: Settings,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -55,7 +55,7 @@ async def open_live(
         # No name here may hold the first generation: it would live for ever.
         live = GenerationManager(
             await first_gateway(settings, client, observe, progress),
-            renewed,
+            fresh_copy,
             budget=settings.max_types,
             observe=observe,
         )
@@ -163,7 +163,7 @@ class GenerationManager:
             while self._leaving:
                 gone = self._leaving.popleft()
                 has_new_metadata |= gone.metadata != self.gateway.metadata
-                await _emptied(gone)
+                await _clear(gone)
                 del gone
             if has_new_metadata:
                 with suppress(TimeoutError):
@@ -173,7 +173,7 @@ class GenerationManager:
                 collect()
 
 
-async def _emptied(gateway: Gateway) -> None:
+async def _clear(gateway: Gateway) -> None:
     until = time.perf_counter() + TURN
     for _ in clear_in_steps(gateway.tables()):
         if time.perf_counter() > until:

@@ -23,14 +23,14 @@ from msgspec import Struct
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.events import MetadataReloaded, ModelRead, Observer, ReloadFailed
-from gateway.metadata.document_loader import Check, MetadataDocument, newer_metadata
+from gateway.metadata.document_loader import MetadataDocument, ReloadCheck, load_newer_metadata
 from gateway.metadata.model_builder import LoadedModel, find_model, make_model
 from gateway.metadata.model_identity import snapshot_folder
 from gateway.metadata.model_process import build_in_subprocess
 from gateway.metadata.preset_services import with_preset_services
 from schema.errors import SchemaError
 
-from .assembly import Gateway, build, built, read_labels, read_profiles
+from .assembly import Gateway, build, read_labels, read_profiles, schema_built_event
 from .generations import GenerationManager
 from .profile_instances import ProfileRegistry
 
@@ -135,8 +135,8 @@ class Reloader:
         serving = self._live.gateway
         started = time.perf_counter()
         async with _turn_of(snapshot_folder(serving.settings)):
-            check = Check(serving.metadata, since)
-            document = await newer_metadata(
+            check = ReloadCheck(serving.metadata, since)
+            document = await load_newer_metadata(
                 serving.settings, serving.client, check, observe=self._observe
             )
             if document is None:
@@ -148,7 +148,7 @@ class Reloader:
         self._live.replace(fresh)
         if self._profiles is not None:
             self._profiles.replace(parts)
-        self._observe(built(fresh, time.perf_counter() - started))
+        self._observe(schema_built_event(fresh, time.perf_counter() - started))
         return True
 
     async def _known(self, settings: Settings, document: MetadataDocument) -> LoadedModel:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from gateway.events import Observer, ProfileOpened
 
-from .assembly import Gateway, build_profile, renewed
+from .assembly import Gateway, build_profile, fresh_copy
 from .generations import GenerationManager
 
 
@@ -71,7 +71,7 @@ class ProfileRegistry:
             whole = self._whole.gateway
             made = await self._made(whole, name)
         live = GenerationManager(
-            made, renewed, budget=made.settings.max_types, observe=self._observe
+            made, fresh_copy, budget=made.settings.max_types, observe=self._observe
         )
         self._lives[name] = live
         return live

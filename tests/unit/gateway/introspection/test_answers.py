@@ -24,7 +24,7 @@ from gateway.introspection import answers as introspection_module
 from gateway.introspection import writer_process as telling
 from gateway.introspection.answers import LongAnswer
 from gateway.request import GraphQLRequest
-from gateway.runtime.assembly import Gateway, open_gateway, renewed
+from gateway.runtime.assembly import Gateway, fresh_copy, open_gateway
 from gateway.storage.content_coding import compress_pieces
 from gateway.storage.response_artifacts import MAX_FILES, STEP, ArtifactStore
 from tests.processes.test_warm_start import CSDL
@@ -238,7 +238,7 @@ async def test_a_long_answer_is_made_once_whatever_it_is_called(tmp_path: Path) 
 async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> None:
     async with opened(settings_of(tmp_path)) as gateway:
         first = await ask(gateway, EVERYTHING)
-        fresh = renewed(gateway)
+        fresh = fresh_copy(gateway)
         assert await ask(fresh, EVERYTHING) == first
         assert fresh.aside.artifacts.writes == 1
     async with opened(settings_of(tmp_path)) as gateway:

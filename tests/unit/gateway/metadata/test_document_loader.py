@@ -20,7 +20,7 @@ from gateway.errors import (
 )
 from gateway.events import Event, MetadataLoaded, MetadataStale
 from gateway.metadata import document_loader as metadata
-from gateway.metadata.document_loader import MetadataDocument, load_metadata, wrong_content
+from gateway.metadata.document_loader import MetadataDocument, describe_non_xml, load_metadata
 from gateway.odata.client import ODataClient
 from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
 from tests.support.scripted_upstream import NOW, Upstream, upstream
@@ -102,13 +102,13 @@ async def test_an_unchanged_gzipped_file_is_checked_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool, unzipped: int
 ) -> None:
     read: list[Path] = []
-    look = metadata._looked_through
+    look = metadata._check_file
 
     def counted(path: Path, *given: Any) -> MetadataDocument:
         read.append(path)
         return look(path, *given)
 
-    monkeypatch.setattr(metadata, "_looked_through", counted)
+    monkeypatch.setattr(metadata, "_check_file", counted)
     path = tmp_path / "m.xml"
     path.write_bytes(gzip.compress(XML) if zipped else XML)
     load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
@@ -129,7 +129,7 @@ async def test_the_cached_digest_is_of_the_bytes_that_were_read(
     """Another file may take its place between two looks."""
     path = tmp_path / "m.xml.gz"
     path.write_bytes(gzip.compress(XML))
-    look = metadata._looked_through
+    look = metadata._check_file
 
     def late(path: Path, *given: Any) -> MetadataDocument:
         path.write_bytes(gzip.compress(OTHER))
@@ -137,7 +137,7 @@ async def test_the_cached_digest_is_of_the_bytes_that_were_read(
 
     load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
     with monkeypatch.context() as patched:
-        patched.setattr(metadata, "_looked_through", late)
+        patched.setattr(metadata, "_check_file", late)
         assert (await load()).digest == digest_of(OTHER)
     path.write_bytes(gzip.compress(XML))
 
@@ -362,7 +362,7 @@ def test_an_unusable_folder_caches_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_content_that_is_not_xml_is_recognised(text: bytes, what: str | None) -> None:
-    assert wrong_content(text) == what
+    assert describe_non_xml(text) == what
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": "text/html"}])

@@ -14,7 +14,7 @@ from gateway.config.rendering import to_toml
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.metadata.document_loader import MetadataDocument
-from gateway.metadata.federation_options import federation_of
+from gateway.metadata.federation_options import federation_options
 from gateway.metadata.model_builder import dialect_of, make_catalog, open_model
 from gateway.runtime.assembly import open_gateway
 from gateway.storage.document_cache import digest_of
@@ -41,7 +41,7 @@ def given(**values: str) -> dict[str, str]:
     ],
 )
 def test_options_become_the_subgraph(values: dict[str, str], found: Federation | None) -> None:
-    made = federation_of(load_settings(given(**values)))
+    made = federation_options(load_settings(given(**values)))
 
     assert made == found
     assert made is None or found is None or made.tags == found.tags

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.config.profiles import profile_settings, settings_from
+from gateway.config.profiles import profile_settings, settings_from_json
 from gateway.config.setting_models import Profile
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.metadata.profile_sets import chosen_sets
+from gateway.metadata.profile_sets import sets_of_profile
 from schema.errors import ExposureError
 from tests.support.small_models import entity, model, prop
 
@@ -43,7 +43,7 @@ CATEGORIES = {"Customers": "Master", "Vendors": "Master", "Groups": "Reference"}
 def test_patterns_and_categories_narrow_and_sets_add(
     given: Mapping[str, Any], chosen: Sequence[str]
 ) -> None:
-    assert chosen_sets("p", Profile(**given), MODEL, CATEGORIES) == chosen
+    assert sets_of_profile("p", Profile(**given), MODEL, CATEGORIES) == chosen
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_patterns_without_match_are_reported_with_their_place(
     given: Mapping[str, Any], said: str
 ) -> None:
     with pytest.raises(ExposureError) as caught:
-        chosen_sets("p", Profile(**given), MODEL, CATEGORIES)
+        sets_of_profile("p", Profile(**given), MODEL, CATEGORIES)
 
     assert said in str(caught.value)
 
@@ -90,8 +90,8 @@ def test_another_process_reads_the_same_settings() -> None:
     settings = Settings.model_validate({"profiles": {"p": {"max_depth": 3, "title": "P"}}})
     found = profile_settings(settings, "p").model_copy(update={"chosen": ("Vendors",)})
 
-    assert settings_from(found.model_dump(mode="json")) == found
-    assert settings_from(settings.model_dump(mode="json")) == settings
+    assert settings_from_json(found.model_dump(mode="json")) == found
+    assert settings_from_json(settings.model_dump(mode="json")) == settings
 
 
 @pytest.mark.parametrize(

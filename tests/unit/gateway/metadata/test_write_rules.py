@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.metadata.write_rules import rules_of
+from gateway.metadata.write_rules import write_rules
 from gateway.odata.finops import FINOPS
 
 (POST,) = FINOPS.services
 
 
 def services_of(**given: Any) -> list[tuple[str, str]]:
-    rules = rules_of(Settings(**given))
+    rules = write_rules(Settings(**given))
     assert rules is not None
     return [(service.name, service.path) for service in rules.services]
 

@@ -19,7 +19,7 @@ from gateway.odata.finops import FINOPS
 from gateway.odata.finops_companies import COMPANY_COLUMNS
 from gateway.planning.company_limit import CompanyLimit
 from gateway.request import GraphQLRequest
-from gateway.runtime.assembly import Gateway, build_profile, limited, open_gateway
+from gateway.runtime.assembly import Gateway, build_profile, company_limit_event, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from schema.catalog.records import FieldKind
 from tests.support.cases import engine
@@ -407,7 +407,7 @@ async def test_the_start_counts_and_a_profile_keeps_the_bound(own_sandbox: Starl
 
 def test_a_product_without_companies_has_no_limit(assembled: Gateway) -> None:
     with pytest.raises(SettingsError, match="company_limit"):
-        limited(Settings(company_limit=(INSIDE,)), assembled.catalog, ODATA)
+        company_limit_event(Settings(company_limit=(INSIDE,)), assembled.catalog, ODATA)
 
 
 def test_the_table_of_sets_is_sound() -> None:

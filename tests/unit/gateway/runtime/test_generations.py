@@ -21,8 +21,8 @@ from gateway.process import garbage_collection as collector
 from gateway.process.garbage_collection import clear_in_steps, settle
 from gateway.request import GraphQLRequest
 from gateway.runtime import generations as live
-from gateway.runtime.assembly import Gateway, renewed
-from gateway.runtime.generations import GenerationManager, open_live
+from gateway.runtime.assembly import Gateway, fresh_copy
+from gateway.runtime.generations import GenerationManager, open_generations
 from schema.types.lazy import LazyInputType, LazyObjectType
 from schema.types.strawberry_definitions import DEFINITION
 from tests.support.changing_metadata import Changing, csdl
@@ -72,7 +72,7 @@ async def watched(**values: object) -> AsyncIterator[ChangeQuery]:
         "max_types": BUDGET,
         **values,
     }
-    opened = open_live(
+    opened = open_generations(
         Settings.model_validate(chosen),
         transport=httpx.MockTransport(service.answer),
         observe=events.append,
@@ -88,7 +88,8 @@ def is_at_rest(found: GenerationManager) -> bool:
 def remade(gateway: Gateway) -> Gateway:
     """Return a fresh generation over metadata that count as others."""
     return replace(
-        renewed(gateway), metadata=replace(gateway.metadata, digest=gateway.metadata.digest + "+")
+        fresh_copy(gateway),
+        metadata=replace(gateway.metadata, digest=gateway.metadata.digest + "+"),
     )
 
 
@@ -154,7 +155,7 @@ async def test_types_are_freed_without_the_collector(
             await found.touch(name)
         made = made_of(found.live.gateway)
         gc.freeze()
-        found.live.replace(renewed(found.live.gateway))
+        found.live.replace(fresh_copy(found.live.gateway))
         await until(lambda: is_at_rest(found.live))
 
         assert len(made) > 50
@@ -192,7 +193,7 @@ async def test_freeing_a_generation_yields_to_other_tasks(
         for name in NAMES[:5]:
             await found.touch(name)
         steps = len(found.live.gateway.schema.core.type_map.table)
-        found.live.replace(renewed(found.live.gateway))
+        found.live.replace(fresh_copy(found.live.gateway))
         turns = 0
         while not is_at_rest(found.live):
             await asyncio.sleep(0)
@@ -205,7 +206,7 @@ async def test_an_emptied_generation_still_answers() -> None:
     async with watched(max_types=3_000) as found:
         answer = await found.touch(NAMES[0])
         held = found.live.gateway
-        found.live.replace(renewed(held))
+        found.live.replace(fresh_copy(held))
         await until(lambda: is_at_rest(found.live))
         assert held.schema.made_types == 0
 
@@ -218,7 +219,7 @@ async def test_an_unfrozen_process_stays_unfrozen() -> None:
     assert gc.get_freeze_count() == 0
     async with watched() as found:
         await found.touch(NAMES[0])
-        found.live.replace(renewed(found.live.gateway))
+        found.live.replace(fresh_copy(found.live.gateway))
         found.note()
         await until(lambda: found.alive == 1)
 
@@ -230,7 +231,7 @@ async def test_a_fresh_generation_is_empty_and_answers_the_same() -> None:
     async with watched(max_types=3_000) as found:
         answers = [await found.touch(name) for name in NAMES]
         before = found.live.gateway
-        found.live.replace(renewed(before))
+        found.live.replace(fresh_copy(before))
         fresh = found.live.gateway
 
         assert fresh.schema.made_types < 10 < before.schema.made_types
@@ -249,7 +250,7 @@ async def test_running_operations_keep_their_generation() -> None:
         running = [asyncio.create_task(found.touch(name)) for name in NAMES[:3]]
         await until(lambda: found.service.waiting == 3)
         found.note()
-        found.live.replace(renewed(found.live.gateway))
+        found.live.replace(fresh_copy(found.live.gateway))
         found.note()
 
         assert (found.live.retired, found.alive) == (1, 2)

@@ -17,7 +17,7 @@ from gateway.config.setting_models import SubscriptionOptions
 from gateway.config.settings import Settings
 from gateway.errors import BadArgument
 from gateway.request import GraphQLRequest
-from gateway.runtime.generations import open_live
+from gateway.runtime.generations import open_generations
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.hub import Hub
 from gateway.subscriptions.sharing import Batch, Part, Reader
@@ -107,7 +107,7 @@ async def opened(rows: int = 1) -> AsyncIterator[Crowd]:
         url="https://x.example/data", auth="none", dialect="odata", cache_dir=None, language="none"
     )
     transport = httpx.MockTransport(found.answer)
-    async with open_live(settings, transport=transport, observe=lambda _event: None) as live:
+    async with open_generations(settings, transport=transport, observe=lambda _event: None) as live:
         found.streams.live = live
         yield found
         await hub.close()

@@ -187,6 +187,7 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         changing=changing,
         explains=settings.explains is not False,
         environment=environment_of(settings),
+        docs=settings.docs_url,
         poll_interval=settings.subscriptions.interval,
         apis=[
             {"title": e.title, "page": e.page}

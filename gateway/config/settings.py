@@ -29,6 +29,7 @@ from .setting_models import (
 )
 from .value_types import (
     Authority,
+    DocsUrl,
     Folder,
     HostNames,
     Json,
@@ -294,6 +295,10 @@ class Settings(BaseSettings):
     environment_kind: Literal["production", "test", "development"] | None = Field(
         default=None,
         description="Kind of environment shown in GraphiQL's badge. Not set: derived from the host name.",
+    )
+    docs_url: DocsUrl | None = Field(
+        default=None,
+        description="Address or path at which this documentation is published; GraphiQL then links to its chapters.",
     )
     explain: PageAccess | None = Field(
         default=None,

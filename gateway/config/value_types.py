@@ -111,6 +111,14 @@ def _root_path(value: str) -> str:
     return path
 
 
+def _docs_url(value: str) -> str:
+    address = value.strip()
+    is_path = address.startswith("/") and not address.startswith("//")
+    if not is_path and not (address.startswith(("https://", "http://")) and urlsplit(address).netloc):
+        raise ValueError("a web address or a path such as /docs/ was expected")
+    return address if address.endswith("/") else f"{address}/"
+
+
 def _or_none(value: object) -> object:
     """Return None for empty text and ``none``, which switch off something that has a default."""
     if isinstance(value, str) and value.strip().lower() in {"", "none"}:
@@ -162,6 +170,7 @@ ProxyAddresses: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_proxy)], ...], NoDecode, BeforeValidator(_split)
 ]
 RootPath: TypeAlias = Annotated[str, AfterValidator(_root_path)]
+DocsUrl: TypeAlias = Annotated[str, AfterValidator(_docs_url)]
 PageAccess: TypeAlias = Annotated[bool | Literal["admin"], WrapValidator(_page_access)]
 ServiceRoot: TypeAlias = Annotated[str, AfterValidator(_service_root)]
 Authority: TypeAlias = Annotated[str, AfterValidator(_authority)]

@@ -124,6 +124,8 @@ class Page:
     """Whether there is a panel of plans and timings."""
     environment: Mapping[str, object] = field(default_factory=dict)
     """What the badge shows: ``name``, ``kind``, ``readOnly``, ``version``."""
+    docs: str | None = None
+    """Where the documentation is published, ending in a slash; None: the page links to none of its chapters."""
     poll_interval: float = 10.0
     """Seconds between two polls of a subscription."""
     apis: Sequence[Mapping[str, str]] = ()
@@ -159,6 +161,7 @@ def page_routes(shown: Page, assets: Path = BUILT) -> list[BaseRoute]:
             "examples": [asdict(example) for example in await shown.choose(request.app, tabs)],
             "explain": shown.explains,
             "environment": dict(shown.environment),
+            "docs": shown.docs,
             "pollInterval": shown.poll_interval,
             "apis": [{**api, "page": f"{root}{api['page']}"} for api in shown.apis],
         }

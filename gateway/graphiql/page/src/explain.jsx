@@ -2,6 +2,7 @@
 import { pick, tryParseJSONC, useGraphiQL, useHeadersEditorState, useOperationsEditorState, useVariablesEditorState } from "@graphiql/react";
 import { useEffect, useMemo, useState } from "react";
 import "./explain.css";
+import { DocsLink } from "./docs.jsx";
 import { Plan, Requests, Run, Troubles } from "./explain-parts.jsx";
 import { meant } from "./operation.js";
 import { keyOf, useRun } from "./traces.js";
@@ -36,7 +37,9 @@ function Explain({ endpoint }) {
           {isLate ? "…" : stateOf(found, errors)}
         </span>
       </header>
-      <p className="explain-hint">What this asks upstream, told without sending anything.</p>
+      <p className="explain-hint">
+        The requests that this operation would send upstream. Nothing is sent. <DocsLink chapter="explain">How requests are planned</DocsLink>
+      </p>
       {errors && <Troubles errors={errors} />}
       {run && <Run run={run} />}
       {found && (

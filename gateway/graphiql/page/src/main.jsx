@@ -6,6 +6,7 @@ import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { createRoot } from "react-dom/client";
 import { ApiPicker, config, storage } from "./api.jsx";
 import { CompanyMenu, presetHeaders } from "./company.jsx";
+import { DocsLink } from "./docs.jsx";
 import { EnvironmentBadge } from "./environment.jsx";
 import { explainPlugin } from "./explain.jsx";
 import { GrowingGraphiQL } from "./explore.jsx";
@@ -48,6 +49,7 @@ createRoot(document.getElementById("graphiql")).render(
       <b>D365 GraphQL</b>
       <ApiPicker />
       <EnvironmentBadge />
+      <DocsLink chapter="start">Documentation</DocsLink>
     </GraphiQL.Logo>
     <GraphiQL.Toolbar>
       {({ prettify, merge, copy }) => (

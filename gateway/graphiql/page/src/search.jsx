@@ -3,6 +3,7 @@ import { DOC_EXPLORER_PLUGIN, useDocExplorerActions } from "@graphiql/plugin-doc
 import { isMacOs, MagnifyingGlassIcon, pick, PlusIcon, Spinner, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { getNamedType, isObjectType } from "graphql";
 import { useEffect, useRef, useState } from "react";
+import { DocsLink } from "./docs.jsx";
 import "./search.css";
 import { skeleton } from "./skeleton.js";
 
@@ -104,6 +105,7 @@ function Search({ endpoint, slices }) {
           <Row key={`${hit.kind} ${hit.name} ${hit.sets[0] ?? ""}`} hit={hit} id={`search-hit-${place}`} isAt={place === at} query={query} onOpen={() => open(hit)} />
         ))}
       </ul>
+      <DocsLink chapter="search">How the search works</DocsLink>
     </section>
   );
 }

@@ -1,4 +1,5 @@
 // The status line below the response while a subscription runs.
+import { DocsLink } from "./docs.jsx";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { snapshot, subscribe, untilNext } from "./watching.js";
 
@@ -20,7 +21,8 @@ export function SubscriptionStatus() {
         {state.company ? ` in ${state.company}` : ""}: {state.changes === 1 ? "1 change" : `${state.changes} changes`} so far
       </span>
       <span>
-        polls every {state.interval} s, next in about {untilNext(state, now)} s
+        polls every {state.interval} s, next in about {untilNext(state, now)} s{" "}
+        <DocsLink chapter="subscriptions">How changes are found</DocsLink>
       </span>
     </p>
   );

@@ -12,7 +12,7 @@ BIN    := $(VENV)/bin
 PAGE   := gateway/graphiql/page
 ASSETS := gateway/graphiql/assets
 CLIENTS := tests/clients
-CODE   := schema gateway tests scripts
+CODE   := schema gateway tests scripts docs
 
 # The tests start many processes: each would compile the whole of the gateway anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -35,15 +35,16 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
-.PHONY: check fast test soak hostile lint format test-python test-programs test-clients chromium clients clients-if-node
+.PHONY: check fast test soak hostile lint docs format test-python test-programs test-clients chromium clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # What starts browsers and Node, or builds wheels. It waits more than it computes.
 PROGRAMS := tests/browser tests/clients tests/test_wheel.py
 
-check: lint ## What a commit needs, in seconds: lint, types, layers, documentation, tables
-	$(PYTEST) --quiet --no-header tests/test_architecture.py tests/test_makefile.py tests/test_dockerfile.py $(ARGS)
+check: lint docs ## What a commit needs, in seconds: lint, types, layers, documentation, tables
+	$(PYTEST) --quiet --no-header tests/test_architecture.py tests/test_makefile.py tests/test_dockerfile.py \
+	  tests/test_readme.py tests/docs --ignore=tests/docs/test_site.py $(ARGS)
 
 fast: $(VENV)/.installed-dev ## The tests that start no process and do not compute for long: under a minute
 	$(PYTEST) $(PARALLEL) -m "not heavy" tests/unit tests/golden tests/sandbox $(ARGS)
@@ -81,6 +82,11 @@ lint: $(VENV)/.installed-dev ## ruff, formatting, mypy: strict for the gateway, 
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 
+# A link, setting, error code or file that does not exist ends the build.
+docs: $(VENV)/.installed-dev ## Build the documentation into docs/_build/site (strict: any warning is an error)
+	$(BIN)/python -m sphinx -W --keep-going -q -E docs docs/_build/site
+	@echo "Built: docs/_build/site/index.html"
+
 format: $(VENV)/.installed-dev ## Format and apply ruff's safe fixes
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
@@ -112,7 +118,7 @@ lock: $(BIN)/pip-compile ## Write the lock files anew (UPGRADE=--upgrade for new
 	! grep -n '"resolved": "http' $(PAGE)/package-lock.json $(CLIENTS)/package-lock.json
 
 clean: ## Remove everything that can be made again
-	rm -rf $(VENV) .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) docs/_build .cache/metadata $(ASSETS) $(PAGE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 	find schema gateway tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## This list

@@ -1,10 +1,12 @@
-"""The Makefile: it says what it does, and the README says how long that takes."""
+"""The Makefile: it says what it does, and the documentation says how long that takes."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 from pathlib import Path
+
+from tests.support.pages import page
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,10 +26,9 @@ def test_setup_says_what_it_does_before_each_step(tmp_path: Path) -> None:
     assert lines[-1].startswith('echo "Set up:')
 
 
-def test_the_readme_says_how_long_each_command_takes() -> None:
+def test_the_documentation_says_how_long_each_command_takes() -> None:
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    readme = (ROOT / "README.md").read_text("utf-8")
-    table = readme.partition("| command | first time | later |")[2].partition("\n\n")[0]
+    table = page("start").partition("| command | first time | later |")[2].partition("\n\n")[0]
 
     assert targets
     assert set(targets) - set(re.findall(r"`make ([a-z-]+)", table)) == set()

@@ -20,7 +20,6 @@ from gateway.subscriptions.start import ActiveSubscription, begun
 from tests.support.stamped_service import guides
 
 pytestmark = pytest.mark.anyio
-README = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
 FILTER = re.compile(r"&\$filter=[^&]*")
 MOMENT = re.compile(r"(?<=SysModifiedDateTime ge )[\d:.TZ-]+")
 CUSTOMERS = """subscription ($group: String, $first: Int) {
@@ -187,13 +186,3 @@ async def test_rows_of_several_types_are_told_for_each_and_nothing_is_sent(
     assert [request.text.partition("&$orderby")[0] for request in found.requests] == [
         "Animals?$select=No"
     ]
-
-
-async def test_what_the_readme_prints_is_what_comes(sandboxed: Gateway) -> None:
-    about = README.partition("## Subscriptions\n")[2].partition("\n## ")[0]
-    printed = about.partition("```\nentityChanged: ")[2].partition("```")[0]
-    query = about.partition("```graphql\n")[2].partition("```")[0]
-
-    text = (await explain(sandboxed, GraphQLRequest(query=query))).text()
-
-    assert f"{text}\n" == f"entityChanged: {printed}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,14 +22,12 @@ from gateway.sandbox.catalogue import built_in
 from schema.model.records import Model
 from schema.model.relations import preset
 from tests.support.metadata_documents import CATALOGUE, REAL_CATALOGUE, content_of, found
+from tests.support.pages import blocks
 
 pytestmark = pytest.mark.anyio
-README = Path(__file__).parents[4] / "README.md"
 ROOT = "https://sandbox.example/data"
-FIRST_QUERY, FIRST_MUTATION = (
-    part.split("```", 1)[0]
-    for part in README.read_text(encoding="utf-8").split("```graphql\n")[1:3]
-)
+FIRST_QUERY = blocks("graphql", of="querying")[0].text
+FIRST_MUTATION = blocks("graphql", of="writing")[0].text
 
 
 @asynccontextmanager
@@ -178,11 +175,3 @@ def test_presets_fit_the_full_catalogue_without_clashes(name: str) -> None:
         assert len(names) == len(set(names)), type_name
     known = set(make_catalog(settings, without, FINOPS, {}).findings)
     assert set(make_catalog(settings, related, FINOPS, {}).findings) - known == set()
-
-
-def test_the_readme_names_every_preset() -> None:
-    text = README.read_text(encoding="utf-8")
-
-    missing = [r for r in FINOPS.relations if f"`{r.name}`" not in text or r.from_set not in text]
-
-    assert missing == []

@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,10 +21,10 @@ from gateway.operations.value_conversion import account_number, display_value
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from tests.support.changing_metadata import csdl
+from tests.support.pages import page
 
 pytestmark = pytest.mark.anyio
 ROOT = "https://x.example/data"
-README = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
 ACCOUNT = "Line.AccountDisplayValue"
 
 
@@ -203,8 +202,8 @@ async def test_a_name_that_is_not_there_stops_the_start(place: str) -> None:
             pass
 
 
-async def test_the_readmes_example_fits_the_sandbox() -> None:
-    (example,) = re.findall(r"`account_numbers` names fields \(`\[\"(.+?)\"\]`\)", README)
+async def test_the_documented_example_fits_the_sandbox() -> None:
+    (example,) = re.findall(r"`account_numbers = \[\"(.+?)\"\]`", page("querying"))
     settings = Settings(language=None, account_numbers=[example], companies=["usmf"])
     query = """query ($where: VendorPaymentJournalLineWhere) {
       vendorPaymentJournalLines(first: 1, where: $where) { nodes { accountDisplayValue } }

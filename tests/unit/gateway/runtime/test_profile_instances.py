@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -19,6 +17,7 @@ from gateway.http.endpoints import API, PAGE
 from gateway.runtime.assembly import build_profile
 from schema.catalog.records import TypeKind
 from tests.support.changing_metadata import Changing, csdl
+from tests.support.pages import blocks
 from tests.support.profiles import FIELDS, PROFILES, Served, code, serve
 
 pytestmark = pytest.mark.anyio
@@ -277,10 +276,9 @@ async def test_an_unknown_service_stops_the_start() -> None:
             pass
 
 
-async def test_profiles_of_the_readme_are_served() -> None:
-    text = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
-    (block,) = re.findall(r"```toml\n(\[profiles\.ap\].*?)```", text, re.DOTALL)
-    given = tomllib.loads(block)
+async def test_documented_profiles_are_served() -> None:
+    (block,) = blocks("toml", of="profiles")
+    given = tomllib.loads(block.text)
 
     async for found in serve(Settings.model_validate({"language": None, **given})):
         for name in given["profiles"]:

@@ -1,0 +1,76 @@
+"""``{events}``, ``{operators}`` and ``{presets}``: tables of log events, filter operators and preset relations."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from build_nodes import table, text
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from gateway import events
+from gateway.odata.dialect import ODATA, Dialect
+from gateway.odata.finops import FINOPS
+from schema.operators import WhereOperator
+
+
+class Events(SphinxDirective):
+    """Every event: its name in the log, what it says, its fields."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        kinds = get_args(events.Event)
+        rows = [
+            (
+                [nodes.literal(text=events._snake(kind.__name__))],  # noqa: SLF001 - the name as it is logged
+                list(text(" ".join((kind.__doc__ or "").split()))),
+                [node for name in kind.__struct_fields__ for node in _field(name)][:-1],
+            )
+            for kind in sorted(kinds, key=lambda kind: kind.__name__)
+        ]
+        return [table(("event", "meaning", "fields"), rows)]
+
+
+def _field(name: str) -> tuple[nodes.Node, nodes.Node]:
+    return nodes.literal(text=name), nodes.Text(" ")
+
+
+class Operators(SphinxDirective):
+    """The operators of ``where``, with the kinds of value for which each dialect has them."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        dialects = (FINOPS, ODATA)
+        rows = [
+            (
+                [nodes.literal(text=operator.value)],
+                [nodes.Text(operator.description)],
+                *([nodes.Text(_kinds(dialect, operator))] for dialect in dialects),
+            )
+            for operator in WhereOperator
+        ]
+        return [table(("operator", "meaning", *(dialect.title for dialect in dialects)), rows)]
+
+
+def _kinds(dialect: Dialect, operator: WhereOperator) -> str:
+    return (
+        ", ".join(kind for kind, supported in dialect.operators.items() if operator in supported)
+        or "none"
+    )
+
+
+class Presets(SphinxDirective):
+    """The preset relations, by entity set."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        by_set: dict[str, list[nodes.Node]] = {}
+        for relation in FINOPS.relations:
+            cell = by_set.setdefault(relation.from_set, [])
+            if cell:
+                cell.append(nodes.Text(", "))
+            cell += [nodes.literal(text=relation.name), nodes.Text(f" → {relation.to_set}")]
+            if relation.inverse:
+                cell += [nodes.Text(" ("), nodes.literal(text=relation.inverse), nodes.Text(")")]
+        rows = [([nodes.Text(name)], cell) for name, cell in by_set.items()]
+        return [table(("entity set", "relations, with the name of the inverse in brackets"), rows)]

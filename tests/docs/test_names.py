@@ -1,0 +1,186 @@
+"""What the pages name exists, and what exists has its place: settings, codes, paths, headers, files, modules."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gateway.errors
+from gateway.app import create_app
+from gateway.config.rendering import settings_table
+from gateway.config.setting_models import Profile
+from gateway.config.settings import Settings
+from gateway.errors import GatewayError
+from gateway.http import graphql_endpoint
+from gateway.odata import infolog
+from gateway.writes import outcome
+from tests.support.pages import DOCS, PAGES, ROOT, inline_code, page, roles
+
+SETTINGS = {row.name for row in settings_table()}
+VARIABLES = {row.variable for row in settings_table()}
+CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
+SOURCES = [
+    path.read_text("utf-8")
+    for path in (ROOT / "gateway").rglob("*.py")
+    if not path.is_relative_to(ROOT / "gateway/sandbox")
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_setting_that_a_page_names_exists(path: Path) -> None:
+    text = path.read_text("utf-8")
+    named = {name.partition(" =")[0] for name in roles("setting", path)}
+    variables = set(re.findall(r"D365_[A-Z_]+[A-Z]", text))
+    written = {
+        found[1]
+        for code in inline_code(path)
+        if (found := re.match(r"([a-z_]+(?:\.[a-z_]+)?) = ", code))
+    }
+    nested = {name.rpartition(".")[2] for name in SETTINGS}
+
+    assert named - SETTINGS - {"names"} == set()
+    assert variables - VARIABLES - {"D365_GRAPHQL_SERVICE_HOST", "D365_SANDBOX"} == set()
+    assert written - SETTINGS - nested - set(Profile.model_fields) == set()
+
+
+def codes(module: Any) -> set[str]:
+    """Return the codes that a module defines: constants whose value is their name."""
+    return {name for name, value in vars(module).items() if name == value}
+
+
+def explained(text: str) -> set[str]:
+    """Return the codes in the first column of the tables."""
+    rows = re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE)
+    return {code for row in rows for code in re.findall(r"`([A-Z_]+)`", row)}
+
+
+def codes_in_use() -> set[str]:
+    """Return the codes of the error classes, and those that HTTP refusals spell out."""
+    classes = [c for c in vars(gateway.errors).values() if isinstance(c, type)]
+    result = {c.code for c in classes if issubclass(c, GatewayError)}
+    for text in SOURCES:
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"HttpError", "_refusal"}:
+                result |= {
+                    a.value
+                    for a in node.args
+                    if isinstance(a, ast.Constant) and CODE.fullmatch(str(a.value))
+                }
+        result |= set(re.findall(r'"code": "([A-Z_]+)"', text))
+    return result - {"AUTH_ERROR", "UPSTREAM_ERROR"}  # classes that are only inherited from
+
+
+def test_every_error_code_is_in_the_reference() -> None:
+    user_errors = codes(infolog) | codes(outcome)
+
+    assert {"CONFLICT", "PARTLY_WRITTEN"} <= user_errors
+    assert (codes_in_use() | user_errors) - explained(page("reference/errors")) == set()
+    assert user_errors - explained(page("writing")) == set()
+
+
+def test_the_reference_has_no_error_code_of_its_own() -> None:
+    literals = {code for text in SOURCES for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)*)"', text)}
+
+    assert explained(page("reference/errors")) - literals == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_file_that_a_page_names_exists(path: Path) -> None:
+    from roles import missing_source
+
+    assert [place for name in roles("source", path) if (place := missing_source(name))] == []
+
+
+def test_the_paths_are_those_of_the_application() -> None:
+    profiles = {"ap": {"include": ["Vend*"]}}
+    app = create_app(
+        Settings.model_validate({"admin_token": "0123456789abcdef", "profiles": profiles})
+    )
+    routes = {getattr(route, "path", "").replace("/ap", "/{profile}") for route in app.routes}
+    text = page("reference/http").partition("## Request")[0]
+    documented = set(re.findall(r"`(/[^`]*)`", text))
+    below = ("/config.json", "/explain", "/search", "/slice")
+
+    assert documented - routes - set(below) == set()
+    assert {route for route in routes - documented if not route.endswith(below)} == set()
+
+
+def test_the_headers_are_those_of_the_endpoint() -> None:
+    headers = {
+        value
+        for name, value in vars(graphql_endpoint).items()
+        if name.endswith("_HEADER") and isinstance(value, str)
+    }
+
+    assert headers == set(re.findall(r"`(X-D365-\w+)`", page("reference/http")))
+
+
+def test_the_close_codes_are_those_of_the_websocket() -> None:
+    source = (ROOT / "gateway/http/websocket.py").read_text("utf-8")
+    code = source.partition('"""')[2].partition('"""')[2]
+    closes = set(re.findall(r"\b(1001|1009|44\d\d)\b", code))
+
+    assert set(re.findall(r"^\| (\d{4}) \|", page("reference/http"), re.MULTILINE)) == closes
+
+
+def test_every_module_stands_in_the_map() -> None:
+    from layout import modules, rooms
+
+    listed = {
+        m.name for package in ("gateway", "schema") for r in rooms(package).values() for m in r
+    }
+    there = {m.name for package in ("gateway", "schema") for m in modules(package)}
+
+    assert there - listed == {"gateway", "schema"}
+
+
+def test_every_module_says_in_one_sentence_what_it_does() -> None:
+    from layout import modules
+
+    wrong = {
+        m.path: m.summary
+        for package in ("gateway", "schema")
+        for m in modules(package)
+        if not 15 <= len(m.summary) <= 320 or not re.search(r"[.:]$", m.summary)
+    }
+
+    assert wrong == {}
+
+
+def test_the_page_of_graphiql_links_to_headings_that_exist() -> None:
+    source = (ROOT / "gateway/graphiql/page/src/docs.jsx").read_text("utf-8")
+    links = re.findall(r'"([\w-]+)\.html(?:#([\w-]+))?"', source)
+
+    assert len(links) > 2
+    for name, anchor in links:
+        headings = re.findall(r"^#+ (.+)$", page(name), re.MULTILINE)
+        anchors = {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings}
+        assert not anchor or anchor in anchors, (name, anchor)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_between_files_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if ":" not in link]
+
+    assert links
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = ROOT / path
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings}
+
+
+def test_the_docs_folder_has_only_pages_of_the_table_of_contents() -> None:
+    listed = set(re.findall(r"^[a-z][\w/-]+$", page("index"), re.MULTILINE))
+    there = {
+        path.relative_to(DOCS).with_suffix("").as_posix() for path in PAGES if DOCS in path.parents
+    }
+
+    assert there - listed == {"index"}

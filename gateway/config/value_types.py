@@ -114,7 +114,9 @@ def _root_path(value: str) -> str:
 def _docs_url(value: str) -> str:
     address = value.strip()
     is_path = address.startswith("/") and not address.startswith("//")
-    if not is_path and not (address.startswith(("https://", "http://")) and urlsplit(address).netloc):
+    if not is_path and not (
+        address.startswith(("https://", "http://")) and urlsplit(address).netloc
+    ):
         raise ValueError("a web address or a path such as /docs/ was expected")
     return address if address.endswith("/") else f"{address}/"
 

@@ -7,14 +7,15 @@ words every error and finds its path. Payloads of mutations are few and always c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
 from msgspec import Struct, field
 
-from gateway.execution.fast_path import Slicing, completed
+from gateway.execution.fast_path import NotCompiled, Slicing, completed, is_miss, origin_of
 from gateway.execution.plan_runner import Loaded, PlanRunner
 from gateway.odata.dialect import Dialect
 from gateway.operations.prepared_operation import Prepared
@@ -23,10 +24,12 @@ from gateway.writes.operations import Performed
 from gateway.writes.payload import Payload
 
 from .errors import GatewayError
-from .events import Observer
+from .events import FastPathFailed, Observer
 from .failures import report_error
 from .request import Answer, GraphQLRequest, PlannedQuery, ValidOperation
 
+Stage: TypeAlias = Literal["raw", "decoded"]
+Reason: TypeAlias = Literal["mismatch", "value", "defect"]
 _NULL_IN_NON_NULL = "Cannot return null for non-nullable field"
 
 
@@ -47,6 +50,9 @@ class Context(Struct):
 class Completer:
     """Completes the operations of one schema."""
 
+    raises_defects: ClassVar[bool] = False
+    """Whether a bug of the compiled completion is an error; else it costs time only. Tests turn it on."""
+
     def __init__(
         self,
         core: GraphQLSchema,
@@ -64,6 +70,7 @@ class Completer:
         self._subgraph = subgraph
         self._observe = observe
         self._compiled = compiled
+        self._failures: Counter[str] = Counter()
 
     def is_fast(self, prepared: Prepared) -> bool:
         """Return whether the compiled functions are to complete a query, from rows that may still be JSON text."""
@@ -85,12 +92,36 @@ class Completer:
         self, prepared: Prepared, loaded: Sequence[Loaded], runner: PlanRunner
     ) -> dict[str, Any] | None:
         """Return the data; None if the compiled functions do not know how to answer some value."""
-        if runner.failed or runner.has_mismatch:
+        if runner.failed:
+            return None
+        stage: Stage = "raw" if any(item.raw for item in loaded) else "decoded"
+        if runner.has_mismatch:
+            self._observe_failure(stage, "mismatch")
             return None
         try:
             return await completed(prepared, loaded, self._dialect, self._slicing)
-        except Exception:
+        except NotCompiled:
             return None
+        except Exception as error:
+            is_defect = not is_miss(error)
+            self._observe_failure(stage, "defect" if is_defect else "value", error)
+            if is_defect and self.raises_defects:
+                raise
+            return None
+
+    def _observe_failure(
+        self, stage: Stage, reason: Reason, error: Exception | None = None
+    ) -> None:
+        self._failures[reason] += 1
+        self._observe(
+            FastPathFailed(
+                stage=stage,
+                reason=reason,
+                error=None if error is None else type(error).__name__,
+                place=None if error is None else origin_of(error),
+                count=self._failures[reason],
+            )
+        )
 
     async def _complete_slowly(self, query: PlannedQuery, loaded: Sequence[Loaded]) -> Answer:
         by_key = {item.bound.shape.key: item for item in loaded}

@@ -243,6 +243,21 @@ class SocketClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class FastPathFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The compiled completion gave up on an operation's rows; its answer is right, but took longer."""
+
+    stage: Literal["raw", "decoded"]
+    """Whether it met them as JSON text: after ``raw`` it gets another chance."""
+    reason: Literal["mismatch", "value", "defect"]
+    """The rows did not fit their types, one held a value that only graphql-core answers, or our code has a bug."""
+    error: str | None
+    """Type of the exception."""
+    place: str | None
+    """Where it was raised: file and line."""
+    count: int
+    """How often this happened in this engine, for this reason."""
+
+
 class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An error went to a client; ``detail`` stays here."""
 
@@ -278,6 +293,7 @@ Event: TypeAlias = (
     | WatchFailed
     | SubscriptionEnded
     | SocketClosed
+    | FastPathFailed
     | ErrorRaised
 )
 Observer: TypeAlias = Callable[[Event], None]
@@ -307,6 +323,8 @@ def level_of(event: Event) -> RowRequirements:
             RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable() | WatchFailed()
         ):
             return "warning"
+        case FastPathFailed():
+            return "error" if event.reason == "defect" else "debug"
         case ErrorRaised() if event.code in _OF_CLIENTS:
             return "debug"
         case ErrorRaised():

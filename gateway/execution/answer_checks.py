@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.errors import UpstreamMalformed
 from gateway.odata.query import Request
+from gateway.operations.completion_compiler import FastPathMiss
 from gateway.operations.row_types import RowType
 from gateway.planning.page_window import Window
 
@@ -19,7 +20,7 @@ from .page_cutter import column_of
 _TOP = re.compile(r"[?&](?:\$|%24)top=(\d{1,9})(?:&|$)")
 
 
-class Doubled(Exception):
+class Doubled(FastPathMiss):
     """A key that stands twice in one list."""
 
 

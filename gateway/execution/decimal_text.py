@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct, UnsetType
 
+from gateway.operations.completion_compiler import FastPathMiss
 from gateway.operations.row_types import RawRows, RowType
 
 Convert = Callable[[Sequence[Any]], None]
@@ -25,7 +26,7 @@ _required = msgspec.json.Decoder(Decimal).decode
 _nullable = msgspec.json.Decoder(Decimal | None).decode
 
 
-class NoNumber(Exception):
+class NoNumber(FastPathMiss):
     """A decimal that is not finite: the decoder takes the text "NaN" for one."""
 
 

@@ -8,14 +8,22 @@ loop gets its turn, however many rows there are.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from gateway.errors import GatewayError
 from gateway.odata.dialect import Dialect
-from gateway.operations.completion_compiler import ConnectionCompletion, RootCompletion
+from gateway.operations.completion_compiler import (
+    SOURCE,
+    ConnectionCompletion,
+    FastPathMiss,
+    RootCompletion,
+)
 from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
 from gateway.operations.row_types import RawRows, RowList
@@ -43,10 +51,31 @@ class Slicing(Struct, frozen=True, kw_only=True):
     """Slices after which the event loop gets its turn: some 5 ms."""
 
 
+class NotCompiled(FastPathMiss):
+    """A root field whose plain value no compiled function completes: graphql-core does."""
+
+
+def is_miss(error: Exception) -> bool:
+    """Return whether an error of :func:`completed` is about what the upstream sent; every other is a defect of ours."""
+    if isinstance(error, FastPathMiss | GatewayError | msgspec.DecodeError):
+        return True
+    # Compiled tables hold the enum members and types of the metadata; a row may hold others.
+    return isinstance(error, KeyError) and origin_of(error).startswith(SOURCE)
+
+
+def origin_of(error: BaseException) -> str:
+    """Return where an error was raised, as ``file.py:line``: it tells nothing of the data."""
+    frame = traceback.extract_tb(error.__traceback__, limit=-1)[0]
+    return f"{PurePath(frame.filename).name}:{frame.lineno}"
+
+
 async def completed(
     prepared: Prepared, loaded: Sequence[Loaded], dialect: Dialect, slicing: Slicing
 ) -> dict[str, Any]:
-    """Complete all root fields by the compiled functions. Raises whatever a surprise raises."""
+    """Complete all root fields by the compiled functions.
+
+    Raises FastPathMiss or one of the errors of :func:`is_miss` for rows that they do not know how to answer.
+    """
     values = {item.bound.shape.key: item for item in loaded}
     data: dict[str, Any] = {}
     for key, name in prepared.order:
@@ -62,7 +91,7 @@ async def _root(prepared: Prepared, item: Loaded, dialect: Dialect, slicing: Sli
     if value is None:
         return None
     if shape.complete is None:
-        raise LookupError("plain values are graphql-core's")
+        raise NotCompiled
     if isinstance(value, list):
         return [shape.complete(row) for row in value]
     if isinstance(bound, ListRoot) and isinstance(shape.complete, RootCompletion):

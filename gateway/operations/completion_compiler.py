@@ -25,6 +25,8 @@ from .value_conversion import NO_FLAG, account_number, in_utc
 Complete = Callable[[Any], Any]
 LISTS = frozenset({"nodes", "edges"})
 """Fields of a connection that answer each row."""
+SOURCE = "<completion>"
+"""File name of the compiled functions, in tracebacks."""
 _INSTANT = "Edm.DateTimeOffset"
 _NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
 
@@ -137,7 +139,7 @@ class Compiler:
         return ConnectionCompletion(self._link(made), self._link(head))
 
     def _link(self, name: str) -> Callable[..., Any]:
-        exec(compile("".join(self._sources), "<completion>", "exec"), self._space)  # noqa: S102 - our own text
+        exec(compile("".join(self._sources), SOURCE, "exec"), self._space)  # noqa: S102 - our own text
         self._sources.clear()
         found: Callable[..., Any] = self._space[name]
         return found

@@ -19,6 +19,7 @@ from gateway.events import (
     ConnectionCut,
     ErrorRaised,
     Event,
+    FastPathFailed,
     LabelsUnavailable,
     MetadataLoaded,
     MetadataReloaded,
@@ -90,6 +91,14 @@ LEVELS: list[tuple[Event, str]] = [
     (ErrorRaised(code="INTERNAL_ERROR", error_id="1", message="m", detail="d"), "error"),
     (ClientLeft(seconds=0.1), "info"),
     (ConnectionCut(reason="too many connections"), "info"),
+    (
+        FastPathFailed(stage="raw", reason="value", error="KeyError", place="x.py:1", count=1),
+        "debug",
+    ),
+    (
+        FastPathFailed(stage="raw", reason="defect", error="TypeError", place="x.py:1", count=1),
+        "error",
+    ),
 ]
 
 

@@ -1,0 +1,113 @@
+"""``gateway.completion``: what the compiled functions give up on is answered all the same, and noticed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from gateway.completion import Completer
+from gateway.events import ErrorRaised, Event, FastPathFailed
+from gateway.operations import completion_compiler
+from gateway.request import Answer, GraphQLRequest
+from tests.bench.workload import CLEANED, Service, engine_over, nested_query
+
+pytestmark = pytest.mark.anyio
+QUERY = nested_query(CLEANED, rows=10)
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+def failures(events: list[Event]) -> list[FastPathFailed]:
+    return [event for event in events if isinstance(event, FastPathFailed)]
+
+
+async def execute(service: Service, events: list[Event]) -> Answer:
+    return await engine_over(service, observe=events.append).execute(GraphQLRequest(query=QUERY))
+
+
+def inject_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a function that compiled code calls fail as a programming error does."""
+
+    def fail(_self: completion_compiler.Connected, *_: Any) -> Any:
+        raise TypeError("a secret of the data")
+
+    original = completion_compiler.Compiler.connected
+
+    def connected(*args: Any, **options: Any) -> completion_compiler.Connected:
+        made = original(*args, **options)
+        return structs.replace(made, head=lambda *a: fail(made, *a))
+
+    monkeypatch.setattr(completion_compiler.Compiler, "connected", connected)
+
+
+async def test_good_rows_are_completed_fast(events: list[Event]) -> None:
+    await execute(Service(), events)
+
+    assert failures(events) == []
+
+
+async def test_a_bug_costs_time_but_no_answer(
+    events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = await execute(Service(), [])
+    inject_bug(monkeypatch)
+    monkeypatch.setattr(Completer, "raises_defects", False)
+
+    answer = await execute(Service(), events)
+
+    assert answer.to_builtins() == right.to_builtins()
+    raw, decoded = failures(events)
+    assert (raw.stage, raw.reason, raw.error, raw.count) == ("raw", "defect", "TypeError", 1)
+    assert (decoded.stage, decoded.reason, decoded.count) == ("decoded", "defect", 2)
+    assert raw.place is not None
+    assert raw.place.startswith("test_completion.py:")
+    assert "secret" not in repr(events)
+
+
+async def test_a_bug_is_an_error_in_tests(
+    events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inject_bug(monkeypatch)
+
+    answer = await execute(Service(), events)
+
+    assert [error["extensions"]["code"] for error in answer.errors] == ["INTERNAL_ERROR"]
+    (raised,) = (event for event in events if isinstance(event, ErrorRaised))
+    assert "TypeError: a secret of the data" in str(raised.detail)
+
+
+async def spoil(service: Service, good: bytes, bad: bytes) -> None:
+    """Change a value in what a service answers."""
+    (request,) = (await execute(service, [])).requests
+    answer = await service.send(request)
+    assert good in answer.body
+    body = answer.body.replace(good, bad, 1)
+    service._answers[request.url] = structs.replace(answer, body=body)
+
+
+async def test_an_unknown_enum_member_is_no_bug(events: list[Event]) -> None:
+    service = Service()
+    await spoil(service, b'"Delivered"', b'"Neither"')
+
+    answer = await execute(service, events)
+
+    assert [error["extensions"]["code"] for error in answer.errors] == ["UNKNOWN_ENUM_VALUE"]
+    assert [(f.stage, f.reason, f.error) for f in failures(events)] == [
+        ("raw", "value", "KeyError"),
+        ("decoded", "value", "KeyError"),
+    ]
+
+
+async def test_a_row_of_another_type_is_no_bug(events: list[Event]) -> None:
+    service = Service()
+    await spoil(service, b'"ShipDate":"2', b'"ShipDate":7,"x":"2')
+
+    answer = await execute(service, events)
+
+    assert len(answer.errors) == 1
+    assert [(f.stage, f.reason) for f in failures(events)][-1] == ("decoded", "mismatch")

@@ -29,6 +29,7 @@ from starlette.responses import (
 from starlette.routing import BaseRoute, Route
 
 from gateway.http.admin_access import Admits, everybody
+from gateway.storage.accept import coding_quality
 
 HERE = Path(__file__).parent
 BUILT = HERE / "assets"
@@ -199,19 +200,10 @@ def asset_routes(assets: Path = BUILT) -> list[BaseRoute]:
             **SECURITY_HEADERS,
         }
         packed = files.get(f"{name}.gz")
-        if packed is not None and _takes_gzip(request.headers.get("accept-encoding", "")):
+        encodings = request.headers.get("accept-encoding", "")
+        if packed is not None and coding_quality(encodings, "gzip") > 0:
             fields["Content-Encoding"] = "gzip"
             return FileResponse(packed, headers=fields, media_type=CONTENT_TYPES[path.suffix])
         return FileResponse(path, headers=fields, media_type=CONTENT_TYPES[path.suffix])
 
     return [Route("/graphiql/assets/{name}", asset)]
-
-
-def _takes_gzip(accepts: str) -> bool:
-    """``"br, gzip;q=0.5"`` → true, ``"gzip;q=0"`` → false (RFC 9110 section 12.5.3)."""
-    weights: Mapping[str, str] = {
-        coding.strip().lower(): weight.replace(" ", "")
-        for coding, _, weight in (part.partition(";") for part in accepts.split(","))
-    }
-    weight = weights.get("gzip", weights.get("*"))
-    return weight is not None and weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}

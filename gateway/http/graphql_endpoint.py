@@ -37,6 +37,7 @@ from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encoded
 from gateway.request import Answer, GraphQLRequest
 from gateway.shutdown import STOPPING
+from gateway.storage.accept import media_quality
 from gateway.storage.content_coding import Compression
 
 from .admin_access import Admits, everybody, nobody
@@ -291,40 +292,28 @@ def status_of(answer: Answer, media: str) -> int:
 
 @lru_cache(maxsize=256)
 def media_type(accept: str) -> str | None:
-    """Choose the response's media type; None where the client takes neither."""
-    if not accept.strip():
+    """Choose the response's media type; None if the client accepts neither.
+
+    JSON unless the client names GraphQL's own type: clients that send a wildcard may be older than that type.
+    """
+    if not accept:
         return JSON
-    weights: dict[str, float] = {}
-    for item in accept.split(","):
-        name, _, parameters = item.partition(";")
-        weights[name.strip().lower()] = _quality(parameters)
-    default = weights.get("application/*", weights.get("*/*", 0.0))
-    graphql, plain = weights.get(GRAPHQL, 0.0), weights.get(JSON, default)
+    graphql = media_quality(accept, GRAPHQL, is_named=True)
+    plain = media_quality(accept, JSON)
     if max(graphql, plain) <= 0:
         return None
     return GRAPHQL if graphql >= plain else JSON
 
 
-@lru_cache(maxsize=256)
 def accepts_stream(accept: str) -> bool:
-    """Return whether the client names event streams among what it takes."""
-    items = (item.partition(";") for item in accept.split(","))
-    return any(n.strip().lower() == STREAM and _quality(p) > 0 for n, _, p in items)
-
-
-def _quality(parameters: str) -> float:
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+    """Return whether the client names event streams among what it accepts."""
+    return media_quality(accept, STREAM, is_named=True) > 0
 
 
 def _is_visit(scope: Scope, headers: Headers) -> bool:
-    wants_page = scope["method"] in _READS and "text/html" in headers.get("accept", "").lower()
+    if scope["method"] not in _READS:
+        return False
+    wants_page = media_quality(headers.get("accept", ""), "text/html", is_named=True) > 0
     return wants_page and "query" not in QueryParams(scope["query_string"])
 
 

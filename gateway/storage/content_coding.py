@@ -17,6 +17,8 @@ import brotli
 import zstandard
 from msgspec import Struct
 
+from .accept import coding_quality
+
 IDENTITY = "identity"
 CODINGS = ("zstd", "br", "gzip")
 """Offered codings, the fastest first."""
@@ -47,32 +49,13 @@ def negotiate_coding(accept: str | None, *, is_browser: bool = False) -> str:
 
     Where a client takes nothing that is offered, it gets the body as it is.
     """
-    if accept is None or not accept.strip():
+    if not accept:
         return IDENTITY
-    weights = dict(_weights(accept))
-    default = weights.get("*", 0.0)
     order = CODINGS if is_browser else _CAREFULLY
-    offered = {coding: weights.get(coding, default) for coding in order}
+    offered = {coding: coding_quality(accept, coding) for coding in order}
     best = max(order, key=lambda coding: offered[coding])
-    return best if offered[best] > weights.get(IDENTITY, 0.0) else IDENTITY
-
-
-def _weights(accept: str) -> Iterator[tuple[str, float]]:
-    for item in accept.split(","):
-        name, _, parameters = item.partition(";")
-        coding = name.strip().lower()
-        if coding:
-            yield "gzip" if coding == "x-gzip" else coding, _quality(parameters)
-
-
-def _quality(parameters: str) -> float:
-    name, _, value = parameters.partition("=")
-    if name.strip().lower() != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
+    unchanged = coding_quality(accept, IDENTITY, is_named=True)
+    return best if offered[best] > unchanged else IDENTITY
 
 
 class Compression(Struct, frozen=True, kw_only=True):

@@ -132,7 +132,7 @@ class Engine:
         field that fails is an error of the answer.
         """
         operation = self.read(request)
-        if operation.kind is OperationType.MUTATION:
+        if operation.is_mutation:
             upstream = self._traced(trace)
             writer = TimelyWriter(upstream, deadline)
             performed = await self.perform(operation, writer, upstream, trace)
@@ -158,7 +158,7 @@ class Engine:
 
     def plan(self, operation: ValidOperation) -> PlannedQuery:
         """Compile a query, once for all documents like it, and bind it to its variables. Raises OperationRefused."""
-        if operation.kind is OperationType.SUBSCRIPTION:
+        if operation.is_subscription:
             message = "A subscription needs a stream: Accept: text/event-stream, or a WebSocket."
             raise refusal(message, "NOT_ACCEPTABLE")
         request, variables = operation.request, operation.variables

@@ -43,9 +43,14 @@ class ValidOperation(Struct, frozen=True):
     """Without those of ``@valueFrom``, which get their values while a mutation runs."""
 
     @property
-    def kind(self) -> OperationType:
-        """Query, mutation or subscription."""
-        return self.operation.operation
+    def is_mutation(self) -> bool:
+        """Whether it changes data."""
+        return self.operation.operation is OperationType.MUTATION
+
+    @property
+    def is_subscription(self) -> bool:
+        """Whether it has a stream of answers."""
+        return self.operation.operation is OperationType.SUBSCRIPTION
 
 
 class PlannedQuery(Struct, frozen=True):

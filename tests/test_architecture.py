@@ -239,12 +239,82 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
         ("aiohttp", {"gateway.odata.transport"}),
         ("msal", {"gateway.odata.auth"}),
         ("aiodataloader", {"gateway.execution.key_batches"}),
+        (
+            "starlette",
+            {
+                "gateway.app",
+                "gateway.http",
+                "gateway.graphiql",
+                "gateway.sandbox",
+                # They name the type of the application that uvicorn serves.
+                "gateway.cli.serve",
+                "gateway.cli.worker",
+            },
+        ),
+        (
+            "graphql",
+            {
+                "schema.types",
+                "schema.introspection",
+                "schema.compare",
+                "gateway.documents",
+                "gateway.operations",
+                "gateway.planning",
+                "gateway.introspection",
+                "gateway.writes",
+                "gateway.request",
+                "gateway.engine",
+                "gateway.completion",
+                "gateway.fallback_resolvers",
+                "gateway.subscriptions.operation",  # makes the query for changed rows
+                "gateway.graphiql.fitting",  # renames what examples select
+                "gateway.cli.simulate",  # the introspection of a schema that no gateway serves
+            },
+        ),
+        ("strawberry", {"schema.types", "schema.introspection.types"}),
+        ("structlog", {"gateway.logs", "gateway.events"}),
     ],
 )
 def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:
     users = {m for m, imports in IMPORTS.items() if any(is_in(i, library) for i in imports)}
 
-    assert users <= doors
+    assert {user for user in users if not any(is_in(user, door) for door in doors)} == set()
+    assert {door for door in doors if not any(is_in(user, door) for user in users)} == set()
+
+
+WAITS = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+CALLBACKS = {
+    "gateway.cli.bounded_http": "a protocol of the event loop, which calls it back",
+    "gateway.cli.connections": "likewise",
+    "gateway.cli.sockets": "likewise",
+    "gateway.odata.retry": "names the function that others await",
+    "gateway.shutdown": "brings the timeouts of others forward",
+}
+"""Modules that await nothing and need asyncio all the same, with the reason."""
+
+
+def test_asyncio_is_imported_only_where_something_is_awaited() -> None:
+    idle = {
+        name_of(path)
+        for path in MODULES
+        if "asyncio" in IMPORTS[name_of(path)]
+        and not any(isinstance(node, WAITS) for node in ast.walk(ast.parse(path.read_bytes())))
+    }
+
+    assert idle == set(CALLBACKS)
+
+
+def test_only_the_engine_and_what_explains_or_writes_sees_plans_and_their_execution() -> None:
+    """Whoever knows both could decide while running what belongs into the plan."""
+    rooms = {
+        module.split(".")[1]
+        for module, imports in IMPORTS.items()
+        if any(is_in(i, "gateway.planning") for i in imports)
+        and any(is_in(i, "gateway.execution") for i in imports)
+    }
+    engine = {"engine", "completion", "request"}
+
+    assert rooms - engine - {"execution"} == {"writes", "explain", "runtime"}
 
 
 def test_no_module_is_longer_than_500_lines() -> None:

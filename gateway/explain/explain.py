@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from graphql import OperationType
-
 from gateway.documents.refusal import OperationRefused
 from gateway.engine import Engine
 from gateway.errors import GatewayError
@@ -28,13 +26,11 @@ async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
     engine = gateway.engine
     try:
         operation = engine.read(request)
-        match operation.kind:
-            case OperationType.QUERY:
-                return await _explain_query(engine, engine.plan(operation))
-            case OperationType.MUTATION:
-                return await _explain_writes(engine, operation)
-            case OperationType.SUBSCRIPTION:
-                return await explain_subscription(gateway, operation)
+        if operation.is_mutation:
+            return await _explain_writes(engine, operation)
+        if operation.is_subscription:
+            return await explain_subscription(gateway, operation)
+        return await _explain_query(engine, engine.plan(operation))
     except OperationRefused as refusal:
         return Explanation(steps=(), requests=(), errors=refusal.errors)
 

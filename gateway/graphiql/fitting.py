@@ -104,7 +104,7 @@ def _runs(gateway: Gateway, example: Example, companies: tuple[str, ...] | None)
     )
     try:
         operation = gateway.engine.read(request)
-        if operation.kind is not OperationType.QUERY:
+        if operation.is_mutation or operation.is_subscription:
             return True
         query = gateway.engine.plan(operation)
     except OperationRefused:

@@ -33,12 +33,12 @@ async def execute(service: Service, events: list[Event]) -> Answer:
 def inject_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a function that compiled code calls fail as a programming error does."""
 
-    def fail(_self: completion_compiler.Connected, *_: Any) -> Any:
+    def fail(_self: completion_compiler.ConnectionCompletion, *_: Any) -> Any:
         raise TypeError("a secret of the data")
 
     original = completion_compiler.Compiler.connected
 
-    def connected(*args: Any, **options: Any) -> completion_compiler.Connected:
+    def connected(*args: Any, **options: Any) -> completion_compiler.ConnectionCompletion:
         made = original(*args, **options)
         return structs.replace(made, head=lambda *a: fail(made, *a))
 

@@ -1,8 +1,8 @@
-"""Field collection: the selection sets of a document, with fragments, ``@skip`` and ``@include`` gone.
+"""Field collection: selection sets with fragments, ``@skip`` and ``@include`` resolved.
 
-Implements CollectFields of the GraphQL specification (section 6.3.2) over the generated types. Values of the
-variables in ``@skip`` and ``@include`` are all that a selection depends on, so they are a part of the plan's
-cache key (:func:`condition_variables`).
+Implements CollectFields of the GraphQL specification (section 6.3.2) over the generated types. The only values that a
+selection depends on are those of the variables in ``@skip`` and ``@include``, so they are a part of the cache key of
+prepared operations (:func:`condition_variables`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from graphql import (
 )
 
 Nodes = tuple[FieldNode, ...]
-"""The field nodes that are merged under one response key."""
+"""Field nodes that are merged under one response key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The operation of a document that is to run, and the fragments it may use."""
+    """The operation that is run, with the fragments that it may use."""
 
     operation: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode] = field(repr=False)
@@ -45,23 +45,23 @@ class Selection:
     def fields(
         self, sets: Iterable[SelectionSetNode | None], types: frozenset[str]
     ) -> dict[str, Nodes]:
-        """Collect what an object of these types (its own name and its interfaces) answers, by response key."""
-        found: dict[str, list[FieldNode]] = {}
+        """Return response key → field nodes for an object. ``types`` are its own name and those of its interfaces."""
+        collected: dict[str, list[FieldNode]] = {}
         visited: set[str] = set()
         for selection_set in sets:
             if selection_set is not None:
-                self._visit(selection_set.selections, types, found, visited)
-        return {key: tuple(nodes) for key, nodes in found.items()}
+                self._visit(selection_set.selections, types, collected, visited)
+        return {key: tuple(nodes) for key, nodes in collected.items()}
 
     def subfields(self, nodes: Nodes, types: frozenset[str]) -> dict[str, Nodes]:
-        """Collect below merged field nodes."""
+        """Return the same for what merged field nodes select."""
         return self.fields((n.selection_set for n in nodes), types)
 
     def _visit(
         self,
         selections: Sequence[SelectionNode],
         types: frozenset[str],
-        found: dict[str, list[FieldNode]],
+        collected: dict[str, list[FieldNode]],
         visited: set[str],
     ) -> None:
         for node in selections:
@@ -69,16 +69,16 @@ class Selection:
                 continue
             if isinstance(node, FieldNode):
                 key = node.alias.value if node.alias else node.name.value
-                found.setdefault(key, []).append(node)
+                collected.setdefault(key, []).append(node)
                 continue
             inner = self._fragment(node, types, visited)
             if inner is not None:
-                self._visit(inner.selections, types, found, visited)
+                self._visit(inner.selections, types, collected, visited)
 
     def _fragment(
         self, node: SelectionNode, types: frozenset[str], visited: set[str]
     ) -> SelectionSetNode | None:
-        """Return the selection set of a fragment that applies and was not visited yet."""
+        """Return the selection set of a fragment if it applies and was not visited yet, else None."""
         if isinstance(node, InlineFragmentNode):
             condition = node.type_condition
             applies = condition is None or condition.name.value in types
@@ -110,7 +110,7 @@ class Selection:
 
 
 def _condition_of(directive: DirectiveNode) -> ValueNode:
-    """Return the value of ``if``; validation has seen that it is there."""
+    """Return the value of ``if``, the only argument of both directives; validation requires it."""
     assert directive.arguments
     return directive.arguments[0].value
 
@@ -122,7 +122,7 @@ def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
 
 
 def condition_variables(document: DocumentNode) -> tuple[str, ...]:
-    """Return the names of all variables that ``@skip`` or ``@include`` use in the document."""
+    """Return the names of the variables that ``@skip`` and ``@include`` use in the document, sorted."""
     names: dict[str, None] = {}
     stack: list[SelectionNode] = []
     for definition in document.definitions:
@@ -142,7 +142,7 @@ def condition_variables(document: DocumentNode) -> tuple[str, ...]:
 
 
 def arguments_key(node: FieldNode) -> tuple[object, ...]:
-    """Return what the arguments of a field say: fields with equal keys ask for the same rows, whatever the values."""
+    """Return a key of a field's arguments: fields with equal keys request the same rows, whatever variables hold."""
     arguments = node.arguments
     if not arguments:
         return ()
@@ -150,7 +150,7 @@ def arguments_key(node: FieldNode) -> tuple[object, ...]:
 
 
 def _value_key(node: Any) -> tuple[object, ...]:
-    """Return what a literal says, as texts that can be put in order with those of any other."""
+    """Return a literal as nested tuples of text, so that keys of any two literals can be compared and sorted."""
     if isinstance(node, VariableNode):
         return ("$", node.name.value)
     if isinstance(node, ListValueNode):
@@ -162,7 +162,7 @@ def _value_key(node: Any) -> tuple[object, ...]:
 
 
 def has_variables(arguments: Iterable[ArgumentNode] | None) -> bool:
-    """Return whether the values of a field depend on variables."""
+    """Return whether arguments depend on variables, at any depth."""
     stack: list[Any] = [a.value for a in arguments or ()]
     while stack:
         node = stack.pop()

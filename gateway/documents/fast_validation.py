@@ -1,18 +1,17 @@
-"""A quick yes for valid documents: one walk instead of graphql-core's thirty rules.
+"""Quick acceptance of valid documents: one walk instead of graphql-core's thirty rules.
 
-:class:`FastValidator` says yes only where the specification's validation (section 5) surely finds nothing. Whatever is
-wrong, rare or not understood here is not accepted, and graphql-core's full validation decides and words the errors. So
-a yes may be missing where a document is valid, which costs time; it may never be given where a document is not.
+:class:`FastValidator` accepts a document only if validation by the specification (GraphQL section 5) surely finds no
+error. Whatever is wrong, rare or not covered here is left to graphql-core, which decides and words the errors. So a
+valid document may fail to be accepted, which costs time; an invalid one must never be accepted.
 
-Nothing is looked at that the document does not name: the 300 fields of a ``where`` stay unmade, where graphql-core
-would walk all of them.
+Only what the document names is visited: the 300 fields of a ``where`` are not made, while graphql-core walks them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphql import (
     ArgumentNode,
@@ -47,6 +46,7 @@ from graphql import (
     is_type_sub_type_of,
     type_from_ast,
 )
+from msgspec import Struct
 
 from schema.types.federation import ENTITY
 from schema.types.lazy import required_or_defaulted
@@ -66,31 +66,31 @@ _CONDITION = GraphQLNonNull(GraphQLBoolean)
 _CONDITIONS = frozenset({"skip", "include"})
 
 
-class _Use(NamedTuple):
-    """A place where a variable stands."""
+class _Use(Struct, frozen=True):
+    """A position where a variable is used."""
 
     name: str
     type: Any
     one_of: bool
-    """Whether it is the value of a ``@oneOf`` field, which may not be null."""
+    """Whether it is the value of a ``@oneOf`` field, which must not be null."""
 
 
-class _Found(NamedTuple):
+class _Uses(Struct, frozen=True):
     """What one definition uses."""
 
-    uses: list[_Use]
+    variables: list[_Use]
     spreads: list[tuple[str, Composite]]
-    """Fragments with the types that they are spread into."""
+    """Names of fragments, with the types that they are spread into."""
 
 
 class FastValidator:
-    """Accepts documents that are valid against one schema."""
+    """Accepts documents that are surely valid against one schema."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
 
     def accepts(self, document: DocumentNode) -> bool:
-        """Return whether the document is surely valid."""
+        """Return whether the document is surely valid; False says nothing."""
         try:
             _Walk(self._schema).document(document)
         except (NotProvablyValid, KeyError, RecursionError):
@@ -99,13 +99,13 @@ class FastValidator:
 
 
 class _Walk:
-    """One document. A name that is not there raises KeyError, everything else that is not sure Unsure."""
+    """Walks one document. An unknown name raises KeyError, everything else that may be wrong NotProvablyValid."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._fragments: dict[str, FragmentDefinitionNode] = {}
         self._types: dict[str, Composite] = {}
-        self._found = _Found([], [])
+        self._uses = _Uses([], [])
         self._must_merge = False
 
     def document(self, document: DocumentNode) -> None:
@@ -138,33 +138,34 @@ class _Walk:
         self._types[name] = composite_type(self._schema, definition.type_condition.name.value)
 
     def _root(self, operation: OperationDefinitionNode) -> GraphQLObjectType:
-        found = self._schema.get_root_type(operation.operation)
-        if found is None or operation.operation is OperationType.SUBSCRIPTION:
+        root = self._schema.get_root_type(operation.operation)
+        # Subscriptions are rare and have rules of their own (section 5.2.3): graphql-core knows them.
+        if root is None or operation.operation is OperationType.SUBSCRIPTION:
             raise NotProvablyValid
-        return found
+        return root
 
-    def _inside(self, fragment: FragmentDefinitionNode) -> _Found:
-        self._found = _Found([], [])
+    def _inside(self, fragment: FragmentDefinitionNode) -> _Uses:
+        self._uses = _Uses([], [])
         self._selections(fragment.selection_set, self._types[fragment.name.value], set())
-        return self._found
+        return self._uses
 
     # Operations and their variables
 
     def _operation(
-        self, operation: OperationDefinitionNode, in_fragments: Mapping[str, _Found]
+        self, operation: OperationDefinitionNode, in_fragments: Mapping[str, _Uses]
     ) -> set[str]:
-        """Check an operation; gives the fragments that it reaches."""
+        """Check an operation, and return the names of the fragments that it reaches."""
         require_valid(not operation.directives)
         variables = self._variables(operation.variable_definitions or ())
-        self._found = found = _Found([], [])
+        self._uses = own = _Uses([], [])
         self._selections(operation.selection_set, self._root(operation), set())
-        uses, queue = list(found.uses), [name for name, _ in found.spreads]
+        uses, queue = list(own.variables), [name for name, _ in own.spreads]
         reached: set[str] = set()
         while queue:
             name = queue.pop()
             if name not in reached:
                 reached.add(name)
-                uses.extend(in_fragments[name].uses)
+                uses.extend(in_fragments[name].variables)
                 queue.extend(n for n, _ in in_fragments[name].spreads)
         for use in uses:
             self._use(use, *variables[use.name])
@@ -174,31 +175,34 @@ class _Walk:
     def _variables(
         self, definitions: Sequence[VariableDefinitionNode]
     ) -> dict[str, tuple[Any, bool]]:
-        """Return the types of the variables, and whether they have a default that is not null."""
+        """Return variable → its type, and whether it has a default that is not null."""
         variables: dict[str, tuple[Any, bool]] = {}
         for definition in definitions:
             name, default = definition.variable.name.value, definition.default_value
-            found = type_from_ast(self._schema, definition.type)
+            declared = type_from_ast(self._schema, definition.type)
             require_valid(
-                name not in variables and not definition.directives and is_input_type(found)
+                name not in variables and not definition.directives and is_input_type(declared)
             )
             if default is not None:
-                self._value(default, found)
-            variables[name] = (found, default is not None and type(default) is not NullValueNode)
+                self._value(default, declared)
+            has_default = default is not None and type(default) is not NullValueNode
+            variables[name] = (declared, has_default)
         return variables
 
-    def _use(self, use: _Use, found: Any, has_default: bool) -> None:
-        wanted = use.type
+    def _use(self, use: _Use, declared: Any, has_default: bool) -> None:
+        """Check that a variable may stand where it is used (section 5.8.5)."""
+        expected = use.type
         if use.one_of:
-            require_valid(type(found) is GraphQLNonNull)
-        if has_default and type(wanted) is GraphQLNonNull and type(found) is not GraphQLNonNull:
-            wanted = wanted.of_type
-        require_valid(is_type_sub_type_of(self._schema, found, wanted))
+            require_valid(type(declared) is GraphQLNonNull)
+        is_nullable = type(declared) is not GraphQLNonNull
+        if has_default and type(expected) is GraphQLNonNull and is_nullable:
+            expected = expected.of_type
+        require_valid(is_type_sub_type_of(self._schema, declared, expected))
 
     # Selections
 
     def _selections(self, selected: SelectionSetNode, parent: Composite, keys: set[str]) -> None:
-        """Check a selection set; ``keys`` are the response keys of its scope so far."""
+        """Check a selection set; ``keys`` are the response keys of its scope so far, and are added to."""
         fields = fields_of(parent)
         for node in selected.selections:
             if node.directives:
@@ -220,10 +224,10 @@ class _Walk:
         if name == "__typename":
             require_valid(not node.arguments and node.selection_set is None)
             return
-        found = fields[name]
-        if node.arguments or found.args:
-            self._arguments(node.arguments or (), found.args)
-        result = named_type(found.type)
+        field = fields[name]
+        if node.arguments or field.args:
+            self._arguments(node.arguments or (), field.args)
+        result = named_type(field.type)
         if isinstance(result, COMPOSITE):
             if node.selection_set is None:
                 raise NotProvablyValid
@@ -242,13 +246,13 @@ class _Walk:
         name = node.name.value
         require_valid(not node.arguments)
         self._overlap(self._types[name], parent)
-        self._found.spreads.append((name, parent))
+        self._uses.spreads.append((name, parent))
         self._must_merge = True
 
     def _overlap(self, inner: Composite, parent: Composite) -> None:
-        """Require that rows of one type may be of the other: one of them is the other, or has it as an interface.
+        """Require that an object can be of both types (section 5.5.2.3): one is the other, or implements it.
 
-        ``_Entity`` holds what is a ``Node``; other meetings of unions are for graphql-core to judge.
+        ``_Entity`` holds whatever is a ``Node``; other overlaps of unions are left to graphql-core.
         """
         if inner is parent:
             return
@@ -275,51 +279,51 @@ class _Walk:
     # Values
 
     def _arguments(
-        self, given: Sequence[ArgumentNode], defined: Mapping[str, GraphQLArgument]
+        self, arguments: Sequence[ArgumentNode], defined: Mapping[str, GraphQLArgument]
     ) -> None:
-        names = {a.name.value for a in given}
-        require_valid(len(names) == len(given))
-        for argument in given:
+        names = {a.name.value for a in arguments}
+        require_valid(len(names) == len(arguments))
+        for argument in arguments:
             self._value(argument.value, defined[argument.name.value].type)
         for name, definition in defined.items():
             if type(definition.type) is GraphQLNonNull:
                 require_valid(name in names)
 
-    def _value(self, node: ValueNode, wanted: Any, *, one_of: bool = False) -> None:
+    def _value(self, node: ValueNode, expected: Any, *, one_of: bool = False) -> None:
         if isinstance(node, VariableNode):
-            self._found.uses.append(_Use(node.name.value, wanted, one_of))
+            self._uses.variables.append(_Use(node.name.value, expected, one_of))
             return
-        if type(wanted) is GraphQLNonNull:
+        if type(expected) is GraphQLNonNull:
             require_valid(not isinstance(node, NullValueNode))
-            wanted = wanted.of_type
+            expected = expected.of_type
         if isinstance(node, NullValueNode):
             require_valid(not one_of)
-        elif type(wanted) is GraphQLList:
+        elif type(expected) is GraphQLList:
             items = node.values if isinstance(node, ListValueNode) else (node,)
             for item in items:
-                self._value(item, wanted.of_type)
-        elif isinstance(wanted, GraphQLInputObjectType):
-            self._object(node, wanted)
+                self._value(item, expected.of_type)
+        elif isinstance(expected, GraphQLInputObjectType):
+            self._object(node, expected)
         else:
             require_valid(not isinstance(node, ListValueNode | ObjectValueNode))
-            _require_leaf(node, wanted)
+            _require_leaf(node, expected)
 
-    def _object(self, node: ValueNode, wanted: GraphQLInputObjectType) -> None:
+    def _object(self, node: ValueNode, expected: GraphQLInputObjectType) -> None:
         if not isinstance(node, ObjectValueNode):
             raise NotProvablyValid
         names = {f.name.value for f in node.fields}
         require_valid(len(names) == len(node.fields))
-        is_one_of = wanted.is_one_of
+        is_one_of = expected.is_one_of
         require_valid(not is_one_of or len(names) == 1)
         for field in node.fields:
-            self._value(field.value, wanted.fields[field.name.value].type, one_of=is_one_of)
-        require_valid(names.issuperset(required_or_defaulted(wanted)))
+            self._value(field.value, expected.fields[field.name.value].type, one_of=is_one_of)
+        require_valid(names.issuperset(required_or_defaulted(expected)))
 
 
-def _require_leaf(node: ValueNode, wanted: Any) -> None:
-    """Require that a scalar or enum takes the literal, by its own reading."""
-    require_valid(is_leaf_type(wanted))
-    read = wanted.coerce_input_literal or wanted.parse_literal
+def _require_leaf(node: ValueNode, expected: Any) -> None:
+    """Require that a scalar or enum accepts the literal."""
+    require_valid(is_leaf_type(expected))
+    read = expected.coerce_input_literal or expected.parse_literal
     try:
         require_valid(read(node) is not Undefined)
     except Exception as error:
@@ -327,7 +331,7 @@ def _require_leaf(node: ValueNode, wanted: Any) -> None:
 
 
 def _require_no_cycle(spreads: Mapping[str, Sequence[str]]) -> None:
-    """Require that no fragment spreads itself."""
+    """Require that no fragment spreads itself, directly or not (section 5.5.2.2)."""
     try:
         TopologicalSorter(spreads).prepare()
     except CycleError as error:

@@ -1,7 +1,7 @@
-"""Fields with one response key, checked quickly: they must be one field with equal arguments.
+"""Quick check of "field selection merging" (GraphQL section 5.3.2).
 
-Stricter than the specification (section 5.3.2), which lets fields of object types that never meet differ; so whatever
-passes here is valid, and what does not is for graphql-core to say.
+Fields with one response key must be the same field with equal arguments. That is stricter than the specification, which
+lets fields differ if their object types never meet. So a document that passes is valid, and graphql-core judges others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from graphql import (
 from .collect_fields import arguments_key
 
 MAX_MERGED = 20_000
-"""Fields that are looked at; a document that spreads its fragments more often is not accepted."""
+"""Fields that are visited at most; a document that spreads its fragments more often is left to graphql-core."""
 COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType, GraphQLUnionType)
 
 Composite = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType
@@ -36,37 +36,37 @@ Scope = dict[str, list[tuple[FieldNode, Composite]]]
 
 
 class NotProvablyValid(Exception):
-    """Not surely valid."""
+    """The quick check cannot tell whether the document is valid."""
 
 
-def require_valid(sure: bool) -> None:
-    """Raise Unsure where something is not sure."""
-    if not sure:
+def require_valid(is_valid: bool) -> None:
+    """Raise NotProvablyValid unless a rule is surely obeyed."""
+    if not is_valid:
         raise NotProvablyValid
 
 
 def composite_type(schema: GraphQLSchema, name: str) -> Composite:
-    """Return an object, interface or union type; raises KeyError, and Unsure for another kind."""
-    found = schema.type_map[name]
-    if isinstance(found, COMPOSITE):
-        return found
+    """Return an object, interface or union type. Raises KeyError if unknown, NotProvablyValid for another kind."""
+    named = schema.type_map[name]
+    if isinstance(named, COMPOSITE):
+        return named
     raise NotProvablyValid
 
 
-def fields_of(made: Composite) -> Mapping[str, GraphQLField]:
+def fields_of(owner: Composite) -> Mapping[str, GraphQLField]:
     """Return the fields of a type; a union has none."""
-    return {} if isinstance(made, GraphQLUnionType) else made.fields
+    return {} if isinstance(owner, GraphQLUnionType) else owner.fields
 
 
 def named_type(result: Any) -> Any:
-    """Return the named type."""
+    """Return the type inside lists and non-null wrappers."""
     while type(result) is GraphQLNonNull or type(result) is GraphQLList:
         result = result.of_type
     return result
 
 
 class FieldMerging:
-    """Checks the response keys of one document whose names and types are known to be good."""
+    """Checks the response keys of one document whose names and types have been checked."""
 
     def __init__(
         self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode]
@@ -76,7 +76,7 @@ class FieldMerging:
         self._merged = 0
 
     def check(self, sets: Iterable[tuple[SelectionSetNode, Composite]]) -> None:
-        """Check one scope and those below it. Raises Unsure."""
+        """Check the fields that merge in one scope, and the scopes below. Raises NotProvablyValid."""
         scope: Scope = {}
         spread: set[str] = set()
         for selected, parent in sets:

@@ -1,11 +1,11 @@
-"""What two documents share that differ in argument values only: the same rows in the same layout.
+"""Fingerprint of an operation: equal for documents that differ in the values of arguments only.
 
-Clients that write values into the text of their operations send a new text each time. Such a text is parsed and
+Clients that write values into the text of their operations send a new text each time. Such a text must be parsed and
 validated, but what is compiled of it (shapes, row types, completion) does not depend on the values of arguments, nor on
-the names of operations and variables. :func:`fingerprint_of` tells the documents apart that differ in anything else.
+the names of operations and variables.
 
-What does count of arguments is which of them are equal: fields with equal ones share their rows. So each is told by a
-number, that of the first field with equal arguments.
+Only one thing about arguments counts: which fields have equal ones, as those share their rows. So the fingerprint holds
+a number instead of arguments: that of the first field with equal ones.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .collect_fields import arguments_key
 
 
 class Fingerprint(Struct, frozen=True):
-    """An operation without its values."""
+    """An operation without the values of its arguments."""
 
     key: tuple[Hashable, ...]
-    """Equal for operations that are prepared alike."""
+    """Equal for operations that can share what is compiled."""
     fields: tuple[FieldNode, ...]
-    """Every field that has arguments or a selection, in the same order for equal keys."""
+    """Fields that have arguments or a selection; equal keys have them in the same order."""
 
 
 def fingerprint_of(document: DocumentNode, operation: OperationDefinitionNode) -> Fingerprint:
-    """Return the structure of an operation of a valid document."""
+    """Return the fingerprint of an operation of a valid document."""
     walk = _Walk()
     walk.selections(operation.selection_set)
     for definition in document.definitions:
@@ -55,22 +55,22 @@ class _Walk:
         self._arguments: dict[tuple[object, ...], int] = {(): 0}
 
     def selections(self, selected: SelectionSetNode) -> None:
-        """Tell a selection set: names of plain fields as texts, everything else as tuples, between braces."""
-        tell = self.key.append
-        tell("{")
+        """Add a selection set to the key: plain fields as text, everything else as tuples, between braces."""
+        add = self.key.append
+        add("{")
         for node in selected.selections:
             conditions = _conditions(node.directives) if node.directives else ()
             if isinstance(node, FieldNode):
                 self._field(node, conditions)
                 continue
             if isinstance(node, FragmentSpreadNode):
-                tell(("...", node.name.value, conditions))
+                add(("...", node.name.value, conditions))
                 continue
             assert isinstance(node, InlineFragmentNode)
             on = node.type_condition
-            tell(("on", None if on is None else on.name.value, conditions))
+            add(("on", None if on is None else on.name.value, conditions))
             self.selections(node.selection_set)
-        tell("}")
+        add("}")
 
     def _field(self, node: FieldNode, conditions: tuple[Hashable, ...]) -> None:
         name, alias, below = node.name.value, node.alias, node.selection_set
@@ -86,13 +86,13 @@ class _Walk:
 
 
 def _conditions(directives: Sequence[DirectiveNode]) -> tuple[Hashable, ...]:
-    """Tell ``@skip`` and ``@include``: their variables are those that the prepared operation depends on."""
-    told: list[Hashable] = []
+    """Return ``@skip`` and ``@include`` with their variables, whose values decide what is prepared."""
+    key: list[Hashable] = []
     for directive in directives:
         for argument in directive.arguments or ():
             value = argument.value
             if isinstance(value, VariableNode):
-                told.append((directive.name.value, "$", value.name.value))
+                key.append((directive.name.value, "$", value.name.value))
             else:
-                told.append((directive.name.value, "", getattr(value, "value", None)))
-    return tuple(told)
+                key.append((directive.name.value, "", getattr(value, "value", None)))
+    return tuple(key)

@@ -1,8 +1,9 @@
-"""Variables and arguments as Python values, for valid input; graphql-core reads the rest and words the errors.
+"""Coercion of variables and arguments (GraphQL sections 6.1.2 and 6.4.1) for valid input.
 
-graphql-core looks at every field that an input type has, to find required ones and defaults: 300 for the ``where`` of a
-wide entity, each time, and each is made by being looked at. Here only the fields that are given are looked at. The
-values are the same, in the same order (that of the definition): an order of filters decides URLs and cursors.
+graphql-core visits every field of an input type, to find required ones and defaults: 300 for the ``where`` of a wide
+entity, each time, and a field is made when it is visited. Here only the fields that the input has are visited. The
+values are the same, in the order of the definition, which decides URLs and cursors. Whatever may be invalid is read by
+graphql-core again, which words the errors.
 """
 
 from __future__ import annotations
@@ -43,18 +44,19 @@ from .refusal import OperationRefused
 from .suggestions import Suggestions
 
 MAX_ERRORS = 20
+"""Errors of the variables of one request."""
 _QUOTED_OR_PYTHON = re.compile(
     r"""'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | \b(?:None|True|False)\b""", re.VERBOSE
 )
 _IN_JSON = {"None": "null", "True": "true", "False": "false"}
 
 
-class _Unsure(Exception):
-    """Not surely a value of its type."""
+class _NotProvablyValid(Exception):
+    """The value may not be of its type."""
 
 
 class VariableReader:
-    """The variables of one operation."""
+    """Reads the variables of one operation."""
 
     def __init__(
         self,
@@ -65,36 +67,36 @@ class VariableReader:
         self._schema = schema
         self._suggestions = suggestions
         self._definitions = definitions
-        found = [get_variable_signature(schema, d) for d in definitions]
-        self._signatures = [s for s in found if isinstance(s, GraphQLVariableSignature)]
+        signatures = [get_variable_signature(schema, d) for d in definitions]
+        self._signatures = [s for s in signatures if isinstance(s, GraphQLVariableSignature)]
 
-    def read(self, given: Mapping[str, Any]) -> VariableValues:
+    def read(self, values: Mapping[str, Any]) -> VariableValues:
         """Return the coerced values. Raises OperationRefused with what is wrong with them."""
         try:
-            return self._read(given)
-        except (_Unsure, RecursionError):
-            found = get_variable_values(
+            return self._read(values)
+        except (_NotProvablyValid, RecursionError):
+            result = get_variable_values(
                 self._schema,
                 self._definitions,
-                dict(given),
+                dict(values),
                 max_errors=MAX_ERRORS,
                 hide_suggestions=True,
             )
-            if not isinstance(found, list):
-                return found
+            if not isinstance(result, list):
+                return result
             if self._suggestions is not None:
-                found = self._suggestions.for_variables(self._definitions, given, found)
-            errors = [_in_json(error) for error in found]
+                result = self._suggestions.for_variables(self._definitions, values, result)
+            errors = [_in_json(error) for error in result]
             raise OperationRefused(errors, "BAD_USER_INPUT") from None
 
-    def _read(self, given: Mapping[str, Any]) -> VariableValues:
+    def _read(self, values: Mapping[str, Any]) -> VariableValues:
         if len(self._signatures) < len(self._definitions):
-            raise _Unsure
+            raise _NotProvablyValid
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         for signature in self._signatures:
             name = signature.name
-            value = given.get(name, Undefined)
+            value = values.get(name, Undefined)
             if value is not Undefined:
                 sources[name] = VariableValueSource(signature, value)
                 coerced[name] = _value(value, signature.type)
@@ -104,30 +106,32 @@ class VariableReader:
             if default is not None:
                 coerced[name] = _literal(default, signature.type, {})
             elif type(signature.type) is GraphQLNonNull:
-                raise _Unsure
+                raise _NotProvablyValid
         return VariableValues(sources, coerced)
 
 
-def coerce_json(given: object, wanted: GraphQLInputType, *, what: str) -> Any:
-    """Return the coerced value of JSON that is no variable. Raises BadArgument; ``what`` names it."""
+def coerce_json(value: object, expected: GraphQLInputType, *, what: str) -> Any:
+    """Return the coerced value of JSON that is not a variable. Raises BadArgument; ``what`` names the value."""
     try:
-        return _value(given, wanted)
-    except (_Unsure, RecursionError) as error:
-        found: list[str] = []
+        return _value(value, expected)
+    except (_NotProvablyValid, RecursionError) as error:
+        messages: list[str] = []
         validate_input_value(
-            given, wanted, lambda e, _: found.append(e.message), hide_suggestions=True
+            value, expected, lambda e, _: messages.append(e.message), hide_suggestions=True
         )
-        said = in_json_words(found[0]) if found else f"it is no {wanted}."
-        raise BadArgument(f"{what}: {said}", hint="Send it as this API answers it.") from error
+        reason = in_json_words(messages[0]) if messages else f"it is not of type {expected}."
+        raise BadArgument(
+            f"{what}: {reason}", hint="Send the value as this API answers it."
+        ) from error
 
 
 def coerce_arguments(
     field: GraphQLField, node: FieldNode, variables: VariableValues
 ) -> Mapping[str, Any]:
-    """Return the coerced arguments of a field. Raises GraphQLError where a variable's null stands in a wrong place."""
+    """Return the coerced arguments of a field. Raises GraphQLError for a null variable at a non-null position."""
     try:
         return _arguments(field, node, variables.coerced)
-    except (_Unsure, RecursionError):
+    except (_NotProvablyValid, RecursionError):
         try:
             return get_argument_values(field, node, variables)
         except GraphQLError as error:
@@ -135,8 +139,8 @@ def coerce_arguments(
 
 
 def in_json_words(message: str) -> str:
-    """Return graphql-core's words for a value that came as JSON: ``null`` for ``None``, but for what is quoted."""
-    return _QUOTED_OR_PYTHON.sub(lambda found: _IN_JSON.get(found[0], found[0]), message)
+    """Return a message of graphql-core with JSON's words: ``null`` for ``None``, except in quoted text."""
+    return _QUOTED_OR_PYTHON.sub(lambda match: _IN_JSON.get(match[0], match[0]), message)
 
 
 def _in_json(error: GraphQLError) -> GraphQLError:
@@ -147,108 +151,111 @@ def _in_json(error: GraphQLError) -> GraphQLError:
 def _arguments(
     field: GraphQLField, node: FieldNode, variables: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    given = {a.name.value: a.value for a in node.arguments or ()}
-    made: dict[str, Any] = {}
+    nodes = {a.name.value: a.value for a in node.arguments or ()}
+    arguments: dict[str, Any] = {}
     for name, definition in field.args.items():
-        value = given.get(name)
+        value = nodes.get(name)
         if value is not None and not _is_missing(value, variables):
-            made[definition.out_name or name] = _literal(value, definition.type, variables)
+            arguments[definition.out_name or name] = _literal(value, definition.type, variables)
         elif (
             type(definition.type) is GraphQLNonNull
             or definition.default is not None
             or definition.default_value is not Undefined
         ):
-            raise _Unsure
-    return made
+            raise _NotProvablyValid
+    return arguments
 
 
 def _is_missing(node: ValueNode, variables: Mapping[str, Any]) -> bool:
     return isinstance(node, VariableNode) and node.name.value not in variables
 
 
-def _literal(node: ValueNode, wanted: Any, variables: Mapping[str, Any]) -> Any:
-    """Return the value of a literal that validation let pass."""
+def _literal(node: ValueNode, expected: Any, variables: Mapping[str, Any]) -> Any:
+    """Return the value of a literal that has passed validation."""
     if isinstance(node, VariableNode):
         value = variables.get(node.name.value)
-        if value is None and type(wanted) is GraphQLNonNull:
-            raise _Unsure
+        if value is None and type(expected) is GraphQLNonNull:
+            raise _NotProvablyValid
         return value
-    if type(wanted) is GraphQLNonNull:
+    if type(expected) is GraphQLNonNull:
         if isinstance(node, NullValueNode):
-            raise _Unsure
-        wanted = wanted.of_type
+            raise _NotProvablyValid
+        expected = expected.of_type
     if isinstance(node, NullValueNode):
         return None
-    if type(wanted) is GraphQLList:
+    if type(expected) is GraphQLList:
         items = node.values if isinstance(node, ListValueNode) else (node,)
-        return [_literal(item, wanted.of_type, variables) for item in items]
-    if isinstance(wanted, GraphQLInputObjectType):
-        return _object_literal(node, wanted, variables)
+        return [_literal(item, expected.of_type, variables) for item in items]
+    if isinstance(expected, GraphQLInputObjectType):
+        return _object_literal(node, expected, variables)
     if isinstance(node, ListValueNode | ObjectValueNode):
-        raise _Unsure
-    return _leaf(wanted.coerce_input_literal or wanted.parse_literal, node)
+        raise _NotProvablyValid
+    return _leaf(expected.coerce_input_literal or expected.parse_literal, node)
 
 
 def _object_literal(
-    node: ValueNode, wanted: GraphQLInputObjectType, variables: Mapping[str, Any]
+    node: ValueNode, expected: GraphQLInputObjectType, variables: Mapping[str, Any]
 ) -> Any:
     if not isinstance(node, ObjectValueNode):
-        raise _Unsure
-    given = {f.name.value: f.value for f in node.fields if not _is_missing(f.value, variables)}
-    made: dict[str, Any] = {}
-    for name in _known(given, wanted):
-        field = wanted.fields[name]
-        made[field.out_name or name] = _literal(given[name], field.type, variables)
-    return _finished(made, wanted)
+        raise _NotProvablyValid
+    nodes = {f.name.value: f.value for f in node.fields if not _is_missing(f.value, variables)}
+    fields: dict[str, Any] = {}
+    for name in _in_order(nodes, expected):
+        field = expected.fields[name]
+        fields[field.out_name or name] = _literal(nodes[name], field.type, variables)
+    return _finish(fields, expected)
 
 
-def _value(value: Any, wanted: Any) -> Any:
-    """Return the value of a variable, or of a part of it."""
-    if type(wanted) is GraphQLNonNull:
+def _value(value: Any, expected: Any) -> Any:
+    """Return the coerced value of a variable, or of a part of it."""
+    if type(expected) is GraphQLNonNull:
         if value is None:
-            raise _Unsure
-        wanted = wanted.of_type
+            raise _NotProvablyValid
+        expected = expected.of_type
     if value is None:
         return None
-    if type(wanted) is GraphQLList:
-        inner = wanted.of_type
+    if type(expected) is GraphQLList:
+        inner = expected.of_type
         if type(value) is list:
             return [_value(item, inner) for item in value]
         if not isinstance(value, str | int | float | dict):
-            raise _Unsure
+            raise _NotProvablyValid
         return [_value(value, inner)]
-    if not isinstance(wanted, GraphQLInputObjectType):
-        return _leaf(wanted.coerce_input_value, value)
+    if not isinstance(expected, GraphQLInputObjectType):
+        return _leaf(expected.coerce_input_value, value)
     if type(value) is not dict:
-        raise _Unsure
-    made: dict[str, Any] = {}
-    for name in _known(value, wanted):
-        field = wanted.fields[name]
-        made[field.out_name or name] = _value(value[name], field.type)
-    return _finished(made, wanted)
+        raise _NotProvablyValid
+    fields: dict[str, Any] = {}
+    for name in _in_order(value, expected):
+        field = expected.fields[name]
+        fields[field.out_name or name] = _value(value[name], field.type)
+    return _finish(fields, expected)
 
 
-def _known(given: Collection[str], wanted: GraphQLInputObjectType) -> Collection[str]:
-    """Return the names in the order of the definition; every one is known, and none that counts is missing."""
-    if not all(name in given for name in required_or_defaulted(wanted)):
-        raise _Unsure
+def _in_order(names: Collection[str], expected: GraphQLInputObjectType) -> Collection[str]:
+    """Return the names of fields in the order of the definition.
+
+    Raises _NotProvablyValid if one is unknown, or one is missing that is required or has a default.
+    """
+    if not all(name in names for name in required_or_defaulted(expected)):
+        raise _NotProvablyValid
     try:
-        return in_order(wanted, given)
+        return in_order(expected, names)
     except KeyError as error:
-        raise _Unsure from error
+        raise _NotProvablyValid from error
 
 
-def _finished(made: dict[str, Any], wanted: GraphQLInputObjectType) -> Any:
-    if wanted.is_one_of and (len(made) != 1 or None in made.values()):
-        raise _Unsure
-    return wanted.out_type(made)
+def _finish(fields: dict[str, Any], expected: GraphQLInputObjectType) -> Any:
+    if expected.is_one_of and (len(fields) != 1 or None in fields.values()):
+        raise _NotProvablyValid
+    return expected.out_type(fields)
 
 
 def _leaf(read: Any, value: Any) -> Any:
     try:
-        found = read(value)
+        result = read(value)
     except Exception as error:
-        raise _Unsure from error
-    if found is Undefined:
-        raise _Unsure
-    return found
+        raise _NotProvablyValid from error
+    if result is Undefined:
+        raise _NotProvablyValid
+    return result

@@ -1,15 +1,10 @@
-"""Documents: parsed and checked against the limits and the schema, each text once.
-
-The cache is bounded and drops the least recently used text first. What is compiled of a document is kept in
-``prepared_cache``.
-"""
+"""Documents: each text is parsed and validated once, and checked against the limits."""
 
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping, MutableMapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -31,53 +26,19 @@ from .collect_fields import condition_variables
 from .complexity import Complexity, measure
 from .fast_validation import FastValidator
 from .input_coercion import VariableReader
+from .lru_cache import LRUCache
 from .refusal import OperationRefused, refusal
 from .suggestions import Suggestions
 
 MAX_DOCUMENTS = 1_000
 MAX_CHARACTERS = 500_000
-"""Of all texts that are kept: a document takes about 40 bytes for each."""
+"""Characters of all cached texts: a document takes about 40 bytes of memory for each."""
 MAX_ERRORS = 20
-
-_Key = TypeVar("_Key", bound=Hashable)
-_Kept = TypeVar("_Kept")
+"""Errors of one document; validation stops there."""
 
 
-class LRUCache(Generic[_Key, _Kept]):
-    """The values that were asked for last, of at most that weight."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._weight = 0
-        self._kept: OrderedDict[_Key, tuple[_Kept, int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    @property
-    def table(self) -> MutableMapping[Any, Any]:
-        """What is kept."""
-        return self._kept
-
-    def get(self, key: _Key) -> _Kept | None:
-        """Return the value of a key, and keep it longest."""
-        found = self._kept.get(key)
-        if found is None:
-            return None
-        self._kept.move_to_end(key)
-        return found[0]
-
-    def keep(self, key: _Key, value: _Kept, weight: int = 1) -> None:
-        """Keep a new value; the oldest ones go until it fits, and it stays alone where it never does."""
-        self._kept[key] = (value, weight)
-        self._weight += weight
-        while self._weight > self._most and len(self._kept) > 1:
-            _, (_, gone) = self._kept.popitem(last=False)
-            self._weight -= gone
-
-
-def _untied(node: DocumentNode) -> DocumentNode:
-    """Take the parser's chain of tokens apart: nobody follows it, and only the garbage collector would free it."""
+def _without_token_chain(node: DocumentNode) -> DocumentNode:
+    """Unlink the parser's tokens: nobody follows the chain, and only the garbage collector would free it."""
     token = None if node.loc is None else node.loc.start_token
     while token is not None:
         token.prev, token.next, token = None, None, token.next
@@ -85,7 +46,7 @@ def _untied(node: DocumentNode) -> DocumentNode:
 
 
 class DocumentLimits(Struct, frozen=True, kw_only=True):
-    """What a document may cost."""
+    """Limits of one document, so that parsing and validating it stays cheap."""
 
     tokens: int = 15_000
     depth: int = 15
@@ -94,7 +55,7 @@ class DocumentLimits(Struct, frozen=True, kw_only=True):
     aliases: int = 500
     directives: int = 500
     suggestions: bool = True
-    """Whether errors suggest names that look alike; they tell the schema, too."""
+    """Whether errors suggest similar names, which reveal a part of the schema."""
 
 
 class Document(Struct, frozen=True, eq=False):
@@ -105,12 +66,12 @@ class Document(Struct, frozen=True, eq=False):
     code: str = ""
     """Code of the errors."""
     conditions: tuple[str, ...] = ()
-    """Variables that ``@skip`` and ``@include`` use."""
+    """Names of the variables that ``@skip`` and ``@include`` use."""
     variables: dict[int, VariableReader] = field(default_factory=dict)
     """id of an operation → what reads its variables: a cache."""
 
     def operations(self) -> list[OperationDefinitionNode]:
-        """Return the operations in their order."""
+        """Return the operations in the order of the text."""
         assert self.node is not None
         return [d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)]
 
@@ -129,12 +90,12 @@ _EXPECTED = re.compile(r"Expected value of type '[^']*'")
 
 
 def _without_digits(error: GraphQLError) -> GraphQLError:
-    """Return the error in our words where a number has more digits than Python converts, and names them."""
+    """Return the error in other words if a number has more digits than Python converts: the original prints all."""
     if "integer string conversion" not in error.message:
         return error
     lengths = [len(node.value) for node in error.nodes or () if isinstance(node, IntValueNode)]
     expected = _EXPECTED.search(error.message)
-    start = "A value is no number that is taken" if expected is None else expected[0]
+    start = "A value is not a valid number" if expected is None else expected[0]
     digits = f"{lengths[0]:,}" if lengths else "thousands of"
     return GraphQLError(f"{start}, found a number of {digits} digits.", error.nodes)
 
@@ -150,7 +111,7 @@ class Documents:
     ) -> None:
         self._core = core
         self._limits = limits
-        self._acceptor = FastValidator(core)
+        self._fast_validator = FastValidator(core)
         self._suggestions: Suggestions | None = None
         if limits.suggestions:
             self._suggestions = Suggestions(
@@ -158,19 +119,20 @@ class Documents:
                 lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names()),
                 prefix=catalog.prefix,
             )
-        self._kept: LRUCache[str, Document] = LRUCache(MAX_CHARACTERS)
+        self._cache: LRUCache[str, Document] = LRUCache(MAX_CHARACTERS)
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the cache, to be cleared after retirement."""
-        yield self._kept.table
+        yield self._cache.table
 
     def get(self, text: str) -> Document:
-        """Return the document of a text, from the cache where it was seen before."""
-        found = self._kept.get(text)
-        if found is None:
-            found = self._read(text)
-            self._kept.keep(text, found, max(len(text), MAX_CHARACTERS // MAX_DOCUMENTS))
-        return found
+        """Return the document of a text, from the cache if it was seen before."""
+        document = self._cache.get(text)
+        if document is None:
+            document = self._read(text)
+            # A short text weighs as much as the average of MAX_DOCUMENTS, so that one limit bounds both.
+            self._cache.put(text, document, max(len(text), MAX_CHARACTERS // MAX_DOCUMENTS))
+        return document
 
     def get_valid(self, text: str) -> Document:
         """Return the document of a text. Raises OperationRefused if it cannot be parsed, or is not valid."""
@@ -181,7 +143,7 @@ class Documents:
 
     def _read(self, text: str) -> Document:
         try:
-            return self._checked(_untied(parse(text, max_tokens=self._limits.tokens)))
+            return self._check(_without_token_chain(parse(text, max_tokens=self._limits.tokens)))
         except GraphQLSyntaxError as error:
             return Document(None, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:
@@ -189,11 +151,11 @@ class Documents:
                 None, [GraphQLError("The document is nested too deeply.")], "GRAPHQL_PARSE_FAILED"
             )
 
-    def _checked(self, node: DocumentNode) -> Document:
+    def _check(self, node: DocumentNode) -> Document:
         excess = self._excess(measure(node))
         if excess is not None:
             return Document(node, [GraphQLError(excess)], "BUDGET_EXCEEDED")
-        errors = [] if self._acceptor.accepts(node) else self._validate(node)
+        errors = [] if self._fast_validator.accepts(node) else self._validate(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
         return Document(node, [], conditions=condition_variables(node))
@@ -205,26 +167,26 @@ class Documents:
             errors = self._suggestions.for_document(node, errors)
         return [_without_digits(error) for error in errors]
 
-    def _excess(self, extent: Complexity) -> str | None:
-        """Say which limit a document is above."""
-        most = self._limits
-        if extent.depth > most.depth:
-            return f"The document selects {extent.depth} levels deep; the most is {most.depth}."
-        for found, limit, what in (
-            (extent.top, most.root_fields, "root fields"),
-            (extent.fields, most.selections, "fields"),
-            (extent.aliases, most.aliases, "aliases"),
-            (extent.directives, most.directives, "directives"),
+    def _excess(self, size: Complexity) -> str | None:
+        """Return an error message for the first limit that the document exceeds."""
+        limits = self._limits
+        if size.depth > limits.depth:
+            return f"The document selects {size.depth} levels deep; the limit is {limits.depth}."
+        for count, limit, what in (
+            (size.root_fields, limits.root_fields, "root fields"),
+            (size.fields, limits.selections, "fields"),
+            (size.aliases, limits.aliases, "aliases"),
+            (size.directives, limits.directives, "directives"),
         ):
-            if found > limit:
+            if count > limit:
                 return f"The document has more than {limit:,} {what}."
         return None
 
     def variables(self, document: Document, operation: OperationDefinitionNode) -> VariableReader:
-        """Return what reads the variables of an operation."""
-        found = document.variables.get(id(operation))
-        if found is None:
+        """Return the reader of an operation's variables."""
+        reader = document.variables.get(id(operation))
+        if reader is None:
             definitions = operation.variable_definitions or ()
-            found = VariableReader(self._core, definitions, self._suggestions)
-            document.variables[id(operation)] = found
-        return found
+            reader = VariableReader(self._core, definitions, self._suggestions)
+            document.variables[id(operation)] = reader
+        return reader

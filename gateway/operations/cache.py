@@ -1,10 +1,10 @@
-"""Operations that are compiled, each once.
+"""Prepared operations: each is shaped and compiled once.
 
 Two bounded caches that drop the least recently used entry first:
 
-* document and values of the variables in ``@skip`` and ``@include`` → prepared operation, ready to be bound;
-* structure (``structure``: the document without the values of arguments) → what is compiled of it. A text that was not
-  seen before but differs from another in literals only is parsed and validated; nothing is compiled for it.
+* document and values of the variables in ``@skip`` and ``@include`` → prepared operation, ready to be planned;
+* fingerprint (the document without the values of arguments) → what is compiled of it. So a new text that differs from
+  another one in literals only is parsed and validated, but not compiled again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 from graphql import OperationDefinitionNode
 
 from gateway.documents.fingerprint import fingerprint_of
-from gateway.documents.store import Document, LRUCache
+from gateway.documents.lru_cache import LRUCache
+from gateway.documents.store import Document
 from schema.catalog import Catalog
 from schema.catalog.records import RootField
 
@@ -23,7 +24,7 @@ from .prepared_operation import Prepared, prepare
 
 MAX_PREPARED = 1_000
 MAX_COMPILED = 200
-"""One of 60 fields takes about 100 KB."""
+"""Compiled operations; one of 60 fields takes about 100 KB."""
 
 
 class PreparedOperations:
@@ -49,23 +50,23 @@ class PreparedOperations:
         """Return the prepared operation for these variables."""
         conditions = {name: variables.get(name) for name in document.conditions}
         key = (document, id(operation), *conditions.values())
-        found = self._prepared.get(key)
-        if found is None:
-            found = self._prepare(document, operation, conditions)
-            self._prepared.keep(key, found)
-        return found
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepare(document, operation, conditions)
+            self._prepared.put(key, prepared)
+        return prepared
 
     def _prepare(
         self, document: Document, operation: OperationDefinitionNode, conditions: dict[str, object]
     ) -> Prepared:
         assert document.node is not None
-        structure = fingerprint_of(document.node, operation)
-        key = (structure.key, *conditions.items())
-        found = self._compiled.get(key)
-        if found is not None:
-            return found.for_document(document.node, operation, structure.fields)
-        made = prepare(
-            self._catalog, document.node, operation, conditions, structure.fields, self._roots
+        fingerprint = fingerprint_of(document.node, operation)
+        key = (fingerprint.key, *conditions.items())
+        compiled = self._compiled.get(key)
+        if compiled is not None:
+            return compiled.for_document(document.node, operation, fingerprint.fields)
+        prepared = prepare(
+            self._catalog, document.node, operation, conditions, fingerprint.fields, self._roots
         )
-        self._compiled.keep(key, made)
-        return made
+        self._compiled.put(key, prepared)
+        return prepared

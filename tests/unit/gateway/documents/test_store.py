@@ -34,9 +34,7 @@ def some(**limits: int) -> Documents:
         ("type T { a: Int }", 0),
     ],
 )
-def test_depth_counts_selection_sets_and_fragments_where_they_are_spread(
-    text: str, depth: int
-) -> None:
+def test_depth_counts_fragments_wherever_they_are_spread(text: str, depth: int) -> None:
     assert measure(parse(text)).depth == depth
 
 
@@ -71,14 +69,14 @@ def doubled(times: int, start: str, kind: str, field: str) -> str:
     ],
     ids=["relations", "with a mistake", "introspection", "side by side"],
 )
-def test_fragments_that_double_25_times_are_refused_before_they_are_looked_at(text: str) -> None:
+def test_fragments_that_double_25_times_are_refused_before_validation(text: str) -> None:
     found = some(depth=1_000).get(text)
 
     assert found.code == "BUDGET_EXCEEDED"
     assert [e.message for e in found.errors] == ["The document has more than 10,000 fields."]
 
 
-def test_a_fragment_that_is_spread_again_at_its_place_counts_once() -> None:
+def test_a_fragment_spread_twice_in_one_selection_counts_once() -> None:
     parts = [f"fragment F{i} on Order {{ ...F{i + 1} ...F{i + 1} }}" for i in range(25)]
     text = "{ orders { nodes { ...F0 } } } " + " ".join(parts) + " fragment F25 on Order { area }"
 
@@ -112,7 +110,7 @@ def test_a_fragment_that_is_spread_again_at_its_place_counts_once() -> None:
         ("{ __typename @a @a @a }", "2 directives"),
     ],
 )
-def test_what_a_document_holds_too_many_of_is_said(text: str, said: str) -> None:
+def test_the_error_names_the_exceeded_limit(text: str, said: str) -> None:
     found = some(root_fields=2, aliases=2, directives=2, selections=4).get(text)
 
     assert found.code == "BUDGET_EXCEEDED"
@@ -145,7 +143,7 @@ def test_a_document_just_within_its_limits_is_served() -> None:
         ("{ a(b: " + "[" * 50_000, "GRAPHQL_PARSE_FAILED"),
     ],
 )
-def test_what_cannot_run_is_told_with_a_code(text: str, code: str) -> None:
+def test_what_cannot_run_has_an_error_code(text: str, code: str) -> None:
     found = some(tokens=250, depth=5).get(text)
 
     assert found.code == code
@@ -185,7 +183,7 @@ def test_the_cache_is_bounded_and_drops_what_was_not_asked_for_longest(
     assert documents.get(texts[1]) is not second
 
 
-def test_an_operation_is_prepared_once_for_each_outcome_of_its_conditions() -> None:
+def test_an_operation_is_prepared_once_for_each_value_of_its_conditions() -> None:
     documents = some()
     text = "query($a: Boolean!, $n: Int) { orders(first: $n) { nodes { area @skip(if: $a) } } }"
     document = documents.get(text)
@@ -205,10 +203,10 @@ def test_long_texts_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in texts:
         documents.get(text)
 
-    assert [text in documents._kept._kept for text in texts] == [False] * 5 + [True] * 3
+    assert [text in documents._cache.table for text in texts] == [False] * 5 + [True] * 3
 
 
-def test_a_text_that_is_longer_than_all_that_is_kept_is_kept_alone(
+def test_a_text_above_the_limit_is_cached_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_CHARACTERS", 100)
@@ -216,7 +214,7 @@ def test_a_text_that_is_longer_than_all_that_is_kept_is_kept_alone(
     text = "{ __typename } # " + "." * 200
 
     assert documents.get(text) is documents.get(text)
-    assert len(documents._kept) == 1
+    assert len(documents._cache) == 1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +225,7 @@ def test_a_text_that_is_longer_than_all_that_is_kept_is_kept_alone(
     ],
     ids=["argument", "default of a variable"],
 )
-def test_a_number_of_thousands_of_digits_is_refused_in_our_words(query: str) -> None:
+def test_a_number_of_5000_digits_is_not_printed_in_the_error(query: str) -> None:
     (error,) = some().get(query % ("9" * 5_000)).errors
 
     assert error.message == "Expected value of type 'Int', found a number of 5,000 digits."

@@ -1,0 +1,43 @@
+"""A cache that drops the least recently used values once their weights exceed a limit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, MutableMapping
+from typing import Any, Generic, TypeVar
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+class LRUCache(Generic[_Key, _Value]):
+    """The most recently used values, of a limited total weight."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._weight = 0
+        self._entries: OrderedDict[_Key, tuple[_Value, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def table(self) -> MutableMapping[Any, Any]:
+        """The entries, to be cleared from outside."""
+        return self._entries
+
+    def get(self, key: _Key) -> _Value | None:
+        """Return a cached value, which then counts as the most recently used; None if absent."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def put(self, key: _Key, value: _Value, weight: int = 1) -> None:
+        """Add a value and drop old ones until it fits. A value above the limit is cached alone."""
+        self._entries[key] = (value, weight)
+        self._weight += weight
+        while self._weight > self._limit and len(self._entries) > 1:
+            _, (_, dropped) = self._entries.popitem(last=False)
+            self._weight -= dropped

@@ -22,7 +22,7 @@ from graphql.utilities import get_default_value_ast
 from msgspec import Struct
 
 from schema.catalog.records import InputField
-from schema.types.strawberry_definitions import is_one_of
+from schema.types.strawberry_converter import is_one_of
 
 _KINDS: Mapping[type[GraphQLNamedType], str] = {
     GraphQLScalarType: "SCALAR",

@@ -1,1 +1,1 @@
-"""Catalog → Strawberry schema, types made when first touched."""
+"""Catalogue → Strawberry schema; types are created on first use."""

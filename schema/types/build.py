@@ -1,6 +1,7 @@
-"""Catalog and resolvers to a Strawberry schema, in milliseconds at any size: types are made when they are touched.
+"""Builds a Strawberry schema of a catalogue in milliseconds at any size: types are created on first use.
 
-``schema.core`` is the graphql-core schema to parse, validate and execute with. Introspecting all of it makes all of it.
+``schema.core`` is the graphql-core schema for parsing, validation and execution. Introspecting it through graphql-core
+creates every type, so ``schema.introspection`` answers such operations from the catalogue instead.
 """
 
 from __future__ import annotations
@@ -29,15 +30,14 @@ from .mutations import ATOMIC, PAYLOAD_KINDS, VALUE_FROM, MutationTypes
 from .objects import ObjectTypes
 from .printing import print_sdl
 from .resolvers import Resolvers
+from .strawberry_converter import GeneratingConverter, is_one_of
 from .strawberry_definitions import (
     DEFINITION,
     GeneratedDefinition,
     GeneratedField,
-    GeneratingConverter,
     NamedType,
     Ref,
     TypeTable,
-    is_one_of,
 )
 from .subscriptions import FIXED_TYPES as _FIXED_BY_SUBSCRIPTIONS
 from .subscriptions import SubscriptionTypes
@@ -50,7 +50,7 @@ _BUILT_IN: Mapping[str, NamedType] = {
     "ID": cast("NamedType", strawberry.ID),
 }
 _STARTED = frozenset({*_BUILT_IN, "Query"})
-"""Names in every schema that Strawberry starts with."""
+"""Names of types that Strawberry itself puts into every schema."""
 _FIXED = ("Node", "PageInfo", "SortDirection")
 _FIXED_BY_WRITES = ("UserError", "FieldConflict")
 
@@ -65,12 +65,11 @@ def build_schema(
     extra_query: type | None = None,
     extra_types: Sequence[type] = (),
 ) -> ODataSchema:
-    """Make the schema; without ``writes`` it has no mutations. ``subscriptions`` needs rows that have ids.
+    """Return the schema of a catalogue.
 
-    With ``federation`` it is a subgraph.
-
-    ``extra_query`` is an ordinary ``@strawberry.type`` class: its fields stand in ``Query`` beside the generated ones
-    and work by Strawberry's normal path. Raises NameCollisionError where hand-written and generated names meet.
+    Without ``writes`` it has no mutations. ``subscriptions`` needs rows with global ids. With ``federation`` the schema
+    is a subgraph. ``extra_query`` is an ordinary ``@strawberry.type`` class whose fields are added to ``Query`` and
+    resolved by Strawberry as usual. Raises NameCollisionError if a hand-written name equals a generated one.
     """
     return ODataSchema(
         catalog,
@@ -84,7 +83,7 @@ def build_schema(
 
 
 class ODataSchema(strawberry.Schema):
-    """A Strawberry schema over a catalog."""
+    """A Strawberry schema over a catalogue."""
 
     def __init__(
         self,
@@ -149,28 +148,28 @@ class ODataSchema(strawberry.Schema):
 
     @property
     def made_types(self) -> int:
-        """How many types have been made so far."""
+        """The number of types created so far."""
         return len(self.schema_converter.type_map)
 
     @property
     def roots(self) -> Mapping[str, RootField]:
-        """The fields of ``Query`` that are planned."""
+        """The fields of ``Query`` that the planner handles; the others are resolved by graphql-core."""
         own = self.catalog.roots
         return own if self._federated is None else self._federated.roots(own)
 
     def again(self, catalog: Catalog, *, federated: bool = True) -> ODataSchema:
-        """Make the same schema, with nothing made yet, over another catalog of the same model.
+        """Return the same schema over another catalogue of the same model, with no type created yet.
 
-        ``federated``: also what makes it a subgraph, where this one is; else the API alone.
+        ``federated`` False leaves out what makes a subgraph of it.
         """
         writes = None if self.writes is None else Writes(catalog, self.writes.rules)
         federation = self.federation if federated else None
         return self._again(catalog, writes=writes, federation=federation)
 
     def define(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
-        """Make the definition of a generated type, without keeping it; None for every other name."""
-        found = self._fixed_type(name)
-        return self._generated_type(name) if found is None and self.entry(name) else found
+        """Return the definition of a generated type without caching it; None for any other name."""
+        fixed = self._fixed_type(name)
+        return self._generated_type(name) if fixed is None and self.entry(name) else fixed
 
     def as_str(self) -> str:
         """Return the SDL."""
@@ -178,11 +177,11 @@ class ODataSchema(strawberry.Schema):
 
     def get_type_by_name(self, name: str) -> Any:  # type: ignore[override]
         """Return the Strawberry definition of a type."""
-        made = self.core.get_type(name)
-        return None if made is None else made.extensions.get(DEFINITION)
+        core_type = self.core.get_type(name)
+        return None if core_type is None else core_type.extensions.get(DEFINITION)
 
     def _extend_introspection(self) -> None:
-        """Let ``isOneOf`` be null but for input types; Strawberry's resolver knows no null and fails for lists."""
+        """Make ``isOneOf`` null for all but input types: Strawberry's resolver has no null and fails for lists."""
         meta = cast("GraphQLObjectType", self._schema.type_map["__Type"])
         meta.fields["isOneOf"].resolve = lambda made, _info: is_one_of(made)
 
@@ -190,7 +189,7 @@ class ODataSchema(strawberry.Schema):
         return GeneratedField("_", Ref("Boolean"), self._types)
 
     def _grow(self, *, keep_started_fields: bool) -> None:
-        """Put the lazy schema in the place of the one Strawberry started with."""
+        """Replace the schema that Strawberry started with by the lazy one."""
         catalog, started = self.catalog, self._schema
         self._refuse_collisions(started)
         converter = GeneratingConverter(self.schema_converter, self._types, self.implementers)
@@ -257,33 +256,34 @@ class ODataSchema(strawberry.Schema):
         return name in self._fixed or self.entry(name) is not None
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Return what a generated type's name stands for; None for a name that is not of the schema."""
-        found = self.catalog.entry(name)
-        if found is None and self.writes is not None:
-            found = self.writes.entry(name)
-        return found
+        """Return the catalogue entry of a generated type; None if the schema has none of that name."""
+        entry = self.catalog.entry(name)
+        if entry is None and self.writes is not None:
+            entry = self.writes.entry(name)
+        return entry
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Return every generated type in the order of the schema, none ahead of the one that is asked for."""
+        """Yield every generated type in the order of the schema, lazily."""
         yield from self.catalog.entries()
         if self.writes is not None:
             yield from self.writes.entries()
 
     def implementers(self, interface: str) -> tuple[list[str], list[str]]:
-        """Return the names of the generated types and interfaces that implement an interface, or are in ``_Entity``."""
+        """Return the object types and the interfaces that implement an interface, or that ``_Entity`` stands for."""
         is_union = interface == ENTITY and self._federated is not None
         return self.catalog.implementers("Node" if is_union else interface, self.entry)
 
     def forget(self) -> None:
-        """Drop the catalog's records; for a schema over a catalog's ``twin``."""
+        """Drop the catalogue's records; for schemas that are walked once, over a copy of the catalogue."""
         self.catalog.forget()
         if self.writes is not None:
             self.writes.forget()
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Return what keeps all that was made of single types, for whoever empties them once the schema is not used.
+        """Yield the tables that hold most of the schema's memory, to be cleared once the schema is retired.
 
-        Types refer to each other through these tables: without them, nearly nothing is left that refers to itself.
+        Types refer to each other through these tables. Cleared in steps they free nearly everything by reference
+        counts, so that the garbage collector need not pause the process for it.
         """
         converter = cast("GeneratingConverter", self.schema_converter)
         for made in tuple(converter.type_map.values()):
@@ -312,12 +312,12 @@ class ODataSchema(strawberry.Schema):
         return self._fixed_type(name) or self._generated_type(name)
 
     def _fixed_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
-        found = self._objects.fixed(name)
-        if found is None and self._mutations is not None:
-            found = self._mutations.fixed(name)
-        if found is None and self._subscriptions is not None:
-            found = self._subscriptions.fixed(name)
-        return found
+        fixed = self._objects.fixed(name)
+        if fixed is None and self._mutations is not None:
+            fixed = self._mutations.fixed(name)
+        if fixed is None and self._subscriptions is not None:
+            fixed = self._subscriptions.fixed(name)
+        return fixed
 
     def _generated_type(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition:
         entry = self.catalog.known_names().get(name) or self.entry(name)
@@ -361,14 +361,14 @@ def _query_class(fields: list[StrawberryField]) -> type:
 
 def _collision(name: str) -> NameCollisionError:
     return NameCollisionError(
-        f"The hand-written {name} has the name of a generated one.",
-        hint="Rename it, or the generated one by the renames of the settings.",
+        f"The hand-written {name} has the same name as a generated type or field.",
+        hint="Rename it, or rename the generated one in the setting renames.",
     )
 
 
 def _check_scalar(name: str, made: GraphQLNamedType) -> None:
     if made.extensions.get(DEFINITION) is not scalars.DEFINITIONS[name][1]:
         raise NameCollisionError(
-            f"A hand-written field uses another scalar called {name}.",
-            hint=f"Annotate with schema.types.scalars.{name}.",
+            f"A hand-written field uses another scalar named {name}.",
+            hint=f"Annotate it with schema.types.scalars.{name}.",
         )

@@ -2,7 +2,7 @@
 
 Specification: https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec.
 Entities are the object types with a global ``id``, so the members of ``_Entity`` are those of ``Node``; like all types
-they are made when they are touched. What the SDL of the subgraph says of them is written by ``introspection.subgraph``.
+they are created on first use. ``schema.introspection.subgraph`` prints the SDL of the subgraph.
 """
 
 from __future__ import annotations
@@ -58,25 +58,25 @@ Named = RootField | Wire
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Federation:
-    """What is told to those who compose the API with others."""
+    """How the API appears in a supergraph."""
 
     version: str = "2.9"
-    """Of https://specs.apollo.dev/federation."""
+    """Version of https://specs.apollo.dev/federation."""
     node: Literal["inaccessible", "omit", "shared"] = "inaccessible"
-    """What becomes of ``Node``, ``node`` and ``nodes`` in the supergraph."""
+    """How ``Node``, ``node`` and ``nodes`` appear in the supergraph."""
     page: int = 50
-    """Rows of a list that does not say how many."""
+    """Assumed size of a list without ``first`` or ``last``, for ``@listSize``."""
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Pattern of entity sets → tags of their types and root fields."""
 
     @property
     def has_costs(self) -> bool:
-        """Whether the version knows ``@cost`` and ``@listSize``."""
+        """Whether the version has ``@cost`` and ``@listSize``."""
         return tuple(map(int, self.version.split("."))) >= (2, 9)
 
 
 class FederationTypes:
-    """Makes the two fields of ``Query`` and their types, by name. Without a keyed type there are no entities."""
+    """Creates ``_service``, ``_entities`` and their types, by name. Without a keyed type there are no entities."""
 
     def __init__(self, resolvers: Resolvers, types: TypeTable, *, has_entities: bool) -> None:
         self._resolvers = resolvers
@@ -88,15 +88,15 @@ class FederationTypes:
         self._service = {SERVICE: Wire(SERVICE, Ref(SERVICE_TYPE, nullable=False), _SERVICE_TEXT)}
 
     def roots(self, own: Mapping[str, RootField]) -> Mapping[str, RootField]:
-        """Return the root fields that are planned: the API's own, then ``_entities``."""
-        return _together(self._entities, own)
+        """Return the root fields that the planner handles: the API's own, then ``_entities``."""
+        return _chained(self._entities, own)
 
     def fields(self, own: Mapping[str, RootField]) -> Mapping[str, Named]:
         """Return all root fields."""
-        return _together(self._service, self._entities, own)
+        return _chained(self._service, self._entities, own)
 
     def field(self, record: Named) -> GeneratedField:
-        """Make one of the two fields."""
+        """Return ``_service`` or ``_entities``."""
         resolvers = self._resolvers
         if isinstance(record, Wire):
             return GeneratedField(
@@ -111,24 +111,26 @@ class FederationTypes:
             return resolvers.root(record, info)
 
         ref = Ref(ANY, nullable=False, many=True)
-        given = GeneratedArgument("representations", ref, self._types, _REPRESENTATIONS_TEXT)
+        representations = GeneratedArgument(
+            "representations", ref, self._types, _REPRESENTATIONS_TEXT
+        )
         return GeneratedField(
             record.name,
             Ref(ENTITY, nullable=False, many=True, gaps=True),
             self._types,
             description=_ENTITIES_TEXT,
-            arguments=(given,),
+            arguments=(representations,),
             resolve=resolve,
         )
 
     def named(self, name: str) -> NamedType:
-        """Make one of the types; raises KeyError."""
-        made: Mapping[str, Callable[[], NamedType]] = {
+        """Return one of the types. Raises KeyError for any other name."""
+        by_name: Mapping[str, Callable[[], NamedType]] = {
             ANY: lambda: cast("NamedType", Representation),
             ENTITY: self._entity,
             SERVICE_TYPE: self._service_type,
         }
-        return made[name]()
+        return by_name[name]()
 
     def _service_type(self) -> NamedType:
         sdl = {"sdl": Wire("sdl", Ref("String", nullable=False), _SDL_TEXT)}
@@ -153,6 +155,6 @@ class FederationTypes:
         return GeneratedUnion(ENTITY, "Node", resolve_type, description=_ENTITY_TEXT)
 
 
-def _together(*records: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return all records, the last mapping's first; nothing is looked up before it is asked for."""
+def _chained(*records: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return all records, those of the last mapping first, without a copy."""
     return ChainMap(*cast("tuple[dict[str, Any], ...]", records))

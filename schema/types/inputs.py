@@ -1,6 +1,6 @@
-"""The input types of the catalog as Strawberry definitions: ``where``, ``orderBy`` and the operators of values.
+"""The input types of the catalogue as Strawberry definitions: ``where``, ``orderBy``, filters and inputs of mutations.
 
-Values arrive as plain dicts keyed by GraphQL names: the planner looks each name up in the catalog
+Values arrive as plain dicts keyed by GraphQL names: the planner looks each name up in the catalogue
 (``Catalog.input_fields``).
 """
 
@@ -14,7 +14,9 @@ from schema.writes import descriptions as texts
 
 from .strawberry_definitions import GeneratedField, GeneratedInput, Ref, TypeTable
 
-_ASKING = frozenset({TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER})
+_READING = frozenset(
+    {TypeKind.WHERE, TypeKind.COLLECTION_WHERE, TypeKind.ORDER_BY, TypeKind.FILTER}
+)
 _WRITING = frozenset(
     {
         TypeKind.CREATE_INPUT,
@@ -27,11 +29,11 @@ _WRITING = frozenset(
         TypeKind.VALUE_INPUT,
     }
 )
-INPUT_KINDS = _ASKING | _WRITING
+INPUT_KINDS = _READING | _WRITING
 
 
 class InputTypes:
-    """Makes the definitions of input types, by name."""
+    """Creates the definitions of input types, by name."""
 
     def __init__(self, catalog: Catalog, types: TypeTable, writes: Writes | None = None) -> None:
         self._catalog = catalog
@@ -39,7 +41,7 @@ class InputTypes:
         self._writes = writes
 
     def make(self, entry: TypeEntry) -> GeneratedInput:
-        """Make a generated input type."""
+        """Return the definition of a generated input type."""
         writes = self._writes
         if writes is not None and entry.kind in _WRITING:
             return GeneratedInput(

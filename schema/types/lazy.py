@@ -1,17 +1,16 @@
-"""A graphql-core schema whose types and fields are made on first touch.
+"""A graphql-core schema whose types and fields are created on first use.
 
-graphql-core walks every type it can reach when a schema is made; for 4,000 entities that takes half a minute and a
-gigabyte. Here the schema's type map and the fields of every type are mappings that make an entry on the first look,
-and what was made stays.
+graphql-core walks every reachable type when a schema is created; for 4,000 entities that takes half a minute and a
+gigabyte. Here the type map and the fields of every type are mappings that create an entry on first access and keep it.
 
-This module and ``generated`` are the only ones that lean on the insides of libraries. Relied on beyond graphql-core's
-documented interface (``tests/unit/schema/types/test_lazy_internals.py`` says what moved after an upgrade):
+This module and the two ``strawberry_…`` modules are the only ones that rely on internals of libraries. Here these are
+graphql-core's (``tests/unit/schema/types/test_lazy_internals.py`` names what changed after an upgrade):
 
 * ``GraphQLSchema`` answers from ``type_map``, ``query_type``, ``get_implementations``, ``is_sub_type``, ``directives``
   and ``_validation_errors``, and from nothing else that its ``__init__`` prepares;
-* object, interface and input types answer from ``fields`` and keep what they were given in ``_fields``, unions answer
-  from ``types`` and keep it in ``_types``;
-* they take any mapping in the place of a dict, and any sequence in that of a tuple.
+* object, interface and input types answer from ``fields`` and keep the constructor's argument in ``_fields``; unions
+  answer from ``types`` and keep theirs in ``_types``;
+* they accept any mapping instead of a dict, and any sequence instead of a tuple.
 """
 
 from __future__ import annotations
@@ -39,32 +38,32 @@ _Made = TypeVar("_Made")
 
 
 class LazyMap(Mapping[str, _Made]):
-    """A mapping that makes a value when it is first looked up. Iterating over keys makes nothing."""
+    """A mapping that creates a value on first lookup; iterating over its keys creates none."""
 
     def __init__(self) -> None:
         self._made: dict[str, _Made] = {}
 
     @abstractmethod
     def make(self, name: str) -> _Made | None:
-        """Make the value of a name; None where there is no such name."""
+        """Return a new value for a name; None if there is no such name."""
 
     @abstractmethod
     def names(self) -> Iterable[str]:
-        """Return every name in order."""
+        """Return every name, in order."""
 
     @property
     def table(self) -> dict[str, _Made]:
-        """What has been made so far."""
+        """The values created so far."""
         return self._made
 
     def __getitem__(self, name: str) -> _Made:
-        found = self._made.get(name)
-        if found is None:
-            found = self.make(name)
-            if found is None:
+        value = self._made.get(name)
+        if value is None:
+            value = self.make(name)
+            if value is None:
                 raise KeyError(name)
-            self._made[name] = found
-        return found
+            self._made[name] = value
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -73,12 +72,12 @@ class LazyMap(Mapping[str, _Made]):
         return sum(1 for _ in self.names())
 
     def copy(self) -> dict[str, _Made]:
-        """Return everything, made, as graphql-core's ``to_kwargs`` wants it."""
+        """Return a dict of all values, creating every one; graphql-core's ``to_kwargs`` calls it."""
         return dict(self)
 
 
 class LazyFields(LazyMap[_Made]):
-    """The fields of a type: ``ordinary`` ones first, then generated ones made on first touch."""
+    """The fields of a type: hand-written (``ordinary``) ones first, then generated ones created on first use."""
 
     def __init__(
         self,
@@ -93,17 +92,17 @@ class LazyFields(LazyMap[_Made]):
         self._make = make
 
     def make(self, name: str) -> _Made | None:
-        """Make a generated field."""
+        """Return a new generated field."""
         return self._make(name)
 
     def names(self) -> Iterator[str]:
-        """Return the names in order."""
+        """Yield the names, in order."""
         yield from self._ordinary
         yield from self._names()
 
 
 class LazyObjectType(GraphQLObjectType):
-    """An object type whose fields stay the lazy mapping; graphql-core would copy it and check every name."""
+    """An object type whose fields stay the lazy mapping; graphql-core would copy it and validate every name."""
 
     @property
     def fields(self) -> Any:
@@ -112,7 +111,7 @@ class LazyObjectType(GraphQLObjectType):
 
 
 class LazyInterfaceType(GraphQLInterfaceType):
-    """An interface of the same kind."""
+    """An interface with lazy fields."""
 
     @property
     def fields(self) -> Any:
@@ -121,7 +120,7 @@ class LazyInterfaceType(GraphQLInterfaceType):
 
 
 class LazyMembers(Sequence[GraphQLObjectType]):
-    """The members of a union, each made when it is its turn."""
+    """The members of a union, each created when it is accessed."""
 
     def __init__(
         self, names: Callable[[], Sequence[str]], make: Callable[[str], GraphQLNamedType]
@@ -140,7 +139,7 @@ class LazyMembers(Sequence[GraphQLObjectType]):
 
 
 class LazyUnionType(GraphQLUnionType):
-    """A union of the object types that have an interface; asked whether it holds a type, it makes no other."""
+    """A union of the object types that implement an interface; membership tests create no types."""
 
     interface: str = ""
 
@@ -149,18 +148,18 @@ class LazyUnionType(GraphQLUnionType):
         """The lazy members."""
         return self._types
 
-    def holds(self, made: GraphQLNamedType) -> bool:
+    def holds(self, type_: GraphQLNamedType) -> bool:
         """Return whether a type is a member."""
-        if not isinstance(made, GraphQLObjectType):
+        if not isinstance(type_, GraphQLObjectType):
             return False
-        return any(i.name == self.interface for i in made.interfaces)
+        return any(i.name == self.interface for i in type_.interfaces)
 
 
 class LazyInputType(GraphQLInputObjectType):
-    """An input type of the same kind."""
+    """An input type with lazy fields."""
 
     required: Callable[[], Collection[str]] | None = None
-    """Gives, without making any, the names of the fields that are required; then none has a default."""
+    """Returns the names of the required fields without creating any; types that set it have no defaults."""
 
     @property
     def fields(self) -> Any:
@@ -169,27 +168,27 @@ class LazyInputType(GraphQLInputObjectType):
 
     @cached_property
     def places(self) -> Mapping[str, int]:
-        """The names of the fields with their places in the type."""
+        """Field name → position in the type."""
         return {name: place for place, name in enumerate(self.fields)}
 
 
-def in_order(made: GraphQLInputObjectType, names: Collection[str]) -> Collection[str]:
-    """Put names of fields in the order of the type. Raises KeyError where one is not there."""
+def in_order(input_type: GraphQLInputObjectType, names: Collection[str]) -> Collection[str]:
+    """Return field names in the order of the type. Raises KeyError if a field does not exist."""
     if len(names) < 2:
-        return [name for name in names if made.fields[name]]
-    if not isinstance(made, LazyInputType):
-        places = {name: place for place, name in enumerate(made.fields)}
+        return [name for name in names if input_type.fields[name]]
+    if not isinstance(input_type, LazyInputType):
+        places = {name: place for place, name in enumerate(input_type.fields)}
         return sorted(names, key=places.__getitem__)
-    return sorted(names, key=made.places.__getitem__)
+    return sorted(names, key=input_type.places.__getitem__)
 
 
-def required_or_defaulted(made: GraphQLInputObjectType) -> Collection[str]:
-    """Return the names of the fields that count even where they are not given; makes no field of a generated type."""
-    if isinstance(made, LazyInputType) and made.required is not None:
-        return made.required()
+def required_or_defaulted(input_type: GraphQLInputObjectType) -> Collection[str]:
+    """Return the fields that matter even if they are not provided; creates no field of a generated type."""
+    if isinstance(input_type, LazyInputType) and input_type.required is not None:
+        return input_type.required()
     return [
         name
-        for name, field in made.fields.items()
+        for name, field in input_type.fields.items()
         if is_non_null_type(field.type)
         or field.default is not None
         or field.default_value is not Undefined
@@ -197,7 +196,7 @@ def required_or_defaulted(made: GraphQLInputObjectType) -> Collection[str]:
 
 
 class LazyTypes(LazyMap[GraphQLNamedType]):
-    """The type map: what the schema started with, then the generated types."""
+    """The type map: the types that Strawberry started the schema with, then the generated ones."""
 
     def __init__(
         self,
@@ -212,17 +211,17 @@ class LazyTypes(LazyMap[GraphQLNamedType]):
         self._make = make
 
     def make(self, name: str) -> GraphQLNamedType | None:
-        """Make a generated type."""
+        """Return a new generated type."""
         return self._started.get(name) or self._make(name)
 
     def names(self) -> Iterator[str]:
-        """Return the names in order."""
+        """Yield the names, in order."""
         yield from self._started
         yield from (name for name in self._names() if name not in self._started)
 
 
 class LazySchema(GraphQLSchema):
-    """A graphql-core schema that does not walk its types when it is made."""
+    """A graphql-core schema that does not walk its types on creation."""
 
     def __init__(
         self,
@@ -245,16 +244,16 @@ class LazySchema(GraphQLSchema):
         self._sub_type_map = {}
 
     def get_implementations(self, interface_type: GraphQLInterfaceType) -> InterfaceImplementations:
-        """Return the types of an interface: makes them, but not their fields."""
-        known = super().get_implementations(interface_type)
+        """Return the types that implement an interface; creates them, but not their fields."""
+        hand_written = super().get_implementations(interface_type)
         objects, interfaces = self._implementers(interface_type.name)
         return InterfaceImplementations(
             objects=[
-                *known.objects,
+                *hand_written.objects,
                 *(cast("GraphQLObjectType", self.type_map[n]) for n in objects),
             ],
             interfaces=[
-                *known.interfaces,
+                *hand_written.interfaces,
                 *(cast("GraphQLInterfaceType", self.type_map[n]) for n in interfaces),
             ],
         )
@@ -262,7 +261,7 @@ class LazySchema(GraphQLSchema):
     def is_sub_type(
         self, abstract_type: GraphQLAbstractType, maybe_sub_type: GraphQLNamedType
     ) -> bool:
-        """Ask the narrower type for its interfaces, so the other ones of a wide interface stay unmade."""
+        """Return whether one type is a subtype, by the narrower type's interfaces: its siblings need not be created."""
         if isinstance(abstract_type, LazyUnionType):
             return abstract_type.holds(maybe_sub_type)
         if is_union_type(abstract_type):

@@ -74,7 +74,7 @@ _FIXED: Mapping[str, tuple[str, tuple[tuple[str, Ref], ...], Mapping[str, str]]]
 
 
 class MutationTypes:
-    """Makes the mutation type and the types of its answers, by name."""
+    """Creates the definitions of ``Mutation`` and of payload types, by name."""
 
     def __init__(self, writes: Writes, resolvers: Resolvers, types: TypeTable) -> None:
         self._writes = writes
@@ -86,16 +86,16 @@ class MutationTypes:
         return GeneratedDefinition("Mutation", lambda: self._writes, self.field)
 
     def fixed(self, name: str) -> GeneratedDefinition | None:
-        """Make one of the types that every schema with mutations has; None for another name."""
-        found = _FIXED.get(name)
-        if found is None:
+        """Return a type that every schema with mutations has; None for any other name."""
+        fixed = _FIXED.get(name)
+        if fixed is None:
             return None
-        description, fields, said = found
-        wires = {n: Wire(n, ref, said[n]) for n, ref in fields}
+        description, fields, descriptions = fixed
+        wires = {n: Wire(n, ref, descriptions[n]) for n, ref in fields}
         return GeneratedDefinition(name, lambda: wires, self._plain, description=description)
 
     def make(self, entry: TypeEntry) -> GeneratedDefinition:
-        """Make a payload type."""
+        """Return the definition of a payload type."""
         return GeneratedDefinition(
             entry.name,
             lambda: self._writes.payload_of(entry.name),
@@ -104,7 +104,7 @@ class MutationTypes:
         )
 
     def field(self, field: MutationField) -> GeneratedField:
-        """Make a field of ``Mutation``."""
+        """Return a field of ``Mutation``."""
         writes, resolvers = self._writes, self._resolvers
 
         def resolve(_source: object, info: ResolveInfo, **_arguments: object) -> object:
@@ -148,9 +148,9 @@ class MutationTypes:
 
 
 def writes_of(schema: GraphQLSchema) -> Writes | None:
-    """Return what a schema's ``Mutation`` is made from; None where there is none, or one made otherwise."""
-    made = schema.mutation_type
-    definition = None if made is None else made.extensions.get(DEFINITION)
+    """Return the writes that ``Mutation`` was generated from; None if the schema has no generated ``Mutation``."""
+    mutation_type = schema.mutation_type
+    definition = None if mutation_type is None else mutation_type.extensions.get(DEFINITION)
     records = definition.names() if isinstance(definition, GeneratedDefinition) else None
     return records if isinstance(records, Writes) else None
 

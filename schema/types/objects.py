@@ -1,6 +1,6 @@
-"""The output types of the catalog as Strawberry definitions: objects, interfaces, connections, edges, enums.
+"""The output types of the catalogue as Strawberry definitions: objects, interfaces, connections, edges, enums.
 
-A definition is cheap: its fields are made on the first look, from the catalog's records.
+A definition is cheap: its fields are created from the catalogue's records on first use.
 """
 
 from __future__ import annotations
@@ -67,15 +67,15 @@ def edge_fields(catalog: Catalog, csdl: str) -> tuple[Wire, ...]:
 
 
 class PlainValue:
-    """The Python class of every generated enum: making one gives the GraphQL value name itself, a plain string."""
+    """The Python class of every generated enum: calling it returns the GraphQL value name itself, a plain string."""
 
     def __new__(cls, name: str) -> str:  # type: ignore[misc]
-        """Return the name back."""
+        """Return the name unchanged."""
         return name
 
 
 class ObjectTypes:
-    """Makes the definitions of output types, by name."""
+    """Creates the definitions of output types, by name."""
 
     def __init__(self, catalog: Catalog, resolvers: Resolvers, types: TypeTable) -> None:
         self._catalog = catalog
@@ -85,11 +85,11 @@ class ObjectTypes:
 
     @property
     def table(self) -> dict[Argument, GeneratedArgument]:
-        """The arguments that fields share."""
+        """The arguments shared by fields."""
         return self._shared_arguments
 
     def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
-        """Make one of the types that every schema has; None for another name."""
+        """Return a type that every schema has; None for any other name."""
         if name == "Node":
             return self._wiring(name, _NODE, describe.NODE, self._resolve_type)
         if name == "PageInfo":
@@ -99,7 +99,7 @@ class ObjectTypes:
         return None
 
     def make(self, entry: TypeEntry) -> GeneratedDefinition | StrawberryEnumDefinition:
-        """Make a generated output type."""
+        """Return the definition of a generated output type."""
         if entry.kind is TypeKind.ENUM:
             info = self._catalog.enum(entry.csdl)
             return enum_of(info.name, info.description, info.descriptions)
@@ -112,7 +112,7 @@ class ObjectTypes:
         return self._structured(entry)
 
     def root_field(self, root: RootField) -> GeneratedField:
-        """Make a generated field of ``Query``."""
+        """Return a generated field of ``Query``."""
         catalog, resolvers = self._catalog, self._resolvers
 
         def resolve(_source: object, info: ResolveInfo, **_arguments: object) -> object:
@@ -141,8 +141,8 @@ class ObjectTypes:
         )
 
     def _definition(self, name: str) -> GeneratedDefinition:
-        made = self._types.named(name)
-        return cast("GeneratedDefinition", made.__strawberry_definition__)  # type: ignore[union-attr]
+        interface = self._types.named(name)
+        return cast("GeneratedDefinition", interface.__strawberry_definition__)  # type: ignore[union-attr]
 
     def _resolve_type(
         self, value: object, _info: ResolveInfo, _abstract: GraphQLAbstractType
@@ -174,14 +174,14 @@ class ObjectTypes:
         return tuple(map(self._argument, arguments))
 
     def _argument(self, argument: Argument) -> GeneratedArgument:
-        """Make an argument; the same one (``first``, ``after``…) is shared by all fields that take it."""
-        found = self._shared_arguments.get(argument)
-        if found is None:
+        """Return an argument; equal ones (``first``, ``after``…) are shared by all fields."""
+        shared = self._shared_arguments.get(argument)
+        if shared is None:
             ref = Ref(argument.type_name, argument.nullable, argument.many)
-            found = self._shared_arguments[argument] = GeneratedArgument(
+            shared = self._shared_arguments[argument] = GeneratedArgument(
                 argument.name, ref, self._types, argument.description
             )
-        return found
+        return shared
 
     def _wiring(
         self,
@@ -211,7 +211,7 @@ class ObjectTypes:
 
 
 def enum_of(name: str, description: str, values: Mapping[str, str]) -> StrawberryEnumDefinition:
-    """Make an enum of value names with their descriptions."""
+    """Return an enum definition; ``values`` maps value names to descriptions."""
     return StrawberryEnumDefinition(
         wrapped_cls=PlainValue,  # type: ignore[arg-type]
         name=name,

@@ -1,4 +1,4 @@
-"""The schema as text and in figures."""
+"""The schema as SDL, and its statistics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .inputs import INPUT_KINDS
 
 
 def print_sdl(schema: GraphQLSchema) -> str:
-    """Write the SDL, types in the schema's order; makes every type, one after the other, whatever refers to what."""
+    """Return the SDL, types in the schema's order; creates every type."""
     return print_schema(schema) + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """How large an API is."""
+    """Size figures of an API."""
 
     entity_sets: int
     singletons: int
@@ -31,18 +31,18 @@ class Stats:
     """Fields of ``Query``."""
     mutations: int
     types: Mapping[str, int] = field(hash=False)
-    """Family (``object``, ``connection``, ``where``…) → how many types of the schema."""
+    """Family (``object``, ``connection``, ``where``…) → number of types."""
     fields: int
     """Fields of object and interface types."""
     input_fields: int
-    """Fields of the types that mutations take."""
+    """Fields of the input types of mutations."""
     enums: int
     enum_values: int
     findings: tuple[str, ...]
 
 
 def stats(catalog: Catalog, writes: Writes | None = None) -> Stats:
-    """Count the API; touches all of it, so the findings are complete too."""
+    """Return the figures of the whole API; reads every record, so the findings are complete too."""
     written = () if writes is None else tuple(writes.entries())
     entries = (*catalog.entries(), *written)
     roots = Counter(root.kind for root in catalog.roots.values())

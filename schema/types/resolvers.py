@@ -1,8 +1,8 @@
-"""What the schema needs from the outside to complete values that are already loaded. The gateway implements it.
+"""Resolvers that the schema needs to complete values that are already loaded; the gateway implements them.
 
-These run on the slow path only: where graphql-core completes a value by itself because the compiled path met a
-surprise, or for a hand-written field's neighbours. Leaf values are handed back as GraphQL's own: the value name of an
-enum, a ``decimal.Decimal`` for ``Decimal``, an ``int`` for ``Long``, normalised text for the other scalars.
+They run on the slow path only: when graphql-core completes a value because the compiled path gave up, or next to a
+hand-written field. They return leaf values as GraphQL's: the value name of an enum, a ``decimal.Decimal`` for
+``Decimal``, an ``int`` for ``Long``, normalised text for the other scalars.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from schema.catalog.records import Field, MutationField, PayloadField, RootField
 
 
 class Resolvers(Protocol):
-    """Turns an upstream value into a field's value; each may give an awaitable."""
+    """Returns the value of a field for an upstream value; each method may return an awaitable."""
 
     def root(self, field: RootField, info: GraphQLResolveInfo[Any]) -> object:
         """Return the value of a generated field of ``Query``."""
@@ -34,7 +34,7 @@ class Resolvers(Protocol):
         ...
 
     def payload(self, field: PayloadField, source: object, info: GraphQLResolveInfo[Any]) -> object:
-        """Return the value of a field of a payload; user errors are mappings by field name."""
+        """Return the value of a field of a payload; user errors are mappings by GraphQL field name."""
         ...
 
     def subgraph(self, info: GraphQLResolveInfo[Any]) -> object:
@@ -42,14 +42,14 @@ class Resolvers(Protocol):
         ...
 
     def type_name(self, value: object) -> str:
-        """Return the GraphQL object type of a row, where an interface or union is asked for."""
+        """Return the name of a row's object type, for fields of an interface or union type."""
         ...
 
 
 class _NeverExecuted:
     def __getattr__(self, name: str) -> NoReturn:
-        raise AssertionError(f"This schema is only described; {name} was asked for.")
+        raise AssertionError(f"This schema is never executed, but its resolver {name} was used.")
 
 
 NEVER_EXECUTED: Final = cast("Resolvers", _NeverExecuted())
-"""For schemas that are looked at: they resolve nothing, and need nothing of what does."""
+"""For schemas that are only printed or introspected."""

@@ -1,11 +1,11 @@
-"""The GraphQL scalars of the rows in ``edm``, as Strawberry scalars.
+"""The GraphQL scalars of the table in ``schema.model.edm``, as Strawberry scalars.
 
-Exactness rules them: a Decimal or a Long leaves as a string and comes in as a string or as the digits of a literal,
-so no reader on the way can round it. Every text is brought to one normal form on input (``2020-01-01T01:00:00+01:00``
-is ``2020-01-01T00:00:00Z``), so equal values are equal texts in filters, cursors and cache keys. On output the
-gateway hands in values that are already GraphQL's; serialising only refuses what is of the wrong type.
+Values stay exact: a Decimal or a Long is written as a string and read from a string or from the digits of a literal,
+so no JSON parser on the way can round it. Every text is normalised on input (``2020-01-01T01:00:00+01:00`` becomes
+``2020-01-01T00:00:00Z``), so equal values are equal texts in filters, cursors and cache keys. On output the gateway
+passes values that are already GraphQL's; serialisation only rejects values of the wrong type.
 
-Hand-written fields annotate with the names exported here (``def total(self) -> scalars.Decimal``).
+Hand-written fields are annotated with the names exported here (``def total(self) -> scalars.Decimal``).
 
 Formats: OData 4.01 ABNF (primitive literals); Strawberry scalars: https://strawberry.rocks/docs/types/scalars.
 """
@@ -45,7 +45,7 @@ JSON = NewType("JSON", object)
 
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 EXACT_FLOAT_DIGITS = 15
-"""A double tells decimals of so many digits apart: such a JSON number is what its sender wrote."""
+"""A double distinguishes all decimals of this many digits, so a JSON number with no more digits arrived exactly."""
 MAX_DECIMAL_TEXT = 200
 MAX_EXPONENT = 400
 
@@ -67,11 +67,11 @@ _TO_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class _Refused(Exception):
-    """Why a text is not a value of the scalar; becomes a GraphQLError at the one gate below."""
+    """Why a text is not a value of the scalar; ``_scalar`` turns it into a GraphQLError."""
 
 
 def parse_decimal(text: str) -> decimal.Decimal:
-    """Read the digits of a decimal number exactly: ``"123.10"`` keeps its last zero."""
+    """Return the exact value of a decimal number: ``"123.10"`` keeps its last zero."""
     if len(text) > MAX_DECIMAL_TEXT or _DECIMAL.fullmatch(text) is None:
         raise _Refused('it must be a decimal number such as "123.45"')
     number = decimal.Decimal(text)
@@ -81,7 +81,7 @@ def parse_decimal(text: str) -> decimal.Decimal:
 
 
 def parse_long(text: str) -> int:
-    """Read a 64-bit integer."""
+    """Return a 64-bit integer."""
     if _LONG.fullmatch(text) is None:
         raise _Refused('it must be an integer such as "123"')
     return _in_64_bits(int(text))
@@ -89,16 +89,16 @@ def parse_long(text: str) -> int:
 
 def _in_64_bits(number: int) -> int:
     if not LONG_MIN <= number <= LONG_MAX:
-        raise _Refused("it is beyond 64 bits")
+        raise _Refused("it does not fit into 64 bits")
     return number
 
 
 def parse_date_time(text: str) -> str:
-    """Read an instant as UTC: ``2020-01-01T01:00+01:00`` → ``2020-01-01T00:00:00Z``."""
-    found = _DATE_TIME.fullmatch(text)
-    if found is None:
-        raise _Refused('it must be a date and time with offset such as "2020-01-31T12:00:00Z"')
-    day, minute, second, fraction, offset = found.groups()
+    """Return an instant in UTC: ``2020-01-01T01:00+01:00`` → ``2020-01-01T00:00:00Z``."""
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        raise _Refused('it must be a date and time with an offset such as "2020-01-31T12:00:00Z"')
+    day, minute, second, fraction, offset = match.groups()
     try:
         instant = datetime.fromisoformat(f"{day}T{minute}:{second or '00'}{offset.upper()}")
         whole = instant.astimezone(UTC).replace(tzinfo=None).isoformat()
@@ -108,12 +108,12 @@ def parse_date_time(text: str) -> str:
 
 
 def _fraction(digits: str | None) -> str:
-    kept = (digits or "").rstrip("0")
-    return f".{kept}" if kept else ""
+    significant = (digits or "").rstrip("0")
+    return f".{significant}" if significant else ""
 
 
 def parse_date(text: str) -> str:
-    """Read a calendar date."""
+    """Return a calendar date in ISO form."""
     if _DATE.fullmatch(text) is None:
         raise _Refused('it must be a date such as "2020-01-31"')
     try:
@@ -123,20 +123,22 @@ def parse_date(text: str) -> str:
 
 
 def parse_time_of_day(text: str) -> str:
-    """Read a time of day: ``12:30`` → ``12:30:00``."""
-    found = _TIME.fullmatch(text)
-    if found is None:
+    """Return a time of day with seconds: ``12:30`` → ``12:30:00``."""
+    match = _TIME.fullmatch(text)
+    if match is None:
         raise _Refused('it must be a time such as "23:59:59"')
-    hour, minute, second, fraction = found.groups()
+    hour, minute, second, fraction = match.groups()
     return f"{hour}:{minute}:{second or '00'}{_fraction(fraction)}"
 
 
 def parse_duration(text: str) -> str:
-    """Read a day-time duration in its shortest form: ``PT90M`` → ``PT1H30M``."""
-    found = _DURATION.fullmatch(text)
-    if found is None or not any(found.groups()[1:]):
-        raise _Refused('it must be a duration of days to seconds such as "P1DT2H30M"')
-    sign, days, hours, minutes, seconds = found.groups()
+    """Return a day-time duration in its shortest form: ``PT90M`` → ``PT1H30M``."""
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()[1:]):
+        raise _Refused(
+            'it must be a duration in days, hours, minutes and seconds such as "P1DT2H30M"'
+        )
+    sign, days, hours, minutes, seconds = match.groups()
     whole, _, fraction = (seconds or "0").partition(".")
     total = ((int(days or 0) * 24 + int(hours or 0)) * 60 + int(minutes or 0)) * 60 + int(whole)
     day, rest = divmod(total, 86_400)
@@ -153,14 +155,14 @@ def parse_duration(text: str) -> str:
 
 
 def parse_uuid(text: str) -> str:
-    """Read a GUID in its hyphenated form, lower-cased."""
+    """Return a GUID in its hyphenated form, lower-cased."""
     if _UUID.fullmatch(text) is None:
         raise _Refused('it must be a GUID such as "3fa85f64-5717-4562-b3fc-2c963f66afa6"')
     return text.lower()
 
 
 def parse_base64(text: str) -> str:
-    """Read base64 of either alphabet, padded or not, as OData writes it: base64url with padding."""
+    """Return base64url with padding, as OData writes it, for base64 of either alphabet, padded or not."""
     bare = text.rstrip("=").translate(_TO_URL_SAFE)
     padded = bare + "=" * (-len(bare) % 4)
     try:
@@ -185,7 +187,7 @@ def _decimal_value(value: object) -> decimal.Decimal:
         text = repr(value)
         digits = re.sub(r"[eE].*|\D", "", text).strip("0")
         if len(digits) > EXACT_FLOAT_DIGITS or text in ("nan", "inf", "-inf"):
-            raise _Refused("a number of so many digits is not exact in JSON, send it as a string")
+            raise _Refused("a JSON number of that many digits is not exact; send it as a string")
         return parse_decimal(text)
     return parse_decimal(str(value) if _is_int(value) else _text(value))
 
@@ -194,7 +196,7 @@ def _long_value(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return _in_64_bits(value)
     if isinstance(value, float):
-        raise _Refused("it must be an integer; beyond 32 bits send it as a string")
+        raise _Refused("it must be an integer; send integers beyond 32 bits as strings")
     return parse_long(_text(value))
 
 
@@ -224,7 +226,7 @@ def _scalar(
     serialize: Callable[[object], object] = _text,
     literals: tuple[type[ValueNode], ...] = (StringValueNode,),
 ) -> ScalarDefinition:
-    """Make a scalar; ``parse`` reads a JSON value, ``parse_text`` the text of a literal of one of ``literals``."""
+    """Return a scalar; ``parse`` reads a JSON value, ``parse_text`` the text of a literal of one of ``literals``."""
     from_json = parse or (lambda value: parse_text(_text(value)))
 
     def serialize_value(value: object) -> object:
@@ -341,11 +343,11 @@ DEFINITIONS: Mapping[str, tuple[object, ScalarDefinition]] = {
         ),
     ),
 }
-"""GraphQL name → the Python annotation that stands for the scalar, and its definition."""
+"""GraphQL name → the Python annotation for the scalar, and its definition."""
 
 SCALAR_MAP: Mapping[object, ScalarDefinition] = {
     **dict(DEFINITIONS.values()),
-    # the same Python values, so hand-written fields may use the usual annotations too
+    # The same Python values, so that hand-written fields may use the usual annotations too.
     decimal.Decimal: DEFINITIONS["Decimal"][1],
     STRAWBERRY_JSON: DEFINITIONS["JSON"][1],
 }

@@ -1,19 +1,12 @@
-"""Strawberry definitions that are made from records, by name, and the converter that turns them into lazy types.
+"""Strawberry definitions made from catalogue records instead of annotated classes.
 
-Strawberry makes its definitions from annotated classes and converts every one when the schema is created; for 4,000
-entities that takes minutes. Here a definition is a name until somebody asks for a field, a field is a name and a type's
-name, and no annotation is evaluated.
+Strawberry reads annotated classes and converts every one when the schema is created; for 4,000 entities that takes
+minutes. Here a definition is only a name until a field is requested, a field is a name and a type's name, and no
+annotation is evaluated. ``strawberry_converter`` turns the definitions into graphql-core types.
 
-Relied on beyond Strawberry's documented interface (``tests/unit/schema/types/test_lazy_internals.py`` says what moved
-after an upgrade):
-
-* ``StrawberryField``, ``StrawberryArgument`` and ``StrawberryObjectDefinition`` may be subclassed without running
-  their ``__init__``;
-* ``GraphQLCoreConverter`` makes types through ``from_type``, ``from_object``, ``from_interface``, ``from_union`` and
-  ``from_input_object``, fields through ``from_field``, ``from_input_field`` and ``from_argument``, and keeps types in
-  ``type_map``;
-* ``Schema`` (in ``build``) keeps the graphql-core schema in ``_schema`` and the converter in ``schema_converter``, and
-  is found again by the former's ``_strawberry_schema``.
+Private interface of Strawberry that this module relies on (``tests/unit/schema/types/test_lazy_internals.py`` names
+what changed after an upgrade): ``StrawberryField``, ``StrawberryArgument`` and ``StrawberryObjectDefinition`` may be
+subclassed without running their ``__init__``.
 """
 
 from __future__ import annotations
@@ -21,25 +14,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from graphql import (
-    GraphQLAbstractType,
-    GraphQLArgument,
-    GraphQLField,
-    GraphQLInputField,
-    GraphQLInputObjectType,
-    GraphQLInputType,
-    GraphQLInterfaceType,
-    GraphQLNamedType,
-    GraphQLObjectType,
-    GraphQLOutputType,
-    GraphQLResolveInfo,
-    GraphQLType,
-    GraphQLUnionType,
-)
+from graphql import GraphQLAbstractType, GraphQLResolveInfo
 from strawberry.schema.schema_converter import GraphQLCoreConverter
-from strawberry.schema.types.concrete_type import ConcreteType
 from strawberry.schema_directives import OneOf
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import (
@@ -53,15 +31,6 @@ from strawberry.types.info import Info
 from strawberry.types.union import StrawberryUnion
 from strawberry.types.unset import UNSET
 
-from .lazy import (
-    LazyFields,
-    LazyInputType,
-    LazyInterfaceType,
-    LazyMembers,
-    LazyObjectType,
-    LazyUnionType,
-)
-
 DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 """Key of ``extensions`` under which a graphql-core object holds the Strawberry definition it was made from."""
 
@@ -71,20 +40,17 @@ Resolve = Callable[..., object]
 """A resolver as graphql-core calls it: ``(source, info, **arguments)``."""
 
 ResolveType = Callable[[object, ResolveInfo, GraphQLAbstractType], str]
-"""Gives the name of an object's type, where an interface or union is asked for."""
+"""Returns the name of an object's type where the schema says an interface or a union."""
 
 NamedType = StrawberryType | type[Any]
-"""What Strawberry takes for a named type: a class with a definition, an enum definition, a scalar's annotation."""
+"""What Strawberry accepts as a named type: a class with a definition, an enum definition, a scalar's annotation."""
 
-_Made = TypeVar("_Made")
 _Record = TypeVar("_Record")
-_Type = TypeVar("_Type", bound=GraphQLNamedType)
-_Definition = TypeVar("_Definition", bound="GeneratedDefinition | GeneratedUnion")
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A type as a field or argument names it: ``Ref("Edge", nullable=False, many=True)`` is ``[Edge!]!``."""
+    """A reference to a type by name: ``Ref("Edge", nullable=False, many=True)`` is ``[Edge!]!``."""
 
     name: str
     nullable: bool = True
@@ -95,7 +61,7 @@ class Ref:
 
 
 class TypeTable:
-    """Strawberry types by GraphQL name, each made by ``make`` when it is first asked for."""
+    """Strawberry types by GraphQL name, created by ``make`` on first use."""
 
     def __init__(self, make: Callable[[str], NamedType]) -> None:
         self._make = make
@@ -103,24 +69,24 @@ class TypeTable:
         self.by_ref: dict[Ref, NamedType] = {}
 
     def named(self, name: str) -> NamedType:
-        """Return the type of a name; raises KeyError."""
-        found = self.by_name.get(name)
-        if found is None:
-            found = self.by_name[name] = self._make(name)
-        return found
+        """Return the type of a name. Raises KeyError if there is none."""
+        named_type = self.by_name.get(name)
+        if named_type is None:
+            named_type = self.by_name[name] = self._make(name)
+        return named_type
 
     def of(self, ref: Ref) -> NamedType:
-        """Return the type as Strawberry wraps it: nullable is the mark, not non-null."""
-        found = self.by_ref.get(ref)
-        if found is None:
-            found = self.by_ref[ref] = self._wrap(ref)
-        return found
+        """Return the type with Strawberry's wrappers, which mark nullable types rather than non-null ones."""
+        wrapped = self.by_ref.get(ref)
+        if wrapped is None:
+            wrapped = self.by_ref[ref] = self._wrap(ref)
+        return wrapped
 
     def _wrap(self, ref: Ref) -> NamedType:
-        made = self.named(ref.name)
+        wrapped = self.named(ref.name)
         if ref.many:
-            made = StrawberryList(StrawberryOptional(made) if ref.gaps else made)
-        return StrawberryOptional(made) if ref.nullable else made
+            wrapped = StrawberryList(StrawberryOptional(wrapped) if ref.gaps else wrapped)
+        return StrawberryOptional(wrapped) if ref.nullable else wrapped
 
 
 class GeneratedArgument(StrawberryArgument):
@@ -147,12 +113,12 @@ class GeneratedArgument(StrawberryArgument):
 
 
 def _no_resolver(_source: object, _info: ResolveInfo, **_arguments: object) -> object:
-    """Stands where nothing is resolved: in input types."""
+    """Placeholder for fields that are never resolved: those of input types."""
     raise NotImplementedError
 
 
 class GeneratedField(StrawberryField):
-    """A field whose type is given by name and whose resolver is graphql-core's: nothing is inspected when it is made.
+    """A field whose type is given by name; its resolver has graphql-core's signature, so nothing is inspected.
 
     The attributes below are those that ``StrawberryField.__init__`` would set one by one, thousands of times.
     """
@@ -207,20 +173,21 @@ class GeneratedField(StrawberryField):
     def get_result(
         self, source: object, info: Info | None, args: list[Any], kwargs: dict[str, Any]
     ) -> object:
-        """Resolve as graphql-core does, for Strawberry tools that call fields themselves."""
+        """Call the resolver as graphql-core does, for Strawberry tools that call fields themselves."""
         del args
         return self.resolve(source, None if info is None else info._raw_info, **kwargs)  # noqa: SLF001
 
 
 class GeneratedDefinition(StrawberryObjectDefinition):
-    """An object or interface definition: ``records`` gives its fields by name, ``make`` makes one of them."""
+    """An object or interface definition: ``records`` returns the field records by name, ``make`` creates one field."""
 
     extend = False
     concrete_of = None
     directives: Any = ()
     is_graphql_generic = False
     is_input = False
-    # Itself the type that Strawberry asks: rows are of no class, and classes wait for the garbage collector.
+    # Strawberry asks for the decorated class. Rows have none, and a class per type would be freed by the garbage
+    # collector only, so the definition stands in for it.
     origin: Any = property(lambda self: self)
     __strawberry_definition__ = origin
     from_input: Any = None
@@ -247,25 +214,25 @@ class GeneratedDefinition(StrawberryObjectDefinition):
         self._make = make
 
     def names(self) -> Iterable[str]:
-        """Return the names of the fields; makes none."""
+        """Return the names of the fields without creating any."""
         return self._records()
 
     def field(self, name: str) -> GeneratedField | None:
-        """Make the field of a name; None where there is none."""
+        """Return a new field of this name; None if there is none."""
         record = self._records().get(name)
         return None if record is None else self._make(record)
 
     @property
     def fields(self) -> list[StrawberryField]:  # type: ignore[override]
-        """Every field, made anew."""
+        """Every field, created anew on each access."""
         return [self._make(record) for record in self._records().values()]
 
 
 class GeneratedInput(GeneratedDefinition):
     """An input definition; its values stay dicts keyed by GraphQL names.
 
-    ``required`` gives the names of the fields that are, so that values are read without making every field; no field
-    has a default.
+    ``required`` returns the names of the required fields, so that coercion need not create every field. No generated
+    field has a default.
     """
 
     is_input = True
@@ -287,7 +254,7 @@ class GeneratedInput(GeneratedDefinition):
 
 
 class GeneratedUnion(StrawberryUnion):
-    """The union of all object types that have an interface; none of them is made for it."""
+    """The union of all object types that implement an interface; its members are created on first use."""
 
     def __init__(
         self, name: str, interface: str, resolve_type: ResolveType, *, description: str
@@ -299,201 +266,10 @@ class GeneratedUnion(StrawberryUnion):
 
 
 def _is_type_of(_value: object, _info: ResolveInfo) -> bool:
-    """Nothing to check: an interface's ``resolve_type`` has decided, and no other field is abstract."""
+    """Accept everything: ``resolve_type`` has already chosen the type of interfaces and unions."""
     return True
 
 
 def _as_it_is(_cls: type, value: Mapping[str, Any], _context: object) -> object:
-    """Input objects stay dicts keyed by GraphQL names."""
+    """Keep an input object as the dict that coercion made."""
     return value
-
-
-def is_one_of(made: GraphQLType) -> bool | None:
-    """Return whether exactly one field of an input type is to be given; None for other types.
-
-    Of hand-written types Strawberry says it in its own definition.
-    """
-    if not isinstance(made, GraphQLInputObjectType):
-        return None
-    return bool(made.is_one_of or getattr(made.extensions.get(DEFINITION), "is_one_of", False))
-
-
-class GeneratingConverter(GraphQLCoreConverter):
-    """Strawberry's converter with a short way for generated definitions; everything else goes its way."""
-
-    def __init__(
-        self,
-        base: GraphQLCoreConverter,
-        types: TypeTable,
-        implementers: Callable[[str], tuple[list[str], list[str]]] = lambda _: ([], []),
-    ) -> None:
-        """``implementers`` gives the names of the object types and interfaces that have an interface."""
-        super().__init__(
-            base.config,
-            scalar_overrides={},
-            scalar_map=base.config.scalar_map,
-            get_fields=base.get_fields,
-        )
-        self.type_map = base.type_map
-        self._types = types
-        self._implementers = implementers
-        self.refs: dict[Ref, GraphQLType] = {}
-        self.made_arguments: dict[GeneratedArgument, GraphQLArgument] = {}
-
-    def named(self, name: str) -> GraphQLNamedType:
-        """Return the graphql-core type of a name; raises KeyError."""
-        return cast("GraphQLNamedType", self.from_type(self._types.named(name)))
-
-    def _of(self, ref: Ref) -> Any:
-        found = self.refs.get(ref)
-        if found is None:
-            found = self.refs[ref] = self.from_maybe_optional(self._types.of(ref))
-        return found
-
-    def from_argument(self, argument: StrawberryArgument) -> GraphQLArgument:
-        """Convert an argument, a shared one once."""
-        if not isinstance(argument, GeneratedArgument):
-            return super().from_argument(argument)
-        found = self.made_arguments.get(argument)
-        if found is None:
-            found = self.made_arguments[argument] = GraphQLArgument(
-                cast("GraphQLInputType", self._of(argument.ref)),
-                description=argument.description,
-                extensions={DEFINITION: argument},
-            )
-        return found
-
-    def from_field(
-        self,
-        field: StrawberryField,
-        *,
-        type_definition: StrawberryObjectDefinition | None = None,
-    ) -> GraphQLField:
-        """Convert a field of an object or interface."""
-        if not isinstance(field, GeneratedField):
-            return super().from_field(field, type_definition=type_definition)
-        made = GraphQLField(
-            cast("GraphQLOutputType", self._of(field.ref)),
-            resolve=field.resolve,
-            description=field.description,
-            extensions={DEFINITION: field},
-        )
-        # given to the constructor, the names of all arguments would be checked letter by letter, for each field
-        made.args = {a.python_name: self.from_argument(a) for a in field.arguments}
-        return made
-
-    def from_input_field(
-        self,
-        field: StrawberryField,
-        *,
-        type_definition: StrawberryObjectDefinition | None = None,
-    ) -> GraphQLInputField:
-        """Convert a field of an input type."""
-        if not isinstance(field, GeneratedField):
-            return super().from_input_field(field, type_definition=type_definition)
-        return GraphQLInputField(
-            cast("GraphQLInputType", self._of(field.ref)),
-            description=field.description,
-            extensions={DEFINITION: field},
-        )
-
-    def from_object(self, object_type: StrawberryObjectDefinition) -> GraphQLObjectType:
-        """Convert an object type; its fields are made on first touch."""
-        if not isinstance(object_type, GeneratedDefinition):
-            return super().from_object(object_type)
-        return self._once(object_type, self._object)
-
-    def from_interface(self, interface: StrawberryObjectDefinition) -> GraphQLInterfaceType:
-        """Convert an interface; its fields are made on first touch."""
-        if not isinstance(interface, GeneratedDefinition):
-            return super().from_interface(interface)
-        return self._once(interface, self._interface)
-
-    def from_input_object(self, object_type: type) -> GraphQLInputObjectType:
-        """Convert an input type; graphql-core itself checks ``@oneOf`` of generated ones."""
-        definition = object_type.__strawberry_definition__  # type: ignore[attr-defined]
-        if not isinstance(definition, GeneratedDefinition):
-            return super().from_input_object(object_type)
-        return self._once(definition, self._input)
-
-    def from_union(self, union: StrawberryUnion) -> GraphQLUnionType:
-        """Convert a union; its members are made on first touch."""
-        if not isinstance(union, GeneratedUnion):
-            return super().from_union(union)
-        return self._once(union, self._union)
-
-    def _once(self, definition: _Definition, make: Callable[[_Definition], _Type]) -> _Type:
-        found = self.type_map.get(definition.name)
-        if found is None:
-            found = ConcreteType(definition=definition, implementation=make(definition))
-            self.type_map[definition.name] = found
-        return cast("_Type", found.implementation)
-
-    def root(
-        self,
-        definition: GeneratedDefinition,
-        ordinary: Mapping[str, GraphQLField] | None = None,
-    ) -> GraphQLObjectType:
-        """Make the query or mutation type, with hand-written fields beside the generated ones."""
-        made = self._object(definition, ordinary)
-        self.type_map[definition.name] = ConcreteType(definition=definition, implementation=made)
-        return made
-
-    def _object(
-        self,
-        definition: GeneratedDefinition,
-        ordinary: Mapping[str, GraphQLField] | None = None,
-    ) -> GraphQLObjectType:
-        return LazyObjectType(
-            definition.name,
-            self._lazy(definition, self.from_field, ordinary),
-            interfaces=[self.from_interface(i) for i in definition.interfaces],
-            is_type_of=definition.is_type_of,
-            description=definition.description,
-            extensions={DEFINITION: definition},
-        )
-
-    def _lazy(
-        self,
-        definition: GeneratedDefinition,
-        convert: Callable[[StrawberryField], _Made],
-        ordinary: Mapping[str, _Made] | None = None,
-    ) -> Any:
-        def make(name: str) -> _Made | None:
-            field = definition.field(name)
-            return None if field is None else convert(field)
-
-        return LazyFields(definition.names, make, ordinary)
-
-    def _interface(self, definition: GeneratedDefinition) -> GraphQLInterfaceType:
-        return LazyInterfaceType(
-            definition.name,
-            self._lazy(definition, self.from_field),
-            interfaces=[self.from_interface(i) for i in definition.interfaces],
-            resolve_type=definition.resolve_type,
-            description=definition.description,
-            extensions={DEFINITION: definition},
-        )
-
-    def _union(self, union: GeneratedUnion) -> GraphQLUnionType:
-        made = LazyUnionType(
-            union.name,
-            LazyMembers(lambda: self._implementers(union.interface)[0], self.named),
-            resolve_type=union.resolve_type,
-            description=union.description,
-            extensions={DEFINITION: union},
-        )
-        made.interface = union.interface
-        return made
-
-    def _input(self, definition: GeneratedDefinition) -> GraphQLInputObjectType:
-        made = LazyInputType(
-            definition.name,
-            self._lazy(definition, self.from_input_field),
-            description=definition.description,
-            extensions={DEFINITION: definition},
-            is_one_of=definition.is_one_of,
-        )
-        if isinstance(definition, GeneratedInput):
-            made.required = definition.required
-        return made

@@ -1,8 +1,8 @@
-"""``Subscription`` and what it answers, as Strawberry definitions: one field, whatever the set.
+"""``Subscription`` and the types of its events as Strawberry definitions: one field for all entity sets.
 
     subscription { entityChanged(set: "customersV3") { kind id node { ... on CustomerV3 { organizationName } } } }
 
-A field a set would add as many types as there are sets, each for rows that ``node`` can give as well.
+One field per set would add as many types as there are sets, for rows that ``node`` can return as well.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _COMPANIES = Wire("companies", Ref("String", many=True), describe.COMPANIES)
 
 
 class SubscriptionTypes:
-    """Makes the subscription type and the types of its answers, by name."""
+    """Creates the definitions of ``Subscription`` and of the types of its events, by name."""
 
     def __init__(self, types: TypeTable, *, companies: bool) -> None:
-        """``companies``: whether rows of this product have companies."""
+        """``companies``: whether rows of this product belong to companies."""
         self._types = types
         self._companies = companies
 
@@ -64,7 +64,7 @@ class SubscriptionTypes:
         return GeneratedDefinition("Subscription", lambda: {wire.name: wire}, self._field)
 
     def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
-        """Make one of the other types; None for another name."""
+        """Return a type of the events; None for any other name."""
         if name == "ChangeKind":
             return enum_of(name, "What became of a row.", KINDS)
         if name != "EntityChanged":
@@ -73,16 +73,16 @@ class SubscriptionTypes:
         return GeneratedDefinition(name, lambda: wires, self._field, description="A changed row.")
 
     def _field(self, wire: Wire) -> GeneratedField:
-        given: tuple[Wire, ...] = ()
+        arguments: tuple[Wire, ...] = ()
         if wire.name == ENTITY_CHANGED:
             first, *others = _ARGUMENTS
-            given = (first, *((_COMPANIES,) if self._companies else ()), *others)
+            arguments = (first, *((_COMPANIES,) if self._companies else ()), *others)
         return GeneratedField(
             wire.name,
             wire.ref,
             self._types,
             description=wire.description,
             arguments=tuple(
-                GeneratedArgument(a.name, a.ref, self._types, a.description) for a in given
+                GeneratedArgument(a.name, a.ref, self._types, a.description) for a in arguments
             ),
         )

@@ -17,12 +17,12 @@ from strawberry.types.base import StrawberryList, StrawberryOptional
 from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.types.lazy import LazyFields
+from schema.types.strawberry_converter import GeneratingConverter
 from schema.types.strawberry_definitions import (
     GeneratedArgument,
     GeneratedDefinition,
     GeneratedField,
     GeneratedInput,
-    GeneratingConverter,
     Ref,
     TypeTable,
 )

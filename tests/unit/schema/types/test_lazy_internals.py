@@ -1,6 +1,6 @@
-"""The insides of Strawberry and graphql-core that ``lazy`` and ``strawberry_definitions`` lean on.
+"""Internals of Strawberry and graphql-core that ``lazy`` and the ``strawberry_…`` modules rely on.
 
-Each test says what moved when an upgrade moves it: look there first when other tests of this folder fail too.
+Each test names what an upgrade moved: look here first when other tests of this folder fail too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from schema.types.strawberry_definitions import (
 )
 
 TYPES = TypeTable(lambda _name: str)
-MOVED = "an upgrade moved what schema.types.lazy and schema.types.strawberry_definitions lean on: "
+MOVED = "an upgrade moved what schema.types (lazy, strawberry_definitions, strawberry_converter) relies on: "
 
 
 @strawberry.type

@@ -16,13 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config.settings import Settings
 from gateway.graphiql.environment import environment_of
-from gateway.graphiql.fitting import fitting
-from gateway.http.admin_access import admission
+from gateway.graphiql.fitting import runnable_examples
+from gateway.http.admin_access import access_check
 from gateway.http.edge import Edge, route_of
-from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, shared
+from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, with_cors
 from gateway.http.explain_endpoint import explain_routes
 from gateway.http.graphql_endpoint import COMPANY_HEADER, GraphQLEndpoint, companies_of
-from gateway.http.health import healthy, ready, reload_by
+from gateway.http.health import liveness, readiness, reload_endpoint
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.metadata.model_builder import Progress
@@ -69,7 +69,7 @@ def create_app(
                     await profiles.close()
 
     endpoints = endpoints_of(settings, observe)
-    apis = {e.api: shared(_Api(e), settings.cors_origins) for e in endpoints}
+    apis = {e.api: with_cors(_Api(e), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
     for endpoint in endpoints:
         routes.append(Route(endpoint.api, apis[endpoint.api]))
@@ -91,7 +91,7 @@ class _Api:
             page=endpoint.page if settings.graphiql else None,
             observe=endpoint.observe,
             compression=Compression(enabled=settings.compression, over=settings.compress_over),
-            traces=admission(settings.explains, settings.admin_token),
+            traces=access_check(settings.explains, settings.admin_token),
             streams=settings.subscriptions.enabled,
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
@@ -153,12 +153,12 @@ def _routes(
 ) -> list[BaseRoute]:
     """Return the routes that the gateway has once."""
     routes: list[BaseRoute] = [
-        Route("/healthz", healthy),
-        Route("/readyz", ready),
+        Route("/healthz", liveness),
+        Route("/readyz", readiness),
     ]
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()
-        routes.append(Route(RELOAD, reload_by(token, tell_others), methods=["POST"]))
+        routes.append(Route(RELOAD, reload_endpoint(token, tell_others), methods=["POST"]))
     if settings.graphiql:
         page = endpoints[0].page
 
@@ -194,8 +194,8 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
             for e in endpoint.beside
             if e is endpoint or e.settings.introspection
         ],
-        choose=partial(fitting, endpoint, companies),
-        admits=admission(settings.graphiql, settings.admin_token),
+        choose=partial(runnable_examples, endpoint, companies),
+        admits=access_check(settings.graphiql, settings.admin_token),
     )
     return page_routes(page)
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
 from msgspec import Struct, field
 
-from gateway.execution.fast_path import NotCompiled, Slicing, completed, is_miss, origin_of
+from gateway.execution.fast_path import NotCompiled, Slicing, complete_roots, is_miss, origin_of
 from gateway.execution.plan_runner import Loaded, PlanRunner
 from gateway.odata.dialect import Dialect
 from gateway.operations.prepared_operation import Prepared
@@ -99,7 +99,7 @@ class Completer:
             self._observe_failure(stage, "mismatch")
             return None
         try:
-            return await completed(prepared, loaded, self._dialect, self._slicing)
+            return await complete_roots(prepared, loaded, self._dialect, self._slicing)
         except NotCompiled:
             return None
         except Exception as error:

@@ -41,7 +41,7 @@ from schema.types.build import ODataSchema
 from .completion import Completer
 from .errors import BudgetExceeded
 from .events import Observer, OperationServed
-from .failures import failure, report_error
+from .failures import failure_answer, report_error
 from .request import Answer, GraphQLRequest, PlannedQuery, ValidOperation
 
 
@@ -252,7 +252,7 @@ class Engine:
             message = "The operation, or a value in it, is nested too deeply."
             return Answer(errors=refusal(message, "BAD_USER_INPUT").errors)
         except Exception as error:
-            return failure(error, self._observe)
+            return failure_answer(error, self._observe)
 
     async def _within(
         self, deadline: Deadline, answering: Awaitable[Answer], reads: ReadContext

@@ -242,7 +242,7 @@ class NotFinite(UpstreamError):
     code = "NOT_FINITE"
 
 
-def known(error: Exception) -> GatewayError:
+def to_gateway_error(error: Exception) -> GatewayError:
     """Return an error of the registry; what is none is a defect, whose traceback is for the log."""
     if isinstance(error, GatewayError):
         return error
@@ -250,7 +250,7 @@ def known(error: Exception) -> GatewayError:
     return GatewayError("Something went wrong inside the gateway.", detail=detail)
 
 
-def request_codes() -> frozenset[str]:
+def client_error_codes() -> frozenset[str]:
     """Return the codes of what a client can mend: of those the line of its operation is enough in the log."""
     kinds = [RequestError]
     for kind in kinds:

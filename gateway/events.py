@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias, assert_never
 import msgspec
 import structlog
 
-from .errors import request_codes
+from .errors import client_error_codes
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
@@ -297,12 +297,12 @@ Event: TypeAlias = (
     | ErrorRaised
 )
 Observer: TypeAlias = Callable[[Event], None]
-RowRequirements: TypeAlias = Literal["debug", "info", "warning", "error"]
-_OF_CLIENTS = request_codes()
-_NUMBERS: Mapping[RowRequirements, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+_OF_CLIENTS = client_error_codes()
+_NUMBERS: Mapping[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def level_of(event: Event) -> RowRequirements:
+def level_of(event: Event) -> LogLevel:
     """Return the level at which an event is logged."""
     match event:
         case RequestSent() | TokenAcquired() | SubscriptionPolled():
@@ -344,13 +344,13 @@ def log_event(event: Event) -> None:
 
 
 @lru_cache(maxsize=32)
-def _is_logged(_kind: object, level: RowRequirements) -> bool:
+def _is_logged(_kind: object, level: LogLevel) -> bool:
     """Return whether loggers of this configured class write at a level."""
     enabled: bool = structlog.get_logger("gateway").bind().is_enabled_for(_NUMBERS[level])
     return enabled
 
 
-def both(*observers: Observer) -> Observer:
+def tee(*observers: Observer) -> Observer:
     """Return an observer that hands each event to all of them, in order."""
 
     def observe(event: Event) -> None:

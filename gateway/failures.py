@@ -10,14 +10,14 @@ from typing import Any
 
 from gateway.introspection.answers import LongAnswer
 
-from .errors import known
+from .errors import to_gateway_error
 from .events import ErrorRaised, Observer
 from .request import Answer
 
 
 def report_error(error: Exception, observe: Observer) -> dict[str, Any]:
     """Log an error with its details, and return the GraphQL error that clients may see of it."""
-    reported = known(error)
+    reported = to_gateway_error(error)
     observe(
         ErrorRaised(
             code=reported.code,
@@ -29,16 +29,16 @@ def report_error(error: Exception, observe: Observer) -> dict[str, Any]:
     return {"message": reported.message, "extensions": reported.extensions()}
 
 
-def failure(error: Exception, observe: Observer) -> Answer:
+def failure_answer(error: Exception, observe: Observer) -> Answer:
     """Return the answer to an operation that failed as a whole."""
     return Answer(errors=[report_error(error, observe)])
 
 
-def encoded(answer: Answer, observe: Observer) -> Answer:
+def encode_answer(answer: Answer, observe: Observer) -> Answer:
     """Return the answer as JSON, so that sending it cannot fail; one that cannot be encoded becomes a failure."""
     if isinstance(answer.written, LongAnswer):
         return answer
     try:
         return Answer(written=answer.encode(), changed=answer.changed)
     except Exception as error:
-        return failure(error, observe)
+        return failure_answer(error, observe)

@@ -69,7 +69,7 @@ def origin_of(error: BaseException) -> str:
     return f"{PurePath(frame.filename).name}:{frame.lineno}"
 
 
-async def completed(
+async def complete_roots(
     prepared: Prepared, loaded: Sequence[Loaded], dialect: Dialect, slicing: Slicing
 ) -> dict[str, Any]:
     """Complete all root fields by the compiled functions.

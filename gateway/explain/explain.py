@@ -13,10 +13,18 @@ from gateway.request import GraphQLRequest, PlannedQuery, ValidOperation
 from gateway.runtime.assembly import Gateway
 from gateway.writes.references import is_atomic as atomic
 
-from .reads import dry_run, root, trouble
-from .report import Explanation, Planned, Step, failing, planned, refused, unquoted
+from .reads import dry_run, explain_root, root_error
+from .report import (
+    Explanation,
+    PlannedRequest,
+    Step,
+    error_json,
+    failed_step,
+    planned_request,
+    unquote_placeholders,
+)
 from .subscriptions import explain_subscription
-from .writes import AcceptingUpstream, told
+from .writes import AcceptingUpstream, describe_mutation
 
 _UNKNOWN = "cannot be shown: it uses a value that is only known once an earlier mutation is done"
 
@@ -40,9 +48,9 @@ async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
     trace = Trace()
     loaded = await dry_run(engine, query.roots, trace)
     return Explanation(
-        steps=tuple(root(item, engine) for item in loaded),
-        requests=tuple(map(planned, trace.requests)),
-        failed=any(trouble(item) is not None for item in loaded),
+        steps=tuple(explain_root(item, engine) for item in loaded),
+        requests=tuple(map(planned_request, trace.requests)),
+        failed=any(root_error(item) is not None for item in loaded),
     )
 
 
@@ -54,17 +62,17 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
     try:
         performed = await engine.perform(operation, upstream, upstream, trace)
     except GatewayError as error:
-        return Explanation(steps=(), requests=(), errors=[refused(error)])
+        return Explanation(steps=(), requests=(), errors=[error_json(error)])
     requests = tuple(map(_written, trace.requests))
     is_atomic, size = atomic(operation.operation), engine.mutations.limits.changeset_size
 
     def step(key: str, payload: object) -> Step:
         if isinstance(payload, GatewayError):
-            return failing(key, payload)
+            return failed_step(key, payload)
         mutation = performed.bound.get(key)
         if mutation is None:
             return Step(field=key, how=_UNKNOWN)
-        how, notes = told(mutation, is_atomic=is_atomic, size=size)
+        how, notes = describe_mutation(mutation, is_atomic=is_atomic, size=size)
         return Step(field=key, how=how, notes=notes)
 
     return Explanation(
@@ -76,12 +84,12 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
     )
 
 
-def _names(column: str) -> Callable[[Planned], bool]:
+def _names(column: str) -> Callable[[PlannedRequest], bool]:
     place = f"{{{column}}}"
     return lambda request: any(place in line for line in request.lines())
 
 
-def _written(asked: TracedRequest) -> Planned:
+def _written(asked: TracedRequest) -> PlannedRequest:
     """The same of a mutation: values that only the service knows are in no quotes."""
-    found = planned(asked)
-    return replace(found, text=unquoted(found.text))
+    found = planned_request(asked)
+    return replace(found, text=unquote_placeholders(found.text))

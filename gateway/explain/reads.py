@@ -54,7 +54,7 @@ from gateway.planning.plan import (
 from gateway.shutdown import Shutdown
 
 from .empty_service import empty_answer
-from .report import COUNT, Step, failing, unquoted
+from .report import COUNT, Step, failed_step, unquote_placeholders
 
 
 @dataclass
@@ -80,7 +80,7 @@ async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> l
     return loaded
 
 
-def refusal(bound: BoundRoot) -> GatewayError | None:
+def planning_error(bound: BoundRoot) -> GatewayError | None:
     """Return why a root field cannot be planned."""
     if isinstance(bound, FailedRoot):
         return bound.error
@@ -89,9 +89,9 @@ def refusal(bound: BoundRoot) -> GatewayError | None:
     return None
 
 
-def trouble(loaded: Loaded) -> GatewayError | None:
+def root_error(loaded: Loaded) -> GatewayError | None:
     """Return why a root field would fail before it asks anything; what the empty upstream makes fail proves nothing."""
-    if (error := refusal(loaded.bound)) is not None or not isinstance(loaded.value, Failure):
+    if (error := planning_error(loaded.bound)) is not None or not isinstance(loaded.value, Failure):
         return error
     found = loaded.value.error
     return (
@@ -99,16 +99,16 @@ def trouble(loaded: Loaded) -> GatewayError | None:
     )
 
 
-def root(loaded: Loaded, engine: Engine) -> Step:
+def explain_root(loaded: Loaded, engine: Engine) -> Step:
     """Explain a root field."""
     bound, fetcher = loaded.bound, engine.fetcher(_EmptyUpstream())
     dialect = fetcher.dialect
     name = bound.shape.key
-    if (error := trouble(loaded)) is not None:
-        return failing(name, error)
+    if (error := root_error(loaded)) is not None:
+        return failed_step(name, error)
     match bound:
         case FailedRoot():
-            return failing(name, bound.error)
+            return failed_step(name, bound.error)
         case CallRoot(plan=plan):
             return Step(field=name, how="function call", below=_below(plan, fetcher))
         case KeysRoot():
@@ -145,7 +145,7 @@ def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
     )
 
 
-def by_key(name: str, how: str, plan: ReadPlan, engine: Engine) -> Step:
+def explain_by_key(name: str, how: str, plan: ReadPlan, engine: Engine) -> Step:
     """Explain rows of which only the key will be known."""
     fetcher = engine.fetcher(_EmptyUpstream())
     keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
@@ -236,14 +236,14 @@ def _addressed(query: Query, plan: ReadPlan, fetcher: Fetcher) -> tuple[str, tup
     found = shortened(lowered, plan.row_type, dialect, limit)
     if found is not None:
         request, why = found
-        return unquoted(decoded(request)), (why,)
+        return unquote_placeholders(decoded(request)), (why,)
     return _text(lowered, dialect), (
         f"in a $batch: its address of {length:,} characters is too long",
     )
 
 
 def _text(lowered: Query, dialect: Dialect) -> str:
-    return unquoted(decoded(render(lowered, options=dialect.options)))
+    return unquote_placeholders(decoded(render(lowered, options=dialect.options)))
 
 
 def _key_of(child: ChildPlan) -> tuple[Expr, ...]:

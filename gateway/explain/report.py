@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedRequest:
     """A request that would be sent."""
 
     method: str
@@ -43,7 +43,7 @@ class Planned:
     """Fields of the answer that it is for."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
-    within: tuple[Planned, ...] = ()
+    within: tuple[PlannedRequest, ...] = ()
     """The writes of a changeset, or the reads of a batch."""
     notes: tuple[str, ...] = ()
     """Why a read is sent in this way."""
@@ -64,7 +64,7 @@ class Explanation:
     """What an operation would do."""
 
     steps: tuple[Step, ...]
-    requests: tuple[Planned, ...]
+    requests: tuple[PlannedRequest, ...]
     """Requests of the root fields, or of each look of a subscription, exact."""
     errors: list[dict[str, Any]] = field(default_factory=list)
     failed: bool = False
@@ -109,7 +109,7 @@ def _step_json(step: Step) -> dict[str, Any]:
     }
 
 
-def _request_json(request: Planned) -> dict[str, Any]:
+def _request_json(request: PlannedRequest) -> dict[str, Any]:
     return {
         "method": request.method,
         "path": request.path,
@@ -122,12 +122,12 @@ def _request_json(request: Planned) -> dict[str, Any]:
     }
 
 
-def planned(asked: TracedRequest) -> Planned:
+def planned_request(asked: TracedRequest) -> PlannedRequest:
     return replace(_of_request(asked.request, tuple(asked.fields)), notes=tuple(asked.notes))
 
 
-def _of_request(request: Request, fields: tuple[str, ...] = ()) -> Planned:
-    return Planned(
+def _of_request(request: Request, fields: tuple[str, ...] = ()) -> PlannedRequest:
+    return PlannedRequest(
         method=request.method,
         path=request.url,
         text=_shown(request),
@@ -148,16 +148,16 @@ def _shown(request: Request) -> str:
     return re.sub(r"\$skip=(\d+)", position, decoded(request))
 
 
-def failing(name: str, error: GatewayError) -> Step:
+def failed_step(name: str, error: GatewayError) -> Step:
     notes = () if error.hint is None else (error.hint,)
     return Step(field=name, how=f"fails: {error.code}: {error.message}", notes=notes)
 
 
-def refused(error: GatewayError) -> dict[str, Any]:
+def error_json(error: GatewayError) -> dict[str, Any]:
     return {"message": error.message, "extensions": {"code": error.code, "hint": error.hint}}
 
 
-def unquoted(text: str) -> str:
+def unquote_placeholders(text: str) -> str:
     return re.sub(r"'(\{\w+\})'", r"\1", text)
 
 

@@ -21,24 +21,24 @@ from gateway.request import Answer, GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.operation import BATCH
 from gateway.subscriptions.polling import PollFailed
-from gateway.subscriptions.start import ActiveSubscription, begun
+from gateway.subscriptions.start import ActiveSubscription, start_subscription
 from schema.catalog.records import TypeKind
 
-from .reads import by_key, dry_run, refusal, trouble
-from .report import Explanation, Step, failing, planned, refused
+from .reads import dry_run, explain_by_key, planning_error, root_error
+from .report import Explanation, Step, error_json, failed_step, planned_request
 
 
 async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> Explanation:
     """Explain a subscription; one that cannot begin has its errors instead of steps."""
     engine, options = gateway.engine, gateway.settings.subscriptions
     try:
-        found = begun(gateway, operation, options)
+        found = start_subscription(gateway, operation, options)
         trace = await _look(engine, found, options)
         roots = _roots(engine, _rows_request(gateway, found)) if found.of.query else ()
     except PollFailed as failed:
         return Explanation(steps=(), requests=(), errors=failed.errors)
     except GatewayError as error:
-        return Explanation(steps=(), requests=(), errors=[refused(error)])
+        return Explanation(steps=(), requests=(), errors=[error_json(error)])
     step = Step(
         field=found.of.key,
         how=f"{found.watched.name}, looked at every {options.interval:g} s, give or take a tenth,"
@@ -46,11 +46,11 @@ async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> E
         notes=(_telling(found, options), *(() if roots else ("changed rows are not read",))),
         below=tuple(step for bound in roots for step in _read(bound, gateway)),
     )
-    requests = (replace(planned(a), fields=(found.of.key,)) for a in trace.requests)
+    requests = (replace(planned_request(a), fields=(found.of.key,)) for a in trace.requests)
     return Explanation(
         steps=(step,),
         requests=tuple(requests),
-        failed=any(refusal(bound) is not None for bound in roots),
+        failed=any(planning_error(bound) is not None for bound in roots),
         repeats=True,
     )
 
@@ -72,7 +72,7 @@ async def _look(engine: Engine, found: ActiveSubscription, options: Subscription
 
     async def ask(request: GraphQLRequest) -> Answer:
         (loaded,) = await dry_run(engine, _roots(engine, request), trace)
-        if (error := trouble(loaded)) is not None:
+        if (error := root_error(loaded)) is not None:
             raise error
         return Answer({"rows": {"nodes": []}})
 
@@ -108,12 +108,12 @@ def _rows_request(gateway: Gateway, found: ActiveSubscription) -> GraphQLRequest
 def _read(bound: BoundRoot, gateway: Gateway) -> Iterator[Step]:
     """Explain how changed rows are read, for each of their types."""
     name = bound.shape.key
-    if (error := refusal(bound)) is not None:
-        yield failing(name, error)
+    if (error := planning_error(bound)) is not None:
+        yield failed_step(name, error)
         return
     assert isinstance(bound, KeysRoot)
     plans = {id(item[0]): item[0] for item in bound.items if item is not None}
     how = f"by key, up to {BATCH} changed rows at once (more requests where the URL grows too long)"
     for plan in plans.values():
         at = name if len(plans) == 1 else f"{name} on {plan.level.info.name}"
-        yield by_key(at, f"{plan.entity_set} {how}", plan, gateway.engine)
+        yield explain_by_key(at, f"{plan.entity_set} {how}", plan, gateway.engine)

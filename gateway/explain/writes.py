@@ -86,7 +86,9 @@ class AcceptingUpstream:
         return encode_body(row)
 
 
-def told(mutation: Mutation, *, is_atomic: bool, size: int) -> tuple[str, tuple[str, ...]]:
+def describe_mutation(
+    mutation: Mutation, *, is_atomic: bool, size: int
+) -> tuple[str, tuple[str, ...]]:
     """Say what a mutation does, and what is to be known of it; ``size`` is the most rows of a list's changeset."""
     if isinstance(mutation, CallMutation):
         return _call(mutation), ()

@@ -28,7 +28,7 @@ from starlette.responses import (
 )
 from starlette.routing import BaseRoute, Route
 
-from gateway.http.admin_access import Admits, everybody
+from gateway.http.admin_access import AccessCheck, allow_all
 from gateway.storage.accept import coding_quality
 
 HERE = Path(__file__).parent
@@ -133,7 +133,7 @@ class Page:
     """``title`` and ``page`` of each API to choose from."""
     choose: Choose = _all
     """Gives those of the examples that are shown."""
-    admits: Admits = everybody
+    admits: AccessCheck = allow_all
     """Who may see the page."""
 
 

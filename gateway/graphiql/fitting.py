@@ -35,7 +35,7 @@ _FIELDS = 4
 """Most fields that the example of an API's own asks for."""
 
 
-async def fitting(
+async def runnable_examples(
     endpoint: Endpoint,
     companies: tuple[str, ...] | None,
     app: Starlette,

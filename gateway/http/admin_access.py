@@ -13,26 +13,26 @@ from typing import Literal, TypeAlias
 
 from pydantic import SecretStr
 
-Admits: TypeAlias = Callable[[Mapping[str, str]], bool]
+AccessCheck: TypeAlias = Callable[[Mapping[str, str]], bool]
 """Tells by a request's headers, of lower-case names, whether it is let in."""
 
 
-def everybody(_headers: Mapping[str, str]) -> bool:
+def allow_all(_headers: Mapping[str, str]) -> bool:
     """Let all in."""
     return True
 
 
-def nobody(_headers: Mapping[str, str]) -> bool:
+def deny_all(_headers: Mapping[str, str]) -> bool:
     """Let none in."""
     return False
 
 
-def admission(access: bool | Literal["admin"], token: SecretStr | None) -> Admits:
+def access_check(access: bool | Literal["admin"], token: SecretStr | None) -> AccessCheck:
     """Return who is let in by a setting: everybody, nobody, or the holder of the admin token."""
     if access != "admin":
-        return everybody if access else nobody
+        return allow_all if access else deny_all
     if token is None:
-        return nobody
+        return deny_all
     wanted = token.get_secret_value().encode()
 
     def holder(headers: Mapping[str, str]) -> bool:

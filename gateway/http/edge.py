@@ -71,7 +71,7 @@ class Edge:
                 message=str(refused),
             )
         )
-        await refuse(refused.status, refused.answer, scope, receive, send)
+        await send_refusal(refused.status, refused.answer, scope, receive, send)
 
 
 def route_of(scope: Scope) -> str:
@@ -83,7 +83,9 @@ def route_of(scope: Scope) -> str:
     return path
 
 
-async def refuse(status: int, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+async def send_refusal(
+    status: int, answer: Answer, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Refuse a request or a WebSocket with an answer in JSON."""
     fields = (
         (b"content-type", b"application/json; charset=utf-8"),

@@ -87,7 +87,7 @@ def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
     return found
 
 
-def shared(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Let pages of these origins call what belongs to an API; without any nothing stands before it."""
     if not origins:
         return api

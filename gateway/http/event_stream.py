@@ -16,9 +16,9 @@ from contextlib import aclosing
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from gateway.failures import failure
+from gateway.failures import failure_answer
 from gateway.request import Answer, GraphQLRequest
-from gateway.subscriptions.hub import Ended
+from gateway.subscriptions.hub import FeedEnded
 from gateway.subscriptions.streams import Streams
 
 from .responses import send_body
@@ -113,7 +113,7 @@ async def _results(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[
             async for result in results:
                 yield result
     except Exception as error:
-        yield failure(error, streams.hub.observe).encode()
+        yield failure_answer(error, streams.hub.observe).encode()
 
 
 async def _each_result(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
@@ -128,6 +128,6 @@ async def _each_result(streams: Streams, request: GraphQLRequest) -> AsyncGenera
         try:
             async for result in results:
                 yield result
-        except Ended as ended:
+        except FeedEnded as ended:
             if ended.errors:
                 yield msgspec.json.encode({"errors": ended.errors})

@@ -17,8 +17,8 @@ from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.storage.content_coding import Compression
 
-from .admin_access import admission
-from .endpoints import Endpoint, shared
+from .admin_access import access_check
+from .endpoints import Endpoint, with_cors
 from .graphql_endpoint import GraphQLEndpoint
 
 
@@ -26,7 +26,7 @@ def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     """Return the route of explain, where the settings let anybody have it."""
     settings = endpoint.settings
     if settings.explains:
-        yield Route(f"{endpoint.api}/explain", shared(_Explain(endpoint), settings.cors_origins))
+        yield Route(f"{endpoint.api}/explain", with_cors(_Explain(endpoint), settings.cors_origins))
 
 
 class _Explain:
@@ -40,7 +40,7 @@ class _Explain:
             page=None,
             observe=endpoint.observe,
             compression=Compression(enabled=settings.compression, over=settings.compress_over),
-            admits=admission(settings.explains, settings.admin_token),
+            admits=access_check(settings.explains, settings.admin_token),
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
         )

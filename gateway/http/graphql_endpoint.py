@@ -34,16 +34,16 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gateway.events import ClientLeft, Observer, RequestRefused
-from gateway.failures import encoded
+from gateway.failures import encode_answer
 from gateway.request import Answer, GraphQLRequest
 from gateway.shutdown import STOPPING
 from gateway.storage.accept import media_quality
 from gateway.storage.content_coding import Compression
 
-from .admin_access import Admits, everybody, nobody
+from .admin_access import AccessCheck, allow_all, deny_all
 from .refusals import HttpError as HttpError  # noqa: PLC0414 - others import it from here
-from .refusals import cross_site, overloaded, persisted_query_not_supported, stopped
-from .responses import DoesNotFit, reply, send_body
+from .refusals import cross_site_error, overload_error, persisted_query_error, shutdown_error
+from .responses import TooMuchWaiting, send_answer, send_body
 from .waiting_bytes import WaitingBytes
 
 JSON = "application/json"
@@ -70,7 +70,7 @@ _COMPANY, _TIMEOUT, _TRACE = (
 )
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """Nobody waits for an answer any more."""
 
 
@@ -99,9 +99,9 @@ class GraphQLEndpoint:
     """Where a browser that asks for HTML is sent."""
     observe: Observer
     compression: Compression = field(default_factory=Compression)
-    admits: Admits = everybody
+    admits: AccessCheck = allow_all
     """Who is answered."""
-    traces: Admits = nobody
+    traces: AccessCheck = deny_all
     """Who is told what was asked upstream."""
     streams: bool = False
     """Whether there are event streams."""
@@ -123,7 +123,7 @@ class GraphQLEndpoint:
         if scope["method"] == "OPTIONS":
             await send_body(send, 200, b"", (_ALLOW,))
             return None
-        media = media_type(headers.get("accept", ""))
+        media = choose_media_type(headers.get("accept", ""))
         try:
             request = await self._read(scope, receive, headers, media)
             if engine is None:
@@ -131,7 +131,7 @@ class GraphQLEndpoint:
             if media is None or (self._may_stream(headers) and engine.subscribes(request)):
                 return request
             answer, status = await self._execute(scope, receive, request, media, engine)
-        except ClientGone:
+        except ClientDisconnected:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
             return None
         except HttpError as error:
@@ -141,9 +141,9 @@ class GraphQLEndpoint:
         if scope["method"] in _READS:
             fields = (*fields, _NO_STORE)
         try:
-            await reply(send, status, answer, fields, headers, self.compression, self.waiting)
-        except DoesNotFit:
-            full = overloaded()
+            await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
+        except TooMuchWaiting:
+            full = overload_error()
             self.observe(RequestRefused(status=full.status, code=full.code, message=str(full)))
             fields = (*fields, *_MORE[full.status])
             await send_body(send, full.status, full.answer.encode(), fields)
@@ -152,9 +152,9 @@ class GraphQLEndpoint:
     def _check(self, scope: Scope, headers: Headers, *, has_media: bool) -> None:
         """Raise HttpError for what is refused before anything of it is read."""
         if self.waiting.is_full:
-            raise overloaded()
+            raise overload_error()
         if scope["method"] in _READS and _is_foreign(headers, self.origins):
-            raise cross_site()
+            raise cross_site_error()
         if not has_media:
             raise HttpError(
                 406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
@@ -182,18 +182,18 @@ class GraphQLEndpoint:
         self, scope: Scope, receive: Receive, request: GraphQLRequest, media: str, engine: Executor
     ) -> tuple[Answer, int]:
         """Return the encoded answer and its status. Raises HttpError or ClientGone."""
-        waiting = _Waiting(receive, lambda: engine.changes_data(request))
+        waiting = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
         try:
             answer = await engine.execute(request)
             status = status_of(answer, media)
-            made = encoded(answer, self.observe)
+            made = encode_answer(answer, self.observe)
         except asyncio.CancelledError:
             if waiting.is_over:
-                raise ClientGone from None
+                raise ClientDisconnected from None
             if not is_stopping(scope):
                 raise
             # The server cancels once, after all who wait have had their time; the answer still goes out.
-            raise stopped(is_write=engine.changes_data(request)) from None
+            raise shutdown_error(is_write=engine.changes_data(request)) from None
         finally:
             waiting.stop()
         return made, status if made.written is not None else status_of(made, media)
@@ -215,7 +215,7 @@ def is_stopping(scope: Scope) -> bool:
     return event is not None and event.is_set()
 
 
-class _Waiting:
+class _DisconnectWatcher:
     """Cancels the task that makes an answer when its client hangs up; takes notice of that after a while only.
 
     What ``must_end`` says yes to goes on: a write that is broken off leaves nobody who knows what became of it.
@@ -291,7 +291,7 @@ def status_of(answer: Answer, media: str) -> int:
 
 
 @lru_cache(maxsize=256)
-def media_type(accept: str) -> str | None:
+def choose_media_type(accept: str) -> str | None:
     """Choose the response's media type; None if the client accepts neither.
 
     JSON unless the client names GraphQL's own type: clients that send a wildcard may be older than that type.
@@ -411,7 +411,7 @@ async def _body(receive: Receive, most: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise ClientDisconnected
         piece: bytes = message.get("body", b"")
         size += len(piece)
         if size > most:
@@ -441,7 +441,7 @@ def _checked(
     query = parameters.get("query")
     if query is None or query == "":
         if "persistedQuery" in (parameters.get("extensions") or ()):
-            raise persisted_query_not_supported()
+            raise persisted_query_error()
         raise HttpError(400, "BAD_REQUEST", "The request has no query.", 'Send {"query": "…"}.')
     if not isinstance(query, str):
         raise HttpError(400, "BAD_REQUEST", "The query is not a string.", 'Send {"query": "…"}.')

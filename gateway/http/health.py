@@ -18,12 +18,12 @@ from gateway.runtime.metadata_reload import Attempt, Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
 
 
-async def healthy(_: Request) -> Response:
+async def liveness(_: Request) -> Response:
     """Tell that the process lives."""
     return JSONResponse({"status": "ok"})
 
 
-async def ready(request: Request) -> Response:
+async def readiness(request: Request) -> Response:
     """Tell what serves, since when, and how the last look for new metadata ended; 503 before the start is over."""
     live: GenerationManager | None = getattr(request.app.state, "live", None)
     if live is None:
@@ -57,7 +57,7 @@ def _profile(sets: int, live: GenerationManager | None) -> dict[str, object]:
     return {"sets": sets, "open": True, "generation": live.generation, "types": types}
 
 
-def reload_by(token: str, tell_others: Callable[[], None] | None) -> Callable[..., Any]:
+def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Callable[..., Any]:
     """Return the endpoint that looks for new metadata, and answers when that is done."""
 
     async def reload(request: Request) -> Response:

@@ -16,7 +16,7 @@ class HttpError(Exception):
         self.answer = Answer(errors=[{"message": message, "extensions": extensions}])
 
 
-def overloaded() -> HttpError:
+def overload_error() -> HttpError:
     """Return the error of a request that comes while too much waits for other clients."""
     return HttpError(
         503,
@@ -26,7 +26,7 @@ def overloaded() -> HttpError:
     )
 
 
-def persisted_query_not_supported() -> HttpError:
+def persisted_query_error() -> HttpError:
     """Return the error of a request that names a persisted query by its hash and brings no document.
 
     Apollo's clients then send the document, and no hash any more:
@@ -40,7 +40,7 @@ def persisted_query_not_supported() -> HttpError:
     )
 
 
-def cross_site() -> HttpError:
+def cross_site_error() -> HttpError:
     """Return the error of a GET that a page of another site makes the browser send."""
     return HttpError(
         403,
@@ -50,7 +50,7 @@ def cross_site() -> HttpError:
     )
 
 
-def stopped(*, is_write: bool) -> HttpError:
+def shutdown_error(*, is_write: bool) -> HttpError:
     """Return the error of an operation that a server's end broke off."""
     message = "The gateway shut down before the operation was done."
     if is_write:

@@ -24,11 +24,11 @@ SLICE = 1 << 18
 """Bytes of a body that are sent at a time."""
 
 
-class DoesNotFit(Exception):
+class TooMuchWaiting(Exception):
     """So many bytes wait for clients that an answer cannot wait too."""
 
 
-async def reply(
+async def send_answer(
     send: Send,
     status: int,
     answer: Answer,
@@ -46,7 +46,7 @@ async def reply(
         return
     body, coding = await compression.encoded(answer.encode(), headers)
     if not (answer.changed or waiting.fits(len(body))):
-        raise DoesNotFit
+        raise TooMuchWaiting
     # What the body was made of is not kept until a slow client has taken it.
     answer.data = answer.written = None
     with waiting.holding(len(body)):

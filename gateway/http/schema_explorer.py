@@ -31,7 +31,7 @@ from gateway.storage.content_coding import IDENTITY, Compression, decompress_pie
 from schema.introspection import Wanted, write_slice
 from schema.types.build import ODataSchema
 
-from .endpoints import Endpoint, shared
+from .endpoints import Endpoint, with_cors
 
 if TYPE_CHECKING:
     from schema.search import Index, Root
@@ -51,7 +51,7 @@ FIELDS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosni
 
 _ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 
-Tell: TypeAlias = Callable[["_Explored", Request], Awaitable[bytes]]
+AnswerBytes: TypeAlias = Callable[["_ExplorableSchema", Request], Awaitable[bytes]]
 
 
 def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -60,11 +60,11 @@ def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     if settings.graphiql:
         explorer = _Explorer(endpoint)
         for name, tell in (("search", _search), ("slice", _slice)):
-            told = _Told(explorer, tell)
-            yield Route(f"{endpoint.api}/{name}", shared(told, settings.cors_origins))
+            told = _ExplorerRoute(explorer, tell)
+            yield Route(f"{endpoint.api}/{name}", with_cors(told, settings.cors_origins))
 
 
-class _Explored(Struct):
+class _ExplorableSchema(Struct):
     """A schema over a catalogue's twin, and what is made of it once."""
 
     aside: IntrospectionStore
@@ -108,9 +108,9 @@ class _Explorer:
         settings = endpoint.settings
         self._endpoint = endpoint
         self._compression = Compression(enabled=settings.compression, over=settings.compress_over)
-        self._explored: _Explored | None = None
+        self._explored: _ExplorableSchema | None = None
 
-    async def answer(self, tell: Tell, request: Request) -> Response:
+    async def answer(self, tell: AnswerBytes, request: Request) -> Response:
         """Answer with what is told."""
         if request.method == "OPTIONS":
             return Response(headers=_ALLOW)
@@ -128,11 +128,11 @@ class _Explorer:
             return _refusal(400, error.message, error.code, hint=error.hint)
         return await self._sent(body, request)
 
-    def _of(self, gateway: Gateway) -> _Explored:
+    def _of(self, gateway: Gateway) -> _ExplorableSchema:
         found = self._explored
         if found is None or found.aside is not gateway.aside:
             schema = gateway.schema
-            found = self._explored = _Explored(
+            found = self._explored = _ExplorableSchema(
                 aside=gateway.aside,
                 schema=schema.again(schema.catalog.twin()),
                 sets=len(schema.catalog.model.entity_sets),
@@ -146,10 +146,10 @@ class _Explorer:
         return Response(packed, headers=headers, media_type="application/json")
 
 
-class _Told:
+class _ExplorerRoute:
     """What tells one thing; a class, so that Starlette hands it every method."""
 
-    def __init__(self, explorer: _Explorer, tell: Tell) -> None:
+    def __init__(self, explorer: _Explorer, tell: AnswerBytes) -> None:
         self._explorer = explorer
         self._tell = tell
 
@@ -158,7 +158,7 @@ class _Told:
         await response(scope, receive, send)
 
 
-async def _search(explored: _Explored, request: Request) -> bytes:
+async def _search(explored: _ExplorableSchema, request: Request) -> bytes:
     """Answer ``q``, ``limit`` and ``in``. Raises BadArgument."""
     from schema.search import complete, find  # noqa: PLC0415
 
@@ -174,7 +174,7 @@ async def _search(explored: _Explored, request: Request) -> bytes:
     return orjson.dumps({"names": await asyncio.to_thread(complete, index, root, query, limit)})
 
 
-async def _slice(explored: _Explored, request: Request) -> bytes:
+async def _slice(explored: _ExplorableSchema, request: Request) -> bytes:
     """Answer ``query``, ``mutation``, ``subscription``, ``type`` and ``steps``. Raises BadArgument."""
     asked = request.query_params
     fields = {root: _names(asked.get(root, "")) for root in ROOTS}

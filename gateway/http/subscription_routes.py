@@ -25,9 +25,9 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     async def socket(websocket: WebSocket) -> None:
         from gateway.subscriptions.streams import Streams
 
-        from .websocket import Terms, serve
+        from .websocket import SocketOptions, serve
 
-        terms = Terms(
+        terms = SocketOptions(
             max_message=settings.max_body_bytes,
             origins=settings.cors_origins,
             waiting=endpoint.waiting,

@@ -50,17 +50,17 @@ PING = '{"type":"ping"}'
 PONG = '{"type":"pong"}'
 
 
-def next_of(name: str, result: bytes) -> str:
+def next_message(name: str, result: bytes) -> str:
     """``result`` is an execution result as JSON."""
     return _message("next", name, result)
 
 
-def error_of(name: str, errors: list[dict[str, Any]]) -> str:
+def error_message(name: str, errors: list[dict[str, Any]]) -> str:
     """Tell why an operation did not run, or broke off."""
     return _message("error", name, msgspec.json.encode(errors))
 
 
-def complete_of(name: str) -> str:
+def complete_message(name: str) -> str:
     """Tell that no more comes of an operation."""
     return _message("complete", name, None)
 

@@ -28,13 +28,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import BudgetExceeded
 from gateway.events import SocketClosed
-from gateway.failures import failure
+from gateway.failures import failure_answer
 from gateway.request import GraphQLRequest
-from gateway.subscriptions.hub import Ended, Hub
-from gateway.subscriptions.polling import told
+from gateway.subscriptions.hub import FeedEnded, Hub
+from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
 
-from .admin_access import Admits, everybody
+from .admin_access import AccessCheck, allow_all
 from .graphql_endpoint import HttpError, request_of
 from .transport_ws_messages import (
     ACK,
@@ -47,9 +47,9 @@ from .transport_ws_messages import (
     Ping,
     Pong,
     Subscribe,
-    complete_of,
-    error_of,
-    next_of,
+    complete_message,
+    error_message,
+    next_message,
     read_message,
 )
 from .waiting_bytes import SHARE, WaitingBytes
@@ -66,7 +66,7 @@ class _Gone(Exception):
     """The client is not there any more."""
 
 
-class Refused(Exception):
+class ConnectionRefused(Exception):
     """The connection must be closed."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -76,19 +76,19 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class SocketOptions:
     """What connections may do."""
 
     max_message: int
     """Characters of a client's message."""
     origins: Sequence[str] = ()
     """Origins whose pages may connect, beside our own; ``*``: all."""
-    admits: Admits = everybody
+    admits: AccessCheck = allow_all
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
     """The answers that clients have not taken."""
 
 
-async def serve(websocket: WebSocket, streams: Streams | None, terms: Terms) -> None:
+async def serve(websocket: WebSocket, streams: Streams | None, terms: SocketOptions) -> None:
     """Serve one connection to its end; without streams the gateway is still starting."""
     if not is_own(websocket.headers, terms.origins):
         await websocket.send_denial_response(PlainTextResponse("Foreign origin", 403))
@@ -119,7 +119,7 @@ def is_own(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
 class Connection:
     """One accepted WebSocket."""
 
-    def __init__(self, websocket: WebSocket, streams: Streams, terms: Terms) -> None:
+    def __init__(self, websocket: WebSocket, streams: Streams, terms: SocketOptions) -> None:
         self._websocket = websocket
         self._streams = streams
         self._terms = terms
@@ -149,7 +149,7 @@ class Connection:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
-        except Refused as refused:
+        except ConnectionRefused as refused:
             self._hub.observe(SocketClosed(code=refused.code, reason=refused.reason))
             await self._end(tasks)
             await self._close(refused.code, refused.reason)
@@ -179,7 +179,7 @@ class Connection:
     async def _await_init(self) -> None:
         await asyncio.sleep(self._hub.options.init_timeout)
         if self._headers is None:
-            raise Refused(4408, "Connection initialisation timeout")
+            raise ConnectionRefused(4408, "Connection initialisation timeout")
 
     async def _beat(self) -> None:
         """Ping who is silent; whoever is silent after that, too, or takes no messages, is gone."""
@@ -191,13 +191,13 @@ class Connection:
                 self._is_heard = is_pinged = False
                 continue
             if is_pinged:
-                raise Refused(4408, "No pong in time")
+                raise ConnectionRefused(4408, "No pong in time")
             is_pinged = True
             try:
                 async with asyncio.timeout(pause):
                     await self._websocket.send_text(PING)
             except TimeoutError as error:
-                raise Refused(4408, "Messages are not taken") from error
+                raise ConnectionRefused(4408, "Messages are not taken") from error
 
     async def _await_end(self) -> None:
         await self._hub.until_stopped(self._websocket.scope)
@@ -208,11 +208,11 @@ class Connection:
         if self._writing:
             # They end in bounded time, and their clients must know how (``gateway.shutdown``).
             await asyncio.wait(tuple(self._writing))
-        raise Refused(1001, "The gateway stops")
+        raise ConnectionRefused(1001, "The gateway stops")
 
     async def _await_overflow(self) -> None:
         await self._overflow.wait()
-        raise Refused(1013, "Messages are not taken")
+        raise ConnectionRefused(1013, "Messages are not taken")
 
     # Messages
 
@@ -224,15 +224,15 @@ class Connection:
             self._is_heard = True
             text = message.get("text")
             if text is None:
-                raise Refused(4400, "Messages are text")
+                raise ConnectionRefused(4400, "Messages are text")
             if len(text) > self._terms.max_message:
-                raise Refused(1009, "Message too big")
+                raise ConnectionRefused(1009, "Message too big")
             try:
                 found = read_message(text)
             except RecursionError as error:
-                raise Refused(4400, "Invalid message: nested too deeply") from error
+                raise ConnectionRefused(4400, "Invalid message: nested too deeply") from error
             except msgspec.DecodeError as error:
-                raise Refused(4400, f"Invalid message: {error}") from error
+                raise ConnectionRefused(4400, f"Invalid message: {error}") from error
             await self._take(found)
 
     async def _take(self, message: Message) -> None:
@@ -251,37 +251,37 @@ class Connection:
     async def _begin(self, message: ConnectionInit) -> None:
         """Take what the client says of itself as headers: a page cannot set those of a WebSocket."""
         if self._headers is not None:
-            raise Refused(4429, "Too many initialisation requests")
+            raise ConnectionRefused(4429, "Too many initialisation requests")
         given = message.payload or {}
         said = {
             name.lower(): str(v) for name, v in given.items() if isinstance(v, str | int | float)
         }
         headers = {**self._websocket.headers, **said}
         if not self._terms.admits(headers):
-            raise Refused(4403, "Forbidden")
+            raise ConnectionRefused(4403, "Forbidden")
         try:
             request_of({"query": "{__typename}"}, headers, may_mutate=False)
         except HttpError as error:
-            raise Refused(4400, str(error)) from error
+            raise ConnectionRefused(4400, str(error)) from error
         self._headers = headers
         await self._websocket.send_text(ACK)
 
     async def _subscribe(self, message: Subscribe) -> None:
         if self._headers is None:
-            raise Refused(4401, "Unauthorized")
+            raise ConnectionRefused(4401, "Unauthorized")
         name = message.id
         if not name:
-            raise Refused(4400, "An operation needs an id")
+            raise ConnectionRefused(4400, "An operation needs an id")
         if name in self._operations:
-            raise Refused(4409, f"Subscriber for {name} already exists")
+            raise ConnectionRefused(4409, f"Subscriber for {name} already exists")
         try:
             request = request_of(message.payload, self._headers, may_mutate=True)
         except HttpError as error:
-            await self._websocket.send_text(error_of(name, error.answer.errors))
+            await self._websocket.send_text(error_message(name, error.answer.errors))
             return
         except Exception as error:
-            errors = failure(error, self._hub.observe).errors
-            await self._websocket.send_text(error_of(name, errors))
+            errors = failure_answer(error, self._hub.observe).errors
+            await self._websocket.send_text(error_message(name, errors))
             return
         most = self._hub.options.max_per_connection
         if len(self._operations) >= most:
@@ -289,7 +289,7 @@ class Connection:
                 f"{most} operations run on this connection, which is the most.",
                 hint="Complete others first, or open another connection.",
             )
-            await self._websocket.send_text(error_of(name, [told(excess)]))
+            await self._websocket.send_text(error_message(name, [error_json(excess)]))
             return
         self._operations[name] = asyncio.create_task(self._operate(name, request))
 
@@ -310,8 +310,8 @@ class Connection:
 
     async def _fail(self, name: str, error: Exception) -> None:
         with suppress(_Gone):
-            errors = failure(error, self._hub.observe).errors
-            await self._tell(name, error_of(name, errors), last=True)
+            errors = failure_answer(error, self._hub.observe).errors
+            await self._tell(name, error_message(name, errors), last=True)
 
     async def _operated(self, name: str, request: GraphQLRequest) -> None:
         with self._streams.live.serving() as gateway:
@@ -326,18 +326,18 @@ class Connection:
         if subscribes:
             await self._stream(name, request)
         elif answer.data is msgspec.UNSET and answer.written is None:
-            await self._tell(name, error_of(name, answer.errors), last=True)
+            await self._tell(name, error_message(name, answer.errors), last=True)
         else:
-            await self._tell(name, next_of(name, answer.encode()))
-            await self._tell(name, complete_of(name), last=True)
+            await self._tell(name, next_message(name, answer.encode()))
+            await self._tell(name, complete_message(name), last=True)
 
     async def _stream(self, name: str, request: GraphQLRequest) -> None:
         async with aclosing(self._streams.results(request)) as results:
             try:
                 async for result in results:
-                    await self._tell(name, next_of(name, result))
-            except Ended as ended:
-                last = error_of(name, ended.errors) if ended.errors else complete_of(name)
+                    await self._tell(name, next_message(name, result))
+            except FeedEnded as ended:
+                last = error_message(name, ended.errors) if ended.errors else complete_message(name)
                 await self._tell(name, last, last=True)
 
     async def _tell(self, name: str, message: str, *, last: bool = False) -> None:

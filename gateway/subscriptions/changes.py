@@ -21,7 +21,7 @@ class Kind(StrEnum):
     DELETED = "DELETED"
 
 
-class Seen(Struct, frozen=True):
+class PolledRow(Struct, frozen=True):
     """A row that a poll read."""
 
     id: str
@@ -44,7 +44,7 @@ class ByEtag(Struct):
 
     _known: Mapping[str, str] | None = None
 
-    def take(self, rows: Iterable[Seen]) -> tuple[Change, ...]:
+    def take(self, rows: Iterable[PolledRow]) -> tuple[Change, ...]:
         """Return what has changed since the last poll; nothing at the first. Raises UnsupportedQuery."""
         known, found = self._known, {row.id: _etag_of(row) for row in rows}
         self._known = found
@@ -59,7 +59,7 @@ class ByEtag(Struct):
         return (*kept, *gone)
 
 
-def _etag_of(row: Seen) -> str:
+def _etag_of(row: PolledRow) -> str:
     if row.etag is None:
         raise UnsupportedQuery(
             "These rows cannot be watched: they have neither a stamp of their last change nor etags.",
@@ -79,18 +79,18 @@ class ByStamp(Struct):
 
     def start(self, newest: str | None) -> None:
         """Take the stamp of the newest row there is; None where there is no row."""
-        self.last = moment(newest)
+        self.last = parse_stamp(newest)
 
     def since(self, now: datetime) -> datetime | None:
         """Return the stamp from which on rows are read; None: all of them. A stamp of the future moves nothing."""
         return None if self.last is None else min(self.last, now) - timedelta(seconds=self.late)
 
-    def take(self, rows: Iterable[Seen], now: datetime) -> tuple[Change, ...]:
+    def take(self, rows: Iterable[PolledRow], now: datetime) -> tuple[Change, ...]:
         """Return what has changed since the last poll; nothing at the first."""
         since, newest = self.since(now), self.last
         changes: list[Change] = []
         for row in rows:
-            at = moment(row.changed)
+            at = parse_stamp(row.changed)
             if at is None or self._seen.get(row.id) == (at, row.etag):
                 continue
             changes.append(Change(self._kind(row, since), row.id, row.etag))
@@ -103,10 +103,10 @@ class ByStamp(Struct):
         self._began = True
         return ()
 
-    def _kind(self, row: Seen, since: datetime | None) -> Kind:
+    def _kind(self, row: PolledRow, since: datetime | None) -> Kind:
         if row.id in self._seen:
             return Kind.UPDATED
-        created = moment(row.created)
+        created = parse_stamp(row.created)
         if created is None:
             return Kind.CHANGED
         return Kind.CREATED if since is None or created >= since else Kind.UPDATED
@@ -118,7 +118,7 @@ class ByStamp(Struct):
             self._seen = {row: seen for row, seen in self._seen.items() if seen[0] >= since}
 
 
-def moment(text: str | None) -> datetime | None:
+def parse_stamp(text: str | None) -> datetime | None:
     """Read a stamp: ``"2024-05-01T10:00:00.1234567Z"``. None where there is none, or no moment."""
     if text is None:
         return None
@@ -129,6 +129,6 @@ def moment(text: str | None) -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-def text_of(at: datetime) -> str:
+def format_stamp(at: datetime) -> str:
     """Print a moment as filters take it."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

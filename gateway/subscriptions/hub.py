@@ -18,11 +18,11 @@ from typing import Any
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.errors import BudgetExceeded, GatewayError
 from gateway.events import ErrorRaised, Observer, WatchFailed
-from gateway.failures import failure
+from gateway.failures import failure_answer
 from gateway.odata.retry import Clock
 from gateway.shutdown import STOPPING
 
-from .polling import Poll, PollFailed, told
+from .polling import Poll, PollFailed, error_json
 from .sharing import Batch
 
 SLOWEST = 16
@@ -35,7 +35,7 @@ class SubscriberTooSlow(GatewayError):
     code = "SUBSCRIBER_TOO_SLOW"
 
 
-class Ended(Exception):
+class FeedEnded(Exception):
     """A feed is over, with these errors; without any it is over as planned."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
@@ -51,7 +51,7 @@ class Feed:
         self._waiting: deque[Batch] = deque()
         self._size = 0
         self._more = asyncio.Event()
-        self._end: Ended | None = None
+        self._end: FeedEnded | None = None
 
     def put(self, changes: Batch) -> None:
         """Hand over what a poll has found, all of it or, where too much waits, an end."""
@@ -60,7 +60,7 @@ class Feed:
             hint = (
                 "Take answers faster, or narrow where; then read the list again and subscribe anew."
             )
-            self.end([told(SubscriberTooSlow(said, hint=hint))])
+            self.end([error_json(SubscriberTooSlow(said, hint=hint))])
         elif self._end is None:
             self._waiting.append(changes)
             self._size += len(changes)
@@ -69,7 +69,7 @@ class Feed:
     def end(self, errors: list[dict[str, Any]]) -> None:
         """End the feed. What waits is dropped where there are errors."""
         if self._end is None:
-            self._end = Ended(errors)
+            self._end = FeedEnded(errors)
             if errors:
                 self._waiting.clear()
             self._more.set()
@@ -104,7 +104,7 @@ class Watch:
         try:
             await self._poll_on()
         except Exception as error:
-            errors = failure(error, self._observe).errors
+            errors = failure_answer(error, self._observe).errors
             for feed in tuple(self.feeds):
                 feed.end(errors)
 

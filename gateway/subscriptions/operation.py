@@ -63,7 +63,7 @@ class SubscriptionRequest:
     """Name of the variable that takes the ids."""
 
 
-def subscribed(
+def read_subscription(
     core: GraphQLSchema,
     document: DocumentNode,
     operation: OperationDefinitionNode,

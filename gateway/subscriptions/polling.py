@@ -10,15 +10,15 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from gateway.errors import BudgetExceeded, GatewayError, known
+from gateway.errors import BudgetExceeded, GatewayError, to_gateway_error
 from gateway.events import Observer, SubscriptionPolled
 from gateway.planning.change_queries import WATCH, ChangeQuery
 from gateway.request import Answer, GraphQLRequest
 from schema.operators import WhereOperator
 
-from .changes import ByEtag, ByStamp, Change, Seen, text_of
+from .changes import ByEtag, ByStamp, Change, PolledRow, format_stamp
 
-Ask: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
+Execute: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
 """Answers an operation by the generation that serves at the moment."""
 
 PASSING = frozenset(
@@ -46,14 +46,14 @@ class PollFailed(Exception):
         self.retry_after: float = max(fact.get("retryAfter") or 0.0 for fact in facts)
 
 
-def told(error: GatewayError) -> dict[str, Any]:
+def error_json(error: GatewayError) -> dict[str, Any]:
     """Return an error of our own as clients are told it."""
     return {"message": error.message, "extensions": error.extensions()}
 
 
-def failure_of(error: GatewayError) -> PollFailed:
+def poll_failure(error: GatewayError) -> PollFailed:
     """Return it as the failure of a poll."""
-    return PollFailed([told(error)], error.detail)
+    return PollFailed([error_json(error)], error.detail)
 
 
 class _PageInfo(msgspec.Struct, rename="camel"):
@@ -62,7 +62,7 @@ class _PageInfo(msgspec.Struct, rename="camel"):
 
 
 class _Page(msgspec.Struct, rename="camel"):
-    nodes: list[Seen]
+    nodes: list[PolledRow]
     page_info: _PageInfo = msgspec.field(default_factory=_PageInfo)
 
 
@@ -84,7 +84,7 @@ class Poll(Struct, kw_only=True):
     of: ChangeQuery
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
-    ask: Ask
+    ask: Execute
     page: int
     """Rows of a page."""
     most: int
@@ -108,7 +108,7 @@ class Poll(Struct, kw_only=True):
         except PollFailed:
             raise
         except Exception as error:
-            raise failure_of(known(error)) from error
+            raise poll_failure(to_gateway_error(error)) from error
         self.observe(
             SubscriptionPolled(
                 set=self.of.name,
@@ -149,12 +149,12 @@ class Poll(Struct, kw_only=True):
         since = by.since(now)
         where = self.where
         if since is not None:
-            where = {"and": [self.where, {stamp: {WhereOperator.GTE.value: text_of(since)}}]}
+            where = {"and": [self.where, {stamp: {WhereOperator.GTE.value: format_stamp(since)}}]}
         return by.take(await self._rows(where), now)
 
-    async def _rows(self, where: Mapping[str, Any]) -> list[Seen]:
+    async def _rows(self, where: Mapping[str, Any]) -> list[PolledRow]:
         """Read all pages. Raises PollFailed, BudgetExceeded."""
-        found: list[Seen] = []
+        found: list[PolledRow] = []
         after: str | None = None
         while True:
             page = await self._page(

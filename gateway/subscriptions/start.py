@@ -16,8 +16,8 @@ from gateway.planning.change_queries import ChangeQuery, find_change_query
 from gateway.request import GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
 
-from .operation import SubscriptionRequest, subscribed
-from .polling import Ask, Poll
+from .operation import SubscriptionRequest, read_subscription
+from .polling import Execute, Poll
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,11 @@ class ActiveSubscription:
         return of.key, of.fields, of.query, of.ids, variables, self.companies
 
     def poll(
-        self, options: SubscriptionOptions, ask: Ask, now: Callable[[], float], observe: Observer
+        self,
+        options: SubscriptionOptions,
+        ask: Execute,
+        now: Callable[[], float],
+        observe: Observer,
     ) -> Poll:
         """Return what looks for its changes."""
         return Poll(
@@ -68,13 +72,13 @@ class ActiveSubscription:
         )
 
 
-def begun(
+def start_subscription(
     gateway: Gateway, operation: ValidOperation, options: SubscriptionOptions
 ) -> ActiveSubscription:
     """Read a valid subscription. Raises GatewayError if its arguments cannot be used."""
     assert operation.document.node is not None
     request = operation.request
-    of = subscribed(
+    of = read_subscription(
         gateway.schema.core,
         operation.document.node,
         operation.operation,

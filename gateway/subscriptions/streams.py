@@ -8,15 +8,15 @@ from contextlib import aclosing
 
 from gateway.documents.refusal import OperationRefused
 from gateway.events import SubscriptionEnded
-from gateway.failures import failure
+from gateway.failures import failure_answer
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 
-from .hub import Ended, Hub
+from .hub import FeedEnded, Hub
 from .operation import BATCH, payloads
 from .polling import Poll
 from .sharing import Part, Reader
-from .start import ActiveSubscription, begun
+from .start import ActiveSubscription, start_subscription
 
 
 class Streams:
@@ -39,7 +39,7 @@ class Streams:
                 async for result in results:
                     changes += 1
                     yield result
-        except Ended as ended:
+        except FeedEnded as ended:
             reason = ended.errors[0]["message"] if ended.errors else None
             raise
         finally:
@@ -49,7 +49,7 @@ class Streams:
     async def _results(self, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
         try:
             with self.live.serving() as gateway:
-                of = begun(gateway, gateway.engine.read(request), self.hub.options)
+                of = start_subscription(gateway, gateway.engine.read(request), self.hub.options)
             feeding = self.hub.feed((self.live, *of.key), lambda: self._poll(of))
             with feeding as feed:
                 reader = Reader(of, request.timeout)
@@ -58,12 +58,12 @@ class Streams:
                     for start in range(0, len(changes), BATCH):
                         for result in await changes.results(reader, start, self._read):
                             yield result
-        except Ended:
+        except FeedEnded:
             raise
         except OperationRefused as refused:
-            raise Ended(refused.errors) from refused
+            raise FeedEnded(refused.errors) from refused
         except Exception as error:
-            raise Ended(failure(error, self.hub.observe).errors) from error
+            raise FeedEnded(failure_answer(error, self.hub.observe).errors) from error
 
     def _poll(self, of: ActiveSubscription) -> Poll:
         hub = self.hub

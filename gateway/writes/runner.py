@@ -17,7 +17,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 from msgspec import Struct, field
 
 from gateway.documents.collect_fields import Nodes, Selection
-from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, known
+from gateway.errors import BadArgument, GatewayError, UnsupportedQuery, to_gateway_error
 from gateway.execution.field_attribution import set_fields
 from gateway.operations.shapes import RowRequirements, Shaper
 from gateway.operations.value_conversion import from_upstream
@@ -97,7 +97,7 @@ class Mutator:
             running.done[key] = await self._performed(running, key, nodes)
         except Exception as error:
             # Whatever goes wrong here, the caller is told what became of the other mutations.
-            running.done[key] = known(error)
+            running.done[key] = to_gateway_error(error)
 
     async def _performed(self, running: Running, key: str, nodes: Nodes) -> Payload:
         mutation = running.bound[key] = self._bound(running, nodes)
@@ -176,7 +176,7 @@ class Mutator:
             try:
                 running.done[key] = await self._payload(mutation, asked, found)
             except Exception as error:
-                running.done[key] = known(error)
+                running.done[key] = to_gateway_error(error)
 
     def _refer(self, running: Running, key: str, mutation: RowsMutation) -> None:
         for reference in running.references:

@@ -40,10 +40,10 @@ from gateway.events import (
     TypesNotRenewed,
     TypesRenewed,
     WatchFailed,
-    both,
     level_of,
     log_event,
     loggable,
+    tee,
 )
 from gateway.logs import configure_logging
 
@@ -162,7 +162,7 @@ def test_a_console_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> Non
 def test_an_event_goes_to_all_observers_in_order() -> None:
     seen: list[tuple[str, Event]] = []
 
-    both(lambda e: seen.append(("a", e)), lambda e: seen.append(("b", e)))(SENT)
+    tee(lambda e: seen.append(("a", e)), lambda e: seen.append(("b", e)))(SENT)
 
     assert seen == [("a", SENT), ("b", SENT)]
 

@@ -16,7 +16,7 @@ from gateway.explain.explain import explain
 from gateway.odata.render import decoded
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
-from gateway.subscriptions.start import ActiveSubscription, begun
+from gateway.subscriptions.start import ActiveSubscription, start_subscription
 from tests.support.stamped_service import guides
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ def asked(query: str, **variables: Any) -> GraphQLRequest:
 
 
 def begin(gateway: Gateway, request: GraphQLRequest) -> ActiveSubscription:
-    return begun(gateway, gateway.engine.read(request), gateway.settings.subscriptions)
+    return start_subscription(gateway, gateway.engine.read(request), gateway.settings.subscriptions)
 
 
 async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[list[str]]:

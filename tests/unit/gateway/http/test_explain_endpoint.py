@@ -14,7 +14,7 @@ import pytest
 from gateway.app import create_app
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
-from gateway.http.admin_access import admission
+from gateway.http.admin_access import access_check
 from gateway.http.graphql_endpoint import GRAPHQL, JSON
 from gateway.runtime.assembly import sandbox_transport
 from tests.support.manual_clock import pass_time
@@ -418,5 +418,5 @@ async def test_the_page_has_a_panel_where_somebody_may_see_it(
 def test_whatever_is_no_token_is_refused(given: str) -> None:
     settings = Settings(admin_token=TOKEN)  # type: ignore[arg-type]
 
-    assert not admission("admin", settings.admin_token)({"authorization": given})
-    assert not admission("admin", None)({"authorization": f"Bearer {TOKEN}"})
+    assert not access_check("admin", settings.admin_token)({"authorization": given})
+    assert not access_check("admin", None)({"authorization": f"Bearer {TOKEN}"})

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
 from gateway.events import Event
-from gateway.http.graphql_endpoint import GRAPHQL, JSON, media_type
+from gateway.http.graphql_endpoint import GRAPHQL, JSON, choose_media_type
 from tests.support.app_client import Client, calling, code_of, serving
 
 pytestmark = pytest.mark.anyio
@@ -56,7 +56,7 @@ async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]
     ],
 )
 async def test_the_media_type_is_what_the_client_prefers(accept: str, media: str | None) -> None:
-    assert media_type(accept) == media
+    assert choose_media_type(accept) == media
 
 
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL])

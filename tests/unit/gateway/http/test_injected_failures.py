@@ -54,7 +54,7 @@ OF_A_MUTATION: dict[str, tuple[Any, str]] = {
 OF_A_SUBSCRIPTION: dict[str, tuple[Any, str]] = {
     "reading the document": (Documents, "get"),
     "reading variables": (Documents, "variables"),
-    "beginning": ("gateway.subscriptions.streams", "begun"),
+    "beginning": ("gateway.subscriptions.streams", "start_subscription"),
     "choosing a watch": (Hub, "feed"),
     "making the poll": (ActiveSubscription, "poll"),
     "polling": (Poll, "changes"),

@@ -7,14 +7,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.errors import UnsupportedQuery
-from gateway.subscriptions.changes import ByEtag, ByStamp, Change, Kind, Seen, moment, text_of
+from gateway.subscriptions.changes import (
+    ByEtag,
+    ByStamp,
+    Change,
+    Kind,
+    PolledRow,
+    format_stamp,
+    parse_stamp,
+)
 from schema.types.subscriptions import KINDS
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def at(seconds: float) -> str:
-    return text_of(NOON + timedelta(seconds=seconds))
+    return format_stamp(NOON + timedelta(seconds=seconds))
 
 
 def told(changes: tuple[Change, ...]) -> list[str]:
@@ -37,17 +45,17 @@ def test_etags_tell_what_became_of_each_row(
 ) -> None:
     by = ByEtag()
 
-    assert by.take(Seen(i, etag) for i, etag in before.items()) == ()
-    assert told(by.take(Seen(i, etag) for i, etag in after.items())) == expected
-    assert by.take(Seen(i, etag) for i, etag in after.items()) == ()
+    assert by.take(PolledRow(i, etag) for i, etag in before.items()) == ()
+    assert told(by.take(PolledRow(i, etag) for i, etag in after.items())) == expected
+    assert by.take(PolledRow(i, etag) for i, etag in after.items()) == ()
 
 
 def test_rows_without_etags_cannot_be_compared() -> None:
     with pytest.raises(UnsupportedQuery, match="neither a stamp of their last change nor etags"):
-        ByEtag().take([Seen("a")])
+        ByEtag().take([PolledRow("a")])
 
 
-def started(*rows: Seen, newest: float | None = 0) -> ByStamp:
+def started(*rows: PolledRow, newest: float | None = 0) -> ByStamp:
     by = ByStamp(late=30)
     by.start(None if newest is None else at(newest))
     assert by.take(rows, NOON + timedelta(hours=1)) == ()
@@ -58,31 +66,35 @@ LATER = NOON + timedelta(hours=1)
 
 
 def test_rows_are_read_from_a_little_before_the_newest_stamp() -> None:
-    by = started(Seen("a", "1", at(0)))
+    by = started(PolledRow("a", "1", at(0)))
 
     assert by.since(LATER) == NOON - timedelta(seconds=30)
-    by.take([Seen("b", "1", at(100))], LATER)
+    by.take([PolledRow("b", "1", at(100))], LATER)
     assert by.since(LATER) == NOON + timedelta(seconds=70)
 
 
 def test_a_row_that_was_seen_is_not_told_again() -> None:
-    by = started(Seen("a", "1", at(0)))
+    by = started(PolledRow("a", "1", at(0)))
 
-    assert told(by.take([Seen("a", "1", at(0)), Seen("b", "1", at(0))], LATER)) == ["CHANGED b"]
-    assert told(by.take([Seen("a", "1", at(0)), Seen("b", "1", at(0))], LATER)) == []
+    assert told(by.take([PolledRow("a", "1", at(0)), PolledRow("b", "1", at(0))], LATER)) == [
+        "CHANGED b"
+    ]
+    assert told(by.take([PolledRow("a", "1", at(0)), PolledRow("b", "1", at(0))], LATER)) == []
 
 
 def test_two_changes_within_one_stamp_differ_by_their_etags() -> None:
-    by = started(Seen("a", "1", at(0)))
+    by = started(PolledRow("a", "1", at(0)))
 
-    assert told(by.take([Seen("a", "2", at(0))], LATER)) == ["UPDATED a"]
+    assert told(by.take([PolledRow("a", "2", at(0))], LATER)) == ["UPDATED a"]
 
 
 def test_a_row_that_shows_up_late_is_told() -> None:
-    by = started(Seen("a", "1", at(0)))
-    by.take([Seen("b", "1", at(10))], LATER)
+    by = started(PolledRow("a", "1", at(0)))
+    by.take([PolledRow("b", "1", at(10))], LATER)
 
-    assert told(by.take([Seen("c", "1", at(-5)), Seen("b", "1", at(10))], LATER)) == ["CHANGED c"]
+    assert told(by.take([PolledRow("c", "1", at(-5)), PolledRow("b", "1", at(10))], LATER)) == [
+        "CHANGED c"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,36 +104,36 @@ def test_a_row_that_shows_up_late_is_told() -> None:
 def test_a_stamp_of_creation_tells_new_rows(created: str | None, expected: str) -> None:
     by = started(newest=0)
 
-    assert told(by.take([Seen("a", "1", at(5), created)], LATER)) == [f"{expected} a"]
-    assert told(by.take([Seen("a", "2", at(6), created)], LATER)) == ["UPDATED a"]
+    assert told(by.take([PolledRow("a", "1", at(5), created)], LATER)) == [f"{expected} a"]
+    assert told(by.take([PolledRow("a", "2", at(6), created)], LATER)) == ["UPDATED a"]
 
 
 def test_a_set_without_rows_is_read_from_its_first_row_on() -> None:
     by = started(newest=None)
 
     assert by.since(LATER) is None
-    assert told(by.take([Seen("a", "1", at(0), at(0))], LATER)) == ["CREATED a"]
+    assert told(by.take([PolledRow("a", "1", at(0), at(0))], LATER)) == ["CREATED a"]
     assert by.since(LATER) == NOON - timedelta(seconds=30)
 
 
 def test_a_stamp_of_the_future_hides_no_change() -> None:
-    by = started(Seen("a", "1", "2154-12-31T23:59:59Z"), newest=None)
+    by = started(PolledRow("a", "1", "2154-12-31T23:59:59Z"), newest=None)
 
     assert by.since(NOON) == NOON - timedelta(seconds=30)
-    again = [Seen("b", "1", at(1)), Seen("a", "1", "2154-12-31T23:59:59Z")]
+    again = [PolledRow("b", "1", at(1)), PolledRow("a", "1", "2154-12-31T23:59:59Z")]
     assert told(by.take(again, NOON)) == ["CHANGED b"]
 
 
 def test_rows_without_a_stamp_are_passed_over() -> None:
     by = started()
 
-    assert by.take([Seen("a", "1", None), Seen("b", "1", "soon")], LATER) == ()
+    assert by.take([PolledRow("a", "1", None), PolledRow("b", "1", "soon")], LATER) == ()
 
 
 def test_only_rows_that_may_be_read_again_are_remembered() -> None:
-    by = started(Seen("a", "1", at(0)))
+    by = started(PolledRow("a", "1", at(0)))
     for second in range(0, 1_000, 10):
-        by.take([Seen(f"r{second}", "1", at(second))], LATER)
+        by.take([PolledRow(f"r{second}", "1", at(second))], LATER)
 
     assert len(by._seen) == 4
 
@@ -138,7 +150,7 @@ def test_only_rows_that_may_be_read_again_are_remembered() -> None:
     ],
 )
 def test_moments_are_read(text: str | None, expected: datetime | None) -> None:
-    assert moment(text) == expected
+    assert parse_stamp(text) == expected
 
 
 def test_kinds_are_those_of_the_schema() -> None:

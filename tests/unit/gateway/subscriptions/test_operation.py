@@ -16,7 +16,7 @@ from gateway.planning.change_queries import check_stamps, find_change_query
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.subscriptions.changes import Change, Kind
-from gateway.subscriptions.operation import SubscriptionRequest, payloads, subscribed
+from gateway.subscriptions.operation import SubscriptionRequest, payloads, read_subscription
 from gateway.subscriptions.polling import Poll
 from schema.catalog import Catalog
 from schema.csdl.parse import parse_csdl
@@ -120,7 +120,7 @@ def begun(gateway: Gateway, query: str, **variables: Any) -> SubscriptionRequest
     request = GraphQLRequest(query=query, variables=variables)
     operation = gateway.engine.read(request)
     assert operation.document.node is not None
-    return subscribed(
+    return read_subscription(
         gateway.schema.core,
         operation.document.node,
         operation.operation,

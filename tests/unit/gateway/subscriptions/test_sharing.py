@@ -21,7 +21,7 @@ from gateway.runtime.generations import open_generations
 from gateway.subscriptions.changes import Change, Kind
 from gateway.subscriptions.hub import Hub
 from gateway.subscriptions.sharing import Batch, Part, Reader
-from gateway.subscriptions.start import ActiveSubscription, begun
+from gateway.subscriptions.start import ActiveSubscription, start_subscription
 from gateway.subscriptions.streams import Streams
 from tests.support.changing_metadata import csdl
 from tests.support.manual_clock import Ticking, until
@@ -71,7 +71,9 @@ class Crowd:
 
     def begin(self, request: GraphQLRequest) -> ActiveSubscription:
         with self.streams.live.serving() as gateway:
-            return begun(gateway, gateway.engine.read(request), self.streams.hub.options)
+            return start_subscription(
+                gateway, gateway.engine.read(request), self.streams.hub.options
+            )
 
     async def hear(self, request: GraphQLRequest) -> Any:
         """Return the first result; all of them where several rows change."""

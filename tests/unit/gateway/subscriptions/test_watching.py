@@ -14,7 +14,7 @@ from gateway.errors import BudgetExceeded
 from gateway.events import Event, WatchFailed
 from gateway.planning.change_queries import ChangeQuery
 from gateway.request import Answer, GraphQLRequest
-from gateway.subscriptions.hub import Ended, Feed, Hub
+from gateway.subscriptions.hub import Feed, FeedEnded, Hub
 from gateway.subscriptions.polling import Poll
 from tests.support.manual_clock import Ticking
 from tests.support.sockets import PATIENCE
@@ -84,7 +84,7 @@ async def taken(feed: Feed) -> list[str]:
 
 
 async def ended(feed: Feed) -> list[str | None]:
-    with pytest.raises(Ended) as found:
+    with pytest.raises(FeedEnded) as found:
         await asyncio.wait_for(feed.take(), PATIENCE)
     return [error.get("extensions", {}).get("code") for error in found.value.errors]
 

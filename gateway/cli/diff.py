@@ -112,7 +112,7 @@ def _read(path: Path) -> bytes:
         raw = path.read_bytes()
         return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SettingsError(f"{path} is badly compressed.") from error
+        raise SettingsError(f"{path} is not valid gzip.") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -120,7 +120,7 @@ def _read(path: Path) -> bytes:
 def _schema(settings: Settings, path: Path, raw: bytes) -> ODataSchema:
     reason = describe_non_xml(raw)
     if reason is not None:
-        raise SettingsError(f"{path} holds {reason}, not a metadata document.")
+        raise SettingsError(f"{path} contains {reason}, not a metadata document.")
     # What is declared for the sandbox is for its own document.
     chosen = settings.model_copy(update={"metadata": str(path)})
     document = MetadataDocument(raw, digest_of(raw), str(path))

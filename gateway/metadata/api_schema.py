@@ -1,4 +1,4 @@
-"""The schema that the settings give a catalogue: what may be written, subscriptions, federation."""
+"""Builds the GraphQL schema of a catalog, with the mutations, subscriptions and federation of the settings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .write_rules import write_rules
 def build_api_schema(
     settings: Settings, catalog: Catalog, resolvers: Resolvers, *, subgraph: bool = True
 ) -> ODataSchema:
-    """Make the schema; without ``subgraph`` the API's own, without what only routers ask for.
+    """Return the schema; without ``subgraph``, without the fields that only federation routers use.
 
-    Raises SettingsError where what may be written is not what there is.
+    Raises SettingsError if a write rule names an entity set or action that is not served.
     """
     rules = write_rules(settings)
     return build_schema(
@@ -33,9 +33,9 @@ def build_api_schema(
 
 
 def check_names(settings: Settings, catalog: Catalog) -> None:
-    """See that what settings of federation and subscriptions name is served: a profile, a part of it, may lack it.
+    """Check that what the settings of federation, subscriptions and account numbers name exists.
 
-    Raises ExposureError, SettingsError.
+    Only for the whole catalogue: a profile may lack it. Raises ExposureError, SettingsError.
     """
     _check_account_numbers(settings, catalog)
     if settings.federation.enabled:
@@ -43,23 +43,22 @@ def check_names(settings: Settings, catalog: Catalog) -> None:
         names = (*model.entity_sets, *model.singletons)
         require_matches(names, **{"federation.tags": tuple(settings.federation.tags)})
     if settings.subscriptions.enabled and settings.subscriptions.stamps:
-        # What serves subscriptions is imported where somebody has them.
-        from gateway.planning.change_queries import check_stamps  # noqa: PLC0415
+        from gateway.planning.change_queries import check_stamps  # noqa: PLC0415 - few have stamps
 
         check_stamps(catalog, settings.subscriptions.stamps)
 
 
 def _check_account_numbers(settings: Settings, catalog: Catalog) -> None:
-    """Raise SettingsError for a name that is no property of the metadata."""
+    """Raise SettingsError for a name that is not a text property of the metadata."""
     if not settings.account_numbers:
         return
     types = {short(name): name for name in catalog.model.entity_types}
     for place in settings.account_numbers:
         owner, _, name = place.partition(".")
-        found = catalog.model.entity_types.get(types.get(owner, ""))
-        properties = () if found is None else found.properties
+        entity_type = catalog.model.entity_types.get(types.get(owner, ""))
+        properties = () if entity_type is None else entity_type.properties
         if not any(p.name == name and p.type.name == "Edm.String" for p in properties):
             raise SettingsError(
-                f"account_numbers: {place!r} is no text of an entity type.",
-                hint="Give Type.Property of the metadata, such as VendorPaymentJournalLine.AccountDisplayValue.",
+                f"account_numbers: {place!r} is not a text property of an entity type.",
+                hint="Use Type.Property of the metadata, such as VendorPaymentJournalLine.AccountDisplayValue.",
             )

@@ -1,11 +1,11 @@
 """Categories of entity sets: ``CustomersV3`` is ``Master``, ``SalesOrderHeadersV2`` is ``Document``.
 
-F&O keeps them in its metadata service, beside the data service; the metadata document does not tell them:
+F&O has them in its metadata service, next to the data service; the metadata document lacks them:
 
     {environment}/metadata/DataEntities   →   {"value": [{"PublicCollectionName": …, "EntityCategory": …}, …]}
 
-They are fetched once for each metadata document and kept on disk. Who may see a set depends on them: without an answer,
-now or for an earlier document, there is no start.
+They are fetched once for each metadata document and cached on disk. Which profile serves an entity set depends on them,
+so without an answer, now or for an earlier document, the gateway does not start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.odata.client import ODataClient
 
 MAX_PAGES = 500
-"""Pages of the list that are followed."""
+"""Maximum pages of the list that are read."""
 
 _JSON = {"Accept": "application/json"}
 
@@ -43,7 +43,7 @@ class _Entities(msgspec.Struct, frozen=True):
     next: str | None = msgspec.field(name="@odata.nextLink", default=None)
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Cached(msgspec.Struct, frozen=True):
     metadata: str
     """SHA-256 of the metadata document for which they were fetched."""
     categories: dict[str, str]
@@ -64,23 +64,23 @@ async def load_categories(
     url = f"{environment}/metadata"
     cache = DocumentCache(None if cache_dir is None else cache_dir / "categories", observe)
     key = f"{url}/DataEntities"
-    kept = await asyncio.to_thread(_read, cache, key)
-    if kept is not None and kept.metadata == metadata:
-        return kept.categories
+    cached = await asyncio.to_thread(_read, cache, key)
+    if cached is not None and cached.metadata == metadata:
+        return cached.categories
     try:
-        found = await _fetch(client, url)
+        categories = await _fetch(client, url)
     except GatewayError as error:
-        if kept is None:
+        if cached is None:
             raise
         observe(CategoriesStale(url=key, reason=error.message))
-        return kept.categories
-    await asyncio.to_thread(_write, cache, key, _Kept(metadata, found))
-    return found
+        return cached.categories
+    await asyncio.to_thread(_write, cache, key, _Cached(metadata, categories))
+    return categories
 
 
 async def _fetch(client: ODataClient, service: str) -> dict[str, str]:
-    """Read the list, page by page."""
-    found: dict[str, str] = {}
+    """Return the list, read page by page. Raises GatewayError."""
+    categories: dict[str, str] = {}
     request = Request("GET", "DataEntities", {})
     for _ in range(MAX_PAGES):
         response = await client.fetch(f"{service}/{request.url}", _JSON)
@@ -88,26 +88,26 @@ async def _fetch(client: ODataClient, service: str) -> dict[str, str]:
             page = msgspec.json.decode(response.body, type=_Entities)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise UpstreamMalformed(
-                "The environment's list of data entities cannot be read.",
-                hint="Profiles by categories need it; name sets or patterns instead.",
+                "The environment's list of data entities is unreadable.",
+                hint="Profiles with categories need it. Use sets or include instead.",
             ) from error
-        found.update((e.name, e.category) for e in page.entities if e.name and e.category)
+        categories.update((e.name, e.category) for e in page.entities if e.name and e.category)
         if page.next is None:
-            return found
+            return categories
         request = next_request(request, page.next, root=service)
     raise UpstreamMalformed(f"The list of data entities has more than {MAX_PAGES} pages.")
 
 
-def _read(cache: DocumentCache, key: str) -> _Kept | None:
-    found = cache.read(key)
-    if found is None:
+def _read(cache: DocumentCache, key: str) -> _Cached | None:
+    document = cache.read(key)
+    if document is None:
         return None
     try:
-        return msgspec.json.decode(found[1], type=_Kept)
+        return msgspec.json.decode(document[1], type=_Cached)
     except msgspec.MsgspecError:
         return None
 
 
-def _write(cache: DocumentCache, key: str, kept: _Kept) -> None:
-    body = msgspec.json.encode(kept)
+def _write(cache: DocumentCache, key: str, cached: _Cached) -> None:
+    body = msgspec.json.encode(cached)
     cache.write(DocumentInfo(key=key, digest=digest_of(body), fetched_at=time.time()), body)

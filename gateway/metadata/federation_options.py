@@ -1,4 +1,4 @@
-"""What the settings say of the API as a subgraph."""
+"""From the settings to the schema's options of federation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from schema.types.federation import Federation
 
 
 def federation_options(settings: Settings) -> Federation | None:
-    """Return what composers are told; None where the API is no subgraph."""
+    """Return the options of the subgraph; None if federation is disabled."""
     options = settings.federation
     if not options.enabled:
         return None

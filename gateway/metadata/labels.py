@@ -1,13 +1,13 @@
-"""Texts of label ids: ``@SYS13342`` in en-US → ``Customer account``.
+"""Label texts: ``@SYS13342`` in en-US → ``Customer account``.
 
-F&O keeps them in its metadata service, beside the data service (``d365-odata`` 1.3):
+F&O has them in its metadata service, next to the data service:
 
     {environment}/metadata/Labels?$filter=Language eq 'en-US'        →   {"value": [{"Id": …, "Value": …}, …]}
     {environment}/metadata/Labels(Id='@SYS13342',Language='en-US')   →   {"Value": "Customer account", …}
 
-The list is asked for first; what it does not tell because it ends early, or is refused, is asked for one by one.
-They are fetched once and kept on disk, with the ids that have no text. Labels are a kindness: a service without
-them, or an account that may not read them, leaves names as descriptions and an event, never an error.
+The list is requested first; labels that are missing from it, because it ends early or is refused, are requested one by
+one. They are cached on disk, with the ids that have no text. Labels are optional: without them, because the service has
+none or the account may not read them, descriptions are names, and an event says so.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from gateway.odata.query import Request
 from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
 
 PROBE = 20
-"""Labels asked for at first; where none of them is found the service is taken to have none."""
+"""Labels requested first; if none of them exists, the service is taken to have none."""
 CHUNK = 200
+"""Labels requested at a time."""
 MAX_PAGES = 500
-"""Pages of the list that are followed."""
+"""Maximum pages of the list that are read."""
 
 _JSON = {"Accept": "application/json"}
 
@@ -56,57 +57,57 @@ async def load_labels(
     refresh: bool = False,
     observe: Observer = log_event,
 ) -> dict[str, str]:
-    """Return the texts of the label ids that have one; a service without labels gives none.
+    """Return the texts of the label ids that have one. Never raises GatewayError.
 
-    ``environment`` is the environment's address without the path of its data service. ``refresh``: fetch cached labels
-    again.
+    ``environment`` is the environment's address without the path of its data service. With ``refresh``, cached labels
+    are fetched again.
     """
     service = f"{environment}/metadata"
     cache = DocumentCache(None if cache_dir is None else cache_dir / "labels", observe)
     key = f"{service}/Labels {language}"
-    known = {} if refresh else await asyncio.to_thread(_read, cache, key)
-    wanted = list(dict.fromkeys(ids))
-    missing = [label for label in wanted if label not in known]
+    cached = {} if refresh else await asyncio.to_thread(_read, cache, key)
+    requested = list(dict.fromkeys(ids))
+    missing = [label for label in requested if label not in cached]
     if missing:
-        found, trouble = await _fetch_all(client, service, missing, language)
-        if trouble is not None:
-            observe(LabelsUnavailable(url=f"{service}/Labels", reason=trouble))
-        if found:
-            known = {**known, **found}
-            await asyncio.to_thread(_write, cache, key, known)
-    return {label: known[label] for label in wanted if known.get(label)}
+        texts, failure = await _fetch_all(client, service, missing, language)
+        if failure is not None:
+            observe(LabelsUnavailable(url=f"{service}/Labels", reason=failure))
+        if texts:
+            cached = {**cached, **texts}
+            await asyncio.to_thread(_write, cache, key, cached)
+    return {label: cached[label] for label in requested if cached.get(label)}
 
 
 async def _fetch_all(
     client: ODataClient, service: str, ids: Sequence[str], language: str
 ) -> tuple[dict[str, str], str | None]:
-    """Take the list, and ask for what it left open in chunks, a small one first.
+    """Return texts by id (empty if there is none), and why it ended early, if it did.
 
-    Stops at the first trouble and keeps what is there.
+    Reads the list, then requests the rest in chunks, a small one first.
     """
-    listed, whole = await _fetch_listed(client, service, language)
-    if whole:
+    listed, is_complete = await _fetch_list(client, service, language)
+    if is_complete:
         return {label: listed.get(label, "") for label in ids}, None
-    found = {label: listed[label] for label in ids if label in listed}
+    texts = {label: listed[label] for label in ids if label in listed}
     rest = [label for label in ids if label not in listed]
     chunks = [rest[:PROBE], *(rest[at : at + CHUNK] for at in range(PROBE, len(rest), CHUNK))]
     for chunk in chunks:
         try:
-            texts = await _gather(client, service, chunk, language)
+            chunk_texts = await _fetch_chunk(client, service, chunk, language)
         except GatewayError as exc:
-            return found, exc.message
-        found.update(zip(chunk, texts, strict=True))
-        if not any(found.values()):
+            return texts, exc.message
+        texts.update(zip(chunk, chunk_texts, strict=True))
+        if not any(texts.values()):
             return {}, "none of the first labels was found"
-    return found, None
+    return texts, None
 
 
-async def _fetch_listed(
+async def _fetch_list(
     client: ODataClient, service: str, language: str
 ) -> tuple[dict[str, str], bool]:
-    """Read the list of a language's labels, page by page: what it told, and whether that is all.
+    """Return the labels of a language from the list, read page by page, and whether it is complete.
 
-    An empty list tells nothing: the service may not know the filter.
+    An empty list counts as incomplete: the service may not support the filter.
     """
     texts: dict[str, str] = {}
     request = Request("GET", f"Labels?$filter=Language%20eq%20{_literal(language)}", {})
@@ -123,10 +124,10 @@ async def _fetch_listed(
     return texts, False
 
 
-async def _gather(
+async def _fetch_chunk(
     client: ODataClient, service: str, ids: Sequence[str], language: str
 ) -> list[str]:
-    """Ask for some labels at a time; the first error stops the others."""
+    """Return the texts of some labels, requested concurrently. The first error cancels the others."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_fetch(client, service, label, language)) for label in ids]
@@ -136,7 +137,7 @@ async def _gather(
 
 
 async def _fetch(client: ODataClient, service: str, label: str, language: str) -> str:
-    """Return one text; empty where the service has none."""
+    """Return the text of a label; empty if the service has none."""
     url = f"{service}/Labels(Id={_literal(label)},Language={_literal(language)})"
     try:
         response = await client.fetch(url, _JSON)
@@ -156,8 +157,8 @@ def _literal(text: str) -> str:
 
 
 def _read(cache: DocumentCache, key: str) -> Mapping[str, str]:
-    kept = cache.read(key)
-    return msgspec.json.decode(kept[1], type=dict[str, str]) if kept else {}
+    cached = cache.read(key)
+    return msgspec.json.decode(cached[1], type=dict[str, str]) if cached else {}
 
 
 def _write(cache: DocumentCache, key: str, texts: Mapping[str, str]) -> None:

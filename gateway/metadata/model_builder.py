@@ -1,7 +1,7 @@
-"""From a metadata document to the model that is served: read, narrowed, related, named, and kept as a snapshot.
+"""From a metadata document to the served model: parsed, restricted, with declared relations and names, as a snapshot.
 
-A model whose snapshot can be kept is opened from there even when it has just been read, so that what reading took is
-let go, a catalogue costs what is touched of it, and a fresh one can be had from the same bytes at any time.
+If its snapshot can be stored, a model is opened from there even when it has just been parsed, so that parse-time memory
+is released, the catalogue decodes records lazily, and a fresh one can be had from the same bytes at any time.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ from .model_identity import model_identity, snapshot_folder
 Progress = Callable[[int, int | None], None]
 
 SET_FLAGS = ("null_order", "guid_order", "unkeyed_paging", "page_limit")
-"""Flags of the dialect that have a setting of the same name, for what differs between two services of one dialect."""
+"""Flags of the dialect that a setting of the same name overrides, because services of one product differ in them."""
 SMALL = 500
-"""Entity sets of a model that may stay in memory as a whole where no folder keeps snapshots."""
+"""Entity sets up to which a model may stay in memory as a whole if there is no folder for snapshots."""
 
 
 class _Sidecar(msgspec.Struct, array_like=True, frozen=True):
-    """What is kept beside a model: all that would otherwise have to look at the whole of it."""
+    """What is stored next to a model, because computing it would decode every record."""
 
     naming: msgspec.Raw
     label_ids: msgspec.Raw
 
 
 class LoadedModel(Struct, frozen=True):
-    """A model with what was decided of it."""
+    """A model with its names and label ids."""
 
     model: Model
     naming: Naming | None
-    """None: the names are yet to be decided."""
+    """None: the catalog has yet to decide the names."""
     _label_ids: msgspec.Raw | None = None
 
     def label_ids(self) -> list[str]:
         """Return every label id of the model, in document order."""
-        kept = self._label_ids
-        return label_ids(self.model) if kept is None else msgspec.msgpack.decode(kept)
+        stored = self._label_ids
+        return label_ids(self.model) if stored is None else msgspec.msgpack.decode(stored)
 
 
 def open_model(
@@ -71,50 +71,50 @@ def open_model(
 ) -> LoadedModel:
     """Return the model from the snapshot of exactly this document, settings and program.
 
-    Where there is none, the document is read and a snapshot made. Raises SchemaError.
+    If there is none, the document is parsed and a snapshot stored. Raises SchemaError.
     """
-    found = find_model(settings, document.digest)
-    if found is not None:
-        return found
+    loaded = find_model(settings, document.digest)
+    if loaded is not None:
+        return loaded
     started = time.perf_counter()
-    made = make_model(settings, document, progress)
+    loaded = make_model(settings, document, progress)
     observe(ModelRead(metadata=document.digest, seconds=time.perf_counter() - started))
-    return made
+    return loaded
 
 
 def find_model(settings: Settings, digest: str) -> LoadedModel | None:
-    """Return the model of the document with that digest; None where no snapshot of it is kept."""
+    """Return the model of the document with that digest; None if there is no snapshot of it."""
     key, fingerprint = model_identity(settings, digest)
-    found = _snapshots(settings).open(key, fingerprint)
-    return None if found is None else _known(found)
+    snapshot = _snapshots(settings).open(key, fingerprint)
+    return None if snapshot is None else _load(snapshot)
 
 
 def make_model(
     settings: Settings, document: MetadataDocument, progress: Progress | None = None
 ) -> LoadedModel:
-    """Read the document and keep a snapshot where there is a folder for it. Raises SchemaError."""
+    """Parse the document and store a snapshot, if there is a folder for it. Raises SchemaError."""
     model = read_model(settings, document, progress)
     if not _snapshots(settings).has_folder and len(model.entity_sets) <= SMALL:
         return LoadedModel(model, None)
     naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
-    return _kept(settings, document.digest, model, naming)
+    return _store(settings, document.digest, model, naming)
 
 
 def subset_for_profile(settings: ProfileSettings, whole: Catalog, digest: str) -> LoadedModel:
-    """Return the part of a catalogue that a profile serves, called as it is there; ``digest`` is of its document."""
-    large = len(settings.chosen) > SMALL
-    found = find_model(settings, digest) if large else None
-    if found is not None:
-        return found
-    # What is looked at for this must not stay with the whole.
+    """Return the part of a catalogue that a profile serves, with the same names. ``digest``: of its document."""
+    is_large = len(settings.chosen) > SMALL
+    loaded = find_model(settings, digest) if is_large else None
+    if loaded is not None:
+        return loaded
+    # The records that this decodes must not stay in memory with the whole catalogue.
     twin = whole.twin()
     model = keep(twin.model, settings.chosen)
     naming = twin.naming_of_part(Catalog(model, whole.abilities, cleaning=whole.cleaning))
-    return _kept(settings, digest, model, naming) if large else LoadedModel(model, naming)
+    return _store(settings, digest, model, naming) if is_large else LoadedModel(model, naming)
 
 
-def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> LoadedModel:
-    """Put a model and its names into a snapshot, and give them from there."""
+def _store(settings: Settings, digest: str, model: Model, naming: Naming) -> LoadedModel:
+    """Return a model and its names from a snapshot that is stored, or else anonymous."""
     snapshots = _snapshots(settings)
     key, fingerprint = model_identity(settings, digest)
     notes = msgspec.msgpack.encode(
@@ -123,39 +123,37 @@ def _kept(settings: Settings, digest: str, model: Model, naming: Naming) -> Load
             msgspec.Raw(msgspec.msgpack.encode(label_ids(model))),
         )
     )
-    found = None
+    snapshot = None
     if snapshots.write(key, fingerprint, model, notes):
-        found = snapshots.open(key, fingerprint)
-    # From here on as any later start: what was read is let go.
-    found = found or open_anonymous(fingerprint, model, notes)
-    known = None if found is None else _known(found)
-    return LoadedModel(model, naming) if known is None else known
+        snapshot = snapshots.open(key, fingerprint)
+    snapshot = snapshot or open_anonymous(fingerprint, model, notes)
+    loaded = None if snapshot is None else _load(snapshot)
+    return LoadedModel(model, naming) if loaded is None else loaded
 
 
-def _known(found: Unpacked) -> LoadedModel | None:
+def _load(snapshot: Unpacked) -> LoadedModel | None:
     try:
-        notes = msgspec.msgpack.decode(found.notes, type=_Sidecar)
+        sidecar = msgspec.msgpack.decode(snapshot.notes, type=_Sidecar)
     except msgspec.MsgspecError:
         return None
-    naming = decode_naming(notes.naming)
-    found.release()
-    return None if naming is None else LoadedModel(found.model, naming, notes.label_ids)
+    naming = decode_naming(sidecar.naming)
+    snapshot.release()
+    return None if naming is None else LoadedModel(snapshot.model, naming, sidecar.label_ids)
 
 
 def _snapshots(settings: Settings) -> SnapshotStore:
     folder = snapshot_folder(settings)
     if folder is None or not isinstance(settings, ProfileSettings):
         return SnapshotStore(folder)
-    # Many profiles must not push out the model that they are made from.
+    # In a folder of their own, many profiles cannot evict the model that they are made from.
     return SnapshotStore(folder / "profiles", count=4 * MAX_SNAPSHOTS)
 
 
 def read_model(
     settings: Settings, document: MetadataDocument, progress: Progress | None = None
 ) -> Model:
-    """Parse the document, then apply exposure, declared relations, and presets. Raises SchemaError."""
-    # A start with a snapshot reads none.
-    from schema.csdl.parse import parse_csdl  # noqa: PLC0415
+    """Return the model of a document with exposure, declared relations and presets applied. Raises SchemaError."""
+    from schema.csdl.parse import parse_csdl  # noqa: PLC0415 - a start with a snapshot parses nothing
 
     model = parse_csdl(document.pieces(progress), name=document.source)
     exposed = expose(model, include=settings.include, exclude=settings.exclude)
@@ -167,7 +165,7 @@ def read_model(
 
 
 def dialect_of(settings: Settings, model: Model) -> Dialect:
-    """Return the configured dialect, or the one that address and metadata show, with the flags that are set."""
+    """Return the configured dialect, or that detected by address and metadata, with the flags of the settings."""
     dialect = dialect_for(settings.dialect, settings.url or "", model.namespace)
     flags = {name: value for name in SET_FLAGS if (value := getattr(settings, name)) is not None}
     return replace(dialect, **flags) if flags else dialect
@@ -179,7 +177,7 @@ def declared_relations(settings: Settings) -> tuple[Relation, ...]:
 
 
 def sandbox_relations(settings: Settings) -> tuple[Relation, ...]:
-    """Return the relations that rows of the sandbox follow: the declared ones, and the presets of its product."""
+    """Return the relations that generated rows follow: the declared ones, and the presets of the sandbox's product."""
     return declared_relations(settings) + (SANDBOX.relations if settings.relation_presets else ())
 
 
@@ -213,7 +211,7 @@ def make_catalog(
     labels: Mapping[str, str],
     naming: Naming | None = None,
 ) -> Catalog:
-    """Decide every name and operator; with ``naming``, take the names over."""
+    """Return the catalog, which decides every name and operator. With ``naming``, names are taken from there."""
     catalog = Catalog(
         model,
         abilities_of(dialect),
@@ -236,7 +234,7 @@ def make_catalog(
 
 
 def abilities_of(dialect: Dialect) -> Abilities:
-    """Say to the schema what the dialect can be asked."""
+    """Return what the schema needs to know about a dialect."""
     return Abilities(
         operators=dialect.operators,
         filter_to_one=dialect.filter_to_one,

@@ -1,8 +1,8 @@
-"""Makes a model in a process of its own: reading 41 MB takes seconds that no request of this one should wait for.
+"""Makes a model in a subprocess: parsing 41 MB takes seconds for which no request should wait.
 
     this process ── task, document ──▶ ``gateway.metadata.model_process`` ──▶ snapshot on disk ──▶ opened here
 
-The other process is told the settings that decide a model and none besides: no credentials.
+The subprocess gets the settings that decide a model and no others: no credentials.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .model_builder import LoadedModel, find_model, make_model
 from .model_identity import deciding_settings, snapshot_folder
 
 _NICE = 10
-"""The requests that run meanwhile come first."""
+"""Niceness of the subprocess: the requests that are served meanwhile come first."""
 
 
 class _Task(msgspec.Struct):
@@ -35,32 +35,32 @@ class _Task(msgspec.Struct):
     digest: str
     source: str
     path: str | None
-    """File of the document; None: it follows."""
+    """File of the document. None: the content follows the task."""
 
 
-class _Trouble(msgspec.Struct):
+class _Failure(msgspec.Struct):
     message: str
     hint: str | None = None
 
 
 async def build_in_subprocess(settings: Settings, document: MetadataDocument) -> LoadedModel:
-    """Make the model of a document. Raises SchemaError."""
+    """Return the model of a document. Raises SchemaError."""
     if snapshot_folder(settings) is not None:
-        await _make(settings, document)
-        found = await asyncio.to_thread(find_model, settings, document.digest)
-        if found is not None:
-            return found
-    # Nothing is kept, or the folder takes nothing: what has no name stays as long as it is open.
+        await _run(settings, document)
+        loaded = await asyncio.to_thread(find_model, settings, document.digest)
+        if loaded is not None:
+            return loaded
+    # No usable cache folder. The snapshot stays readable after its folder is removed, because it is mapped.
     with tempfile.TemporaryDirectory() as folder:
-        elsewhere = settings.model_copy(update={"cache_dir": Path(folder)})
-        await _make(elsewhere, document)
-        found = await asyncio.to_thread(find_model, elsewhere, document.digest)
-    if found is None:
-        raise SchemaError("The model of the metadata cannot be kept.", hint="Is the disk full?")
-    return found
+        temporary = settings.model_copy(update={"cache_dir": Path(folder)})
+        await _run(temporary, document)
+        loaded = await asyncio.to_thread(find_model, temporary, document.digest)
+    if loaded is None:
+        raise SchemaError("The model of the metadata cannot be stored.", hint="Is the disk full?")
+    return loaded
 
 
-async def _make(settings: Settings, document: MetadataDocument) -> None:
+async def _run(settings: Settings, document: MetadataDocument) -> None:
     content = document.content
     task = _Task(
         settings=deciding_settings(settings, "cache_dir"),
@@ -68,28 +68,31 @@ async def _make(settings: Settings, document: MetadataDocument) -> None:
         source=document.source,
         path=str(content) if isinstance(content, Path) else None,
     )
-    given = msgspec.json.encode(task) + b"\n" + (content if isinstance(content, bytes) else b"")
+    stdin = msgspec.json.encode(task) + b"\n" + (content if isinstance(content, bytes) else b"")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command("gateway.metadata.model_process"), stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
-        said, complaints = await process.communicate(given)
+        stdout, stderr = await process.communicate(stdin)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if said:
-        trouble = msgspec.json.decode(said, type=_Trouble)
-        raise SchemaError(trouble.message, hint=trouble.hint)
+    if stdout:
+        failure = msgspec.json.decode(stdout, type=_Failure)
+        raise SchemaError(failure.message, hint=failure.hint)
     if process.returncode:
-        last = complaints.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise SchemaError(f"Reading the metadata ended with {process.returncode}. {last}".strip())
+        last_line = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        message = (
+            f"The process that reads the metadata exited with {process.returncode}. {last_line}"
+        )
+        raise SchemaError(message.strip())
 
 
 def main() -> None:
-    """Do the task that standard input holds; what is wrong with the document goes to standard output."""
-    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # where log lines go is no place for them
+    """Run the task on standard input. What is wrong with the document goes to standard output as JSON."""
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # log lines must not mix with it
     if hasattr(os, "nice"):
         os.nice(_NICE)
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Task)
@@ -99,5 +102,4 @@ def main() -> None:
         with resting():
             make_model(Settings.model_validate(task.settings), document)
     except (SchemaError, GatewayError) as error:
-        trouble = _Trouble(error.message, error.hint)
-        answers.write(msgspec.json.encode(trouble))
+        output.write(msgspec.json.encode(_Failure(error.message, error.hint)))

@@ -1,8 +1,8 @@
-"""Custom services that a product is known to have: offered where the environment describes them.
+"""Well-known custom services of a product, served if the environment describes them.
 
 Custom services are not in the metadata. F&O describes an operation in answer to ``GET`` at its own address
 (https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/services-home-page), so each preset
-of the dialect costs one request at a start, and any answer but a description of that operation means: not there.
+of the dialect costs one request at a start. Any other answer means that the service does not exist.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from gateway.odata.client import ODataClient
 from .model_builder import LoadedModel, dialect_of
 from .write_rules import undeclared
 
-PATIENCE = 10.0
-"""Seconds between two pieces of a description: an environment that describes none of its services delays no start."""
+READ_TIMEOUT = 10.0
+"""Seconds to wait for a description, so that an environment that describes no services does not delay the start."""
 
 
 class _Parameter(msgspec.Struct, frozen=True):
@@ -30,16 +30,16 @@ class _Description(msgspec.Struct, frozen=True):
 
 
 async def with_preset_services(
-    settings: Settings, client: ODataClient, known: LoadedModel
+    settings: Settings, client: ODataClient, loaded: LoadedModel
 ) -> Settings:
-    """Return the settings with the preset services that the environment describes among ``writes.services``.
+    """Return the settings with the preset services that the environment describes added to ``writes.services``.
 
-    Asks nobody where nothing may be written, where the embedded sandbox answers (its services are known), and where
-    the metadata come from a file.
+    Sends no request if the gateway is read-only, if the upstream is the embedded sandbox, whose services are known, or
+    if the metadata comes from a file.
     """
     if settings.read_only or settings.url is None or settings.metadata is not None:
         return settings
-    dialect = dialect_of(settings, known.model)
+    dialect = dialect_of(settings, loaded.model)
     environment = dialect.environment_root(client.root)
     presets = undeclared(settings.writes.services, dialect.services)
     described = [s for s in presets if await _is_described(client, environment, s)]
@@ -56,7 +56,7 @@ async def _is_described(client: ODataClient, environment: str, service: Service)
         answer = await client.fetch(
             f"{environment}/api/services/{service.path}",
             {"Accept": "application/json"},
-            read_timeout=PATIENCE,
+            read_timeout=READ_TIMEOUT,
         )
         described = msgspec.json.decode(answer.body, type=_Description)
     except (GatewayError, msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Which entity sets each profile serves: by patterns, by categories that the environment tells, by name."""
+"""Entity sets of each profile: by patterns, by categories of the environment, by name."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ async def load_profile_settings(
     metadata: str,
     observe: Observer,
 ) -> Mapping[str, ProfileSettings]:
-    """Return the settings of every profile with its sets, of a model that was read from the document of that digest.
+    """Return the settings of every profile, with its entity sets. ``metadata`` is the digest of the model's document.
 
-    Raises ExposureError for what matches nothing, SettingsError for categories where there are none, and GatewayError
-    where the environment does not tell them.
+    Raises ExposureError for a pattern without match, SettingsError if the product has no categories, and GatewayError
+    if the environment does not return them.
     """
     categories: Mapping[str, str] = {}
     by_category = [name for name, profile in settings.profiles.items() if profile.categories]
     if by_category:
         if not dialect.has_entity_categories:
             raise SettingsError(
-                f"profiles.{by_category[0]}.categories: {dialect.title} tells no categories.",
-                hint="Name sets or patterns.",
+                f"profiles.{by_category[0]}.categories: {dialect.title} has no categories.",
+                hint="Use sets or include instead.",
             )
         folder = None if settings.url is None else settings.cache_dir
         categories = await load_categories(
@@ -61,7 +61,7 @@ async def load_profile_settings(
 def sets_of_profile(
     name: str, profile: Profile, model: Model, categories: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return the sets and singletons of a profile, in the order of the model. Raises ExposureError."""
+    """Return the entity sets and singletons of a profile, in the order of the model. Raises ExposureError."""
     names = (*model.entity_sets, *model.singletons)
     place = f"profiles.{name}"
     require_matches(
@@ -72,33 +72,34 @@ def sets_of_profile(
             f"{place}.sets": profile.sets,
         },
     )
-    found = set(_patterned(profile, names))
+    chosen = set(_included(profile, names))
     if profile.categories:
-        wanted = set(_known(f"{place}.categories", profile.categories, categories))
-        found = {n for n in found if categories.get(n, "").casefold() in wanted}
-    found = found.difference(matching(names, profile.exclude)).union(matching(names, profile.sets))
-    if not found:
+        requested = set(_folded(f"{place}.categories", profile.categories, categories))
+        chosen = {n for n in chosen if categories.get(n, "").casefold() in requested}
+    chosen = chosen.difference(matching(names, profile.exclude))
+    chosen |= set(matching(names, profile.sets))
+    if not chosen:
         raise ExposureError(
             f"{place}: the profile has no entity set and no singleton.",
-            hint="A set must match include, be of one of the categories, and not match exclude.",
+            hint="An entity set must match include, be in one of the categories, and not match exclude.",
         )
-    return tuple(n for n in names if n in found)
+    return tuple(n for n in names if n in chosen)
 
 
-def _patterned(profile: Profile, names: Sequence[str]) -> Iterator[str]:
+def _included(profile: Profile, names: Sequence[str]) -> Iterator[str]:
     if profile.include:
         return matching(names, profile.include)
     only_named = profile.sets and not profile.categories
     return iter(()) if only_named else iter(names)
 
 
-def _known(place: str, wanted: Sequence[str], categories: Mapping[str, str]) -> Iterator[str]:
-    """Return the wanted categories in small letters. Raises ExposureError for one that no set has."""
-    known = {category.casefold(): category for category in categories.values()}
-    for category in wanted:
-        if category.casefold() not in known:
+def _folded(place: str, requested: Sequence[str], categories: Mapping[str, str]) -> Iterator[str]:
+    """Yield the requested categories in lower case. Raises ExposureError for one that no entity set has."""
+    existing = {category.casefold(): category for category in categories.values()}
+    for category in requested:
+        if category.casefold() not in existing:
             raise ExposureError(
-                f"{place}: no entity set is of the category {category}.",
-                hint=f"There are: {', '.join(sorted(known.values())) or 'none'}.",
+                f"{place}: no entity set has the category {category}.",
+                hint=f"Categories: {', '.join(sorted(existing.values())) or 'none'}.",
             )
         yield category.casefold()

@@ -1,4 +1,4 @@
-"""What the settings allow to write, as the schema takes it."""
+"""From the settings to the schema's rules for writes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from schema.writes import Patterns, WriteRules
 
 
 def write_rules(settings: Settings) -> WriteRules | None:
-    """Return the rules; None where nothing may be written."""
+    """Return the rules; None if the gateway is read-only. Raises SettingsError for an unknown service of a profile."""
     if settings.read_only:
         return None
     writes = settings.writes
     services = writes.services
     if settings.is_sandbox:
-        # The embedded sandbox is known to have them; another environment is asked (``preset_services``).
+        # The embedded sandbox is known to have them; other environments are asked (``preset_services``).
         services = (*services, *undeclared(services, SANDBOX.services))
     if isinstance(settings, ProfileSettings):
         services = tuple(_named(services, settings))
@@ -39,7 +39,7 @@ def write_rules(settings: Settings) -> WriteRules | None:
 
 
 def undeclared(declared: Iterable[Service], presets: Iterable[Service]) -> Iterator[Service]:
-    """Yield the preset services of which no declared service has the name or the path."""
+    """Yield the presets whose name and path no declared service has."""
     declared = tuple(declared)
     names = {service.name for service in declared}
     paths = {service.path for service in declared}
@@ -47,16 +47,16 @@ def undeclared(declared: Iterable[Service], presets: Iterable[Service]) -> Itera
 
 
 def _named(services: tuple[Service, ...], settings: ProfileSettings) -> Iterator[Service]:
-    """Return the services of a profile. Raises SettingsError for a name that none has."""
-    known = {service.name: service for service in services}
+    """Yield the services of a profile. Raises SettingsError for an unknown name."""
+    by_name = {service.name: service for service in services}
     for name in settings.services:
-        if name not in known:
+        if name not in by_name:
             raise SettingsError(
                 f"profiles.{settings.profile}.services: there is no service {name}."
-                + did_you_mean(name, known),
+                + did_you_mean(name, by_name),
                 hint="Services are declared in writes.services.",
             )
-        yield known[name]
+        yield by_name[name]
 
 
 def _service(declared: Service) -> ServiceInfo:

@@ -1,4 +1,4 @@
-"""Reading ahead: a thread reads, unzips and sums up the next pieces while the last one is being worked on."""
+"""Reads ahead: a thread produces the next pieces while the current one is processed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-MOST = 8
-"""Pieces that wait at the most."""
+MAX_PIECES = 8
+"""Pieces that are produced before they are taken."""
 
 
-def ahead(pieces: Iterable[bytes], most: int = MOST) -> Iterator[bytes]:
-    """Return the pieces in their order, made in a thread; what that raises is raised at its place."""
-    made = iter(pieces)
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        waiting = deque(pool.submit(next, made, None) for _ in range(most))
-        while (piece := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, made, None))
+def read_ahead(pieces: Iterable[bytes], count: int = MAX_PIECES) -> Iterator[bytes]:
+    """Yield the pieces in order, produced in a thread. Raises what their production raises, after those before it."""
+    source = iter(pieces)
+    # One thread: the pieces have an order, and reading, unzipping and hashing release the interpreter lock.
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
+        futures = deque(pool.submit(next, source, None) for _ in range(count))
+        while (piece := futures.popleft().result()) is not None:
+            futures.append(pool.submit(next, source, None))
             yield piece

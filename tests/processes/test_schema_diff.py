@@ -177,7 +177,7 @@ def test_unreadable_input_exits_with_2(
 
 @pytest.mark.parametrize(
     ("raw", "said"),
-    [(b"\x1f\x8b\x08rubbish", "badly compressed"), (b"type \xff", "not UTF-8"), (None, "No such")],
+    [(b"\x1f\x8b\x08rubbish", "not valid gzip"), (b"type \xff", "not UTF-8"), (None, "No such")],
     ids=["gzip", "latin", "absent"],
 )
 def test_binary_files_exit_with_2(tmp_path: Path, raw: bytes | None, said: str) -> None:

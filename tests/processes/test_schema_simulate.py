@@ -129,7 +129,7 @@ def test_a_profile_is_as_large_as_its_patterns_allow(tmp_path: Path, config: str
     [
         (["pa"], "There is no profile pa."),
         (["ap", "--exclude", "VendorGroups"], "give either it or patterns"),
-        (["parameters"], "no entity set is of the category Document"),
+        (["parameters"], "no entity set has the category Document"),
     ],
 )
 def test_an_impossible_profile_exits_with_2(

@@ -372,7 +372,9 @@ async def test_a_login_page_is_reported_with_the_address(headers: dict[str, str]
     with pytest.raises(UpstreamMalformed) as caught:
         await Loading(upstream(page), None)()
 
-    assert caught.value.message == (f"{URL}/$metadata gave a web page, not a metadata document.")
+    assert caught.value.message == (
+        f"{URL}/$metadata returned a web page, not a metadata document."
+    )
     assert "D365_URL" in str(caught.value.hint)
 
 
@@ -380,7 +382,7 @@ async def test_a_login_page_is_reported_with_the_address(headers: dict[str, str]
     ("body", "says"),
     [
         (gzip.compress(XML)[:-9], "cut off"),
-        (b"\x1f\x8bnonsense", "badly compressed"),
+        (b"\x1f\x8bnonsense", "not valid gzip"),
         (gzip.compress(XML + b" " * 5_000), "larger than 2,000 bytes"),
     ],
     ids=["cut off", "not gzip", "too large"],
@@ -401,7 +403,7 @@ async def test_a_missing_or_wrong_file_is_reported(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"nope\.xml cannot be read"):
         await Loading(upstream(), None, metadata=str(tmp_path / "nope.xml"))()
-    with pytest.raises(SettingsError, match=r"page\.xml holds a web page"):
+    with pytest.raises(SettingsError, match=r"page\.xml contains a web page"):
         await Loading(upstream(), None, metadata=str(page))()
 
 

@@ -57,7 +57,7 @@ def test_patterns_and_categories_narrow_and_sets_add(
         ({"sets": ["Vendor"]}, 'profiles.p.sets: no entity set or singleton matches "Vendor"'),
         (
             {"categories": ["Mister"]},
-            "profiles.p.categories: no entity set is of the category Mister",
+            "profiles.p.categories: no entity set has the category Mister",
         ),
         (
             {"include": ["V*"], "categories": ["Reference"]},

@@ -269,7 +269,7 @@ async def test_a_failed_subprocess_is_reported(
 
         told = (await served.reload()).json()["reload"]
 
-        assert told["message"] == "Reading the metadata ended with 1."
+        assert told["message"] == "The process that reads the metadata exited with 1."
         assert await served.ask() == ANSWER
 
 

@@ -35,7 +35,7 @@ READ = (
     ("planning", "operation + variables → plan (no I/O)"),
     ("execution", "plan → OData requests → rows"),
     ("odata", "lower to the dialect, render, send, retry, decode"),
-    ("engine", "rows → answer"),
+    ("completion", "rows → answer; compiled functions first, graphql-core otherwise"),
 )
 WRITE = (
     ("http", "the request, as for a read"),
@@ -43,7 +43,7 @@ WRITE = (
     ("writes", "arguments → what is written, then requests and changesets"),
     ("odata", "send once; repeat only what was surely not processed"),
     ("writes", "answers → outcome, user errors, rows of the payload"),
-    ("engine", "payloads → answer"),
+    ("completion", "payloads → answer"),
 )
 START = (
     ("config", "environment, file, defaults → settings"),

@@ -13,7 +13,7 @@ from commands_page import Commands
 from docutils import nodes
 from drawings import Drawing
 from modules_page import ModuleMap
-from roles import error_role, setting_role, source_role
+from roles import error_role, resolve, setting_role, source_role
 from settings_page import SettingsReference
 from sphinx.application import Sphinx
 from tables import Events, Operators, Presets
@@ -31,7 +31,6 @@ def anchor_codes(app: Sphinx, document: nodes.document) -> None:
             code["ids"].append(anchor)
             document.note_explicit_target(code)
             labels.anonlabels[anchor] = (app.env.docname, anchor)  # type: ignore[attr-defined]
-            labels.labels[anchor] = (app.env.docname, anchor, code.astext())  # type: ignore[attr-defined]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -47,4 +46,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("error", error_role)
     app.add_role("source", source_role)
     app.connect("doctree-read", anchor_codes)
+    app.connect("missing-reference", resolve)
     return {"parallel_read_safe": False}

@@ -8,7 +8,10 @@ from typing import Any
 
 from docutils import nodes
 from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
+from sphinx.util.nodes import make_refnode
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = logging.getLogger(__name__)
@@ -67,14 +70,22 @@ def _targets(node: ast.AST) -> list[ast.expr]:
 
 
 def _reference(label: str, shown: str, inliner: Any) -> addnodes.pending_xref:
-    literal = nodes.literal(text=shown)
     return addnodes.pending_xref(
         "",
-        literal,
-        refdomain="std",
-        reftype="ref",
+        nodes.literal(text=shown),
+        refdomain="",
+        reftype=label.partition("-")[0],
         reftarget=label,
-        refexplicit=True,
         refwarn=True,
         refdoc=inliner.document.settings.env.docname,
     )
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, shown: nodes.TextElement
+) -> nodes.reference | None:
+    """Return the link to a setting or error code; None makes Sphinx warn."""
+    target = env.domains["std"].anonlabels.get(node["reftarget"])  # type: ignore[attr-defined]
+    if node["reftype"] not in {"setting", "error"} or target is None:
+        return None
+    return make_refnode(app.builder, node["refdoc"], *target, shown)

@@ -61,7 +61,6 @@ class SettingsReference(SphinxDirective):
             body = nodes.definition("", nodes.paragraph(text=row.help), facts)
             items += nodes.definition_list_item("", term, body)
             labels.anonlabels[anchor] = (self.env.docname, anchor)  # type: ignore[attr-defined]
-            labels.labels[anchor] = (self.env.docname, anchor, row.name)  # type: ignore[attr-defined]
         for first in {first for first, _ in TOPICS} - seen:
             raise self.error(f"There is no setting {first!r} to begin a section with.")
         return sections

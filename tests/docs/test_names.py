@@ -23,6 +23,7 @@ from tests.support.pages import DOCS, PAGES, ROOT, inline_code, page, roles
 SETTINGS = {row.name for row in settings_table()}
 VARIABLES = {row.variable for row in settings_table()}
 CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
+REFUSALS = {"HttpError", "OperationRefused", "_refusal", "refusal"}
 SOURCES = [
     path.read_text("utf-8")
     for path in (ROOT / "gateway").rglob("*.py")
@@ -64,7 +65,7 @@ def codes_in_use() -> set[str]:
     result = {c.code for c in classes if issubclass(c, GatewayError)}
     for text in SOURCES:
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"HttpError", "_refusal"}:
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in REFUSALS:
                 result |= {
                     a.value
                     for a in node.args

@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain, islice, pairwise
 from operator import itemgetter, le
 from typing import Any
@@ -248,9 +248,11 @@ async def cut_pages(
     return pages
 
 
+@lru_cache(maxsize=4_096)
 def column_of(attribute: str) -> Column:
-    """Compile the reading of one attribute of many rows."""
-    # Takes a third less time than mapping operator.attrgetter.
+    """Return a function that reads one attribute of many rows."""
+    # Takes a third less time than mapping operator.attrgetter, but 50 µs to compile: names of slots repeat, so it is
+    # compiled once for each.
     column: Column = eval(f"lambda rows: [row.{attribute} for row in rows]")  # noqa: S307 - our own name
     return column
 

@@ -129,7 +129,7 @@ def test_another_scalar_of_a_generated_name_is_refused() -> None:
     with pytest.raises(NameCollisionError) as refused:
         shop(extra_query=Query)
 
-    assert refused.value.hint == "Annotate with schema.types.scalars.Date."
+    assert refused.value.hint == "Annotate it with schema.types.scalars.Date."
 
 
 def test_an_undecorated_class_is_refused() -> None:

@@ -1,10 +1,10 @@
-"""What is asked to find the changed rows of a set: by a stamp of the last change, or by the etags of all rows.
+"""Operations that find the changed rows of a set: by a time stamp of the last change, or by the etags of all rows.
 
-    the set has                       a poll reads                               it finds
-    ModifiedDateTime or its like      rows with that stamp since the last poll   rows that were created or updated
-    none                              key and etag of every row in ``where``     those, and rows that are gone
+    the set has                     a poll reads                               it finds
+    ModifiedDateTime or the like    rows with that stamp since the last poll   created and updated rows
+    none                            id and etag of every row in ``where``      those, and deleted rows
 
-The texts are operations of the API, so cursors, scopes, filters and errors are those of any list.
+They are operations of the API itself, so cursors, scopes, filters and errors are those of any list.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from schema.catalog.records import Field, FieldKind, RootField, RootKind, TypeKi
 from schema.operators import WhereOperator
 
 WATCH = "Watch"
-"""Name of the operations, for the log."""
+"""Name of the operations in the log."""
 CHANGED_STAMPS = (
     *("ModifiedDateTime", "SysModifiedDateTime", "System_ModifiedDateTime"),
     *("LastModifiedDateTime", "LastModifiedOn", "ModifiedOn", "ModifiedAt", "SystemModifiedAt"),
 )
-"""Properties that tell when a row was changed last, whatever their case; the first that there is counts."""
+"""Properties with the time of the last change, in any case; the first that a set has is used."""
 CREATED_STAMPS = (
     *("CreatedDateTime", "SysCreatedDateTime", "System_CreatedDateTime"),
     *("CreatedOn", "CreatedAt", "SystemCreatedAt"),
@@ -32,21 +32,20 @@ CREATED_STAMPS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeQuery:
-    """A set that is watched, and the operations that find its changes."""
+    """A watched set, and the operations that find its changes."""
 
     name: str
-    """The list: ``customersV3``."""
+    """The root field: ``customersV3``."""
     has_company: bool
     where: str | None
-    """The input type of its filters; None where it cannot be filtered."""
+    """Input type of its filter; None if it cannot be filtered."""
     stamp: str | None
-    """The field that tells when a row was changed last."""
+    """The field with the time of the last change."""
     rows: str
-    """Gives ``rows { nodes { id etag changed created } pageInfo { hasNextPage endCursor } }`` for the variables
-    ``first``, ``after`` and, where it can be filtered, ``where``."""
+    """Answers ``rows { nodes { id etag changed created } pageInfo { hasNextPage endCursor } }`` for the variables
+    ``first``, ``after`` and, if the set can be filtered, ``where``."""
     newest: str = ""
-    """By stamp: gives ``rows { nodes { id changed } }`` for ``first`` and ``where``, the row first that was changed
-    last."""
+    """By stamp: answers ``rows { nodes { id changed } }`` for ``first`` and ``where``, the latest change first."""
 
     @property
     def filtering(self) -> tuple[str, str]:
@@ -54,53 +53,57 @@ class ChangeQuery:
         return ("", "") if self.where is None else (f", $where: {self.where}!", ", where: $where")
 
 
-def find_change_query(catalog: Catalog, given: str, stamps: Collection[str] = ()) -> ChangeQuery:
-    """Find a set by the name of its list or its own. ``stamps``: ``Set.Property`` of settings.
+def find_change_query(catalog: Catalog, name: str, stamps: Collection[str] = ()) -> ChangeQuery:
+    """Return the change query of a set, by the name of its root field or its own.
 
-    Raises BadArgument where there is none, UnsupportedQuery where its rows have no ids.
+    ``stamps`` are ``Set.Property`` of the settings.
+
+    Raises BadArgument if there is no such list, UnsupportedQuery if its rows have no ids.
     """
-    root = _list_of(catalog, given)
+    root = _list_of(catalog, name)
     assert root.entity_set is not None
     csdl = root.csdl
     if not catalog.is_node(csdl):
         raise UnsupportedQuery(
             f"{root.name} cannot be watched: its rows have no key.",
-            hint="Ask for the list again from time to time.",
+            hint="Query the list at intervals instead.",
         )
-    argued = {a.name for a in catalog.root_arguments(root)}
+    arguments = {a.name for a in catalog.root_arguments(root)}
     stamp = _stamp(catalog, csdl, _stamps_of(root, stamps))
-    if stamp is not None and not ({"where", "orderBy"} <= argued and _is_asked(catalog, stamp)):
+    if stamp is not None and not (
+        {"where", "orderBy"} <= arguments and _can_be_queried(catalog, stamp)
+    ):
         stamp = None
-    made = ChangeQuery(
+    query = ChangeQuery(
         name=root.name,
-        has_company="companies" in argued,
+        has_company="companies" in arguments,
         rows="",
-        where=catalog.name_of(TypeKind.WHERE, csdl) if "where" in argued else None,
+        where=catalog.name_of(TypeKind.WHERE, csdl) if "where" in arguments else None,
         stamp=None if stamp is None else stamp.name,
     )
     created = None if stamp is None else _stamp(catalog, csdl, CREATED_STAMPS)
     return replace(
-        made,
-        rows=_rows(made, None if created is None else created.name),
-        newest=_newest(made),
+        query,
+        rows=_rows(query, None if created is None else created.name),
+        newest=_newest(query),
     )
 
 
 def check_stamps(catalog: Catalog, stamps: Collection[str]) -> None:
-    """See that each of ``Set.Property`` can tell what has changed. Raises SettingsError."""
+    """Raise SettingsError unless each ``Set.Property`` can be used to find changes."""
     for stamp in stamps:
         name = stamp.partition(".")[0]
         try:
-            found = find_change_query(catalog, name, (stamp,)).stamp
+            field = find_change_query(catalog, name, (stamp,)).stamp
         except (BadArgument, UnsupportedQuery) as error:
             raise SettingsError(
-                f"subscriptions.stamps: {stamp}: there is no list of {name} that can be watched.",
+                f"subscriptions.stamps: {stamp}: {name} is not a list that can be watched.",
                 hint=error.hint,
             ) from error
-        if found is None:
+        if field is None:
             raise SettingsError(
-                f"subscriptions.stamps: {stamp} is no date and time that can be filtered and ordered by.",
-                hint="Name a property of the set's rows, as the metadata write it.",
+                f"subscriptions.stamps: {stamp} is not a date and time to filter and order by.",
+                hint="Name a property of the set's rows as the metadata spells it.",
             )
 
 
@@ -134,23 +137,23 @@ def _newest(of: ChangeQuery) -> str:
     )
 
 
-def _list_of(catalog: Catalog, given: str) -> RootField:
-    found = catalog.roots.get(given)
-    if found is None or found.kind is not RootKind.LIST:
-        names = (n for kind, of, n in catalog.set_roots() if kind is RootKind.LIST and of == given)
-        name = next(names, None)
-        found = None if name is None else catalog.roots[name]
-    if found is None:
+def _list_of(catalog: Catalog, name: str) -> RootField:
+    root = catalog.roots.get(name)
+    if root is None or root.kind is not RootKind.LIST:
+        roots = (n for kind, of, n in catalog.set_roots() if kind is RootKind.LIST and of == name)
+        by_set = next(roots, None)
+        root = None if by_set is None else catalog.roots[by_set]
+    if root is None:
         raise BadArgument(
-            f"set: there is no list called {given}.",
+            f"set: there is no list called {name}.",
             hint="Name a list of Query, such as customersV3, or its entity set.",
         )
-    return found
+    return root
 
 
 def _stamp(catalog: Catalog, csdl: str, names: Collection[str]) -> Field | None:
-    """Return the first of the properties that there is and holds a moment."""
-    moments = {
+    """Return the first of the properties that the type has as a date and time; None if it has none."""
+    date_times = {
         field.source.lower(): field
         for field in catalog.object(csdl).fields.values()
         if field.kind is FieldKind.VALUE
@@ -158,11 +161,11 @@ def _stamp(catalog: Catalog, csdl: str, names: Collection[str]) -> Field | None:
         and field.value.scalar == "DateTime"
         and not field.many
     }
-    return next((moments[n.lower()] for n in names if n.lower() in moments), None)
+    return next((date_times[n.lower()] for n in names if n.lower() in date_times), None)
 
 
-def _is_asked(catalog: Catalog, stamp: Field) -> bool:
-    """Return whether rows can be filtered by a moment, and put in its order."""
+def _can_be_queried(catalog: Catalog, stamp: Field) -> bool:
+    """Return whether rows can be filtered and ordered by a time stamp."""
     where = catalog.inputs_of(catalog.name_of(TypeKind.WHERE, stamp.declared_by)).get(stamp.name)
     order = catalog.inputs_of(catalog.name_of(TypeKind.ORDER_BY, stamp.declared_by))
     return (

@@ -1,17 +1,17 @@
-"""The hard bound of legal entities (setting ``company_limit``), as predicates that the planner puts into every plan.
+"""The hard limit of legal entities (setting ``company_limit``), as predicates that the planner adds to every plan.
 
 A row belongs to a legal entity by the dialect's company property (``dataAreaId``), or by the properties that the
-dialect's table names for its set (``company_columns``: ``LegalEntityId`` …), all of which count. Other sets are shared
-by all companies: they are served, unless ``company_limit_shared`` says otherwise. In a set of the second kind rows
-without a legal entity are shared data, too.
+dialect's table names for its set (``company_columns``: ``LegalEntityId`` …), which must all be inside. Other sets are
+shared by all companies: they are served, unless ``company_limit_shared`` says otherwise. In a set of the second kind,
+rows without a legal entity are shared data, too.
 
-    rows of …                     are bounded by
+    rows of …                     must pass
     a set with dataAreaId         dataAreaId eq 'usmf'
     LegalEntities                 (LegalEntityId eq 'usmf' or LegalEntityId eq '')
-    a shared set that is served   nothing
-    a shared set that is not      a predicate that no row passes, so that nothing is sent
+    a shared set that is served   no predicate
+    a shared set that is not      a predicate that no row passes, so that no request is sent
 
-The scope of a request (argument, header, ``companies``) only narrows this. Pure.
+The scope of a request (argument, header, ``companies``) only narrows this.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from .joins import join_of
 
 Companies = tuple[str, ...]
 Shared = bool | tuple[str, ...]
-"""Whether sets that all companies share are served, or patterns of those that are."""
+"""Whether sets that all companies share are served, or patterns of the names of those that are."""
 
 
 class LimitCounts(Struct, frozen=True, kw_only=True):
-    """How many of the served entity sets are bounded, and how."""
+    """Numbers of entity sets by how the limit applies to them."""
 
     by_company: int
-    """By the company property."""
+    """Limited by the company property."""
     by_other: int
-    """By another property that names a legal entity."""
+    """Limited by another property that names a legal entity."""
     shared: int
     """Shared by all companies and served."""
     refused: int
@@ -50,7 +50,7 @@ class LimitCounts(Struct, frozen=True, kw_only=True):
 
 
 class CompanyLimit:
-    """The bound of one catalogue; without companies it bounds nothing."""
+    """The limit for one catalogue; without companies there is none, and the object is false."""
 
     def __init__(
         self, catalog: Catalog, dialect: Dialect, companies: Companies, shared: Shared = True
@@ -69,7 +69,10 @@ class CompanyLimit:
     def predicate(
         self, info: ObjectInfo, set_name: str | None = None, prefix: Iterable[str] = ()
     ) -> Expr | None:
-        """Return what rows of a set must pass; None where nothing bounds them. ``prefix``: navigations to them."""
+        """Return the predicate that rows of a set must pass; None if they are not limited.
+
+        ``prefix`` are the navigations that lead to them.
+        """
         if not self:
             return None
         columns = self._columns(info, set_name)
@@ -81,7 +84,7 @@ class CompanyLimit:
         return all_of(*(_one_of((*prefix, column), values) for column in columns))
 
     def related(self, field: Field, prefix: Iterable[str] = ()) -> Expr | None:
-        """Return what rows of a relation must pass; None where the join itself keeps them in the row's company."""
+        """Return the predicate for rows of a relation; None if the join keeps them in the company of their parent."""
         if not self or self.is_kept_by(field):
             return None
         return self.predicate(self._catalog.object(field.target), field.target_set, prefix)
@@ -95,28 +98,32 @@ class CompanyLimit:
             for parent, target in zip(join.parent, join.target, strict=True)
         )
 
-    def scope(self, info: ObjectInfo, set_name: str | None, asked: Companies | None) -> Expr | None:
-        """Return what rows of a set must pass where a request asked for these companies."""
+    def scope(
+        self, info: ObjectInfo, set_name: str | None, requested: Companies | None
+    ) -> Expr | None:
+        """Return the predicate for rows of a set if a request names these companies; None: it names none."""
         company = self._dialect.company_property
-        if asked is None or company is None or not info.has_company:
+        if requested is None or company is None or not info.has_company:
             return self.predicate(info, set_name)
-        within = self.within(asked)
-        return _one_of((company,), within) if within else FALSE
+        companies = self.inside(requested)
+        return _one_of((company,), companies) if companies else FALSE
 
-    def within(self, asked: Companies) -> Companies:
-        """Return those of the companies that are inside."""
-        return asked if not self else tuple(c for c in asked if _folded(c) in self._folded)
+    def inside(self, companies: Companies) -> Companies:
+        """Return those of the companies that are inside the limit."""
+        if not self:
+            return companies
+        return tuple(c for c in companies if _folded(c) in self._folded)
 
     def check_readable(self, info: ObjectInfo, set_name: str | None, what: str) -> None:
-        """Raise Forbidden where rows come by a way that takes no predicate, and would need one."""
+        """Raise Forbidden for rows that need a predicate, but are read in a way that takes none."""
         if self.predicate(info, set_name) is not None:
             raise Forbidden(
-                f"{what} cannot be read: its rows cannot be bounded by company_limit.",
-                hint="Read the rows by the field of their own entity set.",
+                f"{what} cannot be read: company_limit cannot be applied to its rows.",
+                hint="Read the rows by the root field of their own entity set.",
             )
 
     def admits(self, info: ObjectInfo, set_name: str | None, row: Mapping[str, Any]) -> bool:
-        """Return whether a row of JSON is inside."""
+        """Return whether a row (decoded JSON) is inside the limit."""
         if not self:
             return True
         columns = self._columns(info, set_name)
@@ -125,51 +132,51 @@ class CompanyLimit:
         may_be_shared = not info.has_company and self._serves(info, set_name)
         return all(self.holds(row.get(column), may_be_shared=may_be_shared) for column in columns)
 
-    # What may be written
+    # Writes and calls
 
     def holds(self, value: object, *, may_be_shared: bool = False) -> bool:
-        """Return whether a value names a company that is inside."""
+        """Return whether a value names a company inside the limit, or none if ``may_be_shared``."""
         if not isinstance(value, str):
             return False
         return _folded(value) in self._folded or (may_be_shared and not value.strip())
 
     def columns_of(self, csdl: str, set_name: str) -> tuple[str, ...]:
-        """Return the properties that name a row's legal entity."""
+        """Return the properties that name the legal entity of a set's rows."""
         return self._columns(self._catalog.object(csdl), set_name)
 
     def may_be_shared(self, csdl: str, set_name: str) -> bool:
-        """Return whether rows without a legal entity are inside."""
+        """Return whether rows of a set that name no legal entity are inside the limit."""
         info = self._catalog.object(csdl)
         return not info.has_company and self._serves(info, set_name)
 
     @property
     def serves_calls(self) -> bool:
-        """Whether calls are served that name no company."""
+        """Whether calls that name no company are served."""
         return not self or self._shared is True
 
-    def check_arguments(self, given: Mapping[str, Any], *, is_bound: bool = False) -> None:
-        """Raise Forbidden where a parameter names a company outside, or a call without one is not served.
+    def check_arguments(self, arguments: Mapping[str, Any], *, is_bound: bool = False) -> None:
+        """Raise Forbidden if a parameter names a company outside the limit, or the call must name one and does not.
 
-        ``is_bound``: the call is bound to a row that is inside, so that it need not name a company.
+        A call that ``is_bound`` to a row inside the limit need not name a company.
         """
         if not self:
             return
-        named = list(_companies_in(given, self._dialect.company_parameters))
+        named = list(_companies_in(arguments, self._dialect.company_parameters))
         if any(not self.holds(value) for value in named):
             raise Forbidden(
                 "The call names a company that is outside company_limit.",
-                hint=f"Inside are: {', '.join(self.companies)}.",
+                hint=f"Companies inside the limit: {', '.join(self.companies)}.",
             )
         if not (named or is_bound or self.serves_calls):
-            raise Forbidden("The call names no company, and company_limit_shared forbids those.")
+            raise Forbidden("The call names no company, which company_limit_shared forbids.")
 
     # At the start
 
     def counts(self) -> LimitCounts:
-        """Count the sets of the catalogue."""
+        """Return how many entity sets of the catalogue are limited, shared or not served."""
         kinds = {"company": 0, "other": 0, "shared": 0, "refused": 0}
-        for name, found in self._catalog.model.entity_sets.items():
-            kinds[self._kind(name, found.type)] += 1
+        for name, entity_set in self._catalog.model.entity_sets.items():
+            kinds[self._kind(name, entity_set.type)] += 1
         return LimitCounts(
             by_company=kinds["company"],
             by_other=kinds["other"],
@@ -207,7 +214,7 @@ class CompanyLimit:
 
 
 def _folded(company: str) -> str:
-    """Companies compare as the database does: without case and trailing blanks."""
+    """Return a company as the database compares it: without case and surrounding blanks."""
     return company.strip().casefold()
 
 
@@ -217,21 +224,21 @@ def _one_of(path: Iterable[str], companies: Companies) -> Expr:
     return Compare(where, Operator.EQ, values[0]) if len(values) == 1 else In(where, values)
 
 
-def _companies_in(given: object, names: frozenset[str]) -> Iterable[object]:
-    """Yield what parameters of these names hold, however deep, and each item of those that are lists."""
-    if isinstance(given, Mapping):
-        for name, value in given.items():
+def _companies_in(arguments: object, names: frozenset[str]) -> Iterable[object]:
+    """Yield the values of parameters with these names, at any depth, and each item of lists."""
+    if isinstance(arguments, Mapping):
+        for name, value in arguments.items():
             if str(name).casefold().lstrip("_") in names:
                 yield from _scalars(value)
             if isinstance(value, Mapping | list | tuple):
                 yield from _companies_in(value, names)
-    elif isinstance(given, list | tuple):
-        for item in given:
+    elif isinstance(arguments, list | tuple):
+        for item in arguments:
             yield from _companies_in(item, names)
 
 
 def _scalars(value: object) -> Iterable[object]:
-    """Yield a value, or the items of a list; what is structured is searched by the names within it."""
+    """Yield a value, or the items of a list; objects are searched by the names in them instead."""
     if isinstance(value, list | tuple):
         for item in value:
             yield from _scalars(item)

@@ -1,8 +1,8 @@
-"""Rows of any type: by global id (``node``, ``nodes``) and by representation (``_entities``).
+"""Rows of any type, looked up by global id (``node``, ``nodes``) or by representation (``_entities``).
 
 A representation (Federation subgraph specification, "Resolving entity fields") is an object with ``__typename`` and the
-fields of a key: every part of the natural key as our own fields answer them, or ``id``. Whatever else it holds, for a
-router that was asked to send more, is passed over. All that name rows of one type share one plan, and so a key batch.
+fields of a key: every part of the natural key as the API answers them, or ``id``. Other fields, which a router sends if
+a subgraph requires them, are ignored. All lookups of one type share one plan, and therefore a key batch.
 """
 
 from __future__ import annotations
@@ -26,59 +26,64 @@ if TYPE_CHECKING:
     from .planner import OperationPlanner
 
 MAX_NODES = 1_000
-"""Ids of one ``nodes`` field."""
+"""Ids in one ``nodes`` field."""
 MAX_REPRESENTATIONS = 10_000
-"""Representations of one ``_entities`` field; routers send all that a page of theirs refers to at once."""
+"""Representations in one ``_entities`` field: a router sends those of a whole page at once."""
 
 
-class _Kind(Struct, frozen=True):
-    """One type of rows: how they are read, and what names one."""
+class _RowKind(Struct, frozen=True):
+    """Rows of one type: their plan, and the key that picks one."""
 
     csdl: str
     plan: ReadPlan
     arguments: tuple[tuple[Argument, GraphQLInputType], ...]
-    """The parts of the key, as the by-key field takes them."""
+    """The parts of the key, as arguments of the by-key root field."""
 
 
-_Named = tuple[_Kind, Key]
+_Lookup = tuple[_RowKind, Key]
 
 
 class EntityLookups:
-    """The rows that one root field names."""
+    """The lookups of one root field."""
 
     def __init__(self, operation: OperationPlanner, shape: RootShape) -> None:
         self._operation = operation
         self._shape = shape
         self._are_representations = shape.root.kind is RootKind.ENTITIES
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, _RowKind] = {}
         self._plans: dict[tuple[str, str], ReadPlan] = {}
         """Entity set and type of its rows → their plan."""
 
     def node(self, text: str) -> KeysRoot:
-        """Plan ``node(id)``. Raises InvalidId."""
+        """Return the plan of ``node(id)``. Raises InvalidId."""
         kind, key = self._by_id(text)
         return KeysRoot(self._shape, ((kind.plan, key),))
 
     def nodes(self, ids: Sequence[str]) -> KeysRoot:
-        """Plan ``nodes(ids)``; a bad id is an error at its place. Raises PageLimitExceeded."""
+        """Return the plan of ``nodes(ids)``; a bad id is an error in its place. Raises PageLimitExceeded."""
         return self._each(ids, self._by_id, MAX_NODES, "ids")
 
-    def entities(self, given: Sequence[object]) -> KeysRoot:
-        """Plan ``_entities``; a bad representation is an error at its place. Raises PageLimitExceeded."""
-        return self._each(given, self._by_representation, MAX_REPRESENTATIONS, "representations")
+    def entities(self, representations: Sequence[object]) -> KeysRoot:
+        """Return the plan of ``_entities``; a bad representation is an error in its place.
+
+        Raises PageLimitExceeded.
+        """
+        return self._each(
+            representations, self._by_representation, MAX_REPRESENTATIONS, "representations"
+        )
 
     def _each(
-        self, given: Sequence[Any], read: Callable[[Any], _Named], most: int, what: str
+        self, values: Sequence[Any], read: Callable[[Any], _Lookup], limit: int, what: str
     ) -> KeysRoot:
-        if len(given) > most:
+        if len(values) > limit:
             name = self._shape.root.name
-            raise PageLimitExceeded(f"{name} takes at most {most:,} {what}, not {len(given):,}.")
+            raise PageLimitExceeded(f"{name} takes at most {limit:,} {what}, not {len(values):,}.")
         items: list[tuple[ReadPlan, Key] | None] = []
         types: list[str] = []
         errors: dict[int, GatewayError] = {}
-        for number, one in enumerate(given):
+        for number, value in enumerate(values):
             try:
-                kind, key = read(one)
+                kind, key = read(value)
             except GatewayError as error:
                 items.append(None)
                 types.append("")
@@ -86,14 +91,14 @@ class EntityLookups:
             else:
                 items.append((kind.plan, key))
                 types.append(kind.csdl)
-        checked = tuple(types) if self._are_representations else ()
-        return KeysRoot(self._shape, tuple(items), many=True, errors=errors, types=checked)
+        expected_types = tuple(types) if self._are_representations else ()
+        return KeysRoot(self._shape, tuple(items), many=True, errors=errors, types=expected_types)
 
-    def _kind(self, name: str) -> _Kind | None:
-        """Return the type of a name; None where there is none whose rows have ids."""
-        found = self._kinds.get(name)
-        if found is not None:
-            return found
+    def _kind(self, name: str) -> _RowKind | None:
+        """Return the kind of rows of a GraphQL type; None if its rows have no ids."""
+        kind = self._kinds.get(name)
+        if kind is not None:
+            return kind
         operation = self._operation
         catalog, types = operation.catalog, operation.planner.core.type_map
         entry = catalog.entry(name)
@@ -105,70 +110,71 @@ class EntityLookups:
             (a, _input_type(a, types[a.type_name])) for a in catalog.key_arguments(entry.csdl)
         )
         plan = self._plan(set_name, entry.csdl)
-        found = self._kinds[name] = _Kind(entry.csdl, plan, arguments)
-        return found
+        kind = self._kinds[name] = _RowKind(entry.csdl, plan, arguments)
+        return kind
 
     def _plan(self, set_name: str, csdl: str) -> ReadPlan:
-        """Plan rows of a type, or of any that the set holds where it is told afterwards which of them were meant.
+        """Return the plan of rows of a type; for representations, of any type that the set holds.
 
-        An id was made of a row of its type, a representation may be made of anything.
+        An id was made from a row of its type, so the row has it. A representation may come from anywhere: its row is
+        read whatever its type, and checked afterwards.
         """
         operation = self._operation
         if self._are_representations:
             csdl = operation.catalog.model.entity_sets[set_name].type
-        found = self._plans.get((set_name, csdl))
-        if found is None:
+        plan = self._plans.get((set_name, csdl))
+        if plan is None:
             level = operation.prepared.node_shape(self._shape, csdl).level
-            found = self._plans[set_name, csdl] = operation.read_by_key(level, set_name)
-        return found
+            plan = self._plans[set_name, csdl] = operation.read_by_key(level, set_name)
+        return plan
 
     # By id
 
-    def _by_id(self, text: str) -> _Named:
+    def _by_id(self, text: str) -> _Lookup:
         name, values = parse_id(text)
         kind = self._kind(name)
         if kind is None:
             raise InvalidId(
-                "This id is of a type that is not served here.", hint="Use an `id` of this API."
+                "The type of this id is not served here.", hint="Use an `id` of this API."
             )
         return kind, _id_key(kind.plan.level.info.key, values)
 
     # By representation
 
-    def _by_representation(self, given: object) -> _Named:
-        if not isinstance(given, Mapping):
+    def _by_representation(self, representation: object) -> _Lookup:
+        if not isinstance(representation, Mapping):
             raise BadArgument("A representation must be an object.", hint=_HINT)
-        name = given.get("__typename")
+        name = representation.get("__typename")
         if not isinstance(name, str):
             raise BadArgument("A representation must have a __typename.", hint=_HINT)
         kind = self._kind(name)
         if kind is None:
             raise BadArgument(
-                "The __typename of this representation is no entity of this API.",
+                "The __typename of this representation is not an entity of this API.",
                 hint="Entities are the object types with an id.",
             )
-        is_whole = all(given.get(a.name) is not None for a, _ in kind.arguments)
-        if not is_whole and given.get("id") is not None:
-            return self._by_own_id(name, given["id"])
-        return kind, self._natural_key(kind, given)
+        has_natural_key = all(representation.get(a.name) is not None for a, _ in kind.arguments)
+        if not has_natural_key and representation.get("id") is not None:
+            return self._by_own_id(name, representation["id"])
+        return kind, self._natural_key(kind, representation)
 
-    def _by_own_id(self, name: str, text: object) -> _Named:
+    def _by_own_id(self, name: str, text: object) -> _Lookup:
         if not isinstance(text, str):
-            raise InvalidId("This id is no string.", hint="Use an `id` of this API.")
+            raise InvalidId("This id is not a string.", hint="Use an `id` of this API.")
         if parse_id(text)[0] != name:
             raise InvalidId(
-                "This id is of another type than its representation.",
-                hint="The id tells the type: send the `__typename` of the same row.",
+                "This id belongs to another type than its representation.",
+                hint="An id contains the type of its row: send the `__typename` of the same row.",
             )
         return self._by_id(text)
 
-    def _natural_key(self, kind: _Kind, given: Mapping[Any, Any]) -> Key:
+    def _natural_key(self, kind: _RowKind, representation: Mapping[Any, Any]) -> Key:
         operation = self._operation
         values: dict[str, Any] = {}
-        for argument, wanted in kind.arguments:
-            value = given.get(argument.name)
+        for argument, expected in kind.arguments:
+            value = representation.get(argument.name)
             if value is not None:
-                values[argument.name] = coerce_json(value, wanted, what=argument.name)
+                values[argument.name] = coerce_json(value, expected, what=argument.name)
             elif not argument.nullable:
                 parts = ", ".join(a.name for a, _ in kind.arguments)
                 raise BadArgument(
@@ -182,18 +188,18 @@ _HINT = 'For example {"__typename": "CustomerV3", "id": "…"}.'
 
 
 def _input_type(argument: Argument, named: Any) -> GraphQLInputType:
-    """Return the type of a key's part, which is not null."""
+    """Return the input type of a part of the key, without its outer non-null."""
     return GraphQLList(GraphQLNonNull(named)) if argument.many else named
 
 
 def _id_key(key: Sequence[Field], values: Sequence[Any]) -> Key:
-    said = "This id does not fit the key of its type."
+    message = "This id does not match the key of its type."
     if len(key) != len(values):
-        raise InvalidId(said, hint="Fetch the row's `id` again.")
+        raise InvalidId(message, hint="Fetch the row's `id` again.")
     try:
         return tuple(
             v if f.value is None or v is None else parse_value(f.value.edm, v)
             for f, v in zip(key, values, strict=True)
         )
     except ValueError as error:
-        raise InvalidId(said, hint="Fetch it again.") from error
+        raise InvalidId(message, hint="Fetch the row's `id` again.") from error

@@ -1,8 +1,8 @@
 """A coerced ``where`` argument as an OData expression.
 
-Only what the catalogue offers arrives here, so every operator has a meaning; what a product must say otherwise
-is the dialect's business. A comparison never finds rows whose value shows as null: 1900-01-01 is not "before
-2024".
+The argument has passed validation, so every operator has a meaning for its field. What a product cannot be asked
+literally, its dialect rewrites later. A comparison never matches rows whose value is answered as null: the null date
+1900-01-01 is not "before 2024".
 """
 
 from __future__ import annotations
@@ -34,16 +34,15 @@ from schema.catalog import Catalog
 from schema.catalog.records import Clean, Field, InputField, InputRole, TypeKind, ValueType
 from schema.operators import WhereOperator
 
-Given = Mapping[str, object]
 Test = Callable[[ValueType, Path, object, str], Expr]
-"""Makes the expression of one operator: value type, path, operand, and how messages call the place."""
-Bound = Callable[[Field, tuple[str, ...]], Expr | None]
+"""Makes the expression of one operator: value type, path, operand, and the place for messages."""
+RelatedBound = Callable[[Field, tuple[str, ...]], Expr | None]
 MAX_ITEMS = 4_000
-"""Items of one list: refused before work is done on what no URL can hold."""
+"""Items of one list; more would fit into no URL, and are refused before any work is done for them."""
 
 
 def all_of(*terms: Expr | None) -> Expr | None:
-    """Join what is there with ``and``; None where nothing is."""
+    """Return the conjunction of the terms that are not None; None if all are."""
     present = tuple(t for t in terms if t is not None)
     return present[0] if len(present) == 1 else And(present) if present else None
 
@@ -51,74 +50,77 @@ def all_of(*terms: Expr | None) -> Expr | None:
 class WhereReader:
     """Reads the ``where`` arguments of one catalogue."""
 
-    def __init__(self, catalog: Catalog, bound: Bound | None = None) -> None:
-        """``bound``: what the rows of a relation must pass, beside what is asked of them."""
+    def __init__(self, catalog: Catalog, related_bound: RelatedBound | None = None) -> None:
+        """``related_bound`` returns what rows of a relation must pass in addition to their filter."""
         self._catalog = catalog
-        self._bound = bound
+        self._related_bound = related_bound
 
-    def read(self, csdl: str, given: object) -> Expr | None:
-        """Turn the argument for rows of a type into an expression; None where it asks nothing."""
-        return None if given is None else self._where(self._name(csdl), given, ())
+    def read(self, csdl: str, where: object) -> Expr | None:
+        """Return the expression of a ``where`` argument for rows of a type; None if it excludes nothing.
+
+        Raises BadArgument for an operand that its operator does not take.
+        """
+        return None if where is None else self._where(self._name(csdl), where, ())
 
     def _name(self, csdl: str) -> str:
         return self._catalog.name_of(TypeKind.WHERE, csdl)
 
-    def _where(self, input_name: str, given: object, prefix: tuple[str, ...]) -> Expr | None:
-        assert isinstance(given, Mapping)
+    def _where(self, input_name: str, where: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert isinstance(where, Mapping)
         fields = self._catalog.inputs_of(input_name)
-        terms = [self._term(fields[n], v, prefix) for n, v in given.items() if v is not None]
+        terms = [self._term(fields[n], v, prefix) for n, v in where.items() if v is not None]
         return all_of(*terms)
 
-    def _term(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
-        match found.role:
+    def _term(self, item: InputField, value: object, prefix: tuple[str, ...]) -> Expr | None:
+        match item.role:
             case InputRole.AND | InputRole.OR:
-                return self._list(found, given, prefix)
+                return self._list(item, value, prefix)
             case InputRole.NOT:
-                inner = self._where(found.type_name, given, prefix)
+                inner = self._where(item.type_name, value, prefix)
                 return None if inner is None else Not(inner)
             case InputRole.TO_ONE:
-                assert found.of is not None
-                inner = self._where(found.type_name, given, (*prefix, found.of.source))
-                return None if inner is None else all_of(inner, self._related(found.of, prefix))
+                assert item.of is not None
+                inner = self._where(item.type_name, value, (*prefix, item.of.source))
+                return None if inner is None else all_of(inner, self._bound_of(item.of, prefix))
             case InputRole.TO_MANY:
-                return self._collection(found, given, prefix)
+                return self._collection(item, value, prefix)
             case _:
-                assert found.of is not None
-                return all_of(*_operators(found.of, given, Path((*prefix, found.of.source))))
+                assert item.of is not None
+                return all_of(*_operators(item.of, value, Path((*prefix, item.of.source))))
 
-    def _list(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
-        assert isinstance(given, list)
-        _check_length(given, f"where.{found.name}")
-        terms = [self._where(found.type_name, item, prefix) for item in given]
-        if found.role is InputRole.AND:
+    def _list(self, item: InputField, values: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert isinstance(values, list)
+        _check_length(values, f"where.{item.name}")
+        terms = [self._where(item.type_name, value, prefix) for value in values]
+        if item.role is InputRole.AND:
             return all_of(*terms)
         # An empty alternative holds for every row, no alternative for none: `or: [{}]` and `or: []`.
         return Or(tuple(And(()) if t is None else t for t in terms))
 
-    def _related(self, of: Field, prefix: tuple[str, ...] | None) -> Expr | None:
-        """Return the bound of related rows; ``prefix`` None: as those rows see it, inside ``any``."""
-        if self._bound is None:
+    def _bound_of(self, of: Field, prefix: tuple[str, ...] | None) -> Expr | None:
+        """Return the bound of related rows; ``prefix`` None: with paths that start at those rows (inside ``any``)."""
+        if self._related_bound is None:
             return None
-        return self._bound(of, () if prefix is None else (*prefix, of.source))
+        return self._related_bound(of, () if prefix is None else (*prefix, of.source))
 
-    def _collection(self, found: InputField, given: object, prefix: tuple[str, ...]) -> Expr | None:
-        assert found.of is not None
-        assert isinstance(given, Mapping)
-        path = Path((*prefix, found.of.source))
-        where = self._name(found.of.target)
+    def _collection(self, item: InputField, value: object, prefix: tuple[str, ...]) -> Expr | None:
+        assert item.of is not None
+        assert isinstance(value, Mapping)
+        path = Path((*prefix, item.of.source))
+        input_name = self._name(item.of.target)
         terms: list[Expr] = []
-        for name, inner in given.items():
+        for name, inner in value.items():
             if inner is not None:
-                asked = self._where(where, inner, ())
-                some = Some(path, all_of(asked, self._related(found.of, None)))
+                where = self._where(input_name, inner, ())
+                some = Some(path, all_of(where, self._bound_of(item.of, None)))
                 terms.append(some if name == "some" else Not(some))
         return all_of(*terms)
 
 
-def _operators(field: Field, given: object, path: Path) -> Iterator[Expr]:
-    assert isinstance(given, Mapping)
+def _operators(field: Field, operators: object, path: Path) -> Iterator[Expr]:
+    assert isinstance(operators, Mapping)
     assert field.value is not None
-    for name, operand in given.items():
+    for name, operand in operators.items():
         what = f"where.{field.name}.{name}"
         if operand is None:
             yield _null_operand(field.value, path, name, what)
@@ -137,8 +139,8 @@ def _null_operand(value: ValueType, path: Path, operator: str, what: str) -> Exp
 def _check_length(items: list[Any], what: str) -> None:
     if len(items) > MAX_ITEMS:
         raise BadArgument(
-            f"{what} has {len(items):,} items; the most is {MAX_ITEMS:,}.",
-            hint="No address can hold so many: ask in several operations.",
+            f"{what} has {len(items):,} items; the limit is {MAX_ITEMS:,}.",
+            hint="No URL can hold so many: split the list over several operations.",
         )
 
 
@@ -175,10 +177,11 @@ def _compare(operator: Operator, value: ValueType, path: Path, operand: object, 
     if value.clean in (Clean.DATE, Clean.KEY_DATE):
         return _compare_day(value, path, operator, operand, what)
     test = Compare(path, operator, to_literal(value, operand, what=what))
-    return _not_null_date(value, path, operator, test)
+    return _without_null_date(value, path, operator, test)
 
 
-def _not_null_date(value: ValueType, path: Path, operator: Operator, test: Expr) -> Expr:
+def _without_null_date(value: ValueType, path: Path, operator: Operator, test: Expr) -> Expr:
+    """Exclude 1900-01-01, which stands for null, from comparisons that it would pass."""
     nullable = value.clean in (Clean.NULL_DATE, Clean.DATE)
     if nullable and operator in (Operator.LT, Operator.LE):
         return And((Compare(path, Operator.GE, Literal(FIRST_DAY, value.edm)), test))
@@ -191,20 +194,20 @@ def _compare_day(
     """Compare whole days: an X++ date is noon UTC on the wire, so a day is the span to the next one."""
     start, following = (Literal(bound, value.edm) for bound in day_bounds(operand, what))
     before = partial(Compare, path, Operator.LT)
-    from_on = partial(Compare, path, Operator.GE)
+    since = partial(Compare, path, Operator.GE)
     match operator:
         case Operator.EQ:
-            return And((from_on(start), before(following)))
+            return And((since(start), before(following)))
         case Operator.NE:
-            return Or((before(start), from_on(following)))
+            return Or((before(start), since(following)))
         case Operator.GT:
-            return from_on(following)
+            return since(following)
         case Operator.GE:
-            return from_on(start)
+            return since(start)
         case Operator.LT:
-            return _not_null_date(value, path, operator, before(start))
+            return _without_null_date(value, path, operator, before(start))
         case Operator.LE:
-            return _not_null_date(value, path, operator, before(following))
+            return _without_null_date(value, path, operator, before(following))
 
 
 def _test_of(operator: WhereOperator) -> Test:

@@ -1,7 +1,8 @@
-"""Which columns make a relation: the fields of parent and target that are equal.
+"""Join columns of a relation: the fields of parent and target that are equal.
 
-A navigation's referential constraints tell it, or those of its partner. In a product with companies a relation never
-crosses one: where both sides have a company it is part of the join, said by the metadata or not.
+They follow from the referential constraints of a navigation or of its partner (CSDL XML 4.01, section 8.5). In a
+product with companies a relation never crosses them: if both sides have a company it is part of the join, even if the
+metadata does not say so.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from .plan import Join
 
 
 def join_of(field: Field, catalog: Catalog, dialect: Dialect) -> Join | None:
-    """Return the columns that join parent and target; None where the metadata does not tell."""
+    """Return the columns that join parent and target; None if the metadata does not say."""
     parent, target = catalog.object(field.declared_by), catalog.object(field.target)
     pairs = pairs_of(field, catalog, dialect)
     try:
-        found = [(parent.by_source(p), target.by_source(t)) for p, t in pairs]
+        columns = [(parent.by_source(p), target.by_source(t)) for p, t in pairs]
     except KeyError:
         return None
-    return Join(tuple(p for p, _ in found), tuple(t for _, t in found)) if found else None
+    return Join(tuple(p for p, _ in columns), tuple(t for _, t in columns)) if columns else None
 
 
 def pairs_of(field: Field, catalog: Catalog, dialect: Dialect) -> Pairs:
-    """Return (property of the parent, property of the target), the company among them; empty where unknown."""
+    """Return pairs of properties (of the parent, of the target), with the company; empty if unknown."""
     assert field.navigation is not None
     pairs = join_pairs(field.navigation, catalog.model)
     company = dialect.company_property

@@ -1,4 +1,4 @@
-"""Limits of plans, as the settings state them."""
+"""Limits of plans, from the settings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class PlanLimits:
     max_page: int = 1_000
     can_expand: bool = True
     companies: tuple[str, ...] | None = None
-    """Default company scope; None: every company that the account may read."""
+    """Default company scope; None: every company that the service account may read."""
     company_limit: tuple[str, ...] = ()
-    """Companies outside which nothing is read or written; empty: no bound."""
+    """Companies outside which nothing is read or written; empty: no limit."""
     company_limit_shared: Shared = True
-    """Whether sets that all companies share are served under ``company_limit``, or patterns of those that are."""
+    """Under ``company_limit``: whether sets that all companies share are served, or patterns of those that are."""

@@ -1,7 +1,7 @@
-"""The paging arguments of a connection (``first last after before orderBy``) as a window. Pure.
+"""The paging arguments of a connection (``first last after before orderBy``) as a window.
 
-A cursor is used only with the list it was made for; its values are brought to their upstream types here, so that a
-forged one is refused before anything is asked.
+A cursor is accepted for the list that it was made for only. Its values are converted to their upstream types here, so
+that a forged cursor is refused before a request is sent.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ class Paging(Struct, frozen=True):
         needs: ConnectionRequirements,
         bound_to: tuple[object, ...],
     ) -> Window:
-        """Return the window. ``bound_to`` tells the list apart from others: place, filter, company scope."""
+        """Return the window. ``bound_to`` identifies the list for its cursors: place, filter, company scope.
+
+        Raises BadArgument, PageLimitExceeded or InvalidCursor.
+        """
         size, backward = self._size(arguments)
-        given = arguments.get("orderBy")
-        order = _order(info, given)
+        order_argument = arguments.get("orderBy")
+        order = _order(info, order_argument)
         binding = fingerprint([(t.field.source, t.descending) for t in order], *bound_to)
         keyset = bool(info.key) and all(self._comparable(t) for t in order)
 
@@ -46,15 +49,15 @@ class Paging(Struct, frozen=True):
             text = arguments.get(name)
             if text is None:
                 return None
-            found = parse_cursor(text, binding=binding, terms=len(order), argument=name)
-            return _typed(found, order, name) if keyset else _offset(found, name)
+            parsed = parse_cursor(text, binding=binding, terms=len(order), argument=name)
+            return _with_typed_values(parsed, order, name) if keyset else _with_offset(parsed, name)
 
         return Window(
             size=size,
             backward=backward,
             order=order,
             keyset=keyset,
-            is_default_order=not given,
+            is_default_order=not order_argument,
             after=cursor("after"),
             before=cursor("before"),
             binding=binding,
@@ -63,7 +66,7 @@ class Paging(Struct, frozen=True):
         )
 
     def _null_order(self, order: Sequence[OrderTerm]) -> NullOrder | None:
-        """Return where nulls of the order stand; None where no term can be null."""
+        """Return where nulls stand in the order; None if no term can be null."""
         may_be_null = self.dialect.has_nulls and any(term.nullable for term in order)
         return self.dialect.null_order if may_be_null else None
 
@@ -74,9 +77,7 @@ class Paging(Struct, frozen=True):
     def _size(self, arguments: Mapping[str, Any]) -> tuple[int, bool]:
         first, last = arguments.get("first"), arguments.get("last")
         if first is not None and last is not None:
-            raise BadArgument(
-                "first and last cannot be combined.", hint="Ask for one end of the list."
-            )
+            raise BadArgument("first and last cannot be combined.", hint="Use one of them.")
         size = first if first is not None else last
         name = "last" if last is not None else "first"
         if size is None:
@@ -85,16 +86,18 @@ class Paging(Struct, frozen=True):
             raise BadArgument(f"{name} is {size}; it cannot be negative.")
         if size > self.max_page:
             raise PageLimitExceeded(
-                f"{name} is {size}; the most is {self.max_page}.",
+                f"{name} is {size}; the limit is {self.max_page}.",
                 hint="Page with `after: pageInfo.endCursor`.",
             )
         return size, last is not None
 
 
-def _order(info: ObjectInfo, given: Sequence[Mapping[str, str]] | None) -> tuple[OrderTerm, ...]:
-    """Return the terms of the order, the key's parts last, so that it is total."""
+def _order(
+    info: ObjectInfo, order_argument: Sequence[Mapping[str, str]] | None
+) -> tuple[OrderTerm, ...]:
+    """Return the terms of the order, with the key at the end, so that no two rows are equal in it."""
     terms: dict[str, OrderTerm] = {}
-    for item in given or ():
+    for item in order_argument or ():
         ((name, direction),) = item.items()
         terms.setdefault(name, OrderTerm(info.fields[name], direction == "DESC"))
     for part in info.key:
@@ -102,22 +105,22 @@ def _order(info: ObjectInfo, given: Sequence[Mapping[str, str]] | None) -> tuple
     return tuple(terms.values())
 
 
-def _typed(cursor: Cursor, order: Sequence[OrderTerm], argument: str) -> Cursor:
-    """Bring a keyset cursor's values to the types of the order."""
+def _with_typed_values(cursor: Cursor, order: Sequence[OrderTerm], argument: str) -> Cursor:
+    """Return a keyset cursor with its values converted to the types of the order."""
     try:
         pairs = zip(order, cursor.values, strict=True)
         return structs.replace(cursor, values=tuple(parse_value(t.edm, v) for t, v in pairs))
     except ValueError as error:
-        raise _unfit(argument) from error
+        raise _damaged(argument) from error
 
 
-def _offset(cursor: Cursor, argument: str) -> Cursor:
+def _with_offset(cursor: Cursor, argument: str) -> Cursor:
     if cursor.offset is None:
-        raise _unfit(argument)
+        raise _damaged(argument)
     return cursor
 
 
-def _unfit(argument: str) -> InvalidCursor:
+def _damaged(argument: str) -> InvalidCursor:
     return InvalidCursor(
         f"{argument}: this cursor does not fit this list.", hint="Start again without a cursor."
     )

@@ -1,9 +1,9 @@
-"""Which part of a list a connection asks for, and how to ask the upstream for just that part.
+"""The part of a list that a connection requests, and the query for just that part.
 
-Keyset paging is stable while rows come and go: "after" is a filter on the order's values and the key. With
-terms ``a, b`` and the values ``v, w`` it reads ``a ge v and (a gt v or b gt w)``: no ``eq``, which F&O would
-read as a wildcard, and one comparison a term. Where a term cannot be compared (an enum) or there is no key, the
-window falls back to offsets, and explain says so.
+Keyset paging is stable while rows are inserted and deleted: "after" is a filter on the values of the order and the key.
+With the terms ``a, b`` and the values ``v, w`` it is ``a ge v and (a gt v or b gt w)``: one comparison a term, and no
+``eq``, which F&O reads as a pattern. If a term cannot be compared (an enum), or there is no key, the window falls back
+to offsets, and explain says so.
 
 Relay Cursor Connections, https://relay.dev/graphql/connections.htm#sec-Pagination-algorithm.
 """
@@ -60,7 +60,7 @@ class OrderTerm(Struct, frozen=True):
 
 
 class Window(Struct, frozen=True, kw_only=True):
-    """The bound paging arguments of one connection."""
+    """The paging arguments of one connection with their values."""
 
     size: int
     backward: bool = False
@@ -72,7 +72,7 @@ class Window(Struct, frozen=True, kw_only=True):
     binding: bytes
     needs: ConnectionRequirements
     null_order: NullOrder | None = None
-    """Where nulls of the order's terms stand upstream; None: no term can be null."""
+    """Where the upstream sorts nulls; None if no term of the order can be null."""
 
     @property
     def has_cursor(self) -> bool:
@@ -81,7 +81,7 @@ class Window(Struct, frozen=True, kw_only=True):
 
     @property
     def reads_order(self) -> bool:
-        """Whether the values of the order are needed: for cursors, or to check where nulls stand."""
+        """Whether the values of the order are needed: for cursors, or to check the position of nulls."""
         return self.needs.cursors or self.null_order is not None
 
     @property
@@ -91,19 +91,19 @@ class Window(Struct, frozen=True, kw_only=True):
 
     @property
     def one_more(self) -> bool:
-        """Whether a row beyond the page must tell if there are more; a cursor at that end tells it too."""
+        """Whether one more row is read to know if there are more; a cursor at that end tells it, too."""
         if self.backward:
             return self.needs.previous and self.after is None
         return self.needs.next and self.before is None
 
     @property
     def is_first_page(self) -> bool:
-        """Whether the first rows of the list are asked for."""
+        """Whether the window is at the start of the list."""
         return not self.backward and not self.has_cursor
 
 
 def order_by(terms: Sequence[OrderTerm], *, backward: bool) -> tuple[Order, ...]:
-    """Return ``$orderby``; reversed for a backward window, whose rows are flipped when they have come."""
+    """Return ``$orderby``; reversed for a backward window, whose rows are reversed again when they are read."""
     return tuple(Order(Path((t.field.source,)), t.descending != backward) for t in terms)
 
 
@@ -117,7 +117,7 @@ def rows_beyond(
 ) -> Expr:
     """Return the filter for rows after (``backward``: before) the row with these order values.
 
-    ``nulls``: whether there are any; ``nulls_last``: whether they stand after all values in ascending order.
+    ``nulls``: whether values may be null at all; ``nulls_last``: whether they come last in ascending order.
     """
     (term, *rest), (value, *others) = terms, values
     falling = term.descending != backward
@@ -148,17 +148,17 @@ def _bounds(
 
 
 def _and(*terms: Expr) -> Expr:
-    kept = tuple(t for t in terms if t != And(()))
-    return kept[0] if len(kept) == 1 else And(kept)
+    terms = tuple(t for t in terms if t != And(()))
+    return terms[0] if len(terms) == 1 else And(terms)
 
 
 def _or(*terms: Expr) -> Expr:
-    kept = tuple(t for t in terms if t != Or(()))
-    return kept[0] if len(kept) == 1 else Or(kept)
+    terms = tuple(t for t in terms if t != Or(()))
+    return terms[0] if len(terms) == 1 else Or(terms)
 
 
 def with_window(query: Query, window: Window, dialect: Dialect) -> Query:
-    """Add a keyset window to a query: order, start and end, and one row more where "is there more" is asked."""
+    """Return a query with a keyset window: order, start and end, and one more row if that is needed."""
     return structs.replace(
         query,
         where=all_of(query.where, cursor_filter(window, dialect)),
@@ -169,7 +169,7 @@ def with_window(query: Query, window: Window, dialect: Dialect) -> Query:
 
 
 def cursor_filter(window: Window, dialect: Dialect) -> Expr | None:
-    """Return the filter for rows between the cursors of a keyset window; None where it has no cursor."""
+    """Return the filter for rows between the cursors of a keyset window; None without cursors."""
     bounds = [
         rows_beyond(
             window.order,
@@ -185,25 +185,26 @@ def cursor_filter(window: Window, dialect: Dialect) -> Expr | None:
 
 
 def ends_on_upstream_page(window: Window, dialect: Dialect) -> bool:
-    """Return whether the page takes whole pages of the upstream, so that one row more would need another one."""
+    """Return whether the page ends where a page of the upstream does, so that one more row costs a request."""
     limit = dialect.page_limit
     return limit is not None and window.one_more and window.size % limit == 0 and window.size > 0
 
 
 def empty_page(window: Window, total: int | None) -> Page:
-    """Make the page of a window of which no row is needed."""
+    """Return the page of a window of which no row is needed."""
     return Page([], window.before is not None, window.after is not None, total)
 
 
 def keyset_page(
     rows: RowList, window: Window, row_type: RowType, total: int | None, *, more: bool = False
 ) -> Page:
-    """Return the page of the rows that a bounded query brought. Raises UpstreamMalformed for nulls out of order.
+    """Return the page of the rows that a query with its window brought.
 
-    ``more``: whether the upstream has said that there are more rows than these.
+    ``more``: whether the upstream says that there are further rows (a next link). Raises UpstreamMalformed if nulls are
+    sorted otherwise than the cursors assume.
     """
     if total is None and not (more or window.has_cursor):
-        # A service that ignores $count has told the number where fewer rows came than were asked for.
+        # From a service that ignores $count: fewer rows than requested are all there are.
         total = len(rows) if len(rows) < window.size + window.one_more else None
     more = more or len(rows) > window.size
     rows = rows[: window.size]
@@ -217,7 +218,7 @@ def keyset_page(
 
 
 def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
-    """Return the function from a row to its cursor; None where no cursor is asked for."""
+    """Return a function from a row to its cursor; None if no cursor is requested."""
     if not window.needs.cursors:
         return None
     attributes = [row_type.attribute(t.field) for t in window.order]
@@ -228,21 +229,21 @@ def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
             return keyset_cursor(binding, [getattr(row, a) for a in attributes])
         except (AttributeError, TypeError, OverflowError) as error:
             raise UpstreamMalformed(
-                "The upstream sent a row without the values that it is ordered by."
+                "The upstream sent a row without a value of its order."
             ) from error
 
     return cursor
 
 
 def offset_cursors(window: Window, start: int) -> MakeCursor | None:
-    """Return the function from a row's place in the page to its cursor."""
+    """Return a function from a row's index in the page to its cursor; None if no cursor is requested."""
     if not window.needs.cursors:
         return None
     return lambda _row, index: offset_cursor(window.binding, start + index)
 
 
 def check_null_order(rows: Sequence[Any], window: Window, row_type: RowType) -> None:
-    """Raise UpstreamMalformed where a null and a value stand in another order than the cursors assume."""
+    """Raise UpstreamMalformed if a null and a value are in another order than the cursors assume."""
     if window.null_order is None or len(rows) < 2:
         return
     nulls_last = window.null_order == "last"
@@ -259,7 +260,7 @@ def check_null_order(rows: Sequence[Any], window: Window, row_type: RowType) -> 
 
 
 def null_order_error(term: OrderTerm, assumed: NullOrder) -> UpstreamMalformed:
-    """Return the error for a service that sorts nulls at the other end of the order than assumed."""
+    """Return the error for a service that sorts nulls at the other end than assumed."""
     actual = "first" if assumed == "last" else "last"
     return UpstreamMalformed(
         f"The upstream sorts nulls of {term.field.source} {actual} in ascending order, not"
@@ -269,7 +270,7 @@ def null_order_error(term: OrderTerm, assumed: NullOrder) -> UpstreamMalformed:
 
 
 class Span(Struct, frozen=True):
-    """Rows ``start`` to ``end`` of a list, and what lies around them."""
+    """Rows ``start`` to ``end`` (exclusive) of a list, and whether there are others on either side."""
 
     start: int
     end: int
@@ -278,7 +279,7 @@ class Span(Struct, frozen=True):
 
 
 def span(window: Window, total: int | None) -> Span:
-    """Resolve an offset window to positions. ``total`` is needed only for a last page without ``before``."""
+    """Return the positions of an offset window. ``total`` is needed for a last page without ``before`` only."""
     low = 0 if window.after is None else (window.after.offset or 0) + 1
     high = window.before.offset if window.before is not None else total
     after, before = window.after is not None, window.before is not None

@@ -1,8 +1,8 @@
-"""The read plan: what will be asked of the upstream, bound to an operation's arguments. Pure and printable.
+"""The records of a plan: what will be requested from the upstream for one operation with its values.
 
-The same object is run (``run``), explained (``explain``) and tested. A :class:`ReadPlan` reads rows of one
-level; a :class:`ChildPlan` says how the rows below come: with their parents (``$expand``), by the parents'
-values (key batch) or over each parent's own URL.
+The same records are run (``execution``), explained (``explain``) and tested. A :class:`ReadPlan` reads rows of one
+level; a :class:`ChildPlan` says how the rows below them are loaded: with their parents (``$expand``), by the parents'
+values (key batch) or over the URL of each parent (path).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Key = tuple[Value, ...]
 
 
 class Via(Enum):
-    """How rows below other rows are loaded."""
+    """How related rows are loaded."""
 
     EXPAND = "expand"
     """With their parents, in the same request."""
     KEYS = "key batch"
     """All at once, by filter on the join columns."""
     PATH = "path"
-    """One request a parent, over ``Set(key)/Navigation``: where no join columns are known."""
+    """One request for each parent, over ``Set(key)/Navigation``: if no join columns are known."""
 
 
 class Join(Struct, frozen=True):
-    """Fields of the parent and of the target that are equal."""
+    """Fields of parent and target that are equal, in pairs."""
 
     parent: tuple[Field, ...]
     target: tuple[Field, ...]
@@ -48,54 +48,54 @@ class ReadPlan(Struct, frozen=True, kw_only=True):
     level: RowRequirements
     row_type: RowType
     query: Query
-    """Without the window, and without the keys of a batch."""
+    """The query without window, and without the keys of a batch."""
     entity_set: str | None
     window: Window | None = None
     children: tuple[ChildPlan, ...] = ()
 
 
 class ChildPlan(Struct, frozen=True, kw_only=True):
-    """Rows below the rows of another plan."""
+    """Related rows of another plan's rows."""
 
     child: ChildRequirements
     via: Via
     join: Join | None
     plan: ReadPlan
     name: str
-    """Navigation as it is asked for: with the type in front where the set's own type does not declare it."""
+    """Navigation as in the request: with a cast if the set's own type does not declare it."""
     owners: frozenset[str] | None = None
     """CSDL types of the rows that have the navigation; None: all."""
     paged: bool = False
-    """Whether an ``$expand`` brings just the window's rows; else all rows come and are cut here."""
+    """Whether ``$expand`` brings just the page; else all rows come, and the page is cut out of them."""
     in_order: ChildPlan | None = None
-    """How lists are read in the upstream's order, where ``$expand`` brings them in any and theirs is not proven."""
+    """A second plan that reads lists in the upstream's order, for parents whose expanded list cannot be sorted here."""
 
 
 class ListRoot(Struct, frozen=True):
-    """A connection at the root, or one entity (``window`` None) of a singleton."""
+    """A connection at the root, or the entity of a singleton (``window`` None)."""
 
     shape: RootShape
     plan: ReadPlan
     key: Key | None = None
-    """Key that the filter names, where the list is united with others: the query's filter is what else it asks."""
+    """Key that the filter pins if the list is read together with others; the query then has the rest of the filter."""
     together: bool = False
-    """Whether it shares a ``$batch`` with lists that differ from it in values of ``eq``."""
+    """Whether it shares a ``$batch`` with lists that differ in values of ``eq`` only."""
 
 
 class KeysRoot(Struct, frozen=True):
-    """Entities by key: one (by-key field, ``node``) or a list (``nodes``), with gaps where an id is bad."""
+    """Rows by key: one (by-key field, ``node``) or a list (``nodes``, ``_entities``), with gaps for bad ids."""
 
     shape: RootShape
     items: tuple[tuple[ReadPlan, Key] | None, ...]
     many: bool = False
     errors: Mapping[int, GatewayError] = field(default_factory=dict)
-    """Index of a gap → what is wrong there."""
+    """Index of a gap → its error."""
     types: tuple[str, ...] = ()
-    """CSDL types that the rows must be of, where they were named by type: a set holds those of derived types too."""
+    """CSDL types that the rows must have, if they were requested by type: a set holds rows of derived types, too."""
 
 
 class CallRoot(Struct, frozen=True):
-    """A function call; ``plan`` is None where it returns plain values."""
+    """A function call; ``plan`` is None if it returns plain values."""
 
     shape: RootShape
     query: Query

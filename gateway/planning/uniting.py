@@ -1,8 +1,7 @@
-"""Root lists of one operation that differ in values of ``eq`` only: asked for together, in one request.
+"""Root lists of one operation that differ in values of ``eq`` only are read together, in one HTTP request.
 
-Lists whose ``eq`` names a whole key have one row at the most, so that each page can be cut exactly from the rows of all
-their keys: they become a key batch. Of other lists it is not known where one ends in rows that came for all of them;
-they stay requests of their own, but share a ``$batch``, where the service is known to answer one.
+A list whose ``eq`` pins a whole key has one row at most, so the rows of many such lists can be told apart: they become
+one key batch. Other lists stay requests of their own, but share a ``$batch`` if the service is known to support it.
 """
 
 from __future__ import annotations
@@ -23,70 +22,70 @@ from .plan import BoundRoot, Key, ListRoot
 
 
 def pins_key(info: ObjectInfo, where: Expr | None, dialect: Dialect) -> bool:
-    """Return whether a filter names a whole key by ``eq``."""
-    return _pinned(info, where, dialect) is not None
+    """Return whether a filter pins a whole key by ``eq``."""
+    return _pinned_key(info, where, dialect) is not None
 
 
-def _pinned(
+def _pinned_key(
     info: ObjectInfo, where: Expr | None, dialect: Dialect
 ) -> tuple[Key, Expr | None] | None:
-    """Return the key that a filter names by ``eq``, and the rest of the filter; None where it names none."""
-    found: dict[str, Compare] = {}
+    """Return the key that a filter pins by ``eq``, and the rest of the filter; None if it pins none."""
+    pinned: dict[str, Compare] = {}
     rest: list[Expr] = []
     names = {part.source for part in info.key}
     for term in terms_of(where):
         match term:
             case Compare(Path((name,)), Operator.EQ, Literal(value) as literal) if (
-                name in names - found.keys()
+                name in names - pinned.keys()
                 and value is not None
                 and not has_star(dialect, literal)
             ):
-                found[name] = term
+                pinned[name] = term
             case _:
                 rest.append(term)
-    if not names or len(found) != len(names):
+    if not names or len(pinned) != len(names):
         return None
-    return tuple(found[part.source].value.value for part in info.key), all_of(*rest)
+    return tuple(pinned[part.source].value.value for part in info.key), all_of(*rest)
 
 
 def unite_lists(roots: Sequence[BoundRoot], dialect: Dialect) -> tuple[BoundRoot, ...]:
-    """Return the roots, with a note on those lists that are asked for together."""
+    """Return the roots, with those lists marked that are read together."""
     lists = [r for r in roots if isinstance(r, ListRoot) and r.plan.window is not None]
     if len(lists) < 2:
         return tuple(roots)
-    made: dict[int, BoundRoot] = {id(root): root for root in roots}
-    for group in _groups((root, _template(_keyed(root, dialect))) for root in lists):
-        made.update((id(root), _keyed(root, dialect)) for root in group)
+    result: dict[int, BoundRoot] = {id(root): root for root in roots}
+    for group in _groups((root, _template(_with_key(root, dialect))) for root in lists):
+        result.update((id(root), _with_key(root, dialect)) for root in group)
     if dialect.batches_reads:
-        alone = [root for root in lists if made[id(root)] is root]
-        for group in _groups((root, _shape(root)) for root in alone):
+        separate = [root for root in lists if result[id(root)] is root]
+        for group in _groups((root, _shape(root)) for root in separate):
             if len({repr(root.plan.query.where) for root in group}) > 1:
-                made.update((id(root), structs.replace(root, together=True)) for root in group)
-    return tuple(made[id(root)] for root in roots)
+                result.update((id(root), structs.replace(root, together=True)) for root in group)
+    return tuple(result[id(root)] for root in roots)
 
 
-def _groups(places: Iterable[tuple[ListRoot, Hashable]]) -> list[list[ListRoot]]:
-    """Gather roots of one place, which is not None; those that are alone are left out."""
-    found: dict[Hashable, list[ListRoot]] = {}
-    for root, place in places:
-        if place is not None:
-            found.setdefault(place, []).append(root)
-    return [group for group in found.values() if len(group) > 1]
+def _groups(keyed: Iterable[tuple[ListRoot, Hashable]]) -> list[list[ListRoot]]:
+    """Return the groups of at least two roots with equal keys; roots with the key None are left out."""
+    groups: dict[Hashable, list[ListRoot]] = {}
+    for root, key in keyed:
+        if key is not None:
+            groups.setdefault(key, []).append(root)
+    return [group for group in groups.values() if len(group) > 1]
 
 
-def _keyed(root: ListRoot, dialect: Dialect) -> ListRoot:
-    """Return the root as a list of one key, where its filter names one."""
+def _with_key(root: ListRoot, dialect: Dialect) -> ListRoot:
+    """Return the root as a list of one key if its filter pins one, else as it is."""
     query, info = root.plan.query, root.plan.level.info
-    found = _pinned(info, query.where, dialect)
-    if found is None:
+    pinned = _pinned_key(info, query.where, dialect)
+    if pinned is None:
         return root
-    key, rest = found
+    key, rest = pinned
     plan = structs.replace(root.plan, query=structs.replace(query, where=rest))
     return structs.replace(root, plan=plan, key=key)
 
 
 def _template(root: ListRoot) -> Hashable:
-    """Return what lists of one key share when they are united; None for a list of no key."""
+    """Return what lists must have in common to become one key batch; None for a list without a pinned key."""
     query, window = root.plan.query, root.plan.window
     assert window is not None
     if root.key is None:
@@ -96,7 +95,7 @@ def _template(root: ListRoot) -> Hashable:
 
 
 def _shape(root: ListRoot) -> Hashable:
-    """Return what lists share that differ in values of ``eq`` only; None for a list without any."""
+    """Return what lists have in common that differ in values of ``eq`` only; None for a list without ``eq``."""
     terms = terms_of(root.plan.query.where)
     is_eq = [isinstance(term, Compare) and term.operator is Operator.EQ for term in terms]
     if not any(is_eq):

@@ -204,7 +204,7 @@ async def test_a_path_is_shown_as_one_request_a_parent(untouchable: Gateway) -> 
 GOLDEN = {
     "{ __typename }": "Requests of the root fields: 0",
     "{ customersV3(first: 5000) { totalCount } }": (
-        "customersV3: fails: PAGE_LIMIT_EXCEEDED: first is 5000; the most is 1000.\n"
+        "customersV3: fails: PAGE_LIMIT_EXCEEDED: first is 5000; the limit is 1000.\n"
         "  note: Page with `after: pageInfo.endCursor`.\n"
         "\n"
         "Requests of the root fields: 0"

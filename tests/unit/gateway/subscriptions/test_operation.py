@@ -87,9 +87,9 @@ def test_another_stamp_can_be_named() -> None:
     ("stamp", "said"),
     [
         ("Orders.ShippedDate", None),
-        ("Orders.ShipName", "Orders.ShipName is no date and time"),
-        ("Orders.Gone", "Orders.Gone is no date and time"),
-        ("Gone.ShippedDate", "no list of Gone"),
+        ("Orders.ShipName", "Orders.ShipName is not a date and time"),
+        ("Orders.Gone", "Orders.Gone is not a date and time"),
+        ("Gone.ShippedDate", "Gone is not a list"),
     ],
 )
 def test_a_stamp_that_tells_nothing_is_no_setting(stamp: str, said: str | None) -> None:

@@ -20,7 +20,7 @@ from gateway.execution.plan_runner import Loaded, PlanRunner
 from gateway.odata.dialect import Dialect
 from gateway.operations.prepared_operation import Prepared
 from gateway.planning.plan import FailedRoot
-from gateway.writes.operations import Performed
+from gateway.writes.operations import MutationResult
 from gateway.writes.payload import Payload
 
 from .errors import GatewayError
@@ -135,17 +135,17 @@ class Completer:
             query.prepared, context, query.request.variables, failed, frozenset(by_key)
         )
 
-    async def complete_mutation(self, operation: ValidOperation, performed: Performed) -> Answer:
+    async def complete_mutation(self, operation: ValidOperation, result: MutationResult) -> Answer:
         """Complete the payloads of a mutation operation that has run."""
-        prepared, payloads = performed.prepared, performed.payloads
+        prepared, payloads = result.prepared, result.payloads
         context = Context(
             operation.request, {}, prepared.compiled_nodes(), self._subgraph, payloads
         )
         failed = {k: p for k, p in payloads.items() if isinstance(p, GatewayError)}
         answer = await self._complete_by_core(
-            prepared, context, performed.variables, failed, frozenset(payloads)
+            prepared, context, result.variables, failed, frozenset(payloads)
         )
-        answer.requests, answer.changed = tuple(performed.requests), True
+        answer.requests, answer.changed = result.requests, True
         return answer
 
     async def _complete_by_core(

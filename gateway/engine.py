@@ -29,11 +29,12 @@ from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
 from gateway.execution.trace import Trace, Traced, Upstream
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
+from gateway.odata.query import Request
 from gateway.odata.retry import ends_at
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
-from gateway.writes.operations import Mutations, Performed, WriteLimits
+from gateway.writes.operations import MutationOperation, MutationResult, Mutations, WriteLimits
 from gateway.writes.references import early_variables, has_references
 from gateway.writes.sender import Writer
 from schema.types.build import ODataSchema
@@ -71,9 +72,9 @@ class _MutationReads(Struct, frozen=True):
     upstream: Sender
     trace: Trace | None = None
 
-    def fetcher(self) -> Fetcher:
+    def fetcher(self, sent: list[Request]) -> Fetcher:
         """Return a fetcher that has read nothing: what was read before a write may have changed."""
-        return self.engine.fetcher(self.upstream, self.trace)
+        return self.engine.fetcher(self.upstream, self.trace, sent)
 
     def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of plans that reads by this fetcher."""
@@ -112,9 +113,7 @@ class Engine:
         )
         self.mutations: Mutations | None = None
         if schema.writes is not None:
-            self.mutations = Mutations(
-                schema.core, schema.writes, self._planner, sender, self, settings.writes
-            )
+            self.mutations = Mutations(schema.core, schema.writes, self._planner, settings.writes)
         self._served = {OperationType.QUERY}
         if self.mutations is not None:
             self._served.add(OperationType.MUTATION)
@@ -188,19 +187,20 @@ class Engine:
         writer: Writer,
         upstream: Sender,
         trace: Trace | None,
-    ) -> Performed:
+    ) -> MutationResult:
         """Run a mutation operation against an upstream. Raises GatewayError."""
         assert self.mutations is not None
         assert operation.document.node is not None
         request = operation.request
         reads = _MutationReads(self, upstream, trace)
-        return await self.mutations.against(writer, reads).perform(
-            operation.document.node,
-            operation.operation,
-            operation.variables,
-            request.variables,
-            request.companies,
+        mutation = MutationOperation(
+            document=operation.document.node,
+            node=operation.operation,
+            variables=request.variables,
+            coerced=operation.variables,
+            companies=request.companies,
         )
+        return await self.mutations.perform(mutation, writer, reads)
 
     # Around it: the log, the deadline, errors
 
@@ -301,14 +301,22 @@ class Engine:
 
     # Reads
 
-    def fetcher(self, upstream: Sender | None = None, trace: Trace | None = None) -> Fetcher:
-        """Return the fetcher of one operation, which counts what it reads."""
+    def fetcher(
+        self,
+        upstream: Sender | None = None,
+        trace: Trace | None = None,
+        sent: list[Request] | None = None,
+    ) -> Fetcher:
+        """Return the fetcher of one operation, which counts what it reads.
+
+        ``sent``: the list to which it appends its requests, if it shares one.
+        """
         limits = ReadLimits(
             max_rows=self._settings.max_rows,
             max_filtered_rows=self._settings.max_filtered_rows,
             max_url_length=self._settings.max_url_length,
         )
-        return Fetcher(upstream or self._sender, self.dialect, limits, trace)
+        return Fetcher(upstream or self._sender, self.dialect, limits, trace, sent)
 
     def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of one operation's plan."""

@@ -1,9 +1,9 @@
 """Exact decimals as text: rows that go straight into an answer need no ``Decimal`` objects.
 
-Making one for each number and printing it again is a third of a large page's time. So the rows of a whole plan are
-decoded into a second struct, whose decimals are slices of the JSON (``msgspec.Raw``, its grammar is checked), and the
-numbers of many rows become text in one go. The text is what ``str(Decimal(…))`` gives; numbers in other forms than
-plain digits go through ``Decimal``.
+To make one for each number and print it again takes a third of a large page's time. So the rows of a whole plan are
+decoded into a second struct, whose decimals are slices of the JSON (``msgspec.Raw``, whose grammar is checked), and the
+numbers of many rows become text in one call. The text is that of ``str(Decimal(…))``; numbers in other forms than plain
+digits go through ``Decimal``.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _required = msgspec.json.Decoder(Decimal).decode
 _nullable = msgspec.json.Decoder(Decimal | None).decode
 
 
-class NoNumber(FastPathMiss):
-    """A decimal that is not finite: the decoder takes the text "NaN" for one."""
+class NotFinite(FastPathMiss):
+    """A decimal is not a finite number: the decoder accepts the text "NaN" as one."""
 
 
 class TextType(Struct, frozen=True):
-    """Rows of a row type, with decimals that are yet to become text."""
+    """The second struct of a row type, and how to use it."""
 
     struct: type[Struct]
     decode: Callable[[Raw], Any]
     convert: Convert
-    """Makes text of the decimals of rows, in place. Raises msgspec.ValidationError or NoNumber."""
+    """Replaces the decimals of rows by text, in place. Raises msgspec.ValidationError or NotFinite."""
     expanded: Mapping[int, TextType]
 
 
 def text_type(row_type: RowType) -> TextType:
-    """Return the second struct of a row type, made when first asked for."""
-    found = row_type.text
-    if found is None:
-        found = row_type.text = _make(row_type)
-    return cast("TextType", found)
+    """Return the second struct of a row type, which is made at its first use."""
+    result = row_type.text
+    if result is None:
+        result = row_type.text = _make(row_type)
+    return cast("TextType", result)
 
 
-def read_texts(rows: RawRows) -> list[Any]:
-    """Decode rows whose decimals are yet to become text. Raises msgspec.DecodeError."""
+def decode_with_texts(rows: RawRows) -> list[Any]:
+    """Return rows decoded but for their decimals, which are still JSON. Raises msgspec.DecodeError."""
     return list(map(text_type(rows.row_type).decode, rows.raws))
 
 
@@ -59,16 +59,17 @@ def _make(row_type: RowType) -> TextType:
     lists = {c.slot for c in row_type.level.children.values() if c.connection is not None}
     fields: list[Any] = []
     numbers: dict[bool, list[str]] = {False: [], True: []}
-    for found in msgspec.structs.fields(row_type.struct):
-        kind = found.type
+    for field in msgspec.structs.fields(row_type.struct):
+        kind = field.type
         if kind == Decimal or kind == Decimal | None:
-            numbers[kind != Decimal].append(found.name)
-            kind = Raw  # which may be null by itself
-        elif found.name in slots:
-            inner: Any = slots[found.name]
-            kind = list[inner] | UnsetType | None if found.name in lists else inner | None
-        default = () if found.default is NODEFAULT else (found.default,)
-        fields.append((found.name, kind, *default))
+            numbers[kind != Decimal].append(field.name)
+            # Raw holds null as well, so it needs no union.
+            kind = Raw
+        elif field.name in slots:
+            inner: Any = slots[field.name]
+            kind = list[inner] | UnsetType | None if field.name in lists else inner | None
+        default = () if field.default is NODEFAULT else (field.default,)
+        fields.append((field.name, kind, *default))
     convert = _converter(numbers[False], numbers[True])
     if not any(numbers.values()) and all(
         inner.struct is row_type.expanded[index].struct for index, inner in expanded.items()
@@ -80,7 +81,7 @@ def _make(row_type: RowType) -> TextType:
 
 
 def _converter(required: list[str], nullable: list[str]) -> Convert:
-    """Compile the conversion of some attributes."""
+    """Return a compiled function that replaces the decimals in these attributes of rows by text."""
     if not required and not nullable:
         return _nothing
     lines = ["def convert(rows):", " pass"]
@@ -89,9 +90,9 @@ def _converter(required: list[str], nullable: list[str]) -> Convert:
             columns = ", ".join(f"*[r.{a} for r in rows]" for a in attributes)
             lines.append(f" found = iter({read}([{columns}]))")
             lines.extend(f" for r, r.{a} in zip(rows, found): pass" for a in attributes)
-    made: dict[str, Convert] = {}
-    exec(compile("\n".join(lines), "<texts>", "exec"), _SPACE, made)  # noqa: S102 - our own attribute names
-    return made["convert"]
+    namespace: dict[str, Convert] = {}
+    exec(compile("\n".join(lines), "<texts>", "exec"), _GLOBALS, namespace)  # noqa: S102 - our own attribute names
+    return namespace["convert"]
 
 
 def _nothing(rows: Sequence[Any]) -> None:
@@ -99,7 +100,7 @@ def _nothing(rows: Sequence[Any]) -> None:
 
 
 def texts(raws: Sequence[Raw]) -> list[Any]:
-    """Return the text of JSON numbers. Raises msgspec.ValidationError or NoNumber for what is none."""
+    """Return the text of JSON numbers. Raises msgspec.ValidationError or NotFinite for other values."""
     joined = b",".join(raws)
     if joined.translate(None, _DIGITS) or _TINY in joined:
         return [_text(_required(raw)) for raw in raws]
@@ -107,13 +108,13 @@ def texts(raws: Sequence[Raw]) -> list[Any]:
 
 
 def texts_or_nulls(raws: Sequence[Raw | None]) -> list[Any]:
-    """Return the text of JSON numbers and nulls; what is missing is None already."""
+    """Return the text of JSON numbers, None for null and for None."""
     present = [raw for raw in raws if raw is not None]
     joined = b",".join(present)
     if joined.replace(b"null", b"").translate(None, _DIGITS) or _TINY in joined:
         return [None if raw is None else _text(_nullable(raw)) for raw in raws]
-    found = (None if text == "null" else text for text in joined.decode("ascii").split(","))
-    return [None if raw is None else next(found) for raw in raws]
+    values = (None if text == "null" else text for text in joined.decode("ascii").split(","))
+    return [None if raw is None else next(values) for raw in raws]
 
 
 def _text(value: Decimal | None) -> str | None:
@@ -121,8 +122,8 @@ def _text(value: Decimal | None) -> str | None:
         return None
     if value.is_finite():
         return str(value)
-    raise NoNumber
+    raise NotFinite
 
 
-_SPACE = {"texts": texts, "texts_or_nulls": texts_or_nulls}
-"""What compiled conversions call."""
+_GLOBALS = {"texts": texts, "texts_or_nulls": texts_or_nulls}
+"""What compiled conversions may call."""

@@ -1,8 +1,7 @@
-"""The quick way from loaded roots to the answer, by the compiled functions; pages go slice by slice.
+"""Fast path: decodes, completes and encodes pages in slices (64 KiB), yielding to the event loop.
 
-A slice is decoded, its children are put in place, it is completed and encoded. Only one slice's objects are alive at a
-time, which keeps the memory of many answers low and the objects in the processor's caches; and between slices the event
-loop gets its turn, however many rows there are.
+Only one slice's objects are alive at a time, which keeps the memory of many answers low and the objects in the
+processor's caches. The functions that complete are compiled for the operation (``completion_compiler``).
 """
 
 from __future__ import annotations
@@ -30,33 +29,33 @@ from gateway.operations.row_types import RawRows, RowList
 from gateway.planning.plan import KeysRoot, ListRoot
 from schema.catalog.records import RootKind
 
-from .answer_checks import Distinct
-from .decimal_text import read_texts
-from .expanded_children import Place, placing
+from .answer_checks import DistinctKeys
+from .decimal_text import decode_with_texts
+from .expanded_children import Place, placer
 from .plan_runner import Loaded
 
 encode = msgspec.json.Encoder(decimal_format="string").encode
 _NODES_A_TURN = 1_000
-"""Rows of any type after which the event loop gets its turn: some 5 ms."""
+"""Rows of any type after which other tasks have a turn: some 5 ms."""
 
 
 class Slicing(Struct, frozen=True, kw_only=True):
-    """How a list is worked through."""
+    """How large the slices of a list are."""
 
     size: int = 64 * 1024
     """Bytes of JSON in a slice: what fits in a cache beside the objects made of it."""
     rows: int = 50
-    """Rows in a slice, of rows that are decoded already."""
+    """Rows in a slice, if they are decoded already."""
     turn: int = 8
-    """Slices after which the event loop gets its turn: some 5 ms."""
+    """Slices after which other tasks have a turn: some 5 ms."""
 
 
 class NotCompiled(FastPathMiss):
-    """A root field whose plain value no compiled function completes: graphql-core does."""
+    """A root field has a plain value, which no compiled function completes: graphql-core does."""
 
 
 def is_miss(error: Exception) -> bool:
-    """Return whether an error of :func:`completed` is about what the upstream sent; every other is a defect of ours."""
+    """Return whether an error of :func:`complete_roots` is about what the upstream sent; any other is our own bug."""
     if isinstance(error, FastPathMiss | GatewayError | msgspec.DecodeError):
         return True
     # Compiled tables hold the enum members and types of the metadata; a row may hold others.
@@ -64,7 +63,7 @@ def is_miss(error: Exception) -> bool:
 
 
 def origin_of(error: BaseException) -> str:
-    """Return where an error was raised, as ``file.py:line``: it tells nothing of the data."""
+    """Return where an error was raised, as ``file.py:line``: it discloses nothing of the data."""
     frame = traceback.extract_tb(error.__traceback__, limit=-1)[0]
     return f"{PurePath(frame.filename).name}:{frame.lineno}"
 
@@ -72,9 +71,9 @@ def origin_of(error: BaseException) -> str:
 async def complete_roots(
     prepared: Prepared, loaded: Sequence[Loaded], dialect: Dialect, slicing: Slicing
 ) -> dict[str, Any]:
-    """Complete all root fields by the compiled functions.
+    """Return all root fields completed, by response key.
 
-    Raises FastPathMiss or one of the errors of :func:`is_miss` for rows that they do not know how to answer.
+    Raises FastPathMiss, or another error of :func:`is_miss`, for rows that the compiled functions cannot complete.
     """
     values = {item.bound.shape.key: item for item in loaded}
     data: dict[str, Any] = {}
@@ -96,33 +95,33 @@ async def _root(prepared: Prepared, item: Loaded, dialect: Dialect, slicing: Sli
         return [shape.complete(row) for row in value]
     if isinstance(bound, ListRoot) and isinstance(shape.complete, RootCompletion):
         texts = isinstance(value.rows, RawRows)
-        place = placing(bound.plan, dialect, texts=texts) if item.raw else None
-        return await of_page(value, shape.complete.of(texts=texts), place, slicing)
+        place = placer(bound.plan, dialect, texts=texts) if item.raw else None
+        return await complete_page(value, shape.complete.of(texts=texts), place, slicing)
     return shape.complete(value)
 
 
 async def _nodes(prepared: Prepared, bound: KeysRoot, item: Loaded) -> Any:
     values = item.value if bound.many else [item.value]
-    made: list[Any] = []
+    nodes: list[Any] = []
     for number, (plan, value) in enumerate(zip(item.row_plans, values, strict=True), 1):
         if number % _NODES_A_TURN == 0:
             await asyncio.sleep(0)
         if plan is None or value is None:
-            made.append(None)
+            nodes.append(None)
             continue
-        made.append(prepared.node_shape(bound.shape, plan.level.info.csdl).complete(value))
-    return made if bound.many else made[0]
+        nodes.append(prepared.node_shape(bound.shape, plan.level.info.csdl).complete(value))
+    return nodes if bound.many else nodes[0]
 
 
-async def of_page(
+async def complete_page(
     page: Page, complete: ConnectionCompletion, place: Place | None, slicing: Slicing
 ) -> Any:
-    """Complete a page, as an object that can be encoded. Raises whatever a surprise raises.
+    """Return a page completed, as an object that can be encoded. Raises as :func:`complete_roots` does.
 
-    ``place`` puts the children in place where that is not done yet.
+    ``place`` puts the children into their slots, if that is still to be done.
     """
     slices = list(_slices(page.rows, slicing))
-    distinct = Distinct(page.rows.row_type) if isinstance(page.rows, RawRows) else None
+    distinct = DistinctKeys(page.rows.row_type) if isinstance(page.rows, RawRows) else None
     if len(slices) < 2:
         rows = _placed(page.rows, place, distinct)
         if distinct is not None:
@@ -130,11 +129,11 @@ async def of_page(
         return complete.head(page, *complete.lists(page, rows, 0))
     texts: list[list[bytes]] = []
     start = 0
-    for number, some in enumerate(slices, 1):
-        rows = _placed(some, place, distinct)
-        made = complete.lists(page, rows, start)
+    for number, part in enumerate(slices, 1):
+        rows = _placed(part, place, distinct)
+        lists = complete.lists(page, rows, start)
         ends = (start > 0, number < len(slices))
-        texts.append([_piece(encode(items), *ends) for items in made])
+        texts.append([_piece(encode(items), *ends) for items in lists])
         start += len(rows)
         if number % slicing.turn == 0:
             await asyncio.sleep(0)
@@ -151,17 +150,17 @@ def _slices(rows: RowList, slicing: Slicing) -> Iterator[RowList]:
     return (rows[i : i + slicing.rows] for i in range(0, len(rows), slicing.rows))
 
 
-def _placed(rows: RowList, place: Place | None, distinct: Distinct | None) -> list[Any]:
-    found = read_texts(rows) if isinstance(rows, RawRows) else rows
+def _placed(rows: RowList, place: Place | None, distinct: DistinctKeys | None) -> list[Any]:
+    decoded = decode_with_texts(rows) if isinstance(rows, RawRows) else rows
     if place is not None:
-        place(found)
+        place(decoded)
     if distinct is not None:
-        distinct.add(found)
-    return found
+        distinct.add(decoded)
+    return decoded
 
 
 def _piece(text: bytes, has_before: bool, has_after: bool) -> bytes:
-    """Return the text of an array without the brackets that are inside the whole one."""
+    """Return the JSON of a part of an array, without the brackets that do not belong to the whole."""
     return text[has_before : len(text) - has_after]
 
 

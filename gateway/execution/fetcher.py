@@ -23,7 +23,7 @@ from gateway.odata.query import Expr, Query, Request
 from gateway.odata.response_check import malformed
 from gateway.operations.row_types import RowType
 
-from .addresses import counting
+from .addresses import count_query
 from .answer_checks import check_distinct
 from .page_decoder import PageDecoder, decode_untyped
 from .page_reader import PageReader, Rows
@@ -53,10 +53,14 @@ class Fetcher:
         dialect: Dialect,
         limits: ReadLimits | None = None,
         trace: Trace | None = None,
+        sent: list[Request] | None = None,
     ) -> None:
+        """``sent``: the list to which its requests are appended, if several fetchers share one."""
         limits = limits or ReadLimits()
         self.dialect = dialect
-        self.requests = ReadRequests(upstream, dialect, limits.max_url_length, trace)
+        self.requests = ReadRequests(
+            upstream, dialect, limits.max_url_length, trace, [] if sent is None else sent
+        )
         self.decoder = PageDecoder()
         self.pages = PageReader(
             self.requests, self.decoder, limits.max_rows, limits.max_filtered_rows
@@ -128,7 +132,7 @@ class Fetcher:
 
     async def count(self, query: Query, row_type: RowType) -> int:
         """Return the number of rows of a query. Raises GatewayError."""
-        lowered = self.dialect.lower(counting(query))
+        lowered = self.dialect.lower(count_query(query))
         if lowered.empty:
             return 0
         if lowered.residual is not None:

@@ -23,7 +23,7 @@ from gateway.planning.page_window import OrderTerm, Window, cursor_filter, order
 from gateway.planning.plan import Key, ReadPlan
 from schema.catalog.records import Field
 
-from .addresses import narrowed
+from .addresses import with_room_for_keys
 from .connections import read_connection
 from .fetcher import Fetcher
 from .field_attribution import current_fields, set_fields
@@ -138,7 +138,7 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
                 query, order=order_by(_order_of(group[0], window), backward=False)
             )
         row_types = [batch.plan.row_type for batch in group]
-        query = narrowed(query, row_types, self._dialect, self._limit)
+        query = with_room_for_keys(query, row_types, self._dialect, self._limit)
         places = [self._rows_key(batch) for batch in group]
         if window is None or not (window.keyset and window.has_cursor):
             rows = await self._read(group, query, keys)

@@ -17,7 +17,7 @@ from gateway.planning.filters import all_of
 from gateway.planning.plan import Key
 from schema.catalog.records import Field
 
-from .addresses import room_for_keys
+from .addresses import chunk_limit
 from .fetcher import Fetcher
 from .key_matching import ManyIndex, OneIndex
 from .page_reader import Rows
@@ -42,7 +42,7 @@ def split_keys(
     """Cut keys into requests whose addresses have at most ``limit`` characters."""
     dialect = fetcher.dialect
     lowered = dialect.lower(query)
-    limit = room_for_keys(lowered.query, dialect, limit)
+    limit = chunk_limit(lowered.query, dialect, limit)
     if not lowered.empty and lowered.residual is None:
         # The quick way: the query is printed once, and only its keys differ from chunk to chunk.
         requests = key_requests(dialect, lowered.query, columns, keys, limit=limit)

@@ -1,7 +1,7 @@
-"""Where a service sorts nulls, checked at the end of a list that was paged on an assumption.
+"""Checks where a service sorts nulls, at the end of a list that was paged on an assumption.
 
-A cursor that holds a value leaves out the nulls that are taken to stand before it. Where they stand behind it instead,
-each page looks sound by itself and the list is short. Two small requests tell: is there a null, and is it first?
+A cursor that holds a value leaves out the nulls that are assumed to stand before it. If they stand behind it instead,
+each page looks right by itself and the list is short. Two small requests prove it: is there a null, and is it first?
 
 OData 4.01 Protocol 11.2.6.2 ($orderby): nulls come before other values in ascending order.
 https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_SystemQueryOptionorderby
@@ -24,15 +24,15 @@ from .fetcher import Fetcher
 
 def needs_proof(window: Window, rows: int) -> bool:
     """Return whether a page of so many rows ends a list whose earlier pages rest on an assumed order of nulls."""
-    asked = window.size + window.one_more
-    return window.null_order == "unknown" and window.has_cursor and rows < asked
+    is_last = rows < window.size + window.one_more
+    return window.null_order == "unknown" and window.has_cursor and is_last
 
 
 async def prove_null_order(fetcher: Fetcher, query: Query, plan: ReadPlan) -> None:
-    """Raise UpstreamMalformed where nulls of the order stand behind other values in ascending order.
+    """Raise UpstreamMalformed if the service sorts nulls behind other values in ascending order.
 
-    ``query`` is that of the list, without its window. One request for each term that may be null, two where there are
-    nulls.
+    ``query`` is that of the list, without its window. Costs one request for each term that may be null, two if there
+    are nulls.
     """
     window = plan.window
     assert window is not None

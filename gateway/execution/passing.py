@@ -1,4 +1,4 @@
-"""Rows that pass a filter which the upstream could only be asked more widely (``odata.residual``)."""
+"""Filters rows that the upstream could only be asked for more widely (``odata.wildcard_residual``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.operations.row_types import RowType
 def passing_rows(
     rows: Sequence[Any], residual: Expr, row_type: RowType, dialect: Dialect
 ) -> list[Any]:
-    """Return the rows that pass. Raises UpstreamMalformed where a value is not of its type."""
+    """Return the rows for which ``residual`` is true. Raises UpstreamMalformed if a value is not of its type."""
     by_source = {source: attribute for (_, source), attribute in row_type.attributes.items()}
     insensitive, absent = dialect.case_insensitive, dialect.absent
 

@@ -19,7 +19,7 @@ from gateway.odata.render import render
 from gateway.odata.response_check import Response
 from gateway.operations.row_types import RowType
 
-from .addresses import shortened
+from .addresses import without_long_select
 from .read_batches import ReadBatches, Sender, are_together, identity_of
 from .trace import Trace
 
@@ -31,7 +31,7 @@ class ReadRequests:
     upstream: Sender
     dialect: Dialect
     max_url_length: int
-    """Characters of an address; a longer request is shortened, or sent as part of a ``$batch``."""
+    """Characters of an address; a longer request is without_long_select, or sent as part of a ``$batch``."""
     trace: Trace | None = None
     """Records the requests if the caller wants to see them."""
     sent: list[Request] = field(default_factory=list)
@@ -54,7 +54,9 @@ class ReadRequests:
         if len(request.url) <= self.max_url_length:
             return request
         if row_type is not None:
-            shorter = shortened(lowered.query, row_type, self.dialect, self.max_url_length)
+            shorter = without_long_select(
+                lowered.query, row_type, self.dialect, self.max_url_length
+            )
             if shorter is not None:
                 request, reason = shorter
                 self.note(request, reason)

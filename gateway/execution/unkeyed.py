@@ -1,9 +1,9 @@
 """Pages of a list whose order no cursor can hold: a Guid or an enum in it, or no key at all.
 
-Which way a list goes on is the dialect's ``unkeyed_paging``. The service's own next link is stable where positions are
-not, but all that is taken from it is its ``$skiptoken``, and only where the link otherwise repeats the request: a
-cursor holds the token, never an address, and is used in a request that is made here. A row in the middle of a page is
-found by reading from the page's token on.
+How such a list is continued is the dialect's ``unkeyed_paging``. The service's own next link is stable while positions
+are not, but only its ``$skiptoken`` is used, and only if the link otherwise repeats the request: a cursor holds the
+token, never an address, and the request is built here. A row in the middle of a page is found by reading from the
+page's token on.
 
 OData 4.01 Protocol 11.2.6.7 (server-driven paging) and 8.2.8.7 (maxpagesize),
 https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging.
@@ -37,10 +37,10 @@ from .fetcher import Fetcher
 
 
 async def unkeyed_page(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: bool) -> Page:
-    """Read the page of a window without keyset. Raises GatewayError."""
+    """Return the page of a window without keyset; ``raw``: its rows may stay JSON text. Raises GatewayError."""
     window, dialect = plan.window, fetcher.dialect
     assert window is not None
-    if unkeyed_way(window, dialect) == "skip" or dialect.lower(query).residual is not None:
+    if paging_method(window, dialect) == "skip" or dialect.lower(query).residual is not None:
         return await _offset_page(fetcher, query, plan, window, raw=raw)
     linked = _LinkedPage(fetcher, query, plan, window)
     with _explaining_refusals(skips=linked.skips):
@@ -49,7 +49,7 @@ async def unkeyed_page(fetcher: Fetcher, query: Query, plan: ReadPlan, *, raw: b
 
 @contextmanager
 def _explaining_refusals(*, skips: bool) -> Iterator[None]:
-    """Add to the refusal of a request with ``$skip`` which setting pages without it."""
+    """Add to the refusal of a request with ``$skip`` the setting that pages without it."""
     try:
         yield
     except UpstreamRejected as error:
@@ -67,11 +67,11 @@ def _explaining_refusals(*, skips: bool) -> Iterator[None]:
         ) from error
 
 
-def unkeyed_way(window: Window, dialect: Dialect) -> UnkeyedPaging:
-    """Return how a window goes on; where positions are possible they serve what links cannot, the way back."""
-    way = dialect.unkeyed_paging
+def paging_method(window: Window, dialect: Dialect) -> UnkeyedPaging:
+    """Return how a window is paged: links lead forwards only, so the way back goes by position if that is possible."""
+    method = dialect.unkeyed_paging
     goes_back = window.backward or window.before is not None
-    return "skip" if way == "auto" and goes_back else way
+    return "skip" if method == "auto" and goes_back else method
 
 
 async def _offset_page(
@@ -84,24 +84,26 @@ async def _offset_page(
     place = span(window, total)
     length = place.end - place.start
     more = window.needs.next and not window.backward and window.before is None
-    full = more and ends_on_upstream_page(window, fetcher.dialect)
-    asked = structs.replace(
+    fills = more and ends_on_upstream_page(window, fetcher.dialect)
+    page_query = structs.replace(
         query,
         order=order_by(window.order, backward=False),
         skip=place.start or None,
-        top=None if full else length + more,
+        top=None if fills else length + more,
         count=window.needs.total and total is None,
     )
     with _explaining_refusals(skips=place.start > 0):
-        found = await fetcher.rows(asked, row_type, raw=raw, most=length if full else None)
-    has_next = place.has_next or len(found.rows) > length or (full and found.more)
-    rows = found.rows[:length]
+        result = await fetcher.rows(page_query, row_type, raw=raw, most=length if fills else None)
+    has_next = place.has_next or len(result.rows) > length or (fills and result.more)
+    rows = result.rows[:length]
+    if total is None:
+        total = result.total
     cursor = offset_cursors(window, place.start)
-    return Page(rows, has_next, place.has_previous, found.total if total is None else total, cursor)
+    return Page(rows, has_next, place.has_previous, total, cursor)
 
 
 class _LinkedPage(Struct):
-    """One page that goes on by next links, or by positions where none comes and the dialect lets it."""
+    """One page that is continued by next links, or by positions if there is none and the dialect allows it."""
 
     fetcher: Fetcher
     query: Query
@@ -130,10 +132,10 @@ class _LinkedPage(Struct):
                 break
         if window.needs.total and total is None:
             total = await self.fetcher.count(self.query, self.plan.row_type)
-        return self._made(rows[skipped:], places[skipped:], total, more=link is not None)
+        return self._page(rows[skipped:], places[skipped:], total, more=link is not None)
 
     def _start(self) -> Cursor:
-        """Return the cursor from which to read. Raises UnsupportedQuery for one of the other direction."""
+        """Return the cursor from which to read. Raises UnsupportedQuery for a cursor of the other direction."""
         window = self.window
         cursor, other = window.after, window.before
         if window.backward:
@@ -151,20 +153,20 @@ class _LinkedPage(Struct):
     def skips(self) -> bool:
         """Whether the first request has ``$skip``. Raises UnsupportedQuery."""
         start = self._start()
-        return not self._links and not start.token and _read(start) > 0
+        return not self._links and not start.token and _rows_before(start) > 0
 
     @property
     def _links(self) -> bool:
         return self.fetcher.dialect.unkeyed_paging == "links"
 
     def _skipped(self, start: Cursor) -> int:
-        """Return how many rows that come must be passed over: those between the token and the cursor."""
+        """Return how many of the first rows are dropped: those between the token and the cursor."""
         if start.token or self._links:
-            return _read(start)
+            return _rows_before(start)
         return 0
 
     def _base(self, start: Cursor) -> Cursor:
-        """Return the place at which the first row that comes stands: the token's, or that of the position sent."""
+        """Return the place before the first row: that of the token, or of the position that is sent."""
         if start.token:
             offset = (start.offset or 0) - start.read
             return structs.replace(start, offset=offset, read=0)
@@ -173,27 +175,29 @@ class _LinkedPage(Struct):
     def _request(self, start: Cursor) -> Request:
         window, fetcher = self.window, self.fetcher
         rows = window.size + self._skipped(start)
-        asked = structs.replace(
+        page_query = structs.replace(
             self.query,
             order=order_by(window.order, backward=window.backward),
             count=window.needs.total,
         )
         if not self._links:
             top = None if ends_on_upstream_page(window, fetcher.dialect) else rows + window.one_more
-            asked = structs.replace(asked, top=top, skip=_read(start) if self.skips else None)
-        request = fetcher.requests.to_request(fetcher.dialect.lower(asked), self.plan.row_type)
-        request = structs.replace(request, headers=_preferring(request.headers, max(rows, 1)))
+            page_query = structs.replace(
+                page_query, top=top, skip=_rows_before(start) if self.skips else None
+            )
+        request = fetcher.requests.to_request(fetcher.dialect.lower(page_query), self.plan.row_type)
+        request = structs.replace(request, headers=_prefer_page_size(request.headers, max(rows, 1)))
         return with_skip_token(request, start.token) if start.token else request
 
     def _next_base(self, base: Cursor, rows: int, request: Request, link: str | None) -> Cursor:
-        """Return the place behind a page: its next link's token, else so many rows further."""
+        """Return the place behind a page: the token of its next link, else so many rows further."""
         behind = _moved(base, rows)
         token = None if link is None else self.fetcher.requests.skip_token(request, link)
         if token is None:
             return behind
         return structs.replace(behind, token=token, read=0)
 
-    def _made(
+    def _page(
         self, rows: list[Any], places: list[Cursor], total: int | None, *, more: bool
     ) -> Page:
         window = self.window
@@ -219,8 +223,8 @@ class _LinkedPage(Struct):
         return cursor
 
 
-def _read(cursor: Cursor) -> int:
-    """Return how many rows from its token on, or from the start of the list, a cursor has behind it."""
+def _rows_before(cursor: Cursor) -> int:
+    """Return the number of rows up to a cursor, from its token on or else from the start of the list."""
     if cursor.token:
         return cursor.read
     return 0 if cursor.offset is None else cursor.offset + 1
@@ -232,5 +236,5 @@ def _moved(cursor: Cursor, rows: int) -> Cursor:
     return structs.replace(cursor, offset=offset, read=cursor.read + rows if cursor.token else 0)
 
 
-def _preferring(headers: Mapping[str, str], rows: int) -> Mapping[str, str]:
+def _prefer_page_size(headers: Mapping[str, str], rows: int) -> Mapping[str, str]:
     return MappingProxyType({**headers, "Prefer": f"odata.maxpagesize={rows}"})

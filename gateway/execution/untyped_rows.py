@@ -1,4 +1,4 @@
-"""Rows and pages of answers that do not fit their types, built from untyped JSON (see ``lenient``)."""
+"""Builds rows and pages from the untyped JSON of answers that do not fit their types (see ``row_types.lenient``)."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Page(Struct):
     value: list[Any]
     count: int | None
     next: str | None
-    """Address of the next page."""
+    """Address of the next page, None on the last."""
 
 
 def row_of(response: Response, raw: object, row_type: RowType) -> Any:
-    """Build a row from untyped JSON. Raises UpstreamMalformed where it is no entity."""
+    """Return a row built from untyped JSON, None for null. Raises UpstreamMalformed if it is no entity."""
     if raw is None:
         return None
-    asked = row_type.own_names
-    if not isinstance(raw, dict) or (asked and asked.isdisjoint(raw)):
+    names = row_type.own_names
+    if not isinstance(raw, dict) or (names and names.isdisjoint(raw)):
         raise malformed(response, "one row was asked for, and something else came")
     return lenient_row(row_type, raw)
 
 
 def page_of(response: Response, raw: object, row_type: RowType) -> Page:
-    """Build a page from untyped JSON. Raises UpstreamMalformed where it is no collection."""
+    """Return a page built from untyped JSON. Raises UpstreamMalformed if it is no collection."""
     if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
         raise malformed(response, "a list of rows was asked for, and something else came")
     link = raw.get("@odata.nextLink")

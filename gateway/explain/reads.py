@@ -16,11 +16,11 @@ from msgspec import structs
 
 from gateway.engine import Engine
 from gateway.errors import GatewayError, UpstreamError, UpstreamNotFound
-from gateway.execution.addresses import narrowed, room_for_keys, shortened
+from gateway.execution.addresses import chunk_limit, with_room_for_keys, without_long_select
 from gateway.execution.fetcher import Fetcher
 from gateway.execution.plan_runner import Loaded
 from gateway.execution.trace import Trace
-from gateway.execution.unkeyed import unkeyed_way
+from gateway.execution.unkeyed import paging_method
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import (
     And,
@@ -213,10 +213,10 @@ def _keyed(
 ) -> tuple[str, tuple[str, ...]]:
     """Print the request of a key batch for one key, as ``loaders`` would send it for several."""
     dialect, limit = fetcher.dialect, fetcher.requests.max_url_length
-    narrow = narrowed(query, [plan.row_type], dialect, limit)
+    narrow = with_room_for_keys(query, [plan.row_type], dialect, limit)
     notes: tuple[str, ...] = () if narrow is query else (_NO_SELECT,)
     lowered = dialect.lower(narrow).query
-    if room_for_keys(lowered, dialect, limit) > limit:
+    if chunk_limit(lowered, dialect, limit) > limit:
         length = len(render(lowered, options=dialect.options).url)
         notes += (f"in a $batch: {length:,} characters beside the keys leave too little room",)
     asked = structs.replace(narrow, where=all_of(narrow.where, *keys))
@@ -233,7 +233,7 @@ def _addressed(query: Query, plan: ReadPlan, fetcher: Fetcher) -> tuple[str, tup
     length = len(render(lowered, options=dialect.options).url)
     if length <= limit:
         return _text(lowered, dialect), ()
-    found = shortened(lowered, plan.row_type, dialect, limit)
+    found = without_long_select(lowered, plan.row_type, dialect, limit)
     if found is not None:
         request, why = found
         return unquote_placeholders(decoded(request)), (why,)
@@ -279,7 +279,7 @@ _UNKEYED_NOTE = "this order has a field that cannot be compared, or there is no 
 def _unkeyed(window: Window, dialect: Dialect) -> str:
     """Explain how a list goes on whose order no cursor can hold."""
     prefer = f"Prefer: odata.maxpagesize={window.size}"
-    way = unkeyed_way(window, dialect)
+    way = paging_method(window, dialect)
     match way:
         case "skip":
             return f"offset cursors: {_UNKEYED_NOTE}"
@@ -299,7 +299,7 @@ def _window(window: Window, dialect: Dialect) -> str:
         return "count only"
     order = ", ".join(t.field.source + (" desc" if t.descending else "") for t in window.order)
     end = "last" if window.backward else "first"
-    kind = "keyset" if window.keyset else _UNKEYED[unkeyed_way(window, dialect)]
+    kind = "keyset" if window.keyset else _UNKEYED[paging_method(window, dialect)]
     bounds = "".join(
         f" {name} a cursor"
         for name, cursor in (("after", window.after), ("before", window.before))

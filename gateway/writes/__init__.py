@@ -1,8 +1,8 @@
 """Writing: mutations become OData writes, one after the other or all in one changeset.
 
-    arguments ──bind──▶ RowWrite, CallWrite (plan) ──run──▶ requests ──outcome──▶ Outcome ──▶ rows of the payload
+    arguments ──binder──▶ RowWrite, CallWrite ──sender──▶ requests ──outcome──▶ Outcome ──payload_reader──▶ Payload
 
-``values`` spells values for JSON bodies, ``references`` lets a later mutation use a row of an earlier one, ``requests``
-prints, ``outcome`` reads answers, ``nested``, ``lists`` and ``atomic`` are the three ways to group writes, ``mutate``
-runs an operation. The payloads are completed by graphql-core over loaded rows, as everything unusual is.
+``operations`` puts the parts of one operation together and ``runner`` runs it; ``references`` lets a later mutation use
+a row of an earlier one. ``changesets`` and ``header_first`` decide which rows are written together. ``success`` and
+``refusal_attribution`` read answers. graphql-core completes the payloads over loaded rows, as everything unusual.
 """

@@ -1,4 +1,7 @@
-"""Arguments of a mutation → what it writes. Pure; everything that can be wrong is found before anything is sent."""
+"""Binds the arguments of a mutation to what it writes.
+
+Pure: everything that can be wrong with the arguments is found before anything is sent.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from schema.model.records import Operation
 from schema.writes import Writes
 
 from .plan import CallMutation, CallWrite, ChildWrites, Mutation, Place, RowsMutation, RowWrite
-from .values import Bodies
+from .values import BodyBuilder
 
 MAX_ROWS = 1_000
 
@@ -39,7 +42,7 @@ class Binder:
         self.writes = writes
         self.catalog = writes.catalog
         self.dialect = dialect
-        self._bodies = Bodies(writes, dialect.title)
+        self._bodies = BodyBuilder(writes, dialect.title)
         self._max_rows = max_rows
 
     def bind(
@@ -53,20 +56,20 @@ class Binder:
             return CallMutation(field, self._service(field, arguments))
         if field.operation is not None:
             return CallMutation(field, self._action(field, field.operation, arguments, companies))
-        row = _Row(self, field, companies)
+        rows = _RowBinder(self, field, companies)
         if field.many:
             items = arguments["input"]
             self.check_count(len(items))
-            writes = tuple(row.of(item, ("input", str(i))) for i, item in enumerate(items))
+            writes = tuple(rows.bind(item, ("input", str(i))) for i, item in enumerate(items))
         elif field.verb in (Verb.CREATE, Verb.UPSERT):
-            writes = (row.of(arguments["input"], ("input",)),)
+            writes = (rows.bind(arguments["input"], ("input",)),)
         else:
-            writes = (row.of(arguments, ()),)
+            writes = (rows.bind(arguments, ()),)
         self.check_count(sum(1 + sum(len(c.rows) for c in w.children) for w in writes))
         return RowsMutation(field, writes)
 
     def check_count(self, count: int) -> None:
-        """Refuse more rows than one mutation, or one @atomic operation, may write. Raises BudgetExceeded."""
+        """Raise BudgetExceeded if one mutation, or one @atomic operation, writes more rows than it may."""
         if count > self._max_rows:
             raise BudgetExceeded(
                 f"The mutation writes {count:,} rows; the most is {self._max_rows:,}.",
@@ -91,10 +94,10 @@ class Binder:
         arguments: Mapping[str, Any],
         companies: tuple[str, ...] | None,
     ) -> CallWrite:
-        given = self.writes.arguments(field)
+        parameters = self.writes.arguments(field)
         body = {
             a.source: self._parameter(a, arguments[a.name], operation)
-            for a in given
+            for a in parameters
             if a.of is None and a.name in arguments
         }
         key = self._action_key(operation, arguments, companies)
@@ -116,21 +119,21 @@ class Binder:
         arguments: Mapping[str, Any],
         companies: tuple[str, ...] | None,
     ) -> tuple[KeyPart, ...]:
-        """Return the key of the row that an action is bound to; empty where it is bound to none."""
+        """Return the key of the row that an action is bound to; empty if it is bound to none."""
         if operation.bound_to is None or operation.bound_to.many:
             return ()
         info = self.catalog.object(operation.bound_to.name)
         return self.key(info.key, arguments, companies, ())
 
-    def _parameter(self, argument: Argument, given: Any, operation: Operation) -> Any:
+    def _parameter(self, argument: Argument, value: Any, operation: Operation) -> Any:
         many = next(p.type.many for p in operation.parameters if p.name == argument.source)
         if argument.value is not None:
-            return self._bodies.argument(argument.value, given, argument.name, many=many)
-        if given is None:
+            return self._bodies.argument(argument.value, value, argument.name, many=many)
+        if value is None:
             return None
-        items = given if many else [given]
-        made = [self._bodies.body(argument.type_name, i, argument.name) for i in items]
-        return made if many else made[0]
+        items = value if many else [value]
+        bodies = [self._bodies.body(argument.type_name, i, argument.name) for i in items]
+        return bodies if many else bodies[0]
 
     def _action_path(
         self,
@@ -144,50 +147,50 @@ class Binder:
         assert field.entity_set is not None
         name = operation.name
         address = render(Query(resource=Resource(field.entity_set.name, key)))
-        asked = "&".join(f"{option}={value}" for option, value in self.dialect.options)
-        return f"{address.url}/{name}" + (f"?{asked}" if asked else "")
+        options = "&".join(f"{option}={value}" for option, value in self.dialect.options)
+        return f"{address.url}/{name}" + (f"?{options}" if options else "")
 
     # Keys
 
     def key(
         self,
         fields: Sequence[Field],
-        given: Mapping[str, Any],
+        values: Mapping[str, Any],
         companies: tuple[str, ...] | None,
         place: Place,
     ) -> tuple[KeyPart, ...]:
-        """Read a key by GraphQL names; the company may come from the scope. Raises BadArgument."""
+        """Return the key that values by GraphQL name make; the company may come from the scope. Raises BadArgument."""
         parts = []
         for f in fields:
-            value = given.get(f.name)
+            value = values.get(f.name)
             if value is None and f.source == self.dialect.company_property:
                 value = one_company(companies, ".".join((*place, f.name)))
             parts.append(self._part(f, value, ".".join((*place, f.name))))
         return tuple(parts)
 
-    def _part(self, field: Field, given: Any, what: str) -> KeyPart:
+    def _part(self, field: Field, value: Any, what: str) -> KeyPart:
         assert field.value is not None
-        wire = self._bodies.argument(field.value, given, what, many=False)
+        wire = self._bodies.argument(field.value, value, what, many=False)
         if wire is None:
-            raise BadArgument(f"{what} is a part of the key and cannot be null.")
+            raise BadArgument(f"{what} is part of the key and cannot be null.")
         return self.key_part(field, wire)
 
     def key_part(self, field: Field, wire: Any) -> KeyPart:
-        """Make a part of a key predicate of a JSON value."""
+        """Return the part of a key that a JSON value stands for. Raises TypeError or ValueError."""
         kind = field.value
         assert kind is not None
         value = wire if kind.is_enum else parse_value(kind.edm, wire)
         return KeyPart(field.source, Literal(value, kind.edm, kind.is_enum))
 
     def key_of_body(self, csdl: str, body: Mapping[str, Any]) -> tuple[KeyPart, ...] | None:
-        """Return the key of a new row where the caller gave all of it."""
+        """Return the key of a new row; None if its body does not hold all of it."""
         fields = self.catalog.object(csdl).key
         if any(body.get(f.source) is None for f in fields):
             return None
         return tuple(self.key_part(f, body[f.source]) for f in fields)
 
     def key_of_address(self, csdl: str, address: str) -> tuple[KeyPart, ...] | None:
-        """Return the key that the address of a row ends in; None where it names none."""
+        """Return the key that the address of a row ends in; None if it names none."""
         fields = self.catalog.object(csdl).key
         kinds = [(f.source, f.value) for f in fields]
         columns = [(name, kind.edm, kind.is_enum) for name, kind in kinds if kind is not None]
@@ -196,19 +199,19 @@ class Binder:
     def joined(self, children: ChildWrites, parent: Mapping[str, Any]) -> tuple[RowWrite, ...]:
         """Return the rows below a new row with the properties that join them to it."""
         filled = {target: parent[source] for source, target in children.join}
-        made = []
+        rows = []
         for row in children.rows:
             body = {**filled, **row.body}
-            made.append(replace(row, body=body, key=self.key_of_body(row.csdl, body)))
-        return tuple(made)
+            rows.append(replace(row, body=body, key=self.key_of_body(row.csdl, body)))
+        return tuple(rows)
 
-    def body(self, type_name: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
-        """Return a JSON body."""
-        return self._bodies.body(type_name, given, what)
+    def body(self, type_name: str, values: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Return the JSON body of an input object; ``what`` names it in messages. Raises BadArgument."""
+        return self._bodies.body(type_name, values, what)
 
 
-class _Row:
-    """Reads the rows of one mutation."""
+class _RowBinder:
+    """Binds the rows of one mutation."""
 
     def __init__(
         self, binder: Binder, field: MutationField, companies: tuple[str, ...] | None
@@ -220,23 +223,24 @@ class _Row:
         self._companies = companies
         self._info = binder.catalog.object(field.csdl)
 
-    def of(self, given: Mapping[str, Any], place: Place) -> RowWrite:
+    def bind(self, values: Mapping[str, Any], place: Place) -> RowWrite:
+        """Return the write of one input object, or of the arguments of an update or delete. Raises GatewayError."""
         verb = self._field.verb
         if verb in (Verb.CREATE, Verb.UPSERT):
-            return self._new(given, place)
-        return self._existing(given, place)
+            return self._new(values, place)
+        return self._existing(values, place)
 
-    def _existing(self, given: Mapping[str, Any], place: Place) -> RowWrite:
+    def _existing(self, values: Mapping[str, Any], place: Place) -> RowWrite:
         key_place = (*place, "key")
-        key = self._binder.key(self._info.key, given["key"], self._companies, key_place)
+        key = self._binder.key(self._info.key, values["key"], self._companies, key_place)
         body: Mapping[str, Any] = {}
         is_update = self._field.verb is Verb.UPDATE
         if is_update:
             at = (*place, "patch")
-            body = self._body(TypeKind.PATCH, given["patch"], at)
+            body = self._body(TypeKind.PATCH, values["patch"], at)
             if not body:
                 raise BadArgument(
-                    f"{'.'.join(at)} changes nothing.", hint="Give at least one field."
+                    f"{'.'.join(at)} changes nothing.", hint="Set at least one field."
                 )
         return RowWrite(
             verb=self._field.verb,
@@ -245,25 +249,25 @@ class _Row:
             place=place,
             key=key,
             body=body,
-            if_match=_checked_etag(given.get("ifMatch")),
+            if_match=_checked_etag(values.get("ifMatch")),
             patched=is_update,
         )
 
-    def _body(self, kind: TypeKind, given: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    def _body(self, kind: TypeKind, values: Mapping[str, Any], place: Place) -> dict[str, Any]:
         name = self._binder.writes.name_of(kind, self._field.csdl)
-        return self._binder.body(name, given, ".".join(place))
+        return self._binder.body(name, values, ".".join(place))
 
-    def _new(self, given: Mapping[str, Any], place: Place) -> RowWrite:
-        body = self._with_company(self._body(TypeKind.CREATE_INPUT, given, place), place)
+    def _new(self, values: Mapping[str, Any], place: Place) -> RowWrite:
+        body = self._with_company(self._body(TypeKind.CREATE_INPUT, values, place), place)
         key = self._binder.key_of_body(self._field.csdl, body)
         is_upsert = self._field.verb is Verb.UPSERT
         if is_upsert and key is None:
             names = ", ".join(f.name for f in self._info.key if body.get(f.source) is None)
             raise BadArgument(
                 f"{'.'.join(place)} lacks {names}: an upsert needs the whole key.",
-                hint="Where a number sequence gives the key, create the row instead.",
+                hint="If a number sequence gives the key, create the row instead.",
             )
-        children = tuple(self._children(given, place))
+        children = tuple(self._children(values, place))
         if is_upsert and children:
             raise BadArgument(
                 f"{'.'.join(place)} creates rows below an upsert, which is not possible.",
@@ -296,11 +300,11 @@ class _Row:
         }
         return {name: value for name, value in body.items() if name not in key | fixed}
 
-    def _children(self, given: Mapping[str, Any], place: Place) -> Iterable[ChildWrites]:
+    def _children(self, values: Mapping[str, Any], place: Place) -> Iterable[ChildWrites]:
         inputs = self._binder.writes.inputs_of(
             self._binder.writes.name_of(TypeKind.CREATE_INPUT, self._field.csdl)
         )
-        for name, value in given.items():
+        for name, value in values.items():
             of = inputs[name].of
             if inputs[name].role is InputRole.NESTED and of is not None and value is not None:
                 yield self._below(of, value["create"], (*place, name, "create"))
@@ -318,12 +322,12 @@ class _Row:
         }
         type_name = self._binder.writes.name_of(TypeKind.NESTED_INPUT, of.target)
         filled = {child for _, child in join}
-        made = []
+        writes = []
         for number, row in enumerate(rows):
             at = (*place, str(number))
             row_body = self._binder.body(type_name, row, ".".join(at))
             _check_nested(row_body, filled, required, target, at)
-            made.append(
+            writes.append(
                 RowWrite(
                     verb=Verb.CREATE,
                     entity_set=of.target_set or "",
@@ -332,13 +336,13 @@ class _Row:
                     body=row_body,
                 )
             )
-        return ChildWrites(of, join, tuple(made))
+        return ChildWrites(of, join, tuple(writes))
 
 
 def _check_nested(
     body: Mapping[str, Any], filled: set[str], required: set[str], target: ObjectInfo, place: Place
 ) -> None:
-    """Refuse what the join fills in, and what is required and not given."""
+    """Raise BadArgument for a property that the join fills in, or that is required and missing."""
     for f in target.fields.values():
         what = ".".join((*place, f.name))
         if f.source in filled and f.source in body:
@@ -359,10 +363,10 @@ def one_company(companies: tuple[str, ...] | None, what: str) -> str:
     return companies[0]
 
 
-def _checked_etag(given: str | None) -> str | None:
-    """Refuse what cannot be a header's value."""
-    if given is None:
+def _checked_etag(etag: str | None) -> str | None:
+    """Return an etag. Raises BadArgument for a text that cannot be a header's value."""
+    if etag is None:
         return None
-    if not given.isascii() or not given.isprintable() or not given.strip():
-        raise BadArgument("ifMatch is no etag.", hint="Give the `etag` of the row, or `*`.")
-    return given
+    if not etag.isascii() or not etag.isprintable() or not etag.strip():
+        raise BadArgument("ifMatch is not an etag.", hint="Pass the `etag` of the row, or `*`.")
+    return etag

@@ -1,10 +1,10 @@
-"""What of a mutation is outside ``company_limit``: found at the last door, where every value is known.
+"""Refuses writes outside ``company_limit``, at the last door, where every value is known.
 
-    create, upsert   FORBIDDEN where the new row would be outside, or does not say whose it is
-    update, delete   NOT_FOUND where the row is outside; FORBIDDEN where a patch would move it there
-    a call           FORBIDDEN, or NOT_FOUND where it is bound to a row outside
+    create, upsert   FORBIDDEN if the new row would be outside, or does not say which company it belongs to
+    update, delete   NOT_FOUND if the row is outside; FORBIDDEN if a patch would move it there
+    a call           FORBIDDEN, or NOT_FOUND if it is bound to a row outside
 
-Where the key does not tell a row's legal entity, the row is read first, by a plan that is bounded itself.
+If the key does not tell a row's legal entity, the row is read first, by a plan that is bounded itself.
 """
 
 from __future__ import annotations
@@ -18,50 +18,52 @@ from gateway.planning.company_limit import CompanyLimit
 from schema.catalog.records import Verb
 
 from .outcome import ABSENT
-from .plan import CallWrite, RowWrite
+from .plan import CallWrite, Identity, RowWrite
 
 FORBIDDEN = "FORBIDDEN"
-Existing = Callable[[Sequence[RowWrite]], Awaitable[frozenset[tuple[Any, ...]]]]
-"""Returns the identities of those rows that are there and inside. Raises GatewayError."""
+FindExisting = Callable[[Sequence[RowWrite]], Awaitable[frozenset[Identity]]]
+"""Returns the identities of those rows that exist inside the limit. Raises GatewayError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """Judges the writes of one operation."""
+class CompanyBounds:
+    """Checks the writes of one operation."""
 
     limit: CompanyLimit
-    existing: Existing
-    identity: Callable[[RowWrite], tuple[Any, ...]]
+    find_existing: FindExisting
 
-    async def judged(self, writes: Sequence[RowWrite]) -> list[tuple[RowWrite, Problem | None]]:
-        """Return each write, an upsert of a row that is not inside as a create, and why it must not be sent."""
+    async def check_rows(self, writes: Sequence[RowWrite]) -> list[tuple[RowWrite, Problem | None]]:
+        """Return each write, and why it must not be sent; None if it may.
+
+        An upsert of a row that is not inside becomes a create. Raises GatewayError if rows cannot be read.
+        """
         if not self.limit:
             return [(write, None) for write in writes]
-        unclear = [w for w in writes if w.verb is not Verb.CREATE and not self._is_told(w)]
-        there = await self.existing(unclear) if unclear else frozenset()
-        return [self._judged(w, w not in unclear or self.identity(w) in there) for w in writes]
+        unclear = [w for w in writes if w.verb is not Verb.CREATE and not self._key_tells(w)]
+        existing = await self.find_existing(unclear) if unclear else frozenset()
+        return [self._check(w, w not in unclear or w.identity in existing) for w in writes]
 
-    def _judged(self, write: RowWrite, is_there: bool) -> tuple[RowWrite, Problem | None]:
+    def _check(self, write: RowWrite, exists: bool) -> tuple[RowWrite, Problem | None]:
         if write.verb is Verb.CREATE or write.verb is Verb.UPSERT:
             problem = self._forbidden(write, write.body, is_new=True)
-            if problem is None and write.verb is Verb.UPSERT and not is_there:
+            if problem is None and write.verb is Verb.UPSERT and not exists:
                 write = replace(write, verb=Verb.CREATE)
             return write, problem
-        if not is_there or not self._is_inside(write):
+        if not exists or not self._is_inside(write):
             return write, ABSENT
         return write, self._forbidden(write, write.body, is_new=False)
 
-    def _is_told(self, write: RowWrite) -> bool:
+    def _key_tells(self, write: RowWrite) -> bool:
         """Return whether the key tells the legal entity of a row."""
-        names = {part.name for part in write.key or ()}
-        return names.issuperset(self.limit.columns_of(write.csdl, write.entity_set))
+        names = write.key_values.keys()
+        return names >= set(self.limit.columns_of(write.csdl, write.entity_set))
 
     def _is_inside(self, write: RowWrite) -> bool:
         columns = self.limit.columns_of(write.csdl, write.entity_set)
         shared = self.limit.may_be_shared(write.csdl, write.entity_set)
         if not columns:
             return shared
-        key = {part.name: part.value.value for part in write.key or ()}
+        key = write.key_values
         return all(self.limit.holds(key[c], may_be_shared=shared) for c in columns if c in key)
 
     def _forbidden(
@@ -75,18 +77,18 @@ class Bounds:
             if column not in body and not is_new:
                 continue
             if not self.limit.holds(body.get(column), may_be_shared=shared):
-                said = "is outside company_limit" if column in body else "must be given"
-                return Problem(FORBIDDEN, f"The company of the row {said}.", property=column)
+                reason = "is outside company_limit" if column in body else "must be given"
+                return Problem(FORBIDDEN, f"The company of the row {reason}.", property=column)
         return None
 
-    async def judge_call(self, call: CallWrite) -> Problem | None:
-        """Return why a call must not be sent. Raises Forbidden for its parameters."""
+    async def check_call(self, call: CallWrite) -> Problem | None:
+        """Return why a call must not be sent; None if it may. Raises Forbidden for its parameters."""
         if not self.limit:
             return None
         if call.row is None:
             self.limit.check_arguments(call.body)
             return None
-        ((_, problem),) = await self.judged([call.row])
+        ((_, problem),) = await self.check_rows([call.row])
         if problem is None:
             self.limit.check_arguments(call.body, is_bound=True)
         return problem

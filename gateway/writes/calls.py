@@ -1,4 +1,4 @@
-"""Actions and custom services: one call, its result, and its refusal in plain words."""
+"""Calls actions and custom services: one call, its result, and its refusal in plain words."""
 
 from __future__ import annotations
 
@@ -15,80 +15,84 @@ from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField
 
+from .fresh_reads import FreshReads
 from .outcome import UserError, problems_in
 from .payload import Payload
-from .payload_rows import Fetching, PayloadSelection
+from .payload_reader import PayloadSelection
 from .plan import CallMutation
-from .sender import Exchange
+from .sender import WriteSender
 
 
-class Calls:
-    """Calls of one operation."""
+class CallRunner:
+    """Runs the calls of one operation; ``planner`` plans what is below the rows that a call returns."""
 
     def __init__(
-        self, catalog: Catalog, exchange: Exchange, bare: OperationPlanner, fetching: Fetching
+        self, catalog: Catalog, sender: WriteSender, planner: OperationPlanner, reads: FreshReads
     ) -> None:
         self._catalog = catalog
-        self._exchange = exchange
-        self._bare = bare
-        self._fetching = fetching
+        self._sender = sender
+        self._planner = planner
+        self._reads = reads
 
-    async def call(self, mutation: CallMutation, asked: PayloadSelection) -> Payload:
-        """Call and give the payload. Raises GatewayError."""
-        barred = await self._exchange.barred(mutation.call)
-        if barred is not None:
-            return Payload(errors=(UserError(code=barred.code, message=barred.message),))
-        response = await self._exchange.call(mutation.call)
+    async def call(self, mutation: CallMutation, selection: PayloadSelection) -> Payload:
+        """Send a call and return its payload. Raises GatewayError."""
+        problem = await self._sender.check_call(mutation.call)
+        if problem is not None:
+            return Payload(errors=(UserError(code=problem.code, message=problem.message),))
+        response = await self._sender.call(mutation.call)
         if response.status >= 300:
-            problems = problems_in(response, self._exchange.dialect.errors)
+            problems = problems_in(response, self._sender.dialect.errors)
             return Payload(
                 errors=tuple(UserError(code=p.code, message=p.message) for p in problems)
             )
-        of = mutation.field
+        field = mutation.field
         try:
-            return await self._done(of, _decoded(response), asked)
+            return await self._payload(field, _decode(response), selection)
         except GatewayError as error:
-            # The call has been done all the same: only what it gave back is missing.
-            if of.service is not None:
+            # The call has been done all the same: only what it returned is missing.
+            if field.service is not None:
                 raise
             return Payload(result=Failure(error))
 
-    async def _done(self, of: MutationField, raw: Any, asked: PayloadSelection) -> Payload:
-        if of.service is not None:
+    async def _payload(
+        self, field: MutationField, raw: Any, selection: PayloadSelection
+    ) -> Payload:
+        if field.service is not None:
             return Payload(output=raw if isinstance(raw, dict) else {"value": raw})
-        if of.operation is None or of.operation.returns is None or raw is None:
+        if field.operation is None or field.operation.returns is None or raw is None:
             return Payload()
-        if of.csdl:
-            return Payload(result=await self._rows(of, raw, asked))
-        return Payload(result=self._plain(of, raw))
+        if field.csdl:
+            return Payload(result=await self._rows(field, raw, selection))
+        return Payload(result=self._value(field, raw))
 
-    def _plain(self, of: MutationField, raw: Any) -> Any:
-        assert of.operation is not None
-        assert of.operation.returns is not None
-        returns = of.operation.returns
+    def _value(self, field: MutationField, raw: Any) -> Any:
+        assert field.operation is not None
+        assert field.operation.returns is not None
+        returns = field.operation.returns
         value = raw.get("value") if isinstance(raw, dict) else raw
         return from_untyped(self._catalog.value_of(returns), value, is_list=returns.many)
 
-    async def _rows(self, of: MutationField, raw: Any, asked: PayloadSelection) -> Any:
-        assert of.operation is not None
-        assert of.operation.returns is not None
-        if asked.level is None:
+    async def _rows(self, field: MutationField, raw: Any, selection: PayloadSelection) -> Any:
+        assert field.operation is not None
+        assert field.operation.returns is not None
+        if selection.level is None:
             return None
-        set_name = self._catalog.set_for(of.csdl)
-        plan = self._bare.read(asked.level, set_name, extras=asked.level.info.key)
-        many = of.operation.returns.many
-        found = raw.get("value") if many and isinstance(raw, dict) else raw
-        if many and not isinstance(found, list):
+        set_name = self._catalog.set_for(field.csdl)
+        plan = self._planner.read(selection.level, set_name, extras=selection.level.info.key)
+        many = field.operation.returns.many
+        value = raw.get("value") if many and isinstance(raw, dict) else raw
+        if many and not isinstance(value, list):
             raise UpstreamMalformed("The upstream sent something that is no list.")
-        items: list[Any] = found if isinstance(found, list) and many else [found]
-        admits, info = self._bare.planner.limit.admits, asked.level.info
+        items: list[Any] = value if isinstance(value, list) and many else [value]
+        # A call's own rows cannot be bounded by a filter, so those outside company_limit are dropped here.
+        admits, info = self._planner.planner.limit.admits, selection.level.info
         items = [i for i in items if not isinstance(i, dict) or admits(info, set_name, i)]
         rows = [lenient_row(plan.row_type, item) for item in items]
-        await self._fetching()[1].attach(rows, plan)
+        await self._reads.open().runner.attach(rows, plan)
         return rows if many else next(iter(rows), None)
 
 
-def _decoded(response: Response) -> Any:
+def _decode(response: Response) -> Any:
     """Return the body as plain JSON. Raises UpstreamMalformed; the call has been done all the same."""
     if not response.body:
         return None

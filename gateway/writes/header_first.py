@@ -1,8 +1,8 @@
-"""A new row first, then the rows below it, in as many changesets as they need; taken back where one of these fails.
+"""Writes a new row first, then the rows below it in as many changesets as they need; takes all back if one fails.
 
-That is the way where a number sequence gives the row's key, and where the rows below it are more than one changeset
-takes. What is taken back is every row that was written, the lower ones first. What could not be taken back, or is not
-known, is PARTLY_WRITTEN with what stands: nothing stays half-written in silence.
+This is the way if a number sequence gives the row's key, or if the rows below it are more than one changeset takes.
+What is taken back is every row that was written, the lower ones first. What could not be taken back, or is not known,
+is PARTLY_WRITTEN with what remains: nothing stays half-written in silence.
 """
 
 from __future__ import annotations
@@ -19,53 +19,54 @@ from .outcome import (
     PARTLY_WRITTEN,
     Outcome,
     UserError,
-    reasons_of,
-    rolled_back,
+    rolled_back_outcome,
+    root_errors,
 )
 from .plan import RowWrite
-from .sender import Exchange, what_to_check
+from .sender import WriteSender, what_to_check
 from .success import json_object_of
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderFirst:
+class HeaderFirstWriter:
     """Writes headers with their rows; ``size`` is the most rows of a changeset."""
 
-    exchange: Exchange
+    sender: WriteSender
     binder: Binder
     size: int
-    keyed: Callable[[Outcome], Outcome]
-    """Puts in the key of a new row that the upstream gave."""
+    with_key: Callable[[Outcome], Outcome]
+    """Returns an outcome with the key that the upstream gave a new row."""
 
     async def write(self, write: RowWrite) -> Outcome:
         """Write a row and the rows below it, and return the outcome of both."""
-        header = self.keyed(await self.exchange.one(write))
+        header = self.with_key(await self.sender.write_row(write))
         if not header.is_done:
             return header
-        rows = self._joined(write, _known_of(header))
+        rows = self._join(write, _known_values(header))
         if rows is None:
             return _partly(header, "its rows could not be joined to it: the answer lacks its key")
         written: list[Outcome] = []
         for group in self._groups(rows):
-            outcomes = await self.exchange.together(group)
-            errors = reasons_of(outcomes)
+            outcomes = await self.sender.write_changeset(group)
+            errors = root_errors(outcomes)
             if any(e.code == OUTCOME_UNKNOWN for e in errors):
-                return _partly(header, _open(len(written), len(group), len(rows)), errors)
+                reason = _unknown_rows(len(written), len(group), len(rows))
+                return _partly(header, reason, errors)
             if errors:
                 return await self._take_back(header, written, errors)
-            written.extend(map(self.keyed, outcomes))
+            written.extend(map(self.with_key, outcomes))
         return header
 
     def _groups(self, rows: Sequence[RowWrite]) -> Iterator[Sequence[RowWrite]]:
         for start in range(0, len(rows), self.size):
             yield rows[start : start + self.size]
 
-    def _joined(self, write: RowWrite, made: Mapping[str, Any]) -> list[RowWrite] | None:
-        """Join the rows below to the row that was made; None where its answer lacks what joins them."""
+    def _join(self, write: RowWrite, header: Mapping[str, Any]) -> list[RowWrite] | None:
+        """Return the rows below, joined to the header; None if not all values that join them are known."""
         needed = {source for children in write.children for source, _ in children.join}
-        if any(made.get(n) is None for n in needed):
+        if any(header.get(name) is None for name in needed):
             return None
-        return [row for c in write.children for row in self.binder.joined(c, made)]
+        return [row for c in write.children for row in self.binder.joined(c, header)]
 
     async def _take_back(
         self, header: Outcome, written: Sequence[Outcome], errors: Sequence[UserError]
@@ -74,40 +75,43 @@ class HeaderFirst:
         if header.write.key is None:
             return _partly(header, "its key is not known, so that it was not deleted", errors)
         # Without etags: lines touch their header (reference d365-odata 5.2), so its version may be another by now.
-        known = [o.write for o in written if o.write.key is not None]
-        doomed = [_deletion(write) for write in (*reversed(known), header.write)]
-        gone = 0
-        for group in self._groups(doomed):
-            deleted = await self._deleted(group)
-            if not all(outcome.is_done for outcome in deleted):
-                return _stuck(header, deleted, len(written) - gone, errors)
-            gone += len(group)
-        if len(known) < len(written):
-            left = len(written) - len(known)
-            said = f"deleted again; {left:,} of the rows below it could not, their keys are unknown"
-            return replace(_partly(header, said, errors), response=None)
-        because = "The row was created and deleted again: the rows below it were refused."
-        back = rolled_back(header, because, cause=replace(header, errors=tuple(errors)))
-        return replace(back, errors=(*errors, *back.errors))
+        keyed = [o.write for o in written if o.write.key is not None]
+        deletions = [_deletion(write) for write in (*reversed(keyed), header.write)]
+        deleted = 0
+        for group in self._groups(deletions):
+            outcomes = await self._delete(group)
+            if not all(outcome.is_done for outcome in outcomes):
+                return _not_taken_back(header, outcomes, len(written) - deleted, errors)
+            deleted += len(group)
+        if len(keyed) < len(written):
+            left = len(written) - len(keyed)
+            reason = (
+                f"deleted again; {left:,} of the rows below it could not, their keys are unknown"
+            )
+            return replace(_partly(header, reason, errors), response=None)
+        reason = "The row was created and deleted again: the rows below it were refused."
+        cause = replace(header, errors=tuple(errors))
+        outcome = rolled_back_outcome(header, reason, cause=cause)
+        return replace(outcome, errors=(*errors, *outcome.errors))
 
-    async def _deleted(self, group: Sequence[RowWrite]) -> list[Outcome]:
+    async def _delete(self, group: Sequence[RowWrite]) -> list[Outcome]:
         if len(group) == 1:
-            return [await self.exchange.one(group[0])]
-        return await self.exchange.together(group)
+            return [await self.sender.write_row(group[0])]
+        return await self.sender.write_changeset(group)
 
 
 def _deletion(write: RowWrite) -> RowWrite:
     return replace(write, verb=Verb.DELETE, body={}, children=(), if_match=None)
 
 
-def _known_of(made: Outcome) -> Mapping[str, Any]:
+def _known_values(header: Outcome) -> Mapping[str, Any]:
     """Return what is known of a new row: what was sent, its key, and the row in the answer."""
-    key = {part.name: part.value.value for part in made.write.key or ()}
-    return {**made.write.body, **key, **(json_object_of(made.response) or {})}
+    row = json_object_of(header.response) or {}
+    return {**header.write.body, **header.write.key_values, **row}
 
 
-def _open(written: int, unknown: int, rows: int) -> str:
-    """Say what is known of rows below a header, of which an answer was lost."""
+def _unknown_rows(written: int, unknown: int, rows: int) -> str:
+    """Return what is known of the rows below a header if an answer was lost."""
     if unknown == rows:
         return "it is not known whether its rows were written"
     left = rows - written - unknown
@@ -117,22 +121,25 @@ def _open(written: int, unknown: int, rows: int) -> str:
     )
 
 
-def _stuck(
-    header: Outcome, deleted: Sequence[Outcome], rows: int, errors: Sequence[UserError]
+def _not_taken_back(
+    header: Outcome, deletions: Sequence[Outcome], rows: int, errors: Sequence[UserError]
 ) -> Outcome:
-    """Return the outcome of a row that could not be taken back; ``rows`` below it were there before the last try."""
-    found = reasons_of(deleted)
-    is_lost = any(e.code == OUTCOME_UNKNOWN for e in found)
-    touches_header = deleted[-1].write.place == header.write.place
-    said = "; ".join(e.message for e in found)
+    """Return the outcome of a row that could not be taken back.
+
+    ``deletions`` are the last ones that were tried; ``rows`` below the header existed before them.
+    """
+    causes = root_errors(deletions)
+    is_unknown = any(e.code == OUTCOME_UNKNOWN for e in causes)
+    touches_header = deletions[-1].write.place == header.write.place
+    messages = "; ".join(e.message for e in causes)
     below = f" with {rows:,} of its rows" if rows > 0 else ""
-    if is_lost and not touches_header:
-        reason = f"it was not deleted again, and {rows:,} of its rows may be there: {said}"
+    if is_unknown and not touches_header:
+        reason = f"it was not deleted again, and {rows:,} of its rows may be there: {messages}"
         return _partly(header, reason, errors)
-    if is_lost:
-        reason = f"it is not known whether it{below} was deleted again: {said}"
+    if is_unknown:
+        reason = f"it is not known whether it{below} was deleted again: {messages}"
         return replace(_partly(header, reason, errors), response=None)
-    return _partly(header, f"it{below} could not be deleted again: {said}", errors)
+    return _partly(header, f"it{below} could not be deleted again: {messages}", errors)
 
 
 def _partly(header: Outcome, reason: str, more: Sequence[UserError] = ()) -> Outcome:

@@ -1,67 +1,70 @@
-"""Mutation operations of one schema against one upstream: what the engine runs in the place of a plan."""
+"""Mutation operations of one schema: what the engine runs in the place of a plan."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.values import VariableValues
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.execution.fetcher import Fetcher
-from gateway.execution.plan_runner import PlanRunner
-from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared, prepare_mutation
-from gateway.planning.planner import Planner
-from schema.catalog.descriptions import label_of
-from schema.catalog.records import Field
+from gateway.planning.planner import OperationPlanner, Planner
 from schema.writes import Writes
 
 from .binder import Binder
-from .bounds import Bounds
-from .calls import Calls
-from .changesets import Groups
+from .bounds import CompanyBounds
+from .calls import CallRunner
+from .changesets import ChangesetWriter
+from .field_binder import FieldBinder
+from .field_names import FieldNames
+from .fresh_reads import FreshReads, ReadFactory
 from .payload import Payload
-from .payload_rows import Reading, identity
-from .plan import Mutation, RowWrite
-from .references import is_atomic, placeholders, readable, references_of
-from .runner import Mutator, Running
-from .sender import Exchange, Writer
+from .payload_builder import PayloadBuilder
+from .payload_reader import PayloadReader
+from .plan import Mutation
+from .reference_values import ReferenceValues
+from .references import is_atomic, placeholder_values, references_of, with_nullable_references
+from .runner import MutationRun, MutationRunner
+from .sender import Writer, WriteSender
 
 
 class WriteLimits(Struct, frozen=True, kw_only=True):
     """What the settings say of writing at run time."""
 
     max_rows: int = 1_000
-    """Most rows of one mutation, nested ones included."""
+    """Rows of one mutation, nested ones included."""
     changeset_size: int = 100
     """Rows of a list, or below a new row, that are written together."""
 
 
-class Reads(Protocol):
-    """Gives the reads of one operation."""
+class MutationOperation(Struct, frozen=True, kw_only=True):
+    """One mutation operation of a document, with its variables."""
 
-    def fetcher(self) -> Fetcher:
-        """Return fresh reads."""
-        ...
+    document: DocumentNode
+    node: OperationDefinitionNode
+    variables: Mapping[str, Any]
+    """As the caller sent them."""
+    coerced: VariableValues
+    """As far as they are known before the operation runs."""
+    companies: tuple[str, ...] | None
+    """The caller's company scope; None if it is not limited."""
 
-    def runner(self, fetcher: Fetcher) -> PlanRunner:
-        """Return what runs plans with them."""
-        ...
 
-
-class Performed(Struct):
+class MutationResult(Struct, frozen=True, kw_only=True):
     """A mutation operation that was run: what completion needs."""
 
     prepared: Prepared
     payloads: Mapping[str, Payload | GatewayError]
+    """By response key."""
     variables: Mapping[str, Any]
-    requests: list[Request]
+    """Those of the caller, and a value for each ``@valueFrom``."""
+    requests: tuple[Request, ...]
     bound: Mapping[str, Mutation]
     """What each mutation writes, by response key; those that could not be bound are missing."""
 
@@ -70,130 +73,99 @@ class Mutations:
     """Runs mutation operations. A client that leaves does not stop a write that has begun."""
 
     def __init__(
-        self,
-        core: GraphQLSchema,
-        writes: Writes,
-        planner: Planner,
-        writer: Writer,
-        reads: Reads,
-        limits: WriteLimits,
+        self, core: GraphQLSchema, writes: Writes, planner: Planner, limits: WriteLimits
     ) -> None:
+        self.limits = limits
         self._core = core
         self._writes = writes
         self._planner = planner
-        self._bare_planner = Planner(
+        self._planner_without_expand = Planner(
             planner.catalog, core, planner.dialect, replace(planner.limits, can_expand=False)
         )
-        self._writer = writer
-        self._reads = reads
-        self._limits = limits
         self._binder = Binder(writes, planner.dialect, max_rows=limits.max_rows)
-
-    @property
-    def dialect(self) -> Dialect:
-        """The upstream's dialect."""
-        return self._planner.dialect
-
-    @property
-    def limits(self) -> WriteLimits:
-        """What the settings say of writing at run time."""
-        return self._limits
+        self._field_binder = FieldBinder(core, writes, self._binder)
+        self._field_names = FieldNames(writes.catalog)
 
     async def perform(
-        self,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        variables: VariableValues,
-        given: Mapping[str, Any],
-        companies: tuple[str, ...] | None,
-    ) -> Performed:
-        """Run an operation to its end, whoever waits for it; the client is not closed before. Raises GatewayError."""
-        running = self._perform(document, operation, variables, given, companies)
-        task = asyncio.ensure_future(running)
-        self._writer.unfinished.add(task)
-        task.add_done_callback(self._ended)
+        self, operation: MutationOperation, writer: Writer, reads: ReadFactory
+    ) -> MutationResult:
+        """Run an operation to its end, even if the caller is cancelled. Raises GatewayError."""
+        task = asyncio.ensure_future(self._perform(operation, writer, reads))
+        # The client of the upstream waits for these tasks before it closes its connections.
+        writer.unfinished.add(task)
+
+        def end(ended: asyncio.Task[MutationResult]) -> None:
+            writer.unfinished.discard(ended)
+            if not ended.cancelled():
+                # Retrieved, so that asyncio does not log an error for which nobody waits any more.
+                ended.exception()
+
+        task.add_done_callback(end)
         return await asyncio.shield(task)
 
-    def _ended(self, task: asyncio.Task[Performed]) -> None:
-        self._writer.unfinished.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen here, where nobody waits any more
-
-    def against(self, writer: Writer, reads: Reads) -> Mutations:
-        """Return the same for another upstream."""
-        return Mutations(self._core, self._writes, self._planner, writer, reads, self._limits)
-
     async def _perform(
-        self,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        variables: VariableValues,
-        given: Mapping[str, Any],
-        companies: tuple[str, ...] | None,
-    ) -> Performed:
-        references = references_of(operation)
-        late = readable(operation)
-        definitions = tuple(late if d is operation else d for d in document.definitions)
-        prepared = prepare_mutation(
-            self._writes.catalog, DocumentNode(definitions=definitions), late, variables.coerced
-        )
-        binding = self._planner.for_operation(prepared, variables, companies)
-        bare = self._bare_planner.for_operation(prepared, variables, companies)
-        open_reads: list[Fetcher] = []
-        sent: list[Request] = []
-
-        def fetching() -> tuple[Fetcher, PlanRunner]:
-            fetcher = self._reads.fetcher()
-            fetcher.requests.sent = sent
-            open_reads.append(fetcher)
-            return fetcher, self._reads.runner(fetcher)
-
-        reading = Reading(self._writes.catalog, binding, bare, fetching)
-        bounds = Bounds(self._planner.limit, reading.existing, identity)
-        exchange = Exchange(self._writer, self.dialect, self._name_of, sent, bounds)
-        mutator = Mutator(
-            self._core,
-            self._writes,
-            self._binder,
-            Groups(exchange, self._binder, reading, self._limits.changeset_size),
-            Calls(self._writes.catalog, exchange, bare, fetching),
-            reading,
-            prepared.shaper,
-        )
-        selected = (operation.selection_set,)
-        collected = prepared.shaper.selection.fields(selected, frozenset(("Mutation",)))
-        mutations = {k: n for k, n in collected.items() if n[0].name.value != "__typename"}
-        running = Running(late, mutations, references, binding.companies, dict(given))
+        self, operation: MutationOperation, writer: Writer, factory: ReadFactory
+    ) -> MutationResult:
+        prepared = self._prepare(operation)
+        variables, companies = operation.coerced, operation.companies
+        planner = self._planner.for_operation(prepared, variables, companies)
+        bare = self._planner_without_expand.for_operation(prepared, variables, companies)
+        reads = FreshReads(factory)
+        runner = self._runner(planner, bare, writer, reads)
+        run = self._start(operation, prepared, planner)
         try:
-            payloads = await mutator.run(running, atomic=is_atomic(operation))
+            await runner.run(run, atomic=is_atomic(operation.node))
         finally:
-            for fetcher in open_reads:
-                await fetcher.close()
-        values = {**placeholders(self._core, late, references), **running.variables}
-        return Performed(prepared, payloads, values, sent, running.bound)
+            await reads.close()
+        references = run.references
+        missing = placeholder_values(self._core, run.operation, references.references)
+        return MutationResult(
+            prepared=prepared,
+            payloads=run.payloads,
+            variables={**missing, **references.variables},
+            requests=tuple(reads.sent),
+            bound=run.bound,
+        )
 
-    def _name_of(self, write: RowWrite, source: str | None, label: str | None = None) -> str | None:
-        """Return the GraphQL field of a property; names from X++ may differ in case.
+    def _prepare(self, operation: MutationOperation) -> Prepared:
+        """Return the shapes of the payloads' rows. Raises GatewayError."""
+        node = with_nullable_references(operation.node)
+        definitions = tuple(
+            node if definition is operation.node else definition
+            for definition in operation.document.definitions
+        )
+        document = DocumentNode(definitions=definitions)
+        return prepare_mutation(self._writes.catalog, document, node, operation.coerced.coerced)
 
-        Without its CSDL name a property is known by its label, which several may share: the one that is written counts.
-        """
+    def _start(
+        self, operation: MutationOperation, prepared: Prepared, planner: OperationPlanner
+    ) -> MutationRun:
+        selections = (operation.node.selection_set,)
+        fields = prepared.shaper.selection.fields(selections, frozenset(("Mutation",)))
+        references = references_of(operation.node)
+        return MutationRun(
+            operation=with_nullable_references(operation.node),
+            mutations={k: n for k, n in fields.items() if n[0].name.value != "__typename"},
+            references=ReferenceValues(self._writes.catalog, references, operation.variables),
+            companies=planner.companies,
+        )
+
+    def _runner(
+        self, planner: OperationPlanner, bare: OperationPlanner, writer: Writer, reads: FreshReads
+    ) -> MutationRunner:
+        """Return the runner of one operation, put together from its parts."""
         catalog = self._writes.catalog
-        fields = [f for f in catalog.object(write.csdl).fields.values() if f.prop is not None]
-        if source is not None:
-            wanted = source.casefold()
-            return next((f.name for f in fields if f.source.casefold() == wanted), None)
-        wanted = _letters(label or "")
-        by_label = [f for f in fields if _letters(_label(f, catalog.labels)) == wanted]
-        found = by_label or [f for f in fields if _letters(f.source) == wanted]
-        if len(found) > 1:
-            found = [f for f in found if f.source in write.body]
-        return found[0].name if len(found) == 1 else None
-
-
-def _letters(text: str) -> str:
-    """Return what two spellings of a label have in common: ``Vendor group id`` and ``VendorGroupId``."""
-    return "".join(filter(str.isalnum, text.casefold()))
-
-
-def _label(field: Field, labels: Mapping[str, str]) -> str:
-    return "" if field.prop is None else label_of(field.prop, labels)
+        reader = PayloadReader(catalog, planner, bare, reads)
+        sender = WriteSender(
+            writer=writer,
+            dialect=self._planner.dialect,
+            field_name=self._field_names,
+            sent=reads.sent,
+            bounds=CompanyBounds(self._planner.limit, reader.existing_rows),
+        )
+        return MutationRunner(
+            self._field_binder,
+            ChangesetWriter(sender, self._binder, reader, self.limits.changeset_size),
+            CallRunner(catalog, sender, bare, reads),
+            PayloadBuilder(self._writes, planner.prepared.shaper, reader),
+        )

@@ -1,7 +1,7 @@
-"""What became of a write, read from the upstream's answer by its body and not by its status.
+"""What became of a write, read from the body of the upstream's answer and not from its status.
 
-F&O refuses with 400 and with 500 alike; the error object tells that business logic said no. What is no such answer
-leaves open whether the write happened: the client raises OutcomeUnknown for it.
+F&O refuses with 400 and with 500 alike; an OData error object says that business logic refused. Any other answer leaves
+open whether the write happened: the client raises OutcomeUnknown for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CONFLICTS = frozenset({409, 412})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserError:
-    """Why a row was not written; the GraphQL type ``UserError``."""
+    """Why a row was not written: the GraphQL type ``UserError``."""
 
     code: str
     message: str
@@ -36,8 +36,8 @@ class UserError:
     path: Place = ()
     conflicts: tuple[Mapping[str, Any], ...] = ()
 
-    def as_value(self) -> dict[str, Any]:
-        """Return it as the resolvers read it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return its fields as graphql-core's default resolver reads them."""
         return {
             "code": self.code,
             "message": self.message,
@@ -57,9 +57,9 @@ class Outcome:
     """The answer that holds the new row, or its version."""
     problems: tuple[Problem, ...] = field(default=(), repr=False)
     cause: GatewayError | None = field(default=None, repr=False)
-    """What is wrong with the upstream rather than with the row; rows of one request share it."""
+    """A failure of the upstream rather than of the row; rows of one request share it."""
     because: RowWrite | None = field(default=None, repr=False)
-    """The row for which this one was rolled back."""
+    """The row whose refusal rolled this one back."""
 
     @property
     def is_done(self) -> bool:
@@ -68,37 +68,37 @@ class Outcome:
 
     @property
     def is_conflict(self) -> bool:
-        """Whether another version of the row stands in the way."""
+        """Whether the row has another version than the caller named."""
         return any(e.code == CONFLICT for e in self.errors)
 
     @property
     def etag(self) -> str | None:
-        """The version that the answer's header tells."""
+        """The version in the answer's header."""
         return None if self.response is None else self.response.headers.get("etag")
 
 
-class NameOf(Protocol):
-    """Returns the GraphQL field of a property, named by its CSDL name or by its label; None where none is meant."""
+class FieldName(Protocol):
+    """Finds the GraphQL field of a property, by its CSDL name or by its label."""
 
     def __call__(self, write: RowWrite, source: str | None, label: str | None = None) -> str | None:
-        """Return the name of the field."""
+        """Return the name of the field; None if none is meant."""
         ...
 
 
-def outcome_of(
-    write: RowWrite, response: Response, name_of: NameOf, errors: ErrorDetails
+def read_outcome(
+    write: RowWrite, response: Response, field_name: FieldName, details: ErrorDetails
 ) -> Outcome:
-    """Read the answer to one write."""
+    """Return the outcome of one write by its answer."""
     if response.status < 300:
         return Outcome(write=write, response=response)
-    problems = problems_in(response, errors, write)
-    return Outcome(write=write, errors=errors_of(write, problems, name_of), problems=problems)
+    problems = problems_in(response, details, write)
+    return Outcome(write=write, errors=user_errors(write, problems, field_name), problems=problems)
 
 
 def problems_in(
-    response: Response, errors: ErrorDetails, write: RowWrite | None = None
+    response: Response, details: ErrorDetails, write: RowWrite | None = None
 ) -> tuple[Problem, ...]:
-    """Return why an answer refuses, in respect of one row.
+    """Return why an answer refuses ``write``, or a call if that is None.
 
     412 to an update without an etag, or with ``*``, says that there is no row: any version would have done
     (RFC 9110, section 13.1.1).
@@ -110,67 +110,71 @@ def problems_in(
         return (Problem(CONFLICT, "The row has been changed since the version that was given."),)
     if response.status == 404:
         return (ABSENT,)
-    return errors.problems(refusal_of(response.body) or Envelope())
+    return details.problems(refusal_of(response.body) or Envelope())
 
 
-def errors_of(
-    write: RowWrite, problems: tuple[Problem, ...], name_of: NameOf
+def user_errors(
+    write: RowWrite, problems: tuple[Problem, ...], field_name: FieldName
 ) -> tuple[UserError, ...]:
-    """Put problems at the fields of the arguments."""
-    return tuple(_error(write, p, name_of) for p in problems)
+    """Return the problems of a row as errors that point to the arguments of the mutation."""
+    return tuple(_user_error(write, problem, field_name) for problem in problems)
 
 
-def _error(write: RowWrite, problem: Problem, name_of: NameOf) -> UserError:
+def _user_error(write: RowWrite, problem: Problem, field_name: FieldName) -> UserError:
     name = None
     if problem.property is not None or problem.label is not None:
-        name = name_of(write, problem.property, problem.label)
+        name = field_name(write, problem.property, problem.label)
     place = _place_of(write, problem.code) if name is None else (*write.fields_at, name)
     return UserError(code=problem.code, message=problem.message, field=name, path=place)
 
 
 def _place_of(write: RowWrite, code: str) -> Place:
-    """Say which argument a problem without a field is about."""
+    """Return the argument that a problem without a field is about."""
     if code == CONFLICT and write.if_match is not None:
         return (*write.place, "ifMatch")
     is_keyed = write.patched or write.verb is Verb.DELETE
     return (*write.place, "key") if code == NOT_FOUND and is_keyed else write.place
 
 
-def missing(outcome: Outcome) -> Outcome:
-    """Return the outcome of a write whose row turned out not to be there."""
+def absent_outcome(outcome: Outcome) -> Outcome:
+    """Return the outcome of a write whose row turned out not to exist."""
     path = _place_of(outcome.write, NOT_FOUND)
     errors = (UserError(code=NOT_FOUND, message=ABSENT.message, path=path),)
     return replace(outcome, errors=errors, problems=(ABSENT,), response=None)
 
 
-def failed(write: RowWrite, error: GatewayError, hint: str | None = None) -> Outcome:
-    """Say that the upstream could not be asked, or that its answer was lost; ``hint`` instead of the error's own."""
+def failed_outcome(write: RowWrite, error: GatewayError, hint: str | None = None) -> Outcome:
+    """Return the outcome of a write that could not be sent, or whose answer was lost.
+
+    ``hint`` stands in the place of the error's own.
+    """
     advice = hint or error.hint
-    said = error.message if advice is None else f"{error.message} {advice}"
-    told = UserError(code=error.code, message=said, path=write.place)
-    return Outcome(write=write, errors=(told,), cause=error)
+    message = error.message if advice is None else f"{error.message} {advice}"
+    user_error = UserError(code=error.code, message=message, path=write.place)
+    return Outcome(write=write, errors=(user_error,), cause=error)
 
 
-def not_sent(write: RowWrite) -> Outcome:
-    """Say that a row was not tried, because of what the upstream said to those before it."""
-    said = "Nothing was sent: the upstream failed at the rows before it."
-    return Outcome(write=write, errors=(UserError(code=NOT_SENT, message=said, path=write.place),))
+def unsent_outcome(write: RowWrite) -> Outcome:
+    """Return the outcome of a row that was not tried, because the upstream failed at earlier ones."""
+    message = "Nothing was sent: the upstream failed at the rows before it."
+    error = UserError(code=NOT_SENT, message=message, path=write.place)
+    return Outcome(write=write, errors=(error,))
 
 
-def rolled_back(outcome: Outcome, because: str, *, cause: Outcome) -> Outcome:
+def rolled_back_outcome(outcome: Outcome, reason: str, *, cause: Outcome) -> Outcome:
     """Return the outcome of a row that was taken back, or not written at all, because of another one.
 
-    The error's path leads to that one's.
+    The path of its error leads to that one's.
     """
-    error = UserError(code=ROLLED_BACK, message=because, path=cause.errors[0].path)
+    error = UserError(code=ROLLED_BACK, message=reason, path=cause.errors[0].path)
     return replace(outcome, errors=(error,), response=None, because=cause.write)
 
 
-def reasons_of(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
-    """Return the errors of rows that were written together, one for each cause."""
-    lost = next((o for o in outcomes if o.cause is not None), None)
-    if lost is not None:
-        return lost.errors
+def root_errors(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
+    """Return the errors of rows that were written together, one for each cause; none if all were written."""
+    failed = next((o for o in outcomes if o.cause is not None), None)
+    if failed is not None:
+        return failed.errors
     errors = [e for o in outcomes for e in o.errors]
-    reasons = [e for e in errors if e.code != ROLLED_BACK]
-    return tuple(reasons or errors[:1])
+    causes = [e for e in errors if e.code != ROLLED_BACK]
+    return tuple(causes or errors[:1])

@@ -10,36 +10,40 @@ from gateway.operations.pages import Failure
 from schema.catalog.records import PayloadField, PayloadRole
 
 from .outcome import Outcome, UserError
-from .payload_rows import Read
+from .payload_reader import PayloadRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """One payload; what does not belong to its type is empty."""
+    """One payload; fields that its GraphQL type does not have are empty."""
 
     row: Any = None
+    """A row, None, or a Failure."""
     etag: str | None = None
     errors: tuple[UserError, ...] = ()
     results: tuple[Payload, ...] = ()
+    """Those of the rows of a list."""
     result: Any = None
+    """What an action returned: rows, a plain value, or a Failure."""
     output: Mapping[str, Any] = field(default_factory=dict)
+    """What a custom service returned, by JSON property."""
 
 
-def row_payload(outcome: Outcome, read: Read) -> Payload:
+def row_payload(outcome: Outcome, row: PayloadRow) -> Payload:
     """Return the payload of one row."""
-    return Payload(row=read.row, etag=read.etag, errors=outcome.errors)
+    return Payload(row=row.row, etag=row.etag, errors=outcome.errors)
 
 
-def list_payload(outcomes: Sequence[Outcome], reads: Sequence[Read]) -> Payload:
-    """Return the payload of a list of rows; what is wrong with the upstream stands beside the rows, once."""
-    pairs = zip(outcomes, reads, strict=True)
-    said = {(o.cause.code, o.cause.message): None for o in outcomes if o.cause is not None}
-    errors = tuple(UserError(code=code, message=text, path=("input",)) for code, text in said)
-    return Payload(results=tuple(row_payload(o, read) for o, read in pairs), errors=errors)
+def list_payload(outcomes: Sequence[Outcome], rows: Sequence[PayloadRow]) -> Payload:
+    """Return the payload of a list of rows; a failure of the upstream stands beside the rows, once."""
+    causes = {(o.cause.code, o.cause.message): None for o in outcomes if o.cause is not None}
+    errors = tuple(UserError(code=code, message=text, path=("input",)) for code, text in causes)
+    results = tuple(row_payload(o, row) for o, row in zip(outcomes, rows, strict=True))
+    return Payload(results=results, errors=errors)
 
 
 def with_conflicts(outcome: Outcome, conflicts: tuple[Mapping[str, Any], ...]) -> Outcome:
-    """Put the fields that differ into the conflict's error."""
+    """Return the outcome with the fields that differ in the error of its conflict."""
     errors = tuple(
         replace(e, conflicts=conflicts) if e.code == "CONFLICT" else e for e in outcome.errors
     )
@@ -51,14 +55,14 @@ _READ: Mapping[PayloadRole, Callable[[Payload, PayloadField], Any]] = {
     PayloadRole.ETAG: lambda payload, _: payload.etag,
     PayloadRole.RESULT: lambda payload, _: payload.result,
     PayloadRole.RESULTS: lambda payload, _: list(payload.results),
-    PayloadRole.OUTPUT: lambda payload, asked: payload.output.get(asked.source),
-    PayloadRole.USER_ERRORS: lambda payload, _: [e.as_value() for e in payload.errors],
+    PayloadRole.OUTPUT: lambda payload, field: payload.output.get(field.source),
+    PayloadRole.USER_ERRORS: lambda payload, _: [e.to_dict() for e in payload.errors],
 }
 
 
-def read_field(asked: PayloadField, payload: Payload) -> Any:
-    """Return the value of a field; raises what kept its row from being read."""
-    value = _READ[asked.role](payload, asked)
+def read_field(field: PayloadField, payload: Payload) -> Any:
+    """Return the value of a field. Raises the GatewayError for which a row could not be read."""
+    value = _READ[field.role](payload, field)
     if isinstance(value, Failure):
         raise value.error
     return value

@@ -13,6 +13,8 @@ from schema.catalog.records import Field, MutationField, Verb
 
 Place = tuple[str, ...]
 """Where something stands in the arguments: ``("input", "3", "salesOrderLines")``."""
+Identity = tuple[Any, ...]
+"""Entity set and key values of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +24,14 @@ class RowWrite:
     verb: Verb
     entity_set: str
     csdl: str
+    """Qualified CSDL name of the row's type."""
     place: Place
     key: tuple[KeyPart, ...] | None = None
-    """The whole key; None where the upstream gives a part of it."""
+    """The whole key; None if the upstream gives a part of it."""
     body: Mapping[str, Any] = field(default_factory=dict)
-    """Property → JSON value: what the caller gave, and nothing else."""
+    """Property → JSON value: what the caller set, and nothing else."""
     change: Mapping[str, Any] = field(default_factory=dict)
-    """For an upsert: the part of ``body`` that may be changed in a row that is there."""
+    """For an upsert: the part of ``body`` that may be changed in an existing row."""
     if_match: str | None = None
     patched: bool = False
     """Whether its fields stand in an argument of their own, ``patch``, beside the key."""
@@ -38,6 +41,21 @@ class RowWrite:
     def fields_at(self) -> Place:
         """Where its fields stand in the arguments."""
         return (*self.place, "patch") if self.patched else self.place
+
+    @property
+    def key_values(self) -> dict[str, Any]:
+        """Key property → value; empty if the key is not known."""
+        return {part.name: part.value.value for part in self.key or ()}
+
+    @property
+    def identity(self) -> Identity:
+        """What tells the row from all others."""
+        return (self.entity_set, *(part.value.value for part in self.key or ()))
+
+    @property
+    def has_rows_below(self) -> bool:
+        """Whether rows are created below it."""
+        return any(children.rows for children in self.children)
 
 
 class ChildWrites(Struct, frozen=True):
@@ -52,16 +70,16 @@ class CallWrite(Struct, frozen=True, kw_only=True):
     """A call of an action or custom service."""
 
     path: str
-    """Relative to the service root, or for a custom service to the environment's address, with a slash in front."""
+    """Relative to the service root; of a custom service to the environment's address, with a leading slash."""
     body: Mapping[str, Any]
     has_result: bool = False
-    """Whether the call is declared to give something back."""
+    """Whether the call is declared to return something."""
     row: RowWrite | None = None
     """The row that an action is bound to."""
 
     @property
     def is_service(self) -> bool:
-        """Whether it is a custom service, beside OData."""
+        """Whether it is a custom service, outside OData."""
         return self.path.startswith("/")
 
 
@@ -73,7 +91,7 @@ class RowsMutation(Struct, frozen=True):
 
 
 class CallMutation(Struct, frozen=True):
-    """A mutation that calls something."""
+    """A mutation that calls an action or custom service."""
 
     field: MutationField
     call: CallWrite

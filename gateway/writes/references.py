@@ -6,7 +6,7 @@
     }
 
 ``header`` is the response key, ``journalBatchNumber`` a field of its row. Mutations run one after the other, so a
-number sequence may give the value. In an ``@atomic`` operation nothing is written before everything is sent: there the
+number sequence may give the value. In an ``@atomic`` operation nothing is written before everything is sent, so the
 value must be in the earlier mutation's own input.
 """
 
@@ -45,7 +45,7 @@ VALUE_FROM = "valueFrom"
 
 
 class Reference(Struct, frozen=True):
-    """One variable's source."""
+    """Where the value of a variable comes from."""
 
     variable: str
     key: str
@@ -60,7 +60,7 @@ def is_atomic(operation: OperationDefinitionNode) -> bool:
 
 
 def references_of(operation: OperationDefinitionNode) -> tuple[Reference, ...]:
-    """Return the references of an operation. Raises BadArgument for a path that is none."""
+    """Return the ``@valueFrom`` directives of an operation. Raises BadArgument for a malformed path."""
     return tuple(r for d in operation.variable_definitions or () for r in _reference(d))
 
 
@@ -74,20 +74,23 @@ def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
         name = definition.variable.name.value
         if not dot or not key or not field or "." in field:
             raise BadArgument(
-                f'@valueFrom of ${name}: "{path}" is no path of the form alias.field.',
+                f'@valueFrom of ${name}: "{path}" is not a path of the form alias.field.',
                 hint='Name an earlier mutation of the operation and a field of its row: "order.salesOrderNumber".',
             )
         yield Reference(name, key, field)
 
 
 def has_references(operation: OperationDefinitionNode) -> bool:
-    """Return whether a variable gets its value only while the operation runs."""
+    """Return whether some variable gets its value only while the operation runs."""
     definitions = operation.variable_definitions or ()
     return any(x.name.value == VALUE_FROM for d in definitions for x in d.directives or ())
 
 
-def readable(operation: OperationDefinitionNode) -> OperationDefinitionNode:
-    """Return the operation with the variables of references nullable: their values come later. Raises BadArgument."""
+def with_nullable_references(operation: OperationDefinitionNode) -> OperationDefinitionNode:
+    """Return the operation with the variables of references nullable, as their values come later.
+
+    Raises BadArgument.
+    """
     references = references_of(operation)
     names = {r.variable for r in references}
     definitions = tuple(
@@ -98,14 +101,14 @@ def readable(operation: OperationDefinitionNode) -> OperationDefinitionNode:
 
 
 def early_variables(
-    core: GraphQLSchema, operation: OperationDefinitionNode, given: Mapping[str, Any]
+    core: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> VariableValues:
     """Return the variables of an operation that are known before it runs. Raises OperationRefused, BadArgument."""
-    definitions = readable(operation).variable_definitions or ()
-    variables = get_variable_values(core, definitions, dict(given), max_errors=MAX_ERRORS)
-    if isinstance(variables, list):
-        raise OperationRefused(variables, "BAD_USER_INPUT")
-    return variables
+    definitions = with_nullable_references(operation).variable_definitions or ()
+    coerced = get_variable_values(core, definitions, dict(variables), max_errors=MAX_ERRORS)
+    if isinstance(coerced, list):
+        raise OperationRefused(coerced, "BAD_USER_INPUT")
+    return coerced
 
 
 def _nullable(definition: VariableDefinitionNode) -> VariableDefinitionNode:
@@ -118,22 +121,26 @@ _ANY_VALUE: tuple[Any, ...] = (
     *("", "0", 0, False, "2000-01-01", "2000-01-01T00:00:00Z", "00:00:00", "PT0S"),
     *("00000000-0000-0000-0000-000000000000", {}),
 )
-"""Among these is a value of every scalar."""
+"""Some value of every scalar is among these."""
 
 
-def placeholders(
+def placeholder_values(
     core: GraphQLSchema, operation: OperationDefinitionNode, references: tuple[Reference, ...]
 ) -> dict[str, Any]:
-    """Return values for references that found none: arguments are read once more when the answer is completed."""
+    """Return a value of the right type for each reference.
+
+    Completion reads all arguments once more, also those whose reference never got a value.
+    """
     definitions = {d.variable.name.value: d for d in operation.variable_definitions or ()}
     return {
-        r.variable: _any_of(type_from_ast(core, definitions[r.variable].type)) for r in references
+        r.variable: _any_value(type_from_ast(core, definitions[r.variable].type))
+        for r in references
     }
 
 
-def _any_of(kind: object) -> Any:
+def _any_value(kind: object) -> Any:
     if isinstance(kind, GraphQLNonNull):
-        return _any_of(kind.of_type)
+        return _any_value(kind.of_type)
     if isinstance(kind, GraphQLList):
         return []
     if isinstance(kind, GraphQLEnumType):
@@ -152,7 +159,7 @@ def _fits(scalar: GraphQLScalarType, value: Any) -> bool:
 
 
 def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes]) -> None:
-    """See to it that each reference is used only after the mutation it names. Raises BadArgument."""
+    """Raise BadArgument if a reference is used before the mutation that it names."""
     keys = list(mutations)
     for reference in references:
         if reference.key not in mutations:
@@ -167,7 +174,7 @@ def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes
             )
         at = keys.index(reference.key)
         for number, nodes in enumerate(mutations.values()):
-            if number <= at and any(uses(node, reference.variable) for node in nodes):
+            if number <= at and any(uses_variable(node, reference.variable) for node in nodes):
                 raise BadArgument(
                     f"${reference.variable} is used before {reference.key} has written its row.",
                     hint="Put the mutation that uses it after the one that it names.",
@@ -178,17 +185,17 @@ def _uses_below(node: FieldNode, variable: str) -> bool:
     """Return whether the directives of a field, or its selection set, use a variable."""
     stack: list[Any] = [*(node.directives or ()), node.selection_set]
     while stack:
-        found = stack.pop()
-        if isinstance(found, VariableNode) and found.name.value == variable:
+        part = stack.pop()
+        if isinstance(part, VariableNode) and part.name.value == variable:
             return True
-        if isinstance(found, Node):
-            stack.extend(getattr(found, key, None) for key in found.keys)
-        elif isinstance(found, tuple):
-            stack.extend(found)
+        if isinstance(part, Node):
+            stack.extend(getattr(part, key, None) for key in part.keys)
+        elif isinstance(part, tuple):
+            stack.extend(part)
     return False
 
 
-def uses(node: FieldNode, variable: str) -> bool:
+def uses_variable(node: FieldNode, variable: str) -> bool:
     """Return whether the arguments of a field use a variable."""
     stack: list[Any] = [a.value for a in node.arguments or ()]
     while stack:

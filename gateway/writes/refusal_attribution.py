@@ -1,8 +1,8 @@
-"""A changeset was refused: which of its rows it was, as far as the upstream tells.
+"""Attributes the refusal of a changeset to the rows that most likely caused it.
 
 The answer holds one error, and its Content-ID is not that of the culprit (reference ``d365-odata`` 4.3). What helps is
-the text: the entity that was refused, the property, the value it quotes, the key that exists already. Rows that fit
-best are blamed; the others were rolled back, and point to the row that was the cause.
+the text: the entity that was refused, the property, the value it quotes, the key that exists already. The rows that fit
+best get the error; the others were rolled back, and point to the row that was the cause.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from gateway.odata.error_envelope import refusal_of
 from gateway.odata.response_check import Response
 from schema.catalog.records import Verb
 
-from .outcome import NameOf, Outcome, errors_of, problems_in, rolled_back
+from .outcome import FieldName, Outcome, problems_in, rolled_back_outcome, user_errors
 from .plan import RowWrite
 
-MAX_NAMED = 10
-"""Rows that are blamed at most where the upstream does not tell which one it was."""
-BECAUSE = "Not written: another row of the same changeset was refused."
-_OPEN = "Not written: the changeset was refused, and this may be the row that it was refused for."
+MAX_SUSPECTS = 10
+"""Rows that get the error at most, if several fit equally well."""
+ROLLED_BACK_REASON = "Not written: another row of the same changeset was refused."
+_SUSPECT_REASON = (
+    "Not written: the changeset was refused, and this may be the row that it was refused for."
+)
 _UNDECIDED = "(The upstream does not tell which row of the changeset it was.)"
 _MORE = "(The upstream does not tell which row of the changeset it was; {:,} more may be it.)"
 _DELIMITERS = "-|._~"
@@ -41,76 +43,86 @@ _ESCAPED = re.compile(r"\\(.)")
 _VERSION = re.compile(r"(?:V\d+)?\Z")
 
 
-def refused_together(
-    writes: Sequence[RowWrite], bad: Response, name_of: NameOf, details: ErrorDetails
+def attribute_refusal(
+    writes: Sequence[RowWrite], refusal: Response, field_name: FieldName, details: ErrorDetails
 ) -> list[Outcome]:
     """Return the outcome of every row of a refused changeset."""
-    blamed = _blamed(writes, bad, name_of, details)
-    named = blamed[:MAX_NAMED]
-    left = len(blamed) - len(named)
-    note = (_MORE.format(left) if left else _UNDECIDED) if len(blamed) > 1 else ""
-    found = {
-        number: _refused(writes[number], problems_in(bad, details, writes[number]), name_of, note)
-        for number in named
-    }
-    cause = found[named[0]]
-    suspects = frozenset(blamed)
-    return [
-        found.get(number)
-        or rolled_back(Outcome(write=write), _OPEN if number in suspects else BECAUSE, cause=cause)
-        for number, write in enumerate(writes)
-    ]
+    suspects = _suspects(writes, refusal, field_name, details)
+    named = suspects[:MAX_SUSPECTS]
+    unnamed = frozenset(suspects[MAX_SUSPECTS:])
+    note = ""
+    if len(suspects) > 1:
+        note = _MORE.format(len(unnamed)) if unnamed else _UNDECIDED
+    refused = {}
+    for number in named:
+        problems = problems_in(refusal, details, writes[number])
+        refused[number] = _refused(writes[number], problems, field_name, note)
+    cause = refused[named[0]]
+
+    def outcome(number: int, write: RowWrite) -> Outcome:
+        if number in refused:
+            return refused[number]
+        reason = _SUSPECT_REASON if number in unnamed else ROLLED_BACK_REASON
+        return rolled_back_outcome(Outcome(write=write), reason, cause=cause)
+
+    return [outcome(number, write) for number, write in enumerate(writes)]
 
 
-def _refused(write: RowWrite, problems: tuple[Problem, ...], name_of: NameOf, note: str) -> Outcome:
+def _refused(
+    write: RowWrite, problems: tuple[Problem, ...], field_name: FieldName, note: str
+) -> Outcome:
     if note:
         problems = tuple(structs.replace(p, message=f"{p.message} {note}") for p in problems)
-    errors = errors_of(write, problems, name_of)
+    errors = user_errors(write, problems, field_name)
     return Outcome(write=write, errors=errors, problems=problems)
 
 
-def _blamed(
-    writes: Sequence[RowWrite], bad: Response, name_of: NameOf, details: ErrorDetails
+def _suspects(
+    writes: Sequence[RowWrite], refusal: Response, field_name: FieldName, details: ErrorDetails
 ) -> list[int]:
-    """Return the places of the rows that fit the most of the problems; all, where none fits better than another."""
-    scores = [sum(_fit(w, p, name_of) for p in problems_in(bad, details, w)) for w in writes]
+    """Return the positions of the rows that fit the problems best; all rows if none fits better than another."""
+    scores = [sum(_fit(w, p, field_name) for p in problems_in(refusal, details, w)) for w in writes]
     scores = [
         score + 10 * is_named
-        for score, is_named in zip(scores, _of_entity(writes, bad, details), strict=True)
+        for score, is_named in zip(scores, _of_entity(writes, refusal, details), strict=True)
     ]
-    named = bad.headers.get(CONTENT_ID, "")
+    named = refusal.headers.get(CONTENT_ID, "")
     if named.isdecimal() and 1 < int(named) <= len(writes):
-        scores[int(named) - 1] += 1  # only the first says nothing: it is named whichever it was
+        # Content-ID 1 says nothing: some services name the first row whichever it was.
+        scores[int(named) - 1] += 1
     best = max(scores)
     return [number for number, score in enumerate(scores) if score == best]
 
 
-def _of_entity(writes: Sequence[RowWrite], bad: Response, details: ErrorDetails) -> Iterator[bool]:
+def _of_entity(
+    writes: Sequence[RowWrite], refusal: Response, details: ErrorDetails
+) -> Iterator[bool]:
     """Yield whether a row is of the entity that the refusal names: ``VendVendorInvoiceHeaderEntity``.
 
     X++ names differ from those of the metadata (``VendorInvoiceHeader``), but hold them; the longest one counts.
     """
-    envelope = refusal_of(bad.body)
+    envelope = refusal_of(refusal.body)
     entity = (details.entity(envelope) or "" if envelope is not None else "").casefold()
     names = [_VERSION.sub("", w.csdl.rpartition(".")[2]).casefold() for w in writes]
     longest = max((len(name) for name in names if name in entity), default=0)
     return (longest > 0 and name in entity and len(name) == longest for name in names)
 
 
-def _fit(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
-    """Return how well a problem fits a row: by its property, by the value, by the key, by what was to be done."""
-    score = _fit_of_values(write, problem, name_of)
+def _fit(write: RowWrite, problem: Problem, field_name: FieldName) -> int:
+    """Return how well a problem fits a row: by its property, value and key, and by what was to be done with the row."""
+    score = _fit_of_values(write, problem, field_name)
     if problem.code == DUPLICATE_KEY and write.verb is Verb.CREATE:
         score += _fit_of_key(write, problem.message)
     is_missing = problem.code == NOT_FOUND and write.verb is not Verb.CREATE
     is_stale = problem.code == CONFLICT and write.if_match is not None
-    if is_stale:  # more likely than a row that is gone
+    if is_stale:
+        # More likely than that a row is gone.
         return score + 5
     return score + 4 if is_missing else score
 
 
-def _fit_of_values(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
-    if problem.property is None or name_of(write, problem.property) is None:
+def _fit_of_values(write: RowWrite, problem: Problem, field_name: FieldName) -> int:
+    if problem.property is None or field_name(write, problem.property) is None:
         return max((_likeness(v, problem.value) for v in write.body.values()), default=0)
     value = _value_of(write.body, problem.property)
     if problem.code == MISSING_FIELD:
@@ -121,8 +133,8 @@ def _fit_of_values(write: RowWrite, problem: Problem, name_of: NameOf) -> int:
 
 
 def _value_of(body: Mapping[str, Any], property_name: str) -> Any:
-    wanted = property_name.casefold()
-    return next((v for n, v in body.items() if n.casefold() == wanted), None)
+    folded = property_name.casefold()
+    return next((v for n, v in body.items() if n.casefold() == folded), None)
 
 
 def _likeness(value: Any, quoted: str | None) -> int:
@@ -147,11 +159,11 @@ def segments(display: str) -> Iterator[str]:
 
 
 def _fit_of_key(write: RowWrite, message: str) -> int:
-    """Return how well a message that quotes a key fits the row's: each part that it lacks speaks against the row."""
+    """Return how well a message that quotes a key fits the row: each part that it lacks counts against the row."""
     values = [str(part.value.value) for part in write.key or ()]
-    found = 0
+    quoted = 0
     for value in sorted(values, key=len, reverse=True):
-        # What is found is taken out: the 1 in PO-0001-1 is no line number.
+        # A value that was seen is taken out of the message: the 1 in PO-0001-1 is no line number.
         message, times = re.subn(rf"(?<!\w){re.escape(value)}(?!\w)", " ", message, count=1)
-        found += times
-    return 1 + 5 * found - len(values)
+        quoted += times
+    return 1 + 5 * quoted - len(values)

@@ -21,35 +21,35 @@ _CONTENT = {"Content-Type": "application/json;odata.metadata=minimal", "OData-Ve
 
 
 def row_request(write: RowWrite, dialect: Dialect) -> Request:
-    """Print a create, update or delete. An upsert is printed as the update that is tried first."""
+    """Return the request of a create, update or delete; of an upsert, the update that is tried first."""
     options = dialect.options
     if write.verb is Verb.CREATE:
         address = render(Query(resource=Resource(write.entity_set)), options=options)
-        sent = _with_body("POST", address.url, write.body)
-        return _headed(sent, _PREFER if dialect.prefers_representation else {})
+        request = _with_body("POST", address.url, write.body)
+        return _with_headers(request, _PREFER if dialect.prefers_representation else {})
     assert write.key is not None
     address = render(Query(resource=Resource(write.entity_set, write.key)), options=options)
-    match = _precondition(write, dialect)
+    precondition = _precondition(write, dialect)
     if write.verb is Verb.DELETE:
-        return Request("DELETE", address.url, {**_ACCEPT, **match})
+        return Request("DELETE", address.url, {**_ACCEPT, **precondition})
     body = write.change if write.verb is Verb.UPSERT else write.body
-    return _headed(_with_body("PATCH", address.url, body), match)
+    return _with_headers(_with_body("PATCH", address.url, body), precondition)
 
 
 def _precondition(write: RowWrite, dialect: Dialect) -> Mapping[str, str]:
-    """Return the caller's etag; else, where a PATCH might create the row, that it must be there."""
+    """Return ``If-Match`` with the caller's etag, or with ``*`` if a PATCH might create the row (OData 4.0, 11.4.3)."""
     if write.if_match is not None:
         return {"If-Match": write.if_match}
     needs_row = write.verb is Verb.UPDATE and dialect.update_may_create
     return {"If-Match": "*"} if needs_row else {}
 
 
-def _headed(request: Request, headers: Mapping[str, str]) -> Request:
+def _with_headers(request: Request, headers: Mapping[str, str]) -> Request:
     return structs.replace(request, headers={**request.headers, **headers})
 
 
 def call_request(call: CallWrite) -> Request:
-    """Print the call of an action or custom service."""
+    """Return the request of an action or custom service."""
     return _with_body("POST", call.path, call.body)
 
 

@@ -1,7 +1,7 @@
-"""Sends writes and tells what became of each: one by one, or several as one changeset.
+"""Sends writes and returns the outcome of each: one by one, or several as one changeset.
 
-A write is never sent twice on doubt (``ODataClient.write``). What cannot be told any more is an outcome too:
-OUTCOME_UNKNOWN with what to check.
+A write is never sent twice on doubt (``ODataClient.write``). A write whose fate is unknown has an outcome too:
+OUTCOME_UNKNOWN, with what to check.
 """
 
 from __future__ import annotations
@@ -23,16 +23,23 @@ from gateway.odata.response_check import Response, raise_for_answer
 from gateway.odata.sending import Judge, itself
 from schema.catalog.records import Verb
 
-from .bounds import Bounds
-from .outcome import NameOf, Outcome, errors_of, failed, outcome_of, rolled_back
+from .bounds import CompanyBounds
+from .outcome import (
+    FieldName,
+    Outcome,
+    failed_outcome,
+    read_outcome,
+    rolled_back_outcome,
+    user_errors,
+)
 from .plan import CallWrite, RowWrite
-from .refusal_attribution import BECAUSE, refused_together
+from .refusal_attribution import ROLLED_BACK_REASON, attribute_refusal
 from .requests import call_request, row_request
 from .success import is_call_done, is_done
 
 _PLAIN = (str, int, Decimal)
-_NAMED = 4
-"""Most properties that tell of a row which one it is, where its key is not known."""
+_MAX_IDENTIFYING = 4
+"""Properties that identify a row in a message if its key is not known."""
 
 
 class Writer(Protocol):
@@ -48,92 +55,95 @@ class Writer(Protocol):
 
 
 @dataclass(slots=True)
-class Exchange:
-    """The writes of one operation."""
+class WriteSender:
+    """Sends the writes of one operation."""
 
     writer: Writer
     dialect: Dialect
-    name_of: NameOf
+    field_name: FieldName
     sent: list[Request]
-    bounds: Bounds | None = None
-    """What must not be sent; None: nothing is bounded."""
+    """The requests of the operation, to which each write is appended."""
+    bounds: CompanyBounds | None = None
+    """Which writes must not be sent; None if all may."""
 
-    async def one(self, write: RowWrite) -> Outcome:
-        """Write one row. An upsert is an update, and where there is no such row a create."""
+    async def write_row(self, write: RowWrite) -> Outcome:
+        """Write one row. An upsert is an update, and a create if there is no such row."""
         try:
-            ((judged, problem),) = await self._judged([write])
+            ((checked, problem),) = await self._check([write])
         except GatewayError as error:
-            return failed(write, error)
+            return failed_outcome(write, error)
         if problem is not None:
-            return self._barred(write, problem)
-        return await self._one(judged)
+            return self._refuse(write, problem)
+        return await self._write_checked(checked)
 
-    async def _judged(self, writes: Sequence[RowWrite]) -> list[tuple[RowWrite, Problem | None]]:
+    async def _check(self, writes: Sequence[RowWrite]) -> list[tuple[RowWrite, Problem | None]]:
         if self.bounds is None:
             return [(write, None) for write in writes]
-        return await self.bounds.judged(writes)
+        return await self.bounds.check_rows(writes)
 
-    def _barred(self, write: RowWrite, problem: Problem) -> Outcome:
+    def _refuse(self, write: RowWrite, problem: Problem) -> Outcome:
         problems = (problem,)
-        errors = errors_of(write, problems, self.name_of)
+        errors = user_errors(write, problems, self.field_name)
         return Outcome(write=write, errors=errors, problems=problems)
 
-    async def _one(self, write: RowWrite) -> Outcome:
-        found = await self._tried(write)
-        is_missing = any(e.code == NOT_FOUND for e in found.errors)
+    async def _write_checked(self, write: RowWrite) -> Outcome:
+        outcome = await self._try(write)
+        is_missing = any(e.code == NOT_FOUND for e in outcome.errors)
         if write.verb is Verb.UPSERT and is_missing:
-            made = await self._one(replace(write, verb=Verb.CREATE))
-            return replace(made, write=write)
-        return found
+            created = await self._write_checked(replace(write, verb=Verb.CREATE))
+            return replace(created, write=write)
+        return outcome
 
-    async def _tried(self, write: RowWrite) -> Outcome:
+    async def _try(self, write: RowWrite) -> Outcome:
         addressed = () if write.verb is Verb.CREATE or write.key is None else write.key
+        # A key that web servers would not let through in an address goes into the body of a $batch.
         if self.dialect.batches_hazards and not self.dialect.key_is_safe(
             addressed, write.entity_set
         ):
-            return (await self._together([write]))[0]
+            return (await self._send_changeset([write]))[0]
         try:
             response = await self._send(row_request(write, self.dialect))
         except GatewayError as error:
-            return failed(write, error, advice(error, write))
+            return failed_outcome(write, error, _advice(error, write))
         return self._outcome(write, response)
 
     def _outcome(self, write: RowWrite, response: Response) -> Outcome:
-        """Return what became of a row by the answer to its write."""
+        """Return the outcome of a row by the answer to its write."""
         if response.status >= 300 or is_done(write, response):
-            return outcome_of(write, response, self.name_of, self.dialect.errors)
+            return read_outcome(write, response, self.field_name, self.dialect.errors)
         error = _unknown(response)
-        return failed(write, error, advice(error, write))
+        return failed_outcome(write, error, _advice(error, write))
 
-    async def together(self, writes: Sequence[RowWrite]) -> list[Outcome]:
+    async def write_changeset(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         """Write rows in one changeset: all of them, or none."""
         if not writes:
             return []
         try:
-            judged = await self._judged(writes)
+            checked = await self._check(writes)
         except GatewayError as error:
-            return [failed(write, error) for write in writes]
-        barred = {n: self._barred(w, p) for n, (w, p) in enumerate(judged) if p is not None}
-        if barred:
-            cause = next(iter(barred.values()))
+            return [failed_outcome(write, error) for write in writes]
+        refused = {n: self._refuse(w, p) for n, (w, p) in enumerate(checked) if p is not None}
+        if refused:
+            cause = next(iter(refused.values()))
             return [
-                barred.get(number) or rolled_back(Outcome(write=write), BECAUSE, cause=cause)
+                refused.get(number)
+                or rolled_back_outcome(Outcome(write=write), ROLLED_BACK_REASON, cause=cause)
                 for number, write in enumerate(writes)
             ]
-        return await self._together([write for write, _ in judged])
+        return await self._send_changeset([write for write, _ in checked])
 
-    async def _together(self, writes: Sequence[RowWrite]) -> list[Outcome]:
+    async def _send_changeset(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         requests = [row_request(write, self.dialect) for write in writes]
         try:
-            answers = await self._changeset(requests)
+            answers = await self._changeset_answers(requests)
         except GatewayError as error:
-            return [failed(write, error, advice(error, write)) for write in writes]
+            return [failed_outcome(write, error, _advice(error, write)) for write in writes]
         if answers[0].status >= 300:
-            return refused_together(writes, answers[0], self.name_of, self.dialect.errors)
+            return attribute_refusal(writes, answers[0], self.field_name, self.dialect.errors)
         pairs = zip(writes, answers, strict=True)
         return [self._outcome(write, answer) for write, answer in pairs]
 
-    async def _changeset(self, requests: Sequence[Request]) -> list[Response]:
+    async def _changeset_answers(self, requests: Sequence[Request]) -> list[Response]:
         """Return the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
         request = changeset(requests)
         response = await self._send(request, judge=refusing_part)
@@ -144,6 +154,7 @@ class Exchange:
             answers = answers_of(response)
         except UpstreamMalformed as error:
             raise OutcomeUnknown(error.message, detail=error.detail) from error
+        # A changeset is all or nothing; an answer that says otherwise cannot be believed.
         good = sum(answer.status < 300 for answer in answers)
         if good and good != len(requests):
             raise OutcomeUnknown(
@@ -152,21 +163,20 @@ class Exchange:
             )
         return answers
 
-    async def barred(self, call: CallWrite) -> Problem | None:
-        """Return why a call must not be sent. Raises GatewayError."""
-        return None if self.bounds is None else await self.bounds.judge_call(call)
+    async def check_call(self, call: CallWrite) -> Problem | None:
+        """Return why a call must not be sent; None if it may. Raises GatewayError."""
+        return None if self.bounds is None else await self.bounds.check_call(call)
 
     async def call(self, call: CallWrite) -> Response:
-        """Call an action or service and give the answer, good or bad. Raises GatewayError."""
+        """Call an action or service and return the answer, good or bad. Raises GatewayError."""
         try:
             response = await self._send(call_request(call))
             if response.status < 300 and not is_call_done(call, response):
                 raise _unknown(response)
             return response
         except OutcomeUnknown as error:
-            error.hint = (
-                f"Look whether {call.path.partition('?')[0]} was done, before you call it again."
-            )
+            name = call.path.partition("?")[0]
+            error.hint = f"Check whether {name} was done before you call it again."
             raise
 
     async def _send(self, request: Request, judge: Judge = itself) -> Response:
@@ -184,21 +194,21 @@ def _unknown(response: Response) -> OutcomeUnknown:
     )
 
 
-def advice(error: GatewayError, write: RowWrite) -> str | None:
-    """Say of a lost answer what to check; None where the error says enough."""
+def _advice(error: GatewayError, write: RowWrite) -> str | None:
+    """Return what to check after a lost answer; None if the error says enough."""
     return what_to_check(write) if isinstance(error, OutcomeUnknown) else None
 
 
 def what_to_check(write: RowWrite) -> str:
-    """Tell which row to look at before the write is sent again."""
+    """Return a sentence that says which row to check before the write is sent again."""
     if write.key is not None:
-        known = [f"{part.name} = {part.value.value}" for part in write.key]
+        values = [f"{name} = {value}" for name, value in write.key_values.items()]
     else:
-        known = [f"{n} = {v}" for n, v in write.body.items() if isinstance(v, _PLAIN)][:_NAMED]
-    named = ", ".join(known)
-    where = f"{write.entity_set} ({named})" if named else write.entity_set
-    asked = {
-        Verb.CREATE: "whether the row is there",
+        plain = [f"{n} = {v}" for n, v in write.body.items() if isinstance(v, _PLAIN)]
+        values = plain[:_MAX_IDENTIFYING]
+    row = f"{write.entity_set} ({', '.join(values)})" if values else write.entity_set
+    question = {
+        Verb.CREATE: "whether the row exists",
         Verb.DELETE: "whether the row is gone",
     }.get(write.verb, "whether the row has the new values")
-    return f"Look in {where} {asked}, before you write again."
+    return f"Check in {row} {question} before you write again."

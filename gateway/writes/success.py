@@ -1,14 +1,14 @@
-"""Which answers below 300 say that a write was done.
+"""Which answers below 300 prove that a write was done.
 
     create   201; 200 with the row; 204 with OData-EntityId or Location
     update   204; 200 with the row
     upsert   204; 200 with the row; 201
     delete   204; 200 with the row
     action   200 or 201 with JSON; 204
-    service  200 or 201, with a body where the settings declare an output; 204
+    service  200 or 201, with a body if the settings declare an output; 204
 
-OData 4.0 Protocol, sections 8.3.3, 9.1 and 11.4. Anything else leaves open what happened: an empty 200, for example,
-is what proxies and half-finished requests look like.
+OData 4.0 Protocol, sections 8.3.3, 9.1 and 11.4. Anything else leaves open what happened: proxies and half-finished
+requests answer with an empty 200, for example.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENTITY_ID = ("odata-entityid", "location")
 
 
 def is_done(write: RowWrite, response: Response) -> bool:
-    """Return whether an answer below 300 says that the row was written."""
+    """Return whether an answer below 300 proves that the row was written."""
     if not tells_outcome(response):
         return False
     match response.status:
@@ -45,7 +45,7 @@ def is_done(write: RowWrite, response: Response) -> bool:
 
 
 def is_call_done(call: CallWrite, response: Response) -> bool:
-    """Return whether an answer below 300 says that an action or custom service has run."""
+    """Return whether an answer below 300 proves that an action or custom service has run."""
     if response.status == 204:
         return not response.body
     if response.status not in (200, 201) or nested_too_deeply(response.body):
@@ -55,7 +55,7 @@ def is_call_done(call: CallWrite, response: Response) -> bool:
 
 
 def json_object_of(response: Response | None) -> dict[str, Any] | None:
-    """Return the JSON object in an answer, such as an entity; None where it holds none that can be decoded."""
+    """Return the JSON object in an answer, such as an entity; None if it holds none that can be decoded."""
     if response is None or not response.body:
         return None
     try:

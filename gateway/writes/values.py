@@ -1,7 +1,7 @@
-"""GraphQL input values as they stand in an OData JSON body.
+"""Converts GraphQL input values to the values of an OData JSON body.
 
-The way in of ``value_conversion``: NoYes as ``Yes`` and ``No``, an X++ date at noon UTC, enum members by name, Decimals
-as exact JSON numbers. Payload rules: reference ``d365-odata`` section 5.4.
+The opposite direction of ``value_conversion``: NoYes as ``Yes`` and ``No``, an X++ date at noon UTC, enum members by
+name, Decimals as exact JSON numbers. Payload rules: reference ``d365-odata`` section 5.4.
 """
 
 from __future__ import annotations
@@ -23,55 +23,61 @@ NULL_DATE = "1900-01-01T12:00:00Z"
 _DATES = frozenset({Clean.DATE, Clean.NULL_DATE})
 
 encode_body = msgspec.json.Encoder(decimal_format="number").encode
-"""Writes a body: Decimals as numbers with all their digits."""
+"""Encodes a body as JSON: Decimals as numbers with all their digits."""
 
 
-class Bodies:
-    """Turns input objects into bodies."""
+class BodyBuilder:
+    """Builds the JSON bodies of one schema's input objects."""
 
     def __init__(self, writes: Writes, product: str) -> None:
         self._writes = writes
         self._product = product
         self._catalog: Catalog = writes.catalog
 
-    def body(self, type_name: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
-        """Return property → JSON value for the values that were given. Raises BadArgument."""
+    def body(self, type_name: str, values: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Return property → JSON value for the fields that an input object sets.
+
+        ``what`` names the object in messages. Raises BadArgument.
+        """
         fields = self._writes.inputs_of(type_name)
-        made: dict[str, Any] = {}
-        for name, value in given.items():
+        body: dict[str, Any] = {}
+        for name, value in values.items():
             field = fields[name]
             if field.of is None or field.of.navigation is not None:
                 continue
             if field.of.kind is FieldKind.REST:
-                made.update(_rest(value, f"{what}.{name}"))
+                body.update(_rest(value, f"{what}.{name}"))
             else:
-                made[field.of.source] = self.value(field, value, f"{what}.{name}")
-        return made
+                body[field.of.source] = self.value(field, value, f"{what}.{name}")
+        return body
 
-    def value(self, field: InputField, given: Any, what: str) -> Any:
-        """Return one JSON value."""
+    def value(self, field: InputField, value: Any, what: str) -> Any:
+        """Return the JSON value of one field. Raises BadArgument."""
         of = field.of
         assert of is not None
-        if given is None:
-            return self.absent(of, what)
+        if value is None:
+            return self._null(of, what)
         if of.value is not None:
-            return self._values(of.value, given, what, is_list=_is_collection(of))
+            return self._values(of.value, value, what, is_list=_is_collection(of))
         if not self._catalog.is_served(of.target):
-            return given
+            return value
         if of.many:
             return [
-                self.body(field.type_name, item, f"{what}[{i}]") for i, item in enumerate(given)
+                self.body(field.type_name, item, f"{what}[{i}]") for i, item in enumerate(value)
             ]
-        return self.body(field.type_name, given, what)
+        return self.body(field.type_name, value, what)
 
-    def argument(self, kind: ValueType, given: Any, what: str, *, many: bool) -> Any:
-        """Return the JSON value of an action's parameter."""
-        return None if given is None else self._values(kind, given, what, is_list=many)
+    def argument(self, kind: ValueType, value: Any, what: str, *, many: bool) -> Any:
+        """Return the JSON value of a key part or of an action's parameter. Raises BadArgument."""
+        return None if value is None else self._values(kind, value, what, is_list=many)
 
-    def absent(self, of: Field, what: str) -> Any:
-        """Return what stands for null: the sentinel of a date, empty text, or null where the product knows it."""
+    def _null(self, of: Field, what: str) -> Any:
+        """Return the JSON value that means null: a date's sentinel, empty text, or null if the product has nulls.
+
+        Raises BadArgument if the product has no such value.
+        """
         if _is_collection(of):
-            raise BadArgument(f"{what} is a list and cannot be null.", hint="Give [] to empty it.")
+            raise BadArgument(f"{what} is a list and cannot be null.", hint="Pass [] to empty it.")
         if of.value is not None and of.value.clean in _DATES:
             return NULL_DATE
         if self._catalog.abilities.has_nulls:
@@ -79,21 +85,21 @@ class Bodies:
         if of.value is not None and of.value.scalar == "String":
             return ""
         raise BadArgument(
-            f"{what} cannot be null: {self._product} knows no empty {of.type_name}.",
-            hint="Leave the field out to keep or default its value, or give the value itself.",
+            f"{what} cannot be null: {self._product} has no empty {of.type_name}.",
+            hint="Leave the field out to keep or default its value, or pass a value.",
         )
 
-    def _values(self, kind: ValueType, given: Any, what: str, *, is_list: bool) -> Any:
+    def _values(self, kind: ValueType, value: Any, what: str, *, is_list: bool) -> Any:
         if is_list:
-            return [self._item(kind, item, f"{what}[{i}]") for i, item in enumerate(given)]
+            return [self._item(kind, item, f"{what}[{i}]") for i, item in enumerate(value)]
         if kind.scalar == "JSON":
-            return given
-        return to_json(to_literal(kind, given, what=what).value)
+            return value
+        return to_json(to_literal(kind, value, what=what).value)
 
-    def _item(self, kind: ValueType, given: Any, what: str) -> Any:
+    def _item(self, kind: ValueType, value: Any, what: str) -> Any:
         if kind.scalar == "JSON" and kind.edm.startswith("Edm."):
-            return given
-        return to_json(to_list_item(kind, given, what=what).value)
+            return value
+        return to_json(to_list_item(kind, value, what=what).value)
 
 
 def _is_collection(of: Field) -> bool:
@@ -110,6 +116,6 @@ def _rest(value: Any, what: str) -> Mapping[str, Any]:
     return value
 
 
-def decimal_of(value: Any) -> Any:
-    """Compare numbers by value: 5 and 5.00 are one amount."""
+def comparable_number(value: Any) -> Any:
+    """Return a number in a form that compares by value, as 5 and 5.00 are one amount; other values as they are."""
     return Decimal(str(value)).normalize() if isinstance(value, int | float | Decimal) else value

@@ -11,7 +11,13 @@ from graphql import OperationDefinitionNode, parse
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.execution.decimal_text import NoNumber, read_texts, text_type, texts, texts_or_nulls
+from gateway.execution.decimal_text import (
+    NotFinite,
+    decode_with_texts,
+    text_type,
+    texts,
+    texts_or_nulls,
+)
 from gateway.operations.completion_compiler import Compiler
 from gateway.operations.prepared_operation import prepare
 from gateway.operations.row_types import RawRows, RowType, RowTypes, raw_page
@@ -67,7 +73,7 @@ def test_nulls_stay_and_so_does_what_is_missing(numbers: list[str | None]) -> No
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("read", [texts, texts_or_nulls])
 def test_what_is_no_number_is_not_read(read: Any, bad: str) -> None:
-    with pytest.raises((NoNumber, msgspec.ValidationError)):
+    with pytest.raises((NotFinite, msgspec.ValidationError)):
         read(raws("1.5", bad))
 
 
@@ -101,7 +107,7 @@ def test_rows_with_text_hold_what_rows_with_numbers_hold() -> None:
         {"Area": "B", "Amount": None, "AmountMust": 3},
         {"Area": "C", "AmountMust": Decimal("1E+3")},
     )
-    with_text = read_texts(found)
+    with_text = decode_with_texts(found)
     text_type(made).convert(with_text)
 
     for row, other in zip(found, with_text, strict=True):
@@ -115,7 +121,7 @@ def test_a_row_without_a_promised_number_is_not_read() -> None:
     made = row_type("{ orders { nodes { amountMust } } }")
 
     with pytest.raises(msgspec.ValidationError):
-        read_texts(rows_of(made, {"Amount": 1}))
+        decode_with_texts(rows_of(made, {"Amount": 1}))
 
 
 def test_a_raw_row_read_by_its_index_holds_numbers() -> None:
@@ -147,7 +153,7 @@ def test_completion_takes_text_only_where_it_is() -> None:
     completion = Compiler().connection(root.below)  # type: ignore[arg-type]
     made = RowTypes(CATALOG).get(root.level)  # type: ignore[arg-type]
     found = rows_of(made, {"AmountMust": Decimal("1.50")})
-    with_text = read_texts(found)
+    with_text = decode_with_texts(found)
     text_type(made).convert(with_text)
 
     numbers = completion.of(texts=False).lists(None, list(found), 0)  # type: ignore[arg-type]

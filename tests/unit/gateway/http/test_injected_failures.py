@@ -48,7 +48,7 @@ OF_A_QUERY: dict[str, tuple[Any, str]] = {
 }
 OF_A_MUTATION: dict[str, tuple[Any, str]] = {
     "reading the document": (Documents, "get"),
-    "choosing how to write": (Mutations, "against"),
+    "running the mutations": (Mutations, "perform"),
     "completing payloads": (Completer, "complete_mutation"),
 }
 OF_A_SUBSCRIPTION: dict[str, tuple[Any, str]] = {

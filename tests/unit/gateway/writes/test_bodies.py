@@ -155,11 +155,11 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "an etag with a line break": (
         DELETE.format(ORDER + r', ifMatch: "W/\"1\"\r\nX: y"'),
         "BAD_ARGUMENT",
-        "ifMatch is no etag.",
+        "ifMatch is not an etag.",
     ),
-    "an etag with a tab": (DELETE.format(ORDER + r', ifMatch: "a\tb"'), "BAD_ARGUMENT", "ifMatch is no etag."),
-    "an etag in Greek": (DELETE.format(ORDER + ', ifMatch: "Ω"'), "BAD_ARGUMENT", "ifMatch is no etag."),
-    "a blank etag": (DELETE.format(ORDER + ', ifMatch: " "'), "BAD_ARGUMENT", "ifMatch is no etag."),
+    "an etag with a tab": (DELETE.format(ORDER + r', ifMatch: "a\tb"'), "BAD_ARGUMENT", "ifMatch is not an etag."),
+    "an etag in Greek": (DELETE.format(ORDER + ', ifMatch: "Ω"'), "BAD_ARGUMENT", "ifMatch is not an etag."),
+    "a blank etag": (DELETE.format(ORDER + ', ifMatch: " "'), "BAD_ARGUMENT", "ifMatch is not an etag."),
     "an upsert without its key": (
         "mutation { upsertOrder(input: {orderId: 1}) { userErrors { code } } }",
         "BAD_ARGUMENT",
@@ -252,10 +252,10 @@ async def test_a_reference_without_a_value_sends_nothing_more(name: str) -> None
 
 
 PATHS = {
-    "no dot": ("a", "is no path of the form alias.field"),
-    "two dots": ("a.b.c", "is no path of the form alias.field"),
-    "nothing": ("", "is no path of the form alias.field"),
-    "no alias": (".text", "is no path of the form alias.field"),
+    "no dot": ("a", "is not a path of the form alias.field"),
+    "two dots": ("a.b.c", "is not a path of the form alias.field"),
+    "nothing": ("", "is not a path of the form alias.field"),
+    "no alias": (".text", "is not a path of the form alias.field"),
     "another alias": ("z.text", "the operation has no mutation z"),
     "a later mutation": ("b.text", "is used before b has written its row"),
     "a field that is not there": ("a.nothing", "NOT_SENT"),

@@ -12,7 +12,7 @@ from gateway.odata.infolog import INFOLOG
 from gateway.odata.query import KeyPart, Literal
 from gateway.odata.response_check import Response
 from gateway.writes.plan import RowWrite
-from gateway.writes.refusal_attribution import refused_together
+from gateway.writes.refusal_attribution import attribute_refusal
 from schema.catalog.records import Verb
 
 START = "Write failed for table row of type 'CustGroupEntity'. Infolog: "
@@ -165,7 +165,7 @@ TABLE: dict[str, tuple[tuple[RowWrite, ...], Response, set[int]]] = {
 def test_the_rows_that_fit_are_blamed_and_the_others_were_rolled_back(name: str) -> None:
     writes, bad, blamed = TABLE[name]
 
-    outcomes = refused_together(writes, bad, name_of, INFOLOG)
+    outcomes = attribute_refusal(writes, bad, name_of, INFOLOG)
 
     codes = [o.errors[0].code for o in outcomes]
     assert {i for i, code in enumerate(codes) if code != "ROLLED_BACK"} == blamed
@@ -180,7 +180,7 @@ def test_the_rows_that_fit_are_blamed_and_the_others_were_rolled_back(name: str)
 def test_where_blame_stays_open_ten_rows_are_named_and_how_many_more(
     rows: int, told: int, more: str | None
 ) -> None:
-    outcomes = refused_together([row(n) for n in range(rows)], refusal(RULE), name_of, INFOLOG)
+    outcomes = attribute_refusal([row(n) for n in range(rows)], refusal(RULE), name_of, INFOLOG)
 
     errors = [outcome.errors[0] for outcome in outcomes]
     named = [e for e in errors if e.code == "BUSINESS_RULE"]
@@ -192,14 +192,14 @@ def test_where_blame_stays_open_ten_rows_are_named_and_how_many_more(
 
 
 def test_a_row_that_was_rolled_back_leads_to_the_cause() -> None:
-    outcomes = refused_together(ROWS, refusal(NOT_FOUND_VALUE), name_of, INFOLOG)
+    outcomes = attribute_refusal(ROWS, refusal(NOT_FOUND_VALUE), name_of, INFOLOG)
 
     assert [o.errors[0].path for o in outcomes] == [("input", "2", "terms")] * 4
     assert [o.because for o in outcomes] == [ROWS[1], None, ROWS[1], ROWS[1]]
 
 
 def test_a_blamed_row_says_where_in_the_arguments() -> None:
-    (outcome,) = refused_together((row(2, Terms="x"),), refusal(NOT_FOUND_VALUE), name_of, INFOLOG)
+    (outcome,) = attribute_refusal((row(2, Terms="x"),), refusal(NOT_FOUND_VALUE), name_of, INFOLOG)
     (error,) = outcome.errors
     assert (error.field, error.path) == ("terms", ("input", "2", "terms"))
 
@@ -246,5 +246,5 @@ PLACES: dict[str, tuple[RowWrite, Response, tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", PLACES)
 def test_an_error_stands_at_the_argument_that_it_is_about(name: str) -> None:
     write, bad, place = PLACES[name]
-    (outcome,) = refused_together((write,), bad, name_of, INFOLOG)
+    (outcome,) = attribute_refusal((write,), bad, name_of, INFOLOG)
     assert outcome.errors[0].path == place

@@ -1,0 +1,57 @@
+"""Reads the arguments of a mutation field of the document, and binds what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_argument_values,
+)
+from graphql.execution.values import VariableValues, get_variable_values
+
+from gateway.errors import BadArgument
+from schema.writes import Writes
+
+from .binder import Binder
+from .plan import Mutation
+
+
+class FieldBinder:
+    """Binds the mutation fields of one schema."""
+
+    def __init__(self, core: GraphQLSchema, writes: Writes, binder: Binder) -> None:
+        self._core = core
+        self._writes = writes
+        self._binder = binder
+
+    def bind(
+        self,
+        node: FieldNode,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+        companies: tuple[str, ...] | None,
+    ) -> Mutation:
+        """Return what a field writes, with the values that the variables have by now. Raises GatewayError."""
+        field = self._writes[node.name.value]
+        mutation_type = self._core.mutation_type
+        assert mutation_type is not None
+        try:
+            coerced = self._coerce(operation, variables)
+            arguments = get_argument_values(mutation_type.fields[field.name], node, coerced)
+        except GraphQLError as error:
+            raise BadArgument(error.message) from error
+        return self._binder.bind(field, arguments, companies)
+
+    def _coerce(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> VariableValues:
+        definitions = operation.variable_definitions or ()
+        coerced = get_variable_values(self._core, definitions, dict(variables), max_errors=1)
+        if isinstance(coerced, list):
+            raise coerced[0]
+        return coerced

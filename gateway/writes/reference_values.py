@@ -1,0 +1,87 @@
+"""The values of ``@valueFrom`` variables, which come in while an operation runs (``references``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from gateway.documents.collect_fields import Nodes
+from gateway.errors import GatewayError, UnsupportedQuery
+from gateway.operations.value_conversion import from_upstream
+from schema.catalog import Catalog
+
+from .outcome import Outcome
+from .plan import RowsMutation, RowWrite
+from .references import Reference, uses_variable
+from .success import json_object_of
+
+
+class ReferenceValues:
+    """The variables of one operation, those that the caller sent and those that its mutations fill in."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        references: tuple[Reference, ...],
+        variables: Mapping[str, Any],
+    ) -> None:
+        self._catalog = catalog
+        self.references = references
+        self.variables = dict(variables)
+
+    def missing(self, nodes: Nodes) -> Reference | None:
+        """Return a reference that a mutation uses and that has no value."""
+        for reference in self.references:
+            has_value = reference.variable in self.variables
+            if not has_value and uses_variable(nodes[0], reference.variable):
+                return reference
+        return None
+
+    def record(self, key: str, mutation: RowsMutation, outcomes: Sequence[Outcome]) -> None:
+        """Fill in the variables that refer to a mutation whose row was written."""
+        if mutation.field.many or not outcomes[0].is_done:
+            return
+        row = json_object_of(outcomes[0].response) or {}
+        for reference in self.references:
+            if reference.key == key:
+                value = self._value(outcomes[0].write, reference.field, row)
+                if value is not None:
+                    self.variables[reference.variable] = value
+
+    def record_planned(self, key: str, mutation: RowsMutation) -> None:
+        """Fill in the variables that refer to a mutation that is still to be sent.
+
+        Raises UnsupportedQuery if its own input does not hold the value.
+        """
+        for reference in self.references:
+            if reference.key != key:
+                continue
+            write = None if mutation.field.many else mutation.writes[0]
+            value = None if write is None else self._value(write, reference.field, {})
+            if value is None:
+                raise UnsupportedQuery(
+                    f"${reference.variable}: {key} does not give {reference.field}, and in an @atomic"
+                    " operation nothing is written before everything is sent.",
+                    hint=f"Give {reference.field} in {key} (a number sequence must be manual then),"
+                    " or leave out @atomic.",
+                )
+            self.variables[reference.variable] = value
+
+    def _value(self, write: RowWrite, name: str, row: Mapping[str, Any]) -> Any:
+        """Return a field of a written row as the value of a variable; None if it is not known.
+
+        The caller's own value comes first, then that of the upstream's answer.
+        """
+        field = self._catalog.object(write.csdl).fields.get(name)
+        if field is None or field.value is None:
+            return None
+        places = (write.body, row, write.key_values)
+        raw = next((p[field.source] for p in places if p.get(field.source) is not None), None)
+        try:
+            value = from_upstream(field.value, raw)
+        except GatewayError:
+            # The upstream's value is of no use, but the row is written all the same.
+            return None
+        is_text = isinstance(value, Decimal) or field.value.scalar == "Long"
+        return str(value) if is_text and value is not None else value

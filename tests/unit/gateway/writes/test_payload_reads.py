@@ -1,0 +1,36 @@
+"""Reads of payloads: what a mutation's answer says of the requests that were sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.engine import Engine, ExecutionSettings
+from gateway.fallback_resolvers import LoadedResolvers
+from gateway.request import GraphQLRequest
+from schema.catalog import Catalog
+from schema.types.build import build_schema
+from schema.writes import Writes
+from tests.support.faulty_writes import Recorder
+from tests.support.zoo_model import DIALECTS, abilities_of, model
+
+pytestmark = pytest.mark.anyio
+
+UPDATE = (
+    'mutation { updateOrder(key: {area: "A", orderId: 1}, patch: {text: "a"}) { order { text } } }'
+)
+
+
+@pytest.mark.parametrize("max_url_length", [2_000, 10], ids=["by itself", "in a $batch"])
+async def test_reads_of_payloads_count_as_requests(max_url_length: int) -> None:
+    catalog = Catalog(model(), abilities_of(DIALECTS["finops"]))
+    schema = build_schema(catalog, LoadedResolvers(catalog), writes=Writes(catalog))
+    settings = ExecutionSettings(max_url_length=max_url_length)
+    engine = Engine(schema, Recorder(), DIALECTS["finops"], settings, lambda _: None)
+
+    answer = await engine.execute(GraphQLRequest(query=UPDATE))
+
+    read = "$batch" if max_url_length == 10 else "Orders(Area='A',OrderId=1)"
+    assert [request.url.partition("?")[0] for request in answer.requests] == [
+        "Orders(Area='A',OrderId=1)",
+        read,
+    ]

@@ -46,14 +46,14 @@ class WhereOperator(StrEnum):
         member.kind, member.operand, member.description = kind, operand, description
         return member
 
-    EQ = "eq", OperatorKind.EQUALITY, Operand.VALUE, "Equal."
-    NE = "ne", OperatorKind.EQUALITY, Operand.VALUE, "Not equal."
-    GT = "gt", OperatorKind.ORDER, Operand.VALUE, "Greater than."
-    GTE = "gte", OperatorKind.ORDER, Operand.VALUE, "Greater than or equal."
-    LT = "lt", OperatorKind.ORDER, Operand.VALUE, "Less than."
-    LTE = "lte", OperatorKind.ORDER, Operand.VALUE, "Less than or equal."
-    IN = "in", OperatorKind.LIST, Operand.LIST, "One of these."
-    NIN = "nin", OperatorKind.LIST, Operand.LIST, "None of these."
+    EQ = "eq", OperatorKind.EQUALITY, Operand.VALUE, "Equal to this value."
+    NE = "ne", OperatorKind.EQUALITY, Operand.VALUE, "Not equal to this value."
+    GT = "gt", OperatorKind.ORDER, Operand.VALUE, "Greater than this value."
+    GTE = "gte", OperatorKind.ORDER, Operand.VALUE, "Greater than or equal to this value."
+    LT = "lt", OperatorKind.ORDER, Operand.VALUE, "Less than this value."
+    LTE = "lte", OperatorKind.ORDER, Operand.VALUE, "Less than or equal to this value."
+    IN = "in", OperatorKind.LIST, Operand.LIST, "One of these values."
+    NIN = "nin", OperatorKind.LIST, Operand.LIST, "None of these values."
     HAS = "has", OperatorKind.FLAGS, Operand.LIST, "Has all of these flags."
     CONTAINS = "contains", OperatorKind.TEXT, Operand.VALUE, "Contains this text."
     STARTS_WITH = "startsWith", OperatorKind.TEXT, Operand.VALUE, "Starts with this text."
@@ -62,7 +62,7 @@ class WhereOperator(StrEnum):
         "isNull",
         OperatorKind.NULL,
         Operand.BOOLEAN,
-        "Has no value (true), has a value (false).",
+        "true: has no value; false: has a value.",
     )
 
 

@@ -22,36 +22,41 @@ from schema.model.records import (
 
 from .records import RootField, RootKind, TypeEntry, TypeKind
 
-NODE = "An object with a global id."
-PAGE_INFO = "Where a page stands in its list."
-HAS_NEXT = "Whether rows follow this page."
-HAS_PREVIOUS = "Whether rows precede this page."
+NODE = "An object with a global ID."
+PAGE_INFO = "Information about a page of a list."
+HAS_NEXT = "Whether there are rows after this page."
+HAS_PREVIOUS = "Whether there are rows before this page."
 START_CURSOR = "Cursor of the first row."
 END_CURSOR = "Cursor of the last row."
 EDGES = "The rows with their cursors."
 NODES = "The rows."
-TOTAL_COUNT = "How many rows the whole list has; asked for upstream only where it is selected."
-CURSOR = "Where the row stands in its list, for `after` and `before`."
+TOTAL_COUNT = (
+    "Number of rows in the whole list; the upstream service counts them only if this is selected."
+)
+CURSOR = "Position of the row in its list, for `after` and `before`."
 EDGE_NODE = "The row."
-SORT_DIRECTION = "Which way to order."
-SORT_DIRECTIONS = {"ASC": "Small values first.", "DESC": "Large values first."}
+SORT_DIRECTION = "Sort direction."
+SORT_DIRECTIONS = {
+    "ASC": "Ascending: smallest values first.",
+    "DESC": "Descending: largest values first.",
+}
 
-NODE_ID = "Opaque global id, for `node(id:)` and client caches."
-ETAG = "Version of the row, for `ifMatch`; null where the upstream tells none."
-NODE_IDS = "Global ids; the answer keeps their order, with null for what does not exist."
+NODE_ID = "Opaque global ID, for `node(id:)` and client caches."
+ETAG = "Version of the row, for `ifMatch`; null if the upstream service returns none."
+NODE_IDS = "Global IDs; the result keeps their order, with null for objects that do not exist."
 REST = "Properties of this row that the metadata does not declare."
-FIRST = "Rows from the start of the list (after `after`)."
-AFTER = "A cursor: rows after it."
-LAST = "Rows from the end of the list (before `before`)."
-BEFORE = "A cursor: rows before it."
-WHERE = "Only rows that satisfy this."
-ORDER_BY = "Order; the key is appended, so that the order is total."
+FIRST = "Number of rows from the start of the list, or after `after`."
+AFTER = "A cursor: only rows after it."
+LAST = "Number of rows from the end of the list, or before `before`."
+BEFORE = "A cursor: only rows before it."
+WHERE = "Only rows that match these conditions."
+ORDER_BY = "Sort order; the key is appended so that the order is total."
 COMPANIES = "Companies (legal entities) to read; narrows the default."
-AND = "All of these hold."
-OR = "One of these holds."
-NOT = "This does not hold."
-SOME = "One related row satisfies this."
-NO_ROW = "No related row satisfies this."
+AND = "All of these conditions hold."
+OR = "At least one of these conditions holds."
+NOT = "This condition does not hold."
+SOME = "At least one related row matches these conditions."
+NO_ROW = "No related row matches these conditions."
 
 
 def _text(label: str | None, description: str | None, labels: Mapping[str, str]) -> str:
@@ -150,12 +155,12 @@ def input_type(entry: TypeEntry) -> str:
     """Describe an input type."""
     name = short(entry.csdl)
     if entry.kind is TypeKind.WHERE:
-        return f"Conditions on `{name}` rows; all that are given must hold."
+        return f"Conditions on `{name}` rows; all of them must hold."
     if entry.kind is TypeKind.COLLECTION_WHERE:
-        return f"Conditions on related `{name}` rows; all that are given must hold."
+        return f"Conditions on related `{name}` rows; all of them must hold."
     if entry.kind is TypeKind.ORDER_BY:
-        return f"One field to order `{name}` rows by."
-    return f"Conditions on a `{name}` value; all that are given must hold."
+        return f"One field to sort `{name}` rows by."
+    return f"Conditions on a `{name}` value; all of them must hold."
 
 
 def root(declared: RootField, labels: Mapping[str, str]) -> str:
@@ -174,6 +179,6 @@ _ROOT_TEXTS = {
     RootKind.BY_KEY: "One row of `{}`, by its key.",
     RootKind.SINGLETON: "The singleton `{}`.",
     RootKind.FUNCTION: "Calls the function `{}`.",
-    RootKind.NODE: "The object of a global id.",
-    RootKind.NODES: "The objects of global ids.",
+    RootKind.NODE: "The object with this global ID.",
+    RootKind.NODES: "The objects with these global IDs.",
 }

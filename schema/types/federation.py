@@ -37,11 +37,16 @@ ANY = "_Any"
 ENTITY = "_Entity"
 SERVICE_TYPE = "_Service"
 
-_SERVICE_TEXT = "This API as a subgraph, for those who compose it with others."
-_ENTITIES_TEXT = "Rows by representation, in the same order; null for what does not exist. For routers: see `nodes`."
-_REPRESENTATIONS_TEXT = "`__typename` of each row with its `id`, or with every part of its key."
+_SERVICE_TEXT = "This API as a subgraph, for composition with other APIs."
+_ENTITIES_TEXT = (
+    "Rows by representation, in the same order; null for rows that do not exist."
+    " For routers; clients use `nodes`."
+)
+_REPRESENTATIONS_TEXT = (
+    "For each row its `__typename`, with its `id` or with every part of its key."
+)
 _ENTITY_TEXT = "Any row that other subgraphs may refer to."
-_SDL_TEXT = "The schema definition language with the directives of federation."
+_SDL_TEXT = "The SDL with the directives of Apollo Federation."
 
 Representation = NewType("Representation", object)
 SCALARS: Mapping[object, ScalarDefinition] = {

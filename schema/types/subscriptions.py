@@ -28,20 +28,30 @@ SUBSCRIPTION_TYPES = frozenset({"Subscription", *FIXED_TYPES})
 
 KINDS = {
     "CREATED": "A new row.",
-    "UPDATED": "A row with other values, or written again with the same.",
-    "CHANGED": "Created or updated: nothing tells which.",
-    "DELETED": "A row that is gone, or no longer satisfies `where`; `node` is null.",
+    "UPDATED": "The row has new values, or was written again with the same values.",
+    "CHANGED": "Created or updated; the upstream service does not say which.",
+    "DELETED": "The row was deleted, or no longer matches `where`; `node` is null.",
 }
 _FIELDS = (
-    Wire("kind", Ref("ChangeKind", nullable=False), "What became of the row."),
-    Wire("set", Ref("String", nullable=False), "The list that the row is of: `customersV3`."),
+    Wire("kind", Ref("ChangeKind", nullable=False), "How the row changed."),
+    Wire(
+        "set",
+        Ref("String", nullable=False),
+        "The list that the row belongs to, such as `customersV3`.",
+    ),
     Wire("id", Ref("ID", nullable=False), describe.NODE_ID),
     Wire("etag", Ref("String"), describe.ETAG),
-    Wire("node", Ref("Node"), "The row as it is now, or null where it is gone."),
+    Wire("node", Ref("Node"), "The current row; null if it is gone."),
 )
 _ARGUMENTS = (
-    Wire("set", Ref("String", nullable=False), "A list of rows: `customersV3` or `CustomersV3`."),
-    Wire("where", Ref("JSON"), "Only rows that satisfy this: what the list takes as `where`."),
+    Wire(
+        "set", Ref("String", nullable=False), "The list to watch: `customersV3` or `CustomersV3`."
+    ),
+    Wire(
+        "where",
+        Ref("JSON"),
+        "Only rows that match these conditions, written like the list's `where`.",
+    ),
 )
 _COMPANIES = Wire("companies", Ref("String", many=True), describe.COMPANIES)
 
@@ -59,18 +69,20 @@ class SubscriptionTypes:
         wire = Wire(
             ENTITY_CHANGED,
             Ref("EntityChanged", nullable=False),
-            "Rows of a set that change from now on, found by asking again and again.",
+            "Changes to rows of a set from now on, detected by polling.",
         )
         return GeneratedDefinition("Subscription", lambda: {wire.name: wire}, self._field)
 
     def fixed(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         """Return a type of the events; None for any other name."""
         if name == "ChangeKind":
-            return enum_of(name, "What became of a row.", KINDS)
+            return enum_of(name, "How a row changed.", KINDS)
         if name != "EntityChanged":
             return None
         wires: Mapping[str, Wire] = {wire.name: wire for wire in _FIELDS}
-        return GeneratedDefinition(name, lambda: wires, self._field, description="A changed row.")
+        return GeneratedDefinition(
+            name, lambda: wires, self._field, description="A change to a row."
+        )
 
     def _field(self, wire: Wire) -> GeneratedField:
         arguments: tuple[Wire, ...] = ()

@@ -7,42 +7,42 @@ from collections.abc import Mapping
 from schema.catalog.records import MutationField, TypeEntry, TypeKind, Verb
 from schema.model.records import short
 
-USER_ERROR = "Why a row was not written, in words for the person who must act."
+USER_ERROR = "Why a row was not written, for the person who has to correct it."
 USER_ERROR_FIELDS: Mapping[str, str] = {
     "code": "A code of the documented registry, such as `CONFLICT` or `DUPLICATE_KEY`.",
-    "message": "What is wrong, without noise.",
-    "field": "The GraphQL field that was refused, where the upstream tells.",
-    "path": "Where in the arguments: names and list positions.",
-    "conflicts": "For `CONFLICT`: the fields that differ from what was sent.",
+    "message": "What is wrong, in plain words.",
+    "field": "The rejected GraphQL field, if the upstream service names it.",
+    "path": "Path in the arguments: field names and list positions.",
+    "conflicts": "For `CONFLICT`: the fields whose current values differ from the submitted ones.",
 }
-FIELD_CONFLICT = "A field whose current value differs from the one that was sent."
+FIELD_CONFLICT = "A field whose current value differs from the submitted one."
 FIELD_CONFLICT_FIELDS: Mapping[str, str] = {
     "field": "The GraphQL field.",
-    "current": "Its value in the upstream now.",
-    "sent": "The value that was to be written.",
+    "current": "Its current value in the upstream service.",
+    "sent": "The submitted value.",
 }
-USER_ERRORS = "Why something was not written; empty where all was."
+USER_ERRORS = "Why rows were not written; empty if all were."
 CALL_ERRORS = (
-    "What kept the upstream from being asked, or its answer from arriving, once for all rows; what is"
-    " wrong with a row stands with that row."
+    "Errors of the call as a whole: its request could not be sent, or its answer did not arrive."
+    " Errors of a single row stand with that row's result."
 )
-ROW = "The row as it is now; after a conflict the one that stands in the upstream, after a delete null."
-ETAG = "The row's version now, for `ifMatch`."
-RESULTS = "What became of each row, in the order of the input."
-RESULT = "What the operation returned."
-INPUT = "The row; only the fields that are given are sent."
+ROW = "The row after the write; after a conflict the upstream service's current row, after a delete null."
+ETAG = "The current version of the row, for `ifMatch`."
+RESULTS = "The result of each row, in the order of the input."
+RESULT = "The return value of the operation."
+INPUT = "The row; only the fields provided are sent."
 INPUTS = "The rows, in order."
-KEY = "Which row."
-PATCH = "The fields to change; the others keep their values."
-IF_MATCH = "The `etag` that the row must still have; else nothing is written (`CONFLICT`)."
+KEY = "The key of the row."
+PATCH = "The fields to change; all others keep their values."
+IF_MATCH = "The expected `etag` of the row; if it differs, nothing is written (`CONFLICT`)."
 NESTED = "Rows to create below the new row."
-NESTED_CREATE = "The rows, in order; the fields that join them to the new row are filled in."
-
-ATOMIC = "All mutations of the operation are written together, or none is."
-VALUE_FROM = (
-    "The variable's value is a field of a row that an earlier mutation of the operation writes."
+NESTED_CREATE = (
+    "The rows, in order; the fields that join them to the new row are filled in automatically."
 )
-VALUE_FROM_PATH = "`alias.field`: the mutation's response key and the GraphQL field of its row."
+
+ATOMIC = "Either all mutations of the operation are written, or none is."
+VALUE_FROM = "Takes the variable's value from a field of a row that an earlier mutation of the operation writes."
+VALUE_FROM_PATH = "`alias.field`: the mutation's response key and a GraphQL field of its row."
 
 _VERBS: Mapping[Verb, tuple[str, str]] = {
     Verb.CREATE: ("Creates a row of `{}`.", "Creates rows of `{}`."),
@@ -57,16 +57,16 @@ _VERBS: Mapping[Verb, tuple[str, str]] = {
 }
 _TYPES: Mapping[TypeKind, str] = {
     TypeKind.CREATE_INPUT: "A new `{}` row.",
-    TypeKind.PATCH: "Changes of a `{}` row.",
+    TypeKind.PATCH: "Changes to a `{}` row.",
     TypeKind.KEY: "The key of a `{}` row.",
     TypeKind.UPDATE_INPUT: "One `{}` row to change.",
     TypeKind.DELETE_INPUT: "One `{}` row to delete.",
-    TypeKind.NESTED_INPUT: "A new `{}` row below another.",
-    TypeKind.NESTED_CREATE: "New `{}` rows below another.",
+    TypeKind.NESTED_INPUT: "A new `{}` row below another row.",
+    TypeKind.NESTED_CREATE: "New `{}` rows below another row.",
     TypeKind.VALUE_INPUT: "A `{}` value.",
-    TypeKind.PAYLOAD: "What became of a `{}` row.",
-    TypeKind.PAYLOADS: "What became of `{}` rows.",
-    TypeKind.OPERATION_PAYLOAD: "What `{}` answered.",
+    TypeKind.PAYLOAD: "Result of writing a `{}` row.",
+    TypeKind.PAYLOADS: "Results of writing `{}` rows.",
+    TypeKind.OPERATION_PAYLOAD: "Result of `{}`.",
 }
 
 

@@ -113,8 +113,8 @@ def test_descriptions_hold_label_name_and_marks() -> None:
 
     assert info.description == "Customers. CSDL: `CustomerV3` (set `CustomersV3`)."
     assert {n: f.description for n, f in info.fields.items()} == {
-        "id": "Opaque global id, for `node(id:)` and client caches.",
-        "etag": "Version of the row, for `ifMatch`; null where the upstream tells none.",
+        "id": "Opaque global ID, for `node(id:)` and client caches.",
+        "etag": "Version of the row, for `ifMatch`; null if the upstream service returns none.",
         "dataAreaId": "CSDL: `dataAreaId`. Key. Company.",
         "customerAccount": "Customer account. CSDL: `CustomerAccount`. Key.",
         "creditLimit": "CSDL: `CreditLimit`. Read-only.",

@@ -136,8 +136,8 @@ def test_every_root_field_describes_itself() -> None:
         "group": "One row of `Groups`, by its key.",
         "me": "I. The singleton `Me`.",
         "now": "The time. Calls the function `Now`.",
-        "node": "The object of a global id.",
-        "nodes": "The objects of global ids.",
+        "node": "The object with this global ID.",
+        "nodes": "The objects with these global IDs.",
     }
 
 

@@ -38,7 +38,7 @@ import traceback
 from copy import copy
 from typing import ClassVar, Self
 
-from gateway.process.masking import masked
+from gateway.process.masking import mask
 
 
 class GatewayError(Exception):
@@ -59,7 +59,7 @@ class GatewayError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.detail = None if detail is None else masked(detail)
+        self.detail = None if detail is None else mask(detail)
         self.retry_after = retry_after
         self.upstream_status = upstream_status
         self.upstream_request_id = upstream_request_id

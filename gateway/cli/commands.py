@@ -102,11 +102,11 @@ def serve(
 
     Without an environment the sandbox starts by itself on a loopback interface only; elsewhere it needs --sandbox.
     """
-    from gateway.process.garbage_collection import resting
-    from gateway.process.lean_imports import lean
+    from gateway.process.garbage_collection import paused
+    from gateway.process.lean_imports import without_terminal_imports
 
-    with resting():
-        with lean():
+    with paused():
+        with without_terminal_imports():
             from .options import errors_to_exit, settings_of
             from .serve import serve
         with errors_to_exit():

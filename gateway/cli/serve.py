@@ -24,7 +24,7 @@ from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
 from gateway.http.endpoints import API, PAGE
 from gateway.logs import configure_logging
-from gateway.process.garbage_collection import resting, settle
+from gateway.process.garbage_collection import freeze, paused
 from gateway.runtime.assembly import Gateway, open_gateway
 
 from .bounded_http import BoundedProtocol, socket_protocol
@@ -112,7 +112,7 @@ def _serve_one(
         # Whoever reads the printed address may call at once.
         listener.listen(BACKLOG)
         announced(app.state.live.gateway)
-        settle()
+        freeze()
         _reload_on_hangup(app, hung_up)
         await GracefulServer(_config(app, settings, lifespan="off")).serve(sockets=[listener])
 
@@ -195,9 +195,9 @@ def make_worker_app(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def settled(app: Starlette) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            with resting():
+            with paused():
                 await stack.enter_async_context(opened(app))
-                settle()
+                freeze()
             _reload_on_hangup(app, lambda: False)  # the parent looks after the terminal
             yield
 

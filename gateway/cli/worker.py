@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.process.lean_imports import lean
+from gateway.process.lean_imports import without_terminal_imports
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 def worker_app(settings: Settings) -> Starlette:
     """Make the application of one worker."""
-    with lean():
+    with without_terminal_imports():
         from .serve import make_worker_app  # noqa: PLC0415 - imports at their time are what this is about
     return make_worker_app(settings)

@@ -67,7 +67,7 @@ def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
 class _ExplorableSchema(Struct):
     """A schema over a catalogue's twin, and what is made of it once."""
 
-    aside: IntrospectionStore
+    introspection_store: IntrospectionStore
     """The same for all generations over the same metadata."""
     schema: ODataSchema
     sets: int
@@ -86,7 +86,7 @@ class _ExplorableSchema(Struct):
         from schema.search import FORMAT, index_of, pack, unpack  # noqa: PLC0415
 
         apart = self.schema.again(self.schema.catalog.twin())
-        kept = self.aside.artifacts.with_own_queue()
+        kept = self.introspection_store.artifacts.with_own_queue()
         stored = await kept.get(f"search-{FORMAT}", lambda: (pack(index_of(apart)),))
         content = await asyncio.to_thread(lambda: b"".join(decompress_pieces(stored.packed)))
         return await asyncio.to_thread(lambda: unpack(content) or index_of(apart))
@@ -130,10 +130,10 @@ class _Explorer:
 
     def _of(self, gateway: Gateway) -> _ExplorableSchema:
         found = self._explored
-        if found is None or found.aside is not gateway.aside:
+        if found is None or found.introspection_store is not gateway.introspection_store:
             schema = gateway.schema
             found = self._explored = _ExplorableSchema(
-                aside=gateway.aside,
+                introspection_store=gateway.introspection_store,
                 schema=schema.again(schema.catalog.twin()),
                 sets=len(schema.catalog.model.entity_sets),
             )

@@ -78,9 +78,9 @@ def asks_schema(prepared: Prepared) -> bool:
 class Introspection:
     """Tells of one schema."""
 
-    def __init__(self, schema: ODataSchema, aside: IntrospectionStore) -> None:
+    def __init__(self, schema: ODataSchema, introspection_store: IntrospectionStore) -> None:
         self._schema = schema
-        self._aside = aside
+        self._store = introspection_store
 
     async def answer(
         self, prepared: Prepared, variables: Mapping[str, object]
@@ -112,7 +112,7 @@ class Introspection:
         def make() -> Iterator[bytes]:
             return whole_answer(self._schema, asked)
 
-        artifacts, apart = self._aside.artifacts, self._aside.apart
+        artifacts, apart = self._store.artifacts, self._store.apart
         stored = await artifacts.get(
             key,
             make,

@@ -24,7 +24,7 @@ from gateway.config.settings import Settings
 from gateway.errors import BudgetExceeded
 from gateway.metadata.api_schema import build_api_schema
 from gateway.metadata.model_builder import dialect_of, find_model, make_catalog
-from gateway.process.lean_imports import command
+from gateway.process.lean_imports import module_command
 from gateway.storage.response_artifacts import write_artifact
 from schema.introspection import Selected, introspect
 from schema.types.build import ODataSchema
@@ -84,7 +84,7 @@ class IntrospectionWorker:
         """Write the file of an answer: whether that was possible. Raises BudgetExceeded."""
         nothing = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            *command("gateway.introspection.writer_process"),
+            *module_command("gateway.introspection.writer_process"),
             stdin=asyncio.subprocess.PIPE,
             stdout=nothing,
             stderr=nothing,

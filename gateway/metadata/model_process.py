@@ -18,8 +18,8 @@ import msgspec
 
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
-from gateway.process.garbage_collection import resting
-from gateway.process.lean_imports import command
+from gateway.process.garbage_collection import paused
+from gateway.process.lean_imports import module_command
 from schema.errors import SchemaError
 
 from .document_loader import MetadataDocument
@@ -71,7 +71,7 @@ async def _run(settings: Settings, document: MetadataDocument) -> None:
     stdin = msgspec.json.encode(task) + b"\n" + (content if isinstance(content, bytes) else b"")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *command("gateway.metadata.model_process"), stdin=pipe, stdout=pipe, stderr=pipe
+        *module_command("gateway.metadata.model_process"), stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
         stdout, stderr = await process.communicate(stdin)
@@ -99,7 +99,7 @@ def main() -> None:
     content = sys.stdin.buffer.read() if task.path is None else Path(task.path)
     document = MetadataDocument(content, task.digest, task.source)
     try:
-        with resting():
+        with paused():
             make_model(Settings.model_validate(task.settings), document)
     except (SchemaError, GatewayError) as error:
         output.write(msgspec.json.encode(_Failure(error.message, error.hint)))

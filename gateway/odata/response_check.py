@@ -36,7 +36,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.events import loggable
-from gateway.process.masking import masked
+from gateway.process.masking import mask
 
 from .error_details import ErrorDetails
 from .error_envelope import Envelope, envelope_of, refusal_of, service_failure_of
@@ -232,7 +232,7 @@ def _rejected(response: Response, subject: str, envelope: Envelope | None) -> Up
     """Tell the set and the status, and of a 4xx the envelope's outer sentence; the inner one is for the log."""
     said = ""
     if envelope is not None and 400 <= response.status < 500:
-        said = masked(_one_line(envelope.message))
+        said = mask(_one_line(envelope.message))
     sentence = f"The upstream refused the request on {subject} (status {response.status})"
     is_absent = tells_absence(response)
     kind = UpstreamNotFound if is_absent else UpstreamRejected

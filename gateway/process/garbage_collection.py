@@ -1,10 +1,12 @@
 """Python's garbage collector in a serving process.
 
-What a start makes, it keeps: models, types, modules. Left alone, the collector walks all of it again and again, while
-it is being made (a quarter of the time that 41 MB of metadata take) and while requests run (1.5 to 1.7 times their
-time, measured on every way to execute them). So it rests during the start; then everything alive is put aside, and the
-generations are looked at less often: requests make some thousand objects each and hardly a cycle. What is put aside is
-never looked at again: before replaced metadata can be freed, all of it has to be taken back.
+A start makes long-lived objects: models, types, modules. By default the collector scans all of them again and again,
+while they are being made (a quarter of the time that 41 MB of metadata take) and while requests run (1.5 to 1.7 times
+their time, measured on every way to execute them). So it is paused during the start; then all objects are frozen, and
+collections become rarer: a request makes some thousand objects and hardly a cycle. Frozen objects are never scanned:
+before replaced metadata can be freed, they have to be unfrozen.
+
+See https://docs.python.org/3/library/gc.html#gc.freeze.
 """
 
 from __future__ import annotations
@@ -15,18 +17,19 @@ from contextlib import contextmanager
 from typing import Any
 
 THRESHOLDS = (50_000, 20, 10)
-"""New objects before the youngest are looked at (10 ms), times before the older ones are, and before all are.
+"""Arguments of ``gc.set_threshold``: new objects before a collection of the youngest generation (which takes 10 ms),
+and collections of a generation before the next older one is collected.
 
-The second and third bound how much garbage in circles waits: documents that leave the cache are that.
+The second and third bound how much cyclic garbage accumulates: documents that leave the cache are that.
 """
 
-AT_ONCE = 20
-"""Entries of tables that are taken out at once; a document takes some 500 objects."""
+ENTRIES_PER_STEP = 20
+"""Entries of tables that are removed in one step; a document has some 500 objects."""
 
 
 @contextmanager
-def resting() -> Iterator[None]:
-    """Let the collector rest: until ``settle``, or the end."""
+def paused() -> Iterator[None]:
+    """Disable the collector until ``freeze``, or the end of the block."""
     gc.disable()
     try:
         yield
@@ -34,8 +37,8 @@ def resting() -> Iterator[None]:
         gc.enable()
 
 
-def settle() -> None:
-    """Put everything alive aside, and let the collector work again, on what comes from now on."""
+def freeze() -> None:
+    """Freeze all objects and enable the collector for those that are made from now on."""
     # Without gc.collect() before: a start leaves 2,000 objects in cycles, and finding them takes 50 ms.
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
@@ -43,29 +46,28 @@ def settle() -> None:
 
 
 def clear_in_steps(
-    tables: Iterable[MutableMapping[Any, Any]], at_once: int = AT_ONCE
+    tables: Iterable[MutableMapping[Any, Any]], step: int = ENTRIES_PER_STEP
 ) -> Iterator[None]:
-    """Take the entries out of tables, so many between two steps: what nobody else holds is freed at once."""
+    """Clear the tables and yield after every ``step`` entries. What nobody else refers to is freed at once."""
     count = 0
     for table in tables:
         while table:
             table.popitem()
             count += 1
-            if count % at_once == 0:
+            if count % step == 0:
                 yield
 
 
-def collect() -> None:
-    """Free the garbage that came about since the last ``settle``."""
+def collect_new() -> None:
+    """Free garbage that was made since the last ``freeze``."""
     gc.collect()
 
 
-def reclaim() -> None:
-    """Free all garbage, also what was put aside when it was none; what is alive is put aside again."""
-    was_settled = (
-        gc.get_threshold() == THRESHOLDS
-    )  # gc.get_freeze_count() walks all of it, 5 to 10 ms
+def collect_all() -> None:
+    """Unfreeze, collect, and freeze again if objects were frozen."""
+    # gc.get_freeze_count() would walk all of them, which takes 5 to 10 ms.
+    was_frozen = gc.get_threshold() == THRESHOLDS
     gc.unfreeze()
     gc.collect()
-    if was_settled:
+    if was_frozen:
         gc.freeze()

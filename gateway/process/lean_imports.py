@@ -1,4 +1,7 @@
-"""Importing without what libraries import for a terminal's sake: 60 ms and 4 MB of every start."""
+"""Skips rich and pygments while serving modules are imported: 60 ms and 4 MB of every start.
+
+Without it, a warm start of the whole catalogue would take 97.6 MiB instead of 94.2, of 100 that it may take.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,16 @@ from importlib import import_module
 from typing import Any, cast
 
 _TERMINAL = ("rich", "pygments")
-"""structlog and httpx import these where they are there, for tracebacks and a command line of their own."""
+"""structlog and httpx import these if they are installed, for tracebacks and a command line of their own."""
 
 
 @contextmanager
-def lean() -> Iterator[None]:
-    """Import without what is for terminals only; what asks for it later, as the progress bar does, gets it."""
+def without_terminal_imports() -> Iterator[None]:
+    """Let imports of rich and pygments fail in the block. Later imports, as of the progress bar, succeed."""
     absent = [name for name in _TERMINAL if name not in sys.modules]
     modules = cast("dict[str, Any]", sys.modules)
-    modules.update(dict.fromkeys(absent))  # documented: None makes an import fail
+    # "If None is the value, a ModuleNotFoundError is raised": Python's reference, section 5.3.1.
+    modules.update(dict.fromkeys(absent))
     try:
         yield
     finally:
@@ -25,16 +29,16 @@ def lean() -> Iterator[None]:
             del modules[name]
 
 
-def command(module: str) -> tuple[str, ...]:
-    """Return the command that runs the ``main`` of a module in a process of its own."""
+def module_command(module: str) -> tuple[str, ...]:
+    """Return the command line that runs ``main`` of a module in a process of its own."""
     return sys.executable, "-m", __name__, module
 
 
 def main() -> object:
-    """Run the ``main`` of the module that the command line names."""
-    with lean():
-        named = import_module(sys.argv[1])
-    return named.main()
+    """Run ``main`` of the module that the command line names."""
+    with without_terminal_imports():
+        module = import_module(sys.argv[1])
+    return module.main()
 
 
 if __name__ == "__main__":

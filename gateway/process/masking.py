@@ -1,7 +1,6 @@
-"""Credentials in what somebody else said: error pages and traces of servers echo the headers that they were sent.
+"""Masks credentials in text of other servers, whose error pages and traces echo the headers that they were sent.
 
-Every ``detail`` of an error passes through here, so whatever is logged of an upstream's body is masked; so does the
-sentence of an upstream that reaches clients.
+Every ``detail`` of an error is masked, so logs of an upstream's body are; so are upstream messages for clients.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ _CREDENTIALS = (
         r"\1********",
     ),
 )
-"""Schemes with credentials (RFC 9110, section 11.4); JSON Web Tokens; what is called like a secret. The first two are
-found in what was encoded for an address or a page, too."""
+"""Schemes with credentials (RFC 9110, section 11.4); JSON Web Tokens (RFC 7519); values of keys that name a secret. The
+first two also match text that was encoded for a URL or an HTML page."""
 
 
-def masked(text: str) -> str:
-    """``Authorization: Bearer eyJ…`` → ``Authorization: Bearer ********``: for what somebody else said."""
-    for pattern, blank in _CREDENTIALS:
-        text = pattern.sub(blank, text)
+def mask(text: str) -> str:
+    """``Authorization: Bearer eyJ…`` → ``Authorization: Bearer ********``."""
+    for pattern, replacement in _CREDENTIALS:
+        text = pattern.sub(replacement, text)
     return text

@@ -1,6 +1,6 @@
-"""From settings to a running gateway: upstream, metadata, model, catalogue, schema, engine, in this order.
+"""Assembles a gateway from settings: client, metadata, model, catalog, schema, engine, in this order.
 
-Without a configured environment the upstream is the embedded sandbox, reached in process.
+If no environment is configured, the upstream is the embedded sandbox in this process.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ from schema.model.relations import Relation
 from schema.types.build import ODataSchema
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
-"""Service root of the embedded sandbox; no packet ever goes there."""
+"""Service root of the embedded sandbox. Nothing is sent to it: ``.invalid`` never resolves (RFC 2606, section 2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """A gateway that is ready to serve."""
+    """One generation: everything that is needed to serve the API of a metadata document."""
 
     settings: Settings
     catalog: Catalog
@@ -64,21 +64,21 @@ class Gateway:
     dialect: Dialect
     metadata: DocumentOrigin
     observe: Observer
-    aside: IntrospectionStore
-    """Long answers about the schema; those that are generations over the same metadata share them."""
+    introspection_store: IntrospectionStore
+    """Introspection answers, shared by the generations of the same metadata."""
     profiles: Mapping[str, ProfileSettings] = field(default_factory=dict)
-    """The settings of each profile of these metadata, with its sets."""
+    """The settings of each profile, with its entity sets."""
     since: float = field(default_factory=time.time)
-    """When these metadata began to serve, in seconds of the epoch."""
+    """When this metadata began to be served, in seconds since the epoch."""
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
-        """Return what keeps nearly all of its memory, for whoever empties them once nobody uses it."""
+        """Yield the tables that hold most memory, to be cleared after retirement."""
         yield from self.engine.tables()
         yield from self.schema.tables()
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether the embedded sandbox answers."""
+        """Whether the upstream is the embedded sandbox."""
         return self.settings.url is None
 
 
@@ -90,9 +90,9 @@ async def open_gateway(
     observe: Observer = log_event,
     progress: Progress | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Build everything, and close the connections at the end. ``transport`` stands in for the network in tests.
+    """Yield a gateway, and close its connections at the end. ``transport`` replaces the network in tests.
 
-    Raises SettingsError, SchemaError, AuthError or UpstreamError where the start cannot go on.
+    Raises SettingsError, SchemaError, AuthError or UpstreamError if the gateway cannot start.
     """
     async with open_client(settings, transport=transport, observe=observe) as client:
         yield await first_gateway(settings, client, observe, progress)
@@ -104,7 +104,7 @@ async def first_gateway(
     observe: Observer = log_event,
     progress: Progress | None = None,
 ) -> Gateway:
-    """Get the metadata and build everything. Raises what ``open_gateway`` raises."""
+    """Return the gateway of the current metadata. Raises as ``open_gateway`` does."""
     document = await load_metadata(settings, client, progress=progress, observe=observe)
     return await assemble(settings, client, document, observe, progress)
 
@@ -130,8 +130,7 @@ def open_client(
 def _auth(settings: Settings, observe: Observer) -> httpx.Auth | None:
     if settings.auth == "none":
         return None
-    # msal takes 0.1 s to import: it is imported where it is used.
-    from gateway.odata.auth import auth_of  # noqa: PLC0415
+    from gateway.odata.auth import auth_of  # noqa: PLC0415 - importing msal takes 0.1 s
 
     return auth_of(settings, observe)
 
@@ -139,15 +138,15 @@ def _auth(settings: Settings, observe: Observer) -> httpx.Auth | None:
 def sandbox_transport(
     options: SandboxOptions, relations: tuple[Relation, ...] = ()
 ) -> httpx.AsyncBaseTransport:
-    """Make an embedded sandbox with these knobs, and give the way to it.
+    """Return a transport to a new embedded sandbox.
 
-    Rows that it generates for a document of its own follow those of the relations that fit the document.
+    If it generates rows for a metadata document, these follow the relations that fit the document.
     """
-    # SQLAlchemy and the filter grammar take 0.4 s to import, and a real environment needs neither.
-    from gateway.sandbox import SandboxSettings, create_sandbox  # noqa: PLC0415
+    # Importing SQLAlchemy and the filter grammar takes 0.4 s, and a real environment needs neither.
+    from gateway.sandbox import SandboxSettings, create_sandbox  # noqa: PLC0415 - see above
 
-    chosen = SandboxSettings(**options.knobs(), relations=relations)
-    return httpx.ASGITransport(create_sandbox(chosen))
+    sandbox_settings = SandboxSettings(**options.knobs(), relations=relations)
+    return httpx.ASGITransport(create_sandbox(sandbox_settings))
 
 
 async def assemble(
@@ -157,13 +156,13 @@ async def assemble(
     observe: Observer,
     progress: Progress | None = None,
 ) -> Gateway:
-    """Make catalogue, schema and engine from a metadata document."""
+    """Return the gateway of a metadata document. Raises SettingsError, SchemaError, UpstreamError."""
     started = time.perf_counter()
-    known = open_model(settings, document, progress, observe)
-    settings = await with_preset_services(settings, client, known)
-    labels = await read_labels(settings, client, known, observe)
-    profiles = await read_profiles(settings, client, known, document.digest, observe)
-    gateway = build(settings, client, document.origin, known, labels, observe, profiles)
+    loaded = open_model(settings, document, progress, observe)
+    settings = await with_preset_services(settings, client, loaded)
+    labels = await read_labels(settings, client, loaded, observe)
+    profiles = await read_profiles(settings, client, loaded, document.digest, observe)
+    gateway = build(settings, client, document.origin, loaded, labels, observe, profiles)
     check_names(settings, gateway.catalog)
     observe(schema_built_event(gateway, time.perf_counter() - started))
     return gateway
@@ -173,19 +172,19 @@ def build(
     settings: Settings,
     client: ODataClient,
     metadata: DocumentOrigin,
-    known: LoadedModel,
+    loaded: LoadedModel,
     labels: Mapping[str, str],
     observe: Observer,
     profiles: Mapping[str, ProfileSettings] = MappingProxyType({}),
 ) -> Gateway:
-    """Put the parts together. Asks nobody, and may run in any thread."""
-    dialect = dialect_of(settings, known.model)
+    """Return the gateway of a loaded model. Sends no request, and may run in any thread."""
+    dialect = dialect_of(settings, loaded.model)
     client = client.for_dialect(dialect)
-    catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
+    catalog = make_catalog(settings, loaded.model, dialect, labels, loaded.naming)
     if settings.company_limit:
         observe(company_limit_event(settings, catalog, dialect))
-    aside = introspection_store(settings, metadata.digest, labels, len(known.model.entity_sets))
-    schema, engine = _executable(catalog, settings, client, dialect, observe, aside)
+    store = introspection_store(settings, metadata.digest, labels, len(loaded.model.entity_sets))
+    schema, engine = _executable(catalog, settings, client, dialect, observe, store)
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -195,21 +194,21 @@ def build(
         dialect=dialect,
         metadata=metadata,
         observe=observe,
-        aside=aside,
+        introspection_store=store,
         profiles=profiles,
     )
 
 
 def build_profile(whole: Gateway, name: str) -> Gateway:
-    """Make the gateway of a profile, of a part of what the whole serves. Asks nobody, and may run in any thread.
+    """Return the gateway of a profile of ``whole``. Sends no request, and may run in any thread.
 
-    Raises KeyError where there is no such profile.
+    Raises KeyError for an unknown profile.
     """
     settings = whole.profiles[name]
-    known = subset_for_profile(settings, whole.catalog, whole.metadata.digest)
+    loaded = subset_for_profile(settings, whole.catalog, whole.metadata.digest)
     labels = whole.catalog.labels
-    made = build(settings, whole.client, whole.metadata, known, labels, whole.observe)
-    return replace(made, since=whole.since)
+    profile = build(settings, whole.client, whole.metadata, loaded, labels, whole.observe)
+    return replace(profile, since=whole.since)
 
 
 def _executable(
@@ -218,19 +217,19 @@ def _executable(
     client: ODataClient,
     dialect: Dialect,
     observe: Observer,
-    aside: IntrospectionStore,
+    store: IntrospectionStore,
 ) -> tuple[ODataSchema, Engine]:
     schema = build_api_schema(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
-    return schema, Engine(schema, client, dialect, limits, observe, aside)
+    return schema, Engine(schema, client, dialect, limits, observe, store)
 
 
 def company_limit_event(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:
-    """Return how many sets ``company_limit`` bounds. Raises SettingsError where the product has no companies."""
+    """Return how many sets ``company_limit`` restricts. Raises SettingsError if the product has no companies."""
     if dialect.company_property is None:
         raise SettingsError(
-            f"company_limit: rows of {dialect.title} have no company that could be bounded.",
-            hint="Leave company_limit out, or set dialect where it was guessed wrongly.",
+            f"company_limit: rows of {dialect.title} have no company.",
+            hint="Remove company_limit, or set dialect if it was detected wrongly.",
         )
     limit = CompanyLimit(catalog, dialect, settings.company_limit, settings.company_limit_shared)
     counts = limit.counts()
@@ -244,7 +243,7 @@ def company_limit_event(settings: Settings, catalog: Catalog, dialect: Dialect) 
 
 
 def schema_built_event(gateway: Gateway, seconds: float) -> SchemaBuilt:
-    """Tell what was made."""
+    """Return the event for a gateway that took so many seconds to build."""
     catalog = gateway.catalog
     return SchemaBuilt(
         seconds=seconds,
@@ -256,7 +255,7 @@ def schema_built_event(gateway: Gateway, seconds: float) -> SchemaBuilt:
 
 
 def fresh_copy(gateway: Gateway) -> Gateway:
-    """Make the same gateway with nothing of its types in memory. May run in any thread."""
+    """Return the same gateway without types in memory. May run in any thread."""
     catalog = gateway.catalog.twin()
     schema, engine = _executable(
         catalog,
@@ -264,26 +263,26 @@ def fresh_copy(gateway: Gateway) -> Gateway:
         gateway.client,
         gateway.dialect,
         gateway.observe,
-        gateway.aside,
+        gateway.introspection_store,
     )
     return replace(gateway, catalog=catalog, schema=schema, engine=engine)
 
 
 async def read_labels(
-    settings: Settings, client: ODataClient, known: LoadedModel, observe: Observer
+    settings: Settings, client: ODataClient, loaded: LoadedModel, observe: Observer
 ) -> Mapping[str, str]:
-    """Return label texts; where metadata come from a file or the product has no label service, there are none."""
+    """Return label texts by id; none if the metadata comes from a file or the product has no label service."""
     language = settings.language
     if language is None or settings.metadata is not None:
         return {}
-    dialect = dialect_of(settings, known.model)
+    dialect = dialect_of(settings, loaded.model)
     if not dialect.has_label_service:
         return {}
     folder = None if settings.url is None else settings.cache_dir
     return await load_labels(
         client,
         dialect.environment_root(client.root),
-        known.label_ids(),
+        loaded.label_ids(),
         language,
         cache_dir=folder,
         observe=observe,
@@ -291,20 +290,20 @@ async def read_labels(
 
 
 async def read_profiles(
-    settings: Settings, client: ODataClient, known: LoadedModel, digest: str, observe: Observer
+    settings: Settings, client: ODataClient, loaded: LoadedModel, digest: str, observe: Observer
 ) -> Mapping[str, ProfileSettings]:
-    """Return the settings of each profile with its sets. Raises as ``load_profile_settings`` and ``write_rules`` do."""
+    """Return the settings of each profile, with its sets. Raises SettingsError, ExposureError, UpstreamError."""
     if not settings.profiles:
         return {}
-    dialect = dialect_of(settings, known.model)
-    found = await load_profile_settings(settings, client, known.model, dialect, digest, observe)
-    for profile in found.values():
-        write_rules(profile)  # now, not at the first request
-    return found
+    dialect = dialect_of(settings, loaded.model)
+    profiles = await load_profile_settings(settings, client, loaded.model, dialect, digest, observe)
+    for profile in profiles.values():
+        write_rules(profile)  # so that its errors stop the start, not the first request
+    return profiles
 
 
 def execution_settings(settings: Settings) -> ExecutionSettings:
-    """Pick what execution needs of the settings."""
+    """Return the part of the settings that execution needs."""
     return ExecutionSettings(
         plans=PlanLimits(
             default_page=settings.default_page_size,

@@ -1,18 +1,18 @@
-"""The gateway that serves now, while it is replaced under load.
+"""Generations of a gateway: the current one serves requests and is replaced under load.
 
-    request ──▶ serving() ──▶ the current generation         replace(new): requests from now on get the new one,
-                                   │ over its budget of types                those that run end on the one they began on
-                                   └──▶ replaced by a fresh one (3 ms)
+    request ──▶ serving() ──▶ the current generation         replace(new): new requests get the new generation,
+                                   │ over its budget of types                running ones finish on theirs
+                                   └──▶ replaced by a fresh copy (3 ms)
 
-A schema only grows: each entity that is touched for the first time adds its types, its records, and the documents that
-use them (some 0.15 MB an entity). A generation whose types pass the budget is replaced by a fresh one over the same
-metadata, so the whole catalogue can be walked through in bounded memory.
+A schema only grows: each entity that is used for the first time adds its types, its records, and the documents that
+use them (some 0.15 MB per entity). A generation whose types exceed the budget is replaced by a fresh copy over the same
+metadata, so that clients can walk through the whole catalogue in bounded memory.
 
-Types and resolvers refer to each other in circles, and the collector would need half a second for a generation while
-everybody waits. But all circles go through tables of what has been made: once its last request has ended, the tables
-of a generation are emptied between other requests, which frees nine tenths of its objects. The classes of rows, and
-what little else refers to itself, the collector then finds in some 30 ms. What was put aside at the start it only
-looks at once new metadata have replaced it, in a moment without requests where there is one.
+Types and resolvers refer to each other in cycles, and collecting a generation would stop the process for half a second.
+But all cycles go through tables. So when its last request has ended, the tables of a retired generation are cleared
+between other requests, which frees nine tenths of its objects; the collector finds the rest, mostly row classes, in
+some 30 ms. Frozen objects (see ``process.garbage_collection``) are only collected after new metadata has replaced them,
+in a moment without requests if there is one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import httpx
 from gateway.config.settings import Settings
 from gateway.events import Observer, TypesNotRenewed, TypesRenewed, log_event
 from gateway.metadata.model_builder import Progress
-from gateway.process.garbage_collection import clear_in_steps, collect, reclaim
+from gateway.process.garbage_collection import clear_in_steps, collect_all, collect_new
 
 from .assembly import Gateway, first_gateway, fresh_copy, open_client
 
@@ -37,9 +37,9 @@ IDLE_WAIT = 2.0
 """Longest wait for a moment without requests, in seconds."""
 
 TURN = 0.005
-"""Seconds for which one turn of the loop empties tables: the sooner it is done, the less is there for the collector."""
+"""Seconds for which tables are cleared before other tasks of the event loop run."""
 
-Renew = Callable[[Gateway], Gateway]
+CopyGateway = Callable[[Gateway], Gateway]
 
 
 @asynccontextmanager
@@ -50,9 +50,9 @@ async def open_generations(
     observe: Observer = log_event,
     progress: Progress | None = None,
 ) -> AsyncIterator[GenerationManager]:
-    """Build the first generation, and end everything at the end. Raises what ``open_gateway`` raises."""
+    """Yield a manager with the first generation, and close it at the end. Raises as ``open_gateway`` does."""
     async with open_client(settings, transport=transport, observe=observe) as client:
-        # No name here may hold the first generation: it would live for ever.
+        # No local variable for the first generation: it would keep it alive.
         live = GenerationManager(
             await first_gateway(settings, client, observe, progress),
             fresh_copy,
@@ -75,8 +75,10 @@ class _Generation:
 class GenerationManager:
     """Holds the current generation; belongs to one event loop."""
 
-    def __init__(self, gateway: Gateway, renew: Renew, *, budget: int, observe: Observer) -> None:
-        self._renew = renew
+    def __init__(
+        self, gateway: Gateway, fresh_copy: CopyGateway, *, budget: int, observe: Observer
+    ) -> None:
+        self._fresh_copy = fresh_copy
         self._budget = budget
         self._observe = observe
         self._current = _Generation(gateway, budget)
@@ -84,24 +86,24 @@ class GenerationManager:
         self._idle = asyncio.Event()
         self._idle.set()
         self._retired = 0
-        self._leaving: deque[Gateway] = deque()
+        self._retired_queue: deque[Gateway] = deque()
         self._freeing: asyncio.Task[None] | None = None
         self.generation = 1
-        """How many there have been."""
+        """Number of the current generation."""
 
     @property
     def gateway(self) -> Gateway:
-        """The current generation, for a look at it; operations use ``serving``."""
+        """The current generation, for inspection. Operations use ``serving``, which keeps theirs from being cleared."""
         return self._current.gateway
 
     @property
     def retired(self) -> int:
-        """How many generations still serve operations that began on them."""
+        """Number of replaced generations that still serve operations."""
         return self._retired
 
     @contextmanager
     def serving(self) -> Iterator[Gateway]:
-        """Return the current generation, which lives on at least until the end of the block."""
+        """Yield the current generation, which stays usable until the end of the block."""
         generation = self._current
         generation.running += 1
         self._running += 1
@@ -117,19 +119,19 @@ class GenerationManager:
                 self._keep_to_budget(generation)
             elif generation.running == 0:
                 self._retired -= 1
-                self._leave(generation)
+                self._retire(generation)
 
     def replace(self, gateway: Gateway) -> None:
-        """Serve another generation from now on."""
+        """Serve another generation from now on. Running operations finish on theirs."""
         old, self._current = self._current, _Generation(gateway, self._budget)
         self.generation += 1
         if old.running:
             self._retired += 1
         else:
-            self._leave(old)
+            self._retire(old)
 
     async def close(self) -> None:
-        """End what runs in the background."""
+        """Cancel background tasks."""
         if self._freeing is not None:
             self._freeing.cancel()
             await asyncio.gather(self._freeing, return_exceptions=True)
@@ -141,36 +143,36 @@ class GenerationManager:
             return
         started = time.perf_counter()
         try:
-            fresh = self._renew(gateway)
+            fresh = self._fresh_copy(gateway)
         except Exception as error:
-            # The one that serves goes on; asking again at every request would help nobody.
+            # The old one keeps serving. With a larger budget, not every request tries again.
             generation.budget += self._budget
             self._observe(TypesNotRenewed(types=types, reason=f"{type(error).__name__}: {error}"))
             return
         self.replace(fresh)
         self._observe(TypesRenewed(types=types, seconds=time.perf_counter() - started))
 
-    def _leave(self, generation: _Generation) -> None:
-        self._leaving.append(generation.gateway)
+    def _retire(self, generation: _Generation) -> None:
+        self._retired_queue.append(generation.gateway)
         if self._freeing is None or self._freeing.done():
             self._freeing = asyncio.create_task(self._free())
 
     async def _free(self) -> None:
-        """Free what nobody uses any more: what its tables hold in many turns, then what is left of all at once."""
-        await asyncio.sleep(0)  # whoever retired a generation still holds it
-        while self._leaving:
+        """Free retired generations: clear the tables of each in many turns, then collect the rest of all at once."""
+        await asyncio.sleep(0)  # the caller still refers to the generation that it retired
+        while self._retired_queue:
             has_new_metadata = False
-            while self._leaving:
-                gone = self._leaving.popleft()
-                has_new_metadata |= gone.metadata != self.gateway.metadata
-                await _clear(gone)
-                del gone
+            while self._retired_queue:
+                gateway = self._retired_queue.popleft()
+                has_new_metadata |= gateway.metadata != self.gateway.metadata
+                await _clear(gateway)
+                del gateway  # else it would survive the collection
             if has_new_metadata:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), IDLE_WAIT)
-                reclaim()
+                collect_all()
             else:
-                collect()
+                collect_new()
 
 
 async def _clear(gateway: Gateway) -> None:

@@ -1,9 +1,9 @@
-"""New metadata while requests run: looked for, made apart, and swapped in whole; or what serves goes on.
+"""Reloads metadata while requests run: a new generation is built in the background and replaces the old one at once.
 
-    poll, SIGHUP, POST /admin/reload ──▶ another document? ──▶ model, in another process ──▶ gateway ──▶ Live.replace
+    poll, SIGHUP, POST /admin/reload ──▶ new document? ──▶ model, in a subprocess ──▶ gateway ──▶ ``replace``
 
-Workers that share a cache folder take turns: the first one fetches and reads, the others find its work. Whatever goes
-wrong is an event and stands in ``last``, for ``/readyz``.
+Workers that share a cache folder take turns: the first one fetches and parses, the others open its snapshot. A failure
+is an event, is shown by ``/readyz`` (``last``), and leaves the current generation as it is.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ from .profile_instances import ProfileRegistry
 if sys.platform != "win32":
     import fcntl
 
-_TURN = 0.05
-"""Seconds between two looks whether it is this worker's turn."""
+_LOCK_POLL = 0.05
+"""Seconds between two attempts to lock the cache folder."""
 
 Reason = Literal["poll", "signal", "admin"]
 Outcome = Literal["changed", "unchanged", "failed"]
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """A look for new metadata, and how it ended."""
+    """A reload, and how it ended."""
 
     reason: Reason
     at: float
-    """When it began, in seconds of the epoch."""
+    """When it began, in seconds since the epoch."""
     outcome: Outcome
     message: str | None = None
     hint: str | None = None
 
 
 class Reloader:
-    """Looks for new metadata, one attempt at a time."""
+    """Reloads metadata, one attempt at a time."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Reloader:
         profiles: ProfileRegistry | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``profiles`` are those of ``live``: they are replaced along with it."""
+        """``profiles`` are those of ``live``, and are replaced together with it."""
         self._live = live
         self._profiles = profiles
         self._observe = observe
@@ -76,25 +76,25 @@ class Reloader:
         self.last: Attempt | None = None
 
     async def reload(self, reason: Reason) -> Attempt:
-        """Look for new metadata and serve them. Whoever asks before an attempt has begun shares it."""
-        asked = self._now()
+        """Serve new metadata if there is some. Calls that wait for a running attempt share the next one."""
+        requested = self._now()
         async with self._turn:
-            if self.last is None or self.last.at < asked:
-                self.last = await self._attempt(reason, asked)
+            if self.last is None or self.last.at < requested:
+                self.last = await self._attempt(reason, requested)
             return self.last
 
     def trigger(self, reason: Reason) -> None:
-        """Do the same in the background."""
+        """Start a reload in the background."""
         task = asyncio.create_task(self.reload(reason))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look from time to time, as the settings say; ends what runs in the background."""
+        """Poll at the interval of the settings, and cancel background tasks at the end."""
         settings = self._live.gateway.settings
-        looks = settings.metadata_poll if settings.url or settings.metadata else 0.0
-        poll = asyncio.create_task(self._poll(looks)) if looks else None
+        interval = settings.metadata_poll if settings.url or settings.metadata else 0.0
+        poll = asyncio.create_task(self._poll(interval)) if interval else None
         try:
             yield
         finally:
@@ -105,17 +105,17 @@ class Reloader:
 
     async def _poll(self, interval: float) -> None:
         while True:
-            # Not all gateways of an environment at the same moment.
-            await asyncio.sleep(interval * random.uniform(0.9, 1.1))  # noqa: S311
+            # Jitter, so that the gateways of an environment do not all poll at the same moment.
+            await asyncio.sleep(interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
             await self.reload("poll")
 
-    async def _attempt(self, reason: Reason, asked: float) -> Attempt:
+    async def _attempt(self, reason: Reason, requested: float) -> Attempt:
         started, at = time.perf_counter(), self._now()
         try:
-            changed = await self._look(None if reason == "poll" else asked)
+            changed = await self._replace(None if reason == "poll" else requested)
         except Exception as error:
-            known = isinstance(error, (GatewayError, SchemaError))
-            message = str(error) if known else f"{type(error).__name__}: {error}"
+            is_ours = isinstance(error, (GatewayError, SchemaError))
+            message = str(error) if is_ours else f"{type(error).__name__}: {error}"
             hint = getattr(error, "hint", None)
             digest = self._live.gateway.metadata.digest
             self._observe(ReloadFailed(reason=reason, metadata=digest, message=message, hint=hint))
@@ -130,61 +130,61 @@ class Reloader:
         )
         return Attempt(reason=reason, at=at, outcome="changed" if changed else "unchanged")
 
-    async def _look(self, since: float | None) -> bool:
-        """Serve the document that is current now: whether it is another one."""
+    async def _replace(self, since: float | None) -> bool:
+        """Serve the current document, and return whether it is a new one. ``since``: see ``ReloadCheck``."""
         serving = self._live.gateway
         started = time.perf_counter()
-        async with _turn_of(snapshot_folder(serving.settings)):
+        async with _folder_lock(snapshot_folder(serving.settings)):
             check = ReloadCheck(serving.metadata, since)
             document = await load_newer_metadata(
                 serving.settings, serving.client, check, observe=self._observe
             )
             if document is None:
                 return False
-            known = await self._known(serving.settings, document)
-        fresh = await self._build(serving, document, known)
-        parts = {} if self._profiles is None else await self._profiles.over(fresh)
-        # Without a pause between the two: no operation finds new metadata here and old ones there.
+            loaded = await self._load(serving.settings, document)
+        fresh = await self._build(serving, document, loaded)
+        profiles = {} if self._profiles is None else await self._profiles.build_opened(fresh)
+        # No await between the two: no operation finds new metadata in one API and old metadata in another.
         self._live.replace(fresh)
         if self._profiles is not None:
-            self._profiles.replace(parts)
+            self._profiles.replace(profiles)
         self._observe(schema_built_event(fresh, time.perf_counter() - started))
         return True
 
-    async def _known(self, settings: Settings, document: MetadataDocument) -> LoadedModel:
-        """Return the model of a document: from the snapshot that another worker made, or made now."""
-        found = await asyncio.to_thread(find_model, settings, document.digest)
-        if found is not None:
-            return found
+    async def _load(self, settings: Settings, document: MetadataDocument) -> LoadedModel:
+        """Return the model of a document, from the snapshot of another worker or made now."""
+        loaded = await asyncio.to_thread(find_model, settings, document.digest)
+        if loaded is not None:
+            return loaded
         started = time.perf_counter()
         if settings.url or settings.metadata:
-            made = await build_in_subprocess(settings, document)
+            loaded = await build_in_subprocess(settings, document)
         else:
-            made = await asyncio.to_thread(make_model, settings, document)
+            loaded = await asyncio.to_thread(make_model, settings, document)
         self._observe(ModelRead(metadata=document.digest, seconds=time.perf_counter() - started))
-        return made
+        return loaded
 
     async def _build(
-        self, serving: Gateway, document: MetadataDocument, known: LoadedModel
+        self, serving: Gateway, document: MetadataDocument, loaded: LoadedModel
     ) -> Gateway:
         client = serving.client
-        settings = await with_preset_services(serving.settings, client, known)
-        labels = await read_labels(settings, client, known, self._observe)
-        profiles = await read_profiles(settings, client, known, document.digest, self._observe)
+        settings = await with_preset_services(serving.settings, client, loaded)
+        labels = await read_labels(settings, client, loaded, self._observe)
+        profiles = await read_profiles(settings, client, loaded, document.digest, self._observe)
         return await asyncio.to_thread(
-            build, settings, client, document.origin, known, labels, self._observe, profiles
+            build, settings, client, document.origin, loaded, labels, self._observe, profiles
         )
 
 
 @asynccontextmanager
-async def _turn_of(folder: Path | None) -> AsyncIterator[None]:
-    """Wait until no other process with that folder looks; one that ends, however, gives up its turn."""
+async def _folder_lock(folder: Path | None) -> AsyncIterator[None]:
+    """Wait until no other process with that folder reloads. The kernel releases the lock of a process that dies."""
     with contextlib.ExitStack() as stack:
         file = None if folder is None else _lock_file(folder)
         if file is not None:
             stack.enter_context(file)
-            while not _locked(file):  # noqa: ASYNC110 (the kernel wakes nobody)
-                await asyncio.sleep(_TURN)
+            while not _try_lock(file):  # noqa: ASYNC110 - file locks cannot be awaited
+                await asyncio.sleep(_LOCK_POLL)
         yield
 
 
@@ -196,13 +196,13 @@ def _lock_file(folder: Path) -> IO[bytes] | None:
         return None
 
 
-def _locked(file: IO[bytes]) -> bool:
+def _try_lock(file: IO[bytes]) -> bool:
     if sys.platform == "win32":
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks: each for itself
+    except OSError:  # a file system without locks: workers do not wait for each other
         return True
     return True

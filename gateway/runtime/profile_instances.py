@@ -1,10 +1,9 @@
-"""The profiles that serve now: each is made of what the whole serves at its first request, and replaced along with it.
+"""The opened profiles: each is built at its first request, and replaced together with the whole catalogue.
 
-    first request to /graphql/ap ──▶ part of the whole's model ──▶ gateway ──▶ a ``GenerationManager`` of its own
-    new metadata                 ──▶ the same for each that is open, then all are swapped at once
+    first request to /graphql/ap ──▶ subset of the whole model ──▶ gateway ──▶ a ``GenerationManager`` of its own
+    new metadata                 ──▶ the same for each opened profile, then all are replaced at once
 
-Each has generations of its own (each of ``max_types``), its documents and its introspection; they share the client
-and the metadata.
+Each has its own generations (of ``max_types`` types), documents and introspection. They share client and metadata.
 """
 
 from __future__ import annotations
@@ -20,71 +19,73 @@ from .generations import GenerationManager
 
 
 class ProfileRegistry:
-    """The profiles of a live gateway; belongs to one event loop."""
+    """The opened profiles of a running gateway. Belongs to one event loop."""
 
     def __init__(self, whole: GenerationManager, observe: Observer) -> None:
         self._whole = whole
         self._observe = observe
-        self._lives: dict[str, GenerationManager] = {}
+        self._managers: dict[str, GenerationManager] = {}
         self._opening: dict[str, asyncio.Task[GenerationManager]] = {}
 
     def opened(self, name: str) -> GenerationManager | None:
-        """Return a profile that has been asked something already."""
-        return self._lives.get(name)
+        """Return a profile that has been opened; None otherwise."""
+        return self._managers.get(name)
 
     async def live(self, name: str) -> GenerationManager:
-        """Return a profile, made now if need be. Raises KeyError where there is none of that name."""
-        found = self._lives.get(name)
-        if found is not None:
-            return found
+        """Return a profile, opened now if necessary. Raises KeyError if there is none of that name."""
+        manager = self._managers.get(name)
+        if manager is not None:
+            return manager
         task = self._opening.get(name)
         if task is None:
             task = self._opening[name] = asyncio.create_task(self._open(name))
             task.add_done_callback(lambda _: self._opening.pop(name, None))
-        # Whoever stops waiting does not stop the making: others wait, too.
+        # Shielded: other requests may wait for the same profile.
         return await asyncio.shield(task)
 
-    async def over(self, whole: Gateway) -> dict[str, Gateway]:
-        """Make each open profile over what the whole is about to serve; nothing is served yet."""
-        made: dict[str, Gateway] = {}
-        while missing := self._lives.keys() - made.keys():
+    async def build_opened(self, whole: Gateway) -> dict[str, Gateway]:
+        """Return a gateway for each opened profile, over a gateway that is not yet served."""
+        gateways: dict[str, Gateway] = {}
+        # More profiles may be opened while these are built.
+        while missing := self._managers.keys() - gateways.keys():
             for name in missing:
-                made[name] = await self._made(whole, name)
-        return made
+                gateways[name] = await self._build(whole, name)
+        return gateways
 
-    def replace(self, parts: Mapping[str, Gateway]) -> None:
-        """Serve these from now on."""
-        for name, gateway in parts.items():
-            self._lives[name].replace(gateway)
+    def replace(self, gateways: Mapping[str, Gateway]) -> None:
+        """Serve these gateways, by profile, from now on."""
+        for name, gateway in gateways.items():
+            self._managers[name].replace(gateway)
 
     async def close(self) -> None:
-        """End what runs in the background."""
+        """Cancel background tasks."""
         for task in self._opening.values():
             task.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        for live in self._lives.values():
-            await live.close()
+        for manager in self._managers.values():
+            await manager.close()
 
     async def _open(self, name: str) -> GenerationManager:
-        made, whole = None, self._whole.gateway
-        while made is None or whole.metadata != self._whole.gateway.metadata:
+        gateway, whole = None, self._whole.gateway
+        # Again if the metadata was replaced meanwhile.
+        while gateway is None or whole.metadata != self._whole.gateway.metadata:
             whole = self._whole.gateway
-            made = await self._made(whole, name)
-        live = GenerationManager(
-            made, fresh_copy, budget=made.settings.max_types, observe=self._observe
+            gateway = await self._build(whole, name)
+        manager = GenerationManager(
+            gateway, fresh_copy, budget=gateway.settings.max_types, observe=self._observe
         )
-        self._lives[name] = live
-        return live
+        self._managers[name] = manager
+        return manager
 
-    async def _made(self, whole: Gateway, name: str) -> Gateway:
+    async def _build(self, whole: Gateway, name: str) -> Gateway:
         started = time.perf_counter()
-        made = await asyncio.to_thread(build_profile, whole, name)
+        gateway = await asyncio.to_thread(build_profile, whole, name)
         self._observe(
             ProfileOpened(
                 profile=name,
                 seconds=time.perf_counter() - started,
-                sets=len(made.catalog.model.entity_sets),
-                root_fields=len(made.catalog.roots),
+                sets=len(gateway.catalog.model.entity_sets),
+                root_fields=len(gateway.catalog.roots),
             )
         )
-        return made
+        return gateway

@@ -14,7 +14,7 @@ from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS
-from gateway.process.garbage_collection import resting
+from gateway.process.garbage_collection import paused
 from gateway.request import GraphQLRequest
 from gateway.storage.model_snapshots import open_anonymous
 from schema.catalog import Catalog
@@ -80,7 +80,7 @@ def costs(model: Model) -> dict[str, Sample]:
     assert opened is not None
     # As in a start: the collector rests, then puts aside what is there.
     gc.collect()
-    with resting():
+    with paused():
         started = time.process_time()
         catalog = make_catalog(settings, opened.model, FINOPS, {}, naming)
         schema = build_schema(catalog, LoadedResolvers(catalog))

@@ -19,7 +19,7 @@ import brotli
 from graphql import build_schema
 
 from gateway.introspection.writer_process import IntrospectionWorker
-from gateway.process.lean_imports import command
+from gateway.process.lean_imports import module_command
 from gateway.storage.response_artifacts import Artifact, ArtifactStore
 from tests.bench import whole
 from tests.bench.measure import Report
@@ -79,7 +79,7 @@ async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds:
     asked = asked_of(build_schema("type Query { any: Int }"), EVERYTHING)
     path = folder / "answer"
     task = IntrospectionWorker(settings, document.digest, {}).task(asked, path)
-    program = command("gateway.introspection.writer_process")
+    program = module_command("gateway.introspection.writer_process")
     taken = [await asyncio.to_thread(_run, program, task) for _ in range(rounds)]
     used = sorted(taken)[len(taken) // 2]
     text = b"".join((await _opened(path)).pieces())
@@ -126,10 +126,12 @@ def _add_sdl(report: Report) -> None:
     )
 
 
-def _run(command: tuple[str, ...], given: bytes = b"", env: dict[str, str] | None = None) -> Used:
+def _run(
+    module_command: tuple[str, ...], given: bytes = b"", env: dict[str, str] | None = None
+) -> Used:
     """Run a program to its end, and tell what it took."""
     told = subprocess.run(
-        (sys.executable, "-S", "-c", WATCH, *command),
+        (sys.executable, "-S", "-c", WATCH, *module_command),
         input=given,
         cwd=ROOT,
         env=env,

@@ -19,7 +19,7 @@ import aiohttp
 import orjson
 import uvicorn
 
-from gateway.process.garbage_collection import settle
+from gateway.process.garbage_collection import freeze
 from tests.bench.workload import PLAIN, flat_floor, floor_of
 
 Project = Callable[[bytes], bytes]
@@ -62,7 +62,7 @@ async def main() -> None:
         app, log_config=None, access_log=False, log_level="warning", lifespan="off"
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        settle()
+        freeze()
         print(listener.getsockname()[1], flush=True)
         await uvicorn.Server(config).serve(sockets=[listener])
 

@@ -17,7 +17,7 @@ import strawberry
 import uvicorn
 from strawberry.asgi import GraphQL
 
-from gateway.process.garbage_collection import settle
+from gateway.process.garbage_collection import freeze
 from tests.bench.workload import CUSTOMER, LINE_VALUES, PLAIN, Column, answer
 
 ROWS = 1_000
@@ -91,7 +91,7 @@ async def main() -> None:
         app, log_config=None, access_log=False, log_level="warning", lifespan="off"
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        settle()
+        freeze()
         print(listener.getsockname()[1], flush=True)
         await uvicorn.Server(config).serve(sockets=[listener])
 

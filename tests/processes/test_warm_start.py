@@ -395,8 +395,8 @@ NEEDLESS = (
 IMPORTS = """
 import sys
 import gateway.cli.commands
-from gateway.process.lean_imports import lean
-with lean():
+from gateway.process.lean_imports import without_terminal_imports
+with without_terminal_imports():
     import gateway.cli.serve
 print(*(name for name in sys.argv[1:] if name in sys.modules))
 """
@@ -444,9 +444,9 @@ def collecting() -> Iterator[None]:
 
 
 def test_the_collector_is_off_during_the_start(collecting: None) -> None:
-    with collector.resting():
+    with collector.paused():
         assert not gc.isenabled()
-        collector.settle()
+        collector.freeze()
         assert gc.isenabled()
 
     assert gc.get_freeze_count() > 10_000
@@ -454,7 +454,7 @@ def test_the_collector_is_off_during_the_start(collecting: None) -> None:
 
 
 def test_the_collector_is_on_after_a_failed_start(collecting: None) -> None:
-    with pytest.raises(ZeroDivisionError), collector.resting():
+    with pytest.raises(ZeroDivisionError), collector.paused():
         1 / 0  # noqa: B018 - a start that fails
 
     assert gc.isenabled()

@@ -227,12 +227,12 @@ async def test_a_long_answer_is_made_once_whatever_it_is_called(tmp_path: Path) 
         first = await ask(gateway, NAMES)
         spelled = "query Other { __schema { ...T } } fragment T on __Schema { types { ... { name } name } }"
         again = await ask(gateway, spelled)
-        made = gateway.aside.artifacts.writes
+        made = gateway.introspection_store.artifacts.writes
         await ask(gateway, "{ s: __schema { types { name } } }")
 
         assert first == again
         assert made == 1
-        assert gateway.aside.artifacts.writes == 2
+        assert gateway.introspection_store.artifacts.writes == 2
 
 
 async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> None:
@@ -240,10 +240,10 @@ async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> 
         first = await ask(gateway, EVERYTHING)
         fresh = fresh_copy(gateway)
         assert await ask(fresh, EVERYTHING) == first
-        assert fresh.aside.artifacts.writes == 1
+        assert fresh.introspection_store.artifacts.writes == 1
     async with opened(settings_of(tmp_path)) as gateway:
         again = await ask(gateway, EVERYTHING)
-        assert gateway.aside.artifacts.writes == 0
+        assert gateway.introspection_store.artifacts.writes == 0
 
     assert again == first
     assert files(tmp_path) == [".zstd"]
@@ -257,7 +257,7 @@ async def test_another_process_writes_for_a_large_catalogue(
     async with opened(settings_of(tmp_path)) as gateway:
         found = await ask(gateway, EVERYTHING)
         wanted = told_by_graphql_core(eagerly(gateway.schema.core), EVERYTHING)
-        assert gateway.aside.artifacts.writes == 1
+        assert gateway.introspection_store.artifacts.writes == 1
 
     assert_same(found, {"data": wanted})
     assert files(tmp_path) == [".zstd"]
@@ -296,7 +296,7 @@ async def test_where_the_other_process_fails_this_one_writes(
         for snapshot in os.scandir(tmp_path / "cache/models"):
             os.unlink(snapshot)
         found = await ask(gateway, NAMES)
-        assert gateway.aside.artifacts.writes == 1
+        assert gateway.introspection_store.artifacts.writes == 1
 
     assert found["data"]["__schema"]["types"]
 
@@ -306,7 +306,7 @@ async def test_other_metadata_or_settings_have_other_answers(tmp_path: Path) -> 
         first = await ask(gateway, NAMES)
     async with opened(settings_of(tmp_path, exclude=["Others"])) as gateway:
         second = await ask(gateway, NAMES)
-        assert gateway.aside.artifacts.writes == 1
+        assert gateway.introspection_store.artifacts.writes == 1
 
     assert first != second
 
@@ -320,7 +320,7 @@ async def test_a_damaged_or_foreign_file_is_made_again(tmp_path: Path) -> None:
         kept.write_bytes(broken)
         async with opened(settings_of(tmp_path)) as gateway:
             assert await ask(gateway, NAMES) == first
-            assert gateway.aside.artifacts.writes == 1
+            assert gateway.introspection_store.artifacts.writes == 1
 
 
 async def test_a_folder_that_takes_nothing_is_no_reason_to_fail(tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ async def test_each_coding_is_made_once_and_kept(tmp_path: Path) -> None:
             for coding in ("gzip", "br", "zstd", "gzip"):
                 await post(client, EVERYTHING, accept_encoding=coding)
             gateway: Gateway = client._transport.app.state.live.gateway  # type: ignore[attr-defined]
-            counts = gateway.aside.artifacts.writes
+            counts = gateway.introspection_store.artifacts.writes
 
     assert counts == 0
     assert files(tmp_path) == [".br", ".gzip", ".zstd"]

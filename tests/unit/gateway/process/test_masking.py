@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import GatewayError, UpstreamRejected
 from gateway.odata.query import Request
-from gateway.process.masking import masked
+from gateway.process.masking import mask
 from tests.support.scripted_upstream import upstream
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
@@ -34,8 +34,8 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
     ],
 )
 def test_credentials_are_blanked(text: str, shown: str) -> None:
-    assert masked(text) == shown
-    assert masked(masked(text)) == shown
+    assert mask(text) == shown
+    assert mask(mask(text)) == shown
 
 
 def test_the_detail_of_every_error_is_masked() -> None:

@@ -18,7 +18,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.events import Event, TypesNotRenewed, TypesRenewed
 from gateway.process import garbage_collection as collector
-from gateway.process.garbage_collection import clear_in_steps, settle
+from gateway.process.garbage_collection import clear_in_steps, freeze
 from gateway.request import GraphQLRequest
 from gateway.runtime import generations as live
 from gateway.runtime.assembly import Gateway, fresh_copy
@@ -109,7 +109,7 @@ def made_of(gateway: Gateway) -> list[weakref.ref[Any]]:
 def frozen() -> Iterator[None]:
     """What a serving process does once it has started."""
     thresholds = gc.get_threshold()
-    settle()
+    freeze()
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)
@@ -180,7 +180,7 @@ async def test_a_generation_is_freed_in_steps_and_leaves_little_garbage() -> Non
             gc.enable()
 
         assert len(freed) > 50
-        assert max(a - b for a, b in pairwise(freed)) < 500 * collector.AT_ONCE
+        assert max(a - b for a, b in pairwise(freed)) < 500 * collector.ENTRIES_PER_STEP
         assert left < made / 5
         assert gone.schema.made_types == 0
 
@@ -199,7 +199,7 @@ async def test_freeing_a_generation_yields_to_other_tasks(
             await asyncio.sleep(0)
             turns += 1
 
-        assert turns > steps / collector.AT_ONCE
+        assert turns > steps / collector.ENTRIES_PER_STEP
 
 
 async def test_an_emptied_generation_still_answers() -> None:
@@ -303,7 +303,7 @@ async def test_frozen_objects_are_collected_when_idle(
 ) -> None:
     running: list[int] = []
     async with watched(max_types=3_000) as found:
-        monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
+        monkeypatch.setattr(live, "collect_all", lambda: running.append(found.live._running))
         found.service.gate = asyncio.Event()
         task = asyncio.create_task(found.touch(NAMES[0]))
         await until(lambda: found.service.waiting == 1)
@@ -324,7 +324,7 @@ async def test_frozen_objects_are_collected_under_load_in_the_end(
     running: list[int] = []
     monkeypatch.setattr(live, "IDLE_WAIT", 0.05)
     async with watched(max_types=3_000) as found:
-        monkeypatch.setattr(live, "reclaim", lambda: running.append(found.live._running))
+        monkeypatch.setattr(live, "collect_all", lambda: running.append(found.live._running))
         found.service.gate = asyncio.Event()
         task = asyncio.create_task(found.touch(NAMES[0]))
         await until(lambda: found.service.waiting == 1)

@@ -9,7 +9,8 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from gateway import events
-from gateway.odata.dialect import ODATA, Dialect
+from gateway.odata.dialect import Dialect
+from gateway.odata.dialects import DIALECTS
 from gateway.odata.finops import FINOPS
 from schema.operators import WhereOperator
 
@@ -40,16 +41,15 @@ class Operators(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
-        dialects = (FINOPS, ODATA)
         rows = [
             (
                 [nodes.literal(text=operator.value)],
                 [nodes.Text(operator.description)],
-                *([nodes.Text(_kinds(dialect, operator))] for dialect in dialects),
+                *([nodes.Text(_kinds(dialect, operator))] for dialect in DIALECTS),
             )
             for operator in WhereOperator
         ]
-        return [table(("operator", "meaning", *(dialect.title for dialect in dialects)), rows)]
+        return [table(("operator", "meaning", *(dialect.title for dialect in DIALECTS)), rows)]
 
 
 def _kinds(dialect: Dialect, operator: WhereOperator) -> str:

@@ -1,4 +1,4 @@
-"""The application: routes and lifespan. ``create_app(settings)`` is the same in tests and in production."""
+"""The Starlette application: routes and lifespan. ``create_app(settings)`` is the same in tests and in production."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def create_app(
     progress: Progress | None = None,
     tell_others: Callable[[], None] | None = None,
 ) -> Starlette:
-    """Return the application: ``app.state.live`` and ``app.state.reloader`` are there while its lifespan lasts.
+    """Return the application; ``app.state.live`` and ``app.state.reloader`` exist during its lifespan.
 
     ``tell_others`` passes a reload on to the other workers. The lifespan raises what ``open_gateway`` raises.
     """
@@ -81,7 +81,7 @@ def create_app(
 
 
 class _Api:
-    """An endpoint; a class, so that Starlette hands it every method, known or not."""
+    """The ASGI application of an endpoint. A class: to a function, Starlette's router would pass GET only."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
@@ -107,25 +107,27 @@ class _Api:
 
 
 class _Unknown:
-    """Answers at the address of a profile that there is not, and of the whole where only profiles are served."""
+    """Answers 404 for unknown profiles, and for ``/graphql`` if only profiles are served."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        # Who may not ask what there is in an API is not told that there is the API.
-        self._told = [e.api for e in endpoints if e.settings.introspection]
+        # An API without introspection is not listed to strangers either.
+        self._listed = [e.api for e in endpoints if e.settings.introspection]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"].get("profile")
-        said = "The whole catalogue is not served." if name is None else "There is no such profile."
+        message = (
+            "The whole catalogue is not served." if name is None else "There is no such profile."
+        )
         extensions = {"code": "UNKNOWN_PROFILE"}
-        if self._told:
+        if self._listed:
             root = scope.get("root_path", "")
-            extensions["hint"] = f"There are: {', '.join(f'{root}{api}' for api in self._told)}."
-        answer = {"errors": [{"message": said, "extensions": extensions}]}
+            extensions["hint"] = f"There are: {', '.join(f'{root}{api}' for api in self._listed)}."
+        answer = {"errors": [{"message": message, "extensions": extensions}]}
         await JSONResponse(answer, status_code=404)(scope, receive, send)
 
 
 class _Application(Starlette):
-    """Starlette with a short way to the endpoints: past its error pages and its router, a tenth of a small request."""
+    """Starlette with a shortcut to the GraphQL endpoints: its router and error pages cost 10 % of a small request."""
 
     def __init__(self, apis: Mapping[str, ASGIApp], edge: Edge, **options: Any) -> None:
         super().__init__(**options)
@@ -151,7 +153,7 @@ class _Application(Starlette):
 def _routes(
     settings: Settings, endpoints: Sequence[Endpoint], tell_others: Callable[[], None] | None
 ) -> list[BaseRoute]:
-    """Return the routes that the gateway has once."""
+    """Return the routes that exist once, not once for each API."""
     routes: list[BaseRoute] = [
         Route("/healthz", liveness),
         Route("/readyz", readiness),
@@ -175,7 +177,7 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
     settings = endpoint.settings
     if not settings.graphiql:
         return ()
-    # Nobody finds "post a journal" one click away on an environment that is not a toy.
+    # On a real environment no example that writes is one click away.
     changing = settings.is_sandbox and not settings.read_only
     headers = preset_headers(settings)
     companies = companies_of(headers.get(COMPANY_HEADER))
@@ -206,11 +208,11 @@ PER_ENDPOINT: tuple[RoutesOf, ...] = (
     explorer_routes,
     subscription_routes,
 )
-"""What each API has beside itself."""
+"""Route factories, called once for each API."""
 
 
 def preset_headers(settings: Settings) -> Mapping[str, str]:
-    """Return the headers that the page starts with: the configured company scope, or the sandbox's company."""
+    """Return the headers in the page's editor: the configured company scope, or the sandbox's company."""
     if settings.companies:
         return {COMPANY_HEADER: ", ".join(settings.companies)}
     return PRESET_HEADERS if settings.url is None else {}

@@ -165,9 +165,7 @@ class Engine:
             operation.document, operation.operation, variables.coerced
         )
         if not self._settings.introspection and asks_schema(prepared):
-            message = (
-                "This API does not tell its schema: __schema, __type, _service are switched off."
-            )
+            message = "Introspection is disabled: __schema, __type and _service are not answered."
             raise refusal(message, "INTROSPECTION_DISABLED")
         roots = self._planner.plan(prepared, variables, request.companies)
         return PlannedQuery(request, prepared, variables, roots)
@@ -205,7 +203,7 @@ class Engine:
     # Around it: the log, the deadline, errors
 
     async def execute(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
-        """Answer a request, and log it. Never raises but for cancellation.
+        """Answer a request, and log it. Raises nothing but CancelledError.
 
         ``shared``: the reads that a query makes together with others, see :meth:`shared_reads`.
         """
@@ -225,7 +223,7 @@ class Engine:
     async def execute_unlogged(
         self, request: GraphQLRequest, shared: ReadContext | None = None
     ) -> Answer:
-        """Answer a request that is part of something else, which is logged as a whole. Never raises likewise."""
+        """Answer a request that is part of something else, which is logged as a whole. Likewise."""
         trace = Trace() if request.trace else None
         deadline = self.deadline(request)
         if shared is not None:
@@ -242,7 +240,7 @@ class Engine:
         return answer
 
     async def answer_or_error(self, answering: Awaitable[Answer]) -> Answer:
-        """Return the answer that is being made, or the errors that prevent it. Never raises but for cancellation."""
+        """Return the answer that is being made, or the errors that prevent it. Raises nothing but CancelledError."""
         try:
             return await answering
         except OperationRefused as refused:

@@ -2,28 +2,28 @@
 
     GatewayError
     ├── SettingsError               start-up only: a key, where its value stands, what is accepted
-    ├── RequestError                the caller can mend it
+    ├── RequestError                the caller can correct it
     │   ├── BadArgument             BAD_ARGUMENT
     │   │   ├── InvalidCursor       INVALID_CURSOR
     │   │   └── InvalidId           INVALID_ID
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
-    │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: good GraphQL that this product cannot answer
+    │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: valid GraphQL that this product cannot answer
     │   ├── BudgetExceeded          BUDGET_EXCEEDED
     │   └── Forbidden               FORBIDDEN: outside company_limit
-    ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than it may
-    ├── NotSent                     NOT_SENT: a write that was left out, for the gateway ends
+    ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
+    ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── AuthError                   the gateway's own credentials upstream
     │   ├── TokenError              AUTH_TOKEN_FAILED
     │   └── UpstreamForbidden       UPSTREAM_FORBIDDEN
-    └── UpstreamError               Dynamics' part
+    └── UpstreamError               Dynamics failed, or refused
         ├── UpstreamUnavailable     UPSTREAM_UNAVAILABLE: no connection, 5xx after the retries
         ├── UpstreamTimeout         UPSTREAM_TIMEOUT
         ├── UpstreamThrottled       UPSTREAM_THROTTLED: 429 after the retries
-        ├── UpstreamRejected        UPSTREAM_REJECTED: 400, 404… for a request that we made
-        │   └── UpstreamNotFound    UPSTREAM_REJECTED: OData's own 404, there is no such resource
-        ├── UpstreamMalformed       UPSTREAM_MALFORMED: an answer that is not the OData JSON that was asked for
-        ├── OutcomeUnknown          OUTCOME_UNKNOWN: a write whose answer was lost
-        ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may follow
+        ├── UpstreamRejected        UPSTREAM_REJECTED: 400, 404… for a request of the gateway
+        │   └── UpstreamNotFound    UPSTREAM_REJECTED: OData's own 404: there is no such resource
+        ├── UpstreamMalformed       UPSTREAM_MALFORMED: an answer that is not the requested OData JSON
+        ├── OutcomeUnknown          OUTCOME_UNKNOWN: a write without an answer: it may have happened
+        ├── UpstreamTruncated       UPSTREAM_TRUNCATED: more rows than the gateway may read
         ├── UnknownEnumValue        UNKNOWN_ENUM_VALUE
         └── NotFinite               NOT_FINITE: INF, -INF or NaN
 
@@ -42,7 +42,7 @@ from gateway.process.masking import mask
 
 
 class GatewayError(Exception):
-    """An error with a code of the registry, written for the person who must act."""
+    """An error with a code of the registry. Its message and hint are for the person who must act."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
 
@@ -66,7 +66,7 @@ class GatewayError(Exception):
         self.error_id = secrets.token_hex(8)
 
     def extensions(self) -> dict[str, object]:
-        """Return the ``extensions`` of the GraphQL error; absent facts are left out."""
+        """Return the ``extensions`` of the GraphQL error, without those that are None."""
         facts: dict[str, object | None] = {
             "code": self.code,
             "hint": self.hint,
@@ -79,7 +79,7 @@ class GatewayError(Exception):
 
 
 class SettingsError(GatewayError):
-    """A setting that cannot be used; the start stops."""
+    """A setting that cannot be used; the gateway does not start."""
 
     code = "SETTINGS_ERROR"
 
@@ -91,19 +91,19 @@ class RequestError(GatewayError):
 
 
 class BadArgument(RequestError):
-    """An argument whose type is right and whose value is not."""
+    """An argument of the right type with a value that cannot be used."""
 
     code = "BAD_ARGUMENT"
 
 
 class InvalidCursor(BadArgument):
-    """A cursor that was not made by us, or for another list, order, filter or company scope."""
+    """A cursor that is not the gateway's, or belongs to another list, order, filter or company scope."""
 
     code = "INVALID_CURSOR"
 
 
 class InvalidId(BadArgument):
-    """A node id that was not made by us, or of a type that is not served."""
+    """A node id that is not the gateway's, or is of a type that is not served."""
 
     code = "INVALID_ID"
 
@@ -133,7 +133,10 @@ class Forbidden(RequestError):
 
 
 class DeadlineExceeded(GatewayError):
-    """An operation took longer than it may. ``requests`` and ``rows`` are the upstream's until then."""
+    """An operation took longer than its time limit.
+
+    ``seconds``, ``requests`` and ``rows`` were spent until then.
+    """
 
     code = "DEADLINE_EXCEEDED"
 
@@ -144,32 +147,35 @@ class DeadlineExceeded(GatewayError):
         self.spent = {"seconds": round(seconds, 3), "requests": requests, "rows": rows}
 
     def extensions(self) -> dict[str, object]:
-        """Add what was spent."""
+        """Return the extensions, with what was spent."""
         return {**super().extensions(), "spent": self.spent}
 
 
 class NotSent(GatewayError):
-    """A write that never left: the gateway shuts down."""
+    """A write that was not sent because the gateway shuts down."""
 
     code = "NOT_SENT"
 
 
 class AuthError(GatewayError):
-    """The gateway could not prove to Dynamics who it is."""
+    """The gateway could not authenticate itself to Dynamics."""
 
     code = "AUTH_ERROR"
 
 
 class TokenError(AuthError):
-    """No token could be had from the identity provider."""
+    """The identity provider did not issue a token."""
 
     code = "AUTH_TOKEN_FAILED"
 
-    def repeated(self) -> Self:
-        """Return an equal error for another caller, with an id of its own; a raised one collects tracebacks."""
-        again = copy(self)
-        again.error_id = secrets.token_hex(8)
-        return again
+    def fresh_copy(self) -> Self:
+        """Return an equal error for another caller, with its own id.
+
+        Several callers wait for one token. An error that is raised for each of them would collect their tracebacks.
+        """
+        result = copy(self)
+        result.error_id = secrets.token_hex(8)
+        return result
 
 
 class UpstreamForbidden(AuthError):
@@ -179,13 +185,13 @@ class UpstreamForbidden(AuthError):
 
 
 class UpstreamError(GatewayError):
-    """Dynamics did not answer what was asked."""
+    """Dynamics did not answer a request as it should."""
 
     code = "UPSTREAM_ERROR"
 
 
 class UpstreamUnavailable(UpstreamError):
-    """No connection, or a transient refusal that outlasted the retries."""
+    """No connection, or a transient error that outlasted the retries."""
 
     code = "UPSTREAM_UNAVAILABLE"
 
@@ -197,7 +203,7 @@ class UpstreamTimeout(UpstreamError):
 
 
 class UpstreamThrottled(UpstreamError):
-    """429 that outlasted the retries."""
+    """Status 429 that outlasted the retries."""
 
     code = "UPSTREAM_THROTTLED"
 
@@ -209,23 +215,23 @@ class UpstreamRejected(UpstreamError):
 
 
 class UpstreamNotFound(UpstreamRejected):
-    """Dynamics said in OData's words that there is no such row; a by-key read makes null of it."""
+    """An OData error with status 404: there is no such row. A read by key answers null."""
 
 
 class UpstreamMalformed(UpstreamError):
-    """An answer that is not the OData JSON that was asked for."""
+    """An answer that is not the requested OData JSON."""
 
     code = "UPSTREAM_MALFORMED"
 
 
 class OutcomeUnknown(UpstreamError):
-    """A write that may or may not have happened: it was sent, and no answer of the service came back."""
+    """A write that may or may not have happened: it was sent, and no answer came back."""
 
     code = "OUTCOME_UNKNOWN"
 
 
 class UpstreamTruncated(UpstreamError):
-    """More rows than the gateway may follow; never a silent cut."""
+    """More rows than the gateway may read. Lists are never cut off silently."""
 
     code = "UPSTREAM_TRUNCATED"
 
@@ -243,7 +249,7 @@ class NotFinite(UpstreamError):
 
 
 def to_gateway_error(error: Exception) -> GatewayError:
-    """Return an error of the registry; what is none is a defect, whose traceback is for the log."""
+    """Return an error of the registry: any other is a bug of the gateway, and its traceback is for the log."""
     if isinstance(error, GatewayError):
         return error
     detail = "".join(traceback.format_exception(error))
@@ -251,8 +257,9 @@ def to_gateway_error(error: Exception) -> GatewayError:
 
 
 def client_error_codes() -> frozenset[str]:
-    """Return the codes of what a client can mend: of those the line of its operation is enough in the log."""
+    """Return the codes of errors that clients cause; they are not logged individually above ``debug``."""
     kinds = [RequestError]
+    # The list grows while it is iterated, so that subclasses of subclasses are reached.
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
     return frozenset(kind.code for kind in kinds)

@@ -1,10 +1,10 @@
-"""What is worth saying, as data: business code observes events, sinks turn them into log lines or counts.
+"""Log events, as data: business code observes them, sinks turn them into log lines or counts.
 
     observe(RequestSent(method="GET", url="CustomersV3?$top=5", status=200, seconds=0.04, size=812, attempt=1))
 
 ``Event`` is a closed union: a sink matches it with ``assert_never``. An event never holds a token, a secret or
-a value of a row: addresses go through :func:`loggable`, which blanks the literals of filters and keys. The one
-exception is by contract: ``ErrorRaised.detail`` holds what the upstream said, for the log only.
+a value of a row: URLs go through :func:`loggable`, which blanks the literals of filters and keys. The one exception is
+``ErrorRaised.detail``, which holds what the upstream answered, for the log only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .errors import client_error_codes
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
-    """An address that is blanked when it is looked at: most are never logged."""
+    """A URL whose literals are blanked when it is printed: most are never logged."""
 
     _raw: str
 
@@ -33,17 +33,17 @@ class Address(msgspec.Struct, frozen=True, gc=False):
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The gateway serves."""
+    """The gateway has started."""
 
     url: str
     upstream: str
     sandbox: bool
     metadata: str
-    """SHA-256 of the document that serves."""
+    """SHA-256 of the metadata document that is served."""
 
 
 class RequestSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One attempt at an upstream request; ``status`` is 0 where no answer came, ``size`` counts the body's bytes."""
+    """One attempt at an upstream request. ``status`` is 0 if no answer came; ``size`` is the body's, in bytes."""
 
     method: str
     url: Address
@@ -63,13 +63,13 @@ class RequestRetried(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TokenAcquired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The identity provider gave a token."""
+    """The identity provider issued a token."""
 
     expires_in: float
 
 
 class MetadataLoaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A metadata document is at hand."""
+    """A metadata document was fetched, or read from a file or the cache."""
 
     source: str
     seconds: float
@@ -78,7 +78,7 @@ class MetadataLoaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MetadataStale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The upstream does not give its metadata; the cached copy serves."""
+    """The upstream does not send its metadata; the cached copy is served."""
 
     source: str
     age: float
@@ -86,28 +86,28 @@ class MetadataStale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LabelsUnavailable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The upstream does not give label texts; names serve as descriptions."""
+    """The upstream does not send label texts; names are used as descriptions."""
 
     url: str
     reason: str
 
 
 class CategoriesStale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The upstream does not give the categories of its entities; those of earlier metadata decide."""
+    """The upstream does not send the categories of its entities; those of earlier metadata are used."""
 
     url: str
     reason: str
 
 
 class CacheUnusable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Nothing can be kept in the cache folder, or what is there is not ours: every start does the work anew."""
+    """The cache folder cannot be written, or holds files that are not the gateway's: nothing is cached."""
 
     folder: str
     reason: str
 
 
 class CompaniesLimited(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """``company_limit`` is in force: how many of the served entity sets it bounds, and by what."""
+    """``company_limit`` is in force: how many of the served entity sets it restricts, and by which column."""
 
     companies: tuple[str, ...]
     by_company: int
@@ -117,7 +117,7 @@ class CompaniesLimited(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ProfileOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A profile serves from now on: at its first request, or again over new metadata."""
+    """A profile was opened: at its first request, or again because of new metadata."""
 
     profile: str
     seconds: float
@@ -127,7 +127,7 @@ class ProfileOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ModelRead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A metadata document was read whole: there was no snapshot of its model."""
+    """A metadata document was parsed, as there was no snapshot of its model."""
 
     metadata: str
     """SHA-256 of the document."""
@@ -135,11 +135,11 @@ class ModelRead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SchemaBuilt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The GraphQL schema is made; ``findings`` are what had to be left out or mended."""
+    """The GraphQL schema was built. ``findings`` lists what had to be left out or corrected."""
 
     seconds: float
     metadata: str
-    """SHA-256 of the document that it is made from."""
+    """SHA-256 of the metadata document."""
     sets: int
     root_fields: int
     """Fields of Query."""
@@ -147,22 +147,22 @@ class SchemaBuilt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TypesRenewed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A fresh schema over the same metadata took the place of one that had made too many types."""
+    """A fresh schema of the same metadata replaced one with too many types in memory."""
 
     types: int
-    """How many the old one had made."""
+    """Types in memory before."""
     seconds: float
 
 
 class TypesNotRenewed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The same failed; the old one serves on and grows."""
+    """Replacing a schema with too many types failed; it stays and grows."""
 
     types: int
     reason: str
 
 
 class MetadataReloaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Somebody asked for new metadata; ``metadata`` is the document that serves now."""
+    """New metadata were looked for. ``metadata`` is the SHA-256 of the document that is served now."""
 
     reason: str
     metadata: str
@@ -171,7 +171,7 @@ class MetadataReloaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ReloadFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """New metadata could not be served; those of the document ``metadata`` serve on."""
+    """New metadata could not be served; the document ``metadata`` stays."""
 
     reason: str
     metadata: str
@@ -180,7 +180,7 @@ class ReloadFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RequestRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An HTTP request never became an operation: wrong method, no JSON, no query."""
+    """An HTTP request was refused before it became an operation: wrong method, no JSON, no query."""
 
     status: int
     code: str
@@ -188,19 +188,19 @@ class RequestRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ClientLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A client hung up before its answer was made; what was under way for it is given up."""
+    """A client disconnected before its answer was ready; its operation was cancelled."""
 
     seconds: float
 
 
 class ConnectionCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A connection was refused or cut for what its client does, or because there are too many."""
+    """A connection was refused or closed because of its client, or because there are too many."""
 
     reason: str
 
 
 class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One GraphQL operation was answered."""
+    """A GraphQL operation was answered."""
 
     name: str | None
     seconds: float
@@ -210,7 +210,7 @@ class OperationServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SubscriptionPolled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A set was looked at for changed rows, for all who subscribe to the same."""
+    """An entity set was polled for changed rows, once for all subscribers to the same."""
 
     set: str
     seconds: float
@@ -220,7 +220,7 @@ class SubscriptionPolled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WatchFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A look for changed rows failed; unless it is ``over``, there will be others."""
+    """A poll for changed rows failed. If ``over`` is true, its subscriptions ended."""
 
     set: str
     reason: str
@@ -228,26 +228,26 @@ class WatchFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SubscriptionEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A subscriber left, or was told that no more comes."""
+    """A subscription ended, by its client or by the gateway."""
 
     seconds: float
     changes: int
     reason: str | None
-    """What ended it, where it did not end as planned."""
+    """The error that ended it, if any."""
 
 
 class SocketClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A WebSocket was closed by us."""
+    """The gateway closed a WebSocket."""
 
     code: int
     reason: str
 
 
 class FastPathFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The compiled completion gave up on an operation's rows; its answer is right, but took longer."""
+    """The compiled completion could not answer an operation's rows; the answer is the same, but took longer."""
 
     stage: Literal["raw", "decoded"]
-    """Whether it met them as JSON text: after ``raw`` it gets another chance."""
+    """The form of the rows: JSON text (``raw``, tried first) or Python objects."""
     reason: Literal["mismatch", "value", "defect"]
     """The rows did not fit their types, one held a value that only graphql-core answers, or our code has a bug."""
     error: str | None
@@ -259,7 +259,7 @@ class FastPathFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ErrorRaised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An error went to a client; ``detail`` stays here."""
+    """An error was sent to a client, without its ``detail``."""
 
     code: str
     error_id: str
@@ -298,12 +298,12 @@ Event: TypeAlias = (
 )
 Observer: TypeAlias = Callable[[Event], None]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-_OF_CLIENTS = client_error_codes()
+_CLIENT_ERRORS = client_error_codes()
 _NUMBERS: Mapping[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def level_of(event: Event) -> LogLevel:
-    """Return the level at which an event is logged."""
+    """Return the log level of an event."""
     match event:
         case RequestSent() | TokenAcquired() | SubscriptionPolled():
             return "debug"
@@ -325,7 +325,7 @@ def level_of(event: Event) -> LogLevel:
             return "warning"
         case FastPathFailed():
             return "error" if event.reason == "defect" else "debug"
-        case ErrorRaised() if event.code in _OF_CLIENTS:
+        case ErrorRaised() if event.code in _CLIENT_ERRORS:
             return "debug"
         case ErrorRaised():
             return "error" if event.code == "INTERNAL_ERROR" else "warning"
@@ -334,24 +334,24 @@ def level_of(event: Event) -> LogLevel:
 
 
 def log_event(event: Event) -> None:
-    """Write an event to the log: its class as the message (``request_sent``), its fields as they are."""
+    """Write an event to the log: the name of its class (``request_sent``), and its fields."""
     level = level_of(event)
-    # Asked of the class: most events are not logged, and making a logger takes as long as all else here.
+    # Most events are not logged, and making a logger to find that out takes as long as everything else here.
     kind = structlog.get_config()["wrapper_class"]
     if _is_logged(kind, level):
         logger = structlog.get_logger("gateway")
-        getattr(logger, level)(_snake(type(event).__name__), **_facts(event))
+        getattr(logger, level)(log_name(type(event).__name__), **_facts(event))
 
 
 @lru_cache(maxsize=32)
 def _is_logged(_kind: object, level: LogLevel) -> bool:
     """Return whether loggers of this configured class write at a level."""
-    enabled: bool = structlog.get_logger("gateway").bind().is_enabled_for(_NUMBERS[level])
-    return enabled
+    is_enabled: bool = structlog.get_logger("gateway").bind().is_enabled_for(_NUMBERS[level])
+    return is_enabled
 
 
 def tee(*observers: Observer) -> Observer:
-    """Return an observer that hands each event to all of them, in order."""
+    """Return an observer that passes each event to all of these, in order."""
 
     def observe(event: Event) -> None:
         for observer in observers:
@@ -361,19 +361,22 @@ def tee(*observers: Observer) -> Observer:
 
 
 @cache
-def _snake(name: str) -> str:
+def log_name(name: str) -> str:
+    """``RequestSent`` → ``request_sent``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _facts(event: Event) -> Mapping[str, object]:
     facts = {name: getattr(event, name) for name in event.__struct_fields__}
     return {
-        n: fact if n == "detail" else _shown(fact) for n, fact in facts.items() if fact is not None
+        n: fact if n == "detail" else _loggable_fact(fact)
+        for n, fact in facts.items()
+        if fact is not None
     }
 
 
-def _shown(fact: object) -> object:
-    """Return a fact as it is logged; what a client chose, such as the name of an operation, may be long."""
+def _loggable_fact(fact: object) -> object:
+    """Return a field as it is logged: cut off if it is long, as the name of an operation may be."""
     match fact:
         case str() if len(fact) > _LONGEST:
             return f"{fact[:_LONGEST]}…"
@@ -386,7 +389,7 @@ def _shown(fact: object) -> object:
 
 
 _LONGEST = 500
-"""Characters of one fact in a line of the log, but for details of errors."""
+"""Maximum characters of a field in a log line; ``detail`` of an error is not cut off."""
 _SPACE = r"(?: |%20|\+)"
 _BLANKED = (
     (re.compile(r"//[^/@?]*@"), "//"),
@@ -395,12 +398,15 @@ _BLANKED = (
     (re.compile(rf"({_SPACE}(?:eq|ne|gt|ge|lt|le){_SPACE})(?!\S*'…')[^ )&+%]+"), r"\1…"),
     (re.compile(r"(?<=[(,=])-?\d[\w.:-]*(?=[,)])"), "…"),
 )
-"""Passwords; opaque and secret options; quoted literals; bare ones after an operator; bare ones in a key."""
+"""Passwords; opaque and secret query options; quoted literals; bare literals after an operator; those in a key."""
 
 
 def loggable(url: str) -> str:
-    """``https://me:pw@x/data/Set?$filter=Name eq 'Ann'`` → ``https://x/data/Set?$filter=Name eq '…'``."""
-    shown = url
+    """Return a URL without its literals.
+
+    ``https://me:pw@x/data/Set?$filter=Name eq 'Ann'`` → ``https://x/data/Set?$filter=Name eq '…'``.
+    """
+    blanked = url
     for pattern, blank in _BLANKED:
-        shown = pattern.sub(blank, shown)
-    return shown if len(shown) <= 500 else f"{shown[:499]}…"
+        blanked = pattern.sub(blank, blanked)
+    return blanked if len(blanked) <= _LONGEST else f"{blanked[: _LONGEST - 1]}…"

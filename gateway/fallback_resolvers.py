@@ -1,8 +1,8 @@
-"""The slow path: how graphql-core reads values that are already loaded.
+"""The slow path: resolvers by which graphql-core reads rows that are already loaded.
 
-Used where an operation has hand-written fields or introspection beside generated ones, and where the compiled
-completion met a surprise. Everything is in memory by then: a failure that was put in a slot is raised at its
-place, so the error gets its path and null goes up as the specification says (section 6.4.4).
+Used if an operation has hand-written fields or introspection beside generated ones, and if the compiled completion
+cannot answer a value. Everything is in memory by then: a failure in a slot is raised at its place, so the error gets
+its path, and null propagates as the specification says (section 6.4.4).
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from .errors import GatewayError, UpstreamMalformed
 
 
 class LoadedRoots(Protocol):
-    """What is needed of the operation's context."""
+    """The part of ``info.context`` that these resolvers need."""
 
     loaded: Mapping[str | int, Loaded]
     """Response key of a root field → its value. (Keys of paths may be numbers as well.)"""
     compiled_nodes: Mapping[int, int]
-    """id of a field of the document → id of the one that stands for it in its level."""
+    """id of a field node of the document → id of the compiled node that it shares."""
     payloads: Mapping[str | int, Payload | GatewayError]
-    """Response key of a mutation → what became of it."""
+    """Response key of a mutation → its result."""
     subgraph: Callable[[], Awaitable[str]]
-    """Gives the SDL of the API as a subgraph."""
+    """Returns the SDL of the API as a subgraph."""
 
 
 Info = GraphQLResolveInfo[LoadedRoots]
 
 _ROWS_A_TURN = 50
-"""Rows that graphql-core completes before others have their turn: some 10 ms."""
+"""Rows that graphql-core completes before other tasks get their turn: about 10 ms."""
 
 
 def _in_turns(items: list[object]) -> list[object] | AsyncIterator[object]:
-    """Return a list as it is; a long one piece by piece, so that completing it does not keep others waiting."""
+    """Return a list; a long one as an iterator that yields to the event loop now and then."""
     return items if len(items) <= _ROWS_A_TURN else _pieces(items)
 
 
@@ -111,7 +111,7 @@ class LoadedResolvers:
         """Return a field of a row or complex value."""
         if not isinstance(source, Row):
             raise UpstreamMalformed(
-                f"The upstream sent something that is no {info.parent_type.name}."
+                f"The upstream sent something that is not of type {info.parent_type.name}."
             )
         row_type = row_type_of(source)
         match field.kind:
@@ -143,13 +143,13 @@ class LoadedResolvers:
     def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
         """Return a field of a connection, edge or PageInfo."""
         if not isinstance(source, Page | Edge):
-            raise UpstreamMalformed("The upstream sent something that is no list.")
+            raise UpstreamMalformed("The upstream sent something that is not a list.")
         if name == "totalCount" and isinstance(source, Page) and source.total is None:
             raise UpstreamMalformed("The upstream did not tell how many rows there are.")
         return _CONNECTION[name](source)
 
     def mutation(self, field: MutationField, info: Info) -> object:  # noqa: ARG002 - the protocol's
-        """Return what became of a mutation, or raise what kept it from being tried."""
+        """Return the payload of a mutation, or raise the error that kept it from being sent."""
         found: object = info.context.payloads[info.path.key]
         if isinstance(found, GatewayError):
             raise found
@@ -187,7 +187,7 @@ def _present(field: Field, raw: object) -> object:
 
 
 def _key_part(field: Field, raw: object) -> object:
-    """Return a part of a row's key as the upstream sent it. Raises for what is no value of its type."""
+    """Return a part of a row's key as the upstream sent it. Raises UpstreamMalformed if it is not of its type."""
     assert field.value is not None
     if _present(field, raw) is None:
         raise UpstreamMalformed(
@@ -198,17 +198,17 @@ def _key_part(field: Field, raw: object) -> object:
 
 
 def _object(value: object) -> object:
-    """Return a row, page or null; what is none of them as an error, which graphql-core raises at its place."""
+    """Return a row, page or null; anything else as an error, which graphql-core raises at its place."""
     if isinstance(value, Failure):
         return value.error
     if value is None or isinstance(value, Row | Page | Exception):
         return value
-    return UpstreamMalformed("The upstream sent something that is no object.")
+    return UpstreamMalformed("The upstream sent something that is not an object.")
 
 
 def _listed(raw: object) -> list[object]:
     if not isinstance(raw, list):
-        raise UpstreamMalformed("The upstream sent something that is no list.")
+        raise UpstreamMalformed("The upstream sent something that is not a list.")
     return raw
 
 

@@ -1,4 +1,4 @@
-"""Where log lines go, and in which form."""
+"""Configures structlog: log lines go to standard error, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.config.settings import Settings
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send structlog's lines to standard error, as text for people or one JSON object a line."""
+    """Write log lines to standard error, as text for people or one JSON object a line."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

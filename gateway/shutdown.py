@@ -1,4 +1,4 @@
-"""The end of a process, as writes see it: what was not sent stays unsent, what was sent is answered in time.
+"""Shutdown of a process, for its writes: what was not sent stays unsent, what was sent gets an answer in time.
 
     running ──refuse──▶ no further write is sent: NOT_SENT ──abandon──▶ answers no longer waited for: OUTCOME_UNKNOWN
 
@@ -15,30 +15,30 @@ from dataclasses import dataclass
 from .errors import GatewayError, NotSent, OutcomeUnknown
 
 STOPPING = "stopping"
-"""In a connection's ``state``: the event that the server sets when it stops, long before the application is told."""
+"""Key in an ASGI connection's ``state``: the event set when the server stops, long before the lifespan ends."""
 
 
 @dataclass(eq=False, slots=True)
 class Pending:
-    """A write that waits for its turn or, once it ``is_sent``, for its answer."""
+    """A write that waits to be sent or, once it ``is_sent``, for its answer."""
 
     limit: asyncio.Timeout
     is_sent: bool = False
 
 
 class Shutdown:
-    """The two steps in which the writes of a process come to their end."""
+    """Ends the writes of a process in two steps."""
 
     def __init__(self) -> None:
         self.refuses = False
-        """Whether no further write is sent."""
+        """Whether writes are no longer sent."""
         self.is_abandoned = False
-        """Whether the answers of writes are no longer waited for."""
+        """Whether answers to writes are no longer awaited."""
         self._pending: set[Pending] = set()
 
     @contextmanager
     def pending(self, limit: asyncio.Timeout) -> Iterator[Pending]:
-        """Register a write that waits inside ``limit``, while it does. Raises NotSent."""
+        """Register a write for as long as it waits inside ``limit``. Raises NotSent."""
         self.check()
         write = Pending(limit)
         self._pending.add(write)
@@ -48,17 +48,17 @@ class Shutdown:
             self._pending.discard(write)
 
     def check(self) -> None:
-        """Raise NotSent where no further write may be sent."""
+        """Raise NotSent if writes are no longer sent."""
         if self.refuses:
             raise _not_sent()
 
     def refuse(self) -> None:
-        """Send no further write: those that wait for their turn end with NotSent."""
+        """Send no more writes: those that wait to be sent end with NotSent."""
         self.refuses = True
         self._expire(is_sent=False)
 
     def abandon(self) -> None:
-        """Wait no longer for the answers of writes: they end with OutcomeUnknown."""
+        """Stop waiting for answers to writes: they end with OutcomeUnknown."""
         self.refuse()
         self.is_abandoned = True
         self._expire(is_sent=True)
@@ -70,7 +70,7 @@ class Shutdown:
                 write.limit.reschedule(now)
 
     def failure(self, write: Pending) -> GatewayError | None:
-        """Return what a write ends with whose limit has expired; None where no step was the cause."""
+        """Return the error of a write whose limit has expired; None if the shutdown did not cause it."""
         if not write.is_sent and self.refuses:
             return _not_sent()
         if write.is_sent and self.is_abandoned:

@@ -23,7 +23,7 @@ class Events(SphinxDirective):
         kinds = get_args(events.Event)
         rows = [
             (
-                [nodes.literal(text=events._snake(kind.__name__))],  # noqa: SLF001 - the name as it is logged
+                [nodes.literal(text=events.log_name(kind.__name__))],
                 list(text(" ".join((kind.__doc__ or "").split()))),
                 [node for name in kind.__struct_fields__ for node in _field(name)][:-1],
             )

@@ -1,6 +1,6 @@
-"""Who may see what is not for everybody: the holder of the admin token.
+"""Admin access: checks bearer tokens (RFC 6750) and Basic passwords (RFC 7617) for restricted endpoints.
 
-It is given as a bearer token (RFC 6750) or as the password of HTTP Basic (RFC 7617), whatever the user's name.
+The user name of Basic is ignored.
 """
 
 from __future__ import annotations
@@ -14,34 +14,36 @@ from typing import Literal, TypeAlias
 from pydantic import SecretStr
 
 AccessCheck: TypeAlias = Callable[[Mapping[str, str]], bool]
-"""Tells by a request's headers, of lower-case names, whether it is let in."""
+"""Returns whether a request with these headers, by lower-case names, is admitted."""
 
 
 def allow_all(_headers: Mapping[str, str]) -> bool:
-    """Let all in."""
+    """Admit every request."""
     return True
 
 
 def deny_all(_headers: Mapping[str, str]) -> bool:
-    """Let none in."""
+    """Admit no request."""
     return False
 
 
 def access_check(access: bool | Literal["admin"], token: SecretStr | None) -> AccessCheck:
-    """Return who is let in by a setting: everybody, nobody, or the holder of the admin token."""
+    """Return the check for a setting: all requests, none, or those with the admin token."""
     if access != "admin":
         return allow_all if access else deny_all
     if token is None:
         return deny_all
-    wanted = token.get_secret_value().encode()
+    expected = token.get_secret_value().encode()
 
-    def holder(headers: Mapping[str, str]) -> bool:
-        return secrets.compare_digest(_given(headers.get("authorization", "")), wanted)
+    def has_token(headers: Mapping[str, str]) -> bool:
+        # In constant time, so that its duration tells nothing of the token.
+        return secrets.compare_digest(_credentials(headers.get("authorization", "")), expected)
 
-    return holder
+    return has_token
 
 
-def _given(authorization: str) -> bytes:
+def _credentials(authorization: str) -> bytes:
+    """Return the token or password of an ``Authorization`` header; empty if it has neither."""
     scheme, _, credentials = authorization.strip().partition(" ")
     match scheme.lower():
         case "bearer":

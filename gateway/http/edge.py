@@ -1,6 +1,6 @@
-"""What happens to every request before it is routed: proxies are believed or not, and the host is checked.
+"""Checks every request before routing: its ``Host``, and what trusted proxies say of its client.
 
-scope ──root path──▶ ──Host allowed?──▶ ──trusted proxy?──▶ ──the client's host allowed?──▶ routes
+root path ──▶ Host allowed? ──▶ trusted proxy? ──▶ forwarded host allowed? ──▶ routes
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .refusals import HttpError
 from .responses import send_body
 
 HEALTH = frozenset({"/healthz", "/readyz"})
-"""Answered whatever the host: orchestrators call an address and name whom they like."""
-_SHOWN = 100
-"""Characters of a refused host that are told."""
+"""Answered whatever the host: orchestrators call an address, with any name."""
+_MAX_SHOWN = 100
+"""Maximum characters of a refused host in the error message."""
 
 
 class Edge:
@@ -32,15 +32,16 @@ class Edge:
         self._observe = observe
 
     def admit(self, scope: Scope) -> HttpError | None:
-        """Complete a scope, or return what the request is refused with."""
+        """Complete the scope of a request; return an error if it is refused."""
         if self._root_path:
             scope["root_path"] = self._root_path
         is_health = route_of(scope) in HEALTH
         refused = None if is_health else self._misdirected(scope)
         if self._proxies and refused is None:
-            named = scope["headers"]
+            original = scope["headers"]
             self._proxies.apply(scope)
-            if scope["headers"] is not named and not is_health:
+            # A proxy has named another host.
+            if scope["headers"] is not original and not is_health:
                 refused = self._misdirected(scope)
         if scope.get("root_path"):
             scope["path"] = scope["root_path"] + route_of(scope)
@@ -51,19 +52,19 @@ class Edge:
         if len(hosts) != 1:
             if not hosts and scope.get("http_version") == "1.0":
                 return None
-            return HttpError(400, "BAD_REQUEST", "A request names one host.")
+            return HttpError(400, "BAD_REQUEST", "A request must have exactly one Host header.")
         host = hosts[0].decode("latin-1")
         if self._hosts.allows(host):
             return None
         return HttpError(
             421,
             "MISDIRECTED_REQUEST",
-            f"This gateway does not answer to the host {host[:_SHOWN]!r}.",
-            "Set allowed_hosts (D365_ALLOWED_HOSTS) to the names by which clients call it.",
+            f"This gateway does not answer to the host {host[:_MAX_SHOWN]!r}.",
+            "Add the name that clients use to allowed_hosts (D365_ALLOWED_HOSTS).",
         )
 
     async def refuse(self, refused: HttpError, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that is not admitted."""
+        """Log and answer a refused request."""
         self._observe(
             RequestRefused(
                 status=refused.status,
@@ -75,7 +76,7 @@ class Edge:
 
 
 def route_of(scope: Scope) -> str:
-    """Return the path below the root path, whether a proxy has cut that off or not."""
+    """Return the path below the root path, whether or not a proxy has removed that."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     if root and (path == root or path.startswith(f"{root}/")):
@@ -86,7 +87,7 @@ def route_of(scope: Scope) -> str:
 async def send_refusal(
     status: int, answer: Answer, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Refuse a request or a WebSocket with an answer in JSON."""
+    """Answer a request or a WebSocket handshake with an error in JSON."""
     fields = (
         (b"content-type", b"application/json; charset=utf-8"),
         (b"cache-control", b"no-store"),

@@ -1,10 +1,10 @@
-"""The APIs of one gateway, and where they are: the whole catalogue's, and one for each profile.
+"""The APIs of one gateway and their addresses: the whole catalogue, and one for each profile.
 
     GET, POST /graphql        the whole catalogue      page: /graphiql
     GET, POST /graphql/ap     the profile ap           page: /graphiql/ap
 
-Whatever exists once for each API is a function of its ``Endpoint`` that gives routes, listed in ``app.PER_ENDPOINT``;
-at a request ``await endpoint.live(app)`` gives what serves there.
+Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
+request, ``await endpoint.live(app)`` returns the generation manager that serves it.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ PAGE = "/graphiql"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Endpoint:
-    """One API: its addresses, and the settings that hold for it."""
+    """One API: its addresses and its settings."""
 
     settings: Settings
     observe: Observer
     beside: Sequence[Endpoint] = field(default=(), repr=False)
-    """All endpoints of the gateway, this one among them."""
+    """All endpoints of the gateway, including this one."""
     waiting: WaitingBytes = field(repr=False)
-    """The answers of all of them that clients have not taken."""
+    """Counts the answers of all endpoints that clients have not read yet."""
 
     @property
     def profile(self) -> str | None:
-        """The profile; None: the whole catalogue."""
+        """Name of the profile; None for the whole catalogue."""
         settings = self.settings
         return settings.profile if isinstance(settings, ProfileSettings) else None
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Its name for people."""
         settings = self.settings
         if not isinstance(settings, ProfileSettings):
             return "All"
@@ -62,11 +62,11 @@ class Endpoint:
 
     @property
     def page(self) -> str:
-        """Path of the page for people: ``/graphiql/ap``."""
+        """Path of its GraphiQL page: ``/graphiql/ap``."""
         return PAGE if self.profile is None else f"{PAGE}/{self.profile}"
 
     async def live(self, app: Starlette) -> GenerationManager | None:
-        """Return what serves here; None before the start is over."""
+        """Return the generations that serve this API; None while the gateway starts."""
         whole: GenerationManager | None = getattr(app.state, "live", None)
         profile = self.profile
         if whole is None or profile is None:
@@ -76,26 +76,30 @@ class Endpoint:
 
 
 def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
-    """Return the endpoints of a gateway, that of the whole catalogue first."""
-    found: list[Endpoint] = []
-    held = [settings] if settings.serve_all else []
-    held += [profile_settings(settings, name) for name in settings.profiles]
+    """Return the endpoints of a gateway, the whole catalogue's first."""
+    served: list[Settings] = [settings] if settings.serve_all else []
+    served += [profile_settings(settings, name) for name in settings.profiles]
     waiting = WaitingBytes(settings.max_waiting_bytes)
-    found.extend(
-        Endpoint(settings=each, observe=observe, beside=found, waiting=waiting) for each in held
+    endpoints: list[Endpoint] = []
+    endpoints.extend(
+        Endpoint(settings=own, observe=observe, beside=endpoints, waiting=waiting) for own in served
     )
-    return found
+    return endpoints
 
 
 def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Let pages of these origins call what belongs to an API; without any nothing stands before it."""
+    """Let pages of these origins call an application (CORS); without origins it is returned as it is."""
     if not origins:
         return api
-    methods, told = ("GET", "HEAD", "POST"), ("ETag", "Retry-After")
+    methods, exposed = ("GET", "HEAD", "POST"), ("ETag", "Retry-After")
     return CORSMiddleware(
-        api, allow_origins=origins, allow_methods=methods, allow_headers=("*",), expose_headers=told
+        api,
+        allow_origins=origins,
+        allow_methods=methods,
+        allow_headers=("*",),
+        expose_headers=exposed,
     )
 
 
 RoutesOf: TypeAlias = Callable[[Endpoint], Iterable[BaseRoute]]
-"""Makes the routes that exist once for each API."""
+"""Returns the routes that exist once for each API."""

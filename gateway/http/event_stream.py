@@ -1,10 +1,11 @@
-"""GraphQL over server-sent events: one operation a request, as graphql-sse's distinct connections.
+"""GraphQL over server-sent events: one operation a request ("distinct connections mode" of graphql-sse).
 
-    event: next           event: complete        : a comment, so that nobody takes silence for an end
+    event: next           event: complete        : a comment now and then, so that proxies keep the connection
     data: {"data": …}     data:
 
-https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md. What is wrong with the HTTP request is an HTTP error;
-what is wrong with the operation is the stream's only result. A client that hangs up ends the subscription.
+https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md. An invalid HTTP request is answered with an HTTP
+error; an operation that cannot run has its errors as the stream's only result. The subscription ends when its client
+disconnects.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .responses import send_body
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
-    # nginx and those that follow it: send pieces as they come
+    # For nginx and proxies that follow it: do not buffer.
     (b"x-accel-buffering", b"no"),
     (b"vary", b"Accept, Accept-Encoding, X-D365-Company"),
 )
@@ -37,7 +38,7 @@ _COMPLETE = b"event: complete\ndata:\n\n"
 async def stream(
     streams: Streams, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answer a request by a stream of its results."""
+    """Answer a request with a stream of its results."""
     with streams.hub.connection() as is_one:
         if not is_one:
             fields = ((b"content-type", b"text/plain"), (b"retry-after", b"5"))
@@ -47,13 +48,13 @@ async def stream(
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        await _while_there(streams, request, scope, receive, send)
+        await _stream_until_gone(streams, request, scope, receive, send)
 
 
-async def _while_there(
+async def _stream_until_gone(
     streams: Streams, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Send until all is said or the client is gone; a mutation goes on to its end."""
+    """Send until the stream is complete or the client disconnects; a mutation goes on to its end."""
     hub = streams.hub
     sending = asyncio.create_task(_send_all(streams, request, send))
     others = [
@@ -107,7 +108,7 @@ async def _piece(send: Send, body: bytes, *, more: bool = True) -> None:
 
 
 async def _results(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
-    """Yield the results of an operation of any kind; what fails unforeseen is the last of them."""
+    """Yield the results of an operation of any kind; an unexpected error is the last of them."""
     try:
         async with aclosing(_each_result(streams, request)) as results:
             async for result in results:

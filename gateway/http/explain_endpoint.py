@@ -1,7 +1,7 @@
-"""Explain over HTTP: ``POST /graphql/explain`` takes what ``/graphql`` takes, and tells what it would send.
+"""Explain over HTTP: ``POST /graphql/explain`` takes what ``/graphql`` takes, and answers what it would send upstream.
 
-The answer has the form of GraphQL's: ``{"data": {steps, requests, …}}``, or ``{"errors": […]}`` where the operation
-cannot run. What holds for the API holds here: limits of bodies and documents, the deadline, the company scope.
+The answer looks like GraphQL's: ``{"data": {steps, requests, …}}``, or ``{"errors": […]}`` if the operation cannot run.
+The limits, the deadline and the company scope of the API apply.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .graphql_endpoint import GraphQLEndpoint
 
 
 def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    """Return the route of explain, where the settings let anybody have it."""
+    """Return the route of explain, if the settings allow anybody to use it."""
     settings = endpoint.settings
     if settings.explains:
         yield Route(f"{endpoint.api}/explain", with_cors(_Explain(endpoint), settings.cors_origins))
 
 
 class _Explain:
-    """The endpoint; a class, so that Starlette hands it every method."""
+    """The ASGI application. A class: to a function, Starlette's router would pass GET only."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
@@ -53,7 +53,7 @@ class _Explain:
 
 
 class Explainer:
-    """Explains operations in the place where an engine executes them."""
+    """Explains operations; takes the place of the engine, which would execute them."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -61,25 +61,26 @@ class Explainer:
         self._service = None if gateway.is_sandbox else gateway.client.root
 
     async def execute(self, request: GraphQLRequest) -> Answer:
-        """Explain a request. Never raises but for cancellation."""
+        """Explain a request. Raises nothing but CancelledError."""
         return await self._engine.answer_or_error(self._explained(request))
 
     def changes_data(self, _request: GraphQLRequest) -> bool:
-        """Nothing is sent, whatever is explained."""
+        """Return False: explaining sends nothing."""
         return False
 
     def subscribes(self, _request: GraphQLRequest) -> bool:
-        """A plan is told once."""
+        """Return False: an explanation is one answer."""
         return False
 
     async def _explained(self, request: GraphQLRequest) -> Answer:
-        # Few requests want it, and every start would import it.
-        from gateway.explain.explain import explain  # noqa: PLC0415
+        from gateway.explain.explain import explain  # noqa: PLC0415 - few requests need it, every start would load it
 
         deadline = self._engine.deadline(request)
         try:
             async with asyncio.timeout_at(deadline.at):
-                found = await explain(self._gateway, request)
+                explanation = await explain(self._gateway, request)
         except TimeoutError as error:
             raise deadline.passed("it was not explained to its end") from error
-        return Answer(errors=found.errors) if found.errors else Answer(found.to_json(self._service))
+        if explanation.errors:
+            return Answer(errors=explanation.errors)
+        return Answer(explanation.to_json(self._service))

@@ -9,13 +9,12 @@ for queries, both response media types with their own rules for the status:
     the gateway is at fault                   500                                  500
     the request holds no operation            4xx                                  4xx
 
-HEAD is GET, of whose answer the server leaves out the body. A POST must be ``application/json``, which no web form can
-send (CSRF). What a client did wrong is told to it, and
-to the log in one line. A client that hangs up is answered no more: what is asked upstream for it is given up, but
-for mutations, which go on to their end.
+HEAD is GET without the body, which the server leaves out. A POST must be ``application/json``, which no web form can
+send (CSRF). A request that is refused is one line in the log. If a client disconnects, its operation and the upstream
+requests for it are cancelled, but a mutation goes on to its end.
 
-The endpoint is bare ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html): Starlette's requests and responses
-take as long as reading the operation.
+The endpoint is plain ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html): Starlette's request and response
+objects would cost as much as parsing the operation.
 """
 
 from __future__ import annotations
@@ -51,19 +50,19 @@ GRAPHQL = "application/graphql-response+json"
 STREAM = "text/event-stream"
 COMPANY_HEADER = "X-D365-Company"
 TRACE_HEADER = "X-D365-Trace"
-"""``true``: the answer tells what was asked upstream, where the settings allow it."""
+"""``true``: the answer lists its upstream requests, if the settings allow it."""
 TIMEOUT_HEADER = "X-D365-Timeout"
 """Seconds that the operation may take; it can only shorten what the settings allow."""
 BODY_TIMEOUT = 30.0
-"""Seconds until all of a request's body must be there."""
+"""Seconds in which a request's whole body must arrive."""
 LISTENING_AFTER = 0.05
-"""Seconds after which an operation that still runs is watched for its client hanging up: most are done by then."""
+"""Seconds after which an operation is cancelled if its client disconnects: most are answered by then."""
 
 
 _READS = frozenset({"GET", "HEAD"})
 
 Headers: TypeAlias = Mapping[str, str]
-"""By lower-case names; what was sent several times is joined with commas (RFC 9110, section 5.2)."""
+"""Lower-case name → value; lines of the same name are joined with commas (RFC 9110, section 5.2)."""
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _COMPANY, _TIMEOUT, _TRACE = (
     name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
@@ -71,49 +70,52 @@ _COMPANY, _TIMEOUT, _TRACE = (
 
 
 class ClientDisconnected(Exception):
-    """Nobody waits for an answer any more."""
+    """The client of a request has disconnected."""
 
 
 class Executor(Protocol):
-    """What answers operations."""
+    """Answers operations: the engine, or explain."""
 
     async def execute(self, request: GraphQLRequest) -> Answer:
-        """Answer a request. Never raises but for cancellation."""
+        """Answer a request. Raises nothing but CancelledError."""
         ...
 
     def changes_data(self, request: GraphQLRequest) -> bool:
-        """Return whether a request must come to its end, whoever waits for it."""
+        """Return whether a request must not be cancelled if its client disconnects."""
         ...
 
     def subscribes(self, request: GraphQLRequest) -> bool:
-        """Return whether a request wants answers again and again."""
+        """Return whether a request is a subscription."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLEndpoint:
-    """Answers the HTTP requests of one endpoint."""
+    """Answers the HTTP requests to one address."""
 
     max_body: int
     page: str | None
-    """Where a browser that asks for HTML is sent."""
+    """Path to which browsers are redirected that ask for HTML; None: there is no page."""
     observe: Observer
     compression: Compression = field(default_factory=Compression)
     admits: AccessCheck = allow_all
-    """Who is answered."""
+    """Authorization check for this endpoint."""
     traces: AccessCheck = deny_all
-    """Who is told what was asked upstream."""
+    """Authorization check for traces of upstream requests."""
     streams: bool = False
-    """Whether there are event streams."""
+    """Whether subscriptions are answered by event streams."""
     origins: Sequence[str] = ()
-    """Origins whose pages may call; ``*``: all."""
+    """Origins whose pages may call (CORS); ``*``: all."""
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
-    """The answers that clients have not taken."""
+    """Counts the answers that clients have not read yet."""
 
     async def answer(
         self, scope: Scope, receive: Receive, send: Send, engine: Executor | None
     ) -> GraphQLRequest | None:
-        """Answer one request, or give it back where it wants a stream; without an engine the gateway still starts."""
+        """Answer one request; one that is to be answered by an event stream is returned instead.
+
+        ``engine`` is None while the gateway starts.
+        """
         started = time.perf_counter()
         headers = headers_of(scope)
         if self.page is not None and _is_visit(scope, headers):
@@ -137,20 +139,22 @@ class GraphQLEndpoint:
         except HttpError as error:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
             answer, status = error.answer, error.status
-        fields = (*_FIELDS[media or JSON], *_MORE.get(status, ()))
+        fields = (*_FIELDS[media or JSON], *_STATUS_FIELDS.get(status, ()))
         if scope["method"] in _READS:
             fields = (*fields, _NO_STORE)
         try:
             await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
         except TooMuchWaiting:
-            full = overload_error()
-            self.observe(RequestRefused(status=full.status, code=full.code, message=str(full)))
-            fields = (*fields, *_MORE[full.status])
-            await send_body(send, full.status, full.answer.encode(), fields)
+            refused = overload_error()
+            self.observe(
+                RequestRefused(status=refused.status, code=refused.code, message=str(refused))
+            )
+            fields = (*fields, *_STATUS_FIELDS[refused.status])
+            await send_body(send, refused.status, refused.answer.encode(), fields)
         return None
 
     def _check(self, scope: Scope, headers: Headers, *, has_media: bool) -> None:
-        """Raise HttpError for what is refused before anything of it is read."""
+        """Raise HttpError if a request is refused before its body is read."""
         if self.waiting.is_full:
             raise overload_error()
         if scope["method"] in _READS and _is_foreign(headers, self.origins):
@@ -160,10 +164,9 @@ class GraphQLEndpoint:
                 406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
             )
         if not self.admits(headers):
-            said = "The admin token is missing or wrong."
-            raise HttpError(
-                401, "UNAUTHENTICATED", said, "Set Authorization: Bearer <admin_token>."
-            )
+            message = "The admin token is missing or wrong."
+            hint = "Set Authorization: Bearer <admin_token>."
+            raise HttpError(401, "UNAUTHENTICATED", message, hint)
 
     def _may_stream(self, headers: Headers) -> bool:
         return self.streams and accepts_stream(headers.get("accept", ""))
@@ -171,7 +174,7 @@ class GraphQLEndpoint:
     async def _read(
         self, scope: Scope, receive: Receive, headers: Headers, media: str | None
     ) -> GraphQLRequest:
-        """Return the GraphQL request that an HTTP request holds. Raises HttpError or ClientGone."""
+        """Read the GraphQL request of an HTTP request. Raises HttpError, ClientDisconnected."""
         self._check(scope, headers, has_media=media is not None or self._may_stream(headers))
         request = await read_request(scope, headers, receive, self.max_body)
         if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
@@ -181,28 +184,29 @@ class GraphQLEndpoint:
     async def _execute(
         self, scope: Scope, receive: Receive, request: GraphQLRequest, media: str, engine: Executor
     ) -> tuple[Answer, int]:
-        """Return the encoded answer and its status. Raises HttpError or ClientGone."""
-        waiting = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
+        """Return the encoded answer and its status. Raises HttpError, ClientDisconnected."""
+        watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
         try:
             answer = await engine.execute(request)
             status = status_of(answer, media)
-            made = encode_answer(answer, self.observe)
+            encoded = encode_answer(answer, self.observe)
         except asyncio.CancelledError:
-            if waiting.is_over:
+            if watcher.has_cancelled:
                 raise ClientDisconnected from None
             if not is_stopping(scope):
                 raise
-            # The server cancels once, after all who wait have had their time; the answer still goes out.
+            # The server cancels what is left when its grace period is over; this answer is still sent.
             raise shutdown_error(is_write=engine.changes_data(request)) from None
         finally:
-            waiting.stop()
-        return made, status if made.written is not None else status_of(made, media)
+            watcher.stop()
+        # Its status was read while it had its errors; one that could not be encoded has others.
+        return encoded, status if encoded.written is not None else status_of(encoded, media)
 
 
 def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
-    """Return whether a page of another site makes the browser ask, one that may not call.
+    """Return whether a browser sends a request for a page of another site that is not allowed to call.
 
-    https://www.w3.org/TR/fetch-metadata/: such a page could not read the answer, but would have it made.
+    Such a page could not read the answer, but it would cost upstream requests: https://www.w3.org/TR/fetch-metadata/.
     """
     if headers.get("sec-fetch-site", "").strip().lower() != "cross-site" or "*" in origins:
         return False
@@ -210,18 +214,18 @@ def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
 
 
 def is_stopping(scope: Scope) -> bool:
-    """Return whether the server that has accepted a connection stops."""
+    """Return whether the server of a connection is shutting down."""
     event: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
     return event is not None and event.is_set()
 
 
 class _DisconnectWatcher:
-    """Cancels the task that makes an answer when its client hangs up; takes notice of that after a while only.
+    """Cancels the running operation if its client disconnects; starts to watch after ``LISTENING_AFTER`` seconds.
 
-    What ``must_end`` says yes to goes on: a write that is broken off leaves nobody who knows what became of it.
+    If ``must_end`` returns true it goes on: nobody would learn the outcome of a write that is cancelled.
     """
 
-    __slots__ = ("_listener", "_must_end", "_receive", "_task", "_timer", "is_over")
+    __slots__ = ("_listener", "_must_end", "_receive", "_task", "_timer", "has_cancelled")
 
     def __init__(self, receive: Receive, must_end: Callable[[], bool]) -> None:
         self._receive = receive
@@ -229,7 +233,7 @@ class _DisconnectWatcher:
         self._task = asyncio.current_task()
         self._listener: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(LISTENING_AFTER, self._listen)
-        self.is_over = False
+        self.has_cancelled = False
 
     def _listen(self) -> None:
         self._listener = asyncio.ensure_future(self._until_gone())
@@ -239,27 +243,26 @@ class _DisconnectWatcher:
             pass
         if self._must_end():
             return
-        self.is_over = True
+        self.has_cancelled = True
         assert self._task is not None
         self._task.cancel()
 
     def stop(self) -> None:
-        """Listen no longer; the task counts as not cancelled where it was for the client's sake."""
+        """Stop watching; a cancellation by this watcher is taken back (``Task.uncancel``)."""
         self._timer.cancel()
         if self._listener is not None:
             self._listener.cancel()
-        if self.is_over and self._task is not None:
+        if self.has_cancelled and self._task is not None:
             self._task.uncancel()
 
 
 def headers_of(scope: Scope) -> Headers:
     """Return a request's headers."""
-    found: dict[str, str] = {}
-    for raw, value in scope["headers"]:
-        name = raw.decode("latin-1")
-        text = value.decode("latin-1")
-        found[name] = f"{found[name]}, {text}" if name in found else text
-    return found
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 _VARY = (b"vary", b"Accept, Accept-Encoding, X-D365-Company")
@@ -268,8 +271,8 @@ _RETRY = (b"retry-after", b"5")
 _ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
 _CLOSE = (b"connection", b"close")
 _BEARER = (b"www-authenticate", b"Bearer")
-_MORE = {401: (_BEARER,), 405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,), 503: (_RETRY,)}
-"""What else a response with this status has; a body that was not read to its end leaves no use for the connection."""
+_STATUS_FIELDS = {401: (_BEARER,), 405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,), 503: (_RETRY,)}
+"""Further fields of responses with a status. A body that was not read to its end makes the connection useless."""
 _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
     for media in (JSON, GRAPHQL)
@@ -277,7 +280,7 @@ _FIELDS = {
 
 
 def status_of(answer: Answer, media: str) -> int:
-    """Return the status of an operation's answer: the table above, section 6.4 of the draft."""
+    """Return the HTTP status of an answer: see the table above, and section 6.4 of the draft."""
     if answer.data is not msgspec.UNSET or answer.written is not None:
         return 200
     codes = {e.get("extensions", {}).get("code") for e in answer.errors}
@@ -320,12 +323,12 @@ def _is_visit(scope: Scope, headers: Headers) -> bool:
 async def read_request(
     scope: Scope, headers: Headers, receive: Receive, max_body: int
 ) -> GraphQLRequest:
-    """Read the parameters of a GET, HEAD or POST. Raises HttpError or ClientGone."""
+    """Read the GraphQL request of a GET, HEAD or POST. Raises HttpError, ClientDisconnected."""
     method = scope["method"]
     if method in _READS:
-        parameters = _of_url(QueryParams(scope["query_string"]))
+        parameters = _url_parameters(QueryParams(scope["query_string"]))
     elif method == "POST":
-        parameters = await _of_body(headers, receive, max_body)
+        parameters = await _body_parameters(headers, receive, max_body)
     else:
         raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
     return request_of(parameters, headers, may_mutate=method == "POST")
@@ -334,19 +337,19 @@ async def read_request(
 def request_of(
     parameters: Mapping[str, Any], headers: Headers, *, may_mutate: bool
 ) -> GraphQLRequest:
-    """Make a request of its parameters and what the headers say of its scope. Raises HttpError."""
+    """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError."""
     companies = companies_of(headers.get(_COMPANY))
     timeout = timeout_of(headers.get(_TIMEOUT))
-    return _checked(parameters, companies, timeout, may_mutate=may_mutate)
+    return _validated(parameters, companies, timeout, may_mutate=may_mutate)
 
 
 def is_traced(header: str) -> bool:
-    """Read whether a trace is wanted."""
+    """Return whether a header asks for a trace."""
     return header.strip().lower() in {"true", "1"}
 
 
 def timeout_of(header: str | None) -> float | None:
-    """Read a number of seconds; None where there is none. Raises HttpError."""
+    """Return a number of seconds; None if absent. Raises HttpError."""
     if header is None:
         return None
     if not _SECONDS.fullmatch(header.strip()) or float(header) <= 0:
@@ -357,13 +360,13 @@ def timeout_of(header: str | None) -> float | None:
 
 
 def companies_of(header: str | None) -> tuple[str, ...] | None:
-    """Read the company scope: ``usmf, demf``; None where none is named."""
+    """Return the company scope: ``usmf, demf`` → ``("usmf", "demf")``; None if it names none."""
     names = tuple(name for part in (header or "").split(",") if (name := part.strip()))
     return names or None
 
 
-def _of_url(given: Mapping[str, str]) -> dict[str, Any]:
-    parameters: dict[str, Any] = dict(given)
+def _url_parameters(query: Mapping[str, str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(query)
     for name in ("variables", "extensions"):
         text = parameters.pop(name, "")
         if text:
@@ -371,37 +374,43 @@ def _of_url(given: Mapping[str, str]) -> dict[str, Any]:
     return parameters
 
 
-async def _of_body(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
+async def _body_parameters(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
     _check_content(headers)
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             body = await _body(receive, max_body)
     except TimeoutError as error:
-        said = f"The body did not come within {BODY_TIMEOUT:g} seconds."
-        raise HttpError(408, "REQUEST_TIMEOUT", said) from error
-    found = _json(body, "The body")
-    if isinstance(found, list):
+        message = f"The body did not arrive within {BODY_TIMEOUT:g} seconds."
+        raise HttpError(408, "REQUEST_TIMEOUT", message) from error
+    parameters = _json(body, "The body")
+    if isinstance(parameters, list):
         raise HttpError(
-            400, "BAD_REQUEST", "Batched requests are not served.", "Send one at a time."
+            400,
+            "BAD_REQUEST",
+            "Batches of GraphQL requests are not supported.",
+            "Send one at a time.",
         )
-    if not isinstance(found, dict):
+    if not isinstance(parameters, dict):
         raise HttpError(400, "BAD_REQUEST", "The body is not a JSON object.")
-    return found
+    return parameters
 
 
 def _check_content(headers: Headers) -> None:
-    """Take plain JSON in UTF-8, the only JSON there is between systems (RFC 8259 section 8.1)."""
+    """Raise HttpError unless a body is uncompressed JSON in UTF-8 (RFC 8259, section 8.1)."""
     media, _, parameters = headers.get("content-type", "").partition(";")
-    wanted = f"Set Content-Type: {JSON}."
+    hint = f"Set Content-Type: {JSON}."
     if media.strip().lower() != JSON:
-        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A POST must be {JSON}.", wanted)
+        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A POST must be {JSON}.", hint)
     for parameter in parameters.lower().split(";"):
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
-            raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be UTF-8.", wanted)
+            raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be UTF-8.", hint)
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise HttpError(
-            415, "UNSUPPORTED_MEDIA_TYPE", "Compressed requests are not read.", "Send it plain."
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "Compressed requests are not supported.",
+            "Send it uncompressed.",
         )
 
 
@@ -425,13 +434,13 @@ def _json(text: bytes, what: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.ValidationError as error:
-        # The one thing that is JSON and not read without a schema.
-        raise HttpError(400, "BAD_REQUEST", f"{what} holds a number of too many digits.") from error
+        # Numbers are the only valid JSON that msgspec refuses without a schema.
+        raise HttpError(400, "BAD_REQUEST", f"{what} has a number with too many digits.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, "BAD_REQUEST", f"{what} is not JSON.") from error
 
 
-def _checked(
+def _validated(
     parameters: Mapping[str, Any],
     companies: tuple[str, ...] | None,
     timeout: float | None,

@@ -1,4 +1,4 @@
-"""How the gateway is: ``/healthz``, ``/readyz``, and ``POST /admin/reload`` for who holds the admin token."""
+"""Health endpoints: ``/healthz``, ``/readyz``, and ``POST /admin/reload`` with the admin token."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gateway.runtime.profile_instances import ProfileRegistry
 
 
 async def liveness(_: Request) -> Response:
-    """Tell that the process lives."""
+    """Answer 200 while the process lives."""
     return JSONResponse({"status": "ok"})
 
 
 async def readiness(request: Request) -> Response:
-    """Tell what serves, since when, and how the last look for new metadata ended; 503 before the start is over."""
+    """Answer what is served, since when, and the result of the last reload; 503 while the gateway starts."""
     live: GenerationManager | None = getattr(request.app.state, "live", None)
     if live is None:
         return JSONResponse({"status": "starting"}, status_code=503)
@@ -33,24 +33,24 @@ async def readiness(request: Request) -> Response:
         "status": "ready",
         "sandbox": gateway.is_sandbox,
         "metadata": gateway.metadata.digest,
-        "since": _moment(gateway.since),
+        "since": _iso(gateway.since),
         "entitySets": len(gateway.catalog.model.entity_sets),
         "generation": live.generation,
         "types": gateway.schema.made_types,
-        "reload": _told(request.app.state.reloader.last, _secrets(gateway)),
+        "reload": _reload_json(request.app.state.reloader.last, _secrets(gateway)),
     }
     if gateway.profiles:
         profiles: ProfileRegistry = request.app.state.profiles
         facts["profiles"] = {
-            name: _profile(len(settings.chosen), profiles.opened(name))
+            name: _profile_json(len(settings.chosen), profiles.opened(name))
             for name, settings in gateway.profiles.items()
             if settings.introspection
         }
     return JSONResponse(facts)
 
 
-def _profile(sets: int, live: GenerationManager | None) -> dict[str, object]:
-    """Tell of a profile; one that nobody has asked yet takes no memory, and is there all the same."""
+def _profile_json(sets: int, live: GenerationManager | None) -> dict[str, object]:
+    """Return the state of a profile; one without requests is not opened yet and takes no memory."""
     if live is None:
         return {"sets": sets, "open": False}
     types = live.gateway.schema.made_types
@@ -58,11 +58,11 @@ def _profile(sets: int, live: GenerationManager | None) -> dict[str, object]:
 
 
 def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Callable[..., Any]:
-    """Return the endpoint that looks for new metadata, and answers when that is done."""
+    """Return the endpoint that reloads the metadata and answers when that is done."""
 
     async def reload(request: Request) -> Response:
-        given = request.headers.get("authorization", "")
-        if not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        authorization = request.headers.get("authorization", "")
+        if not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             return JSONResponse(
                 {"error": "The admin token is missing or wrong."},
                 status_code=401,
@@ -76,36 +76,36 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
         attempt = await reloader.reload("admin")
         facts = {"metadata": request.app.state.live.gateway.metadata.digest}
         status = 502 if attempt.outcome == "failed" else 200
-        return JSONResponse({**facts, "reload": _told(attempt)}, status_code=status)
+        return JSONResponse({**facts, "reload": _reload_json(attempt)}, status_code=status)
 
     return reload
 
 
-def _told(attempt: Attempt | None, hidden: Sequence[str] = ()) -> dict[str, str] | None:
-    """Say how a look for new metadata ended; to everybody without where they come from."""
+def _reload_json(attempt: Attempt | None, hidden: Sequence[str] = ()) -> dict[str, str] | None:
+    """Return the result of a reload, without the texts in ``hidden``."""
     if attempt is None:
         return None
-    told = {
-        "at": _moment(attempt.at),
+    facts = {
+        "at": _iso(attempt.at),
         "reason": attempt.reason,
         "outcome": attempt.outcome,
         "message": attempt.message,
         "hint": attempt.hint,
     }
     return {
-        name: reduce(lambda text, place: text.replace(place, "…"), hidden, fact)
-        for name, fact in told.items()
+        name: reduce(lambda text, secret: text.replace(secret, "…"), hidden, fact)
+        for name, fact in facts.items()
         if fact is not None
     }
 
 
 def _secrets(gateway: Gateway) -> tuple[str, ...]:
-    """Return what may stand in an error and is nobody's business: addresses, folders."""
+    """Return what errors may hold and strangers must not see: URLs, hosts and paths of the upstream."""
     settings = gateway.settings
     places = [gateway.client.root, settings.url, settings.metadata]
     hosts = [urlsplit(place).netloc for place in places if place]
     return tuple(dict.fromkeys(place for place in (*places, *hosts) if place))
 
 
-def _moment(seconds: float) -> str:
+def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

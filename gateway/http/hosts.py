@@ -1,8 +1,9 @@
-"""Which ``Host`` a request may name (RFC 9110, section 7.2; 421: section 15.5.20).
+"""Checks the ``Host`` of a request (RFC 9110, section 7.2; status 421: section 15.5.20).
 
-A web page whose name its owner points to a loopback or internal address (DNS rebinding) is of the same origin as what
-answers there: only its name tells that it is a stranger. Addresses and loopback names cannot be pointed elsewhere, so
-they always pass; other names must be the one that is listened on, or be in ``allowed_hosts``.
+It protects against DNS rebinding: an attacker's page whose name resolves to a loopback or internal address is of the
+same origin as the gateway there, and only the name gives it away. Addresses and loopback names cannot be made to
+resolve elsewhere, so they always pass. Other names must be the one that the gateway listens on, or in
+``allowed_hosts``.
 """
 
 from __future__ import annotations
@@ -13,30 +14,30 @@ from collections.abc import Iterable
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.%]+[0-9A-Za-z._~-]*\]|[0-9A-Za-z._~-]+)(:[0-9]{1,5})?")
 _LOOPBACK = re.compile(r"(?:.+\.)?localhost")
-_MOST = 1_000
-"""Hosts whose verdict is remembered."""
+_MAX_CACHED = 1_000
+"""Maximum hosts whose result is cached."""
 
 
 class Hosts:
-    """The names under which the gateway may be called."""
+    """The host names that the gateway answers to."""
 
     def __init__(self, allowed: Iterable[str], *, listens_on: str) -> None:
         names = {name.lower().rstrip(".") for name in (*allowed, listens_on)}
         self._everything = "*" in names
         self._names = frozenset(name for name in names if "*" not in name)
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
-        self._known: dict[str, bool] = {}
+        self._cached: dict[str, bool] = {}
 
     def allows(self, host: str) -> bool:
-        """Return whether a ``Host`` header, with or without a port, addresses this gateway."""
-        found = self._known.get(host)
-        if found is None:
-            found = self._checked(host)
-            if len(self._known) < _MOST:
-                self._known[host] = found
-        return found
+        """Return whether a ``Host`` header, with or without a port, names this gateway."""
+        is_allowed = self._cached.get(host)
+        if is_allowed is None:
+            is_allowed = self._check(host)
+            if len(self._cached) < _MAX_CACHED:
+                self._cached[host] = is_allowed
+        return is_allowed
 
-    def _checked(self, host: str) -> bool:
+    def _check(self, host: str) -> bool:
         parts = _HOST.fullmatch(host)
         if parts is None:
             return False

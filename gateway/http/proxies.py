@@ -1,8 +1,8 @@
-"""What trusted proxies say of a request's client: ``Forwarded`` (RFC 7239) and the ``X-Forwarded-`` headers.
+"""Reads what trusted proxies say of a request's client: ``Forwarded`` (RFC 7239) and ``X-Forwarded-`` headers.
 
-Each proxy appends the address that it was called from. Read from the end, the first address that is no trusted proxy's
-is the client; whatever stands before it was sent by the client itself and is not believed. Nor are the two kinds of
-headers where they contradict each other: a proxy writes one of them and passes on the other.
+Each proxy appends the address that it was called from. Read from the end, the first address that is not a trusted
+proxy's is the client; whatever precedes it was sent by the client itself and is ignored. If the two kinds of headers
+contradict each other both are ignored: a proxy writes one of them and passes on the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Hop: TypeAlias = Mapping[str, str]
-"""What one proxy says: ``for``, ``proto``, ``host``; a missing fact is missing."""
+"""What one proxy says: ``for``, ``proto`` and ``host``, as far as it does."""
 
 _PAIR = r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]+)\s*'
 _ELEMENT = re.compile(rf"(?:{_PAIR})(?:;(?:{_PAIR})?)*")
@@ -27,29 +27,29 @@ _SCHEMES = frozenset({"http", "https"})
 
 
 class Proxies:
-    """The proxies that are believed: addresses, networks, or ``*`` for everybody."""
+    """The trusted proxies: addresses, networks, or ``*`` for all."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
         names = tuple(trusted)
-        self._everybody = "*" in names
+        self._trusts_all = "*" in names
         self._networks = tuple(ipaddress.ip_network(n, strict=False) for n in names if n != "*")
         self.trusts = lru_cache(maxsize=1_000)(self._trusts)
-        """Whether an address is a trusted proxy's."""
+        """Whether an address is that of a trusted proxy."""
 
     def __bool__(self) -> bool:
-        return self._everybody or bool(self._networks)
+        return self._trusts_all or bool(self._networks)
 
     def _trusts(self, address: str) -> bool:
-        if self._everybody:
+        if self._trusts_all:
             return True
         try:
-            found = ipaddress.ip_address(address)
+            parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
-        return any(found in network for network in self._networks)
+        return any(parsed in network for network in self._networks)
 
     def apply(self, scope: MutableMapping[str, Any]) -> None:
-        """Put the client, scheme, host and root path that a trusted proxy names into an ASGI scope."""
+        """Set the client, scheme, host and root path of an ASGI scope to those that a trusted proxy names."""
         client = scope.get("client")
         if client is None or not self.trusts(client[0]):
             return
@@ -69,40 +69,41 @@ class Proxies:
             scope["root_path"] = prefix.rstrip("/")
 
     def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """Return the address of the client that a connection's request comes from."""
+        """Return the address of the client of a request on a connection from ``peer``."""
         if not self or not self.trusts(peer):
             return peer
         return self.hop(_headers(headers)).get("for", peer)
 
     def hop(self, headers: Mapping[str, str]) -> Hop:
-        """Return what the outermost trusted proxy says of its client."""
+        """Return what the outermost trusted proxy says of the client."""
         standard = _forwarded(headers.get("forwarded", ""))
         common = _x_forwarded(headers)
         if standard and "x-forwarded-for" in headers:
+            # They contradict each other: one of them is the client's own.
             if standard[-1].get("for") != common[-1].get("for"):
                 return {}
             return {**self._outermost(common), **self._outermost(standard)}
         return self._outermost(standard or common)
 
     def _outermost(self, hops: Sequence[Hop]) -> Hop:
-        found: Hop = {}
+        outermost: Hop = {}
         for hop in reversed(hops):
-            found = {**found, **hop}
+            outermost = {**outermost, **hop}
             if not self._trusts(hop.get("for", "")):
                 break
-        return found
+        return outermost
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in raw:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _forwarded(header: str) -> Sequence[Hop]:
-    """Return the hops of a ``Forwarded`` header; none where any of it cannot be read."""
+    """Return the hops of a ``Forwarded`` header; none if any part of it is malformed."""
     elements = _ELEMENTS.findall(header)
     if "".join(elements).count('"') % 2 or len(",".join(elements)) != len(header):
         return ()
@@ -123,13 +124,13 @@ def _unquoted(value: str) -> str:
 
 
 def _x_forwarded(headers: Mapping[str, str]) -> Sequence[Hop]:
-    """Return the hops of the ``X-Forwarded-`` headers; scheme and host are those that the last proxy names."""
+    """Return the hops of the ``X-Forwarded-`` headers; scheme and host are the last proxy's."""
     addresses = [_address(part) for part in headers.get("x-forwarded-for", "").split(",")]
     hops: list[dict[str, str]] = [{"for": address} if address else {} for address in addresses]
     for name in ("proto", "host"):
-        said = headers.get(f"x-forwarded-{name}", "").rpartition(",")[2].strip()
-        if said:
-            hops[-1][name] = said
+        last = headers.get(f"x-forwarded-{name}", "").rpartition(",")[2].strip()
+        if last:
+            hops[-1][name] = last
     return hops
 
 

@@ -1,4 +1,4 @@
-"""HTTP requests that are refused: a status, a code of the registry, and what to do about it."""
+"""Errors of HTTP requests that are refused: status, code, message and hint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gateway.request import Answer
 
 
 class HttpError(Exception):
-    """A request that never becomes a GraphQL request."""
+    """An HTTP request that is refused before it becomes a GraphQL operation."""
 
     def __init__(self, status: int, code: str, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class HttpError(Exception):
 
 
 def overload_error() -> HttpError:
-    """Return the error of a request that comes while too much waits for other clients."""
+    """Return the error of a request that arrives while clients leave too many bytes unread."""
     return HttpError(
         503,
         "OVERLOADED",
@@ -27,9 +27,9 @@ def overload_error() -> HttpError:
 
 
 def persisted_query_error() -> HttpError:
-    """Return the error of a request that names a persisted query by its hash and brings no document.
+    """Return the error of a request with the hash of a persisted query instead of a document.
 
-    Apollo's clients then send the document, and no hash any more:
+    Apollo's clients react by sending documents from then on:
     https://www.apollographql.com/docs/apollo-server/performance/apq.
     """
     return HttpError(
@@ -41,19 +41,19 @@ def persisted_query_error() -> HttpError:
 
 
 def cross_site_error() -> HttpError:
-    """Return the error of a GET that a page of another site makes the browser send."""
+    """Return the error of a GET that a browser sends for a page of another site."""
     return HttpError(
         403,
         "CROSS_SITE_REQUEST",
-        "A page of another site asked this by GET.",
-        "Name its origin in cors_origins, or POST.",
+        "A page of another site sent this GET.",
+        "Add its origin to cors_origins, or send a POST.",
     )
 
 
 def shutdown_error(*, is_write: bool) -> HttpError:
-    """Return the error of an operation that a server's end broke off."""
+    """Return the error of an operation that the shutdown of the server interrupted."""
     message = "The gateway shut down before the operation was done."
     if is_write:
-        hint = "Look whether it was done, before you send it again."
+        hint = "Check whether it was done before you send it again."
         return HttpError(503, "OUTCOME_UNKNOWN", message, hint)
     return HttpError(503, "STOPPING", message, "Send it again: another instance answers.")

@@ -1,7 +1,7 @@
-"""How an answer goes out: compressed as the client takes it best; a kept one piece by piece, with a validator.
+"""Sends answers: compressed as the client prefers, cached ones piece by piece and with an ETag.
 
-A kept answer has a strong ETag for each coding. ``If-None-Match`` with any of them is answered 304, for POST too:
-GraphQL reads by POST, and a client that sends the header there has an older answer at hand.
+A cached answer has a strong ETag for each coding (RFC 9110, section 8.8.3). ``If-None-Match`` with any of them is
+answered 304, for POST too: GraphQL reads by POST, and a client that sends the header there has the older answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SLICE = 1 << 18
 
 
 class TooMuchWaiting(Exception):
-    """So many bytes wait for clients that an answer cannot wait too."""
+    """Clients have left so many bytes unread that an answer is not sent."""
 
 
 async def send_answer(
@@ -37,24 +37,24 @@ async def send_answer(
     compression: Compression,
     waiting: WaitingBytes,
 ) -> None:
-    """Send an answer. ``headers`` are the request's, ``fields`` what the response has in any case.
+    """Send an answer. ``headers`` are the request's, ``fields`` the first header fields of the response.
 
-    Raises DoesNotFit where too much waits already, but not for the answer of a write: nobody can ask for it again.
+    Raises TooMuchWaiting if clients leave too much unread, but not for a write: its answer cannot be requested again.
     """
     if isinstance(answer.written, LongAnswer):
-        await _send_kept(send, answer.written, fields, headers, compression)
+        await _send_cached(send, answer.written, fields, headers, compression)
         return
     body, coding = await compression.encoded(answer.encode(), headers)
     if not (answer.changed or waiting.fits(len(body))):
         raise TooMuchWaiting
-    # What the body was made of is not kept until a slow client has taken it.
+    # Frees the rows while a slow client reads the body.
     answer.data = answer.written = None
     with waiting.holding(len(body)):
         await send_body(send, status, body, (*fields, *_coded(coding)))
 
 
 async def send_body(send: Send, status: int, body: bytes, fields: Fields) -> None:
-    """Send a response as it is; a large one in slices, each of which waits for the client to take those before it."""
+    """Send a response; a large body in slices, so that the next is sent when the client has read those before."""
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [*fields, length]})
     for start in range(0, len(body) - SLICE, SLICE):
@@ -64,46 +64,46 @@ async def send_body(send: Send, status: int, body: bytes, fields: Fields) -> Non
     await send({"type": "http.response.body", "body": rest})
 
 
-async def _send_kept(
+async def _send_cached(
     send: Send,
     answer: LongAnswer,
     fields: Fields,
     headers: Mapping[str, str],
     compression: Compression,
 ) -> None:
-    known = _known(headers.get("if-none-match", ""), answer.stored)
-    if known is not None:
+    matched = _matching_etag(headers.get("if-none-match", ""), answer.stored)
+    if matched is not None:
         start = {"type": "http.response.start", "status": 304}
         others = [field for field in fields[1:] if field[0] != b"cache-control"]
-        await send({**start, "headers": [*others, *_validated(known)]})
+        await send({**start, "headers": [*others, *_validators(matched)]})
         await send({"type": "http.response.body", "body": b""})
         return
     coding = accepted_coding(headers) if compression.enabled else IDENTITY
     artifact = await answer.coded(coding)
-    about = (
-        *_validated(artifact.etag),
+    own_fields = (
+        *_validators(artifact.etag),
         *_coded(coding),
         (b"content-length", b"%d" % artifact.length),
     )
     others = [field for field in fields if field[0] != b"cache-control"]
-    await send({"type": "http.response.start", "status": 200, "headers": [*others, *about]})
+    await send({"type": "http.response.start", "status": 200, "headers": [*others, *own_fields]})
     for piece in artifact.pieces():
         await send({"type": "http.response.body", "body": piece, "more_body": True})
-        # Where the client is gone, sending waits for nothing.
+        # Once the client is gone, sending does not wait: without this no other task would run.
         await asyncio.sleep(0)
     await send({"type": "http.response.body", "body": b""})
 
 
-def _known(given: str, stored: Artifact) -> str | None:
-    """Return the validator among those of a request that is of the same text, in whatever coding."""
+def _matching_etag(if_none_match: str, stored: Artifact) -> str | None:
+    """Return the ETag of a request that is the answer's in any coding, as all have the same text."""
     etags = [etag_of(stored.digest, coding) for coding in (*CODINGS, IDENTITY)]
-    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     if "*" in tags:
         return etags[0]
     return next((etag for etag in etags if etag in tags), None)
 
 
-def _validated(etag: str) -> Iterable[tuple[bytes, bytes]]:
+def _validators(etag: str) -> Iterable[tuple[bytes, bytes]]:
     return ((b"etag", etag.encode()), (b"cache-control", b"private, no-cache"))
 
 

@@ -1,12 +1,12 @@
-"""What the page asks of a schema that is too large to be loaded: a search, and slices of introspection.
+"""Search and slices of introspection, for clients such as GraphiQL that cannot load a large schema whole.
 
     GET /graphql/search?q=sales order&limit=50       {"hits": […]}       see ``schema.search``
     GET /graphql/search?q=salesO&in=query            {"names": […]}      completes a field of Query or Mutation
     GET /graphql/slice?query=a,b&mutation=c&type=T   {"__schema": …, "partial": […], "sets": 3868}
-                                                     {"whole": true} where all of it is little
+                                                     {"whole": true} if the whole schema is small
 
-They tell no more than introspection does, and are switched off with it. Both read the metadata by a catalogue of their
-own, in a thread: nothing of what serves operations grows, or waits for them longer than Python's threads take turns.
+They reveal no more than introspection does, and are disabled with it. Both read the metadata through their own
+catalogue, in a thread: the schema that serves operations does not grow, and the event loop goes on.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from .endpoints import Endpoint, with_cors
 if TYPE_CHECKING:
     from schema.search import Index, Root
 
-WHOLE = 100
-"""Entity sets up to which a client may as well ask for everything: some 3 MB of introspection."""
-MOST_HITS = 100
-MOST_NAMES = 30
-"""Root fields and types of a slice."""
-MOST_STEPS = 1
-LONGEST = 200
-"""Characters of a query that count."""
+SMALL = 100
+"""Entity sets up to which a client may as well load the whole schema: about 3 MB of introspection."""
+MAX_HITS = 100
+MAX_NAMES = 30
+"""Maximum root fields and types of a slice."""
+MAX_STEPS = 1
+MAX_QUERY = 200
+"""Maximum characters of a search; the rest is ignored."""
 ROOTS = ("query", "mutation", "subscription")
 _DIGITS = re.compile("[0-9]{1,4}")
 _COMPLETED: Mapping[str, Root] = {"query": "query", "mutation": "mutation"}
@@ -51,45 +51,44 @@ FIELDS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosni
 
 _ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 
-AnswerBytes: TypeAlias = Callable[["_ExplorableSchema", Request], Awaitable[bytes]]
+WriteAnswer: TypeAlias = Callable[["_ExplorableSchema", Request], Awaitable[bytes]]
 
 
 def explorer_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    """Return the routes of search and slices, where there is a page that asks them."""
+    """Return the routes of search and slices, if GraphiQL is enabled, which needs them."""
     settings = endpoint.settings
     if settings.graphiql:
         explorer = _Explorer(endpoint)
-        for name, tell in (("search", _search), ("slice", _slice)):
-            told = _ExplorerRoute(explorer, tell)
-            yield Route(f"{endpoint.api}/{name}", with_cors(told, settings.cors_origins))
+        for name, answer in (("search", _search), ("slice", _slice)):
+            route = _ExplorerRoute(explorer, answer)
+            yield Route(f"{endpoint.api}/{name}", with_cors(route, settings.cors_origins))
 
 
 class _ExplorableSchema(Struct):
-    """A schema over a catalogue's twin, and what is made of it once."""
+    """A schema with its own copy of the catalogue, and the search index, which is made once."""
 
     introspection_store: IntrospectionStore
-    """The same for all generations over the same metadata."""
+    """Shared by all generations of the same metadata."""
     schema: ODataSchema
     sets: int
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """For one slice at a time: the schema is read by one thread."""
+    """Lets one thread at a time read the schema."""
     making: asyncio.Task[Index] | None = None
 
     async def index(self) -> Index:
-        """Return the index, opened or made at the first search."""
+        """Return the search index, which is loaded or made at the first search."""
         if self.making is None or _has_failed(self.making):
             self.making = asyncio.create_task(self._index())
         return await asyncio.shield(self.making)
 
     async def _index(self) -> Index:
-        # Imported with the first search: a start needs none.
-        from schema.search import FORMAT, index_of, pack, unpack  # noqa: PLC0415
+        from schema.search import FORMAT, index_of, pack, unpack  # noqa: PLC0415 - with the first search, not at the start
 
-        apart = self.schema.again(self.schema.catalog.twin())
-        kept = self.introspection_store.artifacts.with_own_queue()
-        stored = await kept.get(f"search-{FORMAT}", lambda: (pack(index_of(apart)),))
+        own_schema = self.schema.again(self.schema.catalog.twin())
+        artifacts = self.introspection_store.artifacts.with_own_queue()
+        stored = await artifacts.get(f"search-{FORMAT}", lambda: (pack(index_of(own_schema)),))
         content = await asyncio.to_thread(lambda: b"".join(decompress_pieces(stored.packed)))
-        return await asyncio.to_thread(lambda: unpack(content) or index_of(apart))
+        return await asyncio.to_thread(lambda: unpack(content) or index_of(own_schema))
 
     async def slice(self, wanted: Wanted) -> bytes:
         """Write a slice."""
@@ -110,34 +109,34 @@ class _Explorer:
         self._compression = Compression(enabled=settings.compression, over=settings.compress_over)
         self._explored: _ExplorableSchema | None = None
 
-    async def answer(self, tell: AnswerBytes, request: Request) -> Response:
-        """Answer with what is told."""
+    async def answer(self, write: WriteAnswer, request: Request) -> Response:
+        """Answer a request with JSON of ``write``, or with an error."""
         if request.method == "OPTIONS":
             return Response(headers=_ALLOW)
         if request.method not in ("GET", "HEAD"):
-            said = "Searches and slices are asked for by GET."
-            return _refusal(405, said, "METHOD_NOT_ALLOWED", _ALLOW)
+            message = "Send searches and slices by GET."
+            return _refusal(405, message, "METHOD_NOT_ALLOWED", _ALLOW)
         if not self._endpoint.settings.introspection:
-            return _refusal(403, "Introspection is switched off.", "INTROSPECTION_DISABLED")
+            return _refusal(403, "Introspection is disabled.", "INTROSPECTION_DISABLED")
         live = await self._endpoint.live(request.app)
         if live is None:
             return _refusal(503, "The gateway has not started yet.", "STARTING")
         try:
-            body = await tell(self._of(live.gateway), request)
+            body = await write(self._of(live.gateway), request)
         except GatewayError as error:
             return _refusal(400, error.message, error.code, hint=error.hint)
         return await self._sent(body, request)
 
     def _of(self, gateway: Gateway) -> _ExplorableSchema:
-        found = self._explored
-        if found is None or found.introspection_store is not gateway.introspection_store:
+        explored = self._explored
+        if explored is None or explored.introspection_store is not gateway.introspection_store:
             schema = gateway.schema
-            found = self._explored = _ExplorableSchema(
+            explored = self._explored = _ExplorableSchema(
                 introspection_store=gateway.introspection_store,
                 schema=schema.again(schema.catalog.twin()),
                 sets=len(schema.catalog.model.entity_sets),
             )
-        return found
+        return explored
 
     async def _sent(self, body: bytes, request: Request) -> Response:
         packed, coding = await self._compression.encoded(body, request.headers)
@@ -147,26 +146,29 @@ class _Explorer:
 
 
 class _ExplorerRoute:
-    """What tells one thing; a class, so that Starlette hands it every method."""
+    """The ASGI application of one route. A class: to a function, Starlette's router would pass GET only."""
 
-    def __init__(self, explorer: _Explorer, tell: AnswerBytes) -> None:
+    def __init__(self, explorer: _Explorer, write: WriteAnswer) -> None:
         self._explorer = explorer
-        self._tell = tell
+        self._write = write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._explorer.answer(self._tell, Request(scope, receive))
+        response = await self._explorer.answer(self._write, Request(scope, receive))
         await response(scope, receive, send)
 
 
 async def _search(explored: _ExplorableSchema, request: Request) -> bytes:
     """Answer ``q``, ``limit`` and ``in``. Raises BadArgument."""
-    from schema.search import complete, find  # noqa: PLC0415
+    from schema.search import complete, find  # noqa: PLC0415 - likewise
 
-    asked = request.query_params
-    query, limit = asked.get("q", "")[:LONGEST], _number(asked.get("limit", "50"), MOST_HITS)
-    root = _COMPLETED.get(asked.get("in", ""))
-    if root is None and "in" in asked:
-        raise BadArgument("There are no such fields.", hint="in is query or mutation.")
+    parameters = request.query_params
+    query, limit = (
+        parameters.get("q", "")[:MAX_QUERY],
+        _number(parameters.get("limit", "50"), MAX_HITS),
+    )
+    root = _COMPLETED.get(parameters.get("in", ""))
+    if root is None and "in" in parameters:
+        raise BadArgument("The parameter in is unknown.", hint="It is query or mutation.")
     index = await explored.index()
     if root is None:
         hits = await asyncio.to_thread(find, index, query, limit)
@@ -176,32 +178,30 @@ async def _search(explored: _ExplorableSchema, request: Request) -> bytes:
 
 async def _slice(explored: _ExplorableSchema, request: Request) -> bytes:
     """Answer ``query``, ``mutation``, ``subscription``, ``type`` and ``steps``. Raises BadArgument."""
-    asked = request.query_params
-    fields = {root: _names(asked.get(root, "")) for root in ROOTS}
-    types = _names(asked.get("type", ""))
-    if sum(map(len, fields.values())) + len(types) > MOST_NAMES:
-        raise BadArgument(
-            f"A slice takes {MOST_NAMES} names at the most.", hint="Ask for several slices."
-        )
-    steps = _number(asked.get("steps", "0"), MOST_STEPS)
-    if explored.sets <= WHOLE:
+    parameters = request.query_params
+    fields = {root: _names(parameters.get(root, "")) for root in ROOTS}
+    types = _names(parameters.get("type", ""))
+    if sum(map(len, fields.values())) + len(types) > MAX_NAMES:
+        raise BadArgument(f"A slice has at most {MAX_NAMES} names.", hint="Request several slices.")
+    steps = _number(parameters.get("steps", "0"), MAX_STEPS)
+    if explored.sets <= SMALL:
         return b'{"whole":true}'
-    told = await explored.slice(Wanted(fields=fields, types=types, steps=steps))
-    return told[:-1] + b',"sets":%d}' % explored.sets
+    written = await explored.slice(Wanted(fields=fields, types=types, steps=steps))
+    return written[:-1] + b',"sets":%d}' % explored.sets
 
 
 def _has_failed(task: asyncio.Task[Index]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-def _names(given: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in given.split(",") if name))
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in text.split(",") if name))
 
 
-def _number(given: str, most: int) -> int:
-    if not _DIGITS.fullmatch(given) or int(given) > most:
-        raise BadArgument("That is no number to be used here.", hint=f"0 to {most} would be.")
-    return int(given)
+def _number(text: str, most: int) -> int:
+    if not _DIGITS.fullmatch(text) or int(text) > most:
+        raise BadArgument("A parameter is not a number in its range.", hint=f"Use 0 to {most}.")
+    return int(text)
 
 
 def _refusal(

@@ -1,4 +1,4 @@
-"""Where subscriptions are served: at the address of each API. What serves them is imported with the first."""
+"""Routes of subscriptions, at the address of each API. The code that serves them is imported with the first one."""
 
 # ruff: noqa: PLC0415 - see above
 
@@ -17,7 +17,7 @@ from .endpoints import Endpoint
 
 
 def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
-    """Return the route of an API's WebSockets, where the settings want subscriptions."""
+    """Return the route of an API's WebSockets, if subscriptions are enabled."""
     settings = endpoint.settings
     if not settings.subscriptions.enabled:
         return ()
@@ -42,11 +42,11 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
 async def stream_events(
     live: GenerationManager, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answer a request by a stream of its results."""
+    """Answer a request with a stream of its results."""
     from gateway.subscriptions.streams import Streams
 
     from .event_stream import stream
 
-    # A stream asks the generation of the moment, and keeps none.
+    # A stream uses the current generation each time, so that it does not keep an old one alive.
     streams = Streams(live, scope["app"].state.subscriptions)
     await stream(streams, request, scope, receive, send)

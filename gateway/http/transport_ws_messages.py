@@ -17,13 +17,13 @@ class ConnectionInit(Struct, tag_field="type", tag="connection_init"):
 
 
 class Ping(Struct, tag_field="type", tag="ping"):
-    """Asks whether the other side is there."""
+    """A heartbeat, which the other side answers with ``pong``."""
 
     payload: dict[str, Any] | UnsetType | None = UNSET
 
 
 class Pong(Struct, tag_field="type", tag="pong"):
-    """Says so."""
+    """The answer to a heartbeat."""
 
     payload: dict[str, Any] | UnsetType | None = UNSET
 
@@ -36,14 +36,14 @@ class Subscribe(Struct, tag_field="type", tag="subscribe"):
 
 
 class Complete(Struct, tag_field="type", tag="complete"):
-    """No more of an operation, please."""
+    """The client wants no more results of an operation."""
 
     id: str
 
 
 Message: TypeAlias = ConnectionInit | Ping | Pong | Subscribe | Complete
 read_message = msgspec.json.Decoder(Message).decode
-"""Reads what a client says. Raises msgspec.DecodeError."""
+"""Reads a client's message. Raises msgspec.DecodeError."""
 
 ACK = '{"type":"connection_ack"}'
 PING = '{"type":"ping"}'
@@ -51,17 +51,17 @@ PONG = '{"type":"pong"}'
 
 
 def next_message(name: str, result: bytes) -> str:
-    """``result`` is an execution result as JSON."""
+    """Return the message with one execution result, which is JSON."""
     return _message("next", name, result)
 
 
 def error_message(name: str, errors: list[dict[str, Any]]) -> str:
-    """Tell why an operation did not run, or broke off."""
+    """Return the message that an operation did not run, or ended with errors."""
     return _message("error", name, msgspec.json.encode(errors))
 
 
 def complete_message(name: str) -> str:
-    """Tell that no more comes of an operation."""
+    """Return the message that an operation has no more results."""
     return _message("complete", name, None)
 
 

@@ -1,7 +1,7 @@
-"""Bytes of answers that wait for their clients to read them, counted and bounded for a whole process.
+"""Counts and limits the bytes of answers that clients have not read yet, for a whole process.
 
-An answer that is being sent stays in memory until its client has taken it. Small ones are bounded by the number of
-connections; larger ones are counted here while they wait.
+An answer stays in memory until its client has read it. Small ones are limited by the number of connections; larger ones
+are counted here while they are sent.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 COUNTED = 65_536
-"""Bytes from which an answer is counted: less fits the buffers of its connection."""
+"""Bytes from which an answer is counted: smaller ones fit into the buffers of their connection."""
 SHARE = 4
-"""One connection with several answers at a time, a WebSocket, may hold a part of all that may wait: one in so many."""
+"""A WebSocket, which has several answers at a time, may hold at most this fraction (1/4) of the limit."""
 
 
 class WaitingBytes:
-    """How much waits, and how much may."""
+    """The bytes that wait, and their limit."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -24,16 +24,16 @@ class WaitingBytes:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more may wait."""
+        """Whether the limit is reached."""
         return self.held >= self.most
 
     def fits(self, size: int) -> bool:
-        """Return whether an answer of ``size`` bytes may wait too."""
+        """Return whether an answer of ``size`` bytes is within the limit."""
         return size < COUNTED or self.held + size <= self.most
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
-        """Count an answer while it is sent."""
+        """Count an answer of ``size`` bytes while it is sent."""
         counted = size if size >= COUNTED else 0
         self.held += counted
         try:

@@ -1,18 +1,18 @@
 """GraphQL over WebSocket: the protocol graphql-transport-ws, server side.
 
     client                          here
-    connection_init {X-D365-…}  ▶   admitted? scope and time, as by HTTP headers   ◀ connection_ack
+    connection_init {X-D365-…}  ▶   admission; company scope and timeout as in HTTP ◀ connection_ack
     subscribe id …              ▶   query, mutation: one result; subscription: many ◀ next…, complete | error
-    complete id                 ▶   the operation is given up; a mutation goes on to its end
-    ping, pong                  ◀▶  both ways; who is silent for two heartbeats is gone
+    complete id                 ▶   the operation is cancelled; a mutation goes on to its end
+    ping, pong                  ◀▶  in both directions; a client that is silent for two heartbeats is gone
 
-    closed with   4400 a message that is none    4401 an operation before connection_ack    4403 not admitted
+    closed with   4400 invalid message           4401 an operation before connection_ack    4403 not admitted
                   4406 another subprotocol       4408 no connection_init, or no pong, in time
-                  1013 results that are not taken
-                  4409 two operations of one id  4429 connection_init again                 1001 the gateway stops
-    refused with  403 a page of a foreign origin (no cross-site hijacking)                  503 too many connections
+                  1013 results are not read
+                  4409 two operations of one id  4429 a second connection_init              1001 the gateway stops
+    refused with  403 a page of another origin (cross-site hijacking)                       503 too many connections
 
-What is wrong with an operation alone is an ``error`` for its id.
+Errors of an operation alone are an ``error`` message with its id.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ from .transport_ws_messages import (
 from .waiting_bytes import SHARE, WaitingBytes
 
 _GONE = (WebSocketDisconnect, RuntimeError)
-"""What Starlette raises for a message to somebody who is not there any more."""
+"""What Starlette raises for a message to a client that has disconnected."""
 GOODBYE = 1.0
-"""Seconds that the last words may take: who takes no messages hears no goodbye."""
+"""Timeout in seconds for sending the close frame."""
 MAX_REASON = 120
-"""Bytes of the reason of a close frame that are used (RFC 6455, section 5.5: 125 with the code)."""
+"""Maximum bytes of the reason in a close frame (RFC 6455, section 5.5: 125 with the code)."""
 
 
 class _Gone(Exception):
-    """The client is not there any more."""
+    """The client has disconnected."""
 
 
 class ConnectionRefused(Exception):
-    """The connection must be closed."""
+    """The connection is to be closed with this code and reason."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -77,19 +77,19 @@ class ConnectionRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketOptions:
-    """What connections may do."""
+    """The limits of connections."""
 
     max_message: int
-    """Characters of a client's message."""
+    """Maximum characters of a client's message."""
     origins: Sequence[str] = ()
-    """Origins whose pages may connect, beside our own; ``*``: all."""
+    """Origins whose pages may connect, besides the gateway's own; ``*``: all."""
     admits: AccessCheck = allow_all
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
-    """The answers that clients have not taken."""
+    """Counts the answers that clients have not read yet."""
 
 
 async def serve(websocket: WebSocket, streams: Streams | None, terms: SocketOptions) -> None:
-    """Serve one connection to its end; without streams the gateway is still starting."""
+    """Serve one connection to its end. ``streams`` is None while the gateway starts."""
     if not is_own(websocket.headers, terms.origins):
         await websocket.send_denial_response(PlainTextResponse("Foreign origin", 403))
         return
@@ -109,7 +109,10 @@ async def serve(websocket: WebSocket, streams: Streams | None, terms: SocketOpti
 
 
 def is_own(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
-    """Return whether a connection comes from no page, a page of this host, or one of an allowed origin."""
+    """Return whether a connection comes from no web page, or from one of this host or an allowed origin.
+
+    The same-origin policy does not apply to WebSockets, so the server has to check (RFC 6455, section 10.2).
+    """
     origin = headers.get("origin")
     if origin is None or "*" in allowed or origin.lower() in allowed:
         return True
@@ -125,12 +128,12 @@ class Connection:
         self._terms = terms
         self._hub: Hub = streams.hub
         self._headers: Mapping[str, str] | None = None
-        """Those of the connection and its connection_init, once that has come."""
+        """Headers of the handshake with those of connection_init; None before that."""
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._is_heard = True
         self._held = 0
-        """Characters of messages that the client has not taken."""
+        """Characters of messages that the client has not read yet."""
         self._overflow = asyncio.Event()
 
     async def run(self) -> None:
@@ -159,13 +162,13 @@ class Connection:
             await self._end(tasks)
 
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Return up what is under way, but for mutations."""
+        """Cancel all operations but mutations."""
         for task in self._writing:
             self._hub.leave(task)
-        given_up = [t for t in (*tasks, *self._operations.values()) if t not in self._writing]
-        for task in given_up:
+        cancelled = [t for t in (*tasks, *self._operations.values()) if t not in self._writing]
+        for task in cancelled:
             task.cancel()
-        await asyncio.gather(*given_up, return_exceptions=True)
+        await asyncio.gather(*cancelled, return_exceptions=True)
 
     async def _close(self, code: int, reason: str) -> None:
         if self._websocket.client_state is WebSocketState.CONNECTED:
@@ -182,7 +185,7 @@ class Connection:
             raise ConnectionRefused(4408, "Connection initialisation timeout")
 
     async def _beat(self) -> None:
-        """Ping who is silent; whoever is silent after that, too, or takes no messages, is gone."""
+        """Ping a silent client; close if it does not react in time, or does not read its messages."""
         pause = self._hub.options.heartbeat
         is_pinged = False
         while True:
@@ -197,11 +200,11 @@ class Connection:
                 async with asyncio.timeout(pause):
                     await self._websocket.send_text(PING)
             except TimeoutError as error:
-                raise ConnectionRefused(4408, "Messages are not taken") from error
+                raise ConnectionRefused(4408, "Messages are not read") from error
 
     async def _await_end(self) -> None:
         await self._hub.until_stopped(self._websocket.scope)
-        # The hub has ended the subscriptions: their last messages go first.
+        # The hub has ended the subscriptions: first their last messages are sent.
         under_way = [t for t in self._operations.values() if t not in self._writing]
         if under_way:
             await asyncio.wait(under_way, timeout=GOODBYE)
@@ -212,7 +215,7 @@ class Connection:
 
     async def _await_overflow(self) -> None:
         await self._overflow.wait()
-        raise ConnectionRefused(1013, "Messages are not taken")
+        raise ConnectionRefused(1013, "Messages are not read")
 
     # Messages
 
@@ -224,16 +227,16 @@ class Connection:
             self._is_heard = True
             text = message.get("text")
             if text is None:
-                raise ConnectionRefused(4400, "Messages are text")
+                raise ConnectionRefused(4400, "Messages must be text")
             if len(text) > self._terms.max_message:
                 raise ConnectionRefused(1009, "Message too big")
             try:
-                found = read_message(text)
+                parsed = read_message(text)
             except RecursionError as error:
                 raise ConnectionRefused(4400, "Invalid message: nested too deeply") from error
             except msgspec.DecodeError as error:
                 raise ConnectionRefused(4400, f"Invalid message: {error}") from error
-            await self._take(found)
+            await self._take(parsed)
 
     async def _take(self, message: Message) -> None:
         match message:
@@ -246,17 +249,17 @@ class Connection:
             case Subscribe():
                 await self._subscribe(message)
             case Complete():
-                self._give_up(message.id)
+                self._cancel(message.id)
 
     async def _begin(self, message: ConnectionInit) -> None:
-        """Take what the client says of itself as headers: a page cannot set those of a WebSocket."""
+        """Use the payload as headers, because a web page cannot set headers of a WebSocket."""
         if self._headers is not None:
             raise ConnectionRefused(4429, "Too many initialisation requests")
-        given = message.payload or {}
-        said = {
-            name.lower(): str(v) for name, v in given.items() if isinstance(v, str | int | float)
+        payload = message.payload or {}
+        own = {
+            name.lower(): str(v) for name, v in payload.items() if isinstance(v, str | int | float)
         }
-        headers = {**self._websocket.headers, **said}
+        headers = {**self._websocket.headers, **own}
         if not self._terms.admits(headers):
             raise ConnectionRefused(4403, "Forbidden")
         try:
@@ -286,34 +289,34 @@ class Connection:
         most = self._hub.options.max_per_connection
         if len(self._operations) >= most:
             excess = BudgetExceeded(
-                f"{most} operations run on this connection, which is the most.",
-                hint="Complete others first, or open another connection.",
+                f"{most} operations run on this connection, which is the maximum.",
+                hint="Complete one of them first, or open another connection.",
             )
             await self._websocket.send_text(error_message(name, [error_json(excess)]))
             return
         self._operations[name] = asyncio.create_task(self._operate(name, request))
 
-    def _give_up(self, name: str) -> None:
-        """Stop an operation that its client wants no more of; who completed already is not told again."""
+    def _cancel(self, name: str) -> None:
+        """Cancel an operation whose client sent ``complete``; no message follows."""
         task = self._operations.pop(name, None)
         if task is not None and task not in self._writing:
             task.cancel()
 
     async def _operate(self, name: str, request: GraphQLRequest) -> None:
-        """Run an operation and send its results; what fails unforeseen is its error."""
+        """Run an operation and send its results; an unexpected error becomes an error message."""
         try:
-            await self._operated(name, request)
+            await self._run_operation(name, request)
         except _Gone:
-            pass  # whoever listens notices, too
+            pass  # the listening task notices it, too
         except Exception as error:
             await self._fail(name, error)
 
     async def _fail(self, name: str, error: Exception) -> None:
         with suppress(_Gone):
             errors = failure_answer(error, self._hub.observe).errors
-            await self._tell(name, error_message(name, errors), last=True)
+            await self._send_for(name, error_message(name, errors), last=True)
 
-    async def _operated(self, name: str, request: GraphQLRequest) -> None:
+    async def _run_operation(self, name: str, request: GraphQLRequest) -> None:
         with self._streams.live.serving() as gateway:
             engine = gateway.engine
             subscribes = engine.subscribes(request)
@@ -326,31 +329,31 @@ class Connection:
         if subscribes:
             await self._stream(name, request)
         elif answer.data is msgspec.UNSET and answer.written is None:
-            await self._tell(name, error_message(name, answer.errors), last=True)
+            await self._send_for(name, error_message(name, answer.errors), last=True)
         else:
-            await self._tell(name, next_message(name, answer.encode()))
-            await self._tell(name, complete_message(name), last=True)
+            await self._send_for(name, next_message(name, answer.encode()))
+            await self._send_for(name, complete_message(name), last=True)
 
     async def _stream(self, name: str, request: GraphQLRequest) -> None:
         async with aclosing(self._streams.results(request)) as results:
             try:
                 async for result in results:
-                    await self._tell(name, next_message(name, result))
+                    await self._send_for(name, next_message(name, result))
             except FeedEnded as ended:
                 last = error_message(name, ended.errors) if ended.errors else complete_message(name)
-                await self._tell(name, last, last=True)
+                await self._send_for(name, last, last=True)
 
-    async def _tell(self, name: str, message: str, *, last: bool = False) -> None:
-        """Say something of an operation, unless its client wants no more of it."""
+    async def _send_for(self, name: str, message: str, *, last: bool = False) -> None:
+        """Send a message of an operation, unless its client has completed it."""
         if self._operations.get(name) is not asyncio.current_task():
             return
         if last:
-            # From now on the id may be used again.
+            # From now on the client may use the id again.
             del self._operations[name]
         await self._send(message)
 
     async def _send(self, message: str) -> None:
-        """Send a result, unless the client leaves too many of them."""
+        """Send a message; close the connection if the client leaves too much unread."""
         waiting, size = self._terms.waiting, len(message)
         holds_more = self._held and self._held + size > waiting.most // SHARE
         if holds_more or not waiting.fits(size):

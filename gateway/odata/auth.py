@@ -172,12 +172,12 @@ class ClientCredentials(httpx.Auth):
         """Return the token of the attempt under way, or of a new one. Raises TokenError."""
         if self._attempt is None:
             if self._refusal is not None and self._now() < self._refusal[0]:
-                raise self._refusal[1].repeated()
+                raise self._refusal[1].fresh_copy()
             self._attempt = asyncio.ensure_future(self._acquire())
             self._attempt.add_done_callback(self._end)
         outcome = await asyncio.shield(self._attempt)
         if isinstance(outcome, TokenError):
-            raise outcome.repeated()
+            raise outcome.fresh_copy()
         return outcome
 
     def _end(self, _attempt: asyncio.Task[_Token | TokenError]) -> None:

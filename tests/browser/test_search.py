@@ -22,7 +22,7 @@ def sliced():
     """A gateway that takes its catalogue for too large to be told at once."""
     app = create_app(Settings(cache_dir=None, language="en-US"), observe=lambda _: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explorer, "WHOLE", 0)
+        patch.setattr(explorer, "SMALL", 0)
         with threaded(app) as url:
             yield url
 

@@ -242,4 +242,4 @@ async def test_a_variable_of_thousands_of_digits_is_refused_in_our_words(client:
     response = await client.post(body)
 
     assert response.status_code == 400
-    assert response.json()["errors"][0]["message"] == "The body holds a number of too many digits."
+    assert response.json()["errors"][0]["message"] == "The body has a number with too many digits."

@@ -203,7 +203,7 @@ async def test_batches_are_refused_and_said_to_be_so(client: Client) -> None:
     response = await client.post([{"query": TYPENAME}, {"query": TYPENAME}])
 
     assert response.status_code == 400
-    assert "Batched" in response.json()["errors"][0]["message"]
+    assert "Batches" in response.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(

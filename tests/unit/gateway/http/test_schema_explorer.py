@@ -49,7 +49,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def much(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any catalogue is too large to be told at once."""
-    monkeypatch.setattr(explorer, "WHOLE", 0)
+    monkeypatch.setattr(explorer, "SMALL", 0)
 
 
 async def test_a_search_tells_sets_fields_and_mutations(client: httpx.AsyncClient) -> None:

@@ -80,10 +80,7 @@ class Attempts:
             async with self._limit(call, longest) as limit:
                 answer = await self._answer(call, limit, longest, begins)
                 status = answer.status_code
-                try:
-                    body = await read_body(answer, self._settings.max_upstream_bytes, progress)
-                finally:
-                    await answer.aclose()
+                body = await read_body(answer, self._settings.max_upstream_bytes, progress)
             size = len(body)
             # A byte order mark is no part of JSON (RFC 8259, 8.1), yet some services send one.
             return Response(status, answer.headers, body.removeprefix(BOM_UTF8), call.address)

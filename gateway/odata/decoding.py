@@ -31,27 +31,33 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 async def read_body(answer: httpx.Response, limit: int, progress: Progress | None = None) -> bytes:
-    """Return the whole body, decoded.
+    """Return the whole body, decoded, and release the connection.
 
     Raises UpstreamMalformed above ``limit`` bytes, httpx.DecodingError, and what the transport raises.
     """
+    stream = answer.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
     pieces: list[bytes] = []
     size = 0
-    async for piece in _decoded(answer, progress):
-        size += len(piece)
-        if size > limit:
-            raise UpstreamMalformed(
-                f"The upstream's answer is larger than {limit:,} bytes.",
-                hint="Ask for fewer rows or fields, or raise max_upstream_bytes.",
-                upstream_status=answer.status_code,
-            )
-        pieces.append(piece)
+    try:
+        async for piece in _decoded(answer, stream, progress):
+            size += len(piece)
+            if size > limit:
+                raise UpstreamMalformed(
+                    f"The upstream's answer is larger than {limit:,} bytes.",
+                    hint="Request fewer rows or fields, or raise max_upstream_bytes.",
+                    upstream_status=answer.status_code,
+                )
+            pieces.append(piece)
+    finally:
+        # Not ``answer.aclose()``, which does the same within a context manager that takes 7 µs.
+        await stream.aclose()
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _decoded(answer: httpx.Response, progress: Progress | None) -> AsyncIterator[bytes]:
-    stream = answer.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
+def _decoded(
+    answer: httpx.Response, stream: httpx.AsyncByteStream, progress: Progress | None
+) -> AsyncIterator[bytes]:
     received = aiter(stream) if progress is None else _counted(answer, stream, progress)
     if "content-encoding" not in answer.headers:
         return received

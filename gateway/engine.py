@@ -24,19 +24,18 @@ from gateway.execution.fast_path import Slicing
 from gateway.execution.fetcher import Fetcher, ReadLimits
 from gateway.execution.key_batches import KeyBatchLoader
 from gateway.execution.plan_runner import PlanRunner
-from gateway.execution.read_batches import Sender
 from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
-from gateway.execution.trace import Trace, Traced, Upstream
+from gateway.execution.trace import Trace, Traced
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
 from gateway.odata.retry import ends_at
+from gateway.odata.upstream import ReadUpstream, Upstream, WriteUpstream
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations, WriteLimits
 from gateway.writes.references import early_variables, has_references
-from gateway.writes.sender import Writer
 from schema.types.build import ODataSchema
 
 from .completion import Completer
@@ -69,7 +68,7 @@ class _MutationReads(Struct, frozen=True):
     """The reads of one mutation operation from an upstream."""
 
     engine: Engine
-    upstream: Sender
+    upstream: ReadUpstream
     trace: Trace | None = None
 
     def fetcher(self, sent: list[Request]) -> Fetcher:
@@ -182,8 +181,8 @@ class Engine:
     async def perform(
         self,
         operation: ValidOperation,
-        writer: Writer,
-        upstream: Sender,
+        writer: WriteUpstream,
+        upstream: ReadUpstream,
         trace: Trace | None,
     ) -> MutationResult:
         """Run a mutation operation against an upstream. Raises GatewayError."""
@@ -301,7 +300,7 @@ class Engine:
 
     def fetcher(
         self,
-        upstream: Sender | None = None,
+        upstream: ReadUpstream | None = None,
         trace: Trace | None = None,
         sent: list[Request] | None = None,
     ) -> Fetcher:

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from gateway.errors import DeadlineExceeded
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.sending import Judge, itself
-from gateway.shutdown import Shutdown
+from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
 
 HINT = "Ask for less at a time, or allow more time: the header X-D365-Timeout, the setting operation_timeout."
 
@@ -52,31 +50,23 @@ class Deadline:
         )
 
 
-class Upstream(Protocol):
-    """What is needed of the OData client."""
-
-    root: str
-    unfinished: set[asyncio.Task[Any]]
-    shutdown: Shutdown
-
-    async def write(
-        self, request: Request, judge: Judge = ..., begins: Callable[[], None] | None = None
-    ) -> Response:
-        """Send a write; ``begins`` is called when its turn has come."""
-        ...
-
-
 class TimelyWriter:
     """Sends the writes of one operation: none where the first one's turn does not come in time, else all."""
 
-    def __init__(self, upstream: Upstream, deadline: Deadline) -> None:
+    def __init__(self, upstream: WriteUpstream, deadline: Deadline) -> None:
         self.root = upstream.root
         self.unfinished = upstream.unfinished
+        self.shutdown = upstream.shutdown
         self._upstream = upstream
         self._deadline = deadline
         self._has_begun = False
 
-    async def write(self, request: Request, judge: Judge = itself) -> Response:
+    async def write(
+        self,
+        request: Request,
+        outcome_part: OutcomePart = whole_response,
+        begins: Callable[[], None] | None = None,
+    ) -> Response:
         """Send a write as the upstream's client does.
 
         Raises DeadlineExceeded or NotSent where nothing was written, OutcomeUnknown where the gateway shuts down
@@ -84,7 +74,7 @@ class TimelyWriter:
         """
         if not self._has_begun and self._deadline.is_over:
             raise self._missed()
-        shutdown = self._upstream.shutdown
+        shutdown = self.shutdown
         until = None if self._has_begun else self._deadline.at
         limit = asyncio.timeout_at(until)
         with shutdown.pending(limit) as write:
@@ -93,10 +83,12 @@ class TimelyWriter:
                 shutdown.check()
                 self._has_begun = write.is_sent = True
                 limit.reschedule(None)
+                if begins is not None:
+                    begins()
 
             try:
                 async with limit:
-                    return await self._upstream.write(request, judge, begin)
+                    return await self._upstream.write(request, outcome_part, begin)
             except TimeoutError as error:
                 if not limit.expired():
                     raise

@@ -21,6 +21,7 @@ from gateway.odata.lazy_request import LONGEST
 from gateway.odata.lower import Lowered
 from gateway.odata.query import Expr, Query, Request
 from gateway.odata.response_check import malformed
+from gateway.odata.upstream import ReadUpstream
 from gateway.operations.row_types import RowType
 
 from .addresses import count_query
@@ -28,7 +29,6 @@ from .answer_checks import check_distinct
 from .page_decoder import PageDecoder, decode_untyped
 from .page_reader import PageReader, Rows
 from .passing import passing_rows
-from .read_batches import Sender
 from .read_requests import ReadRequests
 from .trace import Trace
 
@@ -49,7 +49,7 @@ class Fetcher:
 
     def __init__(
         self,
-        upstream: Sender,
+        upstream: ReadUpstream,
         dialect: Dialect,
         limits: ReadLimits | None = None,
         trace: Trace | None = None,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
@@ -21,6 +21,7 @@ from gateway.odata.batch import read_answers, read_batch
 from gateway.odata.error_details import ErrorDetails
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer, subject_of
+from gateway.odata.upstream import ReadUpstream
 
 from .field_attribution import current_fields
 from .trace import Trace
@@ -50,16 +51,6 @@ def are_together() -> bool:
     return _together.get()
 
 
-class Sender(Protocol):
-    """What is needed of the OData client."""
-
-    root: str
-
-    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
-        """Send a read and give its good answer. Raises AuthError or UpstreamError."""
-        ...
-
-
 def identity_of(request: Request) -> str:
     """Return what tells a read of an operation from others: the address, and how large a page may be."""
     prefer = request.headers.get("Prefer")
@@ -77,7 +68,7 @@ class ReadBatches:
     """The batches of reads of one operation."""
 
     def __init__(
-        self, sender: Sender, sent: list[Request], trace: Trace | None, errors: ErrorDetails
+        self, sender: ReadUpstream, sent: list[Request], trace: Trace | None, errors: ErrorDetails
     ) -> None:
         self._sender = sender
         self._sent = sent

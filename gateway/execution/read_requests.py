@@ -17,10 +17,11 @@ from gateway.odata.nextlink import next_request, skip_token_of
 from gateway.odata.query import Query, Request
 from gateway.odata.render import render
 from gateway.odata.response_check import Response
+from gateway.odata.upstream import ReadUpstream
 from gateway.operations.row_types import RowType
 
 from .addresses import without_long_select
-from .read_batches import ReadBatches, Sender, are_together, identity_of
+from .read_batches import ReadBatches, are_together, identity_of
 from .trace import Trace
 
 
@@ -28,7 +29,7 @@ from .trace import Trace
 class ReadRequests:
     """Prints and sends the reads of one operation."""
 
-    upstream: Sender
+    upstream: ReadUpstream
     dialect: Dialect
     max_url_length: int
     """Characters of an address; a longer request is without_long_select, or sent as part of a ``$batch``."""

@@ -8,21 +8,19 @@ would be asked. Times are milliseconds since the operation began. Neither answer
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.events import Event, Observer, RequestSent
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.odata.response_check import Response
-from gateway.odata.sending import Judge, itself
-from gateway.shutdown import Shutdown
+from gateway.odata.upstream import OutcomePart, Upstream, whole_response
 
 from .field_attribution import current_fields
 
@@ -178,24 +176,6 @@ class Trace:
                 yield asked.started, asked.ended
 
 
-class Upstream(Protocol):
-    """What is needed of the OData client."""
-
-    root: str
-    unfinished: set[asyncio.Task[Any]]
-    shutdown: Shutdown
-
-    async def send(self, request: Request, *, safe: bool | None = None) -> Response:
-        """Send a read."""
-        ...
-
-    async def write(
-        self, request: Request, judge: Judge = ..., begins: Callable[[], None] | None = None
-    ) -> Response:
-        """Send a write."""
-        ...
-
-
 class Traced:
     """An upstream of one operation that takes notes of what it is asked."""
 
@@ -212,11 +192,14 @@ class Traced:
             return await self._upstream.send(request, safe=safe)
 
     async def write(
-        self, request: Request, judge: Judge = itself, begins: Callable[[], None] | None = None
+        self,
+        request: Request,
+        outcome_part: OutcomePart = whole_response,
+        begins: Callable[[], None] | None = None,
     ) -> Response:
         """Send a write as the upstream does."""
         with self._trace.timing(self._trace.writes(request)):
-            return await self._upstream.write(request, judge, begins)
+            return await self._upstream.write(request, outcome_part, begins)
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:

@@ -16,7 +16,7 @@ from gateway.errors import UpstreamNotFound
 from gateway.odata.batch import BATCH_URL
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.sending import Judge, itself
+from gateway.odata.upstream import OutcomePart, whole_response
 from gateway.operations.row_types import untyped_json
 from gateway.shutdown import Shutdown
 from gateway.writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
@@ -49,7 +49,7 @@ class AcceptingUpstream:
     async def write(
         self,
         request: Request,
-        judge: Judge = itself,  # noqa: ARG002
+        outcome_part: OutcomePart = whole_response,  # noqa: ARG002
         begins: Callable[[], None] | None = None,  # noqa: ARG002
     ) -> Response:
         """Take a write, or all of a changeset."""

@@ -46,8 +46,9 @@ from .nextlink import origin
 from .query import Request
 from .response_check import Response, is_plainly_good, raise_for_answer, subject_of, tells_outcome
 from .retry import Clock
-from .sending import Exchanges, Judge, Sending, itself
+from .sending import Exchanges, Sending
 from .transport_errors import UNREACHED, always, fault_of, never, surely_unprocessed
+from .upstream import OutcomePart, whole_response
 
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS: Mapping[str, str] = {
@@ -139,7 +140,7 @@ class ODataClient:
         return await self._exchange(
             sent,
             safe=request.method in SAFE if safe is None else safe,
-            judge=busy_part if is_batch(request) else itself,
+            outcome_part=busy_part if is_batch(request) else whole_response,
         )
 
     async def fetch(
@@ -162,14 +163,14 @@ class ODataClient:
         safe: bool,
         progress: Progress | None = None,
         read_timeout: float | None = None,
-        judge: Judge = itself,
+        outcome_part: OutcomePart = whole_response,
     ) -> Response:
         """Return an answer that is what was asked for, or raise."""
         sending = Sending(
             call=self._call(request, read_timeout),
             may_repeat=always if safe else never,
             progress=progress,
-            judge=judge,
+            outcome_part=outcome_part,
         )
         outcome = await self._exchanges.outcome(sending)
         response = outcome.response
@@ -181,22 +182,22 @@ class ODataClient:
         return response
 
     async def write(
-        self, request: Request, judge: Judge = itself, begins: Callable[[], None] | None = None
+        self,
+        request: Request,
+        outcome_part: OutcomePart = whole_response,
+        begins: Callable[[], None] | None = None,
     ) -> Response:
-        """Send a write, never twice on doubt, and give the service's answer, good or bad.
+        """Return the service's answer to a write, good or bad; see ``WriteUpstream.write``.
 
-        It is sent again only where it surely was not processed: no connection came about, or the service was too busy
-        (429). An address with a slash in front is relative to the environment's. ``judge`` gives the part of an
-        answer that tells whether the service was too busy. ``begins`` is called when its turn has come. Raises
-        OutcomeUnknown where the answer was lost, AuthError, UpstreamUnavailable, UpstreamTimeout or UpstreamThrottled
-        where nothing was written.
+        It is sent again only if the service certainly did not process it: no connection came about, or the service was
+        too busy (429). A URL that starts with a slash is relative to the environment, others to the service root.
         """
         sent = structs.replace(request, url=self._address_of(request.url))
         sending = Sending(
             call=self._call(sent),
             may_repeat=surely_unprocessed,
             is_write=True,
-            judge=judge,
+            outcome_part=outcome_part,
             begins=begins,
         )
         try:
@@ -206,7 +207,7 @@ class ODataClient:
             raise OutcomeUnknown(error.message, detail=error.detail) from error
         response, fault = outcome.response, outcome.fault
         if response is not None:
-            self._check_written(sent, judge(response))
+            self._check_written(sent, outcome_part(response))
             return response
         assert fault is not None
         if isinstance(fault, UNREACHED):

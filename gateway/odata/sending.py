@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TypeAlias
 
 import httpx
 from msgspec import Struct
@@ -29,13 +28,7 @@ from .pause import Pause
 from .response_check import Response, failure_of
 from .retry import Clock, Failure, RetryPolicy, remaining_time, retry_after
 from .transport_errors import Repeat, fault_of
-
-Judge: TypeAlias = Callable[[Response], Response]
-"""Gives the part of an answer that tells how it went: an answer to a batch is 200 whatever its parts are."""
-
-
-def itself(response: Response) -> Response:
-    return response
+from .upstream import OutcomePart, whole_response
 
 
 class Sending(Struct, frozen=True, kw_only=True):
@@ -45,7 +38,7 @@ class Sending(Struct, frozen=True, kw_only=True):
     may_repeat: Repeat
     is_write: bool = False
     progress: Progress | None = None
-    judge: Judge = itself
+    outcome_part: OutcomePart = whole_response
     begins: Callable[[], None] | None = None
 
 
@@ -125,7 +118,7 @@ class Exchanges:
                         call, attempt, sending.progress, sending.begins
                     )
                 break
-            judged = sending.judge(response)
+            judged = sending.outcome_part(response)
         except httpx.RequestError as exc:
             pause.answered(call)
             failure = fault_of(exc).failure

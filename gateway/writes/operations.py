@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.odata.query import Request
+from gateway.odata.upstream import WriteUpstream
 from gateway.operations.prepared_operation import Prepared, prepare_mutation
 from gateway.planning.planner import OperationPlanner, Planner
 from schema.writes import Writes
@@ -31,7 +32,7 @@ from .plan import Mutation
 from .reference_values import ReferenceValues
 from .references import is_atomic, placeholder_values, references_of, with_nullable_references
 from .runner import MutationRun, MutationRunner
-from .sender import Writer, WriteSender
+from .sender import WriteSender
 
 
 class WriteLimits(Struct, frozen=True, kw_only=True):
@@ -87,7 +88,7 @@ class Mutations:
         self._field_names = FieldNames(writes.catalog)
 
     async def perform(
-        self, operation: MutationOperation, writer: Writer, reads: ReadFactory
+        self, operation: MutationOperation, writer: WriteUpstream, reads: ReadFactory
     ) -> MutationResult:
         """Run an operation to its end, even if the caller is cancelled. Raises GatewayError."""
         task = asyncio.ensure_future(self._perform(operation, writer, reads))
@@ -104,7 +105,7 @@ class Mutations:
         return await asyncio.shield(task)
 
     async def _perform(
-        self, operation: MutationOperation, writer: Writer, factory: ReadFactory
+        self, operation: MutationOperation, writer: WriteUpstream, factory: ReadFactory
     ) -> MutationResult:
         prepared = self._prepare(operation)
         variables, companies = operation.coerced, operation.companies
@@ -151,7 +152,11 @@ class Mutations:
         )
 
     def _runner(
-        self, planner: OperationPlanner, bare: OperationPlanner, writer: Writer, reads: FreshReads
+        self,
+        planner: OperationPlanner,
+        bare: OperationPlanner,
+        writer: WriteUpstream,
+        reads: FreshReads,
     ) -> MutationRunner:
         """Return the runner of one operation, put together from its parts."""
         catalog = self._writes.catalog

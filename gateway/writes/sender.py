@@ -6,12 +6,10 @@ OUTCOME_UNKNOWN, with what to check.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Protocol
 
 from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.events import loggable
@@ -20,7 +18,7 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.error_details import NOT_FOUND, Problem
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response, raise_for_answer
-from gateway.odata.sending import Judge, itself
+from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
 from schema.catalog.records import Verb
 
 from .bounds import CompanyBounds
@@ -42,23 +40,11 @@ _MAX_IDENTIFYING = 4
 """Properties that identify a row in a message if its key is not known."""
 
 
-class Writer(Protocol):
-    """What is needed of the OData client."""
-
-    root: str
-    unfinished: set[asyncio.Task[Any]]
-    """Tasks that must end before its connections are closed."""
-
-    async def write(self, request: Request, judge: Judge = ...) -> Response:
-        """Send a write once and give the service's answer, good or bad. Raises GatewayError."""
-        ...
-
-
 @dataclass(slots=True)
 class WriteSender:
     """Sends the writes of one operation."""
 
-    writer: Writer
+    writer: WriteUpstream
     dialect: Dialect
     field_name: FieldName
     sent: list[Request]
@@ -146,7 +132,7 @@ class WriteSender:
     async def _changeset_answers(self, requests: Sequence[Request]) -> list[Response]:
         """Return the answer to each write, or the answers of a changeset that was refused. Raises GatewayError."""
         request = changeset(requests)
-        response = await self._send(request, judge=refusing_part)
+        response = await self._send(request, outcome_part=refusing_part)
         if response.status >= 500:
             raise OutcomeUnknown(f"The upstream failed on a changeset (status {response.status}).")
         raise_for_answer(request, response, BATCH_URL, time.time(), self.dialect.errors)
@@ -179,9 +165,9 @@ class WriteSender:
             error.hint = f"Check whether {name} was done before you call it again."
             raise
 
-    async def _send(self, request: Request, judge: Judge = itself) -> Response:
+    async def _send(self, request: Request, outcome_part: OutcomePart = whole_response) -> Response:
         self.sent.append(request)
-        return await self.writer.write(request, judge)
+        return await self.writer.write(request, outcome_part)
 
 
 def _unknown(response: Response) -> OutcomeUnknown:

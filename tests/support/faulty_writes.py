@@ -197,7 +197,10 @@ class Recorder:
     answer: Response = field(default_factory=lambda: Response(204, {}, b"", ""))
 
     async def write(
-        self, request: Request, judge: object = None, begins: Callable[[], None] | None = None
+        self,
+        request: Request,
+        outcome_part: object = None,
+        begins: Callable[[], None] | None = None,
     ) -> Response:
         if begins is not None:
             begins()

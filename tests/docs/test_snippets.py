@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import tomllib
@@ -20,7 +21,7 @@ from gateway.engine import GraphQLRequest
 from gateway.explain.explain import explain
 from gateway.odata.finops import FINOPS
 from gateway.runtime.assembly import Gateway, open_gateway
-from tests.support.pages import PAGES, ROOT, blocks, inline_code, page
+from tests.support.pages import DOCS, PAGES, ROOT, blocks, inline_code, page
 
 pytestmark = pytest.mark.anyio
 SANDBOX = Settings(cache_dir=None, language="none")
@@ -80,8 +81,12 @@ async def test_explain_prints_what_the_page_shows(
     printed = blocks("text", of=name)[0].text
 
     text = (await explain(sandbox, request(query))).text()
+    if os.environ.get("UPDATE_DOCS"):
+        file = DOCS / f"{name}.md"
+        file.write_text(file.read_text("utf-8").replace(printed, f"{text}\n"), "utf-8")
+        printed = blocks("text", of=name)[0].text
 
-    assert f"{text}\n" == printed
+    assert f"{text}\n" == printed, "UPDATE_DOCS=1 writes the pages anew"
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.page)

@@ -11,7 +11,7 @@ The bounded caches of a request, from text to answer. Each drops the least recen
     operations.cache:        fingerprint (no literals, no names of           200              retirement
       compiled               variables), conditions → what is compiled
     completion_compiler:     response keys → struct class of an answer       1,000            nobody: shared by all
-      _shared_answer                                                                          schemas
+      _shared_answer_class                                                                    schemas
     ArtifactStore            request for introspection → compressed answer   12 mapped,       pruned by age; another
                              (on disk if there is a cache folder)            24 files         identity, another folder
 

@@ -19,8 +19,9 @@ from msgspec import UNSET, structs
 from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.odata.query import KeyPart, Literal, Query, Resource
 from gateway.odata.render import render
+from gateway.operations.lenient_rows import parse_count
 from gateway.operations.pages import Failure, Page
-from gateway.operations.row_types import RowType, parse_count
+from gateway.operations.row_types import RowType
 from gateway.planning.page_window import Window, empty_page, keyset_page
 from gateway.planning.plan import ChildPlan, Join, Key, ReadPlan, Via
 

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import NODEFAULT, Raw, Struct, UnsetType
 
 from gateway.operations.completion_compiler import FastPathMiss
-from gateway.operations.row_types import RawRows, RowType
+from gateway.operations.raw_rows import RawRows
+from gateway.operations.row_types import RowType
 
 Convert = Callable[[Sequence[Any]], None]
 _DIGITS = b"0123456789.-,"

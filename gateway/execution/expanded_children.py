@@ -14,8 +14,8 @@ from msgspec import UNSET
 
 from gateway.odata.dialect import Dialect
 from gateway.operations.completion_compiler import FastPathMiss
+from gateway.operations.lenient_rows import parse_count
 from gateway.operations.pages import Failure, Page
-from gateway.operations.row_types import parse_count
 from gateway.planning.page_window import empty_page, keyset_page
 from gateway.planning.plan import ChildPlan, ReadPlan, Via
 

@@ -25,7 +25,7 @@ from gateway.operations.completion_compiler import (
 )
 from gateway.operations.pages import Page
 from gateway.operations.prepared_operation import Prepared
-from gateway.operations.row_types import RawRows, RowList
+from gateway.operations.raw_rows import RawRows, RowList
 from gateway.planning.plan import KeysRoot, ListRoot
 from schema.catalog.records import RootKind
 

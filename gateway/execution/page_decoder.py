@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 
 from gateway.odata.response_check import Response, malformed
-from gateway.operations.row_types import RawPage, RawRows, RowType, raw_page, untyped_json
+from gateway.operations.lenient_rows import untyped_json
+from gateway.operations.raw_rows import RawPage, RawRows, raw_page
+from gateway.operations.row_types import RowType
 
 from .untyped_rows import Page, page_of, row_of
 

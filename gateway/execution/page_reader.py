@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, UpstreamMalformed, UpstreamTruncated
 from gateway.odata.query import Request
-from gateway.operations.row_types import RawRows, RowType
+from gateway.operations.raw_rows import RawRows
+from gateway.operations.row_types import RowType
 
 from .answer_checks import check_distinct, check_size
 from .page_decoder import PageDecoder

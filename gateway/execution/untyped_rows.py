@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.odata.response_check import Response, malformed
-from gateway.operations.row_types import RowType, lenient_row, parse_count
+from gateway.operations.lenient_rows import lenient_row, parse_count
+from gateway.operations.row_types import RowType
 
 
 class Page(Struct):

@@ -17,7 +17,7 @@ from gateway.odata.batch import BATCH_URL
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.odata.upstream import OutcomePart, whole_response
-from gateway.operations.row_types import untyped_json
+from gateway.operations.lenient_rows import untyped_json
 from gateway.shutdown import Shutdown
 from gateway.writes.plan import CallMutation, Mutation, RowsMutation, RowWrite
 from gateway.writes.values import encode_body

@@ -1,8 +1,13 @@
 """Completion: generated functions that turn rows into response objects, one per selection set.
 
-The functions only ever succeed: anything they did not expect raises, and the caller completes the same rows
-through graphql-core (``resolvers``), which words the errors. Response objects are msgspec structs, so the
-answer is encoded once, in C.
+For ``{ orders { nodes { orderId text } } }`` the source of a function is about::
+
+    def f0(p, rows, start):
+        return ([R0(x.a0, x.a1) for x in rows],)
+
+They know good values only. Anything else raises, and the caller completes the same rows through graphql-core
+(``fallback_resolvers``), which words the errors. Response objects are msgspec structs, so the answer is encoded once,
+in C.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from .value_conversion import NO_FLAG, account_number, in_utc
 
 Complete = Callable[[Any], Any]
 LISTS = frozenset({"nodes", "edges"})
-"""Fields of a connection that answer each row."""
+"""Fields of a connection with an item for each row."""
 SOURCE = "<completion>"
 """File name of the compiled functions, in tracebacks."""
 _INSTANT = "Edm.DateTimeOffset"
@@ -32,7 +37,7 @@ _NO_YES: Mapping[object, bool] = {"No": False, "Yes": True}
 
 
 class FastPathMiss(Exception):
-    """A value that the fast path does not know how to answer."""
+    """A value that the generated functions do not complete."""
 
 
 def _required(value: object) -> object:
@@ -41,66 +46,68 @@ def _required(value: object) -> object:
     return value
 
 
-def _unreal() -> object:
-    """Refuse what is no number: the decoder takes the text "NaN" for a decimal."""
+def _not_finite() -> object:
+    """Raise FastPathMiss: the decoder reads the text "NaN" as a decimal."""
     raise FastPathMiss
 
 
-def _answer_of(keys: tuple[str, ...]) -> type:
-    """Make the struct with these response keys. A class takes some 2 KB, and only the garbage collector frees it."""
+def _make_answer_class(keys: tuple[str, ...]) -> type:
+    """Return a struct class with these response keys. It takes some 2 KB, and only the garbage collector frees it."""
     fields = [(f"r{i}", Any) for i in range(len(keys))]
     rename = {f"r{i}": key for i, key in enumerate(keys)}
     return msgspec.defstruct("Answer", fields, rename=rename, gc=False)
 
 
-_shared_answer = lru_cache(maxsize=1_000)(_answer_of)
+_shared_answer_class = lru_cache(maxsize=1_000)(_make_answer_class)
 _SHARED_KEYS = 30
-"""Most keys of a struct that is kept for other documents: the longer the list, the less likely there is another."""
+"""Response keys of a class that is shared with other operations; longer lists are rarely the same."""
 
 
 class ConnectionCompletion(Struct, frozen=True):
-    """The completion of a page, whole or in slices."""
+    """Completes a page, as a whole or in slices."""
 
     lists: Callable[[Page, Sequence[Any], int], tuple[list[Any], ...]]
-    """(page, some of its rows, index of the first of them) → those rows in each list of the answer."""
+    """(page, some of its rows, index of the first of them) → items for each list of the answer."""
     head: Callable[..., Any]
     """(page, *its lists) → response object."""
 
     def __call__(self, page: Page) -> Any:
-        """Complete a whole page."""
+        """Return the answer of a whole page."""
         return self.head(page, *self.lists(page, page.rows, 0))
 
 
 class RootCompletion:
-    """The completions of one connection at the root, compiled when first used."""
+    """The completions of a connection at the root, compiled when first used."""
 
     def __init__(self, compiler: Compiler, shape: ConnectionShape) -> None:
         self._compiler = compiler
         self._shape = shape
-        self._made: dict[bool, ConnectionCompletion] = {}
+        self._compiled: dict[bool, ConnectionCompletion] = {}
 
     def of(self, *, texts: bool) -> ConnectionCompletion:
-        """Return the completion of rows whose decimals are numbers, or text already."""
-        found = self._made.get(texts)
-        if found is None:
-            found = self._made[texts] = self._compiler.connected(self._shape, texts=texts)
-        return found
+        """Return the completion of rows with decimals as numbers, or as text (``texts``)."""
+        completion = self._compiled.get(texts)
+        if completion is None:
+            completion = self._compiler.compile_connection(self._shape, texts=texts)
+            self._compiled[texts] = completion
+        return completion
 
     def __call__(self, page: Page) -> Any:
-        """Complete a whole page of decoded rows."""
+        """Return the answer of a whole page of decoded rows."""
         return self.of(texts=False)(page)
 
 
 class Compiler:
-    """Writes and compiles the functions of one document."""
+    """Writes and compiles the functions of one operation."""
 
     def __init__(self) -> None:
         self._numbers = count()
         self._texts = False
-        self._space: dict[str, Any] = {
+        """Whether decimals of the rows are text already."""
+        self._namespace: dict[str, Any] = {
             "FastPathMiss": FastPathMiss,
             "required": _required,
-            "unreal": _unreal,
+            "not_finite": _not_finite,
             "node_id": node_id,
             "in_utc": in_utc,
             "account_number": account_number,
@@ -110,18 +117,18 @@ class Compiler:
         self._answers: dict[tuple[str, ...], str] = {}
         self._functions: dict[tuple[str, str], str] = {}
         self._written: dict[tuple[int, bool], tuple[ShapeByType | ConnectionShape, str]] = {}
-        """id of a shape, and whether decimals are text → itself, so that the id stays its own, and its function."""
+        """id of a shape, and whether decimals are text → the shape, which keeps the id in use, and its function."""
 
     def rows(self, shapes: ShapeByType) -> Complete:
-        """Compile the completion of one row."""
+        """Return the compiled completion of one row."""
         return self._link(self._shapes(shapes))
 
     def connection(self, shape: ConnectionShape) -> RootCompletion:
         """Return the completion of a page at the root."""
         return RootCompletion(self, shape)
 
-    def connected(self, shape: ConnectionShape, *, texts: bool) -> ConnectionCompletion:
-        """Compile the completion of a page; ``texts``: decimals of its rows are text."""
+    def compile_connection(self, shape: ConnectionShape, *, texts: bool) -> ConnectionCompletion:
+        """Return the compiled completion of a page; ``texts``: decimals of its rows are text."""
         self._texts = texts
         lists: list[str] = []
         values: list[str] = []
@@ -133,34 +140,37 @@ class Compiler:
             values.append(value)
         self._texts = False
         answer = self._response([key for key, _, _ in shape.fields])
-        given = ", ".join(["p", *(f"l{i + 1}" for i in range(len(lists)))])
-        head = self._define(given, f"{answer}({', '.join(values)})")
-        made = self._define("p, rows, start", f"({''.join(f'{text}, ' for text in lists)})")
-        return ConnectionCompletion(self._link(made), self._link(head))
+        parameters = ", ".join(["p", *(f"l{i + 1}" for i in range(len(lists)))])
+        head = self._define(parameters, f"{answer}({', '.join(values)})")
+        items = self._define("p, rows, start", f"({''.join(f'{text}, ' for text in lists)})")
+        return ConnectionCompletion(self._link(items), self._link(head))
 
     def _link(self, name: str) -> Callable[..., Any]:
-        exec(compile("".join(self._sources), SOURCE, "exec"), self._space)  # noqa: S102 - our own text
+        """Compile what has been written so far, and return one function of it."""
+        exec(compile("".join(self._sources), SOURCE, "exec"), self._namespace)  # noqa: S102 - the source is written by this class
         self._sources.clear()
-        found: Callable[..., Any] = self._space[name]
-        return found
+        function: Callable[..., Any] = self._namespace[name]
+        return function
 
     def _name(self, prefix: str) -> str:
         return f"{prefix}{next(self._numbers)}"
 
-    def _keep(self, prefix: str, value: object) -> str:
+    def _add(self, prefix: str, value: object) -> str:
+        """Add a value to the namespace of the functions, and return its name."""
         name = self._name(prefix)
-        self._space[name] = value
+        self._namespace[name] = value
         return name
 
     def _response(self, keys: list[str]) -> str:
-        """Return the struct with these response keys; aliases of one selection share it."""
+        """Return the name of the answer class with these response keys."""
         name = self._answers.get(tuple(keys))
         if name is None:
-            make = _shared_answer if len(keys) <= _SHARED_KEYS else _answer_of
-            name = self._answers[tuple(keys)] = self._keep("R", make(tuple(keys)))
+            make = _shared_answer_class if len(keys) <= _SHARED_KEYS else _make_answer_class
+            name = self._answers[tuple(keys)] = self._add("R", make(tuple(keys)))
         return name
 
     def _define(self, parameter: str, expression: str) -> str:
+        """Return the name of a function; equal ones are written once."""
         name = self._functions.get((parameter, expression))
         if name is None:
             name = self._functions[parameter, expression] = self._name("f")
@@ -170,53 +180,54 @@ class Compiler:
     # Objects
 
     def _shapes(self, shapes: ShapeByType) -> str:
-        found = self._written.get((id(shapes), self._texts))
-        if found is None:
-            found = self._written[id(shapes), self._texts] = (shapes, self._write_shapes(shapes))
-        return found[1]
+        written = self._written.get((id(shapes), self._texts))
+        if written is None:
+            written = (shapes, self._write_shapes(shapes))
+            self._written[id(shapes), self._texts] = written
+        return written[1]
 
     def _write_shapes(self, shapes: ShapeByType) -> str:
-        made = {csdl: self._object(shape, shapes.level) for csdl, shape in shapes.by_type.items()}
+        functions = {t: self._object(shape, shapes.level) for t, shape in shapes.by_type.items()}
         if not shapes.level.needs_type:
-            return next(iter(made.values()))
-        table: dict[str | None, str] = {f"#{csdl}": name for csdl, name in made.items()}
-        own = made.get(shapes.level.info.csdl)
-        if own is not None:
-            table[None] = own
-        entries = ", ".join(f"{told!r}: {name}" for told, name in table.items())
+            return next(iter(functions.values()))
+        table: dict[str | None, str] = {f"#{csdl}": name for csdl, name in functions.items()}
+        declared = functions.get(shapes.level.info.csdl)
+        if declared is not None:
+            table[None] = declared  # a row that names no type is of the declared one
+        entries = ", ".join(f"{type_name!r}: {name}" for type_name, name in table.items())
         types = self._name("T")
         self._sources.append(f"{types} = {{{entries}}}\n")
         return self._define("x", f"{types}[x.t](x)")
 
     def _object(self, shape: ObjectShape, level: RowRequirements) -> str:
-        return self._define("x", self._made(shape, level))
+        return self._define("x", self._row(shape, level))
 
-    def _made(self, shape: ObjectShape, level: RowRequirements) -> str:
-        """Write the answer for the row ``x``."""
+    def _row(self, shape: ObjectShape, level: RowRequirements) -> str:
+        """Return the expression of the answer for the row ``x``."""
         answer = self._response([f.key for f in shape.fields])
         values = (self._value(f, shape, level) for f in shape.fields)
         return f"{answer}({', '.join(values)})"
 
     def _each(self, shapes: ShapeByType) -> str:
-        """Write the answer for the row ``x`` of a list: in place where all are of one type, which saves the call."""
+        """Return the expression for the row ``x`` of a list; in place, to save a call, if all rows are of one type."""
         if shapes.level.needs_type:
             return f"{self._shapes(shapes)}(x)"
         (shape,) = shapes.by_type.values()
-        return self._made(shape, shapes.level)
+        return self._row(shape, shapes.level)
 
     def _value(self, item: ShapeField, shape: ObjectShape, level: RowRequirements) -> str:
-        found = item.field
-        if found is None:
+        declared = item.field
+        if declared is None:
             return repr(shape.type_name)
-        match found.kind:
+        match declared.kind:
             case FieldKind.ID:
                 return self._id(shape.type_name, level)
             case FieldKind.REST:
                 return "x.rest"
             case FieldKind.VALUE | FieldKind.ETAG:
-                return self._scalar(found, f"x.{level.attribute(found)}", level)
+                return self._scalar(declared, f"x.{level.attribute(declared)}", level)
             case FieldKind.COMPLEX:
-                return self._complex(item, f"x.{level.attribute(found)}")
+                return self._complex(item, f"x.{level.attribute(declared)}")
             case FieldKind.TO_ONE:
                 assert item.child is not None
                 assert isinstance(item.below, ShapeByType)
@@ -242,59 +253,59 @@ class Compiler:
         if item.below is None:
             return self._json(item.field, value)
         assert isinstance(item.below, ShapeByType)
-        texts, self._texts = self._texts, False  # those of complex values are numbers all the same
+        texts, self._texts = self._texts, False  # decimals inside complex values are always numbers
         function = self._shapes(item.below)
         self._texts = texts
-        made = f"[{function}(i) for i in v]" if item.field.many else f"{function}(v)"
-        expression = f"(None if (v := {value}) is None else {made})"
+        completed = f"[{function}(i) for i in v]" if item.field.many else f"{function}(v)"
+        expression = f"(None if (v := {value}) is None else {completed})"
         return expression if item.field.nullable else f"required({expression})"
 
-    def _json(self, found: Field, value: str) -> str:
-        """Plain JSON: the decoder takes anything for it, null too."""
-        if found.many:
+    def _json(self, declared: Field, value: str) -> str:
+        """Return the expression of plain JSON, which the decoder accepts in any form, null included."""
+        if declared.many:
             value = f"(None if (v := {value}) is None else [required(i) for i in v])"
-        return value if found.nullable else f"required({value})"
+        return value if declared.nullable else f"required({value})"
 
     # Values
 
-    def _scalar(self, found: Field, value: str, level: RowRequirements) -> str:
-        kind = found.value
-        prop = found.prop
+    def _scalar(self, declared: Field, value: str, level: RowRequirements) -> str:
+        kind, prop = declared.value, declared.prop
         assert kind is not None
         assert prop is not None
         if kind.scalar == "JSON":
-            return self._json(found, value)
-        # What a derived type declares is absent in rows of other types, so its decoder takes nothing for null.
-        may_be_none = prop.nullable or found.declared_by not in level.bases
+            return self._json(declared, value)
+        # Rows of other types lack what a derived type declares, so it is decoded as optional.
+        may_be_none = prop.nullable or declared.declared_by not in level.bases
         if prop.type.many:
             item = self._converted(kind, "i", nullable=False)
-            made = (
+            items = (
                 value
                 if item == "i"
                 else f"(None if (v := {value}) is None else [{item} for i in v])"
             )
-            return made if found.nullable else f"required({made})"
+            return items if declared.nullable else f"required({items})"
         if self._texts and kind.scalar == "Decimal":
             converted = value
         else:
             converted = self._converted(kind, value, nullable=may_be_none)
-        return f"required({converted})" if may_be_none and not found.nullable else converted
+        is_missed = may_be_none and not declared.nullable
+        return f"required({converted})" if is_missed else converted
 
     def _converted(self, kind: ValueType, value: str, *, nullable: bool) -> str:
         if kind.enum is not None:
             return self._enum(kind, value, nullable=nullable)
         if kind.scalar in ("Long", "Decimal"):
-            made = f"str({value})"
+            text = f"str({value})"
             if kind.scalar == "Decimal":
-                made = f"{value} if {value}.is_finite() else unreal()"
-            return f"(None if {value} is None else {made})" if nullable else f"({made})"
+                text = f"{value} if {value}.is_finite() else not_finite()"
+            return f"(None if {value} is None else {text})" if nullable else f"({text})"
         if kind.clean is Clean.ACCOUNT:
-            made = f"account_number({value})"
-            return f"(None if {value} is None else {made})" if nullable else made
+            number = f"account_number({value})"
+            return f"(None if {value} is None else {number})" if nullable else number
         return self._instant(kind, value, nullable=nullable) if kind.edm == _INSTANT else value
 
     def _instant(self, kind: ValueType, value: str, *, nullable: bool) -> str:
-        """Write a date and time, which nearly always comes in UTC already."""
+        """Return the expression of a date and time, which the upstream nearly always sends in UTC."""
         text = f"(v := {value})"
         none = f"None if {text} is None else " if nullable else ""
         first = "v" if nullable else text
@@ -327,16 +338,17 @@ class Compiler:
             table = dict(members)
             if nullable:
                 table[None] = None
-            name = self._enums[key] = self._keep("E", table)
+            name = self._enums[key] = self._add("E", table)
         return name
 
     # Connections
 
     def _connection(self, shape: ConnectionShape) -> str:
-        found = self._written.get((id(shape), self._texts))
-        if found is None:
-            found = self._written[id(shape), self._texts] = (shape, self._write_connection(shape))
-        return found[1]
+        written = self._written.get((id(shape), self._texts))
+        if written is None:
+            written = (shape, self._write_connection(shape))
+            self._written[id(shape), self._texts] = written
+        return written[1]
 
     def _write_connection(self, shape: ConnectionShape) -> str:
         answer = self._response([key for key, _, _ in shape.fields])
@@ -374,11 +386,11 @@ class Compiler:
 
     def _page_info(self, shape: ConnectionShape) -> str:
         answer = self._response([key for key, _, _ in shape.fields])
-        made = {
+        expressions = {
             "hasNextPage": "p.has_next",
             "hasPreviousPage": "p.has_previous",
             "startCursor": "p.cursor_at(0)",
             "endCursor": "p.cursor_at(-1)",
             "__typename": "'PageInfo'",
         }
-        return f"{answer}({', '.join(made[name] for _, name, _ in shape.fields)})"
+        return f"{answer}({', '.join(expressions[name] for _, name, _ in shape.fields)})"

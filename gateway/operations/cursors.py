@@ -1,9 +1,13 @@
-"""Opaque, versioned cursors (Relay Cursor Connections) that fit one list only.
+"""Opaque, versioned cursors (Relay Cursor Connections) that are valid for one list only.
 
-A cursor holds the order values and key of its row (keyset), or the row's position (offset, where a keyset cannot be
-asked for), or the skip token of a next link with the row's place behind it; and the fingerprint of what it was made
-for: set, order, filter and company scope. With anything else it is ``INVALID_CURSOR``: a cursor of another list would
-silently skip rows.
+A cursor holds one of three places:
+
+* the values of the order and the key of its row (keyset);
+* the row's position (offset), for lists that cannot be filtered by their order;
+* the skip token of a next link, with the row's position behind it.
+
+It also holds the fingerprint of its list: set, order, filter and company scope. In any other list it is refused with
+``INVALID_CURSOR``, because it would silently skip rows there.
 """
 
 from __future__ import annotations
@@ -34,30 +38,30 @@ class Cursor(Struct, frozen=True):
     offset: int | None = None
     """Position of the row in the list, from 0."""
     token: str = ""
-    """Skip token from which the list goes on, percent-encoded; empty: its start."""
+    """Skip token where the list continues, percent-encoded; empty for its start."""
     read: int = 0
-    """Rows behind the token up to and with the cursor's own."""
+    """Rows behind the token up to and including the cursor's own."""
     backward: bool = False
     """Whether token and position belong to the reversed order."""
 
 
 def fingerprint(*parts: object) -> bytes:
-    """Return eight bytes that stand for the list; parts must print the same in every process."""
+    """Return eight bytes that identify a list; the ``repr`` of the parts must be the same in every process."""
     return blake2b(repr(parts).encode(), digest_size=8).digest()
 
 
 def keyset_cursor(binding: bytes, values: Sequence[object]) -> str:
-    """Make the cursor of a row with these order values."""
+    """Return the cursor of a row with these values of the order."""
     return _text((VERSION, binding, _KEYSET, *values))
 
 
 def offset_cursor(binding: bytes, offset: int) -> str:
-    """Make the cursor of the row at a position."""
+    """Return the cursor of the row at a position."""
     return _text((VERSION, binding, _OFFSET, offset))
 
 
 def link_cursor(binding: bytes, cursor: Cursor) -> str:
-    """Return the cursor of a row that stands behind a skip token."""
+    """Return the cursor of a row behind a skip token."""
     parts = (cursor.backward, cursor.token, cursor.read, cursor.offset)
     return _text((VERSION, binding, _LINK, *parts))
 
@@ -67,7 +71,10 @@ def _text(parts: tuple[object, ...]) -> str:
 
 
 def parse_cursor(text: str, *, binding: bytes, terms: int, argument: str) -> Cursor:
-    """Read a cursor for the list of that fingerprint and number of order terms. Raises InvalidCursor."""
+    """Return the place in a cursor of the list with this fingerprint and number of order terms.
+
+    Raises InvalidCursor, which names ``argument``.
+    """
     parts = unpack(text)
     if not isinstance(parts, list) or len(parts) < 4 or parts[0] != VERSION:
         raise InvalidCursor(f"{argument}: this is not a cursor of this API.", hint=_HINT)
@@ -79,15 +86,15 @@ def parse_cursor(text: str, *, binding: bytes, terms: int, argument: str) -> Cur
     kind, values = parts[2], tuple(parts[3:])
     if kind == _OFFSET and len(values) == 1 and isinstance(values[0], int) and values[0] >= 0:
         return Cursor(offset=values[0])
-    if kind == _LINK and (found := _of_link(values)) is not None:
-        return found
+    if kind == _LINK and (place := _of_link(values)) is not None:
+        return place
     if kind == _KEYSET and len(values) == terms:
         return Cursor(values=values)
     raise InvalidCursor(f"{argument}: this cursor is damaged.", hint=_HINT)
 
 
 def _of_link(values: tuple[object, ...]) -> Cursor | None:
-    """Return the place behind a skip token; None for anything that this API does not make."""
+    """Return the place behind a skip token; None for values that this API does not make."""
     match values:
         case (bool(backward), str(token), int(read), int(offset)) if (
             not isinstance(read, bool)

@@ -1,8 +1,8 @@
-"""Global object ids (GraphQL Global Object Identification): opaque text that holds a type and a key.
+"""Global object ids: opaque text that contains a type and a key.
 
-``id`` = URL-safe base64 of MessagePack ``[version, type name, *key values]``. It depends on the row alone, so
-the same row has the same id by every path, in every process; ``version`` lets the form change without confusing
-an old id with a new one.
+GraphQL Global Object Identification, https://relay.dev/graphql/objectidentification.htm. An ``id`` is the URL-safe
+base64 of MessagePack ``[version, type name, *key values]``. It depends on the row alone, so a row has the same id on
+every path and in every process; the version lets the format change without confusing old ids with new ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.errors import InvalidId
 
 VERSION = 1
 MAX_LENGTH = 65_536
-"""Characters of an id or cursor: more than any key that fits into an address needs."""
+"""Characters of an id or cursor: more than any key needs that fits into a URL."""
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
 _decode = msgspec.msgpack.Decoder().decode
 _HINT = "Use an `id` that the gateway answered."
@@ -28,7 +28,7 @@ def node_id(type_name: str, *key: object) -> str:
 
 
 def parse_id(text: str) -> tuple[str, tuple[str | int | float | None, ...]]:
-    """Return the type name and key values of an id, decimals as text. Raises InvalidId."""
+    """Return the type name and the key values of an id, decimals as text. Raises InvalidId."""
     parts = unpack(text)
     if (
         not isinstance(parts, list)
@@ -44,7 +44,7 @@ def parse_id(text: str) -> tuple[str, tuple[str | int | float | None, ...]]:
 
 
 def unpack(text: str) -> object:
-    """Undo base64 and MessagePack; None where the text is neither."""
+    """Return what base64 of MessagePack contains; None for any other text."""
     if len(text) > MAX_LENGTH or not text.isascii():
         return None
     try:

@@ -1,4 +1,4 @@
-"""A page of a connection: rows with what Relay wants to know of them."""
+"""A page of a connection: its rows, and what Relay's ``pageInfo`` and ``edges`` say about them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from .row_types import RowList
+from .raw_rows import RowList
 
 MakeCursor = Callable[[Any, int], str]
 """(row, its index in the page) → cursor."""
 
 
 class Page(Struct, gc=False):
-    """What a connection field answers from; a struct, because every parent of children has one."""
+    """The rows of a connection field. A struct without garbage collection, as each parent row has one per list."""
 
     rows: RowList
     has_next: bool = False
@@ -31,13 +31,13 @@ class Page(Struct, gc=False):
 
 
 class Edge(Struct, frozen=True):
-    """A row in its page, for the slow path."""
+    """A row in its page, for the fallback resolvers."""
 
     page: Page
     index: int
 
 
 class Failure(Struct, frozen=True):
-    """In the place of a value that could not be loaded."""
+    """An error in the place of a value that could not be loaded."""
 
     error: Exception

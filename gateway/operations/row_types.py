@@ -1,24 +1,24 @@
-"""Rows of a level as generated msgspec structs: only the selected properties, decoded and type-checked in C.
+"""Row types: generated msgspec structs with just the selected properties, decoded and type-checked in C.
 
-A *row type* is the struct for one level under one way of loading it: the level's values (``a0``, ``a1``…),
-extra columns that the plan needs (``e0``…: joins, order, filters), and a slot for each child (``c0``…), which
-an ``$expand`` fills while decoding and everything else fills later. Exact decimals come free: msgspec reads
-them from the JSON text.
+A *row type* is the struct for one level, as one plan loads it:
 
-When a page does not fit its struct, :func:`lenient_row` builds the same structs from untyped JSON; the operation is
-then completed by graphql-core, value by value, which gives each error its place. Good values are the same either
-way, and so are the ids and cursors made of them.
+    a0, a1 …   the values that the level requires
+    e0 …       further columns that the plan needs: joins, order, filters
+    c0 …       a slot for each relation: ``$expand`` fills it while decoding, everything else later
+    t          ``@odata.type``;  rest: undeclared properties
+
+Decimals are exact: msgspec reads them from the JSON text. A page that does not fit its struct is built by
+``lenient_rows`` instead.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from math import isfinite
-from typing import Annotated, Any, ClassVar, Literal, cast, overload
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -30,7 +30,7 @@ from .shapes import Place, RowRequirements
 
 _Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 _PYTHON: Mapping[str, Any] = {
     "Int": _Int32,
     "Long": _Int64,
@@ -39,37 +39,37 @@ _PYTHON: Mapping[str, Any] = {
     "Boolean": bool,
     "JSON": Any,
 }
-_FITTED = frozenset({"Decimal", "Float", "JSON", "[JSON]"})
-MAX_WAYS = 50
+_NEED_CONVERSION = frozenset({"Decimal", "Float", "JSON", "[JSON]"})
+MAX_VARIANTS = 50
 """Row types of one level, which differ in the columns that orders, filters and joins add."""
 _NO_NAME = "/"
-"""Starts the wire name of a slot that decoding never fills; JSON from OData never holds such a name."""
+"""Start of the wire name of a slot that decoding never fills: no property of OData has such a name."""
 
 
 class Row(Struct):
     """A row of some row type."""
 
     row_type: ClassVar[weakref.ref[RowType]]
-    """Weak: a class is only freed by the garbage collector, and all that it holds with it."""
+    """Weak, because a class is only freed by the garbage collector, with everything that it refers to."""
 
 
 def row_type_of(row: Row) -> RowType:
-    """Return the row type of a row, as long as the document lives that it was read for."""
-    found = type(row).row_type()
-    assert found is not None
-    return found
+    """Return the row type of a row, while the operation lives that it was read for."""
+    row_type = type(row).row_type()
+    assert row_type is not None
+    return row_type
 
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class RowType:
-    """A struct for rows, and where to find what in it."""
+    """A struct for rows, and the attributes of their values."""
 
     level: RowRequirements
     struct: type[Row]
     attributes: Mapping[Place, str]
     """Property → attribute."""
     select: tuple[str, ...]
-    """``$select``; empty: everything."""
+    """``$select``; empty for every property."""
     expanded: Mapping[int, RowType]
     """Index of a child that ``$expand`` brings → the type of its rows."""
     complex_types: Mapping[str, RowType]
@@ -77,21 +77,21 @@ class RowType:
     wire_names: Mapping[str, str]
     """Attribute → JSON name."""
     kinds: Mapping[str, str]
-    """Attribute → GraphQL scalar, of the values whose form depends on it: numbers and plain JSON."""
+    """Attribute → GraphQL scalar, for values that untyped JSON holds in another form: numbers and plain JSON."""
     typed: bool = True
-    """Whether pages are decoded straight into the struct; not where undeclared properties are asked for, nor where
-    types of one family mean different things by one name."""
+    """Whether pages are decoded straight into the struct; not if undeclared properties are requested, nor if types of
+    one family declare one name differently."""
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """CSDL type → what the metadata lists of it, where undeclared properties are asked for."""
+    """CSDL type → its declared properties, if undeclared ones are requested."""
     single_type: bool = False
     """Whether rows can be of the declared type only."""
     single: msgspec.json.Decoder[Any] = field(init=False)
     absent: Mapping[str, Any] = field(init=False)
-    """Attribute → what it holds where the upstream sent nothing: None where that means null."""
+    """Attribute → its value if the upstream leaves the property out: None if that means null, else UNSET."""
     text: object = field(init=False, default=None)
-    """The second struct, of ``texts``."""
+    """The struct with decimals as text, made and used by ``execution.decimal_text``."""
     own_names: frozenset[str] = field(init=False)
-    """JSON names of the asked properties that every row has, whatever its type."""
+    """JSON names of the selected properties that rows of every type have."""
     _page: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -107,101 +107,37 @@ class RowType:
 
     @property
     def page(self) -> msgspec.json.Decoder[Any]:
-        """What decodes a page of rows."""
+        """The decoder of a page of rows."""
         if self._page is None:
             rows: Any = list[self.struct]  # type: ignore[name-defined]
             page = msgspec.defstruct(
                 "Page",
-                [("value", rows), ("count", _Count | None, None), ("next", str | None, None)],
+                [("value", rows), ("count", Count | None, None), ("next", str | None, None)],
                 rename={"count": "@odata.count", "next": "@odata.nextLink"},
                 gc=False,
             )
             self._page = msgspec.json.Decoder(page)
         return self._page
 
-    def attribute(self, found: Field) -> str:
-        """Return the attribute that holds a field's value; raises KeyError where it was not asked for."""
-        return self.attributes[found.declared_by, found.source]
+    def attribute(self, column: Field) -> str:
+        """Return the attribute of a field's value. Raises KeyError if it was not requested."""
+        return self.attributes[column.declared_by, column.source]
 
     def csdl_of(self, row: Struct) -> str:
-        """Return the CSDL type of a row: what it says itself, else the level's."""
-        told = getattr(row, "t", None)
-        if told is None:
+        """Return the CSDL type of a row: the one it names, else the level's; empty if it names nonsense."""
+        type_name = getattr(row, "t", None)
+        if type_name is None:
             return self.level.info.csdl
-        return told.rpartition("#")[2] if isinstance(told, str) else ""
-
-
-class RawPage(Struct, gc=False):
-    """A page whose rows are still JSON text."""
-
-    value: list[msgspec.Raw]
-    count: _Count | None = msgspec.field(default=None, name="@odata.count")
-    next: str | None = msgspec.field(default=None, name="@odata.nextLink")
-
-
-raw_page = msgspec.json.Decoder(RawPage).decode
-
-
-class RawRows(Sequence[Any]):
-    """Rows that are still JSON text: each is decoded when it is read, and not kept.
-
-    Reading raises msgspec.ValidationError where a row does not fit its type, msgspec.DecodeError for text that is
-    not JSON.
-    """
-
-    __slots__ = ("raws", "row_type")
-
-    def __init__(self, row_type: RowType, raws: list[msgspec.Raw]) -> None:
-        self.row_type = row_type
-        self.raws = raws
-
-    def __len__(self) -> int:
-        return len(self.raws)
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> RawRows: ...
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return RawRows(self.row_type, self.raws[index])
-        return self.row_type.single.decode(self.raws[index])
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self.row_type.single.decode, self.raws)
-
-    def lenient(self) -> Iterator[Any]:
-        """Decode as :func:`lenient_row` does. Raises msgspec.DecodeError."""
-        return (lenient_row(self.row_type, untyped_json(raw)) for raw in self.raws)
-
-    def reverse(self) -> None:
-        """Turn the order round, in place."""
-        self.raws.reverse()
-
-    def slices(self, size: int) -> Iterator[RawRows]:
-        """Cut into slices of about so many bytes of JSON."""
-        start = taken = 0
-        for end, raw in enumerate(self.raws, 1):
-            taken += len(raw)
-            if taken >= size:
-                yield self[start:end]
-                start, taken = end, 0
-        if start < len(self):
-            yield self[start:]
-
-
-RowList = list[Any] | RawRows
+        return type_name.rpartition("#")[2] if isinstance(type_name, str) else ""
 
 
 class RowTypes:
-    """Makes and keeps the row types of one document; aliases of one selection share one."""
+    """Makes and caches the row types of one operation; aliases with the same selection share one."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._made: dict[tuple[object, ...], RowType] = {}
-        self._ways: Counter[int] = Counter()
+        self._cache: dict[tuple[object, ...], RowType] = {}
+        self._variants: Counter[int] = Counter()
 
     def get(
         self,
@@ -209,42 +145,42 @@ class RowTypes:
         extras: tuple[Field, ...] = (),
         expanded: Mapping[int, RowType] | None = None,
     ) -> RowType:
-        """Return the row type of a level with extra columns and expanded children."""
+        """Return the row type of a level with extra columns and expanded relations."""
         expanded = expanded or {}
-        wanted = tuple(dict.fromkeys((f.declared_by, f.source) for f in extras))
-        key = (id(level), wanted, tuple((i, id(t)) for i, t in sorted(expanded.items())))
-        found = self._made.get(key)
-        if found is None:
+        places = tuple(dict.fromkeys((f.declared_by, f.source) for f in extras))
+        key = (id(level), places, tuple((i, id(t)) for i, t in sorted(expanded.items())))
+        row_type = self._cache.get(key)
+        if row_type is None:
             structure = _structure(level)
-            shared = (structure, wanted)
-            found = None if structure is None else self._made.get(shared)
-            if found is None:
+            shared = (structure, places)
+            row_type = None if structure is None else self._cache.get(shared)
+            if row_type is None:
                 by_place = {(f.declared_by, f.source): f for f in extras}
-                found = self._make(level, [by_place[w] for w in wanted], expanded)
+                row_type = self._make(level, [by_place[p] for p in places], expanded)
                 if structure is not None:
-                    self._made[shared] = found
-            self._keep(key, found)
-        return found
+                    self._cache[shared] = row_type
+            self._put(key, row_type)
+        return row_type
 
-    def _keep(self, key: tuple[object, ...], made: RowType) -> None:
-        """Keep a row type; all start anew where one level has been asked for in too many orders."""
+    def _put(self, key: tuple[object, ...], row_type: RowType) -> None:
+        """Cache a row type. If one level has too many variants (orders, filters), all are dropped."""
         level = cast("int", key[0])
-        self._ways[level] += 1
-        if self._ways[level] > MAX_WAYS:
-            self._made.clear()
-            self._ways.clear()
-        self._made[key] = made
+        self._variants[level] += 1
+        if self._variants[level] > MAX_VARIANTS:
+            self._cache.clear()
+            self._variants.clear()
+        self._cache[key] = row_type
 
     def _make(
         self, level: RowRequirements, extras: list[Field], expanded: Mapping[int, RowType]
     ) -> RowType:
         places, by_source = dict(level.attributes), dict(level.by_source)
         columns = list(level.values.values())
-        for found in extras:
-            place = (found.declared_by, found.source)
+        for extra in extras:
+            place = (extra.declared_by, extra.source)
             if place not in places:
-                places[place] = by_source.setdefault(found.source, f"e{len(places)}")
-                columns.append(found)
+                places[place] = by_source.setdefault(extra.source, f"e{len(places)}")
+                columns.append(extra)
         complex_types = {
             by_source[f.source]: self.get(level.complex_levels[f.declared_by, f.source])
             for f in columns
@@ -252,10 +188,10 @@ class RowTypes:
         }
         merged: dict[str, tuple[Any, ...]] = {}
         mixed: set[str] = set()
-        for found in columns:
-            attribute = by_source[found.source]
-            column = _column(attribute, found, level.bases, complex_types.get(attribute))
-            if merged.setdefault(attribute, column) != column:
+        for column in columns:
+            attribute = by_source[column.source]
+            spec = _struct_field(attribute, column, level.bases, complex_types.get(attribute))
+            if merged.setdefault(attribute, spec) != spec:
                 mixed.add(attribute)
                 merged[attribute] = (attribute, Any, None)
         fields = list(merged.values())
@@ -263,18 +199,20 @@ class RowTypes:
         csdl = level.info.csdl
         single_type = not level.needs_type and self._stands_alone(csdl)
         if single_type:
-            # Checked while decoding, which costs nothing: services name a type only where it is not the declared one.
+            # Checked while decoding, which costs nothing: services name a type only if it is not the declared one.
             fields.append(("t", Literal[f"#{csdl}", csdl] | None, None))
             names["t"] = "@odata.type"
         _add_slots(level, expanded, fields, names)
-        made = msgspec.defstruct(
+        row_class = msgspec.defstruct(
             "Row", fields, bases=(Row,), rename=dict(names), gc=False, kw_only=True
         )
-        struct = cast("type[Row]", made)
+        struct = cast("type[Row]", row_class)
         select = () if level.needs_rest else _select(columns, level.bases)
         below = (*complex_types.values(), *expanded.values())
         typed = not (level.needs_rest or mixed) and all(t.typed for t in below)
-        kinds = {by_source[f.source]: kind for f in columns if (kind := _kind(f)) in _FITTED}
+        kinds = {
+            by_source[f.source]: kind for f in columns if (kind := _kind(f)) in _NEED_CONVERSION
+        }
         for attribute in mixed:
             kinds.pop(attribute, None)
             complex_types.pop(attribute, None)
@@ -294,16 +232,16 @@ class RowTypes:
         )
 
     def _stands_alone(self, csdl: str) -> bool:
-        """Return whether an entity type has no base type, whose sets may hold its rows beside others."""
-        found = self._catalog.model.entity_types.get(csdl)
-        return found is not None and found.base is None
+        """Return whether an entity type has no base type, whose sets could hold its rows among others."""
+        entity_type = self._catalog.model.entity_types.get(csdl)
+        return entity_type is not None and entity_type.base is None
 
     def _declared(self, csdl: str) -> frozenset[str]:
         return frozenset(f.source for f in self._catalog.object(csdl).fields.values())
 
 
 def _structure(level: RowRequirements) -> tuple[object, ...] | None:
-    """Return what two levels share whose rows are alike (aliases of one selection); None where rows hang below."""
+    """Return a key that is equal for levels with equal rows (aliases of one selection); None if they have relations."""
     inner = {place: _structure(below) for place, below in level.complex_levels.items()}
     if level.children or None in inner.values():
         return None
@@ -337,38 +275,41 @@ def _add_slots(
             rows: Any = list[inner.struct]  # type: ignore[name-defined]
             fields.append((child.slot, rows | UnsetType | None, UNSET))
             fields.extend(
-                [(f"n{child.index}", str | None, None), (f"k{child.index}", _Count | None, None)]
+                [(f"n{child.index}", str | None, None), (f"k{child.index}", Count | None, None)]
             )
             names[f"n{child.index}"] = f"{name}@odata.nextLink"
             names[f"k{child.index}"] = f"{name}@odata.count"
 
 
-def _column(
-    attribute: str, found: Field, bases: frozenset[str], inner: RowType | None
+def _struct_field(
+    attribute: str, column: Field, bases: frozenset[str], inner: RowType | None
 ) -> tuple[Any, ...]:
-    python = _python_type(found, None if inner is None else inner.struct)
-    assert found.prop is not None
-    if found.prop.nullable or found.declared_by not in bases:
+    """Return the field of a struct: (attribute, type) or (attribute, type, default)."""
+    python = _python_type(column, None if inner is None else inner.struct)
+    assert column.prop is not None
+    # Rows of other types than the declaring one lack the property.
+    if column.prop.nullable or column.declared_by not in bases:
         return (attribute, python | None, None)
     return (attribute, python)
 
 
-def _python_type(found: Field, inner: type[Struct] | None) -> Any:
-    if found.kind is FieldKind.COMPLEX:
+def _python_type(column: Field, inner: type[Struct] | None) -> Any:
+    if column.kind is FieldKind.COMPLEX:
         item: Any = Any if inner is None else inner
     else:
-        assert found.value is not None
-        item = str if found.value.enum is not None else _PYTHON.get(found.value.scalar, str)
-    assert found.prop is not None
-    return list[item] if found.prop.type.many else item
+        assert column.value is not None
+        item = str if column.value.enum is not None else _PYTHON.get(column.value.scalar, str)
+    assert column.prop is not None
+    return list[item] if column.prop.type.many else item
 
 
-def _kind(found: Field) -> str:
-    assert found.prop is not None
-    if found.value is not None and found.value.enum is not None:
+def _kind(column: Field) -> str:
+    """Return the scalar of a value, ``[JSON]`` for a list of plain JSON, and nothing for an enum."""
+    assert column.prop is not None
+    if column.value is not None and column.value.enum is not None:
         return ""
-    kind = "JSON" if found.value is None else found.value.scalar
-    return "[JSON]" if kind == "JSON" and found.prop.type.many else kind
+    kind = "JSON" if column.value is None else column.value.scalar
+    return "[JSON]" if kind == "JSON" and column.prop.type.many else kind
 
 
 def _select(columns: list[Field], bases: frozenset[str]) -> tuple[str, ...]:
@@ -377,100 +318,3 @@ def _select(columns: list[Field], bases: frozenset[str]) -> tuple[str, ...]:
         for f in columns
         if f.kind is not FieldKind.ETAG
     )
-
-
-def lenient_row(row_type: RowType, raw: object) -> object:
-    """Build a row from untyped JSON: what does not fit stays as it came, what may not be missing and is, is UNSET.
-
-    A row that says to be of a type which its place cannot hold is none: its type comes back in its place.
-    """
-    if not isinstance(raw, dict):
-        return raw
-    if _is_stray(row_type, raw.get("@odata.type")):
-        return raw["@odata.type"]
-    values: dict[str, Any] = {}
-    for attribute, name in row_type.wire_names.items():
-        value = raw.get(name, row_type.absent[attribute])
-        inner = row_type.complex_types.get(attribute) or _expanded(row_type, attribute)
-        if inner is not None and isinstance(value, list):
-            value = [lenient_row(inner, item) for item in value]
-        elif inner is not None:
-            value = lenient_row(inner, value)
-        elif attribute in row_type.kinds:
-            value = _fitted(row_type.kinds[attribute], value)
-        values[attribute] = value
-    if row_type.level.needs_rest:
-        values["rest"] = plain_json(_rest(row_type, raw))
-    return row_type.struct(**values)
-
-
-def _is_stray(row_type: RowType, told: object) -> bool:
-    """Return whether a row claims another type than the only possible one, whatever alias its namespace has."""
-    if not row_type.single_type or not isinstance(told, str):
-        return False
-    return _unqualified(told) != _unqualified(row_type.level.info.csdl)
-
-
-def _unqualified(name: str) -> str:
-    return name.rpartition("#")[2].rpartition(".")[2]
-
-
-def _fitted(kind: str, value: object) -> object:
-    """Return a number, or plain JSON, the form that the typed decoder gives it; what is neither stays."""
-    if isinstance(value, list) and kind != "JSON":
-        return [_fitted(kind.strip("[]"), item) for item in value]
-    match kind:
-        case "Decimal" if isinstance(value, str) or type(value) is int:
-            try:
-                return Decimal(value)
-            except InvalidOperation:
-                return value
-        case "Float" if isinstance(value, Decimal) or type(value) is int:
-            return _as_float(value)
-        case "JSON" if value is not None and value is not UNSET:
-            return plain_json(value)
-        case _:
-            return value
-
-
-def _as_float(value: Decimal | int) -> object:
-    try:
-        number = float(value)
-    except OverflowError:
-        return value
-    return number if isfinite(number) else value
-
-
-def plain_json(value: object) -> object:
-    """Return JSON text of decoded JSON, null as None: its numbers stay numbers, with all their digits."""
-    if value is None:
-        return None
-    return msgspec.Raw(_as_number(value))
-
-
-def _expanded(row_type: RowType, attribute: str) -> RowType | None:
-    return row_type.expanded.get(int(attribute[1:])) if attribute[0] == "c" else None
-
-
-def _rest(row_type: RowType, raw: Mapping[str, object]) -> dict[str, object]:
-    """Return the undeclared properties: neither annotations nor what the metadata lists."""
-    told = raw.get("@odata.type")
-    csdl = told.lstrip("#") if isinstance(told, str) else row_type.level.info.csdl
-    declared = row_type.declared.get(csdl, frozenset())
-    return {name: value for name, value in raw.items() if "@" not in name and name not in declared}
-
-
-def parse_count(raw: object) -> int | None:
-    """Read a number of rows; some services send it as text. None for what is none."""
-    if isinstance(raw, str) and raw.isdecimal() and len(raw) <= 18:
-        return int(raw)
-    return raw if type(raw) is int and raw >= 0 else None
-
-
-def untyped_json(body: bytes | msgspec.Raw) -> object:
-    """Decode JSON with exact decimals. Raises msgspec.DecodeError for what is not JSON."""
-    return _untyped.decode(body)
-
-
-_untyped = msgspec.json.Decoder(float_hook=Decimal)
-_as_number = msgspec.json.Encoder(decimal_format="number").encode

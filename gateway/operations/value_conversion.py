@@ -1,9 +1,8 @@
-"""One value on its way between GraphQL and the wire: cleaning in both directions.
+"""Conversion of one value between OData and GraphQL.
 
-Outbound (:func:`from_upstream`) gives what a GraphQL scalar or enum serialises; inbound (:func:`to_literal`)
-gives what OData compares with. The compiled completion in ``complete`` inlines the outbound half; a
-differential test keeps the two equal. Clean values: design section 3; sentinels: reference ``d365-odata``
-section 2.4.
+Outbound, :func:`from_upstream` returns what a GraphQL scalar or enum serialises; inbound, :func:`to_literal` returns
+what OData compares with. "Clean" values differ between the two: the null date 1900-01-01 is null, an X++ date has no
+time, the enum NoYes is Boolean. ``completion_compiler`` inlines the outbound half; a differential test compares both.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from gateway.odata.literals import parse_value
 from gateway.odata.query import Literal, Value
 from schema.catalog.records import Clean, EnumInfo, ValueType
 
-from .row_types import plain_json
+from .lenient_rows import plain_json
 
 _INSTANT = "Edm.DateTimeOffset"
 _DELIMITER = re.compile(r"(?<!\\)-")
-"""A delimiter of segments; inside a segment a backslash escapes it (reference ``d365-odata`` section 5.4)."""
+"""The delimiter between segments of a display value; inside a segment a backslash escapes it."""
 NULL_DAY = "1900-01-01"
 FIRST_DAY = "1900-01-02T00:00:00Z"
-"""The first moment that is not the null date."""
+"""The first moment after the null date, which is null whatever its time."""
 _BOOLEANS: Mapping[object, bool] = {"No": False, "Yes": True}
 _INT_BITS = 1 << 31
 NO_FLAG = "0"
-"""A set of flags that holds none, where the enum names no such member (CSDL 4.01 section 10.2)."""
+"""A set without any flag, if the enum has no member for that (CSDL 4.01, section 10.2)."""
 _NOT_FINITE: Mapping[str, str] = {
     "INF": "INF",
     "Infinity": "INF",
@@ -44,15 +43,14 @@ _NOT_FINITE: Mapping[str, str] = {
     "-Infinity": "-INF",
     "NaN": "NaN",
 }
-"""The special numbers as OData and as Python's Decimal spell them → OData's spelling."""
+"""Special numbers as OData and Python's Decimal spell them → OData's spelling."""
 _TEXT = frozenset({"String", "DateTime", "Date", "TimeOfDay", "Duration", "UUID", "Base64"})
 
 
 def from_upstream(value: ValueType, raw: object) -> object:
-    """Return one upstream value as GraphQL shows it.
+    """Return one upstream value as GraphQL answers it.
 
-    Raises UpstreamMalformed or UnknownEnumValue where it is not of its type, NotFinite for what no GraphQL number
-    can hold.
+    Raises UpstreamMalformed or UnknownEnumValue if it is not of its type, NotFinite for infinity and "not a number".
     """
     if raw is None:
         return None
@@ -63,7 +61,7 @@ def from_upstream(value: ValueType, raw: object) -> object:
     if value.scalar in _TEXT and isinstance(raw, str):
         return account_number(raw) if value.clean is Clean.ACCOUNT else raw
     if value.scalar == "Float" and isinstance(raw, Decimal) and raw.is_finite():
-        raw = float(raw)  # JSON that was decoded without a type keeps its digits
+        raw = float(raw)  # JSON that was decoded without types has decimals
     if _is_number_of(value.scalar, raw) or value.scalar == "JSON":
         return raw
     if value.scalar == "Boolean" and isinstance(raw, bool):
@@ -78,12 +76,12 @@ def from_upstream(value: ValueType, raw: object) -> object:
 
 
 def each_from_upstream(value: ValueType, raw: object) -> list[object]:
-    """Return each item of a list cleaned; a bad item is the error that belongs at its place.
+    """Return the converted items of a list, with an error in the place of each bad item.
 
-    Raises UpstreamMalformed for what is no list.
+    Raises UpstreamMalformed if it is not a list.
     """
     if not isinstance(raw, list):
-        raise UpstreamMalformed("The upstream sent something that is no list.")
+        raise UpstreamMalformed("The upstream sent something that is not a list.")
     return [_item(value, item) for item in raw]
 
 
@@ -95,7 +93,7 @@ def _item(value: ValueType, raw: object) -> object:
 
 
 def from_untyped(value: ValueType, raw: object, *, is_list: bool) -> object:
-    """Return the result of an operation, whose JSON was decoded without a type. Raises UpstreamError."""
+    """Return the result of a function or action, whose JSON was decoded without types. Raises UpstreamError."""
     if value.scalar == "JSON" and isinstance(raw, list) and is_list:
         return [plain_json(item) for item in raw]
     if is_list and raw is not None:
@@ -106,25 +104,25 @@ def from_untyped(value: ValueType, raw: object, *, is_list: bool) -> object:
 def account_number(raw: str) -> str:
     r"""Return the account number in a display value: ``US\-009`` → ``US-009``.
 
-    Raises UpstreamMalformed for a display value of several segments, which no number can stand for.
+    Raises UpstreamMalformed for a display value of several segments, which is no account number.
     """
     if _DELIMITER.search(raw):
         raise UpstreamMalformed(
-            "This display value has several segments, so it is no account number.",
-            hint="The setting account_numbers is for fields that hold customers, vendors or banks only.",
+            "This display value has several segments, so it is not an account number.",
+            hint="Use the setting account_numbers for fields that hold only customers, vendors or banks.",
         )
     return raw.replace("\\-", "-")
 
 
 def display_value(number: str) -> str:
-    r"""Return an account number, or a part of one, as display values spell it: ``US-009`` → ``US\-009``."""
+    r"""Return an account number, or a part of one, as a display value: ``US-009`` → ``US\-009``."""
     return number.replace("-", "\\-")
 
 
 def in_utc(raw: str) -> str:
     """Return an instant as UTC: ``2024-01-31T01:00:00+02:00`` → ``2024-01-30T23:00:00Z``. Raises UpstreamMalformed."""
     if raw[-1:] == "Z":
-        return raw  # nearly all services: the text is passed on as it came
+        return raw  # what nearly all services send
     try:
         return str(parse_value(_INSTANT, raw))
     except ValueError as error:
@@ -135,7 +133,7 @@ def in_utc(raw: str) -> str:
 
 
 def clean_date(clean: Clean, raw: str) -> str | None:
-    """Clean a date-time's text: 1900-01-01 is null, an X++ date has no time."""
+    """Return the clean text of a date and time: null for 1900-01-01, without time for an X++ date."""
     if clean is Clean.NONE:
         return raw
     if clean is not Clean.KEY_DATE and raw.startswith(NULL_DAY):
@@ -156,12 +154,12 @@ def _is_number_of(scalar: str, raw: object) -> bool:
 
 
 def _refuse_not_finite(value: ValueType, raw: object) -> None:
-    """Raise NotFinite for the special numbers of OData (JSON format 4.01 section 7.1); pass all else."""
+    """Raise NotFinite for OData's special numbers (JSON Format 4.01, section 7.1)."""
     text = _NOT_FINITE.get(str(raw)) if isinstance(raw, str | Decimal) else None
     if text is not None:
         raise NotFinite(
-            f"The upstream's value is {text}, which GraphQL's {value.scalar} cannot hold.",
-            hint="Only finite numbers can be shown: correct the value in the source.",
+            f"The upstream's value is {text}, which GraphQL's {value.scalar} cannot represent.",
+            hint="Correct the value in the source: only finite numbers can be answered.",
         )
 
 
@@ -184,47 +182,50 @@ def _member(enum: EnumInfo, raw: object) -> str:
     return name
 
 
-def to_literal(value: ValueType, given: object, *, what: str) -> Literal:
-    """Turn a coerced GraphQL value into a literal of the upstream type. ``what`` names it in errors."""
+def to_literal(value: ValueType, argument: object, *, what: str) -> Literal:
+    """Return a coerced GraphQL value as a literal of the upstream type.
+
+    Raises BadArgument, with ``what`` as the name of the value.
+    """
     if value.enum is not None:
         if value.clean is Clean.NO_YES:
-            return Literal("Yes" if given else "No", value.edm, is_enum=True)
-        return Literal(_member_names(value.enum, given), value.edm, is_enum=True)
+            return Literal("Yes" if argument else "No", value.edm, is_enum=True)
+        return Literal(_member_names(value.enum, argument), value.edm, is_enum=True)
     if value.clean in (Clean.DATE, Clean.KEY_DATE):
-        return Literal(f"{given}T12:00:00Z", value.edm)
-    if value.clean is Clean.ACCOUNT and isinstance(given, str):
-        given = display_value(given)
-    return Literal(_parsed(value.edm, given, what), value.edm)
+        return Literal(f"{argument}T12:00:00Z", value.edm)  # X++ dates are noon UTC
+    if value.clean is Clean.ACCOUNT and isinstance(argument, str):
+        argument = display_value(argument)
+    return Literal(_parse(value.edm, argument, what), value.edm)
 
 
-def to_literals(value: ValueType, given: Sequence[object], *, what: str) -> tuple[Literal, ...]:
+def to_literals(value: ValueType, items: Sequence[object], *, what: str) -> tuple[Literal, ...]:
     """Return the items of a list as literals of the upstream type. Raises BadArgument."""
-    return tuple(to_list_item(value, item, what=f"{what}[{i}]") for i, item in enumerate(given))
+    return tuple(to_list_item(value, item, what=f"{what}[{i}]") for i, item in enumerate(items))
 
 
-def to_list_item(value: ValueType, given: object, *, what: str) -> Literal:
-    """Return one item of a list. An item that is a set of flags is text as OData spells it: ``Read,Write``."""
+def to_list_item(value: ValueType, item: object, *, what: str) -> Literal:
+    """Return an item of a list as a literal; a set of flags is text in OData's spelling: ``Read,Write``."""
     if value.scalar == "JSON" and not value.edm.startswith("Edm."):
-        return Literal(_parsed(value.edm, given, what), value.edm, is_enum=True)
-    return to_literal(value, given, what=what)
+        return Literal(_parse(value.edm, item, what), value.edm, is_enum=True)
+    return to_literal(value, item, what=what)
 
 
-def _member_names(enum: EnumInfo, given: object) -> str:
-    """Return the CSDL names of enum values: ``[READ, WRITE]`` → ``Read,Write``; no flag at all is ``0``."""
-    if not isinstance(given, list):
-        return enum.to_csdl[str(given)]
-    return ",".join(enum.to_csdl[str(name)] for name in dict.fromkeys(given)) or NO_FLAG
+def _member_names(enum: EnumInfo, argument: object) -> str:
+    """Return the CSDL names of enum values: ``[READ, WRITE]`` → ``Read,Write``; an empty list is ``0``."""
+    if not isinstance(argument, list):
+        return enum.to_csdl[str(argument)]
+    return ",".join(enum.to_csdl[str(name)] for name in dict.fromkeys(argument)) or NO_FLAG
 
 
-def _parsed(edm: str, given: object, what: str) -> Value:
+def _parse(edm: str, argument: object, what: str) -> Value:
     try:
-        return parse_value(edm, given)
+        return parse_value(edm, argument)
     except ValueError as error:
         raise BadArgument(f"{what}: {error}", hint=f"The upstream type is {edm}.") from error
 
 
 def day_bounds(day: object, what: str) -> tuple[str, str]:
-    """Return the first moment of a day and of the next one: values of an X++ date lie between."""
+    """Return the first moments of a day and of the next one. Raises BadArgument for text that is no day."""
     try:
         start = date.fromisoformat(str(day))
         following = start + timedelta(days=1)

@@ -34,7 +34,8 @@ from gateway.odata.query import (
 )
 from gateway.operations.cursors import Cursor, keyset_cursor, offset_cursor
 from gateway.operations.pages import MakeCursor, Page
-from gateway.operations.row_types import RowList, RowType
+from gateway.operations.raw_rows import RowList
+from gateway.operations.row_types import RowType
 from gateway.operations.shapes import ConnectionRequirements
 from schema.catalog.records import Field
 

@@ -8,8 +8,8 @@ import msgspec
 
 from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.odata.response_check import Response
+from gateway.operations.lenient_rows import lenient_row, untyped_json
 from gateway.operations.pages import Failure
-from gateway.operations.row_types import lenient_row, untyped_json
 from gateway.operations.value_conversion import from_untyped
 from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog

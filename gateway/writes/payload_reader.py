@@ -14,9 +14,9 @@ from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError, UpstreamMalformed, UpstreamNotFound
 from gateway.odata.query import Query, Resource
 from gateway.odata.render import render
+from gateway.operations.lenient_rows import lenient_row
 from gateway.operations.pages import Failure
 from gateway.operations.prepared_operation import RootShape
-from gateway.operations.row_types import lenient_row
 from gateway.operations.shapes import RowRequirements
 from gateway.operations.value_conversion import from_upstream
 from gateway.planning.plan import Key, KeysRoot, ReadPlan

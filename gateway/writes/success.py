@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from gateway.odata.response_check import Response, nested_too_deeply, tells_outcome
-from gateway.operations.row_types import untyped_json
+from gateway.operations.lenient_rows import untyped_json
 from schema.catalog.records import Verb
 
 from .plan import CallWrite, RowWrite

@@ -20,7 +20,8 @@ from gateway.execution.decimal_text import (
 )
 from gateway.operations.completion_compiler import Compiler
 from gateway.operations.prepared_operation import prepare
-from gateway.operations.row_types import RawRows, RowType, RowTypes, raw_page
+from gateway.operations.raw_rows import RawRows, raw_page
+from gateway.operations.row_types import RowType, RowTypes
 from tests.support.zoo_model import FO, schema_of
 
 CATALOG = schema_of(FO).catalog

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from gateway.operations import row_types as module
+from gateway.operations.lenient_rows import lenient_row, parse_count, untyped_json
 from gateway.operations.prepared_operation import Prepared, prepare
-from gateway.operations.row_types import RowType, RowTypes, lenient_row, parse_count, untyped_json
+from gateway.operations.row_types import RowType, RowTypes
 from gateway.operations.shapes import RowRequirements
 from schema.catalog.records import Field
 from tests.support.random_rows import order, party
@@ -256,7 +257,7 @@ def test_where_they_mean_different_things_nothing_is_decoded_by_type() -> None:
 
 
 def test_row_types_of_one_level_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAYS", 3)
+    monkeypatch.setattr(module, "MAX_VARIANTS", 3)
     made = prepared("{ orders { nodes { area } } }")
     (root,) = made.roots
     assert root.level is not None
@@ -264,4 +265,4 @@ def test_row_types_of_one_level_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     for extra in fields[:20]:
         made.row_types.get(root.level, (extra,))
 
-    assert len(made.row_types._made) <= 2 * 3
+    assert len(made.row_types._cache) <= 2 * 3

@@ -111,7 +111,7 @@ class ReadRequests:
         """Return why a request cannot go out on its own; None if it can."""
         url = request.url
         if len(url) > self.max_url_length:
-            return f"in a $batch: its address of {len(url):,} characters is too long"
+            return f"in a $batch: its URL of {len(url):,} characters is too long"
         if are_together():
             return "in a $batch: lists that differ in a value of eq only share one"
         if not self.dialect.path_fits(url.partition("?")[0]):

@@ -1,4 +1,4 @@
-"""The answers of a service without rows, by which explain learns what would be asked first."""
+"""The answers of a service without rows: explain runs plans against it to learn their first requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def requests_within(body: bytes | None) -> Iterator[Request]:
 
 
 def empty_answer(request: Request, count: int) -> Response:
-    """Return the answer to a read: no rows, ``count`` of them, 404 for a key. That to a batch holds one a part."""
+    """Return the answer to a read: no rows, ``count`` for ``$count``, 404 for a key; to a batch, one for each part."""
     if is_batch(request):
         parts = b"".join(_part(read, count) for read in requests_within(request.body))
         headers = {"content-type": f"multipart/mixed; boundary={_BOUNDARY}"}

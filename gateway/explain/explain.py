@@ -1,4 +1,4 @@
-"""Explain: the plan of an operation and its exact requests, without sending any."""
+"""Explains an operation: its plan and exact upstream requests, without sending any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .report import (
 from .subscriptions import explain_subscription
 from .writes import AcceptingUpstream, describe_mutation
 
-_UNKNOWN = "cannot be shown: it uses a value that is only known once an earlier mutation is done"
+_UNKNOWN = "cannot be shown: it uses a value that is known only after an earlier mutation"
 
 
 async def explain(gateway: Gateway, request: GraphQLRequest) -> Explanation:
@@ -57,8 +57,8 @@ async def _explain_query(engine: Engine, query: PlannedQuery) -> Explanation:
 async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanation:
     """Run a mutation operation against an upstream that accepts everything: its writes are exact."""
     assert engine.mutations is not None
-    trace, taking = Trace(), AcceptingUpstream(engine.schema.catalog)
-    upstream = Traced(taking, trace)
+    trace, accepting = Trace(), AcceptingUpstream(engine.schema.catalog)
+    upstream = Traced(accepting, trace)
     try:
         performed = await engine.perform(operation, upstream, upstream, trace)
     except GatewayError as error:
@@ -80,16 +80,17 @@ async def _explain_writes(engine: Engine, operation: ValidOperation) -> Explanat
         requests=requests,
         failed=any(isinstance(p, GatewayError) for p in performed.payloads.values()),
         changes=True,
-        made_up=frozenset(n for n in taking.made_up if any(map(_names(n), requests))),
+        placeholders=frozenset(n for n in accepting.placeholders if any(map(_names(n), requests))),
     )
 
 
 def _names(column: str) -> Callable[[PlannedRequest], bool]:
-    place = f"{{{column}}}"
-    return lambda request: any(place in line for line in request.lines())
+    """Return the test whether a request has the placeholder of a column."""
+    placeholder = f"{{{column}}}"
+    return lambda request: any(placeholder in line for line in request.lines())
 
 
-def _written(asked: TracedRequest) -> PlannedRequest:
-    """The same of a mutation: values that only the service knows are in no quotes."""
-    found = planned_request(asked)
-    return replace(found, text=unquote_placeholders(found.text))
+def _written(traced: TracedRequest) -> PlannedRequest:
+    """Return a write, with the placeholders of values that the service generates unquoted."""
+    request = planned_request(traced)
+    return replace(request, text=unquote_placeholders(request.text))

@@ -1,8 +1,8 @@
-"""Explain for reads: what a plan does, step by step, and the requests of its root fields.
+"""Explains reads: the steps of a plan, and the requests of its root fields.
 
-The requests of the root fields come from running the plan against an upstream that is always empty, so they are
-what would be sent, merged key batches included. Requests below depend on rows: they are shown for one parent, with
-``{Column}`` in the place of its values.
+The requests of the root fields come from running the plan against an upstream without rows, so they are exact, merged
+key batches included. Requests below them depend on rows: they are shown for one parent, with ``{Column}`` for its
+values.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class _EmptyUpstream:
 
 
 async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> list[Loaded]:
-    """Note in the trace what would be asked first."""
+    """Run a plan against an upstream without rows; its requests are in ``trace``."""
     fetcher = engine.fetcher(_EmptyUpstream(), trace)
     loaded = await engine.runner(fetcher).run(bound)
     await fetcher.close()
@@ -81,7 +81,7 @@ async def dry_run(engine: Engine, bound: Sequence[BoundRoot], trace: Trace) -> l
 
 
 def planning_error(bound: BoundRoot) -> GatewayError | None:
-    """Return why a root field cannot be planned."""
+    """Return the error of a root field that could not be planned."""
     if isinstance(bound, FailedRoot):
         return bound.error
     if isinstance(bound, KeysRoot) and bound.errors and not any(bound.items):
@@ -90,13 +90,16 @@ def planning_error(bound: BoundRoot) -> GatewayError | None:
 
 
 def root_error(loaded: Loaded) -> GatewayError | None:
-    """Return why a root field would fail before it asks anything; what the empty upstream makes fail proves nothing."""
+    """Return the error of a root field that fails before it sends anything.
+
+    Errors that the empty upstream causes (no such row) are not errors of the field.
+    """
     if (error := planning_error(loaded.bound)) is not None or not isinstance(loaded.value, Failure):
         return error
-    found = loaded.value.error
-    return (
-        found if isinstance(found, GatewayError) and not isinstance(found, UpstreamError) else None
-    )
+    cause = loaded.value.error
+    if isinstance(cause, UpstreamError) or not isinstance(cause, GatewayError):
+        return None
+    return cause
 
 
 def explain_root(loaded: Loaded, engine: Engine) -> Step:
@@ -126,16 +129,16 @@ def explain_root(loaded: Loaded, engine: Engine) -> Step:
 
 
 def _together(bound: ListRoot) -> tuple[str, ...]:
-    """Return how a list is asked for together with others."""
+    """Return the notes of a list that shares its request with others."""
     if bound.key is not None:
-        return ("united with lists that name other keys: one request for all of them",)
+        return ("merged with lists that name other keys: one request for all of them",)
     if bound.together:
-        return ("shares a $batch with lists that differ from it in values of eq only",)
+        return ("shares a $batch with lists that differ only in values of eq",)
     return ()
 
 
 def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
-    """Explain entities by key; ``nodes`` may have several types, each with a plan."""
+    """Explain rows by key; ``nodes`` may have several types, each with a plan."""
     plans = {id(item[0]): item[0] for item in bound.items if item is not None}
     sets = ", ".join(dict.fromkeys(str(plan.entity_set) for plan in plans.values()))
     return Step(
@@ -146,7 +149,7 @@ def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
 
 
 def explain_by_key(name: str, how: str, plan: ReadPlan, engine: Engine) -> Step:
-    """Explain rows of which only the key will be known."""
+    """Explain rows by key, whose keys are not known before."""
     fetcher = engine.fetcher(_EmptyUpstream())
     keys = (Compare(Path((f.source,)), Operator.EQ, _place(f.source)) for f in plan.level.info.key)
     request, notes = _keyed(plan.query, tuple(keys), plan, fetcher)
@@ -175,24 +178,24 @@ def _child(child: ChildPlan, parent: ReadPlan, fetcher: Fetcher) -> Step:
 
 _VIA = {
     Via.EXPAND: "with its parents ($expand)",
-    Via.KEYS: "key batch, one request for all parents (more where the URL grows too long)",
+    Via.KEYS: "key batch, one request for all parents (more if the URL is too long)",
     Via.PATH: "path, one request for each parent: the metadata names no join columns",
 }
 _IN_ORDER = {
-    Via.KEYS: "sorted and cut here where the texts of the order let it; other lists are read again, in the upstream's"
-    " order, by a key batch",
-    Via.PATH: "sorted and cut here where the texts of the order let it; other lists are read again, in the upstream's"
-    " order, over their parents",
+    Via.KEYS: "sorted and cut by the gateway if the texts in the order allow it; other lists are read again, in the"
+    " upstream's order, by a key batch",
+    Via.PATH: "sorted and cut by the gateway if the texts in the order allow it; other lists are read again, in the"
+    " upstream's order, over their parents",
 }
 _VIA_CUT = (
-    "of several parents all children are read and the page is cut here; of one parent, just the page",
+    "of several parents all children are read and the gateway cuts the page; of one parent, only the page is read",
 )
 
 
 def _template(
     child: ChildPlan, parent: ReadPlan, fetcher: Fetcher
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Print the request for one parent, and say why it is as it is; None where there is none of its own."""
+    """Return the request for one parent, or None if it has none of its own, and notes why it has this form."""
     plan = child.plan
     match child.via:
         case Via.EXPAND:
@@ -211,35 +214,33 @@ def _template(
 def _keyed(
     query: Query, keys: Sequence[Expr], plan: ReadPlan, fetcher: Fetcher
 ) -> tuple[str, tuple[str, ...]]:
-    """Print the request of a key batch for one key, as ``loaders`` would send it for several."""
+    """Return the request of a key batch for one key, in the form that it has for several."""
     dialect, limit = fetcher.dialect, fetcher.requests.max_url_length
     narrow = with_room_for_keys(query, [plan.row_type], dialect, limit)
     notes: tuple[str, ...] = () if narrow is query else (_NO_SELECT,)
     lowered = dialect.lower(narrow).query
     if chunk_limit(lowered, dialect, limit) > limit:
         length = len(render(lowered, options=dialect.options).url)
-        notes += (f"in a $batch: {length:,} characters beside the keys leave too little room",)
+        notes += (f"in a $batch: {length:,} characters besides the keys leave too little room",)
     asked = structs.replace(narrow, where=all_of(narrow.where, *keys))
     return _text(dialect.lower(asked).query, dialect), notes
 
 
-_NO_SELECT = "no $select: it would take the room of the keys"
+_NO_SELECT = "no $select: it would leave too little room for keys"
 
 
 def _addressed(query: Query, plan: ReadPlan, fetcher: Fetcher) -> tuple[str, tuple[str, ...]]:
-    """Print a request that is sent as it stands, or without ``$select``, or in a ``$batch``."""
+    """Return a request that is sent as it is, or without ``$select``, or in a ``$batch`` if it is too long."""
     dialect, limit = fetcher.dialect, fetcher.requests.max_url_length
     lowered = dialect.lower(query).query
     length = len(render(lowered, options=dialect.options).url)
     if length <= limit:
         return _text(lowered, dialect), ()
-    found = without_long_select(lowered, plan.row_type, dialect, limit)
-    if found is not None:
-        request, why = found
+    shortened = without_long_select(lowered, plan.row_type, dialect, limit)
+    if shortened is not None:
+        request, why = shortened
         return unquote_placeholders(decoded(request)), (why,)
-    return _text(lowered, dialect), (
-        f"in a $batch: its address of {length:,} characters is too long",
-    )
+    return _text(lowered, dialect), (f"in a $batch: its URL of {length:,} characters is too long",)
 
 
 def _text(lowered: Query, dialect: Dialect) -> str:
@@ -262,7 +263,7 @@ def _of_path(child: ChildPlan, parent: ReadPlan, dialect: Dialect) -> Query:
 
 
 def _place(column: str) -> Literal:
-    """Return what stands for a value of the parent's row; its quotes are taken off the printed request."""
+    """Return the placeholder of a value in the parent row; its quotes are removed from the printed request."""
     return Literal(f"{{{column}}}", "Edm.String")
 
 
@@ -277,7 +278,7 @@ _UNKEYED_NOTE = "this order has a field that cannot be compared, or there is no 
 
 
 def _unkeyed(window: Window, dialect: Dialect) -> str:
-    """Explain how a list goes on whose order no cursor can hold."""
+    """Explain the paging of a list whose order cannot be put into a cursor."""
     prefer = f"Prefer: odata.maxpagesize={window.size}"
     way = paging_method(window, dialect)
     match way:
@@ -287,7 +288,7 @@ def _unkeyed(window: Window, dialect: Dialect) -> str:
             return f"cursors of the service's next links ({prefer}): {_UNKEYED_NOTE}"
         case "auto":
             return (
-                f"cursors of the service's next links ({prefer}) where they come with a skip token, else offset"
+                f"cursors of the service's next links ({prefer}) if they have a skip token, else offset"
                 f" cursors: {_UNKEYED_NOTE}"
             )
         case _:
@@ -309,14 +310,14 @@ def _window(window: Window, dialect: Dialect) -> str:
 
 
 def _companies(plan: ReadPlan, dialect: Dialect) -> str:
-    """Tell the company scope of a list, as its filter says it."""
+    """Return the company scope of a list, read from its filter."""
     column = dialect.company_property
     if column is None or not plan.level.info.has_company:
         return ""
     where = plan.query.where
     terms = where.terms if isinstance(where, And) else (where,)
     scopes = [names for term in terms if (names := _values(term, column))]
-    scope = ", ".join(scopes[0]) if scopes else "all that the account may read"
+    scope = ", ".join(scopes[0]) if scopes else "all that the account can read"
     return f" (companies: {scope})"
 
 
@@ -337,18 +338,18 @@ def _notes(plan: ReadPlan, dialect: Dialect) -> tuple[str, ...]:
         notes.append("no row can match: nothing is sent")
     if lowered.residual is not None:
         notes.append(
-            "text with * is filtered here: rows are read until enough match, in all where a count, positions or"
-            " several parents need them (max_filtered_rows in an operation)"
+            "text with * is filtered by the gateway: rows are read until enough match, or all of them for a count,"
+            " positions or several parents (at most max_filtered_rows in an operation)"
         )
     if plan.window is not None and plan.window.null_order == "unknown":
         notes.append(
-            "order of nulls unknown: taken to be first in ascending order, and checked at the end of a list that was"
-            " paged (null_order)"
+            "order of nulls unknown: assumed first in ascending order, and checked at the end of a list that was paged"
+            " (null_order)"
         )
     if plan.window is not None and not plan.window.keyset:
         notes.append(_unkeyed(plan.window, dialect))
     if plan.window is not None and ends_on_upstream_page(plan.window, dialect):
         notes.append(
-            "the page takes whole upstream pages: their next link, not one row more, tells whether there are more"
+            "the page takes whole upstream pages: their next link, not an extra row, says whether there are more"
         )
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""What explain tells, as data and as text for a terminal."""
+"""The result of explain, as records, JSON and text for a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.odata.render import decoded
 from .empty_service import requests_within
 
 COUNT = 10**12
-"""What an empty upstream counts: a position that is reckoned back from it is told from others."""
+"""The count that the empty upstream answers: so large that positions counted from the end can be recognised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Step:
     field: str
     how: str
     request: str | None = None
-    """Template of its request; None where it comes with its parent or stands among the exact ones."""
+    """Template of its request; None if it comes with its parent's, or is one of the exact requests."""
     notes: tuple[str, ...] = ()
     below: tuple[Step, ...] = ()
 
@@ -38,18 +38,18 @@ class PlannedRequest:
     path: str
     """As it would be sent, relative to the service root."""
     text: str
-    """The same for people."""
+    """The same, decoded for people."""
     fields: tuple[str, ...] = ()
-    """Fields of the answer that it is for."""
+    """Response fields for which it is sent."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     within: tuple[PlannedRequest, ...] = ()
     """The writes of a changeset, or the reads of a batch."""
     notes: tuple[str, ...] = ()
-    """Why a read is sent in this way."""
+    """Why it is sent in this form."""
 
     def lines(self) -> Iterator[str]:
-        """Print it, the version it needs and its body below; of a batch of reads, these."""
+        """Yield its lines: the request, its notes, and its body or the reads of a batch."""
         yield f"{self.method} {self.text}"
         yield from (f"note: {note}" for note in self.notes)
         if self.within and all(part.method == "GET" for part in self.within):
@@ -65,16 +65,16 @@ class Explanation:
 
     steps: tuple[Step, ...]
     requests: tuple[PlannedRequest, ...]
-    """Requests of the root fields, or of each look of a subscription, exact."""
+    """Exact requests of the root fields, or of each poll of a subscription."""
     errors: list[dict[str, Any]] = field(default_factory=list)
     failed: bool = False
     """Whether a root field has arguments that cannot be used."""
     changes: bool = False
     """Whether it is a mutation operation."""
     repeats: bool = False
-    """Whether it is a subscription: the requests are those of each look."""
-    made_up: frozenset[str] = frozenset()
-    """Properties of new rows that stand in the requests as ``{Property}``."""
+    """Whether it is a subscription: the requests are those of each poll."""
+    placeholders: frozenset[str] = frozenset()
+    """Properties whose values the service generates: the requests have ``{Property}`` for them."""
 
     @property
     def cannot_run(self) -> bool:
@@ -82,11 +82,11 @@ class Explanation:
         return self.failed or bool(self.errors)
 
     def text(self) -> str:
-        """Print it for a terminal."""
+        """Return it as text for a terminal."""
         return "\n".join(_lines(self))
 
     def to_json(self, service: str | None) -> dict[str, Any]:
-        """Return it as JSON has it; ``service`` is the service root that the paths are relative to."""
+        """Return it as JSON values; ``service`` is the root of the paths."""
         return {
             "text": self.text(),
             "changes": self.changes,
@@ -95,7 +95,7 @@ class Explanation:
             "service": service,
             "steps": [_step_json(step) for step in self.steps],
             "requests": [_request_json(request) for request in self.requests],
-            "placeholders": sorted(self.made_up),
+            "placeholders": sorted(self.placeholders),
         }
 
 
@@ -122,15 +122,16 @@ def _request_json(request: PlannedRequest) -> dict[str, Any]:
     }
 
 
-def planned_request(asked: TracedRequest) -> PlannedRequest:
-    return replace(_of_request(asked.request, tuple(asked.fields)), notes=tuple(asked.notes))
+def planned_request(traced: TracedRequest) -> PlannedRequest:
+    """Return a request that explain has recorded."""
+    return replace(_of_request(traced.request, tuple(traced.fields)), notes=tuple(traced.notes))
 
 
 def _of_request(request: Request, fields: tuple[str, ...] = ()) -> PlannedRequest:
     return PlannedRequest(
         method=request.method,
         path=request.url,
-        text=_shown(request),
+        text=_text(request),
         fields=fields,
         headers=request.headers,
         body=None if request.body is None else request.body.decode(),
@@ -138,8 +139,8 @@ def _of_request(request: Request, fields: tuple[str, ...] = ()) -> PlannedReques
     )
 
 
-def _shown(request: Request) -> str:
-    """Print a request; a position that is counted from the end of the list as what it is."""
+def _text(request: Request) -> str:
+    """Return a request as text; a position counted from the end of the list as ``{count - 5}``."""
 
     def position(match: re.Match[str]) -> str:
         before_end = COUNT - int(match[1])
@@ -149,15 +150,18 @@ def _shown(request: Request) -> str:
 
 
 def failed_step(name: str, error: GatewayError) -> Step:
+    """Return the step of a field that fails before anything is sent for it."""
     notes = () if error.hint is None else (error.hint,)
     return Step(field=name, how=f"fails: {error.code}: {error.message}", notes=notes)
 
 
 def error_json(error: GatewayError) -> dict[str, Any]:
+    """Return a GraphQL error, without an error id: it is not logged."""
     return {"message": error.message, "extensions": {"code": error.code, "hint": error.hint}}
 
 
 def unquote_placeholders(text: str) -> str:
+    """``CustomerAccount eq '{CustomerAccount}'`` → ``CustomerAccount eq {CustomerAccount}``."""
     return re.sub(r"'(\{\w+\})'", r"\1", text)
 
 
@@ -176,10 +180,10 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     if explanation.steps:
         yield ""
     if any(_has_template(step) for step in explanation.steps):
-        of = "changed row, or of the parent's" if explanation.repeats else "parent's row"
-        yield f"{{Column}}: the value of the {of}."
-    for name in sorted(explanation.made_up):
-        yield f"{{{name}}}: what the upstream gives the new row."
+        row = "changed or the parent row" if explanation.repeats else "parent row"
+        yield f"{{Column}}: the value in the {row}."
+    for name in sorted(explanation.placeholders):
+        yield f"{{{name}}}: the value that the upstream generates for the new row."
     yield f"Requests{_which(explanation)}: {len(explanation.requests)}"
     for request in explanation.requests:
         first, *more = request.lines()
@@ -189,8 +193,8 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 
 def _which(explanation: Explanation) -> str:
     if explanation.changes:
-        return ", as long as nothing is refused"
-    return " of each look" if explanation.repeats else " of the root fields"
+        return ", if none is refused"
+    return " of each poll" if explanation.repeats else " of the root fields"
 
 
 def _has_template(step: Step) -> bool:

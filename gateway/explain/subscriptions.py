@@ -1,7 +1,7 @@
-"""Explain for subscriptions: how changes are found, the requests of each look, and how changed rows are read.
+"""Explains subscriptions: how changes are found, the requests of each poll, and how changed rows are read.
 
-A look is run as it is, but for an upstream that is always empty, and as if the newest change had been seen just now.
-The ids of changed rows are not known before: their request is shown for one row, with ``{Column}`` for its key.
+A poll is run against an upstream without rows, as if the newest change had been seen just now. The ids of changed rows
+are not known before: their request is shown for one row, with ``{Column}`` for its key.
 """
 
 from __future__ import annotations
@@ -32,21 +32,26 @@ async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> E
     """Explain a subscription; one that cannot begin has its errors instead of steps."""
     engine, options = gateway.engine, gateway.settings.subscriptions
     try:
-        found = start_subscription(gateway, operation, options)
-        trace = await _look(engine, found, options)
-        roots = _roots(engine, _rows_request(gateway, found)) if found.of.query else ()
+        subscription = start_subscription(gateway, operation, options)
+        trace = await _run_poll(engine, subscription, options)
+        roots = (
+            _roots(engine, _rows_request(gateway, subscription)) if subscription.of.query else ()
+        )
     except PollFailed as failed:
         return Explanation(steps=(), requests=(), errors=failed.errors)
     except GatewayError as error:
         return Explanation(steps=(), requests=(), errors=[error_json(error)])
     step = Step(
-        field=found.of.key,
-        how=f"{found.watched.name}, looked at every {options.interval:g} s, give or take a tenth,"
-        " once for all who watch the same",
-        notes=(_telling(found, options), *(() if roots else ("changed rows are not read",))),
+        field=subscription.of.key,
+        how=f"{subscription.watched.name}, polled every {options.interval:g} s (±10 %),"
+        " once for all subscribers to the same",
+        notes=(
+            _describe_poll(subscription, options),
+            *(() if roots else ("changed rows are not read",)),
+        ),
         below=tuple(step for bound in roots for step in _read(bound, gateway)),
     )
-    requests = (replace(planned_request(a), fields=(found.of.key,)) for a in trace.requests)
+    requests = (replace(planned_request(a), fields=(subscription.of.key,)) for a in trace.requests)
     return Explanation(
         steps=(step,),
         requests=tuple(requests),
@@ -55,19 +60,23 @@ async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> E
     )
 
 
-def _telling(found: ActiveSubscription, options: SubscriptionOptions) -> str:
-    stamp = found.watched.stamp
+def _describe_poll(subscription: ActiveSubscription, options: SubscriptionOptions) -> str:
+    stamp = subscription.watched.stamp
     if stamp is None:
         most = options.max_watched_rows
-        return f"a look reads the etags of all rows, {found.page:,} a request, {most:,} at the most"
+        return (
+            f"a poll reads the etags of all rows, {subscription.page:,} a request, at most {most:,}"
+        )
     return (
-        f"a look reads the rows whose {stamp} is that of the newest change, less {options.late:g} s, or later:"
-        " told as if that were now; the first look reads the newest row, too"
+        f"a poll reads the rows whose {stamp} is at least that of the newest change minus {options.late:g} s, shown as"
+        " if that were now; the first poll also reads the newest row"
     )
 
 
-async def _look(engine: Engine, found: ActiveSubscription, options: SubscriptionOptions) -> Trace:
-    """Look once. Raises PollFailed, GatewayError."""
+async def _run_poll(
+    engine: Engine, subscription: ActiveSubscription, options: SubscriptionOptions
+) -> Trace:
+    """Run one poll. Raises PollFailed, GatewayError."""
     trace = Trace()
 
     async def ask(request: GraphQLRequest) -> Answer:
@@ -76,7 +85,7 @@ async def _look(engine: Engine, found: ActiveSubscription, options: Subscription
             raise error
         return Answer({"rows": {"nodes": []}})
 
-    poll = found.poll(options, ask, time.time, lambda _: None)
+    poll = subscription.poll(options, ask, time.time, lambda _: None)
     poll.settle()
     try:
         await poll.changes()
@@ -96,13 +105,13 @@ def _roots(engine: Engine, request: GraphQLRequest) -> tuple[BoundRoot, ...]:
         raise PollFailed(error.errors) from None
 
 
-def _rows_request(gateway: Gateway, found: ActiveSubscription) -> GraphQLRequest:
+def _rows_request(gateway: Gateway, subscription: ActiveSubscription) -> GraphQLRequest:
     """Return the operation for a row of each type that may change."""
     catalog = gateway.catalog
-    csdl = catalog.roots[found.watched.name].csdl
+    csdl = catalog.roots[subscription.watched.name].csdl
     names = (catalog.generated_name(TypeKind.OBJECT, of) for of in catalog.model.family(csdl))
     key = [None] * len(catalog.key_of(csdl))
-    return found.rows([node_id(name, *key) for name in names if name is not None])
+    return subscription.rows([node_id(name, *key) for name in names if name is not None])
 
 
 def _read(bound: BoundRoot, gateway: Gateway) -> Iterator[Step]:
@@ -113,7 +122,7 @@ def _read(bound: BoundRoot, gateway: Gateway) -> Iterator[Step]:
         return
     assert isinstance(bound, KeysRoot)
     plans = {id(item[0]): item[0] for item in bound.items if item is not None}
-    how = f"by key, up to {BATCH} changed rows at once (more requests where the URL grows too long)"
+    how = f"by key, up to {BATCH} changed rows at once (more requests if the URL is too long)"
     for plan in plans.values():
         at = name if len(plans) == 1 else f"{name} on {plan.level.info.name}"
         yield explain_by_key(at, f"{plan.entity_set} {how}", plan, gateway.engine)

@@ -1,7 +1,7 @@
-"""Explain for mutations: an upstream that takes every write, and what each mutation does, in words.
+"""Explains mutations: an upstream that accepts every write, and descriptions of what each mutation does.
 
-The upstream answers as a service does that refuses nothing: a new row comes back with all its properties, and what only
-the service knows, the parts of the key that a number sequence gives, stands as ``{Property}``.
+The upstream answers like a service that refuses nothing: a new row comes back with all its properties, with
+``{Property}`` for values that only the service knows, the parts of keys from number sequences.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _BOUNDARY = "answer_to_explain"
 
 @dataclass
 class AcceptingUpstream:
-    """An upstream without rows that takes every write; ``made_up`` are the names that stand for unknown values."""
+    """An upstream without rows that accepts every write; ``placeholders`` are the properties with unknown values."""
 
     catalog: Catalog
     root: str = "http://explain.invalid"
-    made_up: set[str] = field(default_factory=set)
+    placeholders: set[str] = field(default_factory=set)
     unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
     shutdown: Shutdown = field(default_factory=Shutdown)
 
@@ -52,7 +52,7 @@ class AcceptingUpstream:
         outcome_part: OutcomePart = whole_response,  # noqa: ARG002
         begins: Callable[[], None] | None = None,  # noqa: ARG002
     ) -> Response:
-        """Take a write, or all of a changeset."""
+        """Accept a write, or all of a changeset."""
         if request.url != BATCH_URL:
             row = self._row(request.method, request.url, request.body or b"")
             return Response(204 if row is None else 201, {}, row or b"", request.url)
@@ -67,7 +67,7 @@ class AcceptingUpstream:
         return head.encode() + (row or b"") + b"\r\n"
 
     def _row(self, method: str, url: str, body: bytes) -> bytes | None:
-        """Return the new row that a POST to an entity set makes; None for any other write."""
+        """Return the new row of a POST to an entity set; None for any other write."""
         entity_set = self.catalog.model.entity_sets.get(url.partition("?")[0])
         if method != "POST" or entity_set is None:
             return None
@@ -82,14 +82,14 @@ class AcceptingUpstream:
             is_text = part.value is not None and part.value.scalar == "String"
             if row.get(part.source) is None and is_text:
                 row[part.source] = f"{{{part.source}}}"
-                self.made_up.add(part.source)
+                self.placeholders.add(part.source)
         return encode_body(row)
 
 
 def describe_mutation(
     mutation: Mutation, *, is_atomic: bool, size: int
 ) -> tuple[str, tuple[str, ...]]:
-    """Say what a mutation does, and what is to be known of it; ``size`` is the most rows of a list's changeset."""
+    """Return what a mutation does, and notes; ``size`` is the maximum rows of a list's changeset."""
     if isinstance(mutation, CallMutation):
         return _call(mutation), ()
     if is_atomic:
@@ -135,10 +135,10 @@ def _counted(number: int) -> str:
 
 def _children(mutation: RowsMutation) -> dict[str, int]:
     """Count the rows below, by entity set."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for below in (row for w in mutation.writes for c in w.children for row in c.rows):
-        found[below.entity_set] = found.get(below.entity_set, 0) + 1
-    return found
+        counts[below.entity_set] = counts.get(below.entity_set, 0) + 1
+    return counts
 
 
 def _below(mutation: RowsMutation, joint: str = " with") -> str:
@@ -149,11 +149,11 @@ def _below(mutation: RowsMutation, joint: str = " with") -> str:
 def _grouped(mutation: RowsMutation, size: int) -> str:
     number = len(mutation.writes)
     if _children(mutation):
-        return ", a row with rows below it by itself"
+        return ", each row that has rows below it by itself"
     if number <= 1:
         return ""
     requests = -(-number // size)
-    return ", in one changeset" if requests == 1 else f", in {requests} requests of {size} at most"
+    return ", in one changeset" if requests == 1 else f", in {requests} requests of at most {size}"
 
 
 def _notes_of_list(mutation: RowsMutation, size: int) -> Iterator[str]:
@@ -163,7 +163,7 @@ def _notes_of_list(mutation: RowsMutation, size: int) -> Iterator[str]:
             " one that is refused does not stop the next"
         )
     if mutation.field.verb is Verb.UPSERT:
-        yield "rows that are there are changed (PATCH); shown as if there were none"
+        yield "existing rows are changed (PATCH); shown as if there were none"
 
 
 def _single(mutation: RowsMutation, size: int) -> tuple[str, tuple[str, ...]]:
@@ -172,9 +172,9 @@ def _single(mutation: RowsMutation, size: int) -> tuple[str, tuple[str, ...]]:
     if write.verb is Verb.UPDATE:
         how = f"changes {', '.join(write.body)} of 1 row of {_set(mutation)}"
     if write.if_match is not None:
-        how = f"{how}, if it still has the given etag"
+        how = f"{how}, if it still has the etag of ifMatch"
     if write.verb is Verb.UPSERT:
-        return how, ("where there is no such row, the PATCH is refused and a POST creates it",)
+        return how, ("if there is no such row, the PATCH is refused and a POST creates it",)
     return _with_rows_below(mutation, write, how, size)
 
 
@@ -187,8 +187,8 @@ def _with_rows_below(
     number = -(-rows // size)
     if write.key is not None and number == 1:
         return f"{how}{_below(mutation)}, in one changeset", ()
-    way = "in one changeset" if number == 1 else f"in {number} changesets of {size} at most"
-    why = "a number sequence gives its key; " if write.key is None else ""
-    back = "it is deleted again" if number == 1 else "all that was written is deleted again"
-    note = f"{why}if the rows below it are refused, {back}"
+    way = "in one changeset" if number == 1 else f"in {number} changesets of at most {size}"
+    why = "its key comes from a number sequence; " if write.key is None else ""
+    undo = "it is deleted again" if number == 1 else "everything that was written is deleted again"
+    note = f"{why}if the rows below it are refused, {undo}"
     return f"{how}{_below(mutation, ', then')} {way}", (note,)

@@ -126,7 +126,7 @@ def test_a_subscription_is_explained_by_what_each_look_asks(panel):
     assert panel.root.get_by_role("status").inner_text() == "subscription"
     assert "entityChanged" in request
     plan = panel.list("Plan").inner_text()
-    assert "customersV3, looked at every 0.1 s" in plan
+    assert "customersV3, polled every 0.1 s" in plan
     assert "CustomersV3 by key, up to 500 changed rows at once" in plan
     panel.watched.assert_clean()
 

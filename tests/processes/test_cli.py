@@ -174,11 +174,11 @@ def test_explain_prints_the_plan_and_the_requests(tmp_path: Path, query: str) ->
 
     assert printed(found) == (
         "customersV3: CustomersV3 (companies: usmf), first 3 by dataAreaId, CustomerAccount (keyset cursors)\n"
-        "  customerGroup: key batch, one request for all parents (more where the URL grows too long)\n"
+        "  customerGroup: key batch, one request for all parents (more if the URL is too long)\n"
         "    GET CustomerGroups?$select=Description,dataAreaId,CustomerGroupId&$filter=dataAreaId eq {dataAreaId}"
         " and CustomerGroupId eq {CustomerGroupId}&cross-company=true\n"
         "\n"
-        "{Column}: the value of the parent's row.\n"
+        "{Column}: the value in the parent row.\n"
         "Requests of the root fields: 1\n"
         "  GET CustomersV3?$select=CustomerAccount,dataAreaId,CustomerGroupId&$filter=dataAreaId eq 'usmf'"
         "&$orderby=dataAreaId,CustomerAccount&$top=3&cross-company=true\n"

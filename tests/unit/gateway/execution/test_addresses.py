@@ -243,7 +243,7 @@ async def test_explain_says_why_select_is_left_out() -> None:
 async def test_explain_shows_the_reads_of_a_batch() -> None:
     text = await explained(world("finops"), f"{{ orders {{ nodes {{ {FEW} }} }} }}")
 
-    assert "POST $batch\n    note: in a $batch: its address of " in text
+    assert "POST $batch\n    note: in a $batch: its URL of " in text
     assert "    GET Orders?$select=Text,Number," in text
 
 

@@ -216,7 +216,7 @@ GOLDEN = {
         "  GET LegalEntities?$select=Name&$orderby=LegalEntityId&$top=50&cross-company=true"
     ),
     "{ salesOrderHeadersV2(last: 2, orderBy: [{salesOrderStatus: DESC}]) { nodes { salesOrderNumber } } }": (
-        "salesOrderHeadersV2: SalesOrderHeadersV2 (companies: all that the account may read), last 2 by"
+        "salesOrderHeadersV2: SalesOrderHeadersV2 (companies: all that the account can read), last 2 by"
         " SalesOrderStatus desc, dataAreaId, SalesOrderNumber (offset cursors)\n"
         "  note: offset cursors: this order has a field that cannot be compared, or there is no key\n"
         "\n"
@@ -226,7 +226,7 @@ GOLDEN = {
         "&$top=2&$skip={count - 2}&cross-company=true"
     ),
     "{ customersV3(where: {customerAccount: {in: []}}) { totalCount } }": (
-        "customersV3: CustomersV3 (companies: all that the account may read), count only\n"
+        "customersV3: CustomersV3 (companies: all that the account can read), count only\n"
         "  note: no row can match: nothing is sent\n"
         "\n"
         "Requests of the root fields: 0"
@@ -248,7 +248,7 @@ async def test_the_text_is_as_agreed(gateway: Gateway, query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "companies", "said"),
     [
-        ("{ customersV3 { totalCount } }", None, "(companies: all that the account may read)"),
+        ("{ customersV3 { totalCount } }", None, "(companies: all that the account can read)"),
         ("{ customersV3 { totalCount } }", ("usmf",), "(companies: usmf)"),
         ("{ customersV3 { totalCount } }", ("usmf", "demf"), "(companies: usmf, demf)"),
         ('{ customersV3(companies: ["usrt"]) { totalCount } }', ("usmf",), "(companies: usrt)"),

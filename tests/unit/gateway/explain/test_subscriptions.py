@@ -70,7 +70,7 @@ async def test_the_requests_are_those_of_a_look_that_compares_etags(sandboxed: G
 
     assert [[r.text for r in found.requests]] == sent
     assert "CustomerGroupId eq '10'" in sent[0][0]
-    assert "etags of all rows, 1,000 a request, 5,000 at the most" in found.text()
+    assert "etags of all rows, 1,000 a request, at most 5,000" in found.text()
 
 
 async def test_the_requests_are_those_of_a_further_look_by_stamp(tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ async def test_the_requests_are_those_of_a_further_look_by_stamp(tmp_path: Path)
     assert [MOMENT.sub("…", request.text)] == [MOMENT.sub("…", text) for text in further]
     assert MOMENT.search(request.text)
     assert len(first) == 2
-    assert "whose sysModifiedDateTime is that of the newest change, less 30 s" in found.text()
+    assert (
+        "whose sysModifiedDateTime is at least that of the newest change minus 30 s" in found.text()
+    )
     assert "changed rows are not read" in found.text()
 
 

@@ -136,5 +136,5 @@ async def test_a_mutation_that_uses_a_value_nobody_knows_yet_is_told(
 
     assert {step.field: step.how for step in found.steps} == {
         "a": earlier,
-        "b": "cannot be shown: it uses a value that is only known once an earlier mutation is done",
+        "b": "cannot be shown: it uses a value that is known only after an earlier mutation",
     }

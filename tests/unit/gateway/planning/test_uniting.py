@@ -127,6 +127,6 @@ async def test_explain_says_which_lists_go_together() -> None:
 
     text = (await explain(gateway, GraphQLRequest(query=query))).text()
 
-    assert text.count("note: united with lists that name other keys") == 2
-    assert text.count("note: shares a $batch with lists that differ from it") == 2
+    assert text.count("note: merged with lists that name other keys") == 2
+    assert text.count("note: shares a $batch with lists that differ only") == 2
     assert "note: in a $batch: lists that differ in a value of eq only share one" in text

@@ -14,6 +14,9 @@ from gateway.odata.dialects import DIALECTS
 from gateway.odata.finops import FINOPS
 from schema.operators import WhereOperator
 
+WORDS = {"temporal": "date-time", "string": "text", "other": "anything else"}
+"""Kinds of value whose names in the code are not those of a reader."""
+
 
 class Events(SphinxDirective):
     """Every event: its name in the log, what it says, its fields."""
@@ -49,14 +52,14 @@ class Operators(SphinxDirective):
             )
             for operator in WhereOperator
         ]
-        return [table(("operator", "meaning", *(dialect.title for dialect in DIALECTS)), rows)]
+        return [table(("operator", "meaning", *(dialect.name for dialect in DIALECTS)), rows)]
 
 
 def _kinds(dialect: Dialect, operator: WhereOperator) -> str:
-    return (
-        ", ".join(kind for kind, supported in dialect.operators.items() if operator in supported)
-        or "none"
+    kinds = (
+        WORDS.get(kind, kind) for kind, found in dialect.operators.items() if operator in found
     )
+    return ", ".join(kinds) or "none"
 
 
 class Presets(SphinxDirective):

@@ -235,7 +235,7 @@ class Engine:
         with ends_at(deadline.at):
             answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
         if trace is not None and answer.written is None:
-            answer.extensions = {"d365": trace.told()}
+            answer.extensions = {"d365": trace.to_json()}
         return answer
 
     async def answer_or_error(self, answering: Awaitable[Answer]) -> Answer:
@@ -266,7 +266,7 @@ class Engine:
             fetcher = reads.fetcher
             sent, rows = len(fetcher.requests.sent), fetcher.pages.rows_read
             spent = f"{sent:,} upstream requests and {rows:,} rows by then"
-            error = deadline.passed(spent, sent, rows)
+            error = deadline.error(spent, sent, rows)
             return Answer(None, [report_error(error, self._observe)])
         finally:
             await reads.leave()

@@ -1,11 +1,11 @@
 """The time that an operation may take.
 
-    reads            given up when the time is over
-    a mutation       before its first write leaves: nothing is written
-                     from then on: it goes on to its end, and is answered late
+    a query       is cancelled when the time is over
+    a mutation    writes nothing if the time is over before its first write is sent
+                  runs to its end once that is sent, and is answered late
 
-A write that is broken off leaves nobody who knows what became of it, and one that is left out leaves half of what
-belongs together: a sales order without its lines.
+The fate of a write that is cancelled is unknown, and a write that is left out leaves half of what belongs together: a
+sales order without its lines.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HINT = "Ask for less at a time, or allow more time: the header X-D365-Timeout, t
 
 
 class Deadline:
-    """When an operation that starts now must be over."""
+    """When an operation that starts now must end."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -31,7 +31,7 @@ class Deadline:
 
     @property
     def at(self) -> float:
-        """The end, by the event loop's clock."""
+        """The end, in seconds of the event loop's clock."""
         return self._started + self.seconds
 
     @property
@@ -39,10 +39,13 @@ class Deadline:
         """Whether no time is left."""
         return self._loop.time() >= self.at
 
-    def passed(self, said: str, requests: int = 0, rows: int = 0) -> DeadlineExceeded:
-        """Return the error, with what was spent. ``said`` ends the sentence."""
+    def error(self, reason: str, requests: int = 0, rows: int = 0) -> DeadlineExceeded:
+        """Return the error of an operation that took too long; ``reason`` ends its sentence.
+
+        ``requests`` and ``rows`` are what it spent.
+        """
         return DeadlineExceeded(
-            f"The operation took longer than {self.seconds:g} seconds: {said}.",
+            f"The operation took longer than {self.seconds:g} seconds: {reason}.",
             hint=HINT,
             seconds=self._loop.time() - self._started,
             requests=requests,
@@ -51,7 +54,7 @@ class Deadline:
 
 
 class TimelyWriter:
-    """Sends the writes of one operation: none where the first one's turn does not come in time, else all."""
+    """Sends the writes of one operation: none if the first one's turn does not come in time, else all."""
 
     def __init__(self, upstream: WriteUpstream, deadline: Deadline) -> None:
         self.root = upstream.root
@@ -69,11 +72,11 @@ class TimelyWriter:
     ) -> Response:
         """Send a write as the upstream's client does.
 
-        Raises DeadlineExceeded or NotSent where nothing was written, OutcomeUnknown where the gateway shuts down
-        before the answer is there.
+        Raises DeadlineExceeded or NotSent if nothing was written, OutcomeUnknown if the gateway shuts down before
+        the answer has come.
         """
         if not self._has_begun and self._deadline.is_over:
-            raise self._missed()
+            raise self._too_late()
         shutdown = self.shutdown
         until = None if self._has_begun else self._deadline.at
         limit = asyncio.timeout_at(until)
@@ -82,6 +85,7 @@ class TimelyWriter:
             def begin() -> None:
                 shutdown.check()
                 self._has_begun = write.is_sent = True
+                # From here on the write must not be cancelled.
                 limit.reschedule(None)
                 if begins is not None:
                     begins()
@@ -92,7 +96,7 @@ class TimelyWriter:
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                raise (shutdown.failure(write) or self._missed()) from error
+                raise (shutdown.failure(write) or self._too_late()) from error
 
-    def _missed(self) -> DeadlineExceeded:
-        return self._deadline.passed("nothing was written, for other requests took their time")
+    def _too_late(self) -> DeadlineExceeded:
+        return self._deadline.error("nothing was written, for other requests took their time")

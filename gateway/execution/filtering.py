@@ -1,7 +1,7 @@
-"""Pages of a list whose filter is exact only here: rows are read part by part until enough of them pass.
+"""Reads a page of a list that the gateway must filter itself: part by part, until enough rows pass.
 
-The upstream is asked more widely (``odata.residual``), so how many rows must be read is not known before. Parts begin
-small and grow; each starts behind the last row of the one before, as a cursor would.
+The upstream can only be asked more widely (``odata.wildcard_residual``), so how many rows must be read is not known in
+advance. Parts begin small and grow; each starts behind the last row of the previous one, as a cursor would.
 """
 
 from __future__ import annotations
@@ -19,39 +19,40 @@ from gateway.planning.plan import ReadPlan
 from .fetcher import Fetcher
 
 FIRST_PART = 100
-"""Rows of the first part, where the page is not larger."""
+"""Rows of the first part, if the page is not larger."""
 GROWTH = 4
+"""Each part is so many times larger than the previous one."""
 LARGEST_PART = 10_000
-"""Rows of a part at most, where the dialect names no page limit."""
+"""Rows of a part at most, if the dialect names no page limit."""
 
 
 async def matching_rows(fetcher: Fetcher, query: Query, plan: ReadPlan) -> list[Any]:
     """Return the rows of a keyset window that pass the filter, in the direction of the window, and one more.
 
-    Raises BudgetExceeded where the operation has read as many rows as it may.
+    Raises BudgetExceeded if the operation has read as many rows as it may.
     """
     window = plan.window
     assert window is not None
     most = window.size + window.one_more
     largest = fetcher.dialect.page_limit or LARGEST_PART
     part = min(max(most, FIRST_PART), largest)
-    kept: list[Any] = []
+    matching: list[Any] = []
     while True:
         lowered = fetcher.dialect.lower(with_window(query, window, fetcher.dialect))
         if lowered.empty:
-            return kept
+            return matching
         assert lowered.residual is not None
-        asked = structs.replace(lowered.query, top=part)
-        rows, passing = await fetcher.filtered_part(asked, plan.row_type, lowered.residual)
-        kept += passing
-        if len(kept) >= most or len(rows) < part:
-            return kept[:most]
+        part_query = structs.replace(lowered.query, top=part)
+        rows, passing = await fetcher.filtered_part(part_query, plan.row_type, lowered.residual)
+        matching += passing
+        if len(matching) >= most or len(rows) < part:
+            return matching[:most]
         window = _behind(window, rows[-1], plan)
         part = min(part * GROWTH, largest)
 
 
 def _behind(window: Window, row: Any, plan: ReadPlan) -> Window:
-    """Return the window that starts behind a row. Raises UpstreamMalformed where the upstream does not move on."""
+    """Return the window that starts behind a row. Raises UpstreamMalformed if it starts where the last one did."""
     values = tuple(getattr(row, plan.row_type.attribute(t.field), None) for t in window.order)
     start = window.before if window.backward else window.after
     if start is not None and start.values == values:

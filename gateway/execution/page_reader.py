@@ -130,7 +130,7 @@ class PageReader:
             self._counted.add(identity)
             self.rows_read += rows
             if self.requests.trace is not None:
-                self.requests.trace.counted(request, rows)
+                self.requests.trace.add_rows(request, rows)
 
     def _spend(self, rows: int) -> None:
         """Count rows that are read to be filtered here. Raises BudgetExceeded."""

@@ -1,6 +1,6 @@
-"""Reads that go upstream as parts of a ``$batch``: where their addresses are too long, or one request serves several.
+"""Sends reads as parts of a ``$batch``: if their addresses are too long, or one request serves several of them.
 
-A web server limits the address of a request and the segments of its path; it does not look into the parts of a batch
+A web server limits the address of a request and the segments of its path, but does not inspect the parts of a batch
 (OData 4.0 Protocol section 11.7, https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part1-protocol.html). Reads of
 one turn of the event loop share a batch. A part that fails fails for its own reader only.
 """
@@ -27,18 +27,17 @@ from .field_attribution import current_fields
 from .trace import Trace
 
 MAX_PARTS = 20
-"""Reads in one batch. Services answer them one after the other, so that more go in several batches side by side."""
+"""Reads in one batch. Services answer them one after the other, so more reads go in several batches side by side."""
 Sending: TypeAlias = Coroutine[Any, Any, None]
 _REFUSES_BATCH = frozenset({400, 404, 405, 406, 415, 501})
-"""Statuses with which services answer a ``$batch`` that they do not have, or take in JSON only."""
-
+"""Statuses with which services answer a ``$batch`` that they do not support, or support in JSON only."""
 
 _together: ContextVar[bool] = ContextVar("together", default=False)
 
 
 @contextmanager
 def in_batches(together: bool) -> Iterator[None]:
-    """Send what is read inside, by this task and those that it starts, within a batch where ``together``."""
+    """Send the reads of this task, and of those that it starts inside, within a batch if ``together``."""
     token = _together.set(together)
     try:
         yield
@@ -46,13 +45,13 @@ def in_batches(together: bool) -> Iterator[None]:
         _together.reset(token)
 
 
-def are_together() -> bool:
-    """Return whether what the current task reads goes into a batch."""
+def is_batching() -> bool:
+    """Return whether the reads of the current task go into a batch."""
     return _together.get()
 
 
 def identity_of(request: Request) -> str:
-    """Return what tells a read of an operation from others: the address, and how large a page may be."""
+    """Return what identifies a read within an operation: its address, and the largest page that it prefers."""
     prefer = request.headers.get("Prefer")
     return request.url if prefer is None else f"{request.url} {prefer}"
 
@@ -61,7 +60,7 @@ class _Waiting(Struct, eq=False):
     request: Request
     answer: asyncio.Future[Response]
     fields: dict[str, None] = field(default_factory=dict)
-    """Fields of the GraphQL answer for which it is read."""
+    """Response fields for which it is made."""
 
 
 class ReadBatches:
@@ -77,8 +76,8 @@ class ReadBatches:
         self._waiting: dict[str, _Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, request: Request) -> asyncio.Future[Response]:
-        """Return the future answer to a read that is sent within a batch; a GatewayError where it fails."""
+    def add(self, request: Request) -> asyncio.Future[Response]:
+        """Return the future answer to a read that is sent within a batch; it raises GatewayError if the read fails."""
         future = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._run(self._send_waiting())
@@ -86,7 +85,7 @@ class ReadBatches:
         return future
 
     def is_waiting(self, request: Request) -> bool:
-        """Return whether a read is still to be sent; if so, the current task is noted as one that needs it."""
+        """Return whether a read is still to be sent; if so, the fields of the current task are added to it."""
         waiting = self._waiting.get(identity_of(request))
         if waiting is None:
             return False
@@ -100,7 +99,7 @@ class ReadBatches:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _send_waiting(self) -> None:
-        """Send what this turn of the event loop has brought."""
+        """Send the reads that were added in this turn of the event loop."""
         await asyncio.sleep(0)
         waiting = list(self._waiting.values())
         self._waiting = {}
@@ -118,7 +117,7 @@ class ReadBatches:
         self._sent.append(batch)
         if self._trace is not None:
             names = [name for one in waiting for name in one.fields]
-            self._trace.asked_together(batch, reads, names)
+            self._trace.add_batch(batch, reads, names)
         try:
             response = await self._sender.send(batch, safe=True)
             answers = read_answers(response, reads, self._sender.root)
@@ -135,7 +134,7 @@ class ReadBatches:
 
 
 def _settle(waiting: _Waiting, response: Response, errors: ErrorDetails) -> None:
-    """Return a reader its part, or the error that it holds."""
+    """Give a reader its part of the answer, or the error in it."""
     request = waiting.request
     try:
         raise_for_answer(request, response, subject_of(request.url), time.time(), errors)
@@ -152,9 +151,9 @@ def _fail(answer: asyncio.Future[Response], error: Exception) -> None:
 
 
 def _explained(error: Exception) -> Exception:
-    """Return the error with what to do where the service does not take a ``$batch``.
+    """Return the error with a hint what to do if the service does not support ``$batch``.
 
-    A 404 is about the batch then: a read must not take it for a row that is not there (``UpstreamNotFound``).
+    A 404 is about the batch then: a read must not take it for a missing row (``UpstreamNotFound``).
     """
     kind: type[UpstreamError]
     match error:

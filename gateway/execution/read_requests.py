@@ -21,7 +21,7 @@ from gateway.odata.upstream import ReadUpstream
 from gateway.operations.row_types import RowType
 
 from .addresses import without_long_select
-from .read_batches import ReadBatches, are_together, identity_of
+from .read_batches import ReadBatches, identity_of, is_batching
 from .trace import Trace
 
 
@@ -32,7 +32,7 @@ class ReadRequests:
     upstream: ReadUpstream
     dialect: Dialect
     max_url_length: int
-    """Characters of an address; a longer request is without_long_select, or sent as part of a ``$batch``."""
+    """Characters of an address; a longer request is shortened, or sent as part of a ``$batch``."""
     trace: Trace | None = None
     """Records the requests if the caller wants to see them."""
     sent: list[Request] = field(default_factory=list)
@@ -96,14 +96,14 @@ class ReadRequests:
         if response is None:
             response = self._responses[identity] = self._dispatch(request)
         if self.trace is not None and not self._batches.is_waiting(request):
-            self.trace.asked(request)
+            self.trace.add_read(request)
         return response
 
     def _dispatch(self, request: Request) -> asyncio.Future[Response]:
         reason = self._batch_reason(request)
         if reason is not None:
             self.note(request, reason)
-            return self._batches.ask(request)
+            return self._batches.add(request)
         self.sent.append(request)
         return asyncio.ensure_future(self.upstream.send(request))
 
@@ -112,7 +112,7 @@ class ReadRequests:
         url = request.url
         if len(url) > self.max_url_length:
             return f"in a $batch: its URL of {len(url):,} characters is too long"
-        if are_together():
+        if is_batching():
             return "in a $batch: lists that differ in a value of eq only share one"
         if not self.dialect.path_fits(url.partition("?")[0]):
             return "in a $batch: a segment of its path is too long for web servers"

@@ -1,9 +1,9 @@
-"""What an operation asks upstream, for which fields, and how long each request takes.
+"""Records the upstream requests of an operation, for which fields they are made, and how long each takes.
 
-    Fetcher, Exchange ──▶ Traced (an upstream) ──▶ the client, whose events say how each attempt went (``heard``)
+    Fetcher, WriteSender ──▶ Traced (an upstream) ──▶ the client, whose events tell of each attempt (``with_attempts``)
 
-A run that is asked for it (header ``X-D365-Trace``) answers with it as ``extensions.d365``; explain takes from it what
-would be asked. Times are milliseconds since the operation began. Neither answers nor credentials are kept.
+A request with the header ``X-D365-Trace`` is answered with the trace as ``extensions.d365``; explain shows the requests
+in it. Times are milliseconds since the operation began. Neither answers nor credentials are recorded.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ class TracedRequest:
 
     request: Request
     fields: dict[str, None] = field(default_factory=dict)
-    """Fields of the answer for which it was made, in order."""
+    """Response fields for which it was made, in order."""
     started: float | None = None
     ended: float | None = None
     attempts: list[RequestSent] = field(default_factory=list)
     rows: int | None = None
     error: str | None = None
-    """Code of what it failed with."""
+    """Code of the error with which it failed."""
     parts: tuple[Request, ...] = ()
     """The reads of a batch."""
     notes: dict[str, None] = field(default_factory=dict)
-    """Why it is asked in this way."""
+    """Why it is made in this way."""
 
-    def told(self, since: float) -> dict[str, Any]:
-        """Return it as JSON; ``started`` and ``ended`` count from ``since``."""
+    def to_json(self, since: float) -> dict[str, Any]:
+        """Return the request as JSON; ``started`` counts from ``since``."""
         started = since if self.started is None else self.started
         took = (started if self.ended is None else self.ended) - started
-        under_way = sum(attempt.seconds for attempt in self.attempts)
+        in_attempts = sum(attempt.seconds for attempt in self.attempts)
         last = self.attempts[-1] if self.attempts else None
         return {
             "method": self.request.method,
@@ -62,29 +62,29 @@ class TracedRequest:
             "attempts": len(self.attempts),
             "started": _milliseconds(started - since),
             "milliseconds": _milliseconds(took),
-            "waited": _milliseconds(max(0.0, took - under_way)),
+            "waited": _milliseconds(max(0.0, took - in_attempts)),
             "error": self.error,
         }
 
 
-_HEARING: ContextVar[TracedRequest | None] = ContextVar("hearing", default=None)
+_CURRENT: ContextVar[TracedRequest | None] = ContextVar("traced_request", default=None)
 
 
-def heard(observe: Observer) -> Observer:
-    """Return an observer that lets a request which is traced know of its attempts, too."""
+def with_attempts(observe: Observer) -> Observer:
+    """Return an observer that also adds the attempts of a traced request to it."""
 
-    def tell(event: Event) -> None:
+    def observe_attempts(event: Event) -> None:
         observe(event)
-        hearing = _HEARING.get()
-        if hearing is not None and isinstance(event, RequestSent):
-            hearing.attempts.append(event)
+        current = _CURRENT.get()
+        if current is not None and isinstance(event, RequestSent):
+            current.attempts.append(event)
 
-    return tell
+    return observe_attempts
 
 
 @dataclass(slots=True)
 class Trace:
-    """The requests of one operation, in the order in which they were asked for."""
+    """The requests of one operation, in the order in which they were first needed."""
 
     clock: Callable[[], float] = time.perf_counter
     requests: list[TracedRequest] = field(default_factory=list)
@@ -97,87 +97,86 @@ class Trace:
     def __post_init__(self) -> None:
         self.started = self.clock()
 
-    def asked(self, request: Request) -> TracedRequest:
-        """Take notice that the current task wants what this request reads."""
+    def add_read(self, request: Request) -> TracedRequest:
+        """Record that the current task needs a read, and return its one record; equal reads are sent once."""
         place = request.url, request.body
-        found = self._reads.get(place)
-        if found is None:
-            found = self._reads[place] = self._new(request)
-        found.fields.update(dict.fromkeys(current_fields()))
-        return found
+        traced = self._reads.get(place)
+        if traced is None:
+            traced = self._reads[place] = self._new(request)
+        traced.fields.update(dict.fromkeys(current_fields()))
+        return traced
 
-    def asked_together(
-        self, batch: Request, reads: Sequence[Request], fields: Iterable[str]
-    ) -> None:
+    def add_batch(self, batch: Request, reads: Sequence[Request], fields: Iterable[str]) -> None:
         """Record that these reads are sent as parts of one batch, for these fields."""
-        found = self.asked(batch)
-        found.parts = tuple(reads)
-        found.fields.update(dict.fromkeys(fields))
+        traced = self.add_read(batch)
+        traced.parts = tuple(reads)
+        traced.fields.update(dict.fromkeys(fields))
         for read in reads:
-            found.notes.update(dict.fromkeys(self._notes.pop(read.url, ())))
-            self._reads[read.url, read.body] = found
+            traced.notes.update(dict.fromkeys(self._notes.pop(read.url, ())))
+            self._reads[read.url, read.body] = traced
 
-    def note(self, request: Request, why: str) -> None:
-        """Record why a read is asked in this way; it may not have been sent yet."""
-        found = self._reads.get((request.url, request.body))
-        if found is None:
-            self._notes.setdefault(request.url, []).append(why)
+    def note(self, request: Request, reason: str) -> None:
+        """Record why a read is made in this way; it need not have been sent yet."""
+        traced = self._reads.get((request.url, request.body))
+        if traced is None:
+            self._notes.setdefault(request.url, []).append(reason)
         else:
-            found.notes[why] = None
+            traced.notes[reason] = None
 
-    def writes(self, request: Request) -> TracedRequest:
-        """Take notice of a write; an equal one is another."""
-        found = self._new(request)
-        found.fields.update(dict.fromkeys(current_fields()))
-        return found
+    def add_write(self, request: Request) -> TracedRequest:
+        """Record a write, and return its record; each of two equal writes has its own."""
+        traced = self._new(request)
+        traced.fields.update(dict.fromkeys(current_fields()))
+        return traced
 
-    def counted(self, request: Request, rows: int) -> None:
-        """Take notice of how many rows an answer has."""
-        found = self.asked(request)
-        found.rows = rows + (found.rows or 0)
+    def add_rows(self, request: Request, rows: int) -> None:
+        """Record the number of rows in the answer to a read."""
+        traced = self.add_read(request)
+        # The parts of a batch share its record.
+        traced.rows = rows + (traced.rows or 0)
 
     def _new(self, request: Request) -> TracedRequest:
-        found = TracedRequest(request, notes=dict.fromkeys(self._notes.pop(request.url, ())))
-        self.requests.append(found)
-        return found
+        traced = TracedRequest(request, notes=dict.fromkeys(self._notes.pop(request.url, ())))
+        self.requests.append(traced)
+        return traced
 
     @contextmanager
-    def timing(self, asked: TracedRequest) -> Iterator[None]:
-        """Measure a request, and hear of its attempts."""
-        asked.started = self.clock()
-        token = _HEARING.set(asked)
+    def timing(self, traced: TracedRequest) -> Iterator[None]:
+        """Measure a request that is sent inside, and add its attempts to it."""
+        traced.started = self.clock()
+        token = _CURRENT.set(traced)
         try:
             yield
         except GatewayError as error:
-            asked.error = error.code
+            traced.error = error.code
             raise
         finally:
-            _HEARING.reset(token)
-            asked.ended = self.clock()
+            _CURRENT.reset(token)
+            traced.ended = self.clock()
 
-    def told(self) -> dict[str, Any]:
-        """Return all of it as JSON: what was spent, and each request."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the trace as JSON: what was spent, and each request."""
         took = self.clock() - self.started
-        requests = [asked.told(self.started) for asked in self.requests]
+        requests = [traced.to_json(self.started) for traced in self.requests]
         return {
             "spent": {
                 "milliseconds": _milliseconds(took),
                 "upstream": _milliseconds(_covered(self._spans())),
-                "requests": sum(len(asked.attempts) for asked in self.requests),
-                "rows": sum(asked.rows or 0 for asked in self.requests),
-                "bytes": sum(found["bytes"] for found in requests),
+                "requests": sum(len(traced.attempts) for traced in self.requests),
+                "rows": sum(traced.rows or 0 for traced in self.requests),
+                "bytes": sum(request["bytes"] for request in requests),
             },
             "requests": requests,
         }
 
     def _spans(self) -> Iterator[tuple[float, float]]:
-        for asked in self.requests:
-            if asked.started is not None and asked.ended is not None:
-                yield asked.started, asked.ended
+        for traced in self.requests:
+            if traced.started is not None and traced.ended is not None:
+                yield traced.started, traced.ended
 
 
 class Traced:
-    """An upstream of one operation that takes notes of what it is asked."""
+    """The upstream of one operation, whose requests it records."""
 
     def __init__(self, upstream: Upstream, trace: Trace) -> None:
         self.root = upstream.root
@@ -188,7 +187,7 @@ class Traced:
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         """Send a read as the upstream does."""
-        with self._trace.timing(self._trace.asked(request)):
+        with self._trace.timing(self._trace.add_read(request)):
             return await self._upstream.send(request, safe=safe)
 
     async def write(
@@ -198,7 +197,7 @@ class Traced:
         begins: Callable[[], None] | None = None,
     ) -> Response:
         """Send a write as the upstream does."""
-        with self._trace.timing(self._trace.writes(request)):
+        with self._trace.timing(self._trace.add_write(request)):
             return await self._upstream.write(request, outcome_part, begins)
 
 

@@ -80,7 +80,7 @@ class Explainer:
             async with asyncio.timeout_at(deadline.at):
                 explanation = await explain(self._gateway, request)
         except TimeoutError as error:
-            raise deadline.passed("it was not explained to its end") from error
+            raise deadline.error("it was not explained to its end") from error
         if explanation.errors:
             return Answer(errors=explanation.errors)
         return Answer(explanation.to_json(self._service))

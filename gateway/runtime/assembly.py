@@ -21,7 +21,7 @@ from gateway.documents.store import DocumentLimits
 from gateway.engine import Engine, ExecutionSettings
 from gateway.errors import SettingsError
 from gateway.events import CompaniesLimited, Observer, SchemaBuilt, log_event
-from gateway.execution.trace import heard
+from gateway.execution.trace import with_attempts
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.introspection.answers import IntrospectionStore, introspection_store
 from gateway.metadata.api_schema import build_api_schema, check_names
@@ -123,7 +123,7 @@ def open_client(
         root=settings.url or SANDBOX_ROOT,
         auth=_auth(settings, observe),
         transport=transport,
-        observe=heard(observe),
+        observe=with_attempts(observe),
     )
 
 

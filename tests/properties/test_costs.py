@@ -57,7 +57,7 @@ def blocks_of(run: Callable[[], object]) -> int:
 # Requests and rows
 
 
-async def test_a_list_with_expanded_rows_below_is_one_request_at_any_length() -> None:
+async def test_a_list_with_expanded_children_is_one_request() -> None:
     for rows in (1, 100, 1_000):
         answer = await engine_over(Service()).execute(GraphQLRequest(query=nested_query(rows=rows)))
         assert (len(answer.requests), answer.rows, answer.errors) == (1, rows, [])
@@ -105,14 +105,14 @@ async def test_a_document_that_was_seen_is_not_prepared_again() -> None:
     assert second.prepared.document is first.prepared.document
 
 
-async def test_other_variables_use_the_same_prepared_operation_and_row_type() -> None:
+async def test_other_variables_share_prepared_operation_and_row_type() -> None:
     engine = engine_over(Service())
     plans = [plan(engine, FILTERED, v=f"x{i}", n=i) for i in range(5)]
     assert len({id(p.prepared) for p in plans}) == 1
     assert len({id(p.roots[0].plan.row_type) for p in plans}) == 1  # type: ignore[union-attr]
 
 
-async def test_skip_and_include_make_one_prepared_operation_for_each_of_their_values() -> None:
+async def test_each_value_of_skip_and_include_is_prepared_once() -> None:
     engine = engine_over(Service())
     query = (
         "query ($more: Boolean!, $v: String!) { orders(first: 1, where: { orderName: { gt: $v } })"

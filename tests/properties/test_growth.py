@@ -281,7 +281,7 @@ async def respond(connection: Connection) -> None:
         await connection.say(ok(answer(target), "Content-Type: application/json"))
 
 
-async def test_connections_to_the_upstream_are_as_many_as_the_setting_and_kept() -> None:
+async def test_connections_are_bounded_by_the_setting_and_reused() -> None:
     async with listening(respond) as server, application(server.url(), concurrency=4) as ask:
         for wave in range(3):
             await asyncio.gather(*(good(ask, number + wave) for number in range(20)))

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 ORDER = {"Area": "A", "OrderId": 1}
 
 
-async def test_a_filter_of_a_million_characters_is_the_callers_mistake() -> None:
+async def test_a_filter_of_a_million_characters_is_a_bad_argument() -> None:
     zoo = hostile()
     asked: list[str] = []
     zoo.tables.requests = asked

@@ -177,7 +177,7 @@ async def test_a_404_of_odata_says_that_there_is_no_row(case: str) -> None:
     assert answer == {"data": {"item": None}}
 
 
-async def test_throttling_tells_when_to_come_back_and_is_tried_a_bounded_number_of_times() -> None:
+async def test_throttling_has_retry_after_and_bounded_retries() -> None:
     zoo = hostile()
     script = always(b"S3CRET", 429, {"Retry-After": "7"})
 

@@ -62,7 +62,7 @@ async def test_what_comes_in_a_values_place_costs_the_value(case: str) -> None:
     assert (row[name] is None) is (code is not None)
 
 
-async def test_a_number_of_5000_digits_is_more_than_any_reader_takes() -> None:
+async def test_numbers_of_5000_digits_are_errors_of_the_upstream() -> None:
     body = encode({"value": [{**ORDER, "Number": 1, "Text": 5}]}).replace(b"1", b"9" * 5_000)
 
     answer = await hostile().ask("{ orders { nodes { number text } } }", always(body))
@@ -104,7 +104,7 @@ async def test_the_number_of_rows_in_another_form(count: object, expected: int) 
     assert codes(answer) == []
 
 
-async def test_no_number_of_rows_where_it_was_asked_for_and_the_page_is_full() -> None:
+async def test_a_missing_count_of_a_full_page_is_an_error() -> None:
     script = on("Orders", value(ORDER))
     answer = await hostile().ask("{ orders(first: 1) { totalCount nodes { area } } }", script)
 
@@ -128,7 +128,7 @@ async def test_a_bare_count_that_is_no_number(body: bytes) -> None:
     assert {code for _, code in codes(answer)} == {"UPSTREAM_MALFORMED"}
 
 
-async def test_of_two_equal_keys_the_last_one_counts_on_both_paths() -> None:
+async def test_the_last_of_two_equal_json_keys_counts_on_both_paths() -> None:
     good = b'{"value":[{"Area":"A","OrderId":1,"Number":1,"Number":2}]}'
     bad = good.replace(b'"OrderId":1', b'"OrderId":1,"Text":5')
     query = "{ orders { nodes { number text } } }"

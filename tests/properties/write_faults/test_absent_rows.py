@@ -19,9 +19,7 @@ PAGE = FaultRule(at="before", path="/data/CustomerGroups(*", answer=Fault.html(4
 
 
 @pytest.mark.parametrize("name", ["update", "delete", "upsert of a row that is there"])
-async def test_a_web_servers_404_for_a_write_is_not_taken_for_a_missing_row(
-    over: Faulty, name: str
-) -> None:
+async def test_a_web_servers_404_for_a_write_is_no_missing_row(over: Faulty, name: str) -> None:
     key = prepare(over, name, KINDS[name])
     over.faults(PAGE)
 
@@ -33,9 +31,7 @@ async def test_a_web_servers_404_for_a_write_is_not_taken_for_a_missing_row(
 
 
 @pytest.mark.parametrize("limit", [0, 60], ids=["no limit", "a limit of the web server"])
-async def test_a_row_behind_an_address_that_is_too_long_is_not_null(
-    gateway: Gateway, limit: int
-) -> None:
+async def test_a_row_with_a_too_long_address_is_not_null(gateway: Gateway, limit: int) -> None:
     limited = create_sandbox(SandboxSettings(scale=0.2, url_limit=limit))
     key = fresh()
     row = {"dataAreaId": "usmf", "CustomerGroupId": key, "Description": "old"}

@@ -150,7 +150,7 @@ def cases(status: int) -> list[tuple[str, bool]]:
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("verb", VERBS)
-async def test_a_single_write_is_done_only_where_the_answer_says_so(verb: str, status: int) -> None:
+async def test_a_single_write_is_done_only_if_the_answer_proves_it(verb: str, status: int) -> None:
     query = f"mutation {{ {VERBS[verb]} {{ userErrors {{ code message }} }} }}"
 
     wrong = []
@@ -176,9 +176,7 @@ GOOD = httpx.Response(201, json=ROW)
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("verb", LISTS)
-async def test_a_write_of_a_changeset_is_done_only_where_its_part_says_so(
-    verb: str, status: int
-) -> None:
+async def test_a_changeset_write_is_done_only_if_its_part_proves_it(verb: str, status: int) -> None:
     query = f"mutation {{ {LISTS[verb]} {{ results {{ userErrors {{ code message }} }} }} }}"
     good = GOOD if verb == "create" else httpx.Response(204)
 
@@ -200,7 +198,7 @@ async def test_a_write_of_a_changeset_is_done_only_where_its_part_says_so(
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_a_batch_that_is_answered_by_something_else_leaves_all_rows_open(status: int) -> None:
+async def test_an_unexpected_answer_to_a_batch_leaves_all_rows_open(status: int) -> None:
     query = f"mutation {{ {LISTS['update']} {{ results {{ userErrors {{ code message }} }} }} }}"
     doors = {401: "UPSTREAM_FORBIDDEN", 403: "UPSTREAM_FORBIDDEN", 429: "UPSTREAM_THROTTLED"}
 

@@ -34,9 +34,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("point", NUMBERED)
-async def test_a_header_whose_number_the_upstream_gives_is_never_half_written_in_silence(
-    over: Faulty, point: str
-) -> None:
+async def test_a_numbered_header_is_never_half_written_in_silence(over: Faulty, point: str) -> None:
     breaking, name = NUMBERED[point], fresh()
     if breaking.shut is not None:
         over.door.shut, (over.door.method, over.door.path) = 99, breaking.shut
@@ -60,9 +58,7 @@ async def test_a_header_whose_number_the_upstream_gives_is_never_half_written_in
 
 
 @pytest.mark.parametrize("point", TOGETHER)
-async def test_a_header_with_a_number_and_its_lines_are_written_together(
-    over: Faulty, point: str
-) -> None:
+async def test_a_keyed_header_and_its_lines_are_one_changeset(over: Faulty, point: str) -> None:
     breaking, name = TOGETHER[point], fresh()
     if breaking.shut is not None:
         over.door.shut, (over.door.method, over.door.path) = 99, breaking.shut
@@ -105,7 +101,7 @@ async def test_an_atomic_operation_is_written_whole_or_not_at_all(over: Faulty, 
     assert over.reached() == breaking.reached
 
 
-async def test_a_read_after_the_write_that_fails_does_not_hide_that_it_was_written(
+async def test_a_failed_read_does_not_hide_that_a_row_was_written(
     over: Faulty,
 ) -> None:
     key = prepare(over, "update", KINDS["update"])
@@ -137,7 +133,7 @@ async def test_a_row_whose_number_did_not_arrive_says_so(over: Faulty) -> None:
 # Whoever waits, or has left
 
 
-async def test_a_client_that_leaves_does_not_stop_a_write_and_the_connections_wait_for_it(
+async def test_a_write_outlives_its_client_and_delays_closing(
     gateway: Gateway, sandbox: Starlette
 ) -> None:
     name, arrived, go_on = fresh(), asyncio.Event(), asyncio.Event()

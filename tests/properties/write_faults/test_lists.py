@@ -37,7 +37,7 @@ FORBIDDEN_PART = replace(THROTTLED_PART, answer=Fault(status=403))
 
 
 @dataclass(frozen=True)
-class KeyBatchLoader:
+class Break:
     """Where the second of three changesets breaks: codes of rows 3 and 4, those held, and what became of row 5."""
 
     code: str | None
@@ -50,30 +50,28 @@ class KeyBatchLoader:
 
 
 LISTS = {
-    "no connection, once": KeyBatchLoader(None, True, 3, shut=1, goes_on=True),
-    "no connection at all": KeyBatchLoader("UPSTREAM_UNAVAILABLE", False, 1, shut=99),
-    "lost before": KeyBatchLoader("OUTCOME_UNKNOWN", False, 2, second("before")),
-    "lost after": KeyBatchLoader("OUTCOME_UNKNOWN", True, 2, second("after")),
-    "lost in mid-answer": KeyBatchLoader("OUTCOME_UNKNOWN", True, 2, second("mid-answer")),
-    "lost between parts": KeyBatchLoader("OUTCOME_UNKNOWN", True, 2, second("between-parts")),
-    "too busy, once": KeyBatchLoader(None, True, 4, second("before", Fault.throttled(1)), goes_on=True),
-    "too busy, always": KeyBatchLoader("UPSTREAM_THROTTLED", False, 4, second("before", Fault.throttled(1), times=0)),
-    "a part too busy, once": KeyBatchLoader(None, True, 4, THROTTLED_PART, goes_on=True),
-    "a part too busy, always": KeyBatchLoader("UPSTREAM_THROTTLED", False, 4, replace(THROTTLED_PART, times=0)),
-    "a part without a reason": KeyBatchLoader("OUTCOME_UNKNOWN", False, 2, BROKEN_PART),
-    "a part forbidden": KeyBatchLoader("UPSTREAM_FORBIDDEN", False, 2, FORBIDDEN_PART),
-    "a page, processed": KeyBatchLoader("OUTCOME_UNKNOWN", True, 2, second("after", Fault.html(502))),
-    "a page under 200, processed": KeyBatchLoader("OUTCOME_UNKNOWN", True, 2, second("after", PAGE)),
-    "500 with an OData error": KeyBatchLoader("OUTCOME_UNKNOWN", False, 2, second("before", REFUSED)),
-    "a batch that is too large": KeyBatchLoader("UPSTREAM_REJECTED", False, 2, second("before", Fault(status=413))),
-    "401": KeyBatchLoader("UPSTREAM_FORBIDDEN", False, 2, second("before", Fault(status=401))),
+    "no connection, once": Break(None, True, 3, shut=1, goes_on=True),
+    "no connection at all": Break("UPSTREAM_UNAVAILABLE", False, 1, shut=99),
+    "lost before": Break("OUTCOME_UNKNOWN", False, 2, second("before")),
+    "lost after": Break("OUTCOME_UNKNOWN", True, 2, second("after")),
+    "lost in mid-answer": Break("OUTCOME_UNKNOWN", True, 2, second("mid-answer")),
+    "lost between parts": Break("OUTCOME_UNKNOWN", True, 2, second("between-parts")),
+    "too busy, once": Break(None, True, 4, second("before", Fault.throttled(1)), goes_on=True),
+    "too busy, always": Break("UPSTREAM_THROTTLED", False, 4, second("before", Fault.throttled(1), times=0)),
+    "a part too busy, once": Break(None, True, 4, THROTTLED_PART, goes_on=True),
+    "a part too busy, always": Break("UPSTREAM_THROTTLED", False, 4, replace(THROTTLED_PART, times=0)),
+    "a part without a reason": Break("OUTCOME_UNKNOWN", False, 2, BROKEN_PART),
+    "a part forbidden": Break("UPSTREAM_FORBIDDEN", False, 2, FORBIDDEN_PART),
+    "a page, processed": Break("OUTCOME_UNKNOWN", True, 2, second("after", Fault.html(502))),
+    "a page under 200, processed": Break("OUTCOME_UNKNOWN", True, 2, second("after", PAGE)),
+    "500 with an OData error": Break("OUTCOME_UNKNOWN", False, 2, second("before", REFUSED)),
+    "a batch that is too large": Break("UPSTREAM_REJECTED", False, 2, second("before", Fault(status=413))),
+    "401": Break("UPSTREAM_FORBIDDEN", False, 2, second("before", Fault(status=401))),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("point", LISTS)
-async def test_a_list_that_breaks_in_the_middle_is_told_row_by_row(
-    over: Faulty, point: str
-) -> None:
+async def test_a_list_that_breaks_is_reported_row_by_row(over: Faulty, point: str) -> None:
     breaking = LISTS[point]
     keys = [fresh() for _ in range(5)]
     rows = [{"customerGroupId": key, "description": "new"} for key in keys]
@@ -96,7 +94,7 @@ async def test_a_list_that_breaks_in_the_middle_is_told_row_by_row(
             )
 
 
-async def test_a_list_of_changes_and_deletes_that_is_lost_names_every_row(over: Faulty) -> None:
+async def test_a_lost_list_of_updates_and_deletes_names_every_row(over: Faulty) -> None:
     keys = [prepare(over, "update", KINDS["update"]) for _ in range(2)]
     over.faults(FaultRule(at="after", **BATCH), FaultRule(at="before", **BATCH))  # type: ignore[arg-type]
 
@@ -118,7 +116,7 @@ async def test_a_list_of_changes_and_deletes_that_is_lost_names_every_row(over: 
         assert f"CustomerGroupId = {key}) whether the row is gone" in deleted["OUTCOME_UNKNOWN"]
 
 
-async def test_a_failing_look_before_a_list_of_upserts_fails_only_that_mutation(
+async def test_a_failed_read_before_upserts_fails_that_mutation_only(
     over: Faulty,
 ) -> None:
     one, two, three = fresh(), fresh(), fresh()

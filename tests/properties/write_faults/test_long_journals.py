@@ -103,7 +103,7 @@ async def test_a_long_journal_is_never_half_written_in_silence(
         assert "LedgerJournalHeaders (dataAreaId = usmf, JournalBatchNumber = " in partly
 
 
-async def test_rows_that_were_written_are_deleted_one_by_one_and_the_header_last(
+async def test_written_rows_are_deleted_and_the_header_last(
     over: Faulty,
 ) -> None:
     name = fresh()

@@ -59,7 +59,7 @@ class Renewing(httpx.Auth):
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_a_token_that_has_run_out_is_renewed_and_the_write_done_once(
+async def test_an_expired_token_is_renewed_and_the_write_done_once(
     gateway: Gateway, sandbox: Starlette, name: str
 ) -> None:
     kind = KINDS[name]
@@ -75,7 +75,7 @@ async def test_a_token_that_has_run_out_is_renewed_and_the_write_done_once(
     assert over.reached(kind.method, kind.path) == 2
 
 
-async def test_a_create_after_a_failed_look_by_an_upsert_is_not_sent(over: Faulty) -> None:
+async def test_an_upsert_creates_nothing_after_a_failed_update(over: Faulty) -> None:
     key = fresh()
     over.faults(FaultRule(at="after", method="PATCH"))
 
@@ -89,9 +89,7 @@ async def test_a_create_after_a_failed_look_by_an_upsert_is_not_sent(over: Fault
 @pytest.mark.parametrize(
     "name", ["update", "upsert of a row that is there", "upsert of a new row", "delete"]
 )
-async def test_a_key_that_no_web_server_lets_through_goes_in_a_batch(
-    over: Faulty, name: str
-) -> None:
+async def test_a_key_that_web_servers_block_goes_in_a_batch(over: Faulty, name: str) -> None:
     kind = KINDS[name]
     key = f"{fresh()}/a+b%"
     if kind.existing:
@@ -107,9 +105,7 @@ async def test_a_key_that_no_web_server_lets_through_goes_in_a_batch(
 
 
 @pytest.mark.parametrize("body", ['{"value":5}', '{"val'], ids=["another type", "cut"])
-async def test_a_call_whose_result_cannot_be_read_was_done_all_the_same(
-    over: Faulty, body: str
-) -> None:
+async def test_a_call_with_an_unreadable_result_was_done(over: Faulty, body: str) -> None:
     over.faults(answer("after", Fault(status=200, body=body)))
 
     told = await over.ask(

@@ -91,9 +91,7 @@ async def test_a_connection_that_breaks_is_told_as_it_is(
         "deletion lost after",
     ],
 )
-async def test_a_document_whose_connection_breaks_is_told_as_it_is(
-    wired: Faulty, point: str
-) -> None:
+async def test_a_document_over_a_broken_connection_is_reported(wired: Faulty, point: str) -> None:
     breaking, name = NUMBERED[point], fresh()
     wired.faults(*breaking.rules)
 

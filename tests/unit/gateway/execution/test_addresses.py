@@ -78,9 +78,7 @@ async def test_where_most_columns_are_wanted_select_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("dialect", "sent"), [("finops", "POST"), ("odata", "GET")])
-async def test_few_of_many_columns_go_into_a_batch_where_the_service_is_known_to_have_one(
-    dialect: str, sent: str
-) -> None:
+async def test_few_of_many_columns_go_into_a_batch_if_supported(dialect: str, sent: str) -> None:
     zoo = world(dialect)
 
     answer = await zoo.execute(f"{{ orders {{ nodes {{ {FEW} }} }} }}")
@@ -197,7 +195,7 @@ async def test_a_service_without_batches_is_named_as_such(status: int, code: str
     assert all("raise max_url_length" in e["extensions"]["hint"] for e in answer["errors"])
 
 
-async def test_a_service_without_batches_does_not_say_that_there_is_no_row() -> None:
+async def test_a_refused_batch_does_not_mean_that_there_is_no_row() -> None:
     zoo = Hostile(DIALECTS["odata"], max_url_length=60, schema=SCHEMAS["odata"])
     zoo.tables = worlds.tables(7, 3, insensitive=False)
     zoo.script = on("$batch", always({"error": {"message": ""}}, 404))
@@ -257,9 +255,7 @@ BELOW = {
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("read", BELOW)
-async def test_explain_says_of_rows_below_what_becomes_of_a_long_address(
-    read: str, dialect: str
-) -> None:
+async def test_explain_notes_long_addresses_of_children(read: str, dialect: str) -> None:
     """Explain and the requests agree on whether a ``$batch`` is sent and ``$select`` is left out."""
     limit = 300 if read == "short" else 200
 

@@ -160,7 +160,7 @@ def uncounted(dialect: str, *, can_expand: bool = True) -> Zoo:
 @pytest.mark.parametrize("can_expand", [True, False])
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("first", [5, 50])
-async def test_a_count_that_the_service_leaves_out_is_known_or_asked_for(
+async def test_a_missing_count_is_derived_or_requested(
     first: int, dialect: str, can_expand: bool
 ) -> None:
     """A related list fits its page; of a list that does not, the root asks for the count by itself."""
@@ -176,7 +176,7 @@ async def test_a_count_that_the_service_leaves_out_is_known_or_asked_for(
     assert found.to_builtins() == expected.to_builtins()
 
 
-async def test_a_count_below_a_row_that_is_not_known_is_the_upstreams_error() -> None:
+async def test_a_missing_count_of_children_is_an_upstream_error() -> None:
     zoo = uncounted("odata")
     zoo.tables.rows["Lines"] = [
         {"Area": "A1", "OrderId": 0, "LineNo": n, "Price": 1} for n in range(9)

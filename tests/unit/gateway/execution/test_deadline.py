@@ -18,7 +18,7 @@ TWO = "{ legalEntities(first: 3) { nodes { legalEntityId } } customersV3(first: 
 CHILDREN = "{ salesOrderHeadersV2(first: 2) { nodes { salesOrderLines(first: 2) { nodes { lineNumber } } } } }"
 
 
-async def test_a_read_that_takes_too_long_is_given_up_and_tells_what_was_spent() -> None:
+async def test_a_late_read_is_cancelled_and_reports_what_it_spent() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = at("/CustomersV3")
         asked = here.ask(TWO)
@@ -86,7 +86,7 @@ async def test_an_operation_in_time_is_answered() -> None:
         assert "errors" not in answer
 
 
-async def test_the_next_operation_has_the_connections_of_the_one_that_was_given_up() -> None:
+async def test_a_cancelled_operation_frees_its_connections() -> None:
     async with world(concurrency=1) as here:
         here.upstream.holds = at("/CustomersV3")
         asked = here.ask(ROWS, ALLOWED)
@@ -98,7 +98,7 @@ async def test_the_next_operation_has_the_connections_of_the_one_that_was_given_
         assert answer["data"]["legalEntities"]["totalCount"] > 0
 
 
-async def test_a_write_that_has_been_sent_goes_on_and_is_answered_late() -> None:
+async def test_a_sent_write_goes_on_after_the_deadline() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = lambda request: request.method == "POST"
         asked = here.ask(f"mutation {{ {GROUP % 'T1'} }}")
@@ -132,7 +132,7 @@ async def test_the_writes_behind_it_go_on_as_well() -> None:
         assert here.upstream.writes == ["POST /data/CustomerGroups"] * 2
 
 
-async def test_a_mutation_whose_turn_does_not_come_in_time_writes_nothing() -> None:
+async def test_a_mutation_that_waits_too_long_writes_nothing() -> None:
     async with world(concurrency=1) as here:
         here.upstream.holds = at("/CustomersV3")
         reading = here.ask(ROWS)

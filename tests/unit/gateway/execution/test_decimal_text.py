@@ -137,7 +137,7 @@ def test_a_raw_row_read_by_its_index_holds_numbers() -> None:
 
 @pytest.mark.heavy
 @given(st.lists(st.integers(0, 50)), st.integers(1, 200))
-def test_slices_hold_every_row_once_and_little_more_than_asked(sizes: list[int], most: int) -> None:
+def test_slices_hold_every_row_once_and_about_their_size(sizes: list[int], most: int) -> None:
     made = row_type("{ orders { nodes { area } } }")
     found = rows_of(made, *({"Area": "x" * size} for size in sizes))
     slices = list(found.slices(most))

@@ -86,7 +86,7 @@ async def operation(upstream: Zoo, fields: int) -> Answer:
     return await upstream.engine.execute(GraphQLRequest(query=f"{{ {aliases} }}"))
 
 
-async def test_many_fields_read_a_part_each_and_not_the_whole_list() -> None:
+async def test_each_of_many_fields_reads_a_part_of_the_list() -> None:
     answer = await operation(zoo(), 50)
 
     assert not answer.errors

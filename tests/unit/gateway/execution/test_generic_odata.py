@@ -149,7 +149,7 @@ async def test_lists_are_filtered_by_their_rows():
     ]
 
 
-async def test_without_join_columns_rows_below_come_over_their_parents():
+async def test_children_without_join_columns_are_read_by_path():
     """The document of trips does not say what joins people: where expand is taken, each parent is asked."""
     query = """{ people(first: 2) { nodes { userName
       few: friends(first: 1) { nodes { userName } } more: friends(first: 2) { nodes { userName } } } } }"""
@@ -165,7 +165,7 @@ async def test_without_join_columns_rows_below_come_over_their_parents():
     ]
 
 
-async def test_complex_values_collections_and_what_no_metadata_list():
+async def test_complex_values_collections_and_undeclared_properties():
     query = """{ people(first: 1) { nodes { emails additionalProperties
       addressInfo { __typename address city { name region } } } }
       airports(first: 1) { nodes { location { address city { name } } } } }"""
@@ -194,7 +194,7 @@ async def test_a_singleton_and_its_relations():
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", [BOOKKEEPING, *found("businesscentral-api-v2.0-common")])
-async def test_every_list_of_companies_and_what_they_contain_answers(name: str):
+async def test_lists_of_companies_and_contained_rows_answer(name: str):
     async with service(name) as gateway:
         lists = [r for r in gateway.catalog.roots.values() if r.kind.name == "LIST"][:40]
         for root in lists:
@@ -369,7 +369,7 @@ async def test_an_open_type_gives_the_rest():
     }
 
 
-async def test_a_type_that_the_metadata_do_not_list_is_the_upstreams_error():
+async def test_an_unknown_derived_type_is_an_upstream_error():
     rows = [{**CAR, "@odata.type": "#Fleet.Ship"}, CAR]
     answer = await fleet(
         "{ people(first: 1) { nodes { assets(first: 2) { nodes { name } } } } }",
@@ -384,7 +384,7 @@ async def test_a_type_that_the_metadata_do_not_list_is_the_upstreams_error():
     assert answer.errors[0]["path"] == ["people", "nodes", 0, "assets", "nodes", 0]
 
 
-async def test_expanded_lists_that_the_service_cut_are_read_to_the_end():
+async def test_expanded_lists_are_continued_by_their_next_links():
     first = (
         "People?$select=Id&$expand=Assets($select=Name,Id;$orderby=Id;$top=51)&$orderby=Id&$top=1"
     )

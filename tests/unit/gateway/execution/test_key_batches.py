@@ -72,7 +72,7 @@ async def ask(gateway: Gateway, upstream: Faulty, root: str) -> dict[str, Any]:
     ],
     ids=["timeout", "rows without their keys", "no JSON"],
 )
-async def test_a_request_that_fails_costs_the_parents_that_it_was_for(
+async def test_a_failed_request_fails_only_for_its_own_parents(
     sandboxed: Gateway, set_name: str, root: str, body: bytes | None, code: str
 ) -> None:
     good = await ask(sandboxed, Faulty(sandboxed, set_name, lambda _: False), root)
@@ -90,7 +90,7 @@ async def test_a_request_that_fails_costs_the_parents_that_it_was_for(
         assert n in lost or row == whole
 
 
-async def test_where_every_request_fails_every_parent_has_the_error(sandboxed: Gateway) -> None:
+async def test_every_parent_has_the_error_if_all_requests_fail(sandboxed: Gateway) -> None:
     answer = await ask(sandboxed, Faulty(sandboxed, "SalesOrderLines", lambda _: True), HEADERS)
 
     assert [row["below"] for row in answer["rows"]] == [None] * 40
@@ -112,7 +112,7 @@ async def test_rows_by_key_fail_by_request_too(sandboxed: Gateway) -> None:
     assert {e["path"][0] for e in answer["errors"]} == lost
 
 
-async def test_keys_that_the_upstream_takes_as_equal_are_asked_for_once(
+async def test_keys_that_are_equal_upstream_are_requested_once(
     sandboxed: Gateway,
 ) -> None:
     spelled = ("US-001", "us-001", "US-001 ", "US-002")
@@ -130,7 +130,7 @@ async def test_keys_that_the_upstream_takes_as_equal_are_asked_for_once(
 
 @pytest.mark.parametrize("expand", ["auto", "never"])
 @pytest.mark.parametrize("first", [1, 100])
-async def test_aliases_that_differ_in_page_and_columns_share_a_request(
+async def test_aliases_with_other_pages_and_columns_share_a_request(
     sandboxed: Gateway, expand: str, first: int
 ) -> None:
     where = 'where: { lineAmount: { gt: "100" } }'

@@ -51,7 +51,7 @@ def test_a_key_with_a_gap_refers_to_nothing(keys: Any, has_nulls: bool, kept: An
     assert referring_keys(keys, [1], has_nulls=has_nulls) == kept
 
 
-def test_a_key_of_the_company_alone_refers_even_where_it_is_empty() -> None:
+def test_a_key_of_the_company_alone_refers_even_if_empty() -> None:
     assert referring_keys([("",)], [], has_nulls=False) == [("",)]
 
 
@@ -73,7 +73,7 @@ def test_normal_forms_are_what_each_part_is_compared_by(
     st.lists(st.tuples(TEXT, st.integers(0, 3)), max_size=12),
     st.booleans(),
 )
-def test_rows_come_to_the_first_key_that_the_upstream_takes_as_equal(
+def test_rows_belong_to_the_first_key_that_is_equal_upstream(
     keys: list[tuple[str, int]], told: list[tuple[str, int]], insensitive: bool
 ) -> None:
     def normal(key: Any) -> Any:

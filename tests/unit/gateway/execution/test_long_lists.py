@@ -111,7 +111,7 @@ async def test_values_that_are_equal_upstream_are_asked_for_once() -> None:
 @pytest.mark.parametrize("parts", PARTS)
 @pytest.mark.parametrize("other", [str.upper, "{} ".format])
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_values_that_a_collation_may_take_as_equal_are_not_spread_over_runs(
+async def test_values_that_a_collation_may_equate_stay_in_one_run(
     dialect: str, other: Callable[[str], str], parts: str
 ) -> None:
     """Each run would bring the same rows, and counts would be too high."""
@@ -127,7 +127,7 @@ async def test_values_that_a_collation_may_take_as_equal_are_not_spread_over_run
     assert cut.to_builtins() == whole.to_builtins()
 
 
-async def test_where_the_order_is_not_sure_the_list_comes_in_one_piece() -> None:
+async def test_a_list_of_uncertain_order_is_read_as_one() -> None:
     """Hyphens count for nothing in the collation of this service, and for something in a merge by code point."""
     texts = [f"{'-' * (n % 3)}t{n:03}" for n in range(40)]
     zoo = world(text=texts.__getitem__)

@@ -62,7 +62,7 @@ async def walk(found: Zoo, end: str, direction: str, *, nested: bool = False) ->
     [("first", False), ("last", True), ("unknown", False)],
     ids=["first", "last", "unknown, first"],
 )
-async def test_no_row_is_lost_where_nulls_are_where_they_are_taken_to_be(
+async def test_no_row_is_lost_if_nulls_stand_where_assumed(
     known: NullOrder, nulls_last: bool, end: str, direction: str, can_expand: bool, nested: bool
 ) -> None:
     found = await walk(
@@ -75,7 +75,7 @@ async def test_no_row_is_lost_where_nulls_are_where_they_are_taken_to_be(
 
 @WAYS
 @pytest.mark.parametrize(("end", "direction"), WALKS)
-async def test_nulls_at_the_other_end_are_an_error_and_no_short_list(
+async def test_nulls_at_the_other_end_are_an_error(
     end: str, direction: str, can_expand: bool, nested: bool
 ) -> None:
     upstream = zoo("unknown", nulls_last=True, can_expand=can_expand)
@@ -84,7 +84,7 @@ async def test_nulls_at_the_other_end_are_an_error_and_no_short_list(
 
 
 @pytest.mark.parametrize(("known", "nulls_last"), [("first", True), ("last", False)])
-async def test_a_wrong_setting_shows_where_a_page_holds_nulls_and_values(
+async def test_a_wrong_setting_fails_at_a_page_of_nulls_and_values(
     known: NullOrder, nulls_last: bool
 ) -> None:
     upstream = zoo(known, nulls_last=nulls_last)
@@ -97,7 +97,7 @@ async def test_a_wrong_setting_shows_where_a_page_holds_nulls_and_values(
     assert f'null_order = "{"last" if nulls_last else "first"}"' in error["extensions"]["hint"]
 
 
-async def test_the_proof_costs_one_small_request_at_the_end_of_a_list_without_nulls() -> None:
+async def test_proving_a_list_without_nulls_costs_one_request() -> None:
     upstream = zoo("unknown", nulls_last=True)
     for row in upstream.tables.rows["Orders"]:
         row["Number"] = row["OrderId"]
@@ -119,7 +119,7 @@ async def test_a_list_that_fits_on_one_page_needs_no_proof() -> None:
     assert len(upstream.tables.requests) == 1
 
 
-async def test_an_order_without_fields_that_may_be_null_needs_none() -> None:
+async def test_an_order_without_nullable_fields_needs_no_proof() -> None:
     upstream = zoo("unknown", nulls_last=False)
     cursor = "null"
     for _ in range(4):

@@ -125,9 +125,7 @@ def test_a_page_says_how_much_more_there_is() -> None:
         (["\u00e4a", "\u00e4b"], True),
     ],
 )
-def test_an_order_of_texts_is_proven_where_neighbours_differ_first_in_letters_or_digits(
-    texts: list[str], proven: bool
-) -> None:
+def test_text_order_is_proven_by_letters_and_digits(texts: list[str], proven: bool) -> None:
     rows = [Row(text, 1, 1, n) for n, text in enumerate(reversed(texts))]
     page = Cutter(window(size=20), ROW_TYPE, FINOPS).page(rows)
 
@@ -136,7 +134,7 @@ def test_an_order_of_texts_is_proven_where_neighbours_differ_first_in_letters_or
         assert [row.area for row in page.rows] == texts
 
 
-def test_where_nobody_else_can_be_asked_every_list_is_cut_in_one_order() -> None:
+def test_lists_that_cannot_be_proven_are_cut_in_one_order() -> None:
     rows = [Row(text, 1, 1, 0) for text in ("A1", "A-1")]
     page = Cutter(window(size=20), ROW_TYPE, FINOPS, proves=False).page(rows)
 

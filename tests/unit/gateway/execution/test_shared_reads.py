@@ -171,7 +171,7 @@ async def test_children_that_differ_in_arguments_do_not_mix(can_expand: bool) ->
     assert answers == told(await alone(zoo, requests))
 
 
-async def test_a_selection_that_the_service_refuses_fails_for_its_own_operation() -> None:
+async def test_a_refused_selection_fails_for_its_own_operation() -> None:
     zoo = hostile()
     zoo.script = lambda request: (
         always({"error": {"code": "", "message": "no"}}, 400)(request)
@@ -204,7 +204,7 @@ async def test_a_failure_of_another_cause_is_not_tried_again(status: int, reques
     assert told(answers) == told(await alone(zoo, asked))
 
 
-async def test_a_budget_that_others_have_used_up_is_each_operations_own() -> None:
+async def test_shared_reads_leave_each_operation_its_own_budget() -> None:
     zoo = world("finops")
     zoo.engine._settings = structs.replace(zoo.engine._settings, max_filtered_rows=8)
     starred = 'lines(where: { note: { ne: "*" }, lineNo: { gte: "%s" } }) { totalCount }'
@@ -246,7 +246,7 @@ class Held(Zoo):
         return self.tables.answer(request)
 
 
-async def test_who_has_less_time_ends_alone_and_cancels_no_read_of_others() -> None:
+async def test_an_operation_that_times_out_cancels_no_shared_read() -> None:
     zoo = Held("Orders")
     short, long = requests_for(["one property", "other properties"], ids_of(zoo))
     short = structs.replace(short, timeout=5.0)
@@ -277,7 +277,7 @@ async def test_who_reads_slowly_delays_nobody_else() -> None:
     assert "errors" not in (await first).to_builtins()
 
 
-async def test_a_shared_request_is_sent_again_while_anybody_has_time() -> None:
+async def test_a_shared_request_is_retried_while_any_has_time() -> None:
     zoo = hostile()
     answers = [always({}, 429, {"Retry-After": "10"})]
     zoo.script = lambda request: answers.pop()(request) if answers else None

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.events import RequestSent
 from gateway.execution.field_attribution import descend, set_fields
-from gateway.execution.trace import Trace, Traced, heard
+from gateway.execution.trace import Trace, Traced, with_attempts
 from gateway.odata.query import Request
 from gateway.odata.render import decoded
 from gateway.odata.response_check import Response
@@ -36,7 +36,7 @@ class Slow:
         self.unfinished: set[Any] = set()
         self.shutdown = Shutdown()
         self._clock = clock
-        self._tell = heard(lambda _: None)
+        self._tell = with_attempts(lambda _: None)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         for attempt, status in enumerate((503, 200), 1):
@@ -52,7 +52,7 @@ class Slow:
         return await self.send(request)
 
 
-async def test_times_count_from_the_start_and_waiting_is_what_no_attempt_took() -> None:
+async def test_times_count_from_the_start_waiting_is_separate() -> None:
     clock = Clock()
     trace = Trace(clock)
     upstream = Traced(Slow(clock), trace)
@@ -61,11 +61,11 @@ async def test_times_count_from_the_start_and_waiting_is_what_no_attempt_took() 
     set_fields(("a",))
     await upstream.send(Request("GET", "Set?$filter=x%20eq%201", {}))
     descend("b")
-    trace.counted(Request("GET", "Set?$filter=x%20eq%201", {}), 3)
+    trace.add_rows(Request("GET", "Set?$filter=x%20eq%201", {}), 3)
     await upstream.write(Request("PATCH", "Set(1)", {}, b"{}"))
-    told = trace.told()
+    trace_json = trace.to_json()
 
-    first, second = told["requests"]
+    first, second = trace_json["requests"]
     assert first == {
         "method": "GET",
         "path": "Set?$filter=x%20eq%201",
@@ -83,7 +83,7 @@ async def test_times_count_from_the_start_and_waiting_is_what_no_attempt_took() 
         "error": None,
     }
     assert (second["method"], second["started"], second["fields"]) == ("PATCH", 3_250.0, ["a.b"])
-    assert told["spent"] == {
+    assert trace_json["spent"] == {
         "milliseconds": 6_250.0,
         "upstream": 6_000.0,
         "requests": 4,
@@ -92,11 +92,11 @@ async def test_times_count_from_the_start_and_waiting_is_what_no_attempt_took() 
     }
 
 
-def test_seconds_in_which_several_requests_are_under_way_count_once() -> None:
+def test_overlapping_requests_count_their_time_once() -> None:
     clock = Clock()
     trace = Trace(clock)
     for start, end in ((1, 4), (2, 3), (3, 6), (8, 9)):
-        asked = trace.writes(Request("GET", f"{start}", {}))
-        asked.started, asked.ended = start, end
+        traced = trace.add_write(Request("GET", f"{start}", {}))
+        traced.started, traced.ended = start, end
 
-    assert trace.told()["spent"]["upstream"] == 6_000.0
+    assert trace.to_json()["spent"]["upstream"] == 6_000.0

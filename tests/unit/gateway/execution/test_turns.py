@@ -60,7 +60,7 @@ async def test_a_page_that_graphql_core_completes_lets_others_run() -> None:
     assert turns >= rows // 50
 
 
-async def test_a_small_answer_takes_no_more_turns_than_its_requests() -> None:
+async def test_a_small_answer_takes_one_turn_a_request() -> None:
     service = Service()
     engine = engine_over(service)
     one, _ = await turns_of(engine, nested_query(rows=1))

@@ -91,7 +91,7 @@ WAYS = {
 
 @pytest.mark.parametrize("page_size", [None, 3], ids=["", "short upstream pages"])
 @pytest.mark.parametrize("way", WAYS)
-async def test_rows_that_come_and_go_are_neither_skipped_nor_repeated(
+async def test_concurrent_changes_neither_skip_nor_repeat_rows(
     way: str, page_size: int | None
 ) -> None:
     dialect, upstream = WAYS[way]
@@ -109,7 +109,7 @@ async def test_rows_that_come_and_go_are_neither_skipped_nor_repeated(
 
 
 @pytest.mark.parametrize("way", [*WAYS, "positions"])
-async def test_every_cursor_of_a_page_leads_to_the_rows_behind_its_own(way: str) -> None:
+async def test_every_cursor_of_a_page_leads_to_the_next_rows(way: str) -> None:
     dialect, upstream = WAYS.get(way, (replace(ODATA, unkeyed_paging="skip"), {}))
     service = Service(dialect, **upstream)
     first = await service.page("first: 6")
@@ -166,7 +166,7 @@ async def test_links_lead_in_one_direction_only() -> None:
         assert (await service.page(arguments))["code"] == "UNSUPPORTED_QUERY", arguments
 
 
-async def test_without_links_the_automatic_way_goes_by_positions_and_asks_no_more() -> None:
+async def test_auto_paging_goes_by_position_without_links() -> None:
     service = Service(ODATA)
     page = await service.page("first: 6")
     page = await service.page(f'first: 6, after: "{page["pageInfo"]["endCursor"]}"')

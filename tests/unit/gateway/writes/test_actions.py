@@ -94,7 +94,7 @@ async def garage(tmp_path: Path) -> AsyncIterator[Garage]:
         yield found
 
 
-async def test_an_action_of_a_row_takes_its_key_and_gives_a_row_with_what_is_below(
+async def test_a_bound_action_takes_a_key_and_returns_rows(
     garage: Garage,
 ) -> None:
     garage.answers["Cars(7)/G.Move"] = {"No": 7, "Name": "Beetle"}
@@ -199,7 +199,7 @@ async def test_a_result_of_an_action_is_shown_whatever_its_type(
 
 
 @pytest.mark.parametrize(("name", "sent"), [("ratio", "INF"), ("share", "-INF"), ("ratio", "NaN")])
-async def test_a_result_that_graphql_cannot_hold_is_an_error_at_its_field(
+async def test_an_unrepresentable_result_is_an_error_at_its_field(
     garage: Garage, name: str, sent: str
 ) -> None:
     garage.answers[name.title()] = {"value": sent}
@@ -212,7 +212,7 @@ async def test_a_result_that_graphql_cannot_hold_is_an_error_at_its_field(
     assert len(garage.asked) == 1
 
 
-async def test_lists_of_enums_flags_and_numbers_are_parameters_of_an_action(
+async def test_actions_take_lists_of_enums_flags_and_numbers(
     garage: Garage,
 ) -> None:
     garage.answers["Grant"] = {"value": []}
@@ -231,7 +231,7 @@ async def test_lists_of_enums_flags_and_numbers_are_parameters_of_an_action(
     assert garage.asked == [("POST", "Grant", body)]
 
 
-async def test_an_item_that_is_no_list_of_flags_is_refused_before_anything_is_sent(
+async def test_an_item_that_is_no_list_of_flags_is_refused_unsent(
     garage: Garage,
 ) -> None:
     found = await garage.ask("mutation { grant(each: [5]) { result } }")

@@ -72,7 +72,7 @@ NO_COMPANY = "{} is missing, and the company scope is not one company."
     [(GROUP, "input"), (UPSERT, "input"), (UPDATE, "key"), (DELETE, "key")],
     ids=["create", "upsert", "update", "delete"],
 )
-async def test_the_company_must_be_given_where_the_scope_is_not_one(
+async def test_the_company_is_required_unless_the_scope_is_one(
     assembled: Gateway, mutation: str, place: str, companies: tuple[str, ...] | None
 ) -> None:
     recorder, found = await run(assembled, f"mutation {{ {mutation} }}", companies)
@@ -109,9 +109,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_rows_below_a_row_are_checked_before_anything_is_sent(
-    assembled: Gateway, name: str
-) -> None:
+async def test_rows_below_a_row_are_checked_before_sending(assembled: Gateway, name: str) -> None:
     mutation, code, said = REFUSED[name]
 
     recorder, found = await run(assembled, f"mutation {{ {mutation} }}")
@@ -147,7 +145,7 @@ async def test_what_is_required_is_required_below_a_row_too() -> None:
     assert recorder.sent == []
 
 
-async def test_what_a_number_sequence_gives_is_not_required_below_a_row_either() -> None:
+async def test_numbered_fields_are_optional_below_a_row() -> None:
     recorder, _ = await write_order(WriteRules(given_by_service=frozenset({"Lines.Price"})))
 
     assert b'{"Area":"A","OrderId":1,"LineNo":2}' in (recorder.sent[0].body or b"")
@@ -181,9 +179,7 @@ ATOMIC = {
 
 
 @pytest.mark.parametrize("name", ATOMIC)
-async def test_what_cannot_join_a_changeset_keeps_all_of_it_from_being_sent(
-    assembled: Gateway, name: str
-) -> None:
+async def test_an_atomic_operation_with_a_misfit_is_not_sent(assembled: Gateway, name: str) -> None:
     mutation, code, said = ATOMIC[name]
 
     query = f"mutation @atomic {{ a: {GROUP} b: {mutation} }}"
@@ -227,7 +223,7 @@ PARTS = {"no part": 0, "fewer parts": 1, "more parts": 3}
 
 
 @pytest.mark.parametrize("name", PARTS)
-async def test_an_answer_that_does_not_fit_a_changeset_leaves_it_open(
+async def test_an_answer_that_fits_no_changeset_leaves_it_open(
     assembled: Gateway, name: str
 ) -> None:
     body = (PART * PARTS[name] + "--b--").encode()

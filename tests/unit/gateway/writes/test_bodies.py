@@ -119,7 +119,7 @@ NULLS = (
 
 
 @pytest.mark.parametrize("name", NULLS)
-async def test_what_finance_and_operations_cannot_hold_empty_is_not_set_to_null(name: str) -> None:
+async def test_types_without_an_empty_value_cannot_be_null(name: str) -> None:
     recorder, found = await run(update(f"{name}: null"))
 
     (error,) = found["errors"]
@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_what_cannot_be_written_is_refused_before_anything_is_sent(name: str) -> None:
+async def test_invalid_arguments_are_refused_unsent(name: str) -> None:
     query, code, said = REFUSED[name]
 
     recorder, found = await run(query)

@@ -103,7 +103,7 @@ async def test_the_new_row_is_asked_for_in_the_answer(opening: Opening) -> None:
         assert request.headers["prefer"] == "return=representation"
 
 
-async def test_a_create_that_is_answered_by_an_address_is_done_and_read(opening: Opening) -> None:
+async def test_a_create_answered_by_an_address_is_read(opening: Opening) -> None:
     async with opening(**SILENT) as service:
         found = await service.ask(CREATE, name=ODD)
 
@@ -113,7 +113,7 @@ async def test_a_create_that_is_answered_by_an_address_is_done_and_read(opening:
         assert [method for method, _, _ in service.sent()] == ["POST", "GET"]
 
 
-async def test_a_number_that_the_service_gives_is_read_from_the_address(opening: Opening) -> None:
+async def test_a_generated_key_is_read_from_the_address(opening: Opening) -> None:
     async with opening(**SILENT) as service:
         found = await service.ask(NUMBERED)
 
@@ -132,7 +132,7 @@ async def test_what_nobody_selects_is_not_read(opening: Opening) -> None:
         assert [method for method, _, _ in service.sent()] == ["POST"]
 
 
-async def test_a_list_that_is_answered_by_addresses_is_done_and_read_at_once(
+async def test_a_list_answered_by_addresses_is_read_at_once(
     opening: Opening,
 ) -> None:
     async with opening(**SILENT) as service:

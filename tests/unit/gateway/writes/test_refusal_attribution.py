@@ -162,7 +162,7 @@ TABLE: dict[str, tuple[tuple[RowWrite, ...], Response, set[int]]] = {
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_the_rows_that_fit_are_blamed_and_the_others_were_rolled_back(name: str) -> None:
+def test_rows_that_fit_get_the_error_others_are_rolled_back(name: str) -> None:
     writes, bad, blamed = TABLE[name]
 
     outcomes = attribute_refusal(writes, bad, name_of, INFOLOG)
@@ -177,9 +177,7 @@ def test_the_rows_that_fit_are_blamed_and_the_others_were_rolled_back(name: str)
 @pytest.mark.parametrize(
     ("rows", "told", "more"), [(10, 10, None), (11, 10, "1 more"), (500, 10, "490 more")]
 )
-def test_where_blame_stays_open_ten_rows_are_named_and_how_many_more(
-    rows: int, told: int, more: str | None
-) -> None:
+def test_ten_of_many_suspects_are_named(rows: int, told: int, more: str | None) -> None:
     outcomes = attribute_refusal([row(n) for n in range(rows)], refusal(RULE), name_of, INFOLOG)
 
     errors = [outcome.errors[0] for outcome in outcomes]

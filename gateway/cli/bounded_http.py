@@ -1,11 +1,11 @@
-"""uvicorn's HTTP and WebSockets, with bounds on what a client may take its time for, and an end that is told.
+"""uvicorn's HTTP protocol with limits for slow clients, and with notice to streams when the server stops.
 
-uvicorn waits for ever for the rest of a request's head and keeps all of it that comes. What it does bound is the pause
-between two requests of a connection (``timeout_keep_alive``); the body's time is bounded where it is read
-(``gateway.http.graphql_endpoint``), that of answers, and the number of connections, in ``connections``.
+uvicorn waits for the rest of a request's head for ever, and buffers it without limit. It only bounds the pause between
+two requests of a connection (``timeout_keep_alive``). The time of a body is bounded where it is read
+(``gateway.http.graphql_endpoint``), that of responses, and the number of connections, in ``connections``.
 
-A server that stops waits for answers that are under way, and tells the application only after that. Streams would go on
-until they are cut: so they are told by an event in their connection's ``state``.
+A stopping server waits for running responses and notifies the application only after that, so event streams and
+WebSockets would go on until they are cut. Here each connection's ``state`` holds an event that is set at once.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from .connections import Admission, ConnectionLimits, Outlet, connections_of
 from .uvicorn_parts import STATUS_LINE, HttpToolsProtocol
 
 HEAD_SECONDS = 15.0
-"""Until a request's head is there, from the connection or from the head's first byte."""
+"""Seconds for a request's head, counted from the connection or from the first byte of the head."""
 LAST_REQUEST = 0.5
-"""Seconds in which a stopping server still takes a request of a connection that has none under way."""
+"""Seconds for which a stopping server still accepts a request on an idle connection."""
 LINGER = 1.0
-"""Seconds in which what a refused client still sends is read and dropped: else it never sees the answer."""
+"""Seconds for which input of a refused client is read and dropped: else TCP's reset would discard the response."""
 MAX_HEAD = 65_536
-"""Bytes of a request's address and headers."""
+"""Maximum bytes of a request's URL and headers."""
 MAX_PIPELINED = 64
-"""Requests that may wait behind one whose answer is made."""
+"""Maximum requests that wait for the response to an earlier one (pipelining: RFC 9112, section 9.3.2)."""
 _HEALTH = frozenset(path.encode() for path in HEALTH)
 
 
 def _refusal(status: int, code: str, message: str, hint: str | None = None) -> bytes:
-    """Return a whole response that ends its connection."""
+    """Return a complete response that closes its connection."""
     extensions = {"code": code} if hint is None else {"code": code, "hint": hint}
     body = Answer(errors=[{"message": message, "extensions": extensions}]).encode()
     fields = [
@@ -49,30 +49,32 @@ def _refusal(status: int, code: str, message: str, hint: str | None = None) -> b
     return STATUS_LINE[status] + b"\r\n".join(fields) + b"\r\n\r\n" + body
 
 
-BAD = _refusal(400, "BAD_REQUEST", "This is no HTTP request.")
-LATE = _refusal(408, "REQUEST_TIMEOUT", f"The head did not come within {HEAD_SECONDS:g} seconds.")
+BAD = _refusal(400, "BAD_REQUEST", "This is not an HTTP request.")
+LATE = _refusal(
+    408, "REQUEST_TIMEOUT", f"The request's head was not complete after {HEAD_SECONDS:g} seconds."
+)
 TOO_LARGE = _refusal(
-    431, "HEADERS_TOO_LARGE", f"Address and headers are larger than {MAX_HEAD:,} bytes."
+    431, "HEADERS_TOO_LARGE", f"URL and headers are larger than {MAX_HEAD:,} bytes."
 )
 TOO_MANY = _refusal(
     503,
     "TOO_MANY_CONNECTIONS",
-    "There are too many connections, in all or of this client.",
-    "Use fewer, and keep them open. Settings: max_connections, max_connections_per_peer; behind a proxy"
+    "There are too many connections, in all or from this client.",
+    "Use fewer, and keep them open. Settings: max_connections, max_connections_per_peer. Behind a proxy, set"
     " trusted_proxies, so that its clients are counted and not the proxy.",
 )
 
 
 class _Refused(Exception):
-    """Ends the parser's work; ``answer`` is what the client is told."""
+    """Aborts parsing; ``response`` is sent to the client."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, response: bytes) -> None:
         super().__init__()
-        self.answer = answer
+        self.response = response
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection: its requests' heads come in time and are of bounded size, or it is closed."""
+    """One HTTP connection, which is closed if a request's head is late or too large."""
 
     def __init__(self, *args: Any, limits: ConnectionLimits | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -83,17 +85,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_upgraded = False
         self._is_excess = False
         self._drops_input = False
-        """Whether what still comes is of no interest."""
+        """Whether input is ignored, because the connection was refused."""
         self._awaits_head = True
         self._size = 0
-        """Bytes of a head that is not all there."""
+        """Bytes of an incomplete head."""
         self._refused_with: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._outlet: Outlet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._outlet = Outlet(transport, self._connections)
-        super().connection_made(self._outlet)  # type: ignore[arg-type] # it has all that is used of one
+        super().connection_made(self._outlet)  # type: ignore[arg-type] # delegates to a transport
         admission = self._connections.add(self._outlet)
         if admission is Admission.REFUSED:
             self._refuse(TOO_MANY)
@@ -103,11 +105,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
-        self._outlet.left()
+        self._outlet.on_lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless the head is longer than one may be."""
+        """Feed the parser, unless the head is too large."""
         if self._drops_input:
             return
         if self._awaits_head:
@@ -121,24 +123,24 @@ class BoundedProtocol(HttpToolsProtocol):
             self._watch()
 
     def eof_received(self) -> None:
-        """Close a refused connection, whose client has seen the end; others may still want their answer."""
+        """Close a refused connection. Other clients may only have closed their sending side."""
         if self._drops_input and self._is_idle:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
-        """Begin the request. Raises where it is refused, which the parser passes on as its own error."""
+        """Start the request. Raises if it is refused, which httptools turns into its own error."""
         self._unwatch()
-        refused = self._checked_head()
-        if refused is not None:
-            self._refused_with = refused
-            raise _Refused(refused)
+        refusal = self._check_head()
+        if refusal is not None:
+            self._refused_with = refusal
+            raise _Refused(refusal)
         self._awaits_head, self._size = False, 0
         super().on_headers_complete()
         if (self._is_ending or self._is_excess) and not self._is_upgraded and self.cycle:
             self.cycle.keep_alive = False
 
-    def _checked_head(self) -> bytes | None:
-        """Return what a request is refused with for its head; None where it is served."""
+    def _check_head(self) -> bytes | None:
+        """Return the response that refuses a request for its head; None if it is served."""
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
             return TOO_LARGE
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -149,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
         proxies = self._connections.proxies
         if proxies and not is_health and proxies.trusts(self._outlet.peer):
             client = proxies.client(self._outlet.peer, self.headers)
-            if client != self._outlet.peer and not self._outlet.serves(client):
+            if client != self._outlet.peer and not self._outlet.count_for(client):
                 return TOO_MANY
         return None
 
@@ -158,13 +160,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over."""
+        """Hand the connection over to the WebSocket protocol."""
         self._is_upgraded = True
         self._unwatch()
         super().handle_websocket_upgrade()
 
     def shutdown(self) -> None:
-        """Let the answer under way come to its end, and streams to theirs; without one, take a last request."""
+        """Finish the running response and notify streams. An idle connection may still send one request."""
         self._stopping.set()
         self._is_ending = True
         if self._is_idle:
@@ -174,7 +176,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _is_idle(self) -> bool:
-        """Whether no request is under way; its head may be on the way."""
+        """Whether no request is running. The head of one may be arriving."""
         return self.cycle is None or self.cycle.response_complete
 
     def _close_idle(self) -> None:
@@ -182,29 +184,29 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _end_after_answers(self) -> None:
-        """Close the connection after the answers to what came before."""
+        """Close the connection after the responses to earlier requests."""
         last = self.pipeline[0][0] if self.pipeline else self.cycle
         last.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Refuse what is no HTTP, or what ``on_headers_complete`` has refused."""
+        """Refuse input that is not HTTP, or that ``on_headers_complete`` has refused."""
         self._refuse(self._refused_with or BAD)
 
-    def _refuse(self, answer: bytes) -> None:
-        """Answer once, and read on for a moment: a reset would take the answer away from the client."""
+    def _refuse(self, response: bytes) -> None:
+        """Respond, and close the connection after ``LINGER`` seconds."""
         self._unwatch()
         self._drops_input = True
-        if answer is TOO_MANY:
+        if response is TOO_MANY:
             self._connections.limits.observe(ConnectionCut(reason="too many connections"))
         if self._awaits_head and not self._is_idle:
             self._end_after_answers()
             return
         if self._is_idle or not self.cycle.response_started:
             if not self._is_idle:
-                # The application has nobody to answer any more.
+                # Let the application see a disconnected client.
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
-            self.transport.write(answer)
+            self.transport.write(response)
             self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(LINGER, self.transport.close)
@@ -213,11 +215,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _is_answered_early(self) -> bool:
-        """Whether a body still comes of a request that is answered."""
+        """Whether the response is complete while the request's body still arrives."""
         return not self._awaits_head and self.cycle.response_complete
 
     def _watch(self) -> None:
-        """Bound the time until the next head is there."""
+        """Start the timer for the next head."""
         if self._timer is None:
             self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
@@ -231,7 +233,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            # An earlier request of this connection is still being answered.
+            # An earlier request of this connection is still running.
             self._watch()
         elif self._size:
             self._refuse(LATE)
@@ -240,7 +242,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def socket_protocol(**options: Any) -> asyncio.Protocol:
-    """Make the protocol of a connection that becomes a WebSocket; imported with the first of them."""
-    from .sockets import StoppableWebSocket  # noqa: PLC0415
+    """Return the protocol of a connection that becomes a WebSocket."""
+    from .sockets import StoppableWebSocket  # noqa: PLC0415 - importing websockets takes 30 ms and 4 MB
 
     return StoppableWebSocket(**options)

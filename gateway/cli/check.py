@@ -1,9 +1,8 @@
-"""``check``: whether a gateway with these settings could work, step by step, each with what to do if it could not."""
+"""``check``: tests step by step whether a gateway with these settings would work, with a hint for each problem."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -30,14 +29,14 @@ from schema.errors import SchemaError
 from .progress import reading_metadata, working
 from .schema_commands import quiet
 
-MOST_NAMES = 20
-"""Names in a line; more are counted."""
+MAX_NAMES = 20
+"""Names in a line; the rest are counted."""
 _FREE = 200 * 1024 * 1024
-"""Bytes that a cache folder wants: documents, models and introspection of two generations of a whole catalogue."""
+"""Free bytes that a cache folder needs: documents, models and introspection of two generations of a whole catalogue."""
 
 
 class Status(Enum):
-    """How a step ended."""
+    """Result of a step."""
 
     OK = "ok"
     WARNING = "warning"
@@ -46,7 +45,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was checked."""
+    """One check and its result."""
 
     name: str
     status: Status
@@ -55,7 +54,7 @@ class Step:
 
 
 def print_check(settings: Settings, *, as_json: bool) -> None:
-    """Print each step as it ends; leave with exit code 1 if one of them is a problem."""
+    """Print each step as it ends. Exits with 1 if one of them is a problem."""
     steps: list[Step] = []
 
     async def run() -> None:
@@ -79,7 +78,7 @@ def _line(step: Step) -> str:
 
 
 async def check(settings: Settings) -> AsyncIterator[Step]:
-    """Yield the steps in order; those that need one that failed are left out."""
+    """Yield the steps in order. Steps that depend on a failed one are left out."""
     yield _environment(settings)
     yield _cache(settings)
     async with open_client(settings, observe=quiet) as client:
@@ -92,17 +91,19 @@ async def check(settings: Settings) -> AsyncIterator[Step]:
         if isinstance(metadata, Step):
             yield metadata
             return
-        step, known = metadata
+        step, loaded = metadata
         yield step
-        dialect = dialect_of(settings, known.model)
+        dialect = dialect_of(settings, loaded.model)
         yield Step("dialect", Status.OK, f"{dialect.title} ({dialect.name})")
-        async for step in _account(settings, client, known, dialect):
+        async for step in _account(settings, client, loaded, dialect):
             yield step
 
 
 def _environment(settings: Settings) -> Step:
     if settings.url is None:
-        return Step("environment", Status.OK, "the embedded sandbox; D365_URL names a real one")
+        return Step(
+            "environment", Status.OK, "embedded sandbox; D365_URL selects a real environment"
+        )
     sign_in = "no sign-in" if settings.auth == "none" else f"signs in as {settings.client_id}"
     return Step("environment", Status.OK, f"{settings.url}, {sign_in}")
 
@@ -110,24 +111,26 @@ def _environment(settings: Settings) -> Step:
 def _cache(settings: Settings) -> Step:
     folder = settings.cache_dir
     if folder is None:
-        text = "nothing is kept between starts"
-        return Step("cache", Status.WARNING, text, "Set cache_dir: a start then takes a second.")
+        text = "no cache between starts"
+        return Step("cache", Status.WARNING, text, "Set cache_dir: starts then take a second.")
     try:
         make_own_folder(folder)
         with tempfile.NamedTemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
     except OSError as error:
         text = f"{folder} cannot be written: {error.strerror}"
-        hint = f"Give the folder to user {os.getuid()}, or set cache_dir to another one."
+        hint = (
+            "Make the folder writable for the user of the gateway, or set cache_dir to another one."
+        )
         return Step("cache", Status.PROBLEM, text, hint)
     text = f"{folder}, {free / 1e9:,.1f} GB free"
     if free < _FREE:
-        return Step("cache", Status.WARNING, text, "A whole catalogue takes some 200 MB.")
+        return Step("cache", Status.WARNING, text, "The whole catalogue takes some 200 MB.")
     return Step("cache", Status.OK, text)
 
 
 async def _sign_in(settings: Settings) -> Step:
-    from gateway.odata.auth import auth_of  # noqa: PLC0415 - msal takes 0.1 s to import
+    from gateway.odata.auth import auth_of  # noqa: PLC0415 - importing msal takes 0.1 s
 
     auth = auth_of(settings, quiet)
     assert auth is not None
@@ -136,7 +139,7 @@ async def _sign_in(settings: Settings) -> Step:
             seconds = await auth.sign_in()
     except GatewayError as error:
         return _problem("sign-in", error)
-    text = f"a token of tenant {settings.tenant_id} for {seconds / 60:,.0f} minutes"
+    text = f"token from tenant {settings.tenant_id}, valid for {seconds / 60:,.0f} minutes"
     return Step("sign-in", Status.OK, text)
 
 
@@ -144,27 +147,27 @@ async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, Load
     try:
         with reading_metadata() as report:
             document = await load_metadata(settings, client, progress=report, observe=quiet)
-            known = await asyncio.to_thread(open_model, settings, document, report, quiet)
+            loaded = await asyncio.to_thread(open_model, settings, document, report, quiet)
     except SchemaError as error:
         return Step("$metadata", Status.PROBLEM, str(error), error.hint)
     except GatewayError as error:
         return _problem("$metadata", error)
-    sets, findings = len(known.model.entity_sets), len(known.model.findings)
+    sets, findings = len(loaded.model.entity_sets), len(loaded.model.findings)
     text = f"{sets:,} entity sets from {document.source}, SHA-256 {document.digest[:12]}"
     if findings:
-        text += f"; {findings:,} findings, which `metadata stats` lists"
-    return Step("$metadata", Status.OK, text), known
+        text += f"; {findings:,} findings, listed by `metadata stats`"
+    return Step("$metadata", Status.OK, text), loaded
 
 
 async def _account(
-    settings: Settings, client: ODataClient, known: LoadedModel, dialect: Dialect
+    settings: Settings, client: ODataClient, loaded: LoadedModel, dialect: Dialect
 ) -> AsyncIterator[Step]:
-    """Yield what the service says of the account: user, roles, companies, and what it may read."""
+    """Yield the steps about the account: its user, roles, companies, and what it may read."""
     sets = dialect.account
     if sets is None:
-        yield await _reads(client, dialect, tuple(known.model.entity_sets)[:1])
+        yield await _reads(client, dialect, tuple(loaded.model.entity_sets)[:1])
         return
-    reader = _Reader(client, dialect, frozenset(known.model.entity_sets))
+    reader = _Reader(client, dialect, frozenset(loaded.model.entity_sets))
     if settings.client_id is not None and settings.auth != "none":
         user, step = await _user(reader, sets, settings.client_id)
         yield step
@@ -181,7 +184,7 @@ class _Reader:
     sets: frozenset[str]
 
     async def values(self, lookup: Lookup, key: str | None = None) -> list[str]:
-        """Return the values of a lookup's rows, or of those with this key. Raises GatewayError."""
+        """Return the values of all rows of a lookup, or of those with this key. Raises GatewayError."""
         where = None
         if key is not None:
             where = Compare(Path((lookup.key,)), Operator.EQ, Literal(key, "Edm.String"))
@@ -210,11 +213,11 @@ async def _user(reader: _Reader, sets: AccountSets, client_id: str) -> tuple[str
     try:
         users = await reader.values(sets.clients, client_id)
     except GatewayError as error:
-        return None, _unread("user", sets.clients, error)
+        return None, _unreadable("user", sets.clients, error)
     if not users:
         text = f"{client_id} is not registered in the environment"
         hint = (
-            "System administration > Setup > Microsoft Entra ID applications: add it with a user."
+            "Add it, with a user: System administration > Setup > Microsoft Entra ID applications."
         )
         return None, Step("user", Status.PROBLEM, text, hint)
     return users[0], Step("user", Status.OK, users[0])
@@ -224,30 +227,32 @@ async def _roles(reader: _Reader, sets: AccountSets, user: str) -> Step:
     try:
         roles = await reader.values(sets.roles, user)
     except GatewayError as error:
-        return _unread("roles", sets.roles, error)
+        return _unreadable("roles", sets.roles, error)
     if not roles:
-        return Step("roles", Status.PROBLEM, f"{user} has none", "Assign security roles to it.")
-    return Step("roles", Status.OK, _named(roles))
+        return Step(
+            "roles", Status.PROBLEM, f"{user} has none", "Assign security roles to the user."
+        )
+    return Step("roles", Status.OK, _join(roles))
 
 
 async def _companies(reader: _Reader, sets: AccountSets, configured: Sequence[str]) -> Step:
     try:
         companies = await reader.values(sets.companies)
     except GatewayError as error:
-        return _unread("companies", sets.companies, error)
-    known = {company.casefold() for company in companies}
-    unknown = [company for company in configured if company.casefold() not in known]
+        return _unreadable("companies", sets.companies, error)
+    existing = {company.casefold() for company in companies}
+    unknown = [company for company in configured if company.casefold() not in existing]
     if unknown:
-        text = f"{_named(unknown)} of the setting companies not among {_named(companies)}"
+        text = f"{_join(unknown)} of the setting companies is not among {_join(companies)}"
         return Step("companies", Status.PROBLEM, text, "Correct the setting companies.")
-    scope = f"; the default scope is {_named(configured)}" if configured else ""
-    return Step("companies", Status.OK, f"{_named(companies)}{scope}")
+    scope = f"; default scope: {_join(configured)}" if configured else ""
+    return Step("companies", Status.OK, f"{_join(companies)}{scope}")
 
 
 async def _reads(client: ODataClient, dialect: Dialect, entity_sets: Sequence[str]) -> Step:
-    """Read a row of each of some sets. Writing cannot be tried without writing."""
+    """Read a row of each of some entity sets. Writing cannot be tested without writing."""
     refused: list[str] = []
-    with working("Trying what may be read"):
+    with working("Testing read access"):
         for entity_set in entity_sets:
             try:
                 await _rows(client, dialect, entity_set, top=1)
@@ -257,14 +262,14 @@ async def _reads(client: ODataClient, dialect: Dialect, entity_sets: Sequence[st
                 return _problem("rights", error)
     readable = [name for name in entity_sets if name not in refused]
     if refused:
-        text = f"reads {_named(readable) or 'nothing'}; may not read {_named(refused)}"
+        text = f"may read {_join(readable) or 'nothing'}; may not read {_join(refused)}"
         status = Status.WARNING if readable else Status.PROBLEM
-        return Step("rights", status, text, "Assign a role with these data entities to its user.")
-    return Step("rights", Status.OK, f"reads {_named(readable)}; writing is not tried")
+        return Step("rights", status, text, "Assign a role with these data entities to the user.")
+    return Step("rights", Status.OK, f"may read {_join(readable)}; writing is not tested")
 
 
-def _unread(name: str, lookup: Lookup, error: GatewayError) -> Step:
-    """What an administrator would look up need not be readable for the account itself."""
+def _unreadable(name: str, lookup: Lookup, error: GatewayError) -> Step:
+    # A warning only: the account works without reading what an administrator would look up.
     return Step(name, Status.WARNING, f"{lookup.entity_set} cannot be read: {error.message}")
 
 
@@ -272,6 +277,6 @@ def _problem(name: str, error: GatewayError) -> Step:
     return Step(name, Status.PROBLEM, f"{error.code}: {error.message}", error.hint)
 
 
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+def _join(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")

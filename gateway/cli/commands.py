@@ -1,7 +1,7 @@
-"""The command line as people see it: names, options, help.
+"""The command line: names, options and help of the commands.
 
-A command's code is imported when the command is called, so that ``--help`` and a misspelled option are answered
-at once (0.3 s; everything together takes 1.5 s) and ``serve`` waits for nothing that it does not need.
+The code of a command is imported when it is called, so that ``--help`` and errors take 0.3 s (importing everything
+takes 1.5 s) and ``serve`` imports only what it needs.
 """
 
 # ruff: noqa: PLC0415 - see above
@@ -20,25 +20,25 @@ Config: TypeAlias = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="TOML file with settings. Variables D365_… of the environment go before it.",
+        help="TOML file with settings. Environment variables D365_… override it.",
     ),
 ]
 Sandbox: TypeAlias = Annotated[
     bool,
     typer.Option(
-        "--sandbox", help="Use the embedded sandbox even where an environment is configured."
+        "--sandbox", help="Use the embedded sandbox even if an environment is configured."
     ),
 ]
 
 Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, for machines.")
+    bool, typer.Option("--json", help="Print one JSON object, for programs.")
 ]
 Profile: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--profile",
         metavar="NAME",
-        help="A profile of the settings.",
+        help="Profile to use.",
         show_default="the whole catalogue",
     ),
 ]
@@ -46,21 +46,21 @@ Profile: TypeAlias = Annotated[
 app = typer.Typer(
     name="d365-graphql",
     help="A typed GraphQL API over Microsoft Dynamics 365 Finance & Operations.\n\n"
-    "Settings come from variables D365_… and a TOML file (--config); `settings` prints them all. "
-    "Exit codes: 1 the upstream failed, 2 something that was given cannot be used.",
+    "Settings come from environment variables D365_… and a TOML file (--config); `settings` prints them. "
+    "Exit codes: 1 if the upstream failed, 2 if a setting or an argument is invalid.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 schema_commands = typer.Typer(
-    help="Print, count, question, compare and weigh the GraphQL schema.", no_args_is_help=True
+    help="Print, explain, compare and measure the GraphQL schema.", no_args_is_help=True
 )
 metadata_commands = typer.Typer(
     help="Fetch and inspect the metadata document.", no_args_is_help=True
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from gateway.config.version import gateway_version
 
         print(f"d365-graphql-gateway {gateway_version()}")
@@ -76,7 +76,7 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Hold the options of the command without a subcommand; the help text is that of ``app``."""
+    """Options of the program itself. The help text is that of ``app``."""
 
 
 @app.command()
@@ -84,42 +84,42 @@ def serve(
     config: Config = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Interface to listen on.", show_default="setting host: 127.0.0.1"),
+        typer.Option(
+            help="Network interface to listen on.", show_default="setting host: 127.0.0.1"
+        ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=65_535,
-            help="Port; 0 lets the system choose one.",
+            help="Port; 0: any free port.",
             show_default="setting port: 8000",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes on the port.")] = 1,
     sandbox: Sandbox = False,
 ) -> None:
-    """Serve the GraphQL API: on the configured environment (D365_URL), else on the embedded sandbox.
+    """Serve the GraphQL API of the configured environment (D365_URL), or of the embedded sandbox.
 
-    Without an environment the sandbox starts by itself on a loopback interface only; elsewhere it needs --sandbox.
+    On a loopback interface, the sandbox is the default; on other interfaces, it needs --sandbox.
     """
     from gateway.process.garbage_collection import paused
     from gateway.process.lean_imports import without_terminal_imports
 
     with paused():
         with without_terminal_imports():
-            from .options import errors_to_exit, settings_of
+            from .options import errors_to_exit, read_settings
             from .serve import serve
         with errors_to_exit():
-            settings = settings_of(config, sandbox=sandbox, host=host, port=port)
+            settings = read_settings(config, sandbox=sandbox, host=host, port=port)
             serve(settings, workers, sandbox=sandbox)
 
 
 @app.command()
 def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
-    port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port; 0 lets the system choose one.")
-    ] = 8765,
-    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0: any free port.")] = 8765,
+    host: Annotated[str, typer.Option(help="Network interface to listen on.")] = "127.0.0.1",
     metadata: Annotated[
         Path | None,
         typer.Option(
@@ -128,15 +128,15 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
             show_default="the built-in catalogue",
         ),
     ] = None,
-    scale: Annotated[float, typer.Option(min=0.01, help="Factor on the number of rows.")] = 1.0,
+    scale: Annotated[float, typer.Option(min=0.01, help="Factor for the number of rows.")] = 1.0,
     hostile: Annotated[
         bool,
         typer.Option(
-            "--hostile", help="Add rows with hostile texts: quotes, wildcards, blanks, scripts."
+            "--hostile", help="Add rows with difficult texts: quotes, wildcards, blanks, scripts."
         ),
     ] = False,
     latency: Annotated[
-        float, typer.Option(min=0, metavar="MS", help="Milliseconds added to every answer.")
+        float, typer.Option(min=0, metavar="MS", help="Milliseconds added to each response.")
     ] = 0.0,
     throttle: Annotated[
         str | None,
@@ -146,24 +146,25 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one argument an option of the command
             show_default="never",
         ),
     ] = None,
-    page_limit: Annotated[int, typer.Option(min=1, help="Rows of one page.")] = 10_000,
+    page_limit: Annotated[int, typer.Option(min=1, help="Maximum rows of a page.")] = 10_000,
     next_link: Annotated[
-        Literal["skip", "skiptoken"], typer.Option(help="How a next link continues.")
+        Literal["skip", "skiptoken"],
+        typer.Option(help="Query option by which next links continue."),
     ] = "skip",
     database: Annotated[
-        str, typer.Option(metavar="FILE", help="SQLite file that keeps the rows.")
+        str, typer.Option(metavar="FILE", help="SQLite file for the rows.")
     ] = ":memory:",
     knobs: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Set one of the settings sandbox.* by its name, as null_order=last. Can be given several times.",
+            help="Set a setting sandbox.* by its name, such as null_order=last. Repeatable.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Serve the Finance & Operations look-alike by itself, as OData under /data."""
+    """Serve the sandbox by itself, as an OData service at /data."""
     from .options import errors_to_exit
 
     with errors_to_exit():
@@ -196,54 +197,54 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument an option of the command
     ] = "{}",
     operation: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Which operation, where the document holds several."),
+        typer.Option(metavar="NAME", help="Operation to explain, if the document has several."),
     ] = None,
     companies: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Company scope, as the header's: usmf, demf."),
+        typer.Option(metavar="NAMES", help="Company scope, as in the header: usmf, demf."),
     ] = None,
     profile: Profile = None,
     as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Print an operation's plan and its OData requests, without sending any.
+    """Print the plan of an operation and its OData requests, without sending them.
 
-    The metadata document is read, from the cache where it is there. Exit code 2: the operation cannot run.
+    Only the metadata document is fetched, if it is not cached. Exit code 2: the operation cannot run.
     """
-    from .options import errors_to_exit, settings_of
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .schema_commands import print_explanation, read_operation
 
         request = read_operation(file, variables, operation, companies)
-        chosen = settings_of(config, sandbox=sandbox)
+        chosen = read_settings(config, sandbox=sandbox)
         print_explanation(chosen, request, profile, as_json=as_json)
 
 
 @app.command()
 def check(as_json: Json = False, config: Config = None, sandbox: Sandbox = False) -> None:
-    """Try what a start needs: sign-in, $metadata, user, roles, companies, what may be read, the cache folder.
+    """Test what the gateway needs: cache folder, sign-in, $metadata, user, roles, companies, read access.
 
-    Nothing is written upstream. Exit code 1: at least one step is a problem; each says what to do.
+    Nothing is written upstream. Exit code 1: at least one step failed; each failure has a hint.
     """
-    from .options import errors_to_exit, settings_of
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .check import print_check
 
-        print_check(settings_of(config, sandbox=sandbox), as_json=as_json)
+        print_check(read_settings(config, sandbox=sandbox), as_json=as_json)
 
 
 @app.command()
 def settings(config: Config = None) -> None:
-    """Print the effective settings as TOML that --config takes; secrets are masked."""
-    from .options import errors_to_exit, settings_of
+    """Print the effective settings as TOML that --config accepts. Secrets are masked."""
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from gateway.config.rendering import to_toml
 
-        print(to_toml(settings_of(config)), end="")
+        print(to_toml(read_settings(config)), end="")
 
 
 @schema_commands.command("print")
@@ -251,33 +252,33 @@ def print_schema(
     federation: Annotated[
         bool,
         typer.Option(
-            "--federation", help="That of the subgraph, as _service answers it, for composers."
+            "--federation", help="Print the schema of the subgraph, as _service returns it."
         ),
     ] = False,
     profile: Profile = None,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Write the schema definition language (SDL) to standard output."""
-    from .options import errors_to_exit, settings_of
+    """Print the schema in the schema definition language (SDL)."""
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .schema_commands import print_sdl
 
-        print_sdl(settings_of(config, sandbox=sandbox), federation=federation, profile=profile)
+        print_sdl(read_settings(config, sandbox=sandbox), federation=federation, profile=profile)
 
 
 @schema_commands.command("stats")
 def schema_stats(
     profile: Profile = None, as_json: Json = False, config: Config = None, sandbox: Sandbox = False
 ) -> None:
-    """Count entity sets, root fields, types and fields; list what had to be renamed or left out."""
-    from .options import errors_to_exit, settings_of
+    """Print the numbers of entity sets, root fields, types and fields, and list renamed and omitted ones."""
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .schema_commands import print_schema_stats
 
-        print_schema_stats(settings_of(config, sandbox=sandbox), profile, as_json=as_json)
+        print_schema_stats(read_settings(config, sandbox=sandbox), profile, as_json=as_json)
 
 
 @schema_commands.command("why")
@@ -293,13 +294,13 @@ def why(
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Tell where a field comes from, and why an operator is or is not offered."""
-    from .options import errors_to_exit, settings_of
+    """Explain where a field comes from, and why an operator is or is not available."""
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .schema_commands import print_why
 
-        print_why(settings_of(config, sandbox=sandbox), name, profile, as_json=as_json)
+        print_why(read_settings(config, sandbox=sandbox), name, profile, as_json=as_json)
 
 
 @schema_commands.command("diff")
@@ -308,40 +309,41 @@ def schema_diff(  # noqa: PLR0913, PLR0917 - one argument an option of the comma
         str,
         typer.Argument(
             metavar="OLD",
-            help="A file: SDL, an introspection result, a metadata document; - is the current schema.",
+            help="File with SDL, an introspection result or a metadata document; -: the current schema.",
         ),
     ],
     new: Annotated[
-        str, typer.Argument(metavar="[NEW]", help="The same; not given: the current schema.")
+        str, typer.Argument(metavar="[NEW]", help="Likewise. Default: the current schema.")
     ] = "-",
     include: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Only types and root fields of such GraphQL names, in either case; repeatable.",
+            help="Compare only types and root fields whose GraphQL names match, in any case. Repeatable.",
         ),
     ] = None,
     descriptions: Annotated[
-        bool, typer.Option("--descriptions", help="Changed descriptions count, too: as safe.")
+        bool,
+        typer.Option("--descriptions", help="List changed descriptions, too, as safe changes."),
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Dangerous changes end with exit code 4.")
+        bool, typer.Option("--strict", help="Exit with 4 if there are dangerous changes.")
     ] = False,
     as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Tell what changed between two schemas: what breaks clients, what may surprise them, what is safe.
+    """List the breaking, dangerous and safe changes between two schemas.
 
-    A metadata document counts as the schema that it gives under these settings. Exit code 3: something breaks.
+    A metadata document stands for its schema under the current settings. Exit code 3: there are breaking changes.
     """
-    from .options import errors_to_exit, settings_of
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .diff import print_diff
 
         print_diff(
-            settings_of(config, sandbox=sandbox),
+            read_settings(config, sandbox=sandbox),
             old,
             new,
             include=tuple(include or ()),
@@ -357,63 +359,63 @@ def schema_simulate(
         str | None,
         typer.Argument(
             metavar="[PROFILE]",
-            help="A profile of the settings; not given: the whole, or what the patterns leave.",
+            help="Profile to measure. Default: the whole catalogue, or what the patterns leave of it.",
             show_default=False,
         ),
     ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATTERN", help="Serve such entity sets only: 'Customer*'; repeatable."
+            metavar="PATTERN", help="Serve only entity sets that match: 'Customer*'. Repeatable."
         ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Leave such entity sets out; repeatable."),
+        typer.Option(metavar="PATTERN", help="Leave out entity sets that match. Repeatable."),
     ] = None,
     as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Count and weigh the API of a profile, or that such patterns would expose; nothing is served and nothing kept.
+    """Measure the API of a profile, or the one that other patterns would expose, without serving it.
 
-    Given patterns stand in the place of the settings' include and exclude.
+    The patterns replace the settings include and exclude.
 
-    The metadata are those of `serve`: D365_METADATA, or the cache once the service confirms it or does not answer.
+    The metadata document is the one that `serve` would use; no model is stored.
     """
-    from .options import errors_to_exit, settings_of
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .simulate import print_simulation
 
-        chosen = settings_of(config, sandbox=sandbox)
+        chosen = read_settings(config, sandbox=sandbox)
         print_simulation(chosen, profile, include or (), exclude or (), as_json=as_json)
 
 
 @metadata_commands.command("pull")
 def pull(
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="File to write to.")],
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Fetch the metadata document anew, whatever is cached, and write it to a file (for D365_METADATA)."""
-    from .options import errors_to_exit, settings_of
+    """Fetch the metadata document, ignoring the cache, and write it to a file (for D365_METADATA)."""
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .metadata import pull_document
 
-        pull_document(settings_of(config, sandbox=sandbox), target)
+        pull_document(read_settings(config, sandbox=sandbox), target)
 
 
 @metadata_commands.command("stats")
 def metadata_stats(as_json: Json = False, config: Config = None, sandbox: Sandbox = False) -> None:
-    """Count what the metadata document holds; list what had to be mended or left out."""
-    from .options import errors_to_exit, settings_of
+    """Print the numbers of elements in the metadata document, and list repaired and omitted ones."""
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .metadata import print_document_stats
 
-        print_document_stats(settings_of(config, sandbox=sandbox), as_json=as_json)
+        print_document_stats(read_settings(config, sandbox=sandbox), as_json=as_json)
 
 
 @metadata_commands.command("relations")
@@ -422,17 +424,17 @@ def relations(
         str | None,
         typer.Option("--set", metavar="SET", help="Only relations from this entity set."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most candidates to print.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum candidates to print.")] = 20,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Suggest relations by equal key names, as TOML to copy into the settings. Nothing is switched on."""
-    from .options import errors_to_exit, settings_of
+    """Suggest relations by equal key names, as TOML to copy into the settings."""
+    from .options import errors_to_exit, read_settings
 
     with errors_to_exit():
         from .metadata import print_suggestions
 
-        print_suggestions(settings_of(config, sandbox=sandbox), entity_set, limit)
+        print_suggestions(read_settings(config, sandbox=sandbox), entity_set, limit)
 
 
 app.add_typer(schema_commands, name="schema")

@@ -1,9 +1,9 @@
-"""The connections of a server: how many there may be, of whom, and that answers are taken.
+"""Limits of connections: how many there may be, in all and per client, and how slowly responses may be read.
 
-    connection ──too many?──▶ its head is read: health is answered, all else is 503; far too many: 503 at once
-    every second: who has taken less than ``TAKEN`` bytes of what waits for ``send_timeout`` seconds is cut
+    new connection ──too many?──▶ health requests are answered, all others get 503; far too many: 503 at once
+    every second ──▶ connections that read less than ``MIN_BYTES`` of a waiting response in ``send_timeout`` are cut
 
-The peers of a ceiling are clients: of a trusted proxy's connection it is the client that each request names.
+Connections are counted per client. Those of a trusted proxy count for the client that its latest request names.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from weakref import WeakKeyDictionary
 from gateway.events import ConnectionCut, Observer, log_event
 from gateway.http.proxies import Proxies
 
-TAKEN = 65_536
-"""Bytes that a client takes at least in ``send_timeout`` seconds, where so much waits for it."""
+MIN_BYTES = 65_536
+"""Bytes that a client must read in ``send_timeout`` seconds, if as many wait for it."""
 EXCESS = 64
-"""Connections beyond the ceilings whose requests are looked at: a probe of health must be answered."""
-_LOOK = 1.0
-"""Seconds between two looks at what waits, at the most."""
+"""Connections beyond the limits whose requests are read, because health probes must be answered."""
+_MAX_PAUSE = 1.0
+"""Maximum seconds between two checks of waiting responses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """What the settings say of connections."""
+    """The settings of connections."""
 
     total: int = 2_000
     per_peer: int = 500
@@ -38,16 +38,16 @@ class ConnectionLimits:
 
 
 class Admission(Enum):
-    """What a new connection may do."""
+    """How a new connection is treated."""
 
     SERVED = auto()
     EXCESS = auto()
-    """Ask for health."""
+    """Only health requests are answered."""
     REFUSED = auto()
 
 
 class Outlet:
-    """A connection's transport, which counts what is written to it."""
+    """The transport of a connection, which counts the bytes written to it."""
 
     def __init__(self, transport: asyncio.Transport, connections: Connections) -> None:
         self._transport = transport
@@ -59,21 +59,21 @@ class Outlet:
         peer = transport.get_extra_info("peername")
         self.peer: str = peer[0] if isinstance(peer, tuple) else "local"
         self.client: str | None = None
-        """Whom the connection is counted for at the moment."""
+        """The client for which the connection counts at the moment."""
         self.written = 0
         self.taken = 0
-        """Bytes that the client had taken at ``since``."""
+        """Bytes that the client had read at ``since``."""
         self.since = 0.0
 
     def write(self, data: bytes) -> None:
-        """Send some bytes, unless the connection is closed or its answer has ended: uvloop would raise."""
+        """Send bytes, unless the connection is closed or ``write_eof`` was called: uvloop would raise."""
         if self._has_ended or self.is_closing():
             return
         self.written += len(data)
         self._write(data)
 
     def write_eof(self) -> None:
-        """Say that nothing more comes."""
+        """Close the sending side."""
         if not (self._has_ended or self.is_closing()):
             self._has_ended = True
             self._transport.write_eof()
@@ -81,12 +81,12 @@ class Outlet:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def left(self) -> None:
-        """Say that the connection is lost."""
+    def on_lost(self) -> None:
+        """Stop counting a lost connection."""
         self._connections.remove(self)
 
-    def serves(self, client: str) -> bool:
-        """Count the connection for another client; return whether that one has not too many."""
+    def count_for(self, client: str) -> bool:
+        """Count the connection for another client; return whether it is within that client's limit."""
         return self._connections.move(self, client)
 
 
@@ -104,27 +104,27 @@ class Connections:
         return len(self._outlets)
 
     def add(self, outlet: Outlet) -> Admission:
-        """Count a new connection."""
+        """Count a new connection, and return how to treat it."""
         beyond = len(self._outlets) - self.limits.total
         if not self.proxies.trusts(outlet.peer):
             beyond = max(beyond, self._clients[outlet.peer] - self.limits.per_peer)
             self._count(outlet, outlet.peer)
         self._outlets.add(outlet)
         outlet.since = asyncio.get_running_loop().time()
-        self._look_later()
+        self._schedule_check()
         if beyond < 0:
             return Admission.SERVED
         return Admission.EXCESS if beyond < EXCESS else Admission.REFUSED
 
     def move(self, outlet: Outlet, client: str) -> bool:
-        """Count a connection for a client; return whether that one has not too many."""
+        """Count a connection for a client; return whether it is within that client's limit."""
         if outlet.client != client:
             self._uncount(outlet)
             self._count(outlet, client)
         return self._clients[client] <= self.limits.per_peer
 
     def remove(self, outlet: Outlet) -> None:
-        """Count a connection no longer."""
+        """Stop counting a connection."""
         self._uncount(outlet)
         self._outlets.discard(outlet)
         if not self._outlets and self._timer is not None:
@@ -143,27 +143,27 @@ class Connections:
             del self._clients[outlet.client]
         outlet.client = None
 
-    # Answers that are not taken
+    # Slow readers
 
-    def _look_later(self) -> None:
+    def _schedule_check(self) -> None:
         if self._timer is None:
-            pause = min(_LOOK, self.limits.send_timeout / 4)
-            self._timer = asyncio.get_running_loop().call_later(pause, self._look)
+            pause = min(_MAX_PAUSE, self.limits.send_timeout / 4)
+            self._timer = asyncio.get_running_loop().call_later(pause, self._cut_stuck)
 
-    def _look(self) -> None:
+    def _cut_stuck(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
         for outlet in tuple(self._outlets):
             if self._is_stuck(outlet, now):
-                self.limits.observe(ConnectionCut(reason="its answer was not taken in time"))
+                self.limits.observe(ConnectionCut(reason="the response was not read in time"))
                 outlet.abort()
         if self._outlets:
-            self._look_later()
+            self._schedule_check()
 
     def _is_stuck(self, outlet: Outlet, now: float) -> bool:
         waiting: int = outlet.get_write_buffer_size()
         taken = outlet.written - waiting
-        if not waiting or taken - outlet.taken >= TAKEN:
+        if not waiting or taken - outlet.taken >= MIN_BYTES:
             outlet.taken, outlet.since = taken, now
         return now - outlet.since >= self.limits.send_timeout
 
@@ -172,8 +172,8 @@ _OF_SERVERS: WeakKeyDictionary[object, Connections] = WeakKeyDictionary()
 
 
 def connections_of(server_state: object, limits: ConnectionLimits) -> Connections:
-    """Return the connections of a server, which is known by its state."""
-    found = _OF_SERVERS.get(server_state)
-    if found is None:
-        found = _OF_SERVERS[server_state] = Connections(limits)
-    return found
+    """Return the connections of a server, identified by the state that uvicorn hands to its protocols."""
+    connections = _OF_SERVERS.get(server_state)
+    if connections is None:
+        connections = _OF_SERVERS[server_state] = Connections(limits)
+    return connections

@@ -27,16 +27,18 @@ from schema.compare import (
 )
 from schema.types.build import ODataSchema
 
-from .offline_schema import model_of, schema_of
+from .offline_schema import build_schema, load_model
 from .progress import working
 from .schema_commands import current_schema
 
 CURRENT = "-"
-"""Stands for the schema of the configured environment."""
-BREAKS = 3
-SURPRISES = 4
+"""Argument for the schema of the configured environment."""
+BREAKING_EXIT = 3
+"""Exit code if a change breaks clients."""
+DANGEROUS_EXIT = 4
+"""Exit code if a change is dangerous and ``--strict`` is set."""
 _JSON_OBJECT = re.compile(rb'\{\s*["}]')
-"""How JSON begins; ``{ name`` begins an operation without a name."""
+"""Start of JSON; ``{ name`` is the start of an anonymous operation."""
 _GZIP = b"\x1f\x8b"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -51,58 +53,59 @@ def print_diff(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Print the changes; leave with 3 where one breaks, with 4 where one is dangerous and ``strict``.
+    """Print the changes. Exits with 3 if one is breaking, with 4 if one is dangerous and ``strict`` is set.
 
-    Raises SettingsError or SchemaError for what cannot be read.
+    Raises SettingsError or SchemaError for an unreadable schema.
     """
     if old == new == CURRENT:
         raise SettingsError("The current schema would be compared with itself: name a file.")
-    sources = [source_of(settings, given, descriptions=descriptions) for given in (old, new)]
+    sources = [open_source(settings, name, descriptions=descriptions) for name in (old, new)]
     with working("Comparing the schemas"):
-        found = compare(*sources, include=include, descriptions=descriptions)
-    print(_json(found) if as_json else _text(found))
-    if found.counts[Level.BREAKING]:
-        raise typer.Exit(BREAKS)
-    if strict and found.counts[Level.DANGEROUS]:
-        raise typer.Exit(SURPRISES)
+        comparison = compare(*sources, include=include, descriptions=descriptions)
+    print(_json(comparison) if as_json else _text(comparison))
+    if comparison.counts[Level.BREAKING]:
+        raise typer.Exit(BREAKING_EXIT)
+    if strict and comparison.counts[Level.DANGEROUS]:
+        raise typer.Exit(DANGEROUS_EXIT)
 
 
-def _json(found: Comparison) -> str:
-    told: dict[str, object] = {
-        **{level.value: number for level, number in found.counts.items()},
-        "compared": found.compared,
-        "changes": [asdict(change) for change in found.changes],
+def _json(comparison: Comparison) -> str:
+    content: dict[str, object] = {
+        **{level.value: number for level, number in comparison.counts.items()},
+        "compared": comparison.compared,
+        "changes": [asdict(change) for change in comparison.changes],
     }
-    return msgspec.json.encode(told).decode()
+    return msgspec.json.encode(content).decode()
 
 
-def _text(found: Comparison) -> str:
+def _text(comparison: Comparison) -> str:
     lines: list[str] = []
-    for level, number in found.counts.items():
+    for level, number in comparison.counts.items():
         lines.append(f"{number:,} {level}")
-        kinds = Counter(change.kind for change in found.of(level))
-        for kind, of_kind in kinds.items():
-            lines.append(f"  {of_kind:,} {kind.lower().replace('_', ' ')}")
-            told = (c.description for c in found.of(level) if c.kind == kind)
-            lines.extend(f"  - {' '.join(text.split())}" for text in told)
-    lines.append(f"{found.compared:,} types compared.")
+        kinds = Counter(change.kind for change in comparison.of(level))
+        for kind, count in kinds.items():
+            lines.append(f"  {count:,} {kind.lower().replace('_', ' ')}")
+            descriptions = (c.description for c in comparison.of(level) if c.kind == kind)
+            lines.extend(f"  - {' '.join(text.split())}" for text in descriptions)
+    lines.append(f"{comparison.compared:,} types compared.")
     return "\n".join(lines)
 
 
-def source_of(settings: Settings, given: str, *, descriptions: bool) -> Source:
-    """Open a schema: ``-``, or a file whose content says what it is. Raises SettingsError, SchemaError."""
-    if given == CURRENT:
+def open_source(settings: Settings, name: str, *, descriptions: bool) -> Source:
+    """Return a schema by the argument of the command: ``-``, or a file. Raises SettingsError, SchemaError."""
+    if name == CURRENT:
         schema = current_schema(settings, labels=descriptions)
         return ServedSource(schema.again(schema.catalog, federated=False))
-    path = Path(given)
+    path = Path(name)
     raw = _read(path)
+    # By the content: the names of such files follow no custom.
     start = raw[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
     if _JSON_OBJECT.match(start):
-        return IntrospectionSource(raw.removeprefix(b"\xef\xbb\xbf"), given)
+        return IntrospectionSource(raw.removeprefix(b"\xef\xbb\xbf"), name)
     if start.startswith((b"<", *_UTF_16)):
         return ServedSource(_schema(settings, path, raw))
     try:
-        return SdlSource(raw.decode("utf-8-sig"), given)
+        return SdlSource(raw.decode("utf-8-sig"), name)
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 text.") from error
 
@@ -121,8 +124,8 @@ def _schema(settings: Settings, path: Path, raw: bytes) -> ODataSchema:
     reason = describe_non_xml(raw)
     if reason is not None:
         raise SettingsError(f"{path} contains {reason}, not a metadata document.")
-    # What is declared for the sandbox is for its own document.
-    chosen = settings.model_copy(update={"metadata": str(path)})
+    # With ``metadata`` set, the custom services of the sandbox are left out: they belong to its own document.
+    settings = settings.model_copy(update={"metadata": str(path)})
     document = MetadataDocument(raw, digest_of(raw), str(path))
     with working(f"Reading {path}"):
-        return schema_of(chosen, model_of(chosen, document), {})
+        return build_schema(settings, load_model(settings, document), {})

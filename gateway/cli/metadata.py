@@ -22,7 +22,7 @@ from .schema_commands import print_counts, quiet
 
 
 def pull_document(settings: Settings, target: Path) -> None:
-    """Fetch the document anew and write it. Raises SettingsError where it cannot be written."""
+    """Fetch the document without the cache and write it to a file. Raises SettingsError if that is not possible."""
 
     async def fetch() -> bytes:
         async with open_client(settings, observe=quiet) as client:
@@ -41,6 +41,7 @@ def pull_document(settings: Settings, target: Path) -> None:
 
 
 def print_document_stats(settings: Settings, *, as_json: bool = False) -> None:
+    """Print counts and findings of the metadata document."""
     model = _model(settings)
     rows = {
         "entity sets": len(model.entity_sets),
@@ -55,31 +56,31 @@ def print_document_stats(settings: Settings, *, as_json: bool = False) -> None:
     }
     findings = tuple(str(finding) for finding in model.findings)
     if as_json:
-        named = {name.replace(" ", "_"): number for name, number in rows.items()}
-        print(msgspec.json.encode({**named, "findings": findings}).decode())
+        counts = {name.replace(" ", "_"): number for name, number in rows.items()}
+        print(msgspec.json.encode({**counts, "findings": findings}).decode())
         return
     print_counts(rows, findings)
 
 
 def print_suggestions(settings: Settings, entity_set: str | None, limit: int) -> None:
-    """Print candidates as TOML, one after the other. Raises SettingsError for an unknown set."""
+    """Print candidates for relations as TOML. Raises SettingsError for an unknown entity set."""
     model = _model(settings)
     if entity_set is not None and entity_set not in model.entity_sets:
         raise SettingsError(
             f"There is no entity set {entity_set}.{did_you_mean(entity_set, model.entity_sets)}",
-            hint="Entity sets have the names of the metadata, as in CustomersV3.",
+            hint="Use the name in the metadata, such as CustomersV3.",
         )
     company = dialect_of(settings, model).company_property
-    found = [
+    suggestions = [
         s
         for s in suggest(model, company_property=company)
         if entity_set in (None, s.relation.from_set)
     ]
-    for suggestion in islice(found, limit):
+    for suggestion in islice(suggestions, limit):
         print(f"{suggestion}\n")
-    if len(found) > limit:
-        print(f"# {len(found) - limit:,} more; --limit and --set choose.")
-    elif not found:
+    if len(suggestions) > limit:
+        print(f"# {len(suggestions) - limit:,} more; see --limit and --set.")
+    elif not suggestions:
         print("# No candidates.")
 
 

@@ -1,4 +1,4 @@
-"""Schemas that are looked at and not served: of a metadata document, under the settings."""
+"""Schemas that are inspected and not served: of a metadata document, under the settings."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from schema.types.resolvers import NEVER_EXECUTED
 from .schema_commands import quiet
 
 
-def model_of(settings: Settings, document: MetadataDocument) -> LoadedModel:
-    """Return the model of a document; no snapshot of it is kept. Raises SchemaError."""
-    # A look must not push a snapshot that serves out of its folder.
+def load_model(settings: Settings, document: MetadataDocument) -> LoadedModel:
+    """Return the model of a document without storing a snapshot. Raises SchemaError."""
+    # A snapshot of an inspected document could evict that of the served one.
     return open_model(settings.model_copy(update={"cache_dir": None}), document, observe=quiet)
 
 
-def schema_of(settings: Settings, known: LoadedModel, labels: Mapping[str, str]) -> ODataSchema:
-    """Make the schema that a model gives."""
-    dialect = dialect_of(settings, known.model)
-    catalog = make_catalog(settings, known.model, dialect, labels, known.naming)
+def build_schema(settings: Settings, loaded: LoadedModel, labels: Mapping[str, str]) -> ODataSchema:
+    """Return the schema of a model."""
+    dialect = dialect_of(settings, loaded.model)
+    catalog = make_catalog(settings, loaded.model, dialect, labels, loaded.naming)
     return build_api_schema(settings, catalog, NEVER_EXECUTED, subgraph=False)
 
 
-def part_of(
-    profile: ProfileSettings, settings: Settings, known: LoadedModel, labels: Mapping[str, str]
+def build_profile_schema(
+    profile: ProfileSettings, settings: Settings, loaded: LoadedModel, labels: Mapping[str, str]
 ) -> ODataSchema:
-    """Make the schema of a profile of that model; no snapshot of it is kept."""
-    dialect = dialect_of(settings, known.model)
-    whole = make_catalog(settings, known.model, dialect, labels, known.naming)
-    not_kept = profile.model_copy(update={"cache_dir": None})
-    return schema_of(profile, subset_for_profile(not_kept, whole, ""), labels)
+    """Return the schema of a profile of a model, without storing a snapshot."""
+    dialect = dialect_of(settings, loaded.model)
+    whole = make_catalog(settings, loaded.model, dialect, labels, loaded.naming)
+    uncached = profile.model_copy(update={"cache_dir": None})
+    return build_schema(profile, subset_for_profile(uncached, whole, ""), labels)

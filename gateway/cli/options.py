@@ -1,4 +1,4 @@
-"""What the commands share: settings from the environment, errors as text with an exit code."""
+"""Shared by the commands: settings from the environment, errors as text with an exit code."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ UPSTREAM_VARIABLES = tuple(
         "SCOPE",
     )
 )
-"""What names an environment; --sandbox looks away from it."""
+"""Variables that select an environment; ``--sandbox`` ignores them."""
 
 
 @contextmanager
 def errors_to_exit() -> Iterator[None]:
-    """Print our own errors for the person who must act. Exit 2: what was given is wrong; 1: the upstream."""
+    """Print our own errors and exit: with 2 if settings or input are wrong, with 1 if the upstream failed."""
     try:
         yield
     except SchemaError as error:
@@ -47,31 +47,32 @@ def errors_to_exit() -> Iterator[None]:
         code = 2 if isinstance(error, RequestError) else 1
         fail(f"{error.code}: {error.message}", error.hint, code, error.detail)
     except BrokenPipeError:
-        # The reader (head, less) has gone; what Python still holds for it must not complain at the end.
+        # The reader (head, less) has gone. Python flushes standard output at its end, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
 
 
 def fail(message: str, hint: str | None, code: int, detail: str | None = None) -> NoReturn:
-    """Say what is wrong and leave."""
+    """Print an error, with at most 500 characters of its detail, and exit."""
     print(f"error: {message}", file=sys.stderr)
     if detail:
-        shown = " ".join(detail.split())
-        print(f"detail: {shown if len(shown) <= 500 else f'{shown[:499]}…'}", file=sys.stderr)
+        line = " ".join(detail.split())
+        print(f"detail: {line if len(line) <= 500 else f'{line[:499]}…'}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
     raise typer.Exit(code)
 
 
-def settings_of(config: Path | None, *, sandbox: bool = False, **overrides: object) -> Settings:
-    """Read the settings; with ``sandbox`` nothing that names an environment counts. Raises SettingsError."""
+def read_settings(config: Path | None, *, sandbox: bool = False, **overrides: object) -> Settings:
+    """Return the settings; with ``sandbox``, those that select an environment are ignored. Raises SettingsError."""
     environ = dict(os.environ)
     if sandbox:
         for name in UPSTREAM_VARIABLES:
             environ.pop(name, None)
     settings = load_settings(environ, config, **overrides)
     if sandbox:
-        away = {"url": None, "metadata": None, "auth": "none", "dialect": None, "scope": None}
-        settings = settings.model_copy(update=away)
+        # They may come from the file, too.
+        ignored = {"url": None, "metadata": None, "auth": "none", "dialect": None, "scope": None}
+        settings = settings.model_copy(update=ignored)
     configure_logging(settings)
     return settings

@@ -1,4 +1,4 @@
-"""Progress on standard error for a person at a terminal; pipes and logs get none of it."""
+"""Progress on standard error, if that is a terminal; pipes and logs get none."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from gateway.metadata.model_builder import Progress as Report
 
 @contextlib.contextmanager
 def reading_metadata() -> Iterator[Report | None]:
-    """Show how the metadata document is fetched and read, in bytes; None if nobody looks on."""
+    """Yield a function that shows how many bytes of the metadata document are read; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    # imported for those who look on only
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
+    # Only for terminals: importing rich takes 60 ms.
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.progress import (  # noqa: PLC0415 - see above
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+    )
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -26,12 +31,12 @@ def reading_metadata() -> Iterator[Report | None]:
 
 
 @contextlib.contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show that something is being done which may take longer than a second."""
+def working(text: str) -> Iterator[None]:
+    """Show a text while something runs that may take longer than a second."""
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
 
-    with Console(stderr=True).status(what):
+    with Console(stderr=True).status(text):
         yield

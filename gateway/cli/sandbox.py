@@ -1,4 +1,4 @@
-"""``sandbox``: the Finance & Operations look-alike on a port of its own."""
+"""``sandbox``: serves the sandbox by itself, as an OData service on a port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .signals_and_port import cannot_listen, leave, on_stop
 
 
 def serve_sandbox(settings: SandboxSettings, host: str, port: int) -> None:
-    """Serve until interrupted. Raises SettingsError, or SchemaError for a document that is no metadata."""
+    """Serve until interrupted. Raises SettingsError, and SchemaError for a document that is not metadata."""
     _check(settings)
     on_stop(leave)
     try:
@@ -28,7 +28,7 @@ def serve_sandbox(settings: SandboxSettings, host: str, port: int) -> None:
 
 
 def knobs_of(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return knobs by name for ``null_order=last`` and the like. Raises SettingsError.
+    """Return the values of ``--set null_order=last …`` by name. Raises SettingsError.
 
     Names and values are those of the settings ``sandbox.*``.
     """
@@ -36,10 +36,10 @@ def knobs_of(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise SettingsError(f"--set {pair}: NAME=VALUE was expected.")
+            raise SettingsError(f"--set {pair}: expected NAME=VALUE.")
         if name not in SandboxOptions.model_fields:
-            meant = did_you_mean(name, SandboxOptions.model_fields)
-            raise SettingsError(f"--set {name}: there is no such setting.{meant}")
+            suggestion = did_you_mean(name, SandboxOptions.model_fields)
+            raise SettingsError(f"--set {name}: there is no such setting.{suggestion}")
         texts[name] = text
     try:
         options = SandboxOptions.model_validate(texts)
@@ -50,7 +50,7 @@ def knobs_of(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _check(settings: SandboxSettings) -> None:
-    """Try what can be wrong, for an error that names the option."""
+    """Raise SettingsError, which names the option, for what would fail later."""
     if settings.throttle is not None:
         try:
             Throttle.parse(settings.throttle)

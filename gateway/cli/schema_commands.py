@@ -1,4 +1,4 @@
-"""``explain`` and ``schema …``: look at the API, change nothing."""
+"""``explain`` and ``schema …``: inspect the API."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def quiet(_: Event) -> None:
-    """Say nothing: a command's output is its answer."""
+    """Drop an event: the commands print results, not logs."""
 
 
 def _with_gateway(
@@ -44,19 +44,19 @@ def _with_gateway(
     profile: str | None,
     labels: bool = False,
 ) -> T:
-    """Use a gateway, or that of a profile. Raises SettingsError where there is none of that name.
+    """Return what ``use`` returns for a gateway, or for that of a profile. Raises SettingsError for an unknown profile.
 
-    Label texts, which may be thousands of requests, are only fetched where they are printed.
+    Label texts, which may take thousands of requests, are only fetched with ``labels``.
     """
-    chosen = with_profile(settings, profile)
+    settings = with_profile(settings, profile)
     if not labels:
-        chosen = chosen.model_copy(update={"language": None})
+        settings = settings.model_copy(update={"language": None})
 
     async def run() -> T:
         async with AsyncExitStack() as stack:
             with reading_metadata() as report:
                 gateway = await stack.enter_async_context(
-                    open_gateway(chosen, observe=quiet, progress=report)
+                    open_gateway(settings, observe=quiet, progress=report)
                 )
             with working("Working on the schema"):
                 return await use(gateway if profile is None else build_profile(gateway, profile))
@@ -65,7 +65,10 @@ def _with_gateway(
 
 
 def with_profile(settings: Settings, profile: str | None) -> Settings:
-    """Look away from other profiles: what they need is not asked for. Raises SettingsError for an unknown one."""
+    """Return the settings with this profile only, so that nothing is fetched for others.
+
+    Raises SettingsError for an unknown one.
+    """
     if profile is None:
         return settings.model_copy(update={"profiles": {}})
     profile_settings(settings, profile)
@@ -75,16 +78,16 @@ def with_profile(settings: Settings, profile: str | None) -> Settings:
 def read_operation(
     file: Path, variables: str, operation: str | None, companies: str | None
 ) -> GraphQLRequest:
-    """Read what is to be explained. Raises SettingsError."""
+    """Return the request in the arguments of ``explain``. Raises SettingsError."""
     return GraphQLRequest(
-        query=_text_of(file),
-        variables=_variables(variables),
+        query=_read_text(file),
+        variables=_decode_variables(variables),
         operation_name=operation,
         companies=companies_of(companies),
     )
 
 
-def _text_of(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
     except OSError as error:
@@ -93,14 +96,14 @@ def _text_of(file: Path) -> str:
         raise SettingsError(f"{file} is not UTF-8 text.") from error
 
 
-def _variables(text: str) -> dict[str, Any]:
+def _decode_variables(text: str) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(text)
+        variables = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise SettingsError(f"--variables is not JSON: {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(variables, dict):
         raise SettingsError('--variables is not a JSON object, such as {"first": 5}.')
-    return found
+    return variables
 
 
 def print_explanation(
@@ -110,20 +113,23 @@ def print_explanation(
     *,
     as_json: bool = False,
 ) -> None:
-    """Print the plan of an operation; leave with 2 if it cannot run."""
+    """Print the plan of an operation. Exits with 2 if it cannot run."""
 
-    async def explained(gateway: Gateway) -> tuple[Explanation, str | None]:
+    async def run(gateway: Gateway) -> tuple[Explanation, str | None]:
         service = None if gateway.is_sandbox else gateway.client.root
         return await explain(gateway, request), service
 
-    found, service = _with_gateway(settings, explained, profile=profile)
-    print(_json({**found.to_json(service), "errors": found.errors}) if as_json else found.text())
-    if found.cannot_run:
+    explanation, service = _with_gateway(settings, run, profile=profile)
+    if as_json:
+        print(_json({**explanation.to_json(service), "errors": explanation.errors}))
+    else:
+        print(explanation.text())
+    if explanation.cannot_run:
         raise typer.Exit(2)
 
 
 def current_schema(settings: Settings, *, labels: bool, profile: str | None = None) -> ODataSchema:
-    """Return the schema of the configured environment, or of the sandbox; or that of a profile."""
+    """Return the schema of the configured environment or the sandbox, or that of a profile."""
 
     async def schema(gateway: Gateway) -> ODataSchema:
         return gateway.schema
@@ -132,7 +138,7 @@ def current_schema(settings: Settings, *, labels: bool, profile: str | None = No
 
 
 def print_sdl(settings: Settings, *, federation: bool, profile: str | None = None) -> None:
-    """Print the API's schema; with ``federation`` what ``_service`` answers. Raises SettingsError."""
+    """Print the API's schema; with ``federation``, the SDL that ``_service`` returns. Raises SettingsError."""
     schema = current_schema(settings, labels=True, profile=profile)
     twin = schema.catalog.twin()
     if not federation:
@@ -140,8 +146,8 @@ def print_sdl(settings: Settings, *, federation: bool, profile: str | None = Non
         return
     if schema.federation is None:
         raise SettingsError(
-            "The API is no subgraph: the setting federation.enabled is off.",
-            hint="Leave --federation out, or set D365_FEDERATION__ENABLED=true.",
+            "The API is not a subgraph: the setting federation.enabled is false.",
+            hint="Remove --federation, or set D365_FEDERATION__ENABLED=true.",
         )
     sys.stdout.writelines(print_subgraph(schema.again(twin)))
 
@@ -149,29 +155,31 @@ def print_sdl(settings: Settings, *, federation: bool, profile: str | None = Non
 def print_schema_stats(
     settings: Settings, profile: str | None = None, *, as_json: bool = False
 ) -> None:
-    async def counted(gateway: Gateway) -> tuple[Stats, int]:
+    """Print counts and findings of the schema."""
+
+    async def count(gateway: Gateway) -> tuple[Stats, int]:
         return stats(gateway.catalog, gateway.schema.writes), number_of_types(gateway.schema)
 
-    found, types = _with_gateway(settings, counted, profile=profile)
+    counts, types = _with_gateway(settings, count, profile=profile)
     if as_json:
-        print(_json({**asdict(found), "types": types, "types_by_kind": found.types}))
+        print(_json({**asdict(counts), "types": types, "types_by_kind": counts.types}))
         return
     rows = {
-        "entity sets": found.entity_sets,
-        "singletons": found.singletons,
-        "functions": found.functions,
-        "root fields": found.root_fields,
-        "mutations": found.mutations,
+        "entity sets": counts.entity_sets,
+        "singletons": counts.singletons,
+        "functions": counts.functions,
+        "root fields": counts.root_fields,
+        "mutations": counts.mutations,
         "types": types,
-        **{f"  {family}": number for family, number in found.types.items()},
-        "  scalars, roots and others": types - sum(found.types.values()),
-        "fields": found.fields,
-        "fields of mutations' inputs": found.input_fields,
-        "enums": found.enums,
-        "enum values": found.enum_values,
-        "findings": len(found.findings),
+        **{f"  {family}": number for family, number in counts.types.items()},
+        "  scalars, roots and others": types - sum(counts.types.values()),
+        "fields": counts.fields,
+        "fields of mutations' inputs": counts.input_fields,
+        "enums": counts.enums,
+        "enum values": counts.enum_values,
+        "findings": len(counts.findings),
     }
-    print_counts(rows, found.findings)
+    print_counts(rows, counts.findings)
 
 
 def print_counts(rows: dict[str, int], findings: tuple[str, ...]) -> None:
@@ -185,13 +193,13 @@ def print_counts(rows: dict[str, int], findings: tuple[str, ...]) -> None:
 def print_why(
     settings: Settings, name: str, profile: str | None = None, *, as_json: bool = False
 ) -> None:
-    """Print where a name comes from. Raises SchemaError for an unknown one."""
+    """Print the origin of a name. Raises SchemaError for an unknown one."""
 
-    async def answered(gateway: Gateway) -> Reasons:
+    async def explain_name(gateway: Gateway) -> Reasons:
         return reasons(gateway.catalog, name, gateway.schema.writes)
 
-    found = _with_gateway(settings, answered, profile=profile, labels=True)
-    print(_json(asdict(found)) if as_json else found.text())
+    result = _with_gateway(settings, explain_name, profile=profile, labels=True)
+    print(_json(asdict(result)) if as_json else result.text())
 
 
 def _json(content: object) -> str:

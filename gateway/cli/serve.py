@@ -43,37 +43,37 @@ from .signals_and_port import (
 from .worker import worker_app
 
 HEALTH_SECONDS = 20
-"""After so long without an answer a worker is taken for hung, and replaced."""
+"""Seconds without an answer after which a worker counts as hung and is replaced."""
 
 
 def serve(settings: Settings, workers: int, *, sandbox: bool) -> None:
-    """Serve until interrupted; ``sandbox``: the embedded sandbox was asked for, so that any interface may have it.
+    """Serve until interrupted. ``sandbox``: the embedded sandbox was requested, so it may listen on any interface.
 
-    Raises SettingsError, SchemaError, AuthError or UpstreamError at the start.
+    Raises SettingsError, SchemaError, AuthError or UpstreamError if the gateway cannot start.
     """
     if hasattr(signal, "SIGHUP"):
-        # The start reads the metadata anyway.
+        # It would end the process. A start reads the metadata anyway.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with listen(settings.host, settings.port) as listener:
-        # After the bind: a host that is no address of this machine is told as such.
+        # After the bind, so that a host that is not an address of this machine is reported as such.
         require_upstream(settings, sandbox=sandbox)
-        announced = partial(announce, address=address_of(listener, settings.host))
+        announce_gateway = partial(announce, address=address_of(listener, settings.host))
         if workers > 1:
-            _serve_many(settings, listener, workers, announced)
+            _serve_many(settings, listener, workers, announce_gateway)
         else:
-            _serve_one(settings, listener, announced)
+            _serve_one(settings, listener, announce_gateway)
 
 
 def require_upstream(settings: Settings, *, sandbox: bool) -> None:
-    """Raise SettingsError where the embedded sandbox would serve other machines without having been chosen.
+    """Raise SettingsError if the embedded sandbox would serve other machines without being requested.
 
-    A deployment that lost its ``D365_URL`` must not answer with generated data.
+    A deployment that lost its ``D365_URL`` must not serve generated data.
     """
     if settings.url is None and not sandbox and not is_loopback(settings.host):
         raise SettingsError(
-            f"No environment is configured (D365_URL), and {settings.host} is open to other machines.",
-            hint="Set D365_URL, or add --sandbox to serve generated data; "
-            "on 127.0.0.1 the sandbox starts by itself.",
+            f"No environment is configured (D365_URL), and {settings.host} is reachable from other machines.",
+            hint="Set D365_URL, or add --sandbox to serve generated data. "
+            "On 127.0.0.1 the sandbox needs no option.",
         )
 
 
@@ -85,55 +85,56 @@ def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
         trusted_proxies=settings.trusted_proxies,
     )
     return uvicorn.Config(
-        app,  # type: ignore[arg-type] # a factory, too
-        http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type] # makes one, as a class does
+        app,  # type: ignore[arg-type] # may be a factory
+        http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type] # called like a class
         ws_max_size=settings.max_body_bytes,
-        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type] # seconds of the event loop
-        ws=socket_protocol,  # type: ignore[arg-type] # makes one, as a class does
-        # The gateway pings by messages, which proxies pass on.
+        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type] # float seconds work
+        ws=socket_protocol,  # type: ignore[arg-type] # called like a class
+        # The gateway sends ping messages of its own, which proxies pass on; they may not pass on ping frames.
         ws_ping_interval=None,
         log_config=None,
         access_log=False,
         server_header=False,
-        # Which proxies are believed is the gateway's own setting.
+        # The gateway evaluates Forwarded headers itself, by the setting trusted_proxies.
         proxy_headers=False,
         **more,
     )
 
 
 def _serve_one(
-    settings: Settings, listener: socket.socket, announced: Callable[[Gateway], None]
+    settings: Settings, listener: socket.socket, announce_gateway: Callable[[Gateway], None]
 ) -> None:
-    async def stay() -> None:
+    async def run() -> None:
         with reading_metadata() as report:
             app = create_app(settings, progress=report)
-            # The lifespan is entered here, not by uvicorn: what it raises is for the person at the terminal.
+            # Entered here and not by uvicorn, which would log its errors instead of raising them.
             await opened.enter_async_context(app.router.lifespan_context(app))
-        # Whoever reads the printed address may call at once.
+        # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
-        announced(app.state.live.gateway)
+        announce_gateway(app.state.live.gateway)
         freeze()
         _reload_on_hangup(app, hung_up)
         await GracefulServer(_config(app, settings, lifespan="off")).serve(sockets=[listener])
 
     opened = contextlib.AsyncExitStack()
     hung_up = terminal_watch()
-    _run(stay, opened)
+    _run(run, opened)
 
 
 def _serve_many(
     settings: Settings,
     listener: socket.socket,
     workers: int,
-    announced: Callable[[Gateway], None],
+    announce_gateway: Callable[[Gateway], None],
 ) -> None:
-    """Try the start once here, where its errors can be told and the cache is filled, then start the workers."""
+    """Start once in this process, to report errors and to fill the cache, then start the workers."""
     opened = contextlib.AsyncExitStack()
     with _shared(settings) as shared:
 
         async def rehearse() -> None:
             with reading_metadata() as report:
-                announced(await opened.enter_async_context(open_gateway(shared, progress=report)))
+                gateway = await opened.enter_async_context(open_gateway(shared, progress=report))
+                announce_gateway(gateway)
 
         listener.listen(BACKLOG)
         if _run(rehearse, opened):
@@ -144,7 +145,7 @@ def _serve_many(
                 factory=True,
                 lifespan="on",
                 workers=workers,
-                # A worker answers nothing while it imports: on a busy machine that is not a hung one.
+                # A worker does not answer while it imports, which takes long on a busy machine.
                 timeout_worker_healthcheck=HEALTH_SECONDS,
             )
             Workers(config, sockets=[listener]).run()
@@ -152,7 +153,7 @@ def _serve_many(
 
 @contextlib.contextmanager
 def _shared(settings: Settings) -> Iterator[Settings]:
-    """Return the workers a folder for what the first start has read; one that ends with them where nothing is kept."""
+    """Yield settings with a cache folder for the workers to share: a temporary one if none is configured."""
     if settings.cache_dir is not None:
         yield settings
         return
@@ -161,7 +162,7 @@ def _shared(settings: Settings) -> Iterator[Settings]:
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.AsyncExitStack) -> bool:
-    """Run to the end, or to a signal: whether it came to the end."""
+    """Run until the end or a signal; return whether it was the end."""
 
     async def run() -> bool:
         task = asyncio.ensure_future(main())
@@ -187,40 +188,40 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]], opened: contextlib.Async
 
 
 def make_worker_app(settings: Settings) -> Starlette:
-    """Make the application of one worker, a process of its own that shares nothing but the listener."""
+    """Return the application of one worker, a process that shares nothing with others but the listener."""
     configure_logging(settings)
-    app = create_app(settings, tell_others=_tell_parent)
-    opened = app.router.lifespan_context
+    app = create_app(settings, tell_others=_notify_parent)
+    lifespan = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
-    async def settled(app: Starlette) -> AsyncIterator[None]:
+    async def frozen_lifespan(app: Starlette) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             with paused():
-                await stack.enter_async_context(opened(app))
+                await stack.enter_async_context(lifespan(app))
                 freeze()
-            _reload_on_hangup(app, lambda: False)  # the parent looks after the terminal
+            _reload_on_hangup(app, lambda: False)  # the parent watches the terminal
             yield
 
-    app.router.lifespan_context = settled
+    app.router.lifespan_context = frozen_lifespan
     return app
 
 
-def _tell_parent() -> None:
-    """Pass a reload on to all workers, this one included: it finds that it has what is new."""
+def _notify_parent() -> None:
+    """Pass a reload on to all workers. This one gets it, too, and finds its metadata current."""
     os.kill(os.getppid(), signal.SIGHUP)
 
 
 def _reload_on_hangup(app: Starlette, hung_up: Callable[[], bool]) -> None:
-    """Look for new metadata at SIGHUP, as servers do; where it says that the terminal has gone, end."""
+    """Reload metadata on SIGHUP, as servers do, or stop if SIGHUP means that the terminal is gone."""
 
-    def told() -> None:
+    def on_hangup() -> None:
         if hung_up():
             signal.raise_signal(signal.SIGTERM)
         else:
             app.state.reloader.trigger("signal")
 
     if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
 
 
 def _addresses(settings: Settings, address: str) -> Iterator[str]:
@@ -230,25 +231,25 @@ def _addresses(settings: Settings, address: str) -> Iterator[str]:
         yield f"GraphQL:  {address}{API}/{name}"
     if settings.graphiql:
         built = (BUILT / "index.html").is_file()
-        hint = "" if built else f" (plain page; {_full_page()})"
+        hint = "" if built else f" (plain page; {_full_page_hint()})"
         first = "" if settings.serve_all else f"/{next(iter(settings.profiles))}"
         yield f"GraphiQL: {address}{PAGE}{first}{hint}"
 
 
-def _full_page() -> str:
-    """Return how to get the full page: a wheel has no sources of it."""
+def _full_page_hint() -> str:
+    """Return how to get the full page. A wheel does not contain its sources."""
     if (BUILT.parent / "page").is_dir():
         return "`make page` builds the full one"
-    return "this package was built without Node, with Node 20 or newer it has the full one"
+    return "this package was built without Node; built with Node 20 or newer, it has the full one"
 
 
 def announce(gateway: Gateway, address: str) -> None:
-    """Print where it serves and what; and log it, with the hash of the metadata."""
+    """Print and log what is served, and at which addresses."""
     lines: list[str] = []
     if gateway.is_sandbox:
         lines += [
             "This is the embedded sandbox: generated data, no Dynamics 365 environment.",
-            "For a real one set D365_URL, D365_TENANT_ID, D365_CLIENT_ID and D365_CLIENT_SECRET.",
+            "For a real one, set D365_URL, D365_TENANT_ID, D365_CLIENT_ID and D365_CLIENT_SECRET.",
         ]
     else:
         lines.append(f"Upstream: {gateway.settings.url} ({gateway.dialect.title})")

@@ -1,12 +1,12 @@
-"""A server that stops without cutting anybody off: every request that reached it is answered in JSON.
+"""Graceful shutdown: every request that reached the server gets a JSON response.
 
-    SIGTERM ─▶ connections that wait in the backlog are accepted, the listener is closed
-               ├─ GRACE    everything under way goes on
-               ├─ ANSWERS  no further write is sent (NOT_SENT); writes under way are waited for
-               ├─ LAST     writes without an answer are OUTCOME_UNKNOWN, their answers go out
-               └─ LAST     reads are cancelled and answered 503; then connections are cut
+    SIGTERM ─▶ connections in the backlog are accepted, the listener is closed
+               ├─ GRACE    running requests continue
+               ├─ ANSWERS  no further write is sent (NOT_SENT); those that were sent are waited for
+               ├─ LAST     unanswered writes are reported as OUTCOME_UNKNOWN
+               └─ LAST     reads are cancelled and answered with 503; then connections are cut
 
-Orchestrators kill after 30 seconds; the four steps take 20 at the most, and end early where nothing is left to do.
+Orchestrators kill after 30 seconds. The four steps take at most 20, and end early if nothing is running.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from .signals_and_port import terminal_watch
 from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process
 
 GRACE = 13.0
-"""Seconds in which everything goes on."""
+"""Seconds for which running requests continue."""
 ANSWERS = 5.0
-"""Further seconds in which the answers of writes are waited for."""
+"""Further seconds to wait for the upstream's answers to writes."""
 LAST = 1.0
-"""Seconds that answers may take to go out."""
+"""Seconds to send the remaining responses."""
 _TICK = 0.05
+"""Seconds between two checks whether anything is running."""
 
 
 class GracefulServer(uvicorn.Server):
-    """uvicorn's server with another end."""
+    """uvicorn's server with a graceful shutdown."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in the steps of the module's docstring."""
@@ -52,7 +53,7 @@ class GracefulServer(uvicorn.Server):
             await self.lifespan.shutdown()
 
     async def _accept_backlog(self, listeners: Iterable[socket.socket]) -> None:
-        """Accept what has connected: closing the listener would reset it."""
+        """Accept waiting connections, which closing the listener would reset."""
         loop = asyncio.get_running_loop()
         for listener in listeners:
             while True:
@@ -85,13 +86,13 @@ class GracefulServer(uvicorn.Server):
             connection.transport.abort()
 
     def _client(self) -> ODataClient | None:
-        """Return what sends the application's requests upstream; None where it is another application."""
+        """Return the OData client of the application; None if it is not a gateway."""
         state = getattr(self.config.loaded_app, "state", None)
         live = getattr(state, "live", None)
         return None if live is None else cast("ODataClient", live.gateway.client)
 
     async def _until_idle(self, seconds: float, client: ODataClient | None) -> None:
-        """Wait until nobody waits for an answer and no write is under way, for so long at the most."""
+        """Wait until no connection is open, no request is running and no write is unanswered; at most ``seconds``."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         state = self.server_state
@@ -102,18 +103,18 @@ class GracefulServer(uvicorn.Server):
 
 
 class WorkerProcess(Process):
-    """One worker, whose server stops gracefully."""
+    """A worker with a graceful shutdown."""
 
     @property
     def server(self) -> uvicorn.Server:
-        """The server, made in the worker."""
+        """The server, created in the worker's process."""
         if self._server is None:
             self._server = GracefulServer(config=self.config)
         return self._server
 
 
 class Workers(Multiprocess):
-    """Workers that live on when new metadata are wanted: uvicorn would replace them."""
+    """Workers that reload metadata on SIGHUP; uvicorn would restart them."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
@@ -121,7 +122,7 @@ class Workers(Multiprocess):
         self._due: set[int] = set()
 
     def handle_hup(self) -> None:
-        """Pass a SIGHUP on to the workers, or stop where the terminal is gone."""
+        """Pass SIGHUP on to the workers, or stop if the terminal is gone."""
         if self._hung_up():
             self.should_exit.set()
             return
@@ -129,39 +130,39 @@ class Workers(Multiprocess):
 
     def init_processes(self) -> None:
         """Start the workers."""
-        self.processes.extend(self._started() for _ in range(self.processes_num))
+        self.processes.extend(self._start() for _ in range(self.processes_num))
 
     def terminate_all(self) -> None:
-        """Stop the workers; nobody can connect to a listener that no worker accepts from any more."""
+        """Close the listener, so that clients cannot connect in vain, and stop the workers."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that died or hang, and tell those that are ready of a SIGHUP."""
+        """Replace workers that died or hang, and pass SIGHUP on to those that are ready."""
         if self.should_exit.is_set():
             return
-        patience = self.config.timeout_worker_healthcheck
+        timeout = self.config.timeout_worker_healthcheck
         for index, process in enumerate(self.processes):
-            if process.is_alive(timeout=patience):
-                self._pass_on(process)
+            if process.is_alive(timeout=timeout):
+                self._pass_hangup(process)
                 continue
             process.kill()
             process.join()
             if process.exitcode == STARTUP_FAILURE:
-                # It would fail the same way again.
+                # Another one would fail in the same way.
                 self.should_exit.set()
             if self.should_exit.is_set():
                 return
-            self.processes[index] = self._started()
+            self.processes[index] = self._start()
 
-    def _started(self) -> Process:
+    def _start(self) -> Process:
         process = WorkerProcess(self.config, self.sockets)
         process.start()
         return process
 
-    def _pass_on(self, process: Process) -> None:
-        # One that still starts would die of the signal.
+    def _pass_hangup(self, process: Process) -> None:
+        # The signal would end one that has not yet installed its handler.
         if process.pid in self._due and process.is_ready(timeout=1):
             self._due.remove(process.pid)
             os.kill(process.pid, signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""A port and signals: what the programs that stay have in common."""
+"""Port and signals, for the commands that serve."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from typing import NoReturn
 from gateway.errors import SettingsError
 
 BACKLOG = 2_048
+"""Connections that may wait to be accepted."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind before anything slow, so that a port in use is known at once. Raises SettingsError."""
+    """Return a socket that is bound, not yet listening: a port in use is reported before a slow start.
+
+    Raises SettingsError.
+    """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -28,14 +32,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    hint = "Stop what listens there, or give another --port (0: any free one)."
+    """Return the error for an address that cannot be bound."""
+    hint = "Stop the program that listens there, or choose another --port (0: any free port)."
     if isinstance(error, socket.gaierror):
-        hint = "--host is an address of this machine: 127.0.0.1, 0.0.0.0 (all), ::1."
+        hint = "--host must be an address of this machine: 127.0.0.1, 0.0.0.0 (all), ::1."
     return SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}.", hint=hint)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches the interface: ``127.0.0.1``, ``::1``, ``localhost``."""
+    """Return whether only this machine can reach the interface: ``127.0.0.1``, ``::1``, ``localhost``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -43,28 +48,28 @@ def is_loopback(host: str) -> bool:
 
 
 def address_of(listener: socket.socket, host: str) -> str:
-    """``http://127.0.0.1:8000``."""
+    """Return the URL of a listener, such as ``http://127.0.0.1:8000``."""
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
 def on_stop(stop: Callable[[], None]) -> None:
-    """Call ``stop`` for Ctrl-C and SIGTERM, and end with exit code 0: to be stopped is no failure.
+    """Call ``stop`` on Ctrl-C and SIGTERM.
 
-    uvicorn has handlers of its own while it serves, then raises the signal again for these.
+    uvicorn installs its own handlers while it serves, then restores these and raises the signal again.
     """
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop())
 
 
 def terminal_watch() -> Callable[[], bool]:
-    """Return a function that tells whether the terminal at which the process was started is gone.
+    """Return a function that returns whether the terminal of the process is gone.
 
-    Its end is told by SIGHUP, which otherwise asks a server to read anew what it serves.
+    SIGHUP means that, but is also the customary signal to reload.
     """
     terminals = [number for number in range(3) if os.isatty(number)]
     return lambda: bool(terminals) and not any(map(os.isatty, terminals))
 
 
 def leave() -> NoReturn:
-    """End the process."""
+    """Exit with 0: being stopped is not a failure."""
     raise SystemExit(0)

@@ -1,4 +1,4 @@
-"""``schema simulate``: how large a profile is, or an API that is exposed by other patterns."""
+"""``schema simulate``: the size of a profile, or of an API that other patterns would expose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schema.compare.sizes import sizes_of
 from schema.introspection import Selected
 from schema.types.build import ODataSchema
 
-from .offline_schema import model_of, part_of, schema_of
+from .offline_schema import build_profile_schema, build_schema, load_model
 from .progress import reading_metadata, working
 from .schema_commands import print_counts, quiet, with_profile
 
@@ -34,15 +34,15 @@ def print_simulation(
     *,
     as_json: bool,
 ) -> None:
-    """Print counts and sizes of a profile, or of what the patterns leave.
+    """Print counts and sizes of a profile, or of the API that the patterns expose.
 
-    Raises what reading the metadata raises, SettingsError for a profile and SchemaError for patterns.
+    Raises SettingsError for an unknown profile, SchemaError for patterns without match, and as ``load_metadata`` does.
     """
     if profile is not None and (include or exclude):
-        raise SettingsError("A profile has its own patterns: give either it or patterns.")
-    given = {"include": tuple(include), "exclude": tuple(exclude)}
-    chosen = settings.model_copy(update=given if include or exclude else {})
-    schema = _schema(with_profile(chosen, profile), profile)
+        raise SettingsError("A profile has its own patterns: use either a profile or patterns.")
+    patterns = {"include": tuple(include), "exclude": tuple(exclude)}
+    settings = settings.model_copy(update=patterns if include or exclude else {})
+    schema = _schema(with_profile(settings, profile), profile)
     with working("Counting types and writing introspection"):
         sizes = sizes_of(schema)
         raw, packed = _introspection(schema)
@@ -62,40 +62,39 @@ def print_simulation(
         "bytes of memory": sizes.type_bytes * in_use,
     }
     if as_json:
-        told = {name.replace(" ", "_").lower(): number for name, number in rows.items()}
-        print(msgspec.json.encode({**told, "findings": sizes.findings}).decode())
+        figures = {name.replace(" ", "_").lower(): number for name, number in rows.items()}
+        print(msgspec.json.encode({**figures, "findings": sizes.findings}).decode())
         return
     print_counts({**rows, "findings": len(sizes.findings)}, sizes.findings)
     print(
-        f"Memory is about that of {in_use:,} types in use (max_types = {settings.max_types:,}), "
-        "beside what every gateway takes."
+        f"Memory is an estimate for {in_use:,} types in use (max_types = {settings.max_types:,}), "
+        "in addition to what every gateway takes."
     )
 
 
 def _schema(settings: Settings, profile: str | None) -> ODataSchema:
-    async def schema() -> ODataSchema:
+    async def build() -> ODataSchema:
         async with open_client(settings, observe=quiet) as client:
             with reading_metadata() as report:
                 document = await load_metadata(settings, client, progress=report, observe=quiet)
-                known = model_of(settings, document)
-            # Labels that cannot be had are no error, here as at a start.
-            labels = await read_labels(settings, client, known, quiet)
-            served = await with_preset_services(settings, client, known)
+                loaded = load_model(settings, document)
+            labels = await read_labels(settings, client, loaded, quiet)
+            complete = await with_preset_services(settings, client, loaded)
             if profile is None:
-                return schema_of(served, known, labels)
-            profiles = await read_profiles(served, client, known, document.digest, quiet)
-            return part_of(profiles[profile], served, known, labels)
+                return build_schema(complete, loaded, labels)
+            profiles = await read_profiles(complete, client, loaded, document.digest, quiet)
+            return build_profile_schema(profiles[profile], complete, loaded, labels)
 
-    return asyncio.run(schema())
+    return asyncio.run(build())
 
 
 def _introspection(schema: ODataSchema) -> tuple[int, int]:
-    """Return the bytes of what tools ask for, plain and as they are kept."""
+    """Return the bytes of the answer to the introspection query of tools, plain and compressed."""
     raw = packed = 0
 
     def pieces() -> Iterator[bytes]:
         nonlocal raw
-        for piece in whole_answer(schema, _everything()):
+        for piece in whole_answer(schema, _full_selection()):
             raw += len(piece)
             yield piece
 
@@ -104,7 +103,7 @@ def _introspection(schema: ODataSchema) -> tuple[int, int]:
     return raw, packed
 
 
-def _everything() -> tuple[Selected, ...]:
+def _full_selection() -> tuple[Selected, ...]:
     query = get_introspection_query(
         specified_by_url=True,
         directive_is_repeatable=True,
@@ -115,6 +114,6 @@ def _everything() -> tuple[Selected, ...]:
     document = parse(query)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    asked = selected(Selection(operation, fragments_of(document), {}), {})
-    assert asked is not None
-    return asked
+    selection = selected(Selection(operation, fragments_of(document), {}), {})
+    assert selection is not None
+    return selection

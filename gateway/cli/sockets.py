@@ -1,4 +1,4 @@
-"""uvicorn's WebSockets, with an end that is told: see ``protocol``."""
+"""uvicorn's WebSockets, which close gracefully when the server stops: see ``bounded_http``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .uvicorn_parts import WebSocketsSansIOProtocol
 
 
 class StoppableWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket: when the server stops, the application says goodbye."""
+    """One WebSocket. When the server stops, the application sends the close frame."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -19,13 +19,14 @@ class StoppableWebSocket(WebSocketsSansIOProtocol):
         self.app_state = {**self.app_state, STOPPING: self._stopping}
 
     def connection_lost(self, exc: Exception | None) -> None:
-        left = getattr(self.transport, "left", None)
-        if left is not None:
-            left()
+        # Its transport is an ``Outlet``, handed over by ``BoundedProtocol``.
+        on_lost = getattr(self.transport, "on_lost", None)
+        if on_lost is not None:
+            on_lost()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Tell the application, or close what it does not serve."""
+        """Notify the application, or close the connection if the application does not serve it."""
         self._stopping.set()
         if self.close_sent or not self.handshake_complete:
             super().shutdown()

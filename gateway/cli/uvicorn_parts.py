@@ -1,7 +1,7 @@
-"""What this project uses of uvicorn beyond its documented interface: the one place that names it.
+"""The undocumented classes of uvicorn that the gateway builds on; no other module imports them.
 
-``tests/unit/gateway/cli/test_uvicorn_parts.py`` lists the attributes of these classes that the code relies on: if an
-update of uvicorn renames one, that test fails first.
+The dependency is pinned to a minor version, and ``tests/unit/gateway/cli/test_uvicorn_parts.py`` checks every attribute
+that the code uses: if an update of uvicorn renames one, that test fails first.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the WebSocket protocol with the first WebSocket: it takes 30 ms and 4 MB."""
+    """Import the WebSocket protocol when it is first used: it takes 30 ms and 4 MB."""
     if name == "WebSocketsSansIOProtocol":
-        from uvicorn.protocols.websockets import websockets_sansio_impl  # noqa: PLC0415
+        from uvicorn.protocols.websockets import websockets_sansio_impl  # noqa: PLC0415 - see above
 
         return websockets_sansio_impl.WebSocketsSansIOProtocol
     raise AttributeError(name)

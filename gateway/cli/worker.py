@@ -1,4 +1,4 @@
-"""What a process of ``serve --workers`` begins with: little, for the rest is imported lean."""
+"""Entry point of a process of ``serve --workers``. It imports little, so that the rest can skip rich and pygments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def worker_app(settings: Settings) -> Starlette:
-    """Make the application of one worker."""
+    """Return the application of one worker."""
     with without_terminal_imports():
-        from .serve import make_worker_app  # noqa: PLC0415 - imports at their time are what this is about
+        from .serve import make_worker_app  # noqa: PLC0415 - see the module's docstring
     return make_worker_app(settings)

@@ -132,7 +132,7 @@ def test_who_takes_no_answer_loses_the_connection_and_keeps_no_memory(
     with crowd(port, CROWDS["take no answer"]):
         end = time.monotonic() + PATIENCE
         # Nobody reads and nobody closes: it is the gateway that ends them.
-        while "its answer was not taken in time" not in process.errors:
+        while "the response was not read in time" not in process.errors:
             assert time.monotonic() < end
             honest(port)
         while open_connections(process) > idle + CROWD // 2:

@@ -368,7 +368,7 @@ def test_suggested_relations_can_be_copied_into_the_settings(tmp_path: Path) -> 
 def test_the_rest_of_the_suggestions_is_counted(tmp_path: Path) -> None:
     text = printed(invoke(tmp_path, "metadata", "relations", "--limit", "1"))
 
-    assert re.search(r"^# [\d,]+ more; --limit and --set choose\.$", text, re.MULTILINE)
+    assert re.search(r"^# [\d,]+ more; see --limit and --set\.$", text, re.MULTILINE)
     assert tomllib.loads(text)["relations"]
 
 

@@ -64,7 +64,7 @@ def test_plain_output_has_figures_and_findings(tmp_path: Path) -> None:
     lines = found.stdout.splitlines()
     assert re.fullmatch(r" +\d+  entity sets", lines[0])
     assert any(re.fullmatch(r" +[\d,]+  bytes of introspection compressed", line) for line in lines)
-    assert lines[-1].startswith("Memory is about that of ")
+    assert lines[-1].startswith("Memory is an estimate for ")
 
 
 def test_a_metadata_file_needs_no_upstream(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_profile_is_as_large_as_its_patterns_allow(tmp_path: Path, config: str
     ("options", "said"),
     [
         (["pa"], "There is no profile pa."),
-        (["ap", "--exclude", "VendorGroups"], "give either it or patterns"),
+        (["ap", "--exclude", "VendorGroups"], "use either a profile or patterns"),
         (["parameters"], "no entity set has the category Document"),
     ],
 )

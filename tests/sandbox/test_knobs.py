@@ -134,7 +134,7 @@ def test_the_command_sets_knobs_by_name():
         ),
         ("null_order=middle", "--set null_order: Input should be 'first' or 'last'."),
         ("url_limit=-1", "--set url_limit: Input should be greater than or equal to 0."),
-        ("null_order", "--set null_order: NAME=VALUE was expected."),
+        ("null_order", "--set null_order: expected NAME=VALUE."),
     ],
 )
 def test_a_knob_that_is_not_there_or_takes_no_such_value_is_refused(pair, message):

@@ -88,7 +88,7 @@ def test_plain_output_has_a_line_for_each_step(tmp_path: Path) -> None:
 
     assert ended.returncode == 0
     lines = ended.stdout.splitlines()
-    assert lines[0].startswith("ok       environment the embedded sandbox")
+    assert lines[0].startswith("ok       environment embedded sandbox")
     assert len(lines) == 6
 
 
@@ -98,7 +98,7 @@ def test_an_account_is_shown_with_its_user_and_roles(
     steps = checked(tmp_path, **signed_in)
 
     assert {step["status"] for step in steps.values()} == {"ok"}
-    assert steps["sign-in"]["text"] == "a token of tenant contoso for 60 minutes"
+    assert steps["sign-in"]["text"] == "token from tenant contoso, valid for 60 minutes"
     assert steps["user"]["text"]
     assert steps["roles"]["text"]
     assert SECRET not in json.dumps(steps)

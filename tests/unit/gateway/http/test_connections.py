@@ -119,7 +119,7 @@ async def test_who_takes_nothing_of_an_answer_is_cut() -> None:
         await until(lambda: len(connections) == 10)
         await until(lambda: not len(connections))
 
-        assert events == [ConnectionCut(reason="its answer was not taken in time")] * 10
+        assert events == [ConnectionCut(reason="the response was not read in time")] * 10
 
 
 async def test_who_reads_slowly_gets_all_of_it() -> None:

@@ -95,7 +95,7 @@ def open_source(settings: Settings, name: str, *, descriptions: bool) -> Source:
     """Return a schema by the argument of the command: ``-``, or a file. Raises SettingsError, SchemaError."""
     if name == CURRENT:
         schema = current_schema(settings, labels=descriptions)
-        return ServedSource(schema.again(schema.catalog, federated=False))
+        return ServedSource(schema.copy_for(schema.catalog, federated=False))
     path = Path(name)
     raw = _read(path)
     # By the content: the names of such files follow no custom.

@@ -140,16 +140,16 @@ def current_schema(settings: Settings, *, labels: bool, profile: str | None = No
 def print_sdl(settings: Settings, *, federation: bool, profile: str | None = None) -> None:
     """Print the API's schema; with ``federation``, the SDL that ``_service`` returns. Raises SettingsError."""
     schema = current_schema(settings, labels=True, profile=profile)
-    twin = schema.catalog.twin()
+    twin = schema.catalog.fresh_copy()
     if not federation:
-        sys.stdout.writelines(print_types(schema.again(twin, federated=False)))
+        sys.stdout.writelines(print_types(schema.copy_for(twin, federated=False)))
         return
     if schema.federation is None:
         raise SettingsError(
             "The API is not a subgraph: the setting federation.enabled is false.",
             hint="Remove --federation, or set D365_FEDERATION__ENABLED=true.",
         )
-    sys.stdout.writelines(print_subgraph(schema.again(twin)))
+    sys.stdout.writelines(print_subgraph(schema.copy_for(twin)))
 
 
 def print_schema_stats(

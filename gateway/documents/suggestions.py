@@ -39,7 +39,7 @@ from graphql import (
 )
 from graphql.pyutils import did_you_mean
 
-from schema.catalog.names import prefixed
+from schema.catalog.names import add_prefix
 from schema.types.mutations import writes_of
 from schema.writes.suggestions import near_mutations, near_types
 
@@ -103,7 +103,7 @@ class Suggestions:
                 return did_you_mean(having, "to use an inline fragment on")
         query, mutation = self._schema.query_type, self._schema.mutation_type
         if self._prefix and owner in (query, mutation) and not wrong.startswith(self._prefix):
-            wrong = prefixed(self._prefix, wrong)
+            wrong = add_prefix(self._prefix, wrong)
         if owner is query:
             return did_you_mean(near_names(wrong, self._root_names.near(wrong)))
         if owner is mutation and self._writes is not None:

@@ -23,7 +23,7 @@ from gateway.http.endpoints import Endpoint
 from gateway.planning.plan import FailedRoot
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
-from schema.catalog.names import prefixed
+from schema.catalog.names import add_prefix
 from schema.catalog.records import FieldKind, RootKind
 
 from . import EXAMPLES, Example, examples
@@ -75,7 +75,7 @@ def _called(example: Example, gateway: Gateway) -> Example:
     # From the last to the first: where the others stand remains true.
     for node, prefix in sorted(called, key=lambda item: _start(item[0]), reverse=True):
         start = _start(node)
-        query = query[:start] + prefixed(prefix, node.value) + query[start + len(node.value) :]
+        query = query[:start] + add_prefix(prefix, node.value) + query[start + len(node.value) :]
     return replace(example, query=query)
 
 
@@ -89,7 +89,7 @@ class _Types(Visitor):
         self.found: list[NameNode] = []
 
     def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
-        if self._prefix and prefixed(self._prefix, node.name.value) in self._known:
+        if self._prefix and add_prefix(self._prefix, node.name.value) in self._known:
             self.found.append(node.name)
 
 

@@ -84,7 +84,7 @@ class _ExplorableSchema(Struct):
     async def _index(self) -> Index:
         from schema.search import FORMAT, index_of, pack, unpack  # noqa: PLC0415 - with the first search, not at the start
 
-        own_schema = self.schema.again(self.schema.catalog.twin())
+        own_schema = self.schema.copy_for(self.schema.catalog.fresh_copy())
         artifacts = self.introspection_store.artifacts.with_own_queue()
         stored = await artifacts.get(f"search-{FORMAT}", lambda: (pack(index_of(own_schema)),))
         content = await asyncio.to_thread(lambda: b"".join(decompress_pieces(stored.packed)))
@@ -133,7 +133,7 @@ class _Explorer:
             schema = gateway.schema
             explored = self._explored = _ExplorableSchema(
                 introspection_store=gateway.introspection_store,
-                schema=schema.again(schema.catalog.twin()),
+                schema=schema.copy_for(schema.catalog.fresh_copy()),
                 sets=len(schema.catalog.model.entity_sets),
             )
         return explored

@@ -107,7 +107,7 @@ def subset_for_profile(settings: ProfileSettings, whole: Catalog, digest: str) -
     if loaded is not None:
         return loaded
     # The records that this decodes must not stay in memory with the whole catalogue.
-    twin = whole.twin()
+    twin = whole.fresh_copy()
     model = keep(twin.model, settings.chosen)
     naming = twin.naming_of_part(Catalog(model, whole.abilities, cleaning=whole.cleaning))
     return _store(settings, digest, model, naming) if is_large else LoadedModel(model, naming)

@@ -256,7 +256,7 @@ def schema_built_event(gateway: Gateway, seconds: float) -> SchemaBuilt:
 
 def fresh_copy(gateway: Gateway) -> Gateway:
     """Return the same gateway without types in memory. May run in any thread."""
-    catalog = gateway.catalog.twin()
+    catalog = gateway.catalog.fresh_copy()
     schema, engine = _executable(
         catalog,
         gateway.settings,

@@ -21,7 +21,7 @@ from .records import (
     TypeEntry,
     TypeKind,
 )
-from .types import Given
+from .types import CatalogOptions
 from .values import Abilities
 
 _UNORDERED = frozenset({"binary", "other", "flags"})
@@ -46,8 +46,10 @@ RowInput = tuple[str, InputRole, str, Field]
 class CatalogInputs(CatalogObjects):
     """The input types; one that could ask nothing does not exist."""
 
-    def __init__(self, model: Model, abilities: Abilities, **given: Unpack[Given]) -> None:
-        super().__init__(model, abilities, **given)
+    def __init__(
+        self, model: Model, abilities: Abilities, **options: Unpack[CatalogOptions]
+    ) -> None:
+        super().__init__(model, abilities, **options)
         self._inputs: dict[str, Mapping[str, InputField]] = {}
         self._filters: dict[tuple[str, bool, str | None, bool], str | None] = {}
         self._operators: dict[str, tuple[WhereOperator, ...]] = {}
@@ -95,7 +97,7 @@ class CatalogInputs(CatalogObjects):
 
     def _filter(self, prop: Property, is_key: bool) -> str | None:
         csdl = prop.type.name
-        if self.shown_enum(csdl) is None:
+        if self.displayed_enum(csdl) is None:
             csdl = self.value(prop, is_key=is_key).scalar
         name = self._names.get((TypeKind.FILTER, csdl))
         return name if name is not None and self.filter_operators(csdl) else None
@@ -111,7 +113,7 @@ class CatalogInputs(CatalogObjects):
 
     def filterable_properties(self, csdl: str) -> Iterator[Property]:
         """Return the properties that no Capabilities annotation takes out of ``where``."""
-        denied = self.denied(csdl, "filterable", "non_filterable")
+        denied = self.denied_properties(csdl, "filterable", "non_filterable")
         if denied is None:
             return iter(())
         return (p for p in self.properties_of(csdl) if p.name not in denied)
@@ -120,7 +122,7 @@ class CatalogInputs(CatalogObjects):
         """Return whether rows of the type can be ordered by any property."""
         found = self._can_order.get(csdl)
         if found is None:
-            denied = self.denied(csdl, "sortable", "non_sortable")
+            denied = self.denied_properties(csdl, "sortable", "non_sortable")
             found = self._can_order[csdl] = denied is not None and any(
                 self._is_plain(p)
                 and p.name not in denied
@@ -129,7 +131,7 @@ class CatalogInputs(CatalogObjects):
             )
         return found
 
-    def denied(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
+    def denied_properties(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
         """Return the properties that the annotations of all sets of the type take out; None where they take all."""
         try:
             return self._denied[csdl, parts]
@@ -193,7 +195,7 @@ class CatalogInputs(CatalogObjects):
         """Return what a ``where`` or order type asks of the fields of a row."""
         if entry.kind is TypeKind.ORDER_BY:
             return self._order_fields(entry.csdl, self.object(entry.csdl).fields.values())
-        return self._asked_fields(entry)
+        return self._where_fields(entry)
 
     def _operator_fields(self, entry: TypeEntry) -> Iterator[InputField]:
         value = self._names.get((TypeKind.ENUM, entry.csdl), entry.csdl)
@@ -209,7 +211,7 @@ class CatalogInputs(CatalogObjects):
             )
 
     def _order_fields(self, csdl: str, fields: Iterable[Field]) -> Iterator[RowInput]:
-        denied = self.denied(csdl, "sortable", "non_sortable")
+        denied = self.denied_properties(csdl, "sortable", "non_sortable")
         for field in fields:
             if denied is not None and field.source not in denied and is_ordered(field):
                 yield field.name, InputRole.ORDER, "SortDirection", field
@@ -229,19 +231,19 @@ class CatalogInputs(CatalogObjects):
             for role, many, text in (_LOGIC if entry.kind is TypeKind.WHERE else ())
         )
 
-    def _asked_fields(self, entry: TypeEntry) -> Iterator[RowInput]:
-        denied = self.denied(entry.csdl, "filterable", "non_filterable")
+    def _where_fields(self, entry: TypeEntry) -> Iterator[RowInput]:
+        denied = self.denied_properties(entry.csdl, "filterable", "non_filterable")
         if denied is None:
             return
         fields = self.object(entry.csdl).fields
         names = None if RESERVED_INPUTS.isdisjoint(fields) else Names(RESERVED_INPUTS)
         for field in fields.values():
-            made = None if field.source in denied else self.asked_field(entry.csdl, field)
+            made = None if field.source in denied else self.where_condition(entry.csdl, field)
             if made is not None:
                 name = names.take(field.name, entry.name) if names else field.name
                 yield name, *made, field
 
-    def asked_field(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
+    def where_condition(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
         """Return role and type of a field's condition; None where there is none. Annotations of properties aside."""
         if field.kind is FieldKind.ETAG:
             return None
@@ -254,7 +256,7 @@ class CatalogInputs(CatalogObjects):
     def relation_role(self, csdl: str, navigation: Navigation) -> InputRole | None:
         """Say how a ``where`` of the type goes through a navigation; None where it cannot."""
         able = self.abilities.filter_to_many if navigation.many else self.abilities.filter_to_one
-        denied = self.denied(csdl, "filterable", "non_filterable")
+        denied = self.denied_properties(csdl, "filterable", "non_filterable")
         if not able or navigation.declared or denied is None or navigation.name in denied:
             return None
         if not self.can_filter(navigation.target):

@@ -74,7 +74,7 @@ def field_name(name: str) -> str:
     return spelled[:lowered].lower() + spelled[lowered:]
 
 
-def prefixed(prefix: str, name: str) -> str:
+def add_prefix(prefix: str, name: str) -> str:
     """Put a prefix before a camelCase name: ``erp`` and ``customersV3`` → ``erpCustomersV3``."""
     return f"{prefix}{name[:1].upper()}{name[1:]}" if prefix else name
 
@@ -125,7 +125,7 @@ class Names:
 
     def is_taken(self, name: str) -> bool:
         """Return whether the name has been handed out, or was taken from the start."""
-        return prefixed(self._prefix, name) in self._taken
+        return add_prefix(self._prefix, name) in self._taken
 
     def owners(self) -> Iterator[str]:
         """Return those who asked for a name."""
@@ -133,7 +133,7 @@ class Names:
 
     def take(self, wanted: str, owner: str) -> str:
         """Return ``wanted``, or a suffixed form where it is taken; ``owner`` is who asks, for renames and reports."""
-        wanted = prefixed(self._prefix, self._renames.get(owner, wanted))
+        wanted = add_prefix(self._prefix, self._renames.get(owner, wanted))
         name, number = wanted, 2
         while name in self._taken:
             name, number = f"{wanted}_{number}", number + 1

@@ -75,7 +75,7 @@ def root_names(roots: Iterable[RootField], model: Model) -> Iterator[RootName]:
         )
 
 
-def taken_over(
+def names_from_whole(
     naming: Naming,
     part: Model,
     entries: Iterable[TypeEntry],
@@ -135,7 +135,7 @@ class Roots(Mapping[str, RootField]):
         """Return all of them without touching the model."""
         return self._named.values()
 
-    def again(self, model: Model) -> Roots:
+    def copy_for(self, model: Model) -> Roots:
         """Return the same fields, none of them made, over another reading of the model."""
         return Roots(self._named.values(), model)
 

@@ -22,7 +22,7 @@ from schema.model.records import (
 from . import descriptions as describe
 from .names import Names, field_name
 from .records import ETAG, Clean, Field, FieldKind, ObjectInfo, TypeKind, ValueType
-from .types import CatalogTypes, Given
+from .types import CatalogOptions, CatalogTypes
 from .values import Abilities
 
 _ETAG = Property(
@@ -53,8 +53,10 @@ class _FieldNames(Names):
 class CatalogObjects(CatalogTypes):
     """The objects, each made when it is first asked for."""
 
-    def __init__(self, model: Model, abilities: Abilities, **given: Unpack[Given]) -> None:
-        super().__init__(model, abilities, **given)
+    def __init__(
+        self, model: Model, abilities: Abilities, **options: Unpack[CatalogOptions]
+    ) -> None:
+        super().__init__(model, abilities, **options)
         self._objects: dict[str, ObjectInfo] = {}
         self._plain: dict[str, Mapping[str, str] | None] = {}
         self._accounts = self.cleaning.account_numbers

@@ -95,7 +95,7 @@ class _Walk:
 
     def _enum(self, csdl: str) -> None:
         """Reach an enum, unless its values are shown as something else."""
-        name = self._catalog.shown_enum(csdl)
+        name = self._catalog.displayed_enum(csdl)
         if name is not None:
             self.names.add(name)
 

@@ -10,16 +10,16 @@ from operator import attrgetter
 from typing import Any, Unpack
 
 from schema.model.records import Model, Operation, OperationKind, short
-from schema.model.snapshot import forget_records, reopened, tables_of
+from schema.model.snapshot import forget_records, reopen, tables_of
 
 from . import descriptions as describe
 from .inputs import CatalogInputs
 from .names import Names, field_name, type_name
-from .naming import Naming, Roots, root_names, set_of, taken_over
+from .naming import Naming, Roots, names_from_whole, root_names, set_of
 from .reach import reachable_names
 from .records import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
 from .renames import check_renames
-from .types import Given
+from .types import CatalogOptions
 from .values import Abilities
 
 
@@ -34,10 +34,15 @@ class Catalog(CatalogInputs):
     """
 
     def __init__(
-        self, model: Model, abilities: Abilities, *, prefix: str = "", **given: Unpack[Given]
+        self,
+        model: Model,
+        abilities: Abilities,
+        *,
+        prefix: str = "",
+        **options: Unpack[CatalogOptions],
     ) -> None:
-        super().__init__(model, abilities, **given)
-        naming = given.get("naming")
+        super().__init__(model, abilities, **options)
+        naming = options.get("naming")
         self.description: str | None = None
         """What the API is, for people; whoever makes the catalog may set it."""
         self.prefix = prefix
@@ -70,7 +75,9 @@ class Catalog(CatalogInputs):
         """Return the names of a catalog whose model is a part of this one's: what both have is called as it is here."""
         named = self.roots.named() if isinstance(self.roots, Roots) else None
         roots = root_names(self.roots.values(), self.model) if named is None else named
-        return taken_over(part.naming(), part.model, self._entries.values(), roots, self.model)
+        return names_from_whole(
+            part.naming(), part.model, self._entries.values(), roots, self.model
+        )
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -78,15 +85,15 @@ class Catalog(CatalogInputs):
         naming = (self._type_names.findings, self._root_names.findings, self._field_findings)
         return (*self.model.findings, *self._overloads, *(f for found in naming for f in found))
 
-    def twin(self) -> Catalog:
+    def fresh_copy(self) -> Catalog:
         """Return a catalog of the same names that reads every record anew, and can ``forget`` without harm to this one.
 
         For whoever walks through all of it once.
         """
         made = copy.copy(self)
-        made.model = reopened(self.model)
+        made.model = reopen(self.model)
         if isinstance(self.roots, Roots):
-            made.roots = self.roots.again(made.model)
+            made.roots = self.roots.copy_for(made.model)
         small = (
             "enums",
             "values",

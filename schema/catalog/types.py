@@ -9,7 +9,7 @@ from schema.model.edm import EDM, NOT_IN_ROWS
 from schema.model.records import EntityType, Model, Property, TypeRef, short
 
 from . import descriptions as describe
-from .names import Names, field_name, prefixed, type_name
+from .names import Names, add_prefix, field_name, type_name
 from .naming import Naming
 from .records import Clean, EnumInfo, TypeEntry, TypeKind, ValueType
 from .values import Abilities, Cleaning, date_cleaning, enum_info, is_no_yes, value_type
@@ -23,7 +23,7 @@ RESERVED_TYPES = (
 )
 
 
-class Given(TypedDict, total=False):
+class CatalogOptions(TypedDict, total=False):
     """What every layer takes beside the model and its abilities; each may be left out."""
 
     cleaning: Cleaning | None
@@ -37,12 +37,14 @@ class Given(TypedDict, total=False):
 class CatalogTypes:
     """The types that a model gives: their names, what they are made from, and the values of their properties."""
 
-    def __init__(self, model: Model, abilities: Abilities, **given: Unpack[Given]) -> None:
+    def __init__(
+        self, model: Model, abilities: Abilities, **options: Unpack[CatalogOptions]
+    ) -> None:
         self.model = model
         self.abilities = abilities
-        self.cleaning = given.get("cleaning") or Cleaning()
-        self.labels = given.get("labels") or {}
-        self.renames = dict(given.get("renames") or {})
+        self.cleaning = options.get("cleaning") or Cleaning()
+        self.labels = options.get("labels") or {}
+        self.renames = dict(options.get("renames") or {})
         self._enums: dict[str, EnumInfo] = {}
         self._values: dict[tuple[str, Clean], ValueType] = {}
         self._property_values: dict[tuple[str, bool, str | None, bool], ValueType] = {}
@@ -51,12 +53,12 @@ class CatalogTypes:
         self._interfaces: dict[str, tuple[str, ...]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._names: dict[tuple[TypeKind, str], str] = {}
-        self.type_prefix = given.get("type_prefix", "")
+        self.type_prefix = options.get("type_prefix", "")
         renames = {owner: self._prefixed(name) for owner, name in self.renames.items()}
         self._type_names = Names(RESERVED_TYPES, renames)
         self._field_findings: list[str] = []
         self._families: dict[str, list[TypeEntry]] = {}
-        naming = given.get("naming")
+        naming = options.get("naming")
         if naming is None:
             self._name_types()
         else:
@@ -120,7 +122,7 @@ class CatalogTypes:
         self._families.setdefault(csdl, []).append(TypeEntry(name, kind, csdl))
 
     def _prefixed(self, name: str) -> str:
-        return prefixed(self.type_prefix, name)
+        return add_prefix(self.type_prefix, name)
 
     def _owner(self, csdl: str) -> str:
         """Return the key of a type's rename: its short name, or the qualified one if two types share the short name."""
@@ -244,7 +246,7 @@ class CatalogTypes:
             self._field_findings.extend(findings)
         return found
 
-    def shown_enum(self, csdl: str) -> str | None:
+    def displayed_enum(self, csdl: str) -> str | None:
         """Return the enum type of values of a CSDL type, its members unnamed; None where they are shown otherwise."""
         name = self._names.get((TypeKind.ENUM, csdl))
         if name is None or (self.cleaning.no_yes and is_no_yes(self.model.enum_types[csdl])):

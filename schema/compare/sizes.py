@@ -43,13 +43,13 @@ class Sizes:
 
 def number_of_types(schema: ODataSchema) -> int:
     """Return how many types stand in the SDL that ``schema print`` writes; none of them is made."""
-    fresh = schema.again(schema.catalog.twin(), federated=False)
+    fresh = schema.copy_for(schema.catalog.fresh_copy(), federated=False)
     return len(ServedSource(fresh).names())
 
 
 def sizes_of(schema: ODataSchema) -> Sizes:
     """Walk through all types, forgetting each; the schema's own types are not made."""
-    fresh = schema.again(schema.catalog.twin())
+    fresh = schema.copy_for(schema.catalog.fresh_copy())
     source = ServedSource(fresh)
     types = fields = inputs = values = sdl = 0
     if (told := print_schema_definition(fresh.core)) is not None:
@@ -64,7 +64,7 @@ def sizes_of(schema: ODataSchema) -> Sizes:
         values += len(shape.values)
         sdl += _printed(print_type(core_type(name, shape)))
     core = fresh.core
-    counted = stats(schema.catalog.twin())
+    counted = stats(schema.catalog.fresh_copy())
     return Sizes(
         entity_sets=counted.entity_sets,
         singletons=counted.singletons,
@@ -86,7 +86,7 @@ def _printed(text: str) -> int:
 
 def _type_bytes(schema: ODataSchema) -> int:
     """Make every so many-th family and measure; families share what their types have in common, as in use."""
-    fresh = schema.again(schema.catalog.twin())
+    fresh = schema.copy_for(schema.catalog.fresh_copy())
     families = [[e.name for e in of] for _, of in groupby(fresh.entries(), lambda e: e.csdl)]
     step = max(1, len(families) // FAMILIES)
     tracemalloc.start()

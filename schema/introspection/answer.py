@@ -32,10 +32,10 @@ Pieces = Callable[[], Iterator[bytes]]
 
 
 def introspect(schema: ODataSchema, selection: Iterable[Selected]) -> Iterator[bytes]:
-    """Write the answer ``{"data": …}`` piece by piece; ``selection`` is that of the operation.
+    """Yield the JSON of the response (``{"data": …}``) in pieces; ``selection`` is the operation's.
 
-    For answers that grow with the catalogue (``is_whole``) give a schema of one's own over a catalogue's ``twin``: its
-    records are forgotten on the way.
+    Answers that grow with the catalogue (``is_whole``) need a schema of their own, over a ``fresh_copy`` of the
+    catalogue, because records are dropped on the way.
     """
     return _Answer(Types(schema)).written(selection)
 

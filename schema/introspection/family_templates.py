@@ -106,7 +106,7 @@ class Shapes:
         written = types.schema.writes
         rules = written and WriteRules(if_match_required=written.rules.if_match_required)
         writes = Writes(catalog, rules) if rules else None
-        specimen = types.over(catalog, writes)
+        specimen = types.for_catalog(catalog, writes)
         for family in specimen.families():
             for entry in (e for e in (*family.reading, *family.writing) if e.csdl == _CSDL):
                 self._ends[entry.kind] = entry.name.removeprefix(_NAME)

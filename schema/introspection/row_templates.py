@@ -125,8 +125,8 @@ class Rows:
                 found[kind].append((specimen, words, name, text))
         places = {names[source]: place for place, source in enumerate(key)}
         found[TypeKind.KEY].sort(key=lambda row: places[row[2]])
-        self._take_out(found, TypeKind.WHERE, names, catalog.denied(csdl, *_FILTERABLE))
-        self._take_out(found, TypeKind.ORDER_BY, names, catalog.denied(csdl, *_SORTABLE))
+        self._take_out(found, TypeKind.WHERE, names, catalog.denied_properties(csdl, *_FILTERABLE))
+        self._take_out(found, TypeKind.ORDER_BY, names, catalog.denied_properties(csdl, *_SORTABLE))
         return found
 
     def _take_out(
@@ -173,7 +173,7 @@ class Rows:
             use = notation(field.type_name, nullable=is_company, many=field.many)
             yield TypeKind.KEY, Member(NAME, TEXT, use)
         yield TypeKind.OBJECT, self._row_member(field)._replace(description=TEXT)
-        asked = self._catalog.asked_field(csdl, field)
+        asked = self._catalog.where_condition(csdl, field)
         if asked is not None:
             yield TypeKind.WHERE, Member(NAME, TEXT, asked[1])
         if is_ordered(field):
@@ -183,9 +183,9 @@ class Rows:
                 yield kind, member._replace(description=TEXT)
 
     def _asked(self, csdl: str, fields: Iterable[Field]) -> Iterator[Member]:
-        denied = self._catalog.denied(csdl, *_FILTERABLE)
+        denied = self._catalog.denied_properties(csdl, *_FILTERABLE)
         for field in fields:
-            asked = self._catalog.asked_field(csdl, field)
+            asked = self._catalog.where_condition(csdl, field)
             if asked is not None and denied is not None and field.source not in denied:
                 yield Member(field.name, field.description or None, asked[1])
 

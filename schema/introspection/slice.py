@@ -47,7 +47,7 @@ class Wanted:
 def write_slice(schema: ODataSchema, wanted: Wanted) -> bytes:
     """Write ``{"__schema": …, "partial": [names]}``.
 
-    ``schema`` is one of one's own over a catalogue's ``twin``: it keeps what was read for the slice.
+    ``schema`` is one of one's own over a catalogue's ``fresh_copy``: it keeps what was read for the slice.
     """
     return _Slice(Types(schema), wanted).written()
 

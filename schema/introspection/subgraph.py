@@ -37,7 +37,7 @@ _REQUEST = 10
 def print_subgraph(schema: ODataSchema) -> Iterator[str]:
     """Return the SDL piece by piece. ``schema`` is one of one's own that is a subgraph: its records are forgotten."""
     assert schema.federation is not None
-    plain = schema.again(schema.catalog, federated=False)
+    plain = schema.copy_for(schema.catalog, federated=False)
     return print_types(plain, Federated(plain, schema.federation))
 
 

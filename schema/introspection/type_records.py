@@ -115,7 +115,9 @@ def member_of(name: str, field: GraphQLField | GraphQLInputField | GraphQLArgume
     )
 
 
-def described(made: GraphQLNamedType, possible: Callable[[str], Iterable[str]]) -> DescribedType:
+def describe_type(
+    made: GraphQLNamedType, possible: Callable[[str], Iterable[str]]
+) -> DescribedType:
     """Describe a type of graphql-core; ``possible`` gives the possible types of an abstract one."""
     parts: dict[str, Any] = {}
     if isinstance(made, GraphQLScalarType):

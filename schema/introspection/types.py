@@ -47,7 +47,7 @@ from .type_records import (
     DescribedType,
     Member,
     Value,
-    described,
+    describe_type,
     input_member,
     kind_of,
     member_of,
@@ -97,7 +97,7 @@ class Types:
         roots = (self.core.query_type, self.core.mutation_type, self.core.subscription_type)
         self.roots = {made.name: made for made in roots if made is not None}
 
-    def over(self, catalog: Catalog, writes: Writes | None) -> Types:
+    def for_catalog(self, catalog: Catalog, writes: Writes | None) -> Types:
         """Return what describes the generated types of another catalogue; the kinds of names are those of both."""
         self._kinds.update((e.name, _kind_of(e)) for e in catalog.entries())
         made = copy.copy(self)
@@ -168,7 +168,7 @@ class Types:
             return None
         if isinstance(made, GraphQLObjectType) and name in self.roots:
             return self._root(made)
-        return described(made, self._possible)
+        return describe_type(made, self._possible)
 
     def _possible(self, name: str) -> list[str]:
         """Return the possible types of an abstract type that has no entry: hand-written, or ``Node``."""

@@ -124,7 +124,7 @@ class Records(Mapping[str, Record]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def again(self) -> Records[Record]:
+    def fresh_copy(self) -> Records[Record]:
         """Return the same records, none of them decoded."""
         made = copy.copy(self)
         made.forget()
@@ -250,11 +250,11 @@ def _model(index: _Index, records: memoryview) -> Model:
     return model
 
 
-def reopened(model: Model) -> Model:
+def reopen(model: Model) -> Model:
     """Return the same model with nothing of its snapshot decoded; one that was not unpacked stays as it is."""
     made = copy.copy(model)
     for table, records in _tables_of(model):
-        vars(made)[table] = records.again()
+        vars(made)[table] = records.fresh_copy()
     return made
 
 

@@ -119,7 +119,7 @@ def _code(sets: int) -> str:
 def index_of(schema: ODataSchema) -> Index:
     """Walk through the metadata once.
 
-    ``schema`` is one of one's own over a catalogue's ``twin``: its records are forgotten on the way.
+    ``schema`` is one of one's own over a catalogue's ``fresh_copy``: its records are forgotten on the way.
     """
     made = _Making(schema)
     sets = tuple(made.sets())

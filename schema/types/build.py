@@ -98,7 +98,7 @@ class ODataSchema(strawberry.Schema):
     ) -> None:
         self.catalog = catalog
         self.federation = federation
-        self._again = partial(
+        self._copy = partial(
             ODataSchema,
             resolvers=resolvers,
             subscriptions=subscriptions,
@@ -157,14 +157,14 @@ class ODataSchema(strawberry.Schema):
         own = self.catalog.roots
         return own if self._federated is None else self._federated.roots(own)
 
-    def again(self, catalog: Catalog, *, federated: bool = True) -> ODataSchema:
+    def copy_for(self, catalog: Catalog, *, federated: bool = True) -> ODataSchema:
         """Return the same schema over another catalogue of the same model, with no type created yet.
 
         ``federated`` False leaves out what makes a subgraph of it.
         """
         writes = None if self.writes is None else Writes(catalog, self.writes.rules)
         federation = self.federation if federated else None
-        return self._again(catalog, writes=writes, federation=federation)
+        return self._copy(catalog, writes=writes, federation=federation)
 
     def define(self, name: str) -> GeneratedDefinition | StrawberryEnumDefinition | None:
         """Return the definition of a generated type without caching it; None for any other name."""

@@ -23,7 +23,7 @@ from schema.operators import OperatorKind, WhereOperator
 from schema.writes import Writes
 
 from . import writes as why_writes
-from .shared import Lines, argument_type, marks, result_type, spelled, unknown
+from .shared import Lines, argument_type, marks, result_type, type_notation, unknown
 
 _CLEANINGS = {
     Clean.NONE: "none",
@@ -194,7 +194,7 @@ def _label(catalog: Catalog, label: str) -> str:
 
 
 def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> Lines:
-    yield "type", spelled(field.type_name, nullable=field.nullable, many=field.many)
+    yield "type", type_notation(field.type_name, nullable=field.nullable, many=field.many)
     if field.kind is FieldKind.ID:
         yield "origin", "the gateway's: type and key, for node(id:)"
         return
@@ -294,7 +294,7 @@ def _refusal(operator: WhereOperator, kind: str) -> str:
 
 
 def _input(catalog: Catalog, entry: TypeEntry, field: InputField) -> Lines:
-    yield "input", spelled(field.type_name, many=field.many)
+    yield "input", type_notation(field.type_name, many=field.many)
     yield "meaning", field.role.value.replace("_", " ")
     if field.of is not None:
         yield from _field(catalog, entry, field.of)

@@ -37,15 +37,19 @@ def marks(prop: Property) -> Iterator[str]:
 
 def argument_type(argument: Argument) -> str:
     """Return the type of an argument as SDL writes it."""
-    return spelled(argument.type_name, nullable=argument.nullable, many=argument.many)
+    return type_notation(argument.type_name, nullable=argument.nullable, many=argument.many)
 
 
 def result_type(result: Result) -> str:
     """Return the type of a field of a root or payload type as SDL writes it."""
-    return spelled(result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps)
+    return type_notation(
+        result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps
+    )
 
 
-def spelled(name: str, *, nullable: bool = True, many: bool = False, gaps: bool = False) -> str:
+def type_notation(
+    name: str, *, nullable: bool = True, many: bool = False, gaps: bool = False
+) -> str:
     """Return a type as SDL writes it."""
     item = name if gaps else f"{name}!"
     inner = f"[{item}]" if many else name

@@ -17,10 +17,10 @@ from schema.catalog.records import (
 )
 from schema.model.joins import join_pairs
 from schema.writes import Writes
-from schema.writes.naming import ROW_VERBS, SUFFIXES, mutated, mutation_name
+from schema.writes.naming import ROW_VERBS, SUFFIXES, mutation_candidates, mutation_name
 from schema.writes.suggestions import near_mutations, near_types
 
-from .shared import Lines, argument_type, marks, result_type, spelled, unknown
+from .shared import Lines, argument_type, marks, result_type, type_notation, unknown
 
 _PAYLOADS = (TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD)
 _ROLES = {
@@ -66,7 +66,7 @@ def _refusal(writes: Writes, name: str) -> str | None:
     """Say why there is no such mutation of a set; None where there is, or where no set has that name."""
     roots, sets = writes.catalog.roots, writes.catalog.model.entity_sets
     prefix = writes.catalog.prefix
-    for verb, wanted in mutated(name, prefix):
+    for verb, wanted in mutation_candidates(name, prefix):
         root = roots.get(wanted)
         of_set = None if root is None else root.entity_set
         if of_set is not None and mutation_name(verb, wanted, roots, prefix) == name:
@@ -161,7 +161,7 @@ def _fields(writes: Writes, entry: TypeEntry) -> dict[str, Field]:
 
 
 def _input(writes: Writes, entry: TypeEntry, field: InputField) -> Lines:
-    yield "input", spelled(field.type_name, nullable=field.nullable, many=field.many)
+    yield "input", type_notation(field.type_name, nullable=field.nullable, many=field.many)
     yield "meaning", _ROLES[field.role]
     of = field.of
     if of is None:

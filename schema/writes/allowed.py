@@ -10,7 +10,7 @@ from .naming import ROW_VERBS
 from .rules import WriteRules
 
 
-class Offers:
+class AllowedWrites:
     """Says what may be written, from the model's properties alone: no object is made for it."""
 
     def __init__(self, catalog: Catalog, rules: WriteRules) -> None:

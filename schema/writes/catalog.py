@@ -24,9 +24,9 @@ from schema.catalog.records import (
 from schema.model.records import EntitySet, Operation, TypeRef
 
 from . import descriptions as texts
-from .allowed import Offers
+from .allowed import AllowedWrites
 from .inputs import WriteInputs
-from .naming import ROW_VERBS, companion, mutated, mutation_name
+from .naming import ROW_VERBS, companion_name, mutation_candidates, mutation_name
 from .operations import Actions
 from .payloads import Payloads
 from .rules import WriteRules
@@ -46,11 +46,11 @@ class Writes(Mapping[str, MutationField]):
     def __init__(self, catalog: Catalog, rules: WriteRules | None = None) -> None:
         self.catalog = catalog
         self.rules = rules or WriteRules()
-        self.offered = Offers(catalog, self.rules)
-        self.inputs = WriteInputs(catalog, self.rules, self.offered)
+        self.allowed = AllowedWrites(catalog, self.rules)
+        self.inputs = WriteInputs(catalog, self.rules, self.allowed)
         self.payloads = Payloads(catalog)
-        self.actions = Actions(catalog, self.rules, self.offered, self._is_of_rows)
-        self._types = WriteTypes(catalog, self.offered, self.actions)
+        self.actions = Actions(catalog, self.rules, self.allowed, self._is_of_rows)
+        self._types = WriteTypes(catalog, self.allowed, self.actions)
         self.forget()
 
     def forget(self) -> None:
@@ -88,7 +88,7 @@ class Writes(Mapping[str, MutationField]):
 
     def _row_field(self, name: str) -> MutationField | None:
         roots, prefix = self.catalog.roots, self.catalog.prefix
-        for verb, wanted in mutated(name, prefix):
+        for verb, wanted in mutation_candidates(name, prefix):
             if wanted in roots and mutation_name(verb, wanted, roots, prefix) == name:
                 found = self._field_of(verb, roots[wanted], name)
                 if found is not None:
@@ -107,16 +107,16 @@ class Writes(Mapping[str, MutationField]):
     def of_root(self, root: str, of_set: str) -> Iterator[tuple[Verb, str]]:
         """Name the fields that write the rows of a set's list, or the row of its by-key field."""
         for verb in ROW_VERBS:
-            if self.offered.of(verb, of_set):
+            if self.allowed.of(verb, of_set):
                 yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
         """Return whether rows of a set may be written this way: by the settings, the annotations and the fields."""
-        return self.offered.holds(verb, entity_set)
+        return self.allowed.holds(verb, entity_set)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
         """Say why they may not; None where they may."""
-        return self.offered.refusal(verb, entity_set)
+        return self.allowed.refusal(verb, entity_set)
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ class Writes(Mapping[str, MutationField]):
 
     def name_of(self, kind: TypeKind, csdl: str) -> str:
         """Name the companion of a structured type."""
-        return companion(self.catalog, kind, csdl)
+        return companion_name(self.catalog, kind, csdl)
 
     def entry(self, name: str) -> TypeEntry | None:
         """Return what the name of a type stands for that only writing needs; None for any other name."""

@@ -26,21 +26,21 @@ from schema.model.joins import join_pairs
 from schema.model.records import Property
 
 from . import descriptions as texts
-from .allowed import Offers
-from .naming import companion
+from .allowed import AllowedWrites
+from .naming import companion_name
 from .rules import WriteRules
 
 _REST, _COMPLEX = FieldKind.REST, FieldKind.COMPLEX
 _CREATED: Callable[[Property], bool] = attrgetter("allow_edit_on_create")
 _CHANGED: Callable[[Property], bool] = attrgetter("allow_edit")
 _Takes = Callable[[Field], bool]
-_Give = Callable[[Field], "Given"]
+_Give = Callable[[Field], "InputSpec"]
 _OF_ROWS = frozenset(
     {TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT, TypeKind.VALUE_INPUT}
 )
 
 
-class Given(NamedTuple):
+class InputSpec(NamedTuple):
     """How a field of a row is given."""
 
     role: InputRole
@@ -92,7 +92,7 @@ class _RowFields(Mapping[str, InputField]):
 class WriteInputs:
     """Gives the fields of the input types that writing adds."""
 
-    def __init__(self, catalog: Catalog, rules: WriteRules, offers: Offers) -> None:
+    def __init__(self, catalog: Catalog, rules: WriteRules, offers: AllowedWrites) -> None:
         self._catalog = catalog
         self._rules = rules
         self._offers = offers
@@ -113,7 +113,7 @@ class WriteInputs:
                 raise KeyError(entry.name)
         return {f.name: f for f in found}
 
-    def of_row(self, entry: TypeEntry) -> Iterator[tuple[Field, Given]] | None:
+    def of_row(self, entry: TypeEntry) -> Iterator[tuple[Field, InputSpec]] | None:
         """Return the same for a type of rows, where that is all that is wanted; None for another kind."""
         if entry.kind not in _OF_ROWS:
             return None
@@ -186,9 +186,9 @@ class WriteInputs:
     def _company(self) -> str | None:
         return self._catalog.abilities.company_property
 
-    def _nested(self, field: Field) -> Given:
+    def _nested(self, field: Field) -> InputSpec:
         type_name = self._name_of(TypeKind.NESTED_CREATE, field.target)
-        return Given(InputRole.NESTED, type_name, True, texts.NESTED)
+        return InputSpec(InputRole.NESTED, type_name, True, texts.NESTED)
 
     def _nested_rows(self, csdl: str) -> Iterator[InputField]:
         yield InputField(
@@ -200,11 +200,11 @@ class WriteInputs:
             description=texts.NESTED_CREATE,
         )
 
-    def _written(self, field: Field, *, required: bool = False) -> Given:
+    def _written(self, field: Field, *, required: bool = False) -> InputSpec:
         type_name = field.type_name
         if field.kind is _COMPLEX and self._catalog.is_served(field.target):
             type_name = self._name_of(TypeKind.VALUE_INPUT, field.target)
-        return Given(InputRole.WRITE, type_name, not required, field.description)
+        return InputSpec(InputRole.WRITE, type_name, not required, field.description)
 
     def _key(self, csdl: str) -> Iterator[InputField]:
         for field in self._catalog.key_fields(csdl):
@@ -244,4 +244,4 @@ class WriteInputs:
         )
 
     def _name_of(self, kind: TypeKind, csdl: str) -> str:
-        return companion(self._catalog, kind, csdl)
+        return companion_name(self._catalog, kind, csdl)

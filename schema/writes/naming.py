@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Iterator, Mapping
 
 from schema.catalog import Catalog
-from schema.catalog.names import prefixed
+from schema.catalog.names import add_prefix
 from schema.catalog.records import TypeKind, Verb
 
 SUFFIXES: Mapping[TypeKind, str] = {
@@ -32,7 +32,7 @@ _COMPANION = re.compile(f"(.+)({'|'.join(_KINDS)})2*")
 ROW_VERBS = (Verb.CREATE, Verb.UPDATE, Verb.UPSERT, Verb.DELETE)
 
 
-def companion(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
+def companion_name(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
     """Name the companion of a structured type: ``CustomerV3`` → ``CustomerV3Patch``."""
     name, known = catalog.reference_name(csdl) + SUFFIXES[kind], catalog.known_names()
     while name in known:
@@ -40,7 +40,7 @@ def companion(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
     return name
 
 
-def companion_of(name: str) -> tuple[str, TypeKind] | None:
+def parse_companion_name(name: str) -> tuple[str, TypeKind] | None:
     """Return the (base, kind) that a companion's name may stand for; None where it is like no such name."""
     found = _COMPANION.fullmatch(name)
     return None if found is None else (found[1], _KINDS[found[2]])
@@ -52,7 +52,7 @@ def mutation_name(verb: Verb, field: str, roots: Container[str], prefix: str = "
     With the prefix ``erp``: ``erpCustomerV3`` → ``erpCreateCustomerV3``.
     """
     if prefix:
-        return prefixed(prefix, verb.value) + field.removeprefix(prefix)
+        return add_prefix(prefix, verb.value) + field.removeprefix(prefix)
     name = _capital(field)
     while name[0].isupper() and field[0].isupper() and _is_another(name, field, roots):
         name += "2"
@@ -64,11 +64,11 @@ def _is_another(name: str, field: str, roots: Container[str]) -> bool:
     return _small(name) in roots or (name != field and name in roots)
 
 
-def mutated(name: str, prefix: str = "") -> Iterator[tuple[Verb, str]]:
+def mutation_candidates(name: str, prefix: str = "") -> Iterator[tuple[Verb, str]]:
     """Return every (verb, field of ``Query``) that a mutation's name may stand for."""
     for verb in ROW_VERBS:
         if prefix:
-            start = prefixed(prefix, verb.value)
+            start = add_prefix(prefix, verb.value)
             if name.startswith(start):
                 yield verb, prefix + name.removeprefix(start)
             continue

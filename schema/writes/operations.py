@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from schema.catalog import Catalog
-from schema.catalog.names import Names, field_name, prefixed, type_name
+from schema.catalog.names import Names, add_prefix, field_name, type_name
 from schema.catalog.records import MutationField, RootKind, Verb
 from schema.model.records import EntitySet, Operation, OperationImport, OperationKind, short
 
-from .allowed import Offers
+from .allowed import AllowedWrites
 from .rules import WriteRules
 
 
@@ -26,7 +26,7 @@ class Actions(Mapping[str, MutationField]):
         self,
         catalog: Catalog,
         rules: WriteRules,
-        offers: Offers,
+        offers: AllowedWrites,
         is_taken: Callable[[str], bool],
     ) -> None:
         self._catalog = catalog
@@ -58,7 +58,7 @@ class Actions(Mapping[str, MutationField]):
         return {field.name: field for field in found}
 
     def _take(self, wanted: str, owner: str) -> str:
-        while self._is_taken(prefixed(self._catalog.prefix, wanted)):
+        while self._is_taken(add_prefix(self._catalog.prefix, wanted)):
             wanted += "Action"
         return self._names.take(wanted, owner)
 

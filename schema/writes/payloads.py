@@ -16,7 +16,7 @@ from schema.catalog.records import (
 )
 
 from . import descriptions as texts
-from .naming import companion
+from .naming import companion_name
 
 _RESERVED = frozenset({"etag", "userErrors", "results", "result"})
 _ERRORS = PayloadField(
@@ -57,7 +57,7 @@ class Payloads:
             name="results",
             role=PayloadRole.RESULTS,
             result=Result(
-                companion(self._catalog, TypeKind.PAYLOAD, csdl), nullable=False, many=True
+                companion_name(self._catalog, TypeKind.PAYLOAD, csdl), nullable=False, many=True
             ),
             description=texts.RESULTS,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
 
-from schema.catalog.names import prefixed
+from schema.catalog.names import add_prefix
 
 from .catalog import Writes
 from .naming import ROW_VERBS, SUFFIXES, mutation_name
@@ -26,7 +26,7 @@ def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]
     verb = next((v.value for v in ROW_VERBS if wrong.startswith(v.value)), None)
     rest = wrong.removeprefix(verb) if verb else wrong[_end_of_verb(wrong) :]
     if rest:
-        for root in near_root(prefixed(prefix, _small(rest))):
+        for root in near_root(add_prefix(prefix, _small(rest))):
             yield from (mutation_name(v, root, roots, prefix) for v in ROW_VERBS)
     yield from writes.actions
 

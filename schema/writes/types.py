@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from schema.catalog import Catalog
-from schema.catalog.names import prefixed, type_name
+from schema.catalog.names import add_prefix, type_name
 from schema.catalog.reach import reachable_names
 from schema.catalog.records import RootField, RootKind, TypeEntry, TypeKind, ValueType, Verb
 from schema.model.records import Operation, TypeRef
 
-from .allowed import Offers
-from .naming import ROW_VERBS, companion, companion_of
+from .allowed import AllowedWrites
+from .naming import ROW_VERBS, companion_name, parse_companion_name
 from .operations import Actions
 
 _NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {
@@ -33,14 +33,14 @@ _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 class WriteTypes:
     """Says what a name stands for, and gives all of them; keeps none that belongs to a set."""
 
-    def __init__(self, catalog: Catalog, offers: Offers, actions: Actions) -> None:
+    def __init__(self, catalog: Catalog, offers: AllowedWrites, actions: Actions) -> None:
         self._catalog = catalog
         self._offers = offers
         self._actions = actions
 
     def entry(self, name: str) -> TypeEntry | None:
         """Return what the name of a type stands for that only writing needs; None for any other name."""
-        return self.companion(name) or self._of_operations.get(name)
+        return self.companion_name(name) or self._of_operations.get(name)
 
     def entries(self) -> Iterator[TypeEntry]:
         """Return every type that writing adds, type by type of the metadata; touches the whole model."""
@@ -61,11 +61,11 @@ class WriteTypes:
         is_value = owner in self._catalog.model.complex_types
         for kind in _OF_VALUES if is_value else _OF_ROWS:
             if self._exists(kind, owner):
-                yield TypeEntry(companion(self._catalog, kind, owner), kind, owner)
+                yield TypeEntry(companion_name(self._catalog, kind, owner), kind, owner)
 
-    def companion(self, name: str) -> TypeEntry | None:
+    def companion_name(self, name: str) -> TypeEntry | None:
         """Return the same for what belongs to a structured type, without looking at operations."""
-        found = companion_of(name)
+        found = parse_companion_name(name)
         if found is None:
             return None
         base, kind = found
@@ -76,7 +76,7 @@ class WriteTypes:
 
     def _is_named(self, of: TypeEntry, kind: TypeKind, name: str) -> bool:
         is_it = self._catalog.reference_name(of.csdl) == of.name
-        return is_it and companion(self._catalog, kind, of.csdl) == name
+        return is_it and companion_name(self._catalog, kind, of.csdl) == name
 
     def _exists(self, kind: TypeKind, csdl: str) -> bool:
         if kind is TypeKind.VALUE_INPUT:
@@ -128,8 +128,8 @@ class WriteTypes:
         taken = set[str]()
         for field in self._actions:
             of = type_name(field.removeprefix(self._catalog.prefix))
-            name = f"{prefixed(self._catalog.type_prefix, of)}Payload"
-            while name in taken or name in self._catalog.known_names() or self.companion(name):
+            name = f"{add_prefix(self._catalog.type_prefix, of)}Payload"
+            while name in taken or name in self._catalog.known_names() or self.companion_name(name):
                 name += "2"
             taken.add(name)
             found[field] = name

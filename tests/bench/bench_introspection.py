@@ -24,7 +24,7 @@ from gateway.storage.response_artifacts import Artifact, ArtifactStore
 from tests.bench import whole
 from tests.bench.measure import Report
 from tests.bench.processes import PROGRAM, ROOT, environment
-from tests.support.introspections import EVERYTHING, asked_of
+from tests.support.introspections import EVERYTHING, introspection_selection
 
 MEBI = 2**20
 WATCH = """
@@ -76,7 +76,7 @@ async def introspection(quick: bool) -> list[Report]:
 async def _add(report: Report, what: str, read_only: bool, folder: Path, rounds: int) -> None:
     settings = whole.settings(read_only=read_only)
     document, _ = await whole.known(settings)
-    asked = asked_of(build_schema("type Query { any: Int }"), EVERYTHING)
+    asked = introspection_selection(build_schema("type Query { any: Int }"), EVERYTHING)
     path = folder / "answer"
     task = IntrospectionWorker(settings, document.digest, {}).task(asked, path)
     program = module_command("gateway.introspection.writer_process")

@@ -31,7 +31,7 @@ EVERYTHING = get_introspection_query(
 )
 
 
-def asked_of(
+def introspection_selection(
     core: GraphQLSchema, query: str, given: Mapping[str, Any] | None = None
 ) -> tuple[Selected, ...]:
     """What a query asks; it must be valid, and ask of nothing but the schema."""
@@ -47,14 +47,16 @@ def asked_of(
     return asked
 
 
-def told_by(schema: ODataSchema, query: str, given: Mapping[str, Any] | None = None) -> Any:
+def introspect_with_gateway(
+    schema: ODataSchema, query: str, given: Mapping[str, Any] | None = None
+) -> Any:
     """The answer, written from a fresh walk through the catalogue."""
-    asked = asked_of(schema.core, query, given)
-    fresh = schema.again(schema.catalog.twin())
+    asked = introspection_selection(schema.core, query, given)
+    fresh = schema.copy_for(schema.catalog.fresh_copy())
     return json.loads(b"".join(introspect(fresh, asked)))["data"]
 
 
-def told_by_graphql_core(
+def introspect_with_graphql_core(
     core: GraphQLSchema, query: str, given: Mapping[str, Any] | None = None
 ) -> Any:
     result = execute_sync(core, parse(query), variable_values=dict(given or {}))
@@ -62,7 +64,7 @@ def told_by_graphql_core(
     return result.data
 
 
-def eagerly(core: GraphQLSchema) -> GraphQLSchema:
+def build_eagerly(core: GraphQLSchema) -> GraphQLSchema:
     """The schema of the same types that graphql-core walks when it is made."""
     return GraphQLSchema(**core.to_kwargs())
 

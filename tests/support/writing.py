@@ -20,7 +20,12 @@ from schema.model.records import (
 from schema.types.build import ODataSchema, build_schema
 from schema.types.printing import print_sdl
 from schema.writes import WriteRules, Writes
-from tests.support.introspections import EVERYTHING, assert_same, told_by, told_by_graphql_core
+from tests.support.introspections import (
+    EVERYTHING,
+    assert_same,
+    introspect_with_gateway,
+    introspect_with_graphql_core,
+)
 from tests.support.small_models import (
     FINOPS,
     DictResolvers,
@@ -99,5 +104,7 @@ def check(found: Writes) -> GraphQLSchema:
 
     assert validate_schema(GraphQLSchema(**{**other.to_kwargs(), "assume_valid": False})) == []
     assert print_sdl(schema.core) == print_schema(other) + "\n"
-    assert_same(told_by(schema, EVERYTHING), told_by_graphql_core(other, EVERYTHING))
+    assert_same(
+        introspect_with_gateway(schema, EVERYTHING), introspect_with_graphql_core(other, EVERYTHING)
+    )
     return schema.core

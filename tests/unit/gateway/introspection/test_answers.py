@@ -31,8 +31,8 @@ from tests.processes.test_warm_start import CSDL
 from tests.support.introspections import (
     EVERYTHING,
     assert_same,
-    eagerly,
-    told_by_graphql_core,
+    build_eagerly,
+    introspect_with_graphql_core,
 )
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +118,7 @@ async def test_the_engine_tells_the_whole_schema_as_graphql_core_does(tmp_path: 
         found = await ask(gateway, EVERYTHING)
 
         assert gateway.schema.made_types < 5
-        wanted = told_by_graphql_core(eagerly(gateway.schema.core), EVERYTHING)
+        wanted = introspect_with_graphql_core(build_eagerly(gateway.schema.core), EVERYTHING)
     assert_same(found, {"data": wanted})
 
 
@@ -135,7 +135,7 @@ async def test_one_type_is_told_without_making_any() -> None:
             assert "errors" not in found
         assert gateway.schema.made_types == before
 
-        wanted = told_by_graphql_core(gateway.schema.core, query, {"name": "CustomerV3"})
+        wanted = introspect_with_graphql_core(gateway.schema.core, query, {"name": "CustomerV3"})
         assert_same((await ask(gateway, query, name="CustomerV3"))["data"], wanted)
 
 
@@ -256,7 +256,7 @@ async def test_another_process_writes_for_a_large_catalogue(
     monkeypatch.setattr(introspection_module, "whole_answer", None)  # nothing is written here
     async with opened(settings_of(tmp_path)) as gateway:
         found = await ask(gateway, EVERYTHING)
-        wanted = told_by_graphql_core(eagerly(gateway.schema.core), EVERYTHING)
+        wanted = introspect_with_graphql_core(build_eagerly(gateway.schema.core), EVERYTHING)
         assert gateway.introspection_store.artifacts.writes == 1
 
     assert_same(found, {"data": wanted})

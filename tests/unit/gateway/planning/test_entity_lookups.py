@@ -284,7 +284,7 @@ async def test_what_is_no_list_of_representations_is_refused(sandboxed: Gateway,
 @pytest.mark.heavy
 async def test_service_tells_what_is_printed(sandboxed: Gateway) -> None:
     schema = sandboxed.schema
-    printed = "".join(print_subgraph(schema.again(schema.catalog.twin())))
+    printed = "".join(print_subgraph(schema.copy_for(schema.catalog.fresh_copy())))
     alone = await ask(sandboxed, "{ _service { sdl } }")
     beside = await ask(
         sandboxed, "{ _service { sdl __typename } currencies(first: 1) { totalCount } }"
@@ -322,7 +322,7 @@ async def test_explain_shows_the_key_batches(sandboxed: Gateway) -> None:
 
 
 async def test_nothing_but_what_is_named_is_made(sandboxed: Gateway) -> None:
-    schema = sandboxed.schema.again(sandboxed.catalog.twin())
+    schema = sandboxed.schema.copy_for(sandboxed.catalog.fresh_copy())
     made = engine(sandboxed, schema=schema)
     of = [{"__typename": "CustomerV3", "dataAreaId": "usmf", "customerAccount": "US-001"}]
     query = """

@@ -34,12 +34,12 @@ from schema.writes import WriteRules, Writes
 from tests.support import zoo_model as zoo
 from tests.support.introspections import (
     EVERYTHING,
-    asked_of,
     assert_same,
-    eagerly,
+    build_eagerly,
     first_difference,
-    told_by,
-    told_by_graphql_core,
+    introspect_with_gateway,
+    introspect_with_graphql_core,
+    introspection_selection,
 )
 from tests.support.metadata_documents import (
     CATALOGUE,
@@ -60,15 +60,15 @@ def api(catalog: Catalog, *, writes: bool = False, **extra: Any) -> ODataSchema:
 
 
 def sdl_of(schema: ODataSchema) -> str:
-    return "".join(print_types(schema.again(schema.catalog.twin())))
+    return "".join(print_types(schema.copy_for(schema.catalog.fresh_copy())))
 
 
 def check(schema: ODataSchema) -> None:
     """All of it, type by type, and clients can work with it."""
-    found = told_by(schema, EVERYTHING)
-    core = eagerly(schema.core)
+    found = introspect_with_gateway(schema, EVERYTHING)
+    core = build_eagerly(schema.core)
 
-    assert_same(found, told_by_graphql_core(core, EVERYTHING))
+    assert_same(found, introspect_with_graphql_core(core, EVERYTHING))
     assert print_schema(build_client_schema(found)) == print_schema(core)
     assert sdl_of(schema) == print_schema(core) + "\n"
 
@@ -164,7 +164,7 @@ def zoo_api(*, writes: bool = True, abilities: Any = GENERIC) -> ODataSchema:
 
 
 SCHEMA = zoo_api()
-EAGER = eagerly(SCHEMA.core)
+EAGER = build_eagerly(SCHEMA.core)
 TOO_DEEP = "Maximum introspection depth exceeded"
 NAMES = (*EAGER.type_map, "NoSuchType")
 
@@ -237,9 +237,9 @@ def test_properties_are_told_as_by_graphql_core(
 
 
 def test_hand_written_types_are_told_beside_generated_ones() -> None:
-    found = told_by(SCHEMA, EVERYTHING)
+    found = introspect_with_gateway(SCHEMA, EVERYTHING)
 
-    assert_same(found, told_by_graphql_core(EAGER, EVERYTHING))
+    assert_same(found, introspect_with_graphql_core(EAGER, EVERYTHING))
     assert set(build_client_schema(found).type_map) == set(EAGER.type_map)
     # only Strawberry knows that a hand-written type is one of these
     assert sdl_of(SCHEMA).replace("Either @oneOf", "Either") == print_schema(EAGER) + "\n"
@@ -282,7 +282,7 @@ def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:
     # graphql-core's own limit: lists of fields of types of fields, three deep
     assume(TOO_DEEP not in [e.message for e in validate(EAGER, parse(query))])
 
-    assert_same(told_by(SCHEMA, query), told_by_graphql_core(EAGER, query))
+    assert_same(introspect_with_gateway(SCHEMA, query), introspect_with_graphql_core(EAGER, query))
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:
     ],
 )
 def test_special_selections_are_told_as_by_graphql_core(query: str) -> None:
-    assert_same(told_by(SCHEMA, query), told_by_graphql_core(EAGER, query))
+    assert_same(introspect_with_gateway(SCHEMA, query), introspect_with_graphql_core(EAGER, query))
 
 
 def test_variables_choose_type_and_deprecated_fields() -> None:
@@ -313,8 +313,13 @@ def test_variables_choose_type_and_deprecated_fields() -> None:
     }"""
     given = {"name": "Dog", "old": True}
 
-    assert told_by(SCHEMA, query, given)["__type"]["fields"] == [{"name": "name"}, {"name": "bark"}]
-    assert told_by(SCHEMA, query, {**given, "old": False})["__type"]["fields"] == [{"name": "name"}]
+    assert introspect_with_gateway(SCHEMA, query, given)["__type"]["fields"] == [
+        {"name": "name"},
+        {"name": "bark"},
+    ]
+    assert introspect_with_gateway(SCHEMA, query, {**given, "old": False})["__type"]["fields"] == [
+        {"name": "name"}
+    ]
 
 
 # What it costs
@@ -323,10 +328,10 @@ def test_variables_choose_type_and_deprecated_fields() -> None:
 def test_telling_all_makes_no_type_and_forgets_every_record(full: Model) -> None:
     names = list(full.entity_sets)[:300]
     schema = api(Catalog(expose(full, include=names, exclude=[]), FINOPS))
-    walked = schema.again(schema.catalog.twin())
+    walked = schema.copy_for(schema.catalog.fresh_copy())
     before = walked.made_types
 
-    size = sum(map(len, introspect(walked, asked_of(schema.core, EVERYTHING))))
+    size = sum(map(len, introspect(walked, introspection_selection(schema.core, EVERYTHING))))
 
     assert size > 1_000_000
     assert walked.made_types - before < 30  # the scalars and the wiring
@@ -352,7 +357,7 @@ def test_telling_all_makes_no_type_and_forgets_every_record(full: Model) -> None
     ],
 )
 def test_long_answers_are_told_from_short_ones(query: str, whole: bool) -> None:
-    assert is_whole(asked_of(SCHEMA.core, query)) is whole
+    assert is_whole(introspection_selection(SCHEMA.core, query)) is whole
 
 
 def test_a_difference_is_said_with_its_place() -> None:

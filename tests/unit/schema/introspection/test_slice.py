@@ -15,7 +15,7 @@ from schema.catalog import Catalog
 from schema.introspection import Wanted, write_slice
 from schema.types.build import ODataSchema, build_schema
 from schema.writes import Writes
-from tests.support.introspections import EVERYTHING, told_by
+from tests.support.introspections import EVERYTHING, introspect_with_gateway
 from tests.support.metadata_documents import PROCUREMENT, TRADERS, TRIPS, is_finance, model_of
 from tests.support.small_models import FINOPS, GENERIC, DictResolvers
 
@@ -31,13 +31,13 @@ def schema_of(name: str) -> ODataSchema:
 
 @cache
 def whole(name: str) -> dict[str, Any]:
-    told = told_by(schema_of(name), EVERYTHING)
+    told = introspect_with_gateway(schema_of(name), EVERYTHING)
     return {made["name"]: made for made in told["__schema"]["types"]}
 
 
 def slice_of(name: str, wanted: Wanted) -> Any:
     schema = schema_of(name)
-    return json.loads(write_slice(schema.again(schema.catalog.twin()), wanted))
+    return json.loads(write_slice(schema.copy_for(schema.catalog.fresh_copy()), wanted))
 
 
 def types_of(told: Any) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def test_all_root_fields_and_types_make_the_whole_schema() -> None:
 
     told = slice_of(name, Wanted(fields=fields, types=list(types)))
 
-    expected = told_by(schema_of(name), EVERYTHING)
+    expected = introspect_with_gateway(schema_of(name), EVERYTHING)
     printed = print_schema(build_client_schema(told))
     assert told["partial"] == []
     assert sorted(printed.split("\n\n")) == sorted(
@@ -149,7 +149,7 @@ def test_all_root_fields_and_types_make_the_whole_schema() -> None:
 def test_a_slice_reads_no_more_than_what_it_tells(count: int) -> None:
     """Rows that no relation leads to are not even looked at."""
     schema = schema_of(TRADERS)
-    fresh = schema.again(schema.catalog.twin())
+    fresh = schema.copy_for(schema.catalog.fresh_copy())
     before = fresh.made_types
     names = [name for _, _, name in schema.catalog.set_roots()][:count]
 

@@ -34,11 +34,11 @@ from schema.writes.rules import WriteRules
 from tests.support import zoo_model as zoo
 from tests.support.introspections import (
     EVERYTHING,
-    asked_of,
     assert_same,
-    eagerly,
-    told_by,
-    told_by_graphql_core,
+    build_eagerly,
+    introspect_with_gateway,
+    introspect_with_graphql_core,
+    introspection_selection,
 )
 from tests.support.metadata_documents import PROCUREMENT, TRIPS, is_finance, model_of
 from tests.support.small_models import (
@@ -87,11 +87,11 @@ def api(found: Any = SHOP, federation: Federation | None = None, **extra: Any) -
 
 
 def subgraph(schema: ODataSchema) -> str:
-    return "".join(print_subgraph(schema.again(schema.catalog.twin())))
+    return "".join(print_subgraph(schema.copy_for(schema.catalog.fresh_copy())))
 
 
 def plain(schema: ODataSchema) -> str:
-    return "".join(print_types(schema.again(schema.catalog.twin(), federated=False)))
+    return "".join(print_types(schema.copy_for(schema.catalog.fresh_copy(), federated=False)))
 
 
 def directives(sdl: str) -> dict[str, str]:
@@ -225,15 +225,15 @@ def test_but_for_directives_the_subgraph_is_the_api(name: str) -> None:
 @pytest.mark.parametrize("found", [SHOP, KEYLESS, zoo.model()], ids=["shop", "keyless", "zoo"])
 def test_introspection_is_that_of_the_eager_schema(found: Any) -> None:
     schema = api(found, abilities=GENERIC, writes=True)
-    told = told_by(schema, EVERYTHING)
-    core = eagerly(schema.core)
+    told = introspect_with_gateway(schema, EVERYTHING)
+    core = build_eagerly(schema.core)
 
-    assert_same(told, told_by_graphql_core(core, EVERYTHING))
+    assert_same(told, introspect_with_graphql_core(core, EVERYTHING))
     assert print_schema(build_client_schema(told)) == print_schema(core)
 
 
 def test_the_types_of_federation_are_as_the_specification_has_them() -> None:
-    printed = print_schema(eagerly(api().core))
+    printed = print_schema(build_eagerly(api().core))
 
     for line in (
         "union _Entity = Customer | Order | Permit\n",
@@ -295,10 +295,14 @@ def test_service_answers_the_printed_text_escaped() -> None:
     schema = api(writes=True)
     query = "{ a: _service { __typename text: sdl } }"
 
-    assert told_by(schema, query) == {"a": {"__typename": "_Service", "text": subgraph(schema)}}
-    assert is_whole(asked_of(schema.core, query))
-    assert not is_whole(asked_of(schema.core, "{ _service { __typename } }"))
-    assert b"".join(introspect(schema, asked_of(schema.core, "{ _service { __typename } }")))
+    assert introspect_with_gateway(schema, query) == {
+        "a": {"__typename": "_Service", "text": subgraph(schema)}
+    }
+    assert is_whole(introspection_selection(schema.core, query))
+    assert not is_whole(introspection_selection(schema.core, "{ _service { __typename } }"))
+    assert b"".join(
+        introspect(schema, introspection_selection(schema.core, "{ _service { __typename } }"))
+    )
 
 
 @pytest.mark.parametrize("field", ["_service", "_entities"])

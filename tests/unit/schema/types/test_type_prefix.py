@@ -29,9 +29,9 @@ from schema.writes import WriteRules, Writes
 from tests.support.introspections import (
     EVERYTHING,
     assert_same,
-    eagerly,
-    told_by,
-    told_by_graphql_core,
+    build_eagerly,
+    introspect_with_gateway,
+    introspect_with_graphql_core,
 )
 from tests.support.metadata_documents import CUSTOMERS, TRIPS, model_of
 from tests.support.small_models import (
@@ -57,7 +57,7 @@ def api(name: str, **prefix: str) -> ODataSchema:
 
 
 def printed(schema: ODataSchema, *, federated: bool) -> DocumentNode:
-    again = schema.again(schema.catalog.twin(), federated=federated)
+    again = schema.copy_for(schema.catalog.fresh_copy(), federated=federated)
     return parse("".join(print_subgraph(again) if federated else print_types(again)))
 
 
@@ -90,9 +90,11 @@ def test_all_is_as_without_but_for_the_names_of_types(name: str, federated: bool
 @pytest.mark.heavy
 def test_what_is_told_of_it_is_what_it_is() -> None:
     schema = api(CUSTOMERS, type_prefix="Eu", prefix="eu")
-    core = eagerly(schema.core)
+    core = build_eagerly(schema.core)
 
-    assert_same(told_by(schema, EVERYTHING), told_by_graphql_core(core, EVERYTHING))
+    assert_same(
+        introspect_with_gateway(schema, EVERYTHING), introspect_with_graphql_core(core, EVERYTHING)
+    )
     assert "type EuCustomerV3Payload" in print_schema(core)
     assert "\n  customerV3: EuCustomerV3\n" in print_schema(core)
 

@@ -29,7 +29,7 @@ from gateway.execution.trace import Trace, Traced
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
-from gateway.odata.retry import ends_at
+from gateway.odata.retry import operation_ends_at
 from gateway.odata.upstream import ReadUpstream, Upstream, WriteUpstream
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits
@@ -226,13 +226,13 @@ class Engine:
         trace = Trace() if request.trace else None
         deadline = self.deadline(request)
         if shared is not None:
-            with ends_at(shared.until):
+            with operation_ends_at(shared.until):
                 answer = await self.answer_or_error(self.answer(request, deadline, shared, trace))
             # Above the budget: others have read so much. What this operation may read is its own.
             if not _exceeds_budget(answer):
                 return answer
         reads = self._reads(deadline, trace)
-        with ends_at(deadline.at):
+        with operation_ends_at(deadline.at):
             answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
         if trace is not None and answer.written is None:
             answer.extensions = {"d365": trace.to_json()}

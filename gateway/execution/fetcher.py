@@ -20,7 +20,7 @@ from gateway.odata.dialect import Dialect
 from gateway.odata.lazy_request import LONGEST
 from gateway.odata.lower import Lowered
 from gateway.odata.query import Expr, Query, Request
-from gateway.odata.response_check import malformed
+from gateway.odata.response_check import malformed_answer
 from gateway.odata.upstream import ReadUpstream
 from gateway.operations.row_types import RowType
 
@@ -105,7 +105,7 @@ class Fetcher:
     async def row(self, query: Query, row_type: RowType) -> Any:
         """Return the row of a keyed query, singleton, single-valued navigation or function; None if absent.
 
-        404 means no row if OData says so (``tells_absence``). 204 means none if the value may be null: of a navigation
+        404 means no row if OData says so (``is_row_absent``). 204 means none if the value may be null: of a navigation
         (OData 4.0 Protocol, section 11.2.6), a function (11.5.3) and a singleton; a row named by a key is never null.
         Raises GatewayError; UpstreamMalformed for an answer without a row.
         """
@@ -123,11 +123,11 @@ class Fetcher:
         if may_be_null and response.status == 204:
             return None
         if not response.body:
-            raise malformed(response, "one row was asked for, and nothing came")
+            raise malformed_answer(response, "one row was asked for, and nothing came")
         self.pages.count(request, 1)
         row = self.decoder.row(response, row_type)
         if row is None and not may_be_null:
-            raise malformed(response, "one row was asked for, and null came")
+            raise malformed_answer(response, "one row was asked for, and null came")
         return row
 
     async def count(self, query: Query, row_type: RowType) -> int:
@@ -141,7 +141,9 @@ class Fetcher:
         response = await self.requests.send(self.requests.to_request(lowered))
         text = response.body.decode("utf-8-sig", "replace").strip()
         if not text.isdecimal() or len(text) > 18:
-            raise malformed(response, "a number of rows was asked for, and something else came")
+            raise malformed_answer(
+                response, "a number of rows was asked for, and something else came"
+            )
         return int(text)
 
     async def value(self, query: Query) -> object:
@@ -152,7 +154,7 @@ class Fetcher:
             return None
         answer = decode_untyped(response)
         if not isinstance(answer, dict) or "value" not in answer:
-            raise malformed(response, "a plain value was asked for, and something else came")
+            raise malformed_answer(response, "a plain value was asked for, and something else came")
         return answer["value"]
 
     async def rows_of_each(

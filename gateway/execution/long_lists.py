@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from gateway.errors import UpstreamMalformed
-from gateway.odata.collation import folded, sure_order
+from gateway.odata.collation import certain_order, fold_text
 from gateway.odata.key_filters import long_list, split_by_length
 from gateway.odata.local_filter import comparable, order_key
 from gateway.odata.query import Literal, Query
@@ -69,7 +69,7 @@ def _distinct(values: Sequence[Literal], fetcher: Fetcher) -> list[Literal]:
 def _may_be_equal(values: Sequence[Literal]) -> bool:
     """Return whether a service may take two of the values as equal, so that two runs would return the same rows."""
     texts = [str(literal.value) for literal in values if literal.type == "Edm.String"]
-    return len(set(map(folded, texts))) < len(texts)
+    return len(set(map(fold_text, texts))) < len(texts)
 
 
 async def count_of(fetcher: Fetcher, query: Query, row_type: RowType) -> int:
@@ -156,7 +156,7 @@ class RunMerger:
         terms = zip(self._attributes, self._types, self._descending, strict=True)
         for attribute, edm, descending in terms:
             pair = getattr(one.row, attribute), getattr(other.row, attribute)
-            order = sure_order(edm, *pair, case_insensitive=self._insensitive)
+            order = certain_order(edm, *pair, case_insensitive=self._insensitive)
             if order != 0:
                 return order == (1 if descending else -1)
         return False

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.odata.response_check import Response, malformed
+from gateway.odata.response_check import Response, malformed_answer
 from gateway.operations.lenient_rows import untyped_json
 from gateway.operations.raw_rows import RawPage, RawRows, raw_page
 from gateway.operations.row_types import RowType
@@ -132,4 +132,4 @@ def _raw_page(response: Response) -> RawPage | None:
 
 
 def _not_json(response: Response) -> Exception:
-    return malformed(response, "it is not JSON, or was cut off")
+    return malformed_answer(response, "it is not JSON, or was cut off")

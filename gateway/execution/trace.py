@@ -18,7 +18,7 @@ from typing import Any
 from gateway.errors import GatewayError
 from gateway.events import Event, Observer, RequestSent
 from gateway.odata.query import Request
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.odata.response_check import Response
 from gateway.odata.upstream import OutcomePart, Upstream, whole_response
 
@@ -52,8 +52,8 @@ class TracedRequest:
         return {
             "method": self.request.method,
             "path": self.request.url,
-            "text": decoded(self.request),
-            "parts": [decoded(part) for part in self.parts],
+            "text": readable_url(self.request),
+            "parts": [readable_url(part) for part in self.parts],
             "notes": list(self.notes),
             "fields": list(self.fields),
             "status": (last.status or None) if last is not None else None,

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.odata.response_check import Response, malformed
+from gateway.odata.response_check import Response, malformed_answer
 from gateway.operations.lenient_rows import lenient_row, parse_count
 from gateway.operations.row_types import RowType
 
@@ -26,16 +26,16 @@ def row_of(response: Response, raw: object, row_type: RowType) -> Any:
         return None
     names = row_type.own_names
     if not isinstance(raw, dict) or (names and names.isdisjoint(raw)):
-        raise malformed(response, "one row was asked for, and something else came")
+        raise malformed_answer(response, "one row was asked for, and something else came")
     return lenient_row(row_type, raw)
 
 
 def page_of(response: Response, raw: object, row_type: RowType) -> Page:
     """Return a page built from untyped JSON. Raises UpstreamMalformed if it is no collection."""
     if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
-        raise malformed(response, "a list of rows was asked for, and something else came")
+        raise malformed_answer(response, "a list of rows was asked for, and something else came")
     link = raw.get("@odata.nextLink")
     if not isinstance(link, str | None):
-        raise malformed(response, "the link to the next page is no text")
+        raise malformed_answer(response, "the link to the next page is no text")
     rows = [lenient_row(row_type, item) for item in raw["value"]]
     return Page(rows, parse_count(raw.get("@odata.count")), link)

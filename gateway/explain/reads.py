@@ -36,7 +36,7 @@ from gateway.odata.query import (
     Request,
     Resource,
 )
-from gateway.odata.render import decoded, render
+from gateway.odata.render import readable_url, render
 from gateway.odata.response_check import Response
 from gateway.operations.pages import Failure
 from gateway.planning.filters import all_of
@@ -239,12 +239,12 @@ def _addressed(query: Query, plan: ReadPlan, fetcher: Fetcher) -> tuple[str, tup
     shortened = without_long_select(lowered, plan.row_type, dialect, limit)
     if shortened is not None:
         request, why = shortened
-        return unquote_placeholders(decoded(request)), (why,)
+        return unquote_placeholders(readable_url(request)), (why,)
     return _text(lowered, dialect), (f"in a $batch: its URL of {length:,} characters is too long",)
 
 
 def _text(lowered: Query, dialect: Dialect) -> str:
-    return unquote_placeholders(decoded(render(lowered, options=dialect.options)))
+    return unquote_placeholders(readable_url(render(lowered, options=dialect.options)))
 
 
 def _key_of(child: ChildPlan) -> tuple[Expr, ...]:

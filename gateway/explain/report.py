@@ -10,7 +10,7 @@ from typing import Any
 from gateway.errors import GatewayError
 from gateway.execution.trace import TracedRequest
 from gateway.odata.query import Request
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 
 from .empty_service import requests_within
 
@@ -146,7 +146,7 @@ def _text(request: Request) -> str:
         before_end = COUNT - int(match[1])
         return f"$skip={{count - {before_end}}}" if before_end < COUNT // 2 else match[0]
 
-    return re.sub(r"\$skip=(\d+)", position, decoded(request))
+    return re.sub(r"\$skip=(\d+)", position, readable_url(request))
 
 
 def failed_step(name: str, error: GatewayError) -> Step:

@@ -32,7 +32,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError, TokenError
 from gateway.events import Observer, TokenAcquired, log_event
 
-from .lazy_request import Call
+from .lazy_request import LazyRequest
 
 EARLY = 300.0
 """Seconds before its end at which a token is renewed; msal's own margin."""
@@ -253,7 +253,7 @@ class ClientCredentials(httpx.Auth):
 
 
 def _sign(request: httpx.Request, token: str) -> None:
-    if isinstance(request, Call):
+    if isinstance(request, LazyRequest):
         request.set_header("Authorization", f"Bearer {token}")
     else:
         request.headers["Authorization"] = f"Bearer {token}"

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from gateway.errors import UpstreamMalformed
 
 from .query import Request
-from .response_check import Response, failure_of, malformed
+from .response_check import Response, failure_of, malformed_answer
 from .retry import Failure
 
 BATCH_URL = "$batch"
@@ -86,25 +86,27 @@ def _boundary(kind: str, parts: Sequence[bytes]) -> str:
     return found
 
 
-def answers_of(response: Response) -> list[Response]:
+def parse_answers(response: Response) -> list[Response]:
     """Return the answers inside a batch's answer, in order, those of changesets in their place.
 
     Raises UpstreamMalformed where it is no batch answer.
     """
     content_type = response.headers.get("content-type", "")
     if not _is_multipart(content_type):
-        raise malformed(response, "a batch was sent, and something else than multipart came back")
+        raise malformed_answer(
+            response, "a batch was sent, and something else than multipart came back"
+        )
     found = [_answer(part, response) for part in _leaves(content_type, response.body)]
     if not found:
-        raise malformed(response, "the answer to a batch holds no answers")
+        raise malformed_answer(response, "the answer to a batch holds no answers")
     return found
 
 
 def read_answers(response: Response, reads: Sequence[Request], root: str) -> list[Response]:
     """Return the answer to each read of a batch, in order. Raises UpstreamMalformed where some are missing."""
-    answers = answers_of(response)
+    answers = parse_answers(response)
     if len(answers) != len(reads):
-        raise malformed(
+        raise malformed_answer(
             response, f"a batch of {len(reads)} reads came back with {len(answers)} answers"
         )
     pairs = zip(reads, answers, strict=True)
@@ -119,7 +121,7 @@ def busy_part(response: Response) -> Response:
     if response.status >= 300 or not _BUSY.search(response.body):
         return response
     try:
-        answers = answers_of(response)
+        answers = parse_answers(response)
     except UpstreamMalformed:
         return response
     return next((a for a in answers if failure_of(a) is not Failure.PERMANENT), response)
@@ -130,7 +132,7 @@ def refusing_part(response: Response) -> Response:
     if response.status >= 300 or not _REFUSAL.search(response.body):
         return response
     try:
-        answers = answers_of(response)
+        answers = parse_answers(response)
     except UpstreamMalformed:
         return response
     is_refused = all(answer.status >= 300 for answer in answers)
@@ -190,7 +192,7 @@ def _answer(part: _Part, response: Response) -> Response:
     first, *lines = head.decode("utf-8", "replace").split("\n")
     words = first.split(" ", 2)
     if not first.startswith("HTTP/") or len(words) < 2 or not words[1].isdecimal():
-        raise malformed(response, "a part of the answer to a batch is no HTTP answer")
+        raise malformed_answer(response, "a part of the answer to a batch is no HTTP answer")
     named = part.headers.get(CONTENT_ID)
     # What answers a batch is an OData service; its parts need not repeat the header.
     headers = {"odata-version": response.headers.get("odata-version", "4.0")}

@@ -1,14 +1,14 @@
-"""Request → Response over httpx: one pooled client, bounded concurrency, retries for reads, answers classified.
+"""Request → Response: one connection pool, bounded concurrency, retries for reads, answers checked.
 
-    send(Request) ──pause──slot──▶ attempt ──▶ transport ──▶ Response ──check──▶ Response, or an error of the registry
+    send(Request) ──pause──slot──▶ attempt ──▶ transport ──▶ Response ──check──▶ Response, or an error of ``errors``
                       ▲                             │
                       └──────wait─────── retry ◀────┘ 429, 502, 503, 504, lost connection, timeout (``retry``)
 
-What a transport of httpx raises is translated in ``faults``, once. The transport is called directly: the rest of
-``httpx.AsyncClient`` (redirects, cookies, logging) is what we do not want, at 0.1 to 0.2 ms a request. A body is read
-in pieces (``attempt``, ``decoding``); it is judged by ``answers`` (status, content type, error envelope) but not
-decoded here. Redirects are never followed and cookies never kept: a token travels to the service's own origin and
-nowhere else, and no cookie pins us to one web server.
+A transport of httpx is called directly: the rest of ``httpx.AsyncClient`` (redirects, cookies, logging) is unwanted and
+costs 0.1 to 0.2 ms a request. What a transport raises is translated by ``transport_errors``. A body is read in pieces
+(``attempt``, ``decoding``) and checked by ``response_check`` (status, content type, error object), but not parsed here.
+Redirects are never followed and cookies never kept: a token travels to the service's own origin and nowhere else, and
+no cookie pins us to one web server.
 """
 
 from __future__ import annotations
@@ -36,18 +36,24 @@ from gateway.errors import (
 from gateway.events import Observer, log_event, loggable
 from gateway.shutdown import Shutdown
 
-from .attempt import Attempts
+from .attempt import AttemptSender
 from .batch import busy_part, is_batch
 from .decoding import OFFERED, Progress
 from .dialect import Dialect
 from .dialects import dialect_for
-from .lazy_request import Call, as_sent
+from .lazy_request import LazyRequest, normalize_address
 from .nextlink import origin
 from .query import Request
-from .response_check import Response, is_plainly_good, raise_for_answer, subject_of, tells_outcome
+from .response_check import Response, is_expected_json, raise_for_answer, shows_outcome, subject_of
 from .retry import Clock
-from .sending import Exchanges, Sending
-from .transport_errors import UNREACHED, always, fault_of, never, surely_unprocessed
+from .sending import Exchange, RetryingSender
+from .transport_errors import (
+    UNREACHED,
+    fault_of,
+    is_certainly_unprocessed,
+    retry_always,
+    retry_never,
+)
 from .upstream import OutcomePart, whole_response
 
 SAFE = frozenset({"GET", "HEAD"})
@@ -56,15 +62,16 @@ HEADERS: Mapping[str, str] = {
     "Accept-Encoding": OFFERED,
     "User-Agent": "d365-graphql-gateway",
 }
-
-
-_REFUSED_AT_THE_DOOR = frozenset({401, 403, 429})
+"""Of every request that does not say otherwise."""
+_REFUSED_UNPROCESSED = frozenset({401, 403, 429})
+"""Statuses of services that refuse a write before they read it."""
 
 
 class ODataClient:
-    """One service, asked over one connection pool; an async context manager.
+    """The client of one service, with one connection pool; an async context manager.
 
-    ``root`` is the service root, ``settings.url`` unless given. ``transport`` is the seam for tests and the sandbox.
+    ``root`` is the service root, by default ``settings.url``. ``transport`` is what tests and the sandbox replace.
+    ``dialect`` is by default the one that setting or address show.
     """
 
     def __init__(
@@ -85,17 +92,17 @@ class ODataClient:
         self._dialect = dialect or dialect_for(settings.dialect, self.root)
         self._settings = settings
         self._auth = auth
-        self._own = f"{as_sent(self.root)}/"
+        self._own = f"{normalize_address(self.root)}/"
         self._origin = origin(urlsplit(self.root))
         self._observe = observe
         self._clock = clock or Clock()
         self._transport = transport or _network(settings)
-        attempts = Attempts(settings, self._transport, self._auth_for, observe)
-        self._exchanges = Exchanges(settings, attempts, self._clock, observe)
+        attempts = AttemptSender(settings, self._transport, self._auth_for, observe)
+        self._sender = RetryingSender(settings, attempts, self._clock, observe)
         self._timeout = _timeout(settings, settings.read_timeout)
         self._ids = _request_ids()
         self.unfinished: set[asyncio.Task[Any]] = set()
-        """What must come to its end before the connections are closed: writes, whoever waits for them or not."""
+        """Mutations under way; the connections stay open until they have ended, even if nobody waits for them."""
         self.shutdown = Shutdown()
 
     def for_dialect(self, dialect: Dialect) -> Self:
@@ -119,7 +126,7 @@ class ODataClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Wait for what is unfinished, then close the connections."""
+        """Wait for unfinished mutations, then close the connections."""
         try:
             while self.unfinished:
                 if self.shutdown.is_abandoned:
@@ -130,10 +137,9 @@ class ODataClient:
             await self._transport.aclose()
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
-        """Send a request relative to the root and give an answer that is what was asked for.
+        """Return the answer to a request relative to the root; see ``ReadUpstream.send``.
 
-        ``safe`` says whether sending it twice does no harm; not given: GET and HEAD are. A ``$batch`` of reads
-        is repeated where one of its parts asks for that. Raises AuthError or UpstreamError.
+        A ``$batch`` of reads is repeated if one of its parts is answered with a status that allows it.
         """
         headers = {"Accept": "application/json", **request.headers}
         sent = Request(request.method, self._own + request.url, headers, request.body)
@@ -151,7 +157,11 @@ class ODataClient:
         progress: Progress | None = None,
         read_timeout: float | None = None,
     ) -> Response:
-        """GET an absolute address; credentials go with it to the service's own origin only. 304 is an answer too."""
+        """Return the answer to a GET of an absolute address: 2xx, or 304 for a conditional request.
+
+        Credentials are sent to the service's own origin only. ``read_timeout`` is the longest silence in seconds.
+        Raises what ``send`` raises.
+        """
         return await self._exchange(
             Request("GET", url, headers), safe=True, progress=progress, read_timeout=read_timeout
         )
@@ -165,19 +175,19 @@ class ODataClient:
         read_timeout: float | None = None,
         outcome_part: OutcomePart = whole_response,
     ) -> Response:
-        """Return an answer that is what was asked for, or raise."""
-        sending = Sending(
-            call=self._call(request, read_timeout),
-            may_repeat=always if safe else never,
+        """Return an answer of the kind that was requested, or raise."""
+        exchange = Exchange(
+            request=self._lazy(request, read_timeout),
+            may_repeat=retry_always if safe else retry_never,
             progress=progress,
             outcome_part=outcome_part,
         )
-        outcome = await self._exchanges.outcome(sending)
+        outcome = await self._sender.outcome(exchange)
         response = outcome.response
         if response is None:
-            assert outcome.fault is not None
-            self._translate(outcome.fault, request)
-        if not is_plainly_good(request, response):
+            assert outcome.error is not None
+            self._raise_translated(outcome.error, request)
+        if not is_expected_json(request, response):
             self._raise_for(request, response)
         return response
 
@@ -193,27 +203,27 @@ class ODataClient:
         too busy (429). A URL that starts with a slash is relative to the environment, others to the service root.
         """
         sent = structs.replace(request, url=self._address_of(request.url))
-        sending = Sending(
-            call=self._call(sent),
-            may_repeat=surely_unprocessed,
+        exchange = Exchange(
+            request=self._lazy(sent),
+            may_repeat=is_certainly_unprocessed,
             is_write=True,
             outcome_part=outcome_part,
             begins=begins,
         )
         try:
-            outcome = await self._exchanges.outcome(sending)
+            outcome = await self._sender.outcome(exchange)
         except UpstreamMalformed as error:
-            # An answer longer than may be read: the write has been done, or refused.
+            # The answer is longer than may be read, so it is unknown whether the write was done or refused.
             raise OutcomeUnknown(error.message, detail=error.detail) from error
-        response, fault = outcome.response, outcome.fault
+        response, fault = outcome.response, outcome.error
         if response is not None:
             self._check_written(sent, outcome_part(response))
             return response
         assert fault is not None
         if isinstance(fault, UNREACHED):
-            self._translate(fault, sent)
+            self._raise_translated(fault, sent)
         raise OutcomeUnknown(
-            f"The upstream {fault_of(fault).said} while it wrote.",
+            f"The upstream {fault_of(fault).description} while it wrote.",
             detail=f"{type(fault).__name__}: {fault}; {sent.method} {loggable(sent.url)}",
         ) from fault
 
@@ -226,27 +236,29 @@ class ODataClient:
         subject, now = self._subject(request.url), self._clock.now()
         raise_for_answer(request, response, subject, now, self._dialect.errors)
 
-    def _check_written(self, sent: Request, told: Response) -> None:
-        """Raise where nothing was written, or where the answer does not tell whether anything was."""
-        if told.status in _REFUSED_AT_THE_DOOR:
-            self._raise_for(sent, told)
-        if not tells_outcome(told):
+    def _check_written(self, sent: Request, part: Response) -> None:
+        """Raise if nothing was written, or if the answer does not show whether anything was."""
+        if part.status in _REFUSED_UNPROCESSED:
+            self._raise_for(sent, part)
+        if not shows_outcome(part):
             raise OutcomeUnknown(
-                f"The upstream's answer (status {told.status}) does not tell whether it wrote.",
-                detail=f"{told.status} {loggable(sent.url)}: {told.body[:2_000]!r}",
-                upstream_status=told.status,
-                upstream_request_id=told.request_id,
+                f"The upstream's answer (status {part.status}) does not show whether it wrote.",
+                detail=f"{part.status} {loggable(sent.url)}: {part.body[:2_000]!r}",
+                upstream_status=part.status,
+                upstream_request_id=part.request_id,
             )
 
-    def _call(self, request: Request, read_timeout: float | None = None) -> Call:
+    def _lazy(self, request: Request, read_timeout: float | None = None) -> LazyRequest:
         headers = {**HEADERS, "x-ms-client-request-id": next(self._ids), **request.headers}
         timeout = self._timeout if read_timeout is None else _timeout(self._settings, read_timeout)
         try:
-            return Call(request.method, as_sent(request.url), headers, request.body, timeout)
+            return LazyRequest(
+                request.method, normalize_address(request.url), headers, request.body, timeout
+            )
         except httpx.InvalidURL as exc:
             raise UnsupportedQuery(
-                f"The request makes an address of {len(request.url):,} characters.",
-                hint="Shorten the filter, or ask in several operations.",
+                f"The address of the request is too long: {len(request.url):,} characters.",
+                hint="Shorten the filter, or split the operation.",
             ) from exc
 
     def _subject(self, url: str) -> str:
@@ -257,23 +269,23 @@ class ODataClient:
         return url.startswith(self._own) or origin(urlsplit(url)) == self._origin
 
     def _auth_for(self, url: str) -> httpx.Auth | None:
-        """Return the credentials that go to an address: the service's own origin only."""
+        """Return the credentials for an address; None if it is not of the service's own origin."""
         return None if self._auth is None or not self._is_own(url) else self._auth
 
-    def _translate(self, exc: httpx.RequestError, request: Request) -> NoReturn:
-        """Raise the registry's error for one of httpx."""
+    def _raise_translated(self, exc: httpx.RequestError, request: Request) -> NoReturn:
+        """Raise the gateway's error for one of httpx."""
         fault = fault_of(exc)
         hint = None
         if issubclass(fault.error, UpstreamUnavailable):
             hint = "Is D365_URL right, and can this machine reach it (name, proxy, certificate)?"
         elif issubclass(fault.error, UpstreamTimeout):
-            hint = "Ask for less at a time, or raise read_timeout or connect_timeout."
+            hint = "Request fewer rows or fields, or raise read_timeout or connect_timeout."
         detail = f"{type(exc).__name__}: {exc}; {request.method} {loggable(request.url)}"
-        raise fault.error(f"The upstream {fault.said}.", hint=hint, detail=detail) from exc
+        raise fault.error(f"The upstream {fault.description}.", hint=hint, detail=detail) from exc
 
 
 def _network(settings: Settings) -> httpx.AsyncBaseTransport:
-    # aiohttp takes 0.1 s to import, and the embedded sandbox needs none.
+    # Importing aiohttp takes 0.1 s, and the embedded sandbox does not need it.
     from .transport import make_transport  # noqa: PLC0415
 
     return make_transport(settings)
@@ -284,6 +296,6 @@ def _timeout(settings: Settings, read: float) -> dict[str, float | None]:
 
 
 def _request_ids() -> Iterator[str]:
-    """Return ids in the form of UUIDs: a random beginning, then numbers."""
+    """Yield ids in the form of UUIDs: a random prefix, then a counter."""
     beginning = str(uuid4())[:-12]
     return (f"{beginning}{number:012x}" for number in count(1))

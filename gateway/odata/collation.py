@@ -18,7 +18,9 @@ _SMALL = frozenset("abcdefghijklmnopqrstuvwxyz")
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
-def sure_order(edm_type: str, left: Value, right: Value, *, case_insensitive: bool) -> int | None:
+def certain_order(
+    edm_type: str, left: Value, right: Value, *, case_insensitive: bool
+) -> int | None:
     """Return -1, 0 or 1 as ``left`` surely sorts before, with or after ``right``, ascending; None: it is not sure."""
     one = comparable(edm_type, left, case_insensitive=case_insensitive)
     other = comparable(edm_type, right, case_insensitive=case_insensitive)
@@ -31,7 +33,7 @@ def sure_order(edm_type: str, left: Value, right: Value, *, case_insensitive: bo
     return -1 if one < other else 1
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return what two texts share if any collation may take them as equal: ``"É "`` → ``"e"``.
 
     Case, accents, width and trailing blanks count for nothing in some of them (``_CI_AI`` of SQL Server, Dataverse).

@@ -24,7 +24,7 @@ from msgspec import Struct
 from .literals import to_url
 from .lower import lower_where
 from .query import And, Compare, Expr, In, Literal, Operator, Or, Path, Query, Request, Value
-from .render import JSON_HEADERS, Options, encoded, frame, render, url_length
+from .render import JSON_HEADERS, Options, frame, percent_encode, render, url_length
 
 if TYPE_CHECKING:
     from .dialect import Dialect
@@ -205,7 +205,7 @@ def _printed(column: Column, values: Sequence[Value]) -> tuple[_Test, Sequence[s
             if _AS_IT_STANDS.fullmatch("".join(values)):  # type: ignore[arg-type]
                 return _Test(f"{start}'", "'"), values  # type: ignore[return-value]
     literals = (to_url(Literal(value, edm_type, is_enum)) for value in values)
-    return _Test(start, ""), [encoded(literal) for literal in literals]
+    return _Test(start, ""), [percent_encode(literal) for literal in literals]
 
 
 def _runs(groups: Iterable[_Group], room: int) -> Iterator[list[_Group]]:

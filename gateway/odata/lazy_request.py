@@ -1,8 +1,8 @@
-"""httpx's request at a small part of its cost: 2 µs in the place of 100.
+"""An ``httpx.Request`` at a fiftieth of its cost: 2 µs instead of 100.
 
-httpx takes an address apart and puts headers into its own form for every request. Ours are already as they go over the
-wire, and our transport needs no more than that. So :class:`Call` is an ``httpx.Request`` that fills itself in when
-somebody looks: another transport, a test, an ``httpx.Auth``.
+httpx parses the address and normalises the headers of every request. Ours are already as they go over the wire, and our
+transport needs no more than that. So :class:`LazyRequest` initialises itself as httpx's request only if somebody reads
+an attribute of it: another transport, a test, an ``httpx.Auth``.
 """
 
 from __future__ import annotations
@@ -14,51 +14,55 @@ from typing import Any
 import httpx
 
 LONGEST = 65_536
-"""Characters of an address that httpx takes."""
+"""Characters of an address that httpx accepts."""
 _PLAIN = re.compile(rf"[!$-;=?-_a-z|~]{{1,{LONGEST}}}")
-"""What httpx would change nothing of: no space, quotation mark, ``#``, ``<``, ``>``, brace or backtick."""
+"""Addresses that httpx leaves as they are: no space, quotation mark, ``#``, ``<``, ``>``, brace or backtick."""
 
 
-def as_sent(address: str) -> str:
+def normalize_address(address: str) -> str:
     """Return an absolute address as it goes over the wire. Raises httpx.InvalidURL."""
     return address if _PLAIN.fullmatch(address) else str(httpx.URL(address))
 
 
-class Call(httpx.Request):
-    """A request with an address as ``as_sent`` gives it. ``given`` are its headers but for those of HTTP itself."""
+class LazyRequest(httpx.Request):
+    """A request to an address that ``normalize_address`` returned.
+
+    ``own_headers`` are all of its headers but those that HTTP itself requires (``Host``, ``Content-Length``).
+    """
 
     def __init__(
         self,
         method: str,
         address: str,
-        given: Mapping[str, str],
+        own_headers: Mapping[str, str],
         body: bytes | None,
         timeout: dict[str, float | None],
     ) -> None:
         self.method = method
         self.address = address
-        self.given = given
+        self.own_headers = own_headers
         self.body = body
         self.extensions = {"timeout": timeout}
-        self.is_filled = False
-        """Whether the attributes of httpx are there: they count then."""
+        self.is_initialized = False
+        """Whether httpx's attributes exist; from then on they count, not ``own_headers`` and ``body``."""
 
     def __getattr__(self, name: str) -> Any:
-        if self.is_filled:
+        # Called for missing attributes only, so at the first read of one that httpx would have set.
+        if self.is_initialized:
             raise AttributeError(name)
-        self.is_filled = True
+        self.is_initialized = True
         super().__init__(
             self.method,
             self.address,
-            headers=self.given,
+            headers=self.own_headers,
             content=self.body,
             extensions=self.extensions,
         )
         return getattr(self, name)
 
     def set_header(self, name: str, value: str) -> None:
-        """Set a header, filled in or not."""
-        if self.is_filled:
+        """Set a header, whether the request is initialised or not."""
+        if self.is_initialized:
             self.headers[name] = value
         else:
-            self.given = {**self.given, name: value}
+            self.own_headers = {**self.own_headers, name: value}

@@ -43,7 +43,7 @@ from .query import (
 )
 from .simplify import simplify
 from .where_operators import WHERE_OPERATORS
-from .wildcard_residual import has_star, has_star_test, residual_of, unlimited
+from .wildcard_residual import has_star, has_star_test, read_every_row, residual_of
 
 if TYPE_CHECKING:
     from .dialect import Dialect
@@ -114,7 +114,7 @@ def lower_query(dialect: Dialect, query: Query) -> Lowered:
         return Lowered(lowered, empty=True, keyed_by_filter=keyed)
     residual = residual_of(dialect, asked)
     if residual is not None:
-        lowered = unlimited(dialect, lowered, residual)
+        lowered = read_every_row(dialect, lowered, residual)
     return Lowered(lowered, residual, keyed_by_filter=keyed)
 
 

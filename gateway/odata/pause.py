@@ -1,4 +1,4 @@
-"""The wait that all requests to one service share after it said that it is too busy (429).
+"""The wait that all requests to one service share after it answered 429 (too many requests).
 
     open ─────429─────▶ closed until a time
     closed              the first request that comes leads: it waits, and is then sent alone, as a probe;
@@ -6,9 +6,9 @@
     probe 429           closed again; for all who waited this counts as an attempt of theirs, answered with that 429
     probe otherwise     open for all
     the leader leaves   the next one leads
-    a wait is longer than a request may take: it fails at once, with the answer that closed the way
+    the wait is longer  than a request may take: it fails at once, with the 429 that closed the way
 
-So a service that throttles is asked once a pause, however many operations there are.
+So a service that throttles receives one request a pause, however many operations there are.
 https://learn.microsoft.com/dynamics365/fin-ops-core/dev-itpro/data-entities/service-protection-statement
 """
 
@@ -25,32 +25,36 @@ from .retry import Clock
 
 
 class Pause:
-    """Whether requests may go out. A request is known by any object of its own."""
+    """Whether requests may go out. A request is identified by any object of its own."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._refusal: Response | None = None
+        """The 429 that closed the way; None: it is open."""
         self._until = 0.0
+        """Time, in seconds of the epoch, at which the next probe may go out."""
         self._leader: object | None = None
         self._outcome: asyncio.Future[Response | None] | None = None
+        """Of the leader's probe: another 429, or None if the way is open."""
 
-    def bars(self, request: object) -> bool:
+    def blocks(self, request: object) -> bool:
         """Return whether a request must wait."""
         return self._refusal is not None and self._leader is not request
 
-    async def passed(self, request: object, allowed: Callable[[], float]) -> Response | None:
-        """Wait until a request may be sent, at most the ``allowed()`` seconds.
+    async def wait(self, request: object, allowed: Callable[[], float]) -> Response | None:
+        """Wait until a request may be sent, at most ``allowed()`` seconds, and return None.
 
-        Returns None where it may, and must then end in ``refused``, ``answered`` or ``left``; else the 429 that stands.
+        It must then call ``close``, ``open`` or ``leave``. Returns the 429 that applies if it may not be sent.
         """
         while self._refusal is not None:
             remaining = round(self._until - self._clock.now(), 3)
             if remaining > allowed():
-                return self._standing(self._refusal, remaining)
+                return _with_remaining(self._refusal, remaining)
             if self._leader is None:
                 await self._lead(request, max(0.0, remaining))
                 return None
             assert self._outcome is not None
+            # Shielded: a request that is cancelled must not cancel the outcome that others wait for.
             refusal = await asyncio.shield(self._outcome)
             if refusal is not None:
                 return refusal
@@ -62,35 +66,36 @@ class Pause:
         try:
             await self._clock.sleep(seconds)
         except BaseException:
-            self.left(request)
+            self.leave(request)
             raise
 
-    @staticmethod
-    def _standing(refusal: Response, remaining: float) -> Response:
-        return structs.replace(refusal, headers={"retry-after": str(max(1, ceil(remaining)))})
-
-    def refused(self, request: object, refusal: Response, seconds: float) -> None:
-        """Close the way for so many seconds."""
+    def close(self, request: object, refusal: Response, seconds: float) -> None:
+        """Close the way for so many seconds; the refusal is the 429 that the request got."""
         if self._leader is not request and self._refusal is not None:
-            return
+            return  # sent before the way was closed: only the probe may prolong the wait
         self._refusal = refusal
         self._until = self._clock.now() + seconds
         self._release(request, refusal)
 
-    def answered(self, request: object) -> None:
-        """Open the way, where this request was the probe."""
+    def open(self, request: object) -> None:
+        """Open the way, if this request was the probe."""
         if self._leader is request:
             self._refusal = None
             self._release(request, None)
 
-    def left(self, request: object) -> None:
-        """Let another one lead, where this request did and was given up."""
+    def leave(self, request: object) -> None:
+        """Let another request lead, if this one did and was given up."""
         self._release(request, None)
 
     def _release(self, request: object, outcome: Response | None) -> None:
         if self._leader is not request or self._outcome is None:
             return
         self._leader = None
-        waiting, self._outcome = self._outcome, None
-        if not waiting.done():
-            waiting.set_result(outcome)
+        future, self._outcome = self._outcome, None
+        if not future.done():
+            future.set_result(outcome)
+
+
+def _with_remaining(refusal: Response, seconds: float) -> Response:
+    """Return the refusal with the time that is left of its wait."""
+    return structs.replace(refusal, headers={"retry-after": str(max(1, ceil(seconds)))})

@@ -64,7 +64,7 @@ def render(query: Query, *, options: Options = ()) -> Request:
         *_options(query.select, query.expand, query.where, query.order),
         *_window(query.top, query.skip, query.count),
         *_aliases(query.resource.call),
-        *((encoded(name), value) for name, value in options),
+        *((percent_encode(name), value) for name, value in options),
     ]
     text = _joined(asked)
     path = _resource(query.resource)
@@ -91,7 +91,7 @@ def frame(query: Query, *, options: Options = ()) -> Frame:
     after = [
         *_options((), (), None, query.order),
         *_window(query.top, query.skip, query.count),
-        *((encoded(name), value) for name, value in options),
+        *((percent_encode(name), value) for name, value in options),
     ]
     return Frame(
         f"{_resource(query.resource)}?{_joined(before)}",
@@ -109,7 +109,7 @@ def url_length(request: Request) -> int:
     return len(request.url)
 
 
-def decoded(request: Request) -> str:
+def readable_url(request: Request) -> str:
     """Return the URL for people: ``Set?$filter=Name%20eq%20'x'`` → ``Set?$filter=Name eq 'x'``."""
     return unquote(request.url)
 
@@ -119,13 +119,13 @@ def filter_text(expr: Expr) -> str:
     return _expr(expr, "", 0)[0]
 
 
-def encoded(text: str) -> str:
+def percent_encode(text: str) -> str:
     """Percent-encode the value of a query option."""
     return quote(text, safe=_SAFE_IN_QUERY)
 
 
 def _joined(asked: Iterable[tuple[str, str]]) -> str:
-    return "&".join(f"{name}={encoded(value)}" for name, value in asked)
+    return "&".join(f"{name}={percent_encode(value)}" for name, value in asked)
 
 
 def _resource(resource: Resource) -> str:

@@ -83,7 +83,7 @@ def failure_of(response: Response) -> Failure:
     return Failure.SLOW if response.status in SLOW else Failure.PERMANENT
 
 
-def is_plainly_good(request: Request, response: Response) -> bool:
+def is_expected_json(request: Request, response: Response) -> bool:
     """Tell at first sight that JSON was asked for and OData JSON came; False: look closer."""
     return (
         response.status == 200
@@ -117,7 +117,7 @@ def is_page(response: Response) -> bool:
     return response.media_type in _PAGES or _MARKUP.match(response.body) is not None
 
 
-def tells_absence(response: Response) -> bool:
+def is_row_absent(response: Response) -> bool:
     """Return whether a 404 says in OData's own words that there is no such row.
 
     That is an ``error`` object in JSON (OData JSON Format 4.0, section 19), or an empty body where a header shows that
@@ -131,7 +131,7 @@ def tells_absence(response: Response) -> bool:
     return "odata-version" in response.headers or response.request_id is not None
 
 
-def tells_outcome(response: Response) -> bool:
+def shows_outcome(response: Response) -> bool:
     """Return whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too.
 
     Of an answer below 300 it depends on what was written too: ``gateway.writes.success``.
@@ -142,7 +142,7 @@ def tells_outcome(response: Response) -> bool:
     if status < 300:
         return envelope_of(response.body) is None
     if status == 404:
-        return tells_absence(response) or service_failure_of(response.body) is not None
+        return is_row_absent(response) or service_failure_of(response.body) is not None
     return refusal_of(response.body) is not None or (
         status < 500 and not nested_too_deeply(response.body)
     )
@@ -159,7 +159,7 @@ def nested_too_deeply(body: bytes) -> bool:
     return False
 
 
-def malformed(response: Response, reason: str) -> UpstreamMalformed:
+def malformed_answer(response: Response, reason: str) -> UpstreamMalformed:
     """Make the error for an answer that its decoder cannot use: ``reason`` is public, the body's start is not."""
     return UpstreamMalformed(
         f"The upstream's answer cannot be used: {reason}.",
@@ -191,7 +191,7 @@ def _check_content(request: Request, response: Response, subject: str) -> None:
 
 
 def _not_wanted(response: Response, came: str) -> UpstreamMalformed:
-    error = malformed(response, f"{came} came, not OData")
+    error = malformed_answer(response, f"{came} came, not OData")
     error.hint = (
         "Is the service root (D365_URL) complete, such as https://x.operations.dynamics.com/data?"
     )
@@ -201,7 +201,7 @@ def _not_wanted(response: Response, came: str) -> UpstreamMalformed:
 def _error(response: Response, subject: str, now: float, errors: ErrorDetails) -> GatewayError:
     status = response.status
     if status < 200 or status == 304:
-        return malformed(response, f"status {status} answers no such request")
+        return malformed_answer(response, f"status {status} answers no such request")
     if status < 400:
         return _redirected(response)
     if status in {401, 403}:
@@ -234,7 +234,7 @@ def _rejected(response: Response, subject: str, envelope: Envelope | None) -> Up
     if envelope is not None and 400 <= response.status < 500:
         said = mask(_one_line(envelope.message))
     sentence = f"The upstream refused the request on {subject} (status {response.status})"
-    is_absent = tells_absence(response)
+    is_absent = is_row_absent(response)
     kind = UpstreamNotFound if is_absent else UpstreamRejected
     no_odata = response.status == 404 and not is_absent
     return kind(

@@ -1,15 +1,15 @@
-"""When a read is sent again, and after what wait.
+"""When a request is sent again, and after what wait.
 
-A small table and a formula instead of a retry library, because this needs what none gives in one piece: stamina knows
-one bound for all failures and cannot be handed a clock; tenacity fits, but takes 28 µs of every request that succeeds.
+A small table and a formula instead of a retry library, because no library does all of this: stamina has one limit for
+all failures and takes no clock; tenacity fits, but costs 28 µs for every request that succeeds.
 
     429, 503 with ``Retry-After: 7``     7 s and up to one more (all waiting clients must not come back at once)
     429 without it                       half to all of 30, 60, 120 s…: saturation lasts minutes
     502, 503, 504, lost connections      anything up to 0.5, 1, 2, 4 s… (full jitter)
     no answer in time                    the same, but once only: the service may still be busy with the first
 
-A wait that the service asks for is as long as the operation's deadline allows, other waits are at most
-``retry_wait_max``; where the service asks for more, the error says so at once.
+A wait that the service asks for is limited by the operation's deadline, other waits by ``retry_wait_max``; if the
+service asks for more, the request fails at once with an error that says how long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from msgspec import Struct
 
 
 class Failure(Enum):
-    """Kinds of failure, by how they are retried."""
+    """Kinds of failure, by how they are retried; see the module's table."""
 
     PERMANENT = "permanent"
     TRANSIENT = "transient"
@@ -36,17 +36,16 @@ class Failure(Enum):
 
 
 FIRST_WAIT = {Failure.TRANSIENT: 0.5, Failure.SLOW: 0.5, Failure.THROTTLED: 30.0}
-
-
+"""Seconds before the second attempt, at most."""
 LONGEST_WAIT = 366 * 86_400.0
-"""Seconds; a service that asks for more does not mean it."""
+"""Seconds; a longer ``Retry-After`` is a mistake."""
 _OPERATION_ENDS: ContextVar[float | None] = ContextVar("operation_ends", default=None)
 
 
 @contextmanager
-def ends_at(time_of_loop: float) -> Iterator[None]:
-    """Let the requests of the current task know when its operation ends, by the event loop's clock."""
-    token = _OPERATION_ENDS.set(time_of_loop)
+def operation_ends_at(loop_time: float) -> Iterator[None]:
+    """Limit the waits of the current task's requests to the end of its operation, by the event loop's clock."""
+    token = _OPERATION_ENDS.set(loop_time)
     try:
         yield
     finally:
@@ -60,7 +59,7 @@ def remaining_time() -> float | None:
 
 
 class Clock(Struct, frozen=True, kw_only=True):
-    """Time and chance, so that tests need neither."""
+    """Time and randomness, which tests replace."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
@@ -68,7 +67,7 @@ class Clock(Struct, frozen=True, kw_only=True):
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
-    """How often and how long; see the module's table."""
+    """How often a request is repeated, and after how long; see the module's table."""
 
     retries: int
     wait_max: float
@@ -81,11 +80,12 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
         chance: float,
         allowed: float,
     ) -> float | None:
-        """Return the seconds until the next attempt; None: do not try again.
+        """Return the seconds until the next attempt; None if there is to be none.
 
-        ``attempt`` counts from 1; ``allowed`` bounds, in seconds, what the service asks for.
+        ``attempt`` counts from 1, ``chance`` is a random number from 0 to 1, and ``allowed`` the most seconds that the
+        service may ask for.
         """
-        if failure is Failure.PERMANENT or attempt > self._bound(failure):
+        if failure is Failure.PERMANENT or attempt > self._max_retries(failure):
             return None
         if retry_after is not None:
             return min(retry_after + chance, allowed) if retry_after <= allowed else None
@@ -98,14 +98,14 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
         longest = min(FIRST_WAIT[Failure.THROTTLED] * 2.0 ** (attempt - 1), self.wait_max)
         return longest * (0.5 + chance / 2)
 
-    def _bound(self, failure: Failure) -> int:
+    def _max_retries(self, failure: Failure) -> int:
         return min(self.retries, 1) if failure is Failure.SLOW else self.retries
 
 
 def retry_after(header: str | None, now: float) -> float | None:
-    """``"120"`` → 120.0, ``"Fri, 31 Dec 1999 23:59:59 GMT"`` → seconds from now; None for none or nonsense.
+    """``"120"`` → 120.0, ``"Fri, 31 Dec 1999 23:59:59 GMT"`` → seconds from ``now``; None if absent or malformed.
 
-    https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+    RFC 9110 section 10.2.3, https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
     """
     if header is None:
         return None

@@ -35,7 +35,7 @@ from yarl import URL
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 
-from .lazy_request import Call
+from .lazy_request import LazyRequest
 
 IDLE = 60.0
 """Seconds for which an unused connection is kept; load balancers in front of the service keep them for two minutes."""
@@ -100,7 +100,7 @@ def environment_proxies() -> dict[str, str]:
     return proxies
 
 
-def translated(exc: Exception) -> httpx.TransportError:
+def translate_error(exc: Exception) -> httpx.TransportError:
     """Return httpx's error for one of aiohttp; a test walks all of them."""
     kind = next(RAISED[kind] for kind in type(exc).__mro__ if kind in RAISED)
     return kind(str(exc) or type(exc).__name__)
@@ -120,7 +120,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         try:
             response = await self._send(request)
         except ERRORS as exc:
-            raise translated(exc) from exc
+            raise translate_error(exc) from exc
         return httpx.Response(
             response.status,
             headers=response.raw_headers,
@@ -195,7 +195,7 @@ class _Body(httpx.AsyncByteStream):
             while piece := await read():
                 yield piece
         except ERRORS as exc:
-            raise translated(exc) from exc
+            raise translate_error(exc) from exc
 
     async def aclose(self) -> None:
         self._response.release()
@@ -205,8 +205,8 @@ async def _parts(
     request: httpx.Request,
 ) -> tuple[URL, Mapping[str, str] | list[tuple[str, str]], bytes]:
     """Return address, headers and body; without httpx's own forms of them where nobody asked for those."""
-    if isinstance(request, Call) and not request.is_filled:
-        return URL(request.address, encoded=True), request.given, request.body or b""
+    if isinstance(request, LazyRequest) and not request.is_initialized:
+        return URL(request.address, encoded=True), request.own_headers, request.body or b""
     headers = [(key.decode(), value.decode()) for key, value in request.headers.raw]
     return URL(str(request.url), encoded=True), headers, await request.aread()
 
@@ -230,7 +230,7 @@ async def _once(
     try:
         return await handler(request)
     except ERRORS as exc:
-        raise translated(exc) from exc
+        raise translate_error(exc) from exc
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,8 @@ class Fault(Struct, frozen=True):
 
     error: type[GatewayError]
     failure: Failure
-    said: str
+    description: str
+    """Continues a sentence whose subject is the upstream."""
 
 
 FAULTS: Mapping[type[Exception], Fault] = {
@@ -36,7 +37,9 @@ FAULTS: Mapping[type[Exception], Fault] = {
         UpstreamUnavailable, Failure.TRANSIENT, "broke off its answer, or did not answer in HTTP"
     ),
     httpx.LocalProtocolError: Fault(
-        UpstreamUnavailable, Failure.PERMANENT, "cannot be asked this: HTTP forbids the request"
+        UpstreamUnavailable,
+        Failure.PERMANENT,
+        "cannot be sent this request, because HTTP forbids it",
     ),
     httpx.UnsupportedProtocol: Fault(
         UpstreamUnavailable, Failure.PERMANENT, "is not at an http or https address"
@@ -49,7 +52,7 @@ FAULTS: Mapping[type[Exception], Fault] = {
     ),
     httpx.TooManyRedirects: Fault(UpstreamMalformed, Failure.PERMANENT, "redirects in a circle"),
 }
-"""Every concrete error of httpx; a test fails when httpx grows one that is missing here."""
+"""Every concrete error of httpx; a test fails if httpx adds one that is missing here."""
 
 
 def fault_of(exc: Exception) -> Fault:
@@ -57,8 +60,8 @@ def fault_of(exc: Exception) -> Fault:
     return next(FAULTS[kind] for kind in type(exc).__mro__ if kind in FAULTS)
 
 
-Repeat: TypeAlias = Callable[[Failure, httpx.RequestError | None], bool]
-"""Whether a request may be sent again after a failure."""
+RetryRule: TypeAlias = Callable[[Failure, httpx.RequestError | None], bool]
+"""Returns whether a request may be sent again after a failure; the error is None if there was an answer."""
 
 UNREACHED = (
     httpx.ConnectError,
@@ -68,19 +71,19 @@ UNREACHED = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
-"""Faults before a request was sent."""
+"""Errors before any byte of a request was sent."""
 
 
-def always(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
-    """Of a read."""
+def retry_always(_failure: Failure, _error: httpx.RequestError | None) -> bool:
+    """Rule for reads and other requests that do no harm if they are processed twice."""
     return True
 
 
-def never(_failure: Failure, _fault: httpx.RequestError | None) -> bool:
-    """Of what does harm if it is done twice."""
+def retry_never(_failure: Failure, _error: httpx.RequestError | None) -> bool:
+    """Rule for requests that are not idempotent."""
     return False
 
 
-def surely_unprocessed(failure: Failure, fault: httpx.RequestError | None) -> bool:
-    """Return whether a write did not reach the service, or was refused by it unprocessed."""
-    return isinstance(fault, UNREACHED) if fault is not None else failure is Failure.THROTTLED
+def is_certainly_unprocessed(failure: Failure, error: httpx.RequestError | None) -> bool:
+    """Rule for writes: the request did not reach the service, or the service was too busy to process it."""
+    return isinstance(error, UNREACHED) if error is not None else failure is Failure.THROTTLED

@@ -45,7 +45,7 @@ def residual_of(dialect: Dialect, expr: Expr) -> Expr | None:
     return expr
 
 
-def unlimited(dialect: Dialect, query: Query, residual: Expr) -> Query:
+def read_every_row(dialect: Dialect, query: Query, residual: Expr) -> Query:
     """Ask for every row and for the columns that ``residual`` reads."""
     counting = query.resource.count
     select = query.select

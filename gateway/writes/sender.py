@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.events import loggable
-from gateway.odata.batch import BATCH_URL, answers_of, changeset, refusing_part
+from gateway.odata.batch import BATCH_URL, changeset, parse_answers, refusing_part
 from gateway.odata.dialect import Dialect
 from gateway.odata.error_details import NOT_FOUND, Problem
 from gateway.odata.query import Request
@@ -137,7 +137,7 @@ class WriteSender:
             raise OutcomeUnknown(f"The upstream failed on a changeset (status {response.status}).")
         raise_for_answer(request, response, BATCH_URL, time.time(), self.dialect.errors)
         try:
-            answers = answers_of(response)
+            answers = parse_answers(response)
         except UpstreamMalformed as error:
             raise OutcomeUnknown(error.message, detail=error.detail) from error
         # A changeset is all or nothing; an answer that says otherwise cannot be believed.
@@ -173,7 +173,7 @@ class WriteSender:
 def _unknown(response: Response) -> OutcomeUnknown:
     """Return the error for an answer below 300 that is not how the service says that a write was done."""
     return OutcomeUnknown(
-        f"The upstream's answer (status {response.status}) does not tell whether it wrote.",
+        f"The upstream's answer (status {response.status}) does not show whether it wrote.",
         detail=f"{response.status} {loggable(response.url)}: {response.body[:2_000]!r}",
         upstream_status=response.status,
         upstream_request_id=response.request_id,

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.odata.response_check import Response, nested_too_deeply, tells_outcome
+from gateway.odata.response_check import Response, nested_too_deeply, shows_outcome
 from gateway.operations.lenient_rows import untyped_json
 from schema.catalog.records import Verb
 
@@ -30,7 +30,7 @@ ENTITY_ID = ("odata-entityid", "location")
 
 def is_done(write: RowWrite, response: Response) -> bool:
     """Return whether an answer below 300 proves that the row was written."""
-    if not tells_outcome(response):
+    if not shows_outcome(response):
         return False
     match response.status:
         case 200:

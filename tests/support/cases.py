@@ -25,7 +25,7 @@ from gateway.engine import Engine
 from gateway.events import ErrorRaised, Event
 from gateway.explain.empty_service import requests_within
 from gateway.odata.query import Request
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway, execution_settings
 
@@ -123,7 +123,7 @@ def _lines(request: Request) -> list[str]:
 
 
 def _line(request: Request) -> str:
-    return decoded(request).replace("\n", "\\n")
+    return readable_url(request).replace("\n", "\\n")
 
 
 def builtins_of(answer: Answer) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def builtins_of(answer: Answer) -> dict[str, Any]:
 
 def assert_requests(answer: Answer, most: int, *, least: int | None = None) -> None:
     """Check how many requests were sent, and say which they were if it is wrong."""
-    sent = [decoded(request) for request in answer.requests]
+    sent = [readable_url(request) for request in answer.requests]
     lines = "\n".join(f"  {url}" for url in sent)
     least = most if least is None else least
     assert least <= len(sent) <= most, f"{len(sent)} requests, not {least} to {most}:\n{lines}"

@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
 from gateway.odata.query import Request
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
@@ -109,7 +109,7 @@ async def answer(gateway: Gateway, case: WriteCase) -> Answer:
 def exchange_of(found: Answer, *, is_outline: bool = False) -> str:
     """Print the requests of an answer as they were sent; as an outline, without their bodies."""
     if is_outline:
-        return "".join(f"{r.method} {decoded(r)}{_counted(r)}\n" for r in found.requests)
+        return "".join(f"{r.method} {readable_url(r)}{_counted(r)}\n" for r in found.requests)
     return "\n".join(_printed(request) for request in found.requests) + "\n"
 
 
@@ -119,7 +119,7 @@ def _counted(request: Request) -> str:
 
 
 def _printed(request: Request) -> str:
-    lines = [f"{request.method} {decoded(request)}"]
+    lines = [f"{request.method} {readable_url(request)}"]
     told = {n: v for n, v in request.headers.items() if n in _TOLD and request.method != "GET"}
     lines.extend(f"{name}: {value}" for name, value in told.items())
     if request.body is not None:

@@ -10,7 +10,7 @@ from gateway.events import RequestSent
 from gateway.execution.field_attribution import descend, set_fields
 from gateway.execution.trace import Trace, Traced, with_attempts
 from gateway.odata.query import Request
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.odata.response_check import Response
 from gateway.shutdown import Shutdown
 
@@ -69,7 +69,7 @@ async def test_times_count_from_the_start_waiting_is_separate() -> None:
     assert first == {
         "method": "GET",
         "path": "Set?$filter=x%20eq%201",
-        "text": decoded(Request("GET", "Set?$filter=x%20eq%201", {})),
+        "text": readable_url(Request("GET", "Set?$filter=x%20eq%201", {})),
         "parts": [],
         "notes": [],
         "fields": ["a", "a.b"],

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.explain.explain import explain
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 
@@ -93,7 +93,7 @@ async def test_the_requests_of_the_root_fields_are_those_that_are_sent(
     request = GraphQLRequest(query=query)
 
     explained = await explain(gateway, request)
-    sent = [decoded(r) for r in (await gateway.engine.execute(request)).requests]
+    sent = [readable_url(r) for r in (await gateway.engine.execute(request)).requests]
 
     # A position counted from the end is known when the count is.
     shown = [re.sub(r"\{count - \d+\}", "#", r.text) for r in explained.requests]
@@ -135,7 +135,7 @@ async def test_a_template_is_the_request_for_one_parent(
 
     (root,) = (await explain(gateway, request)).steps
     (child,) = root.below
-    sent = [decoded(r) for r in (await gateway.engine.execute(request)).requests]
+    sent = [readable_url(r) for r in (await gateway.engine.execute(request)).requests]
 
     assert child.field == field
     assert child.request is not None

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.explain.explain import explain
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from gateway.subscriptions.start import ActiveSubscription, start_subscription
@@ -50,7 +50,7 @@ async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[l
 
     async def ask(own: GraphQLRequest) -> Answer:
         answer = await gateway.engine.execute_unlogged(own)
-        sent[-1] += map(decoded, answer.requests)
+        sent[-1] += map(readable_url, answer.requests)
         return answer
 
     poll = begin(gateway, request).poll(
@@ -106,7 +106,7 @@ async def test_changed_rows_are_read_as_shown_for_one(sandboxed: Gateway) -> Non
     assert "dataAreaId eq {dataAreaId} and CustomerAccount eq {CustomerAccount}" in node.request
     # But for the filter, it is what is sent for all changed rows.
     shown = [FILTER.sub("", below.request or "") for below in (node, orders)]
-    assert shown == [FILTER.sub("", decoded(sent)) for sent in answer.requests]
+    assert shown == [FILTER.sub("", readable_url(sent)) for sent in answer.requests]
 
 
 ACCOUNTS = ", ".join(f'"{number:06}"' for number in range(2_500))

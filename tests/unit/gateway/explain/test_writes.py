@@ -14,7 +14,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.explain.explain import Explanation, explain
 from gateway.odata.query import Request
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from tests.support.write_cases import FOLDER, WriteCase, prepared, read_case, run, write_cases
@@ -89,7 +89,7 @@ async def test_the_requests_are_those_that_are_sent(name: str) -> None:
 def printed(request: Request) -> str:
     match = [f"If-Match: {v}" for n, v in request.headers.items() if n == "If-Match"]
     body = (request.body or b"").decode().splitlines()
-    return "\n".join([f"{request.method} {decoded(request)}", *match, *body])
+    return "\n".join([f"{request.method} {readable_url(request)}", *match, *body])
 
 
 async def test_arguments_that_cannot_be_used_are_told() -> None:

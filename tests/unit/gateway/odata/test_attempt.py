@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import OutcomeUnknown, UpstreamMalformed, UpstreamTimeout
 from gateway.odata.query import Request
-from gateway.odata.retry import ends_at
+from gateway.odata.retry import operation_ends_at
 from tests.support.scripted_upstream import Upstream, rows, upstream
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ async def test_a_read_that_its_operation_ends_sooner_is_ended_by_the_operation()
     loop = asyncio.get_running_loop()
 
     async with fo.client(answer_timeout=60) as client:
-        with pytest.raises(TimeoutError), ends_at(loop.time() + SHORT):
+        with pytest.raises(TimeoutError), operation_ends_at(loop.time() + SHORT):
             async with asyncio.timeout(SHORT):
                 await client.send(GET)
 
@@ -94,5 +94,8 @@ async def test_a_write_has_its_bound_beside_that_of_the_operation() -> None:
     fo = drips()
 
     async with fo.client(answer_timeout=SHORT) as client:
-        with pytest.raises(OutcomeUnknown), ends_at(asyncio.get_running_loop().time() - 1):
+        with (
+            pytest.raises(OutcomeUnknown),
+            operation_ends_at(asyncio.get_running_loop().time() - 1),
+        ):
             await client.write(WRITE)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamMalformed
-from gateway.odata.batch import CONTENT_ID, answers_of, changeset, refusing_part
+from gateway.odata.batch import CONTENT_ID, changeset, parse_answers, refusing_part
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 
@@ -81,7 +81,7 @@ def answer(*parts: str, end: str = "\r\n--c--\r\n") -> Response:
 
 
 def test_the_answers_of_a_changeset_come_in_order_with_their_headers() -> None:
-    found = answers_of(
+    found = parse_answers(
         answer(part("201 Created", '{"A":"ü"}', 'ETag: W/"1"'), part("204 No Content"))
     )
     assert [(a.status, a.body.decode()) for a in found] == [(201, '{"A":"ü"}'), (204, "")]
@@ -90,14 +90,14 @@ def test_the_answers_of_a_changeset_come_in_order_with_their_headers() -> None:
 
 @pytest.mark.parametrize("end", ["\r\n--c--\r\n", "\r\n", ""])
 def test_a_missing_last_boundary_is_borne(end: str) -> None:
-    found = answers_of(answer(part("500 Internal Server Error", '{"error":{}}'), end=end))
+    found = parse_answers(answer(part("500 Internal Server Error", '{"error":{}}'), end=end))
     assert [(a.status, a.body) for a in found] == [(500, b'{"error":{}}')]
 
 
 def test_an_error_outside_the_changeset_is_found_too() -> None:
     body = f"--b\r\n{part('429 Too Many Requests', '', 'Retry-After: 7')}\r\n--b--\r\n"
     headers = {"content-type": "multipart/mixed; boundary=b"}
-    (found,) = answers_of(Response(200, headers, body.encode(), ""))
+    (found,) = parse_answers(Response(200, headers, body.encode(), ""))
     assert (found.status, found.headers["retry-after"]) == (429, "7")
 
 
@@ -112,7 +112,7 @@ def test_an_error_outside_the_changeset_is_found_too() -> None:
 )
 def test_what_is_no_batch_answer_is_told(kind: str, body: str) -> None:
     with pytest.raises(UpstreamMalformed):
-        answers_of(Response(200, {"content-type": kind}, body.encode(), "https://x/data/$batch"))
+        parse_answers(Response(200, {"content-type": kind}, body.encode(), "https://x/data/$batch"))
 
 
 TEXTS = st.lists(
@@ -135,14 +135,16 @@ def test_every_answer_arrives_whole_however_lines_end(
     )
     body = f"preamble\r\n--b\r\nContent-Type: multipart/mixed; boundary={inner}\r\n\r\n{parts}--{inner}--\r\n--b--"
     headers = {"content-type": 'multipart/mixed; charset=utf-8; boundary="b"'}
-    found = answers_of(Response(200, headers, body.replace("\r\n", end).encode(), ""))
+    found = parse_answers(Response(200, headers, body.replace("\r\n", end).encode(), ""))
     assert [a.body.decode() for a in found] == texts
     told = [(a.headers["etag"], a.headers[CONTENT_ID]) for a in found]
     assert told == [(str(number), str(number)) for number in range(len(texts))]
 
 
 def test_a_boundary_in_the_middle_of_a_line_parts_nothing() -> None:
-    found = answers_of(answer(part("200 OK", '{"Text":"--c-- --b --b--"}'), part("204 No Content")))
+    found = parse_answers(
+        answer(part("200 OK", '{"Text":"--c-- --b --b--"}'), part("204 No Content"))
+    )
     assert [(a.status, a.body) for a in found] == [(200, b'{"Text":"--c-- --b --b--"}'), (204, b"")]
 
 

@@ -19,7 +19,7 @@ from gateway.errors import (
 )
 from gateway.odata.error_envelope import envelope_of
 from gateway.odata.query import Request
-from gateway.odata.response_check import malformed, subject_of
+from gateway.odata.response_check import malformed_answer, subject_of
 from tests.support.scripted_upstream import rows, upstream
 
 pytestmark = pytest.mark.anyio
@@ -218,7 +218,7 @@ async def test_half_a_json_passes_and_its_decoder_says_so_with_malformed() -> No
     )
 
     async with fo.client() as client:
-        error = malformed(await client.send(GET), "its JSON is cut off")
+        error = malformed_answer(await client.send(GET), "its JSON is cut off")
 
     assert error.message == "The upstream's answer cannot be used: its JSON is cut off."
     assert error.upstream_request_id == "r-1"

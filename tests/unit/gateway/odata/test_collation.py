@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.odata.collation import folded, sure_order
+from gateway.odata.collation import certain_order, fold_text
 
 SURE = [
     ("Edm.String", "a", "b", -1, -1),
@@ -34,8 +34,8 @@ SURE = [
 @pytest.mark.parametrize(("edm", "one", "other", "insensitive", "sensitive"), SURE)
 def test_an_order_is_sure_where_all_collations_agree(edm, one, other, insensitive, sensitive):
     for expected, is_insensitive in ((insensitive, True), (sensitive, False)):
-        found = sure_order(edm, one, other, case_insensitive=is_insensitive)
-        turned = sure_order(edm, other, one, case_insensitive=is_insensitive)
+        found = certain_order(edm, one, other, case_insensitive=is_insensitive)
+        turned = certain_order(edm, other, one, case_insensitive=is_insensitive)
 
         assert found == expected
         assert turned == (None if expected is None else -expected)
@@ -54,4 +54,4 @@ def test_an_order_is_sure_where_all_collations_agree(edm, one, other, insensitiv
     ],
 )
 def test_texts_that_some_collation_takes_as_equal_are_folded_alike(one, other, alike):
-    assert (folded(one) == folded(other)) is alike
+    assert (fold_text(one) == fold_text(other)) is alike

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.odata.lazy_request import LONGEST, Call, as_sent
+from gateway.odata.lazy_request import LONGEST, LazyRequest, normalize_address
 
 ROOT = "https://x.operations.dynamics.com/data/"
 TIMEOUT: dict[str, float | None] = {"read": 1.0}
 
 
-def call(method: str = "GET", body: bytes | None = None) -> Call:
-    return Call(method, f"{ROOT}Set?$top=5", {"Accept": "application/json"}, body, TIMEOUT)
+def call(method: str = "GET", body: bytes | None = None) -> LazyRequest:
+    return LazyRequest(method, f"{ROOT}Set?$top=5", {"Accept": "application/json"}, body, TIMEOUT)
 
 
 @pytest.mark.heavy
@@ -25,24 +25,26 @@ def test_addresses_go_out_as_httpx_writes_them(path: str, query: str) -> None:
         expected = str(httpx.URL(address))
     except httpx.InvalidURL:
         with pytest.raises(httpx.InvalidURL):
-            as_sent(address)
+            normalize_address(address)
     else:
-        assert as_sent(address) == expected
+        assert normalize_address(address) == expected
 
 
 @pytest.mark.parametrize("at", ["A{}", "A('{}')", "A?$filter=B%20eq%20'{}'"])
 def test_every_character_goes_out_as_httpx_writes_it(at: str) -> None:
     addresses = [ROOT + at.format(chr(code)) for code in range(0x21, 0x7F)]
 
-    assert [as_sent(address) for address in addresses] == [str(httpx.URL(a)) for a in addresses]
+    assert [normalize_address(address) for address in addresses] == [
+        str(httpx.URL(a)) for a in addresses
+    ]
 
 
 def test_an_address_is_as_long_as_httpx_allows_and_no_longer() -> None:
     longest = ROOT + "a" * (LONGEST - len(ROOT))
 
-    assert as_sent(longest) == longest
+    assert normalize_address(longest) == longest
     with pytest.raises(httpx.InvalidURL):
-        as_sent(f"{longest}a")
+        normalize_address(f"{longest}a")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -54,11 +56,15 @@ async def test_who_looks_finds_the_request_that_httpx_would_make(
     made = call(method, body)
 
     expected = httpx.Request(
-        method, made.address, headers=made.given, content=body, extensions={"timeout": TIMEOUT}
+        method,
+        made.address,
+        headers=made.own_headers,
+        content=body,
+        extensions={"timeout": TIMEOUT},
     )
-    assert not made.is_filled
+    assert not made.is_initialized
     assert made.headers.raw == expected.headers.raw
-    assert made.is_filled
+    assert made.is_initialized
     assert (made.method, made.url, made.content) == (method, expected.url, expected.content)
     assert await made.aread() == expected.content
     assert made.extensions == expected.extensions

@@ -25,7 +25,7 @@ from gateway.odata.query import (
     Some,
     Wildcard,
 )
-from gateway.odata.render import decoded, filter_text, render
+from gateway.odata.render import filter_text, readable_url, render
 from tests.support.expressions import ENUM, compare, lit, matches, one_of, path
 
 NO = UnsupportedQuery
@@ -217,7 +217,7 @@ def keyed(*values, **query):
 
 
 def sent(result):
-    return decoded(render(result.query))
+    return readable_url(render(result.query))
 
 
 def test_a_safe_key_stays_in_the_path():

@@ -13,7 +13,7 @@ from gateway.config.settings import Settings
 from gateway.errors import UpstreamThrottled
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
-from gateway.odata.retry import Clock, ends_at
+from gateway.odata.retry import Clock, operation_ends_at
 from tests.support.manual_clock import until
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +152,7 @@ async def test_a_wait_beyond_what_an_operation_may_take_fails_at_once_and_for_al
         service.at += 590
         with (
             pytest.raises(UpstreamThrottled) as caught,
-            ends_at(asyncio.get_running_loop().time() + 5),
+            operation_ends_at(asyncio.get_running_loop().time() + 5),
         ):
             await client.send(GET)
         assert caught.value.retry_after == 10.0
@@ -165,7 +165,7 @@ async def test_a_minute_is_waited_for_where_the_operation_has_it() -> None:
     service.goes_on.set()
 
     async with service.client() as client:
-        with ends_at(asyncio.get_running_loop().time() + 100):
+        with operation_ends_at(asyncio.get_running_loop().time() + 100):
             await client.send(GET)
 
     assert service.waits == [60.0]
@@ -175,7 +175,10 @@ async def test_a_minute_is_not_waited_for_where_the_operation_ends_before() -> N
     service = Service(lambda number: busy(60) if number == 1 else GOOD)
 
     async with service.client() as client:
-        with ends_at(asyncio.get_running_loop().time() + 50), pytest.raises(UpstreamThrottled):
+        with (
+            operation_ends_at(asyncio.get_running_loop().time() + 50),
+            pytest.raises(UpstreamThrottled),
+        ):
             await client.send(GET)
 
     assert (service.sent, service.waits) == (1, [])

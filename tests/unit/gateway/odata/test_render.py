@@ -25,7 +25,7 @@ from gateway.odata.query import (
     Some,
     Wildcard,
 )
-from gateway.odata.render import decoded, filter_text, render, url_length
+from gateway.odata.render import filter_text, readable_url, render, url_length
 from tests.support.expressions import (
     CLEAN_TEXT,
     ENUM,
@@ -180,7 +180,7 @@ def test_expand_takes_every_option_inside_its_parentheses():
 
     request = render(Query(resource=Resource("Trips"), expand=(expand,)))
 
-    assert decoded(request) == (
+    assert readable_url(request) == (
         "Trips?$expand=Ns.Flight/Airline($select=Name;$expand=Owner($top=0);"
         "$filter=Name eq 'a;b';$orderby=Name;$top=2;$skip=1;$count=true)"
     )

@@ -26,7 +26,7 @@ from gateway.odata.query import (
     Resource,
     TextMatch,
 )
-from gateway.odata.render import decoded, filter_text, render
+from gateway.odata.render import filter_text, readable_url, render
 from tests.support.expressions import compare, joined, lit, matches, one_of, parsed, path
 
 STAR = compare("Name", "eq", "a*b")
@@ -84,7 +84,7 @@ def test_a_star_widens_the_filter_and_leaves_a_residual(expr, text, residual):
 
 
 def sent(**query):
-    return decoded(render(FINOPS.lower(Query(**query)).query))
+    return readable_url(render(FINOPS.lower(Query(**query)).query))
 
 
 def test_nothing_is_cut_or_counted_before_the_residual():

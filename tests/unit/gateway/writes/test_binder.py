@@ -11,7 +11,7 @@ from msgspec import structs
 from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.odata.dialect import ODATA
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.odata.response_check import Response
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
@@ -86,7 +86,7 @@ async def test_a_company_that_is_given_needs_no_scope(assembled: Gateway) -> Non
 
     recorder, _ = await run(assembled, query, None)
 
-    assert decoded(recorder.sent[0]).startswith("CustomerGroups(dataAreaId='demf',")
+    assert readable_url(recorder.sent[0]).startswith("CustomerGroups(dataAreaId='demf',")
 
 
 REFUSED = {

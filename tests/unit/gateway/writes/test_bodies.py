@@ -10,7 +10,7 @@ import pytest
 from gateway.engine import Engine, ExecutionSettings
 from gateway.events import ErrorRaised, Event
 from gateway.fallback_resolvers import LoadedResolvers
-from gateway.odata.render import decoded
+from gateway.odata.render import readable_url
 from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.types.build import build_schema
@@ -109,7 +109,7 @@ async def test_a_value_is_sent_as_the_upstream_wants_it(name: str, dialect: str)
     assert found == {"data": {"updateOrder": {"userErrors": []}}}
     (sent,) = recorder.sent
     assert (sent.body or b"").decode() == (odata or finops if dialect == "odata" else finops)
-    assert decoded(sent).startswith("Orders(Area='A',OrderId=1)")
+    assert readable_url(sent).startswith("Orders(Area='A',OrderId=1)")
 
 
 NULLS = (

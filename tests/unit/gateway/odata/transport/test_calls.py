@@ -12,7 +12,7 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.odata.client import ODataClient
-from gateway.odata.lazy_request import Call, as_sent
+from gateway.odata.lazy_request import LazyRequest, normalize_address
 from gateway.odata.query import Request
 from tests.support.sockets import PATIENCE, Connection, answering, closing, listening, ok
 from tests.support.transport_client import ask, error
@@ -61,8 +61,8 @@ async def test_a_call_that_nobody_looked_at_goes_out_like_one_that_was(
 
     async with listening(answering(b"HTTP/1.1 204 No Content\r\n\r\n")) as server:
         for look in (False, True):
-            address = as_sent(f"{server.url()}/Sets(A='O%27')?$filter=A%20eq%20'%2B'")
-            call = Call(method, address, given, body, {})
+            address = normalize_address(f"{server.url()}/Sets(A='O%27')?$filter=A%20eq%20'%2B'")
+            call = LazyRequest(method, address, given, body, {})
             call.set_header("Authorization", "Bearer t")
             assert not look or call.headers
             await (await transport.handle_async_request(call)).aclose()

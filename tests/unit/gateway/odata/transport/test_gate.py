@@ -17,7 +17,7 @@ from gateway.errors import GatewayError, UpstreamUnavailable
 from gateway.events import Event, RequestSent
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
-from gateway.odata.transport import RAISED, translated
+from gateway.odata.transport import RAISED, translate_error
 from gateway.odata.transport_errors import FAULTS
 from gateway.runtime.assembly import open_client
 from gateway.sandbox import create_sandbox
@@ -37,7 +37,7 @@ def kinds(kind: type[Exception]) -> Iterator[type[Exception]]:
 def test_every_error_of_aiohttp_ends_at_the_gate() -> None:
     """Built without its constructor: some want a request and a response."""
     for kind in kinds(aiohttp.ClientError):
-        became = type(translated(kind.__new__(kind))) if not _is_described(kind) else None
+        became = type(translate_error(kind.__new__(kind))) if not _is_described(kind) else None
         nearest = next(RAISED[base] for base in kind.__mro__ if base in RAISED)
         assert nearest in FAULTS, kind
         assert became in {None, nearest}
@@ -50,9 +50,9 @@ def _is_described(kind: type[Exception]) -> bool:
 
 def test_what_is_translated_to_is_in_the_table_of_faults() -> None:
     assert set(RAISED.values()) <= set(FAULTS)
-    assert type(translated(OSError("x"))) is httpx.ReadError
-    assert type(translated(TimeoutError())) is httpx.WriteTimeout
-    assert str(translated(TimeoutError())) == "TimeoutError"
+    assert type(translate_error(OSError("x"))) is httpx.ReadError
+    assert type(translate_error(TimeoutError())) is httpx.WriteTimeout
+    assert str(translate_error(TimeoutError())) == "TimeoutError"
 
 
 async def test_the_clients_own_retries_stand_on_the_translated_errors() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from tests.support.pages import ROOT
 

@@ -43,7 +43,7 @@ def names_in(wheel: Path) -> set[str]:
 def served(environment: Environment) -> Iterator[tuple[httpx.Client, list[str]]]:
     """Serve the sandbox with the installed program; return a client and the lines that it printed."""
     lines: list[str] = []
-    command = [environment.program, "serve", "--sandbox", "--port", "0"]
+    command = [str(environment.program), "serve", "--sandbox", "--port", "0"]
     with subprocess.Popen(
         command,
         cwd=environment.folder,

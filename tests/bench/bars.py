@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from tests.bench.measure import GC_FROZEN, Report, shown
@@ -261,7 +261,7 @@ def show_bars(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the bars as a table, and how many are met."""
     table = Table(title="bars", title_justify="left")
     for name in ("topic", "what", "measured", "spread", "bar", "measured/bar", "met"):
-        side = "left" if name in ("topic", "what", "met") else "right"
+        side: JustifyMethod = "left" if name in ("topic", "what", "met") else "right"
         table.add_column(name, justify=side, no_wrap=True)
     for v in verdicts:
         sign = "≥" if v.at_least else "≤"

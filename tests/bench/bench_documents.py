@@ -71,7 +71,7 @@ async def documents(quick: bool) -> list[Report]:
     return [report]
 
 
-async def _until_sent(engine, arrived: list[float], text: str, rounds: int) -> Sample:  # type: ignore[no-untyped-def]
+async def _until_sent(engine, arrived: list[float], text: str, rounds: int) -> Sample:
     request = GraphQLRequest(query=text)
     for _ in range(10):
         await engine.execute(request)

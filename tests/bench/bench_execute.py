@@ -170,7 +170,7 @@ async def bodies(engine: Engine, service: Service, query: str) -> dict[str, list
     return found
 
 
-async def expanded_body(columns: tuple) -> bytes:  # type: ignore[type-arg]
+async def expanded_body(columns: tuple) -> bytes:
     """Return the upstream's answer with everything expanded: what the floor reads."""
     service = Service()
     query = nested_query(columns, ROWS)

@@ -13,7 +13,7 @@ from gateway.odata.finops import FINOPS
 from gateway.odata.key_filters import key_requests
 from gateway.planning.plan import KeysRoot, ReadPlan
 from gateway.request import GraphQLRequest
-from tests.bench.measure import GC_FROZEN, Report, frozen_gc, in_turn, ms, percent, slope
+from tests.bench.measure import GC_FROZEN, Report, Variant, frozen_gc, in_turn, ms, percent, slope
 from tests.bench.workload import Service, alias_query, engine_over
 
 SIZES = (10, 100, 1_000, 10_000)
@@ -78,6 +78,7 @@ class Loading:
         )
         query = FINOPS.lower(self.plan.query).query
         made = key_requests(FINOPS, query, columns, list(self.keys), limit=self.characters)
+        assert made is not None
         assert len(made) == self.replay.requests
 
 
@@ -100,7 +101,7 @@ async def loaders(quick: bool) -> list[Report]:
         made = [loading(size, limit) for size in SIZES]
         for one in made:
             await one.run()
-        variants = {f"all {len(one.keys)}": one.run for one in made}
+        variants: dict[str, Variant] = {f"all {len(one.keys)}": one.run for one in made}
         variants |= {f"print {len(one.keys)}": one.print for one in made}
         with frozen_gc():
             found = await in_turn(variants, rounds, clock=time.process_time)

@@ -108,12 +108,12 @@ def _installed(settings: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _first_answer(address: str) -> dict:  # type: ignore[type-arg]
+def _first_answer(address: str) -> dict:
     """Ask until somebody listens: the address is printed just before."""
     until = time.perf_counter() + 30
     while True:
         try:
-            return httpx.post(address, json=QUERY, timeout=30).json()  # type: ignore[no-any-return]
+            return httpx.post(address, json=QUERY, timeout=30).json()
         except httpx.TransportError:
             if time.perf_counter() > until:
                 raise

@@ -115,8 +115,8 @@ def _operation(catalog: Catalog, root: RootField, by_key: RootField | None) -> s
     csdl = root.csdl
     fields = catalog.object(csdl).fields.values()
     values = [f.name for f in fields if f.kind is FieldKind.VALUE and not f.many][:10]
-    lists = [f for f in fields if f.kind is FieldKind.TO_MANY][:1]
-    lists = [f"{f.name}(first: 2) {{ totalCount pageInfo {{ endCursor }} }}" for f in lists]
+    many = [f for f in fields if f.kind is FieldKind.TO_MANY][:1]
+    lists = [f"{f.name}(first: 2) {{ totalCount pageInfo {{ endCursor }} }}" for f in many]
     variables = {"first": "Int"}
     for argument, kind, form in (
         ("where", TypeKind.WHERE, "{}"),

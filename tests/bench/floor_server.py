@@ -68,5 +68,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvicorn.Config(None).get_loop_factory()) as runner:
+    with asyncio.Runner(
+        loop_factory=uvicorn.Config(f"{__name__}:main").get_loop_factory()
+    ) as runner:
         runner.run(main())

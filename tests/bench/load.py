@@ -120,9 +120,11 @@ def read_wrk(printed: str, cpu: float, connections: int, length: int) -> Load:
     most = (requests + connections) * (length + 1_000)
     if not requests * length <= size <= most:
         errors += 1
-    times = [value / 1e6 for value in (p50, p95, p99, slowest)]
+    seconds = micros / 1e6
+    p50s, p95s, p99s, slowests = (value / 1e6 for value in (p50, p95, p99, slowest))
     spread = (q3 - q1) / 2 / p50 if p50 else 0.0
-    return Load(max(0, requests - errors), errors, micros / 1e6, *times, spread, cpu)
+    counted = max(0, requests - errors)
+    return Load(counted, errors, seconds, p50s, p95s, p99s, slowests, spread, cpu)
 
 
 def _cpu_of_children() -> float:
@@ -215,6 +217,7 @@ def post(url: str, body: bytes | None) -> bytes:
 async def load(url: str, body: bytes | None, connections: int, seconds: float, length: int) -> Load:
     """Send over so many connections for so long, from this process and loop."""
     parts = urlsplit(url)
+    host = parts.hostname or "127.0.0.1"
     request = post(url, body)
     loop = asyncio.get_running_loop()
     times: list[float] = []
@@ -222,8 +225,8 @@ async def load(url: str, body: bytes | None, connections: int, seconds: float, l
     made = [
         await loop.create_connection(
             lambda: _Connection(request, started + seconds, length, times),
-            parts.hostname,
-            parts.port,
+            host,
+            parts.port or 80,
         )
         for _ in range(connections)
     ]

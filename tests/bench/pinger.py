@@ -15,10 +15,15 @@ from urllib.parse import urlsplit
 PAUSE = 0.001
 
 
+def _wait_for_the_end(ended: threading.Event) -> None:
+    sys.stdin.read()
+    ended.set()
+
+
 def main() -> None:
     parts = urlsplit(sys.argv[1])
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    threading.Thread(target=_wait_for_the_end, args=(ended,), daemon=True).start()
     connection = HTTPConnection(parts.netloc, timeout=60)
     found: list[tuple[float, float]] = []
     while not ended.is_set():

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +29,7 @@ from tests.bench.bars import BARS, judged, show_bars  # noqa: E402
 from tests.bench.machine import described, load_average, machine  # noqa: E402
 from tests.bench.measure import Report, show  # noqa: E402
 
-Benchmark = Callable[[bool], Awaitable[list[Report]]]
+Benchmark = Callable[[bool], Coroutine[Any, Any, list[Report]]]
 
 BENCHMARKS = {
     "http": "bench_http:over_http",

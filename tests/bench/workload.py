@@ -7,6 +7,7 @@ replays the bytes.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
+from gateway.odata.sending import Judge, itself
 from gateway.planning.limits import PlanLimits
+from gateway.shutdown import Shutdown
 from schema.csdl.parse import parse_csdl
 from schema.model.records import Model
 from schema.types.build import ODataSchema, build_schema
@@ -231,6 +234,8 @@ class Service:
     root: str = "http://bench.invalid/data"
     sent: int = 0
     on_send: Callable[[], object] = lambda: None
+    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+    shutdown: Shutdown = field(default_factory=Shutdown)
     _answers: dict[str, Response] = field(default_factory=dict)
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
@@ -243,6 +248,11 @@ class Service:
             headers = {"content-type": "application/json; odata.metadata=minimal"}
             found = self._answers[request.url] = Response(200, headers, body, url)
         return found
+
+    async def write(
+        self, request: Request, judge: Judge = itself, begins: Callable[[], None] | None = None
+    ) -> Response:
+        raise NotImplementedError("benchmarks only read")
 
 
 def answer(url: str) -> bytes:

@@ -117,8 +117,8 @@ class ChangeQuery:
     """A page and all that went wrong on it."""
 
     def __init__(self, context, url, foreign):
-        self.requests = []
-        self.console = []
+        self.requests: list[str] = []
+        self.console: list[tuple[str, str]] = []
         self._url = url
         self._foreign = foreign
         self._asked_before = len(foreign.asked)
@@ -193,7 +193,7 @@ def real(folder):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
-        Path(sys.executable).with_name("d365-graphql"),
+        str(Path(sys.executable).with_name("d365-graphql")),
         "serve",
         "--sandbox",
         "--port",

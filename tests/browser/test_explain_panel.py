@@ -1,6 +1,7 @@
 """The Explain panel and the company scope in Debian's chromium."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_no_typing_is_too_quick_for_it(panel):
 
 
 def test_an_answer_that_comes_late_changes_nothing(panel):
-    held = []
+    held: list[Any] = []
 
     def hold_the_first(route):
         if held:
@@ -212,7 +213,9 @@ def test_an_answer_that_comes_late_changes_nothing(panel):
     while not held:
         panel.page.wait_for_timeout(20)
     panel.fill("{ customerGroups { totalCount } }")
-    late = {"data": {"steps": [], "requests": [], "placeholders": [], "service": None}}
+    late: dict[str, Any] = {
+        "data": {"steps": [], "requests": [], "placeholders": [], "service": None}
+    }
     held[0].fulfill(json=late)
     panel.settled()
 

@@ -6,7 +6,7 @@ import json
 
 import httpx
 import pytest
-from graphql import parse
+from graphql import OperationDefinitionNode, parse
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -225,8 +225,9 @@ def test_each_example_is_one_named_operation_with_a_title_and_its_variables():
     assert len(found) == 13
     for example in found:
         (operation,) = parse(example.query).definitions
+        assert isinstance(operation, OperationDefinitionNode)
         required = {v.variable.name.value for v in operation.variable_definitions or ()}
-        assert operation.name.value
+        assert operation.name is not None
         assert example.title
         assert set(example.variables or {}) <= required
 

@@ -5,7 +5,7 @@ import pytest
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http import schema_explorer as explorer
-from tests.browser.conftest import ChangeQuery, threaded
+from tests.browser.conftest import ChangeQuery
 from tests.support.graphiql import (
     SECONDS,
     all_is_valid,
@@ -13,6 +13,7 @@ from tests.support.graphiql import (
     run,
     type_until_suggested,
 )
+from tests.support.threaded import threaded
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_page")]
 

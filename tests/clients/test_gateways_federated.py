@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.config.setting_models import FederationOptions, SandboxOptions
 from gateway.config.settings import Settings
 from tests.support.node import Tools
 from tests.support.process import PATIENCE
@@ -49,8 +50,8 @@ def addresses() -> Iterator[dict[str, str]]:
                 cache_dir=None,
                 language="none",
                 include=given["include"],
-                federation={"prefix": prefix, "type_prefix": type_prefix},
-                sandbox={"scale": given["scale"]},
+                federation=FederationOptions(prefix=prefix, type_prefix=type_prefix),
+                sandbox=SandboxOptions(scale=given["scale"]),
             )
             app = create_app(settings, observe=lambda _: None)
             found[name] = f"{stack.enter_context(threaded(app))}/graphql"

@@ -67,7 +67,7 @@ def codes_in_use() -> set[str]:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in REFUSALS:
                 result |= {
-                    a.value
+                    str(a.value)
                     for a in node.args
                     if isinstance(a, ast.Constant) and CODE.fullmatch(str(a.value))
                 }

@@ -17,9 +17,9 @@ from graphql import GraphQLSchema, parse, validate
 from gateway.cli.commands import app
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.explain.explain import explain
 from gateway.odata.finops import FINOPS
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from tests.support.pages import DOCS, PAGES, ROOT, blocks, inline_code, page
 

@@ -288,7 +288,7 @@ def test_a_written_snapshot_is_opened(tmp_path: Path) -> None:
     found = snapshots.open("key", STAMP)
 
     assert found is not None
-    assert (found.model, found.notes) == (SMALL, b"notes")
+    assert (found.model, bytes(found.notes)) == (SMALL, b"notes")
     assert snapshots.open("key", fingerprint_of("another")) is None
     assert snapshots.open("another", STAMP) is None
     (path,) = (tmp_path / "a" / "models").iterdir()

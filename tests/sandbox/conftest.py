@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 import httpx
 import pytest
@@ -19,10 +20,20 @@ def app() -> Starlette:
     return create_sandbox()
 
 
-async def _ask(app: Starlette, url: str, method: str = "GET", **options: object) -> httpx.Response:
+async def _ask(app: Starlette, url: str, method: str = "GET", **options: Any) -> httpx.Response:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
         return await client.request(method, url, **options)
+
+
+class Sandbox:
+    """A sandbox of a test's own: call it to ask it."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+
+    async def __call__(self, url: str, method: str = "GET", **options: Any) -> httpx.Response:
+        return await _ask(self.app, url, method, **options)
 
 
 @pytest.fixture
@@ -30,18 +41,18 @@ def send_raw() -> Callable[..., Awaitable[int]]:
     """Ask past httpx, which makes no long addresses: gives the status."""
 
     async def send(app: Starlette, path: str, query: str) -> int:
-        sent: list[dict[str, object]] = []
+        sent: list[MutableMapping[str, Any]] = []
 
         async def receive() -> dict[str, object]:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def keep(message: dict[str, object]) -> None:
+        async def keep(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
 
         scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [],
                  "query_string": query.encode()}  # fmt: skip
         await app(scope, receive, keep)
-        return sent[0]["status"]
+        return int(sent[0]["status"])
 
     return send
 
@@ -56,13 +67,7 @@ def get(app: Starlette) -> Ask:
 def sandbox() -> Callable[..., Ask]:
     """Make a sandbox of its own and give the way to ask it; ``.app`` is the application."""
 
-    def make(**settings: object) -> Ask:
-        own = create_sandbox(SandboxSettings(**settings))
-
-        async def ask(url: str, method: str = "GET", **options: object) -> httpx.Response:
-            return await _ask(own, url, method, **options)
-
-        ask.app = own
-        return ask
+    def make(**settings: Any) -> Ask:
+        return Sandbox(create_sandbox(SandboxSettings(**settings)))
 
     return make

@@ -24,7 +24,7 @@ def _batch(*addresses: str, method: str = "GET") -> dict[str, object]:
 
 
 def _parts(answer):
-    boundary = re.search(r"boundary=(\S+)", answer.headers["content-type"])[1]
+    (boundary,) = re.findall(r"boundary=(\S+)", answer.headers["content-type"])
     chunks = answer.text.split(f"--{boundary}")[1:-1]
     found = []
     for chunk in chunks:

@@ -20,7 +20,9 @@ def changeset(*requests, ids=None, boundary="changeset_1", end=True):
     """Return the batch part of a changeset of (method, address, body)."""
     lines = [f"Content-Type: multipart/mixed; boundary={boundary}", ""]
     for number, request in enumerate(requests, 1):
-        lines += [f"--{boundary}", *part(*request, content_id=ids[number - 1] if ids else number)]
+        name = ids[number - 1] if ids else number
+        method, address, body = (*request, None)[:3]
+        lines += [f"--{boundary}", *part(method, address, body, name)]
     return [*lines, *([f"--{boundary}--", ""] if end else [])]
 
 
@@ -58,7 +60,7 @@ def results(answer):
 
 
 def _boundary(text):
-    return re.search(r"boundary=(\S+)", text)[1]
+    return re.findall(r"boundary=(\S+)", text)[0]
 
 
 def _result(head, content):

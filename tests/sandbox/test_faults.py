@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 import httpx
 import pytest
@@ -137,7 +138,7 @@ def test_on_a_socket_the_transport_is_closed(served, at, written, started):
     app, root = served
     app.state.faults.add(FaultRule(at=at, method="POST"))
     options = batch(part(*group(91)), part(*group(92)))
-    seen = []
+    seen: list[Any] = []
     with httpx.Client(base_url=root, timeout=PATIENCE) as client:
         with pytest.raises(httpx.TransportError):
             _read(client, options, seen)

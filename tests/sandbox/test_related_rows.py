@@ -37,6 +37,7 @@ def declared_joins(model: Model) -> Iterator[tuple[Side, Side]]:
     for name, entity_set in model.entity_sets.items():
         for navigation in model.navigations_of(entity_set.type):
             if navigation.declared:
+                assert navigation.target_set is not None
                 own = Side(name, tuple(pair.property for pair in navigation.on))
                 theirs = Side(navigation.target_set, tuple(p.referenced for p in navigation.on))
                 yield (theirs, own) if navigation.many else (own, theirs)
@@ -89,8 +90,8 @@ RENTER = {"from_set": "Rooms", "fields": ["Tenant"], "to_set": "Owners", "to_fie
 async def test_declared_relations_lead_to_rows_that_exist(tmp_path):
     path = tmp_path / "metadata.xml"
     path.write_text(DOCUMENT)
-    settings = Settings(
-        sandbox={"metadata": path}, relations=[HOUSE, OWNER, RENTER], cache_dir=None
+    settings = Settings.model_validate(
+        {"sandbox": {"metadata": path}, "relations": [HOUSE, OWNER, RENTER], "cache_dir": None}
     )
     query = """{
       rooms { nodes { house { owner { mail } rooms { nodes { inStreet } } } renter { nodes { mail } } } }

@@ -16,8 +16,9 @@ def test_the_kernel_chooses_a_port_and_the_address_is_printed():
         [sys.executable, "-c", command], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
+            assert process.stdout is not None
             line = process.stdout.readline()
-            url = re.fullmatch(r"Sandbox: (http://127\.0\.0\.1:\d+/data)\n", line)[1]
+            (url,) = re.findall(r"^Sandbox: (http://127\.0\.0\.1:\d+/data)\n$", line)
             with urllib.request.urlopen(f"{url}/Currencies/$count") as answer:
                 assert int(answer.read()) == 5
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -146,7 +147,7 @@ async def test_bodies_that_are_not_of_the_type_are_refused(sandbox, body, messag
     assert message in inner(answer)
 
 
-TYPES = [
+TYPES: list[tuple[str, str, list[Any]]] = [
     ("LedgerJournalLines", "DebitAmount", ["1.5", True, [1], 10**401]),
     ("LedgerJournalLines", "TransDate", ["2024-01-01", "yesterday", 5, "0001-01-01T00:00:00+14:00"]),
     ("LedgerJournalLines", "Text", [5, {}]),
@@ -313,7 +314,7 @@ async def test_companies_that_the_account_may_not_see_do_not_exist(sandbox):
     assert "The value 'usrt' in field 'Company' is not found" in inner(answer)
 
 
-VALUES = (
+VALUES: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers()

@@ -27,24 +27,26 @@ from gateway.sandbox.faults import FaultRule
 from gateway.shutdown import Shutdown
 
 SERVICE = "/api/services/LedgerJournalServices/LedgerJournalService/post"
-SETTINGS = Settings(
-    cache_dir=None,
-    language="none",
-    retries=2,
-    writes={
-        "changeset_size": 2,
-        "services": [
-            {
-                "name": "postLedgerJournal",
-                "path": SERVICE.removeprefix("/api/services/"),
-                "input": {
-                    "company": {"type": "String!", "wire": "_dataAreaId"},
-                    "journal": {"type": "String!", "wire": "_journalBatchNumber"},
-                },
-                "output": {"isPosted": {"type": "String", "wire": "IsPosted"}},
-            }
-        ],
-    },
+SETTINGS = Settings.model_validate(
+    {
+        "cache_dir": None,
+        "language": "none",
+        "retries": 2,
+        "writes": {
+            "changeset_size": 2,
+            "services": [
+                {
+                    "name": "postLedgerJournal",
+                    "path": SERVICE.removeprefix("/api/services/"),
+                    "input": {
+                        "company": {"type": "String!", "wire": "_dataAreaId"},
+                        "journal": {"type": "String!", "wire": "_journalBatchNumber"},
+                    },
+                    "output": {"isPosted": {"type": "String", "wire": "IsPosted"}},
+                }
+            ],
+        },
+    }
 )
 WRITING = frozenset({"POST", "PATCH", "DELETE"})
 

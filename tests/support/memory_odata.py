@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -131,7 +131,8 @@ class Tables:
         names = self.keys[set_name]
         parts = dict(p.split("=", 1) for p in _split(key, ",")) if "=" in key else {names[0]: key}
         wanted = " and ".join(f"{name} eq {unquote(value)}" for name, value in parts.items())
-        found = [r for r in self.rows[set_name] if self._passes(wanted, r)]
+        tree = _parsed(wanted)
+        found = [r for r in self.rows[set_name] if self._value(tree, r)]
         if not found:
             return _refusal(404)
         return _json(self.sent(found[0], set_name, options))
@@ -215,7 +216,11 @@ class Tables:
 
     def _windowless(self, rows: list[Row], set_name: str, options: Mapping[str, str]) -> list[Row]:
         where = options.get("$filter")
-        kept = rows if where is None else [r for r in rows if self._passes(where, r)]
+        if where is None:
+            kept = rows
+        else:
+            tree = _parsed(where)
+            kept = [row for row in rows if self._value(tree, row)]
         return self.ordered(kept, options.get("$orderby") or ",".join(self.keys[set_name]))
 
     def ordered(self, rows: list[Row], order: str) -> list[Row]:
@@ -242,16 +247,12 @@ class Tables:
             return value.casefold().rstrip(" ") if self.insensitive else value
         return value
 
-    def _passes(self, where: str, row: Row) -> bool:
-        text = _ENUM.sub(r"\1", where)
-        tree = ODataParser().parse(ODataLexer().tokenize(text))
-        return bool(self._value(tree, row))
-
     def _value(self, node: ast._Node, row: Row) -> Any:
         match node:
             case ast.BoolOp(op=op, left=left, right=right):
-                both = [bool(self._value(left, row)), bool(self._value(right, row))]
-                return all(both) if isinstance(op, ast.And) else any(both)
+                first = bool(self._value(left, row))
+                decides = first is isinstance(op, ast.Or)
+                return first if decides else bool(self._value(right, row))
             case ast.UnaryOp(operand=operand):
                 return not self._value(operand, row)
             case ast.Compare(comparator=comparator, left=left, right=right):
@@ -270,6 +271,7 @@ class Tables:
     def _compares(self, comparator: Any, left: ast._Node, right: ast._Node, row: Row) -> bool:
         one = self._value(left, row)
         if isinstance(comparator, ast.In):
+            assert isinstance(right, ast.List)
             return any(self.order(one, _plain(v)) == 0 for v in right.val)
         other = self._value(right, row)
         if isinstance(comparator, ast.Eq | ast.NotEq):
@@ -283,6 +285,12 @@ class Tables:
             ast.Lt: order < 0,
             ast.LtE: order <= 0,
         }[type(comparator)]
+
+
+@lru_cache(maxsize=1024)
+def _parsed(where: str) -> ast._Node:
+    """Return the tree of a filter. Parsing costs more than all else here, and a request filters many rows."""
+    return ODataParser().parse(ODataLexer().tokenize(_ENUM.sub(r"\1", where)))
 
 
 def _plain(node: Any) -> Any:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, is_object_type
+from graphql import (
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    is_object_type,
+    validate_schema,
+)
 
 from schema.catalog import Catalog
 from schema.catalog.records import Field, MutationField, PayloadField, RootField
@@ -133,9 +140,18 @@ class DictResolvers:
         assert isinstance(source, dict)
         return source.get(field.name)
 
+    def subgraph(self, info: GraphQLResolveInfo[Any]) -> object:
+        return self.roots.get("_service")
+
     def type_name(self, value: object) -> str:
         assert isinstance(value, dict)
         return str(value["__typename"])
+
+
+def faults(schema: GraphQLSchema) -> list[GraphQLError]:
+    """Return what graphql-core finds wrong with a schema, even if it was made to be assumed valid."""
+    parts: dict[str, Any] = {**schema.to_kwargs(), "assume_valid": False}
+    return validate_schema(GraphQLSchema(**parts))
 
 
 def eager(core: GraphQLSchema) -> GraphQLSchema:

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.app import create_app
 from gateway.cli.bounded_http import BoundedProtocol, socket_protocol
-from gateway.config.setting_models import Profile
+from gateway.config.setting_models import Profile, SubscriptionOptions
 from gateway.config.settings import Settings
 from gateway.events import Event, SubscriptionPolled
 from gateway.subscriptions.hub import Hub
@@ -39,8 +39,8 @@ def subscribe(query: str, name: str = "1", **variables: Any) -> dict[str, Any]:
 
 
 def settings(**options: Any) -> Settings:
-    given = {"interval": 0.05, "init_timeout": 5, **options}
-    return Settings(cache_dir=None, language="none", subscriptions=given, max_body_bytes=20_000)
+    polling = SubscriptionOptions(**{"interval": 0.05, "init_timeout": 5, **options})
+    return Settings(cache_dir=None, language="none", subscriptions=polling, max_body_bytes=20_000)
 
 
 class Served:

@@ -233,7 +233,7 @@ NAVS = {
 
 
 DECLARED = {
-    name: frozenset(p.name for p in (*kind.properties, *kind.navigations))
+    name: frozenset({*(p.name for p in kind.properties), *(n.name for n in kind.navigations)})
     for name, csdl in SETS.items()
     for kind in _types()
     if kind.name == csdl

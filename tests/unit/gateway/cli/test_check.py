@@ -66,7 +66,7 @@ def signed_in(environment: dict[str, str], host: LoginHost) -> dict[str, str]:
     }
 
 
-def checked(folder: Path, code: int = 0, **variables: str) -> dict[str, Any]:
+def checked(folder: Path, code: int = 0, /, **variables: str) -> dict[str, Any]:
     """Return the steps by name: status, text and hint."""
     ended = invoke(folder, "check", "--json", **variables)
     assert ended.returncode == code, ended.stderr

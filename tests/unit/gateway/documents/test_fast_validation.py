@@ -244,7 +244,7 @@ def test_nothing_wrong_is_accepted(text: str) -> None:
 
 def _words(text: str) -> list[tuple[TokenKind, str]]:
     lexer = Lexer(Source(text))
-    words = []
+    words: list[tuple[TokenKind, str]] = []
     while (token := lexer.advance()).kind is not TokenKind.EOF:
         words.append((token.kind, text[token.start : token.end]))
     return words

@@ -15,6 +15,7 @@ from gateway.documents.fingerprint import fingerprint_of
 from gateway.documents.store import DocumentLimits, Documents
 from gateway.operations import cache as module
 from gateway.operations.cache import PreparedOperations
+from gateway.operations.prepared_operation import prepare
 from gateway.request import Answer
 from tests.support.operations import Operation, Writer
 from tests.support.random_rows import tables
@@ -100,9 +101,8 @@ def test_a_thousand_texts_with_other_literals_are_compiled_once(
 
     def counted(*given: Any) -> Any:
         compiled.append(given)
-        return real(*given)
+        return prepare(*given)
 
-    real = module.prepare
     monkeypatch.setattr(module, "prepare", counted)
     made = Caches()
     text = 'query Q%d { orders(where: {text: {eq: "%d"}}, first: %d) { nodes { area } } }'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from graphql import GraphQLSchema, build_schema, parse, validate
+from graphql import GraphQLSchema, build_schema, parse, pyutils, validate
 
 from gateway.documents import near_names
 from gateway.documents.near_names import COMPARED, NameIndex, preselect
@@ -21,7 +21,7 @@ def schema() -> GraphQLSchema:
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names that were compared letter by letter."""
     names: list[str] = []
-    original = near_names.suggestion_list
+    original = pyutils.suggestion_list
 
     def counted(wrong: str, options: list[str]) -> list[str]:
         names.extend(options)

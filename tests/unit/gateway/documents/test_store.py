@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from graphql import OperationDefinitionNode, parse
 
@@ -14,7 +16,7 @@ from tests.support.zoo_model import FO, schema_of
 SCHEMA = schema_of(FO)
 
 
-def some(**limits: int) -> Documents:
+def some(**limits: Any) -> Documents:
     return Documents(SCHEMA.catalog, SCHEMA.core, DocumentLimits(**limits))
 
 

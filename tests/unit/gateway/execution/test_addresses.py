@@ -187,7 +187,7 @@ async def test_a_batch_is_sent_again_where_a_part_asks_for_it(status: int) -> No
     ],
 )
 async def test_a_service_without_batches_is_named_as_such(status: int, code: str) -> None:
-    body = {"value": []} if status == 200 else {"error": {"message": ""}}
+    body: dict[str, Any] = {"value": []} if status == 200 else {"error": {"message": ""}}
 
     answer = await hostile().ask(LONG, on("$batch", always(body, status)))
 

@@ -103,7 +103,9 @@ async def test_changed_rows_are_read_as_shown_for_one(sandboxed: Gateway) -> Non
     (orders,) = node.below
     assert (step.field, node.field, orders.field) == ("entityChanged", "node", "salesOrders")
     assert node.how.startswith("CustomersV3 by key, up to 500 changed rows at once")
-    assert "dataAreaId eq {dataAreaId} and CustomerAccount eq {CustomerAccount}" in node.request
+    assert "dataAreaId eq {dataAreaId} and CustomerAccount eq {CustomerAccount}" in (
+        node.request or ""
+    )
     # But for the filter, it is what is sent for all changed rows.
     shown = [FILTER.sub("", below.request or "") for below in (node, orders)]
     assert shown == [FILTER.sub("", readable_url(sent)) for sent in answer.requests]

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.explain.explain import Explanation, explain
+from gateway.explain.explain import explain
+from gateway.explain.report import Explanation
 from gateway.odata.query import Request
 from gateway.odata.render import readable_url
 from gateway.request import GraphQLRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Any
 
 import pytest
@@ -126,7 +126,7 @@ async def test_a_hundred_mistakes_of_one_client_are_one_line(client: Client) -> 
 async def test_a_timeout_that_is_no_number_of_seconds_is_refused(
     client: Client, seconds: str
 ) -> None:
-    headers = {"Accept": GRAPHQL, TIMEOUT_HEADER: seconds.encode()}
+    headers = {b"Accept": GRAPHQL.encode(), TIMEOUT_HEADER.encode(): seconds.encode()}
     response = await client.http.get("/graphql", params={"query": TYPENAME}, headers=headers)
 
     assert response.status_code == 400
@@ -199,13 +199,13 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BODY_TIMEOUT", 0.05)
-    sent: list[dict[str, Any]] = []
+    sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b" ", "more_body": True}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     await client.app(dict(POST), receive, send)
@@ -217,8 +217,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(
 
 
 async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -> None:
-    sent: list[dict[str, Any]] = []
-    messages = iter(
+    sent: list[MutableMapping[str, Any]] = []
+    messages: Iterator[dict[str, Any]] = iter(
         [
             {"type": "http.request", "body": b'{"que', "more_body": True},
             {"type": "http.disconnect"},
@@ -228,7 +228,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -
     async def receive() -> dict[str, Any]:
         return next(messages)
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     await client.app(dict(POST), receive, send)

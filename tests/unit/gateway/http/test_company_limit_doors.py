@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from gateway.config.setting_models import FederationOptions
 from gateway.config.settings import Settings
 from gateway.planning.change_queries import WATCH, find_change_query
 from gateway.request import GraphQLRequest
@@ -28,7 +29,10 @@ def own_sandbox() -> Starlette:
 async def bounded(own_sandbox: Starlette) -> AsyncIterator[Gateway]:
     """A gateway that may do everything but leave one company."""
     settings = Settings(
-        cache_dir=None, language="none", company_limit=("usmf",), federation={"enabled": True}
+        cache_dir=None,
+        language="none",
+        company_limit=("usmf",),
+        federation=FederationOptions(enabled=True),
     )
     transport = httpx.ASGITransport(own_sandbox)
     async with open_gateway(settings, transport=transport, observe=lambda _: None) as opened:

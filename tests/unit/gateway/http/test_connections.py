@@ -88,8 +88,8 @@ class Clients:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for _, writer in self.wires:
-            writer.transport.abort()
+        for wire in self.wires:
+            wire[1].transport.abort()
 
     async def ask(self, path: bytes = b"/x", headers: bytes = b"") -> asyncio.StreamReader:
         wire = socket.socket()
@@ -210,7 +210,7 @@ async def test_too_many_pipelined_requests_end_the_connection_after_the_answers(
 
 @pytest.mark.parametrize(("given", "seconds"), [({}, 75.0), ({"keep_alive": 300}, 300.0)])
 async def test_connections_stay_open_longer_than_those_of_load_balancers(
-    given: dict[str, float], seconds: float
+    given: dict[str, Any], seconds: float
 ) -> None:
     assert _config(app, Settings(**given)).timeout_keep_alive == seconds
 

@@ -162,7 +162,8 @@ async def gateway(
 
 
 def file_of(task: asyncio.Task[Any]) -> str:
-    return str(task.get_coro().cr_code.co_filename)
+    coroutine: Any = task.get_coro()
+    return str(coroutine.cr_code.co_filename)
 
 
 def is_ours(file: str) -> bool:

@@ -168,7 +168,8 @@ async def test_an_answer_that_cannot_be_encoded_is_answered(
     way: str,
     error: type[Exception],
 ) -> None:
-    real, failed = Answer.encode, []
+    real = Answer.encode
+    failed: list[Answer] = []
 
     def encode(answer: Answer) -> bytes:
         if not failed:  # what is said of the failure is encoded by the same means

@@ -20,14 +20,14 @@ from tests.support.streaming import Served, serving, subscribe
 pytestmark = pytest.mark.anyio
 PROFILES = {
     "usmf": Profile(
-        sets=["CustomersV3", "CustomerGroups"],
-        companies=["usmf"],
+        sets=("CustomersV3", "CustomerGroups"),
+        companies=("usmf",),
         read_only=True,
         introspection=False,
         max_depth=4,
         max_aliases=1,
     ),
-    "vendors": Profile(sets=["VendorsV2"]),
+    "vendors": Profile(sets=("VendorsV2",)),
 }
 CHANGES = 'subscription { entityChanged(set: "customersV3") { kind node { ... on CustomerV3 { dataAreaId } } } }'
 RENAME = """mutation ($company: String!, $account: String!, $alias: String!) {

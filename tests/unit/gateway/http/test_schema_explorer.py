@@ -127,9 +127,12 @@ async def test_the_index_is_made_once_for_the_same_metadata(
 ) -> None:
     made: list[object] = []
     index_of = search.index_of
-    monkeypatch.setattr(
-        search, "index_of", lambda schema: (made.append(schema), index_of(schema))[1]
-    )
+
+    def counted(schema: Any) -> Any:
+        made.append(schema)
+        return index_of(schema)
+
+    monkeypatch.setattr(search, "index_of", counted)
     async with served() as (app, client):
         for query in ("a", "b", "customers"):
             await client.get("/graphql/search", params={"q": query})

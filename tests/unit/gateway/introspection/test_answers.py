@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import sys
 import threading
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -268,7 +269,7 @@ async def test_another_process_says_that_an_answer_is_too_long(
 ) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "python").chmod(0o700)
-    monkeypatch.setattr(telling.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(introspection_module, "SMALL", 0)
     async with opened(settings_of(tmp_path)) as gateway:
         found = await ask(gateway, EVERYTHING)

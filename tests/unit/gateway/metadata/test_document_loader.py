@@ -409,7 +409,7 @@ async def test_a_missing_or_wrong_file_is_reported(tmp_path: Path) -> None:
 
 async def test_credentials_are_not_sent_to_another_origin() -> None:
     class Token(httpx.Auth):
-        def auth_flow(self, request: httpx.Request):  # type: ignore[no-untyped-def]
+        def auth_flow(self, request: httpx.Request):
             request.headers["Authorization"] = "Bearer t"
             yield request
 

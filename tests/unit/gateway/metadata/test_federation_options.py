@@ -11,6 +11,7 @@ import pytest
 from gateway.cli.schema_commands import print_sdl
 from gateway.config.loading import load_settings
 from gateway.config.rendering import to_toml
+from gateway.config.setting_models import FederationOptions
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.metadata.document_loader import MetadataDocument
@@ -84,8 +85,8 @@ async def test_tags_of_unserved_sets_stop_the_start() -> None:
 
 
 def test_effective_settings_load_again() -> None:
-    tags = {"Customer*": ["sales"], 'a "quoted" one': ["x"]}
-    chosen = Settings(cache_dir=None, federation={"prefix": "erp", "tags": tags})
+    tags: dict[str, tuple[str, ...]] = {"Customer*": ("sales",), 'a "quoted" one': ("x",)}
+    chosen = Settings(cache_dir=None, federation=FederationOptions(prefix="erp", tags=tags))
 
     assert tomllib.loads(to_toml(chosen))["federation"] == {
         "enabled": True,
@@ -93,12 +94,13 @@ def test_effective_settings_load_again() -> None:
         "prefix": "erp",
         "type_prefix": "",
         "node": "inaccessible",
-        "tags": tags,
+        "tags": {name: list(values) for name, values in tags.items()},
     }
 
 
 def sandbox(**federation: Any) -> Settings:
-    return Settings(cache_dir=None, language="none", include=("Currencies",), federation=federation)
+    options = FederationOptions(**federation)
+    return Settings(cache_dir=None, language="none", include=("Currencies",), federation=options)
 
 
 def test_the_plain_schema_has_no_federation(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,8 +129,12 @@ _CSDL = b"""<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odat
 def test_names_in_a_snapshot_have_the_prefixes(tmp_path: Path) -> None:
     document = MetadataDocument(_CSDL, digest_of(_CSDL), "cats.xml")
 
-    def names(**federation: str) -> tuple[str, str]:
-        chosen = Settings(url="https://fo.example/data", cache_dir=tmp_path, federation=federation)
+    def names(**federation: Any) -> tuple[str, str]:
+        chosen = Settings(
+            url="https://fo.example/data",
+            cache_dir=tmp_path,
+            federation=FederationOptions(**federation),
+        )
         known = open_model(chosen, document)
         assert known.naming is not None
         dialect = dialect_of(chosen, known.model)

@@ -104,9 +104,9 @@ async def test_an_undescribed_service_is_not_offered(
     transport = Changed(answer)
 
     async with reached_by_url(transport) as gateway:
-        answer = await ask(gateway, '{ __type(name: "Mutation") { fields { name } } }')
+        told = await ask(gateway, '{ __type(name: "Mutation") { fields { name } } }')
 
-    names = {field["name"] for field in answer["data"]["__type"]["fields"]}
+    names = {field["name"] for field in told["data"]["__type"]["fields"]}
     assert "createCustomerV3" in names
     assert "postLedgerJournal" not in names
 

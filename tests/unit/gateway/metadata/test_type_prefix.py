@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config.setting_models import FederationOptions
 from gateway.config.settings import Settings
 from gateway.explain.explain import explain
 from gateway.request import GraphQLRequest
@@ -29,9 +30,12 @@ CHANGED = """subscription {
 }"""
 
 
-async def opened(**federation: str) -> AsyncIterator[Gateway]:
+async def opened(**federation: Any) -> AsyncIterator[Gateway]:
     settings = Settings(
-        cache_dir=None, language="none", include=("CustomersV3",), federation=federation
+        cache_dir=None,
+        language="none",
+        include=("CustomersV3",),
+        federation=FederationOptions(**federation),
     )
     async with open_gateway(settings, observe=lambda _: None) as gateway:
         yield gateway

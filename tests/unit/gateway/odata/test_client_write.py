@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -32,7 +33,7 @@ SERVICE = (
 )
 
 
-async def write(fo: Upstream, **settings: object) -> int | type[GatewayError]:
+async def write(fo: Upstream, **settings: Any) -> int | type[GatewayError]:
     """Return the status of the answer, or the class of the error."""
     async with fo.client(**settings) as client:
         try:
@@ -41,13 +42,13 @@ async def write(fo: Upstream, **settings: object) -> int | type[GatewayError]:
             return type(error)
 
 
-UNREACHED = {
+UNREACHED: dict[type[Exception], type[GatewayError]] = {
     httpx.ConnectError: UpstreamUnavailable,
     httpx.ConnectTimeout: UpstreamTimeout,
     httpx.PoolTimeout: UpstreamTimeout,
     httpx.ProxyError: UpstreamUnavailable,
 }
-NEVER_SENT = {
+NEVER_SENT: dict[type[Exception], type[GatewayError]] = {
     httpx.UnsupportedProtocol: UpstreamUnavailable,
     httpx.LocalProtocolError: UpstreamUnavailable,
 }

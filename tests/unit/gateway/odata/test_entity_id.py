@@ -1,6 +1,7 @@
 """Keys read from the addresses of rows: the inverse of how keys are printed."""
 
 from base64 import urlsafe_b64encode
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from gateway.odata.render import render
 
 ROOT = "https://x.example/data"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
-VALUES = {
+VALUES: dict[str, st.SearchStrategy[Any]] = {
     "Edm.String": st.one_of(TEXT, st.sampled_from(["O'Neil", "a,b=c", "(a)", "'", "a/b", "50%", "?#"])),
     "Edm.Int32": st.integers(-(2**31), 2**31 - 1),
     "Edm.Int64": st.integers(-(2**63), 2**63 - 1),

@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings
-from gateway.engine import GraphQLRequest
 from gateway.odata import dialects
 from gateway.odata.dialect import ODATA
 from gateway.odata.error_details import MISSING_FIELD, ErrorDetails, Problem
+from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, open_gateway
 from schema.model.relations import Relation
 

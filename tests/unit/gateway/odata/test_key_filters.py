@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -37,7 +38,7 @@ def query(columns, keys):
     return FINOPS.lower(Query(resource=Resource("Set"), where=where)).query
 
 
-TEXTS = [
+TEXTS: list[tuple[Any, list[Any], str | None]] = [
     (COLUMNS[:1], [("a",)], "OrderNumber eq 'a'"),
     (COLUMNS[:1], [("a",), ("b",), ("a",)], "OrderNumber eq 'a' or OrderNumber eq 'b'"),
     (

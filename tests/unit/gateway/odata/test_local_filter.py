@@ -1,6 +1,7 @@
 import re
 import sqlite3
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -190,7 +191,7 @@ def fill(rows):
 @given(joined(LEAVES), st.lists(ROW, min_size=1, max_size=8))
 def test_filters_agree_with_a_database(expr, rows):
     fill(rows)
-    bound = []
+    bound: list[Any] = []
     clause = sql(expr, bound)
     expected = [row[0] for row in DATABASE.execute(f"SELECT {clause} FROM r ORDER BY i", bound)]
 

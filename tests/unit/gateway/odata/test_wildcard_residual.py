@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -184,13 +185,17 @@ def exact(expr, row):
         case In(Path((name,)), values):
             return fold(row[name]) in [fold(v.value) for v in values]
         case Matches(Path((name,)), match, literal):
-            value, text = row[name].lower(), literal.value.lower()
+            value, text = row[name].lower(), str(literal.value).lower()
             return {
                 TextMatch.CONTAINS: text in value,
                 TextMatch.STARTS_WITH: value.startswith(text),
                 TextMatch.ENDS_WITH: value.endswith(text),
             }[match]
     raise AssertionError(expr)
+
+
+def at(row, path):
+    return row[path.segments[0]]
 
 
 @given(joined(LEAVES), st.lists(ROW, min_size=1, max_size=12))
@@ -206,7 +211,7 @@ def test_the_wider_filter_and_the_residual_together_are_exact(expr, rows):
         if residual is None
         or evaluate(
             residual,
-            lambda p, row=row: row[p.segments[0]],
+            partial(at, row),
             case_insensitive=True,
             absent=FINOPS.absent,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -41,7 +42,7 @@ def parse(text: str, terms: int = 1) -> Cursor:
 
 
 @given(VALUES)
-def test_the_values_of_a_row_come_back(values: list[object]) -> None:
+def test_the_values_of_a_row_come_back(values: list[Any]) -> None:
     text = keyset_cursor(HERE, values)
 
     assert parse(text, len(values)) == Cursor(values=tuple(values))

@@ -41,7 +41,7 @@ class Journal:
         if address == "$metadata":
             document = csdl("AccountDisplayValue", "DimensionDisplayValue", sets=("Lines",))
             return httpx.Response(200, text=document)
-        body = json.loads(request.content) if request.content else None
+        body = json.loads(request.content or b"{}")
         self.asked.append((request.method, address, body))
         row = {
             "Id": "1",
@@ -204,7 +204,7 @@ async def test_a_name_that_is_not_there_stops_the_start(place: str) -> None:
 
 async def test_the_documented_example_fits_the_sandbox() -> None:
     (example,) = re.findall(r"`account_numbers = \[\"(.+?)\"\]`", page("querying"))
-    settings = Settings(language=None, account_numbers=[example], companies=["usmf"])
+    settings = Settings(language=None, account_numbers=(example,), companies=("usmf",))
     query = """query ($where: VendorPaymentJournalLineWhere) {
       vendorPaymentJournalLines(first: 1, where: $where) { nodes { accountDisplayValue } }
     }"""

@@ -176,7 +176,8 @@ async def test_pages_are_stable_while_rows_come_and_go(
 
 
 async def test_backward_pages_are_stable_too(sandboxed: Gateway, paged_rows: Any):
-    query, seen, before = PAGE.replace("ORDER", "customerGroupId: DESC"), [], None
+    query, before = PAGE.replace("ORDER", "customerGroupId: DESC"), None
+    seen: list[str] = []
     for number in range(3):
         variables = {"last": 2, "before": before}
         page = (await ask(sandboxed, query, variables=variables))["data"]["customersV3"]

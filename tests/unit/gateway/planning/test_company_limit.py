@@ -10,6 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from gateway.config.setting_models import Profile
 from gateway.config.settings import Settings
 from gateway.engine import Engine
 from gateway.errors import Forbidden, SettingsError
@@ -392,7 +393,7 @@ async def test_the_start_counts_and_a_profile_keeps_the_bound(own_sandbox: Starl
         cache_dir=None,
         language="none",
         company_limit=(INSIDE,),
-        profiles={"ap": {"sets": ["CustomersV3"]}},
+        profiles={"ap": Profile(sets=("CustomersV3",))},
     )
     transport = httpx.ASGITransport(own_sandbox)
     async with open_gateway(settings, transport=transport, observe=events.append) as opened:

@@ -117,7 +117,7 @@ async def test_natural_keys_of_all_sets_name_the_rows_that_they_were_read_from(
 
 # Every kind of key
 
-_KEYS = {
+_KEYS: dict[str, Any] = {
     "Edm.String": "A*b'c",
     "Edm.Int32": -7,
     "Edm.Int64": 9_007_199_254_740_993,

@@ -289,7 +289,7 @@ def test_a_forged_cursor_of_other_types_is_refused(values: list[Any]) -> None:
 
 
 def test_a_position_in_a_list_of_keys_is_refused_and_the_reverse() -> None:
-    flags = {"orderBy": [{"flag": "ASC"}]}
+    flags: dict[str, Any] = {"orderBy": [{"flag": "ASC"}]}
     with pytest.raises(InvalidCursor):
         read(after=offset_cursor(read().binding, 5))
     with pytest.raises(InvalidCursor):

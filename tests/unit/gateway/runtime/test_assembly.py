@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,7 +29,7 @@ def settings(**values: object) -> Settings:
 def quiet(_: Event) -> None: ...
 
 
-async def answer(chosen: Settings, query: str) -> dict[str, object]:
+async def answer(chosen: Settings, query: str) -> dict[str, Any]:
     async with open_gateway(chosen, observe=quiet) as gateway:
         return (await gateway.engine.execute(GraphQLRequest(query=query))).to_builtins()
 

@@ -63,7 +63,8 @@ class ChangeQuery:
 
 @asynccontextmanager
 async def watched(**values: object) -> AsyncIterator[ChangeQuery]:
-    service, events = Changing(csdl("Name", sets=NAMES)), []
+    service = Changing(csdl("Name", sets=NAMES))
+    events: list[Event] = []
     chosen: dict[str, object] = {
         "url": "https://fo.example/data",
         "auth": "none",
@@ -97,8 +98,8 @@ def made_of(gateway: Gateway) -> list[weakref.ref[Any]]:
     """Make all types of some sets; points at them, their definitions and fields, and at row types."""
     core, entries = gateway.schema.core, list(gateway.schema.entries())
     types = [core.type_map[e.name] for e in entries if e.name.startswith(("ItemA", "ItemB"))]
-    types = [made for made in types if isinstance(made, LazyObjectType | LazyInputType)]
-    fields = [field for made in types for field in made.fields.values()]
+    lazy = [made for made in types if isinstance(made, LazyObjectType | LazyInputType)]
+    fields = [field for made in lazy for field in made.fields.values()]
     prepared = [kept for kept, _ in gateway.engine._prepared._compiled.table.values()]
     rows = [made for kept in prepared for made in kept.row_types._made.values()]
     definitions = [found.extensions[DEFINITION] for found in (*types, *fields)]
@@ -192,7 +193,8 @@ async def test_freeing_a_generation_yields_to_other_tasks(
     async with watched(max_types=3_000) as found:
         for name in NAMES[:5]:
             await found.touch(name)
-        steps = len(found.live.gateway.schema.core.type_map.table)
+        types: Any = found.live.gateway.schema.core.type_map
+        steps = len(types.table)
         found.live.replace(fresh_copy(found.live.gateway))
         turns = 0
         while not is_at_rest(found.live):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +18,8 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event, MetadataLoaded, MetadataReloaded, ReloadFailed, SchemaBuilt
-from gateway.metadata import model_process as apart
+from gateway.metadata.model_builder import make_model
+from gateway.metadata.model_process import build_in_subprocess
 from gateway.runtime import metadata_reload as reload
 from tests.support.changing_metadata import Changing, csdl
 from tests.support.manual_clock import until
@@ -56,7 +58,7 @@ class Served:
             "POST", "/admin/reload", headers={"Authorization": f"Bearer {token}"}
         )
 
-    def said(self, kind: type[Event]) -> list[Any]:  # type: ignore[valid-type]
+    def said(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
@@ -85,7 +87,7 @@ def not_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in this process: what is tested lies elsewhere, and a process takes a second."""
 
     async def made(settings: Settings, document: Any) -> Any:
-        return reload.make_model(settings, document)
+        return make_model(settings, document)
 
     monkeypatch.setattr(reload, "build_in_subprocess", made)
 
@@ -265,7 +267,7 @@ async def test_a_failed_subprocess_is_reported(
     service = Changing(OLD)
     async with serving(service, cache_dir=tmp_path) as served:
         service.document = NEW
-        monkeypatch.setattr(apart.sys, "executable", "/bin/false")
+        monkeypatch.setattr(sys, "executable", "/bin/false")
 
         told = (await served.reload()).json()["reload"]
 
@@ -336,7 +338,7 @@ async def test_an_untrusted_snapshot_is_replaced(tmp_path: Path, damage: str) ->
 
 async def test_one_worker_parses_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    make = reload.build_in_subprocess
+    make = build_in_subprocess
 
     async def counted(settings: Settings, document: Any) -> Any:
         made.append(document.digest)

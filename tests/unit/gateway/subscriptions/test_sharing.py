@@ -104,7 +104,8 @@ async def crowd() -> AsyncIterator[Crowd]:
 async def opened(rows: int = 1) -> AsyncIterator[Crowd]:
     ticking = Ticking()
     hub = Hub(SubscriptionOptions(), lambda _event: None, ticking.clock)
-    found = Crowd(Streams(None, hub), ticking, rows=rows)  # type: ignore[arg-type] - opened below
+    opened_below: Any = None
+    found = Crowd(Streams(opened_below, hub), ticking, rows=rows)
     settings = Settings(
         url="https://x.example/data", auth="none", dialect="odata", cache_dir=None, language="none"
     )

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.odata.dialect import ODATA
 from gateway.odata.render import readable_url
 from gateway.odata.response_check import Response
@@ -20,7 +21,7 @@ from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import WriteRules, Writes
 from tests.support.faulty_writes import Recorder
-from tests.support.zoo_model import abilities_of, model
+from tests.support.zoo_model import model
 
 pytestmark = pytest.mark.anyio
 

@@ -10,13 +10,14 @@ import pytest
 from gateway.engine import Engine, ExecutionSettings
 from gateway.events import ErrorRaised, Event
 from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.odata.render import readable_url
 from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import Writes
 from tests.support.faulty_writes import Recorder
-from tests.support.zoo_model import DIALECTS, abilities_of, model
+from tests.support.zoo_model import DIALECTS, model
 
 pytestmark = pytest.mark.anyio
 ORDER = 'key: {area: "A", orderId: 1}'

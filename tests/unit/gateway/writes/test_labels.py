@@ -12,12 +12,13 @@ from msgspec.structs import replace
 
 from gateway.engine import Engine, ExecutionSettings
 from gateway.fallback_resolvers import LoadedResolvers
+from gateway.metadata.model_builder import abilities_of
 from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import Writes
 from tests.support.scripted_upstream import Upstream
-from tests.support.zoo_model import DIALECTS, abilities_of, model
+from tests.support.zoo_model import DIALECTS, model
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ START = "Write failed for table row of type 'CustGroupEntity'. Infolog: "
 NAMES = {"id": "id", "name": "name", "terms": "terms"}
 
 
-def name_of(_: RowWrite, source: str | None, label: str | None = None) -> str | None:
+def name_of(write: RowWrite, source: str | None, label: str | None = None) -> str | None:
     return NAMES.get((source or label or "").casefold())
 
 

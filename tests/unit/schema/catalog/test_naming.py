@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import islice
+from typing import Any
 
 import pytest
 from graphql import print_type
@@ -62,15 +63,20 @@ def again(eager: Catalog) -> Catalog:
     notes = encode_naming(eager.naming())
     unpacked = unpack(b"".join(pack(eager.model, fingerprint=b"", notes=notes)), fingerprint=b"")
     assert unpacked is not None
-    naming = decode_naming(unpacked.notes)
+    naming = decode_naming(bytes(unpacked.notes))
     assert naming is not None
     return Catalog(unpacked.model, eager.abilities, renames=eager.renames, naming=naming)
 
 
 def decoded(catalog: Catalog) -> int:
     held = catalog.model
-    tables = (held.entity_types, held.complex_types, held.enum_types, held.entity_sets)
-    return sum(table.decoded for table in tables)  # type: ignore[attr-defined]
+    tables: tuple[Any, ...] = (
+        held.entity_types,
+        held.complex_types,
+        held.enum_types,
+        held.entity_sets,
+    )
+    return sum(table.decoded for table in tables)
 
 
 FEW = ["small", TRIPS, TRADERS, PROCUREMENT, RELATIONSHIPS, *found(*REAL_SMALL)]

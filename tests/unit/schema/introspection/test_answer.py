@@ -252,7 +252,7 @@ def selections(typename: str, depth: int) -> st.SearchStrategy[str]:
         takes = typename != "__Schema" and name in ("fields", "enumValues", "inputFields", "args")
         takes = takes or name == "directives"
         flags = ["", "(includeDeprecated: true)", "(includeDeprecated: $yes)"] if takes else [""]
-        made = st.sampled_from(flags).map(lambda flag, name=name: name + flag)
+        made = st.sampled_from([name + flag for flag in flags])
         if typename == "Query" and name == "__type":
             made = st.sampled_from(NAMES).map(lambda n: f'__type(name: "{n}")')
         if below and depth == 0:

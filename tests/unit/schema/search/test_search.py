@@ -222,7 +222,7 @@ def test_no_query_is_too_odd(index: Index, query: str) -> None:
     assert len(hits) <= 7
     assert all(re.fullmatch(r"\w+", hit.name) for hit in hits)
     for root in ("query", "mutation"):
-        assert len(complete(index, root, query, 7)) <= 7  # type: ignore[arg-type]
+        assert len(complete(index, root, query, 7)) <= 7
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from graphql import (
-    GraphQLSchema,
+    build_schema as schema_of_sdl,
+)
+from graphql import (
     execute_sync,
     graphql_sync,
     introspection_from_schema,
@@ -18,10 +20,6 @@ from graphql import (
     parse,
     print_schema,
     validate,
-    validate_schema,
-)
-from graphql import (
-    build_schema as schema_of_sdl,
 )
 
 from schema.catalog import Catalog
@@ -36,6 +34,7 @@ from tests.support.small_models import (
     DictResolvers,
     eager,
     entity,
+    faults,
     model,
     nav,
     prop,
@@ -50,7 +49,7 @@ def test_the_lazy_schema_is_the_eager_one(abilities: Any, cleaning: Cleaning) ->
     core = build_schema(Catalog(SHOP, abilities, cleaning=cleaning), DictResolvers()).core
     other = eager(core)
 
-    assert validate_schema(GraphQLSchema(**{**core.to_kwargs(), "assume_valid": False})) == []
+    assert faults(core) == []
     assert print_sdl(core) == print_schema(other) + "\n"
     assert introspection_from_schema(core) == introspection_from_schema(other)
     assert print_schema(schema_of_sdl(print_sdl(core))) + "\n" == print_sdl(core)
@@ -204,6 +203,8 @@ def test_a_node_is_of_the_type_that_the_resolvers_tell() -> None:
 
 class Arguments(DictResolvers):
     """Keeps the arguments of the root field as graphql-core coerced them."""
+
+    found: Any = None
 
     def root(self, field: RootField, info: Any) -> object:
         from graphql.execution.values import get_argument_values

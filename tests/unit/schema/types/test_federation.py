@@ -252,6 +252,7 @@ def test_without_a_keyed_type_there_are_no_entities() -> None:
     assert [name for name in core.type_map if name.startswith("_") and name[1] != "_"] == [
         "_Service"
     ]
+    assert core.query_type is not None
     assert list(core.query_type.fields) == ["logs", "_service"]
 
 
@@ -260,6 +261,7 @@ def test_without_federation_there_is_nothing_of_it() -> None:
     core = build_schema(catalog, DictResolvers()).core
 
     assert not [name for name in core.type_map if name in ("_Any", "_Entity", "_Service")]
+    assert core.query_type is not None
     assert not {"_service", "_entities"} & set(core.query_type.fields)
 
 
@@ -330,7 +332,10 @@ def test_names_of_the_metadata_give_way() -> None:
 
 def test_the_prefix_begins_every_field_but_node_and_nodes() -> None:
     schema = api(writes=True, prefix="erp")
-    fields = [*schema.core.query_type.fields, *schema.core.mutation_type.fields]
+    query, mutation = schema.core.query_type, schema.core.mutation_type
+    assert query is not None
+    assert mutation is not None
+    fields = [*query.fields, *mutation.fields]
 
     assert {name for name in fields if not name.startswith("erp")} == {
         *("node", "nodes", "_entities", "_service")
@@ -338,8 +343,8 @@ def test_the_prefix_begins_every_field_but_node_and_nodes() -> None:
     for name in ("erpCustomers", "erpCustomer", "erpCreateCustomers", "erpDeleteOrder", "erpPost"):
         assert name in fields
     assert set(schema.core.type_map) == set(api(writes=True).core.type_map)
-    for name in schema.core.mutation_type.fields:
-        assert schema.core.mutation_type.fields[name] is not None
+    for name in mutation.fields:
+        assert mutation.fields[name] is not None
 
 
 def test_the_prefix_goes_before_clashes_renames_and_kept_names() -> None:

@@ -26,7 +26,7 @@ from tests.support.shop import shop
 
 
 def execute(schema: ODataSchema, query: str, **context: Any) -> Any:
-    return asyncio.run(schema.execute(query, **context))  # type: ignore[arg-type]
+    return asyncio.run(schema.execute(query, **context))
 
 
 class IsFriend(BasePermission):

@@ -112,7 +112,7 @@ def test_input_values_stay_as_they_are() -> None:
 
     assert made.is_input
     assert made.from_input is not None
-    assert made.from_input(object, {"a": 1}, None) == {"a": 1}  # type: ignore[arg-type]
+    assert made.from_input(object, {"a": 1}, None) == {"a": 1}
 
 
 def test_a_definition_gives_its_fields_anew_each_time() -> None:

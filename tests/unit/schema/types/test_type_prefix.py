@@ -50,7 +50,7 @@ SHARED = {*RESERVED_TYPES, *(f"{name}Filter" for name in RESERVED_TYPES)}
 """What no metadata names: types of the gateway's own, scalars and their filters."""
 
 
-def api(name: str, **prefix: str) -> ODataSchema:
+def api(name: str, **prefix: Any) -> ODataSchema:
     catalog = Catalog(model_of(name), DOCUMENTS[name], **prefix)
     writes = Writes(catalog, SERVICES)
     return build_schema(catalog, DictResolvers(), writes=writes, federation=Federation())

@@ -46,7 +46,7 @@ class Handmade:
 # Which mutations there are
 
 
-def can(**facts: bool) -> list[EntitySet]:
+def can(**facts: Any) -> list[EntitySet]:
     return [EntitySet(name="Things", type=qualified("Thing"), can=Capabilities(**facts))]
 
 

@@ -38,7 +38,12 @@ async def test_authorities_are_read_once_and_only_where_they_count(
 ) -> None:
     made: list[ssl.SSLContext] = []
     make = httpx.create_ssl_context
-    monkeypatch.setattr(httpx, "create_ssl_context", lambda: made.append(make()) or made[-1])
+
+    def counted() -> ssl.SSLContext:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(httpx, "create_ssl_context", counted)
 
     async with listening(answering(ok())) as server:
         await ask(transport, server.url())

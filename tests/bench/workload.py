@@ -25,7 +25,7 @@ from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.sending import Judge, itself
+from gateway.odata.sending import OutcomePart, whole_response
 from gateway.planning.limits import PlanLimits
 from gateway.shutdown import Shutdown
 from schema.csdl.parse import parse_csdl
@@ -250,7 +250,10 @@ class Service:
         return found
 
     async def write(
-        self, request: Request, judge: Judge = itself, begins: Callable[[], None] | None = None
+        self,
+        request: Request,
+        outcome_part: OutcomePart = whole_response,
+        begins: Callable[[], None] | None = None,
     ) -> Response:
         raise NotImplementedError("benchmarks only read")
 

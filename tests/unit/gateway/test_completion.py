@@ -36,13 +36,13 @@ def inject_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_self: completion_compiler.ConnectionCompletion, *_: Any) -> Any:
         raise TypeError("a secret of the data")
 
-    original = completion_compiler.Compiler.connected
+    original = completion_compiler.Compiler.compile_connection
 
     def connected(*args: Any, **options: Any) -> completion_compiler.ConnectionCompletion:
         made = original(*args, **options)
         return structs.replace(made, head=lambda *a: fail(made, *a))
 
-    monkeypatch.setattr(completion_compiler.Compiler, "connected", connected)
+    monkeypatch.setattr(completion_compiler.Compiler, "compile_connection", connected)
 
 
 async def test_good_rows_are_completed_fast(events: list[Event]) -> None:

@@ -83,7 +83,7 @@ async def test_the_requests_are_those_that_are_sent(name: str) -> None:
     sent = "\n".join(map(printed, answer.requests))
     # A value in the place of a name stands without quotes in an address.
     assert shown == (re.sub(rf"([ =])'({values})'", r"\1\2", sent) if values else sent)
-    assert found.made_up == set(AS_SENT[name])
+    assert found.placeholders == set(AS_SENT[name])
     assert not found.failed
 
 

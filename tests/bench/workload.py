@@ -25,7 +25,7 @@ from gateway.metadata.model_builder import make_catalog
 from gateway.odata.finops import FINOPS, NAMESPACE
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
-from gateway.odata.sending import OutcomePart, whole_response
+from gateway.odata.upstream import OutcomePart, whole_response
 from gateway.planning.limits import PlanLimits
 from gateway.shutdown import Shutdown
 from schema.csdl.parse import parse_csdl

@@ -1,1 +1,1 @@
-"""What may be set, where it comes from, and how it is shown."""
+"""Settings: their table, where values come from, how they are printed; profiles."""

@@ -1,8 +1,8 @@
-"""Environment variables that Kubernetes puts into every pod of a namespace, for each of its services.
+"""Recognises the environment variables that Kubernetes adds to every pod of a namespace, for each of its services.
 
-A service called ``d365`` or ``d365-graphql`` gives variables that begin as the settings do: ``D365_PORT`` with
-``tcp://10.0.0.11:80``, ``D365_GRAPHQL_SERVICE_HOST``, … Only whole families of this documented form are recognised, so
-that a misspelled setting stays an error.
+A service named ``d365`` or ``d365-graphql`` has variables that begin like the settings: ``D365_PORT`` with
+``tcp://10.0.0.11:80``, ``D365_GRAPHQL_SERVICE_HOST``, … Only complete families in the documented form are recognised,
+so that a misspelled setting remains an error.
 
 https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 """
@@ -27,9 +27,9 @@ _ADDRESS = re.compile(r"_PORT_\d{1,5}_(?:TCP|UDP|SCTP)_ADDR")
 
 
 def service_links(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that Kubernetes has injected: ``{"D365_PORT", "D365_SERVICE_HOST", …}``.
+    """Return the names of the variables that Kubernetes has added: ``{"D365_PORT", "D365_SERVICE_HOST", …}``.
 
-    A variable that the pod itself sets to something of another form, such as ``D365_PORT=8000``, is none of them.
+    A variable that the pod itself sets in another form, such as ``D365_PORT=8000``, is not among them.
     """
     services = [
         name.removesuffix(_HOST)

@@ -44,7 +44,7 @@ async def send_answer(
     if isinstance(answer.written, LongAnswer):
         await _send_cached(send, answer.written, fields, headers, compression)
         return
-    body, coding = await compression.encoded(answer.encode(), headers)
+    body, coding = await compression.encode(answer.encode(), headers)
     if not (answer.changed or waiting.fits(len(body))):
         raise TooMuchWaiting
     # Frees the rows while a slow client reads the body.

@@ -139,7 +139,7 @@ class _Explorer:
         return explored
 
     async def _sent(self, body: bytes, request: Request) -> Response:
-        packed, coding = await self._compression.encoded(body, request.headers)
+        packed, coding = await self._compression.encode(body, request.headers)
         coded = {} if coding == IDENTITY else {"Content-Encoding": coding}
         headers = {**FIELDS, **coded, "Vary": "Accept-Encoding"}
         return Response(packed, headers=headers, media_type="application/json")

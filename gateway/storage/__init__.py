@@ -1,1 +1,1 @@
-"""Files on disk: metadata documents, models, long responses; content codings."""
+"""Files in the cache folder: metadata documents, models, long responses. Content codings."""

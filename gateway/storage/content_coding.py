@@ -1,7 +1,7 @@
-"""Content codings of responses: which one a client takes best, and how bodies are put into it.
+"""Content codings of responses: negotiation (RFC 9110, section 12.5.3) and compression.
 
-A body of a few hundred bytes fits one packet anyway and goes out as it is. Larger ones are compressed at the fastest
-level of each coding, in a thread where that takes longer than a request should hold up others.
+A body of a few hundred bytes fits into one packet and is not compressed. Larger ones are compressed at the fastest
+level of each coding, in a thread if that would hold up other requests.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from .accept import coding_quality
 IDENTITY = "identity"
 CODINGS = ("zstd", "br", "gzip")
 """Offered codings, the fastest first."""
-_CAREFULLY = ("br", "zstd", "gzip")
-"""The order for clients without a preference that are no browsers: some name zstd and cannot read it, such as
-``@whatwg-node/fetch`` (GraphQL Code Generator) under Node 20; what names it does read Brotli."""
+_NOT_BROWSERS = ("br", "zstd", "gzip")
+"""Order of preference for other clients than browsers: some of them accept zstd and cannot read it, such as
+``@whatwg-node/fetch`` (GraphQL Code Generator) under Node 20. All of those read Brotli."""
 OFF_LOOP = 1 << 18
-"""Bytes from which a body is compressed in a thread: some 2 ms."""
+"""Bytes from which a body is compressed in a thread, because it takes more than 2 ms."""
 _BLOCK = 1 << 18
-"""Bytes of a long text that are compressed together."""
+"""Bytes of a long text that are compressed at a time."""
 _GZIP = 16 + zlib.MAX_WBITS
+"""``wbits`` for a gzip header instead of zlib's."""
 _FAST: Mapping[str, Callable[[bytes], bytes]] = {
     "zstd": lambda body: zstandard.ZstdCompressor(level=1).compress(body),
     "br": lambda body: brotli.compress(body, quality=1),
@@ -38,20 +39,17 @@ _FAST: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def accepted_coding(headers: Mapping[str, str]) -> str:
-    """Return the coding of the answer to a request with these headers, whose names are in lower case."""
+    """Return the coding for a request with these headers, whose names are in lower case."""
     is_browser = headers.get("user-agent", "").startswith("Mozilla/")
     return negotiate_coding(headers.get("accept-encoding"), is_browser=is_browser)
 
 
 @lru_cache(maxsize=256)
 def negotiate_coding(accept: str | None, *, is_browser: bool = False) -> str:
-    """Choose the coding for an ``Accept-Encoding`` (RFC 9110, section 12.5.3).
-
-    Where a client takes nothing that is offered, it gets the body as it is.
-    """
+    """Return the coding for an ``Accept-Encoding``; ``identity`` if the client accepts none that is offered."""
     if not accept:
         return IDENTITY
-    order = CODINGS if is_browser else _CAREFULLY
+    order = CODINGS if is_browser else _NOT_BROWSERS
     offered = {coding: coding_quality(accept, coding) for coding in order}
     best = max(order, key=lambda coding: offered[coding])
     unchanged = coding_quality(accept, IDENTITY, is_named=True)
@@ -59,14 +57,14 @@ def negotiate_coding(accept: str | None, *, is_browser: bool = False) -> str:
 
 
 class Compression(Struct, frozen=True, kw_only=True):
-    """What the settings say of compressing answers."""
+    """The settings of compression."""
 
     enabled: bool = True
     over: int = 1_024
-    """Bytes above which a body is compressed."""
+    """Bytes that a compressed body must exceed."""
 
-    async def encoded(self, body: bytes, headers: Mapping[str, str]) -> tuple[bytes, str]:
-        """Put a body into the best coding for a request's headers; gives the coding too."""
+    async def encode(self, body: bytes, headers: Mapping[str, str]) -> tuple[bytes, str]:
+        """Return a body in the best coding for a request's headers, and the coding."""
         if not self.enabled or len(body) <= self.over:
             return body, IDENTITY
         coding = accepted_coding(headers)
@@ -78,20 +76,20 @@ class Compression(Struct, frozen=True, kw_only=True):
 
 
 def compress_pieces(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    """Compress a long text piece by piece, well rather than fast: it is done once and sent many times.
+    """Yield a long text compressed, well rather than fast: it is compressed once and sent many times.
 
-    A thread does it while the next piece is being made.
+    A thread compresses a block while the next one is produced.
     """
-    packer = _packer(coding)
+    compressor = _compressor(coding)
     with ThreadPoolExecutor(1) as thread:
-        packed = None
-        for piece in _in_blocks(pieces):
-            done, packed = packed, thread.submit(packer.compress, piece)
-            if done is not None and (found := done.result()):
-                yield found
-        if packed is not None:
-            yield packed.result()
-    yield packer.flush()
+        pending = None
+        for block in _in_blocks(pieces):
+            done, pending = pending, thread.submit(compressor.compress, block)
+            if done is not None and (packed := done.result()):
+                yield packed
+        if pending is not None:
+            yield pending.result()
+    yield compressor.flush()
 
 
 def _in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -108,15 +106,15 @@ def _in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Brotli:
-    """brotli's compressor under the names of the others."""
+    """brotli's compressor with the method names of the others."""
 
     def __init__(self) -> None:
-        self._packer = brotli.Compressor(quality=5, lgwin=22)
-        self.flush: Callable[[], bytes] = self._packer.finish
-        self.compress: Callable[[bytes], bytes] = self._packer.process
+        self._compressor = brotli.Compressor(quality=5, lgwin=22)
+        self.flush: Callable[[], bytes] = self._compressor.finish
+        self.compress: Callable[[bytes], bytes] = self._compressor.process
 
 
-def _packer(coding: str) -> Any:
+def _compressor(coding: str) -> Any:
     if coding == "zstd":
         return zstandard.ZstdCompressor(level=3).compressobj()
     if coding == "br":
@@ -125,7 +123,7 @@ def _packer(coding: str) -> Any:
 
 
 def decompress_pieces(packed: memoryview, step: int = 1 << 18) -> Iterator[bytes]:
-    """Return the text of zstd in pieces of ``step`` bytes."""
+    """Yield the plain text of zstd in pieces of ``step`` bytes."""
     with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
         while text := reader.read(step):
             yield text

@@ -39,8 +39,8 @@ async def stream(
     streams: Streams, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a request with a stream of its results."""
-    with streams.hub.connection() as is_one:
-        if not is_one:
+    with streams.hub.connection() as is_admitted:
+        if not is_admitted:
             fields = ((b"content-type", b"text/plain"), (b"retry-after", b"5"))
             await send_body(send, 503, b"Too many connections", fields)
             return

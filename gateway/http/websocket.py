@@ -96,8 +96,8 @@ async def serve(websocket: WebSocket, streams: Streams | None, terms: SocketOpti
     if streams is None:
         await websocket.send_denial_response(PlainTextResponse("Starting", 503))
         return
-    with streams.hub.connection() as is_one:
-        if not is_one:
+    with streams.hub.connection() as is_admitted:
+        if not is_admitted:
             await websocket.send_denial_response(PlainTextResponse("Too many connections", 503))
             return
         if SUBPROTOCOL not in websocket.scope["subprotocols"]:

@@ -1,4 +1,4 @@
-"""What has changed between two polls, told from the rows that they read. Pure."""
+"""Finds what has changed between two polls by comparing the rows that they read. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gateway.errors import UnsupportedQuery
 
 
 class Kind(StrEnum):
-    """What became of a row."""
+    """How a row has changed."""
 
     CREATED = "CREATED"
     UPDATED = "UPDATED"
     CHANGED = "CHANGED"
-    """Created or updated."""
+    """Created or updated: the row does not say which."""
     DELETED = "DELETED"
 
 
@@ -40,49 +40,53 @@ class Change(Struct, frozen=True):
 
 
 class ByEtag(Struct):
-    """Compares all rows of a poll with all rows of the one before."""
+    """Compares the etags of all rows of a poll with those of the poll before."""
 
-    _known: Mapping[str, str] | None = None
+    _etags: Mapping[str, str] | None = None
 
     def take(self, rows: Iterable[PolledRow]) -> tuple[Change, ...]:
         """Return what has changed since the last poll; nothing at the first. Raises UnsupportedQuery."""
-        known, found = self._known, {row.id: _etag_of(row) for row in rows}
-        self._known = found
-        if known is None:
+        before, now = self._etags, {row.id: _etag_of(row) for row in rows}
+        self._etags = now
+        if before is None:
             return ()
-        kept = (
-            Change(Kind.UPDATED if row in known else Kind.CREATED, row, etag)
-            for row, etag in found.items()
-            if known.get(row) != etag
+        changed = (
+            Change(Kind.UPDATED if row in before else Kind.CREATED, row, etag)
+            for row, etag in now.items()
+            if before.get(row) != etag
         )
-        gone = (Change(Kind.DELETED, row, None) for row in known if row not in found)
-        return (*kept, *gone)
+        deleted = (Change(Kind.DELETED, row, None) for row in before if row not in now)
+        return (*changed, *deleted)
 
 
 def _etag_of(row: PolledRow) -> str:
     if row.etag is None:
         raise UnsupportedQuery(
-            "These rows cannot be watched: they have neither a stamp of their last change nor etags.",
-            hint="Where a property tells it, name it in the setting subscriptions.stamps.",
+            "These rows cannot be watched: they have neither a time of their last change nor etags.",
+            hint="If a property has the time of the last change, name it in the setting subscriptions.stamps.",
         )
     return row.etag
 
 
 class ByStamp(Struct):
-    """Takes the rows that were changed since the last poll, and ``late`` seconds before: those may come late."""
+    """Compares the rows whose stamp is newer than ``late`` seconds before the newest stamp of the poll before.
+
+    Rows may become visible later than their stamp says, in the order in which transactions end.
+    """
 
     late: float
+    """Seconds."""
     last: datetime | None = None
-    """The newest stamp that was seen."""
+    """The newest stamp so far."""
     _seen: dict[str, tuple[datetime, str | None]] = field(default_factory=dict)
     _began: bool = False
 
     def start(self, newest: str | None) -> None:
-        """Take the stamp of the newest row there is; None where there is no row."""
+        """Begin with the stamp of the newest row; None if there are no rows."""
         self.last = parse_stamp(newest)
 
     def since(self, now: datetime) -> datetime | None:
-        """Return the stamp from which on rows are read; None: all of them. A stamp of the future moves nothing."""
+        """Return the stamp from which rows are read; None for all rows. Stamps in the future count as ``now``."""
         return None if self.last is None else min(self.last, now) - timedelta(seconds=self.late)
 
     def take(self, rows: Iterable[PolledRow], now: datetime) -> tuple[Change, ...]:
@@ -112,23 +116,23 @@ class ByStamp(Struct):
         return Kind.CREATED if since is None or created >= since else Kind.UPDATED
 
     def _forget(self, now: datetime) -> None:
-        """Drop the rows that will not be read again unless they change."""
+        """Drop the rows that will be read again only if they change."""
         since = self.since(now)
         if since is not None:
             self._seen = {row: seen for row, seen in self._seen.items() if seen[0] >= since}
 
 
 def parse_stamp(text: str | None) -> datetime | None:
-    """Read a stamp: ``"2024-05-01T10:00:00.1234567Z"``. None where there is none, or no moment."""
+    """Return a stamp such as ``"2024-05-01T10:00:00.1234567Z"``; None if it is absent or not a time."""
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        stamp = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)
 
 
 def format_stamp(at: datetime) -> str:
-    """Print a moment as filters take it."""
+    """Return a time as a literal of filters."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

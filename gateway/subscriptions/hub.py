@@ -1,10 +1,10 @@
-"""Who waits for which changes: one watch for all that wait for the same, alive as long as anybody does.
+"""Connects subscribers and polls: one watch for all subscribers to the same, for as long as there are any.
 
     Hub ── Watch (set, scope, filter) ── polls every interval ──▶ Feed, Feed, Feed …
 
-A poll that fails is logged and tried again later and later, no sooner than the upstream asks for; after
-``max_failures`` in a row, or where it cannot go well, the feeds end with its errors. So does a feed whose changes are
-not taken.
+A poll that fails is logged and tried again after longer and longer pauses, at least the upstream's ``Retry-After``.
+After ``max_failures`` in a row, or if it cannot succeed, the feeds end with its errors. A feed also ends if its
+subscriber does not take its changes.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from .polling import Poll, PollFailed, error_json
 from .sharing import Batch
 
 SLOWEST = 16
-"""Intervals between two polls while they fail."""
+"""Maximum intervals between two polls that fail."""
 
 
 class SubscriberTooSlow(GatewayError):
-    """More changes wait for a subscriber than may."""
+    """More changes wait for a subscriber than max_pending allows."""
 
     code = "SUBSCRIBER_TOO_SLOW"
 
 
 class FeedEnded(Exception):
-    """A feed is over, with these errors; without any it is over as planned."""
+    """A feed has ended, with errors or, without any, as planned."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class FeedEnded(Exception):
 
 
 class Feed:
-    """The changes for one subscriber: those of a poll at a time."""
+    """The changes for one subscriber, in batches of one poll."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -54,20 +54,18 @@ class Feed:
         self._end: FeedEnded | None = None
 
     def put(self, changes: Batch) -> None:
-        """Hand over what a poll has found, all of it or, where too much waits, an end."""
+        """Add the changes of a poll; end the feed if too many wait already."""
         if self._size >= self._most:
-            said = f"{self._size:,} changes wait for this subscriber, who takes none."
-            hint = (
-                "Take answers faster, or narrow where; then read the list again and subscribe anew."
-            )
-            self.end([error_json(SubscriberTooSlow(said, hint=hint))])
+            message = f"{self._size:,} changes wait for this subscriber, which does not read them."
+            hint = "Read results faster, or narrow where; then read the list again and resubscribe."
+            self.end([error_json(SubscriberTooSlow(message, hint=hint))])
         elif self._end is None:
             self._waiting.append(changes)
             self._size += len(changes)
             self._more.set()
 
     def end(self, errors: list[dict[str, Any]]) -> None:
-        """End the feed. What waits is dropped where there are errors."""
+        """End the feed, with errors at once, else after the changes that wait."""
         if self._end is None:
             self._end = FeedEnded(errors)
             if errors:
@@ -87,7 +85,7 @@ class Feed:
 
 
 class Watch:
-    """One poll for all its feeds."""
+    """Runs one poll for all its feeds."""
 
     def __init__(
         self, poll: Poll, options: SubscriptionOptions, clock: Clock, observe: Observer
@@ -100,15 +98,15 @@ class Watch:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        """Poll as long as anybody waits; whatever ends that ends the feeds, so that nobody waits for ever."""
+        """Poll until cancelled. An unexpected error ends the feeds, so that no subscriber waits for ever."""
         try:
-            await self._poll_on()
+            await self._poll_repeatedly()
         except Exception as error:
             errors = failure_answer(error, self._observe).errors
             for feed in tuple(self.feeds):
                 feed.end(errors)
 
-    async def _poll_on(self) -> None:
+    async def _poll_repeatedly(self) -> None:
         failures = 0
         while True:
             try:
@@ -144,13 +142,13 @@ class Watch:
         return over
 
     def _pause(self, failures: int) -> float:
-        """Return the seconds until the next poll, give or take a tenth."""
+        """Return the seconds until the next poll, with ±10 % of jitter."""
         jitter = 0.9 + 0.2 * self._clock.random()
         return float(self._options.interval * min(2**failures, SLOWEST) * jitter)
 
 
 class Hub:
-    """All watches of an application, its connections, and what must come to its end."""
+    """The watches, connections and unfinished tasks of an application."""
 
     def __init__(
         self, options: SubscriptionOptions, observe: Observer, clock: Clock | None = None
@@ -166,12 +164,12 @@ class Hub:
 
     @property
     def watches(self) -> int:
-        """How many sets, scopes and filters are watched."""
+        """The number of watches: different sets, scopes and filters."""
         return len(self._watches)
 
     @contextmanager
     def feed(self, key: Hashable, poll: Callable[[], Poll]) -> Iterator[Feed]:
-        """Return the changes that a poll finds; those who name the same key share it. Raises BudgetExceeded."""
+        """Return the changes that a poll finds; subscribers with the same key share the poll. Raises BudgetExceeded."""
         watch = self._watches.get(key)
         if watch is None or watch.task.done():
             watch = self._watches[key] = self._begin(poll)
@@ -192,23 +190,23 @@ class Hub:
         most = self.options.max_watches
         if len(self._watches) >= most:
             raise BudgetExceeded(
-                f"{most:,} sets, scopes and filters are watched, which is the most.",
-                hint="Subscribe to what others have subscribed to, or try again later.",
+                f"{most:,} sets, scopes and filters are watched, which is the maximum.",
+                hint="Try again later, or raise subscriptions.max_watches.",
             )
         return Watch(poll(), self.options, self.clock, self.observe)
 
     @contextmanager
     def connection(self) -> Iterator[bool]:
-        """Count a connection while it lasts; False where there are too many."""
-        is_one = self._connections < self.options.max_connections and not self.closing.is_set()
-        self._connections += is_one
+        """Count a connection while it lasts; False if there are too many."""
+        is_admitted = self._connections < self.options.max_connections and not self.closing.is_set()
+        self._connections += is_admitted
         try:
-            yield is_one
+            yield is_admitted
         finally:
-            self._connections -= is_one
+            self._connections -= is_admitted
 
     def leave(self, task: asyncio.Task[None]) -> None:
-        """Let a task come to its end, though nobody waits for it."""
+        """Let a task finish, though nothing awaits it."""
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
 
@@ -221,7 +219,7 @@ class Hub:
                 feed.end([])
 
     async def until_stopped(self, scope: Mapping[str, Any]) -> None:
-        """Wait until the gateway stops, or the server that has accepted this connection."""
+        """Wait until the gateway stops, or the server of this connection does."""
         waiting = [asyncio.create_task(self.closing.wait())]
         server: asyncio.Event | None = scope.get("state", {}).get(STOPPING)
         if server is not None:
@@ -234,7 +232,7 @@ class Hub:
         self.stop()
 
     async def close(self) -> None:
-        """Stop, and wait for what must come to its end."""
+        """Stop, and wait for unfinished tasks."""
         self.stop()
         tasks = (*(watch.task for watch in self._watches.values()), *self._unfinished)
         await asyncio.gather(*tasks, return_exceptions=True)

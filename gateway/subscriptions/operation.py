@@ -1,4 +1,4 @@
-"""A subscription operation: what is waited for, and the query that gives the rows of its changes.
+"""Reads a subscription operation, and makes the query for the rows of its changes.
 
     subscription { entityChanged(set: "customersV3") { kind node { ... on CustomerV3 { organizationName } } } }
     query ($ids: [ID!]!) { node: nodes(ids: $ids) { ... on CustomerV3 { organizationName } } }
@@ -42,25 +42,25 @@ from schema.types.subscriptions import ENTITY_CHANGED
 from .changes import Change, Kind
 
 BATCH = 500
-"""Changes whose rows are asked for by one query."""
+"""Maximum changes whose rows are read by one query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRequest:
-    """A subscription that may begin."""
+    """A valid subscription operation, read."""
 
     key: str
     """Response key of ``entityChanged``."""
-    given: Mapping[str, Any]
-    """Its arguments."""
+    arguments: Mapping[str, Any]
+    """Its coerced arguments."""
     fields: tuple[tuple[str, str], ...]
-    """Response keys of a change, with their field names."""
+    """Response key and name of each selected field of a change."""
     query: str
-    """Gives the rows of ``ids`` under each response key of ``node``; empty where none is selected."""
+    """Query for the rows of ``ids`` under each response key of ``node``; empty if none is selected."""
     variables: Mapping[str, Any]
-    """What the query takes of the subscriber's variables."""
+    """The subscriber's variables that the query uses."""
     ids: str
-    """Name of the variable that takes the ids."""
+    """Name of the query's variable for the ids."""
 
 
 def read_subscription(
@@ -68,15 +68,15 @@ def read_subscription(
     document: DocumentNode,
     operation: OperationDefinitionNode,
     variables: VariableValues,
-    given: Mapping[str, Any],
+    sent_variables: Mapping[str, Any],
 ) -> SubscriptionRequest:
-    """Read a valid subscription; ``given`` are the variables as they were sent. Raises BadArgument."""
+    """Read a valid subscription; ``sent_variables`` are not coerced yet. Raises BadArgument."""
     fragments = fragments_of(document)
     selection = Selection(operation, fragments, variables.coerced)
-    found = selection.fields((operation.selection_set,), frozenset(("Subscription",)))
-    if not found:
+    roots = selection.fields((operation.selection_set,), frozenset(("Subscription",)))
+    if not roots:  # @skip or @include has removed its field
         raise BadArgument("The subscription selects nothing.")
-    ((key, nodes),) = found.items()
+    ((key, nodes),) = roots.items()
     assert core.subscription_type is not None
     field = core.subscription_type.fields[ENTITY_CHANGED]
     fields = selection.subfields(nodes, frozenset(("EntityChanged",)))
@@ -84,16 +84,16 @@ def read_subscription(
     query, ids, used = _rows_query(operation, rows, fragments)
     return SubscriptionRequest(
         key=key,
-        given=coerce_arguments(field, nodes[0], variables),
+        arguments=coerce_arguments(field, nodes[0], variables),
         fields=tuple((k, below[0].name.value) for k, below in fields.items()),
         query=query,
-        variables={name: value for name, value in given.items() if name in used},
+        variables={name: value for name, value in sent_variables.items() if name in used},
         ids=ids,
     )
 
 
 class _Uses(Visitor):
-    """Finds the variables and fragments that a piece of a document uses."""
+    """Collects the variables and fragments that a part of a document uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,13 +110,13 @@ class _Uses(Visitor):
 def _rows_query(
     operation: OperationDefinitionNode, rows: Mapping[str, Nodes], fragments: Mapping[str, Any]
 ) -> tuple[str, str, set[str]]:
-    """Return the text of the query, the name of its variable of ids, and those of the subscriber's that it takes."""
+    """Return the query, the name of its variable for the ids, and the names of the subscriber's that it uses."""
     if not rows:
         return "", "", set()
     uses, reached = _Uses(), dict[str, Any]()
     for nodes in rows.values():
         for node in nodes:
-            if node.selection_set is not None:  # directives of the field itself have had their say
+            if node.selection_set is not None:  # directives of the field itself are done
                 visit(node.selection_set, uses)
     while uses.fragments:
         name = uses.fragments.pop()
@@ -140,8 +140,8 @@ def _rows_query(
             selections=tuple(_field(key, nodes, argument) for key, nodes in rows.items())
         ),
     )
-    made = DocumentNode(definitions=(query, *reached.values()))
-    return print_ast(made), ids, uses.variables
+    document = DocumentNode(definitions=(query, *reached.values()))
+    return print_ast(document), ids, uses.variables
 
 
 def _field(key: str, nodes: Nodes, argument: ArgumentNode) -> FieldNode:
@@ -165,7 +165,7 @@ _IDS = NonNullTypeNode(
 
 
 class Rows(msgspec.Struct):
-    """The answer of the query for rows, whose rows stay the text that they are."""
+    """The answer to the query for rows, which are not decoded."""
 
     data: dict[str, list[msgspec.Raw] | None] | None = None
     errors: list[dict[str, Any]] = []
@@ -178,9 +178,9 @@ _NULL = msgspec.Raw(b"null")
 def payloads(
     of: SubscriptionRequest, name: str, changes: Sequence[Change], answer: bytes | None
 ) -> Iterator[bytes]:
-    """Return the execution result of each change, as JSON.
+    """Yield the execution result of each change, as JSON.
 
-    ``name`` is the list; ``answer`` that of the query, which was asked for the rows that are there.
+    ``name`` is the root field of the list; ``answer`` is that of the query for the rows that were not deleted.
     """
     rows = Rows() if answer is None else read_rows(answer)
     errors = list(_placed(of, rows.errors))
@@ -188,10 +188,12 @@ def payloads(
     for change in changes:
         place += change.kind is not Kind.DELETED
         at = None if change.kind is Kind.DELETED else place
-        told: dict[str, Any] = {}
+        value: dict[str, Any] = {}
         for key, field in of.fields:
-            told[key] = _row(rows, key, at) if field == "node" else _told(field, change, name)
-        result: dict[str, Any] = {"data": {of.key: told}}
+            value[key] = (
+                _row(rows, key, at) if field == "node" else _field_value(field, change, name)
+            )
+        result: dict[str, Any] = {"data": {of.key: value}}
         own = [error for where, error in errors if at is not None and where in (None, at)]
         if own:
             result["errors"] = own
@@ -199,11 +201,11 @@ def payloads(
 
 
 def _row(rows: Rows, key: str, at: int | None) -> msgspec.Raw:
-    found = (rows.data or {}).get(key)
-    return _NULL if found is None or at is None else found[at]
+    column = (rows.data or {}).get(key)
+    return _NULL if column is None or at is None else column[at]
 
 
-def _told(field: str, change: Change, name: str) -> object:
+def _field_value(field: str, change: Change, name: str) -> object:
     match field:
         case "kind":
             return change.kind
@@ -220,10 +222,13 @@ def _told(field: str, change: Change, name: str) -> object:
 def _placed(
     of: SubscriptionRequest, errors: Iterable[dict[str, Any]]
 ) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    """Put errors of the query for rows where the subscriber sees them: with the number of the row, None for all."""
+    """Yield the errors of the query with their paths in the result of a change, and the row's number, None for all.
+
+    Locations are left out: they are in the query, which the subscriber has not seen.
+    """
     for error in errors:
         inside: list[Any] = error.get("path") or []
         where = inside[1] if len(inside) > 1 else None
         path = [of.key, *inside[:1], *inside[2:]]
-        told = {name: value for name, value in error.items() if name != "locations"}
-        yield where, {**told, "path": path}
+        rest = {name: value for name, value in error.items() if name != "locations"}
+        yield where, {**rest, "path": path}

@@ -1,4 +1,4 @@
-"""One poll: all rows that a watched set has to show now, page by page, and what has changed among them."""
+"""Polls an entity set: reads its rows page by page, and returns what has changed."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from schema.operators import WhereOperator
 from .changes import ByEtag, ByStamp, Change, PolledRow, format_stamp
 
 Execute: TypeAlias = Callable[[GraphQLRequest], Awaitable[Answer]]
-"""Answers an operation by the generation that serves at the moment."""
+"""Executes an operation in the current generation."""
 
-PASSING = frozenset(
+TRANSIENT = frozenset(
     {
         *("UPSTREAM_UNAVAILABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_THROTTLED", "UPSTREAM_MALFORMED"),
         *("UPSTREAM_REJECTED", "UPSTREAM_FORBIDDEN", "AUTH_TOKEN_FAILED"),
         *("DEADLINE_EXCEEDED", "INTERNAL_ERROR"),
     }
 )
-"""Codes of what may go well the next time; what a client asked for amiss does not."""
+"""Codes of errors that the next poll may not have; errors in the subscription stay."""
 
 
 class PollFailed(Exception):
-    """A poll found nothing out. ``errors`` are those of its operation."""
+    """A poll failed, with the ``errors`` of its operation."""
 
     def __init__(self, errors: list[dict[str, Any]], detail: str | None = None) -> None:
         super().__init__(errors[0]["message"])
         self.detail = detail
-        """What clients are not told of a defect."""
+        """Details for the log only."""
         self.errors = [
             {k: v for k, v in e.items() if k in ("message", "extensions")} for e in errors
         ]
         facts = [error.get("extensions", {}) for error in errors]
-        self.may_pass = all(fact.get("code") in PASSING for fact in facts)
+        self.may_pass = all(fact.get("code") in TRANSIENT for fact in facts)
         self.retry_after: float = max(fact.get("retryAfter") or 0.0 for fact in facts)
 
 
 def error_json(error: GatewayError) -> dict[str, Any]:
-    """Return an error of our own as clients are told it."""
+    """Return an error of the gateway as clients see it."""
     return {"message": error.message, "extensions": error.extensions()}
 
 
 def poll_failure(error: GatewayError) -> PollFailed:
-    """Return it as the failure of a poll."""
+    """Return the failure of a poll because of an error of the gateway."""
     return PollFailed([error_json(error)], error.detail)
 
 
@@ -79,17 +79,18 @@ _read = msgspec.json.Decoder(_Polled).decode
 
 
 class Poll(Struct, kw_only=True):
-    """Polls one set in one scope with one filter, time after time."""
+    """Polls one entity set in one company scope with one filter, again and again."""
 
     of: ChangeQuery
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
     ask: Execute
     page: int
-    """Rows of a page."""
+    """Rows in a page."""
     most: int
-    """Rows of a poll."""
+    """Maximum rows of a poll."""
     late: float
+    """Seconds by which changes may become visible late."""
     now: Callable[[], float]
     observe: Observer
     _by: ByEtag | ByStamp | None = None
@@ -102,9 +103,9 @@ class Poll(Struct, kw_only=True):
         self._requests = self._read = 0
         try:
             if self.of.stamp is None:
-                found = await self._by_etag()
+                changes = await self._by_etag()
             else:
-                found = await self._by_stamp(self.of.stamp)
+                changes = await self._by_stamp(self.of.stamp)
         except PollFailed:
             raise
         except Exception as error:
@@ -115,17 +116,17 @@ class Poll(Struct, kw_only=True):
                 seconds=time.perf_counter() - started,
                 requests=self._requests,
                 rows=self._read,
-                changes=len(found),
+                changes=len(changes),
             )
         )
-        return found
+        return changes
 
     def settle(self) -> None:
-        """Go on as after a first look just now, which has seen a row that was changed just now."""
+        """Continue as after a first poll just now, in which a row had just changed."""
         if self.of.stamp is not None:
-            self._by = ByStamp(self.late, self._moment())
+            self._by = ByStamp(self.late, self._utc_now())
 
-    def _moment(self) -> datetime:
+    def _utc_now(self) -> datetime:
         return datetime.fromtimestamp(self.now(), UTC)
 
     async def _by_etag(self) -> tuple[Change, ...]:
@@ -137,15 +138,16 @@ class Poll(Struct, kw_only=True):
     async def _by_stamp(self, stamp: str) -> tuple[Change, ...]:
         if not isinstance(self._by, ByStamp):
             newest = (await self._page(self.of.newest, self.where, {"first": 1})).nodes
-            made = ByStamp(self.late)
-            made.start(newest[0].changed if newest else None)
-            await self._taken(made, stamp)
-            self._by = made
+            # Set only after it succeeded: a failed first poll begins again.
+            by = ByStamp(self.late)
+            by.start(newest[0].changed if newest else None)
+            await self._compare(by, stamp)
+            self._by = by
             return ()
-        return await self._taken(self._by, stamp)
+        return await self._compare(self._by, stamp)
 
-    async def _taken(self, by: ByStamp, stamp: str) -> tuple[Change, ...]:
-        now = self._moment()
+    async def _compare(self, by: ByStamp, stamp: str) -> tuple[Change, ...]:
+        now = self._utc_now()
         since = by.since(now)
         where = self.where
         if since is not None:
@@ -154,20 +156,20 @@ class Poll(Struct, kw_only=True):
 
     async def _rows(self, where: Mapping[str, Any]) -> list[PolledRow]:
         """Read all pages. Raises PollFailed, BudgetExceeded."""
-        found: list[PolledRow] = []
+        rows: list[PolledRow] = []
         after: str | None = None
         while True:
             page = await self._page(
                 self.of.rows, where, {"first": min(self.page, self.most + 1), "after": after}
             )
-            found += page.nodes
-            if len(found) > self.most:
+            rows += page.nodes
+            if len(rows) > self.most:
                 raise BudgetExceeded(
-                    f"More than {self.most:,} rows of {self.of.name} would be read at each look.",
-                    hint="Narrow where or companies; the limit is subscriptions.max_watched_rows.",
+                    f"Polling {self.of.name} would read more than {self.most:,} rows.",
+                    hint="Narrow where or companies, or raise subscriptions.max_watched_rows.",
                 )
             if not page.page_info.has_next_page:
-                return found
+                return rows
             after = page.page_info.end_cursor
 
     async def _page(self, query: str, where: Mapping[str, Any], paging: Mapping[str, Any]) -> _Page:

@@ -1,8 +1,8 @@
-"""What one poll has found, and what its subscribers read of it together.
+"""The changes of one poll, and the reads of their rows, which subscribers share.
 
 Ten thousand subscribers with one selection, the same variables and the same scope get the same bytes of one read. Those
-of one scope who ask for different things at the same time are a group: their reads are shared as far as they can be
-(``gateway.execution.shared_reads``). The answers live as long as somebody still has the changes before him.
+of one scope with different selections are a group: their reads are shared as far as possible
+(``gateway.execution.shared_reads``). The answers are freed with the changes, when the last subscriber has read them.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ Results: TypeAlias = list[bytes]
 
 @dataclass(frozen=True)
 class Reader:
-    """A subscription that reads the rows of changes."""
+    """A subscription, as the reader of the rows of changes."""
 
-    begun: ActiveSubscription
+    subscription: ActiveSubscription
     timeout: float | None
 
     @property
     def key(self) -> Hashable:
-        """What those have in common who get the same results."""
-        return self.timeout, *self.begun.reading
+        """The key that readers with the same results share."""
+        return self.timeout, *self.subscription.reading
 
     @property
     def scope(self) -> Hashable:
-        """What those have in common who may share upstream reads."""
-        return self.begun.companies
+        """The key that readers share whose upstream reads can be combined."""
+        return self.subscription.companies
 
 
 @dataclass(eq=False)
 class Part:
-    """Changes whose rows are read at once, by readers of one scope."""
+    """Up to ``BATCH`` changes, whose rows are read together by readers of one scope."""
 
     start: int
-    """Number of the first change in its poll."""
+    """Index of its first change in the poll."""
     changes: Sequence[Change]
     readers: list[Reader] = field(default_factory=list)
     _reads: tuple[Engine, ReadContext] | None = None
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the rows that are there to be read."""
+        """The ids of the rows that were not deleted."""
         return [change.id for change in self.changes if change.kind is not Kind.DELETED]
 
     def request(self, reader: Reader) -> GraphQLRequest:
-        """Return the query of a reader for the rows."""
-        return reader.begun.rows(self.ids, reader.timeout)
+        """Return a reader's query for the rows."""
+        return reader.subscription.rows(self.ids, reader.timeout)
 
     def reads(self, engine: Engine) -> ReadContext | None:
-        """Return what the readers share; None for an engine other than that of the first one."""
+        """Return the reads that the readers share; None for another engine than the first reader's."""
         if self._reads is None:
-            requests = [self.request(r) for r in self.readers if r.begun.of.query]
+            requests = [self.request(r) for r in self.readers if r.subscription.of.query]
             self._reads = engine, engine.shared_reads(requests)
         return self._reads[1] if self._reads[0] is engine else None
 
@@ -72,27 +72,27 @@ Read: TypeAlias = Callable[[Reader, Part], Awaitable[Results]]
 
 
 class Batch(tuple[Change, ...]):
-    """The changes of one poll, handed to all its subscribers."""
+    """The changes of one poll, for all its subscribers."""
 
     def __init__(self, _changes: Iterable[Change]) -> None:
         super().__init__()
         self._answers: dict[tuple[int, Hashable], asyncio.Task[Results]] = {}
         self._groups: dict[Hashable, list[Reader]] = {}
-        """Key of a reader → those who have begun to read with it."""
+        """Key of a reader → the group that it reads with."""
         self._open: dict[tuple[int, Hashable], Part] = {}
-        """Parts that readers of a scope may still join."""
+        """Parts that more readers of the scope may join."""
 
     async def results(self, reader: Reader, start: int, read: Read) -> Results:
-        """Return the results for ``BATCH`` changes from ``start`` on, which are read once for all readers of one key.
+        """Return the results for ``BATCH`` changes from ``start`` on, which are read once for all readers with one key.
 
-        A reader who leaves does not end the read of the others. An error of the read is raised for each of them.
+        A reader that leaves does not cancel the read of the others. An error of the read is raised for each of them.
         """
         if (start, reader.key) not in self._answers:
             group = self._groups.get(reader.key)
             if group is None:
                 self._join(reader, start, read)
             else:
-                # Whoever is the first to need a later part begins it for the whole group.
+                # The first reader that needs a later part starts it for the whole group.
                 part = Part(start, self._changes(start), group)
                 for each in group:
                     self._begin(each, part, read)
@@ -114,7 +114,7 @@ class Batch(tuple[Change, ...]):
             task.add_done_callback(_retrieved)
 
     async def _read(self, reader: Reader, part: Part, read: Read) -> Results:
-        # The first of these tasks runs when all who were woken by the poll have joined.
+        # The event loop runs the first of these tasks after all readers that the poll woke have joined.
         place = part.start, reader.scope
         if self._open.get(place) is part:
             del self._open[place]
@@ -125,6 +125,6 @@ class Batch(tuple[Change, ...]):
 
 
 def _retrieved(task: asyncio.Task[Results]) -> None:
-    """Take note of an error that nobody waits for any more."""
+    """Retrieve an error that no reader awaits any more, else asyncio would log it."""
     if not task.cancelled():
         task.exception()

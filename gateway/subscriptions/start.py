@@ -1,4 +1,4 @@
-"""A subscription that begins: what it watches, in which scope and by which filter, and the poll for it."""
+"""Starts a subscription: which entity set it watches, in which scope and with which filter, and its poll."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .polling import Execute, Poll
 
 @dataclass(frozen=True)
 class ActiveSubscription:
-    """A subscription with what it watches."""
+    """A subscription, with what it watches."""
 
     of: SubscriptionRequest
     watched: ChangeQuery
@@ -32,12 +32,12 @@ class ActiveSubscription:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What those who can share a poll have in common."""
+        """The key that subscriptions share that can share a poll."""
         return self.watched, self.companies, msgspec.json.encode(self.where, order="deterministic")
 
     @cached_property
     def reading(self) -> tuple[Hashable, ...]:
-        """What those who share a poll have in common where they get the same results."""
+        """The key that subscriptions share that have the same results for a change."""
         of = self.of
         variables = msgspec.json.encode(of.variables, order="deterministic")
         return of.key, of.fields, of.query, of.ids, variables, self.companies
@@ -49,7 +49,7 @@ class ActiveSubscription:
         now: Callable[[], float],
         observe: Observer,
     ) -> Poll:
-        """Return what looks for its changes."""
+        """Return the poll for its changes."""
         return Poll(
             of=self.watched,
             where=self.where,
@@ -63,7 +63,7 @@ class ActiveSubscription:
         )
 
     def rows(self, ids: Sequence[str], timeout: float | None = None) -> GraphQLRequest:
-        """Return the operation for changed rows; only where ``of.query`` asks for any."""
+        """Return the operation for changed rows; only if ``of.query`` is not empty."""
         return GraphQLRequest(
             query=self.of.query,
             variables={**self.of.variables, self.of.ids: ids},
@@ -85,29 +85,28 @@ def start_subscription(
         operation.variables,
         request.variables,
     )
-    found = find_change_query(gateway.catalog, of.given["set"], options.stamps)
+    query = find_change_query(gateway.catalog, of.arguments["set"], options.stamps)
     return ActiveSubscription(
         of,
-        found,
-        _where(found, of.given.get("where")),
-        _companies(found, of.given.get("companies")) or request.companies,
+        query,
+        _where(query, of.arguments.get("where")),
+        _companies(query, of.arguments.get("companies")) or request.companies,
         gateway.settings.max_page_size,
     )
 
 
-def _where(of: ChangeQuery, given: object) -> Mapping[str, Any]:
-    if given is None:
+def _where(of: ChangeQuery, where: object) -> Mapping[str, Any]:
+    if where is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise BadArgument(
-            "where is not an object.", hint=f"It is what {of.name} takes as its argument where."
-        )
+    if not isinstance(where, Mapping):
+        hint = f"Use the argument where of {of.name}."
+        raise BadArgument("where is not an object.", hint=hint)
     if of.where is None:
-        raise BadArgument(f"{of.name} cannot be filtered.", hint="Leave where out.")
-    return given
+        raise BadArgument(f"{of.name} cannot be filtered.", hint="Omit where.")
+    return where
 
 
-def _companies(of: ChangeQuery, given: Sequence[str] | None) -> tuple[str, ...] | None:
-    if given and not of.has_company:
-        raise BadArgument(f"Rows of {of.name} have no company.", hint="Leave companies out.")
-    return tuple(given) if given else None
+def _companies(of: ChangeQuery, companies: Sequence[str] | None) -> tuple[str, ...] | None:
+    if companies and not of.has_company:
+        raise BadArgument(f"Rows of {of.name} have no company.", hint="Omit companies.")
+    return tuple(companies) if companies else None

@@ -1,4 +1,4 @@
-"""A subscription from its request to its execution results, whatever carries them."""
+"""The execution results of a subscription, for event streams and WebSockets."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Streams:
         self.live = live
         self.hub = hub
 
-    async def _look(self, request: GraphQLRequest) -> Answer:
-        """Answer one of the operations of a poll, which is logged as a whole."""
+    async def _execute(self, request: GraphQLRequest) -> Answer:
+        """Execute an operation of a poll, which is logged as a whole."""
         with self.live.serving() as gateway:
             return await gateway.engine.execute_unlogged(request)
 
     async def results(self, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
-        """Return the execution results of a subscription, as JSON. Raises Ended at the end."""
+        """Yield the execution results of a subscription, as JSON. Raises FeedEnded at the end."""
         started, changes, reason = time.perf_counter(), 0, None
         try:
             async with aclosing(self._results(request)) as results:
@@ -67,14 +67,14 @@ class Streams:
 
     def _poll(self, of: ActiveSubscription) -> Poll:
         hub = self.hub
-        return of.poll(hub.options, self._look, hub.clock.now, hub.observe)
+        return of.poll(hub.options, self._execute, hub.clock.now, hub.observe)
 
     async def _read(self, reader: Reader, part: Part) -> list[bytes]:
-        """Return a reader's results of some changes, whose rows are read together with those of other readers."""
-        begun, encoded = reader.begun, None
-        if begun.of.query and part.ids:
+        """Return a reader's results for a part of the changes, whose rows are read together with other readers'."""
+        subscription, encoded = reader.subscription, None
+        if subscription.of.query and part.ids:
             with self.live.serving() as gateway:
                 engine = gateway.engine
                 answer = await engine.execute(part.request(reader), part.reads(engine))
             encoded = answer.encode()
-        return list(payloads(begun.of, begun.watched.name, part.changes, encoded))
+        return list(payloads(subscription.of, subscription.watched.name, part.changes, encoded))

@@ -280,7 +280,7 @@ async def test_new_metadata_end_no_subscription_and_free_the_old_ones(served: Se
     async with served.begun(**{"X-D365-Company": "usmf"}) as ws:
         await ws.say(subscribe(CHANGES, "changes"))
         await served.watched()
-        live.replace(live._renew(live.gateway))
+        live.replace(live._fresh_copy(live.gateway))
         await until(lambda: not live.retired)
         await ws.say(rename("Renewed"))
         said = [await ws.hear() for _ in range(3)]

@@ -51,7 +51,7 @@ def test_etags_tell_what_became_of_each_row(
 
 
 def test_rows_without_etags_cannot_be_compared() -> None:
-    with pytest.raises(UnsupportedQuery, match="neither a stamp of their last change nor etags"):
+    with pytest.raises(UnsupportedQuery, match="neither a time of their last change nor etags"):
         ByEtag().take([PolledRow("a")])
 
 

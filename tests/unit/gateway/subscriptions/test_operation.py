@@ -146,7 +146,7 @@ def test_the_rows_of_changes_are_asked_for_as_they_were_selected(assembled: Gate
     )
 
     assert (found.key, found.fields) == ("row", (("a", "node"), ("node", "node")))
-    assert found.given == {"set": "customersV3", "where": {"customerAccount": {"eq": "US-001"}}}
+    assert found.arguments == {"set": "customersV3", "where": {"customerAccount": {"eq": "US-001"}}}
     assert (found.ids, found.variables) == ("ids_", {"with": True})
     assert " ".join(found.query.split()) == (
         "query Mine($ids_: [ID!]!, $ids: Int = 2, $with: Boolean!) {"
@@ -179,7 +179,7 @@ def test_without_a_row_selected_none_is_asked_for(assembled: Gateway) -> None:
 
 NODES = SubscriptionRequest(
     key="row",
-    given={},
+    arguments={},
     fields=(("id", "id"), ("n", "node")),
     query="…",
     variables={},

@@ -139,6 +139,6 @@ async def test_only_a_large_body_is_compressed_in_a_thread(
         return body
 
     monkeypatch.setitem(encoding._FAST, "gzip", packs)
-    await Compression().encoded(b"x" * size, {"accept-encoding": "gzip"})
+    await Compression().encode(b"x" * size, {"accept-encoding": "gzip"})
 
     assert (threads[0] != threading.get_ident()) is apart

@@ -10,9 +10,6 @@ import os
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from importlib import import_module
-from itertools import count
-from math import inf
-from pathlib import Path
 
 import httpx
 import pytest
@@ -24,6 +21,7 @@ from gateway.completion import Completer
 from gateway.config.settings import Settings
 from gateway.runtime.assembly import Gateway, open_client, open_gateway
 from gateway.sandbox import create_sandbox
+from tests.support.soak import bounded
 
 # The compiled completion's bugs are answered correctly, only late; in tests they are errors.
 Completer.raises_defects = True
@@ -35,8 +33,11 @@ for _late in ("internal.conjecture.optimiser", "strategies._internal.random"):
 # The tables of Unicode that texts are drawn from are made once in a checkout. On a busy machine that takes seconds,
 # which says nothing of the strategy that happens to be first.
 SLOW = [HealthCheck.too_slow]
-settings.register_profile("desk", suppress_health_check=SLOW)
-settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=SLOW)
+EXAMPLES = bounded(50, 1_000)
+settings.register_profile("desk", max_examples=EXAMPLES, suppress_health_check=SLOW)
+settings.register_profile(
+    "ci", max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=SLOW
+)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
@@ -45,29 +46,22 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
-WAITING = ("tests/browser/", "tests/clients/")
+TRACED = ("tests/unit/", "tests/golden/", "tests/sandbox/")
+"""Where coverage looks. The other folders repeat what these run, at length or in other processes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first the files that take long, so that no worker is alone with one in the end.
-
-    Those that wait for other programs take turns with those that compute.
-    """
+    """Put first the files that take long, so that no worker is alone with one in the end."""
     heavy = {item.path for item in items if item.get_closest_marker("heavy")}
-    turns = {True: count(), False: count()}
-    places: dict[Path, int] = {}
-    for item in items:
-        waits = item.nodeid.startswith(WAITING)
-        if item.path not in places and (waits or item.path in heavy):
-            places[item.path] = next(turns[waits])
-    items.sort(key=lambda item: places.get(item.path, inf))
+    items.sort(key=lambda item: item.path not in heavy)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Tracing makes Python three times as slow: what others cover is not traced again by heavy tests."""
+    """Stop tracing for a test whose coverage says nothing new: traced, Python is up to three times as slow."""
     stopped: list[Coverage] = []  # a worker of pytest-xdist has two, one below the other
-    while item.get_closest_marker("heavy") and (tracing := Coverage.current()):
+    is_traced = item.nodeid.startswith(TRACED) and not item.get_closest_marker("heavy")
+    while not is_traced and (tracing := Coverage.current()):
         tracing.stop()
         stopped.append(tracing)
     try:

@@ -20,11 +20,12 @@ import pytest
 
 from tests.support.http_fuzz import bodies, faults_of, json_faults, raw_requests
 from tests.support.process import Running, running
+from tests.support.soak import bounded
 from tests.support.tally import TALLY, Counts, leaks_in, peak_of
 
 SEED = int(os.environ.get("HOSTILE_SEED", "1"))
 MINUTES = float(os.environ.get("HOSTILE_MINUTES", "0"))
-RAW, DOCUMENTS = 400, 300
+RAW, DOCUMENTS = bounded((200, 150), (400, 300))
 """Inputs of one seed."""
 HANG = 30.0
 """Seconds after which an answer is missed."""

@@ -26,9 +26,10 @@ from gateway.request import Answer
 from tests.support.operations import Operation, operations
 from tests.support.oracle import World, answer, oracle_schema
 from tests.support.random_rows import SPOILINGS, spoil, tables
+from tests.support.soak import bounded
 from tests.support.zoo_model import DIALECTS, KINDS, Zoo, schema_of
 
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", bounded("30", "600")))
 """Operations for each test and way of loading; each runs over several worlds. Given, other ones are tried."""
 WORLDS = 5
 pytestmark = pytest.mark.heavy

@@ -21,6 +21,7 @@ from tests.support.metadata_documents import (
     found,
     path_of,
 )
+from tests.support.soak import bounded
 
 pytestmark = pytest.mark.anyio
 
@@ -167,7 +168,7 @@ async def test_finance_documents_keep_the_refusals(sandbox):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", [CATALOGUE, *found(REAL_CATALOGUE)])
+@pytest.mark.parametrize("name", [CATALOGUE, *bounded((), found(REAL_CATALOGUE))])
 async def test_the_whole_catalogue_is_served(sandbox, name):
     ask = sandbox(metadata=path_of(name), scale=0.5)
     model = ask.app.state.world.model
@@ -185,7 +186,7 @@ async def test_the_whole_catalogue_is_served(sandbox, name):
     assert len(labels) > 10_000
 
 
-@pytest.mark.parametrize("name", [RELATIONSHIPS, *found(REAL_DATAVERSE)])
+@pytest.mark.parametrize("name", [RELATIONSHIPS, *bounded((), found(REAL_DATAVERSE))])
 async def test_a_service_like_dataverse_is_served(sandbox, name):
     ask = sandbox(metadata=path_of(name))
 

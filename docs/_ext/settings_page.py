@@ -60,6 +60,8 @@ class SettingsReference(SphinxDirective):
             facts = nodes.paragraph("", "", *text(_facts(row.name, row.variable, row.default)))
             body = nodes.definition("", nodes.paragraph(text=row.help), facts)
             items += nodes.definition_list_item("", term, body)
+            # The search lists objects before pages.
+            labels.note_object("confval", row.name, anchor)  # type: ignore[attr-defined]
             labels.anonlabels[anchor] = (self.env.docname, anchor)  # type: ignore[attr-defined]
         for first in {first for first, _ in TOPICS} - seen:
             raise self.error(f"There is no setting {first!r} to begin a section with.")

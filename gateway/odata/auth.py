@@ -1,16 +1,16 @@
 """The gateway's own sign-in upstream: client credentials of Microsoft Entra, through msal, as an ``httpx.Auth``.
 
-msal blocks and keeps its own cache; so it runs in a thread, one call at a time, and the token is kept beside it
-until shortly before it ends. A 401 drops that token and asks once more with a new one. What msal says about a failure
-becomes a ``TokenError`` whose hint names the setting to look at; the secret is in no message, ``repr`` or log line.
+msal blocks, so it runs in a thread, one call at a time; the token is cached here until shortly before it expires. After
+a 401 that token is dropped and the request sent once more with a new one. What msal reports about a failure becomes a
+``TokenError`` whose hint names the setting to check; the secret is in no message, ``repr`` or log line.
 
-One attempt serves every request that waits for a token, and so does its failure: a refusal is repeated for
-``REMEMBERED`` seconds without a request to the login host. A request that gives up waiting (its operation's deadline,
-a client that left) does not end the attempt, which has a bound of its own.
+One attempt serves every request that waits for a token, and so does its failure, which is raised again for
+``REMEMBERED`` seconds without a request to the login host. A request that stops waiting (its operation's deadline,
+a client that disconnected) does not end the attempt, which has a limit of its own.
 
 msal speaks to the login host over httpx too (one set of proxy and certificate rules for the whole process). It
 refuses http authorities; for a login host on this machine, as in tests, the adapter speaks http behind msal's
-https addresses. msal's thread hands each exchange to the event loop, where its whole length can be bounded.
+https addresses. msal's thread hands each exchange to the event loop, where its total time can be limited.
 
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """
@@ -35,13 +35,13 @@ from gateway.events import Observer, TokenAcquired, log_event
 from .lazy_request import LazyRequest
 
 EARLY = 300.0
-"""Seconds before its end at which a token is renewed; msal's own margin."""
+"""Seconds before its expiry at which a token is renewed; msal's own margin."""
 AGAIN = 30.0
-"""Least seconds between two renewals for a 401, and between two attempts to renew a token that is still good."""
+"""Minimum seconds between two renewals after a 401, and between two attempts to renew a token that is still valid."""
 REMEMBERED = 5.0
-"""Seconds for which a failed attempt answers for further ones."""
+"""Seconds for which the failure of an attempt is that of further ones."""
 LONGEST_EXCHANGE = 30.0
-"""Seconds for one request to the login host and its whole answer; a sign-in is two at most."""
+"""Seconds for one request to the login host and its whole answer; a sign-in needs two at most."""
 
 HINTS: Mapping[int, str] = {
     7000215: "Is client_secret the secret's value (not its id), and of this application?",
@@ -55,15 +55,18 @@ HINTS: Mapping[int, str] = {
     7000112: "The application is disabled in this tenant.",
     53003: "A conditional access policy of the tenant forbids this sign-in.",
 }
-"""What to do, by AADSTS number: https://learn.microsoft.com/entra/identity-platform/reference-error-codes."""
+"""What to check, by AADSTS number: https://learn.microsoft.com/entra/identity-platform/reference-error-codes."""
 
 
 def auth_of(settings: Settings, observe: Observer = log_event) -> ClientCredentials | None:
-    """Return the sign-in that the settings ask for; None for a service without one."""
+    """Return the sign-in that the settings configure; None for a service without one.
+
+    Raises SettingsError if one of its settings is missing.
+    """
     if settings.auth == "none":
         return None
-    needed = (settings.tenant_id, settings.client_id, settings.client_secret, settings.scope)
-    tenant_id, client_id, secret, scope = needed
+    tenant_id, client_id = settings.tenant_id, settings.client_id
+    secret, scope = settings.client_secret, settings.scope
     if tenant_id is None or client_id is None or secret is None or scope is None:
         raise SettingsError("Signing in needs tenant_id, client_id, client_secret and scope.")
     account = Account(
@@ -96,7 +99,10 @@ class _Token:
 
 
 class ClientCredentials(httpx.Auth):
-    """Puts a bearer token on each request. ``transport`` is the seam to the login host, ``now`` a monotonic clock."""
+    """Puts a bearer token on each request.
+
+    Tests replace ``transport``, the way to the login host, and ``now``, a monotonic clock in seconds.
+    """
 
     def __init__(
         self,
@@ -125,7 +131,7 @@ class ClientCredentials(httpx.Auth):
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Send with a token; on a 401 once more with a new one."""
+        """Send with a token; after a 401 once more with a new one. Raises TokenError."""
         token = await self._current()
         _sign(request, token)
         response = yield request
@@ -137,13 +143,13 @@ class ClientCredentials(httpx.Auth):
             yield request
 
     async def sign_in(self) -> float:
-        """Sign in, if that has not been done, and return the seconds for which the token is good. Raises TokenError."""
+        """Sign in unless that is done, and return the seconds for which the token is valid. Raises TokenError."""
         await self._current()
         assert self._token is not None
         return self._token.ends_at - self._now()
 
     async def _current(self) -> str:
-        """Return the token's text. Raises TokenError."""
+        """Return the text of a token, renewed if it is about to expire. Raises TokenError."""
         token = self._token
         if token is not None and self._now() < token.renew_at:
             return token.value
@@ -152,11 +158,12 @@ class ClientCredentials(httpx.Auth):
         except TokenError:
             if token is None or self._now() >= token.ends_at:
                 raise
+            # Still valid: used on, and renewed later.
             self._token = _Token(token.value, self._now() + AGAIN, token.ends_at)
             return token.value
 
     async def _renewed(self, rejected: str) -> str:
-        """Return another token than the rejected one; the same where a new one was had just now and does not help."""
+        """Return another token than the rejected one; the same if it is so new that a newer one would not help."""
         if self._attempt is not None:
             await self._acquired()
         if self._token is not None and self._token.value != rejected:
@@ -184,10 +191,10 @@ class ClientCredentials(httpx.Auth):
         self._attempt = None
 
     async def _acquire(self) -> _Token | TokenError:
-        """Ask the login host; a refusal is returned, because perhaps nobody waits for it any more."""
+        """Return a new token, or the error: asyncio would log one that is raised when nobody waits any more."""
         self._http.loop = asyncio.get_running_loop()
         try:
-            result = await asyncio.to_thread(self._ask)
+            result = await asyncio.to_thread(self._request_token)
         except TokenError as error:
             self._refusal = (self._now() + REMEMBERED, error)
             return error
@@ -199,8 +206,8 @@ class ClientCredentials(httpx.Auth):
         self._observe(TokenAcquired(expires_in=lifetime))
         return self._token
 
-    def _ask(self) -> Mapping[str, Any]:
-        """Ask msal, in a thread; its failures are translated here and nowhere else."""
+    def _request_token(self) -> Mapping[str, Any]:
+        """Return msal's answer with a token; called in a thread. Only here msal's failures are translated."""
         where = f"{self.account.authority}/{self.account.tenant_id}"
         try:
             if self._app is None:
@@ -208,7 +215,7 @@ class ClientCredentials(httpx.Auth):
                     self.account.client_id,
                     client_credential=self._secret,
                     authority=self._http.disguised(where),
-                    # The operator names the authority; no other host is asked whether it is a known one.
+                    # The operator has chosen the authority; msal must not ask a public host whether it is a known one.
                     instance_discovery=False,
                     http_client=self._http,
                 )
@@ -227,9 +234,9 @@ class ClientCredentials(httpx.Auth):
             msal.exceptions.MsalError,
         ) as exc:
             raise TokenError(
-                "The login host does not know the tenant, or is none.",
+                "The login host does not know the tenant, or is not a login host.",
                 hint="Are tenant_id and authority right?",
-                detail=self._masked(f"{where}: {type(exc).__name__}: {exc}"),
+                detail=self._without_secret(f"{where}: {type(exc).__name__}: {exc}"),
             ) from exc
         if "access_token" not in result:
             raise self._refused(result)
@@ -239,14 +246,14 @@ class ClientCredentials(httpx.Auth):
         codes = [code for code in result.get("error_codes") or () if isinstance(code, int)]
         named = f"AADSTS{codes[0]}" if codes else str(result.get("error", "no reason given"))
         return TokenError(
-            f"The login host gives no token ({self._masked(named)}).",
+            f"The login host refused to issue a token ({self._without_secret(named)}).",
             hint=next((HINTS[code] for code in codes if code in HINTS), None)
             or "Are tenant_id, client_id, client_secret and scope right?",
-            detail=self._masked(str(result.get("error_description", ""))[:2_000]),
+            detail=self._without_secret(str(result.get("error_description", ""))[:2_000]),
         )
 
-    def _masked(self, text: str) -> str:
-        """Blank the secret, should an answer echo it."""
+    def _without_secret(self, text: str) -> str:
+        """Return the text with the secret blanked, in case an answer echoes it."""
         for form in {self._secret, quote(self._secret, safe=""), quote_plus(self._secret)} - {""}:
             text = text.replace(form, "********")
         return text
@@ -260,9 +267,10 @@ def _sign(request: httpx.Request, token: str) -> None:
 
 
 class _LoginHttp:
-    """The HTTP client that msal asks for: ``get``, ``post``, ``close``. One short-lived client a call, once an hour.
+    """The HTTP client that msal requires: ``get``, ``post``, ``close``.
 
-    msal calls it in a thread; ``loop`` runs the exchange, for only there its total length can be bounded.
+    Each call has its own connection, because tokens are valid for an hour. msal calls it
+    in a thread; ``loop`` runs the exchange, because only there its total time can be limited.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -288,12 +296,12 @@ class _LoginHttp:
         return self._send("POST", url, options)
 
     def close(self) -> None:
-        """Do nothing: no connection is kept."""
+        """Do nothing: no connection stays open."""
 
     def _send(self, method: str, url: str, options: Mapping[str, Any]) -> httpx.Response:
         if self._plain and url.startswith(self.disguised(self._plain)):
             url = url.replace("https://", "http://", 1)
-        # Made here, because reading the trusted authorities takes 50 ms, which the event loop shall not wait for.
+        # Made in the thread: reading the trusted authorities takes 50 ms, which would block the event loop.
         client = httpx.AsyncClient(
             transport=self._transport() if self._transport else None,
             timeout=self._longest,
@@ -311,7 +319,7 @@ class _LoginHttp:
         except TimeoutError as exc:
             raise httpx.ReadTimeout(f"no whole answer within {self._longest:g} s") from exc
         except CancelledError as exc:
-            raise httpx.ReadError("the gateway ends") from exc
+            raise httpx.ReadError("the gateway shuts down") from exc
 
     async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
         async with asyncio.timeout(self._longest), client:

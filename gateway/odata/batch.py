@@ -1,9 +1,8 @@
-"""``$batch`` in multipart form: one changeset of writes, all or nothing, or several reads; and its answer taken apart.
+"""``$batch`` in multipart form: a changeset of writes, all or nothing, or several reads; and the parsing of its answer.
 
 Request and answer are nested ``multipart/mixed`` (RFC 2046) of ``application/http`` parts, OData 4.0 Protocol section
-11.7, https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part1-protocol.html. The outer status is 200 even where
-parts fail; a failed changeset answers with one part, whose Content-ID need not be that of the culprit (reference
-``d365-odata`` 4.3).
+11.7, https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part1-protocol.html. The outer status is 200 even if
+parts fail; a failed changeset is answered with one part, whose Content-ID need not be that of the refused write.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .retry import Failure
 
 BATCH_URL = "$batch"
 CONTENT_ID = "content-id"
-"""Header of a part, put among those of its answer."""
+"""Header of a part; it is added to those of the answer in it."""
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _LF = ord("\n")
 _REFUSAL = re.compile(rb"HTTP/\d\.\d [3-9]\d\d\b")
@@ -33,7 +32,7 @@ _PART_HEADERS = (
 
 
 def changeset(writes: Sequence[Request]) -> Request:
-    """Put writes into one changeset; Content-IDs count from 1. URLs stay relative to the service root."""
+    """Return one changeset of the writes; Content-IDs count from 1, URLs stay relative to the service root."""
     parts = [_part(number, write) for number, write in enumerate(writes, 1)]
     inner = _boundary("changeset", parts)
     outer = _boundary("batch", parts)
@@ -48,7 +47,7 @@ def changeset(writes: Sequence[Request]) -> Request:
 
 
 def read_batch(reads: Sequence[Request]) -> Request:
-    """Return one ``$batch`` of these reads, whose addresses no web server looks at; URLs stay relative to the root."""
+    """Return one ``$batch`` of the reads; web servers do not check addresses inside. URLs stay relative to the root."""
     parts = [_part(number, read) for number, read in enumerate(reads, 1)]
     boundary = _boundary("batch", parts)
     pieces = (f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
@@ -70,40 +69,38 @@ def _batch(boundary: str, body: bytes) -> Request:
     return Request("POST", BATCH_URL, headers, body)
 
 
-def _part(number: int, write: Request) -> bytes:
-    head = [f"{write.method} {write.url} HTTP/1.1"]
-    head.extend(f"{name}: {value}" for name, value in write.headers.items())
+def _part(number: int, request: Request) -> bytes:
+    head = [f"{request.method} {request.url} HTTP/1.1"]
+    head.extend(f"{name}: {value}" for name, value in request.headers.items())
     start = _PART_HEADERS.format(number) + "\r\n".join(head) + "\r\n\r\n"
-    return start.encode() + (write.body or b"")
+    return start.encode() + (request.body or b"")
 
 
 def _boundary(kind: str, parts: Sequence[bytes]) -> str:
-    """Return a boundary that no part holds."""
-    found, number = f"{kind}_gateway", 1
-    while any(found.encode() in part for part in parts):
+    """Return a boundary that occurs in no part."""
+    boundary, number = f"{kind}_gateway", 1
+    while any(boundary.encode() in part for part in parts):
         number += 1
-        found = f"{kind}_gateway{number}"
-    return found
+        boundary = f"{kind}_gateway{number}"
+    return boundary
 
 
 def parse_answers(response: Response) -> list[Response]:
-    """Return the answers inside a batch's answer, in order, those of changesets in their place.
+    """Return the answers in a batch's answer, in order, those of changesets in their place.
 
-    Raises UpstreamMalformed where it is no batch answer.
+    Raises UpstreamMalformed if it is no batch answer.
     """
     content_type = response.headers.get("content-type", "")
     if not _is_multipart(content_type):
-        raise malformed_answer(
-            response, "a batch was sent, and something else than multipart came back"
-        )
-    found = [_answer(part, response) for part in _leaves(content_type, response.body)]
-    if not found:
+        raise malformed_answer(response, "a batch was sent, but the answer is not multipart")
+    answers = [_answer(part, response) for part in _leaves(content_type, response.body)]
+    if not answers:
         raise malformed_answer(response, "the answer to a batch holds no answers")
-    return found
+    return answers
 
 
 def read_answers(response: Response, reads: Sequence[Request], root: str) -> list[Response]:
-    """Return the answer to each read of a batch, in order. Raises UpstreamMalformed where some are missing."""
+    """Return the answer to each read of a batch, in order. Raises UpstreamMalformed if their number differs."""
     answers = parse_answers(response)
     if len(answers) != len(reads):
         raise malformed_answer(
@@ -114,9 +111,9 @@ def read_answers(response: Response, reads: Sequence[Request], root: str) -> lis
 
 
 def busy_part(response: Response) -> Response:
-    """Return the part of a batch's answer that may succeed when it is sent again; else the answer itself.
+    """Return the first part of a batch's answer after which it may be repeated (429, 503…); else the answer itself.
 
-    A part may be 429 with its own ``Retry-After`` while the batch is 200 (reference ``d365-odata`` 4.2).
+    A part may be 429 with its own ``Retry-After`` while the batch is 200.
     """
     if response.status >= 300 or not _BUSY.search(response.body):
         return response
@@ -128,7 +125,7 @@ def busy_part(response: Response) -> Response:
 
 
 def refusing_part(response: Response) -> Response:
-    """Return the part of a batch's answer that says no; the answer itself where none does, or only some of them."""
+    """Return the first part of a batch's answer if all parts are refusals; else the answer itself."""
     if response.status >= 300 or not _REFUSAL.search(response.body):
         return response
     try:
@@ -149,9 +146,9 @@ def _is_multipart(content_type: str) -> bool:
 
 
 def _leaves(content_type: str, body: bytes) -> Iterator[_Part]:
-    """Return the parts that hold no others. A last boundary may be missing, and lines may end in LF alone.
+    """Yield the parts that hold no others. A last boundary may be missing, and lines may end in LF alone.
 
-    Not by the package ``email``, which takes a millisecond a part.
+    The standard library's ``email`` would do, but takes a millisecond for each part.
     """
     named = _BOUNDARY.search(content_type)
     if named is None:
@@ -166,23 +163,23 @@ def _leaves(content_type: str, body: bytes) -> Iterator[_Part]:
 
 
 def _between(boundary: str, body: bytes) -> Iterator[bytes]:
-    """Return what stands between the lines with a boundary."""
+    """Yield the pieces between lines with the boundary (RFC 2046, section 5.1.1)."""
     line = re.compile(re.escape(b"--" + boundary.encode()) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
     start = None
-    for found in line.finditer(body):
-        if found.start() and body[found.start() - 1] != _LF:
-            continue
+    for match in line.finditer(body):
+        if match.start() and body[match.start() - 1] != _LF:
+            continue  # inside a line: content
         if start is not None:
-            yield body[start : found.start()]
-        if found[1]:
+            yield body[start : match.start()]
+        if match[1]:
             return
-        start = found.end()
+        start = match.end()
     if start is not None:
         yield body[start:]
 
 
 def _part_of(piece: bytes) -> _Part:
-    # The line break of the boundary is still there, so that a part without headers begins with two.
+    # The piece begins with the line break after the boundary, so that one without headers begins with two.
     head, _, content = piece.replace(b"\r\n", b"\n").partition(b"\n\n")
     return _Part(_headers(head.decode("utf-8", "replace").split("\n")), content)
 
@@ -192,9 +189,9 @@ def _answer(part: _Part, response: Response) -> Response:
     first, *lines = head.decode("utf-8", "replace").split("\n")
     words = first.split(" ", 2)
     if not first.startswith("HTTP/") or len(words) < 2 or not words[1].isdecimal():
-        raise malformed_answer(response, "a part of the answer to a batch is no HTTP answer")
+        raise malformed_answer(response, "a part of the answer to a batch is not an HTTP response")
     named = part.headers.get(CONTENT_ID)
-    # What answers a batch is an OData service; its parts need not repeat the header.
+    # Only OData services answer batches, and parts need not repeat the header that shows it.
     headers = {"odata-version": response.headers.get("odata-version", "4.0")}
     if named is not None:
         headers[CONTENT_ID] = named

@@ -1,11 +1,11 @@
 """Reading the body of an answer: its content coding undone, its size bounded while that happens.
 
     identity            the pieces as they come
-    gzip, deflate       unpacked in steps of ``STEP`` bytes, so that 4 kB which hold 4 GB cost one step beyond the limit
-    anything else       malformed: two codings on top of each other, one that was not offered
+    gzip, deflate       decompressed in steps of ``STEP`` bytes: 4 kB that expand to 4 GB cost one step beyond the limit
+    anything else       malformed: two codings on top of each other, or one that was not offered
 
-httpx's own decoders unpack a whole piece before anybody can look at its size, and undo as many codings as an answer
-names. They also pass a stream that ends too early; here that is malformed, because what it held may be incomplete.
+httpx's own decoders decompress a whole piece before its size can be checked, and undo as many codings as an answer
+names. They also accept a stream that ends too early; here that is malformed, because content may be missing.
 
 https://www.rfc-editor.org/rfc/rfc9110#section-8.4 · https://www.rfc-editor.org/rfc/rfc1952 (members of gzip)
 """
@@ -24,10 +24,11 @@ from gateway.errors import UpstreamMalformed
 OFFERED = "gzip, deflate"
 """Value of Accept-Encoding."""
 STEP = 1 << 20
-"""Bytes that are unpacked at a time."""
+"""Bytes that are decompressed at a time."""
 Progress: TypeAlias = Callable[[int, int | None], None]
-"""Called with the bytes received so far and, where the service says it, their total."""
+"""Called with the bytes received so far, and their total if the service states it."""
 _GZIP = 16 + zlib.MAX_WBITS
+"""zlib's ``wbits`` for the gzip format."""
 
 
 async def read_body(answer: httpx.Response, limit: int, progress: Progress | None = None) -> bytes:
@@ -61,7 +62,7 @@ def _decoded(
     received = aiter(stream) if progress is None else _counted(answer, stream, progress)
     if "content-encoding" not in answer.headers:
         return received
-    return _unpacked(received, answer.headers["content-encoding"].strip().lower())
+    return _decompressed(received, answer.headers["content-encoding"].strip().lower())
 
 
 async def _counted(
@@ -76,7 +77,7 @@ async def _counted(
         yield piece
 
 
-async def _unpacked(received: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
+async def _decompressed(received: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
     """Yield the decoded content, at most ``STEP`` bytes at a time. Raises httpx.DecodingError."""
     if coding in {"", "identity"}:
         async for piece in received:
@@ -84,45 +85,46 @@ async def _unpacked(received: AsyncIterator[bytes], coding: str) -> AsyncIterato
         return
     if coding not in {"gzip", "x-gzip", "deflate"}:
         raise httpx.DecodingError(f"the content coding {coding[:100]!r} was not offered")
-    unpacker = _Unpacker(is_gzip=coding != "deflate")
+    decompressor = _Decompressor(is_gzip=coding != "deflate")
     async for piece in received:
-        rest, is_held_back = piece, False
-        while rest or is_held_back:
+        rest, has_more = piece, False
+        while rest or has_more:
             try:
-                content, rest = unpacker.step(rest)
+                content, rest = decompressor.step(rest)
             except zlib.error as exc:
                 raise httpx.DecodingError(str(exc)) from exc
             if content:
                 yield content
             # A full step may leave content in the decompressor that needs no more input.
-            is_held_back = len(content) == STEP and not unpacker.is_complete
-            if rest or is_held_back:
+            has_more = len(content) == STEP and not decompressor.is_complete
+            if rest or has_more:
+                # Large answers must not keep the event loop from other requests.
                 await asyncio.sleep(0)
-    if not unpacker.is_complete:
+    if not decompressor.is_complete:
         raise httpx.DecodingError("the compressed content ends too early")
 
 
-class _Unpacker:
-    """zlib's decompressor, over all members of a gzip file, and for both meanings of ``deflate``."""
+class _Decompressor:
+    """Decompresses all members of a gzip stream, and both formats that are sent as ``deflate``."""
 
     def __init__(self, *, is_gzip: bool) -> None:
         self._is_gzip = is_gzip
         self._zlib = zlib.decompressobj(_GZIP if is_gzip else zlib.MAX_WBITS)
         self._has_begun = False
         self._head = b""
-        """The first byte, where it came alone: two tell zlib's format from the bare one."""
+        """The first byte, if it came alone: two are needed to tell zlib's format from the raw one."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing came, or a stream with its end."""
+        """Whether nothing came, or a whole stream."""
         return self._zlib.eof or not self._has_begun
 
     def step(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Return up to ``STEP`` bytes of content, and what of ``packed`` is left. Raises zlib.error."""
+        """Return up to ``STEP`` bytes of content, and the rest of ``packed``. Raises zlib.error."""
         if self._zlib.eof:
             if not self._is_gzip:
-                raise zlib.error("there is content behind the end of the compressed content")
-            self._zlib = zlib.decompressobj(_GZIP)
+                raise zlib.error("data follows the end of the compressed content")
+            self._zlib = zlib.decompressobj(_GZIP)  # the next member (RFC 1952, section 2.2)
         is_first, self._has_begun = not self._has_begun or bool(self._head), True
         packed, self._head = self._head + packed, b""
         if is_first and len(packed) < 2:
@@ -133,7 +135,7 @@ class _Unpacker:
         except zlib.error:
             if self._is_gzip or not is_first:
                 raise
-            # Many servers take "deflate" for the bare format: RFC 9110, section 8.4.1.2.
+            # Many servers send the raw format as "deflate": RFC 9110, section 8.4.1.2.
             self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
             content = self._zlib.decompress(packed, STEP)
         return content, self._zlib.unconsumed_tail or self._zlib.unused_data

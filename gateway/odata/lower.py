@@ -1,13 +1,14 @@
-"""Lowering: a query is rewritten into what a dialect's product can answer, or refused. ``render`` then only prints.
+"""Lowering: rewrites a query into what a dialect's product can answer, or refuses it. ``render`` then only prints.
 
-Three rewritings meet here.
+Three rewritings:
 
 * Operators that the product lacks become ones that it has (``in`` → ``or`` of ``eq``, ``contains`` → a wildcard).
-* ``not`` moves down to the tests, where most have an opposite: fewer things are asked of the product. Where
+* ``not`` moves down to the tests, most of which have an opposite, so that the product needs no ``not``. If
   values may be null only ``eq``/``ne`` are opposites: ``not (x gt 5)`` holds for null and ``x le 5`` does not
   (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).
   Services that pass a filter on to a database leave nulls out of both, so null is named: ``x le 5 or x eq null``.
-* A test that cannot be asked exactly is asked more widely, and its ``residual`` is left to the caller: ``residual.py``.
+* A test that the product cannot answer exactly is sent in a wider form, and its ``residual`` left to the caller
+  (``wildcard_residual``).
 """
 
 from __future__ import annotations
@@ -91,35 +92,34 @@ class Lowered(Struct, frozen=True):
 
     query: Query
     residual: Expr | None = None
-    """Test that each row must still pass here (``local.evaluate``). With one, ``query`` asks for *all* rows
-    that may pass, with the columns the test reads: ``top``, ``skip`` and every count are the caller's to apply
-    afterwards.
-    """
+    """Filter that each row must still pass here (``local_filter.evaluate``); None if the product answers exactly. With
+    one, ``query`` requests *all* rows that may pass, with the columns that it reads: the caller must apply ``top``,
+    ``skip`` and every count afterwards."""
     empty: bool = False
-    """Whether no row can match, so that nothing is to be sent."""
+    """Whether no row can match, so that nothing needs to be sent."""
     keyed_by_filter: bool = False
-    """Whether a key was turned into a filter: the answer is a collection of at most one row instead of a row or 404."""
+    """Whether a key became a filter: the answer is then a collection of at most one row instead of a row or 404."""
 
 
 def lower_query(dialect: Dialect, query: Query) -> Lowered:
-    """Rewrite ``query`` for the dialect. Raises UnsupportedQuery."""
+    """Return the query as the dialect's product can answer it. Raises UnsupportedQuery."""
     keyed = bool(query.resource.key) and _key_needs_filter(dialect, query.resource)
     if keyed:
         query = _by_filter(query)
-    asked = TRUE if query.where is None else query.where
-    where = simplify(lower_where(dialect, asked))
+    requested = TRUE if query.where is None else query.where
+    where = simplify(lower_where(dialect, requested))
     expand = tuple(_lower_expand(dialect, e, depth=1) for e in query.expand)
     lowered = structs.replace(query, where=None if where == TRUE else where, expand=expand)
     if where == FALSE:
         return Lowered(lowered, empty=True, keyed_by_filter=keyed)
-    residual = residual_of(dialect, asked)
+    residual = residual_of(dialect, requested)
     if residual is not None:
         lowered = read_every_row(dialect, lowered, residual)
     return Lowered(lowered, residual, keyed_by_filter=keyed)
 
 
 def lower_where(dialect: Dialect, expr: Expr, *, negated: bool = False) -> Expr:
-    """Rewrite a filter, or its negation, into the product's operators. Raises UnsupportedQuery."""
+    """Return a filter, or its negation, in the product's operators. Raises UnsupportedQuery."""
     match expr:
         case And(terms) | Or(terms):
             joined = And if isinstance(expr, And) != negated else Or
@@ -142,7 +142,7 @@ def _check_path(dialect: Dialect, path: Path) -> None:
     if crossed > dialect.filter_depth:
         raise dialect.refusal(
             f"filter through {crossed} relations in a row ({'/'.join(path.segments)})",
-            hint="Filter the nearer rows, and ask for these by their keys.",
+            hint="Filter the nearer rows, and read the others by their keys.",
         )
 
 
@@ -178,9 +178,9 @@ def _lower_compare(dialect: Dialect, expr: Compare, negated: bool) -> Expr:
         return _lower_null_comparison(dialect, expr, negated)
     _check_operator(dialect, literal, operator)
     if operator in _EQUALITY and has_star(dialect, literal):
-        wanted = (operator is Operator.EQ) != negated
+        is_equality = (operator is Operator.EQ) != negated
         # The product ignores trailing blanks in an equality, but not in a pattern.
-        return _wildcard(expr.path, str(literal.value).rstrip(" ")) if wanted else TRUE
+        return _wildcard(expr.path, str(literal.value).rstrip(" ")) if is_equality else TRUE
     if not negated:
         return expr
     opposite = structs.replace(expr, operator=OPPOSITE[operator])
@@ -267,13 +267,13 @@ def _lower_some(dialect: Dialect, expr: Some, negated: bool) -> Expr:
 
 
 def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
-    """Return whether the key must leave the path.
+    """Return whether the key must become a filter.
 
-    It stays where there is no other way in: before a navigation or function, or with a part that no filter compares.
+    It stays in the path if no filter can replace it: before a navigation or function, or with a type without ``eq``.
     """
-    alone = resource.navigation is None and resource.call is None
+    is_last = resource.navigation is None and resource.call is None
     comparable = all(dialect.answers(part.value.type, WhereOperator.EQ) for part in resource.key)
-    return alone and comparable and not dialect.key_is_safe(resource.key, resource.name)
+    return is_last and comparable and not dialect.key_is_safe(resource.key, resource.name)
 
 
 def _by_filter(query: Query) -> Query:
@@ -296,6 +296,6 @@ def _lower_expand(dialect: Dialect, expand: Expand, *, depth: int) -> Expand:
     if expand.where is None:
         return structs.replace(expand, expand=inner)
     if has_star_test(dialect, expand.where):
-        raise dialect.refusal("filter expanded rows by text that holds a star")
+        raise dialect.refusal("filter expanded rows by text that contains a star")
     where = simplify(lower_where(dialect, expand.where))
     return structs.replace(expand, expand=inner, where=None if where == TRUE else where)

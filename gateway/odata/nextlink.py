@@ -1,11 +1,11 @@
-"""From an ``@odata.nextLink`` to the next request, on our own origin only.
+"""The next page's request for an ``@odata.nextLink``, to our own origin only.
 
     root      https://x.example/data
     link      http://internal:8080/data/CustomersV3?$skip=10000
     request   CustomersV3?$skip=10000&cross-company=true
 
-On proxied and on-premises systems the link's host is not the one that was called, so what counts is the part behind the
-service's path; it is put behind our own root. A token therefore never travels anywhere else. Links are otherwise opaque
+On proxied and on-premises systems the link's host is not the one that was called, so only the part after the service's
+path counts; it is appended to our own root. A token therefore never travels anywhere else. Links are otherwise opaque
 (OData JSON 4.01 section 4.5.5, https://docs.oasis-open.org/odata/odata-json-format/v4.01/).
 """
 
@@ -22,25 +22,26 @@ PORTS = {"http": 80, "https": 443}
 _SKIP_TOKEN = re.compile(r"(?:[A-Za-z0-9._~!$'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}){0,4000}")
 """A percent-encoded value of a query option: nothing in it ends the option or the query."""
 _REPEATED = frozenset({"$filter", "$orderby", "$select", "$expand"})
+"""Options without which a skip token may mean something else."""
 _CONTINUING = frozenset({"$skiptoken", "$top", "$count"})
+"""Options that a next link may change."""
 
 
 def next_request(
     current: Request, link: str, *, root: str, keep: tuple[tuple[str, str], ...] = ()
 ) -> Request:
-    """Make the request for the next page.
+    """Return the request for the next page.
 
-    ``root`` is the service root; ``keep`` are query options that are put back where they were sent and
-    the link lost them.
-    Raises UpstreamMalformed for a link that leads elsewhere or does not move.
+    ``root`` is the service root; ``keep`` are query options that are added again if the link has lost them. Raises
+    UpstreamMalformed for a link that leads to another service or back to the same page.
     """
     if not link or any(ch < " " for ch in link):
         raise _refused("is not an address", link)
     path, query = _behind_root(_resolve(current, link, root), link, root)
     if any(unquote(segment) in {".", ".."} for segment in path.split("/")):
         raise _refused("leaves the service", link)
-    url = _put_back(f"{path}?{query}" if query else path, current.url, keep)
-    if _sense(url) == _sense(current.url):
+    url = _with_lost_options(f"{path}?{query}" if query else path, current.url, keep)
+    if _meaning(url) == _meaning(current.url):
         raise _refused("leads back to the same page", link)
     return Request("GET", url, current.headers)
 
@@ -53,10 +54,10 @@ def is_skip_token(text: str) -> bool:
 def skip_token_of(
     sent: Request, link: str, *, root: str, keep: tuple[tuple[str, str], ...] = ()
 ) -> str | None:
-    """Return the ``$skiptoken`` of a next link, percent-encoded, where the rest of the link repeats the request.
+    """Return the ``$skiptoken`` of a next link, percent-encoded, if the rest of the link repeats the request.
 
-    None for a link that goes on in another way: then only following it is sure to give the next rows. Raises
-    UpstreamMalformed for a link that leads elsewhere or does not move.
+    None for any other link: then only following it is certain to give the next rows. Raises UpstreamMalformed for a
+    link that leads to another service or back to the same page.
     """
     following = next_request(sent, link, root=root, keep=keep).url
     before, after = _values(sent.url), _values(following)
@@ -74,25 +75,25 @@ def skip_token_of(
 
 
 def with_skip_token(request: Request, token: str) -> Request:
-    """Return the request for the rows behind a skip token."""
-    mark = "&" if "?" in request.url else "?"
-    url = f"{request.url}{mark}$skiptoken={token}"
+    """Return the request for the rows after a skip token."""
+    separator = "&" if "?" in request.url else "?"
+    url = f"{request.url}{separator}$skiptoken={token}"
     return Request(request.method, url, request.headers, request.body)
 
 
 def _values(url: str) -> dict[str, str]:
-    """Return the query options of an address, their values as they are encoded; names in small letters."""
+    """Return query option → value, still percent-encoded; names in lower case."""
     pairs = (part.partition("=") for part in url.partition("?")[2].split("&") if part)
     return {unquote(name).lower(): value for name, _, value in pairs}
 
 
 def origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    """Return scheme, host and port, the scheme's own port where none is written."""
+    """Return scheme, host and port; the scheme's default port if none is written."""
     return parts.scheme, (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme)
 
 
 def _resolve(current: Request, link: str, root: str) -> SplitResult:
-    """Make a relative link absolute: against the root where it names the resource that was asked, else the request."""
+    """Return a link as absolute: relative to the root if it names the requested resource, else to the request."""
     resource = current.url.split("?")[0]
     relative_to_root = link.split("?", maxsplit=1)[0] == resource
     try:
@@ -108,22 +109,23 @@ def _resolve(current: Request, link: str, root: str) -> SplitResult:
 
 
 def _behind_root(absolute: SplitResult, link: str, root: str) -> tuple[str, str]:
-    """Return path and query behind the service root; another origin must show the service's path."""
+    """Return path and query after the service root; a link to another origin must contain the service's path."""
     ours = urlsplit(root)
     service = ours.path.rstrip("/")
     path = absolute.path
-    behind = path.removeprefix(f"{service}/")
-    if behind not in {path, ""} and (service or origin(absolute) == origin(ours)):
-        return behind, absolute.query
+    relative = path.removeprefix(f"{service}/")
+    if relative not in {path, ""} and (service or origin(absolute) == origin(ours)):
+        return relative, absolute.query
     last = f"/{service.rpartition('/')[2]}/"
-    for mark in (f"{service}/", last):
-        _, found, behind = path.partition(mark)
-        if service and found and behind:
-            return behind, absolute.query
+    # Behind a proxy the service's path may stand after another one, or have lost its beginning.
+    for prefix in (f"{service}/", last):
+        _, is_there, relative = path.partition(prefix)
+        if service and is_there and relative:
+            return relative, absolute.query
     raise _refused("leads to another service", link)
 
 
-def _put_back(url: str, sent: str, keep: tuple[tuple[str, str], ...]) -> str:
+def _with_lost_options(url: str, sent: str, keep: tuple[tuple[str, str], ...]) -> str:
     present, before = _options(url), _options(sent)
     for name, value in keep:
         if name.lower() in before and name.lower() not in present:
@@ -136,8 +138,8 @@ def _options(url: str) -> frozenset[str]:
     return frozenset(name.lower() for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
-def _sense(url: str) -> tuple[str, list[tuple[str, str]]]:
-    """What an address asks for, however it is encoded."""
+def _meaning(url: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return what an address requests, however it is encoded."""
     path, _, query = url.partition("?")
     return unquote(path), sorted(parse_qsl(query, keep_blank_values=True))
 

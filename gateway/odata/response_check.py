@@ -1,18 +1,18 @@
-"""Is this answer what was asked for? Every other one becomes an error of the registry, here and only here.
+"""Checks that an answer is of the kind that was requested; here every other one becomes an error of the gateway.
 
-    status            becomes                     public sentence tells
-    200 with HTML     UpstreamMalformed           what came
+    status            becomes                     what the public message says
+    200 with HTML     UpstreamMalformed           what kind of content came
     200 {"error": …}  UpstreamRejected            entity set, status
-    3xx to a login    UpstreamForbidden           that the sign-in did not work
-    401, 403          UpstreamForbidden           who must give which right
-    404 of OData      UpstreamNotFound            entity set: the service says that there is no such resource
-    400, 404…, 501    UpstreamRejected            entity set, status, the envelope's outer sentence
+    3xx to a login    UpstreamForbidden           that the service requests another sign-in
+    401, 403          UpstreamForbidden           which account lacks a right
+    404 of OData      UpstreamNotFound            entity set: there is no such row or resource
+    400, 404…, 501    UpstreamRejected            entity set, status, the error object's outer message
     408               UpstreamTimeout
-    429               UpstreamThrottled           when to come back
-    500 + envelope    UpstreamRejected            entity set, status: F&O's way to say no (Infolog)
+    429               UpstreamThrottled           after how many seconds to try again
+    500 + refusal     UpstreamRejected            entity set, status (``ErrorDetails.is_refusal`` of the dialect)
     5xx               UpstreamUnavailable
 
-Inner messages, types and bodies go to ``detail``, for the log. Bodies of 401 and 403 may be empty, JSON or HTML.
+Inner messages, types and bodies go to ``detail``, which only the log shows: they may hold values of rows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from .retry import Failure, retry_after
 
 
 class Response(Struct, frozen=True):
-    """An upstream answer; ``headers`` look names up in any case, ``url`` is the absolute address that was asked."""
+    """An upstream answer. Names in ``headers`` are case-insensitive; ``url`` is the absolute address of the request."""
 
     status: int
     headers: Mapping[str, str]
@@ -59,7 +59,7 @@ class Response(Struct, frozen=True):
 
     @property
     def request_id(self) -> str | None:
-        """The id by which the service's operators find the request."""
+        """The id by which the service's operators find the request, of Dynamics 365 or of OData."""
         return self.headers.get("ms-dyn-aid") or self.headers.get("request-id")
 
 
@@ -75,7 +75,7 @@ _GOOD = (b'{"@odata.', b'{"value":')
 
 
 def failure_of(response: Response) -> Failure:
-    """Tell by status whether sending the request again may help."""
+    """Return by status whether and how the request may be repeated."""
     if response.status == 429:
         return Failure.THROTTLED
     if response.status in TRANSIENT:
@@ -84,7 +84,7 @@ def failure_of(response: Response) -> Failure:
 
 
 def is_expected_json(request: Request, response: Response) -> bool:
-    """Tell at first sight that JSON was asked for and OData JSON came; False: look closer."""
+    """Return whether OData JSON was requested and came, judged by a few bytes; False if a closer look is needed."""
     return (
         response.status == 200
         and response.body.startswith(_GOOD)
@@ -113,16 +113,16 @@ def _is_conditional(request: Request) -> bool:
 
 
 def is_page(response: Response) -> bool:
-    """Return whether the answer is a web page: what a web server or proxy says, not an OData service."""
+    """Return whether the answer is a web page: of a web server or proxy, not of an OData service."""
     return response.media_type in _PAGES or _MARKUP.match(response.body) is not None
 
 
 def is_row_absent(response: Response) -> bool:
-    """Return whether a 404 says in OData's own words that there is no such row.
+    """Return whether a 404 comes from an OData service, which means that there is no such row.
 
-    That is an ``error`` object in JSON (OData JSON Format 4.0, section 19), or an empty body where a header shows that
+    That is an ``error`` object in JSON (OData JSON Format 4.0, section 19), or an empty body if a header shows that
     an OData service answered: ``OData-Version`` (OData 4.0 Protocol, section 8.1.5) or a request id of Dynamics 365.
-    A web server says 404 too, to addresses that are too long or hold what it refuses; that is no statement about rows.
+    A web server answers 404 too, to addresses that are too long or hold characters that it refuses.
     """
     if response.status != 404:
         return False
@@ -132,13 +132,14 @@ def is_row_absent(response: Response) -> bool:
 
 
 def shows_outcome(response: Response) -> bool:
-    """Return whether an answer to a write says what became of it: an error by its body, for F&O refuses with 500 too.
+    """Return whether an answer to a write shows its outcome.
 
-    Of an answer below 300 it depends on what was written too: ``gateway.writes.success``.
+    Errors are judged by their body, because F&O refuses with 500 too. For a status below 300 it also depends on what
+    was written: ``gateway.writes.success``.
     """
     status = response.status
     if is_page(response) or status < 200 or 300 <= status < 400 or status in TRANSIENT | SLOW:
-        return False  # said by what stands before the service, which may have gone on
+        return False  # of a proxy or gateway: the service behind it may have continued
     if status < 300:
         return envelope_of(response.body) is None
     if status == 404:
@@ -149,7 +150,7 @@ def shows_outcome(response: Response) -> bool:
 
 
 def nested_too_deeply(body: bytes) -> bool:
-    """Return whether a body is JSON that no decoder here can hold."""
+    """Return whether a body is JSON nested more deeply than the decoders here allow."""
     try:
         msgspec.json.decode(body)
     except RecursionError:
@@ -160,7 +161,7 @@ def nested_too_deeply(body: bytes) -> bool:
 
 
 def malformed_answer(response: Response, reason: str) -> UpstreamMalformed:
-    """Make the error for an answer that its decoder cannot use: ``reason`` is public, the body's start is not."""
+    """Return the error for an answer that cannot be decoded: ``reason`` is public, the body's start is not."""
     return UpstreamMalformed(
         f"The upstream's answer cannot be used: {reason}.",
         detail=_detail(response, None),
@@ -176,22 +177,22 @@ def subject_of(path: str) -> str:
 
 
 def _check_content(request: Request, response: Response, subject: str) -> None:
-    wanted = request.headers.get("Accept", "")
-    if not response.body or wanted.startswith("application/xml"):
-        return  # whoever asks for XML looks at it closely
+    accepted = request.headers.get("Accept", "")
+    if not response.body or accepted.startswith("application/xml"):
+        return  # the reader of metadata checks XML itself
     if is_page(response):
-        raise _not_wanted(response, "a web page")
-    if not wanted.startswith(JSON):
+        raise _unexpected_content(response, "a web page")
+    if not accepted.startswith(JSON):
         return
     if (envelope := envelope_of(response.body)) is not None:
         raise _rejected(response, subject, envelope)
     plain = request.url.partition("?")[0].endswith(PLAIN)
     if not plain and "json" not in (response.media_type or "json"):
-        raise _not_wanted(response, response.media_type)
+        raise _unexpected_content(response, response.media_type)
 
 
-def _not_wanted(response: Response, came: str) -> UpstreamMalformed:
-    error = malformed_answer(response, f"{came} came, not OData")
+def _unexpected_content(response: Response, content: str) -> UpstreamMalformed:
+    error = malformed_answer(response, f"{content} came, not OData")
     error.hint = (
         "Is the service root (D365_URL) complete, such as https://x.operations.dynamics.com/data?"
     )
@@ -210,7 +211,7 @@ def _error(response: Response, subject: str, now: float, errors: ErrorDetails) -
     if status == 429:
         return UpstreamThrottled(
             "The upstream is too busy to answer.",
-            hint="Try again later, or ask for less at a time.",
+            hint="Try again later, or request fewer rows at a time.",
             retry_after=retry_after(response.headers.get("retry-after"), now),
             **_facts(response, envelope),
         )
@@ -229,28 +230,28 @@ def _error(response: Response, subject: str, now: float, errors: ErrorDetails) -
 
 
 def _rejected(response: Response, subject: str, envelope: Envelope | None) -> UpstreamRejected:
-    """Tell the set and the status, and of a 4xx the envelope's outer sentence; the inner one is for the log."""
-    said = ""
+    """Return the error with set and status, and for a 4xx the outer message; the inner one is for the log."""
+    message = ""
     if envelope is not None and 400 <= response.status < 500:
-        said = mask(_one_line(envelope.message))
+        message = mask(_one_line(envelope.message))
     sentence = f"The upstream refused the request on {subject} (status {response.status})"
     is_absent = is_row_absent(response)
     kind = UpstreamNotFound if is_absent else UpstreamRejected
-    no_odata = response.status == 404 and not is_absent
+    is_web_server = response.status == 404 and not is_absent
     return kind(
-        f"{sentence}: {said}" if said else f"{sentence}.",
-        hint=_NOT_ODATA if no_odata else _HINTS.get(response.status),
+        f"{sentence}: {message}" if message else f"{sentence}.",
+        hint=_NOT_ODATA if is_web_server else _HINTS.get(response.status),
         **_facts(response, envelope),
     )
 
 
 _HINTS = {
-    404: "If the record must exist: are the key and the companies right, and is the metadata still current?",
+    404: "If the record should exist: are the key and the companies right, and is the metadata still current?",
     414: "Lower max_url_length.",
 }
 _NOT_ODATA = (
-    "A web server or proxy said this, not OData: is the service root (D365_URL) complete, and does the address"
-    " hold a key or length that the web server refuses (max_url_length)?"
+    "A web server or proxy answered, not the OData service: is the service root (D365_URL) complete, and does the"
+    " address hold characters or a length that the web server refuses (max_url_length)?"
 )
 
 
@@ -269,19 +270,19 @@ def _forbidden(response: Response, subject: str, errors: ErrorDetails) -> Upstre
 
 
 def _redirected(response: Response) -> GatewayError:
-    """To a login page it says that we are not signed in, elsewhere that the address is wrong."""
+    """Return the error for a redirect: to a login page we are not signed in, elsewhere the address is wrong."""
     location = response.headers.get("location", "")
     target = urlsplit(location)
     facts = _facts(response, None)
     if _SIGN_IN.search(f"{target.netloc}{target.path}"):
         return UpstreamForbidden(
             "The upstream sends the gateway to a sign-in page.",
-            hint="It wants other credentials: look at D365_AUTH, tenant_id, client_id and scope.",
+            hint="It requires other credentials: check D365_AUTH, tenant_id, client_id and scope.",
             **facts,
         )
     return UpstreamMalformed(
         f"The upstream redirects to another address (status {response.status}).",
-        hint="Set D365_URL to the address where the service really is; redirects are not followed.",
+        hint="Set D365_URL to the address that answers without a redirect; redirects are not followed.",
         **facts,
     )
 
@@ -301,18 +302,18 @@ def _facts(response: Response, envelope: Envelope | None) -> _Facts:
 
 
 def _detail(response: Response, envelope: Envelope | None) -> str:
-    """For the log: the address without values, and what the service said; its stack trace is dropped."""
+    """Return text for the log: the address without values, and the error without its stack trace."""
     if envelope is None:
-        said = response.body[:2_000].decode("utf-8", "replace")
+        content = response.body[:2_000].decode("utf-8", "replace")
         if location := response.headers.get("location"):
-            said = f"Location: {location[:500]} {said}"
+            content = f"Location: {location[:500]} {content}"
     else:
         parts = (
             *(envelope.code, envelope.message, envelope.inner_type, envelope.inner_message),
             envelope.cut,
         )
-        said = " | ".join(part for part in parts if part)[:2_000]
-    return f"{response.status} {loggable(response.url)} {response.media_type}: {said}"
+        content = " | ".join(part for part in parts if part)[:2_000]
+    return f"{response.status} {loggable(response.url)} {response.media_type}: {content}"
 
 
 def _one_line(text: str) -> str:

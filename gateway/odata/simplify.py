@@ -1,7 +1,7 @@
-"""Questions to and clean-up of an ``Expr``, without any product in mind.
+"""Simplifies filters and lists their tests and paths, for any product.
 
-Kept apart from lowering because widening a filter (a term becomes TRUE) and empty lists (FALSE) both leave
-constants behind, and only one place should know how they fold. Every rule here holds in OData's three-valued
+Separate from lowering because widening a filter (a term becomes TRUE) and empty lists (FALSE) both leave constants
+behind, which are folded in one place only. Every rule here holds in OData's three-valued
 logic (URL Conventions 5.1.1.1.6 to 5.1.1.1.8,
 https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).
 """
@@ -32,7 +32,10 @@ from .query import (
 
 
 def simplify(expr: Expr) -> Expr:
-    """Fold constants, flatten, drop repeated terms: ``(a and true) or (false or b)`` → ``a or b``."""
+    """Return an equivalent filter without constants, nested joins and repeated terms.
+
+    ``(a and true) or (false or b)`` → ``a or b``
+    """
     match expr:
         case And(terms):
             return _joined(And, map(simplify, terms), unit=TRUE, zero=FALSE)
@@ -51,12 +54,12 @@ def simplify(expr: Expr) -> Expr:
 
 
 def conjunction(terms: Iterable[Expr | None]) -> Expr:
-    """Return ``and`` of the terms that there are, simplified."""
+    """Return ``and`` of the terms that are not None, simplified."""
     return simplify(And(tuple(term for term in terms if term is not None)))
 
 
 def leaves(expr: Expr) -> Iterator[Compare | Matches | Wildcard | In | IsNull | Has | Some]:
-    """Return the tests that ``and``, ``or`` and ``not`` join, in reading order."""
+    """Yield the tests that ``and``, ``or`` and ``not`` join, from left to right."""
     match expr:
         case And(terms) | Or(terms):
             for term in terms:
@@ -70,20 +73,20 @@ def leaves(expr: Expr) -> Iterator[Compare | Matches | Wildcard | In | IsNull | 
 
 
 def paths(expr: Expr) -> tuple[Path, ...]:
-    """Return every path that is read, once, in reading order. Paths inside ``any`` are its own."""
+    """Return every path that is read, once, from left to right; paths inside ``any`` are not included."""
     return tuple(dict.fromkeys(leaf.path for leaf in leaves(expr)))
 
 
 def _joined(kind: type[And | Or], terms: Iterable[Expr], *, unit: Expr, zero: Expr) -> Expr:
-    kept: dict[Expr, None] = {}
+    distinct: dict[Expr, None] = {}
     for term in terms:
         if term == zero:
             return zero
         parts = term.terms if isinstance(term, And | Or) and isinstance(term, kind) else (term,)
-        kept.update(dict.fromkeys(parts))
-    if len(kept) == 1:
-        return next(iter(kept))
-    return kind(tuple(kept)) if kept else unit
+        distinct.update(dict.fromkeys(parts))
+    if len(distinct) == 1:
+        return next(iter(distinct))
+    return kind(tuple(distinct)) if distinct else unit
 
 
 def _negation(term: Expr) -> Expr:

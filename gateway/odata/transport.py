@@ -1,19 +1,19 @@
 """Connections to the upstream: aiohttp's, behind httpx's transport interface.
 
-httpx's own transport (httpcore) takes 3 to 10 times the CPU of this one for each call, and more the more connections
-there are. The ready-made others failed their tests: httpx-aiohttp tells a refused or broken connection as a timeout,
-lets errors of malformed answers through untranslated, keeps cookies and sends DELETE twice; pyreqwest's and pyqwest's
-transports make one timeout for the whole exchange of httpx's four, and pyreqwest's leaves the connection of a cancelled
-call open. So this is aiohttp with our own few lines between; what aiohttp raises is translated in ``RAISED``, once.
+httpx's own transport (httpcore) takes 3 to 10 times the CPU of this one for each request, and more with more
+connections. Ready-made adapters failed our tests: httpx-aiohttp reports a refused or broken connection as a timeout,
+passes errors of malformed answers untranslated, keeps cookies and sends DELETE twice; pyreqwest's and pyqwest's
+transports make one timeout of httpx's four, and pyreqwest's leaves the connection of a cancelled request open. So this
+is a small adapter of our own; what aiohttp raises is translated by ``RAISED``, and nowhere else.
 
     one connection pool     as many connections as ``concurrency``; idle ones are closed after a minute
     TLS                     httpx's rules: certifi's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR
     proxies                 HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, with user and password in the address
     connect timeout         name, TCP, TLS and the proxy's tunnel together
     read timeout            between two pieces of the answer
-    write timeout           with the others and the body's size the bound for sending it: aiohttp itself has none
+    write timeout           together with the others and the body's size the limit for sending it: aiohttp has none
     a stale connection      GET and HEAD go over a new one at once, anything else ends with an error
-    never                   redirects, cookies, netrc, decompression (httpx does it), HTTP/2 (aiohttp has none)
+    never                   redirects, cookies, netrc, decompression (``decoding`` does it), HTTP/2 (aiohttp has none)
 
 https://docs.aiohttp.org/en/stable/client_advanced.html · https://www.python-httpx.org/advanced/transports/
 """
@@ -42,11 +42,11 @@ IDLE = 60.0
 LONGEST_HEADER = 65_536
 """Bytes of one header line: the address of a sign-in page can be long."""
 LONG_BODY = 1_000_000
-"""Bytes of a body that is not handed over in one piece."""
+"""Bytes; a longer body is written in pieces."""
 SLOWEST_UPLOAD = 100_000
-"""Bytes a second that a server must take of a request's body."""
+"""Bytes a second at which a server must at least receive a request's body."""
 REPEATED = frozenset({"GET", "HEAD"})
-"""What aiohttp may send once more where the connection breaks before the first byte of an answer."""
+"""Methods that aiohttp may send again if a connection breaks before the first byte of the answer."""
 
 RAISED: Mapping[type[Exception], type[httpx.TransportError]] = MappingProxyType(
     {
@@ -69,45 +69,45 @@ RAISED: Mapping[type[Exception], type[httpx.TransportError]] = MappingProxyType(
         ValueError: httpx.LocalProtocolError,
     }
 )
-"""The nearest class counts. A bare TimeoutError is that of ``_upload_limit``; a ValueError is aiohttp's for what HTTP
-forbids, such as a line break in a header."""
+"""Error of aiohttp → error of httpx; the nearest base class counts. A plain TimeoutError is that of ``_upload_limit``,
+a ValueError aiohttp's for what HTTP forbids, such as a line break in a header."""
 ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
 
 def make_transport(settings: Settings) -> httpx.AsyncBaseTransport:
-    """Make the way to a real service.
-
-    Raises SettingsError for a proxy that cannot be used.
-    """
+    """Return the transport to a service on the network. Raises SettingsError for a proxy that cannot be used."""
     return AiohttpTransport(connections=settings.concurrency, proxies=environment_proxies())
 
 
 def environment_proxies() -> dict[str, str]:
-    """``{"https": "http://proxy:3128"}``: what the environment says, by the scheme of the address that is asked."""
-    given = getproxies()
+    """Return the proxies of the environment by the scheme of the address: ``{"https": "http://proxy:3128"}``.
+
+    Raises SettingsError for a proxy that cannot be used.
+    """
+    configured = getproxies()
     proxies = {}
     for scheme in ("http", "https"):
-        proxy = given.get(scheme) or given.get("all")
+        proxy = configured.get(scheme) or configured.get("all")
         if not proxy:
             continue
         proxies[scheme] = proxy if "://" in proxy else f"http://{proxy}"
         if not proxies[scheme].startswith(("http://", "https://")):
             kind = proxy.partition("://")[0]
             raise SettingsError(
-                f"The environment names a {kind} proxy, which cannot be used: accepted: http:// and https://.",
-                hint="Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY; NO_PROXY names hosts that need none.",
+                f"The environment names a {kind} proxy, which cannot be used; accepted are http:// and https://.",
+                hint="Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY; NO_PROXY names hosts that need none.",
             )
     return proxies
 
 
 def translate_error(exc: Exception) -> httpx.TransportError:
-    """Return httpx's error for one of aiohttp; a test walks all of them."""
+    """Return httpx's error for one of aiohttp; a test goes through all of them."""
     kind = next(RAISED[kind] for kind in type(exc).__mro__ if kind in RAISED)
     return kind(str(exc) or type(exc).__name__)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """One connection pool, made with the first request, in that request's event loop."""
+    """One connection pool, opened by the first request, in that request's event loop."""
 
     def __init__(self, *, connections: int, proxies: Mapping[str, str] | None = None) -> None:
         self._connections = connections
@@ -170,7 +170,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return self._session
 
     def _authorities(self) -> ssl.SSLContext:
-        """Return httpx's rules of trust; reading the authorities takes 50 ms and 5 MiB, so only where they count."""
+        """Return httpx's TLS context; made when it is needed, because it takes 50 ms and 5 MiB."""
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
         return self._tls
@@ -204,7 +204,7 @@ class _Body(httpx.AsyncByteStream):
 async def _parts(
     request: httpx.Request,
 ) -> tuple[URL, Mapping[str, str] | list[tuple[str, str]], bytes]:
-    """Return address, headers and body; without httpx's own forms of them where nobody asked for those."""
+    """Return address, headers and body; of a lazy request as they are, without initialising it."""
     if isinstance(request, LazyRequest) and not request.is_initialized:
         return URL(request.address, encoded=True), request.own_headers, request.body or b""
     headers = [(key.decode(), value.decode()) for key, value in request.headers.raw]
@@ -212,21 +212,24 @@ async def _parts(
 
 
 def _upload_limit(timeout: Mapping[str, float | None], size: int) -> float | None:
-    """Return the seconds for sending a body and waiting for the answer's head: aiohttp bounds the reading only."""
+    """Return the seconds for sending a body and waiting for the answer's head; None if a timeout is off.
+
+    aiohttp limits the reading only.
+    """
     waits = [timeout.get(phase) for phase in ("connect", "write", "read")]
     known = [wait for wait in waits if wait is not None]
     return sum(known) + size / SLOWEST_UPLOAD if len(known) == len(waits) else None
 
 
 def _payload(body: bytes) -> bytes | BytesIO:
-    """Return a long body as a file: aiohttp writes that in pieces, and warns of anything else."""
+    """Return a long body as a file, which aiohttp writes in pieces; of long bytes it warns."""
     return BytesIO(body) if len(body) > LONG_BODY else body
 
 
 async def _once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Translate before aiohttp sees the error: for it DELETE may be sent twice, for us no write may."""
+    """Translate an error before aiohttp sees it: aiohttp repeats DELETE and PUT, but no write may be sent twice."""
     try:
         return await handler(request)
     except ERRORS as exc:

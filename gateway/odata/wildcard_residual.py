@@ -1,8 +1,8 @@
-"""Text that holds a star, where a star is a wildcard: what the product cannot be asked, is tested here.
+"""Filters by text that contains a star, for products that read a star as wildcard: they are tested here.
 
-``lower.py`` then sends a *wider* filter (the star left as wildcard; a negated test left out), and the caller
-applies the residual to the rows that come. No row that passes can be missing: each replaced test is implied by
-the one it replaces, and ``and`` and ``or`` keep that once ``not`` stands at the tests only.
+``lower`` sends a *wider* filter (the star stays a wildcard; a negated test is left out), and the caller applies the
+residual to the rows that come. No row can be missing: each replaced test is implied by the one it replaces, and ``and``
+and ``or`` preserve that because ``not`` has been moved down to the tests.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 def has_star(dialect: Dialect, literal: Literal) -> bool:
+    """Return whether the product would read a star in the text as wildcard."""
     return dialect.wildcard_eq and literal.type == "Edm.String" and "*" in str(literal.value)
 
 
 def has_star_test(dialect: Dialect, expr: Expr) -> bool:
+    """Return whether some test of the filter has such a text."""
     for leaf in leaves(expr):
         match leaf:
             case Compare(operator=Operator.EQ | Operator.NE, value=value) | Matches(value=value):
@@ -37,7 +39,7 @@ def has_star_test(dialect: Dialect, expr: Expr) -> bool:
 
 
 def residual_of(dialect: Dialect, expr: Expr) -> Expr | None:
-    """Return the terms that the product could only answer too widely; what it answered exactly is not tested again."""
+    """Return the terms that the product can only answer too widely; None if it answers the filter exactly."""
     if not dialect.wildcard_eq or not has_star_test(dialect, expr):
         return None
     if isinstance(expr, And):
@@ -46,22 +48,26 @@ def residual_of(dialect: Dialect, expr: Expr) -> Expr | None:
 
 
 def read_every_row(dialect: Dialect, query: Query, residual: Expr) -> Query:
-    """Ask for every row and for the columns that ``residual`` reads."""
+    """Return the query for all rows, with the columns that ``residual`` reads.
+
+    Raises UnsupportedQuery if one of them is more than one navigation away.
+    """
     counting = query.resource.count
     select = query.select
     expand = {e.navigation: e for e in query.expand}
     for path in paths(residual):
-        *way, name = path.segments
-        if not way:
+        *navigations, name = path.segments
+        if not navigations:
             if (select or counting) and name not in select:
                 select += (name,)
-        elif len(way) > 1:
+        elif len(navigations) > 1:
             raise dialect.refusal(
-                f"filter {'/'.join(path.segments)} by text that holds a star",
+                f"filter {'/'.join(path.segments)} by text that contains a star",
                 hint="Leave the star out, or filter by a nearer field.",
             )
         else:
-            expand[way[0]] = _with_column(expand.get(way[0]), way[0], name)
+            (navigation,) = navigations
+            expand[navigation] = _with_column(expand.get(navigation), navigation, name)
     return structs.replace(
         query,
         resource=structs.replace(query.resource, count=False),

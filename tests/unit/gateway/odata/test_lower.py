@@ -135,7 +135,7 @@ FILTERS = [
     (Or((NAME, TRUE)), ALL, ALL),
     (And((NAME, FALSE)), EMPTY, EMPTY),
     (And((NAME, NAME, Or((NAME,)))), "Name eq 'x'", "Name eq 'x'"),
-    # text that holds a star is exact elsewhere; see test_residual for F&O
+    # text that contains a star is exact elsewhere; see test_residual for F&O
     (compare("Name", "eq", "a*b"), "Name eq 'a*b'", "Name eq 'a*b'"),
     (matches("Name", "contains", "a*b"), "contains(Name,'a*b')", "Name eq '*a*b*'"),
 ]
@@ -321,5 +321,5 @@ def test_a_filter_that_always_holds_is_left_out_of_an_expansion():
 def test_expanded_rows_cannot_be_tested_here():
     dialect = replace(FINOPS, expand_options=True)
 
-    with pytest.raises(UnsupportedQuery, match="holds a star"):
+    with pytest.raises(UnsupportedQuery, match="contains a star"):
         expanded(dialect, Expand(navigation="Lines", where=compare("Name", "eq", "a*b")))

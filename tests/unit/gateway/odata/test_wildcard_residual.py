@@ -120,7 +120,7 @@ def test_the_columns_that_the_residual_reads_are_selected():
 
 def test_a_star_too_far_away_to_be_read_is_refused():
     far_seeing = replace(FINOPS, filter_depth=2)
-    with pytest.raises(UnsupportedQuery, match="filter A/B/Name by text that holds a star"):
+    with pytest.raises(UnsupportedQuery, match="filter A/B/Name by text that contains a star"):
         far_seeing.lower(Query(resource=Resource("Set"), where=compare("A/B/Name", "eq", "a*")))
 
 

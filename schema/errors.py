@@ -66,7 +66,7 @@ class SchemaTextError(SchemaError):
 
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:
-    """Return a sentence to append: ``CustomerV3`` → ``" Did you mean CustomersV3?"``; empty where nothing is near."""
+    """Return a sentence to append: ``CustomerV3`` → ``" Did you mean CustomersV3?"``; empty if nothing is near."""
     folded = {name.casefold(): name for name in names}
     near = [folded[key] for key in get_close_matches(wrong.casefold(), folded)]
     return f" Did you mean {' or '.join(near)}?" if near else ""

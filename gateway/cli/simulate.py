@@ -11,7 +11,7 @@ from graphql import OperationDefinitionNode, get_introspection_query, parse
 from gateway.config.settings import Settings
 from gateway.documents.collect_fields import Selection, fragments_of
 from gateway.errors import SettingsError
-from gateway.introspection.introspection_selection import selected
+from gateway.introspection.introspection_selection import read_selection
 from gateway.introspection.writer_process import whole_answer
 from gateway.metadata.document_loader import load_metadata
 from gateway.metadata.preset_services import with_preset_services
@@ -114,6 +114,6 @@ def _full_selection() -> tuple[Selected, ...]:
     document = parse(query)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    selection = selected(Selection(operation, fragments_of(document), {}), {})
+    selection = read_selection(Selection(operation, fragments_of(document), {}), {})
     assert selection is not None
     return selection

@@ -28,7 +28,7 @@ from gateway.errors import BadArgument, GatewayError
 from gateway.introspection.answers import IntrospectionStore
 from gateway.runtime.assembly import Gateway
 from gateway.storage.content_coding import IDENTITY, Compression, decompress_pieces
-from schema.introspection import Wanted, write_slice
+from schema.introspection import SliceRequest, write_slice
 from schema.types.build import ODataSchema
 
 from .endpoints import Endpoint, with_cors
@@ -90,12 +90,12 @@ class _ExplorableSchema(Struct):
         content = await asyncio.to_thread(lambda: b"".join(decompress_pieces(stored.packed)))
         return await asyncio.to_thread(lambda: unpack(content) or index_of(own_schema))
 
-    async def slice(self, wanted: Wanted) -> bytes:
+    async def slice(self, wanted: SliceRequest) -> bytes:
         """Write a slice."""
         async with self.turn:
             return await asyncio.to_thread(self._slice, wanted)
 
-    def _slice(self, wanted: Wanted) -> bytes:
+    def _slice(self, wanted: SliceRequest) -> bytes:
         try:
             return write_slice(self.schema, wanted)
         finally:
@@ -186,7 +186,7 @@ async def _slice(explored: _ExplorableSchema, request: Request) -> bytes:
     steps = _number(parameters.get("steps", "0"), MAX_STEPS)
     if explored.sets <= SMALL:
         return b'{"whole":true}'
-    written = await explored.slice(Wanted(fields=fields, types=types, steps=steps))
+    written = await explored.slice(SliceRequest(fields=fields, types=types, steps=steps))
     return written[:-1] + b',"sets":%d}' % explored.sets
 
 

@@ -1,1 +1,1 @@
-"""Answers to ``__schema``, ``__type`` and ``_service``."""
+"""Answers ``__schema``, ``__type`` and ``_service``; long answers are written by a subprocess and cached."""

@@ -1,8 +1,8 @@
-"""Answers operations that ask of nothing but the schema, without making its types.
+"""Answers operations that select only the schema, without creating its types.
 
-What is short is written at once. What grows with the catalogue (the list of all types, the fields of ``Query``) takes
-seconds for the whole of Finance & Operations: it is written once for each schema and selection, aside (``telling``),
-and kept compressed (``artifacts``); how a client spells its selection does not matter, only what is selected.
+Short answers are written at once. Those that grow with the catalogue (the list of all types, the fields of ``Query``)
+take seconds for the whole of Finance & Operations: they are written once for each schema and selection, by a subprocess
+(``writer_process``), and stored compressed (``ArtifactStore``). The key is what is selected, not the document's text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from schema.introspection import Selected, introspect, is_whole
 from schema.types.build import ODataSchema
 from schema.types.federation import SERVICE
 
-from .introspection_selection import selected
+from .introspection_selection import read_selection
 from .writer_process import IntrospectionWorker, whole_answer
 
 _SDL = (Selected(SERVICE, SERVICE, (Selected("sdl", "sdl"),)),)
@@ -32,7 +32,7 @@ _SDL = (Selected(SERVICE, SERVICE, (Selected("sdl", "sdl"),)),)
 
 @dataclass(frozen=True, slots=True)
 class LongAnswer:
-    """An answer that is kept, and may be had in each coding."""
+    """A stored answer, available in each content coding."""
 
     artifacts: ArtifactStore
     key: str
@@ -40,43 +40,44 @@ class LongAnswer:
     stored: Artifact
 
     async def coded(self, coding: str) -> Artifact:
-        """Return the answer in a coding."""
+        """Return the answer in a content coding."""
         return await self.artifacts.get(self.key, self.make, coding)
 
     def encode(self) -> bytes:
-        """Return the answer's JSON, all of it."""
+        """Return the whole JSON."""
         stored = self.stored
         return b"".join(Artifact(stored.packed, IDENTITY, stored.size, stored.digest).pieces())
 
 
 @dataclass(frozen=True, slots=True)
 class IntrospectionStore:
-    """Where long answers are kept, and who writes them."""
+    """Where long answers are stored, and the worker that writes them."""
 
     artifacts: ArtifactStore = field(default_factory=ArtifactStore)
-    apart: IntrospectionWorker | None = None
-    """Not given: they are written in a thread."""
+    worker: IntrospectionWorker | None = None
+    """None: they are written in a thread."""
 
 
 def introspection_store(
     settings: Settings, digest: str, labels: Mapping[str, str], sets: int
 ) -> IntrospectionStore:
-    """Return that for a metadata document of so many entity sets."""
+    """Return the introspection store for a metadata document; large ones are written by a subprocess."""
     folder, identity = introspection_identity(settings, digest, labels)
-    is_apart = folder is not None and sets > SMALL
+    # A subprocess opens the model from its snapshot, so it needs the folder; a small answer is faster in a thread.
+    uses_subprocess = folder is not None and sets > SMALL
     return IntrospectionStore(
         ArtifactStore(folder, identity),
-        IntrospectionWorker(settings, digest, labels) if is_apart else None,
+        IntrospectionWorker(settings, digest, labels) if uses_subprocess else None,
     )
 
 
 def asks_schema(prepared: Prepared) -> bool:
-    """Return whether an operation asks of the schema, be it among other things."""
+    """Return whether an operation selects ``__schema``, ``__type`` or ``_service``, possibly among other fields."""
     return any(name in ("__schema", "__type", SERVICE) for _, name in prepared.order)
 
 
 class Introspection:
-    """Tells of one schema."""
+    """Answers introspection of one schema."""
 
     def __init__(self, schema: ODataSchema, introspection_store: IntrospectionStore) -> None:
         self._schema = schema
@@ -85,37 +86,37 @@ class Introspection:
     async def answer(
         self, prepared: Prepared, variables: Mapping[str, object]
     ) -> bytes | LongAnswer | None:
-        """Answer an operation as JSON; None where it asks of more than the schema.
+        """Return the JSON of an operation; None if it selects more than the schema.
 
-        Raises BudgetExceeded.
+        Raises BudgetExceeded if the answer is too long.
         """
         if prepared.roots or not asks_schema(prepared):
             return None
         fragments = fragments_of(prepared.document)
-        asked = selected(Selection(prepared.operation, fragments, variables), variables)
-        if asked is None:
+        selection = read_selection(Selection(prepared.operation, fragments, variables), variables)
+        if selection is None:
             return None
-        return await self._kept(asked) if is_whole(asked) else self._short(asked)
+        return await self._long(selection) if is_whole(selection) else self._short(selection)
 
     async def subgraph(self) -> str:
-        """Return the SDL of the API as a subgraph."""
-        answer = await self._kept(_SDL)
-        found: str = msgspec.json.decode(answer.encode())["data"][SERVICE]["sdl"]
-        return found
+        """Return the SDL of the API as an Apollo Federation subgraph."""
+        answer = await self._long(_SDL)
+        sdl: str = msgspec.json.decode(answer.encode())["data"][SERVICE]["sdl"]
+        return sdl
 
-    def _short(self, asked: tuple[Selected, ...]) -> bytes:
-        return b"".join(introspect(self._schema, asked))
+    def _short(self, selection: tuple[Selected, ...]) -> bytes:
+        return b"".join(introspect(self._schema, selection))
 
-    async def _kept(self, asked: tuple[Selected, ...]) -> LongAnswer:
-        key = hashlib.sha256(repr(asked).encode()).hexdigest()
+    async def _long(self, selection: tuple[Selected, ...]) -> LongAnswer:
+        key = hashlib.sha256(repr(selection).encode()).hexdigest()
 
         def make() -> Iterator[bytes]:
-            return whole_answer(self._schema, asked)
+            return whole_answer(self._schema, selection)
 
-        artifacts, apart = self._store.artifacts, self._store.apart
+        artifacts, worker = self._store.artifacts, self._store.worker
         stored = await artifacts.get(
             key,
             make,
-            in_subprocess=None if apart is None else lambda path: apart.write(asked, path),
+            in_subprocess=None if worker is None else lambda path: worker.write(selection, path),
         )
         return LongAnswer(artifacts, key, make, stored)

@@ -1,7 +1,4 @@
-"""From a document to what it asks of the schema, where it asks of nothing else.
-
-That is ``__schema`` and ``__type``, and ``_service`` of a subgraph.
-"""
+"""Reads the introspection selection of an operation that selects only ``__schema``, ``__type`` or ``_service``."""
 
 from __future__ import annotations
 
@@ -75,24 +72,26 @@ BELOW: Mapping[str, Mapping[str, str]] = {
         "deprecationReason": "",
     },
 }
-"""Introspection type → its fields and the types of these; empty for leaves."""
+"""Introspection type → field → type of the field, empty for leaves (GraphQL section 4.2)."""
 
 
 _OF_SUBGRAPHS: Mapping[str, Mapping[str, str]] = {
     "Query": {SERVICE: SERVICE_TYPE},
     SERVICE_TYPE: {"__typename": "", "sdl": ""},
 }
-"""The same of federation, where the schema is a subgraph."""
+"""The fields that Apollo Federation adds, if the schema is a subgraph."""
 
 
 class _Unknown(Exception):
-    """A field that is not of the schema, or that a library has added to introspection."""
+    """A field outside introspection, or one that a library has added to it."""
 
 
-def selected(selection: Selection, variables: Mapping[str, object]) -> tuple[Selected, ...] | None:
-    """Merge the selections of a valid operation; None where it asks anything but the schema.
+def read_selection(
+    selection: Selection, variables: Mapping[str, object]
+) -> tuple[Selected, ...] | None:
+    """Return the merged selections of a valid operation; None if it selects anything but the schema.
 
-    ``variables`` are the coerced ones.
+    ``variables`` are coerced.
     """
     roots = selection.fields((selection.operation.selection_set,), _QUERY)
     merge = _Merge(selection, variables)

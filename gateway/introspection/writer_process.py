@@ -1,8 +1,8 @@
-"""Writes a long answer about the schema in a process of its own, which takes its memory along when it ends.
+"""Writes a long introspection answer in a subprocess, whose memory is freed when it ends.
 
-    this process ── settings, labels, what is asked ──▶ ``writer_process`` ──▶ file ──▶ opened here
+    gateway ── settings, labels, selection ──▶ ``writer_process`` ──▶ file ──▶ opened by the gateway
 
-The other process opens the model's snapshot, which must be there, and is told no credentials.
+The subprocess opens the model's snapshot, which must exist, and gets no credentials.
 """
 
 from __future__ import annotations
@@ -31,57 +31,57 @@ from schema.types.build import ODataSchema
 from schema.types.resolvers import NEVER_EXECUTED
 
 MOST_BYTES = 1 << 29
-"""Longest answer: several times that of every client's own introspection over the largest known catalogue."""
+"""Longest answer in bytes: several times a full introspection of the largest known catalogue."""
 _NICE = 10
 _TOO_LONG = 3
-"""Exit code where the answer would be longer than that."""
+"""Exit code if the answer would be longer than ``MOST_BYTES``."""
 
 
 class _Task(msgspec.Struct):
     settings: dict[str, Any]
     digest: str
     labels: dict[str, str]
-    asked: tuple[Selected, ...]
+    selection: tuple[Selected, ...]
     path: str
 
 
-def whole_answer(schema: ODataSchema, asked: tuple[Selected, ...]) -> Iterator[bytes]:
-    """Write an answer from a walk through a schema of its own. Raises BudgetExceeded."""
+def whole_answer(schema: ODataSchema, selection: tuple[Selected, ...]) -> Iterator[bytes]:
+    """Yield an answer from a walk through a copy of the schema. Raises BudgetExceeded if it is too long."""
     size = 0
-    for piece in introspect(schema.copy_for(schema.catalog.fresh_copy()), asked):
+    for piece in introspect(schema.copy_for(schema.catalog.fresh_copy()), selection):
         size += len(piece)
         if size > MOST_BYTES:
             raise BudgetExceeded(
-                f"The answer would be longer than {MOST_BYTES:,} bytes.",
-                hint="Ask for single types by __type(name:), or select less of each.",
+                f"The introspection result would be longer than {MOST_BYTES:,} bytes.",
+                hint="Introspect single types with __type(name:), or select fewer fields of each type.",
             )
         yield piece
 
 
 @dataclass(frozen=True, slots=True)
 class IntrospectionWorker:
-    """Writes answers about the schema of one metadata document in other processes."""
+    """Writes introspection answers for one metadata document in subprocesses."""
 
     settings: Settings
     digest: str
     labels: Mapping[str, str]
 
-    def task(self, asked: tuple[Selected, ...], path: Path) -> bytes:
-        """Return what another process is told."""
+    def task(self, selection: tuple[Selected, ...], path: Path) -> bytes:
+        """Return the input of the subprocess, without credentials."""
         secret = {name for name, value in self.settings if isinstance(value, SecretStr)}
-        # "admin" would need the secret.
+        # The value "admin" would not validate without the secret, and introspection does not depend on it.
         secret.add("graphiql")
         task = _Task(
             settings=self.settings.model_dump(mode="json", exclude=secret),
             digest=self.digest,
             labels=dict(self.labels),
-            asked=asked,
+            selection=selection,
             path=str(path),
         )
         return msgspec.msgpack.encode(task)
 
-    async def write(self, asked: tuple[Selected, ...], path: Path) -> bool:
-        """Write the file of an answer: whether that was possible. Raises BudgetExceeded."""
+    async def write(self, selection: tuple[Selected, ...], path: Path) -> bool:
+        """Write an answer into a file and return whether that succeeded. Raises BudgetExceeded if it is too long."""
         nothing = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
             *module_command("gateway.introspection.writer_process"),
@@ -90,36 +90,36 @@ class IntrospectionWorker:
             stderr=nothing,
         )
         try:
-            await process.communicate(self.task(asked, path))
+            await process.communicate(self.task(selection, path))
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if process.returncode == _TOO_LONG:
             raise BudgetExceeded(
-                f"The answer would be longer than {MOST_BYTES:,} bytes.",
-                hint="Ask for single types by __type(name:), or select less of each.",
+                f"The introspection result would be longer than {MOST_BYTES:,} bytes.",
+                hint="Introspect single types with __type(name:), or select fewer fields of each type.",
             )
         return process.returncode == 0
 
 
 def main() -> int:
-    """Do the task that standard input holds."""
+    """Run the task on standard input and return the exit code."""
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    gc.disable()  # all of it goes with the process
+    gc.disable()  # the process ends before garbage matters
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
     settings = settings_from_json(task.settings)
-    known = find_model(settings, task.digest)
-    if known is None:
+    loaded = find_model(settings, task.digest)
+    if loaded is None:
         return 1
-    dialect = dialect_of(settings, known.model)
-    catalog = make_catalog(settings, known.model, dialect, task.labels, known.naming)
+    dialect = dialect_of(settings, loaded.model)
+    catalog = make_catalog(settings, loaded.model, dialect, task.labels, loaded.naming)
     schema = build_api_schema(settings, catalog, NEVER_EXECUTED)
     try:
-        write_artifact(Path(task.path), lambda: whole_answer(schema, task.asked))
+        write_artifact(Path(task.path), lambda: whole_answer(schema, task.selection))
     except BudgetExceeded:
         return _TOO_LONG
     finally:
-        gc.freeze()  # else the interpreter looks through it all at its end
+        gc.freeze()  # otherwise the interpreter traverses all objects at exit
     return 0

@@ -1,11 +1,10 @@
 """The catalogue of the GraphQL API: every name, type, field and operator, decided before any GraphQL type exists.
 
-Nothing of an entity is computed before it is asked for, so a catalogue of 4,000 entities costs its names only.
-Strawberry types, the planner, ``schema why`` and the printers all read this one truth. Contract: design section 3.
+Everything but names is computed on demand, so a catalogue of 4,000 entities costs little more than its names.
+Strawberry types, the planner, ``schema why`` and the printers all read the catalogue.
 
-Four layers, each knowing only those above it: ``types`` (names of types, values), ``objects`` (their fields),
-``inputs`` (what may be asked), ``roots`` (the fields of ``Query``); ``reach`` tells which of all that is part of the
-schema.
+Four layers, each using only those before it: ``types`` (names of types, values), ``objects`` (their fields), ``inputs``
+(filters and sort orders), ``roots`` (the fields of ``Query``). ``reach`` determines which types are part of the schema.
 """
 
 from .roots import Catalog

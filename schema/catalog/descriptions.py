@@ -1,7 +1,4 @@
-"""The descriptions that clients read: label text where it is known, else the CSDL name.
-
-Then come the marks: key, company, read-only.
-"""
+"""GraphQL descriptions of the API for reading: label text, CSDL name, then marks (key, company, read-only)."""
 
 from __future__ import annotations
 
@@ -67,7 +64,7 @@ def _text(label: str | None, description: str | None, labels: Mapping[str, str])
 
 
 class Labelled(Protocol):
-    """What the metadata may give a label or a description."""
+    """A record of the metadata that may have a label and a description."""
 
     @property
     def label(self) -> str | None: ...
@@ -76,7 +73,7 @@ class Labelled(Protocol):
 
 
 def label_of(declared: Labelled, labels: Mapping[str, str]) -> str:
-    """Return the label's text, else the metadata's description; empty where there is neither."""
+    """Return the label's text, else the metadata's description; empty if there is neither."""
     return _text(declared.label, declared.description, labels).strip()
 
 

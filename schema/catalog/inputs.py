@@ -1,4 +1,4 @@
-"""What may be asked: ``where``, ``orderBy`` and the operators, as far as the product can really answer."""
+"""Input types of reads: ``where``, ``orderBy`` and filters, limited to what the upstream product supports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RELATION_INPUTS = {
 }
 _OF_ROWS = frozenset({TypeKind.WHERE, TypeKind.ORDER_BY})
 RESERVED_INPUTS = frozenset({InputRole.AND.value, InputRole.OR.value, InputRole.NOT.value})
-"""Fields of a ``where`` type that are about no field of its rows."""
+"""Fields of a ``where`` type that combine conditions instead of testing a field."""
 _LOGIC = (
     (InputRole.AND, True, describe.AND),
     (InputRole.OR, True, describe.OR),
@@ -40,11 +40,11 @@ _LOGIC = (
 )
 
 RowInput = tuple[str, InputRole, str, Field]
-"""Name, role and type of an input field, and the field that it is about."""
+"""Name, role and type of an input field, and the object field that it concerns."""
 
 
 class CatalogInputs(CatalogObjects):
-    """The input types; one that could ask nothing does not exist."""
+    """The input types of reads; a type without fields does not exist."""
 
     def __init__(
         self, model: Model, abilities: Abilities, **options: Unpack[CatalogOptions]
@@ -58,42 +58,44 @@ class CatalogInputs(CatalogObjects):
         self._denied: dict[tuple[str, str], frozenset[str] | None] = {}
 
     def forget(self) -> None:
-        """Drop what was made of single types."""
+        """Drop the records of single types."""
         super().forget()
         self._inputs, self._denied = {}, {}
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Return what keeps the records of this catalog alone."""
+        """Yield the tables that hold most memory."""
         yield from super().tables()
         yield self._inputs
 
     # Questions
 
     def filter_operators(self, csdl_or_scalar: str) -> tuple[WhereOperator, ...]:
-        """Return the operators of a filter type (a scalar's name or a qualified enum) in the contract's order."""
-        found = self._operators.get(csdl_or_scalar)
-        if found is None:
+        """Return the operators of a filter type, by a scalar's name or a qualified enum, in the order of the API."""
+        operators = self._operators.get(csdl_or_scalar)
+        if operators is None:
             offered = self.abilities.operators.get(self.kind_of(csdl_or_scalar), ())
-            found = tuple(o for o in WhereOperator if o in offered)
-            self._operators[csdl_or_scalar] = found
-        return found
+            operators = tuple(o for o in WhereOperator if o in offered)
+            self._operators[csdl_or_scalar] = operators
+        return operators
 
     def kind_of(self, csdl_or_scalar: str) -> str:
-        """Return the class of operators of a filter type."""
+        """Return the kind of value of a filter type, a key of ``Abilities.operators``."""
         enum = self.model.enum_types.get(csdl_or_scalar)
         if enum is None:
             return _KIND_OF_SCALAR.get(csdl_or_scalar, "other")
         return "flags" if enum.flags else "enum"
 
     def property_filter(self, prop: Property, *, is_key: bool = False) -> str | None:
-        """Return the filter input of a property; None for complex values, lists and what cannot be asked."""
+        """Return the filter type of a property; None for complex values, lists and values without operators."""
         decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
         try:
             return self._filters[decided_by]
         except KeyError:
             is_plain = self._is_plain(prop)
-            found = self._filters[decided_by] = self._filter(prop, is_key) if is_plain else None
-            return found
+            filter_type = self._filters[decided_by] = (
+                self._filter(prop, is_key) if is_plain else None
+            )
+            return filter_type
 
     def _filter(self, prop: Property, is_key: bool) -> str | None:
         csdl = prop.type.name
@@ -103,16 +105,16 @@ class CatalogInputs(CatalogObjects):
         return name if name is not None and self.filter_operators(csdl) else None
 
     def can_filter(self, csdl: str) -> bool:
-        """Return whether a ``where`` of the type can ask for any property."""
-        found = self._can_filter.get(csdl)
-        if found is None:
-            found = self._can_filter[csdl] = any(
+        """Return whether rows of the type can be filtered by any property."""
+        can = self._can_filter.get(csdl)
+        if can is None:
+            can = self._can_filter[csdl] = any(
                 self.property_filter(p) for p in self.filterable_properties(csdl)
             )
-        return found
+        return can
 
     def filterable_properties(self, csdl: str) -> Iterator[Property]:
-        """Return the properties that no Capabilities annotation takes out of ``where``."""
+        """Return the properties that no Capabilities annotation excludes from filters."""
         denied = self.denied_properties(csdl, "filterable", "non_filterable")
         if denied is None:
             return iter(())
@@ -120,35 +122,35 @@ class CatalogInputs(CatalogObjects):
 
     def can_order(self, csdl: str) -> bool:
         """Return whether rows of the type can be ordered by any property."""
-        found = self._can_order.get(csdl)
-        if found is None:
+        can = self._can_order.get(csdl)
+        if can is None:
             denied = self.denied_properties(csdl, "sortable", "non_sortable")
-            found = self._can_order[csdl] = denied is not None and any(
+            can = self._can_order[csdl] = denied is not None and any(
                 self._is_plain(p)
                 and p.name not in denied
                 and self.value(p, is_key=False).kind not in _UNORDERED
                 for p in self.properties_of(csdl)
             )
-        return found
+        return can
 
     def denied_properties(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
-        """Return the properties that the annotations of all sets of the type take out; None where they take all."""
+        """Return the properties that the annotations of every set of the type exclude; None if they exclude all."""
         try:
             return self._denied[csdl, parts]
         except KeyError:
-            found = self._denied[csdl, parts] = self._denied_by_all(csdl, whole, parts)
-            return found
+            denied = self._denied[csdl, parts] = self._denied_by_all(csdl, whole, parts)
+            return denied
 
     def _denied_by_all(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
         sets = self.model.sets_of_type.get(csdl, ())
-        able: list[Capabilities] = [self.model.entity_sets[name].can for name in sets]
-        if not able:
+        capabilities: list[Capabilities] = [self.model.entity_sets[name].can for name in sets]
+        if not capabilities:
             return frozenset()
-        left = [frozenset(getattr(can, parts)) for can in able if getattr(can, whole)]
-        return frozenset.intersection(*left) if left else None
+        denied = [frozenset(getattr(can, parts)) for can in capabilities if getattr(can, whole)]
+        return frozenset.intersection(*denied) if denied else None
 
     def _exists(self, entry: TypeEntry) -> bool:
-        """Return whether the type of a name would have any field."""
+        """Return whether the type has any field."""
         if entry.kind is TypeKind.ORDER_BY:
             return self.can_order(entry.csdl)
         if entry.kind in (TypeKind.WHERE, TypeKind.COLLECTION_WHERE):
@@ -160,27 +162,27 @@ class CatalogInputs(CatalogObjects):
     # Fields
 
     def input_fields(self, name: str) -> tuple[InputField, ...]:
-        """Return the fields of a generated input type; raises KeyError."""
+        """Return the fields of a generated input type. Raises KeyError if there is none."""
         return tuple(self.inputs_of(name).values())
 
     def inputs_of(self, name: str) -> Mapping[str, InputField]:
-        """Return the same by name."""
-        found = self._inputs.get(name)
-        if found is None:
+        """Return the fields of a generated input type by name. Raises KeyError if there is none."""
+        inputs = self._inputs.get(name)
+        if inputs is None:
             fields = self._input_fields(self._entries[name])
-            found = self._inputs[name] = {f.name: f for f in fields}
-        return found
+            inputs = self._inputs[name] = {f.name: f for f in fields}
+        return inputs
 
     def first_inputs(self, name: str, count: int) -> tuple[InputField, ...]:
-        """Return the first fields of a generated input type, and make no more of them; raises KeyError."""
+        """Return the first fields of a generated input type, computing no others. Raises KeyError if there is none."""
         entry = self._entries[name]
         if entry.kind is TypeKind.ORDER_BY:
-            made: Iterator[InputField] = map(
+            inputs: Iterator[InputField] = map(
                 _of_row, self._order_fields(entry.csdl, self.each_field(entry.csdl))
             )
         else:
-            made = self._input_fields(entry)
-        return tuple(islice(made, count))
+            inputs = self._input_fields(entry)
+        return tuple(islice(inputs, count))
 
     def _input_fields(self, entry: TypeEntry) -> Iterator[InputField]:
         if entry.kind is TypeKind.FILTER:
@@ -192,7 +194,7 @@ class CatalogInputs(CatalogObjects):
         raise KeyError(entry.name)
 
     def row_inputs(self, entry: TypeEntry) -> Iterator[RowInput]:
-        """Return what a ``where`` or order type asks of the fields of a row."""
+        """Return the fields of a ``where`` or ``orderBy`` type that concern fields of a row."""
         if entry.kind is TypeKind.ORDER_BY:
             return self._order_fields(entry.csdl, self.object(entry.csdl).fields.values())
         return self._where_fields(entry)
@@ -223,7 +225,7 @@ class CatalogInputs(CatalogObjects):
             yield InputField(name=role.value, role=role, type_name=where, description=text)
 
     def logic_fields(self, entry: TypeEntry) -> Iterator[InputField]:
-        """Return what stands in a ``where`` type beside the fields of a row; nothing for an order type."""
+        """Return the ``and``, ``or`` and ``not`` of a ``where`` type; nothing for an ``orderBy`` type."""
         return (
             InputField(
                 name=role.value, role=role, type_name=entry.name, many=many, description=text
@@ -238,13 +240,13 @@ class CatalogInputs(CatalogObjects):
         fields = self.object(entry.csdl).fields
         names = None if RESERVED_INPUTS.isdisjoint(fields) else Names(RESERVED_INPUTS)
         for field in fields.values():
-            made = None if field.source in denied else self.where_condition(entry.csdl, field)
-            if made is not None:
+            condition = None if field.source in denied else self.where_condition(entry.csdl, field)
+            if condition is not None:
                 name = names.take(field.name, entry.name) if names else field.name
-                yield name, *made, field
+                yield name, *condition, field
 
     def where_condition(self, csdl: str, field: Field) -> tuple[InputRole, str] | None:
-        """Return role and type of a field's condition; None where there is none. Annotations of properties aside."""
+        """Return role and input type of a field's condition; None if it has none. Ignores annotations of properties."""
         if field.kind is FieldKind.ETAG:
             return None
         if field.prop is not None:
@@ -254,7 +256,7 @@ class CatalogInputs(CatalogObjects):
         return None if role is None else (role, self._names[_RELATION_INPUTS[role], field.target])
 
     def relation_role(self, csdl: str, navigation: Navigation) -> InputRole | None:
-        """Say how a ``where`` of the type goes through a navigation; None where it cannot."""
+        """Return how filters on the type traverse a navigation; None if they cannot."""
         able = self.abilities.filter_to_many if navigation.many else self.abilities.filter_to_one
         denied = self.denied_properties(csdl, "filterable", "non_filterable")
         if not able or navigation.declared or denied is None or navigation.name in denied:
@@ -264,7 +266,7 @@ class CatalogInputs(CatalogObjects):
         return InputRole.TO_MANY if navigation.many else InputRole.TO_ONE
 
     def relation_input(self, role: InputRole) -> TypeKind:
-        """Say which family of input types a navigation's ``where`` field has."""
+        """Return the family of input types that a navigation's condition uses."""
         return _RELATION_INPUTS[role]
 
 
@@ -289,7 +291,7 @@ def _of_row(row: RowInput) -> InputField:
 
 
 def is_ordered(field: Field) -> bool:
-    """Return whether rows can be ordered by a field, unless an annotation takes it out."""
+    """Return whether rows can be ordered by a field, ignoring annotations."""
     value = field.value
     is_value = field.kind is FieldKind.VALUE and not field.many
     return value is not None and is_value and value.kind not in _UNORDERED

@@ -1,4 +1,4 @@
-"""CSDL names to GraphQL names: total, deterministic and free of collisions.
+"""Converts CSDL names to GraphQL names: total, deterministic and free of collisions.
 
 A CSDL SimpleIdentifier (CSDL XML 4.01 section 15.2) may hold any letter of Unicode, a GraphQL name only
 ``[_A-Za-z0-9]`` and no leading ``__`` (GraphQL section 2.1.9). Letters are folded to ASCII where Unicode knows how,
@@ -28,7 +28,7 @@ _SEVERAL_UNDERSCORES = re.compile(r"_{2,}")
 
 
 def ascii_name(name: str) -> str:
-    """Spell a name with GraphQL's letters only: ``Straße`` → ``Strasse``, ``Банк`` → ``Bank``, ``客户`` → ``KeHu``."""
+    """Return a name in GraphQL's characters: ``Straße`` → ``Strasse``, ``Банк`` → ``Bank``, ``客户`` → ``KeHu``."""
     if _ALREADY_FITS.fullmatch(name):
         return name
     spelled = _NOT_ASCII_WORD.sub(
@@ -45,7 +45,7 @@ def _spell(character: str) -> str:
     folded = unicodedata.normalize("NFKD", character.replace("ß", "ss").replace("ẞ", "SS"))
     latin = anyascii(character)
     kept = _letters(folded) or _letters(latin)
-    # the hard and soft signs of Cyrillic become marks, which no name can hold
+    # The hard and soft signs of Cyrillic are transliterated to apostrophes, which no name can contain.
     return kept if kept or (latin and character.isalpha()) else f"U{ord(character):04X}"
 
 
@@ -63,7 +63,7 @@ def type_name(name: str) -> str:
 def field_name(name: str) -> str:
     """camelCase: ``CustomerAccount`` → ``customerAccount``, ``AADClientId`` → ``aadClientId``."""
     if name.isascii() and name.isidentifier() and name[0].isupper() and not name[1:2].isupper():
-        return name[0].lower() + name[1:]  # nearly all names
+        return name[0].lower() + name[1:]  # a short cut for nearly all names
     spelled = ascii_name(name)
     capitals = _LEADING_CAPITALS.match(spelled)
     if capitals is None:
@@ -75,7 +75,7 @@ def field_name(name: str) -> str:
 
 
 def add_prefix(prefix: str, name: str) -> str:
-    """Put a prefix before a camelCase name: ``erp`` and ``customersV3`` → ``erpCustomersV3``."""
+    """Return a camelCase name with a prefix: ``erp`` and ``customersV3`` → ``erpCustomersV3``."""
     return f"{prefix}{name[:1].upper()}{name[1:]}" if prefix else name
 
 
@@ -90,24 +90,24 @@ def enum_value_name(member: str) -> str:
 
 
 def near_names(wrong: str, names: Iterable[str], *, limit: int = 100) -> list[str]:
-    """Return the few names that are worth a closer look for a "did you mean": the look itself is quadratic.
+    """Return the candidates for a "did you mean", nearest first; comparing with every name would be too slow.
 
-    Kept are names with the same start or of the same first letter and about the same length, the nearest first.
+    Candidates share the first four letters, or the first letter and about the same length.
     """
     folded = wrong.casefold()
-    found: dict[str, tuple[int, int, bool, str]] = {}
+    ranks: dict[str, tuple[int, int, bool, str]] = {}
     for name in names:
         other = name.casefold()
         shared = sum(takewhile(bool, map(eq, folded, other)))
         apart = abs(len(other) - len(folded))
         if shared >= _SHARED_START or (shared and apart <= _ABOUT_AS_LONG):
             rank = (-shared, apart, name[0] != wrong[0], name)
-            found[other] = min(rank, found.get(other, rank))
-    return [rank[-1] for rank in nsmallest(limit, found.values())]
+            ranks[other] = min(rank, ranks.get(other, rank))
+    return [rank[-1] for rank in nsmallest(limit, ranks.values())]
 
 
 class Names:
-    """Hands out names of one space, each once."""
+    """Assigns the names of one namespace, each once."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Names:
         place: str = "",
         prefix: str = "",
     ) -> None:
-        """``prefix`` is what every name begins with, renamed ones too."""
+        """``prefix`` is put before every name, renamed ones included."""
         self._taken = dict.fromkeys(taken, "")
         self._renames = renames or {}
         self._place = place
@@ -124,23 +124,23 @@ class Names:
         self.findings: list[str] = []
 
     def is_taken(self, name: str) -> bool:
-        """Return whether the name has been handed out, or was taken from the start."""
+        """Return whether the name has been assigned or was reserved from the start."""
         return add_prefix(self._prefix, name) in self._taken
 
     def owners(self) -> Iterator[str]:
-        """Return those who asked for a name."""
+        """Return the owners of the assigned names."""
         return (owner for owner in self._taken.values() if owner)
 
     def take(self, wanted: str, owner: str) -> str:
-        """Return ``wanted``, or a suffixed form where it is taken; ``owner`` is who asks, for renames and reports."""
-        wanted = add_prefix(self._prefix, self._renames.get(owner, wanted))
-        name, number = wanted, 2
+        """Return ``wanted``, with a suffix if it is taken; ``owner`` identifies the element in renames and findings."""
+        requested = add_prefix(self._prefix, self._renames.get(owner, wanted))
+        name, number = requested, 2
         while name in self._taken:
-            name, number = f"{wanted}_{number}", number + 1
-        if name != wanted:
-            other = self._taken[wanted] or "a name of the gateway's own"
+            name, number = f"{requested}_{number}", number + 1
+        if name != requested:
+            other = self._taken[requested] or "a name of the gateway"
             self.findings.append(
-                f"{owner}: GraphQL name {wanted} is taken by {other}; it is {name}{self._place}."
+                f"{owner}: the GraphQL name {requested} is taken by {other}; it is named {name}{self._place}."
             )
         self._taken[name] = owner
         return name

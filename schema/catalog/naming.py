@@ -1,6 +1,6 @@
-"""What naming decided, as data: kept beside a model's snapshot, so that a start need not name 30,000 things again.
+"""The names of a catalogue as data, stored with a model's snapshot so that a start need not compute 30,000 names.
 
-Names depend on each other (a clash gets a suffix), so they are decided all at once or taken over all at once.
+Names depend on each other (a clash gets a suffix), so they are computed or loaded all at once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from .records import RootField, RootKind, TypeEntry, TypeKind
 
 
 class RootName(NamedTuple):
-    """A root field by what it stands for, without the records of the model."""
+    """A root field without the model's records: names of what it returns."""
 
     name: str
     kind: RootKind
     csdl: str = ""
     of: str = ""
-    """The entity set, the singleton or the import."""
+    """Name of the entity set, singleton or function import."""
     operation: int = 0
-    """Place of a function's operation in ``Model.operations``."""
+    """Index of a function's operation in ``Model.operations``."""
 
 
 class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
-    """The decided names of one catalog."""
+    """The names of one catalogue."""
 
     families: dict[str, tuple[tuple[TypeKind, str], ...]]
     """CSDL type → kinds and names of its GraphQL types, in the order of the schema."""
@@ -38,10 +38,10 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     unreachable: tuple[str, ...]
     """Names of types that no root field leads to."""
     parents: dict[str, tuple[tuple[str, str], ...]]
-    """CSDL type → types whose rows have such rows below them, and the sets of the latter, where fields join them."""
+    """CSDL type → (parent type, set of the child rows) for each to-many navigation with a known join."""
 
     def entries(self) -> dict[str, list[TypeEntry]]:
-        """Return the families as the catalog holds them."""
+        """Return the entries by CSDL type, as the catalogue holds them."""
         return {
             csdl: [TypeEntry(name, kind, csdl) for kind, name in members]
             for csdl, members in self.families.items()
@@ -49,12 +49,12 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 def encode_naming(naming: Naming) -> bytes:
-    """Return the bytes; ``decode_naming`` is the way back."""
+    """Return a naming as bytes, for ``decode_naming``."""
     return msgspec.msgpack.encode(naming)
 
 
 def decode_naming(content: bytes) -> Naming | None:
-    """Return the naming; None where the bytes are of another program."""
+    """Return the naming; None if the bytes were written by another version."""
     try:
         return msgspec.msgpack.decode(content, type=Naming)
     except msgspec.MsgspecError:
@@ -62,7 +62,7 @@ def decode_naming(content: bytes) -> Naming | None:
 
 
 def root_names(roots: Iterable[RootField], model: Model) -> Iterator[RootName]:
-    """Take the records of the model out of root fields."""
+    """Yield root fields by name, without the model's records."""
     places = {id(operation): place for place, operation in enumerate(model.operations)}
     for root in roots:
         named = root.entity_set or root.singleton or root.operation_import
@@ -82,9 +82,10 @@ def names_from_whole(
     roots: Iterable[RootName],
     whole: Model,
 ) -> Naming:
-    """Call what a part of a model has as the whole calls it: clashes in the whole are none in the part.
+    """Return the naming of a part of a model with the names of the whole.
 
-    ``naming`` is what the part would be called alone, ``entries`` and ``roots`` are the whole's.
+    A name that clashes in the whole need not clash in the part; a profile must still use the same name. ``naming`` is
+    that of the part alone, ``entries`` and ``roots`` are the whole's.
     """
     types = {(e.kind, e.csdl): e.name for e in entries}
     fields = {_origin(root, whole): root.name for root in roots}
@@ -105,20 +106,20 @@ def names_from_whole(
 
 
 def _origin(root: RootName, model: Model) -> tuple[RootKind, str, int]:
-    """Say what a root field stands for, in the part as in the whole: operations are the same records in both."""
+    """Return a key that is equal for a root field of the part and of the whole, which share operation records."""
     is_bound = root.kind is RootKind.FUNCTION and not root.of
     return root.kind, root.of, id(model.operations[root.operation]) if is_bound else 0
 
 
 def set_of(root: RootField | RootName) -> str:
-    """Name the entity set of a list or by-key field."""
+    """Return the entity set's name of a list or by-key field; empty for others."""
     if isinstance(root, RootName):
         return root.of
     return "" if root.entity_set is None else root.entity_set.name
 
 
 class Roots(Mapping[str, RootField]):
-    """Root fields, each with its records from the model when it is first looked up."""
+    """Root fields by name; the model's records are read on first lookup."""
 
     def __init__(self, names: Iterable[RootName], model: Model) -> None:
         self._named = {root.name: root for root in names}
@@ -126,26 +127,26 @@ class Roots(Mapping[str, RootField]):
         self._made: dict[str, RootField] = {}
 
     def __getitem__(self, name: str) -> RootField:
-        found = self._made.get(name)
-        if found is None:
-            found = self._made[name] = self._field(self._named[name])
-        return found
+        field = self._made.get(name)
+        if field is None:
+            field = self._made[name] = self._field(self._named[name])
+        return field
 
     def named(self) -> Iterable[RootName]:
-        """Return all of them without touching the model."""
+        """Return all root fields without reading the model."""
         return self._named.values()
 
     def copy_for(self, model: Model) -> Roots:
-        """Return the same fields, none of them made, over another reading of the model."""
+        """Return the same fields over another copy of the model, with no record read yet."""
         return Roots(self._named.values(), model)
 
     def forget(self) -> None:
-        """Let go of the fields that were made."""
+        """Drop the fields created so far."""
         self._made = {}
 
     @property
     def table(self) -> dict[str, RootField]:
-        """The fields that were made."""
+        """The fields created so far."""
         return self._made
 
     def __contains__(self, name: object) -> bool:

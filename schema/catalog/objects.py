@@ -29,16 +29,17 @@ _ETAG = Property(
     name=ETAG, type=TypeRef("Edm.String"), allow_edit=False, allow_edit_on_create=False
 )
 _OWN: Mapping[str, str] = {"id": "rowId", "etag": "rowEtag"}
-"""Fields that every row with a global id has of the gateway's own → what a property of that name is called there.
+"""The gateway's own fields of rows with a global id → the name of a property that would clash with one.
 
-``id`` is Relay's and federation's (GraphQL Global Object Identification), so the property gives way; by a word, not by
-a number, since whole products have it: Business Central and Microsoft Graph call every key ``id``.
+``id`` belongs to Relay and Apollo Federation (GraphQL Global Object Identification), so the property is renamed. It
+gets a word instead of a number because whole products have it: Business Central and Microsoft Graph call every key
+``id``.
 """
 _CLEANED_TO_NULL = frozenset({Clean.DATE, Clean.NULL_DATE})
 
 
 class _FieldNames(Names):
-    """The field names of one type; ``own`` are the gateway's, with what a property of such a name is called."""
+    """The field names of one type; ``own`` maps the gateway's fields to the names of clashing properties."""
 
     def __init__(self, own: Mapping[str, str], renames: Mapping[str, str]) -> None:
         super().__init__(own, renames)
@@ -51,7 +52,7 @@ class _FieldNames(Names):
 
 
 class CatalogObjects(CatalogTypes):
-    """The objects, each made when it is first asked for."""
+    """The object types, each computed on first use."""
 
     def __init__(
         self, model: Model, abilities: Abilities, **options: Unpack[CatalogOptions]
@@ -63,27 +64,27 @@ class CatalogObjects(CatalogTypes):
         self._renamed = frozenset(owner.partition(".")[0] for owner in self.renames)
 
     def forget(self) -> None:
-        """Drop what was made of single types."""
+        """Drop the records of single types."""
         super().forget()
         self._objects = {}
         self._plain = {}
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Return what keeps the records of this catalog alone."""
+        """Yield the tables that hold most memory."""
         yield from super().tables()
         yield from (self._objects, self._plain)
 
     def object(self, csdl: str) -> ObjectInfo:
-        """Return the fields of a structured CSDL type; raises KeyError."""
-        found = self._objects.get(csdl)
-        if found is None:
-            found = self._objects[csdl] = self._object(csdl)
-        return found
+        """Return the fields of a structured CSDL type. Raises KeyError if there is none."""
+        info = self._objects.get(csdl)
+        if info is None:
+            info = self._objects[csdl] = self._object(csdl)
+        return info
 
     def each_field(self, csdl: str) -> Iterator[Field]:
-        """Return the fields of a structured type, none ahead of the one that is asked for."""
-        found = self._objects.get(csdl)
-        return self._object_fields(csdl) if found is None else iter(found.fields.values())
+        """Yield the fields of a structured type lazily."""
+        info = self._objects.get(csdl)
+        return self._object_fields(csdl) if info is None else iter(info.fields.values())
 
     def _object(self, csdl: str) -> ObjectInfo:
         fields = {f.name: f for f in self._object_fields(csdl)}
@@ -100,7 +101,7 @@ class CatalogObjects(CatalogTypes):
         )
 
     def _object_fields(self, csdl: str) -> Iterator[Field]:
-        """Return the fields, those of a base first: a type and its interfaces must agree on every name."""
+        """Yield the fields, those of base types first: a type and its interfaces must agree on every name."""
         names = _FieldNames(_OWN if self._family_has_id(csdl) else {}, self.renames)
         yield from self.node_fields(csdl)
         seen: set[str] = set()
@@ -116,7 +117,7 @@ class CatalogObjects(CatalogTypes):
         self._field_findings.extend(names.findings)
 
     def node_fields(self, csdl: str) -> Iterator[Field]:
-        """Return what rows with a global id have beside what is declared."""
+        """Yield the gateway's own fields of rows with a global id."""
         if self.is_node(csdl):
             yield Field(
                 name="id",
@@ -128,7 +129,7 @@ class CatalogObjects(CatalogTypes):
             yield self._etag(csdl)
 
     def _etag(self, csdl: str) -> Field:
-        """Return the field of the version; one for the whole family, so that interfaces and their types agree."""
+        """Return the version field; the whole family shares it, so that interfaces and their types agree."""
         return Field(
             name="etag",
             kind=FieldKind.ETAG,
@@ -156,12 +157,12 @@ class CatalogObjects(CatalogTypes):
                 name = names.of(navigation.name, owner)
                 yield self._navigation(navigation, declaring.name, csdl, name)
 
-    # Types whose fields are independent of each other
+    # Types whose field names do not depend on each other
 
     def plain_names(self, csdl: str) -> Mapping[str, str] | None:
-        """Name the fields of properties and navigations by what they stand for, where no name depends on another.
+        """Return CSDL name → field name of a type whose field names are independent of each other.
 
-        None for families and complex values, and where there is a clash or a rename: there ``object`` names them.
+        None for families and complex types, and if there is a clash or a rename; then ``object`` computes them.
         """
         if csdl not in self._plain:
             self._plain[csdl] = self._plain_names(csdl)
@@ -181,14 +182,14 @@ class CatalogObjects(CatalogTypes):
         return names if is_free and short(csdl) not in self._renamed else None
 
     def plain_navigations(self, csdl: str) -> Iterator[Field]:
-        """Return the fields of navigations of a type that has ``plain_names``; raises KeyError for any other."""
+        """Return the navigation fields of a type that has ``plain_names``. Raises KeyError for any other."""
         names = self.plain_names(csdl) or {}
         for navigation in self.model.entity_types[csdl].navigations:
             if self._is_followed(navigation):
                 yield self._navigation(navigation, csdl, csdl, names[navigation.name])
 
     def key_fields(self, csdl: str) -> tuple[Field, ...]:
-        """Return the fields of the key; raises KeyError."""
+        """Return the fields of the key. Raises KeyError if there is none."""
         names = None if csdl in self._objects else self.plain_names(csdl)
         if names is None:
             return self.object(csdl).key
@@ -205,7 +206,7 @@ class CatalogObjects(CatalogTypes):
         return (navigation for navigation, _ in self._navigations(csdl))
 
     def _navigations(self, csdl: str) -> Iterator[tuple[Navigation, str]]:
-        """Return the same with the types that declare them."""
+        """Yield the navigations that are fields, with the types that declare them."""
         lineage = tuple(self.model.lineage(csdl))
         if not any(declaring.navigations for declaring in lineage):
             return
@@ -217,20 +218,20 @@ class CatalogObjects(CatalogTypes):
                     yield navigation, declaring.name
 
     def joined_below(self, csdl: str) -> Iterator[tuple[Navigation, str]]:
-        """Return the to-many navigations whose rows can be made to belong to a row, with the sets of those rows."""
+        """Yield the to-many navigations with a known join, with the entity sets of their rows."""
         for navigation, declaring in self._navigations(csdl):
             if navigation.many and join_pairs(navigation, self.model):
                 of_set = navigation.target_set or self._bound_set(navigation, declaring, csdl)
-                found = self.model.entity_sets.get(of_set or "")
-                if found is not None and found.type == navigation.target:
-                    yield navigation, found.name
+                entity_set = self.model.entity_sets.get(of_set or "")
+                if entity_set is not None and entity_set.type == navigation.target:
+                    yield navigation, entity_set.name
 
     def _is_followed(self, navigation: Navigation) -> bool:
-        """Return whether a navigation leads to an entity type that is served."""
+        """Return whether a navigation leads to an entity type of the API."""
         return navigation.target in self.model.entity_types and self.is_served(navigation.target)
 
     def _family_has_id(self, csdl: str) -> bool:
-        """Return whether ``id`` is taken in a type: it, or a relative that shares its fields, has a global id."""
+        """Return whether the type, or a relative that shares its fields, has a global id."""
         first = next(self.model.lineage(csdl))
         return any(self.is_node(member) for member in self.model.family(first.name))
 
@@ -274,7 +275,7 @@ class CatalogObjects(CatalogTypes):
         )
 
     def _navigation(self, navigation: Navigation, declaring: str, csdl: str, name: str) -> Field:
-        """A related list may be null, too: where it cannot be loaded, its row and siblings stay (design section 3)."""
+        """Return a navigation's field. Lists are nullable too: a failure to load one keeps its row and siblings."""
         target = navigation.target
         connection = TypeKind.CONNECTION
         return Field(
@@ -292,7 +293,7 @@ class CatalogObjects(CatalogTypes):
         )
 
     def _bound_set(self, navigation: Navigation, declaring: str, csdl: str) -> str | None:
-        """Find the set a navigation leads to: by the bindings of the type's sets, else the only set of its target."""
+        """Return the target set of a navigation: by the bindings of the type's sets, else its target's only set."""
         model = self.model
         paths = (navigation.name, f"{declaring}/{navigation.name}")
         for owner in reversed(tuple(model.lineage(csdl))):

@@ -1,7 +1,7 @@
-"""Which generated types are part of the schema: those that a field of ``Query`` leads to, and no others.
+"""Determines which generated types are part of the schema: those reachable from a field of ``Query``.
 
-A GraphQL schema made eagerly drops what nothing refers to (unused enums, filters of scalars that no property has);
-one made lazily must know, without making the types. This walks the model's records only.
+graphql-core drops unreferenced types (unused enums, filters of unused scalars) when it builds a schema eagerly. A lazy
+schema must know them without creating types, so this walk reads the model's records only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .records import RootField, RootKind, TypeKind
 
 
 def reachable_names(catalog: CatalogInputs, roots: Iterable[RootField]) -> frozenset[str]:
-    """Return the names of all generated types that the root fields lead to."""
+    """Return the names of all generated types reachable from the root fields."""
     walk = _Walk(catalog)
     for root in roots:
         walk.root(root)
@@ -24,14 +24,14 @@ def reachable_names(catalog: CatalogInputs, roots: Iterable[RootField]) -> froze
 
 
 class _Walk:
-    """One walk: ``names`` fills while the queues empty."""
+    """One walk; ``names`` grows while the queues are worked off."""
 
     def __init__(self, catalog: CatalogInputs) -> None:
         self.names: set[str] = set()
         self._catalog = catalog
         self._types: list[str] = []
         self._wheres: list[str] = []
-        # A hundred thousand properties have some thousand types: each is valued once.
+        # A hundred thousand properties have only some thousand types; each type is looked at once.
         self._shown: set[tuple[str, bool]] = set()
         self._filtered: set[tuple[str, bool, str | None]] = set()
 
@@ -45,7 +45,7 @@ class _Walk:
             self._operation(root.operation)
 
     def finish(self) -> None:
-        """Follow everything that was found."""
+        """Follow all references."""
         while self._types or self._wheres:
             if self._types:
                 self._fields(self._types.pop())

@@ -1,7 +1,8 @@
-"""What the GraphQL API consists of, as plain records: values, fields, object types, root fields.
+"""The GraphQL API as plain records: values, fields, object types, root fields.
 
-Made by ``catalog``; read by ``build`` (Strawberry), by ``planning`` (OData) and by the printers. Those of which a
-catalogue has hundreds of thousands are msgspec structs, which are made ten times as fast as frozen dataclasses.
+The catalogue creates them; ``schema.types`` (Strawberry), ``gateway.planning`` (OData) and the printers read them.
+Records of which a catalogue has hundreds of thousands are msgspec structs: creating one takes a tenth of the time of
+a frozen dataclass.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from schema.model.records import (
 
 
 class Clean(StrEnum):
-    """How an upstream value becomes the value that a person means."""
+    """How an upstream value is converted into the GraphQL value."""
 
     NONE = "none"
     NO_YES = "no_yes"
@@ -34,14 +35,14 @@ class Clean(StrEnum):
     DATE = "date"
     """An X++ date in an Edm.DateTimeOffset (noon UTC) ↔ ``Date``; 1900-01-01 ↔ null."""
     KEY_DATE = "key_date"
-    """The same in a key, where there is no null."""
+    """The same in a key, which is never null."""
     ACCOUNT = "account"
     """An account number whose delimiters are escaped: ``US\\-009`` ↔ ``US-009``."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnumInfo:
-    """An enum type and the names of its values on both sides."""
+    """An enum type and the names of its values in GraphQL and CSDL."""
 
     name: str
     """GraphQL name."""
@@ -57,25 +58,25 @@ class EnumInfo:
 
 
 class ValueType(Struct, frozen=True):
-    """One primitive or enum value: its type here, its type there, and the way between."""
+    """The type of a primitive or enum value: in GraphQL, in OData, and the conversion between them."""
 
     scalar: str
     """GraphQL name of the scalar or enum."""
     edm: str
     """``Edm.Decimal`` or the qualified enum name."""
     kind: str
-    """Class of operators, see ``edm.EdmType.kind``; ``enum`` or ``flags`` for enums."""
+    """Kind of value, see ``edm.EdmType.kind``; ``enum`` or ``flags`` for enums. Decides the operators."""
     clean: Clean = Clean.NONE
     enum: EnumInfo | None = None
 
     @property
     def is_enum(self) -> bool:
-        """Whether the upstream type is an enum (also where it is shown as a Boolean)."""
+        """Whether the upstream type is an enum, even if GraphQL shows a Boolean."""
         return self.enum is not None
 
     @property
     def many(self) -> bool:
-        """Whether one value is a list here: the members of a flags enum."""
+        """Whether one value is a list in GraphQL: the members of a flags enum."""
         return self.kind == "flags"
 
 
@@ -84,7 +85,7 @@ ETAG = "@odata.etag"
 
 
 class FieldKind(Enum):
-    """What stands behind a field of an object type."""
+    """What a field of an object type returns."""
 
     ID = "id"
     VALUE = "value"
@@ -139,7 +140,7 @@ class ObjectInfo:
         return next((f for f in self.fields.values() if f.kind is FieldKind.ETAG), None)
 
     def by_source(self, source: str) -> Field:
-        """Return the value or navigation field of a CSDL name; raises KeyError."""
+        """Return the value or navigation field of a CSDL name. Raises KeyError if there is none."""
         for candidate in self.fields.values():
             if candidate.source == source:
                 return candidate
@@ -172,7 +173,7 @@ class TypeKind(StrEnum):
 
 
 class TypeEntry(NamedTuple):
-    """A generated type's name and what it is made from."""
+    """The name of a generated type, its family and its CSDL type."""
 
     name: str
     kind: TypeKind
@@ -181,7 +182,7 @@ class TypeEntry(NamedTuple):
 
 
 class InputRole(Enum):
-    """What a field of a ``where`` type means."""
+    """What a field of an input type means."""
 
     VALUE = "value"
     TO_ONE = "to_one"
@@ -213,7 +214,7 @@ class InputField(Struct, frozen=True, kw_only=True):
     many: bool = False
     """Whether it is a list of non-null items."""
     of: Field | None = None
-    """The object field that a VALUE, TO_ONE, TO_MANY or ORDER field is about."""
+    """The object field that a VALUE, TO_ONE, TO_MANY or ORDER field concerns."""
     description: str = ""
 
 
@@ -228,7 +229,7 @@ class Result(Struct, frozen=True):
 
 
 class RootKind(Enum):
-    """What a generated field of ``Query`` answers."""
+    """What a generated field of ``Query`` returns."""
 
     LIST = "list"
     BY_KEY = "by_key"
@@ -237,7 +238,7 @@ class RootKind(Enum):
     NODE = "node"
     NODES = "nodes"
     ENTITIES = "entities"
-    """Rows by the representations of federation."""
+    """``_entities``: rows by Apollo Federation's representations."""
 
 
 class Argument(Struct, frozen=True, kw_only=True):
@@ -249,7 +250,7 @@ class Argument(Struct, frozen=True, kw_only=True):
     many: bool = False
     description: str = ""
     of: Field | None = None
-    """The key field that a by-key argument gives."""
+    """The key field that a by-key argument provides."""
     value: ValueType | None = None
     """Type of a function parameter."""
     source: str = ""
@@ -318,7 +319,7 @@ class ServiceInfo(Struct, frozen=True):
 
 
 class PayloadRole(Enum):
-    """What a field of a payload answers."""
+    """What a field of a payload returns."""
 
     ROW = "row"
     ETAG = "etag"
@@ -336,5 +337,5 @@ class PayloadField(Struct, frozen=True, kw_only=True):
     result: Result
     description: str = ""
     value: ValueType | None = None
-    """For a RESULT that is no row, and an OUTPUT."""
+    """Set for an OUTPUT, and for a RESULT that is not a row."""
     source: str = ""

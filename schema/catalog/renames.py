@@ -1,4 +1,4 @@
-"""Renames of the settings, checked at the start: one that names nothing is a mistake to hear of at once."""
+"""Checks the setting ``renames`` at start-up, so that a rename without effect is reported at once."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _GRAPHQL_NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*", re.ASCII)
 
 
 def check_renames(renames: Mapping[str, str], model: Model, types: Names, roots: Names) -> None:
-    """Raise SchemaError telling all renames that cannot be done."""
+    """Raise SchemaError listing every invalid rename."""
     problems = [
         p for key, name in renames.items() for p in _problems(key, name, model, types, roots)
     ]
     if problems:
         raise SchemaError(
-            "Some renames cannot be done:",
-            hint="A rename is written CsdlName = graphqlName: a type, Type.Property, Enum.Member or Query.EntitySet.",
+            "Some renames are invalid:",
+            hint="Write CsdlName = graphqlName; CsdlName is a type, Type.Property, Enum.Member or Query.EntitySet.",
             problems=problems,
         )
 
@@ -30,7 +30,7 @@ def _problems(key: str, name: str, model: Model, types: Names, roots: Names) -> 
     if _GRAPHQL_NAME.fullmatch(name) is None:
         yield f"{key}: {name!r} is not a GraphQL name."
     asked = (owner for names in (types, roots) for owner in names.owners())
-    # companions (``CustomerV3 edge``) follow their type
+    # Companions (``CustomerV3 edge``) cannot be renamed: they follow their type.
     owners = dict.fromkeys(owner for owner in asked if " " not in owner)
     if key not in owners and not _is_member(key, model):
         yield f"{key}: the metadata has no such name.{did_you_mean(key, owners)}"

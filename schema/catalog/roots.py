@@ -1,4 +1,4 @@
-"""The fields of ``Query`` and their arguments: the top layer of the catalog."""
+"""The fields of ``Query`` and their arguments: the top layer of the catalogue."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .values import Abilities
 
 
 class Catalog(CatalogInputs):
-    """The API that a model gives under a product's abilities and the settings.
+    """The API of a model, under a product's abilities and the settings.
 
     ``renames`` maps metadata names to GraphQL names: ``CustomerV3`` (a type, with its companions),
     ``CustomerV3.CreditLimit`` (a field), ``NoYes.Yes`` (an enum value), ``Query.CustomersV3`` (the list of a set),
-    ``Query.CustomerV3`` (a by-key field). Raises SchemaError where a rename names nothing, or is not a GraphQL name.
-    ``naming`` is what an earlier catalog of the same model, abilities, renames and prefixes decided. ``prefix`` is what
-    fields of ``Query`` and ``Mutation`` begin with, but for ``node`` and ``nodes``; ``type_prefix`` goes before types.
+    ``Query.CustomerV3`` (a by-key field). Raises SchemaError if a rename names nothing, or is not a GraphQL name.
+    ``naming`` is the result of an earlier catalogue of the same model, abilities, renames and prefixes. ``prefix`` goes
+    before the fields of ``Query`` and ``Mutation`` except ``node`` and ``nodes``, ``type_prefix`` before types.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Catalog(CatalogInputs):
         super().__init__(model, abilities, **options)
         naming = options.get("naming")
         self.description: str | None = None
-        """What the API is, for people; whoever makes the catalog may set it."""
+        """Description of the schema; set by the caller."""
         self.prefix = prefix
         self._unreachable = None if naming is None else naming.unreachable
         self._parents = None if naming is None else naming.parents
@@ -58,7 +58,7 @@ class Catalog(CatalogInputs):
             self._root_names.findings.extend(naming.root_findings)
 
     def naming(self) -> Naming:
-        """Return what was decided, to be handed to the next catalog of the same model; touches the whole model."""
+        """Return the names, for the next catalogue of the same model; reads the whole model."""
         return Naming(
             families={
                 csdl: tuple((e.kind, e.name) for e in family)
@@ -72,7 +72,7 @@ class Catalog(CatalogInputs):
         )
 
     def naming_of_part(self, part: Catalog) -> Naming:
-        """Return the names of a catalog whose model is a part of this one's: what both have is called as it is here."""
+        """Return the naming of a catalogue over a part of this model, with the names used here."""
         named = self.roots.named() if isinstance(self.roots, Roots) else None
         roots = root_names(self.roots.values(), self.model) if named is None else named
         return names_from_whole(
@@ -81,19 +81,19 @@ class Catalog(CatalogInputs):
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What a person should know about the names, one sentence each; those of fields once their type was touched."""
+        """Findings about the names, one sentence each; those of fields appear once their type has been read."""
         naming = (self._type_names.findings, self._root_names.findings, self._field_findings)
         return (*self.model.findings, *self._overloads, *(f for found in naming for f in found))
 
     def fresh_copy(self) -> Catalog:
-        """Return a catalog of the same names that reads every record anew, and can ``forget`` without harm to this one.
+        """Return a catalogue with the same names that reads every record anew and can ``forget`` independently.
 
-        For whoever walks through all of it once.
+        For one walk through the whole catalogue, which must not fill the tables of the one that serves requests.
         """
-        made = copy.copy(self)
-        made.model = reopen(self.model)
+        result = copy.copy(self)
+        result.model = reopen(self.model)
         if isinstance(self.roots, Roots):
-            made.roots = self.roots.copy_for(made.model)
+            result.roots = self.roots.copy_for(result.model)
         small = (
             "enums",
             "values",
@@ -105,19 +105,19 @@ class Catalog(CatalogInputs):
             "can_filter",
             "can_order",
         )
-        vars(made).update({f"_{name}": {} for name in small}, _field_findings=[])
-        made.forget()
-        return made
+        vars(result).update({f"_{name}": {} for name in small}, _field_findings=[])
+        result.forget()
+        return result
 
     def forget(self) -> None:
-        """Drop what was made of single types, and the model's records that can be had again."""
+        """Drop the records of single types, and the model's records that can be read again."""
         super().forget()
         if isinstance(self.roots, Roots):
             self.roots.forget()
         forget_records(self.model)
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Return what keeps the records of this catalog alone."""
+        """Yield the tables that hold most memory."""
         yield from super().tables()
         if isinstance(self.roots, Roots):
             yield self.roots.table
@@ -126,36 +126,36 @@ class Catalog(CatalogInputs):
     # Which types there are
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Return what a generated type's name stands for; None for a name that is not of the schema."""
-        found = self._entries.get(name)
-        if found is None or not self._exists(found):
+        """Return the entry of a generated type; None if the schema has none of that name."""
+        entry = self._entries.get(name)
+        if entry is None or not self._exists(entry):
             return None
-        return found if self._is_listed(found) or name in self._reachable else None
+        return entry if self._is_listed(entry) or name in self._reachable else None
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Return every generated type of the schema; touches the whole model."""
+        """Return every generated type of the schema; reads the whole model."""
         return chain.from_iterable(entries for _, entries in self.families())
 
     def families(self) -> Iterator[tuple[str, Iterator[TypeEntry]]]:
-        """Return the same by the type of the metadata they are made from; touches what of it is walked through."""
+        """Yield (CSDL type, its generated types); reads the model as far as it is consumed."""
         reachable = self._reachable
         for csdl, entries in groupby(self._entries.values(), attrgetter("csdl")):
             yield csdl, (e for e in entries if e.name in reachable and self._exists(e))
 
     @cached_property
     def parents(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
-        """Entity type → types whose rows have such rows below them by a known join, and the sets of the latter."""
+        """Entity type → (parent type, set of the child rows) for each to-many navigation with a known join."""
         if self._parents is not None:
             return self._parents
-        found: dict[str, dict[tuple[str, str], None]] = {}
+        above: dict[str, dict[tuple[str, str], None]] = {}
         for csdl in self.model.sets_of_type:
             if self.is_served(csdl):
                 for navigation, of_set in self.joined_below(csdl):
-                    found.setdefault(navigation.target, {})[csdl, of_set] = None
-        return {csdl: tuple(above) for csdl, above in found.items()}
+                    above.setdefault(navigation.target, {})[csdl, of_set] = None
+        return {csdl: tuple(above) for csdl, above in above.items()}
 
     def set_roots(self) -> Iterator[tuple[RootKind, str, str]]:
-        """Return (kind, entity set, name) of the lists and by-key fields, without touching the model."""
+        """Return (kind, entity set, name) of the lists and by-key fields, without reading the model."""
         named = self.roots.named() if isinstance(self.roots, Roots) else self.roots.values()
         for root in named:
             if root.kind in (RootKind.LIST, RootKind.BY_KEY):
@@ -164,20 +164,20 @@ class Catalog(CatalogInputs):
     def implementers(
         self, interface: str, entry: Callable[[str], TypeEntry | None] | None = None
     ) -> tuple[list[str], list[str]]:
-        """Return the names of the generated object types and interfaces that have an interface.
+        """Return the names of the generated object types and interfaces that implement an interface.
 
-        ``entry`` says which types there are where a schema has more than the catalog's own.
+        ``entry`` looks types up if the schema has more than the catalogue's own.
         """
         is_there = entry or self.entry
-        found: dict[TypeKind, list[str]] = {TypeKind.OBJECT: [], TypeKind.INTERFACE: []}
+        names: dict[TypeKind, list[str]] = {TypeKind.OBJECT: [], TypeKind.INTERFACE: []}
         for other in self._relatives(interface):
-            is_one = other.kind in found and other.name != interface
+            is_one = other.kind in names and other.name != interface
             if is_one and interface in self.interfaces(other.csdl) and is_there(other.name):
-                found[other.kind].append(other.name)
-        return found[TypeKind.OBJECT], found[TypeKind.INTERFACE]
+                names[other.kind].append(other.name)
+        return names[TypeKind.OBJECT], names[TypeKind.INTERFACE]
 
     def _relatives(self, interface: str) -> Iterator[TypeEntry]:
-        """Return the types among which those of an interface are, in order; none for a hand-written interface."""
+        """Return the candidates for implementing an interface, in order; none for a hand-written interface."""
         if interface == "Node":
             return iter(self._entries.values())
         entry = self._entries.get(interface)
@@ -185,7 +185,7 @@ class Catalog(CatalogInputs):
         return (e for csdl, own in self._families.items() if csdl in family for e in own)
 
     def _is_listed(self, entry: TypeEntry) -> bool:
-        """Return whether a type is surely part of the schema, because a root field lists its rows."""
+        """Return whether a type is certainly part of the schema because a root field lists its rows."""
         return (
             entry.csdl in self.model.sets_of_type
             and entry.kind is not TypeKind.COLLECTION_WHERE
@@ -225,7 +225,7 @@ class Catalog(CatalogInputs):
         return (_COMPANIES,) if has_company else ()
 
     def key_arguments(self, csdl: str) -> tuple[Argument, ...]:
-        """Return the arguments of a by-key field: every part of the key; the company may be known from the scope."""
+        """Return the arguments of a by-key field: the key; the company is optional, for the scope may provide it."""
         return tuple(
             Argument(
                 name=f.name,
@@ -302,24 +302,30 @@ class Catalog(CatalogInputs):
             yield RootField(name="nodes", kind=RootKind.NODES)
 
     def _lists(self) -> Iterator[RootField]:
-        for found in self.model.entity_sets.values():
-            if self.is_served(found.type):
-                name = self._root_names.take(field_name(found.name), f"Query.{found.name}")
-                yield RootField(name=name, kind=RootKind.LIST, entity_set=found, csdl=found.type)
+        for entity_set in self.model.entity_sets.values():
+            if self.is_served(entity_set.type):
+                name = self._root_names.take(
+                    field_name(entity_set.name), f"Query.{entity_set.name}"
+                )
+                yield RootField(
+                    name=name, kind=RootKind.LIST, entity_set=entity_set, csdl=entity_set.type
+                )
 
     def _by_key(self, listed: RootField) -> Iterator[RootField]:
-        """Return the by-key field of a set: named after the type, or the set where that name is not free."""
-        found = listed.entity_set
-        if found is None or not self.key_of(found.type):
+        """Yield the by-key field of a set, named after the type, or after the set if that name is taken."""
+        entity_set = listed.entity_set
+        if entity_set is None or not self.key_of(entity_set.type):
             return
-        owner = f"Query.{short(found.type)}"
-        wanted = self.renames.get(owner, self.row_name(found.type))
-        is_first = self.model.sets_of_type[found.type][0] == found.name
+        owner = f"Query.{short(entity_set.type)}"
+        wanted = self.renames.get(owner, self.row_name(entity_set.type))
+        is_first = self.model.sets_of_type[entity_set.type][0] == entity_set.name
         if not is_first or self._root_names.is_taken(wanted):
             name = listed.name.removeprefix(self.prefix)
-            wanted, owner = f"{name}ByKey", f"Query.{found.name}ByKey"
+            wanted, owner = f"{name}ByKey", f"Query.{entity_set.name}ByKey"
         name = self._root_names.take(wanted, owner)
-        yield RootField(name=name, kind=RootKind.BY_KEY, entity_set=found, csdl=found.type)
+        yield RootField(
+            name=name, kind=RootKind.BY_KEY, entity_set=entity_set, csdl=entity_set.type
+        )
 
     def _singletons(self) -> Iterator[RootField]:
         for single in self.model.singletons.values():

@@ -1,4 +1,4 @@
-"""Names of types, keys and values: the lowest layer of the catalog."""
+"""Names of types, keys and values: the lowest layer of the catalogue."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ RESERVED_TYPES = (
 
 
 class CatalogOptions(TypedDict, total=False):
-    """What every layer takes beside the model and its abilities; each may be left out."""
+    """The optional arguments of every layer of the catalogue."""
 
     cleaning: Cleaning | None
     renames: Mapping[str, str] | None
     labels: Mapping[str, str] | None
     naming: Naming | None
     type_prefix: str
-    """What the names of entities, complex values, enums and their companions begin with, renamed ones too."""
+    """Prefix of the names of entities, complex values, enums and their companions, renamed ones included."""
 
 
 class CatalogTypes:
-    """The types that a model gives: their names, what they are made from, and the values of their properties."""
+    """The GraphQL types of a model: their names, their CSDL types, and the value types of properties."""
 
     def __init__(
         self, model: Model, abilities: Abilities, **options: Unpack[CatalogOptions]
@@ -48,7 +48,7 @@ class CatalogTypes:
         self._enums: dict[str, EnumInfo] = {}
         self._values: dict[tuple[str, Clean], ValueType] = {}
         self._property_values: dict[tuple[str, bool, str | None, bool], ValueType] = {}
-        """By what decides: type, whether it is a list, ``AXType``, whether it is of the key."""
+        """Keyed by all that decides: type, whether it is a list, ``AXType``, whether it is part of the key."""
         self._properties: dict[str, tuple[Property, ...]] = {}
         self._interfaces: dict[str, tuple[str, ...]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
@@ -63,21 +63,21 @@ class CatalogTypes:
             self._name_types()
         else:
             self._take_over(naming)
-        # as the schema lists them: each entity, then each enum, with its companions
+        # In the order of the schema: each entity, then each enum, with its companions.
         self._entries = {e.name: e for family in self._families.values() for e in family}
 
     def forget(self) -> None:
-        """Drop what was made of single types, to be made again when it is asked for; names and values stay."""
+        """Drop the records of single types, which are recomputed on demand; names and values stay."""
         self._properties = {}
 
     def tables(self) -> Iterator[dict[Any, Any]]:
-        """Return what keeps the records of this catalog alone; emptied, they are made again when they are asked for."""
+        """Yield the tables that hold most memory, to be cleared after retirement; they refill on demand."""
         yield from (self._properties, self._enums)
 
     # Names
 
     def _name_types(self) -> None:
-        """Name every type; entity and complex types first, so that they keep the names of the document."""
+        """Name every type: entity and complex types first, so that they keep the names of the document."""
         model = self.model
         served = [n for n in (*model.entity_types, *model.complex_types) if self._has_fields(n)]
         for csdl in served:
@@ -86,9 +86,9 @@ class CatalogTypes:
         types = frozenset(self._names.values())
         for csdl, enum in model.enum_types.items():
             if enum.members:
-                wanted = self._prefixed(type_name(short(csdl)))
-                wanted = f"{wanted}Enum" if wanted in types else wanted
-                self._take(TypeKind.ENUM, csdl, wanted, self._owner(csdl))
+                requested = self._prefixed(type_name(short(csdl)))
+                requested = f"{requested}Enum" if requested in types else requested
+                self._take(TypeKind.ENUM, csdl, requested, self._owner(csdl))
         for csdl in served:
             self._name_companions(csdl)
         for scalar in dict.fromkeys(row.scalar for row in EDM.values()):
@@ -113,12 +113,12 @@ class CatalogTypes:
         self._take(TypeKind.EDGE, csdl, f"{name}Edge", f"{owner} edge")
         self._take(TypeKind.WHERE, csdl, f"{name}Where", f"{owner} where")
         if self.abilities.filter_to_many:
-            wanted = f"{name}CollectionWhere"
-            self._take(TypeKind.COLLECTION_WHERE, csdl, wanted, f"{owner} collection where")
+            requested = f"{name}CollectionWhere"
+            self._take(TypeKind.COLLECTION_WHERE, csdl, requested, f"{owner} collection where")
         self._take(TypeKind.ORDER_BY, csdl, f"{name}OrderBy", f"{owner} order")
 
-    def _take(self, kind: TypeKind, csdl: str, wanted: str, owner: str) -> None:
-        name = self._names[kind, csdl] = self._type_names.take(wanted, owner)
+    def _take(self, kind: TypeKind, csdl: str, requested: str, owner: str) -> None:
+        name = self._names[kind, csdl] = self._type_names.take(requested, owner)
         self._families.setdefault(csdl, []).append(TypeEntry(name, kind, csdl))
 
     def _prefixed(self, name: str) -> str:
@@ -129,7 +129,7 @@ class CatalogTypes:
         return csdl if csdl in self.renames else short(csdl)
 
     def _has_fields(self, csdl: str) -> bool:
-        """Return whether a type has a field to show; GraphQL knows no empty types."""
+        """Return whether a type has any field; GraphQL has no empty types (section 3.6)."""
         lineage = tuple(self.model.lineage(csdl))
         if any(_shows_values(t) or t.open for t in lineage):
             return True
@@ -141,24 +141,24 @@ class CatalogTypes:
         )
 
     def name_of(self, kind: TypeKind, csdl: str) -> str:
-        """Return the GraphQL name of a type family's member; raises KeyError where there is none."""
+        """Return the GraphQL name of a type family's member. Raises KeyError if there is none."""
         return self._names[kind, csdl]
 
     def generated_name(self, kind: TypeKind, csdl: str) -> str | None:
-        """Return the same, or None."""
+        """Return the GraphQL name of a type family's member, or None."""
         return self._names.get((kind, csdl))
 
     def reference_name(self, csdl: str) -> str:
-        """Return the name by which fields refer to a structured type: its interface if it has derived types."""
-        found = self._names.get((TypeKind.INTERFACE, csdl))
-        return self._names[TypeKind.OBJECT, csdl] if found is None else found
+        """Return the type name that fields use for a structured type: its interface if it has derived types."""
+        interface = self._names.get((TypeKind.INTERFACE, csdl))
+        return self._names[TypeKind.OBJECT, csdl] if interface is None else interface
 
     def row_name(self, csdl: str) -> str:
-        """Return what fields call a row of a type, whatever the prefix of types: ``customerV3``."""
+        """Return the name that fields use for a row of a type, whatever the prefix of types: ``customerV3``."""
         return field_name(self.reference_name(csdl).removeprefix(self.type_prefix))
 
     def concrete_name(self, csdl: str) -> str | None:
-        """Return the object type of rows of exactly that CSDL type; None where it is abstract or unknown."""
+        """Return the object type of rows of exactly that CSDL type; None if it is abstract or unknown."""
         return self._names.get((TypeKind.OBJECT, csdl))
 
     def is_served(self, csdl: str) -> bool:
@@ -167,21 +167,21 @@ class CatalogTypes:
         return (TypeKind.OBJECT, csdl) in names or (TypeKind.INTERFACE, csdl) in names
 
     def possible_types(self, csdl: str) -> tuple[str, ...]:
-        """Return the CSDL types whose rows a field of that type may hold, itself included."""
+        """Return the CSDL types whose rows a field of the type may return, itself included."""
         return tuple(n for n in self.model.family(csdl) if (TypeKind.OBJECT, n) in self._names)
 
     def known_names(self) -> Mapping[str, TypeEntry]:
-        """Return every name that a generated type may have, without touching the model."""
+        """Return every generated name with its entry, reachable or not, without reading the model."""
         return self._entries
 
     # Keys
 
     def key_of(self, csdl: str) -> tuple[str, ...]:
-        """Return the key properties of an entity type; none where a part of the key is not a plain value."""
-        found = self._keys.get(csdl)
-        if found is None:
-            found = self._keys[csdl] = self._key_of(csdl)
-        return found
+        """Return the key properties of an entity type; none if a part of the key is not a plain value."""
+        key = self._keys.get(csdl)
+        if key is None:
+            key = self._keys[csdl] = self._key_of(csdl)
+        return key
 
     def _key_of(self, csdl: str) -> tuple[str, ...]:
         key = self.model.key_of(csdl) if csdl in self.model.entity_types else ()
@@ -198,22 +198,22 @@ class CatalogTypes:
         return not prop.type.many and prop.type.name not in self.model.complex_types
 
     def set_for(self, csdl: str) -> str | None:
-        """Return the set by which rows of a type are read again (``node``): its own, or that of a base."""
+        """Return the entity set in which ``node`` finds rows of a type: its own, or that of a base type."""
         for declared in reversed(tuple(self.model.lineage(csdl))):
             if isinstance(declared, EntityType) and declared.name in self.model.sets_of_type:
                 return self.model.sets_of_type[declared.name][0]
         return None
 
     def is_node(self, csdl: str) -> bool:
-        """Return whether rows of the type have a global ``id``: a key, and a set to read them from again."""
+        """Return whether rows of the type have a global ``id``: they need a key and an entity set."""
         return bool(self.key_of(csdl)) and self.set_for(csdl) is not None
 
     def interfaces(self, csdl: str) -> tuple[str, ...]:
-        """Return the interfaces of a structured type; its own is among them where it has derived types."""
-        found = self._interfaces.get(csdl)
-        if found is None:
-            found = self._interfaces[csdl] = self._interfaces_of(csdl)
-        return found
+        """Return the interfaces of a structured type, with its own if it has derived types."""
+        interfaces = self._interfaces.get(csdl)
+        if interfaces is None:
+            interfaces = self._interfaces[csdl] = self._interfaces_of(csdl)
+        return interfaces
 
     def _interfaces_of(self, csdl: str) -> tuple[str, ...]:
         lineage = (self._names.get((TypeKind.INTERFACE, t.name)) for t in self.model.lineage(csdl))
@@ -223,31 +223,31 @@ class CatalogTypes:
     # Values
 
     def properties_of(self, csdl: str) -> tuple[Property, ...]:
-        """Return the properties that rows hold, inherited ones first; one declared again counts once."""
-        found = self._properties.get(csdl)
-        if found is None:
+        """Return the properties of rows, inherited ones first; a redeclared one counts once."""
+        properties = self._properties.get(csdl)
+        if properties is None:
             declared = self.model.properties_of(csdl)
-            kept = {p.name: p for p in reversed(declared) if p.type.name not in NOT_IN_ROWS}
-            found = declared
-            if len(kept) < len(declared):
-                found = tuple(reversed(kept.values()))
-            self._properties[csdl] = found
-        return found
+            by_name = {p.name: p for p in reversed(declared) if p.type.name not in NOT_IN_ROWS}
+            properties = declared
+            if len(by_name) < len(declared):
+                properties = tuple(reversed(by_name.values()))
+            self._properties[csdl] = properties
+        return properties
 
     def enum(self, csdl: str) -> EnumInfo:
-        """Return an enum with its value names; raises KeyError."""
-        found = self._enums.get(csdl)
-        if found is None:
+        """Return an enum with its value names. Raises KeyError if there is none."""
+        info = self._enums.get(csdl)
+        if info is None:
             name = self._names[TypeKind.ENUM, csdl]
-            found, findings = enum_info(
+            info, findings = enum_info(
                 self.model.enum_types[csdl], name, labels=self.labels, renames=self.renames
             )
-            self._enums[csdl] = found
+            self._enums[csdl] = info
             self._field_findings.extend(findings)
-        return found
+        return info
 
     def displayed_enum(self, csdl: str) -> str | None:
-        """Return the enum type of values of a CSDL type, its members unnamed; None where they are shown otherwise."""
+        """Return the enum type of values of a CSDL type, its members unnamed; None if they appear otherwise."""
         name = self._names.get((TypeKind.ENUM, csdl))
         if name is None or (self.cleaning.no_yes and is_no_yes(self.model.enum_types[csdl])):
             return None
@@ -256,10 +256,10 @@ class CatalogTypes:
     def value(self, prop: Property, *, is_key: bool) -> ValueType:
         """Return the value type of a property that is not complex."""
         decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
-        found = self._property_values.get(decided_by)
-        if found is None:
-            found = self._property_values[decided_by] = self._value(prop, is_key=is_key)
-        return found
+        shown = self._property_values.get(decided_by)
+        if shown is None:
+            shown = self._property_values[decided_by] = self._value(prop, is_key=is_key)
+        return shown
 
     def _value(self, prop: Property, *, is_key: bool) -> ValueType:
         dates = date_cleaning(prop, is_key=is_key, abilities=self.abilities, cleaning=self.cleaning)
@@ -268,16 +268,16 @@ class CatalogTypes:
     def value_of(self, ref: TypeRef, dates: Clean = Clean.NONE) -> ValueType:
         """Return the value type of a parameter or a result.
 
-        A list of flags would be a list of lists, which no record here can say: its items are JSON, each the text that
-        OData writes.
+        A list of flags would be a list of lists, which these records cannot express: its items are JSON, each in
+        OData's notation.
         """
-        found = self._values.get((ref.name, dates))
-        if found is None:
+        shown = self._values.get((ref.name, dates))
+        if shown is None:
             enum = self.enum(ref.name) if (TypeKind.ENUM, ref.name) in self._names else None
-            found = self._values[ref.name, dates] = value_type(
+            shown = self._values[ref.name, dates] = value_type(
                 ref, model=self.model, enum=enum, cleaning=self.cleaning, dates=dates
             )
-        return ValueType("JSON", found.edm, "other") if ref.many and found.many else found
+        return ValueType("JSON", shown.edm, "other") if ref.many and shown.many else shown
 
     def type_description(self, csdl: str) -> str:
         """Describe a structured type."""

@@ -1,4 +1,4 @@
-"""Which GraphQL type carries a CSDL property's value, and how it is cleaned on the way."""
+"""Value types: the GraphQL type of a CSDL property and the conversion of its values."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _NEEDS_TYPE = "Edm.DateTimeOffset"
 
 
 class Cleaning(Struct, frozen=True, kw_only=True):
-    """Which values are shown as a person means them (settings ``clean_*``)."""
+    """Which upstream conventions are converted into plain GraphQL values (settings ``clean_*``)."""
 
     no_yes: bool = True
     null_dates: bool = True
     dates: bool = True
     account_numbers: frozenset[str] = frozenset()
-    """``Type.Property`` of display values that hold one account number each, shown without its escapes."""
+    """``Type.Property`` of display values that hold one account number each; their escapes are removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
-    """What the product's OData can be asked, as far as the schema shows it; made by the gateway from its dialect."""
+    """The capabilities of the upstream product that shape the schema; the gateway derives them from its dialect."""
 
     operators: Mapping[str, tuple[WhereOperator, ...]] = field(hash=False)
-    """Kind of value → ``where`` operators that the product can really answer."""
+    """Kind of value → ``where`` operators that the product supports."""
     filter_to_one: bool = True
     filter_to_many: bool = False
     company_property: str | None = None
     has_nulls: bool = True
-    """Whether absent values are null; where not, dates use 1900-01-01 and text is empty."""
+    """Whether absent values are null; if not, an absent date is 1900-01-01 and an absent text is empty."""
 
 
 def is_no_yes(enum: EnumType) -> bool:
-    """Return whether it is F&O's ``NoYes``, which stands for a Boolean."""
+    """Return whether an enum is F&O's ``NoYes``, which stands for a Boolean."""
     return short(enum.name) == "NoYes" and [m.name for m in enum.members] == ["No", "Yes"]
 
 
@@ -52,8 +52,8 @@ def value_type(
     """Return the value type of a property, parameter or result. ``dates``: how its date-times are cleaned."""
     if enum is not None:
         return _enum_value(enum, model, cleaning)
-    known = model.type_definitions.get(ref.name)
-    edm = edm_type(ref.name if known is None else known.underlying)
+    definition = model.type_definitions.get(ref.name)
+    edm = edm_type(ref.name if definition is None else definition.underlying)
     if edm.name != _NEEDS_TYPE:
         return ValueType(edm.scalar, edm.name, edm.kind)
     if dates in (Clean.DATE, Clean.KEY_DATE):
@@ -70,9 +70,9 @@ def _enum_value(enum: EnumInfo, model: Model, cleaning: Cleaning) -> ValueType:
 def date_cleaning(
     prop: Property, *, is_key: bool, abilities: Abilities, cleaning: Cleaning
 ) -> Clean:
-    """Say how an Edm.DateTimeOffset is cleaned; AXType alone tells a date from a date-time (reference 7).
+    """Return how an Edm.DateTimeOffset is cleaned; only AXType distinguishes dates from date-times.
 
-    There is no null in a key or a list: there the null date stays what it is.
+    Keys and lists have no nulls, so 1900-01-01 stays a date there.
     """
     is_present = is_key or prop.type.many
     if cleaning.dates and prop.ax_type == "Date":
@@ -85,7 +85,7 @@ def date_cleaning(
 def enum_info(
     enum: EnumType, name: str, *, labels: Mapping[str, str], renames: Mapping[str, str]
 ) -> tuple[EnumInfo, list[str]]:
-    """Name an enum's members, and tell of clashes; two members of one value both stay."""
+    """Return an enum with its GraphQL value names, and findings about clashes; members of equal value both stay."""
     names = Names((), renames, f" (enum {name})")
     to_graphql: dict[str, str] = {}
     descriptions: dict[str, str] = {}

@@ -45,7 +45,7 @@ class Shape(NamedTuple):
     specified_by: str | None = None
     """None also where it is not told."""
     one_of: bool | None = False
-    """None where it is not told."""
+    """None if it is not told."""
 
 
 class Directive(NamedTuple):

@@ -49,10 +49,10 @@ class Source(Protocol):
         """Return the names of its types in the order in which they are best told."""
 
     def text(self, name: str) -> str | bytes | None:
-        """Return what a type is read from: equal texts are equal types. None where it is not read from a text."""
+        """Return what a type is read from: equal texts are equal types. None if it is not read from a text."""
 
     def shape(self, name: str) -> Shape:
-        """Tell a type. Raises SchemaTextError for one that cannot be read."""
+        """Return a type. Raises SchemaTextError for one that cannot be read."""
 
 
 class ServedSource:
@@ -91,7 +91,7 @@ class ServedSource:
         return
 
     def shape(self, name: str) -> Shape:
-        """Tell a type. Raises KeyError where there is none of that name."""
+        """Return a type. Raises KeyError if there is none of that name."""
         self._told += 1
         if self._told % FORGET_AFTER == 0:
             self._types.forget()
@@ -129,7 +129,7 @@ class _Deprecatable(msgspec.Struct, rename="camel"):
 
     @property
     def deprecation(self) -> str | None:
-        """Why it is deprecated; None where it is not."""
+        """Why it is deprecated; None if it is not."""
         return (
             (self.deprecation_reason or DEFAULT_DEPRECATION_REASON) if self.is_deprecated else None
         )

@@ -45,7 +45,7 @@ class Names:
         return facts_of(self._notes.get(owner, {}).get(part, ()), terms, self._term_names)
 
     def value_type(self, ref: TypeRef) -> TypeRef | None:
-        """Return a property's type in full, a type definition replaced; None where it is not defined."""
+        """Return a property's type in full, a type definition replaced; None if it is not defined."""
         if ref.name.startswith("Edm.") or ref.name in self._values:
             return ref
         name = self.full(ref.name)

@@ -97,7 +97,7 @@ class Element(msgspec.Struct, eq=False):
         return found
 
     def number(self, attribute: str, besides: frozenset[str] = frozenset()) -> int | None:
-        """Return an integer attribute; None where it is absent or one of the words ``besides``."""
+        """Return an integer attribute; None if it is absent or one of the words ``besides``."""
         value = self.attributes.get(attribute)
         if value is None or value.lower() in besides:
             return None

@@ -1,9 +1,8 @@
-"""The answer of an operation of introspection, streamed: what is as long as the catalogue is written piece by piece.
+"""Streams the response of an introspection operation.
 
-The long parts, the list of all types and the fields of root types, are left out of what is written at first; a mark
-stands in their places until the stream comes there. Types are written family by family, each together with the root
-fields of its rows, because both are made from the same records, which are then forgotten; a spool keeps the texts
-until their turn in the schema's order.
+The parts that grow with the catalogue (the list of all types, the fields of root types) are first replaced by marks and
+written when the stream reaches them. Types are written family by family, together with the root fields of their rows:
+both come from the same records, which are then dropped. A spool keeps the texts until their turn in the schema's order.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .types import Types
 from .writers import Write, Writers, text
 
 _MARK = re.compile(rb"\x00(\d+)\x00")
-"""No JSON holds this byte."""
+"""JSON never contains this byte (RFC 8259 section 7)."""
 
 Pieces = Callable[[], Iterator[bytes]]
 
@@ -47,9 +46,9 @@ class _Answer:
         self._writers = Writers(types, self._root_fields)
         self._late: list[Pieces] = []
         self._root_writers: list[Write[Member]] = []
-        """Of each place where root fields are selected: writes a field of a root type."""
+        """For each place where root fields are selected: the writer of one field."""
         self._spools: dict[tuple[int, str], Spool] = {}
-        """Such a place and a root type whose fields were written ahead → where they wait, by name."""
+        """(Place, root type) → the fields written so far, by name."""
 
     def written(self, selection: Iterable[Selected]) -> Iterator[bytes]:
         parts = b",".join(text(part.key) + b":" + self._root(part) for part in selection)
@@ -70,7 +69,7 @@ class _Answer:
         inner = (
             text(field.key)
             + b":"
-            + (text(SERVICE_TYPE) if field.name == "__typename" else self._leave(self._sdl))
+            + (text(SERVICE_TYPE) if field.name == "__typename" else self._mark(self._sdl))
             for field in part.below
         )
         return b"{%b}" % b",".join(inner)
@@ -84,7 +83,7 @@ class _Answer:
     def _of_schema(self, part: Selected) -> bytes:
         core, writers = self._core, self._writers
         if part.name == "types":
-            return self._leave(lambda: self._all_types(part.below))
+            return self._mark(lambda: self._all_types(part.below))
         if part.name == "directives":
             write = writers.directive(part.below)
             shown = (
@@ -97,16 +96,16 @@ class _Answer:
             return text(core.description)
         if part.name == "__typename":
             return text("__Schema")
-        made = {
+        root_type = {
             "queryType": core.query_type,
             "mutationType": core.mutation_type,
             "subscriptionType": core.subscription_type,
         }[part.name]
-        return b"null" if made is None else writers.named(part.below)(made.name)
+        return b"null" if root_type is None else writers.named(part.below)(root_type.name)
 
-    # What is written when the stream comes to it
+    # Parts that are written when the stream reaches them
 
-    def _leave(self, pieces: Pieces) -> bytes:
+    def _mark(self, pieces: Pieces) -> bytes:
         self._late.append(pieces)
         return b"\x00%d\x00" % (len(self._late) - 1)
 
@@ -127,12 +126,12 @@ class _Answer:
             shown = part.include_deprecated or member.deprecation is None
             return write(member) if shown else b""
 
-        def pieces(made: GraphQLObjectType) -> Iterator[bytes]:
-            spool = self._spools.get((number, made.name))
-            for place, name in enumerate(made.fields):
+        def pieces(root_type: GraphQLObjectType) -> Iterator[bytes]:
+            spool = self._spools.get((number, root_type.name))
+            for place, name in enumerate(root_type.fields):
                 piece = None if spool is None else spool.take(name)
                 if piece is None:
-                    piece = write_field(self._types.root_member(made, name))
+                    piece = write_field(self._types.root_member(root_type, name))
                     if place % FORGET_AFTER == 0:
                         self._types.forget()
                 if piece:
@@ -140,7 +139,7 @@ class _Answer:
 
         self._root_writers.append(write_field)
         roots = self._types.roots
-        return lambda shown: self._leave(lambda: _listed(pieces(roots[shown.name])))
+        return lambda shown: self._mark(lambda: _listed(pieces(roots[shown.name])))
 
     # All types
 

@@ -1,4 +1,4 @@
-"""Texts kept compressed until they are wanted, by key, in any order."""
+"""Compressed texts by key, readable in any order."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import zstandard
 BLOCK = 1 << 18
 """Bytes that are compressed together."""
 OPEN = 2
-"""Blocks that are kept as they are after a look into them."""
+"""Decompressed blocks that are kept."""
 _LOW = (1 << 32) - 1
 
 
 class Spool:
-    """Keeps texts in compressed blocks: texts put one after another are best taken in about that order."""
+    """Keeps texts in compressed blocks; reading them in about the order of writing is cheapest."""
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
@@ -28,14 +28,14 @@ class Spool:
         self._decompress = zstandard.ZstdDecompressor().decompress
 
     def texts(self, keys: Iterable[str] | None = None) -> Iterator[bytes]:
-        """Yield the texts of these keys, as far as there are any; without keys all texts as they were put."""
+        """Yield the texts of these keys, skipping keys without one; by default all texts in the order of ``put``."""
         for key in self._places if keys is None else keys:
             text = self.take(key)
             if text is not None:
                 yield text
 
     def put(self, key: str, text: bytes) -> None:
-        """Keep a text."""
+        """Store a text."""
         size = len(text)
         self._places[key] = (len(self._packed) << 64) | (self._filled << 32) | size
         self._filling.append(text)
@@ -44,7 +44,7 @@ class Spool:
             self._close()
 
     def take(self, key: str) -> bytes | None:
-        """Return a text; None where there is none of that key. Every ``put`` comes before the first ``take``."""
+        """Return a text; None if there is none of that key. Call ``put`` only before the first ``take``."""
         place = self._places.get(key)
         if place is None:
             return None
@@ -56,15 +56,15 @@ class Spool:
     def _close(self) -> None:
         if not self._filling:
             return
-        # A copy: what zstandard gives holds on to as much memory as the text might have taken.
+        # A copy: the compressor's result keeps a buffer as large as the worst case.
         self._packed.append(bytes(memoryview(self._compress(b"".join(self._filling)))))
         self._filling = []
         self._filled = 0
 
     def _opened(self, block: int) -> bytes:
-        found = self._open.get(block)
-        if found is None:
-            found = self._open[block] = self._decompress(self._packed[block])
+        text = self._open.get(block)
+        if text is None:
+            text = self._open[block] = self._decompress(self._packed[block])
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)
-        return found
+        return text

@@ -15,7 +15,7 @@ from .types import Family, RowRoot, Types
 from .writers import Write, Writers
 
 FORGET_AFTER = 25
-"""Families after which the records are forgotten."""
+"""Families after which the catalogue's records are dropped, to bound memory."""
 
 
 class FamilyTexts(NamedTuple):
@@ -30,7 +30,7 @@ class FamilyTexts(NamedTuple):
 
 
 class FamilyWriter:
-    """Writes families of types as they are selected."""
+    """Writes families of types with the fields that the operation selects."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class FamilyWriter:
         self._write_fields = write_fields
 
     def write(self) -> FamilyTexts:
-        """Write all families; their records are forgotten on the way."""
+        """Return the JSON of all families; drops the catalogue's records on the way."""
         types, shapes = self._types, self._shapes
         roots = {root: [Spool() for _ in self._write_fields] for root in types.roots}
         texts = FamilyTexts(Spool(), Spool(), roots)
@@ -64,7 +64,7 @@ class FamilyWriter:
         return texts
 
     def _families(self) -> Iterator[Family]:
-        """Yield the families; forget the records that were read for them from time to time."""
+        """Yield the families, dropping the records read for them from time to time."""
         for count, family in enumerate(self._types.families(), 1):
             yield family
             if count % FORGET_AFTER == 0:

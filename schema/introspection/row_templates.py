@@ -1,8 +1,8 @@
-"""Types that are made of an entity's properties: their members are alike but for names and descriptions.
+"""Templates for the fields of types made of an entity's properties, which differ by name and description only.
 
-A catalogue has some thousand kinds of properties (by type, what may be null, what may be written) and a hundred
-thousand properties, each of which stands in up to seven types. What a kind of property is in each of them is asked of
-the catalogue once, of a specimen; writers make a template of that.
+A catalogue has a hundred thousand properties, each in up to seven types, but only some thousand kinds of them (by type,
+nullability, writability). The catalogue describes each kind once, for a specimen; writers make a template of it. That
+keeps the introspection of a whole catalogue below the three seconds of ``tests/bench/bars.py``.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from schema.writes import Writes
 from .type_records import Member, input_member, notation
 
 NAME, TEXT = "QqNameqQ", "QqTextqQ"
-"""Name and description of specimens."""
-_GIVEN = (TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT)
-_KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, TypeKind.KEY, *_GIVEN})
+"""Name and description of a specimen, replaced in the template."""
+_INPUTS = (TypeKind.CREATE_INPUT, TypeKind.PATCH, TypeKind.NESTED_INPUT)
+_KINDS = frozenset({TypeKind.OBJECT, TypeKind.WHERE, TypeKind.ORDER_BY, TypeKind.KEY, *_INPUTS})
 
 Row = tuple[Member, tuple[bytes, bytes], str, str]
-"""A specimen, name and description of a member that is like it as JSON, and both as text."""
+"""A specimen, name and description of a similar member as JSON, and both as text."""
 Shape = tuple[tuple[TypeKind, Member], ...]
-"""What properties of one kind are in the types of their rows."""
+"""The members of properties of one kind in the types of their rows."""
 
 
 class Alike:
-    """The members of a type, of which most are like specimens."""
+    """The members of a type, most of which are similar to specimens."""
 
     def __init__(
         self, rows: list[Row], before: Iterable[Member] = (), after: Iterable[Member] = ()
@@ -57,7 +57,7 @@ class _Family(NamedTuple):
 
 
 class Rows:
-    """Gives the members of types of rows; what it keeps is bounded by the kinds of properties."""
+    """The members of types of rows; its memory is bounded by the number of kinds of properties."""
 
     def __init__(
         self, catalog: Catalog, writes: Writes | None, row_member: Callable[[Field], Member]
@@ -68,14 +68,14 @@ class Rows:
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self._specimens: dict[Member, Member] = {}
         self._family: _Family | None = None
-        """The last one: types come family by family."""
+        """The last family: types come family by family."""
 
     def forget(self) -> None:
-        """Let go of the catalogue's records."""
+        """Drop the catalogue's records."""
         self._family = None
 
     def members(self, entry: TypeEntry) -> Alike | None:
-        """Return the members of a type; None where they are not independent of each other, or not of rows."""
+        """Return the members of a type; None if their names depend on each other or it is not a type of rows."""
         kind, csdl = entry.kind, entry.csdl
         if kind not in _KINDS:
             return None
@@ -88,13 +88,13 @@ class Rows:
             return Alike(rows, own, map(self._row_member, family.navigations))
         if kind is TypeKind.WHERE:
             logic = map(input_member, self._catalog.logic_fields(entry))
-            return Alike(rows, logic, self._asked(csdl, family.navigations))
+            return Alike(rows, logic, self._conditions(csdl, family.navigations))
         if kind is TypeKind.CREATE_INPUT:
-            return Alike(rows, (), self._given(kind, csdl, family.navigations))
+            return Alike(rows, (), self._inputs(kind, csdl, family.navigations))
         return Alike(rows)
 
     def key(self, csdl: str) -> tuple[Member, ...] | None:
-        """Return the key as arguments; None where the members are not independent of each other."""
+        """Return the key as arguments; None if the names of the members depend on each other."""
         family = self._family_of(csdl)
         return None if family is None else tuple(Alike(family.rows[TypeKind.KEY]))
 
@@ -125,25 +125,29 @@ class Rows:
                 found[kind].append((specimen, words, name, text))
         places = {names[source]: place for place, source in enumerate(key)}
         found[TypeKind.KEY].sort(key=lambda row: places[row[2]])
-        self._take_out(found, TypeKind.WHERE, names, catalog.denied_properties(csdl, *_FILTERABLE))
-        self._take_out(found, TypeKind.ORDER_BY, names, catalog.denied_properties(csdl, *_SORTABLE))
+        self._remove_denied(
+            found, TypeKind.WHERE, names, catalog.denied_properties(csdl, *_FILTERABLE)
+        )
+        self._remove_denied(
+            found, TypeKind.ORDER_BY, names, catalog.denied_properties(csdl, *_SORTABLE)
+        )
         return found
 
-    def _take_out(
+    def _remove_denied(
         self,
         found: dict[TypeKind, list[Row]],
         kind: TypeKind,
         names: Mapping[str, str],
         denied: frozenset[str] | None,
     ) -> None:
-        """Leave out what annotations deny; None: all of it."""
+        """Remove the rows that annotations deny; ``denied`` None removes all."""
         if denied is None:
             found[kind] = []
         elif denied:
             out = {names.get(source) for source in denied}
             found[kind] = [row for row in found[kind] if row[2] not in out]
 
-    # What properties of one kind are
+    # Kinds of properties
 
     def _shape(self, prop: Property, csdl: str, is_key: bool) -> Shape:
         type_name, many = prop.type.name, prop.type.many
@@ -157,14 +161,14 @@ class Rows:
             prop.allow_edit_on_create, required, is_key, is_company,
         )
         # fmt: on
-        found = self._shapes.get(kind)
-        if found is None:
+        shape = self._shapes.get(kind)
+        if shape is None:
             field = self._catalog.property_field(prop, csdl, NAME, is_key=is_key)
-            found = self._shapes[kind] = tuple(
+            shape = self._shapes[kind] = tuple(
                 (of, self._specimens.setdefault(member, member))
                 for of, member in self._members(field, csdl, is_key, is_company)
             )
-        return found
+        return shape
 
     def _members(
         self, field: Field, csdl: str, is_key: bool, is_company: bool
@@ -173,30 +177,30 @@ class Rows:
             use = notation(field.type_name, nullable=is_company, many=field.many)
             yield TypeKind.KEY, Member(NAME, TEXT, use)
         yield TypeKind.OBJECT, self._row_member(field)._replace(description=TEXT)
-        asked = self._catalog.where_condition(csdl, field)
-        if asked is not None:
-            yield TypeKind.WHERE, Member(NAME, TEXT, asked[1])
+        condition = self._catalog.where_condition(csdl, field)
+        if condition is not None:
+            yield TypeKind.WHERE, Member(NAME, TEXT, condition[1])
         if is_ordered(field):
             yield TypeKind.ORDER_BY, Member(NAME, TEXT, "SortDirection")
-        for kind in _GIVEN if self._writes is not None else ():
-            for member in self._given(kind, csdl, (field,)):
+        for kind in _INPUTS if self._writes is not None else ():
+            for member in self._inputs(kind, csdl, (field,)):
                 yield kind, member._replace(description=TEXT)
 
-    def _asked(self, csdl: str, fields: Iterable[Field]) -> Iterator[Member]:
+    def _conditions(self, csdl: str, fields: Iterable[Field]) -> Iterator[Member]:
         denied = self._catalog.denied_properties(csdl, *_FILTERABLE)
         for field in fields:
-            asked = self._catalog.where_condition(csdl, field)
-            if asked is not None and denied is not None and field.source not in denied:
-                yield Member(field.name, field.description or None, asked[1])
+            condition = self._catalog.where_condition(csdl, field)
+            if condition is not None and denied is not None and field.source not in denied:
+                yield Member(field.name, field.description or None, condition[1])
 
-    def _given(self, kind: TypeKind, csdl: str, fields: Iterable[Field]) -> Iterator[Member]:
+    def _inputs(self, kind: TypeKind, csdl: str, fields: Iterable[Field]) -> Iterator[Member]:
         if self._writes is None:
             return
         takes, give = self._writes.inputs.ways(kind, csdl)
         for field in filter(takes, fields):
-            given = give(field)
-            use = notation(given.type_name, nullable=given.nullable, many=field.many)
-            yield Member(field.name, given.description or None, use)
+            spec = give(field)
+            use = notation(spec.type_name, nullable=spec.nullable, many=field.many)
+            yield Member(field.name, spec.description or None, use)
 
 
 _FILTERABLE = ("filterable", "non_filterable")

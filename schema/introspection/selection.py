@@ -1,4 +1,4 @@
-"""What an operation asks of the schema: selections of the introspection types, merged, with their arguments' values."""
+"""Selections of introspection types, merged, with the values of their arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from schema.types.federation import ENTITY, SERVICE
 
 MANY = 20
-"""Root fields of an operation that are too many to be answered at once."""
+"""Root fields from which on an operation counts as long."""
 WIDE_FIELDS = frozenset({"fields", "possibleTypes"})
 """Fields of a type whose answer may be as long as the catalogue."""
 _ROOTS = frozenset({"queryType", "mutationType", "subscriptionType"})
@@ -28,7 +28,7 @@ class Selected(NamedTuple):
 
 
 def is_whole(selection: Sequence[Selected]) -> bool:
-    """Return whether an answer is long or grows with the catalogue; a subprocess writes those, and they are cached."""
+    """Return whether the response is long or grows with the catalogue, so that a subprocess writes it into a cache."""
     return len(selection) > MANY or any(_is_wide_root(root) for root in selection)
 
 

@@ -1,8 +1,8 @@
-"""A slice of a schema for tools: the root fields and types asked for, with what they lead to, as introspection.
+"""A slice of a schema for tools: the requested root fields and types, with the types they refer to, as introspection.
 
-A whole catalogue is too much for an editor (131 MB of JSON for Finance & Operations). A slice is a schema of its own,
-which ``buildClientSchema`` takes: types in full for the rows asked for and, over ``steps`` relations, for their
-neighbours; behind these stand *partial* types with a few of their fields, to be asked for when somebody looks at them.
+A whole catalogue is too large for an editor (131 MB of JSON for Finance & Operations). A slice is a complete schema for
+graphql-js's ``buildClientSchema``. It describes the types of the requested rows in full, and so their neighbours over
+``steps`` relations. Types beyond are *partial*, with a few of their fields; tools request them when they are opened.
 """
 
 from __future__ import annotations
@@ -22,54 +22,54 @@ from schema.types.build import ODataSchema
 from .selection import Selected
 from .type_records import DescribedType, Member, input_member
 from .types import Types
-from .writers import Write, Writers, text, written
+from .writers import Write, Writers, json_list, text
 
 FIELDS_OF_PARTIAL = 3
-"""Fields of a partial type, at the most."""
+"""Maximum fields of a partial type."""
 _ALWAYS = ("node", "nodes")
 """Fields of ``Query`` that are in every slice."""
 _THIN = frozenset({TypeKind.CONNECTION, TypeKind.EDGE})
-"""Kinds of types that are in full even at the border, because they are little more than the way to the next."""
+"""Kinds of types that are never partial, because they only lead to the next type."""
 _NAME = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a slice is to hold. Names that are not of the schema are passed over."""
+class SliceRequest:
+    """The contents of a slice. Names that the schema does not have are ignored."""
 
     fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """``query``, ``mutation``, ``subscription`` → fields of that root type."""
     types: Sequence[str] = ()
     steps: int = 0
-    """Over how many relations the types of other rows are still in full."""
+    """Number of relations over which the types of other rows are still described in full."""
 
 
-def write_slice(schema: ODataSchema, wanted: Wanted) -> bytes:
-    """Write ``{"__schema": …, "partial": [names]}``.
+def write_slice(schema: ODataSchema, wanted: SliceRequest) -> bytes:
+    """Return the JSON ``{"__schema": …, "partial": [names]}``.
 
-    ``schema`` is one of one's own over a catalogue's ``fresh_copy``: it keeps what was read for the slice.
+    ``schema`` must be one over a ``fresh_copy`` of the catalogue, because it keeps the records read for the slice.
     """
-    return _Slice(Types(schema), wanted).written()
+    return _Slice(Types(schema), wanted).write()
 
 
 class _Slice:
-    def __init__(self, types: Types, wanted: Wanted) -> None:
+    def __init__(self, types: Types, wanted: SliceRequest) -> None:
         self._types = types
         self._wanted = wanted
-        self._found: dict[str, DescribedType] = {}
+        self._described: dict[str, DescribedType] = {}
         self._partial: list[str] = []
 
-    def written(self) -> bytes:
+    def write(self) -> bytes:
         roots = dict(self._roots())
         self._reach(roots)
-        types = [self._with_possible(shown) for shown in self._found.values()]
-        writers = Writers(self._types, _given_fields)
+        types = [self._with_possible(shown) for shown in self._described.values()]
+        writers = Writers(self._types, _all_fields)
         write = writers.type(_TYPE)
         directives = map(writers.directive(_DIRECTIVE), self._types.core.directives)
         schema = {
             **{name: _named(roots, name) for name in ("query", "mutation", "subscription")},
-            "types": written(map(write, types)),
-            "directives": written(directives),
+            "types": json_list(map(write, types)),
+            "directives": json_list(directives),
         }
         keys = {name: name if name in ("types", "directives") else f"{name}Type" for name in schema}
         inner = b",".join(text(keys[name]) + b":" + piece for name, piece in schema.items())
@@ -79,34 +79,34 @@ class _Slice:
 
     def _roots(self) -> Iterator[tuple[str, DescribedType]]:
         core, types = self._types.core, self._types
-        made_types = {
+        root_types = {
             "query": core.query_type,
             "mutation": core.mutation_type,
             "subscription": core.subscription_type,
         }
-        for root, made in made_types.items():
-            if made is not None:
-                names = self._chosen(root, made)
-                yield root, _root(made, [types.root_member(made, name) for name in names])
+        for root, root_type in root_types.items():
+            if root_type is not None:
+                names = self._chosen(root, root_type)
+                yield root, _root(root_type, [types.root_member(root_type, name) for name in names])
 
-    def _chosen(self, root: str, made: GraphQLObjectType) -> list[str]:
-        """Return the fields of a root type: those asked for, and at least one."""
+    def _chosen(self, root: str, root_type: GraphQLObjectType) -> list[str]:
+        """Return the requested fields of a root type, and at least one."""
         names = (*self._wanted.fields.get(root, ()), *(_ALWAYS if root == "query" else ()))
-        found = [name for name in dict.fromkeys(names) if name in made.fields]
-        return found or [next(iter(made.fields))]
+        chosen = [name for name in dict.fromkeys(names) if name in root_type.fields]
+        return chosen or [next(iter(root_type.fields))]
 
-    # What they lead to
+    # Referenced types
 
     def _reach(self, roots: Mapping[str, DescribedType]) -> None:
         """Describe the types, the nearest first."""
-        asked = {name for names in self._wanted.fields.values() for name in names}
+        requested = {name for names in self._wanted.fields.values() for name in names}
         level: dict[str, str] = dict.fromkeys(self._wanted.types, "")
         border: dict[str, str] = {}
         for shown in roots.values():
-            self._found[shown.name] = shown
+            self._described[shown.name] = shown
             for member in shown.fields() if shown.fields is not None else ():
                 names = dict.fromkeys(_of_member(member), "")
-                (level if member.name in asked else border).update(names)
+                (level if member.name in requested else border).update(names)
         for name in _BUILT_IN:
             level.setdefault(name, "")
         for _ in range(self._wanted.steps + 1):
@@ -114,14 +114,14 @@ class _Slice:
         self._describe_partially({**level, **border})
 
     def _describe(self, names: dict[str, str]) -> dict[str, str]:
-        """Describe types of these names in full, and those of the same rows; return the names one relation further."""
+        """Describe these types and those of the same rows in full; return the names one relation further."""
         further: dict[str, str] = {}
         waiting = list(names.items())
         for name, family in waiting:  # grows while it is walked
-            shown = None if name in self._found else self._types.find(name)
+            shown = None if name in self._described else self._types.find(name)
             if shown is None:
                 continue
-            self._found[name] = shown
+            self._described[name] = shown
             own = self._family(name) or family
             for other in _leads_to(shown):
                 if self._family(other) in ("", own):
@@ -133,26 +133,26 @@ class _Slice:
     def _describe_partially(self, names: Iterable[str]) -> None:
         waiting = list(names)
         for name in waiting:  # grows while it is walked
-            shown = None if name in self._found else self._types.find(name)
+            shown = None if name in self._described else self._types.find(name)
             if shown is None:
                 continue
             entry = self._types.schema.entry(name)
             if entry is not None and entry.kind not in _THIN and self._is_row(entry):
-                shown = self._cut(self._begun(shown, entry))
+                shown = self._partially(self._lazily(shown, entry))
                 self._partial.append(name)
-            self._found[name] = shown
+            self._described[name] = shown
             waiting.extend(_leads_to(shown))
 
     def _family(self, name: str) -> str:
-        """Return the rows that a type belongs to; empty for one that belongs to any."""
+        """Return the CSDL type of the rows that a type belongs to; empty for types shared by all rows."""
         entry = self._types.schema.entry(name)
         return entry.csdl if entry is not None and self._is_row(entry) else ""
 
     def _is_row(self, entry: TypeEntry) -> bool:
         return entry.csdl in self._types.schema.catalog.model.entity_types
 
-    def _begun(self, shown: DescribedType, entry: TypeEntry) -> DescribedType:
-        """Let a type tell its fields one by one, so that the first cost no more than themselves."""
+    def _lazily(self, shown: DescribedType, entry: TypeEntry) -> DescribedType:
+        """Return the type with lazily described fields, so that the first few do not cost all of them."""
         types, catalog = self._types, self._types.schema.catalog
         if entry.kind in (TypeKind.OBJECT, TypeKind.INTERFACE):
             return replace(
@@ -164,24 +164,24 @@ class _Slice:
         return shown
 
     def _with_possible(self, shown: DescribedType) -> DescribedType:
-        """Let an abstract type tell those of its possible types that are in the slice."""
+        """Return an abstract type with only those possible types that are in the slice."""
         possible = shown.possible
         if possible is None:
             return shown
         if shown.kind == "UNION":
-            return replace(shown, possible=lambda: (n for n in possible() if n in self._found))
+            return replace(shown, possible=lambda: (n for n in possible() if n in self._described))
         return replace(shown, possible=lambda: self._implementers(shown.name))
 
     def _implementers(self, interface: str) -> Iterator[str]:
-        for other in self._found.values():
+        for other in self._described.values():
             is_object = other.kind == "OBJECT" and other.interfaces is not None
             if is_object and other.interfaces is not None and interface in other.interfaces():
                 yield other.name
 
-    def _cut(self, shown: DescribedType) -> DescribedType:
-        """Leave only some fields, which lead no further."""
-        fields = None if shown.fields is None else self._kept(shown.name, shown.fields())
-        inputs = None if shown.inputs is None else self._kept(shown.name, shown.inputs())
+    def _partially(self, shown: DescribedType) -> DescribedType:
+        """Return the type with a few fields only, which refer to no further types."""
+        fields = None if shown.fields is None else self._first_near(shown.name, shown.fields())
+        inputs = None if shown.inputs is None else self._first_near(shown.name, shown.inputs())
         has_id = fields is not None and any(member.name == "id" for member in fields)
         has_node = has_id and shown.interfaces is not None and "Node" in shown.interfaces()
         return replace(
@@ -191,8 +191,8 @@ class _Slice:
             interfaces=None if shown.interfaces is None else lambda: ("Node",) * has_node,
         )
 
-    def _kept(self, name: str, members: Iterable[Member]) -> list[Member]:
-        """Return the first fields that are leaves, or of the type itself; where there are none, the first of all."""
+    def _first_near(self, name: str, members: Iterable[Member]) -> list[Member]:
+        """Return the first fields that are leaves or of the type itself; if there are none, the very first field."""
         some = iter(members)
         first = list(islice(some, 1))
         near = (member for member in chain(first, some) if self._is_near(name, member))
@@ -207,11 +207,11 @@ class _Slice:
 _BUILT_IN = ("String", "Boolean", "Int", "Float", "ID")
 
 
-def _root(made: GraphQLObjectType, members: Sequence[Member]) -> DescribedType:
+def _root(root_type: GraphQLObjectType, members: Sequence[Member]) -> DescribedType:
     return DescribedType(
-        name=made.name,
+        name=root_type.name,
         kind="OBJECT",
-        description=made.description,
+        description=root_type.description,
         fields=lambda: members,
         interfaces=tuple,
     )
@@ -219,9 +219,9 @@ def _root(made: GraphQLObjectType, members: Sequence[Member]) -> DescribedType:
 
 def _base(use: str) -> str:
     """``[Order!]!`` → ``Order``."""
-    found = _NAME.search(use)
-    assert found is not None
-    return found[0]
+    name = _NAME.search(use)
+    assert name is not None
+    return name[0]
 
 
 def _of_member(member: Member) -> Iterator[str]:
@@ -231,14 +231,14 @@ def _of_member(member: Member) -> Iterator[str]:
 
 
 def _leads_to(shown: DescribedType) -> Iterator[str]:
-    """Return the names of the types that must be there for this one."""
+    """Yield the names of the types that this one refers to."""
     for members in (shown.fields, shown.inputs):
         for member in members() if members is not None else ():
             yield from _of_member(member)
     if shown.interfaces is not None:
         yield from shown.interfaces()
     if shown.possible is not None and shown.kind == "UNION":
-        # All of them may be the catalogue; those that are asked for are told.
+        # The members may be the whole catalogue; one is enough, and requested types are added anyway.
         yield from list(shown.possible())[:1]
 
 
@@ -246,11 +246,11 @@ def _named(roots: Mapping[str, DescribedType], name: str) -> bytes:
     return orjson.dumps({"name": roots[name].name}) if name in roots else b"null"
 
 
-def _given_fields(_: Selected, write: Write[Member]) -> Write[DescribedType]:
-    return lambda shown: written(map(write, shown.fields() if shown.fields is not None else ()))
+def _all_fields(_: Selected, write: Write[Member]) -> Write[DescribedType]:
+    return lambda shown: json_list(map(write, shown.fields() if shown.fields is not None else ()))
 
 
-# What is told: the selection of graphql-js's getIntrospectionQuery, without nulls for what is never there
+# The selection of graphql-js's getIntrospectionQuery, without fields that would always be null
 
 
 def _selected(*names: str | Selected) -> tuple[Selected, ...]:
@@ -262,7 +262,7 @@ def _below(name: str, *names: str | Selected) -> Selected:
 
 
 _INNER = _selected("kind", "name", "ofType")
-for _ in range(3):  # what [T!]! wraps around a name
+for _ in range(3):  # the wrappers of [T!]!
     _INNER = _selected("kind", "name", _below("ofType", *_INNER))
 _USE = _below("type", *_INNER)
 _INPUT = _selected("name", "description", _USE, "defaultValue", "isDeprecated", "deprecationReason")

@@ -1,4 +1,4 @@
-"""Types as introspection shows them: plain records, made from graphql-core's types or from the catalogue's."""
+"""Types as introspection describes them: plain records, from graphql-core's types or from the catalogue."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Names = Callable[[], Iterable[str]]
 
 
 class DescribedType(Struct, frozen=True, kw_only=True):
-    """A named type; what it does not have is None, what it has is made when it is asked for."""
+    """A named type; parts that its kind does not have are None, the others are computed on demand."""
 
     name: str
     kind: str
@@ -77,7 +77,7 @@ class DescribedType(Struct, frozen=True, kw_only=True):
 
 
 def notation(name: str, *, nullable: bool, many: bool, gaps: bool = False) -> str:
-    """Return a generated type as SDL writes it."""
+    """Return the SDL notation of a type: ``[Edge!]!``."""
     if many:
         name = f"[{name}]" if gaps else f"[{name}!]"
     return name if nullable else name + "!"
@@ -89,9 +89,9 @@ def input_member(field: InputField) -> Member:
     return Member(field.name, field.description or None, use)
 
 
-def kind_of(made: GraphQLNamedType) -> str:
+def kind_of(core_type: GraphQLNamedType) -> str:
     """Return the ``__TypeKind`` of a type of graphql-core."""
-    return next(kind for core, kind in _KINDS.items() if isinstance(made, core))
+    return next(kind for core, kind in _KINDS.items() if isinstance(core_type, core))
 
 
 def members_of(
@@ -103,7 +103,7 @@ def members_of(
 
 
 def member_of(name: str, field: GraphQLField | GraphQLInputField | GraphQLArgument) -> Member:
-    """Describe one of them."""
+    """Describe a field, input field or argument of graphql-core."""
     arguments: tuple[Member, ...] = ()
     default = None
     if isinstance(field, GraphQLField):
@@ -116,23 +116,25 @@ def member_of(name: str, field: GraphQLField | GraphQLInputField | GraphQLArgume
 
 
 def describe_type(
-    made: GraphQLNamedType, possible: Callable[[str], Iterable[str]]
+    core_type: GraphQLNamedType, possible: Callable[[str], Iterable[str]]
 ) -> DescribedType:
     """Describe a type of graphql-core; ``possible`` gives the possible types of an abstract one."""
     parts: dict[str, Any] = {}
-    if isinstance(made, GraphQLScalarType):
-        parts["specified_by"] = made.specified_by_url
-    elif isinstance(made, GraphQLObjectType | GraphQLInterfaceType):
-        parts["fields"] = lambda: members_of(made.fields)
-        parts["interfaces"] = lambda: (i.name for i in made.interfaces)
-    elif isinstance(made, GraphQLInputObjectType):
-        parts["inputs"] = lambda: members_of(made.fields)
-        parts["one_of"] = is_one_of(made)
-    elif isinstance(made, GraphQLEnumType):
+    if isinstance(core_type, GraphQLScalarType):
+        parts["specified_by"] = core_type.specified_by_url
+    elif isinstance(core_type, GraphQLObjectType | GraphQLInterfaceType):
+        parts["fields"] = lambda: members_of(core_type.fields)
+        parts["interfaces"] = lambda: (i.name for i in core_type.interfaces)
+    elif isinstance(core_type, GraphQLInputObjectType):
+        parts["inputs"] = lambda: members_of(core_type.fields)
+        parts["one_of"] = is_one_of(core_type)
+    elif isinstance(core_type, GraphQLEnumType):
         parts["values"] = lambda: (
             Value(name, value.description, value.deprecation_reason)
-            for name, value in made.values.items()
+            for name, value in core_type.values.items()
         )
-    if isinstance(made, GraphQLInterfaceType | GraphQLUnionType):
-        parts["possible"] = lambda: possible(made.name)
-    return DescribedType(name=made.name, kind=kind_of(made), description=made.description, **parts)
+    if isinstance(core_type, GraphQLInterfaceType | GraphQLUnionType):
+        parts["possible"] = lambda: possible(core_type.name)
+    return DescribedType(
+        name=core_type.name, kind=kind_of(core_type), description=core_type.description, **parts
+    )

@@ -1,6 +1,6 @@
-"""The types of one schema, described: the catalogue's from its records, the few others from graphql-core's.
+"""Descriptions of the types of one schema: generated ones from the catalogue, the few others from graphql-core.
 
-Nothing is kept but names, so walking through all types costs no memory that the catalogue itself does not.
+Only names are kept, so a walk through all types needs no memory beyond the catalogue's.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class RowRoot(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A type of the metadata, and the types that are made from it."""
+    """A CSDL type and the GraphQL types generated from it."""
 
     csdl: str
     reading: list[TypeEntry]
@@ -92,21 +92,21 @@ class Types:
         self._writes = schema.writes
         self._kinds: dict[str, str] = {}
         self._list_arguments: dict[str, tuple[Member, ...]] = {}
-        """Type of rows → arguments of fields that lead to many of them."""
+        """CSDL type → arguments of to-many fields of such rows."""
         self._rows = Rows(schema.catalog, schema.writes, self.row_member)
         roots = (self.core.query_type, self.core.mutation_type, self.core.subscription_type)
         self.roots = {made.name: made for made in roots if made is not None}
 
     def for_catalog(self, catalog: Catalog, writes: Writes | None) -> Types:
-        """Return what describes the generated types of another catalogue; the kinds of names are those of both."""
+        """Return an instance for the generated types of another catalogue; it knows the kinds of both."""
         self._kinds.update((e.name, _kind_of(e)) for e in catalog.entries())
-        made = copy.copy(self)
-        rows = Rows(catalog, writes, made.row_member)
-        vars(made).update(_catalog=catalog, _writes=writes, _rows=rows)
-        return made
+        result = copy.copy(self)
+        rows = Rows(catalog, writes, result.row_member)
+        vars(result).update(_catalog=catalog, _writes=writes, _rows=rows)
+        return result
 
     def names(self) -> Iterator[str]:
-        """Return every name in the schema's order, none ahead of the one that is asked for."""
+        """Return every name in the schema's order, lazily."""
         return iter(self.core.type_map)
 
     def first_names(self) -> Iterator[str]:
@@ -114,7 +114,7 @@ class Types:
         return takewhile(lambda name: self.schema.entry(name) is None, self.names())
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Return the generated types in the schema's order, none ahead."""
+        """Return the generated types in the schema's order, lazily."""
         return self.schema.entries()
 
     def families(self) -> Iterator[Family]:
@@ -136,49 +136,49 @@ class Types:
         return Family(csdl, reading, writing)
 
     def write_owners(self) -> Iterator[str]:
-        """Return the types of the metadata in the order in which the types for writing follow."""
+        """Return CSDL types in the order in which their types for writing appear in the schema."""
         return iter(()) if self._writes is None else self._writes.owners()
 
     def forget(self) -> None:
-        """Let go of the catalogue's records."""
+        """Drop the catalogue's records."""
         self._list_arguments = {}
         self._rows.forget()
         self.schema.forget()
 
     def kind(self, name: str) -> str:
-        """Return the ``__TypeKind`` of a type; raises KeyError."""
-        found = self._kinds.get(name)
-        if found is None:
-            found = self._kinds[name] = self._kind(name)
-        return found
+        """Return the ``__TypeKind`` of a type. Raises KeyError if there is none."""
+        kind_ = self._kinds.get(name)
+        if kind_ is None:
+            kind_ = self._kinds[name] = self._kind(name)
+        return kind_
 
     def _kind(self, name: str) -> str:
-        known = self._catalog.known_names().get(name) or self.schema.entry(name)
-        if known is None:
+        entry = self._catalog.known_names().get(name) or self.schema.entry(name)
+        if entry is None:
             return kind_of(self.core.type_map[name])
-        return _kind_of(known)
+        return _kind_of(entry)
 
     def find(self, name: str) -> DescribedType | None:
-        """Describe a type; None where the schema has none of that name."""
+        """Describe a type; None if the schema has none of that name."""
         entry = self.schema.entry(name)
         if entry is not None:
             return self.generated(entry)
-        made = self.core.get_type(name)
-        if made is None:
+        core_type = self.core.get_type(name)
+        if core_type is None:
             return None
-        if isinstance(made, GraphQLObjectType) and name in self.roots:
-            return self._root(made)
-        return describe_type(made, self._possible)
+        if isinstance(core_type, GraphQLObjectType) and name in self.roots:
+            return self._root(core_type)
+        return describe_type(core_type, self._possible)
 
     def _possible(self, name: str) -> list[str]:
-        """Return the possible types of an abstract type that has no entry: hand-written, or ``Node``."""
+        """Return the possible types of an abstract type outside the catalogue: hand-written, or ``Node``."""
         generated, _ = self.schema.implementers(name)
         if generated:
             return generated
-        made = self.core.type_map[name]
-        if isinstance(made, GraphQLUnionType):
-            return [member.name for member in made.types]
-        return [member.name for member in self.core.get_possible_types(made)]  # type: ignore[arg-type]
+        core_type = self.core.type_map[name]
+        if isinstance(core_type, GraphQLUnionType):
+            return [member.name for member in core_type.types]
+        return [member.name for member in self.core.get_possible_types(core_type)]  # type: ignore[arg-type]
 
     # Generated types
 
@@ -242,16 +242,16 @@ class Types:
         return Member(field.name, field.description or None, use, arguments)
 
     def _arguments(self, csdl: str) -> tuple[Member, ...]:
-        found = self._list_arguments.get(csdl)
-        if found is None:
-            given = self._catalog.list_arguments(csdl, root=False)
-            found = self._list_arguments[csdl] = tuple(map(_argument, given))
-        return found
+        arguments = self._list_arguments.get(csdl)
+        if arguments is None:
+            declared = self._catalog.list_arguments(csdl, root=False)
+            arguments = self._list_arguments[csdl] = tuple(map(_argument, declared))
+        return arguments
 
     # Root types
 
     def roots_of(self, csdl: str) -> Iterator[RowRoot]:
-        """Return the fields of root types that read and write the rows of sets of a type, without describing them."""
+        """Yield the root fields that read and write rows of a type, without describing them."""
         query, mutation = self.core.query_type, self.core.mutation_type
         assert query is not None
         for of_set in self._catalog.model.sets_of_type.get(csdl, ()):
@@ -269,10 +269,10 @@ class Types:
             found.setdefault(of_set, []).append((kind, name))
         return found
 
-    def root_member(self, made: GraphQLObjectType, name: str) -> Member:
+    def root_member(self, root_type: GraphQLObjectType, name: str) -> Member:
         """Describe a field of a root type."""
         catalog, writes = self._catalog, self._writes
-        if made is self.core.query_type and name in catalog.roots:
+        if root_type is self.core.query_type and name in catalog.roots:
             root = catalog.roots[name]
             key = self._rows.key(root.csdl) if root.kind is RootKind.BY_KEY else None
             return Member(
@@ -281,22 +281,24 @@ class Types:
                 _result(catalog.result(root)),
                 tuple(map(_argument, catalog.root_arguments(root))) if key is None else key,
             )
-        if made is self.core.mutation_type and writes is not None and name in writes:
+        if root_type is self.core.mutation_type and writes is not None and name in writes:
             return mutation_member(writes[name], writes)
-        generated = self._generated_field(made, name)
-        return member_of(name, made.fields[name]) if generated is None else _generated(generated)
+        generated = self._generated_field(root_type, name)
+        return (
+            member_of(name, root_type.fields[name]) if generated is None else _generated(generated)
+        )
 
-    def _generated_field(self, made: GraphQLObjectType, name: str) -> GeneratedField | None:
-        definition = made.extensions.get(DEFINITION)
+    def _generated_field(self, root_type: GraphQLObjectType, name: str) -> GeneratedField | None:
+        definition = root_type.extensions.get(DEFINITION)
         return definition.field(name) if isinstance(definition, GeneratedDefinition) else None
 
-    def _root(self, made: GraphQLObjectType) -> DescribedType:
+    def _root(self, root_type: GraphQLObjectType) -> DescribedType:
         return DescribedType(
-            name=made.name,
+            name=root_type.name,
             kind="OBJECT",
-            description=made.description,
-            fields=lambda: (self.root_member(made, name) for name in made.fields),
-            interfaces=lambda: (i.name for i in made.interfaces),
+            description=root_type.description,
+            fields=lambda: (self.root_member(root_type, name) for name in root_type.fields),
+            interfaces=lambda: (i.name for i in root_type.interfaces),
         )
 
 
@@ -326,7 +328,7 @@ def _enum(info: EnumInfo) -> DescribedType:
 
 
 def _written(entry: TypeEntry, writes: Writes, rows: Rows) -> DescribedType:
-    """Describe a type that only mutations take or answer."""
+    """Describe a type that only mutations use."""
     name, description = entry.name, texts.companion(entry)
     if entry.kind in INPUT_KINDS:
         return DescribedType(
@@ -352,10 +354,10 @@ def _written_inputs(entry: TypeEntry, writes: Writes) -> Iterator[Member]:
     return (
         Member(
             field.name,
-            given.description or None,
-            notation(given.type_name, nullable=given.nullable, many=field.many),
+            spec.description or None,
+            notation(spec.type_name, nullable=spec.nullable, many=field.many),
         )
-        for field, given in of_row
+        for field, spec in of_row
     )
 
 

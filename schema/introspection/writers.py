@@ -1,7 +1,7 @@
-"""Selections of introspection types compiled into functions that write JSON.
+"""Compiles selections of introspection types into functions that return JSON.
 
-A field's writer is a template of its response keys and one function per value, so that a catalogue's hundreds of
-thousands of fields cost a few calls each; uses of types are written once and remembered.
+A writer is a template of the response keys with one expression per value, so that each of a catalogue's hundreds of
+thousands of fields costs a few calls; references to types are written once and cached.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from .types import Types
 _Shown = TypeVar("_Shown")
 Write = Callable[[_Shown], bytes]
 RootFields = Callable[[Selected, Write[Member]], Write[DescribedType]]
-"""Gives the way to write the fields of a root type, of which there may be tens of thousands."""
+"""Returns the way to write the fields of a root type, of which there may be tens of thousands."""
 
 MOST_USES = 1_500
-"""Uses of types that are remembered."""
+"""Maximum references to types that are cached."""
 MOST_MEMBERS = 1_500
-"""Fields, arguments or input fields that are remembered: the same stand in several types of a family."""
+"""Maximum fields, arguments or input fields that are cached: several types of a family share them."""
 MOST_TEMPLATES = 4_000
-"""Kinds of members that are remembered: some thousands, however large the catalogue is."""
+"""Maximum member templates that are cached: there are some thousands, however large the catalogue is."""
 _FALSE, _TRUE, _NULL = b"false", b"true", b"null"
 _KINDS = {kind: orjson.dumps(kind) for kind in KINDS}
 _BY_NAME = frozenset({"kind", "name", "ofType", "__typename"})
-"""Fields of a type that are answered without a look at it."""
+"""Fields of ``__Type`` that need nothing but its name."""
 _SHALLOW = _BY_NAME | {"specifiedByURL", "isOneOf"}
-"""Fields of a type whose answer is short, so that it may be kept for each type."""
+"""Fields of ``__Type`` whose values are short enough to be cached for each type."""
 
 
 def text(value: str | None) -> bytes:
-    """Write a string or null."""
+    """Return the JSON of a value: a string, a boolean or null."""
     return orjson.dumps(value)
 
 
-def written(writes: Iterable[bytes]) -> bytes:
-    """Write a list."""
-    return b"[%b]" % b",".join(writes)
+def json_list(items: Iterable[bytes]) -> bytes:
+    """Return a JSON list of items that are JSON already."""
+    return b"[%b]" % b",".join(items)
 
 
 class Once(dict[_Shown, bytes]):
-    """Writes what is alike once: most uses of types are of a few scalars, or of the family that is written."""
+    """Caches the JSON of equal items: most references are to a few scalars, or within one family."""
 
     def __init__(self, write: Write[_Shown], most: int) -> None:
         super().__init__()
@@ -60,20 +60,20 @@ class Once(dict[_Shown, bytes]):
     def __missing__(self, shown: _Shown) -> bytes:
         if len(self) >= self._most:
             self.clear()
-        found = self[shown] = self._write(shown)
-        return found
+        encoded = self[shown] = self._write(shown)
+        return encoded
 
 
 Uses = Once[str]
 
 Part = bytes | str | Uses | Write[Any]
-"""How a value is written: always alike; by an expression over ``x`` and ``_NAMES``; as the type of ``x``; by a function
-of ``x``."""
+"""How a value is written: a constant; an expression over ``x`` and ``_NAMES``; the cached type of ``x``; a function of
+``x``."""
 _NAMES: dict[str, Any] = {"text": orjson.dumps, "true": _TRUE, "false": _FALSE, "null": _NULL}
 
 
 def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
-    """Make one function of the writers of an object's keys: there is a call less for every expression."""
+    """Return one function for all keys of an object, which saves a call per expression."""
     pieces: list[bytes] = []
     values: list[str] = []
     names = dict(_NAMES)
@@ -90,7 +90,7 @@ def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
             names[name] = part
             values.append(f"{name}[x.type]" if isinstance(part, Once) else f"{name}(x)")
     names["template"] = b"{%b}" % b",".join(pieces)
-    # only the expressions below get here; keys are in the template
+    # The evaluated text consists of this module's expressions only; response keys are in the template.
     made: Write[Any] = eval(f"lambda x: template % ({''.join(f'{v}, ' for v in values)})", names)  # noqa: S307
     return made
 
@@ -110,7 +110,7 @@ def _kept(items: Iterable[_Shown], include_deprecated: bool) -> Iterable[_Shown]
 
 
 class Writers:
-    """Compiles selections over the types of one schema."""
+    """Compiles selections for the types of one schema."""
 
     def __init__(self, types: Types, root_fields: RootFields) -> None:
         self._types = types
@@ -119,7 +119,7 @@ class Writers:
 
     @property
     def is_by_name(self) -> bool:
-        """Whether what was compiled so far says of types that are used but what a name and its kind tell."""
+        """Whether the selections compiled so far need only names and kinds of referenced types."""
         return all(part.name in _BY_NAME for below in self._uses for part in _all(below))
 
     # Values and members
@@ -147,19 +147,19 @@ class Writers:
         write = Once(self.member(part.below, "__InputValue"), MOST_MEMBERS).__getitem__
         every = part.include_deprecated
         return lambda holder: (
-            written(map(write, _kept(holder.arguments, every))) if holder.arguments else b"[]"
+            json_list(map(write, _kept(holder.arguments, every))) if holder.arguments else b"[]"
         )
 
     # Types
 
     def use(self, below: tuple[Selected, ...]) -> Uses | Write[str]:
-        """Compile a selection of ``__Type`` where a type is used; equal selections share what was written."""
-        found = self._uses.get(below)
-        if found is None:
+        """Compile a selection of ``__Type`` for references to types; equal selections share a cache."""
+        writer = self._uses.get(below)
+        if writer is None:
             write = self._use(below)
             is_shallow = all(part.name in _SHALLOW for part in _all(below))
-            found = self._uses[below] = Once(write, MOST_USES) if is_shallow else write
-        return found
+            writer = self._uses[below] = Once(write, MOST_USES) if is_shallow else write
+        return writer
 
     def _use(self, below: Sequence[Selected]) -> Write[str]:
         named = self.named(below)
@@ -200,8 +200,8 @@ class Writers:
         """Compile a selection of ``__Type``."""
 
         def writer(part: Selected) -> Part:
-            found = _OF_TYPE.get(part.name)
-            return self._list(part) if found is None else found
+            constant = _OF_TYPE.get(part.name)
+            return self._list(part) if constant is None else constant
 
         return _of(below, writer)
 
@@ -233,7 +233,7 @@ class Writers:
         def writer(part: Selected) -> Part:
             if part.name == "args":
                 write, every = self.member(part.below, "__InputValue"), part.include_deprecated
-                return lambda made: written(map(write, _kept(members_of(made.args), every)))
+                return lambda made: json_list(map(write, _kept(members_of(made.args), every)))
             return _OF_DIRECTIVE[part.name]
 
         return _of(below, writer)
@@ -248,7 +248,7 @@ def _all(below: Iterable[Selected]) -> Iterable[Selected]:
 def _wrapped(
     below: Iterable[Selected], kind: str, inner: Mapping[tuple[Selected, ...], Write[str]]
 ) -> Write[str]:
-    """Compile a selection of ``__Type`` for what is non-null, or a list; written is what is within."""
+    """Compile a selection of ``__Type`` for a non-null or list type."""
 
     def writer(part: Selected) -> Part:
         if part.name == "ofType":
@@ -263,7 +263,7 @@ def _wrapped(
 def _listed(write: Write[Any], attribute: str, include_deprecated: bool) -> Write[DescribedType]:
     def write_list(shown: DescribedType) -> bytes:
         items = getattr(shown, attribute)
-        return _NULL if items is None else written(map(write, _kept(items(), include_deprecated)))
+        return _NULL if items is None else json_list(map(write, _kept(items(), include_deprecated)))
 
     return write_list
 
@@ -278,23 +278,25 @@ def _members_listed(
         items = getattr(shown, attribute)
         if items is None:
             return _NULL
-        found = items()
-        if not isinstance(found, Alike):
-            return written(map(once, _kept(found, include_deprecated)))
-        # none of these is deprecated
-        return written(chain(map(once, found.before), alike(found.rows), map(once, found.after)))
+        members = items()
+        if not isinstance(members, Alike):
+            return json_list(map(once, _kept(members, include_deprecated)))
+        # None of the similar members is deprecated.
+        return json_list(
+            chain(map(once, members.before), alike(members.rows), map(once, members.after))
+        )
 
     return write_list
 
 
 class _AlikeWriter:
-    """Writes members by templates of their specimens."""
+    """Writes members by the templates of their specimens."""
 
     def __init__(self, write: Write[Member]) -> None:
         self._write = write
         self._templates = Once(self._template, MOST_TEMPLATES)
         self._places: list[int] = []
-        """Which words stand in a template, in order: the same for all specimens, for the selection decides."""
+        """Order of name and description in a template; the selection decides it, so all specimens share it."""
 
     def _template(self, specimen: Member) -> bytes:
         made = self._write(specimen).replace(b"%", b"%%")

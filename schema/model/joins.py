@@ -9,7 +9,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def join_pairs(navigation: Navigation, model: Model) -> Pairs:
-    """Return the referential constraints of a navigation, or those of its partner turned round; empty where unknown."""
+    """Return the referential constraints of a navigation, or those of its partner turned round; empty if unknown."""
     own = tuple((c.property, c.referenced) for c in navigation.on)
     return own or _from_partner(navigation, model)
 

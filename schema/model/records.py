@@ -206,7 +206,7 @@ class Operation(Record, frozen=True, kw_only=True):
     """Qualified."""
     kind: OperationKind
     bound_to: TypeRef | None = None
-    """Type of the binding parameter; None where the operation is unbound."""
+    """Type of the binding parameter; None if the operation is unbound."""
     parameters: tuple[Parameter, ...] = ()
     returns: TypeRef | None = None
     returns_nullable: bool = True
@@ -267,7 +267,7 @@ class Model:
         return tuple(n for t in self.lineage(name) for n in t.navigations)
 
     def key_of(self, name: str) -> tuple[str, ...]:
-        """Return the key property names of an entity type; empty where it has none."""
+        """Return the key property names of an entity type; empty if it has none."""
         for t in self.lineage(name):
             if isinstance(t, EntityType) and t.key:
                 return t.key

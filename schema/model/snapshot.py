@@ -131,7 +131,7 @@ class Records(Mapping[str, Record]):
         return made
 
     def forget(self) -> None:
-        """Let go of the records that were decoded."""
+        """Drop the records that were decoded."""
         self._made = {}
 
     @property
@@ -193,7 +193,7 @@ def _stamp(fingerprint: bytes) -> bytes:
 
 
 def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Unpacked | None:
-    """Read a snapshot; None where it is damaged, of another format or of another fingerprint.
+    """Read a snapshot; None if it is damaged, of another format or of another fingerprint.
 
     ``content`` has to stay as it is while the model lives: the records are read from it.
     """
@@ -259,7 +259,7 @@ def reopen(model: Model) -> Model:
 
 
 def forget_records(model: Model) -> None:
-    """Let go of what was decoded from the model's snapshot; it is decoded again when it is asked for."""
+    """Drop what was decoded from the model's snapshot; it is decoded again when it is asked for."""
     content = None
     for _, records in _tables_of(model):
         records.forget()

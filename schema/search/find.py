@@ -39,7 +39,7 @@ class Hit:
     csdl: str = ""
     label: str = ""
     type: str = ""
-    """The type of the rows, or the type that was found; empty where there is none."""
+    """The type of the rows, or the type that was found; empty if there is none."""
     queries: tuple[str, ...] = ()
     """Fields of ``Query``."""
     mutations: tuple[str, ...] = ()

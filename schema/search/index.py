@@ -35,11 +35,11 @@ class Subject(NamedTuple):
     name: str
     """The field of ``Query`` or ``Mutation``, or the type."""
     by_key: str
-    """The by-key field of a set; empty where there is none."""
+    """The by-key field of a set; empty if there is none."""
     csdl: str
     """The short name in the metadata."""
     type: str
-    """The type of the rows; empty where there are none."""
+    """The type of the rows; empty if there are none."""
     label: str
     verbs: tuple[Verb, ...]
     """What may be done with rows of a set."""
@@ -98,7 +98,7 @@ def pack(index: Index) -> bytes:
 
 
 def unpack(content: bytes) -> Index | None:
-    """Return the index; None where the bytes are of another program."""
+    """Return the index; None if the bytes are of another program."""
     try:
         packed = msgspec.msgpack.decode(content, type=_Packed)
         code = _code(packed.sets)

@@ -47,7 +47,7 @@ def _initial(word: str) -> str:
 
 
 def closeness(parts: Sequence[str], names: Iterable[str]) -> int:
-    """Say how close a query is to names of small letters: 0 one of them, 1 the start of one, 2 neither."""
+    """Return how close a query is to names of small letters: 0 one of them, 1 the start of one, 2 neither."""
     joined = "".join(parts)
     found = 2
     for name in names:
@@ -64,7 +64,7 @@ def sought(term: str) -> str:
 
 
 def tier(term: str, text: str) -> int:
-    """Say where a word is in a searched text: 0 starts a word of the names, 1 one of the label, 2 is within one."""
+    """Return where a word is in a searched text: 0 starts a word of the names, 1 one of the label, 2 is within one."""
     at = text.find(f" {term}")
     if at < 0:
         return 2

@@ -245,7 +245,7 @@ def _property(catalog: Catalog, entry: TypeEntry, field: Field, prop: Property) 
 
 
 def _asked(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType) -> Lines:
-    """Tell the operators and the order of a value."""
+    """Return the operators and the order of a value."""
     filterable = {p.name for p in catalog.filterable_properties(entry.csdl)}
     if prop.type.many:
         yield "where", "not offered: it is a collection"

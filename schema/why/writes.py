@@ -63,7 +63,7 @@ def near(writes: Writes, name: str) -> Iterator[str]:
 
 
 def _refusal(writes: Writes, name: str) -> str | None:
-    """Say why there is no such mutation of a set; None where there is, or where no set has that name."""
+    """Return why there is no such mutation of a set; None if there is, or where no set has that name."""
     roots, sets = writes.catalog.roots, writes.catalog.model.entity_sets
     prefix = writes.catalog.prefix
     for verb, wanted in mutation_candidates(name, prefix):

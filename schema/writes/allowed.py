@@ -44,7 +44,7 @@ class AllowedWrites:
         return not found.isdisjoint(verbs)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
-        """Say why rows of a set may not be written this way; None where they may."""
+        """Return why rows of a set may not be written this way; None if they may."""
         if verb is Verb.UPSERT:
             return self._no_upsert(entity_set)
         if not self._rules.allow(verb, entity_set.name):

@@ -115,7 +115,7 @@ class Writes(Mapping[str, MutationField]):
         return self.allowed.holds(verb, entity_set)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
-        """Say why they may not; None where they may."""
+        """Return why they may not; None if they may."""
         return self.allowed.refusal(verb, entity_set)
 
     @property
@@ -194,7 +194,7 @@ class Writes(Mapping[str, MutationField]):
         return self.catalog.value_of(ref).scalar
 
     def result(self, field: MutationField) -> Result:
-        """Return the payload of a mutation; null where the upstream could not be asked."""
+        """Return the payload of a mutation; null if the upstream could not be asked."""
         if field.verb in ROW_VERBS:
             kind = TypeKind.PAYLOADS if field.many else TypeKind.PAYLOAD
             return Result(self.name_of(kind, field.csdl))
@@ -227,14 +227,14 @@ class Writes(Mapping[str, MutationField]):
         return self._types.family(owner)
 
     def required_of(self, name: str) -> tuple[str, ...]:
-        """Return the names of the fields of an input type that must be given; raises KeyError."""
+        """Return the names of the fields of an input type that must be given. Raises KeyError if there is none."""
         found = self._required.get(name)
         if found is None:
             found = self._required[name] = self.inputs.required(self._input_entry(name))
         return found
 
     def inputs_of(self, name: str) -> Mapping[str, InputField]:
-        """Return the fields of an input type by name; raises KeyError."""
+        """Return the fields of an input type by name. Raises KeyError if there is none."""
         found = self._fields.get(name)
         if found is None:
             found = self._fields[name] = self.inputs.fields(self._input_entry(name))
@@ -247,7 +247,7 @@ class Writes(Mapping[str, MutationField]):
         return entry
 
     def payload_of(self, name: str) -> Mapping[str, PayloadField]:
-        """Return the fields of a payload type by name; raises KeyError."""
+        """Return the fields of a payload type by name. Raises KeyError if there is none."""
         entry = self.entry(name)
         if entry is None or entry.kind not in _OUTPUT_KINDS:
             raise KeyError(name)

@@ -90,7 +90,7 @@ class _RowFields(Mapping[str, InputField]):
 
 
 class WriteInputs:
-    """Gives the fields of the input types that writing adds."""
+    """Returns the fields of the input types that writing adds."""
 
     def __init__(self, catalog: Catalog, rules: WriteRules, offers: AllowedWrites) -> None:
         self._catalog = catalog

@@ -41,7 +41,7 @@ def companion_name(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
 
 
 def parse_companion_name(name: str) -> tuple[str, TypeKind] | None:
-    """Return the (base, kind) that a companion's name may stand for; None where it is like no such name."""
+    """Return the (base, kind) that a companion's name may stand for; None if it is like no such name."""
     found = _COMPANION.fullmatch(name)
     return None if found is None else (found[1], _KINDS[found[2]])
 

@@ -20,7 +20,7 @@ from .rules import WriteRules
 
 
 class Actions(Mapping[str, MutationField]):
-    """The actions and custom services of a catalog by the names of their mutations, in document order."""
+    """The actions and custom services of a catalogue by the names of their mutations, in document order."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ _ERRORS = PayloadField(
 
 
 class Payloads:
-    """Gives the fields of payload types."""
+    """Returns the fields of payload types."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

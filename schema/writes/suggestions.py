@@ -15,7 +15,7 @@ _OFF = (0, 1, -1)
 """By how many letters the end of a misspelled type may be too short or too long."""
 
 Near = Callable[[str], Iterable[str]]
-"""Gives the known names that look like a misspelled one."""
+"""Returns the known names that look like a misspelled one."""
 
 
 def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]:

@@ -17,7 +17,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from gateway.documents.collect_fields import Selection, fragments_of
-from gateway.introspection.introspection_selection import selected
+from gateway.introspection.introspection_selection import read_selection
 from schema.introspection import Selected, introspect
 from schema.types.build import ODataSchema
 
@@ -42,7 +42,7 @@ def introspection_selection(
     variables = get_variable_values(core, operation.variable_definitions or (), dict(given or {}))
     assert isinstance(variables, VariableValues)
     selection = Selection(operation, fragments_of(document), variables.coerced)
-    asked = selected(selection, variables.coerced)
+    asked = read_selection(selection, variables.coerced)
     assert asked is not None
     return asked
 

@@ -170,7 +170,7 @@ def test_both_members_of_one_value_stay() -> None:
         "NONE_2": "`none`",
     }
     assert catalog.findings == (
-        "Half.none: GraphQL name NONE is taken by Half.None; it is NONE_2 (enum Half).",
+        "Half.none: the GraphQL name NONE is taken by Half.None; it is named NONE_2 (enum Half).",
     )
 
 
@@ -210,7 +210,9 @@ def test_types_that_differ_in_case_only_are_told_apart() -> None:
         "AxType",
         "AxType_2",
     ]
-    assert catalog.findings == ("axType: GraphQL name AxType is taken by AxType; it is AxType_2.",)
+    assert catalog.findings == (
+        "axType: the GraphQL name AxType is taken by AxType; it is named AxType_2.",
+    )
 
 
 def test_a_type_may_not_take_a_name_of_the_gateway() -> None:
@@ -328,8 +330,8 @@ def test_properties_called_as_the_gateways_own_fields_make_way_in_a_type_that_ha
         ("rowId_3", "Id"),
     ]
     assert catalog.findings == (
-        "A.RowId: GraphQL name rowId is taken by A.ID; it is rowId_2.",
-        "A.Id: GraphQL name rowId is taken by A.ID; it is rowId_3.",
+        "A.RowId: the GraphQL name rowId is taken by A.ID; it is named rowId_2.",
+        "A.Id: the GraphQL name rowId is taken by A.ID; it is named rowId_3.",
     )
 
 

@@ -99,9 +99,9 @@ def test_the_second_taker_of_a_name_gets_a_suffix_and_is_reported() -> None:
     assert names.take("total", "A.TOTAL") == "total_3"
     assert names.take("id", "A.Id") == "id_2"
     assert names.findings == [
-        "A.total: GraphQL name total is taken by A.Total; it is total_2 in Order.",
-        "A.TOTAL: GraphQL name total is taken by A.Total; it is total_3 in Order.",
-        "A.Id: GraphQL name id is taken by a name of the gateway's own; it is id_2 in Order.",
+        "A.total: the GraphQL name total is taken by A.Total; it is named total_2 in Order.",
+        "A.TOTAL: the GraphQL name total is taken by A.Total; it is named total_3 in Order.",
+        "A.Id: the GraphQL name id is taken by a name of the gateway; it is named id_2 in Order.",
     ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.catalog import Catalog
-from schema.introspection import Wanted, write_slice
+from schema.introspection import SliceRequest, write_slice
 from schema.types.build import ODataSchema, build_schema
 from schema.writes import Writes
 from tests.support.introspections import EVERYTHING, introspect_with_gateway
@@ -35,7 +35,7 @@ def whole(name: str) -> dict[str, Any]:
     return {made["name"]: made for made in told["__schema"]["types"]}
 
 
-def slice_of(name: str, wanted: Wanted) -> Any:
+def slice_of(name: str, wanted: SliceRequest) -> Any:
     schema = schema_of(name)
     return json.loads(write_slice(schema.copy_for(schema.catalog.fresh_copy()), wanted))
 
@@ -45,7 +45,7 @@ def types_of(told: Any) -> dict[str, Any]:
 
 
 @st.composite
-def wanteds(draw: st.DrawFn) -> tuple[str, Wanted]:
+def wanteds(draw: st.DrawFn) -> tuple[str, SliceRequest]:
     name = draw(st.sampled_from(DOCUMENTS))
     types = whole(name)
 
@@ -58,13 +58,13 @@ def wanteds(draw: st.DrawFn) -> tuple[str, Wanted]:
         if root.capitalize() in types
     }
     steps = draw(st.integers(0, 1))
-    return name, Wanted(fields=fields, types=some(list(types)), steps=steps)
+    return name, SliceRequest(fields=fields, types=some(list(types)), steps=steps)
 
 
 @settings(deadline=None, max_examples=40)
 @given(wanteds())
 def test_any_slice_is_a_schema_that_tells_of_what_was_asked_what_the_whole_tells(
-    asked: tuple[str, Wanted],
+    asked: tuple[str, SliceRequest],
 ) -> None:
     name, wanted = asked
     told = slice_of(name, wanted)
@@ -101,8 +101,8 @@ def check_partial(made: Any, of_whole: Any) -> None:
 
 
 def test_the_types_of_other_rows_are_partial_until_they_are_a_step_away() -> None:
-    near = slice_of(TRADERS, Wanted(fields={"query": ["orders"]}))
-    far = slice_of(TRADERS, Wanted(fields={"query": ["orders"]}, steps=1))
+    near = slice_of(TRADERS, SliceRequest(fields={"query": ["orders"]}))
+    far = slice_of(TRADERS, SliceRequest(fields={"query": ["orders"]}, steps=1))
 
     assert "Customer" in near["partial"]
     assert "Customer" not in far["partial"]
@@ -111,7 +111,7 @@ def test_the_types_of_other_rows_are_partial_until_they_are_a_step_away() -> Non
 
 
 def test_a_slice_without_wishes_has_what_every_schema_has() -> None:
-    told = slice_of(PROCUREMENT, Wanted())
+    told = slice_of(PROCUREMENT, SliceRequest())
     fields = [field["name"] for field in types_of(told)["Query"]["fields"]]
 
     assert fields == ["node", "nodes"]
@@ -119,7 +119,7 @@ def test_a_slice_without_wishes_has_what_every_schema_has() -> None:
 
 
 def test_names_that_are_not_of_the_schema_are_passed_over() -> None:
-    wanted = Wanted(fields={"query": ["nothing", "orders"], "other": ["x"]}, types=["Nobody"])
+    wanted = SliceRequest(fields={"query": ["nothing", "orders"], "other": ["x"]}, types=["Nobody"])
 
     told = slice_of(TRADERS, wanted)
 
@@ -135,7 +135,7 @@ def test_all_root_fields_and_types_make_the_whole_schema() -> None:
         for root in ("query", "mutation")
     }
 
-    told = slice_of(name, Wanted(fields=fields, types=list(types)))
+    told = slice_of(name, SliceRequest(fields=fields, types=list(types)))
 
     expected = introspect_with_gateway(schema_of(name), EVERYTHING)
     printed = print_schema(build_client_schema(told))
@@ -153,6 +153,6 @@ def test_a_slice_reads_no_more_than_what_it_tells(count: int) -> None:
     before = fresh.made_types
     names = [name for _, _, name in schema.catalog.set_roots()][:count]
 
-    write_slice(fresh, Wanted(fields={"query": names}))
+    write_slice(fresh, SliceRequest(fields={"query": names}))
 
     assert fresh.made_types - before < 30  # the scalars and the wiring

@@ -70,5 +70,5 @@ def test_what_writing_adds_is_counted_with_its_findings() -> None:
     }
     assert counted.input_fields == len(("code", "name")) + 1 + 1 + 3 + 2
     assert counted.findings == (
-        "Mutation.A.Post: GraphQL name aPost is taken by Mutation.A.Post; it is aPost_2 in Mutation.",
+        "Mutation.A.Post: the GraphQL name aPost is taken by Mutation.A.Post; it is named aPost_2 in Mutation.",
     )

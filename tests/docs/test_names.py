@@ -75,6 +75,38 @@ def codes_in_use() -> set[str]:
     return result - {"AUTH_ERROR", "UPSTREAM_ERROR"}  # classes that are only inherited from
 
 
+LITERALS = {code for text in SOURCES for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)*)"', text)}
+CONSTANTS = {n for text in SOURCES for n in re.findall(r"^([A-Z_]+)\b", text, re.MULTILINE)}
+ELSEWHERE = {
+    *("ALL_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"),
+    *("BENCH_METADATA", "TEST_METADATA", "UPDATE_DOCS"),
+}
+"""Environment variables of libraries and of the tests."""
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_code_that_a_page_names_exists(path: Path) -> None:
+    named = {
+        code
+        for text in inline_code(path)
+        for code in re.findall(r"(?<![\w.])[A-Z]+(?:_[A-Z]+)+(?!\w)", text)
+        if not code.endswith("_") and f"{code}=" not in text
+    }
+
+    assert named - LITERALS - VARIABLES - CONSTANTS - ELSEWHERE == set()
+
+
+def test_recipes_are_numbered_steps_with_files() -> None:
+    recipes = re.split(r"^## ", page("contributing/recipes"), flags=re.MULTILINE)[1:]
+
+    assert len(recipes) >= 8
+    for recipe in recipes:
+        steps = [int(n) for n in re.findall(r"^(\d+)\. ", recipe, re.MULTILINE)]
+        assert steps == list(range(1, len(steps) + 1)), recipe.partition("\n")[0]
+        assert len(steps) >= 3
+        assert "{source}" in recipe
+
+
 def test_every_error_code_is_in_the_reference() -> None:
     user_errors = codes(infolog) | codes(outcome)
 
@@ -84,9 +116,7 @@ def test_every_error_code_is_in_the_reference() -> None:
 
 
 def test_the_reference_has_no_error_code_of_its_own() -> None:
-    literals = {code for text in SOURCES for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)*)"', text)}
-
-    assert explained(page("reference/errors")) - literals == set()
+    assert explained(page("reference/errors")) - LITERALS == set()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

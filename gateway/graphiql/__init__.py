@@ -1,11 +1,11 @@
-"""The page at ``/graphiql``: the built GraphiQL, or a plain page where it was not built.
+"""Serves ``/graphiql``: the built GraphiQL, or a plain page if it was not built.
 
 ``page/`` holds the source, ``make page`` bundles it into ``assets/`` (not committed), ``plain/`` needs no build,
-``examples/`` are the operations that the page opens with: ``N-name.graphql`` with its variables in ``N-name.json``.
-What a page must know of the gateway comes as ``/graphiql/config.json``, so the built files are the same everywhere;
-each profile has a page of its own, ``/graphiql/ap`` with ``/graphiql/ap/config.json``.
-No other host is ever asked, and the content security policy says so; it allows no inline script. (Monaco makes its
-styles at run time: styles may be inline.)
+``examples/`` are the operations in the page's first tabs: ``N-name.graphql`` with variables in ``N-name.json``. What
+the page must know of the gateway is in ``/graphiql/config.json``, so the built files are the same everywhere; each
+profile has its own page, ``/graphiql/ap`` with ``/graphiql/ap/config.json``.
+The content security policy allows no other host and no inline scripts. Styles may be inline, because Monaco makes its
+styles at run time.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ PRESET_HEADERS = {"X-D365-Company": "usmf"}
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An operation the page opens with; its title is the comment it begins with."""
+    """An operation in the page's first tabs; its title is its first comment."""
 
     name: str
     title: str
@@ -73,12 +73,12 @@ class Example:
 
     @property
     def changes(self) -> bool:
-        """Whether it writes."""
+        """Whether it is a mutation."""
         return self._is("mutation")
 
     @property
     def subscribes(self) -> bool:
-        """Whether its answers come as long as somebody looks on."""
+        """Whether it is a subscription."""
         return self._is("subscription")
 
     def _is(self, kind: str) -> bool:
@@ -86,10 +86,9 @@ class Example:
 
 
 def examples(folder: Path = EXAMPLES, *, changing: bool = True) -> tuple[Example, ...]:
-    """Return the examples by number; without ``changing`` just those that read once."""
+    """Return the examples by number; without ``changing`` only queries."""
     paths = sorted(folder.glob("*.graphql"), key=lambda p: int(p.stem.partition("-")[0]))
-    found = map(_example, paths)
-    return tuple(e for e in found if changing or not (e.changes or e.subscribes))
+    return tuple(e for e in map(_example, paths) if changing or not (e.changes or e.subscribes))
 
 
 def _example(path: Path) -> Example:
@@ -103,11 +102,12 @@ def _example(path: Path) -> Example:
     )
 
 
-Choose: TypeAlias = Callable[[Starlette, Sequence[Example]], Awaitable[Sequence[Example]]]
+ChooseExamples: TypeAlias = Callable[[Starlette, Sequence[Example]], Awaitable[Sequence[Example]]]
+"""Returns those of the examples that an API can run."""
 
 
-async def _all(_: Starlette, shown: Sequence[Example]) -> Sequence[Example]:
-    return shown
+async def _all(_: Starlette, tabs: Sequence[Example]) -> Sequence[Example]:
+    return tabs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,61 +118,61 @@ class Page:
     api: str = "/graphql"
     profile: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: PRESET_HEADERS)
-    """What the header editor starts with."""
+    """Headers in the page's editor."""
     changing: bool = True
-    """Whether examples write."""
+    """Whether there are examples that write or subscribe."""
     explains: bool = True
-    """Whether there is a panel of plans and timings."""
+    """Whether there is the panel with plans and timings."""
     environment: Mapping[str, object] = field(default_factory=dict)
-    """What the badge shows: ``name``, ``kind``, ``readOnly``, ``version``."""
+    """Content of the badge: ``name``, ``kind``, ``readOnly``, ``version``."""
     docs: str | None = None
     """Where the documentation is published, ending in a slash; None: the page links to none of its chapters."""
     poll_interval: float = 10.0
     """Seconds between two polls of a subscription."""
     apis: Sequence[Mapping[str, str]] = ()
-    """``title`` and ``page`` of each API to choose from."""
-    choose: Choose = _all
-    """Gives those of the examples that are shown."""
+    """``title`` and ``page`` of each API in the menu."""
+    choose: ChooseExamples = _all
+    """Chooses the examples that are shown."""
     admits: AccessCheck = allow_all
-    """Who may see the page."""
+    """Authorization check for the page."""
 
 
-def page_routes(shown: Page, assets: Path = BUILT) -> list[BaseRoute]:
-    """Return the routes of a page: GraphiQL when ``assets`` is built by now, else the plain page."""
+def page_routes(settings: Page, assets: Path = BUILT) -> list[BaseRoute]:
+    """Return the routes of a page: GraphiQL if ``assets`` is built, else the plain page."""
     folder = _folder(assets)
     index = (folder / "index.html").read_text("utf-8")
-    # Addresses of the page are relative, for who stands behind a proxy's path.
-    below = "../" * (shown.path.count("/") - 1)
+    # URLs in the page are relative, as a proxy may serve it below a path of its own.
+    below = "../" * (settings.path.count("/") - 1)
     index = index.replace('"graphiql/assets/', f'"{below}graphiql/assets/')
-    tabs = examples(changing=shown.changing)
+    tabs = examples(changing=settings.changing)
 
     async def page(request: Request) -> Response:
-        if not shown.admits(request.headers):
+        if not settings.admits(request.headers):
             return _refusal()
         return HTMLResponse(index, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})
 
     async def config(request: Request) -> Response:
-        if not shown.admits(request.headers):
+        if not settings.admits(request.headers):
             return _refusal()
         root = request.scope.get("root_path", "")
         content = {
-            "endpoint": f"{root}{shown.api}",
-            "profile": shown.profile,
-            "headers": dict(shown.headers),
-            "examples": [asdict(example) for example in await shown.choose(request.app, tabs)],
-            "explain": shown.explains,
-            "environment": dict(shown.environment),
-            "docs": shown.docs,
-            "pollInterval": shown.poll_interval,
-            "apis": [{**api, "page": f"{root}{api['page']}"} for api in shown.apis],
+            "endpoint": f"{root}{settings.api}",
+            "profile": settings.profile,
+            "headers": dict(settings.headers),
+            "examples": [asdict(example) for example in await settings.choose(request.app, tabs)],
+            "explain": settings.explains,
+            "environment": dict(settings.environment),
+            "docs": settings.docs,
+            "pollInterval": settings.poll_interval,
+            "apis": [{**api, "page": f"{root}{api['page']}"} for api in settings.apis],
         }
         return JSONResponse(content, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})
 
-    return [Route(shown.path, page), Route(f"{shown.path}/config.json", config)]
+    return [Route(settings.path, page), Route(f"{settings.path}/config.json", config)]
 
 
 def _refusal() -> Response:
-    """Ask for a password (RFC 7617)."""
+    """Return the response that makes a browser ask for a password (RFC 7617)."""
     fields = {"WWW-Authenticate": 'Basic realm="GraphiQL", charset="UTF-8"', **SECURITY_HEADERS}
     return PlainTextResponse("The password of this page is the admin token.", 401, headers=fields)
 
@@ -182,7 +182,7 @@ def _folder(assets: Path) -> Path:
 
 
 def asset_routes(assets: Path = BUILT) -> list[BaseRoute]:
-    """Return the route of the files that all pages have."""
+    """Return the route of the files that all pages share."""
     folder = _folder(assets)
     files = {path.name: path for path in folder.iterdir()}
 
@@ -192,7 +192,7 @@ def asset_routes(assets: Path = BUILT) -> list[BaseRoute]:
         if path is None or path.suffix not in CONTENT_TYPES:
             return PlainTextResponse("Not found", 404, headers=SECURITY_HEADERS)
         fields = {
-            # a built file is named by its content
+            # The name of a built file contains a hash of its content.
             "Cache-Control": "no-cache"
             if folder == PLAIN
             else "public, max-age=31536000, immutable",

@@ -1,4 +1,4 @@
-"""Which environment a page is about: its name, what it is for, whether it can be written."""
+"""Describes the environment on the page's badge: its name, its kind, whether it can be written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Environment(TypedDict):
 
 
 def environment_of(settings: Settings) -> Environment:
-    """Return what a page says of the environment that these settings name."""
+    """Return the badge for the environment in these settings."""
     host = None if settings.url is None else urlsplit(settings.url).hostname
     kind = "sandbox" if host is None else settings.environment_kind or environment_kind(host)
     return Environment(

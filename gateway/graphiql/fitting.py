@@ -1,4 +1,4 @@
-"""Which examples an API can run; where it is none of them, one of its own."""
+"""Chooses the examples that an API can run; if there are none, makes one for its first list."""
 
 from __future__ import annotations
 
@@ -29,68 +29,68 @@ from schema.catalog.records import FieldKind, RootKind
 from . import EXAMPLES, Example, examples
 
 OTHERWISE = EXAMPLES / "otherwise"
-"""Examples that ask for less than those of their names."""
+"""Simpler examples, in place of those with the same names."""
 
 _FIELDS = 4
-"""Most fields that the example of an API's own asks for."""
+"""Maximum fields of the example that is made."""
 
 
 async def runnable_examples(
     endpoint: Endpoint,
     companies: tuple[str, ...] | None,
     app: Starlette,
-    shown: Sequence[Example],
+    tabs: Sequence[Example],
 ) -> list[Example]:
-    """Return those examples that the endpoint's API can run in a scope; before it has started, all of them.
+    """Return the examples that an endpoint's API can run in a company scope; all of them while the gateway starts.
 
-    An environment may lack what one of them needs; another of its name may then stand in its place.
+    An environment may lack what an example needs; a simpler one with its name is tried then.
     """
     live = await endpoint.live(app)
     if live is None:
-        return list(shown)
+        return list(tabs)
     others = {example.name: example for example in examples(OTHERWISE)}
     with live.serving() as gateway:
         fit = []
-        for example in shown:
+        for example in tabs:
             tried = (example, others.get(example.name))
-            called = [_called(e, gateway) for e in tried if e is not None]
-            fit += [e for e in called if _runs(gateway, e, companies)][:1]
-        return fit or list(_own(gateway))
+            candidates = [_with_prefixes(e, gateway) for e in tried if e is not None]
+            fit += [e for e in candidates if _runs(gateway, e, companies)][:1]
+        return fit or list(_example_of_first_list(gateway))
 
 
-def _called(example: Example, gateway: Gateway) -> Example:
-    """Put the prefixes of an API before the root fields and types of an example."""
+def _with_prefixes(example: Example, gateway: Gateway) -> Example:
+    """Return an example with the prefixes of an API before its root fields and types."""
     catalog = gateway.catalog
     if not (catalog.prefix or catalog.type_prefix):
         return example
     document = parse(example.query)
     types = _Types(catalog.type_prefix, gateway.schema.core.type_map)
     visit(document, types)
-    called = [(node, catalog.type_prefix) for node in types.found]
+    names = [(node, catalog.type_prefix) for node in types.nodes]
     (operation,) = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
     if operation.operation is not OperationType.SUBSCRIPTION:
         fields = (f for f in operation.selection_set.selections if isinstance(f, FieldNode))
-        called += [(field.name, catalog.prefix) for field in fields]
+        names += [(field.name, catalog.prefix) for field in fields]
     query = example.query
-    # From the last to the first: where the others stand remains true.
-    for node, prefix in sorted(called, key=lambda item: _start(item[0]), reverse=True):
+    # From the last to the first, so that the positions of the others stay valid.
+    for node, prefix in sorted(names, key=lambda item: _start(item[0]), reverse=True):
         start = _start(node)
         query = query[:start] + add_prefix(prefix, node.value) + query[start + len(node.value) :]
     return replace(example, query=query)
 
 
 class _Types(Visitor):
-    """Finds the names of types that the schema has with a prefix."""
+    """Collects the names of types that have a prefix in the schema."""
 
-    def __init__(self, prefix: str, known: Container[str]) -> None:
+    def __init__(self, prefix: str, served: Container[str]) -> None:
         super().__init__()
         self._prefix = prefix
-        self._known = known
-        self.found: list[NameNode] = []
+        self._served = served
+        self.nodes: list[NameNode] = []
 
     def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
-        if self._prefix and add_prefix(self._prefix, node.name.value) in self._known:
-            self.found.append(node.name)
+        if self._prefix and add_prefix(self._prefix, node.name.value) in self._served:
+            self.nodes.append(node.name)
 
 
 def _start(node: NameNode) -> int:
@@ -112,16 +112,14 @@ def _runs(gateway: Gateway, example: Example, companies: tuple[str, ...] | None)
     return not any(isinstance(root, FailedRoot) for root in query.roots)
 
 
-def _own(gateway: Gateway) -> Sequence[Example]:
-    """Ask the first list for its first rows."""
+def _example_of_first_list(gateway: Gateway) -> Sequence[Example]:
+    """Return an example with the first rows of the first list; none if the API has no list."""
     catalog = gateway.catalog
-    listed = next((name for kind, _, name in catalog.set_roots() if kind is RootKind.LIST), None)
-    if listed is None:
+    name = next((name for kind, _, name in catalog.set_roots() if kind is RootKind.LIST), None)
+    if name is None:
         return ()
-    fields = catalog.object(catalog.roots[listed].csdl).fields.values()
+    fields = catalog.object(catalog.roots[name].csdl).fields.values()
     values = [f.name for f in fields if f.kind is FieldKind.VALUE][:_FIELDS]
-    title = f"The first rows of {listed}"
-    query = (
-        f"# {title}\n{{\n  {listed}(first: 5) {{\n    nodes {{ {' '.join(values)} }}\n  }}\n}}\n"
-    )
-    return (Example(name=listed, title=title, query=query, variables=None),)
+    title = f"The first rows of {name}"
+    query = f"# {title}\n{{\n  {name}(first: 5) {{\n    nodes {{ {' '.join(values)} }}\n  }}\n}}\n"
+    return (Example(name=name, title=title, query=query, variables=None),)

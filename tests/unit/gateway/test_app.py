@@ -1,4 +1,4 @@
-"""The application: its routes, its health, its beginning and end."""
+"""The application: routes, health, start and end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def ask(app: Starlette, query: str) -> httpx.Response:
         return await http.post("/graphql", json={"query": query})
 
 
-async def test_before_it_has_started_it_is_alive_and_not_ready() -> None:
+async def test_gateway_is_alive_and_not_ready_during_the_start() -> None:
     app = create_app(settings())
 
     assert (await get(app, "/healthz")).json() == {"status": "ok"}
@@ -45,7 +45,7 @@ async def test_before_it_has_started_it_is_alive_and_not_ready() -> None:
     assert refused.json()["errors"][0]["extensions"]["code"] == "STARTING"
 
 
-async def test_while_it_lasts_it_is_ready_and_says_of_what() -> None:
+async def test_ready_says_what_is_served() -> None:
     app = create_app(settings())
 
     async with app.router.lifespan_context(app):
@@ -67,20 +67,20 @@ async def test_while_it_lasts_it_is_ready_and_says_of_what() -> None:
     assert (await get(app, "/readyz")).status_code == 503
 
 
-async def test_health_tells_nothing_of_the_upstream() -> None:
+async def test_health_reveals_nothing_of_the_upstream() -> None:
     app = create_app(settings(url="https://fo.example/data"))
 
     assert "fo.example" not in (await get(app, "/readyz")).text + (await get(app, "/healthz")).text
 
 
 @pytest.mark.parametrize("path", ["/", "/graphql"])
-async def test_a_browser_is_sent_to_the_page(path: str) -> None:
+async def test_browser_is_redirected_to_the_page(path: str) -> None:
     response = await get(create_app(settings()), path, accept="text/html")
 
     assert (response.status_code, response.headers["location"]) == (302, "/graphiql")
 
 
-async def test_the_page_can_be_switched_off() -> None:
+async def test_page_can_be_disabled() -> None:
     app = create_app(settings(graphiql=False))
 
     assert (await get(app, "/graphiql")).status_code == 404
@@ -89,7 +89,7 @@ async def test_the_page_can_be_switched_off() -> None:
         assert (await get(app, "/graphql", accept="text/html")).status_code == 406
 
 
-async def test_an_unknown_path_is_a_404() -> None:
+async def test_unknown_path_is_a_404() -> None:
     assert (await get(create_app(settings()), "/graphql/nope")).status_code == 404
 
 
@@ -102,7 +102,7 @@ async def test_an_unknown_path_is_a_404() -> None:
         ({"url": "https://fo.example/data", "companies": ["demf"]}, {"X-D365-Company": "demf"}),
     ],
 )
-async def test_the_page_begins_with_the_company_scope(
+async def test_page_has_the_company_scope(
     values: dict[str, object], headers: dict[str, str]
 ) -> None:
     assert preset_headers(settings(**values)) == headers
@@ -110,7 +110,7 @@ async def test_the_page_begins_with_the_company_scope(
     assert config.json()["headers"] == headers
 
 
-async def test_a_start_that_fails_raises_what_failed() -> None:
+async def test_failing_start_raises_its_error() -> None:
     fo = upstream(httpx.Response(200, text="<html>Sign in</html>"))
     app = create_app(
         settings(url="https://fo.example/data", auth="none", cache_dir=None),
@@ -123,7 +123,7 @@ async def test_a_start_that_fails_raises_what_failed() -> None:
             pass
 
 
-async def test_what_the_upstream_says_stays_in_the_log() -> None:
+async def test_upstream_messages_stay_in_the_log() -> None:
     secret = "System.InvalidOperationException at Dynamics.AX in K:\\Service"
     refusal = httpx.Response(500, json={"error": {"code": "", "message": secret}})
     sandbox = httpx.ASGITransport(create_sandbox())

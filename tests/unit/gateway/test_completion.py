@@ -1,4 +1,4 @@
-"""``gateway.completion``: what the compiled functions give up on is answered all the same, and noticed."""
+"""``gateway.completion``: rows that the compiled functions cannot answer are completed slowly, with an event."""
 
 from __future__ import annotations
 

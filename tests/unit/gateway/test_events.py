@@ -108,7 +108,7 @@ def _own_configuration() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_the_list_of_events_above_is_complete() -> None:
+def test_every_event_has_a_row() -> None:
     assert {type(event) for event, _ in LEVELS} == set(get_args(Event))
 
 
@@ -117,7 +117,7 @@ def test_each_event_has_its_level(event: Event, level: str) -> None:
     assert level_of(event) == level
 
 
-def test_what_a_client_chose_is_logged_in_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_long_fields_are_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(log_format="json"))
     log_event(OperationServed(name="n" * 900_000, seconds=0.1, requests=0, rows=0, errors=1))
     log_event(ErrorRaised(code="INTERNAL_ERROR", error_id="1", message="m", detail="d" * 900))
@@ -127,7 +127,7 @@ def test_what_a_client_chose_is_logged_in_part(capsys: pytest.CaptureFixture[str
     assert raised["detail"] == "d" * 900
 
 
-def test_a_json_line_holds_the_event_and_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_line_has_the_event_and_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(log_format="json", log_level="debug"))
 
     log_event(SENT)
@@ -148,7 +148,7 @@ def test_a_json_line_holds_the_event_and_its_facts(capsys: pytest.CaptureFixture
     assert "name" not in second
 
 
-def test_a_console_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(log_format="console", log_level="info"))
 
     log_event(SENT)
@@ -159,7 +159,7 @@ def test_a_console_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert "upstream=sandbox" in line
 
 
-def test_an_event_goes_to_all_observers_in_order() -> None:
+def test_event_goes_to_all_observers_in_order() -> None:
     seen: list[tuple[str, Event]] = []
 
     tee(lambda e: seen.append(("a", e)), lambda e: seen.append(("b", e)))(SENT)
@@ -184,11 +184,11 @@ def test_an_event_goes_to_all_observers_in_order() -> None:
         ("S" * 600, "S" * 499 + "…"),
     ],
 )  # fmt: skip
-def test_an_address_is_shown_without_values(url: str, shown: str) -> None:
+def test_url_is_logged_without_literals(url: str, shown: str) -> None:
     assert loggable(url) == shown
 
 
-def test_an_address_is_blanked_however_it_is_shown_and_only_then() -> None:
+def test_url_is_blanked_only_when_printed() -> None:
     address = Address("https://me:pw@x/data/Set?$filter=Name eq 'Ann'")
 
     assert str(address) == f"{address}" == "https://x/data/Set?$filter=Name eq '…'"
@@ -198,7 +198,7 @@ def test_an_address_is_blanked_however_it_is_shown_and_only_then() -> None:
     )
 
 
-def test_an_event_below_the_level_that_is_logged_costs_no_text(
+def test_event_below_the_level_costs_no_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     configure_logging(Settings(log_level="info"))
@@ -207,7 +207,7 @@ def test_an_event_below_the_level_that_is_logged_costs_no_text(
     log_event(SENT)
 
 
-def test_another_level_counts_from_the_next_event_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_level_counts_from_the_next_event(capsys: pytest.CaptureFixture[str]) -> None:
     for level, lines in (("warning", 0), ("debug", 1), ("error", 0), ("debug", 1)):
         configure_logging(Settings.model_validate({"log_level": level}))
         log_event(SENT)

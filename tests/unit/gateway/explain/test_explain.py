@@ -1,4 +1,4 @@
-"""Explain says what would be sent, and sends nothing."""
+"""Explain of queries shows the requests that would be sent, and sends nothing."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("query", OPERATIONS)
-async def test_the_requests_of_the_root_fields_are_those_that_are_sent(
-    gateway: Gateway, query: str
-) -> None:
+async def test_requests_of_root_fields_are_exact(gateway: Gateway, query: str) -> None:
     request = GraphQLRequest(query=query)
 
     explained = await explain(gateway, request)
@@ -128,7 +126,7 @@ BELOW = [
 
 
 @pytest.mark.parametrize(("query", "field", "target", "join"), BELOW)
-async def test_a_template_is_the_request_for_one_parent(
+async def test_template_is_the_request_for_one_parent(
     gateway: Gateway, query: str, field: str, target: str, join: dict[str, str]
 ) -> None:
     request = GraphQLRequest(query=query)
@@ -156,7 +154,7 @@ FAILING = [
 
 
 @pytest.mark.parametrize(("query", "code"), FAILING)
-async def test_what_would_fail_before_anything_is_asked_is_told(
+async def test_field_that_fails_before_sending_is_shown(
     gateway: Gateway, query: str, code: str
 ) -> None:
     request = GraphQLRequest(query=query)
@@ -187,7 +185,7 @@ async def test_nothing_is_sent(untouchable: Gateway) -> None:
     assert "cross-company" not in text
 
 
-async def test_a_path_is_shown_as_one_request_a_parent(untouchable: Gateway) -> None:
+async def test_path_is_one_request_a_parent(untouchable: Gateway) -> None:
     query = '{ people(first: 2) { nodes { friends(first: 3, where: {name: {eq: "A"}}) { nodes { name } } } } }'
     settings = untouchable.settings.model_copy(update={"expand": "never"})
 
@@ -241,7 +239,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("query", GOLDEN)
-async def test_the_text_is_as_agreed(gateway: Gateway, query: str) -> None:
+async def test_text_is_as_expected(gateway: Gateway, query: str) -> None:
     assert await text_of(gateway, query) == GOLDEN[query]
 
 
@@ -255,13 +253,13 @@ async def test_the_text_is_as_agreed(gateway: Gateway, query: str) -> None:
         ("{ legalEntities { totalCount } }", ("usmf",), "legalEntities: LegalEntities, count only"),
     ],
 )
-async def test_the_company_scope_is_told(
+async def test_company_scope_is_shown(
     gateway: Gateway, query: str, companies: tuple[str, ...] | None, said: str
 ) -> None:
     assert said in await text_of(gateway, query, companies=companies)
 
 
-async def test_a_cursor_is_told(gateway: Gateway) -> None:
+async def test_cursors_are_shown(gateway: Gateway) -> None:
     query = "query Q($c: String) { customersV3(first: 1, after: $c) { pageInfo { endCursor } } }"
     first = (await gateway.engine.execute(GraphQLRequest(query=query))).to_builtins()
     cursor = first["data"]["customersV3"]["pageInfo"]["endCursor"]

@@ -1,4 +1,4 @@
-"""Explain of a subscription tells what each look asks and how changed rows are read, and sends nothing."""
+"""Explain of subscriptions shows the requests of a poll and how changed rows are read, and sends nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[l
     return sent
 
 
-async def test_the_requests_are_those_of_a_look_that_compares_etags(sandboxed: Gateway) -> None:
+async def test_requests_are_those_of_a_poll_by_etag(sandboxed: Gateway) -> None:
     request = asked(CUSTOMERS, group="10", first=2)
 
     found = await explain(sandboxed, request)
@@ -73,7 +73,7 @@ async def test_the_requests_are_those_of_a_look_that_compares_etags(sandboxed: G
     assert "etags of all rows, 1,000 a request, at most 5,000" in found.text()
 
 
-async def test_the_requests_are_those_of_a_further_look_by_stamp(tmp_path: Path) -> None:
+async def test_requests_are_those_of_a_further_poll_by_stamp(tmp_path: Path) -> None:
     async with guides(tmp_path, lambda _: None) as gateway:
         found = await explain(gateway, asked(GUIDES))
         first, further = await looks(gateway, asked(GUIDES), 2)
@@ -130,7 +130,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("query", "variables", "code"), REFUSED)
-async def test_what_cannot_be_watched_has_errors(
+async def test_subscription_that_cannot_begin_has_errors(
     sandboxed: Gateway, query: str, variables: dict[str, Any], code: str
 ) -> None:
     found = await explain(sandboxed, asked(query, **variables))
@@ -139,7 +139,7 @@ async def test_what_cannot_be_watched_has_errors(
     assert found.text().startswith("error: ")
 
 
-async def test_rows_that_could_not_be_read_are_told(sandboxed: Gateway) -> None:
+async def test_rows_that_cannot_be_read_are_shown(sandboxed: Gateway) -> None:
     found = await explain(sandboxed, asked(CUSTOMERS, group="10", first=5_000))
 
     assert found.failed
@@ -174,7 +174,7 @@ async def untouchable(tmp_path: Path) -> AsyncIterator[Gateway]:
         yield found
 
 
-async def test_rows_of_several_types_are_told_for_each_and_nothing_is_sent(
+async def test_rows_of_several_types_are_shown_for_each(
     untouchable: Gateway,
 ) -> None:
     query = """subscription {

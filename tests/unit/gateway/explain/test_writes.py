@@ -1,4 +1,4 @@
-"""Explain of mutations: what each does, and the requests that would be sent, to the byte, while nothing is sent.
+"""Explain of mutations: what each does, and the requests that would be sent, to the byte; nothing is sent.
 
 ``tests/golden/writes/<topic>/<name>.explain`` is the text for that case; ``UPDATE_CASES=1`` writes those that exist.
 """
@@ -58,7 +58,7 @@ async def explained(case: WriteCase) -> tuple[Explanation, list[object]]:
 
 
 @pytest.mark.parametrize("case", EXPLAINED, ids=lambda case: case.name)
-async def test_the_text_is_as_agreed_and_nothing_is_sent(case: WriteCase) -> None:
+async def test_text_is_as_expected_and_nothing_is_sent(case: WriteCase) -> None:
     found, asked = await explained(case)
 
     assert asked == []
@@ -70,7 +70,7 @@ async def test_the_text_is_as_agreed_and_nothing_is_sent(case: WriteCase) -> Non
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", AS_SENT)
-async def test_the_requests_are_those_that_are_sent(name: str) -> None:
+async def test_requests_are_those_that_are_sent(name: str) -> None:
     case = read_case(FOLDER / f"{name}.graphql")
 
     found, _ = await explained(case)
@@ -93,7 +93,7 @@ def printed(request: Request) -> str:
     return "\n".join([f"{request.method} {readable_url(request)}", *match, *body])
 
 
-async def test_arguments_that_cannot_be_used_are_told() -> None:
+async def test_invalid_arguments_are_shown() -> None:
     found, asked = await explained(read_case(FOLDER / "lists/too-many.graphql"))
 
     assert found.failed
@@ -101,7 +101,7 @@ async def test_arguments_that_cannot_be_used_are_told() -> None:
     assert asked == []
 
 
-async def test_an_operation_that_cannot_be_done_as_a_whole_is_told() -> None:
+async def test_operation_that_cannot_be_atomic_is_shown() -> None:
     found, asked = await explained(read_case(FOLDER / "atomic/with-a-call.graphql"))
 
     assert [error["message"] for error in found.errors] == [
@@ -130,7 +130,7 @@ async def test_an_operation_that_cannot_be_done_as_a_whole_is_told() -> None:
     ],
     ids=["not given by a dry run", "of a mutation that fails"],
 )
-async def test_a_mutation_that_uses_a_value_nobody_knows_yet_is_told(
+async def test_mutation_with_an_unknown_value_is_shown(
     served: Gateway, query: str, earlier: str
 ) -> None:
     found = await explain(served, GraphQLRequest(query=query))

@@ -23,7 +23,7 @@ async def served() -> AsyncIterator[Served]:
         yield found
 
 
-async def test_a_page_knows_its_api_and_the_others_that_tell_of_themselves(served: Served) -> None:
+async def test_page_lists_the_apis_with_introspection(served: Served) -> None:
     config = (await served.http.get(f"{PAGE}/ap/config.json")).json()
 
     assert (config["endpoint"], config["profile"]) == ("/graphql/ap", "ap")
@@ -37,7 +37,7 @@ async def test_a_page_knows_its_api_and_the_others_that_tell_of_themselves(serve
     assert "reference" in [api["title"] for api in own["apis"]]
 
 
-async def test_a_page_opens_with_the_examples_that_its_api_can_run(served: Served) -> None:
+async def test_page_has_the_examples_that_its_api_can_run(served: Served) -> None:
     names = {}
     for path in ("", "/ap", "/customers", "/reference"):
         config = (await served.http.get(f"{PAGE}{path}/config.json")).json()
@@ -63,7 +63,7 @@ async def test_a_page_opens_with_the_examples_that_its_api_can_run(served: Serve
         ({"prefix": "eu", "type_prefix": "Eu"}, "euCustomersV3", "... on EuCustomerV3"),
     ],
 )
-async def test_the_examples_call_fields_and_types_as_an_api_with_prefixes_calls_them(
+async def test_examples_have_the_prefixes_of_the_api(
     prefixes: dict[str, str], root: str, on: str
 ) -> None:
     settings = {"language": None, "federation": prefixes}
@@ -77,7 +77,7 @@ async def test_the_examples_call_fields_and_types_as_an_api_with_prefixes_calls_
         assert on in next(e["query"] for e in shown if e["name"] == "13-changes")
 
 
-async def test_the_files_of_a_page_are_those_of_all_pages(served: Served) -> None:
+async def test_pages_share_their_files(served: Served) -> None:
     html = (await served.http.get(f"{PAGE}/ap")).text
     assert '"../graphiql/assets/' in html
     assert '"graphiql/assets/' not in html
@@ -98,7 +98,7 @@ PASSWORD = "0123456789abcdef"
         (("anybody", PASSWORD), 200),
     ],
 )
-async def test_a_page_may_ask_for_the_admin_token(
+async def test_page_may_require_the_admin_token(
     path: str, given: tuple[str, str] | None, status: int
 ) -> None:
     settings = {"graphiql": "admin", "admin_token": PASSWORD, "profiles": PROFILES}

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: whose companies, how long, and what a caller may get wrong, each told once."""
+"""Headers for company scope and timeout, and errors of clients: each is one line in the log."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]
         (" usmf , demf,", ("usmf", "demf")),
     ],
 )
-async def test_the_company_header_is_a_list(
+async def test_company_header_is_a_list(
     header: str | None, companies: tuple[str, ...] | None
 ) -> None:
     assert companies_of(header) == companies
 
 
-async def test_the_company_header_narrows_what_is_answered(client: Client) -> None:
+async def test_company_header_narrows_the_rows(client: Client) -> None:
     query = "{ customersV3(first: 200) { nodes { dataAreaId } } }"
 
     response = await client.post({"query": query}, X_D365_Company="demf, usmf")
@@ -58,14 +58,14 @@ async def test_the_company_header_narrows_what_is_answered(client: Client) -> No
     assert found == {"demf", "usmf"}
 
 
-async def test_a_company_that_does_not_exist_answers_nothing(client: Client) -> None:
+async def test_unknown_company_has_no_rows(client: Client) -> None:
     response = await client.post({"query": "{ customersV3 { totalCount } }"}, X_D365_Company="x'y")
 
     assert response.json() == {"data": {"customersV3": {"totalCount": 0}}}
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"query": 5}'])
-async def test_a_request_that_is_refused_is_one_event(client: Client, body: bytes) -> None:
+async def test_refused_request_is_one_event(client: Client, body: bytes) -> None:
     await client.post(body)
 
     assert [type(event) for event in client.events] == [RequestRefused]
@@ -98,9 +98,7 @@ async def test_a_request_that_is_refused_is_one_event(client: Client, body: byte
     ],
     ids=lambda value: repr(value[:12]),
 )
-async def test_a_made_up_cursor_or_id_is_told_in_our_words_and_one_line(
-    client: Client, field: str, value: str
-) -> None:
+async def test_forged_cursor_or_id_is_one_log_line(client: Client, field: str, value: str) -> None:
     given = field.replace("%s", json.dumps(value)[1:-1])
     response = await client.post({"query": f"{{ {given} }}"})
 
@@ -112,7 +110,7 @@ async def test_a_made_up_cursor_or_id_is_told_in_our_words_and_one_line(
     assert [type(e) for e in client.events if level_of(e) != "debug"] == [OperationServed]
 
 
-async def test_a_hundred_mistakes_of_one_client_are_one_line(client: Client) -> None:
+async def test_hundred_errors_of_a_request_are_one_log_line(client: Client) -> None:
     fields = " ".join(f'a{n}: customersV3(after: "x") {{ totalCount }}' for n in range(100))
     response = await client.post({"query": f"{{ {fields} }}"})
 
@@ -123,9 +121,7 @@ async def test_a_hundred_mistakes_of_one_client_are_one_line(client: Client) -> 
 @pytest.mark.parametrize(
     "seconds", ["", "0", "-1", "soon", "1e3", "nan", "inf", "1, 2", "1" * 40, "٣"]
 )
-async def test_a_timeout_that_is_no_number_of_seconds_is_refused(
-    client: Client, seconds: str
-) -> None:
+async def test_invalid_timeout_header_is_refused(client: Client, seconds: str) -> None:
     headers = {b"Accept": GRAPHQL.encode(), TIMEOUT_HEADER.encode(): seconds.encode()}
     response = await client.http.get("/graphql", params={"query": TYPENAME}, headers=headers)
 
@@ -135,19 +131,17 @@ async def test_a_timeout_that_is_no_number_of_seconds_is_refused(
 
 
 @pytest.mark.parametrize(("header", "seconds"), [(None, None), ("2.5", 2.5), (" 60 ", 60.0)])
-async def test_the_timeout_header_is_a_number_of_seconds(
-    header: str | None, seconds: float | None
-) -> None:
+async def test_timeout_header_is_in_seconds(header: str | None, seconds: float | None) -> None:
     assert timeout_of(header) == seconds
 
 
-async def test_an_operation_that_cannot_run_is_one_event(client: Client) -> None:
+async def test_operation_that_cannot_run_is_one_event(client: Client) -> None:
     await client.post({"query": "{ nope }", "operationName": "a\nb"})
 
     assert [type(event) for event in client.events] == [OperationServed]
 
 
-async def test_deep_variables_are_refused_and_the_next_request_is_served(client: Client) -> None:
+async def test_deep_variables_are_refused(client: Client) -> None:
     where = '{"and": [' * 2_000 + "]}" * 2_000
     query = "query Q($w: CustomerV3Where) { customersV3(where: $w) { totalCount } }"
     body = f'{{"query": {json.dumps(query)}, "variables": {{"w": {where}}}}}'.encode()
@@ -158,7 +152,7 @@ async def test_deep_variables_are_refused_and_the_next_request_is_served(client:
     assert (await client.post({"query": TYPENAME})).status_code == 200
 
 
-async def test_deep_variables_below_the_parsers_limit_are_the_callers_fault(
+async def test_deep_variables_that_parse_are_a_client_error(
     client: Client,
 ) -> None:
     where = '{"not": ' * 400 + "{}" + "}" * 400
@@ -171,7 +165,7 @@ async def test_deep_variables_below_the_parsers_limit_are_the_callers_fault(
     assert code_of(response) in {"BAD_REQUEST", "BUDGET_EXCEEDED", "BAD_USER_INPUT"}
 
 
-async def test_a_defect_of_ours_is_a_500_without_its_words(client: Client) -> None:
+async def test_bug_is_a_500_without_details(client: Client) -> None:
     """A plan that cannot be made for a reason nobody thought of: here, an engine that is broken."""
     engine = client.app.state.live.gateway.engine
     planner, engine._planner = engine._planner, None
@@ -195,9 +189,7 @@ POST = {
 }
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_body_must_arrive_in_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BODY_TIMEOUT", 0.05)
     sent: list[MutableMapping[str, Any]] = []
 
@@ -216,7 +208,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(
     assert [type(event) for event in client.events] == [RequestRefused]
 
 
-async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -> None:
+async def test_client_may_disconnect_while_it_sends(client: Client) -> None:
     sent: list[MutableMapping[str, Any]] = []
     messages: Iterator[dict[str, Any]] = iter(
         [
@@ -237,7 +229,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(client: Client) -
     assert [type(event) for event in client.events] == [ClientLeft]
 
 
-async def test_a_variable_of_thousands_of_digits_is_refused_in_our_words(client: Client) -> None:
+async def test_variable_with_too_many_digits_is_refused(client: Client) -> None:
     body = b'{"query": "query ($n: Int) { __typename }", "variables": {"n": %s}}' % (b"9" * 5_000)
     response = await client.post(body)
 

@@ -1,4 +1,4 @@
-"""``company_limit`` at further doors: representations, services, rows below rows, earlier rows' values, watches."""
+"""``company_limit`` everywhere else: representations, services, nested rows, ``@valueFrom``, subscriptions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def ask(gateway: Gateway, query: str, **variables: Any) -> dict[str, Any]:
     return answer
 
 
-async def test_representations_outside_are_null(bounded: Gateway) -> None:
+async def test_representations_outside_the_limit_are_null(bounded: Gateway) -> None:
     query = """query($all: [_Any!]!) {
       _entities(representations: $all) { ... on CustomerV3 { dataAreaId } }
     }"""
@@ -95,7 +95,7 @@ async def test_rows_below_a_row_outside_are_not_written(
     assert own_sandbox.state.store.rows("LedgerJournalHeaders", dataAreaId="demf") == before
 
 
-async def test_a_value_of_an_earlier_row_leads_to_no_row_outside(
+async def test_value_of_an_earlier_row_cannot_reach_outside(
     bounded: Gateway, own_sandbox: Starlette
 ) -> None:
     """The account of a first row, inside, may name a company; what it names is judged when it is known."""
@@ -116,7 +116,7 @@ async def test_a_value_of_an_earlier_row_leads_to_no_row_outside(
 
 
 @pytest.mark.parametrize(("header", "sees"), [("demf", False), ("usmf", True)])
-async def test_a_watch_looks_inside_only(bounded: Gateway, header: str, sees: bool) -> None:
+async def test_watch_polls_inside_the_limit(bounded: Gateway, header: str, sees: bool) -> None:
     of = find_change_query(bounded.catalog, "customersV3")
     request = GraphQLRequest(
         query=of.rows,

@@ -1,4 +1,4 @@
-"""Clients that do not read, and too many of them, over raw sockets: each ceiling holds, and health is answered."""
+"""Slow clients and too many clients, over raw sockets: the limits hold, and health is answered."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def head(reader: asyncio.StreamReader) -> bytes:
     return await asyncio.wait_for(reader.readuntil(b"\r\n"), PATIENCE)
 
 
-async def test_who_takes_nothing_of_an_answer_is_cut() -> None:
+async def test_client_that_reads_nothing_is_disconnected() -> None:
     async with serving(send_timeout=0.4) as (port, connections, events), Clients(port) as clients:
         for _ in range(10):
             await clients.ask(b"/large")
@@ -122,7 +122,7 @@ async def test_who_takes_nothing_of_an_answer_is_cut() -> None:
         assert events == [ConnectionCut(reason="the response was not read in time")] * 10
 
 
-async def test_who_reads_slowly_gets_all_of_it() -> None:
+async def test_slow_client_gets_the_whole_answer() -> None:
     async with serving(send_timeout=0.4) as (port, _, events), Clients(port) as clients:
         reader = await clients.ask(b"/large")
         size = 0
@@ -136,7 +136,7 @@ async def test_who_reads_slowly_gets_all_of_it() -> None:
         assert events == []
 
 
-async def test_a_connection_that_waits_for_nothing_is_not_cut() -> None:
+async def test_idle_connection_is_not_closed() -> None:
     async with serving(send_timeout=0.2) as (port, connections, events), Clients(port) as clients:
         await clients.hold(1)
         await asyncio.sleep(0.6)
@@ -145,7 +145,7 @@ async def test_a_connection_that_waits_for_nothing_is_not_cut() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"total": 3}, {"per_peer": 3}], ids=["in all", "per peer"])
-async def test_beyond_a_ceiling_requests_are_refused_and_health_is_answered(
+async def test_too_many_connections_are_refused_but_for_health(
     limits: dict[str, int],
 ) -> None:
     async with serving(**limits) as (port, connections, events), Clients(port) as clients:
@@ -168,7 +168,7 @@ async def test_beyond_a_ceiling_requests_are_refused_and_health_is_answered(
         assert (await head(await clients.ask())).startswith(b"HTTP/1.1 200")
 
 
-async def test_far_beyond_it_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_far_too_many_connections_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cli.connections.EXCESS", 1)
     async with serving(total=1) as (port, connections, _), Clients(port) as clients:
         await clients.hold(1)
@@ -182,7 +182,7 @@ async def test_far_beyond_it_nothing_is_read(monkeypatch: pytest.MonkeyPatch) ->
         assert (await head(refused)).startswith(b"HTTP/1.1 503")
 
 
-async def test_a_trusted_proxys_connections_count_for_the_clients_that_it_names() -> None:
+async def test_proxy_connections_count_for_their_clients() -> None:
     limits = {"per_peer": 2, "trusted_proxies": ("127.0.0.0/8",)}
     async with serving(**limits) as (port, connections, _), Clients(port) as clients:
         await clients.hold(2, b"X-Forwarded-For: 203.0.113.7\r\n")
@@ -197,7 +197,7 @@ async def test_a_trusted_proxys_connections_count_for_the_clients_that_it_names(
         assert (await head(health)).startswith(b"HTTP/1.1 200")
 
 
-async def test_too_many_pipelined_requests_end_the_connection_after_the_answers() -> None:
+async def test_too_many_pipelined_requests_end_the_connection() -> None:
     async with serving() as (port, _, _), Clients(port) as clients:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         clients.wires.append((reader, writer))
@@ -209,9 +209,7 @@ async def test_too_many_pipelined_requests_end_the_connection_after_the_answers(
 
 
 @pytest.mark.parametrize(("given", "seconds"), [({}, 75.0), ({"keep_alive": 300}, 300.0)])
-async def test_connections_stay_open_longer_than_those_of_load_balancers(
-    given: dict[str, Any], seconds: float
-) -> None:
+async def test_keep_alive_outlasts_load_balancers(given: dict[str, Any], seconds: float) -> None:
     assert _config(app, Settings(**given)).timeout_keep_alive == seconds
 
 
@@ -266,7 +264,7 @@ def door_of(most: int) -> GraphQLEndpoint:
     )
 
 
-async def test_answers_that_do_not_fit_beside_those_that_wait_are_503() -> None:
+async def test_answers_above_max_waiting_bytes_are_503() -> None:
     door, taken = door_of(2_500_000), asyncio.Event()
     waiting = [asyncio.ensure_future(asked(door, Engine(1_000_000), taken)) for _ in range(2)]
     await until(lambda: door.waiting.held > 2_000_000)
@@ -285,9 +283,7 @@ async def test_answers_that_do_not_fit_beside_those_that_wait_are_503() -> None:
     assert door.waiting.held == 0
 
 
-async def test_the_answer_of_a_write_is_always_sent_and_then_new_requests_are_refused_early() -> (
-    None
-):
+async def test_answer_to_a_write_is_always_sent() -> None:
     door, taken = door_of(1_000_000), asyncio.Event()
     waiting = asyncio.ensure_future(asked(door, Engine(2_000_000, changed=True), taken))
     await until(lambda: door.waiting.held > 2_000_000)

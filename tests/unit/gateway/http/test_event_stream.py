@@ -1,4 +1,4 @@
-"""Event streams over sockets: what comes in them, who gets one, and how they end."""
+"""Event streams over sockets: their events, who gets one, and how they end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def served(sandbox: Starlette) -> AsyncIterator[Served]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_query_is_one_event(served: Served, method: str) -> None:
+async def test_query_is_one_event(served: Served, method: str) -> None:
     async with asked(served, QUERY, method=method) as stream:
         data = {"customersV3": {"nodes": [{"__typename": "CustomerV3"}]}}
 
@@ -55,7 +55,7 @@ async def test_a_query_is_one_event(served: Served, method: str) -> None:
         (RENAME, "GET", "METHOD_NOT_ALLOWED"),
     ],
 )
-async def test_what_cannot_run_is_the_only_event(
+async def test_operation_that_cannot_run_is_the_only_event(
     served: Served, query: str, method: str, code: str
 ) -> None:
     async with asked(served, query, method=method) as stream:
@@ -67,7 +67,7 @@ async def test_what_cannot_run_is_the_only_event(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_changes_come_as_they_are_found_and_silence_is_filled(
+async def test_changes_are_sent_at_once_with_heartbeats_between(
     served: Served, method: str
 ) -> None:
     async with asked(served, CHANGES, method=method) as stream:
@@ -81,7 +81,7 @@ async def test_changes_come_as_they_are_found_and_silence_is_filled(
     assert told["data"]["entityChanged"]["kind"] == "UPDATED"
 
 
-async def test_polls_are_logged_as_polls_and_not_as_served_operations(sandbox: Starlette) -> None:
+async def test_polls_are_not_logged_as_operations(sandbox: Starlette) -> None:
     events: list[Event] = []
     async with serving(sandbox, events) as served, asked(served, CHANGES):
         await served.watched()
@@ -93,7 +93,7 @@ async def test_polls_are_logged_as_polls_and_not_as_served_operations(sandbox: S
     assert not [event for event in events if isinstance(event, OperationServed)]
 
 
-async def test_a_client_that_hangs_up_ends_the_watch(served: Served) -> None:
+async def test_disconnect_ends_the_watch(served: Served) -> None:
     async with asked(served, CHANGES) as stream:
         await until(lambda: served.hub.watches)
         stream.writer.close()
@@ -117,7 +117,7 @@ async def test_a_client_that_hangs_up_ends_the_watch(served: Served) -> None:
         ("text/event-stream", QUERY, 200, "text/event-stream"),
     ],
 )
-async def test_who_names_streams_gets_them_for_subscriptions(
+async def test_subscription_is_a_stream_if_accepted(
     served: Served, accept: str, query: str, status: int, kind: str
 ) -> None:
     async with asked(served, query, {"accept": accept}) as stream:
@@ -128,12 +128,12 @@ async def test_who_names_streams_gets_them_for_subscriptions(
             assert "text/event-stream" in error["message"]
 
 
-async def test_a_bad_request_is_no_stream(served: Served) -> None:
+async def test_bad_request_is_no_stream(served: Served) -> None:
     async with asked(served, QUERY, {**STREAM, "content-type": "text/plain"}) as stream:
         assert stream.status == 415
 
 
-async def test_a_stream_too_many_is_refused(sandbox: Starlette) -> None:
+async def test_too_many_streams_are_refused(sandbox: Starlette) -> None:
     async with (
         serving(sandbox, [], max_connections=1) as served,
         asked(served, CHANGES),
@@ -142,7 +142,7 @@ async def test_a_stream_too_many_is_refused(sandbox: Starlette) -> None:
         assert (another.status, another.headers["retry-after"]) == (503, "5")
 
 
-async def test_a_server_that_stops_completes_streams(sandbox: Starlette) -> None:
+async def test_shutdown_completes_streams(sandbox: Starlette) -> None:
     async with serving(sandbox, []) as served, asked(served, CHANGES) as stream:
         await until(lambda: served.hub.watches)
         served.server.should_exit = True
@@ -160,5 +160,5 @@ async def test_a_server_that_stops_completes_streams(sandbox: Starlette) -> None
         ("", False),
     ],
 )
-def test_streams_are_only_for_those_who_name_them(accept: str, expected: bool) -> None:
+def test_streams_must_be_named_in_accept(accept: str, expected: bool) -> None:
     assert accepts_stream(accept) is expected

@@ -1,4 +1,4 @@
-"""Explain over HTTP tells what an operation would send; a trace tells what it did send, and how long that took."""
+"""Explain over HTTP shows the requests that an operation would send; a trace those it has sent, with timings."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def client() -> AsyncIterator[Client]:
 # Explain
 
 
-async def test_a_query_is_explained_and_nothing_is_sent(client: Client) -> None:
+async def test_query_is_explained_without_sending_anything(client: Client) -> None:
     response = await client.explain(CUSTOMERS)
 
     found = response.json()["data"]
@@ -126,7 +126,7 @@ async def test_a_query_is_explained_and_nothing_is_sent(client: Client) -> None:
     assert found["text"].endswith(f"GET {request['text']}")
 
 
-async def test_what_is_explained_is_what_is_then_sent(client: Client) -> None:
+async def test_explained_requests_are_those_that_are_sent(client: Client) -> None:
     query = """{
       a: customersV3(first: 1) { totalCount }
       b: customerV3(dataAreaId: "usmf", customerAccount: "US-001") { id }
@@ -139,7 +139,7 @@ async def test_what_is_explained_is_what_is_then_sent(client: Client) -> None:
     assert [[r[n] for n in both] for r in explained] == [[r[n] for n in both] for r in traced]
 
 
-async def test_a_mutation_is_explained_with_the_writes_of_its_changesets_and_nothing_is_written(
+async def test_mutation_is_explained_without_writing(
     client: Client,
 ) -> None:
     found = (await client.explain(JOURNAL, X_D365_Company="usmf")).json()["data"]
@@ -158,19 +158,19 @@ async def test_a_mutation_is_explained_with_the_writes_of_its_changesets_and_not
     assert {tuple(request["fields"]) for request in found["requests"]} == {("header",)}
 
 
-async def test_the_version_that_a_write_needs_is_told(client: Client) -> None:
+async def test_if_match_of_a_write_is_shown(client: Client) -> None:
     found = (await client.explain(UPDATE)).json()["data"]["requests"]
 
     assert [(r["method"], r["headers"].get("If-Match")) for r in found][:1] == [("PATCH", "W/1")]
 
 
-async def test_an_operation_about_the_schema_asks_nothing(client: Client) -> None:
+async def test_introspection_sends_nothing(client: Client) -> None:
     found = (await client.explain("{ __schema { queryType { name } } }")).json()["data"]
 
     assert found["steps"] == found["requests"] == []
 
 
-async def test_a_subscription_tells_the_requests_of_each_look(client: Client) -> None:
+async def test_subscription_shows_the_requests_of_a_poll(client: Client) -> None:
     query = 'subscription { a: entityChanged(set: "customersV3", companies: ["usmf"]) { kind } }'
     found = (await client.explain(query)).json()["data"]
 
@@ -181,7 +181,7 @@ async def test_a_subscription_tells_the_requests_of_each_look(client: Client) ->
     assert client.upstream.asked == []
 
 
-async def test_arguments_that_cannot_be_used_are_told_in_the_plan(client: Client) -> None:
+async def test_invalid_arguments_are_shown_in_the_plan(client: Client) -> None:
     found = (await client.explain("{ customersV3(first: 5000) { totalCount } }")).json()["data"]
 
     assert found["failed"] is True
@@ -199,7 +199,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("query", "variables", "code"), REFUSED)
-async def test_an_operation_that_cannot_run_has_the_errors_that_it_has_when_it_is_run(
+async def test_explain_has_the_errors_of_running(
     client: Client, query: str, variables: object, code: str | None
 ) -> None:
     explained = await client.explain(query, variables)
@@ -223,7 +223,7 @@ async def test_an_operation_that_cannot_run_has_the_errors_that_it_has_when_it_i
         (b'{"query": "' + b" " * 5_000 + b'"}', JSON, 413),
     ],
 )
-async def test_a_request_is_taken_as_strictly_as_by_the_api(
+async def test_explain_is_as_strict_as_the_api(
     client: Client, content: bytes, kind: str, status: int
 ) -> None:
     given = {"Content-Type": kind}
@@ -234,7 +234,7 @@ async def test_a_request_is_taken_as_strictly_as_by_the_api(
     assert set(response.json()) == {"errors"}
 
 
-async def test_names_are_not_suggested_where_introspection_is_off() -> None:
+async def test_no_suggestions_without_introspection() -> None:
     async with serving(introspection=False) as client:
         wrong = (await client.explain("{ custmersV3 { totalCount } }")).json()["errors"]
         schema = (await client.explain("{ __schema { queryType { name } } }")).json()["errors"]
@@ -243,7 +243,7 @@ async def test_names_are_not_suggested_where_introspection_is_off() -> None:
     assert schema[0]["extensions"]["code"] == "INTROSPECTION_DISABLED"
 
 
-async def test_an_explanation_takes_no_longer_than_an_operation_may(client: Client) -> None:
+async def test_explain_has_the_deadline_of_operations(client: Client) -> None:
     response = await client.explain(CUSTOMERS, X_D365_Timeout="0.000000001")
 
     assert response.json()["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
@@ -252,7 +252,7 @@ async def test_an_explanation_takes_no_longer_than_an_operation_may(client: Clie
 # Traces
 
 
-async def test_a_run_tells_its_requests_only_when_asked(client: Client) -> None:
+async def test_trace_is_only_sent_if_requested(client: Client) -> None:
     plain = (await client.run(CUSTOMERS)).json()
     traced = (await client.run(CUSTOMERS, **TRACE)).json()
 
@@ -300,7 +300,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("query", "wanted"), FIELDS, ids=["equal", "below", "by-key"])
-async def test_a_request_names_all_fields_that_it_is_for(
+async def test_traced_request_names_its_fields(
     client: Client, query: str, wanted: dict[tuple[str, ...], str]
 ) -> None:
     told = (await client.run(query, **TRACE)).json()["extensions"]["d365"]["requests"]
@@ -309,7 +309,7 @@ async def test_a_request_names_all_fields_that_it_is_for(
     assert found == wanted
 
 
-async def test_attempts_and_what_a_request_failed_with_are_told(client: Client) -> None:
+async def test_trace_shows_attempts_and_errors(client: Client) -> None:
     busy = [httpx.Response(429, headers={"Retry-After": "0"}) for _ in range(2)]
     client.upstream.answers += [("LegalEntities", answer) for answer in busy]
     client.upstream.answers.append(("CustomerGroups", httpx.Response(403, text="who are you?")))
@@ -323,7 +323,7 @@ async def test_attempts_and_what_a_request_failed_with_are_told(client: Client) 
     assert "who are you" not in response.text
 
 
-async def test_writes_are_told_too_and_equal_ones_twice(client: Client) -> None:
+async def test_trace_shows_every_write(client: Client) -> None:
     query = """mutation {
       a: createCustomerGroup(input: {customerGroupId: "T1", description: "x"}) { userErrors { code } }
       b: createCustomerGroup(input: {customerGroupId: "T1", description: "x"}) { userErrors { code } }
@@ -337,7 +337,7 @@ async def test_writes_are_told_too_and_equal_ones_twice(client: Client) -> None:
     assert found["requests"][1]["status"] >= 400
 
 
-async def test_an_operation_that_took_too_long_tells_where_the_time_went() -> None:
+async def test_trace_of_a_late_operation_shows_where_time_went() -> None:
     async with serving(operation_timeout=PATIENCE) as client:
 
         async def never(request: httpx.Request) -> httpx.Response:
@@ -354,7 +354,7 @@ async def test_an_operation_that_took_too_long_tells_where_the_time_went() -> No
 
 
 @pytest.mark.parametrize("value", ["false", "0", "", "yes please"])
-async def test_only_true_is_true(client: Client, value: str) -> None:
+async def test_trace_header_must_be_true(client: Client, value: str) -> None:
     assert "extensions" not in (await client.run(CUSTOMERS, X_D365_Trace=value)).json()
 
 
@@ -383,7 +383,7 @@ ACCESS: list[tuple[dict[str, object], dict[str, str], int]] = [
 
 
 @pytest.mark.parametrize(("given", "headers", "status"), ACCESS)
-async def test_the_settings_say_who_is_told(
+async def test_settings_decide_who_gets_traces(
     given: dict[str, object], headers: dict[str, str], status: int
 ) -> None:
     async with serving(**given) as client:
@@ -402,7 +402,7 @@ async def test_the_settings_say_who_is_told(
     ("given", "shown"),
     [({}, True), ({"explain": False}, False), ({"explain": "admin", "admin_token": TOKEN}, True)],
 )
-async def test_the_page_has_a_panel_where_somebody_may_see_it(
+async def test_page_has_the_panel_if_explain_is_allowed(
     given: dict[str, object], shown: bool
 ) -> None:
     async with serving(**given) as client:
@@ -415,7 +415,7 @@ async def test_the_page_has_a_panel_where_somebody_may_see_it(
     "given",
     ["", "Basic", "Basic !!!", "Basic bm90aGluZw==", "Bearer", "Bearer x", "Digest x", TOKEN],
 )
-def test_whatever_is_no_token_is_refused(given: str) -> None:
+def test_invalid_credentials_are_refused(given: str) -> None:
     settings = Settings(admin_token=TOKEN)  # type: ignore[arg-type]
 
     assert not access_check("admin", settings.admin_token)({"authorization": given})

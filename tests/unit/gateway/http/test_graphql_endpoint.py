@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, by the draft: media types, statuses, methods, and what is no request."""
+"""GraphQL over HTTP, by the draft: media types, statuses, methods, and invalid requests."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]
         ("*/*;q=0", None),
     ],
 )
-async def test_the_media_type_is_what_the_client_prefers(accept: str, media: str | None) -> None:
+async def test_media_type_is_the_preferred_one(accept: str, media: str | None) -> None:
     assert choose_media_type(accept) == media
 
 
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL])
-async def test_an_answer_names_its_media_type_and_charset(client: Client, accept: str) -> None:
+async def test_content_type_names_the_charset(client: Client, accept: str) -> None:
     response = await client.post({"query": ROWS}, accept=accept)
 
     assert response.status_code == 200
@@ -77,7 +77,7 @@ async def test_several_accept_headers_are_one_list(client: Client) -> None:
     assert response.headers["content-type"].startswith(GRAPHQL)
 
 
-async def test_a_client_that_takes_neither_type_is_told_which_there_are(client: Client) -> None:
+async def test_unacceptable_media_type_is_a_406_with_a_hint(client: Client) -> None:
     response = await client.post({"query": TYPENAME}, accept="text/plain")
 
     assert response.status_code == 406
@@ -112,7 +112,7 @@ REQUEST_ERRORS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("body", "code"), REQUEST_ERRORS)
-async def test_an_operation_that_cannot_run_is_a_400_or_a_200_by_the_media_type(
+async def test_status_of_a_refused_operation_follows_media_type(
     client: Client, body: dict[str, Any], code: str
 ) -> None:
     strict, lenient = await client.post(body), await client.post(body, accept=JSON)
@@ -121,7 +121,7 @@ async def test_an_operation_that_cannot_run_is_a_400_or_a_200_by_the_media_type(
     assert (code_of(strict), code_of(lenient)) == (code, code)
 
 
-async def test_a_field_that_fails_is_a_200_with_data_and_a_path(client: Client) -> None:
+async def test_failed_field_is_a_200_with_data_and_a_path(client: Client) -> None:
     query = "{ customersV3(first: 5000) { totalCount } legalEntities { totalCount } }"
 
     for accept in (JSON, GRAPHQL):
@@ -133,7 +133,7 @@ async def test_a_field_that_fails_is_a_200_with_data_and_a_path(client: Client) 
         assert body["errors"][0]["extensions"]["code"] == "PAGE_LIMIT_EXCEEDED"
 
 
-async def test_what_is_not_served_is_said_by_its_name(client: Client) -> None:
+async def test_unknown_field_is_named(client: Client) -> None:
     response = await client.post({"query": "subscription { x }"})
 
     assert "'x' on type 'Subscription'" in response.json()["errors"][0]["message"]
@@ -166,7 +166,7 @@ BROKEN: list[tuple[bytes, int, str]] = [
 
 @pytest.mark.parametrize(("body", "status", "code"), BROKEN, ids=[str(b[0][:30]) for b in BROKEN])
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL])
-async def test_a_body_that_is_no_request_is_refused(
+async def test_invalid_body_is_refused(
     client: Client, body: bytes, status: int, code: str, accept: str
 ) -> None:
     response = await client.post(body, accept=accept)
@@ -178,7 +178,7 @@ async def test_a_body_that_is_no_request_is_refused(
 
 @pytest.mark.parametrize("name", ["variables", "extensions", "operationName"])
 @pytest.mark.parametrize("value", [0, 5, False, True, [], ["x"], "text", {}])
-async def test_a_parameter_of_the_wrong_type_is_named(
+async def test_parameter_of_the_wrong_type_is_named(
     client: Client, name: str, value: object
 ) -> None:
     response = await client.post({"query": TYPENAME, name: value})
@@ -193,13 +193,13 @@ async def test_a_parameter_of_the_wrong_type_is_named(
 
 
 @pytest.mark.parametrize("name", ["variables", "extensions", "operationName"])
-async def test_null_is_a_parameter_that_is_not_given(client: Client, name: str) -> None:
+async def test_null_parameter_counts_as_absent(client: Client, name: str) -> None:
     response = await client.post({"query": TYPENAME, name: None})
 
     assert response.json() == {"data": {"__typename": "Query"}}
 
 
-async def test_batches_are_refused_and_said_to_be_so(client: Client) -> None:
+async def test_batches_are_refused(client: Client) -> None:
     response = await client.post([{"query": TYPENAME}, {"query": TYPENAME}])
 
     assert response.status_code == 400
@@ -230,7 +230,7 @@ async def test_only_json_in_utf_8_is_read(client: Client, content_type: str) -> 
     "content_type",
     ["application/json", "Application/JSON;charset=UTF-8", 'application/json; charset="utf-8"'],
 )
-async def test_json_is_read_however_it_is_spelt(client: Client, content_type: str) -> None:
+async def test_content_type_may_be_spelt_differently(client: Client, content_type: str) -> None:
     response = await client.post({"query": TYPENAME}, Content_Type=content_type)
 
     assert response.status_code == 200
@@ -239,7 +239,7 @@ async def test_json_is_read_however_it_is_spelt(client: Client, content_type: st
 @pytest.mark.parametrize(
     "coding", ["gzip", "GZIP", "br", "zstd", "deflate", "gzip, gzip", "identity, gzip", "", "x"]
 )
-async def test_a_compressed_body_is_refused(client: Client, coding: str) -> None:
+async def test_compressed_body_is_refused(client: Client, coding: str) -> None:
     response = await client.post(b"\x1f\x8b" * 10_000, Content_Encoding=coding)
 
     assert response.status_code == 415
@@ -250,9 +250,7 @@ ALLOW = "GET, HEAD, POST, OPTIONS"
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "BREW"])
-async def test_other_methods_are_refused_with_those_that_are_served(
-    client: Client, method: str
-) -> None:
+async def test_other_methods_are_a_405_with_allow(client: Client, method: str) -> None:
     response = await client.http.request(method, "/graphql", headers={"Accept": JSON})
 
     assert response.status_code == 405
@@ -260,7 +258,7 @@ async def test_other_methods_are_refused_with_those_that_are_served(
     assert code_of(response) == "METHOD_NOT_ALLOWED"
 
 
-async def test_options_tells_the_methods_and_nothing_of_other_origins(client: Client) -> None:
+async def test_options_has_methods_without_cors(client: Client) -> None:
     asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     response = await client.http.options("/graphql", headers=asks)
 
@@ -271,7 +269,7 @@ async def test_options_tells_the_methods_and_nothing_of_other_origins(client: Cl
 
 
 @pytest.mark.parametrize("query", [TYPENAME, "{", "mutation { x }", ROWS, ""])
-async def test_head_is_answered_as_get_is(client: Client, query: str) -> None:
+async def test_head_is_get_without_the_body(client: Client, query: str) -> None:
     headers = {"Accept": GRAPHQL}
     get = await client.http.get("/graphql", params={"query": query}, headers=headers)
     head = await client.http.head("/graphql", params={"query": query}, headers=headers)
@@ -283,7 +281,7 @@ async def test_head_is_answered_as_get_is(client: Client, query: str) -> None:
 # GET
 
 
-async def test_a_query_can_be_in_the_address(client: Client) -> None:
+async def test_query_may_be_in_the_url(client: Client) -> None:
     query = "query A($n: Int!) { customersV3(first: $n) { nodes { __typename } } } query B { x: __typename }"
 
     response = await client.get(
@@ -296,7 +294,7 @@ async def test_a_query_can_be_in_the_address(client: Client) -> None:
 
 @pytest.mark.parametrize("name", ["variables", "extensions"])
 @pytest.mark.parametrize("text", ["{", "[]", "5", '"x"', "[" * 5_000])
-async def test_a_parameter_of_the_address_is_checked(client: Client, name: str, text: str) -> None:
+async def test_url_parameters_are_checked(client: Client, name: str, text: str) -> None:
     response = await client.get(query=TYPENAME, **{name: text})
 
     assert response.status_code == 400
@@ -305,20 +303,20 @@ async def test_a_parameter_of_the_address_is_checked(client: Client, name: str, 
 
 
 @pytest.mark.parametrize("text", ["", "null", "{}"])
-async def test_an_empty_parameter_of_the_address_is_none(client: Client, text: str) -> None:
+async def test_empty_url_parameter_counts_as_absent(client: Client, text: str) -> None:
     response = await client.get(query=TYPENAME, variables=text, extensions=text, operationName="")
 
     assert response.status_code == 200
 
 
-async def test_a_get_without_a_query_is_refused(client: Client) -> None:
+async def test_get_without_a_query_is_refused(client: Client) -> None:
     response = await client.get()
 
     assert response.status_code == 400
     assert code_of(response) == "BAD_REQUEST"
 
 
-async def test_a_mutation_by_get_is_refused(client: Client) -> None:
+async def test_mutation_by_get_is_refused(client: Client) -> None:
     query = 'mutation { deleteCustomerV3(key: {customerAccount: "US-001"}) { etag } }'
     response = await client.get(query=query)
 
@@ -327,7 +325,7 @@ async def test_a_mutation_by_get_is_refused(client: Client) -> None:
     assert code_of(response) == "METHOD_NOT_ALLOWED"
 
 
-async def test_bytes_that_are_no_utf_8_in_the_address_are_text(client: Client) -> None:
+async def test_invalid_utf_8_in_the_url_is_replaced(client: Client) -> None:
     response = await client.http.get(
         "/graphql?query=%7B%20x%FF%ED%A0%80%20%7D", headers={"Accept": GRAPHQL}
     )
@@ -344,7 +342,7 @@ async def test_bytes_that_are_no_utf_8_in_the_address_are_text(client: Client) -
         (JSON, {}, False),
     ],
 )
-async def test_a_browser_is_sent_to_the_page(
+async def test_browser_is_redirected_to_the_page(
     client: Client, accept: str, params: Mapping[str, str], goes: bool
 ) -> None:
     response = await client.get(accept, **params)

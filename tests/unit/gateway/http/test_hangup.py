@@ -1,4 +1,4 @@
-"""A client that hangs up, over real sockets: what was asked upstream for it is given up, and the log stays quiet."""
+"""Clients that disconnect, over real sockets: their upstream requests are cancelled, and the log stays quiet."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ async def hang_up(writer: asyncio.StreamWriter, *, rudely: bool = False) -> None
         pytest.param(HEADERS, "/SalesOrderHeadersV2", 1, False, id="parents by a key batch"),
     ],
 )
-async def test_what_is_asked_for_a_client_that_leaves_is_given_up(
+async def test_disconnect_cancels_upstream_requests(
     upstream: Upstream,
     caplog: pytest.LogCaptureFixture,
     query: str,
@@ -222,7 +222,7 @@ async def test_what_is_asked_for_a_client_that_leaves_is_given_up(
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def test_an_answer_that_is_half_there_is_given_up_too(
+async def test_disconnect_cancels_a_half_read_answer(
     upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     upstream.instead = b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"value": ['
@@ -237,7 +237,7 @@ async def test_an_answer_that_is_half_there_is_given_up_too(
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def test_who_waits_for_a_free_connection_upstream_makes_room_by_leaving(
+async def test_disconnect_frees_its_place_in_the_queue(
     upstream: Upstream,
 ) -> None:
     async with listening(upstream.serve) as said, gateway(said, concurrency=1) as served:
@@ -255,7 +255,7 @@ async def test_who_waits_for_a_free_connection_upstream_makes_room_by_leaving(
         assert len(upstream.held) == 1
 
 
-async def test_nothing_is_sent_again_for_who_has_left(upstream: Upstream) -> None:
+async def test_no_retries_after_a_disconnect(upstream: Upstream) -> None:
     async with listening(upstream.serve) as said, gateway(said) as served:
         upstream.instead = ok(b"").replace(b"200 OK", b"503 Busy\r\nRetry-After: 20")
         upstream.holds = lambda target: "CustomersV3" in target
@@ -268,7 +268,7 @@ async def test_nothing_is_sent_again_for_who_has_left(upstream: Upstream) -> Non
         assert len(upstream.held) == 1
 
 
-async def test_who_stays_is_answered_however_long_it_takes(upstream: Upstream) -> None:
+async def test_slow_operation_is_answered(upstream: Upstream) -> None:
     upstream.delay = 4 * LISTENING_AFTER
     async with listening(upstream.serve) as said, gateway(said) as served:
         assert "US-001" in str(await served.answer(ROW))
@@ -315,7 +315,7 @@ async def at_the_door(engine: Engine, *, gone: asyncio.Event, events: list[Event
     return sent
 
 
-async def test_a_mutation_goes_on_to_its_end() -> None:
+async def test_mutation_goes_on_after_a_disconnect() -> None:
     engine, gone, events = Engine(changes_data=True), asyncio.Event(), list[Event]()
     gone.set()
     answering = asyncio.ensure_future(at_the_door(engine, gone=gone, events=events))
@@ -328,7 +328,7 @@ async def test_a_mutation_goes_on_to_its_end() -> None:
     assert (engine.was_cancelled, events) == (False, [])
 
 
-async def test_a_query_is_given_up_and_its_task_counts_as_not_cancelled() -> None:
+async def test_disconnect_uncancels_the_task() -> None:
     engine, gone, events = Engine(changes_data=False), asyncio.Event(), list[Event]()
     gone.set()
 
@@ -341,7 +341,7 @@ async def test_a_query_is_given_up_and_its_task_counts_as_not_cancelled() -> Non
     assert [type(event) for event in events] == [ClientLeft]
 
 
-async def test_a_server_that_stops_is_no_client_that_left() -> None:
+async def test_shutdown_is_not_a_disconnect() -> None:
     engine, events = Engine(changes_data=False), list[Event]()
     answering = asyncio.ensure_future(at_the_door(engine, gone=asyncio.Event(), events=events))
     await asyncio.sleep(2 * LISTENING_AFTER)

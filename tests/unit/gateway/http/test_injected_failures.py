@@ -1,4 +1,4 @@
-"""Whatever fails on the way of an operation, its client gets an answer: over HTTP, event streams and WebSockets."""
+"""Whatever step of an operation fails, its client gets an answer: over HTTP, event streams and WebSockets."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ WAYS = {"HTTP": over_http, "events": over_events, "WebSocket": over_socket}
 @ERRORS
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("stage", OF_A_QUERY)
-async def test_a_query_is_answered(
+async def test_query_is_answered(
     served: Served,
     events: list[Event],
     monkeypatch: pytest.MonkeyPatch,
@@ -161,7 +161,7 @@ async def test_a_query_is_answered(
 
 @ERRORS
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_answer_that_cannot_be_encoded_is_answered(
+async def test_answer_that_cannot_be_encoded_is_an_error(
     served: Served,
     events: list[Event],
     monkeypatch: pytest.MonkeyPatch,
@@ -185,7 +185,7 @@ async def test_an_answer_that_cannot_be_encoded_is_answered(
 @ERRORS
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("stage", OF_A_MUTATION)
-async def test_a_mutation_is_answered(
+async def test_mutation_is_answered(
     served: Served,
     events: list[Event],
     monkeypatch: pytest.MonkeyPatch,
@@ -201,7 +201,7 @@ async def test_a_mutation_is_answered(
 @ERRORS
 @pytest.mark.parametrize("way", ["events", "WebSocket"])
 @pytest.mark.parametrize("stage", OF_A_SUBSCRIPTION)
-async def test_a_subscription_is_answered(
+async def test_subscription_is_answered(
     served: Served,
     events: list[Event],
     monkeypatch: pytest.MonkeyPatch,
@@ -217,7 +217,7 @@ async def test_a_subscription_is_answered(
 
 @ERRORS
 @pytest.mark.parametrize("stage", OF_A_CHANGE)
-async def test_a_subscription_that_has_begun_is_answered(
+async def test_running_subscription_is_answered(
     served: Served,
     events: list[Event],
     monkeypatch: pytest.MonkeyPatch,
@@ -252,7 +252,7 @@ async def test_a_subscription_that_has_begun_is_answered(
            { nodes { id } } }""",
     ],
 )
-async def test_a_wrong_argument_of_a_field_that_no_type_lists_is_a_wrong_document(
+async def test_wrong_argument_of_a_meta_field_is_invalid(
     served: Served, way: str, query: str
 ) -> None:
     errors = await WAYS[way](served, query)

@@ -1,4 +1,4 @@
-"""Pages of other origins: those that are named may call, and no others."""
+"""CORS: pages of configured origins may call, and no others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def shared() -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def test_a_page_of_a_named_origin_may_call(shared: httpx.AsyncClient) -> None:
+async def test_page_of_an_allowed_origin_may_call(shared: httpx.AsyncClient) -> None:
     asks = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "POST",
@@ -47,7 +47,7 @@ async def test_a_page_of_a_named_origin_may_call(shared: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize("path", ["search?limit=1", "slice", "explain?query={__typename}"])
-async def test_a_page_of_a_named_origin_may_ask_what_is_beside_the_api(
+async def test_allowed_origin_may_call_the_routes_beside(
     shared: httpx.AsyncClient, path: str
 ) -> None:
     asks = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
@@ -62,7 +62,7 @@ async def test_a_page_of_a_named_origin_may_ask_what_is_beside_the_api(
 @pytest.mark.parametrize(
     "origin", ["https://shop.example.evil.example", "http://shop.example", "null"]
 )
-async def test_a_page_of_another_origin_may_not(shared: httpx.AsyncClient, origin: str) -> None:
+async def test_page_of_another_origin_may_not_call(shared: httpx.AsyncClient, origin: str) -> None:
     asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     may = await shared.options("/graphql", headers=asks)
     answer = await shared.post("/graphql", json={"query": TYPENAME}, headers={"Origin": origin})
@@ -72,14 +72,14 @@ async def test_a_page_of_another_origin_may_not(shared: httpx.AsyncClient, origi
         assert "access-control-allow-origin" not in response.headers
 
 
-async def test_options_without_an_origin_tells_the_methods(shared: httpx.AsyncClient) -> None:
+async def test_options_without_origin_has_methods(shared: httpx.AsyncClient) -> None:
     assert (await shared.options("/graphql")).headers["allow"] == ALLOW
 
 
 @pytest.mark.parametrize(
     "origin", ["shop.example", "https://shop.example/", "https://", "https://*"]
 )
-async def test_what_is_no_origin_is_no_setting(origin: str) -> None:
+async def test_cors_origins_must_be_origins(origin: str) -> None:
     with pytest.raises(ValueError, match="an origin such as"):
         Settings(cors_origins=(origin,))
 
@@ -96,7 +96,7 @@ async def test_what_is_no_origin_is_no_setting(origin: str) -> None:
         ({"Sec-Fetch-Site": "cross-site", "Origin": "https://shop.example"}, 200),
     ],
 )
-async def test_a_get_of_another_sites_page_is_refused(
+async def test_cross_site_get_is_refused(
     shared: httpx.AsyncClient, headers: dict[str, str], status: int
 ) -> None:
     response = await shared.get("/graphql", params={"query": TYPENAME}, headers=headers)

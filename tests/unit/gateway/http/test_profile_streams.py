@@ -1,4 +1,4 @@
-"""WebSockets and event streams of a profile: what is heard there, and the profile's limits."""
+"""WebSockets and event streams of a profile: its changes and its limits."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def rename(whole: Served, company: str, alias: str) -> None:
 HEARD = {"kind": "UPDATED", "node": {"dataAreaId": "usmf"}}
 
 
-async def test_a_websocket_hears_the_changes_of_the_profiles_companies(
+async def test_websocket_gets_changes_of_the_profiles_companies(
     whole: Served, served: Served
 ) -> None:
     async with served.begun() as ws:
@@ -98,9 +98,7 @@ async def test_a_websocket_hears_the_changes_of_the_profiles_companies(
         assert heard["payload"] == {"data": {"entityChanged": HEARD}}
 
 
-async def test_an_event_stream_hears_the_changes_of_the_profiles_companies(
-    whole: Served, served: Served
-) -> None:
+async def test_stream_gets_changes_of_the_profiles_companies(whole: Served, served: Served) -> None:
     async with asked(served, CHANGES) as stream:
         await served.watched()
         await rename(whole, "demf", "By a stream")
@@ -111,9 +109,7 @@ async def test_an_event_stream_hears_the_changes_of_the_profiles_companies(
 
 
 @pytest.mark.parametrize(("query", "code"), REFUSED)
-async def test_a_websocket_is_under_the_limits_of_the_profile(
-    served: Served, query: str, code: str
-) -> None:
+async def test_websocket_has_the_profiles_limits(served: Served, query: str, code: str) -> None:
     async with served.begun() as ws:
         await ws.say(subscribe(query))
         heard = await ws.hear()
@@ -123,22 +119,20 @@ async def test_a_websocket_is_under_the_limits_of_the_profile(
 
 
 @pytest.mark.parametrize(("query", "code"), REFUSED)
-async def test_an_event_stream_is_under_the_limits_of_the_profile(
-    served: Served, query: str, code: str
-) -> None:
+async def test_event_stream_has_the_profiles_limits(served: Served, query: str, code: str) -> None:
     async with asked(served, query) as stream:
         heard = (await stream.event()).removeprefix("event: next\ndata: ")
 
     assert [error["extensions"]["code"] for error in json.loads(heard)["errors"]] == [code]
 
 
-async def test_the_whole_and_a_profile_look_for_themselves(whole: Served, served: Served) -> None:
+async def test_profiles_poll_for_themselves(whole: Served, served: Served) -> None:
     query = 'subscription { entityChanged(set: "customersV3", companies: ["usmf"]) { id } }'
     async with asked(whole, query), asked(served, query), asked(served, query):
         await until(lambda: whole.hub.watches == 2)
 
 
-async def test_there_is_no_socket_where_there_is_no_profile(whole: Served) -> None:
+async def test_unknown_profile_has_no_websocket(whole: Served) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with whole.profile("nobody").begun():
             pass

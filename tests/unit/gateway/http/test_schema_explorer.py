@@ -1,4 +1,4 @@
-"""What the page asks of a schema over HTTP: a search, and slices where all of it is much."""
+"""Search and slices of a large schema over HTTP."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explorer, "SMALL", 0)
 
 
-async def test_a_search_tells_sets_fields_and_mutations(client: httpx.AsyncClient) -> None:
+async def test_search_finds_sets_fields_and_mutations(client: httpx.AsyncClient) -> None:
     (hit, *_) = (await client.get("/graphql/search", params={"q": "customers v3"})).json()["hits"]
     fields = (await client.get("/graphql/search", params={"q": "customersV3.credit"})).json()
     written = (await client.get("/graphql/search", params={"q": "create cust"})).json()["hits"]
@@ -72,12 +72,12 @@ async def test_fields_are_completed(client: httpx.AsyncClient) -> None:
     assert mutation.json()["names"][0] == "deleteCustomersV3"
 
 
-async def test_what_is_little_may_be_asked_for_at_once(client: httpx.AsyncClient) -> None:
+async def test_small_schema_is_loaded_whole(client: httpx.AsyncClient) -> None:
     assert (await client.get("/graphql/slice?query=customersV3")).json() == {"whole": True}
 
 
 @pytest.mark.usefixtures("much")
-async def test_a_slice_is_a_schema(client: httpx.AsyncClient) -> None:
+async def test_slice_is_a_valid_schema(client: httpx.AsyncClient) -> None:
     answer = await client.get("/graphql/slice?query=customersV3&mutation=createCustomerV3")
     told = answer.json()
     schema = build_client_schema(told)
@@ -93,7 +93,7 @@ async def test_a_slice_is_a_schema(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("much")
-async def test_a_partial_type_is_told_in_full_when_it_is_asked_for(
+async def test_requested_type_is_complete(
     client: httpx.AsyncClient,
 ) -> None:
     first = (await client.get("/graphql/slice?query=salesOrderHeadersV2")).json()
@@ -111,7 +111,7 @@ def width(told: Any, name: str) -> int:
 
 
 @pytest.mark.usefixtures("much")
-async def test_exploring_makes_no_type_and_keeps_no_record_in_what_serves() -> None:
+async def test_exploring_leaves_the_served_schema_alone() -> None:
     async with served() as (app, client):
         gateway = app.state.live.gateway
         types = gateway.schema.made_types
@@ -122,7 +122,7 @@ async def test_exploring_makes_no_type_and_keeps_no_record_in_what_serves() -> N
 
 
 @pytest.mark.usefixtures("much")
-async def test_the_index_is_made_once_for_the_same_metadata(
+async def test_index_is_made_once_for_the_same_metadata(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[object] = []
@@ -143,9 +143,7 @@ async def test_the_index_is_made_once_for_the_same_metadata(
     assert len(made) == 1
 
 
-async def test_an_index_outlives_the_process(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_index_outlives_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     metadata = str(path_of(PROCUREMENT))
     settings = Settings(cache_dir=tmp_path, language="none", metadata=metadata)
     told = []
@@ -172,7 +170,7 @@ async def test_an_index_outlives_the_process(
         (f"slice?query={','.join(f'f{n}' for n in range(31))}", "BAD_ARGUMENT"),
     ],
 )
-async def test_what_cannot_be_answered_is_refused(
+async def test_invalid_parameters_are_refused(
     client: httpx.AsyncClient, path: str, code: str
 ) -> None:
     answer = await client.get(f"/graphql/{path}")
@@ -187,7 +185,7 @@ async def test_what_cannot_be_answered_is_refused(
 @pytest.mark.parametrize(
     ("chosen", "status"), [({"introspection": False}, 403), ({"graphiql": False}, 404)]
 )
-async def test_they_are_switched_off_with_introspection_and_with_the_page(
+async def test_explorer_needs_introspection_and_the_page(
     chosen: dict[str, bool], status: int, path: str
 ) -> None:
     async with served(**chosen) as (_, client):
@@ -199,7 +197,7 @@ async def test_they_are_switched_off_with_introspection_and_with_the_page(
 
 
 @pytest.mark.parametrize("path", ["search", "slice"])
-async def test_other_methods_are_told_what_there_is(client: httpx.AsyncClient, path: str) -> None:
+async def test_other_methods_get_allow(client: httpx.AsyncClient, path: str) -> None:
     asked = await client.options(f"/graphql/{path}")
     posted = await client.post(f"/graphql/{path}", json={})
 
@@ -208,7 +206,7 @@ async def test_other_methods_are_told_what_there_is(client: httpx.AsyncClient, p
     assert posted.json()["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
 
 
-async def test_before_the_start_is_over_nothing_is_told() -> None:
+async def test_nothing_is_answered_during_the_start() -> None:
     app = create_app(Settings(cache_dir=None), observe=lambda _: None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

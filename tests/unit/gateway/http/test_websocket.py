@@ -65,9 +65,7 @@ async def served(sandbox: Starlette, events: list[Event]) -> AsyncIterator[Serve
         ([INIT, "x" * 20_001], 1009),
     ],
 )
-async def test_what_is_no_message_or_comes_in_a_wrong_place_closes(
-    served: Served, messages: list[Any], code: int
-) -> None:
+async def test_invalid_message_closes(served: Served, messages: list[Any], code: int) -> None:
     async with served.connect() as raw:
         ws = Socket(raw)
         await ws.say(*messages)
@@ -75,7 +73,7 @@ async def test_what_is_no_message_or_comes_in_a_wrong_place_closes(
         assert (await ws.end())[0] == code
 
 
-async def test_a_message_nested_too_deeply_is_refused_in_plain_words(served: Served) -> None:
+async def test_message_nested_too_deeply_closes(served: Served) -> None:
     async with served.connect() as raw:
         ws = Socket(raw)
         await ws.say('{"type":"ping","payload":' + '{"a":' * 2_000 + "1" + "}" * 2_001)
@@ -83,7 +81,7 @@ async def test_a_message_nested_too_deeply_is_refused_in_plain_words(served: Ser
         assert await ws.end() == (4400, "Invalid message: nested too deeply")
 
 
-async def test_another_subprotocol_is_not_acceptable(served: Served) -> None:
+async def test_other_subprotocol_is_not_acceptable(served: Served) -> None:
     address = f"ws://127.0.0.1:{served.port}/graphql"
     async with connect(address, proxy=None) as raw:
         assert (await Socket(raw).end())[0] == 4406
@@ -100,7 +98,7 @@ async def test_another_subprotocol_is_not_acceptable(served: Served) -> None:
         ("null", False),
     ],
 )
-async def test_pages_of_foreign_origins_get_no_connection(
+async def test_pages_of_other_origins_cannot_connect(
     served: Served, origin: str | None, accepted: bool
 ) -> None:
     given = None if origin is None else origin.format(port=served.port)
@@ -117,7 +115,7 @@ async def test_pages_of_foreign_origins_get_no_connection(
 # Operations
 
 
-async def test_a_query_has_one_result(served: Served) -> None:
+async def test_query_has_one_result(served: Served) -> None:
     async with served.begun() as ws:
         await ws.say(QUERY)
 
@@ -128,7 +126,7 @@ async def test_a_query_has_one_result(served: Served) -> None:
         assert (await ws.hear())["type"] == "next"
 
 
-async def test_the_scope_of_the_connection_is_that_of_its_operations(served: Served) -> None:
+async def test_operations_have_the_connections_scope(served: Served) -> None:
     async with served.begun(**{"X-D365-Company": "demf"}) as ws:
         await ws.say(subscribe("{ customersV3(first: 1) { nodes { dataAreaId } } }"))
 
@@ -167,7 +165,7 @@ async def test_the_scope_of_the_connection_is_that_of_its_operations(served: Ser
         ({"query": "subscription { __typename }"}, "GRAPHQL_VALIDATION_FAILED"),
     ],
 )
-async def test_what_cannot_run_is_an_error_and_the_connection_stays(
+async def test_operation_that_cannot_run_is_an_error_message(
     served: Served, payload: dict[str, Any], code: str
 ) -> None:
     async with served.begun() as ws:
@@ -189,7 +187,7 @@ def rename(name: str, account: str = "US-003") -> dict[str, Any]:
     )
 
 
-async def test_a_change_is_told_with_its_row_as_it_was_selected(served: Served) -> None:
+async def test_change_has_the_selected_row(served: Served) -> None:
     async with served.begun(**{"X-D365-Company": "usmf"}) as ws:
         await ws.say(subscribe(CHANGES, "changes"))
         await served.watched()
@@ -235,7 +233,7 @@ async def test_rows_of_one_poll_are_read_by_one_query(served: Served, events: li
     assert len([e for e in read if e.method == "GET"]) == 1
 
 
-async def test_a_deleted_row_has_no_node(served: Served) -> None:
+async def test_deleted_row_has_no_node(served: Served) -> None:
     made = """mutation { createCustomerGroup(input: {
       dataAreaId: "usmf", customerGroupId: "WS", description: "Soon gone"
     }) { userErrors { message } } }"""
@@ -258,7 +256,7 @@ async def test_a_deleted_row_has_no_node(served: Served) -> None:
     assert deleted == {"kind": "DELETED", "etag": None, "node": None}
 
 
-async def test_a_completed_subscription_stops_its_watch(served: Served) -> None:
+async def test_completed_subscription_stops_its_watch(served: Served) -> None:
     async with served.begun() as ws:
         await ws.say(subscribe(CHANGES))
         await until(lambda: served.hub.watches)
@@ -268,14 +266,14 @@ async def test_a_completed_subscription_stops_its_watch(served: Served) -> None:
         assert (await ws.hear())["type"] == "next"
 
 
-async def test_a_client_that_leaves_stops_its_watches(served: Served) -> None:
+async def test_disconnect_stops_its_watches(served: Served) -> None:
     async with served.begun() as ws:
         await ws.say(subscribe(CHANGES))
         await until(lambda: served.hub.watches)
     await until(lambda: not served.hub.watches)
 
 
-async def test_new_metadata_end_no_subscription_and_free_the_old_ones(served: Served) -> None:
+async def test_new_metadata_end_no_subscription(served: Served) -> None:
     live = served.app.state.live
     async with served.begun(**{"X-D365-Company": "usmf"}) as ws:
         await ws.say(subscribe(CHANGES, "changes"))
@@ -292,7 +290,7 @@ async def test_new_metadata_end_no_subscription_and_free_the_old_ones(served: Se
 # Limits, time, the end
 
 
-async def test_an_operation_too_many_is_refused(sandbox: Starlette) -> None:
+async def test_too_many_operations_are_refused(sandbox: Starlette) -> None:
     async with serving(sandbox, [], max_per_connection=1) as served, served.begun() as ws:
         await ws.say(subscribe(CHANGES, "1"), subscribe(CHANGES, "2"))
 
@@ -301,19 +299,19 @@ async def test_an_operation_too_many_is_refused(sandbox: Starlette) -> None:
         assert said["payload"][0]["extensions"]["code"] == "BUDGET_EXCEEDED"
 
 
-async def test_a_connection_too_many_is_refused(sandbox: Starlette) -> None:
+async def test_too_many_connections_are_refused(sandbox: Starlette) -> None:
     async with serving(sandbox, [], max_connections=1) as served, served.begun():
         with pytest.raises(InvalidStatus) as refused:
             await served.connect()
         assert refused.value.response.status_code == 503
 
 
-async def test_who_does_not_begin_is_closed(sandbox: Starlette) -> None:
+async def test_connection_without_init_is_closed(sandbox: Starlette) -> None:
     async with serving(sandbox, [], init_timeout=0.1) as served, served.connect() as raw:
         assert await Socket(raw).end() == (4408, "Connection initialisation timeout")
 
 
-async def test_who_does_not_answer_is_closed(sandbox: Starlette) -> None:
+async def test_connection_without_pong_is_closed(sandbox: Starlette) -> None:
     ticking = Ticking()
     async with serving(sandbox, []) as served:
         served.hub.clock = ticking.clock
@@ -337,7 +335,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_server_that_stops_completes_subscriptions_and_says_goodbye(
+async def test_shutdown_completes_subscriptions_and_closes(
     sandbox: Starlette,
 ) -> None:
     async with serving(sandbox, []) as served, served.begun() as ws:

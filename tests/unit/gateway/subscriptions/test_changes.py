@@ -1,4 +1,4 @@
-"""What has changed between two polls."""
+"""``gateway.subscriptions.changes``: what has changed between two polls."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def told(changes: tuple[Change, ...]) -> list[str]:
         ({}, {}, []),
     ],
 )
-def test_etags_tell_what_became_of_each_row(
+def test_etags_show_how_each_row_changed(
     before: dict[str, str], after: dict[str, str], expected: list[str]
 ) -> None:
     by = ByEtag()
@@ -65,7 +65,7 @@ def started(*rows: PolledRow, newest: float | None = 0) -> ByStamp:
 LATER = NOON + timedelta(hours=1)
 
 
-def test_rows_are_read_from_a_little_before_the_newest_stamp() -> None:
+def test_rows_are_read_from_before_the_newest_stamp() -> None:
     by = started(PolledRow("a", "1", at(0)))
 
     assert by.since(LATER) == NOON - timedelta(seconds=30)
@@ -73,7 +73,7 @@ def test_rows_are_read_from_a_little_before_the_newest_stamp() -> None:
     assert by.since(LATER) == NOON + timedelta(seconds=70)
 
 
-def test_a_row_that_was_seen_is_not_told_again() -> None:
+def test_row_is_reported_once() -> None:
     by = started(PolledRow("a", "1", at(0)))
 
     assert told(by.take([PolledRow("a", "1", at(0)), PolledRow("b", "1", at(0))], LATER)) == [
@@ -88,7 +88,7 @@ def test_two_changes_within_one_stamp_differ_by_their_etags() -> None:
     assert told(by.take([PolledRow("a", "2", at(0))], LATER)) == ["UPDATED a"]
 
 
-def test_a_row_that_shows_up_late_is_told() -> None:
+def test_late_row_is_reported() -> None:
     by = started(PolledRow("a", "1", at(0)))
     by.take([PolledRow("b", "1", at(10))], LATER)
 
@@ -101,14 +101,14 @@ def test_a_row_that_shows_up_late_is_told() -> None:
     ("created", "expected"),
     [(None, "CHANGED"), (at(5), "CREATED"), (at(-20), "CREATED"), (at(-3600), "UPDATED")],
 )
-def test_a_stamp_of_creation_tells_new_rows(created: str | None, expected: str) -> None:
+def test_creation_stamp_identifies_new_rows(created: str | None, expected: str) -> None:
     by = started(newest=0)
 
     assert told(by.take([PolledRow("a", "1", at(5), created)], LATER)) == [f"{expected} a"]
     assert told(by.take([PolledRow("a", "2", at(6), created)], LATER)) == ["UPDATED a"]
 
 
-def test_a_set_without_rows_is_read_from_its_first_row_on() -> None:
+def test_empty_set_is_read_from_its_first_row() -> None:
     by = started(newest=None)
 
     assert by.since(LATER) is None
@@ -116,7 +116,7 @@ def test_a_set_without_rows_is_read_from_its_first_row_on() -> None:
     assert by.since(LATER) == NOON - timedelta(seconds=30)
 
 
-def test_a_stamp_of_the_future_hides_no_change() -> None:
+def test_stamp_in_the_future_hides_no_change() -> None:
     by = started(PolledRow("a", "1", "2154-12-31T23:59:59Z"), newest=None)
 
     assert by.since(NOON) == NOON - timedelta(seconds=30)
@@ -124,13 +124,13 @@ def test_a_stamp_of_the_future_hides_no_change() -> None:
     assert told(by.take(again, NOON)) == ["CHANGED b"]
 
 
-def test_rows_without_a_stamp_are_passed_over() -> None:
+def test_rows_without_a_stamp_are_skipped() -> None:
     by = started()
 
     assert by.take([PolledRow("a", "1", None), PolledRow("b", "1", "soon")], LATER) == ()
 
 
-def test_only_rows_that_may_be_read_again_are_remembered() -> None:
+def test_rows_that_are_not_read_again_are_dropped() -> None:
     by = started(PolledRow("a", "1", at(0)))
     for second in range(0, 1_000, 10):
         by.take([PolledRow(f"r{second}", "1", at(second))], LATER)
@@ -149,7 +149,7 @@ def test_only_rows_that_may_be_read_again_are_remembered() -> None:
         (None, None),
     ],
 )
-def test_moments_are_read(text: str | None, expected: datetime | None) -> None:
+def test_stamps_are_parsed(text: str | None, expected: datetime | None) -> None:
     assert parse_stamp(text) == expected
 
 

@@ -1,4 +1,4 @@
-"""What is asked for a subscription: to find changes, and to read their rows."""
+"""The queries of a subscription: for polls, and for the rows of changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def catalog(request: pytest.FixtureRequest) -> Catalog:
     return Catalog(model_of(request.param), SCHEMAS[request.param])
 
 
-def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
+def test_queries_for_every_set_are_valid(catalog: Catalog) -> None:
     core = build_schema(catalog, DictResolvers()).core
     seen = 0
     for kind, _, name in list(catalog.set_roots())[:15]:
@@ -68,14 +68,14 @@ def test_what_is_asked_of_any_set_is_valid(catalog: Catalog) -> None:
         (TRADERS, "Orders", None),
     ],
 )
-def test_stamps_are_known_by_their_names(name: str, given: str, stamp: str | None) -> None:
+def test_stamps_are_recognised_by_name(name: str, given: str, stamp: str | None) -> None:
     found = find_change_query(Catalog(model_of(name), SCHEMAS[name]), given)
 
     assert found.stamp == stamp
     assert ("orderBy" in found.rows, bool(found.newest)) == (stamp is not None, stamp is not None)
 
 
-def test_another_stamp_can_be_named() -> None:
+def test_stamps_can_be_configured() -> None:
     northwind = Catalog(model_of(TRADERS), GENERIC)
 
     assert find_change_query(northwind, "orders", ["Orders.ShippedDate"]).stamp == "shippedDate"
@@ -92,7 +92,7 @@ def test_another_stamp_can_be_named() -> None:
         ("Gone.ShippedDate", "Gone is not a list"),
     ],
 )
-def test_a_stamp_that_tells_nothing_is_no_setting(stamp: str, said: str | None) -> None:
+def test_unknown_stamp_is_a_settings_error(stamp: str, said: str | None) -> None:
     northwind = Catalog(model_of(TRADERS), GENERIC)
 
     if said is None:
@@ -102,7 +102,7 @@ def test_a_stamp_that_tells_nothing_is_no_setting(stamp: str, said: str | None) 
             check_stamps(northwind, (stamp,))
 
 
-def test_what_is_no_list_or_has_no_key_cannot_be_watched() -> None:
+def test_only_lists_with_keys_can_be_watched() -> None:
     northwind = Catalog(model_of(TRADERS), GENERIC)
 
     with pytest.raises(BadArgument, match="no list called node"):
@@ -129,7 +129,7 @@ def begun(gateway: Gateway, query: str, **variables: Any) -> SubscriptionRequest
     )
 
 
-def test_the_rows_of_changes_are_asked_for_as_they_were_selected(assembled: Gateway) -> None:
+def test_rows_are_queried_as_selected(assembled: Gateway) -> None:
     found = begun(
         assembled,
         """subscription Mine($where: JSON, $ids: Int = 2, $with: Boolean!, $set: String!) {
@@ -158,7 +158,7 @@ def test_the_rows_of_changes_are_asked_for_as_they_were_selected(assembled: Gate
     assert validate(assembled.schema.core, parse(found.query)) == []
 
 
-def test_a_row_that_a_variable_includes_is_asked_for_without_it(assembled: Gateway) -> None:
+def test_include_is_resolved_in_the_query_for_rows(assembled: Gateway) -> None:
     found = begun(
         assembled,
         """subscription ($with: Boolean!) {
@@ -171,7 +171,7 @@ def test_a_row_that_a_variable_includes_is_asked_for_without_it(assembled: Gatew
     assert validate(assembled.schema.core, parse(found.query)) == []
 
 
-def test_without_a_row_selected_none_is_asked_for(assembled: Gateway) -> None:
+def test_rows_are_not_queried_if_not_selected(assembled: Gateway) -> None:
     found = begun(assembled, 'subscription { entityChanged(set: "customersV3") { kind id } }')
 
     assert (found.query, found.fields) == ("", (("kind", "kind"), ("id", "id")))
@@ -197,7 +197,7 @@ def results(of: SubscriptionRequest, changes: Iterable[Change], answer: Any) -> 
     return [json.loads(one) for one in payloads(of, "things", list(changes), raw)]
 
 
-def test_each_change_gets_its_row_and_no_row_where_it_is_gone() -> None:
+def test_each_change_gets_its_row() -> None:
     answer = {"data": {"n": [{"x": 1}, None]}}
 
     assert results(NODES, THREE, answer) == [
@@ -207,7 +207,7 @@ def test_each_change_gets_its_row_and_no_row_where_it_is_gone() -> None:
     ]
 
 
-def test_an_error_stands_at_the_change_whose_row_it_is_of() -> None:
+def test_error_is_at_the_change_of_its_row() -> None:
     errors = [
         {"message": "bad", "path": ["n", 1, "x"], "locations": [{"line": 9, "column": 9}]},
     ]
@@ -247,7 +247,7 @@ WRITE = """mutation ($input: [GuideUpdateInput!]!) {
 
 
 @pytest.mark.anyio
-async def test_by_stamp_the_service_is_asked_for_new_rows_only(tmp_path: Path) -> None:
+async def test_polls_by_stamp_read_new_rows_only(tmp_path: Path) -> None:
     events: list[Event] = []
     async with guides(tmp_path, events.append) as gateway:
         poll = Poll(

@@ -1,4 +1,4 @@
-"""One changed row, many subscribers: what is read upstream grows with what they ask, not with how many they are."""
+"""One changed row, many subscribers: reads grow with their different selections, not with their number."""
 
 from __future__ import annotations
 
@@ -124,16 +124,14 @@ HEARD = {"data": {"entityChanged": {"kind": "UPDATED", "node": {"name": "two"}}}
 
 
 @pytest.mark.parametrize("count", [1, 50, 2_000])
-async def test_equal_subscribers_cost_one_read_however_many_they_are(
-    crowd: Crowd, count: int
-) -> None:
+async def test_equal_subscribers_share_one_read(crowd: Crowd, count: int) -> None:
     heard = await crowd.change(*(asking() for _ in range(count)))
 
     assert heard == [HEARD] * count
     assert len(crowd.asked) == 2  # the poll, and the row
 
 
-async def test_selections_variables_and_times_of_one_row_are_one_read(crowd: Crowd) -> None:
+async def test_equal_selection_variables_and_timeout_share_a_read(crowd: Crowd) -> None:
     of_each = (
         asking(),
         asking(BOTH),
@@ -157,7 +155,7 @@ async def test_selections_variables_and_times_of_one_row_are_one_read(crowd: Cro
     assert len(crowd.asked) == 2  # the poll, and the row for all of them
 
 
-async def test_another_response_key_is_another_answer(crowd: Crowd) -> None:
+async def test_other_response_key_is_another_answer(crowd: Crowd) -> None:
     one, other = await crowd.change(asking(), asking(ALIASED))
 
     assert one == HEARD
@@ -207,7 +205,7 @@ async def test_different_selections_are_read_together(rows: int, count: int, rea
     assert len(requests) == 1 + reads, requests  # the poll, and the key batches of one subscriber
 
 
-async def test_a_selection_that_cannot_be_read_is_its_own_subscribers_error(crowd: Crowd) -> None:
+async def test_failing_selection_is_its_subscribers_error(crowd: Crowd) -> None:
     crowd.refused = "Blue"
     asked = [
         asking(NAME.replace("name", name)) for name in ("name", "red", "blue", "green", "grey")
@@ -240,7 +238,7 @@ def changes(count: int) -> Batch:
     return Batch([Change(Kind.UPDATED, str(n), None) for n in range(count)])
 
 
-async def test_who_leaves_does_not_end_the_read_of_the_others(
+async def test_leaving_reader_does_not_cancel_the_read(
     begun_once: ActiveSubscription,
 ) -> None:
     batch = changes(1)
@@ -264,7 +262,7 @@ async def test_who_leaves_does_not_end_the_read_of_the_others(
     assert first.cancelled()
 
 
-async def test_a_read_that_fails_fails_for_each_and_is_not_repeated(
+async def test_failed_read_fails_for_each_reader(
     begun_once: ActiveSubscription,
 ) -> None:
     batch = changes(1)
@@ -283,7 +281,7 @@ async def test_a_read_that_fails_fails_for_each_and_is_not_repeated(
     assert reads == 1
 
 
-async def test_groups_are_of_one_scope_and_read_later_parts_together(
+async def test_groups_read_later_parts_together(
     begun_once: ActiveSubscription,
 ) -> None:
     batch = changes(501)

@@ -1,4 +1,4 @@
-"""Watches: one poll for all who wait for the same, what it asks, and how it ends."""
+"""Watches: one poll for all equal subscriptions, its requests, and how it ends."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def ended(feed: Feed) -> list[str | None]:
     return [error.get("extensions", {}).get("code") for error in found.value.errors]
 
 
-async def test_all_who_wait_for_the_same_share_a_poll() -> None:
+async def test_equal_subscriptions_share_a_poll() -> None:
     here = world()
     with here.feed() as one, here.feed() as other:
         await here.ticking.asleep()
@@ -100,7 +100,7 @@ async def test_all_who_wait_for_the_same_share_a_poll() -> None:
         assert (len(here.asked), here.hub.watches) == (2, 1)
 
 
-async def test_the_poll_ends_with_the_last_who_waits() -> None:
+async def test_poll_ends_with_its_last_subscriber() -> None:
     here = world()
     with here.feed():
         with here.feed():
@@ -113,7 +113,7 @@ async def test_the_poll_ends_with_the_last_who_waits() -> None:
     assert (len(here.asked), here.hub.watches) == (1, 0)
 
 
-async def test_polls_ask_in_the_scope_with_the_filter_of_the_subscriber() -> None:
+async def test_polls_have_scope_and_filter_of_the_subscriber() -> None:
     here = world()
     with here.feed():
         await here.ticking.asleep()
@@ -136,7 +136,7 @@ async def test_all_pages_are_read() -> None:
     assert [r.variables["after"] for r in here.asked] == [None, "2", "4"] * 2
 
 
-async def test_by_stamp_only_new_rows_are_read() -> None:
+async def test_polling_by_stamp_reads_new_rows() -> None:
     here = world(late=30)
     here.rows = [{"id": "a", "etag": "1", "changed": "2023-05-01T12:00:00Z"}]
     with here.hub.feed("things", lambda: here.poll(BY_STAMP)) as feed:
@@ -168,7 +168,7 @@ def upstream_is_away(retry_after: float | None = None) -> list[dict[str, Any]]:
     return [{"message": "away", "extensions": facts, "path": ["rows"]}]
 
 
-async def test_failing_polls_come_later_and_later_then_as_before() -> None:
+async def test_failing_polls_back_off() -> None:
     here = world(interval=10, max_failures=9)
     with here.feed() as feed:
         await here.ticking.asleep()
@@ -183,7 +183,7 @@ async def test_failing_polls_come_later_and_later_then_as_before() -> None:
     assert here.ticking.sleeps == [10, 20, 40, 80, 160, 160, 160, 10]
 
 
-async def test_a_poll_comes_no_sooner_than_the_upstream_asks_for() -> None:
+async def test_failing_polls_respect_retry_after() -> None:
     here = world(interval=10)
     here.errors = upstream_is_away(retry_after=300)
     with here.feed():
@@ -205,7 +205,7 @@ async def test_polls_that_fail_too_often_end_the_subscription() -> None:
     assert [event.over for event in failures] == [False, False, True]
 
 
-async def test_what_a_client_did_wrong_ends_its_subscription_at_once() -> None:
+async def test_client_error_ends_the_subscription_at_once() -> None:
     here = world()
     here.errors = [{"message": "no such field", "extensions": {"code": "BAD_USER_INPUT"}}]
     with here.feed() as feed:
@@ -213,7 +213,7 @@ async def test_what_a_client_did_wrong_ends_its_subscription_at_once() -> None:
     assert len(here.asked) == 1
 
 
-async def test_a_defect_is_told_without_its_words_and_tried_again() -> None:
+async def test_bug_in_a_poll_is_retried_without_details() -> None:
     here = world(max_failures=0)
     here.rows = [{"id": 5}]
     with here.feed() as feed:
@@ -221,7 +221,7 @@ async def test_a_defect_is_told_without_its_words_and_tried_again() -> None:
     assert any("ValidationError" in str(getattr(e, "detail", "")) for e in here.events)
 
 
-async def test_a_watch_that_has_ended_is_begun_anew() -> None:
+async def test_ended_watch_is_started_again() -> None:
     here = world()
     here.errors = [{"message": "no", "extensions": {"code": "BAD_USER_INPUT"}}]
     with here.feed() as feed:
@@ -235,7 +235,7 @@ async def test_a_watch_that_has_ended_is_begun_anew() -> None:
             assert await taken(another) == ["DELETED a"]
 
 
-async def test_who_takes_nothing_is_told_so_and_the_others_go_on() -> None:
+async def test_slow_subscriber_ends_alone() -> None:
     here = world(max_pending=1)
     with here.feed() as slow, here.feed() as quick:
         await here.ticking.asleep()
@@ -247,7 +247,7 @@ async def test_who_takes_nothing_is_told_so_and_the_others_go_on() -> None:
         assert await ended(slow) == ["SUBSCRIBER_TOO_SLOW"]
 
 
-async def test_there_are_no_more_watches_than_may_be() -> None:
+async def test_watches_are_limited() -> None:
     here = world(max_watches=1)
     with here.feed("one"), here.feed("one"), pytest.raises(BudgetExceeded), here.feed("another"):
         pass
@@ -266,7 +266,7 @@ async def test_connections_are_counted() -> None:
         assert again is True
 
 
-async def test_a_gateway_that_stops_ends_all_feeds_as_planned() -> None:
+async def test_shutdown_ends_all_feeds() -> None:
     here = world()
     with here.feed() as feed:
         await here.ticking.asleep()
@@ -280,7 +280,7 @@ async def test_a_gateway_that_stops_ends_all_feeds_as_planned() -> None:
         assert await ended(late) == []
 
 
-async def test_what_must_come_to_its_end_is_waited_for() -> None:
+async def test_close_waits_for_unfinished_tasks() -> None:
     here = world()
     done: list[str] = []
 

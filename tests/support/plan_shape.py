@@ -31,7 +31,7 @@ from graphql import (
 
 from gateway.odata.query import Expand
 from gateway.operations.completion_compiler import FastPathMiss
-from gateway.operations.lenient_rows import lenient_row
+from gateway.operations.lenient_rows import lenient_row, untyped_json
 from gateway.operations.pages import Page
 from gateway.planning.page_window import keyset_cursors, offset_cursors
 from gateway.planning.plan import BoundRoot, CallRoot, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
@@ -173,7 +173,7 @@ class RequiredShape:
         types = self._core.type_map
         abstract: Any = types[condition]
         return condition == type_name or (
-            is_abstract_type(abstract) and self._core.is_sub_type(abstract, types[type_name])  # type: ignore[arg-type]
+            is_abstract_type(abstract) and self._core.is_sub_type(abstract, types[type_name])
         )
 
     def _is_included(self, node: Any) -> bool:
@@ -234,11 +234,10 @@ class PlannedAnswer:
 
     def _row(self, plan: ReadPlan) -> Any:
         """Return a row of a plan, with everything below it in its slots."""
-        raw = self._json(plan, plan.query.select, plan.query.expand)
+        body = _encode(self._json(plan, plan.query.select, plan.query.expand))
         row_type = plan.row_type
-        row: Any = (
-            row_type.single.decode(_encode(raw)) if row_type.typed else lenient_row(row_type, raw)
-        )
+        decode = row_type.single.decode
+        row: Any = decode(body) if row_type.typed else lenient_row(row_type, untyped_json(body))
         self._fill(row, plan)
         return row
 
@@ -296,7 +295,9 @@ class PlannedAnswer:
         if field.kind is FieldKind.COMPLEX:
             one: Any = {}
             if self._catalog.is_served(field.target):
-                one = {name: self._value(f) for name, f in self._by_source(field.target).items()}
+                csdl = _chosen(self._catalog.possible_types(field.target), self._variant)
+                one = {name: self._value(f) for name, f in self._by_source(csdl).items()}
+                one["@odata.type"] = f"#{csdl}"
         else:
             assert field.value is not None
             enum = field.value.enum

@@ -44,7 +44,7 @@ def split_list(fetcher: Fetcher, query: Query) -> list[Query] | None:
         return None
 
     def build(part: Sequence[Literal]) -> Query:
-        return structs.replace(query, where=filtered.of(part))
+        return structs.replace(query, where=filtered.with_values(part))
 
     def lowered(part: Sequence[Literal]) -> Query:
         return fetcher.dialect.lower(build(part)).query

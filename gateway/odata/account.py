@@ -1,4 +1,4 @@
-"""Where a product keeps what its administrator would look up of a signed-in application: its user, roles, companies."""
+"""Entity sets in which a product keeps the user, roles and companies of a registered application."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from msgspec import Struct
 
 
 class Lookup(Struct, frozen=True):
-    """Rows of an entity set by one property."""
+    """Finds a value in the rows of an entity set by one other property."""
 
     entity_set: str
     key: str
     value: str
-    """Property that holds what is looked up."""
+    """Property with the value that is looked up."""
 
 
 class AccountSets(Struct, frozen=True):
-    """The sets that `d365-graphql check` reads, by their names in the metadata."""
+    """The sets that ``d365-graphql check`` reads, by their names in the metadata."""
 
     clients: Lookup
     """Client id → user."""
@@ -24,4 +24,4 @@ class AccountSets(Struct, frozen=True):
     companies: Lookup
     """Legal entity → name."""
     samples: tuple[str, ...]
-    """Sets of the areas that applications need most: a refusal of one shows a missing role."""
+    """Sets of the most used areas: if one is refused, a role is missing."""

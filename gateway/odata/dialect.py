@@ -1,8 +1,7 @@
-"""What one product's OData can answer: documented flags, and ``lower``, which rewrites a query into that or refuses.
+"""What one product's OData can answer: documented flags, and ``lower``, which rewrites a query into that or refuses it.
 
-A product is an *instance*, not a class: everything in which two products differ can be read off two lists of
-flags, and ``lower`` (in ``lower.py``) asks flags, never names. ``ODATA`` is the specification read cautiously;
-a product's module states its delta with evidence.
+A product is an *instance*, not a class: its flags show every difference from other products, and no code depends on a
+product's name. ``ODATA`` is the specification read cautiously; a product's module states its differences with evidence.
 
 Specification: OData 4.01, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html and
 part 2, URL Conventions.
@@ -44,10 +43,10 @@ class Dialect:
     """One product's OData. Flags read "Whether …"; the links lead to the page that says so."""
 
     name: str
-    """As the setting ``D365_DIALECT`` spells it."""
+    """Value of the setting ``D365_DIALECT``."""
 
     title: str
-    """As messages to callers call the product."""
+    """The product's name in messages to callers."""
 
     operators: Mapping[str, tuple[WhereOperator, ...]] = field(hash=False)
     """Kind of value (``literals.kind_of``, and ``flags``) → operators of ``where`` that are answered for it.
@@ -56,26 +55,27 @@ class Dialect:
     absent: Mapping[str, tuple[Operator, Value]] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )
-    """Edm type → the test that says "not filled in", for a product that stores no nulls; empty: nulls are nulls."""
+    """Edm type → the test for "not filled in", for a product that stores no nulls; empty if it stores them."""
 
     null_order: NullOrder = "unknown"
-    """Where nulls stand in ascending ``$orderby``; descending order is the reverse. The specification says first, and
-    services on PostgreSQL or Oracle sort them last. ``unknown``: first is assumed, and what comes is checked.
+    """Where nulls are in ascending ``$orderby``; descending order is the reverse. The specification says first, but
+    services on PostgreSQL or Oracle sort them last. ``unknown``: first is assumed, and answers are checked.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_SystemQueryOptionorderby"""
 
     guid_order: bool = False
     """Whether ``gt`` and ``lt`` compare Guids in the order in which ``$orderby`` sorts them, so that a cursor can hold
-    one. SQL Server, .NET and plain text have an order each, and not every service compares Guids at all.
+    one. SQL Server, .NET and text order Guids differently, and not every service compares them at all.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators"""
 
     unkeyed_paging: UnkeyedPaging = "auto"
-    """How a list goes on whose order no cursor can hold. ``links``: ``Prefer: odata.maxpagesize`` and the
-    ``$skiptoken`` of the next link, for services that refuse ``$skip``, or ignore the preference beside ``$top``.
-    ``skip``: positions. ``auto``: ``$top`` with the preference, and the next link where one comes, else positions.
+    """How a list continues whose order no cursor can hold. ``links``: ``Prefer: odata.maxpagesize`` and the
+    ``$skiptoken`` of the next link, for services that refuse ``$skip``, or ignore the preference
+    if there is a ``$top``. ``skip``: positions. ``auto``: ``$top`` with the preference, and the next link if one comes,
+    else positions.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging"""
 
     page_limit: int | None = None
-    """Rows that a page has at most, where that is documented: a ``$top`` of one row more costs a second request.
+    """Maximum rows of a page, if that is documented: a ``$top`` of one row more costs a second request.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ServerDrivenPaging"""
 
     has_in: bool = False
@@ -91,7 +91,7 @@ class Dialect:
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_StringandCollectionFunctions"""
 
     wildcard_eq: bool = False
-    """Whether a ``*`` in ``eq`` stands for any text, which no literal can escape; OData itself has no such thing."""
+    """Whether a ``*`` in ``eq`` stands for any text, and cannot be escaped; OData itself has no wildcards."""
 
     has_any_all: bool = True
     """Whether ``any`` is answered on collections.
@@ -110,7 +110,7 @@ class Dialect:
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_SystemQueryOptionexpand"""
 
     expand_options: bool = True
-    """Whether ``$expand`` takes options beside ``$select`` and ``$expand``.
+    """Whether ``$expand`` takes other options than ``$select`` and ``$expand``.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_ExpandOptions"""
 
     namespaces: frozenset[str] = frozenset()
@@ -142,11 +142,11 @@ class Dialect:
     https://docs.oasis-open.org/odata/odata-json-format/v4.0/odata-json-format-v4.0.html (section 19)"""
 
     account: AccountSets | None = None
-    """Where the user, roles and companies of a registered application are found.
+    """Entity sets with the user, roles and companies of a registered application; None if the product has none.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/services-home-page#register-your-external-application"""
 
     company_property: str | None = None
-    """Property that holds a row's company; None where rows have none."""
+    """Property that holds a row's company; None if rows have none."""
 
     company_columns: Mapping[str, tuple[str, ...]] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
@@ -159,12 +159,12 @@ class Dialect:
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/services-home-page"""
 
     company_option: tuple[str, str] | None = None
-    """Query option that opens every company the account may read, sent with every request."""
+    """Query option of every request, with which rows of all companies are read that the account may see."""
 
     case_insensitive: bool = False
     """Whether text compares without case and without trailing blanks.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators
-    leaves it open."""
+    leaves it to the service."""
 
     alphanumeric_order: bool = False
     """Whether text of ASCII letters and digits sorts by its characters, digits first, letters without case; how other
@@ -172,51 +172,52 @@ class Dialect:
     https://learn.microsoft.com/en-us/sql/relational-databases/collations/collation-and-unicode-support"""
 
     key_hazards: str = "/\\%&#+?"
-    """Characters for which a row is looked up by filter: proxies and servers unescape, fold or refuse them in a path.
+    """Characters in a key that make it a filter: proxies and servers unescape, fold or refuse them in a path.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_URLParsing"""
 
     batches_hazards: bool = False
-    """Whether a row with such a key is written by a batch, in whose parts the web server does not look.
+    """Whether a row with such a key is written by a batch, because web servers do not check addresses in its parts.
     https://learn.microsoft.com/en-us/iis/configuration/system.webserver/security/requestfiltering/"""
 
     prefers_representation: bool = True
-    """Whether a create asks for the new row (``Prefer: return=representation``): a service may answer with its address
+    """Whether a create requests the new row (``Prefer: return=representation``): a service may answer with its address
     alone. https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_HeaderPrefer"""
 
     update_may_create: bool = True
-    """Whether a PATCH of a row that is not there creates it, so that an update needs ``If-Match: *``.
+    """Whether a PATCH of a missing row creates it, so that an update needs ``If-Match: *``.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_UpsertanEntity"""
 
     max_segment_length: int = 260
-    """Encoded characters of one segment of a URL's path: a longer key is looked up by filter, for HTTP.sys
+    """Encoded characters of one segment of a URL's path: a longer key becomes a filter, because HTTP.sys
     (IIS, and all that Microsoft hosts) answers 400 above 260 by default.
     https://learn.microsoft.com/en-us/troubleshoot/developer/webapps/iis/iisadmin-service-inetinfo/httpsys-registry-windows"""
 
     batches_reads: bool = False
-    """Whether a ``$batch`` is known to answer several reads; where it is not, only an address that is too long
-    goes that way. The specification asks for it at the advanced conformance level only.
+    """Whether a ``$batch`` is known to answer several reads; if not, only an address that is too long is sent in one.
+    The specification requires it at the advanced conformance level only.
     https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part1-protocol.html#sec_BatchRequests"""
 
     relations: tuple[Relation, ...] = ()
-    """Relations that the product is known to have beside its metadata, added where sets and fields are there.
+    """Relations that the product has but does not publish; those are added whose sets and fields exist.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata"""
 
     services: tuple[Service, ...] = ()
-    """Services beside the metadata, offered where the environment describes them.
+    """Services that are not in the metadata; those are offered that the environment describes.
     https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services"""
 
     @property
     def has_nulls(self) -> bool:
+        """Whether the product stores nulls."""
         return not self.absent
 
     @property
     def nulls_last(self) -> bool:
-        """Whether nulls are taken to stand after all values in ascending order."""
+        """Whether nulls come after all values in ascending order."""
         return self.null_order == "last"
 
     @property
     def options(self) -> tuple[tuple[str, str], ...]:
-        """Return the query options of every request, for ``render``."""
+        """Query options of every request, for ``render``."""
         return () if self.company_option is None else (self.company_option,)
 
     def answers(self, edm_type: str, operator: WhereOperator) -> bool:
@@ -224,16 +225,16 @@ class Dialect:
         return operator in self.operators.get(kind_of(edm_type), ())
 
     def compares(self, edm_type: str, operator: WhereOperator) -> bool:
-        """Return whether the service takes the comparison, be it from ``where`` or from a cursor."""
+        """Return whether the service answers the comparison, from ``where`` or from a cursor."""
         by_order = self.guid_order and edm_type == "Edm.Guid" and operator in ORDERING
         return by_order or self.answers(edm_type, operator)
 
     def orderable_comparison(self, edm_type: str, is_enum: bool = False) -> bool:
-        """Return whether the type takes ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
+        """Return whether the type supports ``gt`` and ``lt``, so that a keyset page can start after a value of it."""
         return not is_enum and self.compares(edm_type, WhereOperator.GT)
 
     def key_is_safe(self, key: tuple[KeyPart, ...], entity_set: str = "") -> bool:
-        """Return whether the key may stand in a URL's path, behind the name of its set."""
+        """Return whether the key is safe in a URL's path, after the name of its set."""
         texts = (str(part.value.value) for part in key if part.value.type == "Edm.String")
         return not any(
             text == "" or text.endswith(".") or any(c in self.key_hazards for c in text)
@@ -241,7 +242,7 @@ class Dialect:
         ) and self.path_fits(resource_path(Resource(entity_set, key)))
 
     def path_fits(self, path: str) -> bool:
-        """Return whether no segment of an encoded path is longer than web servers take."""
+        """Return whether no segment of an encoded path is longer than web servers allow."""
         most = self.max_segment_length
         return len(path) <= most or all(len(segment) <= most for segment in path.split("/"))
 
@@ -262,11 +263,11 @@ class Dialect:
         return has_host or namespace in self.namespaces
 
     def refusal(self, what: str, *, hint: str | None = None) -> UnsupportedQuery:
-        """Return the error that says what the product cannot do: ``"expand beyond level 1"``."""
+        """Return the error for what the product cannot do: ``"expand beyond level 1"``."""
         return UnsupportedQuery(f"{self.title} cannot {what}.", hint=hint)
 
     def lower(self, query: Query) -> Lowered:
-        """Rewrite into what the product answers. Raises UnsupportedQuery."""
+        """Return the query as the product can answer it. Raises UnsupportedQuery."""
         return lower_query(self, query)
 
 

@@ -1,8 +1,8 @@
 """Dynamics 365 Finance & Operations: how its OData differs from the specification.
 
 Main page: https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (read as
-"the OData page" below). Where that page is silent the flag says no. What differs from the specification, and
-how it is known:
+"the OData page" below). If that page is silent, the flag says no. What differs from the specification, and
+how that is known:
 
 * no ``in``, no ``has``; enums take only ``eq`` and ``ne``, their literals are fully qualified (the OData page,
   "Filter details");
@@ -13,8 +13,8 @@ how it is known:
   documented;
 * ``$expand`` is first level only (the OData page); ``$select`` inside it is seen in captured traffic, other
   options nowhere;
-* there are no nulls: text comes back ``""``, dates ``1900-01-01``, numbers ``0``, so that a number's absence
-  cannot be asked;
+* there are no nulls: empty text is ``""``, an empty date ``1900-01-01``, an empty number ``0``, so that no filter can
+  tell an empty number from 0;
 * text compares as the database does, without case and trailing blanks
   (https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/dev-ref/xpp-variables-data-types).
 """
@@ -133,7 +133,7 @@ FINOPS = replace(
     # https://learn.microsoft.com/en-us/dotnet/api/system.web.configuration.httpruntimesection
     key_hazards=ODATA.key_hazards + "*<>",
     batches_hazards=True,
-    # A create answers 201 with the whole row, and a PATCH of a row that is not there 404 (reference d365-odata 5.1).
+    # A create answers 201 with the whole row, and a PATCH of a missing row 404 (captured traffic).
     prefers_representation=False,
     update_may_create=False,
     # https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata (Batch requests)

@@ -1,9 +1,9 @@
-"""Entity sets of Finance & Operations whose rows belong to a legal entity without a ``dataAreaId``.
+"""Entity sets of Finance & Operations whose rows belong to a legal entity, but have no ``dataAreaId``.
 
 Some 1,300 of 3,900 public data entities have no ``dataAreaId``. Most hold data that all companies share; those below
 name the row's legal entity in another property (or in two, both of which count). Which property it is was read from
-the names in the metadata document; Microsoft publishes no list. A property that names somebody else's company (that of
-a calendar, a survey, who pays a position) is not here.
+the names in the metadata document; Microsoft publishes no list. A property with another company (that of
+a calendar, of a survey, of whoever pays a position) is not listed.
 
 https://learn.microsoft.com/dynamics365/fin-ops-core/dev-itpro/data-entities/data-entities#save-data-per-company
 """

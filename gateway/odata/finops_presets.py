@@ -1,12 +1,11 @@
-"""What Finance & Operations is known to have beyond its metadata: relations between entity sets, and custom services.
+"""What Finance & Operations has but does not publish in its metadata: relations of entity sets, and custom services.
 
 ``RELATIONS`` is a table of foreign keys for which F&O publishes no navigation property. Columns and keys are those of
 the public data entities (https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/odata);
-what a version of F&O lacks, or relates itself, is left out when the table is applied (``relations.preset``).
-Where two rows give one set a relation of the same name, the first that fits is taken: newer versions of an entity
-stand before older ones.
+rows that do not fit a version of F&O, or that it publishes itself, are left out (``relations.preset``). If two rows
+give one set a relation of the same name, the first that fits counts: newer versions of an entity come first.
 
-``SERVICES`` are custom services (``/api/services``), offered where the environment describes them. They are not in the
+``SERVICES`` are custom services (``/api/services``), offered if the environment describes them. They are not in the
 metadata: https://learn.microsoft.com/en-us/dynamics365/fin-ops-core/dev-itpro/data-entities/custom-services
 """
 

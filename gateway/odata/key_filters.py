@@ -1,9 +1,9 @@
-"""Filters that name many keys, cut into requests whose URLs have a bounded length.
+"""Splits filters by many keys into requests whose URLs have a limited length.
 
-A literal is printed once and lengths are added up, because a level may have thousands of keys and each request
-holds some forty: printing runs of keys only to see how long they become would cost more than all the rest. That
-works for keys that the product takes as they stand. Others (a star where it is a wildcard, nulls) go the way of
-every filter, as an ``Expr``: :func:`key_filter`, :func:`split_by_length`.
+Each literal is printed once and lengths are added up, because a level may have thousands of keys and each request
+has room for some forty: printing runs of keys only to measure them would cost more than all the rest. That works for
+keys that ``eq`` finds exactly. Others (a star that is a wildcard, nulls) are filtered like anything else, by an
+``Expr``: :func:`key_filter`, :func:`split_by_length`.
 
 Shared values are written once, so that URLs are short: ``dataAreaId eq 'usmf' and (Order eq 'a' or Order eq 'b')``.
 """
@@ -31,31 +31,32 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Column = tuple[str, str, bool]
-"""Name, Edm or enum type, whether it is an enum."""
+"""Name, Edm or enum type, and whether it is an enum."""
 Key = tuple[Value, ...]
 
 _OR, _AND, _EQ = "%20or%20", "%20and%20", "%20eq%20"
 _FEW = 20
-"""Values of a list in a filter that is never cut."""
-_AS_IT_STANDS = re.compile(r"[A-Za-z0-9_.~(),:$=;/@!-]*")
-"""Text that neither a literal nor a URL spells in another way."""
+"""Values; a list in a filter that is not longer is never split."""
+_NEEDS_NO_ENCODING = re.compile(r"[A-Za-z0-9_.~(),:$=;/@!-]*")
+"""Text that stays the same in a literal and in a URL."""
 
 
 def by_column(keys: Sequence[Key]) -> list[list[Value]]:
-    """Return the values of each part; ``zip(*keys)`` would make an object a key, which wakes the garbage collector."""
+    """Return the values of each part."""
+    # Not zip(*keys): that makes an iterator for each key, which triggers garbage collection.
     return [list(map(itemgetter(i), keys)) for i in range(len(keys[0]))] if keys else []
 
 
-# Keys that stand in a URL as they are
+# Keys that ``eq`` finds exactly
 
 
 def key_requests(
     dialect: Dialect, query: Query, columns: Sequence[Column], keys: Sequence[Key], *, limit: int
 ) -> list[tuple[Request, Sequence[Key]]] | None:
-    """Cut distinct keys into requests of ``query`` (lowered) whose URLs have at most ``limit`` characters.
+    """Return requests of ``query`` (lowered) for distinct keys, each with its keys.
 
-    A key that is too long by itself goes alone. None where some key cannot be asked for exactly by ``eq``.
-    Raises UnsupportedQuery for columns that the product cannot compare.
+    Their URLs have at most ``limit`` characters, unless one key alone is longer. None if ``eq`` does not find some key
+    exactly. Raises UnsupportedQuery for columns that the product cannot compare.
     """
     table = _Table(columns, keys)
     if not table.is_plain(dialect):
@@ -78,7 +79,7 @@ def key_requests(
 
 
 class _Test(Struct, frozen=True):
-    """``Name eq`` and what stands around each value."""
+    """The text before and after each value of a column: ``Name eq '`` and ``'``."""
 
     start: str
     end: str
@@ -91,18 +92,18 @@ class _Test(Struct, frozen=True):
 
     @property
     def length(self) -> int:
-        """Characters of one test beside its value, with the ``or`` before it."""
+        """Characters of one test without its value, with the ``or`` before it."""
         return len(_OR) + len(self.start) + len(self.end)
 
 
 class _Group(Struct):
-    """Keys that differ in the last column only: ``head and (test v or test w)``; several heads take the same values."""
+    """Keys that differ in the last column only: ``head and (test v or test w)``; heads with equal values are joined."""
 
     head: str
-    """Printed test of the other columns; empty where they are the same for all keys."""
+    """Printed test of the other columns; empty if they are the same for all keys."""
     test: _Test
     values: Sequence[str]
-    """Of the last column, printed."""
+    """Values of the last column, printed."""
     key_lists: list[Sequence[Key]]
     """One list for each head, as long as ``values``."""
 
@@ -118,7 +119,7 @@ class _Group(Struct):
 
     @property
     def overhead(self) -> int:
-        """Characters beside those of the tests and their ``or``."""
+        """Characters that are not of the tests and the ``or`` between them."""
         return len(self.head) + len(_AND) + len("()") if self.head else 0
 
 
@@ -132,7 +133,7 @@ class _Table:
         self._distinct = [set(values) for values in self._values]
 
     def is_plain(self, dialect: Dialect) -> bool:
-        """Return whether ``eq`` is the way to ask, and asks for each of the keys exactly: no nulls, no wildcards."""
+        """Return whether ``eq`` is the shortest test and finds each key exactly: no ``in``, no nulls, no wildcards."""
         if dialect.has_in or any(None in distinct for distinct in self._distinct):
             return False
         if not dialect.wildcard_eq:
@@ -143,7 +144,7 @@ class _Table:
         )
 
     def grouped(self, limit: int) -> tuple[list[str], list[_Group]]:
-        """Return the tests that all keys share, and what is left of the keys; columns of few values stand first."""
+        """Return the tests that all keys share, and the other tests in groups; columns with few values come first."""
         columns, values, keys = self._columns, self._values, self._keys
         sizes = [len(distinct) for distinct in self._distinct]
         *first, last = sorted(range(len(columns)), key=sizes.__getitem__)
@@ -162,26 +163,27 @@ class _Table:
         return shared, _merged(groups, limit // 4)
 
 
-def _merged(groups: Iterable[_Group], most: int) -> list[_Group]:
-    """Join groups of the same values, as long as their heads have at most so many characters."""
+def _merged(groups: Iterable[_Group], max_head: int) -> list[_Group]:
+    """Return the groups, those of the same values joined while their heads have at most ``max_head`` characters."""
     by_values: dict[tuple[str, ...], _Group] = {}
-    found: list[_Group] = []
+    merged: list[_Group] = []
     for group in groups:
         values = tuple(group.values)
         other = by_values.get(values)
-        if other is None or len(other.head) + len(group.head) > most:
+        if other is None or len(other.head) + len(group.head) > max_head:
             by_values[values] = group
-            found.append(group)
+            merged.append(group)
         else:
             other.head += _OR + group.head
             other.key_lists += group.key_lists
-    for group in found:
+    for group in merged:
         if len(group.key_lists) > 1:
             group.head = f"({group.head})"
-    return found
+    return merged
 
 
 def _has_star(values: Sequence[Any]) -> bool:
+    """Return whether a text holds a star; True if some value is no text."""
     try:
         return "*" in "".join(values)
     except TypeError:
@@ -189,7 +191,7 @@ def _has_star(values: Sequence[Any]) -> bool:
 
 
 def _tests(column: Column, values: Sequence[Value]) -> list[str]:
-    """Print ``Name eq value`` for each of the values, of which there are few different ones."""
+    """Return ``Name eq value`` for each of the values; each distinct one is printed once."""
     distinct = list(dict.fromkeys(values))
     test, texts = _printed(column, distinct)
     printed = dict(zip(distinct, map(test.one, texts), strict=True))
@@ -197,23 +199,24 @@ def _tests(column: Column, values: Sequence[Value]) -> list[str]:
 
 
 def _printed(column: Column, values: Sequence[Value]) -> tuple[_Test, Sequence[str]]:
-    """Print literals, percent-encoded; what they have in common is in the test."""
+    """Return the literals, percent-encoded, and the text around each of them."""
     name, edm_type, is_enum = column
     start = quote(name, safe="/") + _EQ
     if edm_type == "Edm.String":
+        # One match over all texts instead of one for each; values that are no texts take the slow way.
         with suppress(TypeError):
-            if _AS_IT_STANDS.fullmatch("".join(values)):  # type: ignore[arg-type]
+            if _NEEDS_NO_ENCODING.fullmatch("".join(values)):  # type: ignore[arg-type]
                 return _Test(f"{start}'", "'"), values  # type: ignore[return-value]
     literals = (to_url(Literal(value, edm_type, is_enum)) for value in values)
     return _Test(start, ""), [percent_encode(literal) for literal in literals]
 
 
 def _runs(groups: Iterable[_Group], room: int) -> Iterator[list[_Group]]:
-    """Cut the groups into runs of at most ``room`` characters."""
+    """Yield the groups in runs of at most ``room`` characters; a long group is split."""
     run: list[_Group] = []
     left = room
     for group in groups:
-        # Of the first n tests; the "or" before the first stands for the one between groups.
+        # ends[n]: characters of the first n tests; the "or" before the first is the one between groups.
         lengths = map(group.test.length.__add__, map(len, group.values))
         ends = list(accumulate(lengths, initial=0))
         start, size = 0, len(group.values)
@@ -245,31 +248,31 @@ def _filter(run: list[_Group], is_alone: bool) -> str:
 
 
 class LongList(Struct, frozen=True):
-    """A filter with a list of values that may be cut: each row that passes has one of them."""
+    """A filter with a list of values that can be split: each row that passes has one of them."""
 
     before: tuple[Expr, ...]
     values: In
     after: tuple[Expr, ...]
 
-    def of(self, values: Sequence[Literal]) -> Expr:
+    def with_values(self, values: Sequence[Literal]) -> Expr:
         """Return the filter for some of the values."""
         return And((*self.before, In(self.values.path, tuple(values)), *self.after))
 
 
 def long_list(where: Expr | None) -> LongList | None:
-    """Return the longest ``in`` that every row must pass; None where none is long enough to be cut."""
+    """Return the longest ``in`` that every row must pass; None if none is long enough to be split."""
     terms = tuple(terms_of(where))
     sizes = [len(term.values) if isinstance(term, In) else 0 for term in terms]
     if max(sizes, default=0) <= _FEW:
         return None
     place = sizes.index(max(sizes))
-    found = terms[place]
-    assert isinstance(found, In)
-    return LongList(terms[:place], found, terms[place + 1 :])
+    longest = terms[place]
+    assert isinstance(longest, In)
+    return LongList(terms[:place], longest, terms[place + 1 :])
 
 
 def terms_of(where: Expr | None) -> list[Expr]:
-    """Return what ``and`` joins, nested or not."""
+    """Return the terms that ``and`` joins, nested ones included."""
     if isinstance(where, And):
         return [term for inner in where.terms for term in terms_of(inner)]
     return [] if where is None else [where]
@@ -279,11 +282,7 @@ def terms_of(where: Expr | None) -> list[Expr]:
 
 
 def key_filter(columns: Sequence[Column], keys: Sequence[Key]) -> Expr:
-    """Return the filter that holds for rows whose columns (name, type, is enum) equal one of the keys.
-
-    Shared values are written once, the columns with the fewest values outermost, so that the URL is short:
-    ``dataAreaId eq 'usmf' and (Order eq 'a' or Order eq 'b')``.
-    """
+    """Return the filter for rows whose columns equal one of the keys; columns with few values are outermost."""
     distinct = [len({key[i] for key in keys}) for i in range(len(columns))]
     order = sorted(range(len(columns)), key=lambda i: distinct[i])
     rows = dict.fromkeys(tuple(key[i] for i in order) for key in keys)
@@ -293,9 +292,9 @@ def key_filter(columns: Sequence[Column], keys: Sequence[Key]) -> Expr:
 def split_by_length(
     build: Callable[[Sequence[T]], Query], items: Sequence[T], *, limit: int, options: Options = ()
 ) -> list[list[T]]:
-    """Cut ``items`` into runs whose rendered URLs have at most ``limit`` characters.
+    """Return ``items`` in runs whose rendered URLs have at most ``limit`` characters.
 
-    ``build`` gives the (lowered) query for a run. An item that is too long by itself goes alone.
+    ``build`` returns the (lowered) query for a run. An item that is too long by itself has a run of its own.
     """
 
     def length(size: int) -> int:
@@ -311,7 +310,7 @@ def split_by_length(
 
 
 def _longest_run(length: Callable[[int], int], most: int, guess: int, limit: int) -> int:
-    """Return a size whose length fits, within a sixteenth of the longest: interpolated, then verified."""
+    """Return a number of items whose URL fits, within a sixteenth of the largest: interpolated, then measured."""
     fits, first, too_long = 1, length(1), most + 1
     while first < limit and too_long - fits > 1:
         size = min(max(guess, fits + 1), too_long - 1)

@@ -1,8 +1,8 @@
-"""Python value + Edm type ↔ URL literal.
+"""Converts values between Python, URL literals and JSON, by their Edm types.
 
-``parse_value`` is the gate for what callers give; ``to_url`` passes every value but text through it once more,
-so that a value of the wrong shape ends in ``ValueError`` and never in a URL: nothing can be smuggled into a
-filter. Percent-encoding is ``render``'s.
+``parse_value`` checks what callers send; ``to_url`` passes every value but text through it once more, so that a value
+of the wrong form ends in ``ValueError`` and never in a URL: nothing can be injected into a filter. Percent-encoding is
+done by ``render``.
 
 Literal forms: OData ABNF,
 https://docs.oasis-open.org/odata/odata/v4.01/os/abnf/odata-abnf-construction-rules.txt (``primitiveLiteral``),
@@ -53,8 +53,9 @@ _KINDS: Mapping[str, str] = MappingProxyType(
 )
 
 _MAX_DIGITS = 100
-"""Longest plain form of a Decimal: ``1E+999999999`` must not become a gigabyte of noughts."""
+"""Digits of the longest Decimal: ``1E+999999999`` must not become a gigabyte of zeros."""
 _SINGLE_MAX = 3.4028235677973366e38
+"""Numbers beyond it round to infinity in single precision (IEEE 754 binary32)."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
@@ -71,14 +72,14 @@ _MEMBERS = re.compile(r"[^\W\d]\w*(?:, ?[^\W\d]\w*)*|[+-]?[0-9]{1,19}")
 
 
 def kind_of(edm_type: str) -> str:
-    """Return the kind of a type, a key of ``Dialect.operators``; a type outside ``Edm`` is an enum."""
+    """Return the kind of a type, which is a key of ``Dialect.operators``; a type outside ``Edm`` is an enum."""
     if not edm_type.startswith("Edm."):
         return "enum"
     return _KINDS.get(edm_type, "other")
 
 
 def to_url(literal: Literal) -> str:
-    """Return the literal as a URL spells it, before percent-encoding: ``O'Neil`` → ``'O''Neil'``. Raises ValueError."""
+    """Return the literal in URL form, before percent-encoding: ``O'Neil`` → ``'O''Neil'``. Raises ValueError."""
     if literal.value is None:
         return "null"
     value = parse_value(literal.type, literal.value)
@@ -104,14 +105,14 @@ def to_url(literal: Literal) -> str:
 def to_url_array(literals: Sequence[Literal]) -> str:
     """Return a collection as the value of a parameter alias, before percent-encoding: ``["a","b"]``.
 
-    Its items are spelled as in JSON (ABNF ``array``, URL Conventions 5.1.2). Raises ValueError.
+    Its items have the form of JSON (ABNF ``array``, URL Conventions 5.1.2). Raises ValueError.
     """
     values = [to_json(parse_value(literal.type, literal.value)) for literal in literals]
     return _encode_array(values).decode()
 
 
 def to_json(value: Value) -> object:
-    """Return what JSON carries for a value: the special floating-point numbers are text (JSON format 4.01, 7.1)."""
+    """Return the value as JSON holds it: infinities and NaN are strings (JSON format 4.01, section 7.1)."""
     if isinstance(value, float) and not math.isfinite(value):
         return _floating_text(value)
     return value
@@ -121,7 +122,7 @@ _encode_array = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def parse_value(edm_type: str, value: object) -> Value:
-    """Check a caller's value and give its one normal form; None stays None. Raises ValueError, in words for the caller.
+    """Return a caller's value in its normal form; None stays None. Raises ValueError with a message for the caller.
 
     ``("Edm.DateTimeOffset", "2024-01-31T13:00:00.500+01:00")`` → ``"2024-01-31T12:00:00.5Z"``.
     """
@@ -131,7 +132,7 @@ def parse_value(edm_type: str, value: object) -> Value:
         return _enum_member(value)
     parse = _PARSERS.get(edm_type)
     if parse is None:
-        raise ValueError(f"values of type {edm_type} cannot be given")
+        raise ValueError(f"values of type {edm_type} are not supported")
     return parse(value)
 
 
@@ -153,10 +154,10 @@ def _refused(expected: str, value: object) -> ValueError:
 
 
 def _matched(pattern: re.Pattern[str], expected: str, value: object) -> re.Match[str]:
-    found = pattern.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = pattern.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise _refused(expected, value)
-    return found
+    return match
 
 
 def _string(value: object) -> str:
@@ -243,8 +244,8 @@ def _date_time(value: object) -> str:
 
 
 def _minimal(fraction: str | None) -> str:
-    kept = (fraction or "").rstrip("0")
-    return f".{kept}" if kept else ""
+    digits = (fraction or "").rstrip("0")
+    return f".{digits}" if digits else ""
 
 
 def _duration(value: object) -> str:
@@ -269,7 +270,7 @@ def _enum_member(value: object) -> str:
 
 
 def duration_seconds(text: str) -> Decimal:
-    """Return the exact length of a duration: ``P1DT0.5S`` → ``86400.5``. Raises ValueError."""
+    """Return the exact seconds of a duration: ``P1DT0.5S`` → ``86400.5``. Raises ValueError."""
     sign, *parts = _matched(_DURATION, "a duration", text).groups()
     units = (86_400, 3_600, 60, 1)
     total = sum(

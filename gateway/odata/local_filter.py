@@ -1,15 +1,15 @@
-"""Filters and order computed here, by the upstream's rules.
+"""Evaluates filters and sorts rows here, by the upstream's rules.
 
-Needed for residuals (``residual.py``) and for rows merged from several answers.
+Needed for residuals (``wildcard_residual``) and for rows merged from several answers.
 
-Values are what the upstream's JSON carries, *not* cleaned ones: an empty date is still ``1900-01-01``, so a
-comparison gives what the upstream would give. Nulls follow URL Conventions 5.1.1.1
+Values are those of the upstream's JSON, *not* cleaned ones: an empty date is still ``1900-01-01``, so a comparison has
+the result that it would have upstream. Nulls follow URL Conventions 5.1.1.1
 (https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators):
 comparisons with null are true or false, functions and ``has`` of null are null, and ``and``, ``or``, ``not``
 are three-valued.
 
-This is not the database's collation: letters compare by code point once case is folded. That can differ from it
-in *order*; residuals therefore hold no test that the upstream has answered exactly, where that can be helped.
+This is not the database's collation: letters compare by code point once case is folded, which can differ in *order*.
+Residuals therefore contain no test that the upstream has answered exactly, if that can be avoided.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from .query import (
 )
 
 Get: TypeAlias = Callable[[Path], Value]
+"""Returns the value of one row at a path."""
 
 _NO_SENTINELS: Mapping[str, tuple[Operator, Value]] = MappingProxyType({})
 
@@ -93,7 +94,10 @@ def evaluate(
     case_insensitive: bool,
     absent: Mapping[str, tuple[Operator, Value]] = _NO_SENTINELS,
 ) -> bool | None:
-    """Tell whether the row behind ``get`` passes; None, "unknown", does not. The rest are the dialect's flags."""
+    """Return whether the row that ``get`` reads passes; None, OData's null, means that it does not.
+
+    ``case_insensitive`` and ``absent`` are the dialect's. Raises UnsupportedQuery for ``any``.
+    """
     return _Row(get, case_insensitive, absent).passes(expr)
 
 
@@ -105,7 +109,7 @@ def order_key(
     case_insensitive: bool,
     nulls_last: bool = False,
 ) -> tuple[object, ...]:
-    """Return a key that sorts rows as ``$orderby`` does; ``nulls_last``: where nulls stand in ascending order."""
+    """Return a key that sorts rows as ``$orderby`` does; ``nulls_last`` says where nulls are in ascending order."""
     return tuple(
         _Descending(key) if reverse else key
         for value, edm_type, reverse in zip(values, types, descending, strict=True)
@@ -116,7 +120,7 @@ def order_key(
 
 
 def comparable(edm_type: str, value: Value, *, case_insensitive: bool) -> Any:
-    """Return what stands for the value in a comparison: ``("Edm.Guid", "6F1A…")`` → ``"6f1a…"``. None stays None."""
+    """Return the value in a form that compares as its type: ``("Edm.Guid", "6F1A…")`` → ``"6f1a…"``. None: None."""
     if value is None or not isinstance(value, str):
         return value
     match edm_type:
@@ -147,7 +151,9 @@ class _Row(Struct, frozen=True):
             case Not(term):
                 return _not(self.passes(term))
             case Some():
-                raise UnsupportedQuery("Rows of a list cannot be tested here.")
+                raise UnsupportedQuery(
+                    "A filter by rows of a list cannot be combined with text that contains a star."
+                )
             case Compare() | Matches() | Wildcard() | In() | IsNull() | Has():
                 return self.test(expr, self.get(expr.path))
             case _:
@@ -172,8 +178,8 @@ class _Row(Struct, frozen=True):
                 return _MATCH[match](self.folded(value), self.folded(str(literal.value)))
             case Wildcard(pattern=pattern, negated=negated):
                 parts = map(re.escape, self.folded(pattern).split("*"))
-                found = re.fullmatch(".*".join(parts), self.folded(value), re.DOTALL)
-                return (found is None) == negated
+                is_match = re.fullmatch(".*".join(parts), self.folded(value), re.DOTALL) is not None
+                return is_match != negated
             case Has(value=literal):
                 return set(str(literal.value).split(",")) <= set(re.split(", *", value))
             case _:
@@ -203,12 +209,13 @@ class _Row(Struct, frozen=True):
 
 
 def _all(answers: Iterable[bool | None]) -> bool | None:
-    known: bool | None = True
+    """Return ``and`` of three-valued answers (URL Conventions 5.1.1.1.6)."""
+    result: bool | None = True
     for answer in answers:
         if answer is False:
             return False
-        known = known if answer else None
-    return known
+        result = result if answer else None
+    return result
 
 
 def _not(answer: bool | None) -> bool | None:

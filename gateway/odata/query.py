@@ -1,4 +1,4 @@
-"""The OData query tree: what is asked of one URL. It knows no product and no URL syntax.
+"""The OData query tree: what one URL requests. It knows no product and no URL syntax.
 
 A dialect rewrites a query into what its product can answer (or refuses), then ``render`` prints it. ``Expr`` is
 a closed union: match it with ``assert_never``, so that the type checker lists the work when a node is added.
@@ -22,7 +22,7 @@ Value: TypeAlias = str | int | float | bool | Decimal | None
 class Literal(Struct, frozen=True):
     """A value and its Edm or qualified enum type.
 
-    ``value`` is what JSON would carry: text for strings, dates (``2024-01-31T12:00:00Z``), durations, Guids, binary
+    ``value`` is as in JSON: text for strings, dates (``2024-01-31T12:00:00Z``), durations, Guids, binary
     (base64) and enum members (``Backorder``), ``int``, ``Decimal``, ``bool``, or None.
     """
 
@@ -32,7 +32,7 @@ class Literal(Struct, frozen=True):
 
 
 class Path(Struct, frozen=True):
-    """A property, or one reached over single-valued navigations: ``SalesOrderHeader/SalesOrderStatus``."""
+    """A property, or one behind single-valued navigations: ``SalesOrderHeader/SalesOrderStatus``."""
 
     segments: tuple[str, ...]
 
@@ -65,7 +65,7 @@ class Compare(Struct, frozen=True):
 
 
 class Matches(Struct, frozen=True):
-    """The string at ``path`` contains, starts or ends with the value, taken literally (a ``*`` is a star)."""
+    """The string at ``path`` contains, starts or ends with the value; a ``*`` in it is no wildcard."""
 
     path: Path
     match: TextMatch
@@ -73,7 +73,7 @@ class Matches(Struct, frozen=True):
 
 
 class Wildcard(Struct, frozen=True):
-    """F&O's own: ``path eq '*text*'``. ``pattern`` is sent as it stands. Only a dialect's lowering makes it."""
+    """``path eq '*text*'``, for products with ``Dialect.wildcard_eq``. Only lowering makes it."""
 
     path: Path
     pattern: str
@@ -81,7 +81,7 @@ class Wildcard(Struct, frozen=True):
 
 
 class In(Struct, frozen=True):
-    """The value at ``path`` is one of ``values``; false where there are none."""
+    """The value at ``path`` is one of ``values``; false if they are empty."""
 
     path: Path
     values: tuple[Literal, ...]
@@ -102,13 +102,13 @@ class Has(Struct, frozen=True):
 
 
 class And(Struct, frozen=True):
-    """All terms hold; true where there are none."""
+    """All terms hold; true if there are none."""
 
     terms: tuple[Expr, ...]
 
 
 class Or(Struct, frozen=True):
-    """One term holds; false where there are none."""
+    """One term holds; false if there are none."""
 
     terms: tuple[Expr, ...]
 
@@ -120,7 +120,7 @@ class Not(Struct, frozen=True):
 
 
 class Some(Struct, frozen=True):
-    """A row reached over the collection ``path`` satisfies ``where`` (``any``); None: there is one at all."""
+    """Some row of the collection ``path`` satisfies ``where`` (``any``); with None, the collection is not empty."""
 
     path: Path
     where: Expr | None
@@ -154,14 +154,14 @@ class ListPart(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
-    """A function call; ``name`` is an import's name, or qualified where it is bound."""
+    """A function call; ``name`` is an import's name, or qualified if it is bound."""
 
     name: str
     arguments: tuple[KeyPart | ListPart, ...] = ()
 
 
 class Resource(Struct, frozen=True):
-    """What the URL's path names: a set, ``Set(key)``, ``Set(key)/Navigation``, singleton, function, ``…/$count``."""
+    """What the path of a URL names: a set, ``Set(key)``, ``Set(key)/Navigation``, singleton, function, ``…/$count``."""
 
     name: str = ""
     """Entity set or singleton; empty for an unbound function."""
@@ -169,7 +169,7 @@ class Resource(Struct, frozen=True):
     navigation: str | None = None
     call: Call | None = None
     count: bool = False
-    """Whether only the number of rows is asked for (``/$count``)."""
+    """Whether only the number of rows is requested (``/$count``)."""
 
 
 class Expand(Struct, frozen=True, kw_only=True):
@@ -198,11 +198,11 @@ class Query(Struct, frozen=True, kw_only=True):
     top: int | None = None
     skip: int | None = None
     count: bool = False
-    """Whether the total number of rows is asked for beside the rows (``$count=true``)."""
+    """Whether the total number of rows is requested with the rows (``$count=true``)."""
 
 
 class Request(Struct, frozen=True):
-    """Text to send; made by ``render``, sent by ``client``. ``url`` is relative to the service root."""
+    """An HTTP request; made by ``render``, sent by ``client``. ``url`` is relative to the service root."""
 
     method: str
     url: str

@@ -1,9 +1,8 @@
-"""Query → Request: the one place that knows precedence, escaping and the order of query options.
+"""Query → Request: the only module that knows precedence, escaping and the order of query options.
 
-It prints what it is given and decides nothing: a dialect has lowered the query before. Escaping happens once,
-on finished text, so a literal is spelled (``literals.to_url``) before any of it is percent-encoded. Everything
-is encoded that a server, proxy or log might read in a second way; structure (quotes, parentheses, commas) stays
-readable.
+It prints and decides nothing: a dialect has lowered the query before. Text is percent-encoded once, when it is
+complete: literals get their form (``literals.to_url``) before that. Everything is encoded that a server, proxy or log
+might interpret differently; structure (quotes, parentheses, commas) stays readable.
 
 URL Conventions 4.01, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html: 2
 (encoding), 4 (path), 5.1 (options), 5.1.1.17 (precedence).
@@ -55,34 +54,37 @@ _SAFE_IN_QUERY = "'(),:$=;*/@!"
 _SAFE_IN_KEY = "':"
 
 _OR, _AND, _TEST, _PRIMARY = range(4)
-"""How tightly a printed expression holds together; ``not`` wants a primary."""
+"""Precedence of a printed expression, from loose to tight (5.1.1.17); ``not`` requires a primary expression."""
 
 
 def render(query: Query, *, options: Options = ()) -> Request:
-    """Print the query, ``options`` last. The URL is relative to the service root."""
-    asked = [
+    """Return the request of a lowered query, ``options`` last. Its URL is relative to the service root.
+
+    Raises ValueError for a literal that its type cannot have.
+    """
+    parameters = [
         *_options(query.select, query.expand, query.where, query.order),
         *_window(query.top, query.skip, query.count),
         *_aliases(query.resource.call),
         *((percent_encode(name), value) for name, value in options),
     ]
-    text = _joined(asked)
+    text = _joined(parameters)
     path = _resource(query.resource)
     headers = TEXT_HEADERS if query.resource.count else JSON_HEADERS
     return Request("GET", f"{path}?{text}" if text else path, headers)
 
 
 class Frame(Struct, frozen=True):
-    """A printed query with room for one more term of its filter: ``before`` + term + ``after`` is the URL."""
+    """A printed query with a gap for the last term of its filter: ``before`` + term + ``after`` is the URL."""
 
     before: str
     after: str
     is_alone: bool
-    """Whether the filter holds nothing else, so that the term needs no parentheses."""
+    """Whether the filter has no other term, so that the term needs no parentheses."""
 
 
 def frame(query: Query, *, options: Options = ()) -> Frame:
-    """Print the query around a term that its filter is to hold last, percent-encoded."""
+    """Print the query around the last term of its filter, percent-encoded."""
     own = [] if query.where is None else [_at_least(_AND, query.where, "", 0), ""]
     before = [
         *_options(query.select, query.expand, None, ()),
@@ -106,26 +108,27 @@ def resource_path(resource: Resource) -> str:
 
 
 def url_length(request: Request) -> int:
+    """Return the characters of the URL behind the service root."""
     return len(request.url)
 
 
 def readable_url(request: Request) -> str:
-    """Return the URL for people: ``Set?$filter=Name%20eq%20'x'`` → ``Set?$filter=Name eq 'x'``."""
+    """Return the URL in readable form: ``Set?$filter=Name%20eq%20'x'`` → ``Set?$filter=Name eq 'x'``."""
     return unquote(request.url)
 
 
 def filter_text(expr: Expr) -> str:
-    """Print a filter, not percent-encoded."""
+    """Return the text of a filter, not percent-encoded."""
     return _expr(expr, "", 0)[0]
 
 
 def percent_encode(text: str) -> str:
-    """Percent-encode the value of a query option."""
+    """Return the value of a query option, percent-encoded."""
     return quote(text, safe=_SAFE_IN_QUERY)
 
 
-def _joined(asked: Iterable[tuple[str, str]]) -> str:
-    return "&".join(f"{name}={percent_encode(value)}" for name, value in asked)
+def _joined(parameters: Iterable[tuple[str, str]]) -> str:
+    return "&".join(f"{name}={percent_encode(value)}" for name, value in parameters)
 
 
 def _resource(resource: Resource) -> str:
@@ -155,7 +158,7 @@ def _call(call: Call) -> str:
 
 
 def _aliases(call: Call | None) -> Iterator[tuple[str, str]]:
-    """Yield the values of the arguments that stand behind an alias: ``@p1=["a","b"]`` (URL Conventions 5.1.2)."""
+    """Yield the values of the arguments that are passed by alias: ``@p1=["a","b"]`` (URL Conventions 5.1.2)."""
     parts = () if call is None else call.arguments
     for number, part in enumerate(parts, 1):
         if isinstance(part, ListPart):
@@ -218,7 +221,10 @@ def _path(path: Path, variable: str) -> str:
 
 
 def _expr(expr: Expr, variable: str, depth: int) -> tuple[str, int]:
-    """Print, and tell how tightly it holds. ``variable`` is of the innermost ``any``, ``depth`` their number."""
+    """Return the text of an expression and its precedence.
+
+    ``variable`` is that of the innermost ``any``, ``depth`` the number of ``any`` around the expression.
+    """
     match expr:
         case And(terms):
             return _join(terms, " and ", "true", _AND, variable, depth)
@@ -266,8 +272,8 @@ def _join(
 
 
 def _at_least(level: int, expr: Expr, variable: str, depth: int) -> str:
-    text, holds = _expr(expr, variable, depth)
-    return text if holds >= level else f"({text})"
+    text, own_level = _expr(expr, variable, depth)
+    return text if own_level >= level else f"({text})"
 
 
 def _any(path: str, where: Expr | None, depth: int) -> str:

@@ -127,7 +127,7 @@ REFUSED = [
     ("Edm.Binary", 1, "base64 text"),
     (ENUM, "Yes' or '1", "the name of an enum member"),
     (ENUM, 1, "the name of an enum member"),
-    ("Edm.GeographyPoint", "POINT(1 2)", "values of type Edm.GeographyPoint cannot be given"),
+    ("Edm.GeographyPoint", "POINT(1 2)", "values of type Edm.GeographyPoint are not supported"),
 ]
 
 

@@ -102,7 +102,7 @@ def test_a_filter_is_evaluated_by_the_upstreams_rules(expr, value, specified, fi
 
 
 def test_rows_of_a_list_are_not_at_hand():
-    with pytest.raises(UnsupportedQuery, match="cannot be tested here"):
+    with pytest.raises(UnsupportedQuery, match="rows of a list cannot be combined"):
         passes(Some(path("Lines"), None), None)
 
 

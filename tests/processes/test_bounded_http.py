@@ -1,4 +1,4 @@
-"""Clients that are slow or send too much, over sockets: each is told so, or its connection is closed."""
+"""Slow clients and oversized requests, over sockets: they get an error, or their connection is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that look at things: what they print, what they refuse, and with which exit code."""
+"""The commands that inspect: output, refusals and exit codes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_each_command_and_option_has_help(tmp_path: Path, command: list[str]) ->
     options = re.findall(r"│ +(--[\w-]+)(?: +-\w)? +(.*?) *│", text)
     assert options
     assert [
-        name for name, told in options if len(re.sub(r"^(<\S+[^>]*>|\S+)\s+", "", told)) < 12
+        name for name, body in options if len(re.sub(r"^(<\S+[^>]*>|\S+)\s+", "", body)) < 12
     ] == []
     assert len(text.split("Usage:")[1].split("─")[0].splitlines()[2].strip()) > 20
 
@@ -199,7 +199,7 @@ def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{ nope }", "(line 1, column 3)"),
         ("{", "Syntax Error"),
@@ -210,12 +210,12 @@ def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> Non
     ],
 )
 def test_explain_of_an_impossible_operation_exits_with_2(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     found = invoke(tmp_path, "explain", "-", stdin=text)
 
     assert found.returncode == 2
-    assert said in found.stdout
+    assert message in found.stdout
 
 
 def test_explain_prints_json(tmp_path: Path, query: str) -> None:
@@ -319,15 +319,15 @@ def test_diff_recognises_an_operation(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("CustomerV3.creditLimit", "Edm.Decimal"),
         ("customersV3", "CustomersV3"),
         ("createCustomerV3", "input: CustomerV3CreateInput!"),
     ],
 )
-def test_why_explains_the_origin_of_a_name(tmp_path: Path, name: str, said: str) -> None:
-    assert said in printed(invoke(tmp_path, "schema", "why", name))
+def test_why_explains_the_origin_of_a_name(tmp_path: Path, name: str, message: str) -> None:
+    assert message in printed(invoke(tmp_path, "schema", "why", name))
 
 
 # metadata
@@ -376,7 +376,7 @@ def test_the_rest_of_the_suggestions_is_counted(tmp_path: Path) -> None:
 
 
 def test_printed_settings_load_again_and_hide_secrets(tmp_path: Path) -> None:
-    given = {
+    values = {
         "D365_URL": "https://x.operations.dynamics.com/data",
         "D365_TENANT_ID": "contoso",
         "D365_CLIENT_ID": "app",
@@ -384,7 +384,7 @@ def test_printed_settings_load_again_and_hide_secrets(tmp_path: Path) -> None:
         "D365_COMPANIES": "usmf, demf",
         "D365_SANDBOX__SCALE": "2",
     }
-    text = printed(invoke(tmp_path, "settings", **given))
+    text = printed(invoke(tmp_path, "settings", **values))
 
     assert "s3cr3t" not in text
     config = tmp_path / "gateway.toml"

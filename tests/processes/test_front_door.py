@@ -77,9 +77,9 @@ def test_without_settings_the_sandbox_is_served_and_announced(
         assert get(url.replace("/graphql", "/healthz")).json() == {"status": "ok"}
 
         assert gateway.end(by) == 0
-    said = "\n".join(gateway.lines)
-    assert "embedded sandbox" in said
-    assert re.search(r"\d+ entity sets, [\d,]+ fields of Query", said)
+    message = "\n".join(gateway.lines)
+    assert "embedded sandbox" in message
+    assert re.search(r"\d+ entity sets, [\d,]+ fields of Query", message)
     assert "Traceback" not in gateway.errors
 
 
@@ -147,7 +147,7 @@ def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"D365_PROT": "9"}, ("D365_PROT (environment)", "did you mean D365_PORT?")),
         ({"D365_PORT": "many"}, ("D365_PORT (environment)", "'many'", "a whole number")),
@@ -159,12 +159,12 @@ def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_an_invalid_setting_stops_the_start(
-    tmp_path: Path, variables: dict[str, str], said: tuple[str, ...]
+    tmp_path: Path, variables: dict[str, str], message: tuple[str, ...]
 ) -> None:
     found = invoke(tmp_path, "serve", **{"D365_PORT": "0", **variables})
 
     assert found.returncode == 2
-    assert [text for text in said if text not in found.stderr] == []
+    assert [text for text in message if text not in found.stderr] == []
     assert "Traceback" not in found.stderr
     assert found.stdout == ""
 
@@ -193,7 +193,7 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_invalid_metadata_is_reported_with_line_and_reason(tmp_path: Path, name: str) -> None:
-    document, said = DOCUMENTS[name]
+    document, message = DOCUMENTS[name]
     path = tmp_path / name
     path.write_bytes(document)
 
@@ -201,7 +201,7 @@ def test_invalid_metadata_is_reported_with_line_and_reason(tmp_path: Path, name:
 
     assert found.returncode == 2
     assert name in found.stderr
-    assert said in found.stderr
+    assert message in found.stderr
     assert "Traceback" not in found.stderr
 
 

@@ -105,9 +105,9 @@ def test_descriptions_count_if_requested(tmp_path: Path) -> None:
 
 
 def test_an_introspection_result_is_a_schema(tmp_path: Path) -> None:
-    told = json.dumps(introspection_from_schema(build_schema(BREAKING)))
+    body = json.dumps(introspection_from_schema(build_schema(BREAKING)))
 
-    assert diff(tmp_path, OLD, told).stdout == diff(tmp_path, OLD, BREAKING).stdout
+    assert diff(tmp_path, OLD, body).stdout == diff(tmp_path, OLD, BREAKING).stdout
 
 
 def test_a_metadata_document_counts_as_its_schema(tmp_path: Path) -> None:
@@ -136,12 +136,12 @@ def test_a_gzipped_document_is_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("given", [[], ["-"]], ids=["not given", "a dash"])
-def test_the_current_schema_is_the_default(tmp_path: Path, given: list[str]) -> None:
+@pytest.mark.parametrize("values", [[], ["-"]], ids=["not given", "a dash"])
+def test_the_current_schema_is_the_default(tmp_path: Path, values: list[str]) -> None:
     current = tmp_path / "current.graphql"
     current.write_text(run(tmp_path, "schema", "print", "--sandbox").stdout, "utf-8")
 
-    found = invoke(tmp_path, "schema", "diff", str(current), *given, "--sandbox")
+    found = invoke(tmp_path, "schema", "diff", str(current), *values, "--sandbox")
 
     assert found.returncode == 0, found.stderr
     assert found.stdout.startswith("0 breaking\n0 dangerous\n0 safe\n")
@@ -155,7 +155,7 @@ def test_the_current_schema_can_be_the_old_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "options", "said"),
+    ("old", "new", "options", "message"),
     [
         ("-", None, ["--sandbox"], "compared with itself"),
         ("rubbish", OLD, [], "no definition of a type"),
@@ -167,20 +167,20 @@ def test_the_current_schema_can_be_the_old_one(tmp_path: Path) -> None:
     ],
 )
 def test_unreadable_input_exits_with_2(
-    tmp_path: Path, old: str, new: str | None, options: list[str], said: str
+    tmp_path: Path, old: str, new: str | None, options: list[str], message: str
 ) -> None:
     found = diff(tmp_path, old, new, *options)
 
     assert (found.returncode, found.stdout) == (2, "")
-    assert said in found.stderr
+    assert message in found.stderr
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [(b"\x1f\x8b\x08rubbish", "not valid gzip"), (b"type \xff", "not UTF-8"), (None, "No such")],
     ids=["gzip", "latin", "absent"],
 )
-def test_binary_files_exit_with_2(tmp_path: Path, raw: bytes | None, said: str) -> None:
+def test_binary_files_exit_with_2(tmp_path: Path, raw: bytes | None, message: str) -> None:
     path = tmp_path / "old"
     if raw is not None:
         path.write_bytes(raw)
@@ -188,4 +188,4 @@ def test_binary_files_exit_with_2(tmp_path: Path, raw: bytes | None, said: str) 
     found = invoke(tmp_path, "schema", "diff", str(path), str(path))
 
     assert found.returncode == 2
-    assert said in found.stderr
+    assert message in found.stderr

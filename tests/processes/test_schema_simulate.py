@@ -1,4 +1,4 @@
-"""``schema simulate``: the size of what patterns would expose."""
+"""``schema simulate``: the size of the API that patterns would expose."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_patterns_replace_those_of_the_settings(tmp_path: Path) -> None:
     configured = {"D365_INCLUDE": "Vendor*", "D365_READ_ONLY": "true"}
 
     by_settings = simulated(tmp_path, **configured)
-    given = simulated(
+    values = simulated(
         tmp_path, "--include", "Customer*", "--exclude", "CustomerGroups", **configured
     )
 
-    assert (by_settings["mutations"], given["mutations"]) == (0, 0)
-    assert by_settings["entity_sets"] != given["entity_sets"]
+    assert (by_settings["mutations"], values["mutations"]) == (0, 0)
+    assert by_settings["entity_sets"] != values["entity_sets"]
     configured |= {"D365_INCLUDE": "Customer*", "D365_EXCLUDE": "CustomerGroups"}
-    assert counts(given) == counts(simulated(tmp_path, **configured))
+    assert counts(values) == counts(simulated(tmp_path, **configured))
 
 
 def test_plain_output_has_figures_and_findings(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_profile_is_as_large_as_its_patterns_allow(tmp_path: Path, config: str
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["pa"], "There is no profile pa."),
         (["ap", "--exclude", "VendorGroups"], "use either a profile or patterns"),
@@ -133,12 +133,12 @@ def test_a_profile_is_as_large_as_its_patterns_allow(tmp_path: Path, config: str
     ],
 )
 def test_an_impossible_profile_exits_with_2(
-    tmp_path: Path, config: str, options: list[str], said: str
+    tmp_path: Path, config: str, options: list[str], message: str
 ) -> None:
     found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--config", config, *options)
 
     assert (found.returncode, found.stdout) == (2, "")
-    assert said in found.stderr
+    assert message in found.stderr
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_an_impossible_profile_exits_with_2(
 def test_other_commands_take_a_profile_too(
     tmp_path: Path, config: str, command: tuple[str, ...], expected: str
 ) -> None:
-    given = (*command, "--sandbox", "--config", config, "--profile", "ap")
-    found = invoke(tmp_path, *given, D365_LANGUAGE="none")
+    values = (*command, "--sandbox", "--config", config, "--profile", "ap")
+    found = invoke(tmp_path, *values, D365_LANGUAGE="none")
 
     assert (found.returncode, found.stderr) == (0, "")
     assert expected in found.stdout
@@ -161,10 +161,10 @@ def test_other_commands_take_a_profile_too(
 
 
 def test_explain_refuses_what_a_profile_does_not_serve(tmp_path: Path, config: str) -> None:
-    given = ("explain", "-", "--sandbox", "--config", config)
+    values = ("explain", "-", "--sandbox", "--config", config)
     query = "{ customersV3 { totalCount } }"
 
-    assert invoke(tmp_path, *given, stdin=query).returncode == 0
-    refused = invoke(tmp_path, *given, "--profile", "ap", stdin=query)
+    assert invoke(tmp_path, *values, stdin=query).returncode == 0
+    refused = invoke(tmp_path, *values, "--profile", "ap", stdin=query)
     assert refused.returncode == 2
     assert "Cannot query field 'customersV3'" in refused.stdout

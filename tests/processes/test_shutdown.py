@@ -1,4 +1,4 @@
-"""The end of a process: no write is lost on the way, none is done that was told as not done, nobody is cut off."""
+"""Graceful shutdown: no write is lost, none is done that was reported as not sent, no response is cut off."""
 
 from __future__ import annotations
 
@@ -155,8 +155,8 @@ async def test_running_writes_are_answered_in_json_before_the_end() -> None:
         here.server.should_exit = True
         answers = [response.json() for response in await asyncio.gather(*asked)]
 
-        told = sorted(code for a in answers for code in codes(a["data"], "a"))
-        assert told == [*["NOT_SENT"] * 7, "OUTCOME_UNKNOWN"]
+        body = sorted(code for a in answers for code in codes(a["data"], "a"))
+        assert body == [*["NOT_SENT"] * 7, "OUTCOME_UNKNOWN"]
         assert here.upstream.writes == ["POST /data/CustomerGroups"]
 
 

@@ -1,4 +1,4 @@
-"""``d365-graphql serve`` as a process: new metadata by signal and by call, for all workers, and the terminal's end."""
+"""``d365-graphql serve`` as a process: reload by signal and by request, in all workers, and the end of the terminal."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def ignores(pid: int, name: signal.Signals) -> bool:
 
 def settled_on(root: str, digest: str) -> bool:
     """Return whether many answers in a row come from that document."""
-    return all((told := ready(root)) and told["metadata"] == digest for _ in range(12))
+    return all((body := ready(root)) and body["metadata"] == digest for _ in range(12))
 
 
 @pytest.mark.heavy
@@ -143,10 +143,10 @@ def test_a_reload_of_one_worker_reaches_all(document: Path) -> None:
         until(lambda: len(workers_of(process)) == 2 and all(ready(root) for _ in range(8)))
         document.write_text(csdl("Name", "Colour"))
 
-        told = reload(root)
+        body = reload(root)
 
-        assert told["reload"]["outcome"] == "changed"
-        until(lambda: settled_on(root, told["metadata"]))
+        assert body["reload"]["outcome"] == "changed"
+        until(lambda: settled_on(root, body["metadata"]))
 
 
 @pytest.mark.parametrize("cache", [None, "none"], ids=["cache", "no cache"])
@@ -209,10 +209,10 @@ def test_the_server_ends_with_its_terminal(document: Path, more: tuple[str, ...]
         ) as process,
     ):
         os.close(terminal)
-        shown = b""
-        while b"GraphiQL:" not in shown:
-            shown += screen.read(1_000)
-        root = shown.decode().partition("GraphQL:  ")[2].split("/graphql")[0]
+        displayed = b""
+        while b"GraphiQL:" not in displayed:
+            displayed += screen.read(1_000)
+        root = displayed.decode().partition("GraphQL:  ")[2].split("/graphql")[0]
         until(lambda: ready(root) is not None)
         screen.close()
 

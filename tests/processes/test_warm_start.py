@@ -1,4 +1,4 @@
-"""``model_snapshots`` and the start that opens one: nothing is read that need not be, and never a wrong model.
+"""``model_snapshots`` and starts that open one: nothing is parsed without need, and no wrong model is used.
 
 Counts, not times: how long a start takes is measured by ``make bench``.
 """
@@ -69,15 +69,15 @@ class Starts:
                 **values,
             }
         )
-        told: list[int] = []
+        body: list[int] = []
         opened = open_gateway(
             chosen,
             transport=httpx.MockTransport(lambda _: httpx.Response(200, json=rows)),
             observe=lambda _: None,
-            progress=lambda done, total: told.append(done),
+            progress=lambda done, total: body.append(done),
         )
         async with opened as gateway:
-            self.read.append(len(told))
+            self.read.append(len(body))
             if query is None:
                 return gateway, None
             answer = await gateway.engine.execute(GraphQLRequest(query=query))
@@ -109,12 +109,12 @@ def decoded(held: Model) -> dict[str, int]:
 
 @pytest.mark.anyio
 async def test_a_second_start_reads_no_metadata_and_answers_the_same(starts: Starts) -> None:
-    first, told = await starts()
+    first, body = await starts()
     second, again = await starts()
 
     assert starts.read[0] > 0
     assert starts.read[1] == 0
-    assert told == again == {"data": {"things": {"nodes": [{"rowId": "1", "name": "one"}]}}}
+    assert body == again == {"data": {"things": {"nodes": [{"rowId": "1", "name": "one"}]}}}
     assert second.catalog.model == first.catalog.model
     assert list(second.catalog.entries()) == list(first.catalog.entries())
     assert second.schema.as_str() == first.schema.as_str()
@@ -194,7 +194,7 @@ async def test_other_settings_have_their_own_snapshot(
 @pytest.mark.anyio
 @pytest.mark.parametrize("damage", ["empty", "cut", "flip", "foreign", "folder"])
 async def test_a_damaged_snapshot_is_replaced(starts: Starts, damage: str) -> None:
-    first, told = await starts()
+    first, body = await starts()
     (path,) = starts.files()
     whole = path.read_bytes()
     at = len(whole) // 2
@@ -213,7 +213,7 @@ async def test_a_damaged_snapshot_is_replaced(starts: Starts, damage: str) -> No
     second, again = await starts()
 
     assert starts.read[1] > 0
-    assert again == told
+    assert again == body
     assert second.schema.as_str() == first.schema.as_str()
     if damage != "folder":
         assert path.read_bytes() == whole
@@ -245,11 +245,11 @@ def without_notes(snapshot: bytes) -> bytes:
 async def test_without_a_usable_folder_every_start_parses(starts: Starts, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    _, told = await starts(cache_dir=tmp_path / "file")
+    _, body = await starts(cache_dir=tmp_path / "file")
     _, again = await starts(cache_dir=tmp_path / "file")
     await starts(cache_dir=None)
 
-    assert again == told
+    assert again == body
     assert min(starts.read) > 0
     assert not starts.folder.exists()
 
@@ -265,13 +265,13 @@ async def test_the_full_catalogue_starts_with_a_handful_of_records(
 
     await starts(None)
     quiet, _ = await starts(None)
-    asked, told = await starts(query, rows)
+    asked, body = await starts(query, rows)
 
     assert starts.read[1:] == [0, 0]
     assert len(quiet.catalog.model.entity_sets) == 3_868
     assert sum(decoded(quiet.catalog.model).values()) <= 10
     assert sum(decoded(asked.catalog.model).values()) <= 30
-    assert told["data"]["customerGroups"]["nodes"][0]["customerGroupId"] == "10"
+    assert body["data"]["customerGroups"]["nodes"][0]["customerGroupId"] == "10"
 
 
 # -- the folder

@@ -1,4 +1,4 @@
-"""``check``: what it says of an environment that works, and of each thing that may be wrong with one."""
+"""``check``: output for a working environment, and for each problem."""
 
 from __future__ import annotations
 

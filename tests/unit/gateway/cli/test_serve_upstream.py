@@ -1,4 +1,4 @@
-"""Whether ``serve`` may start on the embedded sandbox: by itself on loopback, elsewhere where it is said."""
+"""``serve`` on the embedded sandbox: by default on loopback, elsewhere with ``--sandbox``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the bound of companies: how they are read, and which contradict each other."""
+"""Settings of ``company_limit``: parsing and contradictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.errors import SettingsError
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("values", "message"),
     [
         ({"D365_COMPANIES": "usmf,demf", "D365_COMPANY_LIMIT": "usmf"}, "demf"),
         (
@@ -22,9 +22,9 @@ from gateway.errors import SettingsError
         ),
     ],
 )
-def test_contradicting_limits_stop_the_start(given: dict[str, str], message: str) -> None:
+def test_contradicting_limits_stop_the_start(values: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        load_settings(given)
+        load_settings(values)
 
 
 def test_the_settings_are_read() -> None:

@@ -1,4 +1,4 @@
-"""What Kubernetes puts into a pod for its services is no setting, and everything else still is."""
+"""Variables that Kubernetes adds for services are not settings; all others are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway.config.settings``: three layers, one table, and every problem at once with its place."""
+"""Settings: three layers, one table, and all problems at once."""
 
 from __future__ import annotations
 
@@ -74,15 +74,15 @@ def test_a_real_environment_needs_four_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_", "kept"),
+    ("given_", "cached"),
     [
         ("https://X.example/data/", "https://X.example/data"),
         (" https://x.example:8443/a/data// ", "https://x.example:8443/a/data"),
         ("http://localhost:5000", "http://localhost:5000"),
     ],
 )
-def test_a_service_root_loses_its_trailing_slash(given_: str, kept: str) -> None:
-    assert load_settings({"D365_URL": given_, "D365_AUTH": "none"}).url == kept
+def test_a_service_root_loses_its_trailing_slash(given_: str, cached: str) -> None:
+    assert load_settings({"D365_URL": given_, "D365_AUTH": "none"}).url == cached
 
 
 def test_the_scope_is_the_origin_in_lower_case_unless_given() -> None:

@@ -1,4 +1,4 @@
-"""Categories of entity sets: asked for once for each metadata document, kept, and never guessed."""
+"""Categories of entity sets: fetched once per metadata document, cached, never guessed."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ async def test_every_page_of_the_list_is_read() -> None:
 async def test_categories_are_cached_per_metadata_document(tmp_path: Path) -> None:
     service = Service([page(("A", "Master")), page(("A", "Document"))])
 
-    told = [await service.load(m, tmp_path) for m in ("one", "one", "two", "two")]
+    body = [await service.load(m, tmp_path) for m in ("one", "one", "two", "two")]
 
-    assert [found["A"] for found in told] == ["Master", "Master", "Document", "Document"]
+    assert [found["A"] for found in body] == ["Master", "Master", "Document", "Document"]
     assert len(service.asked) == 2
 
 
@@ -129,12 +129,12 @@ async def test_categories_are_fetched_only_if_a_profile_names_one(
     profiles = json.dumps({"p": {"include": ["T*"], "categories": categories}})
     given = {"url": ROOT, "auth": "none", "dialect": dialect, "profiles": profiles}
     settings = Settings.model_validate(given)
-    known = LoadedModel(model(entity("Thing", prop("Id")), sets={"Things": "Thing"}), None)
+    loaded = LoadedModel(model(entity("Thing", prop("Id")), sets={"Things": "Thing"}), None)
     transport = httpx.MockTransport(service)
     async with open_client(settings, transport=transport, observe=lambda _: None) as client:
 
         async def chosen() -> tuple[str, ...]:
-            found = await read_profiles(settings, client, known, "one", lambda _: None)
+            found = await read_profiles(settings, client, loaded, "one", lambda _: None)
             return found["p"].chosen
 
         if raised is None:

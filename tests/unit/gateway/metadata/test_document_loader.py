@@ -1,4 +1,4 @@
-"""``document_loader`` and ``document_cache``: where the document comes from, and when a copy serves."""
+"""``document_loader`` and ``document_cache``: sources of the document, and when a cached copy is used."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ async def test_the_document_comes_from_a_file(tmp_path: Path, zipped: bool) -> N
     assert (loaded.text, loaded.digest, loaded.source) == (XML, digest_of(XML), str(path))
     assert fo.requests == []
     # no copy: at most what its digest is
-    assert not any(XML in kept.read_bytes() for kept in (tmp_path / "cache").rglob("*.cache"))
-    assert all(kept.stat().st_size < 400 for kept in (tmp_path / "cache").rglob("*.cache"))
+    assert not any(XML in cached.read_bytes() for cached in (tmp_path / "cache").rglob("*.cache"))
+    assert all(cached.stat().st_size < 400 for cached in (tmp_path / "cache").rglob("*.cache"))
 
 
 async def test_a_file_that_changes_while_read_is_reported(tmp_path: Path) -> None:
@@ -104,9 +104,9 @@ async def test_an_unchanged_gzipped_file_is_checked_once(
     read: list[Path] = []
     look = metadata._check_file
 
-    def counted(path: Path, *given: Any) -> MetadataDocument:
+    def counted(path: Path, *values: Any) -> MetadataDocument:
         read.append(path)
-        return look(path, *given)
+        return look(path, *values)
 
     monkeypatch.setattr(metadata, "_check_file", counted)
     path = tmp_path / "m.xml"
@@ -131,9 +131,9 @@ async def test_the_cached_digest_is_of_the_bytes_that_were_read(
     path.write_bytes(gzip.compress(XML))
     look = metadata._check_file
 
-    def late(path: Path, *given: Any) -> MetadataDocument:
+    def late(path: Path, *values: Any) -> MetadataDocument:
         path.write_bytes(gzip.compress(OTHER))
-        return look(path, *given)
+        return look(path, *values)
 
     load = Loading(upstream(), tmp_path / "cache", metadata=str(path))
     with monkeypatch.context() as patched:

@@ -135,10 +135,10 @@ def test_names_in_a_snapshot_have_the_prefixes(tmp_path: Path) -> None:
             cache_dir=tmp_path,
             federation=FederationOptions(**federation),
         )
-        known = open_model(chosen, document)
-        assert known.naming is not None
-        dialect = dialect_of(chosen, known.model)
-        catalog = make_catalog(chosen, known.model, dialect, {}, known.naming)
+        loaded = open_model(chosen, document)
+        assert loaded.naming is not None
+        dialect = dialect_of(chosen, loaded.model)
+        catalog = make_catalog(chosen, loaded.model, dialect, {}, loaded.naming)
         return next(iter(catalog.roots)), catalog.object("N.Cat").name
 
     assert names() == ("cats", "Cat")

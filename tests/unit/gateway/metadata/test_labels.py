@@ -1,4 +1,4 @@
-"""``gateway.metadata.labels``: texts of label ids, once each, and never an error."""
+"""Label texts: fetched once each, and never an error."""
 
 from __future__ import annotations
 

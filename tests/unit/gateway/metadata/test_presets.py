@@ -1,4 +1,4 @@
-"""What Finance & Operations is known to have beyond its metadata: relations, and the posting service."""
+"""Presets of Finance & Operations: relations, and the posting service."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ async def test_an_undescribed_service_is_not_offered(
     transport = Changed(answer)
 
     async with reached_by_url(transport) as gateway:
-        told = await ask(gateway, '{ __type(name: "Mutation") { fields { name } } }')
+        body = await ask(gateway, '{ __type(name: "Mutation") { fields { name } } }')
 
-    names = {field["name"] for field in told["data"]["__type"]["fields"]}
+    names = {field["name"] for field in body["data"]["__type"]["fields"]}
     assert "createCustomerV3" in names
     assert "postLedgerJournal" not in names
 
@@ -173,5 +173,5 @@ def test_presets_fit_the_full_catalogue_without_clashes(name: str) -> None:
         names = [n.name for n in related.navigations_of(type_name)]
         names += [p.name for p in related.properties_of(type_name)]
         assert len(names) == len(set(names)), type_name
-    known = set(make_catalog(settings, without, FINOPS, {}).findings)
-    assert set(make_catalog(settings, related, FINOPS, {}).findings) - known == set()
+    loaded = set(make_catalog(settings, without, FINOPS, {}).findings)
+    assert set(make_catalog(settings, related, FINOPS, {}).findings) - loaded == set()

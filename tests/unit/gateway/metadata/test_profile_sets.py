@@ -1,4 +1,4 @@
-"""What a profile holds, and the settings that say so."""
+"""Entity sets and settings of profiles."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_patterns_and_categories_narrow_and_sets_add(
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (
             {"include": ["Vendro*"]},
@@ -66,12 +66,12 @@ def test_patterns_and_categories_narrow_and_sets_add(
     ],
 )
 def test_patterns_without_match_are_reported_with_their_place(
-    given: Mapping[str, Any], said: str
+    given: Mapping[str, Any], message: str
 ) -> None:
     with pytest.raises(ExposureError) as caught:
         sets_of_profile("p", Profile(**given), MODEL, CATEGORIES)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_unset_fields_are_those_of_the_service() -> None:
@@ -95,7 +95,7 @@ def test_another_process_reads_the_same_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"graphiql": "admin"}, "admin needs the setting admin_token"),
         ({"graphiql": "yes please"}, "accepted: true, false or admin"),
@@ -109,8 +109,8 @@ def test_another_process_reads_the_same_settings() -> None:
         ),
     ],
 )
-def test_invalid_profile_settings_are_refused(values: Mapping[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_profile_settings_are_refused(values: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Settings.model_validate(values)
 
 

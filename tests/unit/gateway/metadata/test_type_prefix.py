@@ -1,4 +1,4 @@
-"""A prefix of types at run time: ids, entities, payloads and subscriptions know it."""
+"""``type_prefix`` at run time: ids, entities, payloads and subscriptions."""
 
 from __future__ import annotations
 

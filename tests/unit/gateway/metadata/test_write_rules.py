@@ -1,4 +1,4 @@
-"""What the settings allow to write: the sandbox's own posting service among it."""
+"""Write rules of the settings, with the posting service of the sandbox."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from gateway.odata.finops import FINOPS
 (POST,) = FINOPS.services
 
 
-def services_of(**given: Any) -> list[tuple[str, str]]:
-    rules = write_rules(Settings(**given))
+def services_of(**values: Any) -> list[tuple[str, str]]:
+    rules = write_rules(Settings(**values))
     assert rules is not None
     return [(service.name, service.path) for service in rules.services]
 
@@ -22,7 +22,7 @@ def test_the_sandbox_posts_journals_without_a_declaration() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "values",
     [
         {"url": "https://x.example/data", "auth": "none"},
         {"metadata": "some.xml"},
@@ -30,8 +30,8 @@ def test_the_sandbox_posts_journals_without_a_declaration() -> None:
     ],
     ids=["another-service", "other-metadata", "a-sandbox-of-another-document"],
 )
-def test_only_the_sandbox_gets_its_service(given: dict[str, Any]) -> None:
-    assert services_of(**given) == []
+def test_only_the_sandbox_gets_its_service(values: dict[str, Any]) -> None:
+    assert services_of(**values) == []
 
 
 @pytest.mark.parametrize(

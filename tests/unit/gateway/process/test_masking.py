@@ -1,4 +1,4 @@
-"""No credentials in what is logged, or told, of an upstream's answer."""
+"""Credentials in upstream responses reach neither logs nor clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "displayed"),
     [
         (f"Authorization: Bearer {TOKEN}\r\nHost: x", "Authorization: Bearer ********\r\nHost: x"),
         ("authorization=bearer opaque-token-1", "authorization=bearer ********"),
@@ -33,9 +33,9 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
         ("Customer 1001 is unknown.", "Customer 1001 is unknown."),
     ],
 )
-def test_credentials_are_blanked(text: str, shown: str) -> None:
-    assert mask(text) == shown
-    assert mask(mask(text)) == shown
+def test_credentials_are_blanked(text: str, displayed: str) -> None:
+    assert mask(text) == displayed
+    assert mask(mask(text)) == displayed
 
 
 def test_the_detail_of_every_error_is_masked() -> None:

@@ -1,4 +1,4 @@
-"""Pieces that are read ahead."""
+"""Reading ahead in a thread."""
 
 from collections.abc import Iterator
 

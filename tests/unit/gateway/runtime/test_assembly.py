@@ -1,4 +1,4 @@
-"""From settings to a gateway: the sandbox, label texts, relations, companies, what the settings say."""
+"""From settings to a gateway: sandbox, label texts, relations, companies, limits."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_a_restricted_sandbox_keeps_relations_within_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "error", "said"),
+    ("values", "error", "message"),
     [
         ({"include": ["Nope*"]}, ExposureError, "Nope"),
         (
@@ -99,9 +99,9 @@ async def test_a_restricted_sandbox_keeps_relations_within_it() -> None:
     ],
 )
 async def test_settings_that_contradict_the_metadata_stop_the_start(
-    values: dict[str, object], error: type[Exception], said: str
+    values: dict[str, object], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         await answer(settings(**values), "{ __typename }")
 
 
@@ -119,10 +119,10 @@ async def test_descriptions_begin_with_labels_in_the_configured_language(
 ) -> None:
     query = '{ __type(name: "CustomerV3") { description fields { name description } } }'
 
-    (told,) = (await answer(settings(language=language), query))["data"].values()
+    (body,) = (await answer(settings(language=language), query))["data"].values()
 
-    assert told["description"] == f"{customer}CSDL: `CustomerV3` (set `CustomersV3`)."
-    fields = {f["name"]: f["description"] for f in told["fields"]}
+    assert body["description"] == f"{customer}CSDL: `CustomerV3` (set `CustomersV3`)."
+    fields = {f["name"]: f["description"] for f in body["fields"]}
     assert fields["creditLimit"] == f"{credit}CSDL: `CreditLimit`."
 
 

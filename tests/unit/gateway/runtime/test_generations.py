@@ -1,4 +1,4 @@
-"""``generations``: memory stays bounded while everything is touched, and nobody notices a change of generations."""
+"""Generations: memory stays bounded while every entity set is used, and no request notices a replacement."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ def made_of(gateway: Gateway) -> list[weakref.ref[Any]]:
     """Make all types of some sets; points at them, their definitions and fields, and at row types."""
     core, entries = gateway.schema.core, list(gateway.schema.entries())
     types = [core.type_map[e.name] for e in entries if e.name.startswith(("ItemA", "ItemB"))]
-    lazy = [made for made in types if isinstance(made, LazyObjectType | LazyInputType)]
-    fields = [field for made in lazy for field in made.fields.values()]
-    prepared = [kept for kept, _ in gateway.engine._prepared._compiled.table.values()]
-    rows = [made for kept in prepared for made in kept.row_types._made.values()]
+    lazy = [type_ for type_ in types if isinstance(type_, LazyObjectType | LazyInputType)]
+    fields = [field for type_ in lazy for field in type_.fields.values()]
+    prepared = [operation for operation, _ in gateway.engine._prepared._compiled.table.values()]
+    rows = [row for operation in prepared for row in operation.row_types._cache.values()]
     definitions = [found.extensions[DEFINITION] for found in (*types, *fields)]
     return [weakref.ref(thing) for thing in (*types, *fields, *definitions, *rows)]
 
@@ -121,8 +121,8 @@ async def test_the_types_in_memory_stay_within_the_budget(frozen: None) -> None:
     most = 0
     async with watched() as found:
         for name in NAMES * 3:
-            told = await found.touch(name)
-            assert [node["name"] for node in told["data"][name[0].lower() + name[1:]]["nodes"]] == [
+            body = await found.touch(name)
+            assert [node["name"] for node in body["data"][name[0].lower() + name[1:]]["nodes"]] == [
                 "one"
             ]
             await until(lambda: is_at_rest(found.live))

@@ -1,4 +1,4 @@
-"""New metadata under load: served whole or not at all, and no request fails for it."""
+"""Reloading metadata under load: all or nothing, and no request fails."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Served:
         return (await self.send("POST", "/graphql", json={"query": query})).json()
 
     async def fields(self) -> list[str]:
-        told = await self.ask(SHAPE)
-        return [field["name"] for field in told["data"]["__type"]["fields"]]
+        body = await self.ask(SHAPE)
+        return [field["name"] for field in body["data"]["__type"]["fields"]]
 
     async def ready(self) -> Any:
         return (await self.send("GET", "/readyz")).json()
@@ -107,11 +107,11 @@ async def test_no_request_fails_while_the_metadata_change(tmp_path: Path) -> Non
             query = f"query Q{number}_{at % 40} {{ things(first: 1) {{ nodes {{ name }} }} shape: __type"
             query += '(name: "Thing") { fields { name } } }'
             response = await http.post("/graphql", json={"query": query})
-            told = response.json()
-            if response.status_code != 200 or "errors" in told or told["data"]["things"] is None:
-                failures.append(told)
+            body = response.json()
+            if response.status_code != 200 or "errors" in body or body["data"]["things"] is None:
+                failures.append(body)
                 continue
-            size = len(told["data"]["shape"]["fields"])
+            size = len(body["data"]["shape"]["fields"])
             counts[size] = counts.get(size, 0) + 1
 
     async with (
@@ -180,9 +180,9 @@ async def test_an_unchanged_document_changes_nothing(
     async with serving(service, cache_dir=tmp_path if cached else None) as served:
         before = served.app.state.live.gateway
 
-        told = (await served.reload()).json()
+        body = (await served.reload()).json()
 
-        assert told["reload"]["outcome"] == "unchanged"
+        assert body["reload"]["outcome"] == "unchanged"
         assert service.asked == [200, 304 if etag else 200]
         assert served.app.state.live.gateway is before
         assert [(e.changed, e.reason) for e in served.said(MetadataReloaded)] == [(False, "admin")]
@@ -244,12 +244,12 @@ async def test_unusable_metadata_leaves_the_last_good_one(tmp_path: Path, fault:
 
         answer = await served.reload()
 
-        told = answer.json()["reload"]
-        assert (answer.status_code, told["outcome"]) == (502, "failed")
-        assert said.lower() in told["message"].lower() or fault == "away"
-        assert hint is None or hint in told["hint"]
+        body = answer.json()["reload"]
+        assert (answer.status_code, body["outcome"]) == (502, "failed")
+        assert said.lower() in body["message"].lower() or fault == "away"
+        assert hint is None or hint in body["hint"]
         (event,) = served.said(ReloadFailed)
-        assert (event.message, event.metadata) == (told["message"], before.metadata.digest)
+        assert (event.message, event.metadata) == (body["message"], before.metadata.digest)
         assert await served.ask() == ANSWER
         ready = await served.ready()
         assert (ready["status"], ready["metadata"]) == ("ready", before.metadata.digest)
@@ -269,9 +269,9 @@ async def test_a_failed_subprocess_is_reported(
         service.document = NEW
         monkeypatch.setattr(sys, "executable", "/bin/false")
 
-        told = (await served.reload()).json()["reload"]
+        body = (await served.reload()).json()["reload"]
 
-        assert told["message"] == "The process that reads the metadata exited with 1."
+        assert body["message"] == "The process that reads the metadata exited with 1."
         assert await served.ask() == ANSWER
 
 
@@ -332,8 +332,8 @@ async def test_an_untrusted_snapshot_is_replaced(tmp_path: Path, damage: str) ->
 
         assert (await served.reload()).json()["reload"]["outcome"] == "changed"
 
-        wanted = "weight" if damage == "another" else "colour"
-        assert wanted in await served.fields()
+        expected = "weight" if damage == "another" else "colour"
+        assert expected in await served.fields()
 
 
 async def test_one_worker_parses_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

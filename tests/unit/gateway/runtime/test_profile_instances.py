@@ -1,4 +1,4 @@
-"""Profiles: slices of the catalogue at addresses of their own, each with its own schema and limits."""
+"""Profiles: parts of the catalogue at addresses of their own, with their own schemas and limits."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ async def test_cursors_are_valid_in_each_api_of_the_same_scope(
 
 
 async def test_custom_services_are_served_by_profiles_that_name_them(served: Served) -> None:
-    told = (await served.ask(f"{API}/customers", FIELDS))["data"]["__schema"]["mutationType"]
-    names = {found["name"] for found in told["fields"]}
+    body = (await served.ask(f"{API}/customers", FIELDS))["data"]["__schema"]["mutationType"]
+    names = {found["name"] for found in body["fields"]}
 
     assert "createCustomerV3" in names
     assert "postLedgerJournal" not in names
@@ -135,12 +135,12 @@ async def test_custom_services_are_served_by_profiles_that_name_them(served: Ser
     async for other in serve(
         Settings.model_validate({"language": None, "profiles": {"gl": settings}})
     ):
-        told = (await other.ask(f"{API}/gl", FIELDS))["data"]["__schema"]["mutationType"]
-        assert "postLedgerJournal" in {found["name"] for found in told["fields"]}
+        body = (await other.ask(f"{API}/gl", FIELDS))["data"]["__schema"]["mutationType"]
+        assert "postLedgerJournal" in {found["name"] for found in body["fields"]}
 
 
 async def test_title_and_description_describe_the_schema(served: Served) -> None:
-    told = await served.ask(f"{API}/ap", "{ __schema { description } }")
+    body = await served.ask(f"{API}/ap", "{ __schema { description } }")
     sdl = "".join(
         line + "\n"
         for line in build_profile(served.app.state.live.gateway, "ap")
@@ -149,7 +149,7 @@ async def test_title_and_description_describe_the_schema(served: Served) -> None
     )
 
     described = "Accounts payable\n\nVendors and what is bought from them."
-    assert told["data"]["__schema"]["description"] == described
+    assert body["data"]["__schema"]["description"] == described
     assert sdl.startswith(f'"""\n{described}\n"""\nschema {{')
 
 
@@ -278,9 +278,9 @@ async def test_an_unknown_service_stops_the_start() -> None:
 
 async def test_documented_profiles_are_served() -> None:
     (block,) = blocks("toml", of="profiles")
-    given = tomllib.loads(block.text)
+    values = tomllib.loads(block.text)
 
-    async for found in serve(Settings.model_validate({"language": None, **given})):
-        for name in given["profiles"]:
+    async for found in serve(Settings.model_validate({"language": None, **values})):
+        for name in values["profiles"]:
             answer = await found.ask(f"{API}/{name}", "{ __typename }")
             assert answer == {"data": {"__typename": "Query"}}

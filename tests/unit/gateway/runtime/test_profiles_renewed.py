@@ -1,4 +1,4 @@
-"""Profiles when metadata change, and large ones that are kept."""
+"""Profiles when the metadata changes, and snapshots of large ones."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ async def test_new_metadata_reaches_open_and_unopened_profiles() -> None:
         assert (await found.app.state.reloader.reload("signal")).outcome == "changed"
 
         for path in (API, f"{API}/p", f"{API}/q"):
-            told = await found.ask(path, SHAPE)
-            assert "colour" in str(told)
+            body = await found.ask(path, SHAPE)
+            assert "colour" in str(body)
             assert "colour" not in str(before)
         assert [event.profile for event in found.said(ProfileOpened)] == ["p", "p", "q"]
 

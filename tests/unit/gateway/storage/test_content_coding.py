@@ -1,4 +1,4 @@
-"""Ordinary answers, compressed as the client takes them, where that is worth it."""
+"""Compression of ordinary responses."""
 
 from __future__ import annotations
 
@@ -114,10 +114,10 @@ async def test_settings_decide_what_is_compressed(values: dict[str, Any], compre
     whole = "{ __schema { types { name } } }"
     async with client_of(settings_of(None, **values)) as client:
         response, _ = await post(client, LONG, accept_encoding="gzip")
-        kept, _ = await post(client, whole, accept_encoding="gzip")
+        cached, _ = await post(client, whole, accept_encoding="gzip")
 
     assert ("content-encoding" in response.headers) is compressed
-    assert ("content-encoding" in kept.headers) is values.get("compression", True)
+    assert ("content-encoding" in cached.headers) is values.get("compression", True)
 
 
 async def test_http_errors_are_compressed_too() -> None:

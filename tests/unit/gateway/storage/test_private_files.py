@@ -1,4 +1,4 @@
-"""What of a shared cache folder is believed, and what is said where nothing can be kept."""
+"""Which files of a shared cache folder are used, and what is reported if it is unusable."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def test_a_snapshot_writable_by_others_is_not_used(
 
     assert snapshots.open("key", STAMP) is None
     assert snapshots.open("key", STAMP) is None
-    (said,) = events
-    assert isinstance(said, CacheUnusable)
-    assert level_of(said) == "warning"
+    (message,) = events
+    assert isinstance(message, CacheUnusable)
+    assert level_of(message) == "warning"
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -144,6 +144,8 @@ def test_a_full_or_read_only_disk_is_reported_once(
         assert not snapshots.write("key", STAMP, SMALL, b"")
         cache.write(FACTS, b"text")
 
-    said = [event for event in events if isinstance(event, CacheUnusable)]
-    assert [event.folder for event in said] == [str(tmp_path / n) for n in ("models", "metadata")]
-    assert all("device" in event.reason or "Read-only" in event.reason for event in said)
+    message = [event for event in events if isinstance(event, CacheUnusable)]
+    assert [event.folder for event in message] == [
+        str(tmp_path / n) for n in ("models", "metadata")
+    ]
+    assert all("device" in event.reason or "Read-only" in event.reason for event in message)

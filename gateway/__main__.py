@@ -1,4 +1,4 @@
-"""``d365-graphql``: reads the command line and the environment, and starts what is asked for."""
+"""The entry point of ``d365-graphql`` and ``python -m gateway``: runs the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows for any document: deterministic, linked where it or a relation of the settings tells columns.
+"""Rows for any metadata document: deterministic, and linked if join columns are known from it or from the settings.
 
 A property that a navigation joins on takes its value from a row of the other side, so that joins
 find rows; all properties of one join from the same row. Such links form a graph in which every

@@ -1,4 +1,4 @@
-"""Navigations whose document tells no columns to join on: the same rows are linked every time.
+"""Links of navigations without known join columns: the same rows are linked every time.
 
 The n-th row leads to fixed places among the rows of the target's type, in Python for ``$expand`` and paths, in SQL
 for filters and orders; both choose alike.

@@ -1,4 +1,4 @@
-"""What follows from the documents made before: receipts, invoices, payments; and the tables beside them."""
+"""Receipts, invoices and payments, which follow from orders, and the tables that belong to them."""
 
 from __future__ import annotations
 

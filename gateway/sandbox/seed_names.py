@@ -1,4 +1,4 @@
-"""Words the rows are made of, and the awkward ones: every kind of text that has broken an OData client once."""
+"""Words for generated rows, and hostile texts of every kind that has broken an OData client."""
 
 from __future__ import annotations
 

@@ -336,7 +336,7 @@ def test_random_operations_are_accepted(seed: int) -> None:
         assert acceptor.accepts(document) is (validate(ZOO, document) == [])
 
 
-def test_fragments_that_are_spread_over_and_over_are_not_walked_forever(
+def test_fragments_spread_many_times_are_not_walked_forever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each fragment spreads the next one under two keys: all of it would be 2^60 fields."""

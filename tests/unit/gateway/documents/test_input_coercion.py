@@ -226,7 +226,7 @@ def test_arguments_are_those_of_graphql_core(
     assert told(coerce_arguments) == told(get_argument_values)
 
 
-def test_only_fields_that_are_given_are_made() -> None:
+def test_only_the_fields_of_the_input_are_made() -> None:
     schema = schema_of(FO).core
     where: Any = schema.type_map["OrderWhere"]
     operation = operation_of("query($w: OrderWhere) { orders(where: $w) { totalCount } }")
@@ -236,7 +236,7 @@ def test_only_fields_that_are_given_are_made() -> None:
     assert sorted(where.fields._made) == ["area", "text"]
 
 
-def test_variables_that_are_nested_too_deeply_are_told() -> None:
+def test_variables_nested_too_deeply_are_an_error() -> None:
     given: Any = {}
     for _ in range(5_000):
         given = {"not": given}
@@ -261,7 +261,7 @@ def test_variables_that_are_nested_too_deeply_are_told() -> None:
         ("Boolean", "it's True", 'Boolean cannot represent a non boolean value: "it\'s True"'),
     ],
 )
-def test_what_is_wrong_with_a_variable_is_told_without_pythons_words(
+def test_errors_of_variables_have_no_words_of_python(
     type_name: str, given: object, said: str
 ) -> None:
     operation = operation_of(f"query($v: {type_name}) {{ x }}")

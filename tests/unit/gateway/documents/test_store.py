@@ -71,7 +71,7 @@ def doubled(times: int, start: str, kind: str, field: str) -> str:
     ],
     ids=["relations", "with a mistake", "introspection", "side by side"],
 )
-def test_fragments_that_double_25_times_are_refused_before_validation(text: str) -> None:
+def test_fragments_doubling_25_times_are_refused_early(text: str) -> None:
     found = some(depth=1_000).get(text)
 
     assert found.code == "BUDGET_EXCEEDED"
@@ -171,7 +171,7 @@ def test_a_text_is_read_once() -> None:
     assert documents.get("{ orders { totalCount } }") is documents.get("{ orders { totalCount } }")
 
 
-def test_the_cache_is_bounded_and_drops_what_was_not_asked_for_longest(
+def test_the_cache_drops_the_least_recently_used_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_DOCUMENTS", 2)
@@ -185,7 +185,7 @@ def test_the_cache_is_bounded_and_drops_what_was_not_asked_for_longest(
     assert documents.get(texts[1]) is not second
 
 
-def test_an_operation_is_prepared_once_for_each_value_of_its_conditions() -> None:
+def test_an_operation_is_prepared_once_for_each_condition_value() -> None:
     documents = some()
     text = "query($a: Boolean!, $n: Int) { orders(first: $n) { nodes { area @skip(if: $a) } } }"
     document = documents.get(text)

@@ -138,12 +138,12 @@ def test_a_surprise_is_not_answered(text: str, raw: dict[str, Any]) -> None:
         ("{ __typename }", {"@odata.type": "Zoo.Person"}),
     ],
 )
-def test_what_a_derived_type_must_have_is_looked_at(text: str, raw: dict[str, Any]) -> None:
+def test_required_properties_of_a_derived_type_are_checked(text: str, raw: dict[str, Any]) -> None:
     with pytest.raises((FastPathMiss, KeyError)):
         answered(text, raw, "party")
 
 
-def test_a_nullable_field_of_a_derived_type_is_null_where_it_is_missing() -> None:
+def test_a_missing_nullable_field_of_a_derived_type_is_null() -> None:
     raw = {"@odata.type": "#Zoo.Person"}
 
     assert answered("{ ... on Person { nick mood } }", raw, "party") == {"nick": None, "mood": None}

@@ -138,7 +138,7 @@ def test_any_other_text_is_refused(text: str) -> None:
         parse(text)
 
 
-def test_fingerprints_tell_lists_apart_and_are_the_same_in_every_process() -> None:
+def test_fingerprints_differ_by_list_but_not_by_process() -> None:
     assert fingerprint("a", ("b",)) == fingerprint("a", ("b",))
     assert fingerprint("a", ("b",)) != fingerprint("a", ("b", None))
     assert fingerprint("CustomersV3", None, ("usmf",)).hex() == "3922af1469baf028"

@@ -179,7 +179,7 @@ def test_extra_columns_are_selected_once() -> None:
         made.attribute(info.fields["small"])
 
 
-def test_a_row_type_is_made_once_for_equal_needs() -> None:
+def test_a_row_type_is_made_once_for_equal_requirements() -> None:
     types, level = RowTypes(CATALOG), level_of(ORDERS % "text")
     info = CATALOG.object("Zoo.Order")
 
@@ -238,7 +238,7 @@ def test_a_number_of_rows(raw: object, expected: int | None) -> None:
 FAMILY = "{ parties { nodes { partyId ... on Person { %s } ... on Firm { %s } } } }"
 
 
-def test_types_of_a_family_that_mean_the_same_by_one_name_share_its_column() -> None:
+def test_types_of_a_family_share_the_column_of_an_equal_property() -> None:
     made = row_type(FAMILY % ("motto house { city }", "motto house { zone }"))
     person, firm = CATALOG.object("Zoo.Person").fields, CATALOG.object("Zoo.Firm").fields
     raw = {"PartyId": "p", "Motto": "m", "House": {"City": "Ulm", "Zone": "Red"}}
@@ -250,7 +250,7 @@ def test_types_of_a_family_that_mean_the_same_by_one_name_share_its_column() -> 
     assert plain(made.single.decode(encode(raw))) == plain(lenient_row(made, raw))
 
 
-def test_where_they_mean_different_things_nothing_is_decoded_by_type() -> None:
+def test_nothing_is_typed_if_types_declare_a_name_differently() -> None:
     made = row_type(FAMILY % ("grade", "g: grade"))
     grade = CATALOG.object("Zoo.Person").fields["grade"]
 

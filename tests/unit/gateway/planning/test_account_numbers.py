@@ -116,7 +116,7 @@ async def test_without_the_setting_display_values_come_as_they_are() -> None:
     assert found == {"data": {"lines": {"nodes": [row]}}}
 
 
-async def test_a_number_is_read_without_escapes_and_other_display_values_stay(
+async def test_account_numbers_lose_escapes_and_other_values_do_not(
     journal: Journal,
 ) -> None:
     row = {"accountDisplayValue": "US-009", "dimensionDisplayValue": "a\\-b-c"}

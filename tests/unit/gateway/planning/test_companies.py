@@ -46,7 +46,7 @@ async def restricted(assembled: Gateway, restricted_sandbox: Starlette) -> Async
 # --- accounts -------------------------------------------------------------------------------------
 
 
-async def test_a_company_that_the_account_may_not_see_is_empty_not_an_error(restricted: Gateway):
+async def test_a_company_the_account_may_not_see_is_empty(restricted: Gateway):
     query = """{
       hidden: customersV3(companies: ["demf"]) { totalCount nodes { customerAccount } }
       key: customerV3(dataAreaId: "demf", customerAccount: "DE-001") { customerAccount }

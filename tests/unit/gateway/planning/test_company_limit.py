@@ -277,7 +277,7 @@ async def test_the_header_makes_no_row_outside(gateway: Gateway, own_sandbox: St
     assert _stored(own_sandbox) == before
 
 
-async def test_a_list_and_an_atomic_operation_are_barred_as_a_whole_group(
+async def test_a_list_or_an_atomic_operation_is_refused_as_a_whole(
     gateway: Gateway, own_sandbox: Starlette
 ) -> None:
     before = _stored(own_sandbox)

@@ -63,7 +63,7 @@ def by_symbol(gateway: Gateway) -> Engine:
         ('upsertCurrency(input: {currencyCode: "EUR", symbol: "€", name: "x"})', "FORBIDDEN"),
     ],
 )
-async def test_where_the_key_does_not_tell_the_company_the_row_is_read_first(
+async def test_a_row_is_read_first_if_its_key_has_no_company(
     gateway: Gateway, own_sandbox: Starlette, text: str, code: str | None
 ) -> None:
     store = own_sandbox.state.store
@@ -106,7 +106,7 @@ async def test_a_conflict_with_a_row_outside_tells_nothing_of_it(
     }
 
 
-async def test_rows_bounded_by_another_property_are_read_by_list_key_and_count(
+async def test_rows_with_another_company_column_are_limited_everywhere(
     gateway: Gateway,
 ) -> None:
     query = """{
@@ -122,7 +122,7 @@ async def test_rows_bounded_by_another_property_are_read_by_list_key_and_count(
     assert (data["inside"], data["outside"]) == ({"symbol": "$"}, None)
 
 
-def test_a_set_with_one_of_two_company_columns_is_bounded_by_that_one(
+def test_a_set_with_one_of_two_company_columns_is_limited_by_it(
     assembled: Gateway,
 ) -> None:
     """Versions of a product differ; a set that the table names is never taken for shared data as a whole."""

@@ -94,7 +94,7 @@ async def test_entities_cost_what_nodes_cost(sandboxed: Gateway, expand: str) ->
 
 
 @pytest.mark.heavy
-async def test_natural_keys_of_all_sets_name_the_rows_that_they_were_read_from(
+async def test_natural_keys_of_all_sets_find_their_rows_again(
     sandboxed: Gateway,
 ) -> None:
     """Decimal, Long, DateTime and Date among them, in the form in which our own fields answer them."""
@@ -321,7 +321,7 @@ async def test_explain_shows_the_key_batches(sandboxed: Gateway) -> None:
     assert "CustomerAccount eq 'US-003'" in told.text()
 
 
-async def test_nothing_but_what_is_named_is_made(sandboxed: Gateway) -> None:
+async def test_only_named_fields_are_made(sandboxed: Gateway) -> None:
     schema = sandboxed.schema.copy_for(sandboxed.catalog.fresh_copy())
     made = engine(sandboxed, schema=schema)
     of = [{"__typename": "CustomerV3", "dataAreaId": "usmf", "customerAccount": "US-001"}]

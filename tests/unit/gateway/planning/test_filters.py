@@ -146,7 +146,7 @@ def test_a_date_that_shows_as_null_is_before_nothing(given: Any, expected: str) 
         ({"or": [{}] * (MAX_ITEMS + 1)}, "where.or has 4,001 items"),
     ],
 )
-def test_what_cannot_be_meant_is_told_with_its_place(given: Any, said: str) -> None:
+def test_errors_name_the_place_of_a_bad_operand(given: Any, said: str) -> None:
     with pytest.raises(BadArgument) as caught:
         order(given)
 

@@ -97,7 +97,7 @@ def test_rows_beyond_a_cursor_where_nulls_come_last(
     assert filter_text(found) == expected
 
 
-def test_where_there_are_no_nulls_none_is_asked_for() -> None:
+def test_a_service_without_nulls_is_not_asked_for_null() -> None:
     found = rows_beyond([NUMBER_DOWN, ID], [1, 5], backward=False, nulls=False)
 
     assert filter_text(found) == "Number le 1 and (Number lt 1 or OrderId gt 5)"
@@ -141,7 +141,7 @@ def window(**given: Any) -> Window:
         ),
     ],
 )
-def test_one_row_more_is_asked_for_only_where_it_tells_something(
+def test_one_more_row_is_read_only_if_it_is_needed(
     given: dict[str, Any], top: int, count: bool
 ) -> None:
     query = with_window(Query(resource=Resource("Orders")), window(**given), ODATA)
@@ -268,7 +268,7 @@ def test_the_key_ends_every_order_and_a_term_counts_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["flag", "colour", "uid", "open"])
-def test_an_order_by_what_has_no_greater_and_less_goes_by_positions(name: str) -> None:
+def test_an_order_that_cannot_be_compared_uses_positions(name: str) -> None:
     assert not read(orderBy=[{name: "ASC"}]).keyset
 
 

@@ -55,7 +55,7 @@ async def test_a_bound_function_hangs_on_its_row() -> None:
 SHOPS = {"value": [{"Code": "a", "Name": "A"}, {"Code": "b", "Name": "B"}]}
 
 
-async def test_a_relation_without_columns_is_read_over_each_rows_own_path() -> None:
+async def test_a_relation_without_join_columns_is_read_by_path() -> None:
     service = Service(
         answers={
             "Shops": SHOPS,
@@ -177,7 +177,7 @@ STARS = {
 }
 
 
-async def test_text_with_a_star_is_looked_at_again_here() -> None:
+async def test_text_with_a_star_is_filtered_again_here() -> None:
     service = Service(FO, {"Shops": STARS})
 
     answer = await service.ask(
@@ -187,7 +187,7 @@ async def test_text_with_a_star_is_looked_at_again_here() -> None:
     assert answer == {"data": {"shops": {"totalCount": 1, "nodes": [{"code": "a"}]}}}
 
 
-async def test_and_counted_here() -> None:
+async def test_text_with_a_star_is_counted_here() -> None:
     service = Service(FO, {"Shops": STARS})
 
     answer = await service.ask('{ shops(where: {name: {ne: "x*y"}}) { totalCount } }')
@@ -195,7 +195,7 @@ async def test_and_counted_here() -> None:
     assert answer == {"data": {"shops": {"totalCount": 2}}}
 
 
-async def test_and_a_value_of_another_type_is_told() -> None:
+async def test_a_value_of_another_type_is_an_error() -> None:
     service = Service(
         FO, {"Shops": {"value": [{"Code": "a", "Name": ["x"]}, "x", {"Code": "b", "Name": "x*y"}]}}
     )

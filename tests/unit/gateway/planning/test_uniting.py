@@ -83,7 +83,7 @@ def coloured(colour: str, arguments: str = "") -> str:
 
 
 @pytest.mark.parametrize(("dialect", "methods"), [("finops", {"POST"}), ("odata", {"GET"})])
-async def test_other_lists_share_a_batch_where_the_service_is_known_to_have_one(
+async def test_other_lists_share_a_batch_if_the_service_supports_it(
     dialect: str, methods: set[str]
 ) -> None:
     fields = [coloured("RED", "first: 1"), coloured("DARK_GREEN", "last: 2"), coloured("BLUE")]
@@ -111,7 +111,7 @@ async def test_a_list_that_fails_in_a_shared_batch_fails_alone() -> None:
     assert [e["path"] for e in answer["errors"]] == [["f0"]]
 
 
-async def test_a_request_for_the_united_keys_that_fails_costs_all_of_their_lists() -> None:
+async def test_a_failed_request_for_united_keys_fails_all_their_lists() -> None:
     refused = on("Orders", lambda _: httpx.Response(400, json={"error": {"message": "No."}}))
 
     lists = [keyed(n).replace(PAGE, "nodes { orderId }") for n in (1, 4)]

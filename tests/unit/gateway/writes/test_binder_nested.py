@@ -1,4 +1,4 @@
-"""Rows below a new row: what they must give."""
+"""``gateway.writes.binder``: what the rows below a new row must set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bound(line: dict[str, Any]) -> Mutation:
     return Binder(SHOP, ODATA).bind(SHOP["createThing"], given, None)
 
 
-def test_a_row_below_need_not_give_what_cannot_be_given() -> None:
+def test_a_nested_row_may_omit_what_cannot_be_set() -> None:
     made = bound({"code": "1", "text": "x"})
 
     assert isinstance(made, RowsMutation)
@@ -41,6 +41,6 @@ def test_a_row_below_need_not_give_what_cannot_be_given() -> None:
     assert children.rows[0].body == {"Code": "1", "Text": "x"}
 
 
-def test_a_row_below_gives_what_is_required_and_not_of_the_join() -> None:
+def test_a_nested_row_needs_required_fields_except_the_join() -> None:
     with pytest.raises(BadArgument, match=r"text is required"):
         bound({"code": "1"})

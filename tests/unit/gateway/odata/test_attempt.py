@@ -31,7 +31,7 @@ def drips() -> Upstream:
     return upstream(lambda _: httpx.Response(200, content=body()))
 
 
-async def test_a_read_whose_answer_drips_is_a_timeout() -> None:
+async def test_a_dripping_answer_to_a_read_is_a_timeout() -> None:
     fo = drips()
 
     async with fo.client(answer_timeout=SHORT, retries=1) as client:
@@ -41,7 +41,7 @@ async def test_a_read_whose_answer_drips_is_a_timeout() -> None:
     assert len(fo.requests) == 2
 
 
-async def test_a_write_whose_answer_drips_has_an_unknown_outcome_and_frees_its_slot() -> None:
+async def test_a_dripping_answer_to_a_write_is_unknown_and_frees_its_slot() -> None:
     fo = drips()
 
     async with fo.client(answer_timeout=SHORT, concurrency=1) as client:
@@ -52,7 +52,7 @@ async def test_a_write_whose_answer_drips_has_an_unknown_outcome_and_frees_its_s
     assert len(fo.requests) == 2
 
 
-async def test_an_answer_in_time_is_not_bounded_afterwards() -> None:
+async def test_the_limit_ends_with_the_answer() -> None:
     fo = upstream(rows())
 
     async with fo.client(answer_timeout=SHORT) as client:
@@ -61,7 +61,7 @@ async def test_an_answer_in_time_is_not_bounded_afterwards() -> None:
         await asyncio.sleep(2 * SHORT)  # no timer of an answer is left that would cancel this
 
 
-async def test_two_codings_are_malformed_and_not_tried_again() -> None:
+async def test_two_codings_are_malformed_and_not_retried() -> None:
     fo = upstream(
         lambda _: httpx.Response(200, headers={"content-encoding": "gzip, gzip"}, stream=Empty())
     )
@@ -78,7 +78,7 @@ class Empty(httpx.AsyncByteStream):
         yield b""
 
 
-async def test_a_read_that_its_operation_ends_sooner_is_ended_by_the_operation() -> None:
+async def test_the_operation_ends_a_read_before_answer_timeout() -> None:
     fo = drips()
     loop = asyncio.get_running_loop()
 
@@ -90,7 +90,7 @@ async def test_a_read_that_its_operation_ends_sooner_is_ended_by_the_operation()
     assert len(fo.requests) == 1
 
 
-async def test_a_write_has_its_bound_beside_that_of_the_operation() -> None:
+async def test_a_write_has_a_limit_of_its_own() -> None:
     fo = drips()
 
     async with fo.client(answer_timeout=SHORT) as client:

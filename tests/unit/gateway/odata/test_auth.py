@@ -78,7 +78,7 @@ async def test_a_request_carries_a_token_for_the_scope(host: LoginHost) -> None:
     assert events == [TokenAcquired(expires_in=3600.0)]
 
 
-async def test_many_requests_at_once_ask_for_one_token(host: LoginHost) -> None:
+async def test_concurrent_requests_share_one_token(host: LoginHost) -> None:
     fo = upstream(rows())
 
     async with fo.client(auth=sign_in(host)) as client:
@@ -115,7 +115,7 @@ class SlowLogin(httpx.AsyncBaseTransport):
         )
 
 
-async def test_a_hanging_login_host_is_asked_once_for_all_who_wait_and_has_a_bound() -> None:
+async def test_a_hanging_login_host_gets_one_limited_request() -> None:
     login, fo = SlowLogin(), upstream(rows())
 
     async with fo.client(auth=login.sign_in(longest_exchange=0.01)) as client:
@@ -128,7 +128,7 @@ async def test_a_hanging_login_host_is_asked_once_for_all_who_wait_and_has_a_bou
     assert (login.exchanges, fo.requests) == (1, [])
 
 
-async def test_a_refused_sign_in_answers_for_all_and_for_a_moment_longer(host: LoginHost) -> None:
+async def test_a_refused_sign_in_is_remembered_for_a_moment(host: LoginHost) -> None:
     fo, clock = upstream(rows()), Clock()
     host.refuse = refusal(7000222, "Expired.")
 
@@ -148,7 +148,7 @@ async def test_a_refused_sign_in_answers_for_all_and_for_a_moment_longer(host: L
     assert len(host.grants) == 2
 
 
-async def test_who_gives_up_waiting_does_not_end_the_sign_in_of_the_others() -> None:
+async def test_a_cancelled_request_does_not_end_the_sign_in() -> None:
     login, fo = SlowLogin(), upstream(rows())
 
     async with fo.client(auth=login.sign_in()) as client:
@@ -178,7 +178,7 @@ async def test_a_write_that_waits_for_a_sign_in_has_not_begun() -> None:
     assert (before, begun) == ([], [True])
 
 
-async def test_a_token_is_renewed_shortly_before_it_ends(host: LoginHost) -> None:
+async def test_a_token_is_renewed_shortly_before_it_expires(host: LoginHost) -> None:
     fo, clock = upstream(rows()), Clock()
     host.expires_in = 290  # msal takes a token of less than five minutes for spent
 
@@ -193,7 +193,7 @@ async def test_a_token_is_renewed_shortly_before_it_ends(host: LoginHost) -> Non
     ]
 
 
-async def test_a_token_that_is_still_good_serves_while_the_login_host_fails(
+async def test_a_valid_token_is_used_while_the_login_host_fails(
     host: LoginHost,
 ) -> None:
     fo, clock = upstream(rows()), Clock()
@@ -212,7 +212,7 @@ async def test_a_token_that_is_still_good_serves_while_the_login_host_fails(
     assert {r.headers["authorization"] for r in fo.requests} == {"Bearer token-1"}
 
 
-async def test_a_401_drops_the_token_and_asks_once_more(host: LoginHost) -> None:
+async def test_a_401_is_repeated_once_with_a_new_token(host: LoginHost) -> None:
     fo = upstream(rows(), httpx.Response(401, html="<html>"), rows())
 
     async with fo.client(auth=sign_in(host)) as client:
@@ -227,7 +227,7 @@ async def test_a_401_drops_the_token_and_asks_once_more(host: LoginHost) -> None
     ]
 
 
-async def test_a_second_401_is_forbidden_and_the_login_host_is_left_in_peace(
+async def test_a_second_401_is_forbidden_without_another_sign_in(
     host: LoginHost,
 ) -> None:
     fo, clock = upstream(httpx.Response(401)), Clock()
@@ -246,7 +246,7 @@ async def test_a_second_401_is_forbidden_and_the_login_host_is_left_in_peace(
     assert (len(fo.requests), len(host.grants)) == (5, 3)
 
 
-async def test_many_401s_of_one_token_make_one_new_token(host: LoginHost) -> None:
+async def test_many_401s_cause_one_new_token(host: LoginHost) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         stale = request.headers["authorization"] == "Bearer token-1"
         return httpx.Response(401) if stale else rows()
@@ -287,7 +287,7 @@ async def refused(host: LoginHost, auth: httpx.Auth) -> TokenError:
         (1, "tenant_id, client_id, client_secret and scope"),
     ],
 )
-async def test_a_refusal_tells_what_to_look_at(host: LoginHost, code: int, hint: str) -> None:
+async def test_a_refusal_says_what_to_check(host: LoginHost, code: int, hint: str) -> None:
     host.refuse = refusal(code, "Inner words.")
 
     error = await refused(host, sign_in(host))
@@ -298,26 +298,28 @@ async def test_a_refusal_tells_what_to_look_at(host: LoginHost, code: int, hint:
     assert "Inner words." not in str(error.extensions())
 
 
-async def test_a_refusal_without_a_code_tells_its_name(host: LoginHost) -> None:
+async def test_a_refusal_without_a_code_names_its_error(host: LoginHost) -> None:
     host.refuse = {"error": "invalid_scope"}
 
     assert "invalid_scope" in (await refused(host, sign_in(host))).message
 
 
-async def test_an_unknown_tenant_is_told(host: LoginHost) -> None:
+async def test_an_unknown_tenant_is_an_error(host: LoginHost) -> None:
     auth = ClientCredentials(account(host, tenant_id="fabrikam"), SECRET, observe=lambda _: None)
 
     assert "tenant_id" in str((await refused(host, auth)).hint)
 
 
 @pytest.mark.parametrize("configuration", [{}, [], "x"])
-async def test_a_login_host_that_is_none_is_told(host: LoginHost, configuration: object) -> None:
+async def test_a_host_that_is_no_login_host_is_an_error(
+    host: LoginHost, configuration: object
+) -> None:
     host.configuration = configuration
 
     assert "authority" in str((await refused(host, sign_in(host))).hint)
 
 
-async def test_a_login_host_that_cannot_be_reached_is_told(host: LoginHost) -> None:
+async def test_an_unreachable_login_host_is_an_error(host: LoginHost) -> None:
     def no_way() -> httpx.AsyncBaseTransport:
         def answer(request: httpx.Request) -> httpx.Response:
             raise httpx.ConnectError("refused", request=request)
@@ -329,7 +331,7 @@ async def test_a_login_host_that_cannot_be_reached_is_told(host: LoginHost) -> N
     assert "cannot be reached" in (await refused(host, auth)).message
 
 
-async def test_an_https_login_host_is_asked_over_https() -> None:
+async def test_an_https_login_host_is_reached_over_https() -> None:
     asked: list[str] = []
 
     def transport() -> httpx.AsyncBaseTransport:
@@ -360,7 +362,7 @@ async def test_an_https_login_host_is_asked_over_https() -> None:
     ]
 
 
-async def test_the_secret_and_the_token_are_nowhere_to_be_read(
+async def test_secret_and_token_are_in_no_text(
     host: LoginHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -388,7 +390,7 @@ async def test_the_secret_and_the_token_are_nowhere_to_be_read(
         assert "token-" not in text
 
 
-def test_no_sign_in_is_made_where_none_is_asked_for() -> None:
+def test_auth_none_makes_no_sign_in() -> None:
     assert auth_of(Settings(url="https://x/data", auth="none")) is None
 
 

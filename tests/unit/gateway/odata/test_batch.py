@@ -51,7 +51,7 @@ def test_the_writes_of_a_changeset_are_numbered_parts() -> None:
     assert sent.body == SENT
 
 
-def test_a_boundary_does_not_occur_in_what_it_parts() -> None:
+def test_a_boundary_occurs_in_no_part() -> None:
     odd = Request("POST", "Notes", {}, b'{"Text":"--changeset_gateway-- batch_gateway"}')
     body = changeset([odd]).body or b""
     assert b"boundary=changeset_gateway2" in body
@@ -89,12 +89,12 @@ def test_the_answers_of_a_changeset_come_in_order_with_their_headers() -> None:
 
 
 @pytest.mark.parametrize("end", ["\r\n--c--\r\n", "\r\n", ""])
-def test_a_missing_last_boundary_is_borne(end: str) -> None:
+def test_a_missing_last_boundary_is_accepted(end: str) -> None:
     found = parse_answers(answer(part("500 Internal Server Error", '{"error":{}}'), end=end))
     assert [(a.status, a.body) for a in found] == [(500, b'{"error":{}}')]
 
 
-def test_an_error_outside_the_changeset_is_found_too() -> None:
+def test_an_error_outside_the_changeset_is_read() -> None:
     body = f"--b\r\n{part('429 Too Many Requests', '', 'Retry-After: 7')}\r\n--b--\r\n"
     headers = {"content-type": "multipart/mixed; boundary=b"}
     (found,) = parse_answers(Response(200, headers, body.encode(), ""))
@@ -110,7 +110,7 @@ def test_an_error_outside_the_changeset_is_found_too() -> None:
         ("multipart/mixed", "--b\r\n"),
     ],
 )
-def test_what_is_no_batch_answer_is_told(kind: str, body: str) -> None:
+def test_another_answer_is_malformed(kind: str, body: str) -> None:
     with pytest.raises(UpstreamMalformed):
         parse_answers(Response(200, {"content-type": kind}, body.encode(), "https://x/data/$batch"))
 
@@ -125,9 +125,7 @@ TEXTS = st.lists(
 
 
 @given(TEXTS, st.sampled_from(["\r\n", "\n"]), st.sampled_from(["c", "x.y_z-1"]))
-def test_every_answer_arrives_whole_however_lines_end(
-    texts: list[str], end: str, inner: str
-) -> None:
+def test_answers_are_whole_with_any_line_end(texts: list[str], end: str, inner: str) -> None:
     parts = "".join(
         f"--{inner}\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
         f"HTTP/1.1 200 OK\r\nETag: {number}\r\n\r\n{text}\r\n"
@@ -141,7 +139,7 @@ def test_every_answer_arrives_whole_however_lines_end(
     assert told == [(str(number), str(number)) for number in range(len(texts))]
 
 
-def test_a_boundary_in_the_middle_of_a_line_parts_nothing() -> None:
+def test_a_boundary_within_a_line_is_content() -> None:
     found = parse_answers(
         answer(part("200 OK", '{"Text":"--c-- --b --b--"}'), part("204 No Content"))
     )
@@ -160,6 +158,6 @@ REFUSING = {
 
 
 @pytest.mark.parametrize("name", REFUSING)
-def test_a_batch_is_refused_where_nothing_of_it_was_done(name: str) -> None:
+def test_a_batch_is_refused_if_all_parts_are(name: str) -> None:
     response, status = REFUSING[name]
     assert refusing_part(response).status == status

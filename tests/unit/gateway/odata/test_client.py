@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 GET = Request("GET", "CustomersV3?$top=5&cross-company=true", {})
 
 
-async def test_a_request_goes_to_its_place_behind_the_root_as_it_was_rendered() -> None:
+async def test_a_request_is_sent_below_the_root_as_rendered() -> None:
     fo = upstream(rows())
     url = "Sets(A='O%27%27N%2Feil')?$filter=A%20eq%20'b%2Bc'%20and%20B%20eq%20%C3%BC&$top=5"
 
@@ -47,7 +47,7 @@ async def test_a_request_goes_to_its_place_behind_the_root_as_it_was_rendered() 
     assert "authorization" not in sent.headers
 
 
-async def test_an_answer_carries_status_headers_in_any_case_body_and_address() -> None:
+async def test_an_answer_has_status_headers_body_and_address() -> None:
     fo = upstream(httpx.Response(200, json={"value": []}, headers={"MS-Dyn-Aid": "act-1"}))
 
     async with fo.client() as client:
@@ -59,7 +59,7 @@ async def test_an_answer_carries_status_headers_in_any_case_body_and_address() -
     assert response.url == "https://fo.example/data/CustomersV3?$top=5&cross-company=true"
 
 
-async def test_each_attempt_is_told_without_the_values_of_the_filter() -> None:
+async def test_events_of_attempts_hide_filter_values() -> None:
     fo = upstream(httpx.Response(503), rows())
 
     async with fo.client() as client:
@@ -83,7 +83,7 @@ async def test_cookies_are_not_kept() -> None:
     assert "cookie" not in fo.requests[1].headers
 
 
-async def test_no_more_requests_are_under_way_than_the_settings_allow() -> None:
+async def test_concurrency_limits_the_requests_under_way() -> None:
     under_way = most = 0
 
     async def answer(request: httpx.Request) -> httpx.Response:
@@ -107,7 +107,7 @@ async def test_no_more_requests_are_under_way_than_the_settings_allow() -> None:
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_a_transient_status_is_tried_again_with_growing_full_jitter(status: int) -> None:
+async def test_a_transient_status_is_retried_with_full_jitter(status: int) -> None:
     fo = upstream(*[httpx.Response(status)] * 3, rows())
     fo.chance = 0.5
 
@@ -126,7 +126,7 @@ async def test_a_transient_status_is_tried_again_with_growing_full_jitter(status
         httpx.ConnectTimeout("slow"),
     ],
 )
-async def test_a_lost_connection_is_tried_again(error: Exception) -> None:
+async def test_a_lost_connection_is_retried(error: Exception) -> None:
     fo = upstream(error, error, rows())
 
     async with fo.client() as client:
@@ -147,7 +147,7 @@ async def test_retries_end_with_the_error_of_the_last_attempt() -> None:
     assert "refused" in str(caught.value.detail)
 
 
-async def test_a_read_timeout_is_tried_again_only_once() -> None:
+async def test_a_read_timeout_is_retried_once() -> None:
     fo = upstream(httpx.ReadTimeout("slow"))
 
     async with fo.client() as client:
@@ -177,7 +177,7 @@ async def test_a_429_waits_as_long_as_it_says_or_tens_of_seconds(
     assert fo.waits == [wait]
 
 
-async def test_a_429_without_retry_after_grows_up_to_the_longest_wait() -> None:
+async def test_waits_after_429_grow_up_to_retry_wait_max() -> None:
     fo = upstream(*[httpx.Response(429)] * 3, rows())
     fo.chance = 0.0
 
@@ -187,7 +187,7 @@ async def test_a_429_without_retry_after_grows_up_to_the_longest_wait() -> None:
     assert fo.waits == [15.0, 25.0, 25.0]
 
 
-async def test_a_429_that_asks_for_more_than_the_longest_wait_is_told_at_once() -> None:
+async def test_a_429_with_too_long_a_wait_fails_at_once() -> None:
     fo = upstream(httpx.Response(429, headers={"Retry-After": "600"}))
 
     async with fo.client() as client:
@@ -197,7 +197,7 @@ async def test_a_429_that_asks_for_more_than_the_longest_wait_is_told_at_once() 
     assert (fo.waits, caught.value.retry_after) == ([], 600.0)
 
 
-async def test_a_write_is_sent_once_whatever_happens() -> None:
+async def test_a_post_is_sent_once() -> None:
     fo = upstream(httpx.Response(503))
 
     async with fo.client() as client:
@@ -207,7 +207,7 @@ async def test_a_write_is_sent_once_whatever_happens() -> None:
     assert len(fo.requests) == 1
 
 
-async def test_a_post_that_is_marked_safe_is_tried_again_with_its_body() -> None:
+async def test_a_safe_post_is_retried_with_its_body() -> None:
     fo = upstream(httpx.Response(503), rows())
 
     async with fo.client() as client:
@@ -239,7 +239,7 @@ def test_retry_after_reads_seconds_and_dates_and_nothing_else() -> None:
 
 
 @given(st.text() | st.from_regex(r"\A\w{3}, \d+ [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ [+-]?\w+\Z"))
-def test_no_retry_after_makes_an_error(text: str) -> None:
+def test_any_retry_after_is_survived(text: str) -> None:
     found = retry_after(text, NOW)
 
     assert found is None or 0 <= found <= LONGEST_WAIT
@@ -277,7 +277,7 @@ def test_an_error_of_a_subclass_counts_as_its_nearest_mapped_class() -> None:
         (httpx.LocalProtocolError("x"), UpstreamUnavailable),
     ],
 )
-async def test_errors_of_httpx_become_errors_of_the_registry(
+async def test_errors_of_httpx_become_gateway_errors(
     error: Exception, becomes: type[GatewayError]
 ) -> None:
     fo = upstream(error)
@@ -289,7 +289,7 @@ async def test_errors_of_httpx_become_errors_of_the_registry(
     assert caught.value.__cause__ is error
 
 
-async def test_an_address_too_long_for_http_is_the_callers_matter() -> None:
+async def test_an_address_too_long_for_http_is_the_callers_error() -> None:
     fo = upstream(rows())
 
     async with fo.client() as client:
@@ -322,7 +322,7 @@ async def test_credentials_go_to_the_services_own_origin_only() -> None:
     assert ["authorization" in r.headers for r in fo.requests] == [True, True, False, False, False]
 
 
-async def test_progress_is_told_with_the_total_where_it_is_known() -> None:
+async def test_progress_includes_the_total_if_known() -> None:
     told: list[tuple[int, int | None]] = []
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -393,7 +393,7 @@ async def test_a_connection_that_is_reset_is_unavailable() -> None:
     assert type(await error_over_a_socket(reset)) is UpstreamUnavailable
 
 
-async def test_a_connection_that_breaks_in_the_middle_of_a_body_is_unavailable() -> None:
+async def test_a_connection_broken_within_a_body_is_unavailable() -> None:
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(
@@ -413,7 +413,7 @@ async def test_something_that_does_not_speak_http_is_unavailable() -> None:
     assert type(await error_over_a_socket(babble)) is UpstreamUnavailable
 
 
-async def test_a_port_where_nobody_listens_is_unavailable_with_a_hint() -> None:
+async def test_a_closed_port_is_unavailable_with_a_hint() -> None:
     async def nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raise AssertionError
 

@@ -67,9 +67,7 @@ async def test_401_and_403_need_no_json(answer: httpx.Response) -> None:
     assert "inner words" not in error.message
 
 
-async def test_a_400_tells_set_status_and_outer_sentence_and_keeps_the_infolog_for_the_log() -> (
-    None
-):
+async def test_a_400_shows_the_outer_message_and_logs_the_infolog() -> None:
     error = await caught(httpx.Response(400, json=INFOLOG, headers={"ms-dyn-aid": "act-7"}))
 
     assert type(error) is UpstreamRejected
@@ -81,7 +79,7 @@ async def test_a_400_tells_set_status_and_outer_sentence_and_keeps_the_infolog_f
     assert "Secret.Place" not in str(error.detail)
 
 
-async def test_a_500_with_an_infolog_is_a_refusal_and_not_tried_again() -> None:
+async def test_a_500_with_an_infolog_is_refused_and_not_retried() -> None:
     fo = upstream(httpx.Response(500, json=INFOLOG))
 
     async with fo.client() as client:
@@ -150,7 +148,7 @@ async def test_a_redirect_is_not_followed(location: str, becomes: type[GatewayEr
     assert error.hint
 
 
-async def test_a_body_over_the_bound_is_not_read_to_its_end() -> None:
+async def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -167,7 +165,7 @@ async def test_a_body_over_the_bound_is_not_read_to_its_end() -> None:
     assert read == 6
 
 
-async def test_the_bound_counts_unzipped_bytes() -> None:
+async def test_the_limit_counts_decompressed_bytes() -> None:
     bomb = httpx.Response(
         200, content=gzip.compress(b" " * 1_000_000), headers={"content-encoding": "gzip"}
     )
@@ -208,7 +206,7 @@ async def test_good_answers_pass(request_: Request, answer: httpx.Response) -> N
     assert response.body == answer.content
 
 
-async def test_half_a_json_passes_and_its_decoder_says_so_with_malformed() -> None:
+async def test_truncated_json_is_left_to_its_decoder() -> None:
     fo = upstream(
         httpx.Response(
             200,
@@ -246,7 +244,7 @@ def test_subjects_name_sets_and_navigations_without_keys() -> None:
     assert {path: subject_of(path) for path in cases} == cases
 
 
-async def test_a_very_long_refusal_is_cut_for_the_public() -> None:
+async def test_a_very_long_refusal_is_shortened() -> None:
     error = await caught(httpx.Response(400, json={"error": {"message": "long " * 100 + "\nat X"}}))
 
     assert error.message.endswith("…")

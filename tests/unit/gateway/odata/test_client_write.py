@@ -64,7 +64,7 @@ async def test_without_a_connection_a_write_is_sent_again(kind: type[Exception])
 
 
 @pytest.mark.parametrize("kind", UNREACHED, ids=lambda k: k.__name__)
-async def test_where_no_connection_comes_about_nothing_was_written(kind: type[Exception]) -> None:
+async def test_without_a_connection_nothing_was_written(kind: type[Exception]) -> None:
     fo = upstream(kind("no"))
 
     assert await write(fo, retries=2) is UNREACHED[kind]
@@ -72,7 +72,7 @@ async def test_where_no_connection_comes_about_nothing_was_written(kind: type[Ex
 
 
 @pytest.mark.parametrize("kind", NEVER_SENT, ids=lambda k: k.__name__)
-async def test_what_cannot_be_sent_is_not_tried_twice(kind: type[Exception]) -> None:
+async def test_a_write_that_cannot_be_sent_is_not_retried(kind: type[Exception]) -> None:
     fo = upstream(kind("no"))
 
     assert await write(fo) is NEVER_SENT[kind]
@@ -129,7 +129,7 @@ ANSWERS: dict[str, tuple[httpx.Response, int | type[GatewayError]]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_an_answer_is_taken_once_for_what_it_says(name: str) -> None:
+async def test_each_answer_to_a_write_has_its_outcome(name: str) -> None:
     answer, expected = ANSWERS[name]
     fo = upstream(answer, MADE)
 
@@ -137,7 +137,7 @@ async def test_an_answer_is_taken_once_for_what_it_says(name: str) -> None:
     assert len(fo.requests) == 1
 
 
-async def test_a_refusal_because_of_load_is_waited_out() -> None:
+async def test_a_429_to_a_write_is_waited_out() -> None:
     busy = httpx.Response(429, headers={"retry-after": "7"})
     fo = upstream(busy, busy, MADE)
 
@@ -146,7 +146,7 @@ async def test_a_refusal_because_of_load_is_waited_out() -> None:
     assert all(7 <= wait <= 8 for wait in fo.waits)
 
 
-async def test_load_that_stays_is_told_and_nothing_was_written() -> None:
+async def test_429s_without_end_mean_nothing_was_written() -> None:
     fo = upstream(httpx.Response(429, headers={"retry-after": "7"}))
 
     assert await write(fo, retries=1) is UpstreamThrottled
@@ -160,7 +160,7 @@ async def test_without_retries_nothing_is_sent_again() -> None:
     assert len(fo.requests) == 1
 
 
-async def test_an_answer_too_long_to_be_read_leaves_open_what_was_written() -> None:
+async def test_an_answer_over_the_limit_leaves_the_outcome_unknown() -> None:
     fo = upstream(httpx.Response(201, content=b"x" * 2_000), MADE)
 
     assert await write(fo, max_upstream_bytes=1_000) is OutcomeUnknown
@@ -199,7 +199,7 @@ BATCHES: dict[str, tuple[httpx.Response, int | type[GatewayError], int]] = {
 
 
 @pytest.mark.parametrize("name", BATCHES)
-async def test_a_changeset_is_sent_again_only_where_all_of_it_was_refused(name: str) -> None:
+async def test_a_changeset_is_sent_again_only_if_wholly_refused(name: str) -> None:
     answer, expected, sent = BATCHES[name]
     fo = upstream(answer)
 
@@ -213,7 +213,7 @@ async def test_a_changeset_is_sent_again_only_where_all_of_it_was_refused(name: 
     assert len(fo.requests) == sent
 
 
-async def test_a_service_stands_beside_the_data() -> None:
+async def test_a_service_is_beside_the_service_root() -> None:
     fo = upstream(httpx.Response(200, json={}))
 
     async with fo.client() as client:
@@ -222,7 +222,7 @@ async def test_a_service_stands_beside_the_data() -> None:
     assert str(fo.requests[0].url) == "https://fo.example/api/services/G/S/o"
 
 
-async def test_the_connections_stay_open_until_all_is_finished() -> None:
+async def test_connections_stay_open_until_writes_are_finished() -> None:
     fo, order = upstream(MADE), []
     client = fo.client()
     go_on = asyncio.Event()

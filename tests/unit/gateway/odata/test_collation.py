@@ -32,7 +32,7 @@ SURE = [
 
 
 @pytest.mark.parametrize(("edm", "one", "other", "insensitive", "sensitive"), SURE)
-def test_an_order_is_sure_where_all_collations_agree(edm, one, other, insensitive, sensitive):
+def test_an_order_is_certain_if_all_collations_agree(edm, one, other, insensitive, sensitive):
     for expected, is_insensitive in ((insensitive, True), (sensitive, False)):
         found = certain_order(edm, one, other, case_insensitive=is_insensitive)
         turned = certain_order(edm, other, one, case_insensitive=is_insensitive)
@@ -53,5 +53,5 @@ def test_an_order_is_sure_where_all_collations_agree(edm, one, other, insensitiv
         ("", " ", True),
     ],
 )
-def test_texts_that_some_collation_takes_as_equal_are_folded_alike(one, other, alike):
+def test_texts_equal_in_some_collation_fold_alike(one, other, alike):
     assert (fold_text(one) == fold_text(other)) is alike

@@ -48,7 +48,7 @@ def answer(body: bytes, coding: str | None, piece: int = 1_000) -> httpx.Respons
         ("deflate", bare(TEXT)),
     ],
 )
-async def test_one_coding_is_undone(coding: str | None, body: bytes, piece: int) -> None:
+async def test_one_coding_is_decoded(coding: str | None, body: bytes, piece: int) -> None:
     assert await read_body(answer(body, coding, piece), PLENTY) == TEXT
 
 
@@ -74,7 +74,7 @@ async def test_two_codings_others_and_broken_ones_are_malformed(coding: str, bod
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_a_small_body_that_holds_gigabytes_is_not_unpacked(coding: str) -> None:
+async def test_a_small_body_with_gigabytes_is_not_decompressed(coding: str) -> None:
     packer = zlib.compressobj(9, wbits=31 if coding == "gzip" else zlib.MAX_WBITS)
     bomb = b"".join(packer.compress(bytes(STEP)) for _ in range(500)) + packer.flush()
     assert len(bomb) < 600_000
@@ -93,9 +93,7 @@ async def test_a_small_body_that_holds_gigabytes_is_not_unpacked(coding: str) ->
 @pytest.mark.parametrize("wbits", [-zlib.MAX_WBITS, zlib.MAX_WBITS, 16 + zlib.MAX_WBITS])
 @pytest.mark.parametrize("size", [STEP - 1, STEP, STEP + 1, STEP + 200, 2 * STEP, 2 * STEP + 7])
 @pytest.mark.parametrize("piece", [1_000, 1_000_000])
-async def test_what_a_full_step_leaves_in_the_decompressor_is_read_too(
-    wbits: int, size: int, piece: int
-) -> None:
+async def test_content_left_after_a_full_step_is_read(wbits: int, size: int, piece: int) -> None:
     """One repetition makes 258 bytes: with all of the input taken, some of its content may still be held back."""
     packer = zlib.compressobj(9, wbits=wbits)
     packed = packer.compress(b"a" * size) + packer.flush()
@@ -105,7 +103,7 @@ async def test_what_a_full_step_leaves_in_the_decompressor_is_read_too(
 
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1_000, 1_001])
-async def test_the_bound_is_exact(size: int) -> None:
+async def test_the_limit_is_exact(size: int) -> None:
     coded = answer(gzip.compress(b"x" * size), "gzip")
     if size <= 1_000:
         assert len(await read_body(coded, 1_000)) == size
@@ -115,7 +113,7 @@ async def test_the_bound_is_exact(size: int) -> None:
 
 
 @given(st.binary(max_size=300), st.integers(1, 50), st.sampled_from(["gzip", "deflate"]))
-async def test_what_is_cut_is_never_taken_for_whole(text: bytes, cut: int, coding: str) -> None:
+async def test_truncated_content_is_never_accepted(text: bytes, cut: int, coding: str) -> None:
     packed = gzip.compress(text) if coding == "gzip" else zlib.compress(text)
     rest = packed[: max(1, len(packed) - cut)]
 
@@ -123,7 +121,7 @@ async def test_what_is_cut_is_never_taken_for_whole(text: bytes, cut: int, codin
         await read_body(answer(rest, coding), PLENTY)
 
 
-async def test_progress_counts_what_is_received_and_not_what_it_unpacks_to() -> None:
+async def test_progress_counts_compressed_bytes() -> None:
     packed = gzip.compress(TEXT)
     coded = answer(packed, "gzip", 30)
     coded.headers["content-length"] = str(len(packed))

@@ -96,14 +96,12 @@ def test_an_environment_is_the_root_without_suffix(dialect, root, environment):
         ("Edm.Stream", False, False, False),
     ],
 )
-def test_a_page_can_start_after_a_value_only_where_values_have_an_order(
-    edm_type, is_enum, odata, finops
-):
+def test_cursors_need_values_with_an_order(edm_type, is_enum, odata, finops):
     assert ODATA.orderable_comparison(edm_type, is_enum) is odata
     assert FINOPS.orderable_comparison(edm_type, is_enum) is finops
 
 
-def test_guids_are_compared_for_cursors_where_the_service_orders_them_so():
+def test_guid_order_lets_cursors_compare_guids():
     ordering = replace(ODATA, guid_order=True)
 
     assert ordering.orderable_comparison("Edm.Guid")
@@ -133,5 +131,5 @@ def test_every_flag_is_documented():
             assert documented[1].startswith("Whether "), flag.name
 
 
-def test_what_is_finops_own_is_linked_there():
+def test_finops_differences_have_links():
     assert (finops_module.__doc__ or "").count("https://") >= 4

@@ -40,7 +40,7 @@ def keys(draw: st.DrawFn) -> tuple[KeyPart, ...]:
 
 
 @given(keys())
-def test_a_key_that_is_printed_is_read_again(key: tuple[KeyPart, ...]) -> None:
+def test_a_printed_key_is_parsed_again(key: tuple[KeyPart, ...]) -> None:
     address = f"{ROOT}/{render(Query(resource=Resource('Sets', key))).url}"
     columns = [(part.name, part.value.type, part.value.is_enum) for part in key]
 

@@ -107,7 +107,7 @@ def test_a_key_filter_depends_on_the_keys_alone(keys):
     st.lists(st.text("aé&'", max_size=30), max_size=60),
     st.integers(40, 400),
 )
-def test_runs_keep_the_limit_the_order_and_every_item(items, limit):
+def test_runs_keep_limit_order_and_every_item(items, limit):
     def build(part):
         return query(COLUMNS[:1], [(item,) for item in part])
 
@@ -120,7 +120,7 @@ def test_runs_keep_the_limit_the_order_and_every_item(items, limit):
     )
 
 
-def test_runs_are_full_and_found_with_few_renderings():
+def test_runs_are_full_after_few_renderings():
     items = [f"US-{i:06}" for i in range(5_000)]
     built = []
 
@@ -135,7 +135,7 @@ def test_runs_are_full_and_found_with_few_renderings():
     assert len(built) - len(runs) <= 2 * len(runs) + 5
 
 
-def test_an_item_too_long_by_itself_goes_alone():
+def test_too_long_an_item_has_a_run_of_its_own():
     items = ["a", "b" * 500, "c", "d"]
 
     runs = split_by_length(lambda part: query(COLUMNS[:1], [(i,) for i in part]), items, limit=100)
@@ -220,7 +220,7 @@ def test_requests_are_full(companies):
     assert min(lengths[:-1]) > 1_900
 
 
-def test_a_key_too_long_by_itself_goes_alone():
+def test_too_long_a_key_has_a_request_of_its_own():
     keys = [("a",), ("b" * 500,), ("c",), ("d",)]
 
     assert [list(own) for _, own in asked(COLUMNS[:1], keys, limit=200)] == [
@@ -230,7 +230,7 @@ def test_a_key_too_long_by_itself_goes_alone():
     ]
 
 
-def test_companies_of_the_same_values_are_written_together():
+def test_companies_with_equal_values_are_joined():
     keys = [(f"T{i}", company) for company in ("usmf", "dat", "demf") for i in range(4)]
     ((request, named),) = asked((COLUMNS[0], COLUMNS[1]), keys)
 
@@ -249,7 +249,7 @@ def test_companies_of_the_same_values_are_written_together():
         (replace(ODATA, has_in=True), [("a",), ("b",)], False),
     ],
 )
-def test_keys_are_plain_where_eq_asks_for_them_exactly(dialect, keys, plain):
+def test_keys_are_plain_if_eq_finds_them_exactly(dialect, keys, plain):
     query = Query(resource=Resource("Set"))
     found = key_requests(dialect, query, COLUMNS[:1], keys, limit=2_000)
 

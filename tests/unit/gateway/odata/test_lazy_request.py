@@ -50,9 +50,7 @@ def test_an_address_is_as_long_as_httpx_allows_and_no_longer() -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("body", [None, b'{"A": 1}'])
 @pytest.mark.anyio
-async def test_who_looks_finds_the_request_that_httpx_would_make(
-    method: str, body: bytes | None
-) -> None:
+async def test_an_initialized_request_equals_httpx_request(method: str, body: bytes | None) -> None:
     made = call(method, body)
 
     expected = httpx.Request(
@@ -71,13 +69,13 @@ async def test_who_looks_finds_the_request_that_httpx_would_make(
 
 
 @pytest.mark.anyio
-async def test_a_body_can_be_read_before_anything_else_is_looked_at() -> None:
+async def test_a_body_can_be_read_first() -> None:
     assert await call("POST", b"{}").aread() == b"{}"
     assert call("POST", b"{}").content == b"{}"
     assert not hasattr(call(), "nothing")
 
 
-def test_a_header_is_set_before_and_after_somebody_looked() -> None:
+def test_headers_are_set_before_and_after_initialization() -> None:
     made = call()
 
     made.set_header("Authorization", "Bearer 1")

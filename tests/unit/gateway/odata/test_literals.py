@@ -74,7 +74,7 @@ SPELLED = [
 
 
 @pytest.mark.parametrize(("edm_type", "given_value", "normal", "text"), SPELLED)
-def test_a_value_has_one_normal_form_and_one_spelling(edm_type, given_value, normal, text):
+def test_a_value_has_one_normal_form_and_one_literal(edm_type, given_value, normal, text):
     value = parse_value(edm_type, given_value)
 
     assert (value, type(value)) == (normal, type(normal))
@@ -132,9 +132,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("edm_type", "value", "message"), REFUSED)
-def test_a_value_of_the_wrong_shape_is_refused_in_plain_words_and_never_spelled(
-    edm_type, value, message
-):
+def test_a_value_of_the_wrong_form_is_refused(edm_type, value, message):
     with pytest.raises(ValueError, match=message):
         parse_value(edm_type, value)
     with pytest.raises(ValueError, match=message):
@@ -148,7 +146,7 @@ def test_a_message_shows_only_the_start_of_a_long_value():
     assert len(str(caught.value)) < 200
 
 
-def test_not_a_number_is_spelled():
+def test_nan_has_a_literal():
     assert to_url(lit("NaN", "Edm.Double")) == "NaN"
     assert to_url(lit(math.nan, "Edm.Single")) == "NaN"
 

@@ -101,7 +101,7 @@ def test_a_filter_is_evaluated_by_the_upstreams_rules(expr, value, specified, fi
     assert (passes(expr, value), passes(expr, value, finops=True)) == (specified, finops)
 
 
-def test_rows_of_a_list_are_not_at_hand():
+def test_any_cannot_be_evaluated_here():
     with pytest.raises(UnsupportedQuery, match="rows of a list cannot be combined"):
         passes(Some(path("Lines"), None), None)
 

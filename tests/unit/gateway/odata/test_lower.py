@@ -229,7 +229,7 @@ def test_a_safe_key_stays_in_the_path():
 @pytest.mark.parametrize(
     "value", ["a/b", "a\\b", "50%", "a&b", "a#b", "a+b", "a?b", "a.", "", "<a>"]
 )
-def test_a_key_that_a_path_could_garble_becomes_a_filter(value):
+def test_an_unsafe_key_becomes_a_filter(value):
     result = FINOPS.lower(keyed("usmf", value, select=("Name",)))
 
     assert (
@@ -239,7 +239,7 @@ def test_a_key_that_a_path_could_garble_becomes_a_filter(value):
     assert result.residual is None
 
 
-def test_a_key_that_holds_a_star_is_not_cut_before_it_is_tested_here():
+def test_a_key_with_a_star_has_no_top_before_its_residual():
     result = FINOPS.lower(keyed("usmf", "a*b", select=("Name",)))
 
     assert sent(result) == "Set?$select=Name,Id&$filter=dataAreaId eq 'usmf' and Id eq 'a*b'"
@@ -255,7 +255,7 @@ def test_a_filter_beside_an_unsafe_key_is_kept():
     )
 
 
-def test_what_hangs_on_an_unsafe_key_is_still_reached_by_it():
+def test_paths_behind_an_unsafe_key_keep_it():
     key = (KeyPart("Id", lit("a/b")),)
     for resource in (
         Resource("Set", key, navigation="Lines"),
@@ -314,7 +314,7 @@ def test_finops_takes_no_options_inside_an_expansion(options, text):
         expanded(FINOPS, expand)
 
 
-def test_a_filter_that_always_holds_is_left_out_of_an_expansion():
+def test_a_constant_filter_is_left_out_of_an_expansion():
     assert expanded(ODATA, Expand(navigation="Lines", where=TRUE)) == "Set?$expand=Lines"
 
 

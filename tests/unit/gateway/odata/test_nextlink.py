@@ -37,7 +37,7 @@ FIRST = Request(
         ("CustomersV3?$skiptoken=a%2Fb%3D%27c&x=%20", "CustomersV3?$skiptoken=a%2Fb%3D%27c&x=%20&cross-company=true"),
     ],
 )  # fmt: skip
-def test_a_link_becomes_a_request_behind_our_root(link: str, url: str) -> None:
+def test_a_link_becomes_a_request_below_our_root(link: str, url: str) -> None:
     assert next_request(FIRST, link, root=ROOT, keep=KEEP) == Request("GET", url, FIRST.headers)
 
 
@@ -75,7 +75,7 @@ def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
         "CustomersV3?$filter=A%20eq%20'x'",
     ],
 )
-def test_a_page_that_does_not_move_is_refused(link: str) -> None:
+def test_a_link_to_the_same_page_is_refused(link: str) -> None:
     with pytest.raises(UpstreamMalformed, match="same page"):
         next_request(FIRST, link, root=ROOT, keep=KEEP)
 
@@ -94,15 +94,13 @@ def test_an_option_that_was_not_sent_is_not_added() -> None:
         ("https://fo.example/data/Sets(1)/Lines?$skip=9", "Sets(1)/Lines?$skip=9"),
     ],
 )
-def test_a_relative_link_of_a_navigation_is_read_against_root_or_request(
-    link: str, url: str
-) -> None:
+def test_a_relative_link_is_relative_to_root_or_request(link: str, url: str) -> None:
     first = Request("GET", "Sets(1)/Lines?$top=9", {})
 
     assert next_request(first, link, root=ROOT).url == url
 
 
-def test_a_service_at_the_hosts_root_follows_its_own_origin_only() -> None:
+def test_a_service_at_the_root_path_follows_its_origin_only() -> None:
     first = Request("GET", "Airlines?$top=9", {})
 
     followed = next_request(first, "http://localhost:81/Airlines?p=2", root="http://localhost:81")
@@ -111,7 +109,7 @@ def test_a_service_at_the_hosts_root_follows_its_own_origin_only() -> None:
         next_request(first, "http://localhost:82/Airlines?p=2", root="http://localhost:81")
 
 
-def test_a_proxy_that_adds_a_prefix_is_seen_through() -> None:
+def test_a_prefix_added_by_a_proxy_is_removed() -> None:
     first = Request("GET", "Sets?$top=9", {})
 
     followed = next_request(
@@ -150,13 +148,13 @@ REST = "$select=Id,Name&$filter=Name eq 'a%2Bb'&$orderby=Id"
         (f"Rows?{REST}&$skiptoken={'x' * 4_001}", None),
     ],
 )  # fmt: skip
-def test_a_token_is_taken_of_a_link_that_repeats_the_request(link: str, token: str | None) -> None:
+def test_a_link_that_repeats_the_request_has_a_token(link: str, token: str | None) -> None:
     sent = Request("GET", SENT, {})
 
     assert skip_token_of(sent, link, root="https://x.example/data") == token
 
 
-def test_no_token_is_taken_of_a_link_to_another_service() -> None:
+def test_a_link_to_another_service_has_no_token() -> None:
     link = f"https://evil.example/other/Rows?{REST}&$skiptoken=Id-7"
     with pytest.raises(UpstreamMalformed):
         skip_token_of(Request("GET", SENT, {}), link, root="https://x.example/data")

@@ -67,7 +67,7 @@ async def outcomes(tasks: list[asyncio.Task[object]]) -> set[str]:
     return {type(outcome).__name__ for outcome in found}
 
 
-async def test_two_hundred_operations_under_429_send_a_handful_of_requests() -> None:
+async def test_many_operations_under_429_send_few_requests() -> None:
     service = Service(lambda _: busy())
     service.goes_on.set()
 
@@ -79,7 +79,7 @@ async def test_two_hundred_operations_under_429_send_a_handful_of_requests() -> 
     assert len(service.waits) == service.sent - 4
 
 
-async def test_after_one_wait_one_request_goes_first_and_then_all() -> None:
+async def test_after_the_wait_one_probe_opens_the_way_for_all() -> None:
     service = Service(lambda number: busy() if number <= 4 else GOOD)
 
     async with service.client() as client:
@@ -110,7 +110,7 @@ async def test_a_request_that_comes_later_waits_too() -> None:
     assert (service.sent, service.waits) == (6, [7.0])
 
 
-async def test_where_the_leader_leaves_another_one_leads() -> None:
+async def test_another_request_leads_if_the_leader_leaves() -> None:
     service = Service(lambda number: busy() if number == 1 else GOOD)
 
     async with service.client() as client:
@@ -126,7 +126,7 @@ async def test_where_the_leader_leaves_another_one_leads() -> None:
     assert (service.sent, service.waits) == (3, [7.0, 7.0])
 
 
-async def test_a_probe_that_finds_no_connection_opens_the_way() -> None:
+async def test_a_probe_without_connection_opens_the_way() -> None:
     lost = httpx.ReadError("reset")
     service = Service(lambda number: busy() if number == 1 else lost if number == 2 else GOOD)
     service.goes_on.set()
@@ -138,7 +138,7 @@ async def test_a_probe_that_finds_no_connection_opens_the_way() -> None:
     assert service.sent == 4
 
 
-async def test_a_wait_beyond_what_an_operation_may_take_fails_at_once_and_for_all() -> None:
+async def test_too_long_a_wait_fails_at_once_for_all() -> None:
     service = Service(lambda _: busy(600))
 
     async with service.client(operation_timeout=120) as client:
@@ -159,7 +159,7 @@ async def test_a_wait_beyond_what_an_operation_may_take_fails_at_once_and_for_al
         assert service.sent == 1
 
 
-async def test_a_minute_is_waited_for_where_the_operation_has_it() -> None:
+async def test_a_minute_is_waited_if_the_operation_has_it() -> None:
     """Microsoft's own example asks for 60 seconds; ``retry_wait_max`` bounds other waits only."""
     service = Service(lambda number: busy(60) if number == 1 else GOOD)
     service.goes_on.set()
@@ -171,7 +171,7 @@ async def test_a_minute_is_waited_for_where_the_operation_has_it() -> None:
     assert service.waits == [60.0]
 
 
-async def test_a_minute_is_not_waited_for_where_the_operation_ends_before() -> None:
+async def test_a_minute_is_not_waited_if_the_operation_ends_before() -> None:
     service = Service(lambda number: busy(60) if number == 1 else GOOD)
 
     async with service.client() as client:

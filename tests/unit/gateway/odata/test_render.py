@@ -186,7 +186,7 @@ def test_expand_takes_every_option_inside_its_parentheses():
     )
 
 
-def test_rows_are_asked_for_as_json_and_counts_as_text():
+def test_rows_are_requested_as_json_and_counts_as_text():
     rows, count = (render(Query(resource=Resource("Set", count=c))) for c in (False, True))
 
     assert dict(rows.headers) == {

@@ -38,12 +38,12 @@ def test_constants_fold(expr, simple):
     assert simplify(expr) == simple
 
 
-def test_a_conjunction_skips_what_is_not_there():
+def test_a_conjunction_skips_none():
     assert conjunction([None, A, None, And((B,))]) == And((A, B))
     assert conjunction([None]) == TRUE
 
 
-def test_leaves_and_paths_come_in_reading_order():
+def test_leaves_and_paths_are_ordered_left_to_right():
     some = Some(LINES, compare("Inner", "eq", "x"))
     expr = Or((Not(And((A, B))), some, A))
 
@@ -61,7 +61,7 @@ NULLABLE = st.fixed_dictionaries({"A": st.sampled_from("xyz") | st.none(), "B": 
     ),
     NULLABLE,
 )
-def test_simple_means_the_same_in_three_valued_logic(expr, row):
+def test_simplified_filters_are_equivalent(expr, row):
     def answer(e):
         return evaluate(e, lambda p: row[p.segments[0]], case_insensitive=False)
 

@@ -88,7 +88,7 @@ def sent(**query):
     return readable_url(render(FINOPS.lower(Query(**query)).query))
 
 
-def test_nothing_is_cut_or_counted_before_the_residual():
+def test_top_and_count_are_left_to_the_residual():
     order = (Order(path("Name")),)
 
     assert (

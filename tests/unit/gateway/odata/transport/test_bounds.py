@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("said", [b"", ok(b"xy")[:-1]], ids=["before the answer", "in the body"])
-async def test_a_cancelled_call_closes_its_connection_and_frees_its_place(said: bytes) -> None:
+async def test_a_cancelled_call_closes_its_connection(said: bytes) -> None:
     asked = asyncio.Event()
 
     async def first_hangs(connection: Connection) -> None:
@@ -46,7 +46,7 @@ async def test_a_cancelled_call_closes_its_connection_and_frees_its_place(said: 
     assert response.status_code == 200
 
 
-async def test_a_call_that_is_cancelled_while_connecting_leaves_nothing_open() -> None:
+async def test_a_call_cancelled_while_connecting_leaves_nothing_open() -> None:
     transport = make_transport(Settings(concurrency=1))
     async with listening(hang) as server:
         call = asyncio.ensure_future(ask(transport, server.url(scheme="https")))
@@ -58,7 +58,7 @@ async def test_a_call_that_is_cancelled_while_connecting_leaves_nothing_open() -
         await transport.aclose()
 
 
-async def test_no_more_connections_are_opened_than_the_settings_allow() -> None:
+async def test_concurrency_limits_the_connections() -> None:
     transport = make_transport(Settings(concurrency=3))
     async with listening(answering(ok())) as server:
         await asyncio.gather(*(ask(transport, server.url()) for _ in range(20)))
@@ -81,7 +81,7 @@ async def test_a_large_answer_comes_in_pieces(transport: httpx.AsyncBaseTranspor
     assert max(sizes) < 2_000_000
 
 
-async def test_an_answer_over_the_bound_is_not_read_to_its_end() -> None:
+async def test_an_answer_over_the_limit_is_not_read_to_its_end() -> None:
     sent = 0
 
     async def endless(connection: Connection) -> None:
@@ -105,7 +105,7 @@ async def test_an_answer_over_the_bound_is_not_read_to_its_end() -> None:
     assert sent < 50_000_000
 
 
-async def test_closing_closes_idle_connections_and_the_next_call_opens_new_ones(
+async def test_closing_closes_idle_connections(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     async with listening(answering(ok())) as server:

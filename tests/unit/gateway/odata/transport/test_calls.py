@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 # -- what is sent, what is read
 
 
-async def test_address_headers_and_body_go_out_as_they_were_given(
+async def test_address_headers_and_body_are_sent_unchanged(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     raw = "Sets(A='O%27%27N%2Feil')?$filter=A%20eq%20'b%2Bc'%20and%20B%20eq%20%C3%BC&$top=5"
@@ -53,7 +53,7 @@ async def test_address_headers_and_body_go_out_as_they_were_given(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("body", [None, b'{"A": 1}'])
-async def test_a_call_that_nobody_looked_at_goes_out_like_one_that_was(
+async def test_lazy_and_initialized_requests_are_sent_alike(
     transport: httpx.AsyncBaseTransport, method: str, body: bytes | None
 ) -> None:
     given = {"Accept": "x/y", "If-Match": "*", "Content-Type": "application/json"}
@@ -101,7 +101,7 @@ async def test_status_reason_headers_and_body_come_back(
     ],
     ids=["chunked", "204", "304", "early hints", "long header"],
 )
-async def test_a_body_of_any_framing_is_read_and_its_connection_used_again(
+async def test_any_framing_is_read_and_the_connection_reused(
     transport: httpx.AsyncBaseTransport, answer: bytes, body: bytes
 ) -> None:
     async with listening(answering(answer)) as server:
@@ -116,7 +116,7 @@ async def test_a_body_of_any_framing_is_read_and_its_connection_used_again(
     [ok(b"{}", "Connection: close"), b"HTTP/1.1 200 OK\r\n\r\n{}", b"HTTP/1.0 200 OK\r\n\r\n{}"],
     ids=["Connection: close", "to the end", "HTTP/1.0"],
 )
-async def test_a_connection_that_the_server_ends_is_not_used_again(
+async def test_a_connection_that_the_server_ends_is_not_reused(
     transport: httpx.AsyncBaseTransport, answer: bytes
 ) -> None:
     async with listening(closing(answer)) as server:
@@ -126,7 +126,7 @@ async def test_a_connection_that_the_server_ends_is_not_used_again(
     assert len(server.connections) == 2
 
 
-async def test_a_server_that_closes_its_half_is_answered_to_the_end(
+async def test_a_half_closed_connection_is_read_to_the_end(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     async def half(connection: Connection) -> None:
@@ -143,7 +143,7 @@ async def test_a_server_that_closes_its_half_is_answered_to_the_end(
     assert response.content == b"{}"
 
 
-async def test_gzip_is_decoded_by_httpx_and_what_it_cannot_decode_is_not_asked_for() -> None:
+async def test_gzip_is_decoded_and_other_codings_not_offered() -> None:
     packed = gzip.compress(b'{"value":[]}')
 
     async with (
@@ -164,7 +164,7 @@ async def test_broken_gzip_is_a_decoding_error(transport: httpx.AsyncBaseTranspo
         assert await error(transport, server.url()) is httpx.DecodingError
 
 
-async def test_cookies_are_not_kept_redirects_not_followed_and_netrc_not_read(
+async def test_cookies_redirects_and_netrc_are_ignored(
     transport: httpx.AsyncBaseTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -193,7 +193,7 @@ async def test_a_line_break_in_a_header_is_not_sent(transport: httpx.AsyncBaseTr
     assert server.requests == []
 
 
-async def test_an_address_that_is_not_of_the_web_is_unsupported(
+async def test_other_schemes_than_http_are_unsupported(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     assert await error(transport, "ftp://127.0.0.1/x") is httpx.UnsupportedProtocol
@@ -202,7 +202,7 @@ async def test_an_address_that_is_not_of_the_web_is_unsupported(
 # -- hosts
 
 
-async def test_a_name_is_looked_up(transport: httpx.AsyncBaseTransport) -> None:
+async def test_a_host_name_is_resolved(transport: httpx.AsyncBaseTransport) -> None:
     async with listening(answering(ok())) as server:
         response = await ask(transport, server.url("localhost"))
 
@@ -210,7 +210,7 @@ async def test_a_name_is_looked_up(transport: httpx.AsyncBaseTransport) -> None:
     assert f"Host: localhost:{server.port}".encode() in server.requests[0]
 
 
-async def test_a_name_that_does_not_exist_is_a_connect_error(
+async def test_an_unknown_host_is_a_connect_error(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     assert await error(transport, "http://no-such-host.invalid/data") is httpx.ConnectError
@@ -228,7 +228,7 @@ async def test_ipv6_addresses_are_used(transport: httpx.AsyncBaseTransport) -> N
     assert f"Host: [::1]:{server.port}".encode() in server.requests[0]
 
 
-async def test_a_port_where_nobody_listens_is_a_connect_error(
+async def test_a_closed_port_is_a_connect_error(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     async with listening(answering(ok())) as server:

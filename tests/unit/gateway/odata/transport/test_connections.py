@@ -23,7 +23,7 @@ async def once(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_read_over_a_stale_connection_goes_over_a_new_one(
+async def test_a_read_over_a_stale_connection_uses_a_new_one(
     transport: httpx.AsyncBaseTransport, method: str
 ) -> None:
     async with listening(once) as server:
@@ -46,7 +46,7 @@ async def test_a_write_over_a_stale_connection_is_sent_once(
     assert (len(server.connections), len(server.requests)) == (1, 2)
 
 
-async def test_a_connection_that_was_closed_while_idle_is_not_used(
+async def test_a_connection_closed_while_idle_is_not_used(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     async with listening(closing(ok())) as server:
@@ -82,7 +82,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(
         "nothing",
     ],
 )
-async def test_an_answer_that_breaks_off_or_is_not_http_is_a_protocol_error(
+async def test_a_broken_answer_is_a_protocol_error(
     transport: httpx.AsyncBaseTransport, answer: bytes
 ) -> None:
     async with listening(closing(answer)) as server:

@@ -34,7 +34,7 @@ def kinds(kind: type[Exception]) -> Iterator[type[Exception]]:
             yield from kinds(below)
 
 
-def test_every_error_of_aiohttp_ends_at_the_gate() -> None:
+def test_every_error_of_aiohttp_is_translated() -> None:
     """Built without its constructor: some want a request and a response."""
     for kind in kinds(aiohttp.ClientError):
         became = type(translate_error(kind.__new__(kind))) if not _is_described(kind) else None
@@ -48,14 +48,14 @@ def _is_described(kind: type[Exception]) -> bool:
     return kind.__str__ not in {Exception.__str__, OSError.__str__, BaseException.__str__}
 
 
-def test_what_is_translated_to_is_in_the_table_of_faults() -> None:
+def test_translated_errors_are_in_the_table_of_faults() -> None:
     assert set(RAISED.values()) <= set(FAULTS)
     assert type(translate_error(OSError("x"))) is httpx.ReadError
     assert type(translate_error(TimeoutError())) is httpx.WriteTimeout
     assert str(translate_error(TimeoutError())) == "TimeoutError"
 
 
-async def test_the_clients_own_retries_stand_on_the_translated_errors() -> None:
+async def test_retries_follow_the_translated_errors() -> None:
     """Broken twice for each attempt: aiohttp asks once more by itself."""
     events: list[Event] = []
 

@@ -47,7 +47,7 @@ async def through(monkeypatch: pytest.MonkeyPatch, **variables: str) -> httpx.As
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(
+async def test_a_proxy_gets_the_whole_address(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     async with listening(answering(ok())) as proxy:
@@ -63,7 +63,7 @@ async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_https_goes_through_a_tunnel_that_is_kept(
+async def test_https_uses_a_tunnel_that_stays_open(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA
 ) -> None:
     async with (
@@ -88,7 +88,7 @@ async def test_https_goes_through_a_tunnel_that_is_kept(
     assert all(b"Proxy-Authorization" not in request for request in server.requests)
 
 
-async def test_no_proxy_names_hosts_that_are_asked_directly(
+async def test_no_proxy_names_hosts_reached_directly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with listening(answering(ok())) as proxy, listening(answering(ok())) as server:
@@ -116,7 +116,7 @@ async def test_a_proxy_that_refuses_the_tunnel_is_a_proxy_error(
         await transport.aclose()
 
 
-async def test_a_proxy_that_is_not_there_is_a_proxy_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_absent_proxy_is_a_proxy_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async with listening(answering(ok())) as proxy:
         pass
     transport = await through(monkeypatch, HTTP_PROXY=f"http://127.0.0.1:{proxy.port}")
@@ -125,7 +125,7 @@ async def test_a_proxy_that_is_not_there_is_a_proxy_error(monkeypatch: pytest.Mo
     await transport.aclose()
 
 
-def test_a_proxy_of_another_kind_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_another_kind_prevents_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://me:pw@127.0.0.1:1080")
 
     with pytest.raises(SettingsError, match="a socks5 proxy") as caught:

@@ -17,7 +17,7 @@ SHORT = 1.0
 """Seconds that no piece takes, on a busy machine neither."""
 
 
-async def test_a_server_that_does_not_shake_hands_is_a_connect_timeout(
+async def test_a_tls_handshake_without_end_is_a_connect_timeout(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     async with listening(hang) as server:
@@ -29,7 +29,7 @@ async def test_a_server_that_does_not_shake_hands_is_a_connect_timeout(
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", ok(b"xy")[:-1]])
-async def test_a_server_that_stops_talking_is_a_read_timeout(
+async def test_a_silent_server_is_a_read_timeout(
     transport: httpx.AsyncBaseTransport, said: bytes
 ) -> None:
     async def stop(connection: Connection) -> None:
@@ -43,7 +43,7 @@ async def test_a_server_that_stops_talking_is_a_read_timeout(
         await asyncio.wait_for(server.connections[0].ended.wait(), PATIENCE)
 
 
-async def test_the_read_timeout_is_between_two_pieces_and_not_for_the_whole(
+async def test_the_read_timeout_limits_each_piece(
     transport: httpx.AsyncBaseTransport,
 ) -> None:
     async def slowly(connection: Connection) -> None:
@@ -68,7 +68,7 @@ async def test_a_long_body_arrives_whole(transport: httpx.AsyncBaseTransport) ->
     assert server.requests[0].endswith(b"\r\n\r\n" + body)
 
 
-async def test_a_server_that_does_not_take_the_request_is_a_timeout(
+async def test_a_server_that_reads_no_request_is_a_timeout(
     transport: httpx.AsyncBaseTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = asyncio.Event()

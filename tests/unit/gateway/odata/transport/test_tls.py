@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_certificate_of_an_authority_that_ssl_cert_file_names_is_accepted(
+async def test_authorities_of_ssl_cert_file_are_accepted(
     transport: httpx.AsyncBaseTransport, authority: trustme.CA
 ) -> None:
     async with listening(
@@ -31,7 +31,7 @@ async def test_a_certificate_of_an_authority_that_ssl_cert_file_names_is_accepte
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_authorities_are_read_once_and_only_where_they_count(
+async def test_authorities_are_read_once_and_only_for_https(
     transport: httpx.AsyncBaseTransport,
     authority: trustme.CA,
     monkeypatch: pytest.MonkeyPatch,

@@ -54,7 +54,7 @@ def _check_company_limit(
     parameters: Sequence[Argument],
     arguments: Mapping[str, Any],
 ) -> None:
-    limit, operation = planner.planner.limit, shape.root.operation
+    limit, operation = planner.company_limit, shape.root.operation
     if not limit:
         return
     assert operation is not None

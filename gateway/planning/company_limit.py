@@ -83,13 +83,13 @@ class CompanyLimit:
             values = (*values, "")
         return all_of(*(_one_of((*prefix, column), values) for column in columns))
 
-    def related(self, field: Field, prefix: Iterable[str] = ()) -> Expr | None:
+    def relation_predicate(self, field: Field, prefix: Iterable[str] = ()) -> Expr | None:
         """Return the predicate for rows of a relation; None if the join keeps them in the company of their parent."""
-        if not self or self.is_kept_by(field):
+        if not self or self.is_kept_by_join(field):
             return None
         return self.predicate(self._catalog.object(field.target), field.target_set, prefix)
 
-    def is_kept_by(self, field: Field) -> bool:
+    def is_kept_by_join(self, field: Field) -> bool:
         """Return whether both ends of a relation have the same company."""
         join = join_of(field, self._catalog, self._dialect)
         company = self._dialect.company_property
@@ -98,7 +98,7 @@ class CompanyLimit:
             for parent, target in zip(join.parent, join.target, strict=True)
         )
 
-    def scope(
+    def scoped_predicate(
         self, info: ObjectInfo, set_name: str | None, requested: Companies | None
     ) -> Expr | None:
         """Return the predicate for rows of a set if a request names these companies; None: it names none."""

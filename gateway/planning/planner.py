@@ -50,10 +50,11 @@ class Planner:
         self.dialect = dialect
         self.limits = limits
         self.paging = Paging(dialect, limits.default_page, limits.max_page)
-        self.limit = CompanyLimit(
+        self.company_limit = CompanyLimit(
             catalog, dialect, limits.company_limit, limits.company_limit_shared
         )
-        self._where = WhereReader(catalog, self.limit.related if self.limit else None)
+        limit = self.company_limit
+        self._where = WhereReader(catalog, limit.relation_predicate if limit else None)
 
     def plan(
         self,
@@ -73,12 +74,12 @@ class Planner:
         companies: tuple[str, ...] | None = None,
     ) -> OperationPlanner:
         """Return the planner of one operation. The nearest company scope counts: request, settings, limit."""
-        scope = companies or self.limits.companies or self.limit.companies or None
+        scope = companies or self.limits.companies or self.company_limit.companies or None
         return OperationPlanner(self, prepared, variables, scope)
 
-    def where(self, csdl: str, given: object) -> Expr | None:
-        """Read a ``where`` argument."""
-        return self._where.read(csdl, given)
+    def where(self, csdl: str, argument: object) -> Expr | None:
+        """Return the filter of a ``where`` argument for rows of a type; None if it excludes nothing."""
+        return self._where.read(csdl, argument)
 
 
 class OperationPlanner:
@@ -94,6 +95,7 @@ class OperationPlanner:
         self.planner = planner
         self.catalog = planner.catalog
         self.dialect = planner.dialect
+        self.company_limit = planner.company_limit
         self.prepared = prepared
         self.variables = variables
         self.companies = companies
@@ -157,7 +159,7 @@ class OperationPlanner:
         assert shape.root.entity_set is not None
         info = shape.level.info
         name = shape.root.entity_set.name
-        scope = self.planner.limit.scope(info, name, self.companies)
+        scope = self.company_limit.scoped_predicate(info, name, self.companies)
         where = all_of(scope, self.planner.where(info.csdl, arguments.get("where")))
         window = self.window(name, info, arguments, where, shape.needs)
         return ListRoot(shape, self.read(shape.level, name, where=where, window=window))
@@ -194,7 +196,7 @@ class OperationPlanner:
     def _singleton(self, shape: RootShape) -> ListRoot:
         assert shape.level is not None
         assert shape.root.singleton is not None
-        self.planner.limit.check_readable(shape.level.info, None, shape.root.name)
+        self.company_limit.check_readable(shape.level.info, None, shape.root.name)
         plan = self.read(shape.level, None, resource=Resource(shape.root.singleton.name))
         return ListRoot(shape, plan)
 
@@ -213,7 +215,7 @@ class OperationPlanner:
 
     def read_by_key(self, level: RowRequirements, set_name: str) -> ReadPlan:
         """Return the plan of rows that are picked by key."""
-        where = self.planner.limit.predicate(level.info, set_name)
+        where = self.company_limit.predicate(level.info, set_name)
         return self.read(level, set_name, where=where, extras=level.info.key)
 
     def read(

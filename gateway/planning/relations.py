@@ -92,7 +92,7 @@ class RelationPlanner:
         operation, field, info = self._operation, child.field, child.level.info
         via = fallback_strategy(relation)
         if via is Via.PATH and window is None:
-            operation.planner.limit.check_readable(info, field.target_set, field.name)
+            operation.company_limit.check_readable(info, field.target_set, field.name)
         by_keys = relation.join is not None and via is Via.KEYS
         columns = relation.join.target if relation.join is not None and by_keys else info.key
         plan = operation.read(
@@ -124,11 +124,13 @@ class RelationPlanner:
         """Return which of the related rows are read: the filter with the company scope, and the page."""
         operation, field, info = self._operation, child.field, child.level.info
         arguments = self._arguments(child)
-        limit, company = operation.planner.limit, operation.dialect.company_property
+        limit, company = operation.company_limit, operation.dialect.company_property
         if join is not None and any(f.source == company for f in join.target):
-            scope = limit.related(field)  # the join keeps the rows in the company of their parent
+            scope = limit.relation_predicate(
+                field
+            )  # the join keeps the rows in the company of their parent
         else:
-            scope = limit.scope(info, field.target_set, operation.companies)
+            scope = limit.scoped_predicate(info, field.target_set, operation.companies)
         where = all_of(scope, operation.planner.where(info.csdl, arguments.get("where")))
         if child.connection is None:
             return where, None

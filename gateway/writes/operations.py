@@ -166,7 +166,7 @@ class Mutations:
             dialect=self._planner.dialect,
             field_name=self._field_names,
             sent=reads.sent,
-            bounds=CompanyBounds(self._planner.limit, reader.existing_rows),
+            bounds=CompanyBounds(self._planner.company_limit, reader.existing_rows),
         )
         return MutationRunner(
             self._field_binder,

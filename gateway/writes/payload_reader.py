@@ -158,7 +158,7 @@ class PayloadReader:
         if write.key is None or not write.body:
             return ()
         fetcher = self._reads.open().fetcher
-        limit = self._planner.planner.limit
+        limit = self._planner.company_limit
         columns = limit.columns_of(write.csdl, write.entity_set) if limit else ()
         select = tuple(dict.fromkeys((*write.body, *columns)))
         query = Query(resource=Resource(write.entity_set, write.key), select=select)

@@ -65,7 +65,7 @@ def companies_in(answer: object) -> set[str]:
 
 def limit_of(gateway: Gateway, **settings: Any) -> CompanyLimit:
     limits = engine(gateway, **settings)
-    return limits._planner.limit
+    return limits._planner.company_limit
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -183,8 +183,8 @@ async def test_a_filter_through_a_relation_tells_nothing_of_rows_outside(gateway
                 continue
             target = gateway.catalog.object(field.target)
             if target.has_company:
-                bound = limit.related(field, (field.source,))
-                assert bound is not None or limit.is_kept_by(field), (csdl, field.name)
+                bound = limit.relation_predicate(field, (field.source,))
+                assert bound is not None or limit.is_kept_by_join(field), (csdl, field.name)
                 checked += 1
     assert checked > 10
 

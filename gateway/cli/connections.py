@@ -147,6 +147,7 @@ class Connections:
 
     def _schedule_check(self) -> None:
         if self._timer is None:
+            # One timer for all connections: a timer for each write would cost more than the write.
             pause = min(_MAX_PAUSE, self.limits.send_timeout / 4)
             self._timer = asyncio.get_running_loop().call_later(pause, self._cut_stuck)
 
@@ -163,11 +164,13 @@ class Connections:
     def _is_stuck(self, outlet: Outlet, now: float) -> bool:
         waiting: int = outlet.get_write_buffer_size()
         taken = outlet.written - waiting
+        # Progress, or nothing to read: the time starts again.
         if not waiting or taken - outlet.taken >= MIN_BYTES:
             outlet.taken, outlet.since = taken, now
         return now - outlet.since >= self.limits.send_timeout
 
 
+# uvicorn makes a protocol for each connection and hands it nothing of ours; the state is the only thing they share.
 _OF_SERVERS: WeakKeyDictionary[object, Connections] = WeakKeyDictionary()
 
 

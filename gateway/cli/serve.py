@@ -92,6 +92,7 @@ def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
         ws=socket_protocol,  # type: ignore[arg-type] # called like a class
         # The gateway sends ping messages of its own, which proxies pass on; they may not pass on ping frames.
         ws_ping_interval=None,
+        # The gateway logs starts, errors and operations itself, as events.
         log_config=None,
         access_log=False,
         server_header=False,

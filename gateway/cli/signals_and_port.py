@@ -21,12 +21,14 @@ def listen(host: str, port: int) -> socket.socket:
     Raises SettingsError.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # Connections of a previous process in TIME_WAIT must not block a restart.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise cannot_listen(host, port, error) from error
+    # for the workers
     listener.set_inheritable(True)
     return listener
 

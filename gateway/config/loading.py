@@ -36,6 +36,7 @@ class _Environment(EnvSettingsSource):
         super().__init__(Settings)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
+        # pydantic-settings compares names in lower case.
         return {name.lower(): value for name, value in self._environ.items() if value}
 
 
@@ -58,6 +59,7 @@ def load_settings(
     ):
         _overlay(values, layer)
         places.update({path: place(path) for path in _paths(layer)})
+    # Not a default of the field: it depends on the environment, and tests need none.
     values.setdefault("cache_dir", _platform_cache(environ))
     problems += _missing(values)
     try:
@@ -77,6 +79,7 @@ def _summary(problems: list[str]) -> str:
 
 def _read_toml(config: Path) -> dict[str, Any]:
     try:
+        # -sig: editors on Windows begin the file with a byte order mark.
         return tomllib.loads(config.read_text(encoding="utf-8-sig"))
     except OSError as exc:
         raise SettingsError(f"{config}: cannot be read: {exc.strerror or exc}") from exc
@@ -190,6 +193,7 @@ def _quote(value: object) -> str:
 
 def _locate(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
     """``("relations", 0, "name")`` → ``"relations[0].name"`` and the model that has the last field."""
+    # pydantic's path has indexes and keys of tables, of which only the fields lead to another model.
     path = str(loc[0])
     for part in loc[1:]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"

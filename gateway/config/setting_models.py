@@ -99,6 +99,7 @@ Profiles: TypeAlias = Annotated[dict[str, Profile], NoDecode, Json, AfterValidat
 """Profiles by name, which is the last segment of their address."""
 
 
+# https://specs.apollo.dev/tag/v0.3/#@tag
 _TAG = re.compile(r"[_A-Za-z][_0-9A-Za-z/-]{0,127}")
 
 
@@ -233,6 +234,7 @@ class SandboxOptions(BaseModel):
         return values
 
 
+# Scalars that the JSON of a custom service can hold, or lists of them.
 _TYPE = re.compile(r"(\[)?(String|Int|Float|Boolean|Decimal|Long|Date|DateTime|JSON)!?(?(1)\])!?")
 _NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*")
 
@@ -282,6 +284,7 @@ class Service(BaseModel):
 
     @model_validator(mode="after")
     def _has_graphql_names(self) -> Service:
+        # Names with two underscores are reserved for introspection (GraphQL, section 2.1.9).
         for name in (self.name, *self.input, *self.output):
             if not _NAME.fullmatch(name) or name.startswith("__"):
                 raise ValueError(f"{name!r} is not a GraphQL name")

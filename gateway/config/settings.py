@@ -358,9 +358,9 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 (pydantic-settings' signature, by keyword)
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (likewise)
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (likewise)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (likewise)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return keywords as the only source: ``load_settings`` has merged the layers, to know each value's place."""
         return (init_settings,)
@@ -381,8 +381,10 @@ class Settings(BaseSettings):
         """Derive defaults that depend on other values."""
         derived: dict[str, Any] = {}
         if values.get("auth") is None:
+            # A tenant shows that credentials are meant, also if one of them is missing, which is then an error.
             signs_in = bool(values.get("url") and values.get("tenant_id"))
             derived["auth"] = "client_credentials" if signs_in else "none"
+        # Absent, not None: "none" switches labels off. Real environments may need a request per label.
         if "language" not in values and not values.get("url"):
             derived["language"] = "en-US"
         if values.get("scope") is None and isinstance(values.get("url"), str):
@@ -393,6 +395,7 @@ class Settings(BaseSettings):
     @field_validator("company_limit_shared")
     @classmethod
     def _is_within_limit(cls, value: object, info: ValidationInfo) -> object:
+        # Validators of pydantic see the fields before theirs; one that was invalid is missing and has its own error.
         inside = {company.casefold() for company in info.data.get("company_limit", ())}
         companies = info.data.get("companies", ())
         outside = [c for c in companies if inside and c.casefold() not in inside]

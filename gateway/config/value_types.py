@@ -51,6 +51,7 @@ def _http_address(value: str) -> str:
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("expected an address such as https://x.operations.dynamics.com/data")
+    # They would end up in logs and error messages.
     if parts.username or parts.password:
         raise ValueError("the address must not contain user and password")
     if parts.query or parts.fragment:
@@ -61,6 +62,7 @@ def _http_address(value: str) -> str:
 def _service_root(value: str) -> str:
     address = _http_address(value)
     parts = urlsplit(address)
+    # People copy the address of the web client, which answers every path with a login page.
     if (parts.hostname or "").endswith(".dynamics.com") and not parts.path:
         raise ValueError(
             f"this is the address of the environment; the service root is {address}/data"

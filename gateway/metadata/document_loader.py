@@ -99,6 +99,7 @@ class MetadataDocument:
         for piece in _pieces(self.content, None, report):
             checksum.update(piece)
             yield piece
+        # Its snapshot would be stored under the digest of another text.
         if isinstance(self.content, Path) and checksum.hexdigest() != self.digest:
             raise SettingsError(f"metadata: {self.source} changed while it was read.")
 
@@ -194,6 +195,7 @@ class _Loader:
         try:
             response = await self._request(info, progress)
         except (UpstreamUnavailable, UpstreamTimeout, UpstreamThrottled) as exc:
+            # With ``refresh`` it has not been read yet.
             cached = cached or await asyncio.to_thread(cache.read_packed, self.url)
             if cached is None or self.check is not None:
                 raise
@@ -247,6 +249,7 @@ class _Loader:
             return info.fetched_at >= self.check.since
         if info.etag or info.last_modified:
             return False
+        # 0: after a clock was set back, a copy from the future must not be fresh for long.
         return 0 <= self.now() - info.fetched_at < self.settings.metadata_max_age
 
     def _from_cache(self, cached: tuple[DocumentInfo, bytes] | None) -> MetadataDocument | None:

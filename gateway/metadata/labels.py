@@ -142,6 +142,7 @@ async def _fetch(client: ODataClient, service: str, label: str, language: str) -
     try:
         response = await client.fetch(url, _JSON)
     except UpstreamRejected as exc:
+        # Cached as empty, so that it is not requested at every start.
         if exc.upstream_status == 404:
             return ""
         raise
@@ -152,6 +153,7 @@ async def _fetch(client: ODataClient, service: str, label: str, language: str) -
 
 
 def _literal(text: str) -> str:
+    # OData 4.01 URL Conventions, section 2: a quote inside a string literal is doubled, then encoded.
     doubled = text.replace("'", "''")
     return f"'{quote(doubled, safe='')}'"
 

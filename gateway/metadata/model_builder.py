@@ -96,6 +96,7 @@ def make_model(
     model = read_model(settings, document, progress)
     if not _snapshots(settings).has_folder and len(model.entity_sets) <= SMALL:
         return LoadedModel(model, None)
+    # A snapshot holds the names, because deciding them needs the whole model. They depend on no label.
     naming = make_catalog(settings, model, dialect_of(settings, model), {}).naming()
     return _store(settings, document.digest, model, naming)
 
@@ -166,6 +167,7 @@ def read_model(
 
 def dialect_of(settings: Settings, model: Model) -> Dialect:
     """Return the configured dialect, or that detected by address and metadata, with the flags of the settings."""
+    # The namespace of the metadata tells products apart whose addresses are of a customer's own domain.
     dialect = dialect_for(settings.dialect, settings.url or "", model.namespace)
     flags = {name: value for name in SET_FLAGS if (value := getattr(settings, name)) is not None}
     return replace(dialect, **flags) if flags else dialect

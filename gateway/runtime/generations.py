@@ -168,6 +168,7 @@ class GenerationManager:
                 await _clear(gateway)
                 del gateway  # else it would survive the collection
             if has_new_metadata:
+                # ``collect_all`` stops the process for up to half a second.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), IDLE_WAIT)
                 collect_all()

@@ -59,6 +59,7 @@ class DocumentCache:
         try:
             with open_own(path) as file:
                 checksum, _, content = file.read().partition(b"\n")
+            # It may have been damaged or copied incompletely.
             if checksum != digest_of(content).encode():
                 return None
             head, _, packed = content.partition(b"\n")

@@ -54,6 +54,7 @@ class SnapshotStore:
         path = _path(self._folder, key)
         try:
             with open_own(path) as file:
+                # The mapping stays valid after the file is closed, replaced or removed.
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (FileNotFoundError, ValueError):  # ValueError: an empty file
             return None

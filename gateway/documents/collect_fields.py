@@ -65,6 +65,7 @@ class Selection:
         visited: set[str],
     ) -> None:
         for node in selections:
+            # On fragments too: their fields are then as if they were not written.
             if not self._is_included(node.directives):
                 continue
             if isinstance(node, FieldNode):
@@ -92,6 +93,7 @@ class Selection:
             or definition.type_condition.name.value not in types
         ):
             return None
+        # A fragment is applied once in a selection set (visitedFragments of the specification).
         visited.add(name)
         return definition.selection_set
 
@@ -146,6 +148,7 @@ def arguments_key(node: FieldNode) -> tuple[object, ...]:
     arguments = node.arguments
     if not arguments:
         return ()
+    # The order of arguments has no meaning (section 2.6).
     return tuple(sorted((a.name.value, _value_key(a.value)) for a in arguments))
 
 

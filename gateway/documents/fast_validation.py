@@ -111,6 +111,7 @@ class _Walk:
     def document(self, document: DocumentNode) -> None:
         operations: list[OperationDefinitionNode] = []
         for definition in document.definitions:
+            # Executable documents hold operations and fragments only (5.1.1).
             if isinstance(definition, OperationDefinitionNode):
                 operations.append(definition)
             elif isinstance(definition, FragmentDefinitionNode):
@@ -118,13 +119,16 @@ class _Walk:
             else:
                 raise NotProvablyValid
         names = {None if o.name is None else o.name.value for o in operations}
+        # Unique names (5.2.1.1), and an anonymous operation only if it is the only one (5.2.2.1).
         require_valid(len(names) == len(operations) > 0 and (len(names) == 1 or None not in names))
         in_fragments = {name: self._inside(f) for name, f in self._fragments.items()}
         reached: set[str] = set()
         for operation in operations:
             reached |= self._operation(operation, in_fragments)
+        # Every fragment is used (5.5.1.4).
         require_valid(len(reached) == len(self._fragments))
         _require_no_cycle({n: [s for s, _ in f.spreads] for n, f in in_fragments.items()})
+        # Rarely needed: only if a response key is repeated, or fragments may repeat one.
         if self._must_merge:
             merging = FieldMerging(self._schema, self._fragments)
             for operation in operations:
@@ -149,12 +153,11 @@ class _Walk:
         self._selections(fragment.selection_set, self._types[fragment.name.value], set())
         return self._uses
 
-    # Operations and their variables
-
     def _operation(
         self, operation: OperationDefinitionNode, in_fragments: Mapping[str, _Uses]
     ) -> set[str]:
         """Check an operation, and return the names of the fragments that it reaches."""
+        # None of the served directives may stand on an operation (5.7.2).
         require_valid(not operation.directives)
         variables = self._variables(operation.variable_definitions or ())
         self._uses = own = _Uses([], [])
@@ -169,6 +172,7 @@ class _Walk:
                 queue.extend(n for n, _ in in_fragments[name].spreads)
         for use in uses:
             self._use(use, *variables[use.name])
+        # Every variable is used (5.8.4); an undefined one was a KeyError above.
         require_valid(len({use.name for use in uses}) == len(variables))
         return reached
 
@@ -198,8 +202,6 @@ class _Walk:
         if has_default and type(expected) is GraphQLNonNull and is_nullable:
             expected = expected.of_type
         require_valid(is_type_sub_type_of(self._schema, declared, expected))
-
-    # Selections
 
     def _selections(self, selected: SelectionSetNode, parent: Composite, keys: set[str]) -> None:
         """Check a selection set; ``keys`` are the response keys of its scope so far, and are added to."""
@@ -276,8 +278,6 @@ class _Walk:
             require_valid(len(arguments) == 1 and arguments[0].name.value == "if")
             self._value(arguments[0].value, _CONDITION)
 
-    # Values
-
     def _arguments(
         self, arguments: Sequence[ArgumentNode], defined: Mapping[str, GraphQLArgument]
     ) -> None:
@@ -317,6 +317,7 @@ class _Walk:
         require_valid(not is_one_of or len(names) == 1)
         for field in node.fields:
             self._value(field.value, expected.fields[field.name.value].type, one_of=is_one_of)
+        # A missing field with a default is valid; it is rare, and left to graphql-core.
         require_valid(names.issuperset(required_or_defaulted(expected)))
 
 

@@ -43,6 +43,7 @@ def fingerprint_of(document: DocumentNode, operation: OperationDefinitionNode) -
     walk.selections(operation.selection_set)
     for definition in document.definitions:
         if isinstance(definition, FragmentDefinitionNode):
+            # Unused fragments do not exist in a valid document.
             walk.key.append((definition.name.value, definition.type_condition.name.value))
             walk.selections(definition.selection_set)
     return Fingerprint(tuple(walk.key), tuple(walk.fields))
@@ -77,8 +78,10 @@ class _Walk:
         if not (node.arguments or alias or conditions or below):
             self.key.append(name)
             return
+        # 0 stands for no arguments.
         number = self._arguments.setdefault(arguments_key(node), len(self._arguments))
         self.key.append((name, None if alias is None else alias.value, number, conditions))
+        # Only their nodes are looked up again for another document.
         if node.arguments or below is not None:
             self.fields.append(node)
         if below is not None:

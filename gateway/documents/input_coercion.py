@@ -90,6 +90,7 @@ class VariableReader:
             raise OperationRefused(errors, "BAD_USER_INPUT") from None
 
     def _read(self, values: Mapping[str, Any]) -> VariableValues:
+        # A type that is unknown or no input type has an error instead of a signature.
         if len(self._signatures) < len(self._definitions):
             raise _NotProvablyValid
         sources: dict[str, VariableValueSource] = {}
@@ -184,12 +185,14 @@ def _literal(node: ValueNode, expected: Any, variables: Mapping[str, Any]) -> An
     if isinstance(node, NullValueNode):
         return None
     if type(expected) is GraphQLList:
+        # A single value stands for a list of one (section 3.11).
         items = node.values if isinstance(node, ListValueNode) else (node,)
         return [_literal(item, expected.of_type, variables) for item in items]
     if isinstance(expected, GraphQLInputObjectType):
         return _object_literal(node, expected, variables)
     if isinstance(node, ListValueNode | ObjectValueNode):
         raise _NotProvablyValid
+    # Scalars without coerce_input_literal are read by the older parse_literal.
     return _leaf(expected.coerce_input_literal or expected.parse_literal, node)
 
 
@@ -218,6 +221,7 @@ def _value(value: Any, expected: Any) -> Any:
         inner = expected.of_type
         if type(value) is list:
             return [_value(item, inner) for item in value]
+        # Other iterables would be lists for graphql-core; JSON has none.
         if not isinstance(value, str | int | float | dict):
             raise _NotProvablyValid
         return [_value(value, inner)]

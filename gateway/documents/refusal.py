@@ -1,4 +1,4 @@
-"""The refusal of an operation that cannot run: raised by whoever notices, answered at one place (``Engine``)."""
+"""The refusal of an operation that cannot run: raised where it is noticed, answered in one place (``Engine``)."""
 
 from __future__ import annotations
 

@@ -146,15 +146,18 @@ class Documents:
             return self._check(_without_token_chain(parse(text, max_tokens=self._limits.tokens)))
         except GraphQLSyntaxError as error:
             return Document(None, [error], "GRAPHQL_PARSE_FAILED")
+        # The parser recurses as deeply as the text is nested.
         except RecursionError:
             return Document(
                 None, [GraphQLError("The document is nested too deeply.")], "GRAPHQL_PARSE_FAILED"
             )
 
     def _check(self, node: DocumentNode) -> Document:
+        # Before validation, whose time grows with what fragments expand to.
         excess = self._excess(measure(node))
         if excess is not None:
             return Document(node, [GraphQLError(excess)], "BUDGET_EXCEEDED")
+        # Nearly all documents are valid, and accepted in a fraction of the time.
         errors = [] if self._fast_validator.accepts(node) else self._validate(node)
         if errors:
             return Document(node, errors, "GRAPHQL_VALIDATION_FAILED")
@@ -184,6 +187,7 @@ class Documents:
 
     def variables(self, document: Document, operation: OperationDefinitionNode) -> VariableReader:
         """Return the reader of an operation's variables."""
+        # The id is safe as a key: the document keeps its operations.
         reader = document.variables.get(id(operation))
         if reader is None:
             definitions = operation.variable_definitions or ()

@@ -49,6 +49,7 @@ class PreparedOperations:
     ) -> Prepared:
         """Return the prepared operation for these variables."""
         conditions = {name: variables.get(name) for name in document.conditions}
+        # The document itself is a part of the key, so that the id of its operation stays in use.
         key = (document, id(operation), *conditions.values())
         prepared = self._prepared.get(key)
         if prepared is None:

@@ -136,6 +136,7 @@ class Compiler:
             value = self._connection_value(shape, name, below, "rows", "start")
             if name in LISTS:
                 lists.append(value)
+                # Lists are made slice by slice, and handed to the rest of the connection.
                 value = f"l{len(lists)}"
             values.append(value)
         self._texts = False
@@ -165,19 +166,19 @@ class Compiler:
         """Return the name of the answer class with these response keys."""
         name = self._answers.get(tuple(keys))
         if name is None:
+            # Classes are shared because only the garbage collector frees them.
             make = _shared_answer_class if len(keys) <= _SHARED_KEYS else _make_answer_class
             name = self._answers[tuple(keys)] = self._add("R", make(tuple(keys)))
         return name
 
     def _define(self, parameter: str, expression: str) -> str:
         """Return the name of a function; equal ones are written once."""
+        # Aliases and derived types often have the same source.
         name = self._functions.get((parameter, expression))
         if name is None:
             name = self._functions[parameter, expression] = self._name("f")
             self._sources.append(f"def {name}({parameter}):\n return {expression}\n")
         return name
-
-    # Objects
 
     def _shapes(self, shapes: ShapeByType) -> str:
         written = self._written.get((id(shapes), self._texts))
@@ -195,6 +196,7 @@ class Compiler:
         if declared is not None:
             table[None] = declared  # a row that names no type is of the declared one
         entries = ", ".join(f"{type_name!r}: {name}" for type_name, name in table.items())
+        # One look-up by the name of the type that each row brings.
         types = self._name("T")
         self._sources.append(f"{types} = {{{entries}}}\n")
         return self._define("x", f"{types}[x.t](x)")
@@ -265,8 +267,6 @@ class Compiler:
         if declared.many:
             value = f"(None if (v := {value}) is None else [required(i) for i in v])"
         return value if declared.nullable else f"required({value})"
-
-    # Values
 
     def _scalar(self, declared: Field, value: str, level: RowRequirements) -> str:
         kind, prop = declared.value, declared.prop
@@ -340,8 +340,6 @@ class Compiler:
                 table[None] = None
             name = self._enums[key] = self._add("E", table)
         return name
-
-    # Connections
 
     def _connection(self, shape: ConnectionShape) -> str:
         written = self._written.get((id(shape), self._texts))

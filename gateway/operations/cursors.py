@@ -78,11 +78,13 @@ def parse_cursor(text: str, *, binding: bytes, terms: int, argument: str) -> Cur
     parts = unpack(text)
     if not isinstance(parts, list) or len(parts) < 4 or parts[0] != VERSION:
         raise InvalidCursor(f"{argument}: this is not a cursor of this API.", hint=_HINT)
+    # Rows of this list would be skipped silently.
     if parts[1] != binding:
         raise InvalidCursor(
             f"{argument}: this cursor was made for another list, order, filter or company scope.",
             hint=_HINT,
         )
+    # The rest is checked as well: cursors are not signed, so any client can forge one.
     kind, values = parts[2], tuple(parts[3:])
     if kind == _OFFSET and len(values) == 1 and isinstance(values[0], int) and values[0] >= 0:
         return Cursor(offset=values[0])

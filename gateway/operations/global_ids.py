@@ -37,6 +37,7 @@ def parse_id(text: str) -> tuple[str, tuple[str | int | float | None, ...]]:
         or not isinstance(parts[1], str)
     ):
         raise InvalidId("This is not an id of this API.", hint=_HINT)
+    # Keys hold plain values only; anything else was not made here.
     values = tuple(parts[2:])
     if not all(v is None or isinstance(v, str | int | float) for v in values):
         raise InvalidId("This is not an id of this API.", hint=_HINT)
@@ -45,9 +46,11 @@ def parse_id(text: str) -> tuple[str, tuple[str | int | float | None, ...]]:
 
 def unpack(text: str) -> object:
     """Return what base64 of MessagePack contains; None for any other text."""
+    # Checked first: decoding allocates as much as the text is long.
     if len(text) > MAX_LENGTH or not text.isascii():
         return None
     try:
+        # Padding was cut off when the id was made.
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         return _decode(raw)
     except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):

@@ -28,6 +28,7 @@ def lenient_row(row_type: RowType, raw: object) -> object:
         return raw["@odata.type"]
     values: dict[str, Any] = {}
     for attribute, name in row_type.wire_names.items():
+        # The same defaults as the struct has, so that either decoder builds the same row.
         value = raw.get(name, row_type.absent[attribute])
         inner = row_type.complex_types.get(attribute) or _expanded(row_type, attribute)
         if inner is not None and isinstance(value, list):

@@ -50,6 +50,7 @@ class RawRows(Sequence[Any]):
         return self.row_type.single.decode(self.raws[index])
 
     def __iter__(self) -> Iterator[Any]:
+        # Decoded again at each iteration, so that a large page is never in memory as objects.
         return map(self.row_type.single.decode, self.raws)
 
     def lenient(self) -> Iterator[Any]:

@@ -109,6 +109,7 @@ class RowType:
     def page(self) -> msgspec.json.Decoder[Any]:
         """The decoder of a page of rows."""
         if self._page is None:
+            # Made on first use: rows inside $expand never come as pages.
             rows: Any = list[self.struct]  # type: ignore[name-defined]
             page = msgspec.defstruct(
                 "Page",
@@ -151,6 +152,7 @@ class RowTypes:
         key = (id(level), places, tuple((i, id(t)) for i, t in sorted(expanded.items())))
         row_type = self._cache.get(key)
         if row_type is None:
+            # Aliases of one selection have levels of their own, but equal rows: they share a class.
             structure = _structure(level)
             shared = (structure, places)
             row_type = None if structure is None else self._cache.get(shared)
@@ -191,6 +193,7 @@ class RowTypes:
         for column in columns:
             attribute = by_source[column.source]
             spec = _struct_field(attribute, column, level.bases, complex_types.get(attribute))
+            # Two derived types declare the name with different types: decode it as it comes, and complete it slowly.
             if merged.setdefault(attribute, spec) != spec:
                 mixed.add(attribute)
                 merged[attribute] = (attribute, Any, None)
@@ -203,6 +206,7 @@ class RowTypes:
             fields.append(("t", Literal[f"#{csdl}", csdl] | None, None))
             names["t"] = "@odata.type"
         _add_slots(level, expanded, fields, names)
+        # Rows are trees, never cycles: without gc the collector does not visit thousands of them.
         row_class = msgspec.defstruct(
             "Row", fields, bases=(Row,), rename=dict(names), gc=False, kw_only=True
         )
@@ -274,6 +278,7 @@ def _add_slots(
         else:
             rows: Any = list[inner.struct]  # type: ignore[name-defined]
             fields.append((child.slot, rows | UnsetType | None, UNSET))
+            # The next link and the count of an expanded list arrive beside it, in the parent row.
             fields.extend(
                 [(f"n{child.index}", str | None, None), (f"k{child.index}", Count | None, None)]
             )

@@ -175,8 +175,6 @@ class Shaper:
         self._objects: dict[tuple[int, ...], ShapeByType] = {}
         self._connections: dict[tuple[int, ...], ConnectionShape] = {}
 
-    # Requirements
-
     def level(self, csdl: str) -> RowRequirements:
         """Return requirements for rows of a declared type, with nothing required yet."""
         possible = self.catalog.possible_types(csdl)
@@ -234,8 +232,6 @@ class Shaper:
         for node in nodes:
             tables.by_node[id(node)] = child
         return child
-
-    # Objects
 
     def objects(self, nodes: Nodes, level: RowRequirements) -> ShapeByType:
         """Return the answers below ``nodes``, and add what they need to the level."""
@@ -295,8 +291,6 @@ class Shaper:
         assert child.connection is not None
         shape = self.connection(nodes, navigation.type_name, child.level, child.connection)
         return ShapeField(key, navigation, shape, child)
-
-    # Connections
 
     def connection_name(self, csdl: str) -> str:
         """Return the name of a type's connection."""

@@ -142,6 +142,7 @@ def clean_date(clean: Clean, raw: str) -> str | None:
 
 
 def _is_number_of(scalar: str, raw: object) -> bool:
+    # A bool is an int in Python, but not a number in JSON.
     if isinstance(raw, bool):
         return False
     if scalar == "Int":
@@ -228,6 +229,7 @@ def day_bounds(day: object, what: str) -> tuple[str, str]:
     """Return the first moments of a day and of the next one. Raises BadArgument for text that is no day."""
     try:
         start = date.fromisoformat(str(day))
+        # Overflows on 9999-12-31.
         following = start + timedelta(days=1)
     except (ValueError, OverflowError) as error:
         raise BadArgument(f"{what}: {day} is not a day that can be compared.") from error

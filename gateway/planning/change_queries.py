@@ -70,6 +70,7 @@ def find_change_query(catalog: Catalog, name: str, stamps: Collection[str] = ())
         )
     arguments = {a.name for a in catalog.root_arguments(root)}
     stamp = _stamp(catalog, csdl, _stamps_of(root, stamps))
+    # A stamp is of use only if rows can be filtered and ordered by it.
     if stamp is not None and not (
         {"where", "orderBy"} <= arguments and _can_be_queried(catalog, stamp)
     ):

@@ -64,8 +64,6 @@ class CompanyLimit:
     def __bool__(self) -> bool:
         return bool(self.companies)
 
-    # Which rows
-
     def predicate(
         self, info: ObjectInfo, set_name: str | None = None, prefix: Iterable[str] = ()
     ) -> Expr | None:
@@ -80,6 +78,7 @@ class CompanyLimit:
             return None if self._serves(info, set_name) else FALSE
         values = self.companies
         if not info.has_company and self._serves(info, set_name):
+            # Rows without a legal entity are shared data.
             values = (*values, "")
         return all_of(*(_one_of((*prefix, column), values) for column in columns))
 
@@ -105,6 +104,7 @@ class CompanyLimit:
         company = self._dialect.company_property
         if requested is None or company is None or not info.has_company:
             return self.predicate(info, set_name)
+        # Companies outside the limit bring no rows, and no error that would tell them from unknown ones.
         companies = self.inside(requested)
         return _one_of((company,), companies) if companies else FALSE
 
@@ -131,8 +131,6 @@ class CompanyLimit:
             return self._serves(info, set_name)
         may_be_shared = not info.has_company and self._serves(info, set_name)
         return all(self.holds(row.get(column), may_be_shared=may_be_shared) for column in columns)
-
-    # Writes and calls
 
     def holds(self, value: object, *, may_be_shared: bool = False) -> bool:
         """Return whether a value names a company inside the limit, or none if ``may_be_shared``."""
@@ -170,8 +168,6 @@ class CompanyLimit:
         if not (named or is_bound or self.serves_calls):
             raise Forbidden("The call names no company, which company_limit_shared forbids.")
 
-    # At the start
-
     def counts(self) -> LimitCounts:
         """Return how many entity sets of the catalogue are limited, shared or not served."""
         kinds = {"company": 0, "other": 0, "shared": 0, "refused": 0}
@@ -192,8 +188,6 @@ class CompanyLimit:
         if not names.isdisjoint(self._dialect.company_columns.get(name, ())):
             return "other"
         return "shared" if self._serves_set(name) else "refused"
-
-    # Sets
 
     def _columns(self, info: ObjectInfo, set_name: str | None) -> tuple[str, ...]:
         company = self._dialect.company_property
@@ -228,6 +222,7 @@ def _companies_in(arguments: object, names: frozenset[str]) -> Iterable[object]:
     """Yield the values of parameters with these names, at any depth, and each item of lists."""
     if isinstance(arguments, Mapping):
         for name, value in arguments.items():
+            # Services spell parameters in any case, often with an underscore in front.
             if str(name).casefold().lstrip("_") in names:
                 yield from _scalars(value)
             if isinstance(value, Mapping | list | tuple):

@@ -84,6 +84,7 @@ class EntityLookups:
         for number, value in enumerate(values):
             try:
                 kind, key = read(value)
+            # A bad id must not fail the others: the field is a list.
             except GatewayError as error:
                 items.append(None)
                 types.append("")
@@ -128,8 +129,6 @@ class EntityLookups:
             plan = self._plans[set_name, csdl] = operation.read_by_key(level, set_name)
         return plan
 
-    # By id
-
     def _by_id(self, text: str) -> _Lookup:
         name, values = parse_id(text)
         kind = self._kind(name)
@@ -138,8 +137,6 @@ class EntityLookups:
                 "The type of this id is not served here.", hint="Use an `id` of this API."
             )
         return kind, _id_key(kind.plan.level.info.key, values)
-
-    # By representation
 
     def _by_representation(self, representation: object) -> _Lookup:
         if not isinstance(representation, Mapping):
@@ -161,6 +158,7 @@ class EntityLookups:
     def _by_own_id(self, name: str, text: object) -> _Lookup:
         if not isinstance(text, str):
             raise InvalidId("This id is not a string.", hint="Use an `id` of this API.")
+        # Else a router would get a row of another type than it asked for.
         if parse_id(text)[0] != name:
             raise InvalidId(
                 "This id belongs to another type than its representation.",

@@ -92,6 +92,7 @@ class WhereReader:
         assert isinstance(values, list)
         _check_length(values, f"where.{item.name}")
         terms = [self._where(item.type_name, value, prefix) for value in values]
+        # An empty term excludes nothing, so it can be left out of a conjunction.
         if item.role is InputRole.AND:
             return all_of(*terms)
         # An empty alternative holds for every row, no alternative for none: `or: [{}]` and `or: []`.
@@ -113,6 +114,7 @@ class WhereReader:
             if inner is not None:
                 where = self._where(input_name, inner, ())
                 some = Some(path, all_of(where, self._bound_of(item.of, None)))
+                # The other operator is ``none``.
                 terms.append(some if name == "some" else Not(some))
         return all_of(*terms)
 

@@ -21,6 +21,7 @@ def join_of(field: Field, catalog: Catalog, dialect: Dialect) -> Join | None:
     pairs = pairs_of(field, catalog, dialect)
     try:
         columns = [(parent.by_source(p), target.by_source(t)) for p, t in pairs]
+    # A column of the join is not a field, for example because the settings do not expose it.
     except KeyError:
         return None
     return Join(tuple(p for p, _ in columns), tuple(t for _, t in columns)) if columns else None

@@ -43,6 +43,7 @@ class Paging(Struct, frozen=True):
         order_argument = arguments.get("orderBy")
         order = _order(info, order_argument)
         binding = fingerprint([(t.field.source, t.descending) for t in order], *bound_to)
+        # Rows after a cursor are found by comparison, which enums and Guids may lack.
         keyset = bool(info.key) and all(self._comparable(t) for t in order)
 
         def cursor(name: str) -> Cursor | None:
@@ -81,6 +82,7 @@ class Paging(Struct, frozen=True):
         size = first if first is not None else last
         name = "last" if last is not None else "first"
         if size is None:
+            # The settings may limit pages to fewer rows than the default.
             return min(self.default_page, self.max_page), False
         if size < 0:
             raise BadArgument(f"{name} is {size}; it cannot be negative.")
@@ -100,6 +102,7 @@ def _order(
     for item in order_argument or ():
         ((name, direction),) = item.items()
         terms.setdefault(name, OrderTerm(info.fields[name], direction == "DESC"))
+    # Without the key rows that are equal in the order could be skipped or repeated between pages.
     for part in info.key:
         terms.setdefault(part.name, OrderTerm(part))
     return tuple(terms.values())

@@ -120,6 +120,7 @@ def rows_beyond(
 
     ``nulls``: whether values may be null at all; ``nulls_last``: whether they come last in ascending order.
     """
+    # One term at a time: past the value, or at it and past the rest.
     (term, *rest), (value, *others) = terms, values
     falling = term.descending != backward
     nulls_end = falling != nulls_last
@@ -138,6 +139,7 @@ def _bounds(
     ``nulls_end``: whether nulls come after all values in the direction that is read.
     """
     path, is_null = Path((term.field.source,)), IsNull(Path((term.field.source,)), term.edm)
+    # Nothing compares with null: only tests for null can say what comes after it.
     if value is None:
         return (Or(()), is_null) if nulls_end else (Not(is_null), And(()))
     literal = Literal(value, term.edm)
@@ -208,6 +210,7 @@ def keyset_page(
         # From a service that ignores $count: fewer rows than requested are all there are.
         total = len(rows) if len(rows) < window.size + window.one_more else None
     more = more or len(rows) > window.size
+    # The row beyond the page has told whether there are more.
     rows = rows[: window.size]
     if window.backward:
         rows.reverse()
@@ -222,6 +225,7 @@ def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
     """Return a function from a row to its cursor; None if no cursor is requested."""
     if not window.needs.cursors:
         return None
+    # Looked up once, not for every row.
     attributes = [row_type.attribute(t.field) for t in window.order]
     binding = window.binding
 

@@ -65,6 +65,7 @@ class Planner:
         """Return the plan of every generated root field; ``companies`` is the scope of the request's header."""
         operation = self.for_operation(prepared, variables, companies)
         roots = [operation.root(shape) for shape in prepared.roots]
+        # Last, because it compares whole plans.
         return unite_lists(roots, self.dialect)
 
     def for_operation(
@@ -100,10 +101,9 @@ class OperationPlanner:
         self.variables = variables
         self.companies = companies
 
-    # Arguments
-
     def arguments(self, field: GraphQLField, compiled: FieldNode) -> Mapping[str, Any]:
         """Return the coerced arguments of a field; those without variables are coerced once for a document."""
+        # Shapes hold the nodes of the document that was compiled; the values are in this one's.
         node = self.prepared.node(compiled)
         arguments = self.prepared.constants.get(id(node))
         if arguments is None:
@@ -111,8 +111,6 @@ class OperationPlanner:
             if not has_variables(node.arguments):
                 self.prepared.constants[id(node)] = arguments
         return arguments
-
-    # Roots
 
     def root(self, shape: RootShape) -> BoundRoot:
         """Return the plan of a root field, FailedRoot if its arguments cannot be used."""
@@ -200,8 +198,6 @@ class OperationPlanner:
         plan = self.read(shape.level, None, resource=Resource(shape.root.singleton.name))
         return ListRoot(shape, plan)
 
-    # Rows
-
     def window(
         self,
         place: str,
@@ -244,6 +240,7 @@ class OperationPlanner:
         ):
             columns.extend(t.field for t in window.order)
         columns.extend(_columns_for(children, level))
+        # Rows in an $expand are decoded with their parents, so the row type depends on how relations are loaded.
         expanded = {c.child.index: c.plan.row_type for c in children if c.via is Via.EXPAND}
         row_type = self.prepared.row_types.get(level, tuple(columns), expanded)
         uncast = uncast_types(level, set_name, self.catalog, is_expanded=depth > 0)

@@ -91,9 +91,11 @@ class RelationPlanner:
         """Plan the rows in requests of their own. Raises UnsupportedQuery if that is not possible."""
         operation, field, info = self._operation, child.field, child.level.info
         via = fallback_strategy(relation)
+        # A path to one row takes no filter, so a limit of companies cannot be applied to it.
         if via is Via.PATH and window is None:
             operation.company_limit.check_readable(info, field.target_set, field.name)
         by_keys = relation.join is not None and via is Via.KEYS
+        # The columns by which rows are assigned to their parents.
         columns = relation.join.target if relation.join is not None and by_keys else info.key
         plan = operation.read(
             child.level, field.target_set, where=where, window=window, extras=columns
@@ -134,6 +136,7 @@ class RelationPlanner:
         where = all_of(scope, operation.planner.where(info.csdl, arguments.get("where")))
         if child.connection is None:
             return where, None
+        # One argument applies to the lists of all parents, so a cursor is not bound to its parent.
         place = f"{field.declared_by}/{field.source}"
         return where, operation.window(place, info, arguments, where, child.connection)
 

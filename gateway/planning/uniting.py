@@ -51,11 +51,13 @@ def _pinned_key(
 def unite_lists(roots: Sequence[BoundRoot], dialect: Dialect) -> tuple[BoundRoot, ...]:
     """Return the roots, with those lists marked that are read together."""
     lists = [r for r in roots if isinstance(r, ListRoot) and r.plan.window is not None]
+    # The usual case, on the hot path.
     if len(lists) < 2:
         return tuple(roots)
     result: dict[int, BoundRoot] = {id(root): root for root in roots}
     for group in _groups((root, _template(_with_key(root, dialect))) for root in lists):
         result.update((id(root), _with_key(root, dialect)) for root in group)
+    # Services that do not know $batch for reads get one request for each list.
     if dialect.batches_reads:
         separate = [root for root in lists if result[id(root)] is root]
         for group in _groups((root, _shape(root)) for root in separate):

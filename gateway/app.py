@@ -102,6 +102,7 @@ class _Api:
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
             streamed = await self._door.answer(scope, receive, send, engine)
+        # Outside of the block above: a stream must not keep the generation that it began with.
         if streamed is not None and live is not None:
             await stream_events(live, streamed, scope, receive, send)
 
@@ -138,11 +139,13 @@ class _Application(Starlette):
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
+        # Before routing, as the host and the path of the request may be a proxy's.
         refused = self._edge.admit(scope)
         if refused is not None:
             await self._edge.refuse(refused, scope, receive, send)
             return
         api = self._apis.get(route_of(scope)) if scope["type"] == "http" else None
+        # Middleware that somebody has added must see every request.
         if api is None or self.user_middleware:
             await super().__call__(scope, receive, send)
             return

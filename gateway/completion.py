@@ -83,6 +83,7 @@ class Completer:
         prepared, data = query.prepared, None
         if self.is_fast(prepared):
             data = await self._complete_fast(prepared, loaded, runner)
+        # Decoded rows may be completed fast where raw ones cannot: the runner has followed the links to more children.
         if data is None and any(item.raw for item in loaded):
             loaded = await runner.decode_raw(loaded)
             data = await self._complete_fast(prepared, loaded, runner)
@@ -92,7 +93,7 @@ class Completer:
         self, prepared: Prepared, loaded: Sequence[Loaded], runner: PlanRunner
     ) -> dict[str, Any] | None:
         """Return the data; None if the compiled functions do not know how to answer some value."""
-        if runner.failed:
+        if runner.failed:  # the answer has errors, which graphql-core words and places
             return None
         stage: Stage = "raw" if any(item.raw for item in loaded) else "decoded"
         if runner.has_mismatch:
@@ -105,6 +106,7 @@ class Completer:
         except Exception as error:
             is_defect = not is_miss(error)
             self._observe_failure(stage, "defect" if is_defect else "value", error)
+            # The slow path shares no code with the fast one, so a bug here rarely is one there.
             if is_defect and self.raises_defects:
                 raise
             return None
@@ -156,7 +158,7 @@ class Completer:
         failed: Mapping[str, GatewayError],
         generated: frozenset[str],
     ) -> Answer:
-        """Let graphql-core complete what is loaded.
+        """Complete the loaded rows by graphql-core.
 
         ``failed`` are the errors of root fields by response key, ``generated`` the keys of all generated root fields:
         errors below others are those of hand-written fields, and stay as they are.
@@ -175,6 +177,7 @@ class Completer:
 
         def report(error: GraphQLError) -> dict[str, Any]:
             root = str(error.path[0]) if error.path else ""
+            # graphql-core wraps the error of a root field in one without its code.
             root_error = failed.get(root) if error.path and len(error.path) == 1 else None
             cause = root_error or error.original_error or error
             if isinstance(cause, GraphQLError) and root not in generated:
@@ -184,10 +187,11 @@ class Completer:
         return Answer(result.data, [report(error) for error in result.errors or ()])
 
     def report(self, error: Exception, formatted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return an error as clients may see it, at the place that graphql-core found for it; log the rest."""
+        """Return an error as clients may see it, at the place in ``formatted``; log its details."""
         if isinstance(error, GraphQLError):
             # Completion's own words: a scalar refused a value.
             return dict(formatted) if "extensions" in formatted else _malformed(formatted)
+        # The upstream sent null for a property that the metadata declares not nullable.
         if _NULL_IN_NON_NULL in str(error):
             return _malformed(formatted)
         return {**formatted, **report_error(error, self._observe)}

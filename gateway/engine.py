@@ -113,13 +113,12 @@ class Engine:
         self.mutations: Mutations | None = None
         if schema.writes is not None:
             self.mutations = Mutations(schema.core, schema.writes, self._planner, settings.writes)
+        # What a schema lacks is refused before anything of the operation is compiled.
         self._served = {OperationType.QUERY}
         if self.mutations is not None:
             self._served.add(OperationType.MUTATION)
         if schema.core.subscription_type is not None:
             self._served.add(OperationType.SUBSCRIPTION)
-
-    # The way of a request
 
     async def answer(
         self, request: GraphQLRequest, deadline: Deadline, reads: ReadContext, trace: Trace | None
@@ -132,12 +131,13 @@ class Engine:
         operation = self.read(request)
         if operation.is_mutation:
             upstream = self._traced(trace)
+            # Only the first write has the deadline: what has begun goes on to its end.
             writer = TimelyWriter(upstream, deadline)
             performed = await self.perform(operation, writer, upstream, trace)
             return await self._completer.complete_mutation(operation, performed)
         query = self.plan(operation)
         # Everything so far was done without I/O.
-        answer = await self._within(deadline, self._run(query, reads.runner()), reads)
+        answer = await self._before_deadline(deadline, self._run(query, reads.runner()), reads)
         answer.requests, answer.rows = reads.spent()
         return answer
 
@@ -147,6 +147,7 @@ class Engine:
         operation = choose_operation(document, request.operation_name, self._served)
         if operation.operation is OperationType.MUTATION and not request.allow_mutation:
             raise refusal("A mutation changes data: send it by POST.", "METHOD_NOT_ALLOWED")
+        # graphql-core coerces what is known already; values of @valueFrom come from rows that are not written yet.
         if has_references(operation):
             variables = early_variables(self.schema.core, operation, request.variables)
         else:
@@ -199,8 +200,6 @@ class Engine:
         )
         return await self.mutations.perform(mutation, writer, reads)
 
-    # Around it: the log, the deadline, errors
-
     async def execute(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
         """Answer a request, and log it. Raises nothing but CancelledError.
 
@@ -234,12 +233,13 @@ class Engine:
         reads = self._reads(deadline, trace)
         with operation_ends_at(deadline.at):
             answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
+        # An answer that is JSON already is about the schema, which takes no upstream requests.
         if trace is not None and answer.written is None:
             answer.extensions = {"d365": trace.to_json()}
         return answer
 
     async def answer_or_error(self, answering: Awaitable[Answer]) -> Answer:
-        """Return the answer that is being made, or the errors that prevent it. Raises nothing but CancelledError."""
+        """Await an answer; errors become an answer too. Raises nothing but CancelledError."""
         try:
             return await answering
         except OperationRefused as refused:
@@ -251,17 +251,18 @@ class Engine:
         except Exception as error:
             return failure_answer(error, self._observe)
 
-    async def _within(
+    async def _before_deadline(
         self, deadline: Deadline, answering: Awaitable[Answer], reads: ReadContext
     ) -> Answer:
-        """Return the answer, or that of an operation whose time is over; its reads are given up then."""
+        """Await an answer until the deadline; then cancel its reads and return an error."""
         limit = asyncio.timeout_at(deadline.at)
+        # Shared reads are closed by the last of their operations.
         reads.enter()
         try:
             async with limit:
                 return await answering
         except TimeoutError:
-            if not limit.expired():
+            if not limit.expired():  # a timeout inside, which is no deadline
                 raise
             fetcher = reads.fetcher
             sent, rows = len(fetcher.requests.sent), fetcher.pages.rows_read
@@ -275,8 +276,6 @@ class Engine:
         """Return the end of an operation that begins now."""
         longest = self._settings.timeout
         return Deadline(longest if request.timeout is None else min(longest, request.timeout))
-
-    # The kind of a request
 
     def changes_data(self, request: GraphQLRequest) -> bool:
         """Return whether a request runs a mutation."""
@@ -295,8 +294,6 @@ class Engine:
             return None
         kind = operation.operation
         return None if kind is OperationType.MUTATION and not request.allow_mutation else kind
-
-    # Reads
 
     def fetcher(
         self,

@@ -36,6 +36,7 @@ def failure_answer(error: Exception, observe: Observer) -> Answer:
 
 def encode_answer(answer: Answer, observe: Observer) -> Answer:
     """Return the answer as JSON, so that sending it cannot fail; one that cannot be encoded becomes a failure."""
+    # It was encoded when it was cached, and is sent in pieces.
     if isinstance(answer.written, LongAnswer):
         return answer
     try:

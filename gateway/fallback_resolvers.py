@@ -88,6 +88,7 @@ class LoadedResolvers:
     def root(self, field: RootField, info: Info) -> object:
         """Return what was loaded under the field's response key."""
         value = info.context.loaded[info.path.key].value
+        # A function that returns a plain value has no row type.
         if field.kind is RootKind.FUNCTION and not field.csdl:
             return self._plain(field, value)
         if isinstance(value, list):
@@ -96,8 +97,8 @@ class LoadedResolvers:
 
     async def subgraph(self, info: Info) -> str:
         """Return the SDL of the API as a subgraph."""
-        found: str = await info.context.subgraph()
-        return found
+        sdl: str = await info.context.subgraph()
+        return sdl
 
     def _plain(self, field: RootField, value: object) -> object:
         assert field.operation is not None
@@ -125,6 +126,7 @@ class LoadedResolvers:
             case FieldKind.COMPLEX:
                 return self._complex(field, getattr(source, row_type.attribute(field)))
             case _:
+                # Documents that differ in literals only share what is compiled, so each has its own nodes.
                 node = info.context.compiled_nodes[id(info.field_nodes[0])]
                 child = row_type.level.by_node[node]
                 return _object(_present(field, getattr(source, child.slot)))
@@ -140,7 +142,7 @@ class LoadedResolvers:
         key = row_type.level.info.key
         return node_id(type_name, *(_key_part(k, getattr(row, row_type.attribute(k))) for k in key))
 
-    def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
+    def connection(self, name: str, source: object, info: Info) -> object:  # noqa: ARG002 - Resolvers has it
         """Return a field of a connection, edge or PageInfo."""
         if not isinstance(source, Page | Edge):
             raise UpstreamMalformed("The upstream sent something that is not a list.")
@@ -148,14 +150,14 @@ class LoadedResolvers:
             raise UpstreamMalformed("The upstream did not tell how many rows there are.")
         return _CONNECTION[name](source)
 
-    def mutation(self, field: MutationField, info: Info) -> object:  # noqa: ARG002 - the protocol's
+    def mutation(self, field: MutationField, info: Info) -> object:  # noqa: ARG002 - Resolvers has it
         """Return the payload of a mutation, or raise the error that kept it from being sent."""
-        found: object = info.context.payloads[info.path.key]
-        if isinstance(found, GatewayError):
-            raise found
-        return found
+        payload: object = info.context.payloads[info.path.key]
+        if isinstance(payload, GatewayError):
+            raise payload
+        return payload
 
-    def payload(self, field: PayloadField, source: object, info: Info) -> object:  # noqa: ARG002 - the protocol's
+    def payload(self, field: PayloadField, source: object, info: Info) -> object:  # noqa: ARG002 - Resolvers has it
         """Return a field of a payload."""
         assert isinstance(source, Payload)
         value = read_field(field, source)

@@ -65,6 +65,7 @@ class Shutdown:
 
     def _expire(self, *, is_sent: bool) -> None:
         now = asyncio.get_running_loop().time()
+        # A copy: a write that ends removes itself.
         for write in tuple(self._pending):
             if write.is_sent is is_sent:
                 write.limit.reschedule(now)

@@ -35,7 +35,7 @@ def empty_answer(request: Request, count: int) -> Response:
     path = request.url.partition("?")[0]
     if path.endswith("/$count"):
         return Response(200, {}, str(count).encode(), request.url)
-    if ")" in path:
+    if ")" in path:  # a key, or a function with parameters
         return Response(404, {}, b"", request.url)
     return Response(200, _JSON, b'{"value":[]}', request.url)
 

@@ -65,7 +65,7 @@ class _EmptyUpstream:
     unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
     shutdown: Shutdown = field(default_factory=Shutdown)
 
-    async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002 - Sender has it
         answer = empty_answer(request, COUNT)
         if answer.status == 404:
             raise UpstreamNotFound("There is no such row.", upstream_status=404)
@@ -104,6 +104,7 @@ def root_error(loaded: Loaded) -> GatewayError | None:
 
 def explain_root(loaded: Loaded, engine: Engine) -> Step:
     """Explain a root field."""
+    # A fetcher of its own: it renders requests as a run does, and sends none.
     bound, fetcher = loaded.bound, engine.fetcher(_EmptyUpstream())
     dialect = fetcher.dialect
     name = bound.shape.key
@@ -139,6 +140,7 @@ def _together(bound: ListRoot) -> tuple[str, ...]:
 
 def _keys(name: str, bound: KeysRoot, fetcher: Fetcher) -> Step:
     """Explain rows by key; ``nodes`` may have several types, each with a plan."""
+    # By identity: ids of one type share their plan.
     plans = {id(item[0]): item[0] for item in bound.items if item is not None}
     sets = ", ".join(dict.fromkeys(str(plan.entity_set) for plan in plans.values()))
     return Step(
@@ -222,8 +224,8 @@ def _keyed(
     if chunk_limit(lowered, dialect, limit) > limit:
         length = len(render(lowered, options=dialect.options).url)
         notes += (f"in a $batch: {length:,} characters besides the keys leave too little room",)
-    asked = structs.replace(narrow, where=all_of(narrow.where, *keys))
-    return _text(dialect.lower(asked).query, dialect), notes
+    one_key = structs.replace(narrow, where=all_of(narrow.where, *keys))
+    return _text(dialect.lower(one_key).query, dialect), notes
 
 
 _NO_SELECT = "no $select: it would leave too little room for keys"
@@ -315,6 +317,7 @@ def _companies(plan: ReadPlan, dialect: Dialect) -> str:
     if column is None or not plan.level.info.has_company:
         return ""
     where = plan.query.where
+    # The scope is the first term on the company column; others are the caller's own filter.
     terms = where.terms if isinstance(where, And) else (where,)
     scopes = [names for term in terms if (names := _values(term, column))]
     scope = ", ".join(scopes[0]) if scopes else "all that the account can read"

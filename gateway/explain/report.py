@@ -144,6 +144,7 @@ def _text(request: Request) -> str:
 
     def position(match: re.Match[str]) -> str:
         before_end = COUNT - int(match[1])
+        # Counted from the end if it is near the made-up count.
         return f"$skip={{count - {before_end}}}" if before_end < COUNT // 2 else match[0]
 
     return re.sub(r"\$skip=(\d+)", position, readable_url(request))

@@ -86,10 +86,12 @@ async def _run_poll(
         return Answer({"rows": {"nodes": []}})
 
     poll = subscription.poll(options, ask, time.time, lambda _: None)
+    # Else it would be the first poll, which differs from all others.
     poll.settle()
     try:
         await poll.changes()
     except PollFailed as failed:
+        # The poll has wrapped an error of ours for the log.
         if isinstance(failed.__cause__, Exception):
             raise failed.__cause__ from None
         raise
@@ -110,6 +112,7 @@ def _rows_request(gateway: Gateway, subscription: ActiveSubscription) -> GraphQL
     catalog = gateway.catalog
     csdl = catalog.roots[subscription.watched.name].csdl
     names = (catalog.generated_name(TypeKind.OBJECT, of) for of in catalog.model.family(csdl))
+    # Ids without values: only the types that they name decide the plan.
     key = [None] * len(catalog.key_of(csdl))
     return subscription.rows([node_id(name, *key) for name in names if name is not None])
 

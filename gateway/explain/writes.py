@@ -39,7 +39,7 @@ class AcceptingUpstream:
     unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
     shutdown: Shutdown = field(default_factory=Shutdown)
 
-    async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002
+    async def send(self, request: Request, *, safe: bool | None = None) -> Response:  # noqa: ARG002 - Writer has it
         """Return no rows."""
         answer = empty_answer(request, 0)
         if answer.status == 404:
@@ -49,8 +49,8 @@ class AcceptingUpstream:
     async def write(
         self,
         request: Request,
-        outcome_part: OutcomePart = whole_response,  # noqa: ARG002
-        begins: Callable[[], None] | None = None,  # noqa: ARG002
+        outcome_part: OutcomePart = whole_response,  # noqa: ARG002 - Writer has it
+        begins: Callable[[], None] | None = None,  # noqa: ARG002 - Writer has it
     ) -> Response:
         """Accept a write, or all of a changeset."""
         if request.url != BATCH_URL:
@@ -76,9 +76,10 @@ class AcceptingUpstream:
             f.source: None for f in info.fields.values() if f.kind is FieldKind.VALUE
         }
         row["@odata.etag"] = None
-        given = untyped_json(body)
-        row.update(given if isinstance(given, dict) else {})
+        values = untyped_json(body)
+        row.update(values if isinstance(values, dict) else {})
         for part in info.key:
+            # Number sequences generate texts.
             is_text = part.value is not None and part.value.scalar == "String"
             if row.get(part.source) is None and is_text:
                 row[part.source] = f"{{{part.source}}}"

@@ -31,6 +31,7 @@ def access_check(access: bool | Literal["admin"], token: SecretStr | None) -> Ac
     """Return the check for a setting: all requests, none, or those with the admin token."""
     if access != "admin":
         return allow_all if access else deny_all
+    # "admin" without a token admits nobody, rather than everybody.
     if token is None:
         return deny_all
     expected = token.get_secret_value().encode()

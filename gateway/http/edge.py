@@ -50,7 +50,7 @@ class Edge:
     def _misdirected(self, scope: Scope) -> HttpError | None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1:
-            if not hosts and scope.get("http_version") == "1.0":
+            if not hosts and scope.get("http_version") == "1.0":  # which knows no Host
                 return None
             return HttpError(400, "BAD_REQUEST", "A request must have exactly one Host header.")
         host = hosts[0].decode("latin-1")
@@ -95,6 +95,7 @@ async def send_refusal(
     if scope["type"] == "http":
         await send_body(send, status, answer.encode(), fields)
         return
+    # The handshake must be read before it is answered (ASGI extension "websocket.http.response").
     await receive()
     start = {"type": "websocket.http.response.start", "status": status, "headers": list(fields)}
     await send(start)

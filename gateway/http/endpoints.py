@@ -80,6 +80,7 @@ def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
     served: list[Settings] = [settings] if settings.serve_all else []
     served += [profile_settings(settings, name) for name in settings.profiles]
     waiting = WaitingBytes(settings.max_waiting_bytes)
+    # Each endpoint refers to the list that it is in.
     endpoints: list[Endpoint] = []
     endpoints.extend(
         Endpoint(settings=own, observe=observe, beside=endpoints, waiting=waiting) for own in served
@@ -89,6 +90,7 @@ def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
 
 def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Let pages of these origins call an application (CORS); without origins it is returned as it is."""
+    # Without origins the middleware would only cost time.
     if not origins:
         return api
     methods, exposed = ("GET", "HEAD", "POST"), ("ETag", "Retry-After")

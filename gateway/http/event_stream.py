@@ -85,6 +85,7 @@ async def _until_gone(receive: Receive) -> None:
 async def _send_all(streams: Streams, request: GraphQLRequest, send: Send) -> None:
     quiet = streams.hub.options.heartbeat
     async with aclosing(_results(streams, request)) as results:
+        # Not wait_for(): it would cancel the result that is being made at each heartbeat.
         coming = asyncio.ensure_future(anext(results, None))
         try:
             while True:
@@ -118,6 +119,7 @@ async def _results(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[
 
 
 async def _each_result(streams: Streams, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
+    # The answer is sent outside of the block, so that a slow client keeps no old generation alive.
     answer: Answer | None = None
     with streams.live.serving() as gateway:
         if not gateway.engine.subscribes(request):

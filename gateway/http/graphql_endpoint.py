@@ -40,8 +40,13 @@ from gateway.storage.accept import media_quality
 from gateway.storage.content_coding import Compression
 
 from .admin_access import AccessCheck, allow_all, deny_all
-from .refusals import HttpError as HttpError  # noqa: PLC0414 - others import it from here
-from .refusals import cross_site_error, overload_error, persisted_query_error, shutdown_error
+from .refusals import (
+    HttpError,
+    cross_site_error,
+    overload_error,
+    persisted_query_error,
+    shutdown_error,
+)
 from .responses import TooMuchWaiting, send_answer, send_body
 from .waiting_bytes import WaitingBytes
 
@@ -63,6 +68,7 @@ _READS = frozenset({"GET", "HEAD"})
 
 Headers: TypeAlias = Mapping[str, str]
 """Lower-case name → value; lines of the same name are joined with commas (RFC 9110, section 5.2)."""
+# Not float(): it takes "inf" and "nan".
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _COMPANY, _TIMEOUT, _TRACE = (
     name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
@@ -130,6 +136,7 @@ class GraphQLEndpoint:
             request = await self._read(scope, receive, headers, media)
             if engine is None:
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
+            # A client that accepts only event streams gets one for queries, too.
             if media is None or (self._may_stream(headers) and engine.subscribes(request)):
                 return request
             answer, status = await self._execute(scope, receive, request, media, engine)
@@ -155,6 +162,7 @@ class GraphQLEndpoint:
 
     def _check(self, scope: Scope, headers: Headers, *, has_media: bool) -> None:
         """Raise HttpError if a request is refused before its body is read."""
+        # The cheapest check first: this is the answer under overload.
         if self.waiting.is_full:
             raise overload_error()
         if scope["method"] in _READS and _is_foreign(headers, self.origins):
@@ -232,6 +240,7 @@ class _DisconnectWatcher:
         self._must_end = must_end
         self._task = asyncio.current_task()
         self._listener: asyncio.Task[None] | None = None
+        # A timer costs less than a task, and most operations end before it fires.
         self._timer = asyncio.get_running_loop().call_later(LISTENING_AFTER, self._listen)
         self.has_cancelled = False
 
@@ -284,6 +293,7 @@ def status_of(answer: Answer, media: str) -> int:
     if answer.data is not msgspec.UNSET or answer.written is not None:
         return 200
     codes = {e.get("extensions", {}).get("code") for e in answer.errors}
+    # With either media type: the gateway is at fault, or the HTTP request rather than the operation.
     if "INTERNAL_ERROR" in codes:
         return 500
     if "METHOD_NOT_ALLOWED" in codes:
@@ -316,6 +326,7 @@ def accepts_stream(accept: str) -> bool:
 def _is_visit(scope: Scope, headers: Headers) -> bool:
     if scope["method"] not in _READS:
         return False
+    # A GET with a query is a request to the API, even from a browser's address bar.
     wants_page = media_quality(headers.get("accept", ""), "text/html", is_named=True) > 0
     return wants_page and "query" not in QueryParams(scope["query_string"])
 
@@ -423,6 +434,7 @@ async def _body(receive: Receive, most: int) -> bytes:
             raise ClientDisconnected
         piece: bytes = message.get("body", b"")
         size += len(piece)
+        # While it arrives: Content-Length may be absent, or wrong.
         if size > most:
             raise HttpError(413, "BODY_TOO_LARGE", f"The body is larger than {most:,} bytes.")
         pieces.append(piece)
@@ -449,6 +461,7 @@ def _validated(
 ) -> GraphQLRequest:
     query = parameters.get("query")
     if query is None or query == "":
+        # Apollo's clients try the hash alone first, and need this code to go on.
         if "persistedQuery" in (parameters.get("extensions") or ()):
             raise persisted_query_error()
         raise HttpError(400, "BAD_REQUEST", "The request has no query.", 'Send {"query": "…"}.')

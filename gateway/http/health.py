@@ -44,7 +44,7 @@ async def readiness(request: Request) -> Response:
         facts["profiles"] = {
             name: _profile_json(len(settings.chosen), profiles.opened(name))
             for name, settings in gateway.profiles.items()
-            if settings.introspection
+            if settings.introspection  # others are not listed for strangers
         }
     return JSONResponse(facts)
 
@@ -71,6 +71,7 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
         reloader: Reloader | None = getattr(request.app.state, "reloader", None)
         if reloader is None:
             return JSONResponse({"status": "starting"}, status_code=503)
+        # Other workers reload on their own: each has its generations.
         if tell_others is not None:
             tell_others()
         attempt = await reloader.reload("admin")

@@ -33,6 +33,7 @@ class Hosts:
         is_allowed = self._cached.get(host)
         if is_allowed is None:
             is_allowed = self._check(host)
+            # Clients choose these names, so the cache must not grow with them.
             if len(self._cached) < _MAX_CACHED:
                 self._cached[host] = is_allowed
         return is_allowed

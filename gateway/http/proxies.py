@@ -64,6 +64,7 @@ class Proxies:
         if "host" in hop:
             others = [(n, v) for n, v in scope["headers"] if n != b"host"]
             scope["headers"] = [(b"host", hop["host"].encode("latin-1")), *others]
+        # Forwarded has no parameter for it; proxies agree on this header.
         prefix = headers.get("x-forwarded-prefix", "")
         if _PREFIX.fullmatch(prefix):
             scope["root_path"] = prefix.rstrip("/")
@@ -105,6 +106,7 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def _forwarded(header: str) -> Sequence[Hop]:
     """Return the hops of a ``Forwarded`` header; none if any part of it is malformed."""
     elements = _ELEMENTS.findall(header)
+    # An unterminated quote, or text between the elements.
     if "".join(elements).count('"') % 2 or len(",".join(elements)) != len(header):
         return ()
     if not all(_ELEMENT.fullmatch(element) for element in elements):

@@ -74,6 +74,7 @@ async def _send_cached(
     matched = _matching_etag(headers.get("if-none-match", ""), answer.stored)
     if matched is not None:
         start = {"type": "http.response.start", "status": 304}
+        # Without the content type, as there is no content (RFC 9110, section 15.4.5).
         others = [field for field in fields[1:] if field[0] != b"cache-control"]
         await send({**start, "headers": [*others, *_validators(matched)]})
         await send({"type": "http.response.body", "body": b""})

@@ -77,6 +77,7 @@ class _ExplorableSchema(Struct):
 
     async def index(self) -> Index:
         """Return the search index, which is loaded or made at the first search."""
+        # All searches wait for one task; one that is cancelled must not cancel it.
         if self.making is None or _has_failed(self.making):
             self.making = asyncio.create_task(self._index())
         return await asyncio.shield(self.making)
@@ -90,15 +91,16 @@ class _ExplorableSchema(Struct):
         content = await asyncio.to_thread(lambda: b"".join(decompress_pieces(stored.packed)))
         return await asyncio.to_thread(lambda: unpack(content) or index_of(own_schema))
 
-    async def slice(self, wanted: SliceRequest) -> bytes:
+    async def slice(self, request: SliceRequest) -> bytes:
         """Write a slice."""
         async with self.turn:
-            return await asyncio.to_thread(self._slice, wanted)
+            return await asyncio.to_thread(self._slice, request)
 
-    def _slice(self, wanted: SliceRequest) -> bytes:
+    def _slice(self, request: SliceRequest) -> bytes:
         try:
-            return write_slice(self.schema, wanted)
+            return write_slice(self.schema, request)
         finally:
+            # What a slice has loaded would add up to the whole catalogue.
             self.schema.forget()
 
 

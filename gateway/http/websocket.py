@@ -35,7 +35,8 @@ from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
 
 from .admin_access import AccessCheck, allow_all
-from .graphql_endpoint import HttpError, request_of
+from .graphql_endpoint import request_of
+from .refusals import HttpError
 from .transport_ws_messages import (
     ACK,
     PING,
@@ -177,8 +178,6 @@ class Connection:
                     cut = reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
                     await self._websocket.close(code, cut)
 
-    # What goes on beside operations
-
     async def _await_init(self) -> None:
         await asyncio.sleep(self._hub.options.init_timeout)
         if self._headers is None:
@@ -216,8 +215,6 @@ class Connection:
     async def _await_overflow(self) -> None:
         await self._overflow.wait()
         raise ConnectionRefused(1013, "Messages are not read")
-
-    # Messages
 
     async def _listen(self) -> None:
         while True:
@@ -263,6 +260,7 @@ class Connection:
         if not self._terms.admits(headers):
             raise ConnectionRefused(4403, "Forbidden")
         try:
+            # Invalid headers are an error of the connection, not of its first operation.
             request_of({"query": "{__typename}"}, headers, may_mutate=False)
         except HttpError as error:
             raise ConnectionRefused(4400, str(error)) from error
@@ -272,6 +270,7 @@ class Connection:
     async def _subscribe(self, message: Subscribe) -> None:
         if self._headers is None:
             raise ConnectionRefused(4401, "Unauthorized")
+        # The client's own name for its operation, unique on this connection.
         name = message.id
         if not name:
             raise ConnectionRefused(4400, "An operation needs an id")
@@ -345,6 +344,7 @@ class Connection:
 
     async def _send_for(self, name: str, message: str, *, last: bool = False) -> None:
         """Send a message of an operation, unless its client has completed it."""
+        # After complete, the id may already belong to another operation.
         if self._operations.get(name) is not asyncio.current_task():
             return
         if last:

@@ -95,6 +95,7 @@ class ByStamp(Struct):
         changes: list[Change] = []
         for row in rows:
             at = parse_stamp(row.changed)
+            # The etag tells two changes within one stamp apart: stamps may be whole seconds.
             if at is None or self._seen.get(row.id) == (at, row.etag):
                 continue
             changes.append(Change(self._kind(row, since), row.id, row.etag))

@@ -143,6 +143,7 @@ class Watch:
 
     def _pause(self, failures: int) -> float:
         """Return the seconds until the next poll, with ±10 % of jitter."""
+        # Jitter, so that watches that began together do not poll together for ever.
         jitter = 0.9 + 0.2 * self._clock.random()
         return float(self._options.interval * min(2**failures, SLOWEST) * jitter)
 
@@ -171,11 +172,12 @@ class Hub:
     def feed(self, key: Hashable, poll: Callable[[], Poll]) -> Iterator[Feed]:
         """Return the changes that a poll finds; subscribers with the same key share the poll. Raises BudgetExceeded."""
         watch = self._watches.get(key)
+        # A watch that has ended stays until its last feed is closed.
         if watch is None or watch.task.done():
             watch = self._watches[key] = self._begin(poll)
         feed = Feed(self.options.max_pending)
         watch.feeds.add(feed)
-        if self.closing.is_set():
+        if self.closing.is_set():  # subscribed during the shutdown
             feed.end([])
         try:
             yield feed

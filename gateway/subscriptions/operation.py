@@ -124,6 +124,7 @@ def _rows_query(
             reached[name] = fragments[name]
             visit(fragments[name].selection_set, uses)
     ids = "ids"
+    # A name that the subscriber does not use.
     while ids in uses.variables:
         ids += "_"
     argument = ArgumentNode(name=_name("ids"), value=VariableNode(name=_name(ids)))
@@ -186,6 +187,7 @@ def payloads(
     errors = list(_placed(of, rows.errors))
     place = -1
     for change in changes:
+        # Deleted rows are not in the query, so the answers of the others move up.
         place += change.kind is not Kind.DELETED
         at = None if change.kind is Kind.DELETED else place
         value: dict[str, Any] = {}

@@ -160,7 +160,10 @@ class Poll(Struct, kw_only=True):
         after: str | None = None
         while True:
             page = await self._page(
-                self.of.rows, where, {"first": min(self.page, self.most + 1), "after": after}
+                # One row more than allowed shows that there are too many.
+                self.of.rows,
+                where,
+                {"first": min(self.page, self.most + 1), "after": after},
             )
             rows += page.nodes
             if len(rows) > self.most:

@@ -48,6 +48,7 @@ class Streams:
 
     async def _results(self, request: GraphQLRequest) -> AsyncGenerator[bytes, None]:
         try:
+            # The subscription outlives this generation, and takes nothing of it but values.
             with self.live.serving() as gateway:
                 of = start_subscription(gateway, gateway.engine.read(request), self.hub.options)
             feeding = self.hub.feed((self.live, *of.key), lambda: self._poll(of))

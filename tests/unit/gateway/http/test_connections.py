@@ -213,9 +213,6 @@ async def test_keep_alive_outlasts_load_balancers(given: dict[str, Any], seconds
     assert _config(app, Settings(**given)).timeout_keep_alive == seconds
 
 
-# Bytes that wait
-
-
 class Engine:
     """Answers with many bytes."""
 

@@ -102,9 +102,6 @@ async def client() -> AsyncIterator[Client]:
         yield found
 
 
-# Explain
-
-
 async def test_query_is_explained_without_sending_anything(client: Client) -> None:
     response = await client.explain(CUSTOMERS)
 
@@ -249,9 +246,6 @@ async def test_explain_has_the_deadline_of_operations(client: Client) -> None:
     assert response.json()["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
 
 
-# Traces
-
-
 async def test_trace_is_only_sent_if_requested(client: Client) -> None:
     plain = (await client.run(CUSTOMERS)).json()
     traced = (await client.run(CUSTOMERS, **TRACE)).json()
@@ -356,9 +350,6 @@ async def test_trace_of_a_late_operation_shows_where_time_went() -> None:
 @pytest.mark.parametrize("value", ["false", "0", "", "yes please"])
 async def test_trace_header_must_be_true(client: Client, value: str) -> None:
     assert "extensions" not in (await client.run(CUSTOMERS, X_D365_Trace=value)).json()
-
-
-# Who may
 
 
 def bearer(token: str) -> dict[str, str]:

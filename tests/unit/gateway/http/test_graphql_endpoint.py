@@ -30,9 +30,6 @@ async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]
         yield client
 
 
-# Media types
-
-
 @pytest.mark.parametrize(
     ("accept", "media"),
     [
@@ -138,8 +135,6 @@ async def test_unknown_field_is_named(client: Client) -> None:
 
     assert "'x' on type 'Subscription'" in response.json()["errors"][0]["message"]
 
-
-# Requests that hold no operation
 
 BROKEN: list[tuple[bytes, int, str]] = [
     (b"", 400, "BAD_REQUEST"),
@@ -276,9 +271,6 @@ async def test_head_is_get_without_the_body(client: Client, query: str) -> None:
 
     assert head.status_code == get.status_code
     assert head.headers["content-length"] == get.headers["content-length"]
-
-
-# GET
 
 
 async def test_query_may_be_in_the_url(client: Client) -> None:

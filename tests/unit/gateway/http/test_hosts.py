@@ -173,9 +173,6 @@ async def sent_by(app: Any, **scope: Any) -> list[dict[str, Any]]:
     return sent
 
 
-# Proxies
-
-
 PEER = ("10.0.0.9", 4_711)
 TRUSTED = Proxies(("10.0.0.0/8", "fd00::/8"))
 

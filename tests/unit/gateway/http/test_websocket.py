@@ -42,9 +42,6 @@ async def served(sandbox: Starlette, events: list[Event]) -> AsyncIterator[Serve
         yield found
 
 
-# Messages that end a connection
-
-
 @pytest.mark.parametrize(
     ("messages", "code"),
     [
@@ -110,9 +107,6 @@ async def test_pages_of_other_origins_cannot_connect(
         with pytest.raises(InvalidStatus) as refused:
             await served.connect(origin=given)
         assert refused.value.response.status_code == 403
-
-
-# Operations
 
 
 async def test_query_has_one_result(served: Served) -> None:
@@ -285,9 +279,6 @@ async def test_new_metadata_end_no_subscription(served: Served) -> None:
 
     [told] = [m["payload"]["data"]["changed"] for m in said if m["id"] == "changes"]
     assert told["node"]["nameAlias"] == "Renewed"
-
-
-# Limits, time, the end
 
 
 async def test_too_many_operations_are_refused(sandbox: Starlette) -> None:

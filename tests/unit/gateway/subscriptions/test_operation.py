@@ -113,9 +113,6 @@ def test_only_lists_with_keys_can_be_watched() -> None:
         find_change_query(catalog, "Guides")
 
 
-# The operation
-
-
 def begun(gateway: Gateway, query: str, **variables: Any) -> SubscriptionRequest:
     request = GraphQLRequest(query=query, variables=variables)
     operation = gateway.engine.read(request)
@@ -238,8 +235,6 @@ def test_rows_that_cannot_be_read_are_null_with_the_error(answer: Any, path: lis
     }
     assert "errors" not in gone
 
-
-# By stamp, against a service
 
 WRITE = """mutation ($input: [GuideUpdateInput!]!) {
   updateGuides(input: $input) { userErrors { message } results { userErrors { message } } }

@@ -220,9 +220,6 @@ async def test_failing_selection_is_its_subscribers_error(crowd: Crowd) -> None:
     assert heard[2]["data"] == {"entityChanged": {"kind": "UPDATED", "node": None}}
 
 
-# The batch of changes of one poll
-
-
 @pytest.fixture
 async def begun_once(crowd: Crowd) -> ActiveSubscription:
     return crowd.begin(asking())

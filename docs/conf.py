@@ -36,4 +36,4 @@ html_show_sphinx = False
 html_use_index = False
 html_theme_options = {"navigation_with_keys": False}
 pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_dark_style = "github-dark"

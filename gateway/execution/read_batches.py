@@ -96,7 +96,8 @@ class ReadBatches:
         """Cancel what is under way."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _send_waiting(self) -> None:
         """Send the reads that were added in this turn of the event loop."""

@@ -1,9 +1,9 @@
-"""From a metadata document to a GraphQL schema. Pure: no I/O, nothing asynchronous, nothing of ``gateway``.
+"""From a metadata document to a GraphQL schema. Pure: no I/O, nothing asynchronous, no import of ``gateway``.
 
-``csdl`` reads the document into a ``model``; ``exposure`` and ``relations`` change the model; ``catalog`` decides
-every GraphQL name, type and operator; ``build`` makes the Strawberry schema from the catalogue when an operation first
-touches it.
+``csdl`` reads the document into a ``model``, which ``exposure`` and ``relations`` reduce and extend. ``catalog`` (and
+``writes``) determine every GraphQL name, type and operator; ``types`` creates the Strawberry schema from them on first
+use. ``introspection``, ``search``, ``why`` and ``compare`` read the same records.
 """
 
 MARK = "d365-graphql-gateway"
-"""Whose package this is: PyPI has another one of the same name."""
+"""Identifies this package: PyPI has another one of the same name."""

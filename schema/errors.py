@@ -1,15 +1,14 @@
-"""Every error of the schema phase: raised at start-up only, never while a request runs.
+"""Errors of building a schema: raised at start-up only, never while a request runs.
 
-    SchemaError                 the start stops; nothing half-right is served
+    SchemaError                 the start fails; no partly correct API is served
     ├── CsdlSyntaxError         a metadata document that cannot be read: document, line, column, reason
     ├── ExposureError           exposure patterns that match nothing, or leave nothing
     ├── RelationError           declared relations that do not fit the metadata
     ├── NameCollisionError      two metadata names that need the same GraphQL name
-    └── SchemaTextError         a schema given for comparison that cannot be read
+    └── SchemaTextError         a schema to be compared that cannot be read
 
-``message`` says what is wrong and where, ``hint`` what to do about it. Where several things are
-wrong at once all of them stand in ``problems`` and in the text: mending a configuration one start
-at a time is nobody's pleasure.
+``message`` says what is wrong and where, ``hint`` what to do about it. ``problems``, which the text includes, lists
+everything that is wrong at once, so that a configuration need not be corrected one start at a time.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ class RelationError(SchemaError):
 
 
 class NameCollisionError(SchemaError):
-    """Metadata names that cannot all have their GraphQL name."""
+    """Names that need the same GraphQL name."""
 
 
 class SchemaTextError(SchemaError):
@@ -66,7 +65,7 @@ class SchemaTextError(SchemaError):
 
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:
-    """Return a sentence to append: ``CustomerV3`` → ``" Did you mean CustomersV3?"``; empty if nothing is near."""
+    """Return a sentence to append: ``CustomerV3`` → ``" Did you mean CustomersV3?"``; empty if no name is similar."""
     folded = {name.casefold(): name for name in names}
     near = [folded[key] for key in get_close_matches(wrong.casefold(), folded)]
     return f" Did you mean {' or '.join(near)}?" if near else ""

@@ -1,8 +1,8 @@
-"""Two schemas, and what changed from the one to the other: breaking, dangerous or safe for those who call.
+"""Compares two schemas and classifies the changes for clients: breaking, dangerous or safe.
 
-A schema is compared where it lies (``sources``): as SDL text, as an introspection result or as a catalogue. Types are
-described one at a time and only those that differ are made, so two schemas of 40,000 types fit into memory. What a
-difference means is graphql-core's to say (``changes``).
+A schema is read from SDL text, an introspection result or a catalogue (``sources``). Types are described one at a time
+and only differing ones become graphql-core types, so two schemas of 40,000 types fit into memory. graphql-core
+classifies the differences (``changes``).
 """
 
 from .changes import Change, Comparison, Level, compare

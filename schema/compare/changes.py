@@ -1,8 +1,8 @@
-"""What changed, and what it means for clients.
+"""The changes between two schemas, and what they mean for clients.
 
-graphql-core tells the changes of a type apart; what it passes over (deprecations, ``@oneOf``, the address of a scalar's
-specification, root types) is told here. A breaking change makes an operation fail that ran before, a dangerous one may
-surprise a client (an enum value it has never seen), a safe one adds.
+graphql-core finds the changes of types; this module adds what it ignores: deprecations, ``@oneOf``, ``@specifiedBy``
+and root types. After a breaking change, an operation that worked may fail. A dangerous one may surprise a client (an
+enum value it has never seen). A safe one only adds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .sources import Source
 
 
 class Level(StrEnum):
-    """What a change means, the worst first."""
+    """The effect of a change on clients, the worst first."""
 
     BREAKING = "breaking"
     DANGEROUS = "dangerous"
@@ -60,7 +60,7 @@ class Change:
 
     level: Level
     kind: str
-    """graphql-core's name of it, or one of this module's: ``FIELD_REMOVED``, ``DEPRECATION_ADDED``…"""
+    """graphql-core's name of the change, or one of this module: ``FIELD_REMOVED``, ``DEPRECATION_ADDED``…"""
     place: str
     """The type, ``@directive`` or ``schema``."""
     description: str
@@ -73,15 +73,15 @@ class Comparison:
     changes: tuple[Change, ...]
     """The worst first, otherwise in the order of the schemas."""
     compared: int
-    """Types of either that were compared."""
+    """Number of types compared."""
 
     def of(self, level: Level) -> tuple[Change, ...]:
-        """Return those of one level."""
+        """Return the changes of one level."""
         return tuple(change for change in self.changes if change.level is level)
 
     @property
     def counts(self) -> dict[Level, int]:
-        """How many there are of each level, none left out."""
+        """The number of changes of every level."""
         found = Counter(change.level for change in self.changes)
         return {level: found[level] for level in Level}
 
@@ -89,11 +89,11 @@ class Comparison:
 def compare(
     old: Source, new: Source, *, include: Sequence[str] = (), descriptions: bool = False
 ) -> Comparison:
-    """Compare two schemas.
+    """Return the changes from one schema to another.
 
-    ``include`` narrows it to types and root fields that match a pattern, in whichever case: ``customer*`` means
-    ``CustomerV3``, ``CustomersV3Where`` and ``Query.customersV3``. Descriptions count where they are asked for.
-    Raises SchemaTextError for a text that cannot be read and for a pattern that matches nothing.
+    ``include`` limits it to types and root fields that match a pattern, ignoring case: ``customer*`` matches
+    ``CustomerV3``, ``CustomersV3Where`` and ``Query.customersV3``. ``descriptions`` compares descriptions too.
+    Raises SchemaTextError if a text cannot be read or a pattern matches nothing.
     """
     return _Compare(old, new, include, descriptions=descriptions).run()
 
@@ -113,14 +113,14 @@ class _Compare:
         before, after = list(self._old.names()), list(self._new.names())
         known, still = frozenset(before), frozenset(after)
         names = [*before, *(name for name in after if name not in known)]
-        # Root types are looked into, whatever their names are.
-        chosen = [name for name in names if self._is_meant(name) or name in self._roots]
+        # Root types are always compared: patterns apply to their fields.
+        chosen = [name for name in names if self._is_included(name) or name in self._roots]
         found = list(self._root_changes())
         for name in chosen:
             if name not in still:
-                found.extend(_told(name, {name: self._old.shape(name)}, {}))
+                found.extend(_graphql_core_changes(name, {name: self._old.shape(name)}, {}))
             elif name not in known:
-                found.extend(_told(name, {}, {name: self._new.shape(name)}))
+                found.extend(_graphql_core_changes(name, {}, {name: self._new.shape(name)}))
             else:
                 found.extend(self._changes(name))
         if not self._patterns:
@@ -130,8 +130,8 @@ class _Compare:
         found.sort(key=lambda change: places[change.level])
         return Comparison(tuple(found), len(chosen))
 
-    def _is_meant(self, name: str) -> bool:
-        """Return whether ``include`` lets a name pass; every pattern that does is noted."""
+    def _is_included(self, name: str) -> bool:
+        """Return whether ``include`` selects a name; records which patterns match."""
         if not self._patterns:
             return True
         folded = name.casefold()
@@ -152,8 +152,8 @@ class _Compare:
         for kind in ("query", "mutation", "subscription"):
             old, new = before.get(kind), after.get(kind)
             if old != new and old is not None and new is not None:
-                told = f"The {kind} type changed from {old} to {new}."
-                yield Change(Level.BREAKING, "ROOT_TYPE_CHANGED", "schema", told)
+                text = f"The {kind} type changed from {old} to {new}."
+                yield Change(Level.BREAKING, "ROOT_TYPE_CHANGED", "schema", text)
 
     def _changes(self, name: str) -> Iterator[Change]:
         text = self._old.text(name)
@@ -163,14 +163,14 @@ class _Compare:
         old, new = self._shape(self._old, name), self._shape(self._new, name)
         if old != new:
             old, new = where_different(old, new)
-            yield from _told(name, {name: old}, {name: new})
+            yield from _graphql_core_changes(name, {name: old}, {name: new})
             if old.kind == new.kind:
-                yield from _unnoticed(name, old, new)
+                yield from _ignored_by_graphql_core(name, old, new)
 
     def _shape(self, source: Source, name: str) -> Shape:
         shape = source.shape(name)
         if name in self._roots and self._patterns:
-            fields = tuple(field for field in shape.fields if self._is_meant(field.name))
+            fields = tuple(field for field in shape.fields if self._is_included(field.name))
             shape = shape._replace(fields=fields)
         return shape if self._descriptions else undescribed(shape)
 
@@ -182,25 +182,25 @@ class _Compare:
         for name in dict.fromkeys((*old, *new)):
             before = [old[name]] if name in old else []
             after = [new[name]] if name in new else []
-            yield from _told(f"@{name}", {}, {}, before, after)
+            yield from _graphql_core_changes(f"@{name}", {}, {}, before, after)
 
 
-def _told(
+def _graphql_core_changes(
     place: str,
     old: Mapping[str, Shape],
     new: Mapping[str, Shape],
     old_directives: Sequence[Directive] = (),
     new_directives: Sequence[Directive] = (),
 ) -> Iterator[Change]:
-    """Let graphql-core tell the changes between two slices of schemas."""
+    """Yield the changes that graphql-core finds between parts of two schemas."""
     for change in find_schema_changes(_slice(old, old_directives), _slice(new, new_directives)):
         yield Change(_LEVELS[type(change)], change.type.name, place, change.description)
 
 
 def _slice(shapes: Mapping[str, Shape], directives: Sequence[Directive]) -> Any:
-    """Return the two things that graphql-core looks at of a schema.
+    """Return a stand-in for a schema with the two attributes that graphql-core's comparison reads.
 
-    A schema proper would hold all types that these refer to, here nothing but names.
+    A real schema would need every type that these refer to; here references are names only.
     """
     return SimpleNamespace(
         type_map={name: core_type(name, shape) for name, shape in shapes.items()},
@@ -208,19 +208,19 @@ def _slice(shapes: Mapping[str, Shape], directives: Sequence[Directive]) -> Any:
     )
 
 
-# What graphql-core passes over
+# Changes that graphql-core ignores
 
 
-def _unnoticed(name: str, old: Shape, new: Shape) -> Iterator[Change]:
+def _ignored_by_graphql_core(name: str, old: Shape, new: Shape) -> Iterator[Change]:
     if None not in (old.one_of, new.one_of) and old.one_of != new.one_of:
         level, kind = (
             (Level.BREAKING, "ONE_OF_ADDED") if new.one_of else (Level.SAFE, "ONE_OF_REMOVED")
         )
-        told = "takes exactly one field now" if new.one_of else "takes any number of fields now"
-        yield Change(level, kind, name, f"Input {name} {told}.")
+        text = "now takes exactly one field" if new.one_of else "now takes any number of fields"
+        yield Change(level, kind, name, f"Input {name} {text}.")
     if old.specified_by and new.specified_by and old.specified_by != new.specified_by:
-        told = f"{name} changed its specification from {old.specified_by} to {new.specified_by}."
-        yield Change(Level.DANGEROUS, "SPECIFIED_BY_CHANGED", name, told)
+        text = f"{name} changed its specification from {old.specified_by} to {new.specified_by}."
+        yield Change(Level.DANGEROUS, "SPECIFIED_BY_CHANGED", name, text)
     called, valued = partial("Field {}.{}".format, name), partial("Enum value {}.{}".format, name)
     yield from _deprecations(name, old.fields, new.fields, called)
     yield from _deprecations(name, old.inputs, new.inputs, called)
@@ -236,15 +236,18 @@ def _deprecations(
     place: str,
     old: Sequence[Member | Value],
     new: Sequence[Member | Value],
-    called: Callable[[str], str],
+    describe: Callable[[str], str],
 ) -> Iterator[Change]:
     before = {part.name: part.deprecation for part in old}
     for part in new:
         if part.name not in before or before[part.name] == part.deprecation:
             continue
-        kind, told = "DEPRECATION_REASON_CHANGED", f'is deprecated for "{part.deprecation}" now'
+        kind, text = (
+            "DEPRECATION_REASON_CHANGED",
+            f'is now deprecated with the reason "{part.deprecation}"',
+        )
         if part.deprecation is None:
-            kind, told = "DEPRECATION_REMOVED", "is no longer deprecated"
+            kind, text = "DEPRECATION_REMOVED", "is no longer deprecated"
         elif before[part.name] is None:
-            kind, told = "DEPRECATION_ADDED", f'was deprecated: "{part.deprecation}"'
-        yield Change(Level.SAFE, kind, place, f"{called(part.name)} {told}.")
+            kind, text = "DEPRECATION_ADDED", f'was deprecated: "{part.deprecation}"'
+        yield Change(Level.SAFE, kind, place, f"{describe(part.name)} {text}.")

@@ -1,6 +1,6 @@
-"""SDL text as a source: cut into definitions at once, each of which is parsed when it is told.
+"""SDL text as a source of a comparison: split into definitions, each of which is parsed on demand.
 
-graphql-core needs minutes and gigabytes for the SDL of a whole catalogue, the cut a few seconds.
+graphql-core needs minutes and gigabytes to parse the SDL of a whole catalogue; splitting it takes a few seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TOKEN = re.compile(
     r"|directive\s*(?P<directive>@\s*[_A-Za-z]\w*))"
 )
 _SCHEMA = "schema "
-"""Key of the schema's own definition; no name holds a blank."""
+"""Key of the schema definition; names contain no blanks."""
 _KINDS = {
     "scalar": "SCALAR",
     "object": "OBJECT",
@@ -54,17 +54,17 @@ _KINDS = {
 
 @dataclass(slots=True)
 class _Place:
-    """Where a name is defined and extended: starts and ends in the text."""
+    """Where a name is defined and extended: start and end positions in the text."""
 
     pieces: list[tuple[int, int]] = field(default_factory=list)
     definitions: int = 0
 
 
 class SdlSource:
-    """A schema in its definition language; extensions count as parts of what they extend."""
+    """A schema as SDL; extensions count as parts of the types they extend."""
 
     def __init__(self, text: str, name: str) -> None:
-        """Raise SchemaTextError where there is no definition, or a name has two."""
+        """Raise SchemaTextError if there is no definition, or if a name is defined twice."""
         self._text = text
         self._name = name
         self._places = self._cut()
@@ -91,7 +91,7 @@ class SdlSource:
         ends = [*(start for start, _, _ in starts), len(self._text)][1:]
         for number, ((start, key, is_extension), end) in enumerate(zip(starts, ends, strict=True)):
             place = places.setdefault(key, _Place())
-            # what stands before the first one must not go unread
+            # The text before the first definition must not be ignored: it may be an error.
             place.pieces.append((start if number else 0, end))
             place.definitions += not is_extension
         return places
@@ -109,7 +109,7 @@ class SdlSource:
         return {kind: name for kind, name in usual.items() if name in self._places}
 
     def names(self) -> Iterator[str]:
-        """In the order of the text."""
+        """Return the names in the order of the text."""
         return iter(self._types)
 
     def text(self, name: str) -> str:
@@ -117,7 +117,7 @@ class SdlSource:
         return "\n".join(self._text[a:b].strip() for a, b in self._places[name].pieces)
 
     def shape(self, name: str) -> Shape:
-        """Parse a type. Raises SchemaTextError, or KeyError where there is none of that name."""
+        """Return a parsed type. Raises SchemaTextError, or KeyError if there is none of that name."""
         nodes: list[Any] = list(self._parsed(name))
         first = nodes[0]
         specified = [_given(n, "specifiedBy", "url") for n in nodes]
@@ -154,7 +154,7 @@ class SdlSource:
 
 
 def _starts(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Find the definitions: where each begins, its key, and whether it extends."""
+    """Yield the definitions: start, key, and whether it is an extension."""
     depth = 0
     described: int | None = None
     for token in _TOKEN.finditer(text):
@@ -233,11 +233,11 @@ _OPERATION = re.compile(r"(?:\A|\n)[\ufeff \t]*(?:query|mutation|subscription|fr
 def _no_schema(text: str, name: str) -> SchemaTextError:
     if _OPERATION.search(text):
         return SchemaTextError(
-            f"{name} holds an operation, not a schema.",
-            hint="`explain` tells what an operation does; `schema diff` compares SDL, introspection results and"
-            " metadata documents.",
+            f"{name} contains an operation, not a schema.",
+            hint="Use `explain` for operations; `schema diff` compares SDL, introspection results and metadata"
+            " documents.",
         )
     return SchemaTextError(
-        f"{name} holds no definition of a type.",
-        hint="A schema is given as SDL, as an introspection result or as a metadata document.",
+        f"{name} contains no type definition.",
+        hint="Pass SDL, an introspection result or a metadata document.",
     )

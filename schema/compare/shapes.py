@@ -1,4 +1,4 @@
-"""All that is said of a type or directive, as records that can be compared, and graphql-core's types made of them."""
+"""Types and directives as comparable records, and the graphql-core types made from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from schema.introspection.type_records import DescribedType, Member, Value
 
 
 class Shape(NamedTuple):
-    """A named type, with everything that clients can see of it."""
+    """A named type with everything visible to clients."""
 
     kind: str
     """``__TypeKind``: OBJECT, ENUM…"""
@@ -43,9 +43,9 @@ class Shape(NamedTuple):
     members: tuple[str, ...] = ()
     """Types of a union."""
     specified_by: str | None = None
-    """None also where it is not told."""
+    """None also if the source does not say."""
     one_of: bool | None = False
-    """None if it is not told."""
+    """None if the source does not say."""
 
 
 class Directive(NamedTuple):
@@ -59,7 +59,7 @@ class Directive(NamedTuple):
 
 
 def shape_of(shown: DescribedType) -> Shape:
-    """Describe all of a type at once."""
+    """Return the record of a described type."""
     members = shown.possible() if shown.kind == "UNION" and shown.possible is not None else ()
     return Shape(
         kind=shown.kind,
@@ -75,7 +75,7 @@ def shape_of(shown: DescribedType) -> Shape:
 
 
 def undescribed(shape: Shape) -> Shape:
-    """Leave the descriptions out."""
+    """Return it without descriptions."""
     return shape._replace(
         description=None,
         fields=_bare(shape.fields),
@@ -91,7 +91,7 @@ def _bare(members: Iterable[Member]) -> tuple[Member, ...]:
 
 
 def undescribed_directive(directive: Directive) -> Directive:
-    """Leave the descriptions out."""
+    """Return it without descriptions."""
     return directive._replace(description=None, arguments=_bare(directive.arguments))
 
 
@@ -99,7 +99,7 @@ _Part = TypeVar("_Part", Member, Value)
 
 
 def where_different(old: Shape, new: Shape) -> tuple[Shape, Shape]:
-    """Leave out of both what they say alike: one new entity set must not cost all 15,000 fields of ``Query``."""
+    """Return both without their equal members, so that one new entity set does not cost all fields of ``Query``."""
     fields = _different(old.fields, new.fields)
     inputs = _different(old.inputs, new.inputs)
     values = _different(old.values, new.values)
@@ -120,16 +120,16 @@ def _different(
     )
 
 
-# graphql-core's types: every type that is referred to is a stand-in, of which only the name counts
+# graphql-core types: referenced types are stand-ins of which only the name counts
 
 
 def core_type(name: str, shape: Shape) -> GraphQLNamedType:
-    """Make graphql-core's type of a shape."""
+    """Return the graphql-core type of a shape."""
     return _MAKERS[shape.kind](name, shape)
 
 
 def core_directive(directive: Directive) -> GraphQLDirective:
-    """Make graphql-core's directive."""
+    """Return the graphql-core directive."""
     return GraphQLDirective(
         name=directive.name,
         locations=[DirectiveLocation[location] for location in directive.locations],

@@ -1,4 +1,4 @@
-"""How large an API would be, before anything of it is served."""
+"""The size of an API, computed before it is served."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import ServedSource
 from .shapes import core_directive, core_type
 
 FAMILIES = 40
-"""Families of types that are made to know what a type takes in memory."""
+"""Families of types that are created to measure the memory of a type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,25 +30,25 @@ class Sizes:
     queries: int
     mutations: int
     types: int
-    """All that stand in the SDL."""
+    """All types in the SDL."""
     fields: int
     """Fields of object and interface types, those of root types included."""
     input_fields: int
     enum_values: int
     sdl_bytes: int
     type_bytes: int
-    """Bytes of memory that a type takes on average with all its fields made, as a sample of families tells."""
+    """Average memory of a type with all its fields, in bytes, measured on a sample of families."""
     findings: tuple[str, ...]
 
 
 def number_of_types(schema: ODataSchema) -> int:
-    """Return how many types stand in the SDL that ``schema print`` writes; none of them is made."""
+    """Return the number of types in the SDL of ``schema print``, creating none."""
     fresh = schema.copy_for(schema.catalog.fresh_copy(), federated=False)
     return len(ServedSource(fresh).names())
 
 
 def sizes_of(schema: ODataSchema) -> Sizes:
-    """Walk through all types, forgetting each; the schema's own types are not made."""
+    """Return the sizes by a walk through all types of a copy of the schema."""
     fresh = schema.copy_for(schema.catalog.fresh_copy())
     source = ServedSource(fresh)
     types = fields = inputs = values = sdl = 0
@@ -74,7 +74,7 @@ def sizes_of(schema: ODataSchema) -> Sizes:
         fields=fields,
         input_fields=inputs,
         enum_values=values,
-        sdl_bytes=sdl - 1,  # one line feed at the end, two between
+        sdl_bytes=sdl - 1,  # one line feed at the end, two between types
         type_bytes=_type_bytes(schema),
         findings=(*counted.findings, *(fresh.writes.findings if fresh.writes is not None else ())),
     )
@@ -85,7 +85,7 @@ def _printed(text: str) -> int:
 
 
 def _type_bytes(schema: ODataSchema) -> int:
-    """Make every so many-th family and measure; families share what their types have in common, as in use."""
+    """Return the average memory of a type: creates every n-th family, with shared parts shared as in use."""
     fresh = schema.copy_for(schema.catalog.fresh_copy())
     families = [[e.name for e in of] for _, of in groupby(fresh.entries(), lambda e: e.csdl)]
     step = max(1, len(families) // FAMILIES)

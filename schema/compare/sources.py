@@ -1,6 +1,6 @@
-"""Where a schema is: something that tells its types by name, in any order, without holding all of them.
+"""Sources of schemas to compare: they describe types by name, in any order, without keeping all of them.
 
-Left out everywhere are GraphQL's own scalars, directives and types of introspection: which of them a server shows
+GraphQL's built-in scalars, directives and introspection types are left out, because which of them a server shows
 depends on its library.
 """
 
@@ -25,38 +25,38 @@ from schema.types.build import ODataSchema
 from .shapes import Directive, Shape, shape_of
 
 FORGET_AFTER = 200
-"""Types after which a catalogue's records are forgotten."""
+"""Types after which a catalogue's records are dropped."""
 OWN_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 
 
 def is_own(name: str) -> bool:
-    """Return whether a type is GraphQL's own."""
+    """Return whether a type is built into GraphQL."""
     return name.startswith("__") or name in specified_scalar_types
 
 
 class Source(Protocol):
-    """A schema, told type by type."""
+    """A schema that is described type by type."""
 
     @property
     def roots(self) -> Mapping[str, str]:
-        """``query``, ``mutation``, ``subscription`` → type, where there is one."""
+        """``query``, ``mutation``, ``subscription`` → type, if there is one."""
 
     @property
     def directives(self) -> Sequence[Directive]:
-        """Its own directives."""
+        """The directives that are not built into GraphQL."""
 
     def names(self) -> Iterable[str]:
-        """Return the names of its types in the order in which they are best told."""
+        """Return the type names in the order in which describing them is cheapest."""
 
     def text(self, name: str) -> str | bytes | None:
-        """Return what a type is read from: equal texts are equal types. None if it is not read from a text."""
+        """Return the text of a type (equal texts are equal types); None if the source is not a text."""
 
     def shape(self, name: str) -> Shape:
-        """Return a type. Raises SchemaTextError for one that cannot be read."""
+        """Return a type. Raises SchemaTextError if it cannot be read."""
 
 
 class ServedSource:
-    """A schema as the gateway serves it; told from its catalogue, whose records are forgotten on the way."""
+    """The served schema, described from its catalogue; its records are dropped on the way."""
 
     def __init__(self, schema: ODataSchema) -> None:
         self._types = Types(schema)
@@ -81,13 +81,13 @@ class ServedSource:
         self._told = 0
 
     def names(self) -> list[str]:
-        """Family by family: what is made for one type serves the next ones."""
+        """Return the names family by family, because types of a family share records."""
         generated = dict.fromkeys(entry.name for entry in self._types.entries())
         others = (name for name in self._types.names() if name not in generated)
         return [*(name for name in others if not is_own(name)), *generated]
 
     def text(self, name: str) -> None:  # noqa: ARG002 - as every source
-        """There is none."""
+        """Return None: the source is not a text."""
         return
 
     def shape(self, name: str) -> Shape:
@@ -95,10 +95,10 @@ class ServedSource:
         self._told += 1
         if self._told % FORGET_AFTER == 0:
             self._types.forget()
-        found = self._types.find(name)
-        if found is None:
+        decoded = self._types.find(name)
+        if decoded is None:
             raise KeyError(name)
-        return shape_of(found)
+        return shape_of(decoded)
 
 
 # Introspection
@@ -114,7 +114,7 @@ class _Use(msgspec.Struct, rename="camel"):
     of_type: _Use | None = None
 
     def notation(self) -> str:
-        """Return it as in SDL."""
+        """Return the SDL notation."""
         if self.of_type is None:
             return self.name or ""
         inner = self.of_type.notation()
@@ -129,7 +129,7 @@ class _Deprecatable(msgspec.Struct, rename="camel"):
 
     @property
     def deprecation(self) -> str | None:
-        """Why it is deprecated; None if it is not."""
+        """The reason of a deprecation; None if it is not deprecated."""
         return (
             (self.deprecation_reason or DEFAULT_DEPRECATION_REASON) if self.is_deprecated else None
         )
@@ -192,14 +192,14 @@ class _Result(msgspec.Struct, rename="camel"):
 
 
 class IntrospectionSource:
-    """The result of an introspection query, with or without ``data`` around it; types are read when they are told.
+    """The result of an introspection query, with or without ``data`` around it; types are decoded on demand.
 
-    Deprecated arguments and inputs that its query left out count as not there; of ``isOneOf`` and ``specifiedByURL``
-    nothing is concluded then.
+    Deprecated arguments and inputs that the query did not select count as absent. If ``isOneOf`` or ``specifiedByURL``
+    was not selected, they are not compared.
     """
 
     def __init__(self, text: bytes, name: str) -> None:
-        """Raise SchemaTextError where it is no result of introspection."""
+        """Raise SchemaTextError if it is not an introspection result."""
         self._name = name
         found = self._read(text)
         roots = {
@@ -232,8 +232,8 @@ class IntrospectionSource:
                 return msgspec.json.decode(text, type=_Data).schema
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SchemaTextError(
-                f"{self._name} is no result of introspection: {error}.",
-                hint='It looks like {"data": {"__schema": {"queryType": …, "types": […]}}}.',
+                f"{self._name} is not an introspection result: {error}.",
+                hint='Expected {"data": {"__schema": {"queryType": …, "types": […]}}}.',
             ) from error
 
     def _decoded(self, decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw) -> Any:
@@ -241,11 +241,11 @@ class IntrospectionSource:
             return decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SchemaTextError(
-                f"{self._name}: a type is not as introspection tells it: {error}."
+                f"{self._name}: a type does not have the form of an introspection result: {error}."
             ) from error
 
     def names(self) -> Iterator[str]:
-        """In the order of the text."""
+        """Return the names in the order of the text."""
         return iter(self._types)
 
     def text(self, name: str) -> bytes:
@@ -253,19 +253,19 @@ class IntrospectionSource:
         return bytes(self._types[name])
 
     def shape(self, name: str) -> Shape:
-        """Read a type. Raises SchemaTextError, or KeyError where there is none of that name."""
-        found: _Type = self._decoded(self._type, self._types[name])
-        is_union = found.kind == "UNION"
+        """Return a decoded type. Raises SchemaTextError, or KeyError if there is none of that name."""
+        decoded: _Type = self._decoded(self._type, self._types[name])
+        is_union = decoded.kind == "UNION"
         return Shape(
-            kind=found.kind,
-            description=found.description,
-            fields=tuple(field.member() for field in found.fields or ()),
-            inputs=tuple(field.member() for field in found.input_fields or ()),
+            kind=decoded.kind,
+            description=decoded.description,
+            fields=tuple(field.member() for field in decoded.fields or ()),
+            inputs=tuple(field.member() for field in decoded.input_fields or ()),
             values=tuple(
-                Value(v.name, v.description, v.deprecation) for v in found.enum_values or ()
+                Value(v.name, v.description, v.deprecation) for v in decoded.enum_values or ()
             ),
-            interfaces=tuple(i.name for i in found.interfaces or ()),
-            members=tuple(p.name for p in found.possible_types or ()) if is_union else (),
-            specified_by=found.specified_by,
-            one_of=found.is_one_of if found.kind == "INPUT_OBJECT" else False,
+            interfaces=tuple(i.name for i in decoded.interfaces or ()),
+            members=tuple(p.name for p in decoded.possible_types or ()) if is_union else (),
+            specified_by=decoded.specified_by,
+            one_of=decoded.is_one_of if decoded.kind == "INPUT_OBJECT" else False,
         )

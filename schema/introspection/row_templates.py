@@ -152,7 +152,9 @@ class Rows:
     def _shape(self, prop: Property, csdl: str, is_key: bool) -> Shape:
         type_name, many = prop.type.name, prop.type.many
         required = (
-            prop.required and self._writes is not None and self._writes.inputs.must_give(prop, csdl)
+            prop.required
+            and self._writes is not None
+            and self._writes.inputs.is_required_property(prop, csdl)
         )
         is_company = is_key and prop.name == self._catalog.abilities.company_property
         # fmt: off
@@ -196,7 +198,7 @@ class Rows:
     def _inputs(self, kind: TypeKind, csdl: str, fields: Iterable[Field]) -> Iterator[Member]:
         if self._writes is None:
             return
-        takes, give = self._writes.inputs.ways(kind, csdl)
+        takes, give = self._writes.inputs.field_rules(kind, csdl)
         for field in filter(takes, fields):
             spec = give(field)
             use = notation(spec.type_name, nullable=spec.nullable, many=field.many)

@@ -1,7 +1,6 @@
-"""The one table of Edm primitive types: which GraphQL scalar carries each, and which operators fit it.
+"""The table of Edm primitive types: the GraphQL scalar of each, and its kind, which decides the operators.
 
-Primitive types: CSDL XML 4.01 section 3.3. Exactness: ``Decimal`` and ``Long`` travel as strings, so no reader can
-round them.
+Primitive types: CSDL XML 4.01 section 3.3. ``Decimal`` and ``Long`` are strings in JSON, so that no parser rounds them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ class EdmType(Struct, frozen=True):
     scalar: str
     """GraphQL scalar."""
     kind: str
-    """Class of operators: ``string number temporal date boolean guid binary duration other``."""
+    """Kind of value: ``string number temporal date boolean guid binary duration other``."""
 
 
 _ROWS = (
@@ -41,10 +40,10 @@ _ROWS = (
 EDM = {row.name: row for row in _ROWS}
 
 NOT_IN_ROWS = frozenset({"Edm.Stream"})
-"""Types whose value is not part of an entity's JSON: no field is made for them."""
+"""Types whose values are not part of an entity's JSON, so that they get no field."""
 
 
 def edm_type(name: str) -> EdmType:
-    """Return the row of a primitive type; what is not in the table (geography, untyped…) is plain JSON."""
+    """Return the row of a primitive type; types outside the table (geography, untyped…) are plain JSON."""
     found = EDM.get(name)
     return EdmType(name, "JSON", "other") if found is None else found

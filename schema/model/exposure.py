@@ -1,6 +1,6 @@
-"""Model + patterns → a smaller, closed Model.
+"""Reduces a model to the entity sets that match patterns.
 
-People who want a small API name the entity sets they want. What is left must stand on its own: no
+The reduced model must be complete in itself: no
 navigation leads to a type that no exposed set serves, no binding to a set that is not there, no
 operation takes or gives an entity that vanished. Exposure is also a promise about data, so a
 navigation that is bound only to sets left out goes too, even where another set of the same type is
@@ -59,12 +59,12 @@ def expose(model: Model, *, include: Sequence[str], exclude: Sequence[str]) -> M
 
 
 def keep(model: Model, chosen: Iterable[str]) -> Model:
-    """Keep these sets and singletons. Of a model that makes its records late no others are made."""
+    """Return a model of these sets and singletons; of a lazily read model, no other records are read."""
     return _Exposure(model, frozenset(chosen)).model()
 
 
 def matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
-    """Return the names that match; a pattern that is a name is looked up, so that long lists of names are quick."""
+    """Return the names that match; a pattern that is a name is looked up, which keeps long lists of names fast."""
     known = frozenset(names)
     for pattern in patterns:
         if _WILD.isdisjoint(pattern):
@@ -75,7 +75,7 @@ def matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
 
 
 def require_matches(names: Sequence[str], **patterns: Sequence[str]) -> None:
-    """See that each pattern of each setting matches a name. Raises ExposureError."""
+    """Raise ExposureError unless each pattern of each setting matches a name."""
     known = frozenset(names)
     problems = [
         f'{setting}: no entity set or singleton matches "{pattern}".'
@@ -93,7 +93,7 @@ def require_matches(names: Sequence[str], **patterns: Sequence[str]) -> None:
 
 
 class _Exposure:
-    """The closure of the chosen names over one model, question by question."""
+    """The closure of the selected names over one model."""
 
     def __init__(self, model: Model, chosen: frozenset[str]) -> None:
         self._model = model
@@ -132,7 +132,7 @@ class _Exposure:
 
     @cached_property
     def _served(self) -> set[str]:
-        """Entity types whose entities an exposed set can hold, alone or contained in another."""
+        """Entity types whose entities an exposed set can contain, directly or within another entity."""
         served: set[str] = set()
         waiting = [root.type for root in self._roots]
         for name in waiting:  # grows while it is walked
@@ -150,7 +150,7 @@ class _Exposure:
 
     @cached_property
     def _lost(self) -> set[tuple[str, str]]:
-        """(declaring type, navigation) that exposed sets bind to sets left out, and to no other."""
+        """(Declaring type, navigation) that exposed sets bind to excluded sets only."""
         bound: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
         for root in self._roots:
             for path, target in root.bindings.items():
@@ -158,7 +158,7 @@ class _Exposure:
         return bound[False] - bound[True]
 
     def _declarations(self, type_name: str, path: str) -> Iterator[tuple[str, str]]:
-        """Return where the navigation of a binding path is declared; nothing for paths through other properties."""
+        """Return the declaring type and navigation of a binding path; nothing for paths through other properties."""
         *before, navigation = path.split("/")
         if before:
             type_name = before[-1]
@@ -180,7 +180,7 @@ class _Exposure:
         return structs.replace(root, bindings=bindings)
 
     def _is_offered(self, operation: Operation) -> bool:
-        """Return whether no entity that the operation is bound to, takes or gives has vanished."""
+        """Return whether every entity type that the operation is bound to, takes or returns is still served."""
         entity_types = self._model.entity_types
         binding = None if operation.bound_to is None else operation.bound_to.name
         if binding in entity_types and binding not in self._kept:
@@ -198,7 +198,7 @@ class _Exposure:
     def _complex_types(
         self, entity_types: Iterable[EntityType], operations: Iterable[Operation]
     ) -> dict[str, ComplexType]:
-        """Return the complex types in use, with those they are made of, derive from or are derived to."""
+        """Return the complex types in use, with their parts, bases and derived types."""
         every = self._model.complex_types
         found: set[str] = set()
         waiting = [name for name in _used(entity_types, operations) if name in every]
@@ -215,12 +215,12 @@ class _Exposure:
 
 
 def _some(records: Mapping[str, Record], names: Container[str]) -> Iterator[tuple[str, Record]]:
-    """Return the records of these names, in document order, and make no others."""
+    """Return the records of these names, in document order, reading no others."""
     return ((name, records[name]) for name in records if name in names)
 
 
 def _used(types: Iterable[EntityType | ComplexType], operations: Iterable[Operation]) -> set[str]:
-    """Return the names of all types that properties, parameters and results have."""
+    """Yield the type names of all properties, parameters and results."""
     names = {p.type.name for t in types for p in t.properties}
     for operation in operations:
         names.update(ref.name for ref in _values(operation))
@@ -230,7 +230,7 @@ def _used(types: Iterable[EntityType | ComplexType], operations: Iterable[Operat
 
 
 def _values(operation: Operation) -> Iterator[TypeRef]:
-    """Return the types an operation takes and gives, without the one it is bound to."""
+    """Yield the types of an operation's parameters and result, without its binding type."""
     yield from (p.type for p in operation.parameters)
     if operation.returns is not None:
         yield operation.returns

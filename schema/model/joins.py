@@ -1,4 +1,4 @@
-"""Which columns of parent and target a navigation makes equal, as far as the metadata tells."""
+"""The pairs of columns by which a navigation joins two types, as far as the metadata declares them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def join_pairs(navigation: Navigation, model: Model) -> Pairs:
-    """Return the referential constraints of a navigation, or those of its partner turned round; empty if unknown."""
+    """Return the referential constraints of a navigation, or those of its partner reversed; empty if unknown."""
     own = tuple((c.property, c.referenced) for c in navigation.on)
     return own or _from_partner(navigation, model)
 

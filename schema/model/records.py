@@ -18,10 +18,10 @@ import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """What the model is made of.
+    """Base class of the model's records.
 
-    A snapshot holds tens of thousands. Structs are made and packed several times as fast as dataclasses, and as arrays
-    take half the bytes: the order of fields is part of the snapshot's format.
+    A snapshot has tens of thousands. Structs are created and encoded several times as fast as dataclasses, and take
+    half the bytes as arrays: the order of fields is part of the snapshot's format.
     """
 
 
@@ -52,9 +52,9 @@ class Property(Record, frozen=True, kw_only=True):
     allow_edit: bool = True
     """False by ``AllowEdit`` or ``Core.Immutable``: cannot be changed after creation."""
     allow_edit_on_create: bool = True
-    """False by ``AllowEditOnCreate`` or ``Core.Computed``/``Core.Permissions`` Read: the service gives the value."""
+    """False by ``AllowEditOnCreate`` or ``Core.Computed``/``Core.Permissions`` Read: the service provides the value."""
     required: bool = False
-    """``IsRequired``: must be given on creation."""
+    """``IsRequired``: a create must provide it."""
 
 
 class ReferentialConstraint(Record, frozen=True):
@@ -84,7 +84,7 @@ class Navigation(Record, frozen=True, kw_only=True):
 
 
 class EntityType(Record, frozen=True, kw_only=True):
-    """An entity type with what it declares itself; inherited parts are asked of :class:`Model`."""
+    """An entity type with its own declarations; :class:`Model` returns inherited ones too."""
 
     name: str
     key: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ class TypeDefinition(Record, frozen=True, kw_only=True):
 
 
 class Capabilities(Record, frozen=True, kw_only=True):
-    """What ``Org.OData.Capabilities.V1`` says of one set; everything is allowed unless said otherwise."""
+    """The ``Org.OData.Capabilities.V1`` annotations of one set; everything is allowed by default."""
 
     filterable: bool = True
     sortable: bool = True

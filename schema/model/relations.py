@@ -46,13 +46,13 @@ _GENERIC: Final = frozenset(
         ),
     }
 )
-"""Key names, in lower case, that say nothing of what they belong to."""
+"""Key names, in lower case, that do not identify what they belong to."""
 _WORD: Final = re.compile(r"[A-Z]?[a-z]{3,}")
 _VERSION: Final = re.compile(r"V(\d+)(?:Entity)?$")
 
 
 class Relation(Struct, frozen=True, kw_only=True):
-    """``from_set`` joins ``to_set`` where the fields are equal, pair by pair."""
+    """A join of ``from_set`` and ``to_set`` on pairs of equal fields."""
 
     from_set: str
     fields: tuple[str, ...]
@@ -60,15 +60,15 @@ class Relation(Struct, frozen=True, kw_only=True):
     name: str
     """Name of the navigation added to the entities of ``from_set``."""
     to_fields: tuple[str, ...] = ()
-    """Empty: the same names where ``to_set`` has them as its key, else its key in order, else the same names."""
+    """Empty: the same names if they are the key of ``to_set``, else its key in order, else the same names."""
     inverse: str | None = None
     """Name of the opposite navigation; None adds none."""
     many: bool | None = None
-    """Whether it leads to several; None: to one just where ``to_fields`` cover the key of ``to_set``."""
+    """Whether it leads to many rows; None: to one only if ``to_fields`` cover the key of ``to_set``."""
 
 
 class _Join(Struct, frozen=True, kw_only=True):
-    """One direction of a relation, everything looked up."""
+    """One direction of a relation, with everything resolved."""
 
     from_set: str
     from_type: str
@@ -79,7 +79,7 @@ class _Join(Struct, frozen=True, kw_only=True):
 
 
 def declare(model: Model, relations: Iterable[Relation]) -> Model:
-    """Add the navigations of the relations. Raises one RelationError with every problem of all of them."""
+    """Return the model with the navigations of the relations. Raises one RelationError listing every problem."""
     problems: list[str] = []
     for relation in relations:
         found = list(_problems(model, relation))
@@ -100,10 +100,10 @@ def declare(model: Model, relations: Iterable[Relation]) -> Model:
 def preset(
     model: Model, relations: Iterable[Relation], *, company_property: str | None = None
 ) -> Model:
-    """Add those of the relations that fit the model, each direction by itself; the others are passed over.
+    """Return the model with those relations that fit it, each direction by itself; the others are ignored.
 
-    A direction does not fit where a set or a field is missing, where fields differ in type, where its name is taken,
-    and where the model already leads from set to set by the same fields: what is published or declared goes before.
+    A direction does not fit if a set or a field is missing, if fields differ in type, if its name is taken, or if a
+    published or declared navigation already joins the two sets by the same fields.
     """
     for relation in relations:
         sides = (relation.from_set, relation.to_set)
@@ -116,7 +116,7 @@ def preset(
 
 
 def _new_directions(model: Model, relation: Relation, company: str | None) -> Iterator[Relation]:
-    """Return what is left of a relation that fits: both directions, one of them turned round if need be, or none."""
+    """Return the fitting part of a relation: both directions, one of them (reversed if necessary), or None."""
     to_fields = default_fields(model, relation)
     sets = (relation.from_set, relation.to_set)
     pairs = _without_company(zip(relation.fields, to_fields, strict=True), company)
@@ -156,7 +156,7 @@ def _is_new(
 def _without_company(
     pairs: Iterable[tuple[str, str]], company: str | None
 ) -> frozenset[tuple[str, str]]:
-    """Return the pairs of fields without that of the company, which some metadata leave out."""
+    """Return the pairs of fields without that of the company, which some metadata omits."""
     return frozenset(pair for pair in pairs if pair != (company, company))
 
 
@@ -285,11 +285,11 @@ def _with_navigation(model: Model, type_name: str, navigation: Navigation) -> Mo
 
 
 class Suggestion(Struct, frozen=True, kw_only=True):
-    """A candidate relation; as text a block to paste into the settings."""
+    """A candidate relation; its text is a block for the settings."""
 
     relation: Relation
     rivals: int
-    """How many sets have the same key: with one the target is sure, with ten it is a guess."""
+    """Number of sets with the same key: with one the target is certain, with ten it is a guess."""
 
     def __str__(self) -> str:
         relation = self.relation
@@ -325,7 +325,7 @@ def suggest(model: Model, *, company_property: str | None = None) -> Iterator[Su
 
 
 class _Index:
-    """The fields of every entity set, and which sets have a field of that name."""
+    """The fields of every entity set, and the sets that have a field of a given name."""
 
     def __init__(self, model: Model, company_property: str | None) -> None:
         self._model = model
@@ -357,7 +357,7 @@ class _Index:
                 yield from_set
 
     def rank(self, from_set: str, to_set: str) -> tuple[bool | int | str, ...]:
-        """Return the sort key: small is useful."""
+        """Return the sort key; the most useful candidates come first."""
         rivals = self._rivals[frozenset(self._keys[to_set])]
         version = _VERSION.search(to_set)
         is_version = _VERSION.sub("", from_set) == _VERSION.sub("", to_set)
@@ -391,19 +391,19 @@ class _Index:
         )
 
     def _telling(self, to_set: str) -> list[str]:
-        """Return the key fields beside the company."""
+        """Return the key fields except the company."""
         return [name for name in self._keys[to_set] if name != self._company]
 
     def _is_same_key(self, from_set: str, to_set: str) -> bool:
         return set(self._keys[from_set]) == set(self._keys[to_set])
 
     def _is_namesake(self, to_set: str) -> bool:
-        """Return whether a key field begins with the word that the set begins with."""
+        """Return whether a key field begins with the first word of the set's name."""
         words = (_WORD.match(name) for name in self._telling(to_set))
         return any(word is not None and to_set.startswith(word[0]) for word in words)
 
     def _is_related(self, from_set: str, to_set: str) -> bool:
-        """Return whether both are one type, or a navigation already leads there."""
+        """Return whether both have the same type, or a navigation already joins them."""
         from_type = self._model.entity_sets[from_set].type
         to_type = self._model.entity_sets[to_set].type
         navigations = self._model.navigations_of(from_type)

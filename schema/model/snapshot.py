@@ -1,4 +1,4 @@
-"""Model ↔ bytes that open in milliseconds: an index of names, and a record at a time behind it.
+"""Stores a model as bytes that open in milliseconds: an index of names, and records that are decoded one at a time.
 
     magic | record record record … | index | size of the index | fingerprint | SHA-256 of all before
 
@@ -38,7 +38,7 @@ from .records import (
 )
 
 FORMAT: Final = 2
-"""Raised with every change of the layout or of the records of ``schema.model.records``."""
+"""Increase it with every change of the layout or of the records of ``schema.model.records``."""
 
 _MAGIC: Final = b"D365SNP%d\n" % FORMAT
 _TABLES: Final[Mapping[str, type]] = {
@@ -73,19 +73,19 @@ class _Index(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 class Unpacked(Struct, frozen=True):
-    """What a snapshot held."""
+    """The contents of a snapshot."""
 
     model: Model
     notes: memoryview
     _content: bytes | memoryview | mmap.mmap
 
     def release(self) -> None:
-        """Let what was looked at leave the memory until it is looked at again; for when the notes are read."""
+        """Release mapped pages from memory until they are read again; call it once the notes are read."""
         _release(self._content)
 
 
 class Records(Mapping[str, Record]):
-    """Records by name in document order, each decoded when it is first looked up and kept from then on."""
+    """Records by name in document order, decoded on first lookup and then kept."""
 
     __slots__ = ("_decode", "_ends", "_made", "_places", "_view")
 
@@ -104,7 +104,7 @@ class Records(Mapping[str, Record]):
 
     @property
     def decoded(self) -> int:
-        """How many records have been looked up so far."""
+        """The number of records decoded so far."""
         return len(self._made)
 
     def __getitem__(self, name: str) -> Record:
@@ -125,13 +125,13 @@ class Records(Mapping[str, Record]):
         return len(self._places)
 
     def fresh_copy(self) -> Records[Record]:
-        """Return the same records, none of them decoded."""
+        """Return the same records with none decoded."""
         made = copy.copy(self)
         made.forget()
         return made
 
     def forget(self) -> None:
-        """Drop the records that were decoded."""
+        """Drop the decoded records."""
         self._made = {}
 
     @property
@@ -141,7 +141,7 @@ class Records(Mapping[str, Record]):
 
     @property
     def table(self) -> dict[str, Record]:
-        """The records that were decoded."""
+        """The decoded records."""
         return self._made
 
     def __repr__(self) -> str:
@@ -149,9 +149,9 @@ class Records(Mapping[str, Record]):
 
 
 def pack(model: Model, *, fingerprint: bytes, notes: bytes = b"") -> Iterator[bytes]:
-    """Return the bytes of a snapshot, piece by piece; ``fingerprint`` stands for everything that decided the model.
+    """Yield the bytes of a snapshot; ``fingerprint`` identifies everything that the model depends on.
 
-    Raises OverflowError or ValueError for what only a model made by hand, or a hostile document, can hold: numbers
+    Raises OverflowError or ValueError for values that only hand-made models or hostile documents contain: numbers
     beyond 64 bits, unpaired surrogates.
     """
     checksum = hashlib.sha256()
@@ -193,9 +193,9 @@ def _stamp(fingerprint: bytes) -> bytes:
 
 
 def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Unpacked | None:
-    """Read a snapshot; None if it is damaged, of another format or of another fingerprint.
+    """Return the contents of a snapshot; None if it is damaged or has another format or fingerprint.
 
-    ``content`` has to stay as it is while the model lives: the records are read from it.
+    ``content`` must not change while the model is in use: the records are read from it.
     """
     view = memoryview(content)
     if len(view) < _SMALLEST or view[: len(_MAGIC)] != _MAGIC:
@@ -211,7 +211,7 @@ def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Un
 
 
 def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:
-    """Sum up all but the sum itself, without keeping in memory what is mapped from a file and not needed soon."""
+    """Return the checksum of all but the checksum itself, releasing mapped pages on the way."""
     view = memoryview(content)[:-_DIGEST]
     checksum = hashlib.sha256()
     for at in range(0, len(view), _STEP):
@@ -223,7 +223,7 @@ def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:
 def _release(
     content: bytes | memoryview | mmap.mmap, start: int = 0, length: int | None = None
 ) -> None:
-    """Let what is mapped from a file leave the memory until it is looked at again."""
+    """Release mapped pages from memory until they are read again."""
     if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         content.madvise(mmap.MADV_DONTNEED, start, len(content) if length is None else length)
 
@@ -251,7 +251,7 @@ def _model(index: _Index, records: memoryview) -> Model:
 
 
 def reopen(model: Model) -> Model:
-    """Return the same model with nothing of its snapshot decoded; one that was not unpacked stays as it is."""
+    """Return the same model with no record of its snapshot decoded; a model without a snapshot is returned as it is."""
     made = copy.copy(model)
     for table, records in _tables_of(model):
         vars(made)[table] = records.fresh_copy()
@@ -259,7 +259,7 @@ def reopen(model: Model) -> Model:
 
 
 def forget_records(model: Model) -> None:
-    """Drop what was decoded from the model's snapshot; it is decoded again when it is asked for."""
+    """Drop the records decoded from the model's snapshot; they are decoded again on demand."""
     content = None
     for _, records in _tables_of(model):
         records.forget()
@@ -269,7 +269,7 @@ def forget_records(model: Model) -> None:
 
 
 def tables_of(model: Model) -> Iterator[dict[str, Any]]:
-    """Return what keeps the records that were decoded from the model's snapshot."""
+    """Yield the tables of the records decoded from the model's snapshot."""
     return (records.table for _, records in _tables_of(model))
 
 

@@ -1,7 +1,7 @@
-"""Finds what a person looks for among all root fields, types and fields, without making a GraphQL type.
+"""Searches all root fields, types and fields by name and label, without creating a GraphQL type.
 
-``words`` splits names and queries, ``index`` holds what is searched (a few megabytes for the whole of Finance &
-Operations, made by one walk through the metadata), ``find`` ranks.
+``words`` splits names and queries, ``index`` is built by one walk through the metadata (a few megabytes for the whole
+of Finance & Operations), ``find`` ranks.
 """
 
 from .find import Hit, Root, complete, find

@@ -1,4 +1,4 @@
-"""Ranks what is found: names before labels, whole names before starts, starts of words before what is within."""
+"""Ranks search hits: names before labels, whole names before prefixes, starts of words before the middle of words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from schema.catalog.records import Verb
 from schema.writes.naming import ROW_VERBS
 
 from .index import FieldName, Index, Subject
-from .words import SHORT, closeness, sought, terms, tier
+from .words import SHORT, closeness, search_text, terms, tier
 
 SETS_OF_FIELD = 200
-"""Sets that are told of a field; of one that is in every set, more would help nobody."""
+"""Maximum entity sets listed per field hit."""
 SETS_OF_NAME = 5
-"""Sets that the part before the point may mean in ``customers.credit``."""
+"""Maximum sets that the part before the dot may match in ``customers.credit``."""
 _LONGER = {"field": 8, "type": 16}
-"""By how many letters a name counts as longer than it is: a root field that is about as good goes before it."""
+"""Letters added to the length of a name in ranking, so that a root field of similar rank comes first."""
 
 _VERSION = re.compile(r"V([1-9][0-9]?)$")
 
@@ -30,7 +30,7 @@ Root = Literal["query", "mutation"]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Something that was found."""
+    """A search hit."""
 
     kind: str
     """``set``, ``query``, ``mutation``, ``type`` or ``field``."""
@@ -39,39 +39,39 @@ class Hit:
     csdl: str = ""
     label: str = ""
     type: str = ""
-    """The type of the rows, or the type that was found; empty if there is none."""
+    """The type of the rows, or the type itself; empty if there is none."""
     queries: tuple[str, ...] = ()
     """Fields of ``Query``."""
     mutations: tuple[str, ...] = ()
     """Fields of ``Mutation``."""
     sets: tuple[str, ...] = ()
-    """Of a field: lists whose rows have it."""
+    """For a field: lists whose rows have it."""
     count: int = 0
-    """Of a field: in how many sets it is."""
+    """For a field: the number of sets that have it."""
 
 
 class _Rank(NamedTuple):
-    """The smaller the better."""
+    """Sort key of a hit; the smallest is the best."""
 
     is_another: bool
     worst: int
     all: int
     close: int
     length: int
-    """Of the name without its version."""
+    """Length of the name without its version."""
     name: str
     older: int
-    """By how much less than the newest version could be: ``V3`` goes before ``V2``, which goes before none."""
+    """Negated version: ``V3`` before ``V2`` before none."""
 
 
 def find(index: Index, query: str, limit: int) -> list[Hit]:
-    """Return the best hits of a query: words, starts of words, humps, initials, labels; ``type.field`` for fields.
+    """Return the best hits of a query: words, starts of words, camel-case parts, initials, labels; ``type.field``.
 
-    An empty query gives the first sets by name. ``create``, ``update``, ``upsert`` and ``delete`` ask for mutations.
+    An empty query returns the first sets by name. ``create``, ``update``, ``upsert`` and ``delete`` find mutations.
     """
-    owner, point, wanted = query.partition(".")
+    owner, point, field_text = query.partition(".")
     if point:
-        return list(islice(_fields_of(index, terms(owner), terms(wanted)), limit))
+        return list(islice(_fields_of(index, terms(owner), terms(field_text)), limit))
     parts = terms(query)
     if not parts:
         return [_hit(index, subject) for subject in _first_sets(index, limit)]
@@ -79,23 +79,25 @@ def find(index: Index, query: str, limit: int) -> list[Hit]:
         ((rank, _hit(index, s)) for rank, s in _best(index.subjects, parts, limit)),
         ((rank, _field_hit(index, f)) for rank, f in _best_fields(index, parts, limit)),
     )
-    found = (hit for _, hit in nsmallest(limit, ranked, key=lambda pair: pair[0]))
+    hits = (hit for _, hit in nsmallest(limit, ranked, key=lambda pair: pair[0]))
     written = _mutation_hits(index, _verbs(parts), limit)
-    return list(islice(chain(written, found), limit))
+    return list(islice(chain(written, hits), limit))
 
 
 def complete(index: Index, root: Root, typed: str, limit: int) -> list[str]:
-    """Return the fields of ``Query`` or ``Mutation`` that a person who types may mean, the likeliest first."""
+    """Return completions among the fields of ``Query`` or ``Mutation``, the likeliest first."""
     parts = terms(typed)
     best = [s for _, s in _best(index.subjects, parts, limit)] if parts else []
     subjects = best if parts else _first_sets(index, limit)
     if root == "query":
-        found = chain.from_iterable(map(_queries, subjects))
+        candidates = chain.from_iterable(map(_queries, subjects))
     else:
-        begun = (h.name for h in _mutation_hits(index, _begun_verbs(parts), limit))
-        found = chain(begun, *(_mutations(index, s) for s in subjects))
+        started = (h.name for h in _mutation_hits(index, _started_verbs(parts), limit))
+        candidates = chain(started, *(_mutations(index, s) for s in subjects))
     start = typed.casefold()
-    names = sorted(dict.fromkeys(found), key=lambda name: not name.casefold().startswith(start))
+    names = sorted(
+        dict.fromkeys(candidates), key=lambda name: not name.casefold().startswith(start)
+    )
     return names[:limit]
 
 
@@ -110,10 +112,10 @@ def _first_sets(index: Index, limit: int) -> list[Subject]:
 def _best(
     subjects: Iterable[Subject], parts: Sequence[str], limit: int
 ) -> list[tuple[_Rank, Subject]]:
-    found = subjects
-    for part in map(sought, parts):
-        found = [s for s in found if part in s.text]
-    ranked = [(_rank(parts, s.text, s.exact, s.name, s.kind), s) for s in found]
+    matches = subjects
+    for part in map(search_text, parts):
+        matches = [s for s in matches if part in s.text]
+    ranked = [(_rank(parts, s.text, s.exact, s.name, s.kind), s) for s in matches]
     return nsmallest(limit, ranked, key=lambda pair: pair[0])
 
 
@@ -165,15 +167,15 @@ _Verbs = Iterable[tuple[Verb, Sequence[str]]]
 
 
 def _verbs(parts: Sequence[str]) -> _Verbs:
-    """Return the verbs among the words of a query, each with the other words."""
+    """Yield the verbs among the words of a query, each with the remaining words."""
     for place, part in enumerate(parts):
         rest = (*parts[:place], *parts[place + 1 :])
         if rest and len(part) > SHORT:
             yield from ((verb, rest) for verb in ROW_VERBS if verb.value.startswith(part))
 
 
-def _begun_verbs(parts: Sequence[str]) -> _Verbs:
-    """Return the verbs that the first word is, or begins."""
+def _started_verbs(parts: Sequence[str]) -> _Verbs:
+    """Yield the verbs that begin with the first word."""
     for verb in ROW_VERBS:
         if parts and verb.value.startswith(parts[0]):
             yield verb, parts[1:]
@@ -203,12 +205,12 @@ def _mutation_hits(index: Index, verbs: _Verbs, limit: int) -> Iterator[Hit]:
 def _best_fields(index: Index, parts: Sequence[str], limit: int) -> list[tuple[_Rank, FieldName]]:
     if max(map(len, parts)) <= SHORT:
         return []
-    ranked = [(_field_rank(f, parts), f) for f in _holding(index.fields, parts)]
+    ranked = [(_field_rank(f, parts), f) for f in _matching(index.fields, parts)]
     return nsmallest(limit, ranked, key=lambda pair: pair[0])
 
 
-def _holding(fields: Iterable[FieldName], parts: Sequence[str]) -> Iterable[FieldName]:
-    for part in map(sought, sorted(parts, key=len, reverse=True)):
+def _matching(fields: Iterable[FieldName], parts: Sequence[str]) -> Iterable[FieldName]:
+    for part in map(search_text, sorted(parts, key=len, reverse=True)):
         fields = [f for f in fields if part in f.text]
     return fields
 
@@ -227,13 +229,13 @@ def _field_hit(index: Index, field: FieldName) -> Hit:
     )
 
 
-def _fields_of(index: Index, owner: Sequence[str], wanted: Sequence[str]) -> Iterator[Hit]:
-    """Return the fields of the sets that the part before a point means."""
+def _fields_of(index: Index, owner: Sequence[str], field_text: Sequence[str]) -> Iterator[Hit]:
+    """Yield the fields of the sets that match the part before the dot."""
     sets = [index.subjects[place] for place in index.sets]
-    meant = [s for _, s in _best(sets, owner, SETS_OF_NAME)]
+    owners = [s for _, s in _best(sets, owner, SETS_OF_NAME)]
     places = {s.name: place for place, s in enumerate(sets)}
-    holding = sorted(_holding(index.fields, wanted), key=lambda f: _field_rank(f, wanted))
-    for subject in meant:
+    holding = sorted(_matching(index.fields, field_text), key=lambda f: _field_rank(f, field_text))
+    for subject in owners:
         place = places[subject.name]
         for field in holding:
             at = bisect_left(field.sets, place)

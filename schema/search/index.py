@@ -1,4 +1,4 @@
-"""What is searched: entity sets with their fields of ``Query`` and ``Mutation``, other root fields, types, fields."""
+"""The search index: entity sets with their root fields, other root fields, types, fields."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from schema.types.build import ODataSchema
 from schema.writes import Writes
 from schema.writes.naming import ROW_VERBS, mutation_name
 
-from .words import searched
+from .words import searchable_text
 
 FORMAT = 1
-"""Raised with every change of what ``pack`` gives."""
+"""Increase it with every change of the bytes that ``pack`` returns."""
 FORGET_AFTER = 50
-"""Entity sets after which the records are forgotten."""
+"""Entity sets after which the catalogue's records are dropped."""
 
 
 class Subject(NamedTuple):
-    """Something that is found by its names and its label."""
+    """An entry of the index, found by its names and its label."""
 
     kind: str
     """``set``, ``query``, ``mutation`` or ``type``."""
@@ -42,38 +42,38 @@ class Subject(NamedTuple):
     """The type of the rows; empty if there are none."""
     label: str
     verbs: tuple[Verb, ...]
-    """What may be done with rows of a set."""
+    """The writes that rows of a set support."""
     text: str
-    """Words of the names; then, on a line of its own, those of the label."""
+    """Words of the names, then, on a second line, those of the label."""
     exact: tuple[str, ...]
-    """The names in small letters."""
+    """The names in lower case."""
 
 
 class FieldName(NamedTuple):
-    """A field by its name, whatever types have it."""
+    """A field name, shared by all types that have it."""
 
     name: str
     text: str
     sets: array[int]
-    """Places of the sets whose rows have it."""
+    """Indexes of the sets whose rows have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All that can be found in one schema."""
+    """The search index of one schema."""
 
     subjects: tuple[Subject, ...]
     """The entity sets come first."""
     fields: tuple[FieldName, ...]
     sets: range
-    """Places of the entity sets."""
+    """Indexes of the entity sets."""
     roots: Mapping[str, object]
     """The fields of ``Query``, for the names of mutations."""
     prefix: str
-    """What the fields of root types begin with."""
+    """Prefix of the fields of root types."""
 
     def mutation(self, verb: Verb, field: str) -> str:
-        """Name the mutation of a field of ``Query``."""
+        """Return the name of the mutation that belongs to a field of ``Query``."""
         return mutation_name(verb, field, self.roots, self.prefix)
 
 
@@ -86,7 +86,7 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 
 
 def pack(index: Index) -> bytes:
-    """Return the bytes of an index; ``unpack`` on the same kind of machine is the way back."""
+    """Return an index as bytes, for ``unpack`` on a machine of the same architecture."""
     packed = _Packed(
         index.subjects,
         tuple((f.name, f.text, f.sets.tobytes()) for f in index.fields),
@@ -98,7 +98,7 @@ def pack(index: Index) -> bytes:
 
 
 def unpack(content: bytes) -> Index | None:
-    """Return the index; None if the bytes are of another program."""
+    """Return the index; None if the bytes were written by another version."""
     try:
         packed = msgspec.msgpack.decode(content, type=_Packed)
         code = _code(packed.sets)
@@ -112,25 +112,25 @@ def unpack(content: bytes) -> Index | None:
 
 
 def _code(sets: int) -> str:
-    """Return the type code of places among so many sets."""
+    """Return the array type code for indexes of so many sets."""
     return "H" if sets <= 1 << 16 else "L"
 
 
 def index_of(schema: ODataSchema) -> Index:
-    """Walk through the metadata once.
+    """Return the index of a schema, by one walk through the metadata.
 
-    ``schema`` is one of one's own over a catalogue's ``fresh_copy``: its records are forgotten on the way.
+    ``schema`` must be one over a ``fresh_copy`` of the catalogue, because records are dropped on the way.
     """
-    made = _Making(schema)
-    sets = tuple(made.sets())
-    others = (*made.other_roots(), *made.actions(), *made.types())
+    builder = _IndexBuilder(schema)
+    sets = tuple(builder.sets())
+    others = (*builder.other_roots(), *builder.actions(), *builder.types())
     schema.forget()
     catalog = schema.catalog
     roots = dict.fromkeys(catalog.roots)
-    return Index((*sets, *others), made.fields(), range(len(sets)), roots, catalog.prefix)
+    return Index((*sets, *others), builder.fields(), range(len(sets)), roots, catalog.prefix)
 
 
-class _Making:
+class _IndexBuilder:
     def __init__(self, schema: ODataSchema) -> None:
         self._schema = schema
         self._catalog: Catalog = schema.catalog
@@ -229,7 +229,7 @@ class _Making:
     def fields(self) -> tuple[FieldName, ...]:
         """Return the fields that the sets' rows have, when these were walked through."""
         return tuple(
-            FieldName(name, searched((name,)), array(places.typecode, places))
+            FieldName(name, searchable_text((name,)), array(places.typecode, places))
             for name, places in self._places.items()
         )
 
@@ -253,6 +253,6 @@ def _subject(
         type=type_name,
         label=label,
         verbs=verbs,
-        text=searched(names) + (f"\n{searched((label,))}" if label else ""),
+        text=searchable_text(names) + (f"\n{searchable_text((label,))}" if label else ""),
         exact=tuple(dict.fromkeys(n.casefold() for n in names)),
     )

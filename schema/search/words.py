@@ -1,4 +1,4 @@
-"""Names and queries as words: ``SalesOrderHeadersV2`` and ``sales order headers v2`` are the same four."""
+"""Splits names and queries into words: ``SalesOrderHeadersV2`` and ``sales order headers v2`` are the same four."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _WORD = re.compile(
     r"[A-Z]+(?=[A-Z][a-z])|[A-Z]+\d+(?![a-z])|[A-Z]?[a-z]+\d*|[A-Z]+|\d+|[^\W\d_A-Za-z]+"
 )
 MOST_TERMS = 8
-"""Words of a query that count."""
+"""Maximum words of a query that are used."""
 SHORT = 2
-"""Letters of a word that is sought at the start of words only, and among few names."""
+"""Maximum length of a short word, which matches starts of words only, and not among fields."""
 
 
 def words(text: str) -> list[str]:
-    """Split at spaces, signs and humps, in small letters without accents: ``AADClientId`` → ``aad client id``."""
-    return [found.casefold() for found in _WORD.findall(_plain(text))]
+    """Return the words of a text in lower case without accents: ``AADClientId`` → ``aad client id``."""
+    return [word.casefold() for word in _WORD.findall(_plain(text))]
 
 
 def _plain(text: str) -> str:
@@ -28,43 +28,43 @@ def _plain(text: str) -> str:
 
 
 def terms(query: str) -> tuple[str, ...]:
-    """Return the words of a query that count."""
+    """Return the words of a query that are used."""
     return tuple(words(query)[:MOST_TERMS])
 
 
-def searched(names: Iterable[str]) -> str:
-    """Return names as a text to search: each word behind a space, then the names as one word, then initials."""
+def searchable_text(names: Iterable[str]) -> str:
+    """Return names as searchable text: each word after a space, then the names as one word, then initials."""
     split = [words(name) for name in names]
     joined = ("".join(parts) for parts in split)
     initials = ("".join(_initial(part) for part in parts) for parts in split)
-    found = (*(word for parts in split for word in parts), *joined, *initials)
-    return "".join(f" {word}" for word in dict.fromkeys(found))
+    all_words = (*(word for parts in split for word in parts), *joined, *initials)
+    return "".join(f" {word}" for word in dict.fromkeys(all_words))
 
 
 def _initial(word: str) -> str:
-    """``order`` → ``o``; a version stays whole."""
+    """Return ``o`` for ``order``; a version stays whole."""
     return word if word[-1:].isdigit() else word[:1]
 
 
 def closeness(parts: Sequence[str], names: Iterable[str]) -> int:
-    """Return how close a query is to names of small letters: 0 one of them, 1 the start of one, 2 neither."""
+    """Return how close a query is to lower-case names: 0 one of them, 1 the start of one, 2 neither."""
     joined = "".join(parts)
-    found = 2
+    best = 2
     for name in names:
         if name == joined:
             return 0
         if name.startswith(joined):
-            found = 1
-    return found
+            best = 1
+    return best
 
 
-def sought(term: str) -> str:
-    """Return what a searched text must hold: a short word only counts where it starts one."""
+def search_text(term: str) -> str:
+    """Return what a searchable text must contain; a short word only matches starts of words."""
     return term if len(term) > SHORT else f" {term}"
 
 
 def tier(term: str, text: str) -> int:
-    """Return where a word is in a searched text: 0 starts a word of the names, 1 one of the label, 2 is within one."""
+    """Return where a word matches: 0 at the start of a word of the names, 1 of the label, 2 inside a word."""
     at = text.find(f" {term}")
     if at < 0:
         return 2

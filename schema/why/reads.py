@@ -1,4 +1,4 @@
-"""Where a name of the API comes from, and why an operator is or is not offered (``schema why``)."""
+"""Explains where a name of the API comes from, and why an operator is or is not offered (``schema why``)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CLEANINGS = {
     Clean.NULL_DATE: "1900-01-01 is shown as null (setting clean_null_dates)",
     Clean.DATE: "AXType Date is shown as a Date, 1900-01-01 as null (setting clean_dates)",
     Clean.KEY_DATE: "AXType Date is shown as a Date (setting clean_dates)",
-    Clean.ACCOUNT: "an account number, shown without escapes (setting account_numbers)",
+    Clean.ACCOUNT: "an account number, shown without its escape characters (setting account_numbers)",
 }
 _UNORDERED = frozenset({"boolean", "guid", "enum", "flags", "binary", "other"})
 _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
@@ -39,14 +39,14 @@ _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Where a name comes from."""
+    """The explanation of a name."""
 
     name: str
     details: tuple[tuple[str, str], ...]
-    """Pairs of a heading and a text."""
+    """Pairs of heading and text."""
 
     def text(self) -> str:
-        """Return it for a terminal: the name, and a line a detail."""
+        """Return the explanation for a terminal: the name, then one line per detail."""
         width = max(len(heading) for heading, _ in self.details)
         lines = (f"  {heading:<{width}}  {text}" for heading, text in self.details)
         return "\n".join((self.name, *lines))
@@ -58,10 +58,10 @@ def why(catalog: Catalog, name: str, writes: Writes | None = None) -> str:
 
 
 def reasons(catalog: Catalog, name: str, writes: Writes | None = None) -> Reasons:
-    """Explain ``Type``, ``Type.field``, ``Enum.VALUE``, ``Query.field`` or a field of ``Query`` by itself.
+    """Return the explanation of ``Type``, ``Type.field``, ``Enum.VALUE``, ``Query.field`` or a bare field of ``Query``.
 
-    The same goes for ``Mutation`` where there are ``writes``; also of what cannot be written it is told why. Names are
-    GraphQL's; those of the metadata are taken too. Raises SchemaError, with near names, for what is not there.
+    With ``writes``, also of fields of ``Mutation``, including why a mutation is not offered. Names are GraphQL's; those
+    of the metadata are accepted too. Raises SchemaError, with similar names, for an unknown name.
     """
     owner, dot, member = name.strip().partition(".")
     if dot:
@@ -85,20 +85,20 @@ def _root_of(catalog: Catalog, name: str) -> RootField | None:
 
 
 def _entry(catalog: Catalog, writes: Writes | None, name: str) -> TypeEntry:
-    found = catalog.entry(name)
-    if found is None and writes is not None:
-        found = writes.entry(name)
-    if found is not None:
-        return found
+    entry = catalog.entry(name)
+    if entry is None and writes is not None:
+        entry = writes.entry(name)
+    if entry is not None:
+        return entry
     if name in RESERVED_TYPES:
-        raise SchemaError(f"{name} is a type of the gateway's own, not of the metadata.")
-    known = catalog.known_names()
-    if name in known:
+        raise SchemaError(f"{name} is a type of the gateway and does not come from the metadata.")
+    names = catalog.known_names()
+    if name in names:
         raise SchemaError(
-            f"{name} is not part of the API: no root field leads to it, or there is nothing to ask of it."
+            f"{name} is not part of the API: no root field leads to it, or it would have no fields."
         )
     near = () if writes is None else why_writes.near(writes, name)
-    raise unknown("type or root field ", name, (*known, *catalog.roots, *near))
+    raise unknown("type or root field ", name, (*names, *catalog.roots, *near))
 
 
 def _member(catalog: Catalog, writes: Writes | None, owner: str, member: str) -> Lines:
@@ -121,7 +121,7 @@ def _member_of(catalog: Catalog, entry: TypeEntry, member: str) -> Lines:
     if entry.kind in _STRUCTURED:
         return _field(catalog, entry, _by_name(catalog, entry, member))
     if entry.kind in (TypeKind.CONNECTION, TypeKind.EDGE):
-        return iter([("origin", "Relay wiring, the same for every list")])
+        return iter([("origin", "Relay connection (the same for every list)")])
     inputs = catalog.inputs_of(entry.name)
     if member not in inputs:
         raise unknown(f"field {entry.name}.", member, inputs)
@@ -131,10 +131,10 @@ def _member_of(catalog: Catalog, entry: TypeEntry, member: str) -> Lines:
 def _by_name(catalog: Catalog, entry: TypeEntry, member: str) -> Field:
     fields = catalog.object(entry.csdl).fields
     by_source = {f.source: f for f in fields.values() if f.source}
-    found = fields.get(member) or by_source.get(member)
-    if found is None:
+    field = fields.get(member) or by_source.get(member)
+    if field is None:
         raise unknown(f"field {entry.name}.", member, fields)
-    return found
+    return field
 
 
 # Types
@@ -161,7 +161,10 @@ def _structured(catalog: Catalog, entry: TypeEntry) -> Lines:
     info = catalog.object(entry.csdl)
     sets = catalog.model.sets_of_type.get(entry.csdl, ())
     yield "sets", ", ".join(sets) or "none"
-    yield "key", ", ".join(f.name for f in info.key) or "none: no id, no by-key field"
+    yield (
+        "key",
+        ", ".join(f.name for f in info.key) or "none, so rows have no id and no by-key field",
+    )
     if info.interfaces:
         yield "interfaces", ", ".join(info.interfaces)
     derived = catalog.model.derived.get(entry.csdl, ())
@@ -196,10 +199,10 @@ def _label(catalog: Catalog, label: str) -> str:
 def _field(catalog: Catalog, entry: TypeEntry, field: Field) -> Lines:
     yield "type", type_notation(field.type_name, nullable=field.nullable, many=field.many)
     if field.kind is FieldKind.ID:
-        yield "origin", "the gateway's: type and key, for node(id:)"
+        yield "origin", "added by the gateway: encodes type and key, for node(id:)"
         return
     if field.kind is FieldKind.REST:
-        yield "origin", "the gateway's: what an open type holds beyond its metadata"
+        yield "origin", "added by the gateway: undeclared properties of an open type"
         return
     yield "CSDL", f"{field.declared_by}.{field.source}"
     yield "sets", ", ".join(catalog.model.sets_of_type.get(entry.csdl, ())) or "none"
@@ -224,11 +227,13 @@ def _relation(catalog: Catalog, entry: TypeEntry, field: Field, navigation: Navi
 
 def _relation_refusal(catalog: Catalog, navigation: Navigation) -> str:
     if navigation.declared:
-        return "not offered: the upstream does not know a declared relation"
+        return "not offered: the upstream service does not know declared relations"
     able = catalog.abilities
     if not (able.filter_to_many if navigation.many else able.filter_to_one):
-        return "not offered: this product cannot filter through such a navigation"
-    return "not offered: a Capabilities annotation forbids it, or the target has nothing to ask for"
+        return "not offered: this product cannot filter through such a navigation property"
+    return (
+        "not offered: a Capabilities annotation forbids it, or the target has no field to filter by"
+    )
 
 
 def _property(catalog: Catalog, entry: TypeEntry, field: Field, prop: Property) -> Lines:
@@ -241,10 +246,10 @@ def _property(catalog: Catalog, entry: TypeEntry, field: Field, prop: Property) 
     yield "key", "part of the key, so not null" if is_key else "no"
     if field.value is not None:
         yield "cleaning", _CLEANINGS[field.value.clean]
-        yield from _asked(catalog, entry, prop, field.value)
+        yield from _filter_lines(catalog, entry, prop, field.value)
 
 
-def _asked(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType) -> Lines:
+def _filter_lines(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType) -> Lines:
     """Return the operators and the order of a value."""
     filterable = {p.name for p in catalog.filterable_properties(entry.csdl)}
     if prop.type.many:
@@ -259,7 +264,9 @@ def _asked(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType)
     is_ordered = any(f.of is not None and f.of.source == prop.name for f in orders)
     yield (
         "orderBy",
-        "offered" if is_ordered else "not offered: no order, or an annotation forbids it",
+        "offered"
+        if is_ordered
+        else "not offered: the values have no order, or an annotation forbids it",
     )
 
 
@@ -274,9 +281,9 @@ def _operators(catalog: Catalog, csdl_or_scalar: str, kind: str) -> Lines:
 def _refusal(operator: WhereOperator, kind: str) -> str:
     match operator.kind:
         case OperatorKind.TEXT if kind != "string":
-            return "is for text"
+            return "applies to text only"
         case OperatorKind.ORDER if kind in _UNORDERED:
-            return f"values of kind {kind} have no order upstream"
+            return f"values of kind {kind} have no order in the upstream service"
         case (
             OperatorKind.EQUALITY
             | OperatorKind.ORDER
@@ -285,7 +292,7 @@ def _refusal(operator: WhereOperator, kind: str) -> str:
             | OperatorKind.TEXT
             | OperatorKind.NULL
         ):
-            return f"this product's OData cannot ask it of values of kind {kind}"
+            return f"this product's OData does not support it for values of kind {kind}"
         case _:
             assert_never(operator.kind)
 
@@ -299,7 +306,7 @@ def _input(catalog: Catalog, entry: TypeEntry, field: InputField) -> Lines:
     if field.of is not None:
         yield from _field(catalog, entry, field.of)
     elif field.role is InputRole.OPERATOR:
-        yield "origin", "this product's OData can ask it of such a value"
+        yield "origin", "this product's OData supports it for such values"
     else:
         yield "origin", "the same in every where type"
 
@@ -308,7 +315,7 @@ def _root(catalog: Catalog, root: RootField) -> Lines:
     yield "type", result_type(catalog.result(root))
     yield "kind", root.kind.value.replace("_", " ")
     origin = root.entity_set or root.singleton or root.operation
-    yield "CSDL", origin.name if origin is not None else "none: the gateway's own"
+    yield "CSDL", origin.name if origin is not None else "none: added by the gateway"
     if root.csdl:
         yield "rows", root.csdl
     for argument in catalog.root_arguments(root):

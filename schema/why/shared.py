@@ -1,4 +1,4 @@
-"""What the explanations of names for reading and of names for writing have in common."""
+"""Helpers shared by the explanations of names for reading and for writing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Lines: TypeAlias = Iterator[tuple[str, str]]
 
 
 def unknown(what: str, name: str, names: Iterable[str]) -> SchemaError:
-    """Make the error for a name that is not there."""
+    """Return the error for an unknown name, with similar names."""
     near = did_you_mean(name, near_names(name, names))
     return SchemaError(
         f"There is no {what}{name}.{near}",
-        hint="Ask for a type, Type.field, Enum.VALUE or a field of Query or Mutation.",
+        hint="Pass a type, Type.field, Enum.VALUE or a field of Query or Mutation.",
     )
 
 
 def marks(prop: Property) -> Iterator[str]:
-    """Return what the metadata says of a property beyond its type."""
+    """Yield the annotations of a property that the metadata states beyond its type."""
     if prop.ax_type:
         yield f"AXType {prop.ax_type}"
     flags = (
@@ -36,12 +36,12 @@ def marks(prop: Property) -> Iterator[str]:
 
 
 def argument_type(argument: Argument) -> str:
-    """Return the type of an argument as SDL writes it."""
+    """Return the type of an argument in SDL notation."""
     return type_notation(argument.type_name, nullable=argument.nullable, many=argument.many)
 
 
 def result_type(result: Result) -> str:
-    """Return the type of a field of a root or payload type as SDL writes it."""
+    """Return the type of a field of a root or payload type in SDL notation."""
     return type_notation(
         result.type_name, nullable=result.nullable, many=result.many, gaps=result.gaps
     )
@@ -50,7 +50,7 @@ def result_type(result: Result) -> str:
 def type_notation(
     name: str, *, nullable: bool = True, many: bool = False, gaps: bool = False
 ) -> str:
-    """Return a type as SDL writes it."""
+    """Return the SDL notation of a type: ``[Order!]!``."""
     item = name if gaps else f"{name}!"
     inner = f"[{item}]" if many else name
     return inner if nullable else f"{inner}!"

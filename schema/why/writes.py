@@ -1,4 +1,4 @@
-"""Why something can or cannot be written: mutations, their inputs and their payloads (``schema why``)."""
+"""Explains mutations, their inputs and payloads, and why something cannot be written (``schema why``)."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from .shared import Lines, argument_type, marks, result_type, type_notation, unk
 
 _PAYLOADS = (TypeKind.PAYLOAD, TypeKind.PAYLOADS, TypeKind.OPERATION_PAYLOAD)
 _ROLES = {
-    InputRole.WRITE: "a value to write; left out, it is not sent",
+    InputRole.WRITE: "a value to write; not sent if omitted",
     InputRole.NESTED: "rows to create below the new row",
-    InputRole.CREATE: "the rows below, in order",
-    InputRole.KEY: "which row",
+    InputRole.CREATE: "the rows to create, in order",
+    InputRole.KEY: "the key of the row",
     InputRole.PATCH: "the fields to change",
-    InputRole.IF_MATCH: "the version that the row must still have (setting writes.if_match)",
+    InputRole.IF_MATCH: "the expected version of the row (setting writes.if_match)",
 }
 
 
 def is_of_writing(entry: TypeEntry) -> bool:
-    """Return whether only writing needs such a type."""
+    """Return whether a type exists for mutations only."""
     return entry.kind in SUFFIXES or entry.kind is TypeKind.OPERATION_PAYLOAD
 
 
 def is_mutation(writes: Writes, name: str) -> bool:
-    """Return whether a name is that of a mutation, or would be if the writing were offered."""
+    """Return whether a name is that of a mutation, offered or not."""
     return name in writes or _refusal(writes, name) is not None
 
 
 def mutation(writes: Writes, name: str) -> Lines:
-    """Explain a field of ``Mutation``. Raises SchemaError."""
+    """Return the explanation of a field of ``Mutation``. Raises SchemaError if it is unknown."""
     refusal = _refusal(writes, name)
     if name in writes:
         return _offered(writes, writes[name])
@@ -54,16 +54,16 @@ def mutation(writes: Writes, name: str) -> Lines:
 
 
 def near(writes: Writes, name: str) -> Iterator[str]:
-    """Return the names of mutations, and of types that only writing needs, that look like a misspelled one."""
-    roots, known = writes.catalog.roots, writes.catalog.known_names()
+    """Yield names similar to a misspelled one: of mutations, and of types that exist for mutations only."""
+    roots, names = writes.catalog.roots, writes.catalog.known_names()
     fields = near_mutations(name, writes, lambda wrong: near_names(wrong, roots))
     yield from (field for field in fields if field in writes)
-    types = near_types(name, known, lambda wrong: near_names(wrong, known))
-    yield from (found for found in types if writes.entry(found))
+    types = near_types(name, names, lambda wrong: near_names(wrong, names))
+    yield from (type_name for type_name in types if writes.entry(type_name))
 
 
 def _refusal(writes: Writes, name: str) -> str | None:
-    """Return why there is no such mutation of a set; None if there is, or where no set has that name."""
+    """Return why there is no such mutation of a set; None if there is one, or if no set has that name."""
     roots, sets = writes.catalog.roots, writes.catalog.model.entity_sets
     prefix = writes.catalog.prefix
     for verb, wanted in mutation_candidates(name, prefix):
@@ -92,7 +92,7 @@ def _offered(writes: Writes, field: MutationField) -> Lines:
 
 def _origin(field: MutationField) -> str:
     if field.service is not None:
-        return f"none: the custom service {field.service.path} of the settings (writes.services)"
+        return f"none: custom service {field.service.path} (setting writes.services)"
     if field.operation is not None:
         return field.operation.name
     return "" if field.entity_set is None else field.entity_set.name
@@ -102,7 +102,7 @@ def _origin(field: MutationField) -> str:
 
 
 def type_lines(writes: Writes, entry: TypeEntry) -> Lines:
-    """Explain a type that only writing needs."""
+    """Return the explanation of a type that exists for mutations only."""
     if entry.kind is TypeKind.OPERATION_PAYLOAD:
         yield "kind", "payload"
         yield "of", f"Mutation.{entry.csdl}"
@@ -125,18 +125,18 @@ def _sets(writes: Writes, entry: TypeEntry) -> Iterator[str]:
 
 
 def member(writes: Writes, entry: TypeEntry, name: str) -> Lines:
-    """Explain a field of such a type. Raises SchemaError."""
+    """Return the explanation of a field of such a type. Raises SchemaError if it is unknown."""
     if entry.kind in _PAYLOADS:
         fields = writes.payload_of(entry.name)
         if name not in fields:
             raise unknown(f"field {entry.name}.", name, fields)
-        found = fields[name]
+        field = fields[name]
         return iter(
             [
-                ("type", result_type(found.result)),
-                ("meaning", found.role.value.replace("_", " ")),
-                ("origin", found.source or "the gateway's: the same in every payload"),
-                ("description", found.description),
+                ("type", result_type(field.result)),
+                ("meaning", field.role.value.replace("_", " ")),
+                ("origin", field.source or "added by the gateway: the same in every payload"),
+                ("description", field.description),
             ]
         )
     inputs = writes.inputs_of(entry.name)
@@ -166,7 +166,10 @@ def _input(writes: Writes, entry: TypeEntry, field: InputField) -> Lines:
     of = field.of
     if of is None:
         return
-    yield "CSDL", f"{of.declared_by}.{of.source}" if of.source else "what an open type holds beyond"
+    yield (
+        "CSDL",
+        f"{of.declared_by}.{of.source}" if of.source else "undeclared properties of an open type",
+    )
     if of.prop is not None:
         yield "annotations", ", ".join(marks(of.prop)) or "none"
     if entry.kind is TypeKind.CREATE_INPUT and of.navigation is None:
@@ -180,12 +183,14 @@ def _input(writes: Writes, entry: TypeEntry, field: InputField) -> Lines:
 
 def _required(writes: Writes, entry: TypeEntry, field: Field) -> str:
     if writes.inputs.is_required(field, entry.csdl):
-        return "yes, by IsRequired; for a number sequence see the setting writes.numbered"
+        return (
+            "yes, by IsRequired; if a number sequence provides it, see the setting writes.numbered"
+        )
     if field.prop is None or not field.prop.required:
         return "no"
     if field.source == writes.catalog.abilities.company_property:
         return "no: the company may come from the request"
-    return "no: a number sequence gives it (setting writes.numbered)"
+    return "no: a number sequence provides it (setting writes.numbered)"
 
 
 def _absent(writes: Writes, entry: TypeEntry, field: Field) -> Lines:
@@ -197,14 +202,14 @@ def _absent(writes: Writes, entry: TypeEntry, field: Field) -> Lines:
 
 def _absence(writes: Writes, entry: TypeEntry, field: Field) -> str:
     if field.kind in (FieldKind.ID, FieldKind.ETAG):
-        return "the gateway's own, given with every row; a version is given as ifMatch"
+        return "added by the gateway to every row; pass a version as ifMatch"
     if field.navigation is not None:
         return _not_nested(writes, entry, field)
     key = writes.catalog.key_of(entry.csdl)
     if entry.kind is TypeKind.KEY:
         return "not part of the key"
     if entry.kind is TypeKind.PATCH and field.source in key:
-        return "part of the key, which says which row it is and is never changed"
+        return "part of the key, which identifies the row and never changes"
     assert field.prop is not None
     creates, changes = field.prop.allow_edit_on_create, field.prop.allow_edit
     if not creates and not changes:
@@ -212,8 +217,8 @@ def _absence(writes: Writes, entry: TypeEntry, field: Field) -> str:
     if entry.kind is TypeKind.PATCH and not changes:
         return "fixed after creation: AllowEdit is false, or Immutable is true"
     if entry.kind is not TypeKind.PATCH and not creates:
-        return "only changed, never given on creation: AllowEditOnCreate is false"
-    return "nothing of the complex type can be given"
+        return "cannot be set on creation: AllowEditOnCreate is false"
+    return "no property of the complex type can be written"
 
 
 def _not_nested(writes: Writes, entry: TypeEntry, field: Field) -> str:
@@ -222,14 +227,12 @@ def _not_nested(writes: Writes, entry: TypeEntry, field: Field) -> str:
     if entry.kind is not TypeKind.CREATE_INPUT:
         return "related rows are created with a new row, or by mutations of their own"
     if field.kind is not FieldKind.TO_MANY:
-        return (
-            "a related row is named by the fields that join it, or created by a mutation of its own"
-        )
+        return "set the fields that join the related row, or create it by a mutation of its own"
     if field.target_set is None:
-        return "the set of the related rows is not in the metadata"
+        return "the metadata does not say in which set the related rows are"
     if not join_pairs(navigation, writes.catalog.model):
-        return "which fields join the rows is not in the metadata; declare the relation (setting relations)"
+        return "the metadata does not say which fields join the rows; declare the relation (setting relations)"
     if sets[field.target_set].type != field.target:
-        return f"the rows of {field.target_set} are of another type"
+        return f"the rows of {field.target_set} have another type"
     refusal = writes.refusal(Verb.CREATE, sets[field.target_set])
     return f"rows of {field.target_set} cannot be created: {refusal}"

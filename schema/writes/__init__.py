@@ -1,8 +1,8 @@
-"""What writing adds to a catalogue: the fields of ``Mutation``, their inputs and their payloads.
+"""The catalogue of writes: the fields of ``Mutation``, their inputs and their payloads.
 
-Nothing is kept for a set that nobody writes: names are derived (``naming``), fields are made when they are asked for.
-``rules`` says what the settings allow, ``inputs`` and ``payloads`` what the types hold, ``operations`` which actions
-and custom services there are; :class:`Writes` is the whole of it.
+Sets that are never written cost nothing: names are derived (``naming``) and fields computed on demand. ``rules`` are
+the settings, ``allowed`` applies them and the annotations, ``inputs`` and ``payloads`` hold the fields of types,
+``operations`` the actions and custom services; :class:`Writes` is the facade.
 """
 
 from .catalog import Writes

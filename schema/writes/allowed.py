@@ -1,4 +1,4 @@
-"""Which writes there are of which sets: by the settings, the annotations, and by what there is to write."""
+"""Determines which writes each entity set supports: by settings, annotations and writable fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rules import WriteRules
 
 
 class AllowedWrites:
-    """Says what may be written, from the model's properties alone: no object is made for it."""
+    """The writes that are allowed, computed from the model's properties without object types."""
 
     def __init__(self, catalog: Catalog, rules: WriteRules) -> None:
         self._catalog = catalog
@@ -22,29 +22,35 @@ class AllowedWrites:
         self._valued: dict[str, bool] = {}
 
     def holds(self, verb: Verb, entity_set: EntitySet) -> bool:
-        """Return whether rows of a set may be written this way."""
+        """Return whether rows of a set support a write."""
         key = (verb, entity_set.name)
-        found = self._offered.get(key)
-        if found is None:
-            found = self._offered[key] = self.refusal(verb, entity_set) is None
-        return found
+        is_allowed = self._offered.get(key)
+        if is_allowed is None:
+            is_allowed = self._offered[key] = self.refusal(verb, entity_set) is None
+        return is_allowed
 
     def of(self, verb: Verb, of_set: str) -> bool:
-        """Return the same for a set of that name."""
-        found = self._offered.get((verb, of_set))
-        return self.holds(verb, self._catalog.model.entity_sets[of_set]) if found is None else found
+        """Return whether rows of a set, by its name, support a write."""
+        is_allowed = self._offered.get((verb, of_set))
+        return (
+            self.holds(verb, self._catalog.model.entity_sets[of_set])
+            if is_allowed is None
+            else is_allowed
+        )
 
     def any(self, csdl: str, *verbs: Verb) -> bool:
-        """Return whether rows of a type may be written one of these ways, in any of its sets."""
-        found = self._verbs.get(csdl)
-        if found is None:
+        """Return whether rows of a type support one of these writes in any of its sets."""
+        supported = self._verbs.get(csdl)
+        if supported is None:
             sets = self._catalog.model.sets_of_type.get(csdl, ())
-            found = frozenset(verb for verb in ROW_VERBS for name in sets if self.of(verb, name))
-            found = self._verbs[csdl] = self._alike.setdefault(found, found)
-        return not found.isdisjoint(verbs)
+            supported = frozenset(
+                verb for verb in ROW_VERBS for name in sets if self.of(verb, name)
+            )
+            supported = self._verbs[csdl] = self._alike.setdefault(supported, supported)
+        return not supported.isdisjoint(verbs)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
-        """Return why rows of a set may not be written this way; None if they may."""
+        """Return why rows of a set do not support a write; None if they do."""
         if verb is Verb.UPSERT:
             return self._no_upsert(entity_set)
         if not self._rules.allow(verb, entity_set.name):
@@ -55,8 +61,8 @@ class AllowedWrites:
         for verb in (Verb.CREATE, Verb.UPDATE):
             if not self.holds(verb, entity_set):
                 return f"it needs {verb.value}, and {self.refusal(verb, entity_set)}"
-        given = self._gives_key(entity_set.type)
-        return None if given else "the key of a new row cannot be given"
+        sets_key = self._gives_key(entity_set.type)
+        return None if sets_key else "the key of a new row cannot be set"
 
     def _not_writable(self, csdl: str) -> str | None:
         declared = self._catalog.model.entity_types[csdl]
@@ -72,7 +78,7 @@ class AllowedWrites:
         if verb is Verb.CREATE:
             if not can.insertable:
                 return "the metadata says so (Capabilities.InsertRestrictions)"
-            return None if self._can_create(csdl) else "no field can be given on creation"
+            return None if self._can_create(csdl) else "no field can be set on creation"
         if verb is Verb.UPDATE:
             if not can.updatable:
                 return "the metadata says so (Capabilities.UpdateRestrictions)"
@@ -89,7 +95,7 @@ class AllowedWrites:
         return self._catalog.model.is_open(csdl) or any(map(self.on_change, properties))
 
     def _gives_key(self, csdl: str) -> bool:
-        """Return whether the caller can say which row a new one is; the company may come from the scope."""
+        """Return whether the caller can set the key of a new row; the company may come from the scope."""
         key = self._catalog.key_of(csdl)
         company = self._catalog.abilities.company_property
         parts = (p for p in self._catalog.properties_of(csdl) if p.name in key)
@@ -98,25 +104,25 @@ class AllowedWrites:
     # Properties
 
     def on_create(self, prop: Property) -> bool:
-        """Return whether a new row can give the property."""
+        """Return whether a create can set the property."""
         return prop.allow_edit_on_create and self.has_input(prop)
 
     def on_change(self, prop: Property) -> bool:
-        """Return whether the property, if not of the key, can be changed."""
+        """Return whether an update can change the property, if it is not part of the key."""
         return prop.allow_edit and self.has_input(prop)
 
     def has_input(self, prop: Property) -> bool:
-        """Return whether there is an input type for the values; GraphQL knows no empty ones."""
+        """Return whether the values have an input type; GraphQL has no empty ones (section 3.10)."""
         csdl = prop.type.name
         is_shown = csdl in self._catalog.model.complex_types and self._catalog.is_served(csdl)
         return not is_shown or self.has_values(csdl)
 
     def has_values(self, csdl: str) -> bool:
-        """Return whether a complex value, or one within it, has anything to give."""
-        found = self._valued.get(csdl)
-        if found is None:
-            found = self._valued[csdl] = self._has_values(csdl)
-        return found
+        """Return whether a complex type, or one within it, has a writable property."""
+        has = self._valued.get(csdl)
+        if has is None:
+            has = self._valued[csdl] = self._has_values(csdl)
+        return has
 
     def _has_values(self, csdl: str) -> bool:
         model = self._catalog.model

@@ -37,9 +37,9 @@ _OF_ROWS = (RootKind.LIST, RootKind.BY_KEY)
 
 
 class Writes(Mapping[str, MutationField]):
-    """The fields of ``Mutation`` by name, made when they are looked up; iterating over names makes none.
+    """The fields of ``Mutation`` by name, created on lookup; iterating over the names creates none.
 
-    Names come list by list and key by key as in ``Query``, then actions, then services. ``len`` and iterating look at
+    Names follow the lists and by-key fields of ``Query``, then come actions and services. ``len`` and iteration look at
     every set once.
     """
 
@@ -54,23 +54,23 @@ class Writes(Mapping[str, MutationField]):
         self.forget()
 
     def forget(self) -> None:
-        """Drop what was made of single fields and types, to be made again when it is asked for."""
+        """Drop the records of single fields and types, which are computed again on demand."""
         self._made: dict[str, MutationField] = {}
         self._fields: dict[str, Mapping[str, InputField]] = {}
         self._required: dict[str, tuple[str, ...]] = {}
 
     def tables(self) -> Iterator[dict[str, Any]]:
-        """Return what keeps them."""
+        """Yield the tables of these records."""
         yield from (self._made, self._fields, self._required)
 
     # Fields of Mutation
 
     def __getitem__(self, name: str) -> MutationField:
-        found = self._made.get(name)
-        if found is None:
-            found = self._row_field(name) or self.actions[name]
-            self._made[name] = found
-        return found
+        field = self._made.get(name)
+        if field is None:
+            field = self._row_field(name) or self.actions[name]
+            self._made[name] = field
+        return field
 
     def __iter__(self) -> Iterator[str]:
         for _, of_set, root in self.catalog.set_roots():
@@ -88,11 +88,11 @@ class Writes(Mapping[str, MutationField]):
 
     def _row_field(self, name: str) -> MutationField | None:
         roots, prefix = self.catalog.roots, self.catalog.prefix
-        for verb, wanted in mutation_candidates(name, prefix):
-            if wanted in roots and mutation_name(verb, wanted, roots, prefix) == name:
-                found = self._field_of(verb, roots[wanted], name)
-                if found is not None:
-                    return found
+        for verb, root_name in mutation_candidates(name, prefix):
+            if root_name in roots and mutation_name(verb, root_name, roots, prefix) == name:
+                field = self._field_of(verb, roots[root_name], name)
+                if field is not None:
+                    return field
         return None
 
     def _field_of(self, verb: Verb, root: RootField, name: str) -> MutationField | None:
@@ -105,22 +105,22 @@ class Writes(Mapping[str, MutationField]):
         )
 
     def of_root(self, root: str, of_set: str) -> Iterator[tuple[Verb, str]]:
-        """Name the fields that write the rows of a set's list, or the row of its by-key field."""
+        """Yield (verb, mutation name) of a root field: the list of a set, or its by-key field."""
         for verb in ROW_VERBS:
             if self.allowed.of(verb, of_set):
                 yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
-        """Return whether rows of a set may be written this way: by the settings, the annotations and the fields."""
+        """Return whether rows of a set support a write, by settings, annotations and writable fields."""
         return self.allowed.holds(verb, entity_set)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
-        """Return why they may not; None if they may."""
+        """Return why rows of a set do not support a write; None if they do."""
         return self.allowed.refusal(verb, entity_set)
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What a person should know about the names, one sentence each."""
+        """Findings about the names, one sentence each."""
         return self.actions.findings
 
     # Arguments and results
@@ -194,7 +194,7 @@ class Writes(Mapping[str, MutationField]):
         return self.catalog.value_of(ref).scalar
 
     def result(self, field: MutationField) -> Result:
-        """Return the payload of a mutation; null if the upstream could not be asked."""
+        """Return the payload of a mutation; null if the request could not be sent."""
         if field.verb in ROW_VERBS:
             kind = TypeKind.PAYLOADS if field.many else TypeKind.PAYLOAD
             return Result(self.name_of(kind, field.csdl))
@@ -207,38 +207,38 @@ class Writes(Mapping[str, MutationField]):
     # Types
 
     def name_of(self, kind: TypeKind, csdl: str) -> str:
-        """Name the companion of a structured type."""
+        """Return the name of a structured type's companion."""
         return companion_name(self.catalog, kind, csdl)
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Return what the name of a type stands for that only writing needs; None for any other name."""
+        """Return the entry of a type that exists for mutations only; None for any other name."""
         return self._types.entry(name)
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Return every type that writing adds, none ahead; touches the whole model."""
+        """Yield every type that exists for mutations only; reads the whole model."""
         return self._types.entries()
 
     def owners(self) -> Iterator[str]:
-        """Return the metadata types to which these may belong, in the order of ``entries``; "" for operations."""
+        """Yield the CSDL types that may have such types, in the order of ``entries``; "" for operations."""
         return self._types.owners()
 
     def family(self, owner: str) -> Iterator[TypeEntry]:
-        """Return the types that belong to one of them; none for any other type."""
+        """Yield the types that exist for mutations of a CSDL type."""
         return self._types.family(owner)
 
     def required_of(self, name: str) -> tuple[str, ...]:
-        """Return the names of the fields of an input type that must be given. Raises KeyError if there is none."""
-        found = self._required.get(name)
-        if found is None:
-            found = self._required[name] = self.inputs.required(self._input_entry(name))
-        return found
+        """Return the required fields of an input type. Raises KeyError if there is no such type."""
+        required = self._required.get(name)
+        if required is None:
+            required = self._required[name] = self.inputs.required(self._input_entry(name))
+        return required
 
     def inputs_of(self, name: str) -> Mapping[str, InputField]:
         """Return the fields of an input type by name. Raises KeyError if there is none."""
-        found = self._fields.get(name)
-        if found is None:
-            found = self._fields[name] = self.inputs.fields(self._input_entry(name))
-        return found
+        fields = self._fields.get(name)
+        if fields is None:
+            fields = self._fields[name] = self.inputs.fields(self._input_entry(name))
+        return fields
 
     def _input_entry(self, name: str) -> TypeEntry:
         entry = self.entry(name)
@@ -254,11 +254,11 @@ class Writes(Mapping[str, MutationField]):
         return self.payload_fields(entry)
 
     def payload_fields(self, entry: TypeEntry) -> Mapping[str, PayloadField]:
-        """Return the same of a payload type that is known to be there."""
+        """Return the fields of an existing payload type by name."""
         if entry.kind is TypeKind.OPERATION_PAYLOAD:
-            made = self.payloads.of_operation(self[entry.csdl])
+            fields = self.payloads.of_operation(self[entry.csdl])
         elif entry.kind is TypeKind.PAYLOAD:
-            made = self.payloads.of_row(entry.csdl)
+            fields = self.payloads.of_row(entry.csdl)
         else:
-            made = self.payloads.of_rows(entry.csdl)
-        return {f.name: f for f in made}
+            fields = self.payloads.of_rows(entry.csdl)
+        return {f.name: f for f in fields}

@@ -1,4 +1,4 @@
-"""Descriptions of what writing adds to the schema."""
+"""GraphQL descriptions of mutations and their types."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def mutation(field: MutationField) -> str:
     """Describe a field of ``Mutation``."""
     one, several = _VERBS[field.verb]
     text = (several if field.many else one).format(_named(field))
-    said = field.service.description if field.service is not None else ""
-    return f"{said.rstrip('.')}. {text}" if said else text
+    own = field.service.description if field.service is not None else ""
+    return f"{own.rstrip('.')}. {text}" if own else text
 
 
 def _named(field: MutationField) -> str:
@@ -87,5 +87,5 @@ def _named(field: MutationField) -> str:
 
 
 def companion(entry: TypeEntry) -> str:
-    """Describe a type that writing adds."""
+    """Describe a type that exists for mutations only."""
     return _TYPES[entry.kind].format(short(entry.csdl))

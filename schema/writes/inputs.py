@@ -1,9 +1,9 @@
-"""The input types of mutations: what may be written, as far as the metadata and the settings say.
+"""The input types of mutations: the writable fields, by the metadata and the settings.
 
-Absent is not null: a field that the caller leaves out is not in the dict that the planner gets, and is not sent.
-Read-only and computed fields are not there at all (``AllowEdit``, ``AllowEditOnCreate``, ``IsReadOnly``); what the
-metadata requires on creation is non-null, but for the company, which may come from the scope, and for what a number
-sequence gives (setting ``given_by_service``).
+Absent is not null: a field that the caller omits is missing from the planner's dict and is not sent. Read-only and
+computed fields have no input (``AllowEdit``, ``AllowEditOnCreate``, ``IsReadOnly``). Fields that the metadata requires
+on creation are non-null, except the company, which may come from the scope, and fields that a number sequence fills
+(setting ``writes.numbered``).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OF_ROWS = frozenset(
 
 
 class InputSpec(NamedTuple):
-    """How a field of a row is given."""
+    """How a field of a row appears in an input type."""
 
     role: InputRole
     type_name: str
@@ -50,7 +50,7 @@ class InputSpec(NamedTuple):
 
 
 class _RowFields(Mapping[str, InputField]):
-    """The fields of a row that an input type takes, each made when it is looked up: values, then rows below."""
+    """The fields of an input type of rows, created on lookup: values first, then nested rows."""
 
     def __init__(self, fields: Mapping[str, Field], takes: _Takes, give: _Give) -> None:
         self._fields = fields
@@ -59,38 +59,38 @@ class _RowFields(Mapping[str, InputField]):
         self._made: dict[str, InputField] = {}
 
     def __getitem__(self, name: str) -> InputField:
-        found = self._made.get(name)
-        if found is None:
+        input_field = self._made.get(name)
+        if input_field is None:
             field = self._fields[name]
             if not self._takes(field):
                 raise KeyError(name)
-            given = self._give(field)
-            found = self._made[name] = InputField(
+            spec = self._give(field)
+            input_field = self._made[name] = InputField(
                 name=name,
-                role=given.role,
-                type_name=given.type_name,
-                nullable=given.nullable,
+                role=spec.role,
+                type_name=spec.type_name,
+                nullable=spec.nullable,
                 many=field.many,
                 of=field,
-                description=given.description,
+                description=spec.description,
             )
-        return found
+        return input_field
 
     def __iter__(self) -> Iterator[str]:
-        return (field.name for field in self.taken())
+        return (field.name for field in self.selected())
 
-    def taken(self) -> Iterator[Field]:
-        """Return the fields of the row that are there, in order."""
-        taken = list(filter(self._takes, self._fields.values()))
-        yield from (f for f in taken if f.navigation is None)
-        yield from (f for f in taken if f.navigation is not None)
+    def selected(self) -> Iterator[Field]:
+        """Yield the fields of the row that are part of the input type, in order."""
+        selected = list(filter(self._takes, self._fields.values()))
+        yield from (f for f in selected if f.navigation is None)
+        yield from (f for f in selected if f.navigation is not None)
 
     def __len__(self) -> int:
         return sum(map(self._takes, self._fields.values()))
 
 
 class WriteInputs:
-    """Returns the fields of the input types that writing adds."""
+    """The fields of the input types of mutations."""
 
     def __init__(self, catalog: Catalog, rules: WriteRules, offers: AllowedWrites) -> None:
         self._catalog = catalog
@@ -98,31 +98,33 @@ class WriteInputs:
         self._offers = offers
 
     def fields(self, entry: TypeEntry) -> Mapping[str, InputField]:
-        """Return the fields of an input type by name; raises KeyError for another kind."""
+        """Return the fields of an input type by name. Raises KeyError for another kind of type."""
         csdl = entry.csdl
         if entry.kind in _OF_ROWS:
-            return _RowFields(self._catalog.object(csdl).fields, *self.ways(entry.kind, entry.csdl))
+            return _RowFields(
+                self._catalog.object(csdl).fields, *self.field_rules(entry.kind, entry.csdl)
+            )
         match entry.kind:
             case TypeKind.KEY:
-                found = self._key(csdl)
+                fields_ = self._key(csdl)
             case TypeKind.UPDATE_INPUT | TypeKind.DELETE_INPUT:
-                found = self._item(entry)
+                fields_ = self._item(entry)
             case TypeKind.NESTED_CREATE:
-                found = self._nested_rows(csdl)
+                fields_ = self._nested_rows(csdl)
             case _:
                 raise KeyError(entry.name)
-        return {f.name: f for f in found}
+        return {f.name: f for f in fields_}
 
     def of_row(self, entry: TypeEntry) -> Iterator[tuple[Field, InputSpec]] | None:
-        """Return the same for a type of rows, where that is all that is wanted; None for another kind."""
+        """Return the fields of an input type of rows without input fields; None for another kind of type."""
         if entry.kind not in _OF_ROWS:
             return None
-        takes, give = self.ways(entry.kind, entry.csdl)
+        takes, give = self.field_rules(entry.kind, entry.csdl)
         fields = _RowFields(self._catalog.object(entry.csdl).fields, takes, give)
-        return ((field, give(field)) for field in fields.taken())
+        return ((field, give(field)) for field in fields.selected())
 
     def required(self, entry: TypeEntry) -> tuple[str, ...]:
-        """Return the names of the fields that must be given."""
+        """Return the names of the required fields."""
         if entry.kind is TypeKind.CREATE_INPUT:
             takes = self._takes(_CREATED)
             fields = self._catalog.object(entry.csdl).fields.values()
@@ -131,8 +133,8 @@ class WriteInputs:
             return ()
         return tuple(f.name for f in self.fields(entry).values() if not f.nullable)
 
-    def ways(self, kind: TypeKind, csdl: str) -> tuple[_Takes, _Give]:
-        """Return which fields of a row stand in an input type, and what they are there."""
+    def field_rules(self, kind: TypeKind, csdl: str) -> tuple[_Takes, _Give]:
+        """Return which fields of a row an input type has (a test), and how they appear in it (a function)."""
         if kind is TypeKind.PATCH:
             key = self._catalog.key_of(csdl)
             takes = self._takes(_CHANGED)
@@ -150,7 +152,7 @@ class WriteInputs:
         )
 
     def _takes(self, is_given: Callable[[Property], bool]) -> _Takes:
-        """``is_given`` says what the metadata says of a property; there must be something to give, too."""
+        """Return a test of fields: ``is_given`` reads the metadata; the property also needs an input type."""
         has_input = self._offers.has_input
 
         def takes(field: Field) -> bool:
@@ -172,11 +174,11 @@ class WriteInputs:
         return self._offers.holds(Verb.CREATE, of_set)
 
     def is_required(self, field: Field, csdl: str) -> bool:
-        """Return whether a new row of the type must give the field."""
-        return field.prop is not None and self.must_give(field.prop, csdl)
+        """Return whether a create must set the field."""
+        return field.prop is not None and self.is_required_property(field.prop, csdl)
 
-    def must_give(self, prop: Property, csdl: str) -> bool:
-        """Return the same for a property."""
+    def is_required_property(self, prop: Property, csdl: str) -> bool:
+        """Return whether a create must set the property."""
         if not prop.required or prop.name == self._company:
             return False
         sets = self._catalog.model.sets_of_type.get(csdl, ())

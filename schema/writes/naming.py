@@ -1,7 +1,7 @@
-"""Names of the types and fields that writing adds, derived from the names for reading, so that none need be kept.
+"""Derives the names of mutations and their types from the names for reading, so that none need be stored.
 
 ``CustomerV3`` and its by-key field ``customerV3`` give ``createCustomerV3(input: CustomerV3CreateInput!)``, the list
-``customersV3`` gives ``createCustomersV3``. A derived name that the schema has already gets a ``2`` at its end.
+``customersV3`` gives ``createCustomersV3``. A derived name that the schema already has gets the suffix ``2``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUFFIXES: Mapping[TypeKind, str] = {
     TypeKind.PAYLOAD: "Payload",
     TypeKind.PAYLOADS: "Payloads",
 }
-"""Kind of a type that writing needs → what stands behind the name of the rows' type; none is the end of another."""
+"""Kind of a type for mutations → suffix of the row type's name; no suffix is the end of another."""
 _KINDS = {suffix: kind for kind, suffix in SUFFIXES.items()}
 _COMPANION = re.compile(f"(.+)({'|'.join(_KINDS)})2*")
 
@@ -33,21 +33,21 @@ ROW_VERBS = (Verb.CREATE, Verb.UPDATE, Verb.UPSERT, Verb.DELETE)
 
 
 def companion_name(catalog: Catalog, kind: TypeKind, csdl: str) -> str:
-    """Name the companion of a structured type: ``CustomerV3`` → ``CustomerV3Patch``."""
-    name, known = catalog.reference_name(csdl) + SUFFIXES[kind], catalog.known_names()
-    while name in known:
+    """Return the name of a structured type's companion: ``CustomerV3`` → ``CustomerV3Patch``."""
+    name, names = catalog.reference_name(csdl) + SUFFIXES[kind], catalog.known_names()
+    while name in names:
         name += "2"
     return name
 
 
 def parse_companion_name(name: str) -> tuple[str, TypeKind] | None:
-    """Return the (base, kind) that a companion's name may stand for; None if it is like no such name."""
-    found = _COMPANION.fullmatch(name)
-    return None if found is None else (found[1], _KINDS[found[2]])
+    """Return the (base, kind) that a companion's name may stand for; None if it has no such suffix."""
+    match = _COMPANION.fullmatch(name)
+    return None if match is None else (match[1], _KINDS[match[2]])
 
 
 def mutation_name(verb: Verb, field: str, roots: Container[str], prefix: str = "") -> str:
-    """``customerV3`` → ``createCustomerV3``; a second name that differs by its first letter only gets a ``2``.
+    """Return ``createCustomerV3`` for ``customerV3``; a name that differs in its first letter only gets a ``2``.
 
     With the prefix ``erp``: ``erpCustomerV3`` → ``erpCreateCustomerV3``.
     """
@@ -60,12 +60,12 @@ def mutation_name(verb: Verb, field: str, roots: Container[str], prefix: str = "
 
 
 def _is_another(name: str, field: str, roots: Container[str]) -> bool:
-    """Return whether the name is that of another field's mutation."""
+    """Return whether another field's mutation has the name."""
     return _small(name) in roots or (name != field and name in roots)
 
 
 def mutation_candidates(name: str, prefix: str = "") -> Iterator[tuple[Verb, str]]:
-    """Return every (verb, field of ``Query``) that a mutation's name may stand for."""
+    """Yield every (verb, field of ``Query``) that a mutation's name may be derived from."""
     for verb in ROW_VERBS:
         if prefix:
             start = add_prefix(prefix, verb.value)

@@ -314,7 +314,7 @@ def test_diff_recognises_an_operation(tmp_path: Path, text: str) -> None:
     found = invoke(tmp_path, "schema", "diff", str(path))
 
     assert found.returncode == 2
-    assert "holds an operation, not a schema" in found.stderr
+    assert "contains an operation, not a schema" in found.stderr
     assert "`explain`" in found.stderr
 
 

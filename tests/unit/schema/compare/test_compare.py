@@ -123,8 +123,8 @@ UNNOTICED = [
     ("GOOD", "GOOD @deprecated", "safe", "DEPRECATION_ADDED", "Enum value Mood.GOOD"),
     ("String @deprecated", "String", "safe", "DEPRECATION_REMOVED", "Query.customers(old:)"),
     ("size: Int", "size: Int @deprecated", "safe", "DEPRECATION_ADDED", "Field Where.size"),
-    ("Where {", "Where @oneOf {", "breaking", "ONE_OF_ADDED", "Where takes exactly one"),
-    ("Range @oneOf", "Range", "safe", "ONE_OF_REMOVED", "Range takes any number"),
+    ("Where {", "Where @oneOf {", "breaking", "ONE_OF_ADDED", "Where now takes exactly one"),
+    ("Range @oneOf", "Range", "safe", "ONE_OF_REMOVED", "Range now takes any number"),
     ("one.example", "two.example", "dangerous", "SPECIFIED_BY_CHANGED", "two.example"),
     (
         "type Vendor",
@@ -239,10 +239,10 @@ def test_a_pattern_that_matches_nothing_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no definition"),
-        ("query { customers { id } }", "holds an operation"),
-        ("fragment F on Customer { id }", "holds an operation"),
-        ("{ customers { id } }", "holds an operation"),
+        ("", "no type definition"),
+        ("query { customers { id } }", "contains an operation"),
+        ("fragment F on Customer { id }", "contains an operation"),
+        ("{ customers { id } }", "contains an operation"),
         ("type A { a: Int }\ntype B {\n  b: !\n}", "line 3: .*Expected Name"),
         ("rubbish\ntype A { a: Int }", "line 1: .*rubbish"),
         ("type A { a: Int } type A { b: Int }", "defines A more than once"),

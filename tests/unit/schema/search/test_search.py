@@ -12,7 +12,7 @@ from schema.catalog import Catalog
 from schema.catalog.records import Verb
 from schema.model.records import EntityType, Operation, OperationImport, OperationKind, TypeRef
 from schema.search import Index, Root, complete, find, index_of, pack, unpack
-from schema.search.words import searched, words
+from schema.search.words import searchable_text, words
 from schema.types.build import build_schema
 from schema.writes import Patterns, WriteRules, Writes
 from tests.support.small_models import (
@@ -198,7 +198,7 @@ def test_names_are_split_at_humps_and_signs(name: str, parts: list[str]) -> None
 
 
 def test_initials_and_the_whole_name_are_words_too() -> None:
-    assert searched(("SalesOrderV2",)) == " sales order v2 salesorderv2 sov2"
+    assert searchable_text(("SalesOrderV2",)) == " sales order v2 salesorderv2 sov2"
 
 
 def test_an_index_is_found_as_it_was_packed(index: Index) -> None:

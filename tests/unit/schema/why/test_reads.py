@@ -90,10 +90,10 @@ CustomerV3.creditLimit
   key             no
   cleaning        none
   operators       eq ne gt gte lt lte in nin
-  not contains    is for text
-  not startsWith  is for text
-  not endsWith    is for text
-  not isNull      this product's OData cannot ask it of values of kind number
+  not contains    applies to text only
+  not startsWith  applies to text only
+  not endsWith    applies to text only
+  not isNull      this product's OData does not support it for values of kind number
   orderBy         offered
   description     Credit limit. CSDL: `CreditLimit`. Read-only."""
     )
@@ -112,7 +112,7 @@ CustomerV3.creditLimit
                 "fields": "15",
             },
         ),
-        ("Group", {"key": "none: no id, no by-key field"}),
+        ("Group", {"key": "none, so rows have no id and no by-key field"}),
         (
             "Base",
             {"kind": "interface", "derived": qualified("Derived"), "interfaces": "Node, Base"},
@@ -122,9 +122,12 @@ CustomerV3.creditLimit
         ("Status", {"kind": "enum", "values": "2"}),
         (
             "StatusFilter",
-            {"operators": "eq ne in nin", "not gt": "values of kind enum have no order upstream"},
+            {
+                "operators": "eq ne in nin",
+                "not gt": "values of kind enum have no order in the upstream service",
+            },
         ),
-        ("StatusFilter.eq", {"origin": "this product's OData can ask it of such a value"}),
+        ("StatusFilter.eq", {"origin": "this product's OData supports it for such values"}),
         (
             "CustomerV3Where.and",
             {"input": "[CustomerV3Where!]", "origin": "the same in every where type"},
@@ -134,13 +137,13 @@ CustomerV3.creditLimit
             {"input": "DecimalFilter", "meaning": "value", "type": "Decimal"},
         ),
         ("CustomerV3OrderBy.status", {"input": "SortDirection", "meaning": "order"}),
-        ("CustomerV3Connection.nodes", {"origin": "Relay wiring, the same for every list"}),
+        ("CustomerV3Connection.nodes", {"origin": "Relay connection (the same for every list)"}),
         ("Status.CLOSED_FOR_GOOD", {"CSDL": f"{NS}.Status.ClosedForGood = 1"}),
         ("Status.Open", {"GraphQL": "OPEN"}),
-        ("CustomerV3.id", {"origin": "the gateway's: type and key, for node(id:)"}),
+        ("CustomerV3.id", {"origin": "added by the gateway: encodes type and key, for node(id:)"}),
         (
             "CustomerV3.additionalProperties",
-            {"origin": "the gateway's: what an open type holds beyond its metadata"},
+            {"origin": "added by the gateway: undeclared properties of an open type"},
         ),
         ("CustomerV3.dataAreaId", {"key": "part of the key, so not null", "annotations": "none"}),
         ("CustomerV3.OnHold", {"type": "Boolean", "label": "On hold", "operators": "eq ne"}),
@@ -148,7 +151,7 @@ CustomerV3.creditLimit
             "CustomerV3.secret",
             {
                 "where": "not offered: a Capabilities.FilterRestrictions annotation forbids it",
-                "orderBy": "not offered: no order, or an annotation forbids it",
+                "orderBy": "not offered: the values have no order, or an annotation forbids it",
             },
         ),
         (
@@ -160,7 +163,10 @@ CustomerV3.creditLimit
         ),
         (
             "CustomerV3.spot",
-            {"operators": "none", "not gt": "values of kind other have no order upstream"},
+            {
+                "operators": "none",
+                "not gt": "values of kind other have no order in the upstream service",
+            },
         ),
         ("CustomerV3.home", {"type": "Place", "CSDL type": f"{NS}.Place, nullable"}),
         (
@@ -176,20 +182,20 @@ CustomerV3.creditLimit
             "CustomerV3.groups",
             {
                 "join": "not in the metadata",
-                "where": "not offered: this product cannot filter through such a navigation",
+                "where": "not offered: this product cannot filter through such a navigation property",
             },
         ),
         (
             "CustomerV3.mine",
             {
                 "origin": "declared in the settings (relations)",
-                "where": "not offered: the upstream does not know a declared relation",
+                "where": "not offered: the upstream service does not know declared relations",
             },
         ),
         (
             "CustomerV3.hidden",
             {
-                "where": "not offered: a Capabilities annotation forbids it, or the target has nothing to ask for"
+                "where": "not offered: a Capabilities annotation forbids it, or the target has no field to filter by"
             },
         ),
         ("Query.groups", {"kind": "list", "CSDL": "Groups", "rows": qualified("Group")}),
@@ -197,7 +203,7 @@ CustomerV3.creditLimit
         ("CustomersV3", {"type": "CustomerV3Connection!", "CSDL": "CustomersV3"}),
         (
             "nodes",
-            {"type": "[Node]!", "CSDL": "none: the gateway's own", "argument": "ids: [ID!]!"},
+            {"type": "[Node]!", "CSDL": "none: added by the gateway", "argument": "ids: [ID!]!"},
         ),
     ],
 )
@@ -211,7 +217,7 @@ def test_a_type_that_orders_nothing_says_so() -> None:
     blob = model(entity("Blob", prop("Data", "Edm.Binary")), sets={"Blobs": "Blob"})
     found = dict(explained("Blob.data", Catalog(blob, GENERIC)))
 
-    assert found["orderBy"] == "not offered: no order, or an annotation forbids it"
+    assert found["orderBy"] == "not offered: the values have no order, or an annotation forbids it"
 
 
 def test_a_member_with_a_label_shows_it() -> None:
@@ -244,10 +250,10 @@ def test_a_member_with_a_label_shows_it() -> None:
         ("CustomerV3Where.secret", "There is no field CustomerV3Where.secret."),
         ("Status.CLOSED_FOR", "There is no value Status.CLOSED_FOR. Did you mean CLOSED_FOR_GOOD?"),
         ("Query.group", "There is no field Query.group. Did you mean groups?"),
-        ("Decimal", "Decimal is a type of the gateway's own, not of the metadata."),
+        ("Decimal", "Decimal is a type of the gateway and does not come from the metadata."),
         (
             "Unused",
-            "Unused is not part of the API: no root field leads to it, or there is nothing",
+            "Unused is not part of the API: no root field leads to it, or it would have no fields",
         ),
         ("zzz", "There is no type or root field zzz."),
     ],

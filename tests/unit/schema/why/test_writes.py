@@ -100,7 +100,7 @@ Mutation.createCustomerV3
         ),
         (
             "post",
-            {"CSDL": "none: the custom service a/b/post of the settings (writes.services)"},
+            {"CSDL": "none: custom service a/b/post (setting writes.services)"},
         ),
         (
             "deleteCustomerV3",
@@ -121,7 +121,7 @@ Mutation.createCustomerV3
                 OFFERED: "it needs create, and the metadata says so (Capabilities.InsertRestrictions)"
             },
         ),
-        ("upsertNumbered", {OFFERED: "the key of a new row cannot be given"}),
+        ("upsertNumbered", {OFFERED: "the key of a new row cannot be set"}),
         (
             "CustomerV3CreateInput",
             {
@@ -154,28 +154,28 @@ Mutation.createCustomerV3
         ),
         (
             "CustomerV3CreateInput.Later",
-            {OFFERED: "only changed, never given on creation: AllowEditOnCreate is false"},
+            {OFFERED: "cannot be set on creation: AllowEditOnCreate is false"},
         ),
         (
             "CustomerV3Patch.customerAccount",
-            {OFFERED: "part of the key, which says which row it is and is never changed"},
+            {OFFERED: "part of the key, which identifies the row and never changes"},
         ),
         ("CustomerV3Key.later", {OFFERED: "not part of the key"}),
-        ("CustomerV3Patch.seal", {OFFERED: "nothing of the complex type can be given"}),
+        ("CustomerV3Patch.seal", {OFFERED: "no property of the complex type can be written"}),
         (
             "CustomerV3Patch.etag",
-            {OFFERED: "the gateway's own, given with every row; a version is given as ifMatch"},
+            {OFFERED: "added by the gateway to every row; pass a version as ifMatch"},
         ),
         (
             "CustomerV3CreateInput.loose",
             {
-                OFFERED: "which fields join the rows is not in the metadata; "
+                OFFERED: "the metadata does not say which fields join the rows; "
                 "declare the relation (setting relations)"
             },
         ),
         (
             "CustomerV3CreateInput.lost",
-            {OFFERED: "the set of the related rows is not in the metadata"},
+            {OFFERED: "the metadata does not say in which set the related rows are"},
         ),
         (
             "CustomerV3CreateInput.logs",
@@ -187,8 +187,8 @@ Mutation.createCustomerV3
         (
             "CustomerV3CreateInput.group",
             {
-                OFFERED: "a related row is named by the fields that join it, "
-                "or created by a mutation of its own"
+                OFFERED: "set the fields that join the related row, "
+                "or create it by a mutation of its own"
             },
         ),
         (
@@ -203,12 +203,12 @@ Mutation.createCustomerV3
             "CustomerV3CreateInput.Currency",
             {
                 "input": "String!",
-                "required": "yes, by IsRequired; for a number sequence see the setting writes.numbered",
+                "required": "yes, by IsRequired; if a number sequence provides it, see the setting writes.numbered",
             },
         ),
         (
             "CustomerV3CreateInput.number",
-            {"required": "no: a number sequence gives it (setting writes.numbered)"},
+            {"required": "no: a number sequence provides it (setting writes.numbered)"},
         ),
         (
             "CustomerV3CreateInput.dataAreaId",
@@ -218,7 +218,7 @@ Mutation.createCustomerV3
         ("OrderNestedCreate.create", {"input": "[OrderNestedInput!]!"}),
         (
             "OrderUpdateInput.ifMatch",
-            {"meaning": "the version that the row must still have (setting writes.if_match)"},
+            {"meaning": "the expected version of the row (setting writes.if_match)"},
         ),
     ],
 )
@@ -235,7 +235,7 @@ def test_every_kind_of_name_is_explained(name: str, expected: dict[str, str]) ->
         ("OrderPatch.custmer", "There is no field OrderPatch.custmer. Did you mean customer?"),
         ("OrderPayload.etags", "There is no field OrderPayload.etags. Did you mean etag?"),
         ("OrderDeleteInput.patch", "There is no field OrderDeleteInput.patch."),
-        ("UserError", "UserError is a type of the gateway's own, not of the metadata."),
+        ("UserError", "UserError is a type of the gateway and does not come from the metadata."),
     ],
 )
 def test_an_unknown_name_is_an_error_with_near_names(name: str, message: str) -> None:

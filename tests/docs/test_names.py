@@ -107,6 +107,19 @@ def test_recipes_are_numbered_steps_with_files() -> None:
         assert "{source}" in recipe
 
 
+@pytest.mark.parametrize("name", ["contributing/recipes", "how-it-works/architecture"])
+def test_functions_and_classes_that_recipes_name_exist(name: str) -> None:
+    named = {
+        code
+        for code in inline_code(DOCS / f"{name}.md")
+        if re.fullmatch(r"[A-Za-z]\w*(_\w+|[a-z][A-Z]\w*)", code)
+    }
+    schema = [path.read_text("utf-8") for path in (ROOT / "schema").rglob("*.py")]
+    words = {word for text in [*SOURCES, *schema] for word in re.findall(r"\w+", text)}
+
+    assert named - words - {"connectionParams"} == set()  # of the WebSocket protocol
+
+
 def test_every_error_code_is_in_the_reference() -> None:
     user_errors = codes(infolog) | codes(outcome)
 

@@ -35,14 +35,17 @@ page-if-node:
 	else echo "The plain GraphiQL page is served instead; for the full one install Node 20+ and run 'make page'."; fi
 
 ##@ Check (check before a commit, fast while you work, test before you push, soak before a release)
-.PHONY: check fast test soak hostile lint docs format test-python test-programs test-clients chromium clients clients-if-node
+.PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients chromium clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # What starts browsers and Node, or builds wheels. It waits more than it computes.
 PROGRAMS := tests/browser tests/clients tests/test_wheel.py
 
-check: lint docs ## What a commit needs, in seconds: lint, types, layers, documentation, tables
+check: ## What a commit needs, in seconds: lint, types, layers, documentation, tables
+	+$(MAKE) --jobs=3 --output-sync=target lint docs check-tables
+
+check-tables: $(VENV)/.installed-dev
 	$(PYTEST) --quiet --no-header tests/test_architecture.py tests/test_makefile.py tests/test_dockerfile.py \
 	  tests/test_readme.py tests/docs --ignore=tests/docs/test_site.py $(ARGS)
 

@@ -114,8 +114,7 @@ class WhereReader:
             if inner is not None:
                 where = self._where(input_name, inner, ())
                 some = Some(path, all_of(where, self._bound_of(item.of, None)))
-                # The other operator is ``none``.
-                terms.append(some if name == "some" else Not(some))
+                terms.append(some if name == InputRole.SOME.value else Not(some))
         return all_of(*terms)
 
 

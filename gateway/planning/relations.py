@@ -94,9 +94,9 @@ class RelationPlanner:
         # A path to one row takes no filter, so a limit of companies cannot be applied to it.
         if via is Via.PATH and window is None:
             operation.company_limit.check_readable(info, field.target_set, field.name)
-        by_keys = relation.join is not None and via is Via.KEYS
-        # The columns by which rows are assigned to their parents.
-        columns = relation.join.target if relation.join is not None and by_keys else info.key
+        # The rows of a key batch are assigned to their parents by the join.
+        is_joined = relation.join is not None and via is Via.KEYS
+        columns = relation.join.target if relation.join and is_joined else info.key
         plan = operation.read(
             child.level, field.target_set, where=where, window=window, extras=columns
         )

@@ -1,4 +1,4 @@
-"""The SDL of a schema, type by type and without making types: what graphql-core's ``print_schema`` prints."""
+"""Prints the SDL of a schema type by type without creating types; equals graphql-core's ``print_schema``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .type_records import DescribedType, Member, Value
 from .types import Types
 
 FORGET_AFTER = 200
-"""Types, or fields of root types, after which the records are forgotten."""
+"""Types, or fields of root types, after which the catalogue's records are dropped."""
 _KEYWORDS = {
     "SCALAR": "scalar",
     "OBJECT": "type",
@@ -33,26 +33,26 @@ _KEYWORDS = {
 
 
 class Marks:
-    """What is written beside what the types are; here nothing."""
+    """Additions to the SDL, such as directives; this base class adds nothing."""
 
     def head(self) -> str:
-        """Return what comes first."""
+        """Return the text before the first definition."""
         return ""
 
-    def shows(self, name: str) -> bool:  # noqa: ARG002 - for those who leave types out
-        """Return whether a type is written."""
+    def shows(self, name: str) -> bool:  # noqa: ARG002 - for subclasses that omit types
+        """Return whether a type is printed."""
         return True
 
     def shows_field(self, owner: str, name: str) -> bool:  # noqa: ARG002 - likewise
-        """Return whether a field is written."""
+        """Return whether a field is printed."""
         return True
 
     def of_type(self, shown: DescribedType) -> str:  # noqa: ARG002 - likewise
-        """Return what stands behind a type, with a blank in front."""
+        """Return the directives of a type, with a leading blank."""
         return ""
 
     def of_field(self, owner: str, field: Member | Value) -> str:  # noqa: ARG002 - likewise
-        """Return what stands behind a field, argument or value of a type, with a blank in front."""
+        """Return the directives of a field, argument or enum value, with a leading blank."""
         return ""
 
 
@@ -60,12 +60,12 @@ _NO_MARKS = Marks()
 
 
 def print_types(schema: ODataSchema, marks: Marks = _NO_MARKS) -> Iterator[str]:
-    """Return the SDL piece by piece. ``schema`` is one of one's own: its records are forgotten on the way."""
+    """Yield the SDL. ``schema`` must be a copy, because its records are dropped on the way."""
     types = Types(schema)
     yield (between := marks.head())
     between = between and "\n\n"
-    if not between and (told := print_schema_definition(types.core)) is not None:
-        yield told
+    if not between and (definition := print_schema_definition(types.core)) is not None:
+        yield definition
         between = "\n\n"
     for directive in types.core.directives:
         if not is_specified_directive(directive):
@@ -104,8 +104,8 @@ def _lines(shown: DescribedType, marks: Marks) -> Iterator[tuple[Member | Value,
     for field in shown.fields() if shown.fields is not None else ():
         if marks.shows_field(shown.name, field.name):
             yield field, field.name + _arguments(field.arguments) + f": {field.type}"
-    for given in shown.inputs() if shown.inputs is not None else ():
-        yield given, _input(given)
+    for member in shown.inputs() if shown.inputs is not None else ():
+        yield member, _input(member)
     for value in shown.values() if shown.values is not None else ():
         yield value, value.name
 
@@ -142,16 +142,16 @@ def _arguments(arguments: tuple[Member, ...]) -> str:
     return "(\n" + "\n".join(lines) + "\n  )"
 
 
-def _input(given: Member) -> str:
-    default = "" if given.default is None else f" = {given.default}"
-    return f"{given.name}: {given.type}{default}"
+def _input(member: Member) -> str:
+    default = "" if member.default is None else f" = {member.default}"
+    return f"{member.name}: {member.type}{default}"
 
 
 def _deprecated(reason: str | None) -> str:
     if reason is None:
         return ""
-    told = "" if reason == DEFAULT_DEPRECATION_REASON else f"(reason: {_string(reason)})"
-    return f" @deprecated{told}"
+    argument = "" if reason == DEFAULT_DEPRECATION_REASON else f"(reason: {_string(reason)})"
+    return f" @deprecated{argument}"
 
 
 def _description(text: str | None, indentation: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The SDL that ``_service`` answers: the API with the directives by which composers join it to other subgraphs.
+"""The SDL that ``_service`` returns: the API with the directives by which routers compose it with other subgraphs.
 
     @key             natural key and ``id`` of every object type with a global id
     @shareable       PageInfo, what is the same in every mutation, payloads of actions and services, complex values
@@ -29,13 +29,13 @@ _LINK = "https://specs.apollo.dev/federation/v"
 _NODE_FIELDS = frozenset({"node", "nodes"})
 _SHARED = frozenset({"PageInfo", "UserError", "FieldConflict"})
 _ONE_OF = "directive @oneOf on INPUT_OBJECT"
-"""Apollo's composer does not know it by itself."""
+"""Declared here because Apollo's composition does not define it by itself."""
 _REQUEST = 10
-"""Cost of a field that takes a request of its own upstream: the default of mutations, where an object counts 1."""
+"""Cost of a field with an upstream request of its own: the default of mutations, where an object counts 1."""
 
 
 def print_subgraph(schema: ODataSchema) -> Iterator[str]:
-    """Return the SDL piece by piece. ``schema`` is one of one's own that is a subgraph: its records are forgotten."""
+    """Yield the SDL. ``schema`` must be a copy that is a subgraph, because its records are dropped on the way."""
     assert schema.federation is not None
     plain = schema.copy_for(schema.catalog, federated=False)
     return print_types(plain, Federated(plain, schema.federation))
@@ -56,7 +56,7 @@ class Federated(Marks):
         )
 
     def head(self) -> str:
-        """Return the link to the specification, with what of it is used."""
+        """Return the ``@link`` to the specification, importing the directives in use."""
         federation = self._federation
         used = ["@key", "@shareable"]
         if federation.node == "inaccessible":
@@ -70,14 +70,14 @@ class Federated(Marks):
         return f"extend schema\n  {link}\n\n{_ONE_OF}"
 
     def shows(self, name: str) -> bool:
-        """Leave ``Node`` out where the settings say so."""
-        # Subscriptions stay here: a supergraph has them by other means, and may not know Node, which they name.
+        """Return False for ``Node`` if the settings omit it."""
+        # Subscriptions are omitted: routers offer them by other means, and they refer to Node, which may be omitted.
         if name in SUBSCRIPTION_TYPES:
             return False
         return name != "Node" or self._federation.node != "omit"
 
     def shows_field(self, owner: str, name: str) -> bool:
-        """Leave ``node`` and ``nodes`` out where the settings say so."""
+        """Return False for ``node`` and ``nodes`` if the settings omit them."""
         return owner != "Query" or name not in _NODE_FIELDS or self._federation.node != "omit"
 
     def of_type(self, shown: DescribedType) -> str:
@@ -90,7 +90,7 @@ class Federated(Marks):
         if entry is None:
             return ""
         if entry.kind is TypeKind.OPERATION_PAYLOAD:
-            # A service that two gateways know; each makes its payloads below its own field of Mutation.
+            # Two gateways may offer the same service; each resolves its payload below its own field of Mutation.
             return " @shareable"
         marks = "".join(self._tags_of(entry.csdl))
         if entry.kind is not TypeKind.OBJECT:
@@ -103,7 +103,7 @@ class Federated(Marks):
         if not self._catalog.is_node(csdl):
             return
         key = self._catalog.object(csdl).key
-        if not any(part.many for part in key):  # composers refuse lists in keys
+        if not any(part.many for part in key):  # composition rejects lists in keys
             yield f' @key(fields: "{" ".join(part.name for part in key)}")'
         yield ' @key(fields: "id")'
 
@@ -121,7 +121,7 @@ class Federated(Marks):
 
     def _of_root(self, field: Member) -> str:
         if field.name in _NODE_FIELDS:
-            # What is hidden counts as well: two gateways would not compose.
+            # Inaccessible fields must be shareable as well, or two gateways would not compose.
             hidden = self._federation.node == "inaccessible"
             return " @inaccessible @shareable" if hidden else " @shareable"
         root: RootField | None = self._catalog.roots.get(field.name)
@@ -132,7 +132,7 @@ class Federated(Marks):
         return f" @cost(weight: {_REQUEST}){size}{marks}"
 
     def _is_list(self, field: Member) -> bool:
-        """Return whether a field is a connection that may be paged."""
+        """Return whether a field is a paginated connection."""
         found = self._catalog.known_names().get(field.type.rstrip("!"))
         return found is not None and found.kind is TypeKind.CONNECTION and bool(field.arguments)
 

@@ -1,4 +1,4 @@
-"""Which actions are mutations, and what they are called.
+"""Determines which actions are mutations, and their names.
 
 An action that is bound to one entity is named after the by-key field, one bound to a collection after the list,
 an unbound one as it is imported. Parameters may be plain, enum or complex values; an action that takes entities is
@@ -45,7 +45,7 @@ class Actions(Mapping[str, MutationField]):
 
     @cached_property
     def findings(self) -> tuple[str, ...]:
-        """What a person should know about the names, one sentence each."""
+        """Findings about the names, one sentence each."""
         return tuple(self._names.findings)
 
     @cached_property
@@ -122,16 +122,16 @@ class Actions(Mapping[str, MutationField]):
         if not self._rules.allow(Verb.ACTION, short(operation.name)):
             return False
         returns = operation.returns
-        return all(self._has_type(p.type.name, is_given=True) for p in operation.parameters) and (
-            returns is None or self._has_type(returns.name, is_given=False)
+        return all(self._has_type(p.type.name, is_input=True) for p in operation.parameters) and (
+            returns is None or self._has_type(returns.name, is_input=False)
         )
 
-    def _has_type(self, csdl: str, *, is_given: bool) -> bool:
-        """Return whether values of a type can be shown, or given."""
+    def _has_type(self, csdl: str, *, is_input: bool) -> bool:
+        """Return whether values of a type can be returned, or passed."""
         model = self._catalog.model
         if csdl in model.entity_types:
-            return not is_given and self._catalog.is_served(csdl)
+            return not is_input and self._catalog.is_served(csdl)
         if csdl in model.complex_types:
             is_served = self._catalog.is_served(csdl)
-            return is_served and (not is_given or self._offers.has_values(csdl))
+            return is_served and (not is_input or self._offers.has_values(csdl))
         return csdl != "Edm.Stream"

@@ -1,4 +1,4 @@
-"""The output types of mutations: what became of a row, of a list of rows, of a call."""
+"""The payload types of mutations: the result of writing a row or a list of rows, or of a call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ERRORS = PayloadField(
 
 
 class Payloads:
-    """Returns the fields of payload types."""
+    """The fields of payload types."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -47,7 +47,7 @@ class Payloads:
         yield _ERRORS
 
     def row_name(self, csdl: str) -> str:
-        """Name the field of the row."""
+        """Return the name of the payload field that holds the row."""
         field = self._catalog.row_name(csdl)
         return f"{field}Row" if field in _RESERVED else field
 

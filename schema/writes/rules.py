@@ -1,4 +1,4 @@
-"""Which writes the settings allow, set by set."""
+"""The settings that allow or forbid writes, by entity set."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Patterns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRules:
-    """What the settings say of writing."""
+    """The settings of writes."""
 
     verbs: Mapping[Verb, Patterns] = field(default_factory=dict, hash=False)
-    """Verb → patterns of entity set names; for actions of the operations' names. UPSERT needs CREATE and UPDATE."""
+    """Verb → patterns of entity set names, or of operation names for actions. UPSERT needs CREATE and UPDATE."""
     given_by_service: frozenset[str] = frozenset()
-    """``Set.Property`` that is required on creation by the metadata, and that a number sequence gives all the same."""
+    """``Set.Property`` that the metadata requires on creation although a number sequence provides it."""
     if_match_required: bool = False
-    """Whether updates and deletes must say which version they mean."""
+    """Whether updates and deletes must pass the expected version (``ifMatch``)."""
     services: tuple[ServiceInfo, ...] = ()
 
     def allow(self, verb: Verb, name: str) -> bool:
-        """Return whether a set, or operation, may be written this way."""
+        """Return whether a write of a set, or an operation, is allowed."""
         if verb is Verb.UPSERT:
             return self.allow(Verb.CREATE, name) and self.allow(Verb.UPDATE, name)
         patterns = self.verbs.get(verb)

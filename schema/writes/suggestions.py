@@ -1,4 +1,4 @@
-"""Names of writing that look like a misspelled one, found among the names for reading that they are derived from."""
+"""Suggests names of mutations and their types, by the names for reading that they are derived from."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .naming import ROW_VERBS, SUFFIXES, mutation_name
 
 _VERB = re.compile(r"[A-Z]?[a-z]*")
 _OFF = (0, 1, -1)
-"""By how many letters the end of a misspelled type may be too short or too long."""
+"""Maximum letters by which the suffix of a misspelled type may be too short or too long."""
 
 Near = Callable[[str], Iterable[str]]
-"""Returns the known names that look like a misspelled one."""
+"""Returns the names that are similar to a misspelled one."""
 
 
 def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]:
-    """Return names that a misspelled field of ``Mutation`` may mean; not all of them need be there."""
+    """Yield candidates for a misspelled field of ``Mutation``; not all of them exist."""
     roots, prefix = writes.catalog.roots, writes.catalog.prefix
     if prefix and wrong.startswith(prefix):
         wrong = _small(wrong.removeprefix(prefix))
@@ -41,7 +41,7 @@ def _end_of_verb(wrong: str) -> int:
 
 
 def near_types(wrong: str, known: Container[str], near_type: Near) -> Iterator[str]:
-    """Return names that a misspelled type may mean, by what is right of it: the type it belongs to, or its end."""
+    """Yield candidates for a misspelled type, by the part that is right: its row type or its suffix."""
     for suffix in SUFFIXES.values():
         base, end = wrong[: -len(suffix)], wrong[-len(suffix) :]
         for more in _OFF:

@@ -1,4 +1,4 @@
-"""The types that writing adds to a schema: those that a field of ``Mutation`` leads to, and no others."""
+"""The types that exist for mutations only: those reachable from a field of ``Mutation``, and no others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 
 
 class WriteTypes:
-    """Says what a name stands for, and gives all of them; keeps none that belongs to a set."""
+    """Looks types up by name and lists them; stores none that belongs to an entity set."""
 
     def __init__(self, catalog: Catalog, offers: AllowedWrites, actions: Actions) -> None:
         self._catalog = catalog
@@ -39,22 +39,22 @@ class WriteTypes:
         self._actions = actions
 
     def entry(self, name: str) -> TypeEntry | None:
-        """Return what the name of a type stands for that only writing needs; None for any other name."""
+        """Return the entry of a type that exists for mutations only; None for any other name."""
         return self.companion_name(name) or self._of_operations.get(name)
 
     def entries(self) -> Iterator[TypeEntry]:
-        """Return every type that writing adds, type by type of the metadata; touches the whole model."""
+        """Yield every such type, by CSDL type; reads the whole model."""
         for owner in self.owners():
             yield from self.family(owner)
 
     def owners(self) -> Iterator[str]:
-        """Return the types of the metadata to which these types may belong, and at last "" for the operations."""
+        """Yield the CSDL types that may have such types, and finally "" for operations."""
         yield from self._catalog.model.sets_of_type
         yield from self._catalog.model.complex_types
         yield ""
 
     def family(self, owner: str) -> Iterator[TypeEntry]:
-        """Return the types that belong to one of them; none for any other type."""
+        """Yield the types that exist for mutations of a CSDL type."""
         if not owner:
             yield from self._of_operations.values()
             return
@@ -64,7 +64,7 @@ class WriteTypes:
                 yield TypeEntry(companion_name(self._catalog, kind, owner), kind, owner)
 
     def companion_name(self, name: str) -> TypeEntry | None:
-        """Return the same for what belongs to a structured type, without looking at operations."""
+        """Return the entry of a structured type's companion, without reading operations."""
         found = parse_companion_name(name)
         if found is None:
             return None
@@ -94,7 +94,7 @@ class WriteTypes:
 
     @cached_property
     def _values(self) -> frozenset[str]:
-        """The complex types whose values rows, and parameters of actions, are written with."""
+        """The complex types used in inputs of rows and in parameters of actions."""
         complex_types, catalog = self._catalog.model.complex_types, self._catalog
         if not complex_types:
             return frozenset()
@@ -137,7 +137,7 @@ class WriteTypes:
 
     @cached_property
     def _of_operations(self) -> Mapping[str, TypeEntry]:
-        """Payloads of actions and services, and the types that only actions lead to."""
+        """Payloads of actions and services, and the types reachable from actions only."""
         found = {
             payload: TypeEntry(payload, TypeKind.OPERATION_PAYLOAD, field)
             for field, payload in self.payloads.items()
@@ -155,7 +155,7 @@ class WriteTypes:
         return (p.type for operation in self._operations() for p in operation.parameters)
 
     def _reached(self) -> frozenset[str]:
-        """Return the names of types that results and parameters lead to, but for what rows of ``Query`` lead to."""
+        """Return the types reachable from results and parameters, but not from ``Query``."""
         catalog = self._catalog
         rows = dict.fromkeys(f.csdl for f in self._actions.values() if f.csdl)
         calls = (
@@ -167,7 +167,7 @@ class WriteTypes:
         return reachable_names(catalog, calls).union(enums)
 
     def _value_types(self) -> Iterator[ValueType]:
-        """Return the types of plain parameters and results, and of the fields of value inputs."""
+        """Yield the types of plain parameters and results, and of the fields of value inputs."""
         catalog, model = self._catalog, self._catalog.model
         returned = (o.returns for o in self._operations() if o.returns is not None)
         for ref in (*self._parameters(), *returned):

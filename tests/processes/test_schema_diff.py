@@ -158,9 +158,9 @@ def test_the_current_schema_can_be_the_old_one(tmp_path: Path) -> None:
     ("old", "new", "options", "message"),
     [
         ("-", None, ["--sandbox"], "compared with itself"),
-        ("rubbish", OLD, [], "no definition of a type"),
+        ("rubbish", OLD, [], "contains no type definition"),
         ("type A {", OLD, [], "line 1: Syntax Error"),
-        ("{}", OLD, [], "no result of introspection"),
+        ("{}", OLD, [], "not an introspection result"),
         ("<html></html>", OLD, [], "a web page"),
         ("<Edmx>", OLD, [], "line 1"),
         (OLD, OLD, ["--include", "Nope*"], "matches Nope*"),

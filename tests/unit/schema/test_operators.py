@@ -40,7 +40,7 @@ def test_odata_has_a_test_for_every_comparison_and_text_match() -> None:
     assert set(TEXT_MATCHES.values()) == set(TextMatch)
 
 
-def test_the_cautious_dialect_supports_every_operator_for_some_kind() -> None:
+def test_generic_odata_supports_every_operator_for_some_kind() -> None:
     supported = {o for operators in dialect.ODATA.operators.values() for o in operators}
 
     assert supported == set(WhereOperator)

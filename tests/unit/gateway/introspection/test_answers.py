@@ -149,7 +149,7 @@ async def test_the_schema_beside_data_is_told_too() -> None:
     assert len(found["data"]["customersV3"]["nodes"]) == 1
 
 
-async def test_introspection_does_not_count_as_depth_but_has_its_own_bound() -> None:
+async def test_introspection_has_a_depth_limit_of_its_own() -> None:
     deep = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
     async with opened(settings_of(None, max_depth=2)) as gateway:
         whole = await ask(gateway, EVERYTHING)
@@ -250,7 +250,7 @@ async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> 
     assert files(tmp_path) == [".zstd"]
 
 
-async def test_another_process_writes_for_a_large_catalogue(
+async def test_a_subprocess_writes_for_a_large_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(introspection_module, "SMALL", 0)
@@ -264,7 +264,7 @@ async def test_another_process_writes_for_a_large_catalogue(
     assert files(tmp_path) == [".zstd"]
 
 
-async def test_another_process_says_that_an_answer_is_too_long(
+async def test_the_subprocess_reports_a_too_long_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nexit 3\n")
@@ -277,7 +277,7 @@ async def test_another_process_says_that_an_answer_is_too_long(
     assert found["errors"][0]["extensions"]["code"] == "BUDGET_EXCEEDED"
 
 
-def test_another_process_is_told_no_credentials(tmp_path: Path) -> None:
+def test_the_subprocess_gets_no_credentials(tmp_path: Path) -> None:
     secrets = {"client_secret": "hush-hush", "admin_token": "0123456789-hush-hush"}
     settings = settings_of(tmp_path, **secrets)
 
@@ -289,7 +289,7 @@ def test_another_process_is_told_no_credentials(tmp_path: Path) -> None:
     ]
 
 
-async def test_where_the_other_process_fails_this_one_writes(
+async def test_the_gateway_writes_if_the_subprocess_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(introspection_module, "SMALL", 0)
@@ -312,7 +312,7 @@ async def test_other_metadata_or_settings_have_other_answers(tmp_path: Path) -> 
     assert first != second
 
 
-async def test_a_damaged_or_foreign_file_is_made_again(tmp_path: Path) -> None:
+async def test_a_damaged_or_foreign_file_is_rewritten(tmp_path: Path) -> None:
     async with opened(settings_of(tmp_path)) as gateway:
         first = await ask(gateway, NAMES)
     (kept,) = (tmp_path / "cache/introspection").iterdir()
@@ -367,7 +367,7 @@ async def test_those_who_ask_at_once_share_one_making_and_may_leave() -> None:
     assert calls[0] != threading.get_ident()
 
 
-async def test_a_making_that_fails_is_tried_again() -> None:
+async def test_a_failed_write_is_retried() -> None:
     artifacts = ArtifactStore()
 
     def fails() -> Iterator[bytes]:

@@ -51,7 +51,7 @@ def shop(**settings: object) -> Catalog:
     return Catalog(SHOP, FINOPS, **settings)  # type: ignore[arg-type]
 
 
-def test_a_type_has_camel_case_fields_with_the_nullability_that_is_shown() -> None:
+def test_a_type_has_camel_case_fields_with_nullability() -> None:
     assert fields_of(shop(), "CustomerV3") == {
         "id": "ID!",
         "etag": "String",
@@ -244,7 +244,7 @@ def test_every_kind_of_name_can_be_renamed() -> None:
     assert catalog.name_of(TypeKind.WHERE, qualified("CustomerV3")) == "CustomerWhere"
 
 
-def test_a_qualified_rename_picks_one_of_two_types_of_the_same_name() -> None:
+def test_a_qualified_rename_picks_one_of_two_equal_names() -> None:
     other = EnumType(name="Other.Status", members=(EnumMember(name="On", value=1),))
     row = entity("Status", prop("Kind", "Other.Status"))
     catalog = Catalog(
@@ -313,9 +313,7 @@ def test_a_property_called_id_makes_way_for_the_global_id() -> None:
     assert catalog.findings == ()
 
 
-def test_properties_called_as_the_gateways_own_fields_make_way_in_a_type_that_has_other_clashes() -> (
-    None
-):
+def test_properties_give_way_to_the_gateways_fields_amid_clashes() -> None:
     row = entity(
         "A", prop("ID", nullable=False), prop("etag"), prop("RowId"), prop("Id"), key=("ID",)
     )
@@ -335,7 +333,7 @@ def test_properties_called_as_the_gateways_own_fields_make_way_in_a_type_that_ha
     )
 
 
-def test_a_property_called_id_keeps_its_name_where_rows_have_no_global_id() -> None:
+def test_a_property_id_keeps_its_name_without_global_ids() -> None:
     catalog = Catalog(model(entity("A", prop("Id", "Edm.Guid")), sets={"As": "A"}), GENERIC)
 
     assert fields_of(catalog, "A") == {"id": "UUID"}

@@ -59,7 +59,7 @@ def test_a_base_that_is_not_abstract_is_an_interface_and_an_object() -> None:
     assert catalog.set_for(qualified("Puppy")) == "Animals"
 
 
-def test_a_derived_type_has_the_fields_of_its_base_under_the_same_names() -> None:
+def test_a_derived_type_shares_field_names_with_its_base() -> None:
     catalog = Catalog(zoo(), GENERIC)
 
     base = fields_of(catalog, "Animal")
@@ -194,7 +194,7 @@ def test_a_type_definition_is_its_underlying_type() -> None:
     assert catalog.value_of(TypeRef("Edm.Int16")).scalar == "Int"
 
 
-def test_a_singleton_makes_its_type_a_part_of_the_schema_without_a_list() -> None:
+def test_a_singleton_adds_its_type_without_a_list() -> None:
     me = entity("Person", prop("Name"), key=("Name",))
     catalog = Catalog(model(me, singletons={"Me": Singleton(name="Me", type=me.name)}), GENERIC)
 

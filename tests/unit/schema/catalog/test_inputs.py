@@ -90,7 +90,7 @@ def test_finops_offers_no_filter_that_it_cannot_answer() -> None:
     }
 
 
-def test_a_generic_service_can_ask_for_durations_flags_and_related_rows_too() -> None:
+def test_generic_odata_filters_durations_flags_and_related_rows() -> None:
     catalog = Catalog(rows(), GENERIC)
     more = {name: of for name, of in where(catalog).items() if name in ("took", "days", "children")}
 
@@ -184,7 +184,7 @@ def test_what_one_set_of_a_type_allows_is_offered() -> None:
     assert "count" in where(catalog)
 
 
-def test_an_entity_of_nothing_askable_is_neither_filtered_nor_ordered() -> None:
+def test_an_entity_without_conditions_has_no_where_or_order() -> None:
     blob = entity("Blob", prop("Data", "Edm.Binary"))
     owner = entity("Owner", prop("Name"), nav("Blob", "Blob"), nav("Blobs", "Blob", many=True))
     catalog = Catalog(model(blob, owner, sets={"Blobs": "Blob", "Owners": "Owner"}), GENERIC)

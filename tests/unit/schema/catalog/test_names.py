@@ -92,7 +92,7 @@ def test_every_text_gives_a_name_that_graphql_allows(text: str) -> None:
         assert GRAPHQL_NAME.fullmatch(made), (text, made)
 
 
-def test_the_second_taker_of_a_name_gets_a_suffix_and_is_reported() -> None:
+def test_a_taken_name_gets_a_suffix_and_a_finding() -> None:
     names = Names(("id",), place=" in Order")
 
     assert [names.take("total", "A.Total"), names.take("total", "A.total")] == ["total", "total_2"]

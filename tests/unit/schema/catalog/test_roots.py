@@ -189,7 +189,7 @@ def test_a_bound_function_takes_the_key_of_its_row() -> None:
     assert arguments(catalog, "groupSize") == ["name: String!", "name_2: String"]
 
 
-def test_of_overloads_the_one_that_asks_for_most_is_served_and_the_rest_reported() -> None:
+def test_the_overload_with_most_parameters_is_served() -> None:
     operations = (
         function("Near", STRING, bound_to=TypeRef(GROUP.name)),
         function("Near", STRING),
@@ -233,7 +233,7 @@ def test_what_cannot_be_asked_in_a_query_is_no_field(operation: Operation) -> No
     assert catalog.roots == {}
 
 
-def test_sets_and_singletons_of_types_that_are_not_served_are_no_fields() -> None:
+def test_sets_of_unserved_types_are_not_fields() -> None:
     void = entity("Void")
     found = model(
         void, sets={"Voids": "Void"}, singletons={"V": Singleton(name="V", type=void.name)}
@@ -307,7 +307,7 @@ def test_one_member_of_a_family_brings_the_others_along() -> None:
     assert catalog.implementers("Node") == (["Left"], [])
 
 
-def test_related_rows_are_asked_for_through_collections_where_the_product_can() -> None:
+def test_collections_are_filtered_if_the_product_can() -> None:
     catalog = Catalog(model(CUSTOMER, GROUP, NOTE, *ENUMS, sets={"Cs": "CustomerV3"}), GENERIC)
 
     assert "NoteCollectionWhere" in reached(catalog)

@@ -199,7 +199,7 @@ def test_a_whole_document_is_read_to_the_last_property(name: str) -> None:
     assert {key: count for key, count in seen.items() if count} == {**OWN, **REAL}[name]
 
 
-def test_a_customer_of_finance_and_operations_is_read_with_its_annotations() -> None:
+def test_a_finops_customer_is_read_with_its_annotations() -> None:
     model = model_of(CUSTOMERS)
 
     of = {p.name: p for p in model.entity_types[model.entity_sets["CustomersV3"].type].properties}

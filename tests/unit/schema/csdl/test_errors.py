@@ -157,9 +157,7 @@ BAD_ELEMENTS = {
 
 
 @pytest.mark.parametrize(("body", "reason"), BAD_ELEMENTS.values(), ids=BAD_ELEMENTS)
-def test_an_element_that_cannot_be_understood_is_an_error_with_its_line(
-    body: str, reason: str
-) -> None:
+def test_a_bad_element_is_an_error_with_its_line(body: str, reason: str) -> None:
     with pytest.raises(CsdlSyntaxError) as caught:
         parse_csdl(document(body))
 

@@ -81,7 +81,7 @@ def test_an_alias_is_replaced_in_every_name() -> None:
     }
 
 
-def test_an_alias_is_replaced_in_terms_and_targets_even_if_declared_later() -> None:
+def test_an_alias_may_be_declared_after_its_use() -> None:
     model = read("aliases")
 
     state = properties(model, "Shop.Sales.Order")["State"]
@@ -139,7 +139,7 @@ def test_annotations_become_facts_of_a_property(expected: Property) -> None:
     assert properties(read("annotations"), "N.T")[expected.name] == expected
 
 
-def test_annotations_describe_types_members_navigations_sets_and_operations() -> None:
+def test_annotations_describe_every_kind_of_element() -> None:
     model = read("annotations")
 
     assert model.entity_types["N.T"].read_only
@@ -288,7 +288,7 @@ def test_an_enum_and_an_entity_type_may_share_a_name() -> None:
     assert navigations(model, "N.Base")["Partner"].target == "N.Both"
 
 
-def test_overloads_are_kept_and_the_binding_parameter_is_not_a_parameter() -> None:
+def test_overloads_are_kept_without_their_binding_parameter() -> None:
     model = read("types")
 
     assert [(o.name, o.bound_to, len(o.parameters), o.composable) for o in model.operations] == [

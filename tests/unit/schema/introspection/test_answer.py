@@ -80,7 +80,7 @@ def check(schema: ODataSchema) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes"])
 @pytest.mark.parametrize("name", [*SMALL, *bounded(found(*REAL_SMALL[:3]), found(*REAL_SMALL))])
-def test_a_whole_document_is_told_as_by_graphql_core(name: str, writes: bool) -> None:
+def test_a_whole_document_introspects_like_graphql_core(name: str, writes: bool) -> None:
     abilities = FINOPS if is_finance(name) else GENERIC
 
     check(api(Catalog(model_of(name), abilities), writes=writes, subscriptions=writes))
@@ -93,9 +93,7 @@ def full(request: pytest.FixtureRequest) -> Model:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", [1, 2])
-def test_random_slices_of_the_full_catalogue_are_told_as_by_graphql_core(
-    full: Model, seed: int
-) -> None:
+def test_random_parts_introspect_like_graphql_core(full: Model, seed: int) -> None:
     names = random.Random(seed).sample(list(full.entity_sets), bounded(80, 200))
     catalog = Catalog(expose(full, include=names, exclude=[]), FINOPS)
 
@@ -172,7 +170,7 @@ NAMES = (*EAGER.type_map, "NoSuchType")
 
 @pytest.mark.parametrize("abilities", [FINOPS, GENERIC], ids=["finops", "generic"])
 @pytest.mark.parametrize("cleaning", [Cleaning(), Cleaning(no_yes=False, dates=False)])
-def test_families_and_complex_types_are_told_as_by_graphql_core(
+def test_families_and_complex_types_introspect_like_graphql_core(
     abilities: Any, cleaning: Cleaning
 ) -> None:
     check(api(Catalog(zoo.model(), abilities, cleaning=cleaning)))
@@ -217,7 +215,7 @@ ORDER = tuple(Property(name=name, type=STRING) for name in ("Text", "OrderId", "
     ],
 )
 @pytest.mark.parametrize("renames", [{}, {"Order.Text": "words"}], ids=["", "renamed"])
-def test_properties_are_told_as_by_graphql_core(
+def test_properties_introspect_like_graphql_core(
     properties: tuple[Property, ...], can: Capabilities, renames: dict[str, str]
 ) -> None:
     model = Model(
@@ -237,7 +235,7 @@ def test_properties_are_told_as_by_graphql_core(
     check(build_schema(catalog, DictResolvers(), writes=Writes(catalog, rules)))
 
 
-def test_hand_written_types_are_told_beside_generated_ones() -> None:
+def test_hand_written_types_introspect_next_to_generated_ones() -> None:
     found = introspect_with_gateway(SCHEMA, EVERYTHING)
 
     assert_same(found, introspect_with_graphql_core(EAGER, EVERYTHING))
@@ -272,7 +270,7 @@ def selections(typename: str, depth: int) -> st.SearchStrategy[str]:
 @pytest.mark.heavy
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(selections("Query", 4))
-def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:
+def test_any_selection_answers_like_graphql_core(text: str) -> None:
     number = count()
     text = re.sub(r"\ba: ", lambda _: f"a{next(number)}: ", text)
     query = (
@@ -304,7 +302,7 @@ def test_any_selection_is_told_as_by_graphql_core(text: str) -> None:
         "{ __schema { ...A types { name } } } fragment A on __Schema { types { kind } }",
     ],
 )
-def test_special_selections_are_told_as_by_graphql_core(query: str) -> None:
+def test_special_selections_answer_like_graphql_core(query: str) -> None:
     assert_same(introspect_with_gateway(SCHEMA, query), introspect_with_graphql_core(EAGER, query))
 
 
@@ -326,7 +324,7 @@ def test_variables_choose_type_and_deprecated_fields() -> None:
 # What it costs
 
 
-def test_telling_all_makes_no_type_and_forgets_every_record(full: Model) -> None:
+def test_full_introspection_creates_no_types(full: Model) -> None:
     names = list(full.entity_sets)[:300]
     schema = api(Catalog(expose(full, include=names, exclude=[]), FINOPS))
     walked = schema.copy_for(schema.catalog.fresh_copy())
@@ -357,11 +355,11 @@ def test_telling_all_makes_no_type_and_forgets_every_record(full: Model) -> None
         ),
     ],
 )
-def test_long_answers_are_told_from_short_ones(query: str, whole: bool) -> None:
+def test_long_answers_are_recognised(query: str, whole: bool) -> None:
     assert is_whole(introspection_selection(SCHEMA.core, query)) is whole
 
 
-def test_a_difference_is_said_with_its_place() -> None:
+def test_a_difference_is_reported_with_its_place() -> None:
     found = {"types": [{"name": "A", "fields": [{"name": "x", "description": "1"}]}]}
     wanted = {"types": [{"name": "A", "fields": [{"name": "x", "description": "2"}]}]}
 
@@ -372,7 +370,7 @@ def test_a_difference_is_said_with_its_place() -> None:
     assert first_difference(found, found) is None
 
 
-def test_a_spool_gives_texts_in_any_order() -> None:
+def test_a_spool_returns_texts_in_any_order() -> None:
     spool = Spool()
     texts = {f"k{n}": bytes([n % 256]) * (BLOCK // 7) for n in range(40)}
     for key, text in texts.items():

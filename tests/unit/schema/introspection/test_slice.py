@@ -63,7 +63,7 @@ def wanteds(draw: st.DrawFn) -> tuple[str, SliceRequest]:
 
 @settings(deadline=None, max_examples=40)
 @given(wanteds())
-def test_any_slice_is_a_schema_that_tells_of_what_was_asked_what_the_whole_tells(
+def test_any_slice_describes_requested_types_like_the_whole(
     asked: tuple[str, SliceRequest],
 ) -> None:
     name, wanted = asked
@@ -100,7 +100,7 @@ def check_partial(made: Any, of_whole: Any) -> None:
         assert made[place] is None or 1 <= len(made[place]) <= 3
 
 
-def test_the_types_of_other_rows_are_partial_until_they_are_a_step_away() -> None:
+def test_types_of_other_rows_are_partial_beyond_the_steps() -> None:
     near = slice_of(TRADERS, SliceRequest(fields={"query": ["orders"]}))
     far = slice_of(TRADERS, SliceRequest(fields={"query": ["orders"]}, steps=1))
 

@@ -193,7 +193,7 @@ def test_a_declared_navigation_stays_with_its_set() -> None:
     assert navigations(model, "N.Address") == ["Country"]
 
 
-def test_a_navigation_bound_only_to_sets_left_out_goes_even_if_its_type_stays() -> None:
+def test_a_navigation_bound_to_excluded_sets_only_is_removed() -> None:
     assert navigations(expose(SHOP, include=["Customers"], exclude=[]), "N.Party") == []
     assert navigations(expose(SHOP, include=["*Customers"], exclude=[]), "N.Party") == ["Former"]
 

@@ -75,7 +75,7 @@ def relation(**changes: object) -> Relation:
     return Relation(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def test_a_relation_that_covers_the_key_leads_to_one_and_back_to_many() -> None:
+def test_a_relation_that_covers_the_key_is_to_one() -> None:
     model = declare(SHOP, [relation(inverse="Orders")])
 
     assert navigation(model, "N.SalesOrder", "Customer") == Navigation(
@@ -145,7 +145,7 @@ def test_a_relation_leads_to_one_just_where_the_key_is_covered(
     assert navigation(model, "N.SalesOrder", "Customer").many is many
 
 
-def test_the_inverse_leads_to_one_where_the_fields_cover_the_key_of_the_first_set() -> None:
+def test_an_inverse_that_covers_the_key_is_to_one() -> None:
     one_to_one = relation(
         from_set="CustomersV3",
         to_set="SalesOrders",
@@ -253,7 +253,7 @@ def pairs(model: Model) -> list[tuple[str, str]]:
     ]
 
 
-def test_a_set_with_all_key_fields_of_another_most_likely_refers_to_it() -> None:
+def test_a_set_with_the_key_fields_of_another_refers_to_it() -> None:
     assert pairs(SHOP) == [
         ("SalesOrders", "CustomersV3"),
         ("CustomersV3", "CustomerGroups"),
@@ -333,7 +333,7 @@ def test_the_most_useful_suggestions_come_first() -> None:
     assert [s.rivals for s in suggest(model)] == [2] * 4 + [1, 1, 2, 2]
 
 
-def test_a_taken_name_is_told_apart_by_the_fields_and_a_taken_inverse_left_out() -> None:
+def test_suggested_names_avoid_taken_ones() -> None:
     model = model_of(
         Lines=entity("Line", "LineId", "ItemNumber Item"),
         Items=entity("Item", "ItemNumber", "Lines"),

@@ -55,7 +55,7 @@ def test_the_lazy_schema_is_the_eager_one(abilities: Any, cleaning: Cleaning) ->
     assert print_schema(schema_of_sdl(print_sdl(core))) + "\n" == print_sdl(core)
 
 
-def test_the_sdl_is_the_one_that_was_agreed_upon() -> None:
+def test_the_sdl_equals_the_snapshot() -> None:
     expected = (Path(__file__).parent / "shop.graphql").read_text("utf-8")
 
     assert shop().as_str() == expected
@@ -73,7 +73,7 @@ def test_a_schema_without_keys_has_no_node() -> None:
 # Laziness
 
 
-def test_nothing_of_an_entity_is_made_before_an_operation_touches_it() -> None:
+def test_an_entity_is_created_on_first_use() -> None:
     schema = shop()
     before = schema.made_types
     document = parse('{ groups(where: {name: {eq: "x"}}) { nodes { name } } }')

@@ -62,7 +62,7 @@ class Unlisted:
     name: str
 
 
-def test_hand_written_fields_work_by_the_normal_path_beside_generated_ones() -> None:
+def test_hand_written_fields_resolve_next_to_generated_ones() -> None:
     schema = shop(
         {"me": {"__typename": "Group", "name": "A"}}, extra_query=Extra, extra_types=[Unlisted]
     )

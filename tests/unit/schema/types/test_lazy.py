@@ -173,7 +173,7 @@ def test_the_converter_leaves_hand_written_types_to_strawberry() -> None:
     assert isinstance(converter, GraphQLCoreConverter)
 
 
-def test_hand_written_interfaces_and_unions_keep_working_in_a_lazy_schema() -> None:
+def test_hand_written_abstract_types_work_in_a_lazy_schema() -> None:
     catalog = Catalog(model(entity("Log", prop("Text")), sets={"Logs": "Log"}), GENERIC)
     schema = build_schema(catalog, DictResolvers(), extra_query=Extra, extra_types=[Box, Bag])
     core = schema.core

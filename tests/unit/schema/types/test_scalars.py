@@ -232,7 +232,7 @@ def test_longs_survive_the_way_out_and_in(value: int) -> None:
 
 
 @given(st.integers(-(10**15) + 1, 10**15 - 1), st.integers(0, 10))
-def test_a_json_float_of_few_digits_is_the_decimal_its_sender_wrote(n: int, places: int) -> None:
+def test_a_json_float_of_few_digits_is_an_exact_decimal(n: int, places: int) -> None:
     written = D(n).scaleb(-places)
 
     assert from_json("Decimal", float(written)) == written

@@ -108,7 +108,7 @@ def test_a_set_has_the_mutations_that_can_do_something(
         check(found)
 
 
-def test_the_sets_of_one_type_have_mutations_each_and_types_together() -> None:
+def test_sets_of_one_type_share_types_of_mutations() -> None:
     found = writes(PLAIN, sets={"Things": "Thing", "OldThings": "Thing"})
 
     assert list(found) == [
@@ -198,7 +198,7 @@ def test_a_type_that_is_called_like_a_companion_keeps_its_name() -> None:
     check(found)
 
 
-def test_a_type_that_is_called_like_one_of_the_gateway_s_own_gets_a_suffix() -> None:
+def test_a_type_named_like_one_of_the_gateway_gets_a_suffix() -> None:
     found = writes(
         entity("UserError", CODE, NAME, key=("Code",)),
         entity("FieldConflict", CODE, NAME, key=("Code",)),
@@ -288,7 +288,7 @@ def test_if_match_is_required_where_the_settings_say_so(required: bool) -> None:
     ],
     ids=["read-only", "nothing-allowed", "nothing-writable"],
 )
-def test_where_nothing_may_be_written_the_schema_knows_nothing_of_writing(
+def test_a_schema_without_allowed_writes_has_no_write_types(
     found: Writes | None,
 ) -> None:
     catalog = Catalog(model(PLAIN, sets=IN_THINGS), FINOPS) if found is None else found.catalog

@@ -182,7 +182,7 @@ def test_all_actions_together_make_one_schema() -> None:
     check(found)
 
 
-def test_types_that_only_actions_lead_to_are_there_with_those_derived_from_them() -> None:
+def test_types_of_actions_include_their_derived_types() -> None:
     found = acting(action("Any", returns=TypeRef(qualified("Base"))), names=("Any",))
     core = schema_of(found).core
 
@@ -191,7 +191,7 @@ def test_types_that_only_actions_lead_to_are_there_with_those_derived_from_them(
     assert schema_of(acting()).core.get_type("Base") is None
 
 
-def test_an_enum_that_is_shown_as_something_else_is_not_there_for_an_action() -> None:
+def test_an_enum_shown_as_another_type_is_absent_for_actions() -> None:
     found = acting(action("Send", takes("It", "Order")), names=("Send",))
 
     names = {e.name for e in found.entries()}
@@ -233,7 +233,7 @@ def test_operations_called_like_mutations_of_rows_get_other_names() -> None:
     check(found)
 
 
-def test_payloads_of_operations_that_are_called_alike_are_told_apart() -> None:
+def test_payloads_of_equally_named_operations_differ() -> None:
     services = (
         ServiceInfo("thing", "a/b/thing"),
         ServiceInfo("post", "a/b/post"),

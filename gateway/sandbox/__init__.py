@@ -1,8 +1,7 @@
 """The embedded Finance & Operations look-alike.
 
-An ASGI application that speaks F&O's OData dialect *with its refusals*, on SQLite. It shares no
-query code with the gateway, so the two cannot be wrong together: it reads ``$filter`` with
-odata-query and writes its own SQL.
+An ASGI application that speaks F&O's OData dialect *with its refusals*, on SQLite. It shares no query code with the
+gateway, so the two cannot be wrong together: it reads ``$filter`` with odata-query and writes its own SQL.
 
     request ─ app ─ urls ─▶ Target ─┐
                     options ─▶ Options ─┤─ reading ─▶ rows ─ answer ─▶ JSON
@@ -10,11 +9,11 @@ odata-query and writes its own SQL.
 
     POST, PATCH, PUT, DELETE ─ mutations ─ payload ─▶ values ─ writing (checks, numbers, business by rules) ─ store
     $batch ─ multipart ─ batch ─▶ the same for every part, changesets in one transaction
-    actions, functions ─ operations;  /api/services ─ services;  what breaks on the way ─ faults
+    actions, functions ─ operations;  /api/services ─ services;  injected failures ─ faults
 
-One truth describes the data: ``catalogue`` (or a given ``$metadata`` file) makes a
-``schema.model.records.Model``; tables, XML and JSON come from it. Evidence marks [D] [R] [I] [U] are those
-of ``d365-odata.md``: documented, reported, inferred, unknown. Unknowns are knobs.
+One model describes the data: ``catalogue`` (or a ``$metadata`` file) makes a ``schema.model.records.Model``; tables,
+XML and JSON are derived from it. The evidence marks [D] [R] [I] [U] are those of ``d365-odata.md``: documented,
+reported, inferred, unknown. What is unknown is a setting.
 """
 
 from .app import create_sandbox

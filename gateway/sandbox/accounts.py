@@ -28,14 +28,14 @@ def segments(display: str) -> list[str]:
 
 
 class Accounts:
-    """Looks display values up."""
+    """Looks up the parts of display values."""
 
     def __init__(self, world: World, store: Store) -> None:
         self._world = world
         self._store = store
 
     def missing(self, kind: str, display: str, company: Stored) -> tuple[str, str] | None:
-        """Return (value, set in which it is not found), or None if all is well or nothing can be said."""
+        """Return (value, set that lacks it) of the first value that does not exist; None if all do."""
         parts = segments(display)
         if kind == "Ledger":
             chart = self.ledger(company).get("ChartOfAccounts")
@@ -52,7 +52,7 @@ class Accounts:
         return display, holder.target
 
     def _missing_dimension(self, values: list[str]) -> tuple[str, str] | None:
-        """Return the first value that its dimension lacks; blank segments and those without a dimension pass."""
+        """Return the first value that its dimension lacks; blank segments and those without a dimension are valid."""
         for dimension, value in zip(self._dimensions(), values, strict=False):
             tests: dict[str, Stored] = {"FinancialDimension": dimension, "DimensionValue": value}
             if value and not self._exists("FinancialDimensionValues", tests):
@@ -65,20 +65,20 @@ class Accounts:
         kind = storage.fields["DimensionFormatType"].to_stored("DataEntityLedgerDimensionFormat")
         active = storage.fields["IsActive"].to_stored("Yes")
         tests = {"DimensionFormatType": kind, "IsActive": active}
-        found = self._store.find(storage, tests, limit=1)
-        return str(found[0]["FinancialDimensionFormat"]).split("-")[1:] if found else []
+        formats = self._store.find(storage, tests, limit=1)
+        return str(formats[0]["FinancialDimensionFormat"]).split("-")[1:] if formats else []
 
     def ledger(self, company: Stored) -> dict[str, Stored]:
-        """Return the ledger of a company; nothing if it has none."""
+        """Return the ledger of a company; empty if it has none."""
         storage = self._store.storage("Ledgers")
-        found = self._store.find(storage, {"LegalEntityId": company}, limit=1)
-        return found[0] if found else {}
+        ledgers = self._store.find(storage, {"LegalEntityId": company}, limit=1)
+        return ledgers[0] if ledgers else {}
 
     def company(self, company: str) -> str | None:
-        """Return a company's id as rows have it (section 1.2: lower case); None if there is none."""
+        """Return a company's id as rows hold it (section 1.2: lower case); None if it does not exist."""
         storage = self._store.storage("LegalEntities")
-        found = self._store.find(storage, {"LegalEntityId": company}, limit=1)
-        return fold(company) if found else None
+        exists = self._store.find(storage, {"LegalEntityId": company}, limit=1)
+        return fold(company) if exists else None
 
     def _exists(self, entity_set: str, values: dict[str, Stored]) -> bool:
         storage = self._store.storage(self._world.storage_of_set(entity_set))

@@ -1,6 +1,6 @@
-"""Entities → JSON in the three forms of ``odata.metadata`` (section 2.4).
+"""Writes entities as JSON in the three forms of ``odata.metadata`` (section 2.4).
 
-Decimals are written as the exact text that is stored; orjson takes them as fragments.
+Decimals are written as the exact text that is stored: orjson accepts it as a fragment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def etag(content: str) -> str:
 
 
 def level_of(accept: str) -> str:
-    """Return the metadata level an Accept header asks for."""
+    """Return the metadata level that an Accept header requests."""
     for level in LEVELS:
         if f"metadata={level}" in accept.replace(" ", ""):
             return level
@@ -44,7 +44,7 @@ def level_of(accept: str) -> str:
 
 
 @dataclass(frozen=True)
-class Writer:
+class EntityWriter:
     """Writes the entities of one answer."""
 
     world: World
@@ -63,12 +63,12 @@ class Writer:
     def context(self, source: Source, options: Options, *, single: bool) -> str:
         """Return ``@odata.context``: ``…#CustomerGroups(dataAreaId)/$entity`` (sections 2.1 and 2.4)."""
         name = source.entity_set or short(source.type_name)
-        chosen = list(options.select)
+        selected = list(options.select)
         for expand in options.expand:
-            if chosen or expand.options.select:
+            if selected or expand.options.select:
                 inner = ",".join(expand.options.select)
-                chosen.append(f"{expand.navigation}({inner})" if inner else expand.navigation)
-        columns = f"({','.join(chosen)})" if chosen else ""
+                selected.append(f"{expand.navigation}({inner})" if inner else expand.navigation)
+        columns = f"({','.join(selected)})" if selected else ""
         return f"{self.root}/$metadata#{name}{columns}" + ("/$entity" if single else "")
 
     def _writer(self, source: Source, options: Options) -> Callable[[Entity], dict[str, Any]]:
@@ -86,7 +86,8 @@ class Writer:
             cells = entity.cells
             row: dict[str, Any] = {}
             if with_tag:
-                row["@odata.etag"] = etag(cells[1])  # cells: _id, _tag, _type, values
+                # Cells are _id, _tag, _type, then the values.
+                row["@odata.etag"] = etag(cells[1])
             self._annotate(row, entity, source)
             for index, name, to_json in by_type[cells[2] if not finops else 0]:
                 value = cells[index]
@@ -105,7 +106,7 @@ class Writer:
     def _plan(
         self, row_type: str, source: Source, names: list[str]
     ) -> list[tuple[int, str, Callable[[Any], Any]]]:
-        """Return (cell, name, conversion) of the properties that rows of a type have."""
+        """Return (index of the cell, name, conversion) of the properties of a type."""
         fields = source.storage.fields
         own = self.world.fields_of(source.type_name if self.world.finops else row_type)
         return [
@@ -113,7 +114,7 @@ class Writer:
         ]
 
     def _annotate(self, row: dict[str, Any], entity: Entity, source: Source) -> None:
-        """Name the type of a row that is of a derived one."""
+        """Add the type of a row whose type is derived from that of its set."""
         if self.world.finops or self.level != "minimal":
             return
         row_type = source.storage.types[entity.cells[2]]
@@ -145,7 +146,7 @@ class Writer:
         return annotated
 
     def address(self, entity: Entity, source: Source, names: list[str]) -> str | None:
-        """Return the canonical address of an entity; None if its key was not asked for."""
+        """Return the canonical URL of an entity; None if its key was not selected."""
         key = self.world.model.key_of(source.type_name)
         if source.entity_set is None or not key or not set(key) <= set(names):
             return None
@@ -170,7 +171,7 @@ def _note(field: Field) -> str | None:
 
 
 def key_literal(field: Field, stored: Any) -> str:
-    """Return a stored key part as it stands in a URL."""
+    """Return a stored key part as a literal in a URL."""
     if field.kind is Kind.TEXT:
         return quote("'" + str(stored).replace("'", "''") + "'", safe="'")
     if field.kind is Kind.ENUM:

@@ -20,9 +20,9 @@ from .batch import Batches
 from .catalogue import Catalogue, built_in
 from .edmx import write_edmx
 from .exchange import Incoming, Outgoing
+from .external_metadata import GeneratedRows, read_document
 from .faults import ConnectionLost, FaultRule, Faults
 from .gate import Gate, fault_answer
-from .given import GivenRows, read_document
 from .refusal import Refusal, internal
 from .restmeta import RestMetadata
 from .seed import SeededRows
@@ -32,20 +32,21 @@ from .settings import RecordedRequest, SandboxSettings
 from .store import RowSource, Store
 from .world import World
 
-_RECORDED = 20_000
+_MAX_RECORDED = 20_000
+"""Requests that are recorded; of more, the older half is dropped."""
 _TRANSPORT = "sandbox.transport"
 
 
 def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
     """Return the application.
 
-    ``app.state`` has ``requests`` (what was asked, with bodies), ``store`` (the rows, also by its method ``rows``),
-    ``world`` (the metadata), ``calls`` (of operations) and ``faults``, to which tests add rules.
+    ``app.state`` has ``requests`` (recorded, with bodies), ``store`` (the rows, also by its method ``rows``), ``world``
+    (the metadata), ``calls`` (of operations) and ``faults``, to which tests add rules.
     """
-    chosen = SandboxSettings() if settings is None else settings
-    world, source = _world(chosen)
-    store = Store(world, source, chosen.database, _fingerprint(chosen, world))
-    sandbox = _Sandbox(chosen, world, store)
+    settings = SandboxSettings() if settings is None else settings
+    world, source = _world(settings)
+    store = Store(world, source, settings.database, _fingerprint(settings, world))
+    sandbox = _Sandbox(settings, world, store)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -53,7 +54,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
         store.close()
 
     app = SandboxApp(routes=[Mount("/", app=sandbox)], lifespan=lifespan)
-    app.state.settings = chosen
+    app.state.settings = settings
     app.state.world = world
     app.state.store = store
     app.state.requests = sandbox.requests
@@ -63,13 +64,15 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Starlette:
 
 
 def _fingerprint(settings: SandboxSettings, world: World) -> str:
-    kept = "" if settings.hostile_rows else " without hostile rows"
-    made = f"{settings.metadata or 'built-in'} scale={settings.scale} seed={settings.seed}{kept}"
+    """Return what decides the rows: a database file serves only the settings with which it was filled."""
+    hostile = "" if settings.hostile_rows else " without hostile rows"
+    name = settings.metadata or "built-in"
+    rows = f"{name} scale={settings.scale} seed={settings.seed}{hostile}"
     sets = world.model.entity_sets
     related = [r for r in settings.relations if r.from_set in sets and r.to_set in sets]
     if settings.metadata is None or not related:
-        return made
-    return f"{made} relations={zlib.crc32(repr(related).encode()):08x}"
+        return rows
+    return f"{rows} relations={zlib.crc32(repr(related).encode()):08x}"
 
 
 def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
@@ -82,13 +85,13 @@ def _world(settings: SandboxSettings) -> tuple[World, RowSource]:
         return world, rows
     model, document = read_document(settings.metadata)
     world = World(Catalogue(model, {}), document, settings.text_case)
-    return world, GivenRows(
+    return world, GeneratedRows(
         world, scale=settings.scale, seed=settings.seed, relations=settings.relations
     )
 
 
 class SandboxApp(Starlette):
-    """Keeps the server's transport, for faults that close it; servers hand it over in ``send``'s owner."""
+    """Passes the server's transport on, for faults that close it; servers keep it in the object that owns ``send``."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         owner = getattr(send, "__self__", None)
@@ -97,7 +100,7 @@ class SandboxApp(Starlette):
 
 
 class _Sandbox:
-    """Takes requests from ASGI, records them, and sends what the gate lets out."""
+    """Reads requests from ASGI, records them, and sends the answers that the gate lets through."""
 
     def __init__(self, settings: SandboxSettings, world: World, store: Store) -> None:
         self.requests: list[RecordedRequest] = []
@@ -124,7 +127,7 @@ class _Sandbox:
                 self._record(head, in_batch=False)
                 raise ConnectionLost(rule.at)
             incoming = replace(head, body=await _body(receive))
-            outgoing = await self._handled(incoming, rule)
+            outgoing = await self._handle(incoming, rule)
             if rule is not None and rule.at == "mid-answer":
                 await _send(outgoing, send, whole=False)
                 raise ConnectionLost(rule.at)
@@ -138,7 +141,7 @@ class _Sandbox:
             return
         await _send(outgoing, send)
 
-    async def _handled(self, incoming: Incoming, rule: FaultRule | None) -> Outgoing:
+    async def _handle(self, incoming: Incoming, rule: FaultRule | None) -> Outgoing:
         number = self._record(incoming, in_batch=False)
         started = time.perf_counter()
         if rule is not None and rule.answer is not None and rule.at == "before":
@@ -157,8 +160,8 @@ class _Sandbox:
 
     def _record(self, incoming: Incoming, *, in_batch: bool) -> int:
         self._number += 1
-        if len(self.requests) >= _RECORDED:
-            del self.requests[: _RECORDED // 2]
+        if len(self.requests) >= _MAX_RECORDED:
+            del self.requests[: _MAX_RECORDED // 2]
         self.requests.append(
             RecordedRequest(
                 number=self._number,
@@ -180,23 +183,25 @@ class _Sandbox:
         refusal = self._gate.throttled(number)
         if refusal is not None:
             return Outgoing.of_refusal(refusal)
-        return _answered(self._service.answer, incoming)
+        return _answer_or_refusal(self._service.answer, incoming)
 
     def _answer(self, incoming: Incoming, *, rule: FaultRule | None) -> Outgoing:
         root = incoming.path.strip("/").partition("/")[0]
         if incoming.method == "POST" and unquote(incoming.path) == "/data/$batch":
-            return _answered(lambda batch: self._batches.answer(batch, _stopper(rule)), incoming)
+            return _answer_or_refusal(
+                lambda batch: self._batches.answer(batch, _breaker(rule)), incoming
+            )
         if root == "data":
-            return _answered(self._service.answer, incoming)
+            return _answer_or_refusal(self._service.answer, incoming)
         if root == "metadata":
-            return _answered(self._rest.answer, incoming)
+            return _answer_or_refusal(self._rest.answer, incoming)
         if self._services is not None and f"{incoming.path}/".startswith("/api/services/"):
-            return _answered(self._services.answer, incoming)
+            return _answer_or_refusal(self._services.answer, incoming)
         return Outgoing(status=404)
 
 
-def _stopper(rule: FaultRule | None) -> Callable[[int], None]:
-    """Return what breaks the connection after the parts that a rule lets pass."""
+def _breaker(rule: FaultRule | None) -> Callable[[int], None]:
+    """Return a function that breaks the connection after as many parts as a rule lets pass."""
 
     def after_part(number: int) -> None:
         if rule is not None and rule.at == "between-parts" and number == rule.parts:
@@ -205,13 +210,13 @@ def _stopper(rule: FaultRule | None) -> Callable[[int], None]:
     return after_part
 
 
-def _answered(answer: Callable[[Incoming], Outgoing], incoming: Incoming) -> Outgoing:
+def _answer_or_refusal(answer: Callable[[Incoming], Outgoing], incoming: Incoming) -> Outgoing:
     try:
         return answer(incoming)
     except Refusal as refusal:
         return Outgoing.of_refusal(refusal)
     except (RecursionError, OperationalError):
-        # expressions deeper than Python's stack or SQLite's parser take
+        # Expressions are nested more deeply than Python's stack or SQLite's parser allows.
         return Outgoing.of_refusal(internal())
 
 

@@ -20,8 +20,8 @@ _TWICE = "The content ID '{}' was found more than once in the same change set."
 _WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
-class _Undone(Exception):
-    """A changeset failed; carries the answer of the part that made it fail."""
+class _RolledBack(Exception):
+    """A changeset failed: the part that made it fail, and its answer."""
 
     def __init__(self, part: Part, answer: Outgoing) -> None:
         super().__init__(answer.status)
@@ -46,7 +46,7 @@ class Batches:
         self._references = references
 
     def answer(self, incoming: Incoming, after_part: Callable[[int], None]) -> Outgoing:
-        """Return the multipart answer of a batch; ``after_part`` hears of every part done, from 1."""
+        """Return the multipart answer of a batch; ``after_part`` is called with the number of each part, from 1."""
         parts = read_batch(incoming, needs_crlf=self._settings.batch_needs_crlf)
         limit = self._settings.batch_limit
         inner = [part.parts() if part.is_changeset else [part] for part in parts]
@@ -79,14 +79,14 @@ class Batches:
         boundary = f"changesetresponse_{uuid.uuid4()}"
         try:
             with self._transaction():
-                answers = self._written(outer, parts)
-        except _Undone as undone:
-            named = self._named(parts, undone.part)
-            answers = [write_answer(undone.answer, named)]
+                answers = self._write_all(outer, parts)
+        except _RolledBack as error:
+            content_id = self._error_id(parts, error.part)
+            answers = [write_answer(error.answer, content_id)]
         return write_changeset(boundary, answers)
 
-    def _named(self, parts: list[Part], culprit: Part) -> str | None:
-        """Return the Content-ID that the error part of a changeset bears."""
+    def _error_id(self, parts: list[Part], culprit: Part) -> str | None:
+        """Return the Content-ID of the error part of a changeset."""
         match self._settings.changeset_error_id:
             case "first":
                 return parts[0].content_id
@@ -94,23 +94,23 @@ class Batches:
                 return culprit.content_id
         return None
 
-    def _written(self, outer: Incoming, parts: list[Part]) -> list[bytes]:
-        """Answer the requests of a changeset in order; _Undone at the first that fails."""
-        made: dict[str, str] = {}
-        named = Counter(part.content_id for part in parts)
+    def _write_all(self, outer: Incoming, parts: list[Part]) -> list[bytes]:
+        """Answer the requests of a changeset in order. Raises _RolledBack at the first that fails."""
+        created: dict[str, str] = {}
+        uses = Counter(part.content_id for part in parts)
         answers = []
         for part in parts:
-            if part.content_id is not None and named[part.content_id] > 1:
-                raise _Undone(part, _refused(_TWICE.format(part.content_id)))
-            answer = self._in_changeset(outer, part, made)
+            if part.content_id is not None and uses[part.content_id] > 1:
+                raise _RolledBack(part, _refused(_TWICE.format(part.content_id)))
+            answer = self._in_changeset(outer, part, created)
             if answer.status >= 400:
-                raise _Undone(part, answer)
+                raise _RolledBack(part, answer)
             if part.content_id is not None and answer.created:
-                made[part.content_id] = answer.created
+                created[part.content_id] = answer.created
             answers.append(write_answer(answer, part.content_id))
         return answers
 
-    def _in_changeset(self, outer: Incoming, part: Part, made: dict[str, str]) -> Outgoing:
+    def _in_changeset(self, outer: Incoming, part: Part, created: dict[str, str]) -> Outgoing:
         if part.is_changeset:
             return _refused("A changeset cannot hold another one.")
         try:
@@ -119,17 +119,17 @@ class Batches:
             return Outgoing.of_refusal(refusal)
         if request.method not in _WRITES:
             return _refused(f"An invalid HTTP method '{request.method}' was found in a change set.")
-        return self._part(self._resolved(request, made))
+        return self._part(self._resolve_reference(request, created))
 
-    def _resolved(self, request: Incoming, made: dict[str, str]) -> Incoming:
-        """Put the address of a row made before in the place of ``$1``, where the service does so."""
+    def _resolve_reference(self, request: Incoming, created: dict[str, str]) -> Incoming:
+        """Replace ``$1`` in an address by the address of the row that part 1 created, if the service does so."""
         head, _, rest = request.path.removeprefix("/data/").partition("/")
-        known = made.get(head.removeprefix("$")) if head.startswith("$") else None
-        if known is None or not self._references:
+        row = created.get(head.removeprefix("$")) if head.startswith("$") else None
+        if row is None or not self._references:
             return request
         return Incoming(
             method=request.method,
-            path=f"{known}/{rest}" if rest else known,
+            path=f"{row}/{rest}" if rest else row,
             query=request.query,
             headers=request.headers,
             body=request.body,

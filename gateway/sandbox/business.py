@@ -1,4 +1,4 @@
-"""What the business logic of the seeded documents adds: vouchers, amounts, totals, posted journals."""
+"""The business logic of the built-in documents: vouchers, amounts, totals, posted journals."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _POSTED = 1  # NoYes
 
 @dataclass(frozen=True, slots=True)
 class Business:
-    """Derives values and refuses what the documents' state forbids."""
+    """Derives values, and refuses writes that a document's state forbids."""
 
     store: Store
     numbers: Numbers
     active: bool
-    """False for given documents: they have no logic but their metadata."""
+    """False for other services' metadata: their logic is not known."""
 
     def derive(self, storage: str, row: Row, given: Collection[str]) -> None:
-        """Compute what follows from other properties, where the caller did not say it."""
+        """Compute properties that follow from others, unless the caller set them (``given``)."""
         if not self.active:
             return
         if storage == "LedgerJournalLines" and not row.get("Voucher"):
@@ -46,7 +46,7 @@ class Business:
                 row[name] = decimal_text(compute(row).quantize(_CENT, ROUND_HALF_UP))
 
     def check(self, infolog: Infolog, storage: str, row: Mapping[str, Stored], op: str) -> None:
-        """Refuse what the state of a document forbids (section 5.3, business rules)."""
+        """Raise Refusal if the state of a document forbids a write (section 5.3, business rules)."""
         if not self.active:
             return
         if storage in ("LedgerJournalHeaders", "LedgerJournalLines") and self._is_posted(row):
@@ -73,8 +73,8 @@ class Business:
             for total, name in totals.items()
         }
 
-    def moves(self, storage: str, row: Row | None, before: Row | None) -> None:
-        """Let stock follow an order line that was made, changed or removed."""
+    def move_stock(self, storage: str, row: Row | None, before: Row | None) -> None:
+        """Update the stock for an order line that was created, changed or deleted."""
         if not self.active:
             return
         if before is not None:
@@ -96,8 +96,8 @@ class Business:
         names = (COMPANY, "JournalBatchNumber")
         if not all(name in row for name in names):
             return False
-        found = self.store.find(storage, {name: row[name] for name in names}, limit=1)
-        return bool(found) and found[0]["IsPosted"] == _POSTED
+        headers = self.store.find(storage, {name: row[name] for name in names}, limit=1)
+        return bool(headers) and headers[0]["IsPosted"] == _POSTED
 
 
 def _number(row: Mapping[str, Stored], name: str) -> Decimal:

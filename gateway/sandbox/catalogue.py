@@ -1,8 +1,8 @@
 """The built-in catalogue: some eighty real sets of F&O as a ``schema.model.records.Model``.
 
-It is read from the TOML files of ``data/``. They hold names, keys, types, enums and navigations as
-F&O has them (section 6), in a compact form that is explained at their heads. What F&O's documents
-do the same way everywhere is added here: nullability, labels, annotations (section 7).
+Read from the TOML files of ``data/``, which hold names, keys, types, enums and navigations as F&O has them (section 6),
+in a compact form that is explained at their heads. What is the same everywhere in F&O's documents is added here:
+nullability, labels, annotations (section 7).
 """
 
 from __future__ import annotations
@@ -61,20 +61,20 @@ class SetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A metadata document and the facts beside it."""
+    """A metadata document, and facts that it does not hold."""
 
     model: Model
     facts: Mapping[str, SetFacts]
 
     def storage_of(self, entity_set: str) -> str:
-        """Return the set in whose table the rows of a set are."""
+        """Return the set whose table holds the rows of a set."""
         facts = self.facts.get(entity_set)
         return entity_set if facts is None or not facts.rows_of else facts.rows_of
 
 
 @cache
 def built_in() -> Catalogue:
-    """Return the built-in catalogue; reading it takes some 20 ms, so once a process."""
+    """Return the built-in catalogue, read once a process (some 20 ms)."""
     specs = _specs()
     types = [_entity_type(name, spec) for name, spec in specs.items()]
     sets = [_entity_set(name, spec) for name, spec in specs.items()]

@@ -1,4 +1,4 @@
-"""What a row must fulfil: editable fields, lengths, related rows, mandatory fields (sections 5.1 and 5.3)."""
+"""Validates rows: editable fields, lengths, related rows, mandatory fields (sections 5.1 and 5.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .values import Field, Kind, Stored, plain
 from .world import World
 
 if TYPE_CHECKING:
-    from .writing import Row, Written
+    from .writing import Row, WriteTarget
 
 
 class Checks:
@@ -30,9 +30,9 @@ class Checks:
         self._store = store
         self._accounts = accounts
 
-    def editable(self, at: Written, given: Row, row: Row | None) -> Row:
-        """Return what may be set; the rest is refused or passed over, a knob ([U], section 5.4)."""
-        found: Row = {}
+    def editable_values(self, at: WriteTarget, given: Row, row: Row | None) -> Row:
+        """Return the values that may be set; others are refused or ignored, which is a setting ([U], section 5.4)."""
+        values: Row = {}
         for name, value in given.items():
             declared = at.storage.fields[name].declared
             if row is None:
@@ -42,27 +42,31 @@ class Checks:
                 if not able and _same(at.storage.fields[name], value, row[name]):
                     continue
             if able:
-                found[name] = value
+                values[name] = value
             elif self._settings.read_only_fields == "refuse":
                 reason = f"Field '{at.infolog.label(name)}' cannot be edited"
                 raise at.infolog.field_failed(name, reason, "update" if row else "create")
-        return found
+        return values
 
-    def may_change(self, at: Written, declared: Property) -> bool:
+    def may_change(self, at: WriteTarget, declared: Property) -> bool:
         """Return whether a property of a stored row may be set: never a part of its key."""
         return declared.allow_edit and declared.name not in self._world.model.key_of(at.type_name)
 
-    def fields(self, at: Written, row: Row, names: Sequence[str], operation: str) -> list[str]:
-        """Validate properties one by one; gives those that cannot be judged before the row is complete."""
+    def validate_fields(
+        self, at: WriteTarget, row: Row, names: Sequence[str], operation: str
+    ) -> list[str]:
+        """Validate properties one by one, and return those that cannot be judged before the row is complete."""
         postponed = []
         for name in names:
-            self._length(at, row, name, operation)
-            if self._found(at, row, name, operation) is None:
+            self._check_length(at, row, name, operation)
+            if self._check_reference(at, row, name, operation) is None:
                 postponed.append(name)
         return postponed
 
-    def mandatory(self, at: Written, row: Row, names: Iterable[str], operation: str) -> None:
-        """Refuse a row whose required properties are not filled in; names them all."""
+    def require_mandatory(
+        self, at: WriteTarget, row: Row, names: Iterable[str], operation: str
+    ) -> None:
+        """Raise Refusal, naming them all, if required properties are not filled in."""
         fields = self._world.fields_of(at.type_name)
         missing = [
             f"Field '{at.infolog.label(name)}' must be filled in"
@@ -72,23 +76,23 @@ class Checks:
         if missing:
             raise at.infolog.write_failed(*missing, operation=operation)
 
-    def related(self, at: Written, name: str, row: Row) -> Row | None:
-        """Return the row that the value of a property leads to."""
+    def related_row(self, at: WriteTarget, name: str, row: Row) -> Row | None:
+        """Return the row that a property refers to; None if absent."""
         lookup = at.rules.lookups.get(name) or at.rules.parent
         if lookup is None or not all(own in row for own, _ in lookup.pairs):
             return None
-        found = self.leading(at, lookup, row)
-        return found[0] if found else None
+        rows = self.target_rows(at, lookup, row)
+        return rows[0] if rows else None
 
-    def leading(self, at: Written, lookup: Lookup, row: Row) -> list[Row]:
-        """Return the row of the lookup's set that a row names, if it is there."""
+    def target_rows(self, at: WriteTarget, lookup: Lookup, row: Row) -> list[Row]:
+        """Return the row that a lookup of a row refers to; empty if it does not exist."""
         storage = self._store.storage(self._world.storage_of_set(lookup.target))
         values = {theirs: row[own] for own, theirs in lookup.pairs}
         sources = {theirs: at.storage.fields[own] for own, theirs in lookup.pairs}
         return self._equal(storage, values, sources)[:1]
 
-    def naming(self, at: Written, lookup: Lookup, row: Row) -> list[Row]:
-        """Return the rows of a set whose lookup leads to that row."""
+    def referring_rows(self, at: WriteTarget, lookup: Lookup, row: Row) -> list[Row]:
+        """Return the rows of a set whose lookup refers to this row."""
         target = self._store.storage(self._world.storage_of_set(lookup.target))
         values = {own: row[theirs] for own, theirs in lookup.pairs}
         sources = {own: target.fields[theirs] for own, theirs in lookup.pairs}
@@ -103,10 +107,10 @@ class Checks:
             },
         )
 
-    def _found(self, at: Written, row: Row, name: str, operation: str) -> bool | None:
-        """Refuse a value that is not found where it must be; None if other values are needed to tell."""
+    def _check_reference(self, at: WriteTarget, row: Row, name: str, operation: str) -> bool | None:
+        """Raise Refusal for a value that its related set does not hold; None if other values are needed to tell."""
         if name in at.rules.accounts:
-            return self._account(at, row, name, operation)
+            return self._check_account(at, row, name, operation)
         parent = at.rules.parent
         is_parent = parent is not None and name == parent.property
         lookup = parent if is_parent else at.rules.lookups.get(name)
@@ -115,11 +119,11 @@ class Checks:
             return True
         if not all(own in row for own, _ in lookup.pairs):
             return None
-        if not _names_itself(at, lookup, row) and not self.leading(at, lookup, row):
+        if not _refers_to_itself(at, lookup, row) and not self.target_rows(at, lookup, row):
             raise at.infolog.not_found(name, str(plain(field, row[name])), lookup.target, operation)
         return True
 
-    def _account(self, at: Written, row: Row, name: str, operation: str) -> bool | None:
+    def _check_account(self, at: WriteTarget, row: Row, name: str, operation: str) -> bool | None:
         kind_name = at.rules.accounts[name]
         if kind_name not in row:
             return None
@@ -130,7 +134,7 @@ class Checks:
             raise at.infolog.not_found(name, *missing, operation)
         return True
 
-    def _length(self, at: Written, row: Row, name: str, operation: str) -> None:
+    def _check_length(self, at: WriteTarget, row: Row, name: str, operation: str) -> None:
         limit = at.storage.fields[name].declared.max_length
         value = row[name]
         if limit is None or not isinstance(value, str) or len(value) <= limit:
@@ -143,7 +147,7 @@ class Checks:
             raise Refusal(400, f"{reason}.")
         raise at.infolog.field_failed(name, reason, operation)
 
-    def _lacks(self, at: Written, row: Row, name: str) -> bool:
+    def _lacks(self, at: WriteTarget, row: Row, name: str) -> bool:
         if name not in row:
             return True
         field = at.storage.fields[name]
@@ -152,8 +156,8 @@ class Checks:
         return _blank(field, row[name])
 
 
-def _names_itself(at: Written, lookup: Lookup, row: Row) -> bool:
-    """Return whether a row leads to itself, as the first of a hierarchy does."""
+def _refers_to_itself(at: WriteTarget, lookup: Lookup, row: Row) -> bool:
+    """Return whether a row refers to itself, as the top of a hierarchy does."""
     if lookup.target != at.entity_set:
         return False
     return all(row.get(own) == row.get(theirs) for own, theirs in lookup.pairs)
@@ -173,5 +177,5 @@ def _converted(value: Stored, source: Field, target: Field) -> Stored:
     """Return a stored value as another property stores it."""
     if source.kind is target.kind and source.kind is not Kind.ENUM:
         return value
-    seen: Any = plain(source, value)
-    return target.to_stored(seen)
+    json_value: Any = plain(source, value)
+    return target.to_stored(json_value)

@@ -1,8 +1,8 @@
-"""Comparisons as SQL conditions, and what they make of null.
+"""Comparisons as SQL conditions, and how they treat null.
 
 By the specification a comparison with null is false, so its negation holds, and null equals null (URL Conventions
 5.1.1.1, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).
-Services that hand filters to a database leave both unknown. F&O has next to no nulls.
+In services that pass filters to a database both are unknown. F&O has almost no nulls.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ORDERINGS: dict[type, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """Makes conditions by one of the two logics."""
+    """Builds conditions by one of the two logics."""
 
     specified: bool
     """Whether null is compared as the specification says; otherwise as SQL does."""
@@ -59,9 +59,9 @@ class Comparisons:
         """Return ``column in (values)``."""
         if not self.specified:
             return column.in_(values)
-        known = [value for value in values if value is not None]
-        found = sa.and_(column.is_not(None), column.in_(known))
-        return found if len(known) == len(values) else sa.or_(column.is_(None), found)
+        not_null = [value for value in values if value is not None]
+        equal = sa.and_(column.is_not(None), column.in_(not_null))
+        return equal if len(not_null) == len(values) else sa.or_(column.is_(None), equal)
 
     def _ordered(
         self, comparator: Any, left: Any, right: Any, nullable: tuple[Any, ...]
@@ -73,7 +73,7 @@ class Comparisons:
 
 
 def _with_null(comparator: Any, column: sa.ColumnElement[Any]) -> Condition:
-    """Only null equals null, and nothing is greater or less than it."""
+    """Return the comparison with null: only null equals it, and nothing is greater or less than it."""
     if isinstance(comparator, ast.NotEq):
         return column.is_not(None)
     if isinstance(comparator, ast.Lt | ast.Gt):

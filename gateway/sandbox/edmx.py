@@ -1,8 +1,7 @@
-"""``Model`` → the ``$metadata`` document in F&O's layout (section 7).
+"""Writes the ``$metadata`` document of a model in F&O's layout (section 7).
 
 One schema, types and enums first, then actions and the container; no facets; annotations in
-``Microsoft.Dynamics.OData.Core.V1``. Written as text: the document has one shape, and a tree would
-only be built to be thrown away.
+``Microsoft.Dynamics.OData.Core.V1``. Written as text: the layout is fixed, so a tree would bring nothing.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def _navigation(navigation: Navigation) -> Iterator[str]:
 
 
 def _action(action: Operation) -> Iterator[str]:
-    """Return an action; its binding parameter bears the name of the type."""
+    """Yield the lines of an action; its binding parameter has the name of the type."""
     assert action.bound_to is not None
     yield f'      <Action Name={quoteattr(short(action.name))} IsBound="true">'
     binding = Parameter(name=short(action.bound_to.name), type=action.bound_to)

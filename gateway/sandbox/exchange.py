@@ -42,7 +42,7 @@ class Outgoing:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     created: str = ""
-    """Path of the row that was made, for references to it within a changeset."""
+    """Path of the row that was created, for references to it within a changeset."""
 
     @classmethod
     def of_json(

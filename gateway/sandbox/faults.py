@@ -1,8 +1,8 @@
 """Faults that tests set while the sandbox runs: ``app.state.faults``.
 
-A rule waits for its request (method, path, how many matching ones come before) and then breaks the
-connection at a point of it, or answers something else there. Over ASGI a broken connection is the
-exception that httpx raises for one; on a socket the transport is closed.
+A rule waits for its request (method, path, number of matching ones before it) and then breaks the connection at some
+point, or answers something else. Over ASGI a broken connection is the exception that httpx raises for one; on a socket
+the transport is closed.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class FaultRule:
     bytes; ``between-parts``: a batch of which ``parts`` parts are processed."""
     method: str = "*"
     path: str = "*"
-    """Pattern of shell style on the decoded path, without the query: ``*LedgerJournal*``."""
+    """Shell pattern for the decoded path, without the query: ``*LedgerJournal*``."""
     skip: int = 0
-    """Matching requests that pass before the first one it hits."""
+    """Matching requests that pass before the first one that it applies to."""
     times: int = 1
-    """Requests it hits; 0 for all."""
+    """Requests that it applies to; 0 for all."""
     parts: int = 1
     answer: Fault | None = None
     """Answered in place of breaking the connection (``before`` and ``after``): 429 unprocessed, 502 though written."""
@@ -52,10 +52,10 @@ class FaultRule:
 
     def __post_init__(self) -> None:
         if self.answer is not None and (self.answer.kind != "answer" or self.at not in _ANSWERING):
-            raise ValueError("a rule answers before or after, and with a plain answer")
+            raise ValueError("a rule can answer only before or after, and only with a plain answer")
         if self.in_batch and (self.answer is None or self.at != "before"):
             raise ValueError(
-                "a fault in a batch is an answer before: the connection is the batch's"
+                "a fault in a batch must be an answer before: the connection belongs to the batch"
             )
 
     def matches(self, incoming: Incoming, *, in_batch: bool) -> bool:
@@ -73,21 +73,21 @@ class Faults:
 
     rules: list[FaultRule] = field(default_factory=list)
     hits: list[tuple[FaultRule, str]] = field(default_factory=list)
-    """What was broken: rule, and method with path."""
+    """Where rules applied: rule, and method with path."""
     _seen: dict[int, int] = field(default_factory=dict)
 
     def add(self, *rules: FaultRule) -> None:
-        """Put rules in force."""
+        """Add rules."""
         self.rules.extend(rules)
 
     def clear(self) -> None:
-        """End all rules and forget what they hit."""
+        """Remove all rules, and the record of their hits."""
         self.rules.clear()
         self.hits.clear()
         self._seen.clear()
 
     def take(self, incoming: Incoming, *, in_batch: bool = False) -> FaultRule | None:
-        """Return the rule that applies to a request, which it then has hit."""
+        """Return the rule that applies to a request, and count it as used; None if no rule does."""
         for number, rule in enumerate(self.rules):
             if not rule.matches(incoming, in_batch=in_batch):
                 continue

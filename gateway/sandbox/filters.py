@@ -1,8 +1,7 @@
-"""odata-query's tree → SQLAlchemy conditions, with F&O's refusals (section 2.2).
+"""Builds SQLAlchemy conditions from odata-query's tree, with F&O's refusals (section 2.2).
 
-Operands know their type, because F&O refuses to compare unlike ones. Text compares folded, decimals
-exactly; ``*`` in a string that is compared by ``eq`` or ``ne`` is a wildcard for F&O and nothing
-else.
+Operands know their type, because F&O refuses to compare different ones. Text compares folded, decimals exactly; ``*``
+in a string that is compared by ``eq`` or ``ne`` is a wildcard in F&O only.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from schema.model.records import Navigation
 from .comparisons import Comparisons, Condition
 from .grammar import Has, parse_filter
 from .links import Links
-from .operands import Constant, Operand, constant, matched, negated, number, unlike
+from .operands import Constant, Operand, constant, literal_for, negate, number, type_mismatch
 from .refusal import Refusal, internal, unknown_property
 from .store import ID, Storage, Store
 from .values import NUMBERS, Field, Kind, fold
 from .world import World
 
-_LONGEST = 65_536
+_MAX_LENGTH = 65_536
+"""Characters of a filter."""
 _VERBS = {
     ast.Eq: "Equal",
     ast.NotEq: "NotEqual",
@@ -46,17 +46,17 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The rows a condition speaks of."""
+    """The rows that a condition is about."""
 
     storage: Storage
     type_name: str
     entity_set: str | None
     depth: int = 0
-    """Navigations walked so far."""
+    """Navigations followed so far."""
 
 
 class Filters:
-    """Makes conditions for a store."""
+    """Builds conditions for a store."""
 
     def __init__(self, world: World, store: Store, *, null_logic: str = "specification") -> None:
         self._world = world
@@ -65,8 +65,8 @@ class Filters:
         self._comparisons = Comparisons(specified=null_logic == "specification")
 
     def condition(self, text: str, scope: Scope) -> Condition:
-        """Return the condition of a ``$filter``."""
-        if len(text) > _LONGEST:
+        """Return the condition of a ``$filter``. Raises Refusal."""
+        if len(text) > _MAX_LENGTH:
             raise Refusal(414, "The request URI is too long.")
         return self._boolean(parse_filter(text, strict=self._world.finops), scope)
 
@@ -86,7 +86,7 @@ class Filters:
         return Operand(field.kind, scope.storage.column(name), scope.storage.compared(name), field)
 
     def _inside(self, field: Field, path: tuple[str, ...], scope: Scope) -> Operand:
-        """A path into a complex value, for services that have such."""
+        """Return the operand of a path into a complex value, for services that support it."""
         value = sa.func.json_extract(scope.storage.column(field.name), "$." + ".".join(path))
         folded = sa.func.rtrim(sa.func.lower(value))
         return Operand(Kind.TEXT, value, folded if self._world.folds_text else value)
@@ -101,27 +101,27 @@ class Filters:
             )
         target_set = self._world.set_of_navigation(scope.type_name, scope.entity_set, navigation)
         name = self._world.storage_of_navigation(scope.type_name, scope.entity_set, navigation)
-        found = self._store.storage(name)
-        alias = Storage(found.name, found.table.alias(), found.fields, found.types)
+        target = self._store.storage(name)
+        alias = Storage(target.name, target.table.alias(), target.fields, target.types)
         inner = self.column(path[1:], Scope(alias, navigation.target, target_set, scope.depth + 1))
         on = self._joined_on(scope.storage, alias, navigation)
 
         def lookup(value: Any) -> Any:
-            chosen = (
+            first = (
                 sa.select(value)
                 .select_from(alias.table)
                 .where(*on)
                 .order_by(alias.table.c[ID])
                 .limit(1)
             )
-            return chosen.correlate(scope.storage.table).scalar_subquery()
+            return first.correlate(scope.storage.table).scalar_subquery()
 
         return Operand(inner.kind, lookup(inner.plain), lookup(inner.compared), inner.field)
 
     def _joined_on(
         self, owner: Storage, target: Storage, navigation: Navigation
     ) -> list[Condition]:
-        """Return what rows of ``target`` have in common with the row of ``owner`` that leads to them."""
+        """Return the join of rows of ``target`` with the row of ``owner`` whose navigation leads to them."""
         pairs = self._world.join_of(navigation)
         if not pairs:
             return [self._links.condition(owner, target, navigation)]
@@ -150,8 +150,8 @@ class Filters:
     def _joined(self, op: Any, nodes: list[Any], scope: Scope) -> Condition:
         if isinstance(op, ast.And):
             return sa.and_(*(self._boolean(node, scope) for node in nodes))
-        # keys come as long `or` chains, since F&O has no `in`: equal left sides become one SQL IN,
-        # for speed and because SQLite limits the depth of expressions
+        # Clients send keys as long `or` chains, since F&O has no `in`: equal left sides become one SQL IN,
+        # for speed and because SQLite limits the depth of expressions.
         chains: dict[str, list[Any]] = {}
         rest: list[Condition] = []
         for node in nodes:
@@ -168,7 +168,7 @@ class Filters:
 
     def _one_of(self, name: str, literals: list[Any], scope: Scope) -> Condition:
         operand = self._property(name, scope)
-        values = [self._matched(operand, constant(literal), "Equal") for literal in literals]
+        values = [self._literal(operand, constant(literal), "Equal") for literal in literals]
         return self._comparisons.among(operand.compared, values)
 
     def _compare(self, node: Any, scope: Scope) -> Condition:
@@ -179,7 +179,7 @@ class Filters:
         if isinstance(comparator, Has):
             return self._has(left, right)
         if isinstance(left, Constant) and isinstance(right, Operand):
-            return self._compared(_turned(comparator), right, left)
+            return self._compared(_swapped(comparator), right, left)
         if isinstance(left, Constant):
             raise Refusal(400, "A comparison of two literals is not supported.")
         return self._compared(comparator, left, right)
@@ -197,16 +197,16 @@ class Filters:
             like: Condition = left.compared.like(pattern, escape="\\")
             return sa.not_(like) if isinstance(comparator, ast.NotEq) else like
         return self._comparisons.with_value(
-            comparator, left.compared, self._matched(left, right, verb)
+            comparator, left.compared, self._literal(left, right, verb)
         )
 
-    def _matched(self, left: Operand, right: Constant, verb: str) -> Any:
-        return matched(left, right, verb, folds=self._world.folds_text)
+    def _literal(self, left: Operand, right: Constant, verb: str) -> Any:
+        return literal_for(left, right, verb, folds=self._world.folds_text)
 
     def _columns(self, comparator: Any, left: Operand, right: Operand) -> Condition:
         verb = _VERBS[type(comparator)]
         if left.kind is not right.kind and not {left.kind, right.kind} <= NUMBERS:
-            raise unlike(left.type_name, right.type_name, verb)
+            raise type_mismatch(left.type_name, right.type_name, verb)
         ours, theirs = left.compared, right.compared
         if left.kind in NUMBERS and left.kind is not right.kind:
             ours, theirs = number(left), number(right)
@@ -225,7 +225,7 @@ class Filters:
         operand = self._operand(node.left, scope)
         if not isinstance(operand, Operand):
             raise Refusal(400, "The left side of 'in' must be a property.")
-        values = [self._matched(operand, constant(item), "Equal") for item in node.right.val]
+        values = [self._literal(operand, constant(item), "Equal") for item in node.right.val]
         return self._comparisons.among(operand.compared, values)
 
     def _has(self, left: Operand | Constant, right: Operand | Constant) -> Condition:
@@ -233,7 +233,7 @@ class Filters:
             raise Refusal(400, "The 'has' operator is not supported.")
         if not isinstance(left, Operand) or not isinstance(right, Constant):
             raise Refusal(400, "'has' needs a property and an enumeration literal.")
-        value = self._matched(left, right, "Has")
+        value = self._literal(left, right, "Has")
         return left.compared.op("&")(value) == value  # type: ignore[no-any-return]
 
     def _operand(self, node: Any, scope: Scope) -> Operand | Constant:
@@ -245,7 +245,7 @@ class Filters:
             case ast.BinOp(op=op, left=left, right=right):
                 return self._arithmetic(op, self._operand(left, scope), self._operand(right, scope))
             case ast.UnaryOp(op=ast.USub(), operand=inner):
-                return negated(self._operand(inner, scope))
+                return negate(self._operand(inner, scope))
             case ast.Call():
                 return self._function(node, scope)
         return constant(node)
@@ -253,7 +253,7 @@ class Filters:
     def _arithmetic(self, op: Any, left: Operand | Constant, right: Operand | Constant) -> Operand:
         for side in (left, right):
             if side.kind not in NUMBERS:
-                raise unlike(left.type_name, right.type_name, type(op).__name__)
+                raise type_mismatch(left.type_name, right.type_name, type(op).__name__)
         value = _ARITHMETIC[type(op)](number(left), number(right))
         return Operand(Kind.REAL, value, value)
 
@@ -276,13 +276,13 @@ class Filters:
         if self._world.finops:
             raise internal()
         name = node.func.full_name()
-        found = _FUNCTIONS.get(name)
-        if found is None:
+        function = _FUNCTIONS.get(name)
+        if function is None:
             raise Refusal(400, f"An unknown function with name '{name}' was found.")
         operand = self._operand(node.args[0], scope)
         if not isinstance(operand, Operand):
             raise Refusal(400, f"'{name}' needs a property.")
-        kind, apply = found
+        kind, apply = function
         value = apply(operand.plain)
         return Operand(kind, value, value)
 
@@ -295,10 +295,10 @@ class Filters:
         if navigation is None or not navigation.many:
             raise Refusal(400, "The lambda's collection is not supported.")
         target_set = self._world.set_of_navigation(scope.type_name, scope.entity_set, navigation)
-        found = self._store.storage(
+        target = self._store.storage(
             self._world.storage_of_navigation(scope.type_name, scope.entity_set, navigation)
         )
-        alias = Storage(found.name, found.table.alias(), found.fields, found.types)
+        alias = Storage(target.name, target.table.alias(), target.fields, target.types)
         on = self._joined_on(scope.storage, alias, navigation)
         every = isinstance(node.operator, ast.All)
         if node.lambda_ is not None:
@@ -329,7 +329,7 @@ _FUNCTIONS: dict[str, tuple[Kind, Callable[[Any], Any]]] = {
 
 
 def _flat(node: Any, op: type) -> Iterator[Any]:
-    """Return the operands of a chain of one operator, without recursion on its length."""
+    """Yield the operands of a chain of one operator, without recursion on its length."""
     pending = [node]
     while pending:
         at = pending.pop()
@@ -346,7 +346,7 @@ def _path(node: Any) -> tuple[str, ...]:
 
 
 def _without(node: Any, variable: str) -> Any:
-    """Take the lambda's variable out of paths: ``d/Amount`` → ``Amount``."""
+    """Return an expression without the lambda's variable: ``d/Amount`` → ``Amount``."""
     match node:
         case ast.Attribute(owner=ast.Identifier(name=name), attr=attr) if name == variable:
             return ast.Identifier(attr)
@@ -369,20 +369,20 @@ def _without(node: Any, variable: str) -> Any:
     return node
 
 
-def _turned(comparator: Any) -> Any:
+def _swapped(comparator: Any) -> Any:
     """Return the comparator for exchanged sides."""
-    turned: dict[type, Callable[[], Any]] = {
+    swapped: dict[type, Callable[[], Any]] = {
         ast.Lt: ast.Gt,
         ast.LtE: ast.GtE,
         ast.Gt: ast.Lt,
         ast.GtE: ast.LtE,
     }
-    make = turned.get(type(comparator))
+    make = swapped.get(type(comparator))
     return comparator if make is None else make()
 
 
 def _has_part(function: str, column: Any, text: str) -> Condition:
-    """Return the test of a text function by every character: SQLite's LIKE ignores the case of ASCII."""
+    """Return the condition of a text function that respects case: SQLite's LIKE ignores that of ASCII."""
     if function == "contains" or not text:
         return sa.func.instr(column, text) > 0
     start = 1 if function == "startswith" else -len(text)

@@ -1,6 +1,6 @@
-"""What stands before the service.
+"""What a request passes before the service (sections 4 and 8).
 
-Latency, authentication, throttling, limits of the web server, injected faults (sections 4 and 8).
+Latency, authentication, throttling, limits of the web server, injected faults.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Answer = Callable[[Incoming], Outgoing]
 
 
 class Gate:
-    """Lets a request through to the service, or not."""
+    """Lets requests through to the service, or answers in its place."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
         self._throttle = None if settings.throttle is None else Throttle.parse(settings.throttle)
 
     async def pass_through(self, number: int, incoming: Incoming, answer: Answer) -> Outgoing:
-        """Return the answer of the service, or what comes in its place."""
+        """Return the answer of the service, or the one in its place."""
         if self._settings.latency_ms:
             await asyncio.sleep(self._settings.latency_ms / 1000)
         url = incoming.url
@@ -41,7 +41,7 @@ class Gate:
         return answer(incoming) if fault is None else _faulty(fault, incoming, url, answer)
 
     def throttled(self, number: int) -> Refusal | None:
-        """Return the 429 that a request gets by its number; parts of a batch may get one each."""
+        """Return the 429 of a request by its number, None if it may pass; parts of a batch may get one each."""
         if self._throttle is None or number % self._throttle.every:
             return None
         return _throttled(self._throttle)
@@ -104,7 +104,7 @@ def _faulty(fault: Fault, incoming: Incoming, url: str, answer: Answer) -> Outgo
             outgoing.body = outgoing.body[: len(outgoing.body) // 2]
             return outgoing
         case "empty-page":
-            # the context is the real one, so that only the emptiness differs
+            # The context is the real one, so that the answer differs only in being empty.
             context = orjson.loads(answer(incoming).body).get("@odata.context")
             page = {
                 "@odata.context": context,

@@ -1,9 +1,8 @@
-"""Rows for any metadata document: deterministic, and linked if join columns are known from it or from the settings.
+"""Generates rows for any metadata: deterministic, and linked by its navigations and the relations of the settings.
 
-A property that a navigation joins on takes its value from a row of the other side, so that joins
-find rows; all properties of one join from the same row. Such links form a graph in which every
-property points to at most one other; where they run in a circle, the first by name is the one that
-invents values. Rows are made when a storage is first touched.
+A property that a navigation joins on takes its value from a row of the other side, so that joins match rows; all
+properties of one join take them from the same row. Such links form a graph in which every property points to at most
+one other; in a circle, the first property by name invents values. Rows are generated at the first use of a storage.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ class _Join:
     target: str
     pairs: list[tuple[str, str]]
     declared: bool = False
-    """Whether it is a relation of the settings and none of the document."""
+    """Whether it is a relation of the settings, not of the metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """From where a property takes its values."""
+    """The property from which another one takes its values."""
 
     source: Node
     columns: frozenset[str]
@@ -56,10 +55,10 @@ class _Link:
     """Whether the other side's rows point back, one to one."""
 
 
-class GivenRows:
-    """Row source for a document that came from outside.
+class GeneratedRows:
+    """Row source for the metadata of another service.
 
-    ``relations`` that fit the document link rows as its own navigations do, without being navigations of the service.
+    ``relations`` that fit the metadata link rows as its own navigations do, without being navigations of the service.
     """
 
     def __init__(
@@ -94,8 +93,9 @@ class GivenRows:
 
     def _value(self, node: Node, number: int) -> Any:
         # A part of a key is never null, nor is what a join leads to.
-        given = node[1] in self._world.model.key_of(node[0]) or self._is_referenced(node)
-        for _ in range(64):  # longer chains do not occur; a limit is cheaper than proof
+        required = node[1] in self._world.model.key_of(node[0]) or self._is_referenced(node)
+        # Longer chains do not occur, and a limit is cheaper than a proof.
+        for _ in range(64):
             if node[1] == COMPANY and self._world.finops:
                 return COMPANIES[number % len(COMPANIES)].id
             link = self._link_of(node)
@@ -103,7 +103,7 @@ class GivenRows:
                 break
             number = self._other(node[0], link, number)
             node = link.source
-        return self._invent(node, number, given=given or self._is_referenced(node))
+        return self._invent(node, number, required=required or self._is_referenced(node))
 
     def _other(self, type_name: str, link: _Link, number: int) -> int:
         """Return the row of the other side that a row points to; companies stay together."""
@@ -113,7 +113,7 @@ class GivenRows:
         return number // step // _CHILDREN * step + number % step
 
     def _find_identity(self, type_name: str) -> str | None:
-        """Return the key part that tells rows apart: one that is not linked, if possible."""
+        """Return the key part that identifies rows: one that is not linked, if possible."""
         fields = self._world.fields_of(type_name)
         parts = [p for p in self._world.model.key_of(type_name) if p in fields and p != COMPANY]
         able = [p for p in parts if fields[p].kind in _IDENTIFYING]
@@ -126,7 +126,7 @@ class GivenRows:
     def _find_links(self, type_name: str) -> dict[str, _Link]:
         """Return the links of a type by property.
 
-        Relations of the settings go first, then the widest joins: what those hold leads on to the others.
+        Relations of the settings come first, then the widest joins: their values decide those of the others.
         """
         links: dict[str, _Link] = {}
         for join in sorted(self._joins(type_name), key=lambda j: (not j.declared, -len(j.pairs))):
@@ -175,7 +175,7 @@ class GivenRows:
                 pairs = [(pair.property, pair.referenced) for pair in navigation.on]
                 yield _Join(navigation.target, pairs, navigation.declared)
         for base in model.lineage(type_name):
-            yield from self._turned.get(base.name, ())
+            yield from self._reverse_joins.get(base.name, ())
 
     @cached_property
     def _twins(self) -> dict[str, list[_Join]]:
@@ -200,16 +200,16 @@ class GivenRows:
         return iter(names)
 
     @cached_property
-    def _turned(self) -> dict[str, list[_Join]]:
-        """The joins that only the other side's to-many navigations tell, by the type of the children."""
-        found: dict[str, list[_Join]] = {}
+    def _reverse_joins(self) -> dict[str, list[_Join]]:
+        """The joins that only to-many navigations of the other side declare, by the type of the children."""
+        joins: dict[str, list[_Join]] = {}
         for owner in self._related.entity_types.values():
             for navigation in owner.navigations:
                 if navigation.many and navigation.on:
                     pairs = [(pair.referenced, pair.property) for pair in navigation.on]
                     join = _Join(owner.name, pairs, navigation.declared)
-                    found.setdefault(navigation.target, []).append(join)
-        return found
+                    joins.setdefault(navigation.target, []).append(join)
+        return joins
 
     def _alike(self, one: Node, other: Node) -> bool:
         fields, others = self._world.fields_of(one[0]), self._world.fields_of(other[0])
@@ -227,7 +227,7 @@ class GivenRows:
             at = None if link is None else link.source
         return None if at is None else min(path[path.index(at) :])
 
-    def _invent(self, node: Node, number: int, *, given: bool) -> Any:
+    def _invent(self, node: Node, number: int, *, required: bool) -> Any:
         type_name, name = node
         field = self._world.fields_of(type_name)[name]
         model = self._world.model
@@ -235,11 +235,11 @@ class GivenRows:
         if name in model.key_of(type_name):
             own = self._identity(type_name) == name
             return _invent(model, field, number if own else number // _CHILDREN, salt, unset=False)
-        return _invent(model, field, number, salt, unset=number % 5 == 4 and not given)
+        return _invent(model, field, number, salt, unset=number % 5 == 4 and not required)
 
 
 def _invent(model: Model, field: Field, number: int, salt: int, *, unset: bool) -> Any:
-    """Return a value; ``unset`` asks for none where the property allows that."""
+    """Return a value; with ``unset`` none, if the property allows that."""
     prop = field.declared
     if unset and prop.nullable and field.has_nulls and not prop.type.many:
         return None
@@ -266,11 +266,11 @@ def _structured(
 ) -> Any:
     """Return the JSON of a complex value, a collection, or a type without columns."""
     if many:
-        made = (
+        values = (
             _structured(model, type_name, number + at, salt, many=False, depth=depth)
             for at in range(2)
         )
-        return [value for value in made if value is not None]
+        return [value for value in values if value is not None]
     if type_name in model.complex_types and depth < 4:
         return _complex(model, type_name, number, salt, depth=depth)
     if type_name in model.enum_types:
@@ -285,7 +285,7 @@ def _structured(
 def _complex(
     model: Model, type_name: str, number: int, salt: int, *, depth: int
 ) -> dict[str, Any] | None:
-    """Return a complex value; of an abstract type one of a concrete type, which it names, or None if there is none.
+    """Return a complex value; of an abstract type one of a concrete type, which it names, or None if it has none.
 
     https://docs.oasis-open.org/odata/odata-json-format/v4.01/odata-json-format-v4.01.html#sec_ControlInformationtypeodatatype
     """

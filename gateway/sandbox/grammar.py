@@ -1,8 +1,8 @@
-"""``$filter`` text → odata-query's tree.
+"""Parses the text of a ``$filter`` into odata-query's tree.
 
-odata-query reads OData v4 leniently. Its lexer is extended for what F&O has and it lacks (qualified
-enum literals ``NS.NoYes'Yes'``, ``divby``) and mended where it takes the beginning of a name for a
-keyword (``AllowEdit`` → ``all``…). Keywords in capitals are refused for F&O (section 2.2, [R]).
+odata-query parses OData v4 leniently. Its lexer is extended by what it lacks for F&O (qualified enum literals
+``NS.NoYes'Yes'``, ``divby``), and corrected: it takes the beginning of some names for a keyword (``AllowEdit`` →
+``all``…). Keywords in capitals are refused for F&O (section 2.2, [R]).
 """
 
 # mypy cannot see SLY's lexer protocol: names in the class body are rules, `_` is its decorator
@@ -102,7 +102,7 @@ class _Lexer(grammar.ODataLexer):
 
 
 def parse_filter(text: str, *, strict: bool) -> Any:
-    """Return the tree of a filter; ``strict`` refuses keywords that are not lower case."""
+    """Return the tree of a filter. Raises Refusal 400; with ``strict`` also for keywords that are not lower case."""
     try:
         tree = grammar.ODataParser().parse(_lists(_tokens(text, strict=strict)))
     except exceptions.ODataException as problem:
@@ -122,7 +122,7 @@ def _tokens(text: str, *, strict: bool) -> Iterator[Any]:
 
 
 def _lists(tokens: Iterator[Any]) -> Iterator[Any]:
-    """Mend lists of one item: odata-query wants ``(x,)`` where OData says ``in (x)``."""
+    """Yield the tokens with a comma in lists of one item: odata-query expects ``(x,)`` for OData's ``in (x)``."""
     depth = 0
     single = False
     for token in tokens:

@@ -25,14 +25,14 @@ _STACKS = {
 
 @dataclass(frozen=True, slots=True)
 class Infolog:
-    """Makes the refusals of writes to one set."""
+    """Builds the refusals of writes to one set."""
 
     world: World
     entity_set: str
     status: int
-    """400 or 500: both are seen (section 5.3)."""
+    """400 or 500: services answer with either (section 5.3)."""
     table: str
-    """Name of the table below, as messages have it: ``CustGroup``."""
+    """Name of the X++ table in messages: ``CustGroup``."""
 
     @property
     def aot(self) -> str:
@@ -41,7 +41,7 @@ class Infolog:
         return aot_of(facts, self.world.type_of(self.entity_set))
 
     def failed(self, *entries: str, operation: str = "create") -> Refusal:
-        """Return the refusal that bears these Infolog entries (``Warning: Item is blocked``)."""
+        """Return the refusal with these Infolog entries (``Warning: Item is blocked``)."""
         log = f" Infolog: {'; '.join(f'{entry}.' for entry in entries)}" if entries else ""
         stack = "   at Microsoft.Dynamics.Platform.Integration.Services.OData.Update."
         return Refusal(
@@ -52,18 +52,18 @@ class Infolog:
         )
 
     def field_failed(self, name: str, reason: str, operation: str) -> Refusal:
-        """Refuse the value of one property."""
+        """Return the refusal of one property's value."""
         note = f"Warning: validateField failed on field '{self.aot}.{name}'"
         return self.failed(f"Warning: {reason}", note, operation=operation)
 
     def write_failed(self, *reasons: str, operation: str) -> Refusal:
-        """Refuse the row as a whole."""
+        """Return the refusal of a row as a whole."""
         note = f"Warning: validateWrite failed on data source '{self.table} ({self.table})'"
         warnings = [f"Warning: {reason}" for reason in reasons]
         return self.failed(*warnings, note, operation=operation)
 
     def not_found(self, name: str, value: str, target: str, operation: str) -> Refusal:
-        """Refuse a value that the related table does not hold."""
+        """Return the refusal of a value that the related table does not hold."""
         reason = (
             f"The value '{value}' in field '{self.label(name)}' is not found in the related table"
             f" '{self.set_label(target)}'"
@@ -71,7 +71,7 @@ class Infolog:
         return self.field_failed(name, reason, operation)
 
     def duplicate(self, key: dict[str, str]) -> Refusal:
-        """Refuse a key that is taken; the entry ends in two full stops."""
+        """Return the refusal of a key that exists; the entry ends in two full stops."""
         labels = ", ".join(self.label(name) for name in key)
         values = ", ".join(key.values())
         name = self.set_label(self.entity_set)
@@ -81,7 +81,7 @@ class Infolog:
         )
 
     def conflict(self) -> Refusal:
-        """Refuse a change of what another user changed meanwhile ([R: G12])."""
+        """Return the refusal of a change to a row that another user has changed meanwhile ([R: G12])."""
         return self.failed(
             f"Error: Cannot edit a record in {self.set_label(self.entity_set)} ({self.table}). An"
             " update conflict occurred due to another user process deleting the record or changing"
@@ -96,10 +96,12 @@ class Infolog:
         return words(name) if label is None else text_of(label, name)
 
     def set_label(self, name: str) -> str:
-        found = self.world.model.entity_sets.get(name)
-        return words(name) if found is None or found.label is None else text_of(found.label, name)
+        entity_set = self.world.model.entity_sets.get(name)
+        if entity_set is None or entity_set.label is None:
+            return words(name)
+        return text_of(entity_set.label, name)
 
 
 def aot_of(facts: SetFacts | None, type_name: str) -> str:
-    """Return the X++ name of an entity; documents that do not tell it get the usual form."""
+    """Return the X++ name of an entity; the usual form if the metadata does not tell it."""
     return f"{short(type_name)}Entity" if facts is None else facts.aot

@@ -59,12 +59,12 @@ _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
 def words(name: str) -> str:
-    """Return the text a name suggests: ``InvoiceCustomerAccountNumber`` → ``Invoice customer account number``."""
-    found = _WORD.findall(name)
-    if not found:
+    """Return a name as text: ``InvoiceCustomerAccountNumber`` → ``Invoice customer account number``."""
+    parts = _WORD.findall(name)
+    if not parts:
         return name
-    later = [w if w.isupper() and len(w) > 1 else w.lower() for w in found[1:]]
-    return " ".join([found[0][:1].upper() + found[0][1:], *later])
+    later = [w if w.isupper() and len(w) > 1 else w.lower() for w in parts[1:]]
+    return " ".join([parts[0][:1].upper() + parts[0][1:], *later])
 
 
 def label_id(name: str) -> str:
@@ -73,10 +73,10 @@ def label_id(name: str) -> str:
 
 
 def text_of(label: str, name: str = "") -> str:
-    """Return the text of a label id; ``name`` is what bears it, for documents whose ids tell nothing."""
-    known = _KNOWN_TEXTS.get(label)
-    if known is not None:
-        return known
+    """Return the text of a label id; ``name`` is that of its property, set or member, for ids without meaning."""
+    text = _KNOWN_TEXTS.get(label)
+    if text is not None:
+        return text
     if not label.startswith("@"):
         return label
     if label.startswith("@Sandbox:"):
@@ -85,22 +85,22 @@ def text_of(label: str, name: str = "") -> str:
 
 
 def labels_of(model: Model) -> Mapping[str, str]:
-    """Return every label id of a document with its text; an id used twice keeps its first bearer's text."""
-    found: dict[str, str] = {}
-    for label, name in _bearers(model):
+    """Return every label id of a document with its text; an id that is used twice has the text of its first use."""
+    texts: dict[str, str] = {}
+    for label, name in _labelled(model):
         if label:
-            found.setdefault(label, text_of(label, name))
-    return found
+            texts.setdefault(label, text_of(label, name))
+    return texts
 
 
 def translations_of(model: Model) -> Iterator[tuple[str, str, str]]:
-    """Return (label id, language, text) for every text there is."""
+    """Yield (label id, language, text) of every text."""
     texts = labels_of(model)
     yield from ((label, "en-US", text) for label, text in texts.items())
     yield from ((label, "de", text) for label, text in _GERMAN.items() if label in texts)
 
 
-def _bearers(model: Model) -> Iterator[tuple[str | None, str]]:
+def _labelled(model: Model) -> Iterator[tuple[str | None, str]]:
     for entity_type in model.entity_types.values():
         yield entity_type.label, short(entity_type.name)
         for prop in entity_type.properties:

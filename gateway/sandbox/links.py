@@ -1,7 +1,7 @@
-"""Links of navigations without known join columns: the same rows are linked every time.
+"""Navigations for which the metadata names no columns to join on: the same rows are linked every time.
 
-The n-th row leads to fixed places among the rows of the target's type, in Python for ``$expand`` and paths, in SQL
-for filters and orders; both choose alike.
+The n-th row leads to fixed positions among the rows of the target's type: in Python for ``$expand`` and paths, in SQL
+for filters and orders; both choose the same rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .store import ID, TYPE, Storage, Store
 from .world import World
 
 _CHILDREN = 3
-"""Rows that a navigation to many leads to."""
+"""Rows that a to-many navigation leads to."""
 
 
 class Links:
@@ -29,7 +29,7 @@ class Links:
         self._store = store
 
     def of_type(self, storage: Storage, type_name: str) -> tuple[sa.ColumnElement[bool], ...]:
-        """Return the test that rows of a storage are of a type, where others are among them."""
+        """Return the condition that rows of a storage are of a type; empty if all are."""
         base = storage.types[0] if storage.types else type_name
         lineage = {t.name for t in self._world.model.lineage(type_name)}
         if base == type_name or base not in lineage:
@@ -39,20 +39,20 @@ class Links:
         return (storage.table.c[TYPE].in_(numbers),)
 
     def chooser(self, target: Storage, navigation: Navigation) -> Callable[[int], list[int]]:
-        """Return the function that maps the id of a row to the ids of the rows that it leads to."""
+        """Return a function that maps the id of a row to the ids of the rows that it leads to."""
         ids = self._ids(target, navigation)
         count = _CHILDREN if navigation.many else 1
 
-        def chosen(owner: int) -> list[int]:
+        def choose(owner: int) -> list[int]:
             places = range(owner * count, (owner + 1) * count)
             return sorted({ids[place % len(ids)] for place in places}) if ids else []
 
-        return chosen
+        return choose
 
     def condition(
         self, owner: Storage, target: Storage, navigation: Navigation
     ) -> sa.ColumnElement[bool]:
-        """Return the test that a row of ``target`` is one that a row of ``owner`` leads to."""
+        """Return the condition that a row of ``owner`` leads to a row of ``target``."""
         ids = self._ids(target, navigation)
         if not ids:
             return sa.false()
@@ -60,9 +60,9 @@ class Links:
         places: list[Any] = [number]
         if navigation.many:
             places = [number * _CHILDREN + step for step in range(_CHILDREN)]
-        known = orjson.dumps(ids).decode()
+        all_ids = orjson.dumps(ids).decode()
         chosen = [
-            sa.func.json_extract(known, sa.func.printf("$[%d]", place % len(ids)))
+            sa.func.json_extract(all_ids, sa.func.printf("$[%d]", place % len(ids)))
             for place in places
         ]
         return target.table.c[ID].in_(chosen)

@@ -1,4 +1,4 @@
-"""``multipart/mixed`` bodies of batches: bytes → parts, and back (section 4.3)."""
+"""Reads and writes the ``multipart/mixed`` bodies of batches (section 4.3)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Part:
         return _split(self.content, _boundary(self.kind))
 
     def request(self, outer: Incoming) -> Incoming:
-        """Read ``GET CustomersV3?$top=1 HTTP/1.1``; addresses may be absolute, rooted or relative.
+        """Return the request of a part such as ``GET CustomersV3?$top=1 HTTP/1.1``.
 
-        Raises Refusal 400 for what is no request.
+        Addresses may be absolute, rooted or relative. Raises Refusal 400 if it is not an HTTP request.
         """
         head, _, body = self.content.partition("\n\n")
         line, _, fields = head.strip("\n").partition("\n")
@@ -61,7 +61,7 @@ class Part:
 
 
 def read_batch(incoming: Incoming, *, needs_crlf: bool) -> list[Part]:
-    """Return the parts of a batch request; Refusal 415 or 400 for what is none."""
+    """Return the parts of a batch request. Raises Refusal 415 or 400 if it is not one."""
     kind = incoming.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/mixed") or not _BOUNDARY.search(kind):
         raise Refusal(
@@ -84,13 +84,13 @@ def _split(text: str, boundary: str) -> list[Part]:
     chunks = f"\n{text}".split(f"\n--{boundary}")
     if len(chunks) < 2:
         raise Refusal(400, "The batch message has no parts.")
-    found = []
+    parts = []
     for chunk in chunks[1:]:
         if chunk.startswith("--"):
             break
         head, _, content = chunk.lstrip("\n").partition("\n\n")
-        found.append(Part(_headers(head), content))
-    return found
+        parts.append(Part(_headers(head), content))
+    return parts
 
 
 def _headers(text: str) -> dict[str, str]:

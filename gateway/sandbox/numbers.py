@@ -1,7 +1,7 @@
-"""Number sequences and line numbers: the values that a service gives (section 5.4).
+"""Number sequences and line numbers: values that the service generates (section 5.4).
 
-A sequence goes on from the greatest number that the rows of the company show, in their form
-(``US-122`` after ``US-121``). A number once given is not given again, even if its row was undone.
+A sequence continues from the greatest number in the rows of the company, in their form (``US-122`` after ``US-121``). A
+number is used once only, even if its row was rolled back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NUMBERED = re.compile(r"(.*?)(\d{1,17})", re.DOTALL)
 
 
 class Numbers:
-    """Gives the next numbers."""
+    """Generates the next numbers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class Numbers:
     def next(self, storage: Storage, name: str, company: Stored) -> Stored:
         """Return the next value of a sequence, as it is stored."""
         key = (storage.name, name, company)
-        prefix, width, last = self._last.get(key) or self._look(storage, name, company)
+        prefix, width, last = self._last.get(key) or self._read_sequence(storage, name, company)
         self._last[key] = (prefix, width, last + 1)
         field = storage.fields[name]
         if field.kind is Kind.GUID:
@@ -41,22 +41,22 @@ class Numbers:
             return f"{prefix}{last + 1:0{width}d}"
         return field.to_stored(last + 1)
 
-    def taken(self, storage: Storage, name: str, company: Stored, value: Stored) -> None:
-        """Note a number that the caller gave, so that the sequence goes on above it."""
+    def mark_used(self, storage: Storage, name: str, company: Stored, value: Stored) -> None:
+        """Record a number that the caller chose, so that the sequence continues above it."""
         key = (storage.name, name, company)
-        prefix, width, last = self._last.get(key) or self._look(storage, name, company)
+        prefix, width, last = self._last.get(key) or self._read_sequence(storage, name, company)
         match = _NUMBERED.fullmatch(str(value))
         if match is not None and match[1] == prefix and len(match[2]) == width:
             self._last[key] = (prefix, width, max(last, int(match[2])))
 
     def count(self, storage: Storage, name: str, group: dict[str, Stored]) -> Stored:
         """Return the number after the greatest one among the rows with these values."""
-        found = self._store.find(storage, group, greatest=name, limit=1)
-        last = Decimal(str(found[0][name])) if found else Decimal()
+        rows = self._store.find(storage, group, greatest=name, limit=1)
+        last = Decimal(str(rows[0][name])) if rows else Decimal()
         return storage.fields[name].to_stored(int(last) + 1)
 
-    def _look(self, storage: Storage, name: str, company: Stored) -> tuple[str, int, int]:
-        """Return (prefix, digits, greatest number) of the values there are."""
+    def _read_sequence(self, storage: Storage, name: str, company: Stored) -> tuple[str, int, int]:
+        """Return (prefix, digits, greatest number) of the existing values."""
         column = storage.column(name)
         where = storage.column(COMPANY) == company if company is not None else sa.true()
         values = [str(row[0]) for row in self._store.fetch(sa.select(column).where(where))]

@@ -1,6 +1,6 @@
 """Operands and literals of filters: their types, and literals in the form that columns hold.
 
-F&O refuses to compare unlike types, so every operand knows its own (section 2.2).
+F&O refuses to compare values of different types, so every operand knows its own (section 2.2).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal, before it is known what it is compared with."""
+    """A literal, before it is known with what it is compared."""
 
     kind: Kind | None
     """None for ``null``."""
@@ -84,6 +84,7 @@ _PREFIXED = {"duration": Kind.DURATION, "binary": Kind.BINARY}
 
 
 def constant(node: Any) -> Constant:
+    """Return the constant of a literal's node. Raises Refusal for anything else."""
     if isinstance(node, ast.Null):
         return Constant(None, None, "null")
     if isinstance(node, EnumLiteral) and node.type in _PREFIXED:
@@ -91,15 +92,15 @@ def constant(node: Any) -> Constant:
         return Constant(kind, node.val, _EDM[kind])
     if isinstance(node, EnumLiteral):
         return Constant(Kind.ENUM, node.val, node.type)
-    found = _LITERALS.get(type(node))
-    if found is None:
+    literal = _LITERALS.get(type(node))
+    if literal is None:
         raise Refusal(400, "The expression is not supported.")
-    kind, type_name, read = found
+    kind, type_name, read = literal
     return Constant(kind, read(node), type_name)
 
 
-def matched(left: Operand, right: Constant, verb: str, *, folds: bool) -> Any:
-    """Return the literal as the operand's column holds it; literals of another type are refused.
+def literal_for(left: Operand, right: Constant, verb: str, *, folds: bool) -> Any:
+    """Return the literal as the operand's column holds it. Raises Refusal if it is of another type.
 
     ``folds``: texts compare without case and trailing blanks.
     """
@@ -108,7 +109,7 @@ def matched(left: Operand, right: Constant, verb: str, *, folds: bool) -> Any:
     if left.kind in NUMBERS and right.kind in NUMBERS:
         return _numeric(left, right.value)
     if left.kind is not right.kind:
-        raise unlike(left.type_name, right.type_name, verb)
+        raise type_mismatch(left.type_name, right.type_name, verb)
     match left.kind:
         case Kind.TEXT:
             return fold(right.value) if folds else right.value
@@ -143,7 +144,7 @@ def _numeric(left: Operand, value: Decimal) -> Any:
 def _enum_value(left: Operand, right: Constant, verb: str) -> int:
     assert left.field is not None
     if right.type_name != left.type_name:
-        raise unlike(left.type_name, right.type_name, verb)
+        raise type_mismatch(left.type_name, right.type_name, verb)
     names = left.field.values_by_name
     total = 0
     for member in right.value.split(","):
@@ -173,12 +174,14 @@ def _moment(node: Any) -> str:
 
 
 def number(side: Operand | Constant) -> Any:
+    """Return a side of an arithmetic expression as a floating-point number."""
     if isinstance(side, Constant):
         return float(side.value)
     return sa.cast(side.plain, sa.Float)
 
 
-def negated(side: Operand | Constant) -> Operand | Constant:
+def negate(side: Operand | Constant) -> Operand | Constant:
+    """Return a number with the other sign. Raises Refusal for anything else."""
     if side.kind not in NUMBERS:
         raise Refusal(400, "The operator 'Negate' needs a number.")
     if isinstance(side, Constant):
@@ -186,7 +189,8 @@ def negated(side: Operand | Constant) -> Operand | Constant:
     return Operand(Kind.REAL, -number(side), -number(side))
 
 
-def unlike(left: str, right: str, verb: str) -> Refusal:
+def type_mismatch(left: str, right: str, verb: str) -> Refusal:
+    """Return the refusal of a comparison of different types."""
     return Refusal(
         400,
         f"A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}'"

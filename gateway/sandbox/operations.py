@@ -1,7 +1,7 @@
-"""Actions and functions: found by name, binding and parameters; answered as their types say (section 5.1).
+"""Runs actions and functions, which are found by name, binding and parameters (section 5.1).
 
-The few that the built-in catalogue has do what they do in F&O. Those of a given document get an
-answer of the right type: rows of the set, the bound row itself, or a value made up.
+The few operations of the built-in catalogue do what they do in F&O. Those of other metadata return a value of the right
+type: rows of the set, the bound row itself, or an invented value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from schema.model.records import Operation, OperationKind, Property, TypeRef, sh
 from .catalogue import NAMESPACE
 from .exchange import Incoming
 from .generate import invented_json
-from .payload import Reading, json_object, read_value
+from .payload import BodyRules, json_object, read_value
 from .reading import Source
 from .refusal import Refusal, not_found
 from .store import ID, Store
@@ -53,8 +53,8 @@ class RecordedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an operation gives: rows of a source, or a JSON value."""
+class OperationResult:
+    """What an operation returns: rows of a source, or a JSON value."""
 
     type: TypeRef | None
     """None: nothing at all."""
@@ -65,11 +65,11 @@ class Outcome:
 class Operations:
     """Finds and performs the operations of a world."""
 
-    def __init__(self, world: World, store: Store, reading: Reading) -> None:
+    def __init__(self, world: World, store: Store, reading: BodyRules) -> None:
         self.calls: list[RecordedCall] = []
         self._world = world
         self._store = store
-        self._reading = reading
+        self._body_rules = reading
 
     def is_unbound(self, segment: str) -> bool:
         """Return whether the first segment of a path names an operation."""
@@ -87,8 +87,8 @@ class Operations:
         segment: str,
         binding: Binding | None,
         row: Mapping[str, Any] | None,
-    ) -> Outcome:
-        """Call the operation that a segment names; Refusal 404 or 400 if there is none such."""
+    ) -> OperationResult:
+        """Return the result of the operation that a segment names. Raises Refusal 404 or 400 if there is none."""
         name, _, text = segment.partition("(")
         kind = OperationKind.FUNCTION if incoming.method == "GET" else OperationKind.ACTION
         overloads = [o for o in self._named(name) if o.kind is kind and self._binds(o, binding)]
@@ -104,7 +104,7 @@ class Operations:
         special = _SPECIAL.get(found.name) if self._world.catalogue.facts else None
         if special is not None:
             return special(self._store, found, row)
-        return self._made_up(found, binding)
+        return self._invented_result(found, binding)
 
     def _shown(
         self, binding: Binding | None, row: Mapping[str, Any] | None
@@ -138,7 +138,7 @@ class Operations:
         }
 
     def _body(self, operation: Operation, body: Mapping[str, Any]) -> dict[str, Stored]:
-        """Read the parameters of an action; a parameter that may not be null must be there."""
+        """Return the parameters in the body of an action. Raises Refusal if a required one is missing."""
         fields = self._fields(operation)
         unknown = [name for name in body if name not in fields and not name.startswith("@")]
         if unknown:
@@ -150,15 +150,15 @@ class Operations:
         missing = [n for n, f in fields.items() if n not in body and not f.declared.nullable]
         if missing:
             raise Refusal(400, f"The parameter '{missing[0]}' is missing in the request payload.")
-        return {n: read_value(f, body[n], self._reading) for n, f in fields.items() if n in body}
+        return {n: read_value(f, body[n], self._body_rules) for n, f in fields.items() if n in body}
 
     def _function(
         self, overloads: list[Operation], text: str, incoming: Incoming
     ) -> tuple[Operation, dict[str, Stored]]:
-        """Choose the overload whose parameters are given, and read them."""
+        """Return the overload that has these parameters, and their values."""
         aliases = _aliases(incoming.query)
-        for found in overloads:
-            fields = self._fields(found)
+        for overload in overloads:
+            fields = self._fields(overload)
             try:
                 given = parse_arguments(text, fields, aliases)
             except Refusal:
@@ -168,21 +168,21 @@ class Operations:
             if set(given) == {
                 n for n, f in fields.items() if n in given or not f.declared.nullable
             }:
-                return found, given
+                return overload, given
         raise not_found("No overload of the function has these parameters.")
 
-    def _made_up(self, operation: Operation, binding: Binding | None) -> Outcome:
+    def _invented_result(self, operation: Operation, binding: Binding | None) -> OperationResult:
         returns = operation.returns
         if returns is None:
-            return Outcome(None)
+            return OperationResult(None)
         if returns.name not in self._world.model.entity_types:
             salt = zlib.crc32(operation.name.encode())
-            return Outcome(returns, value=invented_json(self._world.model, returns, salt))
+            return OperationResult(returns, value=invented_json(self._world.model, returns, salt))
         if binding is None or binding.source.type_name != returns.name:
-            return Outcome(returns, source=self._any_source(returns.name))
+            return OperationResult(returns, source=self._any_source(returns.name))
         widened = returns.many and not binding.many
         source = self._any_source(returns.name) if widened else binding.source
-        return Outcome(returns, source=source)
+        return OperationResult(returns, source=source)
 
     def _any_source(self, type_name: str) -> Source:
         entity_set = self._world.any_set(type_name)
@@ -196,12 +196,12 @@ def _aliases(query: str) -> dict[str, str]:
     return {name: value for name, value in named if name.startswith("@")}
 
 
-def _version(_: Store, operation: Operation, __: Mapping[str, Any] | None) -> Outcome:
-    return Outcome(operation.returns, value=_VERSIONS[short(operation.name)])
+def _version(_: Store, operation: Operation, __: Mapping[str, Any] | None) -> OperationResult:
+    return OperationResult(operation.returns, value=_VERSIONS[short(operation.name)])
 
 
-def _submit(store: Store, _: Operation, row: Mapping[str, Any] | None) -> Outcome:
-    """Submit a leave request to workflow [D: S9]; one that is no draft is refused as an action fails."""
+def _submit(store: Store, _: Operation, row: Mapping[str, Any] | None) -> OperationResult:
+    """Submit a leave request to workflow [D: S9]. Raises Refusal, as failing actions do, if it is no draft."""
     assert row is not None
     storage = store.storage("MyLeaveRequests")
     status = storage.fields["Status"]
@@ -213,10 +213,10 @@ def _submit(store: Store, _: Operation, row: Mapping[str, Any] | None) -> Outcom
             kind="System.InvalidOperationException",
         )
     store.change(storage, row[ID], {"Status": status.to_stored("InReview")})
-    return Outcome(None)
+    return OperationResult(None)
 
 
-_SPECIAL: dict[str, Callable[[Store, Operation, Mapping[str, Any] | None], Outcome]] = {
+_SPECIAL: dict[str, Callable[[Store, Operation, Mapping[str, Any] | None], OperationResult]] = {
     **{f"{NAMESPACE}.{name}": _version for name in _VERSIONS},
     f"{NAMESPACE}.submit": _submit,
 }

@@ -1,7 +1,7 @@
-"""The query string → options, with the refusals of section 2.1.
+"""Parses the query string, with the refusals of section 2.1.
 
-F&O: ``$expand`` goes one level deep and takes nothing but ``$select`` inside; unknown options that
-begin with ``$`` are refused.
+In F&O ``$expand`` goes one level deep and takes only ``$select`` inside; unknown options that begin with ``$`` are
+refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Expand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a query string asks for."""
+    """The options of a query string."""
 
     filter: str | None = None
     select: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Options:
 
 
 def query_items(query: str) -> list[tuple[str, str]]:
-    """Return the decoded items of a query string; ``+`` is a blank, as .NET reads it."""
+    """Return the decoded items of a query string; ``+`` means a blank, as in .NET."""
     items = (part.partition("=") for part in query.split("&") if part)
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in items]
 
@@ -168,7 +168,7 @@ def _expand(text: str, *, finops: bool, depth: int) -> Expand:
 
 
 def _check_expand(name: str, inner: dict[str, str]) -> None:
-    """Section 2.1: one level, and inside it only ``$select`` ([U] options count as unsupported)."""
+    """Raise Refusal unless ``$expand`` has one level with nothing but ``$select`` (section 2.1; the rest is [U])."""
     if "/" in name or "$expand" in inner or "$levels" in inner:
         raise Refusal(
             400,
@@ -180,7 +180,7 @@ def _check_expand(name: str, inner: dict[str, str]) -> None:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at separators that stand outside parentheses and quotes."""
+    """Return the parts of a text between separators outside parentheses and quotes."""
     parts = [""]
     depth, quoted = 0, False
     for char in text:

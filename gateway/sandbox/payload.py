@@ -1,4 +1,4 @@
-"""Request bodies → stored values; what F&O's deserialiser refuses is refused here (sections 5.1 and 5.4).
+"""Reads request bodies into stored values, with the refusals of F&O's deserialiser (sections 5.1 and 5.4).
 
 Numbers are read as exact decimals, so that an amount is stored as it was sent.
 """
@@ -38,30 +38,30 @@ _BOUNDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How bodies are read."""
+class BodyRules:
+    """How bodies are read, as the settings decide."""
 
     finops: bool
     refuse_null: bool = True
     """Whether null for a property that is not nullable is an error, or means its unset value."""
     hours_east: float = 0
-    """Time zone in which the service takes the day of a moment sent for a date-only property."""
+    """Time zone in which the service takes the day of a moment that is sent for a date-only property."""
 
 
 def json_object(incoming: Incoming) -> dict[str, Any]:
-    """Return the object of a JSON body; Refusal 415 or 400 for anything else."""
+    """Return the object of a JSON body. Raises Refusal 415 or 400 for anything else."""
     kind = incoming.headers.get("content-type", "application/json")
     if not kind.strip().lower().startswith("application/json"):
         raise Refusal(415, f"A supported MIME type could not be found for '{kind}'.")
     try:
-        found = json.loads(incoming.body or b"{}", parse_float=Decimal, parse_constant=_refuse)
-        # escapes can spell halves of surrogate pairs, which no database keeps
-        json.dumps(found, ensure_ascii=False, default=str).encode()
+        body = json.loads(incoming.body or b"{}", parse_float=Decimal, parse_constant=_refuse)
+        # Escapes can spell half a surrogate pair, which no database stores.
+        json.dumps(body, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError) as problem:
         raise Refusal(400, "An error occurred while parsing the JSON of the request.") from problem
-    if not isinstance(found, dict):
+    if not isinstance(body, dict):
         raise Refusal(400, "The request body is not a JSON object.")
-    return found
+    return body
 
 
 def _refuse(name: str) -> Any:
@@ -69,12 +69,12 @@ def _refuse(name: str) -> Any:
 
 
 def read_values(
-    body: Mapping[str, Any], type_name: str, world: World, reading: Reading
+    body: Mapping[str, Any], type_name: str, world: World, rules: BodyRules
 ) -> dict[str, Stored]:
-    """Return property → stored value of what a body says; control information is passed over."""
+    """Return property → stored value of a body, without control information. Raises Refusal 400."""
     fields = world.fields_of(type_name)
     navigations = world.navigations_of(type_name)
-    found: dict[str, Stored] = {}
+    values: dict[str, Stored] = {}
     for name, value in body.items():
         if name.startswith("@") or name.partition("@")[1]:
             _check_control(name)
@@ -83,14 +83,14 @@ def read_values(
                 400, f"The navigation property '{name}' cannot be written with its owner."
             )
         elif name in fields:
-            found[name] = read_value(fields[name], value, reading)
+            values[name] = read_value(fields[name], value, rules)
         elif not _is_open(world, type_name):
             raise Refusal(
                 400,
                 f"The property '{name}' does not exist on type '{type_name}'. Make sure to only use"
                 " property names that are defined by the type.",
             )
-    return found
+    return values
 
 
 def _check_control(name: str) -> None:
@@ -102,27 +102,27 @@ def _is_open(world: World, type_name: str) -> bool:
     return any(getattr(t, "open", False) for t in world.model.lineage(type_name))
 
 
-def read_value(field: Field, value: Any, reading: Reading) -> Stored:
-    """Return one JSON value as it is stored; Refusal 400 if it is not of the property's type."""
+def read_value(field: Field, value: Any, rules: BodyRules) -> Stored:
+    """Return one JSON value as it is stored. Raises Refusal 400 if it is not of the property's type."""
     if value is None:
-        return _null(field, reading)
+        return _null(field, rules)
     try:
         stored = _READERS[field.kind](field, value)
-        if reading.finops and field.declared.ax_type == "Date":
-            stored = _day(str(stored), reading.hours_east)
+        if rules.finops and field.declared.ax_type == "Date":
+            stored = _day(str(stored), rules.hours_east)
     except (ValueError, KeyError, TypeError, ArithmeticError, binascii.Error) as problem:
-        shown = value if isinstance(value, str) else json.dumps(value, default=str)
+        literal = value if isinstance(value, str) else json.dumps(value, default=str)
         raise Refusal(
             400,
-            f"Cannot convert the literal '{shown}' to the expected type"
+            f"Cannot convert the literal '{literal}' to the expected type"
             f" '{field.declared.type.name}' (property '{field.name}').",
         ) from problem
     return stored
 
 
-def _null(field: Field, reading: Reading) -> Stored:
+def _null(field: Field, rules: BodyRules) -> Stored:
     declared = field.declared
-    if not declared.nullable and reading.refuse_null:
+    if not declared.nullable and rules.refuse_null:
         raise Refusal(
             400,
             f"A null value was found for the property named '{field.name}', which has the expected"
@@ -135,7 +135,7 @@ def _null(field: Field, reading: Reading) -> Stored:
 
 
 def _day(stored: str, hours_east: float) -> str:
-    """Return noon of the day that a moment falls on where the service is (section 5.4)."""
+    """Return noon of the day on which a moment falls in the service's time zone (section 5.4)."""
     if stored == NULL_DATE:
         return stored
     local = dt.datetime.fromisoformat(stored) + dt.timedelta(hours=hours_east)
@@ -208,8 +208,8 @@ def _enum(field: Field, value: Any) -> Stored:
 
 
 def _json(field: Field, value: Any) -> str:
-    wanted = list if field.declared.type.many else (dict, str, int, Decimal)
-    if not isinstance(value, wanted):
+    expected = list if field.declared.type.many else (dict, str, int, Decimal)
+    if not isinstance(value, expected):
         raise TypeError(value)
     return orjson.dumps(value, default=lambda number: orjson.Fragment(str(number))).decode()
 

@@ -1,7 +1,7 @@
-"""Targets and options → rows: the reading half of the store.
+"""Reads rows by targets and options.
 
-An expanded navigation costs one statement for all parents together. Companies scope everything that
-has ``dataAreaId``, expanded rows too (section 1.2); companies the account may not see do not exist.
+An expanded navigation costs one statement for all parents together. Everything with ``dataAreaId`` is limited to the
+company scope, expanded rows too (section 1.2); companies that the account may not see do not exist.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from .values import fold
 from .world import COMPANY, World
 
 _CHUNK = 400
+"""Parents whose children one statement reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where rows are read from: a storage seen as rows of a type."""
+    """The rows that are read: those of a storage that are of a type and meet the conditions."""
 
     storage: Storage
     type_name: str
@@ -39,14 +40,14 @@ class Source:
 
 @dataclass(slots=True)
 class Entity:
-    """A row on its way to the answer."""
+    """A row that is read, with its expanded rows."""
 
     source: Source
     cells: Any
-    """Row of SQLAlchemy: ``_id``, ``_tag``, ``_type``, then the columns asked for."""
+    """SQLAlchemy's row: ``_id``, ``_tag``, ``_type``, then the selected columns."""
     expanded: dict[str, list[Entity] | Entity | None] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
-    """How many rows an expanded navigation has in all, where that was asked."""
+    """Number of all rows of an expanded navigation, if it was requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class Reader:
             self._store.storage(self._world.storage_of_set(entity_set)), type_name, entity_set
         )
 
-    def keyed(self, source: Source, key: dict[str, Any]) -> Source:
-        """Narrow a source to one key."""
+    def with_key(self, source: Source, key: dict[str, Any]) -> Source:
+        """Return a source limited to one key."""
         storage = source.storage
         tests = tuple(
             storage.compared(name) == _comparable(storage, name, value)
@@ -92,28 +93,28 @@ class Reader:
         return Source(storage, source.type_name, source.entity_set, source.conditions + tests)
 
     def cast(self, source: Source, type_name: str) -> Source:
-        """Narrow a source to a derived type."""
+        """Return a source limited to a derived type."""
         family = set(self._world.model.family(type_name))
         numbers = [n for n, t in enumerate(source.storage.types) if t in family]
         test = source.storage.table.c[TYPE].in_(numbers)
         return Source(source.storage, type_name, source.entity_set, (*source.conditions, test))
 
-    def along(self, source: Source, step: Step, *, cross_company: bool) -> Source:
-        """Follow a navigation from one entity; 404 if the entity is not there."""
-        owner = self.one(source, Options(cross_company=cross_company))
+    def follow(self, source: Source, step: Step, *, cross_company: bool) -> Source:
+        """Return the source to which a navigation of one entity leads. Raises Refusal 404 if the entity is missing."""
+        owner = self.entity(source, Options(cross_company=cross_company))
         navigation = step.navigation
         target = self._target(source, navigation)
         join = self._world.join_of(navigation)
         if join:
             values = {p.referenced: _cell(owner, p.property) for p in join}
-            narrowed = self.keyed(target, values)
+            narrowed = self.with_key(target, values)
         else:
             chosen = self._links.chooser(target.storage, navigation)
             narrowed = _only(target, chosen(owner.cells[0]))
-        return narrowed if step.key is None else self.keyed(narrowed, step.key)
+        return narrowed if step.key is None else self.with_key(narrowed, step.key)
 
-    def one(self, source: Source, options: Options) -> Entity:
-        """Return the one entity of a source, or 404."""
+    def entity(self, source: Source, options: Options) -> Entity:
+        """Return the one entity of a source. Raises Refusal 404 if there is none."""
         page = self.page(source, options, limit=1)
         if not page.entities:
             raise not_found()
@@ -142,7 +143,7 @@ class Reader:
         return Page(entities, len(rows) > limit, total)
 
     def names(self, source: Source, options: Options) -> list[str]:
-        """Return the properties to answer, in the order asked for; unknown ones are refused."""
+        """Return the selected properties, in their order. Raises Refusal for unknown ones."""
         if not options.select:
             return self._all_names(source)
         fields = self._world.fields_of(source.type_name)
@@ -159,7 +160,7 @@ class Reader:
         names: dict[str, None] = {}
         for type_name in self._world.model.family(source.type_name):
             names.update(dict.fromkeys(self._world.fields_of(type_name)))
-        # a navigation to a base type may be bound to a set of a derived one, which has no fields of its siblings
+        # A navigation to a base type may be bound to a set of a derived type, which lacks the fields of its siblings.
         return [name for name in names if name in source.storage.fields]
 
     def target(self, source: Source, navigation: str) -> Source:
@@ -176,11 +177,11 @@ class Reader:
         self, source: Source, names: list[str], expands: list[tuple[Expand, Navigation]]
     ) -> list[sa.ColumnElement[Any]]:
         storage = source.storage
-        wanted = dict.fromkeys(names)
+        needed = dict.fromkeys(names)
         for _, navigation in expands:
-            wanted.update(dict.fromkeys(pair.property for pair in self._world.join_of(navigation)))
+            needed.update(dict.fromkeys(pair.property for pair in self._world.join_of(navigation)))
         fixed = [storage.table.c[name] for name in (ID, TAG, TYPE)]
-        return [*fixed, *(storage.column(name) for name in wanted)]
+        return [*fixed, *(storage.column(name) for name in needed)]
 
     def _condition(self, source: Source, options: Options) -> Any:
         tests = list(source.conditions)
@@ -227,11 +228,11 @@ class Reader:
         join = self._world.join_of(navigation)
         options = _within(expand.options, cross_company=cross_company)
         if join:
-            found = self._joined(source, parents, target, join, options)
+            lists = self._joined(source, parents, target, join, options)
         else:
             chosen = self._links.chooser(target.storage, navigation)
-            found = [self._by_id(target, chosen(parent.cells[0]), options) for parent in parents]
-        for parent, children in zip(parents, found, strict=True):
+            lists = [self._by_id(target, chosen(parent.cells[0]), options) for parent in parents]
+        for parent, children in zip(parents, lists, strict=True):
             if navigation.many:
                 end = None if options.top is None else options.skip + options.top
                 parent.expanded[navigation.name] = children[options.skip : end]
@@ -252,9 +253,9 @@ class Reader:
         keys = [self._join_key(source, parent, join) for parent in parents]
         ours = [target.storage.compared(pair.referenced) for pair in join]
         groups: dict[tuple[Any, ...], list[Entity]] = {key: [] for key in keys if key is not None}
-        wanted = list(groups)
-        for start in range(0, len(wanted), _CHUNK):
-            test = sa.tuple_(*ours).in_(wanted[start : start + _CHUNK])
+        values = list(groups)
+        for start in range(0, len(values), _CHUNK):
+            test = sa.tuple_(*ours).in_(values[start : start + _CHUNK])
             narrowed = Source(
                 target.storage, target.type_name, target.entity_set, (*target.conditions, test)
             )
@@ -305,7 +306,7 @@ def _comparable(storage: Storage, name: str, value: Any) -> Any:
 
 
 def _only(source: Source, ids: Sequence[int]) -> Source:
-    """Narrow a set to some rows."""
+    """Return a source limited to some rows."""
     return replace(source, conditions=(source.storage.table.c[ID].in_(ids),))
 
 

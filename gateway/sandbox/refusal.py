@@ -1,4 +1,4 @@
-"""Refusals: the one exception that answering raises, and the error envelope of section 5.3."""
+"""Refusal, the one exception of the sandbox, and the error envelope of section 5.3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STACK = "   at Microsoft.Dynamics.Platform.Integration.Services.OData.AxODataDe
 
 
 class Refusal(Exception):
-    """The request cannot be answered; the handler turns it into a response."""
+    """The request is refused; the application turns this into a response."""
 
     def __init__(
         self,
@@ -32,11 +32,11 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
         self.stack = stack
         self.body = body
-        """Ready bytes and content type, where the answer is not the envelope."""
+        """Bytes and content type of an answer that is not the envelope."""
 
 
 def envelope(message: str, kind: str = ODATA_EXCEPTION, stack: str | None = None) -> dict[str, Any]:
-    """Return the error body: the outer message is always the same, the truth is inside."""
+    """Return the error body: the outer message is always the same, the real one is inside."""
     inner = {"message": message, "type": kind, "stacktrace": stack or _STACK}
     return {"error": {"code": "", "message": "An error has occurred.", "innererror": inner}}
 
@@ -71,5 +71,5 @@ def not_found(message: str = "No resource was found that matches the request.") 
 
 
 def internal() -> Refusal:
-    """Return the 400 that says nothing: what contains() and its kin are answered with (section 2.2, [R: S13])."""
+    """Return the 400 without a reason with which F&O answers contains() and the like (section 2.2, [R: S13])."""
     return Refusal(400, "Internal Server Error", kind="System.NotSupportedException")

@@ -1,8 +1,8 @@
 """The REST metadata service below ``/metadata`` (section 1.3).
 
-Labels, public entities and enumerations, data entities. Its ``$filter`` is not that of ``/data``:
-it knows ``contains`` and ``tolower``, Booleans, and enum literals of another namespace. It is
-answered from lists in memory, by an evaluator of its own.
+Labels, public entities and enumerations, data entities. Its ``$filter`` is not that of ``/data``: it supports
+``contains`` and ``tolower``, Booleans, and enum literals of another namespace. It is answered from lists in memory, by
+an evaluator of its own.
 """
 
 from __future__ import annotations
@@ -65,20 +65,22 @@ class RestMetadata:
             raise not_found()
         name, key = match[1], match[2]
         if key is not None:
-            found = self._keyed(name, key)
-            return Outgoing.of_json({"@odata.context": f"{root}/$metadata#{name}/$entity", **found})
+            record = self._record(name, key)
+            return Outgoing.of_json(
+                {"@odata.context": f"{root}/$metadata#{name}/$entity", **record}
+            )
         options = parse_options(incoming.query, finops=False, skip_tokens=False)
         return Outgoing.of_json(
             {"@odata.context": f"{root}/$metadata#{name}", **self._collection(name, options)}
         )
 
-    def _keyed(self, name: str, text: str) -> Record:
+    def _record(self, name: str, text: str) -> Record:
         parts = _KEYS[name]
-        given = {part or parts[0]: value.replace("''", "'") for part, value in _PART.findall(text)}
-        if set(given) != set(parts):
+        values = {part or parts[0]: value.replace("''", "'") for part, value in _PART.findall(text)}
+        if set(values) != set(parts):
             raise Refusal(400, f"The key of '{name}' is {', '.join(parts)}.")
         for record in self._records(name):
-            if all(str(record[part]).casefold() == given[part].casefold() for part in parts):
+            if all(str(record[part]).casefold() == values[part].casefold() for part in parts):
                 return record
         raise not_found()
 
@@ -89,13 +91,12 @@ class RestMetadata:
             records = [record for record in records if _holds(tree, record)]
         body: Record = {"@odata.count": len(records)} if options.count else {}
         end = None if options.top is None else options.skip + options.top
-        chosen = records[options.skip : end]
+        page = records[options.skip : end]
         if options.select:
-            chosen = [
-                {name: record[name] for name in options.select if name in record}
-                for record in chosen
+            page = [
+                {name: record[name] for name in options.select if name in record} for record in page
             ]
-        return {**body, "value": chosen}
+        return {**body, "value": page}
 
     def _records(self, name: str) -> Iterable[Record]:
         makers: dict[str, Callable[[], Iterable[Record]]] = {

@@ -1,7 +1,7 @@
-"""What a write brings about: numbers, defaults, related rows, parents.
+"""The rules of writes: generated numbers, defaults, related rows, parents.
 
-For the built-in sets from ``data/writing.toml``; for every set what its metadata tells: single-valued
-navigations with constraints are values that must be found.
+Those of the built-in sets come from ``data/writing.toml``; those of every set from its metadata: the values of a
+single-valued navigation with constraints must exist in the other set.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _COUNTABLE = frozenset({Kind.TEXT, Kind.INTEGER, Kind.DECIMAL, Kind.GUID})
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Values of one row that must be found in another set."""
+    """Values of a row that must exist in another set."""
 
     target: str
     """Entity set."""
     pairs: tuple[tuple[str, str], ...]
     """Own property, property of the other side; companies included."""
     property: str
-    """The property that is at fault if nothing is found."""
+    """The property that the error names if they do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,12 @@ class WriteRules:
     parent: Lookup | None = None
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     accounts: Mapping[str, str] = field(default_factory=dict)
-    """Property with an account or dimension combination → property that tells its kind."""
+    """Property with an account or dimension combination → property with its kind."""
     defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
-def written_rules() -> dict[str, WriteRules]:
+def builtin_rules() -> dict[str, WriteRules]:
     """Return the rules of ``data/writing.toml`` by the set that holds the rows."""
     source = files(__package__).joinpath("data", "writing.toml")
     return {
@@ -86,7 +86,7 @@ def _lookup(text: str) -> Lookup:
 
 
 def must_be_sent(declared: Property) -> bool:
-    """Return whether a creation must say a property: required, and not what the service gives itself."""
+    """Return whether a create must set a property: it is required, and the service does not generate it."""
     return declared.required and declared.allow_edit_on_create
 
 
@@ -95,20 +95,20 @@ class Rules:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._found: dict[str, WriteRules] = {}
+        self._rules: dict[str, WriteRules] = {}
 
     def of(self, entity_set: str) -> WriteRules:
         """Return the rules for writes to a set."""
-        found = self._found.get(entity_set)
-        if found is None:
-            found = self._found[entity_set] = self._make(entity_set)
-        return found
+        rules = self._rules.get(entity_set)
+        if rules is None:
+            rules = self._rules[entity_set] = self._make(entity_set)
+        return rules
 
     def dependents(self, entity_set: str) -> list[tuple[str, Lookup, bool]]:
-        """Return (set, lookup, whether it is its parent) of built-in tables whose rows name rows of this one."""
+        """Return (set, lookup, whether it is its parent) of built-in tables whose rows refer to rows of this one."""
         storage = self._world.storage_of_set(entity_set)
         found = []
-        for name, rules in written_rules().items() if self._world.catalogue.facts else ():
+        for name, rules in builtin_rules().items() if self._world.catalogue.facts else ():
             if rules.parent is not None and self._leads_to(rules.parent, storage):
                 found.append((name, self._scoped(name, rules.parent), True))
             found += [
@@ -124,12 +124,12 @@ class Rules:
     def _make(self, entity_set: str) -> WriteRules:
         world = self._world
         type_name = world.type_of(entity_set)
-        told = self._told(entity_set, type_name)
+        declared = self._declared_lookups(entity_set, type_name)
         storage = world.storage_of_set(entity_set)
-        written = written_rules().get(storage) if world.catalogue.facts else None
+        written = builtin_rules().get(storage) if world.catalogue.facts else None
         if written is None:
             return WriteRules(
-                table=short(type_name), numbers=self._generated(type_name), lookups=told
+                table=short(type_name), numbers=self._generated(type_name), lookups=declared
             )
         own = {n: self._scoped(storage, found) for n, found in written.lookups.items()}
         parent = written.parent
@@ -139,21 +139,21 @@ class Rules:
             counts=written.counts,
             optional=written.optional,
             parent=None if parent is None else self._scoped(storage, parent),
-            lookups={**told, **own},
+            lookups={**declared, **own},
             accounts=written.accounts,
             defaults=written.defaults,
         )
 
     def _scoped(self, entity_set: str, lookup: Lookup) -> Lookup:
-        """Add the companies where both sides have them."""
+        """Return a lookup that also compares companies, if both sides have them."""
         sides = (self._world.type_of(entity_set), self._world.type_of(lookup.target))
         if not all(COMPANY in self._world.fields_of(side) for side in sides):
             return lookup
         return Lookup(lookup.target, ((COMPANY, COMPANY), *lookup.pairs), lookup.property)
 
-    def _told(self, entity_set: str, type_name: str) -> dict[str, Lookup]:
+    def _declared_lookups(self, entity_set: str, type_name: str) -> dict[str, Lookup]:
         """Return the lookups declared by the metadata: to-one constraints on a whole key of a writable set."""
-        found: dict[str, Lookup] = {}
+        lookups: dict[str, Lookup] = {}
         model = self._world.model
         for navigation in model.navigations_of(type_name):
             target = self._world.set_of_navigation(type_name, entity_set, navigation)
@@ -164,11 +164,11 @@ class Rules:
             pairs = tuple((pair.property, pair.referenced) for pair in navigation.on)
             own = [name for name, _ in pairs if name != COMPANY]
             if own and {theirs for _, theirs in pairs} == set(model.key_of(navigation.target)):
-                found.setdefault(own[-1], Lookup(target, pairs, own[-1]))
-        return found
+                lookups.setdefault(own[-1], Lookup(target, pairs, own[-1]))
+        return lookups
 
     def _generated(self, type_name: str) -> tuple[str, ...]:
-        """Return the key part that the service makes up if it is not given: the last one, unless it is required."""
+        """Return the key part that the service generates if it is missing: the last one, unless it is required."""
         fields = self._world.fields_of(type_name)
         linked = {
             pair.property for n in self._world.model.navigations_of(type_name) for pair in n.on

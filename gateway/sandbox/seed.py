@@ -1,8 +1,7 @@
-"""The built-in rows: deterministic, linked, a few thousand at scale 1, and awkward on purpose.
+"""The built-in rows: deterministic, linked, a few thousand at scale 1, some of them awkward on purpose.
 
-Each area is a function from what was made before to more rows; the same seed and scale always give
-the same rows. Identifiers look like F&O's demo data (``US-001``, ``000123``), so that examples in
-documentation read naturally.
+Each area is a function that adds rows to the earlier ones; the same seed and scale always make the same rows.
+Identifiers look like F&O's demo data (``US-001``, ``000123``), so that examples in documentation read naturally.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from .world import World
 
 Made = dict[str, list[dict[str, Any]]]
 TODAY = date(2024, 6, 30)
-"""Latest business date of the data: fixed, so that rows do not depend on the day they are made."""
+"""Latest business date of the data: fixed, so that rows do not depend on the current day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ COMPANIES = (
 
 @dataclass(slots=True)
 class Seeds:
-    """Rows in the making."""
+    """The rows that have been made so far."""
 
     scale: float
     seed: int
@@ -74,11 +73,11 @@ class Seeds:
         self.made.setdefault(entity_set, []).extend(rows)
 
     def awkward(self, count: int | None = None) -> Sequence[tuple[str, str]]:
-        """Return the first ``count`` pairs (code, name) of hostile texts; all where None, none where not wanted."""
+        """Return the first ``count`` pairs (code, name) of hostile texts, all if None; none if switched off."""
         return AWKWARD[:count] if self.hostile else ()
 
     def of(self, entity_set: str, company: Company | None = None) -> list[dict[str, Any]]:
-        """Return the rows made so far, of one company if asked."""
+        """Return the rows of a set that have been made so far, or those of one company."""
         rows = self.made.get(entity_set, [])
         return rows if company is None else [row for row in rows if row["dataAreaId"] == company.id]
 
@@ -94,7 +93,7 @@ def money(draw: random.Random, low: int, high: int) -> Decimal:
 
 
 class SeededRows:
-    """Row source of the built-in catalogue: all is made at the first question."""
+    """Row source of the built-in catalogue; all rows are made at the first use."""
 
     def __init__(self, world: World, *, scale: float, seed: int, hostile: bool) -> None:
         self._world = world
@@ -111,8 +110,8 @@ class SeededRows:
 
 @lru_cache(maxsize=4)
 def make(scale: float, seed: int, hostile: bool = True) -> Made:
-    """Return all rows by set; several sandboxes of one process share them, so they are only read."""
-    from . import (  # noqa: PLC0415
+    """Return all rows by set. Several sandboxes of one process share them, so they must not be changed."""
+    from . import (  # noqa: PLC0415 - the areas import this module
         seed_documents,
         seed_ledger,
         seed_organization,

@@ -1,4 +1,4 @@
-"""The sandbox on a real port."""
+"""Serves the sandbox on a port."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def run(settings: SandboxSettings | None = None, host: str = "127.0.0.1", port: 
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen()  # whoever reads the printed address may call at once
-        shown = f"[{host}]" if ":" in host else host
+        # Listening before the address is printed: a reader may connect at once.
+        listener.listen()
+        name = f"[{host}]" if ":" in host else host
         app = create_sandbox(settings)
-        print(f"Sandbox: http://{shown}:{listener.getsockname()[1]}/data", flush=True)
+        print(f"Sandbox: http://{name}:{listener.getsockname()[1]}/data", flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import orjson
 
-from .answer import Writer, level_of
+from .answer import EntityWriter, level_of
 from .exchange import Incoming, Outgoing
 from .mutations import Mutations
-from .operations import Binding, Operations, Outcome
+from .operations import Binding, OperationResult, Operations
 from .options import Options, parse_options, without_paging
 from .reading import Page, Reader, Source
 from .refusal import Refusal, not_found, styled_body
@@ -36,7 +36,7 @@ class Service:
         self._reader = Reader(world, store, settings)
         self._store = store
         self._mutations = Mutations(settings, world, store, self._reader)
-        self.operations = Operations(world, store, self._mutations.reading)
+        self.operations = Operations(world, store, self._mutations.body_rules)
 
     def answer(self, incoming: Incoming) -> Outgoing:
         """Return the response to a request whose path begins with ``/data``."""
@@ -66,26 +66,26 @@ class Service:
         return self._outcome(incoming, outcome, self._options(incoming))
 
     def _bound(self, incoming: Incoming, target: Target, name: str) -> Outgoing:
-        """Perform the operation that a path ends in, on the row or the rows it is bound to."""
+        """Return the response of the operation in which a path ends, on the row or the rows it is bound to."""
         options = self._options(incoming)
         source, single = self._locate(target, options)
         row = None
         if single:
             scope = Options(cross_company=options.cross_company)
-            number = self._reader.one(source, scope).cells[0]
+            number = self._reader.entity(source, scope).cells[0]
             row = self._store.find(source.storage, {ID: number})[0]
         with self._store.transaction():
             binding = Binding(source, many=not single)
             outcome = self.operations.perform(incoming, name, binding, row)
         return self._outcome(incoming, outcome, options)
 
-    def _outcome(self, incoming: Incoming, outcome: Outcome, options: Options) -> Outgoing:
-        """Write what an operation gave, as its type says."""
+    def _outcome(self, incoming: Incoming, outcome: OperationResult, options: Options) -> Outgoing:
+        """Return the response with the result of an operation, by its type."""
         returned = outcome.type
         if returned is None:
             return Outgoing(status=204)
         level = level_of(incoming.accept)
-        writer = Writer(self._world, self._reader, f"{incoming.origin}/data", level)
+        writer = EntityWriter(self._world, self._reader, f"{incoming.origin}/data", level)
         if outcome.source is not None and returned.many:
             return self._collection(incoming, writer, outcome.source, options)
         if outcome.source is not None:
@@ -134,7 +134,7 @@ class Service:
         if target.property is not None:
             return self._property(incoming, target, source, options)
         level = level_of(incoming.accept)
-        writer = Writer(self._world, self._reader, f"{incoming.origin}/data", level)
+        writer = EntityWriter(self._world, self._reader, f"{incoming.origin}/data", level)
         if single:
             return self._entity(writer, target, source, options)
         return self._collection(incoming, writer, source, options)
@@ -145,10 +145,10 @@ class Service:
         holder = model.entity_sets.get(target.entity_set) or model.singletons[target.entity_set]
         source = self._reader.collection(target.entity_set, holder.type)
         if target.key is not None:
-            source = self._reader.keyed(source, target.key)
+            source = self._reader.with_key(source, target.key)
         single = target.key is not None
         for step in target.steps:
-            source = self._reader.along(source, step, cross_company=options.cross_company)
+            source = self._reader.follow(source, step, cross_company=options.cross_company)
             single = step.key is not None or not step.navigation.many
         if target.cast is not None:
             source = self._reader.cast(source, target.cast)
@@ -159,7 +159,7 @@ class Service:
     ) -> Outgoing:
         name = target.property
         assert name is not None
-        entity = self._reader.one(
+        entity = self._reader.entity(
             source, Options(select=(name,), cross_company=options.cross_company)
         )
         stored = entity.cells[3]
@@ -171,7 +171,9 @@ class Service:
         context = f"{incoming.origin}/data/$metadata#{target.entity_set}/{name}"
         return Outgoing.of_json({"@odata.context": context, "value": value})
 
-    def _entity(self, writer: Writer, target: Target, source: Source, options: Options) -> Outgoing:
+    def _entity(
+        self, writer: EntityWriter, target: Target, source: Source, options: Options
+    ) -> Outgoing:
         page = self._reader.page(source, options, limit=1)
         if not page.entities:
             if target.steps and target.steps[-1].key is None:
@@ -179,14 +181,14 @@ class Service:
             raise not_found()
         return self._row(writer, source, page, options)
 
-    def _row(self, writer: Writer, source: Source, page: Page, options: Options) -> Outgoing:
+    def _row(self, writer: EntityWriter, source: Source, page: Page, options: Options) -> Outgoing:
         row = writer.rows(source, page.entities, options)[0]
         body = {"@odata.context": writer.context(source, options, single=True), **row}
         headers = {"etag": row["@odata.etag"]} if "@odata.etag" in row else {}
         return Outgoing.of_json(_without_context(body, writer), level=writer.level, headers=headers)
 
     def _collection(
-        self, incoming: Incoming, writer: Writer, source: Source, options: Options
+        self, incoming: Incoming, writer: EntityWriter, source: Source, options: Options
     ) -> Outgoing:
         offset = options.skip if options.skip_token is None else _offset(options.skip_token)
         size, preferred = self._page_size(incoming)
@@ -211,10 +213,10 @@ class Service:
 
     def _page_size(self, incoming: Incoming) -> tuple[int, bool]:
         limit = self._settings.page_limit
-        asked = _MAX_PAGE.search(incoming.headers.get("prefer", ""))
-        if asked is None or not self._settings.honour_maxpagesize or int(asked[1]) < 1:
+        preferred = _MAX_PAGE.search(incoming.headers.get("prefer", ""))
+        if preferred is None or not self._settings.honour_maxpagesize or int(preferred[1]) < 1:
             return limit, False
-        return min(limit, int(asked[1])), True
+        return min(limit, int(preferred[1])), True
 
     def _continues(self, page: Page, limit: int, top: int | None) -> bool:
         if top is not None and top <= limit:
@@ -244,7 +246,7 @@ def _offset(token: str) -> int:
     return int(text)
 
 
-def _without_context(body: dict[str, Any], writer: Writer) -> dict[str, Any]:
+def _without_context(body: dict[str, Any], writer: EntityWriter) -> dict[str, Any]:
     if writer.level == "none":
         body.pop("@odata.context", None)
     return body

@@ -1,7 +1,7 @@
 """Custom services below ``/api/services`` (section 5.4): how F&O posts journals.
 
-``GET`` describes groups, services and operations; ``POST`` calls one with a JSON body keyed by the
-names of the X++ parameters. No standard service posts journals; this one is like those that people write:
+``GET`` describes groups, services and operations; ``POST`` calls one with a JSON body keyed by the names of the X++
+parameters. No standard service posts journals; this one is like those of customers:
 ``LedgerJournalServices/LedgerJournalService/post``. Bodies of failures are [U].
 """
 
@@ -89,10 +89,10 @@ class _Poster:
 
     store: Store
 
-    def post(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """Mark a journal as posted; _Failed says why it cannot be."""
-        batch = given["_journalBatchNumber"]
-        header = self._header(given["_dataAreaId"], batch)
+    def post(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """Mark a journal as posted, and return its JSON. Raises _Failed if it cannot be posted."""
+        batch = arguments["_journalBatchNumber"]
+        header = self._header(arguments["_dataAreaId"], batch)
         lines = self._lines(header)
         if not lines:
             raise _Failed(f"Journal {batch} has no lines to post.")
@@ -114,12 +114,12 @@ class _Poster:
 
     def _header(self, company: str, batch: str) -> dict[str, Stored]:
         storage = self.store.storage("LedgerJournalHeaders")
-        found = self.store.find(storage, {COMPANY: company, "JournalBatchNumber": batch}, limit=1)
-        if not found:
+        headers = self.store.find(storage, {COMPANY: company, "JournalBatchNumber": batch}, limit=1)
+        if not headers:
             raise _Failed(f"Journal {batch} does not exist in company {company}.")
-        if found[0]["IsPosted"] == storage.fields["IsPosted"].to_stored("Yes"):
+        if headers[0]["IsPosted"] == storage.fields["IsPosted"].to_stored("Yes"):
             raise _Failed(f"Journal {batch} is already posted.")
-        return found[0]
+        return headers[0]
 
     def _lines(self, header: Mapping[str, Stored]) -> list[dict[str, Stored]]:
         names = (COMPANY, "JournalBatchNumber")
@@ -127,7 +127,7 @@ class _Poster:
         return self.store.find(storage, {name: header[name] for name in names})
 
     def _check_balance(self, lines: list[dict[str, Stored]]) -> None:
-        """Refuse vouchers whose debit is not their credit; a line with an offset account balances itself."""
+        """Raise _Failed for a voucher that does not balance; a line with an offset account balances itself."""
         balances: dict[Stored, Decimal] = {}
         for line in lines:
             if not line["OffsetAccountDisplayValue"]:

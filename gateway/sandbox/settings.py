@@ -1,4 +1,4 @@
-"""The sandbox's knobs: what differs between environments, or lacks evidence, is a field here."""
+"""The sandbox's settings: whatever differs between environments, or lacks evidence, is a field here."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ class Fault:
     """One injected failure, answered in place of (or made from) the real answer."""
 
     kind: FaultKind = "answer"
-    """``answer``: what the other fields say; ``half``: the real body cut in the middle;
-    ``empty-page``: no rows and a next link to the very rows asked for; ``hang``: no answer for
-    ``seconds``, then the real one."""
+    """``answer``: the other fields; ``half``: the real body cut in the middle; ``empty-page``: no rows and a next link
+    to the requested rows; ``hang``: no answer for ``seconds``, then the real one."""
     status: int = 500
     body: str = ""
     content_type: str = "application/json; odata.metadata=minimal"
@@ -29,7 +28,7 @@ class Fault:
 
     @classmethod
     def html(cls, status: int = 502) -> Fault:
-        """Return what a load balancer in front of the service says (section 5.3, [R: G4])."""
+        """Return the error page of a load balancer in front of the service (section 5.3, [R: G4])."""
         title = f"{status} Bad Gateway"
         page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
         return cls(status=status, body=page, content_type="text/html")
@@ -69,7 +68,7 @@ class Throttle:
 
     @classmethod
     def parse(cls, text: str) -> Throttle:
-        """Read ``every=5`` or ``every=5,retry-after=1``; ValueError says what is accepted."""
+        """Return the throttle of ``every=5`` or ``every=5,retry-after=1``. Raises ValueError for other text."""
         pairs = dict(part.strip().partition("=")[::2] for part in text.split(","))
         unknown = sorted(set(pairs) - {"every", "retry-after"})
         if unknown or not pairs.get("every", "").isdigit() or int(pairs["every"]) < 1:
@@ -89,14 +88,14 @@ class SandboxSettings:
     scale: float = 1.0
     """Factor on the number of rows."""
     seed: int = 365
-    """Seed of the data; the same seed and scale give the same rows."""
+    """Seed of the data; the same seed and scale make the same rows."""
     hostile_rows: bool = True
     """Whether customers, vendors and products with hostile texts (quotes, wildcards, blanks, other scripts) are among
-    the rows. The commands and the embedded sandbox leave them out unless asked: newcomers see ordinary rows first."""
+    the rows. The commands and the embedded sandbox leave them out by default: newcomers see ordinary rows first."""
     metadata: Path | None = None
     """A ``$metadata`` document (xml or xml.gz) to serve with generated rows instead of the built-in catalogue."""
     relations: tuple[Relation, ...] = ()
-    """Relations that rows of such a document follow where they fit it; they are no navigations of the service."""
+    """Relations that the rows of such a document follow if they fit it; they are no navigations of the service."""
     database: str = ":memory:"
     """Path of a SQLite file that keeps the rows, or ``:memory:``."""
 
@@ -126,7 +125,7 @@ class SandboxSettings:
     """Whether texts compare without case and trailing blanks, as by SQL Server's collations and so by Dataverse, or by
     every character, as the specification has it. F&O always ignores both (section 1.2)."""
     count_limit: int = 0
-    """Most that ``$count`` says, 0 for no limit: Dataverse says 5,000 for more rows.
+    """Greatest value of ``$count``, 0 for no limit: Dataverse answers 5,000 for more rows.
     https://learn.microsoft.com/en-us/power-apps/developer/data-platform/webapi/query/count-rows"""
     empty_last_page: bool = False
     """Whether a full last page carries a next link to an empty one."""
@@ -162,7 +161,7 @@ class SandboxSettings:
     conflict: Literal["412", "infolog"] = "412"
     """How a stale ``If-Match`` is answered (section 5.2)."""
     put: Literal["merge", "replace"] = "merge"
-    """What PUT does with properties that are not given ([R: G1]: it merges)."""
+    """What PUT does with properties that the body lacks ([R: G1]: it merges)."""
     upsert: bool | None = None
     """Whether PATCH and PUT to a missing key create the row; None: not by F&O ([I]), by others."""
     null_in_body: Literal["refuse", "unset"] = "refuse"
@@ -172,11 +171,11 @@ class SandboxSettings:
     long_strings: Literal["refuse", "truncate"] = "refuse"
     """[U]: texts longer than the metadata's MaxLength."""
     foreign_keys: bool = True
-    """Whether values must be found in the related sets."""
+    """Whether references must exist in the related sets."""
     honour_return_preference: bool | None = None
     """[U]: whether ``Prefer: return=minimal`` and ``return=representation`` are obeyed; None: not by F&O, by others."""
     created: Literal["representation", "minimal"] = "representation"
-    """What a POST answers where no preference is obeyed: 201 with the row, or 204 with its address
+    """What a POST answers if no preference applies: 201 with the row, or 204 with its address
     (OData 4.0 Protocol, section 8.3.3; Dataverse)."""
     created_headers: bool = True
     """[U]: whether a 201 has ``Location`` and ``OData-EntityId``."""
@@ -198,7 +197,7 @@ class SandboxSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRequest:
-    """A request the sandbox was sent, for tests to look at in ``app.state.requests``."""
+    """A request that was sent to the sandbox, for tests: see ``app.state.requests``."""
 
     number: int
     method: str

@@ -1,4 +1,4 @@
-"""How open order lines move stock: what a sales order reserves is no longer available, what is is bought is ordered.
+"""Updates stock for open order lines.
 
 An open sales line reserves its whole quantity in its warehouse, an open purchase line adds to what is ordered there.
 The views of stock (by site, by warehouse, by inventory status) move alike; an item without a row there has no stock.

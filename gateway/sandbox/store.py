@@ -1,9 +1,8 @@
 """The rows, in SQLite through SQLAlchemy Core.
 
-A storage is one table: the rows of a set, of several sets that are versions of one entity, or of
-contained entities of a type. Tables are made and filled when a request first touches them, so a
-document of thousands of sets starts at once. Statements run on the event loop: they are short, and
-a thread hop costs more than most of them.
+A storage is one table: the rows of a set, of several sets that are versions of one entity, or of contained entities of
+a type. Tables are created and filled at their first use, so a document of thousands of sets starts at once. Statements
+run on the event loop: they are short, and handing them to a thread costs more than most of them.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ Row = Mapping[str, Any]
 
 
 class RowSource(Protocol):
-    """Where the first rows of a storage come from."""
+    """Provides the initial rows of a storage."""
 
     def rows(self, storage: str) -> Iterable[Row]:
-        """Return rows by property name; ``@type`` names the entity type where a storage holds several."""
+        """Return rows by property name; ``@type`` names the entity type if a storage holds several."""
         ...
 
 
@@ -44,12 +43,12 @@ class Storage:
 
     name: str
     table: sa.FromClause
-    """The table, or an alias of it where a statement uses it twice."""
+    """The table, or an alias of it if a statement uses it twice."""
     fields: Mapping[str, Field]
     types: tuple[str, ...]
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
-        """Return the column that is answered."""
+        """Return the column with the value itself."""
         return self.table.c[name]
 
     def compared(self, name: str) -> sa.ColumnElement[Any]:
@@ -62,13 +61,13 @@ class Storage:
 
 
 def _compared(storage: Storage, name: str) -> str:
-    """Return the key of the column that comparing uses."""
+    """Return the key of the column that comparisons use."""
     field = storage.fields.get(name)
     return _shadow(name) if field is not None and field.kind in SHADOWED else name
 
 
 def _comparing(storage: Storage, name: str, value: Stored) -> Stored:
-    """Return a stored value as comparing has it."""
+    """Return a stored value as the comparing column holds it."""
     field = storage.fields.get(name)
     return field.shadow(value) if field is not None and field.kind in SHADOWED else value
 
@@ -98,30 +97,30 @@ class Store:
         self._claim(database, fingerprint)
 
     def _claim(self, database: str, fingerprint: str) -> None:
-        """Note whose rows a file holds; ValueError if they are of another document, scale or seed."""
+        """Record whose rows a file holds. Raises ValueError if they are of another document, scale or seed."""
         marks = sa.Table("_sandbox", self._metadata, sa.Column("fingerprint", sa.Text))
         if not sa.inspect(self._connection).has_table(marks.name):
             self._connection.execute(sa.schema.CreateTable(marks))
             self._connection.execute(marks.insert().values(fingerprint=fingerprint))
-        found = self._connection.execute(sa.select(marks.c.fingerprint)).scalar_one()
-        if found != fingerprint:
+        actual = self._connection.execute(sa.select(marks.c.fingerprint)).scalar_one()
+        if actual != fingerprint:
             self.close()
-            raise ValueError(f"{database} holds the rows of '{found}', not of '{fingerprint}'")
+            raise ValueError(f"{database} holds the rows of '{actual}', not of '{fingerprint}'")
 
     def close(self) -> None:
         self._connection.close()
         self._engine.dispose()
 
     def storage(self, name: str) -> Storage:
-        """Return a storage, made and filled if this is the first touch."""
-        found = self._storages.get(name)
-        if found is None:
-            found = self._make(name)
+        """Return a storage, which is created and filled at its first use."""
+        storage = self._storages.get(name)
+        if storage is None:
+            storage = self._make(name)
             if not sa.inspect(self._connection).has_table(name):
                 with self.transaction():
-                    self._create(found)
-            self._storages[name] = found
-        return found
+                    self._create(storage)
+            self._storages[name] = storage
+        return storage
 
     def fetch(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         return self._connection.execute(statement).all()
@@ -131,23 +130,23 @@ class Store:
         return int(self._connection.execute(statement).scalar_one())
 
     def insert(self, name: str, rows: Iterable[Row]) -> None:
-        """Put rows into a set's storage: unset properties get their unset values. For seeds and tests."""
+        """Insert rows into a set's storage; missing properties get their unset values. For seeds and tests."""
         storage = self.storage(self.world.storage_of_set(name))
         with self.transaction():
             self._load(storage, rows, recversion=1)
 
     def delete(self, name: str, **values: Any) -> int:
-        """Remove the rows whose properties equal the values; gives how many there were."""
+        """Delete the rows whose properties equal the values, and return their number."""
         storage = self.storage(self.world.storage_of_set(name))
         tests = [storage.column(n) == storage.fields[n].to_stored(v) for n, v in values.items()]
         return self._connection.execute(sa.delete(self._table(storage)).where(*tests)).rowcount
 
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
-        """Return the rows of a set whose properties equal the values, as JSON has them. For tests."""
+        """Return the rows of a set whose properties equal the values, as JSON. For tests."""
         storage = self.storage(self.world.storage_of_set(name))
-        found = self.find(storage, {n: storage.fields[n].to_stored(v) for n, v in values.items()})
+        rows = self.find(storage, {n: storage.fields[n].to_stored(v) for n, v in values.items()})
         own = self.world.fields_of(self.world.type_of(name))
-        return [{n: plain(f, row[n]) for n, f in own.items()} for row in found]
+        return [{n: plain(f, row[n]) for n, f in own.items()} for row in rows]
 
     def find(
         self,
@@ -159,8 +158,8 @@ class Store:
     ) -> list[dict[str, Stored]]:
         """Return whole rows that have these values, compared as filters compare; null equals nothing.
 
-        Stored values by property, with ``_id``, ``_tag`` and ``_type``. In the order they were made, or
-        those with the greatest value of a property first. In plain SQL: a write asks some ten times.
+        Rows are stored values by property, with ``_id``, ``_tag`` and ``_type``, in the order of their creation, or
+        those with the greatest value of a property first. In plain SQL: a write needs some ten of these.
         """
         names = (ID, TAG, TYPE, *storage.fields)
         tests = " AND ".join(f"{self._name(storage, _compared(storage, n))}=?" for n in values)
@@ -168,15 +167,15 @@ class Store:
             "" if greatest is None else f"{self._name(storage, _compared(storage, greatest))} DESC,"
         )
         statement = (
-            f"SELECT {','.join(self._name(storage, n) for n in names)} FROM {self._quoted(storage)}"  # noqa: S608
+            f"SELECT {','.join(self._name(storage, n) for n in names)} FROM {self._quoted(storage)}"  # noqa: S608 - our own names
             f" WHERE {tests or 1} ORDER BY {order}{ID} LIMIT {limit}"
         )
-        given = tuple(_comparing(storage, n, value) for n, value in values.items())
-        rows = self._connection.exec_driver_sql(statement, given)
+        parameters = tuple(_comparing(storage, n, value) for n, value in values.items())
+        rows = self._connection.exec_driver_sql(statement, parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def add(self, storage: Storage, type_name: str, values: Mapping[str, Stored]) -> int:
-        """Put one row of stored values in; gives its ``_id``. Its RecVersion is 1 (section 5.2)."""
+        """Insert one row of stored values, and return its ``_id``. Its RecVersion is 1 (section 5.2)."""
         number = self._next_id(storage)
         self._last_ids[storage.name] = number
         cells = {
@@ -188,26 +187,26 @@ class Store:
         names = ",".join(self._name(storage, n) for n in cells)
         marks = ",".join("?" * len(cells))
         self._connection.exec_driver_sql(
-            f"INSERT INTO {self._quoted(storage)} ({names}) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO {self._quoted(storage)} ({names}) VALUES ({marks})",  # noqa: S608 - our own names
             tuple(cells.values()),
         )
         return number
 
     def change(self, storage: Storage, number: int, values: Mapping[str, Stored]) -> None:
-        """Set properties of the row with that ``_id``; its RecVersion changes even if they are none."""
+        """Update properties of the row with that ``_id``; its RecVersion changes even without any."""
         tag = str(self.find(storage, {ID: number})[0][TAG])
         cells = {TAG: _next_tag(tag), **_shadowed(storage, values)}
         changes = ",".join(f"{self._name(storage, n)}=?" for n in cells)
         self._connection.exec_driver_sql(
-            f"UPDATE {self._quoted(storage)} SET {changes} WHERE {ID}=?",  # noqa: S608
+            f"UPDATE {self._quoted(storage)} SET {changes} WHERE {ID}=?",  # noqa: S608 - our own names
             (*cells.values(), number),
         )
 
     def remove(self, storage: Storage, number: int) -> None:
-        """Take the row with that ``_id`` out."""
+        """Delete the row with that ``_id``."""
         self._last_ids[storage.name] = self._next_id(storage) - 1
         self._connection.exec_driver_sql(
-            f"DELETE FROM {self._quoted(storage)} WHERE {ID}=?",  # noqa: S608
+            f"DELETE FROM {self._quoted(storage)} WHERE {ID}=?",  # noqa: S608 - our own names
             (number,),
         )
 
@@ -216,11 +215,11 @@ class Store:
 
     def _name(self, storage: Storage, key: str) -> str:
         """Return the quoted name of a column by its key."""
-        found = self._names.get((storage.name, key))
-        if found is None:
+        name = self._names.get((storage.name, key))
+        if name is None:
             quote = self._connection.dialect.identifier_preparer.quote
-            found = self._names[storage.name, key] = quote(storage.table.c[key].name)
-        return found
+            name = self._names[storage.name, key] = quote(storage.table.c[key].name)
+        return name
 
     def _make(self, name: str) -> Storage:
         types = self.world.types_in(name)
@@ -251,7 +250,7 @@ class Store:
             self._connection.execute(sa.schema.CreateIndex(index))
 
     def _joined(self, storage: Storage) -> list[str]:
-        """Return the properties worth an index: keys and what navigations join on, without the company."""
+        """Return the properties to index: keys and what navigations join on, without the company."""
         names: dict[str, None] = {}
         for type_name in storage.types:
             names.update(dict.fromkeys(self.world.model.key_of(type_name)))
@@ -279,15 +278,15 @@ class Store:
         if values:
             marks = ",".join("?" * count)
             table = self._connection.dialect.identifier_preparer.format_table(self._table(storage))
-            self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
+            self._connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608 - our own names
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; inside another transaction a part of it that may fail alone."""
-        known = set(self._storages)
+        """Run statements all or nothing; inside another transaction, as a part of it that may fail alone."""
+        existing = set(self._storages)
         self._depth += 1
         mark = f"level_{self._depth}"
-        begin, undo, keep = (
+        begin, rollback, commit = (
             ("BEGIN", "ROLLBACK", "COMMIT")
             if self._depth == 1
             else (f"SAVEPOINT {mark}", f"ROLLBACK TO {mark}", f"RELEASE {mark}")
@@ -296,16 +295,16 @@ class Store:
         try:
             yield
         except BaseException:
-            self._connection.exec_driver_sql(undo)
-            self._forget(self._storages.keys() - known)
+            self._connection.exec_driver_sql(rollback)
+            self._forget(self._storages.keys() - existing)
             raise
         else:
-            self._connection.exec_driver_sql(keep)
+            self._connection.exec_driver_sql(commit)
         finally:
             self._depth -= 1
 
     def _forget(self, names: set[str]) -> None:
-        """Drop what is known of tables whose making was undone."""
+        """Forget tables whose creation was rolled back."""
         for name in names:
             self._metadata.remove(self._metadata.tables[name])
             del self._storages[name]
@@ -314,8 +313,8 @@ class Store:
         return self._metadata.tables[storage.name]
 
     def _next_id(self, storage: Storage) -> int:
-        """Return a number no row has or had: record ids are not given twice."""
-        statement = f"SELECT MAX({ID}) FROM {self._quoted(storage)}"  # noqa: S608
+        """Return a number that no row has or had: record ids are used once only."""
+        statement = f"SELECT MAX({ID}) FROM {self._quoted(storage)}"  # noqa: S608 - our own names
         last = self._connection.exec_driver_sql(statement).scalar()
         return max(last or 0, self._last_ids.get(storage.name, 0)) + 1
 
@@ -335,7 +334,7 @@ def _append(
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """Return a column name that differs from the others also without case: SQLite has no other names."""
+    """Return a column name that differs from the others regardless of case, as SQLite requires."""
     free = name
     while free.casefold() in taken:
         free += "_"
@@ -369,9 +368,8 @@ class _Tags:
         self._recversion = recversion
 
     def of(self, number: int) -> str:
-        edited = (
-            number % 7 == 3
-        )  # some rows were changed since they were made: their version is a random-looking Int32
+        # Some rows have been changed since they were created: their version is a random-looking Int32.
+        edited = number % 7 == 3
         version = (
             75_000_468 + number * 7919 if edited and not self._recversion else self._recversion
         )

@@ -1,9 +1,7 @@
-"""The path below ``/data/`` → what it addresses (section 1).
+"""Parses the path below ``/data/`` (section 1): sets, entities by key, navigations, properties, ``$count``.
 
-Sets, entities by key, navigations, properties, ``$count``.
-
-Keys: every part must be given, in any order, named; a single part may stand alone. Enum parts are
-taken in both forms that clients send (section 1.1).
+A key must name every part, in any order; a single part needs no name. Enum parts are accepted in both forms that
+clients send (section 1.1).
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ class Target:
     """What a path addresses."""
 
     entity_set: str
-    """Set or singleton the path begins with."""
+    """Set or singleton with which the path begins."""
     key: dict[str, Any] | None = None
     """Key part → stored value."""
     steps: tuple[Step, ...] = ()
@@ -53,12 +51,12 @@ class Target:
     property: str | None = None
     count: bool = False
     raw: bool = False
-    """Whether ``/$value`` asks for the bare text."""
+    """Whether ``/$value`` requests the bare text."""
     operation: str | None = None
 
 
 def split_path(raw: str) -> list[str]:
-    """Split an encoded path at the slashes that stand outside quotes, and decode the parts."""
+    """Return the decoded segments of an encoded path; slashes inside quotes do not separate."""
     parts = [""]
     quoted = False
     for char in raw.replace("%27", "'"):
@@ -71,22 +69,22 @@ def split_path(raw: str) -> list[str]:
 
 
 def parse_path(segments: list[str], world: World) -> Target:
-    """Return the target of the segments after ``/data``; Refusal 404 for what does not exist."""
+    """Return the target of the segments after ``/data``. Raises Refusal 404 if it does not exist."""
     name, key_text = _split_key(segments[0])
     if name in world.model.entity_sets:
         type_name = world.model.entity_sets[name].type
     elif name in world.model.singletons and key_text is None:
-        return _Walk(world, Target(entity_set=name, key={}), world.model.singletons[name].type).go(
-            segments[1:]
-        )
+        return _PathResolver(
+            world, Target(entity_set=name, key={}), world.model.singletons[name].type
+        ).resolve(segments[1:])
     else:
         raise not_found()
     key = None if key_text is None else parse_key(key_text, type_name, world)
-    return _Walk(world, Target(entity_set=name, key=key), type_name).go(segments[1:])
+    return _PathResolver(world, Target(entity_set=name, key=key), type_name).resolve(segments[1:])
 
 
-class _Walk:
-    """Follows the segments after the first one."""
+class _PathResolver:
+    """Resolves the segments after the first one."""
 
     def __init__(self, world: World, start: Target, type_name: str) -> None:
         self._world = world
@@ -94,7 +92,7 @@ class _Walk:
         self._type = type_name
         self._single = start.key is not None
 
-    def go(self, segments: list[str]) -> Target:
+    def resolve(self, segments: list[str]) -> Target:
         for segment in segments:
             self._target = self._next(segment)
         return self._target
@@ -166,18 +164,18 @@ def parse_arguments(
     text: str, fields: Mapping[str, Field], aliases: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return parameter → stored value of ``lat=1.5,name='x',ids=@i``, the part in a function's parentheses."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, literal in _parts(text, tuple(fields)).items():
         if name not in fields:
             raise not_found()
         value = aliases.get(literal, literal) if literal.startswith("@") else literal
         if value == "null":
-            found[name] = None
+            values[name] = None
         elif fields[name].kind is Kind.JSON:
-            found[name] = _json_text(fields[name], value)
+            values[name] = _json_text(fields[name], value)
         else:
-            found[name] = _key_value(fields[name], value)
-    return found
+            values[name] = _key_value(fields[name], value)
+    return values
 
 
 def _json_text(field: Field, text: str) -> str:

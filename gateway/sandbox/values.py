@@ -1,9 +1,9 @@
-"""Values: how each kind of property is stored, compared and written.
+"""How each kind of property is stored, compared and written.
 
-Strings compare without case and trailing blanks, as SQL Server's collation does (section 1.2); so a
-text property has a second, *folded* column that filters and orders use. Decimals and durations are kept as exact
-text, beside a sortable fixed-width form (of a duration's seconds): never a float. Moments are ISO
-text in UTC without the ``Z``, so that fractions sort.
+Strings compare without case and trailing blanks, as by SQL Server's collation (section 1.2), so a text property has a
+second, *folded* column for filters and orders. Decimals and durations are stored as exact text and in a sortable
+fixed-width form (of a duration's seconds), never as floats. Moments are ISO text in UTC without the ``Z``, so that
+fractions sort.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _DURATION = re.compile(
     r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
 _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
-_EXACT = Context(prec=80)  # the default context would round at 28 digits
+_EXACT = Context(prec=80)
+"""The default context would round at 28 digits."""
 
 
 class Kind(Enum):
@@ -52,7 +53,7 @@ class Kind(Enum):
     BINARY = "binary"
     ENUM = "enum"
     JSON = "json"
-    """Complex values, collections and geography, kept as the JSON that is answered."""
+    """Complex values, collections and geography, stored as the JSON of the answer."""
 
 
 KINDS = {
@@ -89,7 +90,7 @@ def sortable(number: Decimal) -> str:
 
 
 def duration_seconds(text: str) -> Decimal:
-    """Return the seconds of ``-P1DT2H30M1.5S``; ValueError for anything else."""
+    """Return the seconds of ``-P1DT2H30M1.5S``. Raises ValueError for anything else."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -104,7 +105,7 @@ def decimal_text(number: Decimal) -> str:
 
 
 def binary_text(text: str) -> str:
-    """Return the stored form of base64 in either alphabet, padded or not; ValueError for anything else."""
+    """Return the stored form of base64 in either alphabet, padded or not. Raises ValueError for anything else."""
     plain = text.replace("-", "+").replace("_", "/").rstrip("=")
     padded = plain + "=" * (-len(plain) % 4)
     return base64.b64encode(base64.b64decode(padded, validate=True)).decode()
@@ -125,7 +126,7 @@ class Field:
     kind: Kind
     enum: EnumType | None = None
     has_nulls: bool = False
-    """Whether an unset value is null; F&O has none but says ``""``, 0 and 1900 (section 2.4)."""
+    """Whether an unset value is null; F&O has no nulls but ``""``, 0 and 1900 (section 2.4)."""
     folds: bool = True
     """Whether texts compare without case and trailing blanks."""
 
@@ -145,7 +146,7 @@ class Field:
 
     @cached_property
     def unset(self) -> Stored:
-        """What a row holds that says nothing of this property."""
+        """The value in a row that does not set this property."""
         if self.has_nulls:
             return None
         if self.kind is Kind.MOMENT:
@@ -156,7 +157,7 @@ class Field:
 
     @cached_property
     def initial(self) -> Stored:
-        """What a new row holds that says nothing of this property: its unset value, null only where that may be."""
+        """The value in a new row that does not set this property: its unset value, null only if that is allowed."""
         if self.kind is Kind.JSON and (self.declared.type.many or not self.declared.nullable):
             return "[]" if self.declared.type.many else "{}"
         if self.unset is not None or self.declared.nullable:

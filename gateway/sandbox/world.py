@@ -1,7 +1,7 @@
-"""What is served: a metadata model, its flavour, and which rows belong to which set.
+"""The metadata model that is served, its flavour, and which rows belong to which set.
 
-Two flavours: F&O, with every refusal of ``d365-odata.md``; and generic OData v4, for documents of
-other services, with none of them.
+There are two flavours: F&O, with every refusal of ``d365-odata.md``, and generic OData v4 for the metadata of other
+services, with none of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COMPANY = "dataAreaId"
 
 @dataclass(frozen=True)
 class World:
-    """A catalogue with the questions that requests ask of it."""
+    """A catalogue, and what requests need to know of it."""
 
     catalogue: Catalogue
     document: bytes
@@ -48,13 +48,13 @@ class World:
 
     def fields_of(self, type_name: str) -> dict[str, Field]:
         """Return the fields of a type, inherited ones first."""
-        found = self.fields.get(type_name)
-        if found is None:
-            found = fields_of(
+        fields = self.fields.get(type_name)
+        if fields is None:
+            fields = fields_of(
                 self.model, type_name, has_nulls=not self.finops, folds=self.folds_text
             )
-            self.fields[type_name] = found
-        return found
+            self.fields[type_name] = fields
+        return fields
 
     def navigations_of(self, type_name: str) -> dict[str, Navigation]:
         return {n.name: n for n in self.model.navigations_of(type_name)}
@@ -70,14 +70,14 @@ class World:
     def storage_of_navigation(
         self, owner: str, source_set: str | None, navigation: Navigation
     ) -> str:
-        """Return the storage a navigation leads to: its binding, any set of its type, or one of the type's own."""
+        """Return the storage to which a navigation leads: by its binding, any set of its type, or the type's own."""
         entity_set = self.set_of_navigation(owner, source_set, navigation)
         return f"~{navigation.target}" if entity_set is None else self.storage_of_set(entity_set)
 
     def set_of_navigation(
         self, owner: str, source_set: str | None, navigation: Navigation
     ) -> str | None:
-        """Return the entity set a navigation leads to; None for contained entities."""
+        """Return the entity set to which a navigation leads; None for contained entities."""
         if navigation.contains_target:
             return None
         source = self.model.entity_sets.get(source_set or "")
@@ -119,14 +119,11 @@ class World:
         return self.model.singletons[name].type
 
     def is_concrete(self, type_name: str) -> bool:
-        found = self.model.entity_types[type_name]
-        return isinstance(found, EntityType) and not found.abstract
+        entity_type = self.model.entity_types[type_name]
+        return isinstance(entity_type, EntityType) and not entity_type.abstract
 
     def join_of(self, navigation: Navigation) -> tuple[ReferentialConstraint, ...]:
-        """Return the pairs own = theirs of a navigation.
-
-        Its constraints, or its partner's turned round; empty if neither has any.
-        """
+        """Return the join of a navigation: its constraints, or its partner's reversed; empty if neither has any."""
         if navigation.on or navigation.partner is None:
             return navigation.on
         partner = self.navigations_of(navigation.target).get(navigation.partner)

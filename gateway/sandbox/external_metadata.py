@@ -1,4 +1,4 @@
-"""Any ``$metadata`` document, read by ``schema.csdl.parse``; its rows are made in ``generate``."""
+"""Reads the ``$metadata`` document of any service; its rows come from ``generate``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from schema.csdl.parse import parse_csdl
 from schema.model.records import Model
 
-from .generate import GivenRows
+from .generate import GeneratedRows
 
-__all__ = ["GivenRows", "read_document"]
+__all__ = ["GeneratedRows", "read_document"]
 
 
 def read_document(path: Path) -> tuple[Model, bytes]:

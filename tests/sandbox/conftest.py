@@ -1,4 +1,4 @@
-"""A sandbox in memory and a way to ask it."""
+"""A sandbox in memory, and a client for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ask = Callable[..., Awaitable[httpx.Response]]
 
 @pytest.fixture(scope="session")
 def app() -> Starlette:
-    """One sandbox for all tests that only read with default knobs."""
+    """One sandbox for all tests that only read with default settings."""
     return create_sandbox()
 
 

@@ -1,4 +1,4 @@
-"""``$batch`` with GET parts and what any batch must be (d365-odata.md 4.3)."""
+"""``$batch`` with GET parts, and what is required of any batch (d365-odata.md 4.3)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _parts(answer):
     return found
 
 
-async def test_absolute_rooted_and_relative_parts_are_answered_independently(sandbox):
+async def test_absolute_rooted_and_relative_parts(sandbox):
     ask = sandbox()
     answer = await ask("/data/$batch", "POST", **_batch(
         "http://sandbox/data/CustomersV3?$top=1&$select=CustomerAccount",

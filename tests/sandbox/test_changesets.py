@@ -94,7 +94,7 @@ async def test_a_changeset_is_written_as_a_whole(sandbox):
     ]
 
 
-async def test_a_changeset_that_fails_leaves_nothing_and_has_one_error_part(sandbox):
+async def test_a_failed_changeset_writes_nothing_one_error_part(sandbox):
     """[R: G1]: the error says Content-ID 1 though record 2 is at fault."""
     ask = sandbox()
     answer = await send(ask, changeset(group(91), group(10), group(92)))
@@ -106,14 +106,16 @@ async def test_a_changeset_that_fails_leaves_nothing_and_has_one_error_part(sand
     assert len(ask.app.state.requests) == 3  # what follows the failure is not processed
 
 
-@pytest.mark.parametrize(("knob", "expected"), [("first", "1"), ("culprit", "2"), ("none", None)])
-async def test_the_content_id_of_the_error_part_is_a_knob(sandbox, knob, expected):
-    answer = await send(sandbox(changeset_error_id=knob), changeset(group(91), group(10)))
+@pytest.mark.parametrize(
+    ("error_id", "expected"), [("first", "1"), ("culprit", "2"), ("none", None)]
+)
+async def test_the_content_id_of_the_error_part_is_a_setting(sandbox, error_id, expected):
+    answer = await send(sandbox(changeset_error_id=error_id), changeset(group(91), group(10)))
 
     assert results(answer)[0][0][0] == expected
 
 
-async def test_parts_around_a_changeset_see_what_it_wrote_or_did_not(sandbox):
+async def test_parts_around_a_changeset_see_its_outcome(sandbox):
     ask = sandbox()
     read = part("GET", "CustomerGroups?$filter=CustomerGroupId%20eq%20'91'")
     answer = await send(
@@ -126,7 +128,7 @@ async def test_parts_around_a_changeset_see_what_it_wrote_or_did_not(sandbox):
     assert made(ask) == {"91", "94"}
 
 
-async def test_tables_first_touched_in_a_changeset_that_fails_are_whole_afterwards(sandbox):
+async def test_tables_created_in_a_failed_changeset_are_whole(sandbox):
     ask = sandbox()
     await send(ask, changeset(group(91), ("POST", "Currencies", {})))
     rows = (await ask("/data/Currencies")).json()["value"]
@@ -135,7 +137,7 @@ async def test_tables_first_touched_in_a_changeset_that_fails_are_whole_afterwar
     assert made(ask) == set()
 
 
-async def test_header_and_lines_of_a_numbered_order_are_one_changeset(sandbox):
+async def test_a_numbered_order_and_its_lines_in_one_changeset(sandbox):
     """Section 4.3 [D: S14]: it works if the caller sets the order number."""
     ask = sandbox()
     order = {"SalesOrderNumber": "X-1", "OrderingCustomerAccountNumber": "US-001"}
@@ -163,7 +165,7 @@ async def test_updates_and_deletes_take_part(sandbox):
 
 
 @pytest.mark.parametrize(("finops", "status"), [(None, 404), (True, 204)])
-async def test_references_to_rows_of_the_changeset_are_a_knob(sandbox, finops, status):
+async def test_references_within_a_changeset_are_a_setting(sandbox, finops, status):
     ask = sandbox(content_id_references=finops)
     answer = await send(ask, changeset(group(91), ("PATCH", "$1", {"Description": "y"})))
 
@@ -200,7 +202,7 @@ async def test_the_last_delimiter_of_a_changeset_may_be_missing(sandbox):
     [["Content-Type: multipart/mixed", "", "--x--", ""],
      ["Content-Type: multipart/mixed; boundary=x", "", "nothing", ""]],
 )  # fmt: skip
-async def test_a_batch_with_a_changeset_that_cannot_be_read_is_refused_unprocessed(sandbox, lines):
+async def test_an_unreadable_changeset_refuses_the_batch(sandbox, lines):
     ask = sandbox()
 
     assert (await send(ask, part(*group(91)), lines)).status_code == 400
@@ -231,7 +233,7 @@ async def test_a_throttled_part_undoes_its_changeset(sandbox):
     assert made(ask) == set()
 
 
-async def test_the_outer_status_is_a_knob(sandbox):
+async def test_the_outer_status_is_a_setting(sandbox):
     assert (await send(sandbox(batch_status=202), changeset(group(91)))).status_code == 202
 
 

@@ -15,7 +15,7 @@ RT = "/data/CustomerGroups(dataAreaId='usrt',CustomerGroupId='10')"
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-async def test_an_update_changes_what_is_given_and_the_recversion(sandbox, method):
+async def test_an_update_changes_its_fields_and_the_recversion(sandbox, method):
     ask = sandbox()
     before = await ask(KEY)
     answer = await ask(KEY, method, json={"Description": "changed"})
@@ -91,7 +91,7 @@ async def test_rows_out_of_reach_and_missing_ones_are_404(sandbox, method):
     assert not ask.app.state.store.rows("CustomerGroups", CustomerGroupId="NONE")
 
 
-async def test_a_row_of_another_company_is_written_across_companies(sandbox):
+async def test_cross_company_writes_rows_of_other_companies(sandbox):
     ask = sandbox()
     url = f"{RT}?cross-company=true"
 
@@ -100,7 +100,7 @@ async def test_a_row_of_another_company_is_written_across_companies(sandbox):
     assert (await ask(KEY)).json()["Description"] != "there"
 
 
-async def test_patch_makes_the_missing_row_where_upsert_is_on(sandbox):
+async def test_patch_creates_the_missing_row_with_upsert(sandbox):
     ask = sandbox(upsert=True)
     url = "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='NEW')"
     answer = await ask(url, "PATCH", json={"Description": "made"})
@@ -119,9 +119,7 @@ FIXED = [
 
 
 @pytest.mark.parametrize(("method", "url", "body", "name"), FIXED)
-async def test_fields_that_cannot_be_edited_are_refused_or_passed_over(
-    sandbox, method, url, body, name
-):
+async def test_read_only_fields_are_refused_or_ignored(sandbox, method, url, body, name):
     refused = await sandbox()(url, method, json=body)
     ask = sandbox(read_only_fields="ignore")
     ignored = await ask(url, method, json=body)
@@ -225,7 +223,7 @@ async def test_what_cannot_be_written_is_405(sandbox, method, url):
      ({"honour_return_preference": True}, "PATCH", "representation", 200),
      ({"honour_return_preference": True}, "PATCH", "minimal", 204)],
 )  # fmt: skip
-async def test_the_return_preference_is_a_knob(sandbox, settings, method, preference, status):
+async def test_the_return_preference_is_a_setting(sandbox, settings, method, preference, status):
     ask = sandbox(**settings)
     url, body = (
         (KEY, {"Description": "x"}) if method == "PATCH" else ("/data/CustomerGroups", GROUP)

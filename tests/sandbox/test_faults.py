@@ -1,4 +1,4 @@
-"""Faults that tests set while the sandbox runs: what the caller sees, and what was written."""
+"""Faults that tests inject while the sandbox runs: what the caller sees, and what was written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _post(ask, body=BODY):
 @pytest.mark.parametrize(
     ("at", "written"), [("before", set()), ("after", {"91"}), ("mid-answer", {"91"})]
 )
-async def test_a_broken_connection_tells_nothing_of_what_was_written(sandbox, at, written):
+async def test_a_broken_connection_leaves_the_outcome_open(sandbox, at, written):
     ask = sandbox()
     ask.app.state.faults.add(FaultRule(at=at, method="POST", path="/data/CustomerGroups"))
     with pytest.raises(httpx.RemoteProtocolError) as caught:
@@ -69,7 +69,7 @@ async def test_rules_count_the_requests_they_match(sandbox):
     assert ask.app.state.faults.hits == []
 
 
-async def test_a_rule_for_all_requests_ends_when_it_is_taken_away(sandbox):
+async def test_a_rule_for_all_requests_ends_when_removed(sandbox):
     ask = sandbox()
     ask.app.state.faults.add(FaultRule(at="before", times=0, answer=Fault.html()))
 

@@ -1,4 +1,4 @@
-"""What a newcomer sees first: ordinary rows. Hostile ones are there where they are asked for."""
+"""What a newcomer sees first: ordinary rows. Hostile rows are opt-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before the service: throttling, authentication, limits, faults, and the record of requests."""
+"""What a request passes before the service: throttling, authentication, limits, faults, and the record of requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_bearer_tokens_are_looked_at(sandbox, token, status):
 @pytest.mark.parametrize(
     ("style", "start"), [("empty", ""), ("json", '{"error"'), ("html", "<!DOCTYPE html>")]
 )
-async def test_the_body_of_a_401_is_a_knob(sandbox, style, start):
+async def test_the_body_of_a_401_is_a_setting(sandbox, style, start):
     answer = await sandbox(auth="bearer", auth_body=style)(URL)
 
     assert answer.text.startswith(start)
@@ -78,7 +78,7 @@ async def test_the_body_of_a_401_is_a_knob(sandbox, style, start):
 
 
 @pytest.mark.parametrize("status", [404, 414])
-async def test_long_addresses_are_refused_when_there_is_a_limit(sandbox, status):
+async def test_a_limit_refuses_long_addresses(sandbox, status):
     ask = sandbox(url_limit=100, url_limit_status=status)
 
     assert (await ask(URL)).status_code == 200

@@ -112,7 +112,7 @@ ABSTRACT = (
 )
 
 
-async def test_values_of_an_abstract_complex_type_name_the_type_that_they_are_of(serve):
+async def test_values_of_abstract_complex_types_name_their_type(serve):
     rows = (await serve(*ABSTRACT)("/data/Contacts")).json()["value"]
 
     values = [value for row in rows for value in (row["Fault"], *row["Faults"])]
@@ -147,7 +147,7 @@ DERIVED = (
     ["$expand=Grants($select=Role),Main($select=Role)", "$expand=Grants,Main",
      "$expand=Grants($count=true;$orderby=Role;$filter=Role ne null),Main"],
 )  # fmt: skip
-async def test_a_navigation_to_a_derived_type_leads_to_rows_of_that_type(serve, options):
+async def test_a_navigation_to_a_derived_type_has_rows_of_it(serve, options):
     answer = await serve(*DERIVED)(f"/data/Apps?{options}")
 
     assert answer.status_code == 200, answer.text
@@ -157,14 +157,14 @@ async def test_a_navigation_to_a_derived_type_leads_to_rows_of_that_type(serve, 
     assert {grant.get("@odata.type") for grant in found} <= {None, "#N.SpecialGrant"}
 
 
-async def test_a_navigation_to_a_base_type_may_be_bound_to_a_set_of_a_derived_one(serve):
+async def test_a_base_type_may_be_bound_to_a_set_of_a_derived_one(serve):
     answer = await serve(*DERIVED)("/data/Apps?$expand=Creator")
 
     assert answer.status_code == 200, answer.text
     assert {app["Creator"]["@odata.type"] for app in answer.json()["value"]} == {"#N.User"}
 
 
-async def test_a_path_to_a_derived_type_leads_to_rows_of_that_type(serve):
+async def test_a_path_to_a_derived_type_has_rows_of_it(serve):
     ask = serve(*DERIVED)
     app = (await ask("/data/Apps?$expand=Grants,Main")).json()["value"][0]
 
@@ -201,7 +201,7 @@ UNJOINED = (
         ("Best/Name eq null", lambda _, best: best is None),
     ],
 )  # fmt: skip
-async def test_filters_reach_the_rows_of_navigations_without_join_columns(serve, condition, holds):
+async def test_filters_over_navigations_without_join_columns(serve, condition, holds):
     ask = serve(*UNJOINED)
     all_rows = (await ask("/data/Categories?$expand=Products,Best")).json()["value"]
     expected = {
@@ -217,7 +217,7 @@ async def test_filters_reach_the_rows_of_navigations_without_join_columns(serve,
 
 
 @pytest.mark.parametrize("order", ["Best/Name", "Best/Name desc"])
-async def test_rows_are_sorted_by_navigations_without_join_columns(serve, order):
+async def test_orders_over_navigations_without_join_columns(serve, order):
     answer = await serve(*UNJOINED)(f"/data/Categories?$expand=Best&$orderby={order}")
 
     names = [row["Best"]["Name"] or "" for row in answer.json()["value"]]

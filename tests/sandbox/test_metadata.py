@@ -16,7 +16,7 @@ from tests.support.metadata_documents import real_file
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_document_reads_back_as_the_model_it_was_written_from(get):
+async def test_the_document_reads_back_as_its_model(get):
     written = (await get("/data/$metadata")).content
     model, read = built_in().model, parse_csdl(written)
 
@@ -115,7 +115,7 @@ async def test_a_label_is_found_by_its_key(get, label):
     assert answer.json()["Value"] == "Company"
 
 
-async def test_a_public_entity_tells_its_properties_and_navigations(get):
+async def test_a_public_entity_lists_properties_and_navigations(get):
     entity = (await get("/metadata/PublicEntities('SalesOrderHeaderV2')")).json()
     properties = {p["Name"]: p for p in entity["Properties"]}
     lines = next(n for n in entity["NavigationProperties"] if n["Name"] == "SalesOrderLines")

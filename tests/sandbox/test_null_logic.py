@@ -1,4 +1,4 @@
-"""Comparisons with null: false by the specification, unknown where a service hands its filters to a database."""
+"""Comparisons with null: false by the specification, unknown in services that pass filters to a database."""
 
 from __future__ import annotations
 

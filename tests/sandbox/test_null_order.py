@@ -1,4 +1,4 @@
-"""Where nulls stand in ``$orderby``: a knob."""
+"""Where nulls stand in ``$orderby``: a setting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.anyio
         ("last", "desc", [None, "b", "a"]),
     ],
 )
-async def test_nulls_stand_where_the_knob_says(sandbox, tmp_path, null_order, direction, expected):
+async def test_the_setting_decides_where_nulls_stand(
+    sandbox, tmp_path, null_order, direction, expected
+):
     path = tmp_path / "metadata.xml"
     path.write_text(csdl("Name"))
     ask = sandbox(metadata=path, null_order=null_order)

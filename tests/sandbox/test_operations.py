@@ -39,7 +39,7 @@ async def test_an_action_may_give_rows(sandbox):
     assert len(answer.json()["value"]) == 3
 
 
-async def test_an_action_on_a_row_does_its_work_and_says_nothing(sandbox):
+async def test_an_action_without_a_result_changes_its_row(sandbox):
     """[D: S9]: 204; the second time it fails with the text of section 5.3."""
     ask = sandbox()
     url = f"{LEAVE}/{NAMESPACE}.submit?cross-company=true"
@@ -75,7 +75,7 @@ async def test_operations_that_are_not_there_are_refused(sandbox, method, url, b
     assert ask.app.state.calls == []
 
 
-async def test_the_metadata_service_lists_actions_with_their_binding_parameter(get):
+async def test_the_metadata_service_lists_bound_actions(get):
     """[R: C3]"""
     entity = (await get("/metadata/PublicEntities('DataManagementEntity')")).json()
     leave = (await get("/metadata/PublicEntities('MyLeaveRequest')")).json()
@@ -113,9 +113,7 @@ async def test_the_metadata_service_lists_actions_with_their_binding_parameter(g
         ("POST", "/data/Me/Trips.ShareTrip", {"userName": "x", "tripId": "5"}, 400, None),
     ],
 )  # fmt: skip
-async def test_operations_of_a_document_are_answered_by_their_types(
-    sandbox, method, url, body, status, context
-):
+async def test_operations_answer_by_their_return_types(sandbox, method, url, body, status, context):
     ask = sandbox(metadata=path_of(TRIPS))
     answer = await ask(url, method, json=body)
 

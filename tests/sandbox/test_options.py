@@ -47,7 +47,7 @@ async def test_an_option_that_finance_does_not_know_is_400(get, query, message):
     assert message in answer.json()["error"]["innererror"]["message"]
 
 
-async def test_options_without_dollar_that_nobody_knows_are_ignored(get):
+async def test_unknown_options_without_dollar_are_ignored(get):
     assert (await get("/data/CustomersV3?$top=1&colour=red&$format=json")).status_code == 200
 
 
@@ -82,7 +82,7 @@ async def test_the_count_segment_is_plain_text_and_takes_a_filter(get):
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-async def test_expand_gives_a_collection_and_a_single_entity_with_select_inside(get):
+async def test_expand_of_collections_and_entities_with_select(get):
     url = (
         "/data/SalesOrderHeadersV2?$select=SalesOrderNumber&$top=5"
         "&$expand=SalesOrderLines($select=LineNumber),DimensionSet"

@@ -87,7 +87,7 @@ async def test_a_link_may_name_another_host(sandbox):
 @pytest.mark.parametrize(
     ("honour", "rows", "applied"), [(True, 3, "odata.maxpagesize=3"), (False, 139, None)]
 )
-async def test_a_preferred_page_size_is_a_knob(sandbox, honour, rows, applied):
+async def test_a_preferred_page_size_is_a_setting(sandbox, honour, rows, applied):
     answer = await sandbox(honour_maxpagesize=honour)(
         "/data/CustomersV3", headers={"prefer": "odata.maxpagesize=3"}
     )
@@ -108,7 +108,7 @@ async def test_a_token_that_nobody_made_is_refused(sandbox):
     ).status_code == 400
 
 
-async def test_a_service_that_refuses_skip_goes_on_by_tokens_in_pages_as_long_as_preferred(sandbox):
+async def test_a_service_without_skip_pages_by_tokens(sandbox):
     ask = sandbox(refuse_skip=True, next_link="skiptoken", honour_maxpagesize=True)
     headers = {"Prefer": "odata.maxpagesize=7"}
     first = await ask("/data/CustomersV3?$select=CustomerAccount", headers=headers)

@@ -1,4 +1,4 @@
-"""Addresses: keys, navigations, properties, and the companies they stand in (d365-odata.md 1)."""
+"""Paths: keys, navigations, properties, and their companies (d365-odata.md 1)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_an_address_of_something_is_answered(get, url):
     assert answer.status_code == (404 if "!" in url else 200), answer.text
 
 
-async def test_a_property_is_an_object_or_bare_text_and_nothing_where_it_is_null(get):
+async def test_a_property_as_object_bare_text_and_null(get):
     customer = "/data/CustomersV3(dataAreaId='usmf',CustomerAccount='US-002')"
     value = (await get(f"{customer}/CustomerGroupId")).json()
 
@@ -176,7 +176,7 @@ async def test_a_key_outside_the_default_company_needs_the_flag(get):
     assert (await get(f"{url}?cross-company=true")).status_code == 200
 
 
-async def test_companies_the_account_may_not_see_do_not_exist(sandbox):
+async def test_inaccessible_companies_do_not_exist(sandbox):
     ask = sandbox(accessible_companies=("usmf", "demf"), default_company="demf")
     rows = (await ask("/data/CustomersV3?$select=dataAreaId&cross-company=true")).json()["value"]
 
@@ -193,7 +193,7 @@ async def test_global_entities_ignore_companies(get):
 @pytest.mark.parametrize(
     ("style", "kind"), [("empty", None), ("json", "application/json"), ("html", "text/html")]
 )
-async def test_the_body_for_an_unknown_set_is_a_knob(sandbox, style, kind):
+async def test_the_body_for_an_unknown_set_is_a_setting(sandbox, style, kind):
     answer = await sandbox(unknown_set_body=style)("/data/Nope")
 
     assert answer.status_code == 404

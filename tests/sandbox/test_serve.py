@@ -1,4 +1,4 @@
-"""The sandbox on a real port."""
+"""The sandbox on a port."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import urllib.request
 from tests.support.process import PATIENCE
 
 
-def test_the_kernel_chooses_a_port_and_the_address_is_printed():
+def test_a_free_port_is_chosen_and_printed():
     command = "from gateway.sandbox.serve import run; run()"
     with subprocess.Popen(
         [sys.executable, "-c", command], stdout=subprocess.PIPE, text=True

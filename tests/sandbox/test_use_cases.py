@@ -1,4 +1,4 @@
-"""The sets that the founding use cases need: they have rows, and the rows lead to one another."""
+"""The sets of the founding use cases: they have rows, and the rows are linked."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_receipts_differ_from_orders_now_and_then():
     )
 
 
-def test_every_position_but_the_first_reports_to_an_earlier_one():
+def test_every_position_reports_to_an_earlier_one():
     rows = make(1.0, 365)["PositionHierarchies"]
 
     assert len(rows) == len(make(1.0, 365)["PositionsV2"]) - 1
@@ -147,7 +147,7 @@ RESERVED = {
         ("InventorySitesOnHandV2", {}),
     ],
 )
-async def test_a_sales_order_line_reserves_stock_and_gives_it_back(sandbox, view, more):
+async def test_a_sales_order_line_reserves_and_releases_stock(sandbox, view, more):
     ask = sandbox()
     before = stock(ask, view, **more)
 
@@ -167,7 +167,7 @@ async def test_a_sales_order_line_reserves_stock_and_gives_it_back(sandbox, view
     assert changed(before, stock(ask, view, **more)) == {}
 
 
-async def test_a_purchase_order_line_is_ordered_stock_until_its_order_goes(sandbox):
+async def test_a_purchase_order_line_is_ordered_stock(sandbox):
     ask = sandbox()
     before = stock(ask, InventoryWarehouseId="11")
     header = await ask(

@@ -22,7 +22,7 @@ KEY = "/data/CustomerGroups(dataAreaId='usmf',CustomerGroupId='10')"
 RT = "/data/CustomerGroups(dataAreaId='usrt',CustomerGroupId='10')"
 
 
-async def test_a_created_row_comes_back_whole_with_its_address_and_etag(sandbox):
+async def test_a_created_row_is_returned_with_address_and_etag(sandbox):
     ask = sandbox()
     answer = await ask("/data/CustomerGroups", "POST", json=GROUP)
     row = answer.json()
@@ -42,7 +42,7 @@ async def test_a_created_row_comes_back_whole_with_its_address_and_etag(sandbox)
     )
 
 
-async def test_what_is_not_given_gets_the_unset_values_of_its_kind(sandbox):
+async def test_missing_properties_get_their_unset_values(sandbox):
     row = (await sandbox()("/data/BankAccounts", "POST", json={"BankAccountId": "NEW"})).json()
 
     assert {name: row[name] for name in ("dataAreaId", "Name", "CreditLimit", "PrenoteResponseDays",
@@ -93,7 +93,7 @@ async def test_numbers_and_defaults_are_given_by_the_service(sandbox, entity_set
     assert {name: answer.json()[name] for name in expected} == expected
 
 
-async def test_what_is_sent_counts_as_set_even_if_it_is_blank(sandbox):
+async def test_blank_values_count_as_set(sandbox):
     """Section 5.1: defaults are for what was not sent."""
     body = {
         "OrderingCustomerAccountNumber": "US-001",
@@ -105,7 +105,7 @@ async def test_what_is_sent_counts_as_set_even_if_it_is_blank(sandbox):
     assert (row["SalesOrderName"], row["DefaultShippingSiteId"]) == ("", "")
 
 
-async def test_number_sequences_go_on_above_numbers_that_were_given_and_give_none_twice(sandbox):
+async def test_number_sequences_continue_above_chosen_numbers(sandbox):
     ask = sandbox()
     body = {"OrderingCustomerAccountNumber": "US-001"}
     numbers = []
@@ -194,7 +194,7 @@ async def test_decimals_are_kept_exactly(sandbox):
     assert '"Rate":1234567890123456.0123456789' in answer.text
 
 
-async def test_null_is_unset_where_it_may_be_and_refused_or_unset_where_not(sandbox):
+async def test_null_is_unset_or_refused_by_the_setting(sandbox):
     body = {**GROUP, "PaymentTermId": None, "IsPublicSector_IT": None}
     row = (await sandbox()("/data/CustomerGroups", "POST", json=body)).json()
     rate = {"BankAccountId": "N", "CreditLimit": None, "ActiveFrom": None}
@@ -213,7 +213,7 @@ async def test_null_is_unset_where_it_may_be_and_refused_or_unset_where_not(sand
      ("2024-03-05T00:00:00Z", -8, "2024-03-04"), ("2024-03-05T23:30:00+01:00", 9, "2024-03-06"),
      ("1900-01-01T12:00:00Z", -13, "1900-01-01")],
 )  # fmt: skip
-async def test_a_date_is_noon_of_the_day_where_the_account_is(sandbox, sent, hours, kept):
+async def test_a_date_is_noon_of_the_day_of_the_account(sandbox, sent, hours, kept):
     """Section 5.4: midnight UTC risks the day before."""
     ask = sandbox(hours_east=hours)
     body = {"JournalBatchNumber": "00001", "TransDate": sent}
@@ -307,7 +307,7 @@ async def test_a_row_that_names_only_itself_is_deleted(sandbox):
     assert (await ask(url, "DELETE")).status_code == 204
 
 
-async def test_companies_that_the_account_may_not_see_do_not_exist(sandbox):
+async def test_inaccessible_companies_do_not_exist_for_writes(sandbox):
     ask = sandbox(accessible_companies=("usmf",))
     answer = await ask("/data/CustomerGroups", "POST", json={**GROUP, "dataAreaId": "usrt"})
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", [*SMALL, *found(*REAL_SMALL)])
-async def test_every_set_of_a_document_has_rows_with_keys_of_their_own(sandbox, name):
+async def test_every_set_has_rows_with_distinct_keys(sandbox, name):
     path = path_of(name)
     ask = sandbox(metadata=path)
     model = ask.app.state.world.model
@@ -42,7 +42,7 @@ async def test_every_set_of_a_document_has_rows_with_keys_of_their_own(sandbox, 
             assert len({tuple(row[part] for part in key) for row in rows}) == len(rows)
 
 
-async def test_rows_are_linked_where_the_document_tells_constraints(sandbox):
+async def test_rows_are_linked_by_referential_constraints(sandbox):
     ask = sandbox(metadata=path_of(TRADERS))
     order = (
         await ask("/data/Orders?$top=1&$expand=Customer,Order_Details($expand=Product)")
@@ -92,7 +92,7 @@ async def test_nonsense_is_refused_by_generic_services_too(sandbox, query):
     assert (await ask(f"/data/Products?{query}")).status_code == 400
 
 
-async def test_there_are_singletons_derived_types_flags_and_complex_values(sandbox):
+async def test_singletons_derived_types_flags_and_complex_values(sandbox):
     ask = sandbox(metadata=path_of(TRIPS))
     model = ask.app.state.world.model
     people = (await ask("/data/People")).json()["value"]
@@ -123,7 +123,7 @@ async def test_a_path_may_go_on_through_navigations(sandbox):
             assert answer.json()["value"]
 
 
-async def test_complex_values_are_filtered_by_path_and_flags_by_has(sandbox):
+async def test_filters_on_complex_values_and_flags(sandbox):
     ask = sandbox(metadata=path_of(TRIPS))
     airport = (await ask("/data/Airports?$top=1")).json()["value"][0]
     address = airport["Location"]["Address"]
@@ -219,7 +219,7 @@ async def test_a_key_joined_with_a_nullable_property_is_never_null(sandbox, tmp_
     assert all(row["mail"] for row in rows)
 
 
-async def test_a_row_of_a_set_with_a_name_beyond_latin_1_has_an_address(sandbox, tmp_path):
+async def test_a_set_name_beyond_latin_1_has_an_address(sandbox, tmp_path):
     path = tmp_path / "metadata.xml"
     path.write_text(NULLABLE_JOIN, "utf-8")
     ask = sandbox(metadata=path, foreign_keys=False)

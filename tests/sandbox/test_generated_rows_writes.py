@@ -1,4 +1,4 @@
-"""Writes to the sets of any document: the rules are those that its metadata tells."""
+"""Writes to the sets of any document, by the rules in its metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _key(model, type_name, row):
     "name",
     [*SMALL, *found(*REAL_SMALL)],
 )
-async def test_a_row_of_any_set_can_be_taken_out_and_put_back(sandbox, name):
+async def test_a_row_of_any_set_can_be_deleted_and_created(sandbox, name):
     """A row as it was read is a body that creates it again."""
     ask = sandbox(metadata=path_of(name), read_only_fields="ignore", path_hazards=False)
     model = ask.app.state.world.model
@@ -119,7 +119,7 @@ async def test_a_singleton_is_changed_in_place(sandbox):
     assert (await ask("/data/Me")).json()["LastName"] == "New"
 
 
-async def test_mandatory_fields_and_lengths_are_those_of_the_document(sandbox):
+async def test_mandatory_fields_and_lengths_follow_the_metadata(sandbox):
     ask = sandbox(metadata=path_of(TRADERS))
     longest = next(
         p.max_length
@@ -154,9 +154,7 @@ EntityType="Microsoft.Dynamics.DataEntities.Line" /></EntityContainer></Schema><
     [({"Name": "x"}, 201, '"Line":25'), ({}, 400, "Field 'Name' must be filled in"),
      ({"Name": "x", "Line": 5}, 400, "Field 'Line' cannot be edited")],
 )  # fmt: skip
-async def test_what_is_required_but_not_editable_is_given_by_the_service(
-    sandbox, tmp_path, body, status, text
-):
+async def test_required_read_only_fields_are_generated(sandbox, tmp_path, body, status, text):
     path = tmp_path / "lines.xml"
     path.write_text(LINES)
     answer = await sandbox(metadata=path)("/data/Lines", "POST", json=body)

@@ -1,4 +1,4 @@
-"""Knobs of other services: capped counts, text with case; and the ways that settings and commands reach the knobs."""
+"""Settings for other services: capped counts, text with case; and how configuration and commands set them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_case_is_ignored_or_distinguished(names, condition, ignored, disti
         assert found == expected, text_case
 
 
-async def test_keys_are_found_with_their_case_only_where_it_counts(names):
+async def test_the_setting_decides_whether_keys_ignore_case(names):
     for text_case, status, created in (("ignored", 200, 400), ("distinguished", 404, 201)):
         ask = await names(text_case=text_case)
         assert (await ask("/data/Things('NEW-0')")).status_code == status
@@ -86,7 +86,7 @@ async def test_keys_are_found_with_their_case_only_where_it_counts(names):
         assert made.status_code == created
 
 
-async def test_finance_ignores_case_whatever_the_knob_says(sandbox):
+async def test_finance_always_ignores_case(sandbox):
     answer = await sandbox(text_case="distinguished")(
         "/data/CustomersV3?$filter=dataAreaId eq 'USMF'"
     )
@@ -101,7 +101,7 @@ def test_every_setting_of_the_sandbox_is_a_knob_of_it():
     assert SandboxSettings(**SandboxOptions().knobs()).database == ":memory:"
 
 
-def test_knobs_are_set_by_environment_variables(tmp_path):
+def test_settings_come_from_environment_variables(tmp_path):
     environ = {"D365_SANDBOX__NULL_ORDER": "last", "D365_SANDBOX__REFUSE_SKIP": "true"}
     settings = load_settings(environ, None)
 
@@ -137,7 +137,7 @@ def test_the_command_sets_knobs_by_name():
         ("null_order", "--set null_order: expected NAME=VALUE."),
     ],
 )
-def test_a_knob_that_is_not_there_or_takes_no_such_value_is_refused(pair, message):
+def test_unknown_settings_and_values_are_refused(pair, message):
     with pytest.raises(SettingsError) as caught:
         knobs_of([pair])
 

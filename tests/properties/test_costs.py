@@ -37,9 +37,9 @@ def struct_types() -> set[type]:
     """The classes of rows, pages and answers; who holds them keeps those of other tests from going meanwhile."""
     gc.collect()
     return {
-        found
-        for found in gc.get_objects()
-        if isinstance(found, type) and found.__name__ in ("Row", "Page", "Answer")
+        result
+        for result in gc.get_objects()
+        if isinstance(result, type) and result.__name__ in ("Row", "Page", "Answer")
     }
 
 
@@ -47,10 +47,10 @@ def blocks_of(run: Callable[[], object]) -> int:
     """How many blocks of memory what ``run`` gives takes."""
     gc.collect()
     before = sys.getallocatedblocks()
-    kept = run()
+    remaining = run()
     gc.collect()
     taken = sys.getallocatedblocks() - before
-    del kept
+    del remaining
     return taken
 
 
@@ -125,10 +125,10 @@ async def test_each_value_of_skip_and_include_is_prepared_once() -> None:
 async def test_schema_types_are_made_once() -> None:
     engine = engine_over(Service())
     plan(engine, nested_query(rows=10))
-    made = engine.schema.made_types
+    created = engine.schema.made_types
     for number in range(20):
         plan(engine, f"# {number}\n{nested_query(rows=10)}")
-    assert engine.schema.made_types == made
+    assert engine.schema.made_types == created
 
 
 # Generated types
@@ -180,7 +180,7 @@ async def test_types_go_with_their_document() -> None:
     engine._documents = Documents(engine.schema.catalog, engine.schema.core, DocumentLimits())
     engine._prepared = PreparedOperations(engine.schema.catalog)
     left = struct_types() - before
-    assert {found.__name__ for found in left} <= {"Answer"}  # which others may have use for
+    assert {result.__name__ for result in left} <= {"Answer"}  # which others may have use for
 
 
 # Memory
@@ -208,8 +208,8 @@ async def test_a_row_costs_its_values_and_little_beside() -> None:
     engine = engine_over(service)
     query = wide_query(20, 1_000)
     await engine.execute(GraphQLRequest(query=query))
-    found = plan(engine, query)
-    row_type = found.roots[0].plan.row_type  # type: ignore[union-attr]
+    result = plan(engine, query)
+    row_type = result.roots[0].plan.row_type  # type: ignore[union-attr]
     request = (await engine.execute(GraphQLRequest(query=query))).requests[0]
     body = (await service.send(request)).body
     # 20 values and the struct that holds them; whole numbers below 257 are shared.
@@ -222,5 +222,5 @@ async def test_rows_are_no_load_for_the_garbage_collector() -> None:
     request = GraphQLRequest(query=nested_query(rows=500))
     answer = await engine.execute(request)
     assert answer.rows == 500
-    tracked = sum(isinstance(found, Row) for found in gc.get_objects())
+    tracked = sum(isinstance(result, Row) for result in gc.get_objects())
     assert tracked == 0

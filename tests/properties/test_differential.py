@@ -104,15 +104,15 @@ class Ways:
             for compiled in (True, False)
         )
 
-    def answers(self, made: Any, operation: Operation) -> tuple[Any, Any]:
+    def answers(self, world_tables: Any, operation: Operation) -> tuple[Any, Any]:
         """Return (data, errors) of the fast engine and of the slow one."""
-        found = []
+        result = []
         for zoo in (self.fast, self.slow):
-            zoo.tables = made
+            zoo.tables = world_tables
             zoo.events.clear()
             answer = self.loop.run_until_complete(zoo.execute(operation.text, operation.variables))
-            found.append(plain(answer))
-        return found[0], found[1]
+            result.append(plain(answer))
+        return result[0], result[1]
 
 
 def plain(answer: Answer) -> tuple[Any, list[tuple[tuple[str, ...], str]]]:
@@ -136,19 +136,19 @@ def masked(value: Any, key: str = "") -> Any:
 
 @pytest.fixture(scope="module", params=WAYS, ids=lambda w: f"{w[0]}-{'expand' if w[1] else 'keys'}")
 def ways(request: pytest.FixtureRequest) -> Iterator[Ways]:
-    made = Ways(*request.param)
-    yield made
-    made.loop.run_until_complete(made.fast.client.aclose())
-    made.loop.run_until_complete(made.slow.client.aclose())
-    made.loop.close()
+    world_tables = Ways(*request.param)
+    yield world_tables
+    world_tables.loop.run_until_complete(world_tables.fast.client.aclose())
+    world_tables.loop.run_until_complete(world_tables.slow.client.aclose())
+    world_tables.loop.close()
 
 
-def check(ways: Ways, operation: Operation, made: Any, fails: dict[str, str]) -> None:
-    fast, slow = ways.answers(made, operation)
+def check(ways: Ways, operation: Operation, world_tables: Any, fails: dict[str, str]) -> None:
+    fast, slow = ways.answers(world_tables, operation)
     finops = ways.dialect == "finops"
     expected = answer(
         ORACLES[ways.dialect],
-        World(made, finops, fails),
+        World(world_tables, finops, fails),
         operation.text,
         operation.variables,
     )
@@ -186,8 +186,10 @@ def test_rows_as_they_should_be(ways: Ways) -> None:
     @given(OPERATIONS[ways.dialect], st.integers(0, 10_000))
     def compare(operation: Operation, seed: int) -> None:
         for world in range(WORLDS):
-            made = tables(seed + world, (seed + world) % 5, insensitive=ways.dialect == "finops")
-            check(ways, operation, made, {})
+            world_tables = tables(
+                seed + world, (seed + world) % 5, insensitive=ways.dialect == "finops"
+            )
+            check(ways, operation, world_tables, {})
 
     compare()
 
@@ -201,9 +203,9 @@ def test_spoilt_values(ways: Ways) -> None:
     )
     def compare(operation: Operation, seed: int, spoilings: Any) -> None:
         for world, places in enumerate(spoilings):
-            made = tables(seed + world, 1 + seed % 3, insensitive=ways.dialect == "finops")
-            spoil(made, places, operation.text)
-            check(ways, operation, made, {})
+            world_tables = tables(seed + world, 1 + seed % 3, insensitive=ways.dialect == "finops")
+            spoil(world_tables, places, operation.text)
+            check(ways, operation, world_tables, {})
 
     compare()
 
@@ -223,9 +225,11 @@ def test_failing_children(ways: Ways) -> None:
         ),
     )
     def compare(operation: Operation, seed: int, failing: dict[str, str]) -> None:
-        made = tables(seed, 1 + seed % 3, insensitive=ways.dialect == "finops")
-        made.failing = {name: FAILURES[how][1] for name, how in failing.items()}
-        check(ways, operation, made, {name: FAILURES[how][0] for name, how in failing.items()})
+        world_tables = tables(seed, 1 + seed % 3, insensitive=ways.dialect == "finops")
+        world_tables.failing = {name: FAILURES[how][1] for name, how in failing.items()}
+        check(
+            ways, operation, world_tables, {name: FAILURES[how][0] for name, how in failing.items()}
+        )
 
     compare()
 
@@ -236,9 +240,9 @@ def test_spoilt_keys_and_relations(ways: Ways) -> None:
     @profile
     @given(OPERATIONS[ways.dialect], st.integers(0, 10_000), SPOILINGS)
     def compare(operation: Operation, seed: int, places: Any) -> None:
-        made = tables(seed, 1 + seed % 3, insensitive=ways.dialect == "finops")
-        spoil(made, places, operation.text, joins=True)
-        fast, slow = ways.answers(made, operation)
+        world_tables = tables(seed, 1 + seed % 3, insensitive=ways.dialect == "finops")
+        spoil(world_tables, places, operation.text, joins=True)
+        fast, slow = ways.answers(world_tables, operation)
 
         assert fast == slow
         assert "INTERNAL_ERROR" not in {code for _, code in slow[1]}
@@ -253,20 +257,20 @@ def test_types_of_a_family_with_equal_names(ways: Ways, seed: int) -> None:
         "{ parties { nodes { __typename ... on Person { grade motto house { city } friend { name } }"
         " ... on Firm { g: grade motto house { zone } } } } }"
     )
-    made = tables(seed, 2, insensitive=ways.dialect == "finops")
+    world_tables = tables(seed, 2, insensitive=ways.dialect == "finops")
 
-    check(ways, Operation(text, {}), made, {})
-    for row in made.rows["Parties"]:
-        made.spoilt[id(row)] = {"Grade": 2**40, "Motto": 5}
-    check(ways, Operation(text, {}), made, {})
+    check(ways, Operation(text, {}), world_tables, {})
+    for row in world_tables.rows["Parties"]:
+        world_tables.spoilt[id(row)] = {"Grade": 2**40, "Motto": 5}
+    check(ways, Operation(text, {}), world_tables, {})
 
 
 @pytest.mark.parametrize("root", ["node", "nodes"])
 def test_a_node_of_a_derived_type(ways: Ways, root: str) -> None:
-    made = tables(1, 2, insensitive=ways.dialect == "finops")
-    for number, row in enumerate(made.rows["Parties"]):
+    world_tables = tables(1, 2, insensitive=ways.dialect == "finops")
+    for number, row in enumerate(world_tables.rows["Parties"]):
         row |= {"@odata.type": "#Zoo.Person", "Age": number, "Steps": 1, "Nick": "p1"}
-    ids = [node_id("Person", r["Area"], r["PartyId"]) for r in made.rows["Parties"]]
+    ids = [node_id("Person", r["Area"], r["PartyId"]) for r in world_tables.rows["Parties"]]
     call = (
         f'node(id: "{ids[0]}")'
         if root == "node"
@@ -274,7 +278,7 @@ def test_a_node_of_a_derived_type(ways: Ways, root: str) -> None:
     )
     text = f"{{ n: {call} {{ id ... on Person {{ age friend {{ name }} bought {{ totalCount }} }} }} }}"
 
-    check(ways, Operation(text, {}), made, {})
+    check(ways, Operation(text, {}), world_tables, {})
 
 
 GOOD = (
@@ -292,8 +296,8 @@ GOOD = (
 @pytest.mark.parametrize("seed", range(5))
 def test_good_rows_take_the_fast_path(ways: Ways, seed: int) -> None:
     """The slow path would answer them all the same, and nobody would notice."""
-    made = tables(seed, 3, insensitive=ways.dialect == "finops")
-    ways.fast.tables = made
+    world_tables = tables(seed, 3, insensitive=ways.dialect == "finops")
+    ways.fast.tables = world_tables
     ways.fast.events.clear()
 
     answer = ways.loop.run_until_complete(ways.fast.execute(GOOD, {}))
@@ -303,4 +307,4 @@ def test_good_rows_take_the_fast_path(ways: Ways, seed: int) -> None:
     assert isinstance(answer.data, dict)
     # A struct that the compiled functions made; graphql-core makes dictionaries.
     assert isinstance(answer.data["orders"], msgspec.Struct)
-    assert len(made.rows["Orders"]) == len(answer.to_builtins()["data"]["orders"]["edges"])
+    assert len(world_tables.rows["Orders"]) == len(answer.to_builtins()["data"]["orders"]["edges"])

@@ -1,4 +1,4 @@
-"""Every id that is given out is accepted, and leads to its row: keys of every Edm type, alone and in pairs."""
+"""Every global id that the API returns is accepted and leads to its row: keys of every Edm type, alone and in pairs."""
 
 from __future__ import annotations
 
@@ -127,10 +127,10 @@ class Keyed:
         listed = await self.ask("{ rows { nodes { id } } }")
         assert "errors" not in listed
         (node,) = listed["data"]["rows"]["nodes"]
-        found = await self.ask(
+        result = await self.ask(
             "query ($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }", id=node["id"]
         )
-        assert found == {"data": {"node": node, "nodes": [node]}}
+        assert result == {"data": {"node": node, "nodes": [node]}}
 
 
 KEYED = {kind: Keyed(kind) for kind in VALUES}

@@ -1,4 +1,4 @@
-"""What must not grow: with rows, the requests; with time, what is kept. Over operations as clients send them."""
+"""What must not grow: requests with rows, memory with time. Over operations as clients send them."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ async def test_requests_do_not_grow_with_rows(sandboxed: Gateway, fields: str, e
     sent: dict[int, list[str]] = {}
     rows: list[int] = []
     for first in (10, 100):
-        found = await read.execute(GraphQLRequest(query=f"{{ {fields % first} }}"))
-        assert not found.errors
-        sent[first] = requests_of(found)
-        rows.append(found.rows)
+        result = await read.execute(GraphQLRequest(query=f"{{ {fields % first} }}"))
+        assert not result.errors
+        sent[first] = requests_of(result)
+        rows.append(result.rows)
 
     assert rows[0] < rows[1]
     assert len(sent[10]) == len(sent[100]), sent
@@ -67,9 +67,9 @@ async def test_a_single_row_costs_as_many_requests_as_many(expand: bool) -> None
     read = engine_over(Service(), expand=expand)
     counts = []
     for rows in (1, 10):
-        found = await read.execute(GraphQLRequest(query=nested_query(rows=rows)))
-        assert not found.errors
-        counts.append(len(found.requests))
+        result = await read.execute(GraphQLRequest(query=nested_query(rows=rows)))
+        assert not result.errors
+        counts.append(len(result.requests))
 
     assert counts == ([1, 1] if expand else [3, 3])
 
@@ -86,7 +86,7 @@ class TracedRequest:
 
     async def __call__(self, query: str, **variables: object) -> bytes:
         body = msgspec.json.encode({"query": query, "variables": variables})
-        said: list[bytes] = []
+        text: list[bytes] = []
         incoming = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, object]:
@@ -99,7 +99,7 @@ class TracedRequest:
             if message["type"] == "http.response.start":
                 self.statuses[message["status"]] += 1  # type: ignore[index]
             else:
-                said.append(message.get("body", b""))  # type: ignore[arg-type]
+                text.append(message.get("body", b""))  # type: ignore[arg-type]
 
         headers = [
             (b"host", b"localhost"),
@@ -117,7 +117,7 @@ class TracedRequest:
             "headers": headers,
         }
         await self._app({**scope, "app": self._app}, receive, send)  # type: ignore[arg-type]
-        return b"".join(said)
+        return b"".join(text)
 
 
 def replayed(request: httpx.Request) -> httpx.Response:
@@ -192,15 +192,15 @@ KINDS = [good, refused, failed, cancelled]
 Kind = Callable[[TracedRequest, int], Awaitable[None]]
 
 
-def kept() -> Counter[str]:
+def remaining() -> Counter[str]:
     """Count the objects of our own classes, and the functions and classes that were made."""
-    found: Counter[str] = Counter()
+    result: Counter[str] = Counter()
     for thing in gc.get_objects():
         kind = type(thing)
         module = str(kind.__module__)
         if module.startswith(("gateway", "schema")) or kind in (FunctionType, type):
-            found[f"{module}.{kind.__qualname__}"] += 1
-    return found
+            result[f"{module}.{kind.__qualname__}"] += 1
+    return result
 
 
 async def rounds(ask: TracedRequest, kind: Kind, numbers: range) -> None:
@@ -216,9 +216,9 @@ async def rounds(ask: TracedRequest, kind: Kind, numbers: range) -> None:
 async def test_of_a_thousand_requests_no_object_is_kept(kind: Kind) -> None:
     async with application() as ask:
         await rounds(ask, kind, range(70))
-        before = kept()
+        before = remaining()
         await rounds(ask, kind, range(350))
-        grown = kept() - before
+        grown = remaining() - before
 
     # What the last request left in a cycle or a cache of one.
     assert max(grown.values(), default=0) <= 3, grown
@@ -258,9 +258,9 @@ async def test_documents_that_differ_do_not_pile_up() -> None:
     """A client that writes values into its texts is served from caches with an end."""
     async with application() as ask:
         await rounds(ask, literal, range(1_050))
-        before = kept()
+        before = remaining()
         await rounds(ask, literal, range(1_050, 1_300))
-        grown = kept() - before
+        grown = remaining() - before
 
     assert max(grown.values(), default=0) <= 3, grown
 

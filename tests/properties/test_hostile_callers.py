@@ -1,4 +1,4 @@
-"""What callers send that is too much, and sockets that misbehave."""
+"""Callers that send too much, and sockets that misbehave."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ ORDER = {"Area": "A", "OrderId": 1}
 
 async def test_a_filter_of_a_million_characters_is_a_bad_argument() -> None:
     zoo = hostile()
-    asked: list[str] = []
-    zoo.tables.requests = asked
+    sent: list[str] = []
+    zoo.tables.requests = sent
 
     answer = await zoo.ask(
         "query($t: String) { orders(where: {text: {eq: $t}}) { nodes { area } } }",
@@ -50,7 +50,7 @@ async def test_a_filter_of_a_million_characters_is_a_bad_argument() -> None:
 
     assert codes(answer) == [(["orders"], "BAD_ARGUMENT")]
     assert len(str(answer)) < 1_000
-    assert not any("xxx" in url for url in asked)
+    assert not any("xxx" in url for url in sent)
 
 
 @pytest.mark.heavy

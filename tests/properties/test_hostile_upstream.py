@@ -1,4 +1,4 @@
-"""Whatever the upstream sends: a coded error at its place, nothing leaks, and the next query is served."""
+"""Whatever the upstream sends: the error has a code and a path, nothing leaks, and the next query is answered."""
 
 from __future__ import annotations
 
@@ -193,9 +193,9 @@ async def test_the_log_has_what_the_answer_must_not_tell() -> None:
 
     answer = await zoo.ask("{ orders { nodes { area } } }", always(STACK, 500))
 
-    (told,) = [e for e in zoo.events if isinstance(e, ErrorRaised)]
-    assert told.error_id == answer["errors"][0]["extensions"]["errorId"]
-    assert "S3CRET" in str(told.detail)
+    (errors,) = [e for e in zoo.events if isinstance(e, ErrorRaised)]
+    assert errors.error_id == answer["errors"][0]["extensions"]["errorId"]
+    assert "S3CRET" in str(errors.detail)
 
 
 # -- links to the next page
@@ -203,16 +203,16 @@ async def test_the_log_has_what_the_answer_must_not_tell() -> None:
 
 def linked(*links: object, rows: int = 1) -> Script:
     """Answer pages of ``rows`` rows with these links, the last one for ever."""
-    asked = 0
+    requests = 0
 
     def script(request: httpx.Request) -> httpx.Response:
-        nonlocal asked
-        link = links[min(asked, len(links) - 1)]
-        asked += 1
-        at = link(asked) if callable(link) else link
-        numbers = range(asked * rows, (asked + 1) * rows)
-        made = [{"Area": "A", "OrderId": number} for number in numbers]
-        body = {"value": made, "@odata.nextLink": at}
+        nonlocal requests
+        link = links[min(requests, len(links) - 1)]
+        requests += 1
+        at = link(requests) if callable(link) else link
+        numbers = range(requests * rows, (requests + 1) * rows)
+        created = [{"Area": "A", "OrderId": number} for number in numbers]
+        body = {"value": created, "@odata.nextLink": at}
         return httpx.Response(200, content=encode(body), headers=JSON)
 
     return script

@@ -1,4 +1,4 @@
-"""Whatever stands in the place of a value, a row, a count or a key."""
+"""Wrong JSON in the place of a value, a row, a count or a key."""
 
 from __future__ import annotations
 

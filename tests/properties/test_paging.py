@@ -154,8 +154,8 @@ class Lists:
         answer = self.loop.run_until_complete(self.engine.execute(request)).to_builtins()
         assert "errors" not in answer, answer["errors"]
         data = answer["data"]
-        found = data["holders"]["nodes"][0]["rows"] if self.nested else data["rows"]
-        return dict(found)
+        result = data["holders"]["nodes"][0]["rows"] if self.nested else data["rows"]
+        return dict(result)
 
     def fill(self, rows: list[Row]) -> None:
         self.tables.rows["Rows"] = rows
@@ -179,10 +179,10 @@ WAYS = {
 
 @pytest.fixture(scope="module", params=list(WAYS))
 def lists(request: pytest.FixtureRequest) -> Iterator[Lists]:
-    made = WAYS[request.param]
-    yield made
-    made.loop.run_until_complete(made.client.aclose())
-    made.loop.close()
+    created = WAYS[request.param]
+    yield created
+    created.loop.run_until_complete(created.client.aclose())
+    created.loop.close()
 
 
 def key(number: int, lists: Lists) -> Any:
@@ -221,9 +221,9 @@ SIZES = st.integers(0, 12)
 
 def written(order: list[tuple[str, bool]], keyset: bool = False) -> tuple[str, str]:
     """Return the order as an argument, and as ``$orderby``."""
-    kept = [t for t in order if not keyset or t[0] not in ("Colour", "Flag")]
-    argument = ", ".join(f"{{{n.lower()}: {'DESC' if d else 'ASC'}}}" for n, d in kept)
-    return argument, ",".join([*(f"{n} desc" if d else n for n, d in kept), "Id"])
+    remaining = [t for t in order if not keyset or t[0] not in ("Colour", "Flag")]
+    argument = ", ".join(f"{{{n.lower()}: {'DESC' if d else 'ASC'}}}" for n, d in remaining)
+    return argument, ",".join([*(f"{n} desc" if d else n for n, d in remaining), "Id"])
 
 
 def ids(page: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How many requests operations may cost. A request a row is a failure, not a remark in a review."""
+"""The number of requests that operations may cost: one request per row is a failure, not a review remark."""
 
 from __future__ import annotations
 
@@ -152,9 +152,9 @@ async def test_a_hundred_nodes_of_four_types_are_four_requests(sandboxed: Gatewa
     answer = await ask(sandboxed, query, variables={"ids": ids}, max_url_length=WIDE)
 
     assert_requests(answer, 4)
-    found = answer.to_builtins()["data"]["nodes"]
-    assert [node["id"] if node else i for node, i in zip(found, ids, strict=True)] == ids
-    assert sum(node is not None for node in found) > 90
+    result = answer.to_builtins()["data"]["nodes"]
+    assert [node["id"] if node else i for node, i in zip(result, ids, strict=True)] == ids
+    assert sum(node is not None for node in result) > 90
 
 
 async def test_nodes_and_keys_of_one_type_share_a_request(sandboxed: Gateway):

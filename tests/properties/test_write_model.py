@@ -241,11 +241,11 @@ def changesets(step: Step) -> Iterator[list[int]]:
         yield together
 
 
-def payloads(step: Step, told: Told) -> list[dict[str, Any]]:
+def payloads(step: Step, reported: Told) -> list[dict[str, Any]]:
     if step.kind == "list":
-        found: list[dict[str, Any]] = told.data["x0"]["results"]
-        return found
-    return [told.data[f"x{at}"] for at in range(len(step.ops))]
+        result: list[dict[str, Any]] = reported.data["x0"]["results"]
+        return result
+    return [reported.data[f"x{at}"] for at in range(len(step.ops))]
 
 
 def check_answers(step: Step, model: Model, answers: list[dict[str, Any]]) -> None:
@@ -261,8 +261,8 @@ def check_answers(step: Step, model: Model, answers: list[dict[str, Any]]) -> No
         culprit = next(at for at, code in enumerate(expected) if code != "ROLLED_BACK")
         assert codes[culprit][0] == expected[culprit]
         assert all(code for code in codes)
-        for found in codes:
-            assert set(found) <= {expected[culprit], "ROLLED_BACK"}
+        for result in codes:
+            assert set(result) <= {expected[culprit], "ROLLED_BACK"}
 
 
 def _numbered(op: Op | Journal, answer: dict[str, Any]) -> Op | Journal:
@@ -330,9 +330,9 @@ async def walk(gateway: Gateway, sandbox: Starlette, steps: Sequence[Step]) -> N
         try:
             for step in steps:
                 query, variables = operation(step)
-                told = await over.ask(query, **variables)
-                assert told.errors == []
-                answers = payloads(step, told)
+                reported = await over.ask(query, **variables)
+                assert reported.errors == []
+                answers = payloads(step, reported)
                 known = set(model.journals)
                 check_answers(step, model, answers)
                 check_rows(step, model, answers)

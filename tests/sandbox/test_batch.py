@@ -26,11 +26,11 @@ def _batch(*addresses: str, method: str = "GET") -> dict[str, object]:
 def _parts(answer):
     (boundary,) = re.findall(r"boundary=(\S+)", answer.headers["content-type"])
     chunks = answer.text.split(f"--{boundary}")[1:-1]
-    found = []
+    result = []
     for chunk in chunks:
         outer, inner, body = chunk.strip("\r\n").split("\r\n\r\n", 2)
-        found.append((outer, int(inner.split(" ", 2)[1]), body))
-    return found
+        result.append((outer, int(inner.split(" ", 2)[1]), body))
+    return result
 
 
 async def test_absolute_rooted_and_relative_parts(sandbox):

@@ -49,14 +49,14 @@ def pieces(text, boundary):
 
 def results(answer):
     """Return the parts of a batch answer: (Content-ID, status, body), a list of them for a changeset."""
-    found = []
+    result = []
     for head, content in pieces(answer.text, _boundary(answer.headers["content-type"])):
         if "multipart/mixed" in head:
             assert _boundary(head).startswith("changesetresponse_")
-            found.append([_result(h, c) for h, c in pieces(content, _boundary(head))])
+            result.append([_result(h, c) for h, c in pieces(content, _boundary(head))])
         else:
-            found.append(_result(head, content))
-    return found
+            result.append(_result(head, content))
+    return result
 
 
 def _boundary(text):
@@ -69,7 +69,7 @@ def _result(head, content):
     return content_id and content_id[1], int(inner.split(" ")[1]), body
 
 
-def made(ask):
+def created(ask):
     """Return the customer groups that tests made."""
     rows = ask.app.state.store.rows("CustomerGroups")
     return {row["CustomerGroupId"] for row in rows if row["CustomerGroupId"].startswith("9")}
@@ -87,7 +87,7 @@ async def test_a_changeset_is_written_as_a_whole(sandbox):
     assert answer.status_code == 200
     assert [first[:2], second[:2]] == [("1", 201), ("2", 201)]
     assert json.loads(second[2])["CustomerGroupId"] == "92"
-    assert made(ask) == {"91", "92"}
+    assert created(ask) == {"91", "92"}
     assert [json.loads(r.body)["CustomerGroupId"] for r in ask.app.state.requests[1:]] == [
         "91",
         "92",
@@ -102,7 +102,7 @@ async def test_a_failed_changeset_writes_nothing_one_error_part(sandbox):
 
     assert (answer.status_code, content_id, status) == (200, "1", 400)
     assert "The record already exists.." in json.loads(body)["error"]["innererror"]["message"]
-    assert made(ask) == set()
+    assert created(ask) == set()
     assert len(ask.app.state.requests) == 3  # what follows the failure is not processed
 
 
@@ -125,7 +125,7 @@ async def test_parts_around_a_changeset_see_its_outcome(sandbox):
 
     assert [len(json.loads(r[2])["value"]) for r in (before, after)] == [0, 1]
     assert [good[0][1], bad[0][1], alone[1]] == [201, 400, 201]
-    assert made(ask) == {"91", "94"}
+    assert created(ask) == {"91", "94"}
 
 
 async def test_tables_created_in_a_failed_changeset_are_whole(sandbox):
@@ -134,7 +134,7 @@ async def test_tables_created_in_a_failed_changeset_are_whole(sandbox):
     rows = (await ask("/data/Currencies")).json()["value"]
 
     assert len(rows) == 5
-    assert made(ask) == set()
+    assert created(ask) == set()
 
 
 async def test_a_numbered_order_and_its_lines_in_one_changeset(sandbox):
@@ -161,7 +161,7 @@ async def test_updates_and_deletes_take_part(sandbox):
     )
 
     assert [status for _, status, _ in results(answer)[0]] == [201, 204, 204]
-    assert made(ask) == set()
+    assert created(ask) == set()
 
 
 @pytest.mark.parametrize(("finops", "status"), [(None, 404), (True, 204)])
@@ -170,7 +170,7 @@ async def test_references_within_a_changeset_are_a_setting(sandbox, finops, stat
     answer = await send(ask, changeset(group(91), ("PATCH", "$1", {"Description": "y"})))
 
     assert results(answer)[0][-1][1] == status
-    assert made(ask) == (set() if status == 404 else {"91"})
+    assert created(ask) == (set() if status == 404 else {"91"})
 
 
 ILL_FORMED = [
@@ -187,7 +187,7 @@ async def test_changesets_of_the_wrong_form_fail_as_a_whole(sandbox, requests, i
 
     assert status == 400
     assert message in body
-    assert made(ask) == set()
+    assert created(ask) == set()
 
 
 async def test_the_last_delimiter_of_a_changeset_may_be_missing(sandbox):
@@ -206,7 +206,7 @@ async def test_an_unreadable_changeset_refuses_the_batch(sandbox, lines):
     ask = sandbox()
 
     assert (await send(ask, part(*group(91)), lines)).status_code == 400
-    assert made(ask) == set()
+    assert created(ask) == set()
 
 
 @pytest.mark.parametrize(("strict", "status"), [(True, 400), (False, 200)])
@@ -214,14 +214,14 @@ async def test_lines_must_end_in_crlf(sandbox, strict, status):
     ask = sandbox(batch_needs_crlf=strict)
 
     assert (await send(ask, changeset(group(91)), newline="\n")).status_code == status
-    assert bool(made(ask)) == (status == 200)
+    assert bool(created(ask)) == (status == 200)
 
 
 async def test_requests_in_changesets_count_against_the_limit(sandbox):
     ask = sandbox(batch_limit=2)
 
     assert (await send(ask, changeset(group(91), group(92), group(93)))).status_code == 400
-    assert made(ask) == set()
+    assert created(ask) == set()
 
 
 async def test_a_throttled_part_undoes_its_changeset(sandbox):
@@ -230,7 +230,7 @@ async def test_a_throttled_part_undoes_its_changeset(sandbox):
 
     assert [status for _, status, _ in results(answer)[0]] == [429]
     assert "Retry-After: 2" in answer.text
-    assert made(ask) == set()
+    assert created(ask) == set()
 
 
 async def test_the_outer_status_is_a_setting(sandbox):

@@ -190,8 +190,8 @@ async def test_lines_touch_their_header_and_its_totals(sandbox):
     ):
         assert (await ask(address, method, json=body)).is_success
         tags.append((await ask(url)).headers["etag"])
-        found = store.rows("LedgerJournalHeaders", JournalBatchNumber=number, dataAreaId="usmf")
-        totals.append(str(found[0]["JournalTotalDebit"]))
+        result = store.rows("LedgerJournalHeaders", JournalBatchNumber=number, dataAreaId="usmf")
+        totals.append(str(result[0]["JournalTotalDebit"]))
 
     assert len(set(tags)) == 4
     assert totals == ["10.25", "7", "0"]

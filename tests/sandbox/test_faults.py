@@ -17,7 +17,7 @@ from gateway.sandbox import (
     SandboxSettings,
     create_sandbox,
 )
-from tests.sandbox.test_changesets import batch, changeset, group, made, part, results
+from tests.sandbox.test_changesets import batch, changeset, created, group, part, results
 from tests.support.process import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ async def test_a_broken_connection_leaves_the_outcome_open(sandbox, at, written)
 
     assert isinstance(caught.value, ConnectionLost)
     assert caught.value.at == at
-    assert made(ask) == written
+    assert created(ask) == written
     assert [hit for _, hit in ask.app.state.faults.hits] == ["POST /data/CustomerGroups"]
     assert len(ask.app.state.requests) == 1
     assert (await _post(ask, {**BODY, "CustomerGroupId": "92"})).status_code == 201
@@ -52,7 +52,7 @@ async def test_a_batch_may_break_between_its_parts(sandbox):
         await ask("/data/$batch", "POST", **batch(
             changeset(group(91), group(92)), part(*group(93)), part(*group(94))))  # fmt: skip
 
-    assert made(ask) == {"91", "92", "93"}
+    assert created(ask) == {"91", "92", "93"}
 
 
 async def test_rules_count_the_requests_they_match(sandbox):
@@ -64,7 +64,7 @@ async def test_rules_count_the_requests_they_match(sandbox):
 
     assert [a.status_code for a in answers] == [201, 429, 429, 201]
     assert answers[1].headers["retry-after"] == "3"
-    assert made(ask) == {"90", "93"}
+    assert created(ask) == {"90", "93"}
     ask.app.state.faults.clear()
     assert ask.app.state.faults.hits == []
 
@@ -83,7 +83,7 @@ async def test_an_answer_may_hide_that_the_write_was_done(sandbox):
     ask.app.state.faults.add(FaultRule(at="after", answer=Fault.html(502)))
 
     assert (await _post(ask)).status_code == 502
-    assert made(ask) == {"91"}
+    assert created(ask) == {"91"}
 
 
 async def test_a_part_of_a_batch_may_be_throttled(sandbox):
@@ -95,7 +95,7 @@ async def test_a_part_of_a_batch_may_be_throttled(sandbox):
 
     assert [status for _, status, _ in results(answer)] == [429, 201]
     assert "Retry-After: 9" in answer.text
-    assert made(ask) == {"92"}
+    assert created(ask) == {"92"}
 
 
 @pytest.mark.parametrize(

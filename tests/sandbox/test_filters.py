@@ -114,8 +114,8 @@ async def test_a_filter_that_finance_takes_finds_its_rows(get, entity_set, text,
     )
 
     assert answer.status_code == 200, answer.text
-    found = answer.json()["@odata.count"]
-    assert found > 0 if expected is None else found == expected
+    result = answer.json()["@odata.count"]
+    assert result > 0 if expected is None else result == expected
 
 
 @pytest.mark.parametrize(("text", "message"), REFUSED)

@@ -129,8 +129,8 @@ async def test_filters_on_complex_values_and_flags(sandbox):
     address = airport["Location"]["Address"]
     url = "/data/Airports"
 
-    found = await ask(url, params={"$filter": f"Location/Address eq '{address}'"})
-    assert airport in found.json()["value"]
+    result = await ask(url, params={"$filter": f"Location/Address eq '{address}'"})
+    assert airport in result.json()["value"]
     enum = next(n for n in ask.app.state.world.model.enum_types if n.endswith("PersonGender"))
     has = await ask("/data/People", params={"$filter": f"Gender has {enum}'Female'"})
     assert has.status_code == 200, has.text
@@ -224,7 +224,7 @@ async def test_a_set_name_beyond_latin_1_has_an_address(sandbox, tmp_path):
     path.write_text(NULLABLE_JOIN, "utf-8")
     ask = sandbox(metadata=path, foreign_keys=False)
 
-    made = await ask("/data/členové", "POST", json={"mail": "ž@example.com"})
+    created = await ask("/data/členové", "POST", json={"mail": "ž@example.com"})
 
-    assert made.status_code == 201
-    assert (await ask(made.headers["location"])).json()["mail"] == "ž@example.com"
+    assert created.status_code == 201
+    assert (await ask(created.headers["location"])).json()["mail"] == "ž@example.com"

@@ -92,9 +92,9 @@ async def test_patch_is_upsert_in_generic_services(sandbox, headers, there, miss
     first = (await ask("/data/Products")).json()["value"][0]["ProductID"]
 
     changed = await ask(f"/data/Products({first})", "PATCH", json=body, headers=headers)
-    made = await ask("/data/Products(987654)", "PATCH", json=body, headers=headers)
+    built = await ask("/data/Products(987654)", "PATCH", json=body, headers=headers)
 
-    assert (changed.status_code, made.status_code) == (there, missing)
+    assert (changed.status_code, built.status_code) == (there, missing)
 
 
 async def test_rows_of_derived_types_are_made_by_their_name(sandbox):

@@ -91,8 +91,8 @@ async def test_keys_of_durations_and_binary_are_found(serve, key):
         answer = await ask(f"/data/{address}")
         assert answer.status_code == 200, answer.text
         assert answer.json()["Note"] == row["Note"]
-    made = await ask("/data/Things", "POST", json={"Id": rows[0]["Id"], "Note": "again"})
-    assert made.status_code == 400, "a key that is taken"
+    created = await ask("/data/Things", "POST", json={"Id": rows[0]["Id"], "Note": "again"})
+    assert created.status_code == 400, "a key that is taken"
 
 
 ABSTRACT = (
@@ -151,10 +151,10 @@ async def test_a_navigation_to_a_derived_type_has_rows_of_it(serve, options):
     answer = await serve(*DERIVED)(f"/data/Apps?{options}")
 
     assert answer.status_code == 200, answer.text
-    found = [grant for app in answer.json()["value"] for grant in (*app["Grants"], app["Main"])]
-    assert found
-    assert all("Role" in grant for grant in found)
-    assert {grant.get("@odata.type") for grant in found} <= {None, "#N.SpecialGrant"}
+    result = [grant for app in answer.json()["value"] for grant in (*app["Grants"], app["Main"])]
+    assert result
+    assert all("Role" in grant for grant in result)
+    assert {grant.get("@odata.type") for grant in result} <= {None, "#N.SpecialGrant"}
 
 
 async def test_a_base_type_may_be_bound_to_a_set_of_a_derived_one(serve):

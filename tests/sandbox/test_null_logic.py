@@ -75,8 +75,8 @@ async def test_comparisons_with_null_are_false_or_unknown(things, condition, spe
     for logic, expected in (("specification", specified), ("sql", sql)):
         answer = await things(null_logic=logic)("/data/Things", params={"$filter": condition})
         assert answer.status_code == 200, answer.text
-        found = [row["Id"] for row in answer.json()["value"]]
-        assert found == expected.split(), logic
+        result = [row["Id"] for row in answer.json()["value"]]
+        assert result == expected.split(), logic
 
 
 @pytest.mark.parametrize("logic", ["specification", "sql"])

@@ -64,9 +64,9 @@ async def test_select_adds_no_keys_but_the_etag_stays(get):
 async def test_orderby_takes_several_terms_and_directions(get):
     url = "/data/CustomersV3?$select=CustomerGroupId,CreditLimit&$orderby=CustomerGroupId desc,CreditLimit"
     rows = (await get(url)).json()["value"]
-    found = [(row["CustomerGroupId"], row["CreditLimit"]) for row in rows]
+    result = [(row["CustomerGroupId"], row["CreditLimit"]) for row in rows]
 
-    assert found == sorted(sorted(found, key=lambda p: p[1]), key=lambda p: p[0], reverse=True)
+    assert result == sorted(sorted(result, key=lambda p: p[1]), key=lambda p: p[0], reverse=True)
 
 
 async def test_count_is_the_total_whatever_top_and_skip_say(get):

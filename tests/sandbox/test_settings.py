@@ -74,16 +74,16 @@ async def test_case_is_ignored_or_distinguished(names, condition, ignored, disti
         params = {"$filter": f"startswith(Id,'new-') and ({condition})", "$orderby": "Id"}
         answer = await ask("/data/Things", params=params)
         assert answer.status_code == 200, answer.text
-        found = "".join(row["Id"][-1] for row in answer.json()["value"])
-        assert found == expected, text_case
+        result = "".join(row["Id"][-1] for row in answer.json()["value"])
+        assert result == expected, text_case
 
 
 async def test_the_setting_decides_whether_keys_ignore_case(names):
     for text_case, status, created in (("ignored", 200, 400), ("distinguished", 404, 201)):
         ask = await names(text_case=text_case)
         assert (await ask("/data/Things('NEW-0')")).status_code == status
-        made = await ask("/data/Things", "POST", json={"Id": "NEW-0"})
-        assert made.status_code == created
+        built = await ask("/data/Things", "POST", json={"Id": "NEW-0"})
+        assert built.status_code == created
 
 
 async def test_finance_always_ignores_case(sandbox):

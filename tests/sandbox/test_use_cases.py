@@ -60,14 +60,14 @@ LINKS = [
 @pytest.mark.parametrize(("name", "navigation"), LINKS, ids=[f"{s}.{n.name}" for s, n in LINKS])
 def test_every_link_to_one_row_finds_it(name, navigation):
     """A blank value leads nowhere, as in a row without a holder."""
-    made, model = make(1.0, 365), built_in().model
+    created, model = make(1.0, 365), built_in().model
     target = model.entity_sets[name].bindings[navigation.name]
     theirs = {
         tuple(value_of(row, c.referenced) for c in navigation.on)
-        for row in made[built_in().storage_of(target)]
+        for row in created[built_in().storage_of(target)]
     }
 
-    own = [tuple(value_of(row, c.property) for c in navigation.on) for row in made[name]]
+    own = [tuple(value_of(row, c.property) for c in navigation.on) for row in created[name]]
 
     assert own
     assert [values for values in own if all(values) and values not in theirs] == []
@@ -151,14 +151,14 @@ async def test_a_sales_order_line_reserves_and_releases_stock(sandbox, view, mor
     ask = sandbox()
     before = stock(ask, view, **more)
 
-    made = await ask(
+    created = await ask(
         "/data/SalesOrderLines",
         "POST",
         json={**SALES, "ShippingSiteId": "1", "ShippingWarehouseId": "11"},
     )
-    assert made.status_code == 201
+    assert created.status_code == 201
     assert changed(before, stock(ask, view, **more)) == RESERVED
-    address = made.headers["location"]
+    address = created.headers["location"]
 
     assert (await ask(address, "PATCH", json={"OrderedSalesQuantity": 5})).status_code == 204
     assert changed(before, stock(ask, view, **more))["AvailableOnHandQuantity"] == -5

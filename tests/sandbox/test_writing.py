@@ -208,18 +208,18 @@ async def test_null_is_unset_or_refused_by_the_setting(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("sent", "hours", "kept"),
+    ("sent", "hours", "remaining"),
     [("2024-03-05T12:00:00Z", -8, "2024-03-05"), ("2024-03-05T00:00:00Z", 0, "2024-03-05"),
      ("2024-03-05T00:00:00Z", -8, "2024-03-04"), ("2024-03-05T23:30:00+01:00", 9, "2024-03-06"),
      ("1900-01-01T12:00:00Z", -13, "1900-01-01")],
 )  # fmt: skip
-async def test_a_date_is_noon_of_the_day_of_the_account(sandbox, sent, hours, kept):
+async def test_a_date_is_noon_of_the_day_of_the_account(sandbox, sent, hours, remaining):
     """Section 5.4: midnight UTC risks the day before."""
     ask = sandbox(hours_east=hours)
     body = {"JournalBatchNumber": "00001", "TransDate": sent}
     row = (await ask("/data/LedgerJournalLines", "POST", json=body)).json()
 
-    assert row["TransDate"] == f"{kept}T12:00:00Z"
+    assert row["TransDate"] == f"{remaining}T12:00:00Z"
 
 
 INFOLOG = [

@@ -1,4 +1,4 @@
-"""One sandbox and one gateway for all writes that break."""
+"""One sandbox and one gateway for all writes that fail."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def gateway(sandbox: Starlette) -> Gateway:
 
 @pytest.fixture
 async def over(gateway: Gateway, sandbox: Starlette) -> AsyncIterator[Faulty]:
-    async with faulty(gateway, sandbox) as found:
-        yield found
+    async with faulty(gateway, sandbox) as result:
+        yield result

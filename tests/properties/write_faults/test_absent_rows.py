@@ -1,4 +1,4 @@
-"""A web server's 404 says nothing of rows; OData's own does."""
+"""A web server's 404 does not mean that a row is absent; OData's own does."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ async def test_a_web_servers_404_for_a_write_is_no_missing_row(over: Faulty, nam
     key = prepare(over, name, KINDS[name])
     over.faults(PAGE)
 
-    told = (await over.ask(KINDS[name].query, k=key)).of("x")
+    reported = (await over.ask(KINDS[name].query, k=key)).of("x")
 
-    assert tuple(told) == ("OUTCOME_UNKNOWN",)
+    assert tuple(reported) == ("OUTCOME_UNKNOWN",)
     assert over.reached() == 1
     assert not described(over, key)
 
@@ -37,21 +37,21 @@ async def test_a_row_with_a_too_long_address_is_not_null(gateway: Gateway, limit
     row = {"dataAreaId": "usmf", "CustomerGroupId": key, "Description": "old"}
     limited.state.store.insert("CustomerGroups", [row])
     async with faulty(gateway, limited) as over:
-        found = await over.ask(GROUP, k=key)
+        result = await over.ask(GROUP, k=key)
 
     if limit:
-        assert found.data == {"customerGroup": None}
-        (error,) = found.errors
+        assert result.data == {"customerGroup": None}
+        (error,) = result.errors
         assert error["extensions"]["code"] == "UPSTREAM_REJECTED"
         assert "not OData" in error["extensions"]["hint"]
     else:
-        assert found.data == {"customerGroup": {"description": "old"}}
+        assert result.data == {"customerGroup": {"description": "old"}}
 
 
 async def test_a_row_that_is_not_there_is_null(over: Faulty, sandbox: Starlette) -> None:
     over.faults()
 
-    found = await over.ask(GROUP, k=fresh())
+    result = await over.ask(GROUP, k=fresh())
 
-    assert (found.data, found.errors) == ({"customerGroup": None}, [])
+    assert (result.data, result.errors) == ({"customerGroup": None}, [])
     assert sandbox.state.requests[-1].method == "GET"

@@ -131,17 +131,17 @@ async def codes(query: str, answer: httpx.Response) -> list[str | None]:
     """Run a mutation against one answer for ever; return the code of each row's outcome."""
     client = Upstream([answer]).client(retries=0)
     engine = Engine(schema(), client, DIALECTS["odata"], ExecutionSettings(), _raise_bugs)
-    found = (await engine.execute(GraphQLRequest(query=query))).to_builtins()
-    assert "S3CRET says" in str(found) or "S3CRET" not in str(found)
-    assert '{"error"' not in str(found)
-    payload = found["data"]["x"]
+    result = (await engine.execute(GraphQLRequest(query=query))).to_builtins()
+    assert "S3CRET says" in str(result) or "S3CRET" not in str(result)
+    assert '{"error"' not in str(result)
+    payload = result["data"]["x"]
     rows = payload.get("results") or [payload]
     return [next((e["code"] for e in row["userErrors"]), None) for row in rows]
 
 
-def _is(code: str | None, wanted: str | None) -> bool:
+def _is(code: str | None, needed: str | None) -> bool:
     refusals = {"BUSINESS_RULE", "INVALID_VALUE"}
-    return code in refusals if wanted == "REFUSED" else code == wanted
+    return code in refusals if needed == "REFUSED" else code == needed
 
 
 def cases(status: int) -> list[tuple[str, bool]]:
@@ -157,9 +157,9 @@ async def test_a_single_write_is_done_only_if_the_answer_proves_it(verb: str, st
     wrong = []
     for body, addressed in cases(status):
         (code,) = await codes(query, of_service(status, body, addressed=addressed))
-        wanted = expected(verb, status, body, addressed=addressed)
-        if not _is(code, wanted):
-            wrong.append((body, addressed, code, wanted))
+        needed = expected(verb, status, body, addressed=addressed)
+        if not _is(code, needed):
+            wrong.append((body, addressed, code, needed))
 
     assert wrong == []
 
@@ -185,15 +185,15 @@ async def test_a_changeset_write_is_done_only_if_its_part_proves_it(verb: str, s
     for body, addressed in cases(status):
         answer = of_service(status, body, addressed=addressed)
         refused = status >= 300
-        found = await codes(query, in_changeset(answer, None if refused else good))
-        wanted = expected(verb, status, body, addressed=addressed)
+        result = await codes(query, in_changeset(answer, None if refused else good))
+        needed = expected(verb, status, body, addressed=addressed)
         is_right = (
-            all(_is(code, wanted) for code in found)
+            all(_is(code, needed) for code in result)
             if refused
-            else found[0] is None and _is(found[1], wanted)
+            else result[0] is None and _is(result[1], needed)
         )
         if not is_right:
-            wrong.append((body, addressed, found, wanted))
+            wrong.append((body, addressed, result, needed))
 
     assert wrong == []
 
@@ -204,9 +204,9 @@ async def test_an_unexpected_answer_to_a_batch_leaves_all_rows_open(status: int)
     doors = {401: "UPSTREAM_FORBIDDEN", 403: "UPSTREAM_FORBIDDEN", 429: "UPSTREAM_THROTTLED"}
 
     for body in ("row", "page", "other JSON", "deep"):
-        found = await codes(query, of_service(status, body, addressed=False))
+        result = await codes(query, of_service(status, body, addressed=False))
         if 400 <= status < 500 and status != 408 and body not in ("page", "deep"):
-            wanted = doors.get(status, UNKNOWN if status == 404 else "UPSTREAM_REJECTED")
+            needed = doors.get(status, UNKNOWN if status == 404 else "UPSTREAM_REJECTED")
         else:
-            wanted = doors.get(status, UNKNOWN)
-        assert found == [wanted] * 2, body
+            needed = doors.get(status, UNKNOWN)
+        assert result == [needed] * 2, body

@@ -1,4 +1,4 @@
-"""Headers with lines, and whole operations, that break."""
+"""Headers with lines, and whole operations, that fail halfway."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ async def test_a_numbered_header_is_never_half_written_in_silence(over: Faulty, 
 
     answer = await over.ask(JOURNAL, input=journal(name, bad=breaking.bad))
 
-    told = answer.of("x")
-    assert tuple(told) == breaking.codes
+    reported = answer.of("x")
+    assert tuple(reported) == breaking.codes
     assert held(over, name) == breaking.held
     assert over.reached() == breaking.reached
-    partly = told.get("PARTLY_WRITTEN", "")
+    partly = reported.get("PARTLY_WRITTEN", "")
     knows = "answered" not in point or "lines" in point
     if partly and knows and breaking.held[0]:
         (header,) = over.rows("LedgerJournalHeaders", Description=name)
         assert f"JournalBatchNumber = {header['JournalBatchNumber']}" in partly
     elif partly:
         assert "LedgerJournalHeaders (" in partly
-    elif tuple(told) == UNKNOWN:
-        assert f"Description = {name}" in told["OUTCOME_UNKNOWN"]
+    elif tuple(reported) == UNKNOWN:
+        assert f"Description = {name}" in reported["OUTCOME_UNKNOWN"]
 
 
 @pytest.mark.parametrize("point", TOGETHER)
@@ -64,13 +64,13 @@ async def test_a_keyed_header_and_its_lines_are_one_changeset(over: Faulty, poin
         over.door.shut, (over.door.method, over.door.path) = 99, breaking.shut
     over.faults(*breaking.rules)
 
-    told = (await over.ask(JOURNAL, input=journal(name, number=name, bad=breaking.bad))).of("x")
+    reported = (await over.ask(JOURNAL, input=journal(name, number=name, bad=breaking.bad))).of("x")
 
-    assert tuple(told) == breaking.codes
+    assert tuple(reported) == breaking.codes
     assert held(over, name) == breaking.held
     assert over.reached() == breaking.reached
-    if tuple(told) == UNKNOWN:
-        assert f"JournalBatchNumber = {name}" in told["OUTCOME_UNKNOWN"]
+    if tuple(reported) == UNKNOWN:
+        assert f"JournalBatchNumber = {name}" in reported["OUTCOME_UNKNOWN"]
 
 
 ATOMIC = """mutation ($header: LedgerJournalHeaderCreateInput!, $lines: [LedgerJournalLineCreateInput!]!) @atomic {
@@ -90,9 +90,9 @@ async def test_an_atomic_operation_is_written_whole_or_not_at_all(over: Faulty, 
         {**line, "journalBatchNumber": name} for line in header.pop("ledgerJournalLine")["create"]
     ]
 
-    told = await over.ask(ATOMIC, header=header, lines=lines)
+    reported = await over.ask(ATOMIC, header=header, lines=lines)
 
-    codes = [tuple(told.of("header")), *map(tuple, told.rows("lines"))]
+    codes = [tuple(reported.of("header")), *map(tuple, reported.rows("lines"))]
     expected: list[tuple[str, ...]] = [breaking.codes] * 3
     if breaking.bad:
         expected = [("ROLLED_BACK",), ("ROLLED_BACK",), breaking.codes]
@@ -107,11 +107,11 @@ async def test_a_failed_read_does_not_hide_that_a_row_was_written(
     key = prepare(over, "update", KINDS["update"])
     over.faults(FaultRule(at="before", method="GET", times=0))
 
-    told = await over.ask(KINDS["update"].query, k=key)
+    reported = await over.ask(KINDS["update"].query, k=key)
 
     assert described(over, key)
-    assert told.data == {"x": {"customerGroup": None, "userErrors": []}}
-    assert [(e["path"], e["extensions"]["code"]) for e in told.errors] == [
+    assert reported.data == {"x": {"customerGroup": None, "userErrors": []}}
+    assert [(e["path"], e["extensions"]["code"]) for e in reported.errors] == [
         (["x", "customerGroup"], "UPSTREAM_UNAVAILABLE")
     ]
 
@@ -121,11 +121,11 @@ async def test_a_row_whose_number_did_not_arrive_says_so(over: Faulty) -> None:
     over.faults(at("after", NEW_HEADER, Fault(status=201, body="")))
     header = {"journalName": "GenJrn", "description": name}
 
-    told = await over.ask(JOURNAL, input=header)
+    reported = await over.ask(JOURNAL, input=header)
 
     assert held(over, name) == (1, 0)
-    assert told.of("x") == {}
-    assert [e["message"] for e in told.errors] == [
+    assert reported.of("x") == {}
+    assert [e["message"] for e in reported.errors] == [
         "The row was written, but the upstream's answer does not tell its key."
     ]
 

@@ -1,4 +1,4 @@
-"""Lists that break: five rows in changesets of two, two and one."""
+"""Lists that fail halfway: five rows in changesets of two, two and one."""
 
 from __future__ import annotations
 
@@ -78,17 +78,17 @@ async def test_a_list_that_breaks_is_reported_row_by_row(over: Faulty, point: st
     over.door.shut, over.door.skip, over.door.path = breaking.shut, 1, BATCH["path"]
     over.faults(*() if breaking.rule is None else (breaking.rule,))
 
-    told = await over.ask(CREATES, rows=rows)
+    errors = await over.ask(CREATES, rows=rows)
 
     last = None if breaking.goes_on else "NOT_SENT"
-    codes = [next(iter(row), None) for row in told.rows("x")]
+    codes = [next(iter(row), None) for row in errors.rows("x")]
     assert codes == [None, None, breaking.code, breaking.code, last]
     held = [len(over.rows("CustomerGroups", CustomerGroupId=key)) for key in keys]
     assert held == [1, 1, breaking.written, breaking.written, breaking.goes_on]
     assert over.reached() == breaking.reached
-    assert tuple(told.of("x")) == (() if breaking.code is None else (breaking.code,))
+    assert tuple(errors.of("x")) == (() if breaking.code is None else (breaking.code,))
     if breaking.code == "OUTCOME_UNKNOWN":
-        for key, row in zip(keys[2:4], told.rows("x")[2:4], strict=True):
+        for key, row in zip(keys[2:4], errors.rows("x")[2:4], strict=True):
             assert (
                 f"CustomerGroups (dataAreaId = usmf, CustomerGroupId = {key})" in row[breaking.code]
             )
@@ -98,7 +98,7 @@ async def test_a_lost_list_of_updates_and_deletes_names_every_row(over: Faulty) 
     keys = [prepare(over, "update", KINDS["update"]) for _ in range(2)]
     over.faults(FaultRule(at="after", **BATCH), FaultRule(at="before", **BATCH))  # type: ignore[arg-type]
 
-    told = await over.ask(
+    errors = await over.ask(
         """mutation ($rows: [CustomerGroupUpdateInput!]!, $gone: [CustomerGroupDeleteInput!]!) {
           x: updateCustomerGroups(input: $rows) { results { userErrors { code message } } }
           y: deleteCustomerGroups(input: $gone) { results { userErrors { code message } } }
@@ -108,7 +108,7 @@ async def test_a_lost_list_of_updates_and_deletes_names_every_row(over: Faulty) 
     )
 
     assert [described(over, key) for key in keys] == [True, True]
-    for key, changed, deleted in zip(keys, told.rows("x"), told.rows("y"), strict=True):
+    for key, changed, deleted in zip(keys, errors.rows("x"), errors.rows("y"), strict=True):
         assert (
             f"CustomerGroupId = {key}) whether the row has the new values"
             in changed["OUTCOME_UNKNOWN"]
@@ -122,7 +122,7 @@ async def test_a_failed_read_before_upserts_fails_that_mutation_only(
     one, two, three = fresh(), fresh(), fresh()
     over.faults(FaultRule(at="before", method="GET", answer=Fault(status=403)))
 
-    told = await over.ask(
+    errors = await over.ask(
         """mutation ($one: String!, $two: String!, $three: String!) {
           a: createCustomerGroup(input: {customerGroupId: $one, description: "new"}) { userErrors { code message } }
           b: upsertCustomerGroups(input: [{customerGroupId: $two, description: "new"}])
@@ -132,6 +132,6 @@ async def test_a_failed_read_before_upserts_fails_that_mutation_only(
         one=one, two=two, three=three,
     )  # fmt: skip
 
-    assert [tuple(told.of(key)) for key in "abc"] == [(), ("UPSTREAM_FORBIDDEN",), ()]
+    assert [tuple(errors.of(key)) for key in "abc"] == [(), ("UPSTREAM_FORBIDDEN",), ()]
     assert [described(over, key) for key in (one, three)] == [True, True]
     assert is_gone(over, two)

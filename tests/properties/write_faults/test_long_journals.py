@@ -1,4 +1,4 @@
-"""Headers with more rows below them than one changeset takes: all of it, nothing, or told what stands."""
+"""Headers with more rows below them than one changeset takes: all written, none, or a report of what remains."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ async def test_a_long_journal_is_never_half_written_in_silence(
         input={**key, "journalName": "GenJrn", "description": name, "ledgerJournalLine": {"create": lines}},
     )  # fmt: skip
 
-    told = answer.of("x")
-    assert tuple(told) == breaking.codes
+    errors = answer.of("x")
+    assert tuple(errors) == breaking.codes
     assert held(over, name) == breaking.held
     assert over.reached() == breaking.reached
     assert over.reached(**NEW_HEADER) == 1
-    partly = told.get("PARTLY_WRITTEN", "")
+    partly = errors.get("PARTLY_WRITTEN", "")
     assert breaking.says in partly
     if partly:
         assert "LedgerJournalHeaders (dataAreaId = usmf, JournalBatchNumber = " in partly

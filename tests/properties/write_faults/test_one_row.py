@@ -1,4 +1,4 @@
-"""Connections that break at every point of every kind of write: what the caller is told, and what the sandbox holds."""
+"""Connections that break at every point of every kind of write: the answer, and the rows of the sandbox."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ async def test_a_write_that_breaks_is_told_as_it_is(over: Faulty, name: str, poi
     )
     over.faults(*rules)
 
-    told = (await over.ask(kind.query, k=key)).of("x")
+    reported = (await over.ask(kind.query, k=key)).of("x")
 
-    assert tuple(told) == breaking.codes
+    assert tuple(reported) == breaking.codes
     assert kind.is_written(over, key) is breaking.written
     assert over.reached(kind.method, kind.path) == breaking.reached
-    if told.keys() == {"OUTCOME_UNKNOWN"}:
-        assert kind.names.format(key) in told["OUTCOME_UNKNOWN"]
+    if reported.keys() == {"OUTCOME_UNKNOWN"}:
+        assert kind.names.format(key) in reported["OUTCOME_UNKNOWN"]
 
 
 class Renewing(httpx.Auth):
@@ -68,9 +68,9 @@ async def test_an_expired_token_is_renewed_and_the_write_done_once(
         rule = answer("before", Fault(status=401))
         over.faults(replace(rule, method=kind.method, path=kind.path))
 
-        told = (await over.ask(kind.query, k=key)).of("x")
+        reported = (await over.ask(kind.query, k=key)).of("x")
 
-    assert told == {}
+    assert reported == {}
     assert kind.is_written(over, key)
     assert over.reached(kind.method, kind.path) == 2
 
@@ -79,9 +79,9 @@ async def test_an_upsert_creates_nothing_after_a_failed_update(over: Faulty) -> 
     key = fresh()
     over.faults(FaultRule(at="after", method="PATCH"))
 
-    told = (await over.ask(KINDS["upsert of a new row"].query, k=key)).of("x")
+    reported = (await over.ask(KINDS["upsert of a new row"].query, k=key)).of("x")
 
-    assert tuple(told) == UNKNOWN
+    assert tuple(reported) == UNKNOWN
     assert over.reached() == 1
     assert over.rows("CustomerGroups", CustomerGroupId=key) == []
 
@@ -97,9 +97,9 @@ async def test_a_key_that_web_servers_block_goes_in_a_batch(over: Faulty, name: 
         over.sandbox.state.store.insert("CustomerGroups", [row])
     over.faults()
 
-    told = (await over.ask(kind.query, k=key)).of("x")
+    reported = (await over.ask(kind.query, k=key)).of("x")
 
-    assert told == {}
+    assert reported == {}
     assert kind.is_written(over, key)
     assert over.reached("POST", "/data/$batch") == 1
 
@@ -108,11 +108,11 @@ async def test_a_key_that_web_servers_block_goes_in_a_batch(over: Faulty, name: 
 async def test_a_call_with_an_unreadable_result_was_done(over: Faulty, body: str) -> None:
     over.faults(answer("after", Fault(status=200, body=body)))
 
-    told = await over.ask(
+    reported = await over.ask(
         "mutation { x: dataManagementEntitiesGetApplicationVersion { result userErrors { code } } }"
     )
 
-    assert told.data == {"x": {"result": None, "userErrors": []}}
-    (error,) = told.errors
+    assert reported.data == {"x": {"result": None, "userErrors": []}}
+    (error,) = reported.errors
     assert (error["path"], error["extensions"]["code"]) == (["x", "result"], "UPSTREAM_MALFORMED")
     assert over.reached() == 1

@@ -1,4 +1,4 @@
-"""The same over a socket, and many lines."""
+"""Writes that fail over a socket, and many lines."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ async def wired(gateway: Gateway, sandbox: Starlette, port: int) -> AsyncIterato
     """The same over a socket."""
     transport = make_transport(gateway.settings)
     root = f"http://127.0.0.1:{port}/data"
-    async with faulty(gateway, sandbox, transport=transport, root=root) as found:
-        yield found
+    async with faulty(gateway, sandbox, transport=transport, root=root) as result:
+        yield result
 
 
 BROKEN = (
@@ -72,11 +72,11 @@ async def test_a_connection_that_breaks_is_told_as_it_is(
     key = prepare(wired, name, kind)
     wired.faults(replace(breaking.rule, method=kind.method, path=kind.path))
 
-    told = (await wired.ask(kind.query, k=key)).of("x")
+    errors = (await wired.ask(kind.query, k=key)).of("x")
 
     # The 204 of a delete has no body: it has arrived when its head has.
     is_whole = name == "delete" and "middle" in point
-    assert tuple(told) == (() if is_whole else UNKNOWN)
+    assert tuple(errors) == (() if is_whole else UNKNOWN)
     assert kind.is_written(wired, key) is breaking.written
     assert wired.reached(kind.method, kind.path) == 1
 
@@ -95,9 +95,9 @@ async def test_a_document_over_a_broken_connection_is_reported(wired: Faulty, po
     breaking, name = NUMBERED[point], fresh()
     wired.faults(*breaking.rules)
 
-    told = (await wired.ask(JOURNAL, input=journal(name, bad=breaking.bad))).of("x")
+    errors = (await wired.ask(JOURNAL, input=journal(name, bad=breaking.bad))).of("x")
 
-    assert tuple(told) == breaking.codes
+    assert tuple(errors) == breaking.codes
     assert held(wired, name) == breaking.held
     assert wired.reached() == breaking.reached
 
@@ -110,9 +110,9 @@ async def test_where_nobody_listens_nothing_is_written(
     transport, key = make_transport(gateway.settings), fresh()
     root = f"http://127.0.0.1:{free}/data"
     async with faulty(gateway, sandbox, transport=transport, root=root) as over:
-        told = (await over.ask(KINDS["create"].query, k=key)).of("x")
+        errors = (await over.ask(KINDS["create"].query, k=key)).of("x")
 
-    assert tuple(told) == ("UPSTREAM_UNAVAILABLE",)
+    assert tuple(errors) == ("UPSTREAM_UNAVAILABLE",)
     assert len(over.waits) == gateway.settings.retries
 
 
@@ -127,7 +127,7 @@ async def test_a_thousand_lines_are_ten_changesets(gateway: Gateway, sandbox: St
             {**LINE, "journalBatchNumber": name, "lineNumber": str(n), "debitAmount": "1"}
             for n in range(1, 1_001)
         ]
-        told = await over.ask(
+        errors = await over.ask(
             """mutation ($lines: [LedgerJournalLineCreateInput!]!) {
               x: createLedgerJournalLines(input: $lines) {
                 results { ledgerJournalLine { lineNumber } userErrors { code } }
@@ -136,7 +136,7 @@ async def test_a_thousand_lines_are_ten_changesets(gateway: Gateway, sandbox: St
             lines=lines,
         )
 
-    results = told.data["x"]["results"]
+    results = errors.data["x"]["results"]
     assert [r["userErrors"] for r in results] == [[]] * 1_000
     assert [int(float(r["ledgerJournalLine"]["lineNumber"])) for r in results] == list(
         range(1, 1_001)

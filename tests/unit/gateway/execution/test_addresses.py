@@ -1,4 +1,4 @@
-"""No address is longer than ``max_url_length``, whatever is read: ``$select`` is left out, or a ``$batch`` is sent."""
+"""No address exceeds ``max_url_length``: ``$select`` is left out, or the read goes into a ``$batch``."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ async def test_every_address_is_short_and_the_answer_the_same(
 ) -> None:
     variables: dict[str, Any] = {}
     if "$ids" in READS[read]:
-        found = await world(dialect).execute("{ orders { nodes { id } } }")
-        nodes = found.to_builtins()["data"]["orders"]["nodes"]
+        result = await world(dialect).execute("{ orders { nodes { id } } }")
+        nodes = result.to_builtins()["data"]["orders"]["nodes"]
         variables = {"ids": [node["id"] for node in nodes]}
 
     wide = await world(dialect, 60_000, can_expand=can_expand).execute(READS[read], variables)
@@ -140,13 +140,13 @@ async def test_a_row_with_a_longer_key_is_found_by_filter() -> None:
 
 
 def batch(*parts: tuple[int, object], count: int | None = None) -> httpx.Response:
-    made = [
+    created = [
         f"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} .\r\n"
         f"Content-Type: application/json\r\nRetry-After: 1\r\n\r\n{body}\r\n"
         for status, body in parts[:count]
     ]
     headers = {"Content-Type": "multipart/mixed; boundary=b"}
-    return httpx.Response(200, headers=headers, text="".join((*made, "--b--\r\n")))
+    return httpx.Response(200, headers=headers, text="".join((*created, "--b--\r\n")))
 
 
 ITEMS = '{}: items(where: {{ itemId: {{ ne: "{}" }} }}) {{ nodes {{ itemId }} }}'

@@ -1,4 +1,4 @@
-"""What an answer may not be: of other types, with rows twice, with more rows than were asked for, or with no count."""
+"""Wrong answers: other types, duplicate rows, more rows than requested, a missing count."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ async def test_a_row_and_an_error_behind_a_byte_order_mark_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["#Zoo.Party", "#Zoo.Nonsense", "Zoo.Line", "https://x.example/$metadata#Zoo.Line"]
+    "reported", ["#Zoo.Party", "#Zoo.Nonsense", "Zoo.Line", "https://x.example/$metadata#Zoo.Line"]
 )
-async def test_a_row_of_another_type_is_the_upstreams_error(told: str) -> None:
-    rows = value(order(1), order(2, **{"@odata.type": told}))
+async def test_a_row_of_another_type_is_the_upstreams_error(reported: str) -> None:
+    rows = value(order(1), order(2, **{"@odata.type": reported}))
 
     answer = await hostile().ask(KEYS, rows)
 
@@ -60,11 +60,11 @@ async def test_a_row_of_another_type_is_the_upstreams_error(told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     ["#Zoo.Order", "Zoo.Order", "#Alias.Order", "https://x.example/$metadata#Zoo.Order", None],
 )
-async def test_a_row_may_say_its_own_type(told: str | None) -> None:
-    answer = await hostile().ask(KEYS, value(order(1, **{"@odata.type": told})))
+async def test_a_row_may_say_its_own_type(reported: str | None) -> None:
+    answer = await hostile().ask(KEYS, value(order(1, **{"@odata.type": reported})))
 
     assert answer == {"data": {"orders": {"nodes": [{"area": "A", "orderId": 1}]}}}
 
@@ -169,11 +169,11 @@ async def test_a_missing_count_is_derived_or_requested(
     counted = uncounted(dialect, can_expand=can_expand)
     counted.tables.counts = True
 
-    found = await uncounted(dialect, can_expand=can_expand).execute(query)
+    result = await uncounted(dialect, can_expand=can_expand).execute(query)
     expected = await counted.execute(query)
 
     assert expected.errors == []
-    assert found.to_builtins() == expected.to_builtins()
+    assert result.to_builtins() == expected.to_builtins()
 
 
 async def test_a_missing_count_of_children_is_an_upstream_error() -> None:

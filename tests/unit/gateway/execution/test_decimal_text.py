@@ -1,4 +1,4 @@
-"""``gateway.execution.decimal_text``: decimals become the text that ``Decimal`` would give, or nothing at all."""
+"""``gateway.execution.decimal_text``: decimals become the text that ``Decimal`` would make, or an error."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def raws(*values: str) -> list[msgspec.Raw]:
 
 
 def expected(text: str) -> str | None:
-    found = msgspec.json.decode(text, type=Decimal | None)
-    return None if found is None else str(found)
+    result = msgspec.json.decode(text, type=Decimal | None)
+    return None if result is None else str(result)
 
 
 @pytest.mark.heavy
@@ -66,9 +66,9 @@ def test_numbers_are_printed_as_decimals_are(numbers: list[str]) -> None:
 @given(st.lists(st.one_of(NUMBERS, st.just("null"), st.none()), min_size=1))
 def test_nulls_stay_and_so_does_what_is_missing(numbers: list[str | None]) -> None:
     given_raws = [None if number is None else msgspec.Raw(number) for number in numbers]
-    wanted = [None if number is None else expected(number) for number in numbers]
+    needed = [None if number is None else expected(number) for number in numbers]
 
-    assert texts_or_nulls(given_raws) == wanted
+    assert texts_or_nulls(given_raws) == needed
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -95,54 +95,54 @@ def row_type(text: str) -> RowType:
     return RowTypes(CATALOG).get(level)
 
 
-def rows_of(made: RowType, *values: object) -> RawRows:
+def rows_of(row_kind: RowType, *values: object) -> RawRows:
     body = msgspec.json.Encoder(decimal_format="number").encode({"value": values})
-    return RawRows(made, raw_page(body).value)
+    return RawRows(row_kind, raw_page(body).value)
 
 
 def test_rows_with_text_hold_what_rows_with_numbers_hold() -> None:
-    made = row_type("{ orders { nodes { area amount amountMust number } } }")
-    found = rows_of(
-        made,
+    row_kind = row_type("{ orders { nodes { area amount amountMust number } } }")
+    result = rows_of(
+        row_kind,
         {"Area": "A", "Amount": Decimal("1.50"), "AmountMust": Decimal("-2.000"), "Number": 1},
         {"Area": "B", "Amount": None, "AmountMust": 3},
         {"Area": "C", "AmountMust": Decimal("1E+3")},
     )
-    with_text = decode_with_texts(found)
-    text_type(made).convert(with_text)
+    with_text = decode_with_texts(result)
+    text_type(row_kind).convert(with_text)
 
-    for row, other in zip(found, with_text, strict=True):
+    for row, other in zip(result, with_text, strict=True):
         for name in row.__struct_fields__:
             value = getattr(row, name)
-            wanted = str(value) if isinstance(value, Decimal) else value
-            assert getattr(other, name) == wanted
+            needed = str(value) if isinstance(value, Decimal) else value
+            assert getattr(other, name) == needed
 
 
 def test_a_row_without_a_promised_number_is_not_read() -> None:
-    made = row_type("{ orders { nodes { amountMust } } }")
+    row_kind = row_type("{ orders { nodes { amountMust } } }")
 
     with pytest.raises(msgspec.ValidationError):
-        decode_with_texts(rows_of(made, {"Amount": 1}))
+        decode_with_texts(rows_of(row_kind, {"Amount": 1}))
 
 
 def test_a_raw_row_read_by_its_index_holds_numbers() -> None:
     """Cursors are made of such rows, by whoever asks for the ends of a page."""
-    made = row_type("{ orders { nodes { amountMust } } }")
-    found = rows_of(made, {"AmountMust": Decimal("1.50")}, {"AmountMust": 2})
+    row_kind = row_type("{ orders { nodes { amountMust } } }")
+    result = rows_of(row_kind, {"AmountMust": Decimal("1.50")}, {"AmountMust": 2})
 
-    assert [found[0].a0, found[-1].a0] == [Decimal("1.50"), Decimal(2)]
-    found.reverse()
-    assert [row.a0 for row in found[:1]] == [2]
+    assert [result[0].a0, result[-1].a0] == [Decimal("1.50"), Decimal(2)]
+    result.reverse()
+    assert [row.a0 for row in result[:1]] == [2]
 
 
 @pytest.mark.heavy
 @given(st.lists(st.integers(0, 50)), st.integers(1, 200))
 def test_slices_hold_every_row_once_and_about_their_size(sizes: list[int], most: int) -> None:
-    made = row_type("{ orders { nodes { area } } }")
-    found = rows_of(made, *({"Area": "x" * size} for size in sizes))
-    slices = list(found.slices(most))
+    row_kind = row_type("{ orders { nodes { area } } }")
+    result = rows_of(row_kind, *({"Area": "x" * size} for size in sizes))
+    slices = list(result.slices(most))
 
-    assert [row.a0 for some in slices for row in some] == [row.a0 for row in found]
+    assert [row.a0 for some in slices for row in some] == [row.a0 for row in result]
     assert all(sum(map(len, some.raws[:-1])) < most for some in slices)
 
 
@@ -152,12 +152,12 @@ def test_completion_takes_text_only_where_it_is() -> None:
     assert isinstance(operation, OperationDefinitionNode)
     (root,) = prepare(CATALOG, document, operation, {}).roots
     completion = Compiler().connection(root.below)  # type: ignore[arg-type]
-    made = RowTypes(CATALOG).get(root.level)  # type: ignore[arg-type]
-    found = rows_of(made, {"AmountMust": Decimal("1.50")})
-    with_text = decode_with_texts(found)
-    text_type(made).convert(with_text)
+    row_kind = RowTypes(CATALOG).get(root.level)  # type: ignore[arg-type]
+    result = rows_of(row_kind, {"AmountMust": Decimal("1.50")})
+    with_text = decode_with_texts(result)
+    text_type(row_kind).convert(with_text)
 
-    numbers = completion.of(texts=False).lists(None, list(found), 0)  # type: ignore[arg-type]
+    numbers = completion.of(texts=False).lists(None, list(result), 0)  # type: ignore[arg-type]
     assert msgspec.json.encode(numbers) == b'[[{"amountMust":"1.50"}]]'
     text = completion.of(texts=True).lists(None, with_text, 0)  # type: ignore[arg-type]
     assert msgspec.json.encode(text) == b'[[{"amountMust":"1.50"}]]'

@@ -1,4 +1,4 @@
-"""Filters that are exact only here (text that holds a star): pages read part by part, and the rows they may cost."""
+"""Filters that the gateway applies itself (text with a star): pages read part by part, and their row budget."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NOT_A_STAR = (
 
 def zoo(matching: range | None = None, **settings: Any) -> Zoo:
     """A thousand orders, of which the text of those in ``matching`` is other than a star."""
-    found = Zoo(FO, schema=SCHEMA)
-    found.tables.insensitive = True
-    found.tables.rows["Orders"] = [
+    result = Zoo(FO, schema=SCHEMA)
+    result.tables.insensitive = True
+    result.tables.rows["Orders"] = [
         {"Area": "a", "OrderId": i, "Text": "x" if matching is None or i in matching else "*"}
         for i in range(1_000)
     ]
-    found.engine._settings = structs.replace(found.engine._settings, **settings)
-    return found
+    result.engine._settings = structs.replace(result.engine._settings, **settings)
+    return result
 
 
 async def ids(upstream: Zoo, arguments: str = "", info: str = "hasNextPage endCursor") -> Any:
@@ -38,9 +38,9 @@ async def ids(upstream: Zoo, arguments: str = "", info: str = "hasNextPage endCu
 
 async def test_a_page_whose_first_rows_match_reads_one_part() -> None:
     upstream = zoo()
-    found, info = await ids(upstream)
+    result, info = await ids(upstream)
 
-    assert (found, info["hasNextPage"]) == ([0, 1, 2, 3, 4], True)
+    assert (result, info["hasNextPage"]) == ([0, 1, 2, 3, 4], True)
     assert [url.partition("&")[2] for url in upstream.tables.requests] == [
         "$orderby=Area,OrderId&$top=100&cross-company=true"
     ]
@@ -48,9 +48,9 @@ async def test_a_page_whose_first_rows_match_reads_one_part() -> None:
 
 async def test_parts_grow_until_enough_rows_match() -> None:
     upstream = zoo(range(450, 460))
-    found, info = await ids(upstream)
+    result, info = await ids(upstream)
 
-    assert (found, info["hasNextPage"]) == ([450, 451, 452, 453, 454], True)
+    assert (result, info["hasNextPage"]) == ([450, 451, 452, 453, 454], True)
     assert [url.partition("$top=")[2].partition("&")[0] for url in upstream.tables.requests] == [
         "100",
         "400",
@@ -69,8 +69,8 @@ async def test_pages_reach_every_matching_row_in_both_directions() -> None:
         while True:
             query = (NOT_A_STAR % (f", {place}: {cursor}", f"{more} {edge}")).replace("first", end)
             page = (await upstream.execute(query)).to_builtins()["data"]["orders"]
-            found = [row["orderId"] for row in page["nodes"]]
-            seen = seen + found if end == "first" else found + seen
+            result = [row["orderId"] for row in page["nodes"]]
+            seen = seen + result if end == "first" else result + seen
             if not page["pageInfo"][more]:
                 break
             cursor = f'"{page["pageInfo"][edge]}"'

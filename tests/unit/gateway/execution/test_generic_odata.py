@@ -1,4 +1,4 @@
-"""The generic dialect: other services' documents on generated rows; what those cannot show, on written answers."""
+"""The generic dialect: metadata of other services with generated rows, and scripted answers for the rest."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_keyset_pages_reach_every_row_where_values_are_null():
     page = "orders(%s: 4, %s, orderBy: [{ shipRegion: %s }]) { edges { cursor node { orderID } } pageInfo { %s } }"
     async with service(TRADERS) as gateway:
         everything = await ask(gateway, "{ orders(first: 1000) { nodes { orderID } } }")
-        wanted = {row["orderID"] for row in everything.to_builtins()["data"]["orders"]["nodes"]}
+        expected = {row["orderID"] for row in everything.to_builtins()["data"]["orders"]["nodes"]}
         for size, place, more in (
             ("first", "after", "hasNextPage"),
             ("last", "before", "hasPreviousPage"),
@@ -121,12 +121,12 @@ async def test_keyset_pages_reach_every_row_where_values_are_null():
                 cursor, going = "null", True
                 while going:
                     text = page % (size, f"{place}: {cursor}", direction, more)
-                    found = (await ask(gateway, f"{{ {text} }}")).to_builtins()["data"]["orders"]
-                    seen += [edge["node"]["orderID"] for edge in found["edges"]]
-                    edge = found["edges"][-1 if size == "first" else 0]
-                    cursor, going = f'"{edge["cursor"]}"', found["pageInfo"][more]
+                    result = (await ask(gateway, f"{{ {text} }}")).to_builtins()["data"]["orders"]
+                    seen += [edge["node"]["orderID"] for edge in result["edges"]]
+                    edge = result["edges"][-1 if size == "first" else 0]
+                    cursor, going = f'"{edge["cursor"]}"', result["pageInfo"][more]
                 assert len(seen) == len(set(seen))
-                assert set(seen) == wanted
+                assert set(seen) == expected
 
 
 async def test_lists_are_filtered_by_their_rows():
@@ -289,11 +289,11 @@ async def test_rows_of_derived_types_answer_by_their_own():
           ... on Vehicle { wheels features } ... on Truck { load driver { name } } } } }""",
         {address: {"value": [TRUCK, CAR, HOUSE]}},
     )
-    found = answer.to_builtins()
+    result = answer.to_builtins()
 
-    assert "errors" not in found
+    assert "errors" not in result
     assert [
-        {k: v for k, v in row.items() if k != "id"} for row in found["data"]["assets"]["nodes"]
+        {k: v for k, v in row.items() if k != "id"} for row in result["data"]["assets"]["nodes"]
     ] == [
         {
             "__typename": "Truck",
@@ -342,10 +342,10 @@ async def test_a_key_may_be_an_enum_and_a_forged_one_is_refused():
         f'{{ tariff(kind: LONG) {{ price }} nodes(ids: ["{good}", "{forged}"]) {{ id }} }}',
         {"Tariffs(Fleet.Kind'Long')?$select=Price,Kind": {"Kind": "Long", "Price": 0.10}},
     )
-    found = answer.to_builtins()
+    result = answer.to_builtins()
 
-    assert found["data"] == {"tariff": {"price": "0.1"}, "nodes": [{"id": good}, None]}
-    assert [(e["path"], e["extensions"]["code"]) for e in found["errors"]] == [
+    assert result["data"] == {"tariff": {"price": "0.1"}, "nodes": [{"id": good}, None]}
+    assert [(e["path"], e["extensions"]["code"]) for e in result["errors"]] == [
         (["nodes", 1], "INVALID_ID")
     ]
 

@@ -1,4 +1,4 @@
-"""Key batches: what one request of several costs when it fails, and what is asked for once."""
+"""Key batches: what a failed request costs, and what is requested once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Faulty:
     set_name: str
     fails: Callable[[int], bool]
     body: bytes | None = None
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     @property
@@ -124,8 +124,8 @@ async def test_keys_that_are_equal_upstream_are_requested_once(
 
     assert_requests(answer, 1)
     assert requests_of(answer)[0].lower().count("customeraccount eq") == 2
-    found = [row["customerAccount"] for row in answer.to_builtins()["data"].values()]
-    assert found == ["US-001", "US-001", "US-001", "US-002"]
+    result = [row["customerAccount"] for row in answer.to_builtins()["data"].values()]
+    assert result == ["US-001", "US-001", "US-001", "US-002"]
 
 
 @pytest.mark.parametrize("expand", ["auto", "never"])

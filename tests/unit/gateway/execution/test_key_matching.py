@@ -1,3 +1,5 @@
+"""Rows and keys that are equal for the upstream."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -38,7 +40,7 @@ def test_keys_are_read_in_the_order_of_the_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "has_nulls", "kept"),
+    ("keys", "has_nulls", "remaining"),
     [
         ([("usmf", "a"), ("usmf", "b")], False, [("usmf", "a"), ("usmf", "b")]),
         ([("usmf", ""), ("usmf", "b")], False, [("usmf", "b")]),
@@ -47,8 +49,8 @@ def test_keys_are_read_in_the_order_of_the_rows() -> None:
         ([], False, []),
     ],
 )
-def test_a_key_with_a_gap_refers_to_nothing(keys: Any, has_nulls: bool, kept: Any) -> None:
-    assert referring_keys(keys, [1], has_nulls=has_nulls) == kept
+def test_a_key_with_a_gap_refers_to_nothing(keys: Any, has_nulls: bool, remaining: Any) -> None:
+    assert referring_keys(keys, [1], has_nulls=has_nulls) == remaining
 
 
 def test_a_key_of_the_company_alone_refers_even_if_empty() -> None:
@@ -72,13 +74,13 @@ def test_normal_forms_are_what_each_part_is_compared_by(keys: list[Any], insensi
     st.booleans(),
 )
 def test_rows_belong_to_the_first_key_that_is_equal_upstream(
-    keys: list[Any], told: list[tuple[str, int]], insensitive: bool
+    keys: list[Any], row_keys: list[tuple[str, int]], insensitive: bool
 ) -> None:
     def normal(key: Any) -> Any:
         return normal_forms(TYPES, [key], case_insensitive=insensitive)[0]
 
     requested = list({normal(key): key for key in keys}.values())
-    rows = [Row(*key) for key in told]
+    rows = [Row(*key) for key in row_keys]
     lists = ManyIndex(TYPES, requested, case_insensitive=insensitive)
     lists.add(rows, ["a0", "a1"])
     singles = OneIndex(TYPES, requested, case_insensitive=insensitive)

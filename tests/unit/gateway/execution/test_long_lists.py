@@ -1,4 +1,4 @@
-"""``in`` with more values than an address holds: cut into runs, and merged as if the list had come in one piece."""
+"""``in`` with more values than an address holds: cut into runs, and merged as if the list were one."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ async def test_a_list_of_uncertain_order_is_read_as_one() -> None:
     zoo.tables.order = collated  # type: ignore[method-assign]
     answer = await zoo.execute(orders(texts[::2], "orderBy: [{ text: ASC }] first: 50"))
 
-    found = [n["text"] for n in answer.to_builtins()["data"]["orders"]["nodes"]]
-    assert found == sorted(texts[::2], key=cmp_to_key(collated))
+    result = [n["text"] for n in answer.to_builtins()["data"]["orders"]["nodes"]]
+    assert result == sorted(texts[::2], key=cmp_to_key(collated))
     assert answer.requests[-1].method == "POST"
 
 
@@ -201,12 +201,12 @@ TEXTS = st.text("ab1-_ Zä", min_size=1, max_size=4)
 @settings(max_examples=15, deadline=None)
 @given(
     texts=st.lists(TEXTS, min_size=1, max_size=20),
-    asked=st.lists(TEXTS, min_size=21, max_size=30),
+    values=st.lists(TEXTS, min_size=21, max_size=30),
     arguments=st.sampled_from(ARGUMENTS),
     dialect=st.sampled_from(sorted(DIALECTS)),
 )
 async def test_any_list_answers_as_if_it_were_not_cut(
-    texts: list[str], asked: list[str], arguments: str, dialect: str
+    texts: list[str], values: list[str], arguments: str, dialect: str
 ) -> None:
     answers = []
     for limit in (60_000, LIMIT):
@@ -215,6 +215,6 @@ async def test_any_list_answers_as_if_it_were_not_cut(
             {"Area": "A", "OrderId": n, "Text": text, "NumberMust": n % 3}
             for n, text in enumerate(texts)
         ]
-        answers.append((await zoo.execute(orders([*asked, *texts], arguments))).to_builtins())
+        answers.append((await zoo.execute(orders([*values, *texts], arguments))).to_builtins())
 
     assert answers[0] == answers[1]

@@ -1,4 +1,4 @@
-"""Paging by a field that may be null, where the service sorts nulls first, last, or nobody knows."""
+"""Paging by a nullable field, if the service sorts nulls first, last, or in an unknown place."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ WALKS = [(end, direction) for end in ("first", "last") for direction in ("ASC", 
 
 def zoo(known: NullOrder, *, nulls_last: bool, can_expand: bool = True) -> Zoo:
     """A hundred orders of one party, fourteen of them without a number."""
-    found = Zoo(replace(ODATA, null_order=known), can_expand=can_expand, schema=SCHEMA)
-    found.tables.nulls_last = nulls_last
-    found.tables.rows["Parties"] = [{"Area": "a", "PartyId": "p", "Name": "P"}]
-    found.tables.rows["Orders"] = [
+    result = Zoo(replace(ODATA, null_order=known), can_expand=can_expand, schema=SCHEMA)
+    result.tables.nulls_last = nulls_last
+    result.tables.rows["Parties"] = [{"Area": "a", "PartyId": "p", "Name": "P"}]
+    result.tables.rows["Orders"] = [
         {"Area": "a", "OrderId": i, "Buyer": "p", "Number": None if i % 7 == 3 else i * 37 % 50}
         for i in range(100)
     ]
-    return found
+    return result
 
 
-async def walk(found: Zoo, end: str, direction: str, *, nested: bool = False) -> Any:
+async def walk(result: Zoo, end: str, direction: str, *, nested: bool = False) -> Any:
     """Return the ids of all pages, or the code of the error that ends them."""
     place, more, edge = (
         ("after", "hasNextPage", "endCursor")
@@ -44,7 +44,7 @@ async def walk(found: Zoo, end: str, direction: str, *, nested: bool = False) ->
     for _ in range(6):
         page = PAGE % ("orders", end, place, cursor, direction, more, edge)
         query = f'{{ party(area: "a", partyId: "p") {{ {page} }} }}' if nested else f"{{ {page} }}"
-        answer = (await found.execute(query)).to_builtins()
+        answer = (await result.execute(query)).to_builtins()
         if "errors" in answer:
             return answer["errors"][0]["extensions"]["code"]
         data = answer["data"]["party"] if nested else answer["data"]
@@ -65,12 +65,12 @@ async def walk(found: Zoo, end: str, direction: str, *, nested: bool = False) ->
 async def test_no_row_is_lost_if_nulls_stand_where_assumed(
     known: NullOrder, nulls_last: bool, end: str, direction: str, can_expand: bool, nested: bool
 ) -> None:
-    found = await walk(
+    result = await walk(
         zoo(known, nulls_last=nulls_last, can_expand=can_expand), end, direction, nested=nested
     )
 
-    assert len(found) == 100
-    assert set(found) == set(range(100))
+    assert len(result) == 100
+    assert set(result) == set(range(100))
 
 
 @WAYS

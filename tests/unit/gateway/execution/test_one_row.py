@@ -1,4 +1,4 @@
-"""What comes in the place of one row: a row, null where the specification allows it, or an error."""
+"""The answer to a query for one row: a row, null if the specification allows it, or an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway.execution.page_cutter``: the pages of many lists, as of each list by itself."""
+"""``gateway.execution.page_cutter``: the pages of many lists are those of each list by itself."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ WINDOWS = {
 @st.composite
 def lists(draw: st.DrawFn) -> list[list[Any]]:
     """Lists whose rows have the joined columns in common."""
-    found: list[list[Any]] = []
+    result: list[list[Any]] = []
     for _ in range(draw(st.integers(0, 5))):
         order = draw(st.integers(1, 2))
         numbers = draw(st.lists(st.integers(0, 5), max_size=5))
-        found.append([Row("a", order, line, n) for n, line in enumerate(numbers)])
-    return found
+        result.append([Row("a", order, line, n) for n, line in enumerate(numbers)])
+    return result
 
 
 @pytest.mark.heavy

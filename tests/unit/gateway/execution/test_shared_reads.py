@@ -1,4 +1,4 @@
-"""Operations that share their upstream reads: the answers of each alone, for fewer requests."""
+"""Operations that share their upstream reads: each has the answer it would have alone, with fewer requests."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ async def alone(zoo: Zoo, requests: Sequence[GraphQLRequest]) -> list[Answer]:
     return [await zoo.engine.execute(request) for request in requests]
 
 
-def told(answers: Sequence[Answer]) -> list[Any]:
+def errors(answers: Sequence[Answer]) -> list[Any]:
     """Return the answers without the ids of their errors."""
-    found = [answer.to_builtins() for answer in answers]
-    for answer in found:
+    result = [answer.to_builtins() for answer in answers]
+    for answer in result:
         for error in answer.get("errors", ()):
             error.get("extensions", {}).pop("errorId", None)
-    return found
+    return result
 
 
 def sent(answers: Sequence[Answer]) -> list[str]:
@@ -117,7 +117,7 @@ async def test_each_gets_the_answer_that_it_would_get_alone(
     zoo = world(dialect, rows=rows, can_expand=can_expand)
     requests = requests_for(list(QUERIES), [*ids_of(zoo), node_id("Order", "A1", 999), "x"])
 
-    assert told(await together(zoo, requests)) == told(await alone(zoo, requests))
+    assert errors(await together(zoo, requests)) == errors(await alone(zoo, requests))
 
 
 @settings(max_examples=60)
@@ -141,7 +141,7 @@ async def test_spoilt_rows_are_each_operations_own_errors(
     worlds.spoil(zoo.tables, places, " ".join(QUERIES[name][0] for name in names))
     requests = requests_for(names, ids_of(zoo))
 
-    assert told(await together(zoo, requests)) == told(await alone(zoo, requests))
+    assert errors(await together(zoo, requests)) == errors(await alone(zoo, requests))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -155,7 +155,7 @@ async def test_selections_of_the_same_rows_are_united(rows: int, dialect: str) -
 
     assert len(queries) == 21
     assert len(sent(answers)) == 1
-    assert told(answers) == told(await alone(zoo, requests))
+    assert errors(answers) == errors(await alone(zoo, requests))
 
 
 @pytest.mark.parametrize("can_expand", [True, False])
@@ -164,11 +164,11 @@ async def test_children_that_differ_in_arguments_do_not_mix(can_expand: bool) ->
     names = ["no child", "a child", "more children"]
     requests = requests_for(names, ids_of(zoo))
 
-    answers = told(await together(zoo, requests))
+    answers = errors(await together(zoo, requests))
 
     lines = [[len(r["lines"]["nodes"]) for r in answer["data"]["rows"]] for answer in answers]
     assert [max(counts) for counts in lines] == [0, 1, 2]
-    assert answers == told(await alone(zoo, requests))
+    assert answers == errors(await alone(zoo, requests))
 
 
 async def test_a_refused_selection_fails_for_its_own_operation() -> None:
@@ -185,35 +185,35 @@ async def test_a_refused_selection_fails_for_its_own_operation() -> None:
 
     answers = await together(zoo, requests)
 
-    found = told(answers)
-    assert [number for number, one in enumerate(found) if "errors" in one] == [bad]
-    assert {code for _, code in codes(found[bad])} == {"UPSTREAM_REJECTED"}
+    result = errors(answers)
+    assert [number for number, one in enumerate(result) if "errors" in one] == [bad]
+    assert {code for _, code in codes(result[bad])} == {"UPSTREAM_REJECTED"}
     assert len(sent(answers)) <= 1 + 2 * 4  # halves, not one by one
-    assert found == told(await alone(zoo, requests))
+    assert result == errors(await alone(zoo, requests))
 
 
 @pytest.mark.parametrize(("status", "requests"), [(503, 1), (429, 1), (400, 3)])
 async def test_a_failure_of_another_cause_is_not_tried_again(status: int, requests: int) -> None:
     zoo = hostile()
     zoo.script = always({"error": {"code": "", "message": "no"}}, status)
-    asked = [GraphQLRequest(query=ROWS % n, variables={"ids": ids_of(zoo)}) for n in FLAT[:2]]
+    requested = [GraphQLRequest(query=ROWS % n, variables={"ids": ids_of(zoo)}) for n in FLAT[:2]]
 
-    answers = await together(zoo, asked)
+    answers = await together(zoo, requested)
 
     assert len(sent(answers)) == requests
-    assert told(answers) == told(await alone(zoo, asked))
+    assert errors(answers) == errors(await alone(zoo, requested))
 
 
 async def test_shared_reads_leave_each_operation_its_own_budget() -> None:
     zoo = world("finops")
     zoo.engine._settings = structs.replace(zoo.engine._settings, max_filtered_rows=8)
     starred = 'lines(where: { note: { ne: "*" }, lineNo: { gte: "%s" } }) { totalCount }'
-    asked = [
+    requested = [
         GraphQLRequest(query=ROWS % (starred % n), variables={"ids": ids_of(zoo)})
         for n in (0, "0.1", "0.2")
     ]
 
-    assert told(await together(zoo, asked)) == told(await alone(zoo, asked))
+    assert errors(await together(zoo, requested)) == errors(await alone(zoo, requested))
 
 
 async def test_each_request_is_counted_once_in_the_log() -> None:
@@ -261,7 +261,7 @@ async def test_an_operation_that_times_out_cancels_no_shared_read() -> None:
 
     assert len(zoo.waiting) == 1
     zoo.match = "nothing"
-    assert told([answer]) == told(await alone(zoo, [long]))
+    assert errors([answer]) == errors(await alone(zoo, [long]))
 
 
 async def test_who_reads_slowly_delays_nobody_else() -> None:
@@ -283,7 +283,7 @@ async def test_a_shared_request_is_retried_while_any_has_time() -> None:
     zoo.script = lambda request: answers.pop()(request) if answers else None
     short, long = requests_for(["one property", "other properties"], ids_of(zoo))
 
-    found = await together(zoo, [structs.replace(short, timeout=5.0), long])
+    result = await together(zoo, [structs.replace(short, timeout=5.0), long])
 
-    assert "errors" not in found[1].to_builtins()
-    assert len(sent(found)) == 1
+    assert "errors" not in result[1].to_builtins()
+    assert len(sent(result)) == 1

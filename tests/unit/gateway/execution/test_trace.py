@@ -1,4 +1,4 @@
-"""How the times of a trace are reckoned."""
+"""How the times of a trace are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However many rows a page has, other requests get their turn in between; small answers do without."""
+"""Other requests get their turn while a large page is processed; small answers do without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists whose order no cursor can hold: keyed by Guid, ordered by an enum."""
+"""Lists whose order no cursor can hold: keyed by Guid, or ordered by an enum."""
 
 from __future__ import annotations
 
@@ -190,8 +190,8 @@ async def test_two_pages_of_different_length_are_two_requests() -> None:
 
 def forged(cursor: str, *, token: str, read: int = 0, offset: int = 5) -> str:
     parts = msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    made = msgspec.msgpack.encode([*parts[:2], 2, False, token, read, offset])
-    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+    created = msgspec.msgpack.encode([*parts[:2], 2, False, token, read, offset])
+    return base64.urlsafe_b64encode(created).decode().rstrip("=")
 
 
 @pytest.mark.parametrize(
@@ -240,9 +240,9 @@ async def test_a_sandbox_that_refuses_skip_is_read_to_its_end() -> None:
             fields = "nodes { id } pageInfo { endCursor hasNextPage }"
             query = f"{{ salesOrderHeadersV2({page % cursor}) {{ {fields} }} }}"
             answer = await gateway.engine.execute(GraphQLRequest(query=query))
-            found = answer.to_builtins()["data"]["salesOrderHeadersV2"]
-            seen += [row["id"] for row in found["nodes"]]
-            info = found["pageInfo"]
+            result = answer.to_builtins()["data"]["salesOrderHeadersV2"]
+            seen += [row["id"] for row in result["nodes"]]
+            info = result["pageInfo"]
             cursor = f'"{info["endCursor"]}"' if info["hasNextPage"] else ""
 
     assert len(seen) == len(set(seen)) == len(sandbox.state.store.rows("SalesOrderHeadersV2"))

@@ -68,7 +68,7 @@ class Garage:
 
     gateway: Gateway
     answers: dict[str, Any] = field(default_factory=dict)
-    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
 
     async def ask(self, query: str) -> Any:
         return (await self.gateway.engine.execute(GraphQLRequest(query=query))).to_builtins()
@@ -82,16 +82,16 @@ async def garage(tmp_path: Path) -> AsyncIterator[Garage]:
     def respond(request: httpx.Request) -> httpx.Response:
         address = unquote(str(request.url)).removeprefix(f"{ROOT}/")
         body = json.loads(request.content) if request.content else None
-        found.asked.append((request.method, address, body))
-        return httpx.Response(200, json=found.answers[address])
+        actual.asked.append((request.method, address, body))
+        return httpx.Response(200, json=actual.answers[address])
 
     settings = Settings(
         url=ROOT, metadata=str(document), dialect="odata", auth="none", cache_dir=None
     )
     transport = httpx.MockTransport(respond)
     async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
-        found = Garage(gateway)
-        yield found
+        actual = Garage(gateway)
+        yield actual
 
 
 async def test_a_bound_action_takes_a_key_and_returns_rows(
@@ -100,7 +100,7 @@ async def test_a_bound_action_takes_a_key_and_returns_rows(
     garage.answers["Cars(7)/G.Move"] = {"No": 7, "Name": "Beetle"}
     garage.answers["Cars(7)/Parts?$select=Code&$orderby=Code&$top=50"] = {"value": [{"Code": "x"}]}
 
-    found = await garage.ask("""mutation {
+    actual = await garage.ask("""mutation {
       carMove(no: 7, to: {city: "Bonn", since: "2024-02-01"}, speed: FAST) {
         result { no name parts { nodes { code } } }
         userErrors { code }
@@ -108,7 +108,7 @@ async def test_a_bound_action_takes_a_key_and_returns_rows(
     }""")
 
     row = {"no": 7, "name": "Beetle", "parts": {"nodes": [{"code": "x"}]}}
-    assert found == {"data": {"carMove": {"result": row, "userErrors": []}}}
+    assert actual == {"data": {"carMove": {"result": row, "userErrors": []}}}
     body = {"To": {"City": "Bonn", "Since": "2024-02-01"}, "Speed": "Fast"}
     assert garage.asked[0] == ("POST", "Cars(7)/G.Move", body)
 
@@ -116,19 +116,19 @@ async def test_a_bound_action_takes_a_key_and_returns_rows(
 async def test_an_action_of_a_set_gives_rows(garage: Garage) -> None:
     garage.answers["Cars/G.Wash"] = {"value": [{"No": 1, "Name": "A"}, {"No": 2, "Name": "B"}]}
 
-    found = await garage.ask('mutation { carsWash(litres: "12.50") { result { no name } } }')
+    actual = await garage.ask('mutation { carsWash(litres: "12.50") { result { no name } } }')
 
     rows = [{"no": 1, "name": "A"}, {"no": 2, "name": "B"}]
-    assert found == {"data": {"carsWash": {"result": rows}}}
+    assert actual == {"data": {"carsWash": {"result": rows}}}
     assert garage.asked == [("POST", "Cars/G.Wash", {"Litres": 12.5})]
 
 
 async def test_an_unbound_action_is_called_as_it_is_imported(garage: Garage) -> None:
     garage.answers["CountCars"] = {"value": 9007199254740993}
 
-    found = await garage.ask('mutation { countCars(names: ["A", "B"]) { result } }')
+    actual = await garage.ask('mutation { countCars(names: ["A", "B"]) { result } }')
 
-    assert found == {"data": {"countCars": {"result": "9007199254740993"}}}
+    assert actual == {"data": {"countCars": {"result": "9007199254740993"}}}
     assert garage.asked == [("POST", "CountCars", {"Names": ["A", "B"]})]
 
 
@@ -158,18 +158,18 @@ async def test_a_parameter_that_may_be_left_out_is_not_sent(garage: Garage) -> N
 async def test_what_is_on_the_other_side_is_not_served(
     garage: Garage, query: str, kind: str
 ) -> None:
-    found = await garage.ask(query)
+    actual = await garage.ask(query)
 
-    assert f"on type '{kind}'" in found["errors"][0]["message"]
+    assert f"on type '{kind}'" in actual["errors"][0]["message"]
     assert garage.asked == []
 
 
 async def test_a_function_is_a_query(garage: Garage) -> None:
     garage.answers["Fastest()?$select=No"] = {"No": 3}
 
-    found = await garage.ask("{ fastest { no } }")
+    actual = await garage.ask("{ fastest { no } }")
 
-    assert found == {"data": {"fastest": {"no": 3}}}
+    assert actual == {"data": {"fastest": {"no": 3}}}
     assert [method for method, _, _ in garage.asked] == ["GET"]
 
 
@@ -193,9 +193,9 @@ async def test_a_result_of_an_action_is_shown_whatever_its_type(
 ) -> None:
     garage.answers[name.title()] = {"value": sent}
 
-    found = await garage.ask(f"mutation {{ {name} {{ result }} }}")
+    actual = await garage.ask(f"mutation {{ {name} {{ result }} }}")
 
-    assert found == {"data": {name: {"result": result}}}
+    assert actual == {"data": {name: {"result": result}}}
 
 
 @pytest.mark.parametrize(("name", "sent"), [("ratio", "INF"), ("share", "-INF"), ("ratio", "NaN")])
@@ -204,10 +204,10 @@ async def test_an_unrepresentable_result_is_an_error_at_its_field(
 ) -> None:
     garage.answers[name.title()] = {"value": sent}
 
-    found = await garage.ask(f"mutation {{ {name} {{ result userErrors {{ code }} }} }}")
+    actual = await garage.ask(f"mutation {{ {name} {{ result userErrors {{ code }} }} }}")
 
-    assert found["data"] == {name: {"result": None, "userErrors": []}}
-    (error,) = found["errors"]
+    assert actual["data"] == {name: {"result": None, "userErrors": []}}
+    (error,) = actual["errors"]
     assert (error["path"], error["extensions"]["code"]) == ([name, "result"], "NOT_FINITE")
     assert len(garage.asked) == 1
 
@@ -217,11 +217,11 @@ async def test_actions_take_lists_of_enums_flags_and_numbers(
 ) -> None:
     garage.answers["Grant"] = {"value": []}
 
-    found = await garage.ask("""mutation {
+    actual = await garage.ask("""mutation {
       grant(each: ["Read,Write", "Read"], all: [READ, WRITE], speeds: [SLOW, FAST], weights: [1, 2.5]) { result }
     }""")
 
-    assert found == {"data": {"grant": {"result": []}}}
+    assert actual == {"data": {"grant": {"result": []}}}
     body = {
         "Each": ["Read,Write", "Read"],
         "All": "Read,Write",
@@ -234,9 +234,9 @@ async def test_actions_take_lists_of_enums_flags_and_numbers(
 async def test_an_item_that_is_no_list_of_flags_is_refused_unsent(
     garage: Garage,
 ) -> None:
-    found = await garage.ask("mutation { grant(each: [5]) { result } }")
+    actual = await garage.ask("mutation { grant(each: [5]) { result } }")
 
-    (error,) = found["errors"]
+    (error,) = actual["errors"]
     assert error["extensions"]["code"] == "BAD_ARGUMENT"
     assert error["message"].startswith("each[0]: ")
     assert garage.asked == []

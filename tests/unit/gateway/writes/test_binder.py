@@ -1,4 +1,4 @@
-"""Mutations that are refused, or need no request, before anything is sent: companies, rows below rows, counts."""
+"""Mutations that are refused before anything is sent, or need no request: companies, rows below rows, counts."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ NO_COMPANY = "{} is missing, and the company scope is not one company."
 async def test_the_company_is_required_unless_the_scope_is_one(
     assembled: Gateway, mutation: str, place: str, companies: tuple[str, ...] | None
 ) -> None:
-    recorder, found = await run(assembled, f"mutation {{ {mutation} }}", companies)
+    recorder, result = await run(assembled, f"mutation {{ {mutation} }}", companies)
 
-    assert found["errors"][0]["message"] == NO_COMPANY.format(f"{place}.dataAreaId")
+    assert result["errors"][0]["message"] == NO_COMPANY.format(f"{place}.dataAreaId")
     assert recorder.sent == []
 
 
@@ -111,12 +111,15 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_rows_below_a_row_are_checked_before_sending(assembled: Gateway, name: str) -> None:
-    mutation, code, said = REFUSED[name]
+    mutation, code, message = REFUSED[name]
 
-    recorder, found = await run(assembled, f"mutation {{ {mutation} }}")
+    recorder, result = await run(assembled, f"mutation {{ {mutation} }}")
 
     assert recorder.sent == []
-    assert (found["errors"][0]["extensions"]["code"], found["errors"][0]["message"]) == (code, said)
+    assert (result["errors"][0]["extensions"]["code"], result["errors"][0]["message"]) == (
+        code,
+        message,
+    )
 
 
 ORDER = """mutation {
@@ -140,9 +143,9 @@ async def write_order(rules: WriteRules | None = None) -> tuple[Recorder, dict[s
 
 
 async def test_what_is_required_is_required_below_a_row_too() -> None:
-    recorder, found = await write_order()
+    recorder, result = await write_order()
 
-    assert found["errors"][0]["message"] == "input.lines.create.1.price is required."
+    assert result["errors"][0]["message"] == "input.lines.create.1.price is required."
     assert recorder.sent == []
 
 
@@ -181,14 +184,14 @@ ATOMIC = {
 
 @pytest.mark.parametrize("name", ATOMIC)
 async def test_an_atomic_operation_with_a_misfit_is_not_sent(assembled: Gateway, name: str) -> None:
-    mutation, code, said = ATOMIC[name]
+    mutation, code, message = ATOMIC[name]
 
     query = f"mutation @atomic {{ a: {GROUP} b: {mutation} }}"
-    recorder, found = await run(assembled, query, max_rows=2)
+    recorder, result = await run(assembled, query, max_rows=2)
 
     assert recorder.sent == []
-    (error,) = found["errors"]
-    assert (error["extensions"]["code"], error["message"]) == (code, said)
+    (error,) = result["errors"]
+    assert (error["extensions"]["code"], error["message"]) == (code, message)
 
 
 EMPTY = "deleteCustomerGroups(input: []) { results { userErrors { code } } userErrors { code } }"
@@ -196,16 +199,16 @@ EMPTY = "deleteCustomerGroups(input: []) { results { userErrors { code } } userE
 
 @pytest.mark.parametrize("atomic", ["", "@atomic "], ids=["in turn", "atomic"])
 async def test_an_empty_list_needs_no_request(assembled: Gateway, atomic: str) -> None:
-    recorder, found = await run(assembled, f"mutation {atomic}{{ a: {EMPTY} }}")
+    recorder, result = await run(assembled, f"mutation {atomic}{{ a: {EMPTY} }}")
 
-    assert found == {"data": {"a": {"results": [], "userErrors": []}}}
+    assert result == {"data": {"a": {"results": [], "userErrors": []}}}
     assert recorder.sent == []
 
 
 async def test_an_operation_without_mutations_needs_no_request(assembled: Gateway) -> None:
-    recorder, found = await run(assembled, "mutation @atomic { __typename }")
+    recorder, result = await run(assembled, "mutation @atomic { __typename }")
 
-    assert found == {"data": {"__typename": "Mutation"}}
+    assert result == {"data": {"__typename": "Mutation"}}
     assert recorder.sent == []
 
 
@@ -213,9 +216,9 @@ async def test_rows_below_count_as_rows_of_the_mutation(assembled: Gateway) -> N
     lines = below(FIRST, FIRST)
     query = "mutation { " + HEADER % f"{GIVEN}, {lines}" + " }"
 
-    recorder, found = await run(assembled, query, max_rows=2)
+    recorder, result = await run(assembled, query, max_rows=2)
 
-    assert found["errors"][0]["message"] == "The mutation writes 3 rows; the most is 2."
+    assert result["errors"][0]["message"] == "The mutation writes 3 rows; the most is 2."
     assert recorder.sent == []
 
 
@@ -231,8 +234,8 @@ async def test_an_answer_that_fits_no_changeset_leaves_it_open(
     answer = Response(200, {"content-type": "multipart/mixed; boundary=b"}, body, "")
     query = f"mutation @atomic {{ a: {GROUP} b: {UPDATE} }}"
 
-    recorder, found = await run(assembled, query, answer=answer)
+    recorder, result = await run(assembled, query, answer=answer)
 
-    codes = [found["data"][key]["userErrors"][0]["code"] for key in "ab"]
+    codes = [result["data"][key]["userErrors"][0]["code"] for key in "ab"]
     assert codes == ["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]
     assert len(recorder.sent) == 1

@@ -1,4 +1,4 @@
-"""Arguments of mutations as they stand in requests: every type of value, keys, and what is refused unsent."""
+"""Arguments of mutations in request bodies: every type of value, keys, and what is refused unsent."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ VALUES: dict[str, tuple[str, str, str]] = {
 async def test_a_value_is_sent_as_the_upstream_wants_it(name: str, dialect: str) -> None:
     patch, finops, odata = VALUES[name]
 
-    recorder, found = await run(update(patch), dialect)
+    recorder, result = await run(update(patch), dialect)
 
-    assert found == {"data": {"updateOrder": {"userErrors": []}}}
+    assert result == {"data": {"updateOrder": {"userErrors": []}}}
     (sent,) = recorder.sent
     assert (sent.body or b"").decode() == (odata or finops if dialect == "odata" else finops)
     assert readable_url(sent).startswith("Orders(Area='A',OrderId=1)")
@@ -121,9 +121,9 @@ NULLS = (
 
 @pytest.mark.parametrize("name", NULLS)
 async def test_types_without_an_empty_value_cannot_be_null(name: str) -> None:
-    recorder, found = await run(update(f"{name}: null"))
+    recorder, result = await run(update(f"{name}: null"))
 
-    (error,) = found["errors"]
+    (error,) = result["errors"]
     assert error["extensions"]["code"] == "BAD_ARGUMENT"
     assert f"patch.{name} cannot be null" in error["message"]
     assert recorder.sent == []
@@ -139,9 +139,9 @@ async def test_null_is_sent_where_the_product_knows_it(name: str) -> None:
 @pytest.mark.parametrize("dialect", ["finops", "odata"])
 @pytest.mark.parametrize("name", ["labels", "colours", "amounts", "places"])
 async def test_a_list_is_empty_and_never_null(name: str, dialect: str) -> None:
-    recorder, found = await run(update(f"{name}: null"), dialect)
+    recorder, result = await run(update(f"{name}: null"), dialect)
 
-    assert found["errors"][0]["message"] == f"patch.{name} is a list and cannot be null."
+    assert result["errors"][0]["message"] == f"patch.{name} is a list and cannot be null."
     assert recorder.sent == []
 
 
@@ -173,13 +173,13 @@ REFUSED: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_invalid_arguments_are_refused_unsent(name: str) -> None:
-    query, code, said = REFUSED[name]
+    query, code, message = REFUSED[name]
 
-    recorder, found = await run(query)
+    recorder, result = await run(query)
 
     assert recorder.sent == []
-    assert found["errors"][0]["extensions"]["code"].startswith(code)
-    assert said in found["errors"][0]["message"]
+    assert result["errors"][0]["extensions"]["code"].startswith(code)
+    assert message in result["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -227,11 +227,11 @@ async def test_a_value_of_an_earlier_row_is_sent_as_it_was_given(name: str, atom
     kind, patch, field_name = REFERENCES[name]
     query = REFERRED.format(kind=kind, field=field_name, order=ORDER, patch=patch, name=field_name)
 
-    recorder, found = await run(
+    recorder, result = await run(
         query.replace(") {\n  a:", ") @atomic {\n  a:") if atomic else query
     )
 
-    assert "errors" not in found
+    assert "errors" not in result
     body = b"".join(request.body or b"" for request in recorder.sent).decode()
     sent = [line for line in body.replace("}{", "}\n{").splitlines() if line.startswith("{")]
     assert len(sent) == 2
@@ -245,10 +245,10 @@ async def test_a_reference_without_a_value_sends_nothing_more(name: str) -> None
         kind=kind, field=field_name, order=ORDER, patch='buyer: "x"', name=field_name
     )
 
-    recorder, found = await run(query)
+    recorder, result = await run(query)
 
-    assert "errors" not in found
-    assert [e["code"] for e in found["data"]["b"]["userErrors"]] == ["NOT_SENT"]
+    assert "errors" not in result
+    assert [e["code"] for e in result["data"]["b"]["userErrors"]] == ["NOT_SENT"]
     assert len(recorder.sent) == 1
 
 
@@ -265,15 +265,15 @@ PATHS = {
 
 @pytest.mark.parametrize("name", PATHS)
 async def test_a_reference_that_cannot_be_is_told(name: str) -> None:
-    path, said = PATHS[name]
+    path, message = PATHS[name]
     query = REFERRED.format(
         kind="String", field="text", order=ORDER, patch='text: "a"', name="text"
     ).replace('"a.text"', f'"{path}"')
 
-    recorder, found = await run(query)
+    recorder, result = await run(query)
 
-    assert said in str(found)
-    assert len(recorder.sent) == (1 if said == "NOT_SENT" else 0)
+    assert message in str(result)
+    assert len(recorder.sent) == (1 if message == "NOT_SENT" else 0)
 
 
 BELOW = {
@@ -285,7 +285,7 @@ BELOW = {
 @pytest.mark.parametrize("name", BELOW)
 async def test_a_reference_stands_in_arguments_of_mutations_only(name: str) -> None:
     kind, patch = ("Int", "number: 1") if "first" in BELOW[name] else ("Boolean!", "flag: true")
-    recorder, found = await run(
+    recorder, result = await run(
         f"""mutation ($x: {kind} @valueFrom(path: "a.{patch.partition(":")[0]}")) {{
           a: updateOrder({ORDER}, patch: {{{patch}}}) {{ userErrors {{ code }} }}
           b: updateOrder({ORDER}, patch: {{text: "a"}}) {{ {BELOW[name]} }}
@@ -293,7 +293,7 @@ async def test_a_reference_stands_in_arguments_of_mutations_only(name: str) -> N
     )
 
     assert (
-        found["errors"][0]["message"]
+        result["errors"][0]["message"]
         == "$x stands below a mutation, where its value comes too late."
     )
     assert recorder.sent == []

@@ -1,4 +1,4 @@
-"""Writes to an OData service that is no Finance & Operations: it creates by PATCH, and may answer 204 to a POST."""
+"""Writes to other OData services than Finance & Operations: they create by PATCH, and may answer a POST with 204."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Generic:
         ]
 
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.sandbox.state.store.rows(name, **values)
-        return found
+        result: list[dict[str, Any]] = self.sandbox.state.store.rows(name, **values)
+        return result
 
 
 Opening = Callable[..., AbstractAsyncContextManager[Generic]]
@@ -94,9 +94,9 @@ SILENT = {"created": "minimal", "honour_return_preference": False}
 
 async def test_the_new_row_is_asked_for_in_the_answer(opening: Opening) -> None:
     async with opening(created="minimal") as service:
-        found = await service.ask(CREATE, name=ODD)
+        result = await service.ask(CREATE, name=ODD)
 
-        assert found == {
+        assert result == {
             "data": {"createOrder": {"order": {"name": ODD, "note": "a"}, "userErrors": []}}
         }
         (request,) = service.sandbox.state.requests
@@ -105,9 +105,9 @@ async def test_the_new_row_is_asked_for_in_the_answer(opening: Opening) -> None:
 
 async def test_a_create_answered_by_an_address_is_read(opening: Opening) -> None:
     async with opening(**SILENT) as service:
-        found = await service.ask(CREATE, name=ODD)
+        result = await service.ask(CREATE, name=ODD)
 
-        assert found == {
+        assert result == {
             "data": {"createOrder": {"order": {"name": ODD, "note": "a"}, "userErrors": []}}
         }
         assert [method for method, _, _ in service.sent()] == ["POST", "GET"]
@@ -115,20 +115,20 @@ async def test_a_create_answered_by_an_address_is_read(opening: Opening) -> None
 
 async def test_a_generated_key_is_read_from_the_address(opening: Opening) -> None:
     async with opening(**SILENT) as service:
-        found = await service.ask(NUMBERED)
+        result = await service.ask(NUMBERED)
 
         (row,) = service.rows("Tickets", Note="a")
         ticket = {"number": row["Number"], "note": "a"}
-        assert found == {"data": {"createTicket": {"ticket": ticket, "userErrors": []}}}
+        assert result == {"data": {"createTicket": {"ticket": ticket, "userErrors": []}}}
 
 
 async def test_what_nobody_selects_is_not_read(opening: Opening) -> None:
     async with opening(**SILENT) as service:
-        found = await service.ask(
+        result = await service.ask(
             'mutation { createTicket(input: {note: "b"}) { userErrors { code } } }'
         )
 
-        assert found == {"data": {"createTicket": {"userErrors": []}}}
+        assert result == {"data": {"createTicket": {"userErrors": []}}}
         assert [method for method, _, _ in service.sent()] == ["POST"]
 
 
@@ -136,22 +136,22 @@ async def test_a_list_answered_by_addresses_is_read_at_once(
     opening: Opening,
 ) -> None:
     async with opening(**SILENT) as service:
-        found = await service.ask(
+        result = await service.ask(
             """mutation { createTickets(input: [{note: "c"}, {note: "d"}]) {
               results { ticket { note } userErrors { code } } } }"""
         )
 
         results = [{"ticket": {"note": note}, "userErrors": []} for note in "cd"]
-        assert found == {"data": {"createTickets": {"results": results}}}
+        assert result == {"data": {"createTickets": {"results": results}}}
         alone = [r for r in service.sandbox.state.requests if not r.in_batch]
         assert [r.method for r in alone] == ["POST", "GET"]
 
 
 async def test_neither_row_nor_address_leaves_open_what_happened(opening: Opening) -> None:
     async with opening(created_headers=False, **SILENT) as service:
-        found = await service.ask(CREATE, name="x")
+        result = await service.ask(CREATE, name="x")
 
-        (error,) = found["data"]["createOrder"]["userErrors"]
+        (error,) = result["data"]["createOrder"]["userErrors"]
         assert error["code"] == "OUTCOME_UNKNOWN"
         assert "Orders (Area = 70, Name = x)" in error["message"]
 
@@ -168,9 +168,9 @@ UPDATES = """mutation { updateOrders(input: [
 @pytest.mark.parametrize("etag", [None, "*", 'W/"1"'], ids=["no etag", "any", "one"])
 async def test_an_update_creates_no_row(opening: Opening, etag: str | None) -> None:
     async with opening() as service:
-        found = await service.ask(UPDATE, etag=etag)
+        result = await service.ask(UPDATE, etag=etag)
 
-        (error,) = found["data"]["updateOrder"]["userErrors"]
+        (error,) = result["data"]["updateOrder"]["userErrors"]
         assert error == {"code": "NOT_FOUND", "path": ["key"]}
         assert service.rows("Orders", Area=80) == []
         assert service.sent()[0][2] == (etag or "*")
@@ -179,9 +179,9 @@ async def test_an_update_creates_no_row(opening: Opening, etag: str | None) -> N
 async def test_an_update_within_a_changeset_creates_no_row(opening: Opening) -> None:
     async with opening() as service:
         await service.ask(CREATE, name="x")
-        found = await service.ask(UPDATES)
+        result = await service.ask(UPDATES)
 
-        codes = [r["userErrors"][0]["code"] for r in found["data"]["updateOrders"]["results"]]
+        codes = [r["userErrors"][0]["code"] for r in result["data"]["updateOrders"]["results"]]
         assert set(codes) == {"NOT_FOUND"}
         assert service.rows("Orders", Area=80) == []
         assert [row["Note"] for row in service.rows("Orders", Area=70)] == ["a"]
@@ -191,9 +191,9 @@ async def test_an_update_of_a_row_that_is_there_changes_it(opening: Opening) -> 
     async with opening() as service:
         await service.ask(CREATE, name="gone")
         service.sandbox.state.store.insert("Orders", [{"Area": 80, "Name": "gone", "Note": "a"}])
-        found = await service.ask(UPDATE)
+        result = await service.ask(UPDATE)
 
-        assert found["data"]["updateOrder"] == {"order": {"note": "z"}, "userErrors": []}
+        assert result["data"]["updateOrder"] == {"order": {"note": "z"}, "userErrors": []}
         assert [row["Note"] for row in service.rows("Orders", Area=80)] == ["z"]
 
 
@@ -202,8 +202,8 @@ async def test_an_upsert_creates_and_changes(opening: Opening) -> None:
       order { note } userErrors { code } } }"""
     async with opening() as service:
         for note in ("a", "b"):
-            found = await service.ask(upsert, note=note)
+            result = await service.ask(upsert, note=note)
 
-            assert found["data"]["upsertOrder"] == {"order": {"note": note}, "userErrors": []}
+            assert result["data"]["upsertOrder"] == {"order": {"note": note}, "userErrors": []}
             assert [row["Note"] for row in service.rows("Orders", Area=90)] == [note]
             assert service.sent()[0][2] is None

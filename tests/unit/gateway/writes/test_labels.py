@@ -1,4 +1,4 @@
-"""A refusal that names a field by its label alone leads to the field."""
+"""A refusal that names a field by its label is attributed to the field."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def schema() -> Any:
 
 @pytest.mark.parametrize("name", ROWS)
 async def test_a_label_names_the_field(name: str) -> None:
-    said, field = ROWS[name]
-    text = f"Write failed for table row of type 'OrderEntity'. Infolog: Warning: {said}."
+    message, field = ROWS[name]
+    text = f"Write failed for table row of type 'OrderEntity'. Infolog: Warning: {message}."
     error = {"code": "", "message": "An error has occurred.", "innererror": {"message": text}}
     client = Upstream([httpx.Response(400, json={"error": error})]).client()
     engine = Engine(schema(), client, DIALECTS["finops"], ExecutionSettings(), print)
 
-    found = (await engine.execute(GraphQLRequest(query=CREATE))).to_builtins()
+    result = (await engine.execute(GraphQLRequest(query=CREATE))).to_builtins()
 
-    (told,) = found["data"]["createOrder"]["userErrors"]
-    assert told["field"] == field
-    assert told["path"] == (["input"] if field is None else ["input", field])
+    (errors,) = result["data"]["createOrder"]["userErrors"]
+    assert errors["field"] == field
+    assert errors["path"] == (["input"] if field is None else ["input", field])

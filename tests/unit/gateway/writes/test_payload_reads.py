@@ -1,4 +1,4 @@
-"""Reads of payloads: what a mutation's answer says of the requests that were sent."""
+"""Reads of payloads among the requests of a mutation."""
 
 from __future__ import annotations
 

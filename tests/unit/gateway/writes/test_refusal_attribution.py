@@ -1,4 +1,4 @@
-"""Which rows of a refused changeset are blamed."""
+"""Which rows of a refused changeset get the error."""
 
 from __future__ import annotations
 
@@ -175,18 +175,18 @@ def test_rows_that_fit_get_the_error_others_are_rolled_back(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "told", "more"), [(10, 10, None), (11, 10, "1 more"), (500, 10, "490 more")]
+    ("rows", "reported", "more"), [(10, 10, None), (11, 10, "1 more"), (500, 10, "490 more")]
 )
-def test_ten_of_many_suspects_are_named(rows: int, told: int, more: str | None) -> None:
+def test_ten_of_many_suspects_are_named(rows: int, reported: int, more: str | None) -> None:
     outcomes = attribute_refusal([row(n) for n in range(rows)], refusal(RULE), name_of, INFOLOG)
 
     errors = [outcome.errors[0] for outcome in outcomes]
     named = [e for e in errors if e.code == "BUSINESS_RULE"]
-    assert named == errors[:told]
+    assert named == errors[:reported]
     assert all(
         ("does not tell which row" in e.message) and (more or "") in e.message for e in named
     )
-    assert all("this may be the row" in e.message for e in errors[told:])
+    assert all("this may be the row" in e.message for e in errors[reported:])
 
 
 def test_a_row_that_was_rolled_back_leads_to_the_cause() -> None:

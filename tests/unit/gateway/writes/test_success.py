@@ -1,4 +1,4 @@
-"""Which answers below 300 say that a call has run."""
+"""Which answers below 300 prove that a call has run."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def without_long_select(
         return None
     return request, (
         f"no $select: the address would be too long, and {columns.selected} of"
-        f" {columns.all} columns are wanted"
+        f" {columns.all} columns are selected"
     )
 
 

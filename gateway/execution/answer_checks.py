@@ -39,7 +39,9 @@ def check_expanded(rows: Sequence[Any], window: Window) -> None:
 
 
 def _too_many(rows: int, top: int) -> UpstreamMalformed:
-    return UpstreamMalformed(f"The upstream sent {rows:,} rows where {top:,} were asked for.")
+    return UpstreamMalformed(
+        f"The upstream sent {rows:,} rows, but at most {top:,} were requested."
+    )
 
 
 class DistinctKeys:

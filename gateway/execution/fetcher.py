@@ -123,11 +123,11 @@ class Fetcher:
         if may_be_null and response.status == 204:
             return None
         if not response.body:
-            raise malformed_answer(response, "one row was asked for, and nothing came")
+            raise malformed_answer(response, "one row was requested, but the answer is empty")
         self.pages.count(request, 1)
         row = self.decoder.row(response, row_type)
         if row is None and not may_be_null:
-            raise malformed_answer(response, "one row was asked for, and null came")
+            raise malformed_answer(response, "one row was requested, but the answer is null")
         return row
 
     async def count(self, query: Query, row_type: RowType) -> int:
@@ -141,9 +141,7 @@ class Fetcher:
         response = await self.requests.send(self.requests.to_request(lowered))
         text = response.body.decode("utf-8-sig", "replace").strip()
         if not text.isdecimal() or len(text) > 18:
-            raise malformed_answer(
-                response, "a number of rows was asked for, and something else came"
-            )
+            raise malformed_answer(response, "a count was requested, but the answer is something else")
         return int(text)
 
     async def value(self, query: Query) -> object:
@@ -154,7 +152,9 @@ class Fetcher:
             return None
         answer = decode_untyped(response)
         if not isinstance(answer, dict) or "value" not in answer:
-            raise malformed_answer(response, "a plain value was asked for, and something else came")
+            raise malformed_answer(
+                response, "a plain value was requested, but the answer is something else"
+            )
         return answer["value"]
 
     async def rows_of_each(

@@ -114,5 +114,5 @@ def types_of(fields: Sequence[Field]) -> list[str]:
 
 def _unreadable(error: Exception) -> UpstreamMalformed:
     return UpstreamMalformed(
-        "The upstream sent rows without the values by which they were asked for.", detail=str(error)
+        "The upstream sent rows without the values by which they were requested.", detail=str(error)
     )

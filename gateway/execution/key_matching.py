@@ -149,7 +149,7 @@ class KeyIndex(ABC):
     def requested_key(self, key: Key) -> Key | None:
         """Return the requested key that the upstream takes as equal to this one. Raises ValueError for a gap."""
         if _has_gap(key):
-            raise ValueError("a row without a value by which it was asked for")
+            raise ValueError("a row without a value by which it was requested")
         if self._by_normal is None:
             self._by_normal = dict(zip(self._normal(self._keys), self._keys, strict=True))
         (normal,) = self._normal([key])

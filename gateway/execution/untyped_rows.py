@@ -26,14 +26,14 @@ def row_of(response: Response, raw: object, row_type: RowType) -> Any:
         return None
     names = row_type.own_names
     if not isinstance(raw, dict) or (names and names.isdisjoint(raw)):
-        raise malformed_answer(response, "one row was asked for, and something else came")
+        raise malformed_answer(response, "one row was requested, but the answer is something else")
     return lenient_row(row_type, raw)
 
 
 def page_of(response: Response, raw: object, row_type: RowType) -> Page:
     """Return a page built from untyped JSON. Raises UpstreamMalformed if it is no collection."""
     if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
-        raise malformed_answer(response, "a list of rows was asked for, and something else came")
+        raise malformed_answer(response, "a list of rows was requested, but the answer is something else")
     link = raw.get("@odata.nextLink")
     if not isinstance(link, str | None):
         raise malformed_answer(response, "the link to the next page is no text")

@@ -135,7 +135,7 @@ class ChangesetWriter:
             raise UnsupportedQuery(
                 f"{'.'.join(write.place)} cannot join the changeset: its key comes from a number"
                 " sequence, and the rows below it need it.",
-                hint="Give the key (the number sequence must be manual), or leave out @atomic.",
+                hint="Set the key (the number sequence must be manual), or leave out @atomic.",
             )
         return self._with_children(write)
 

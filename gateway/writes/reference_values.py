@@ -61,9 +61,9 @@ class ReferenceValues:
             value = None if write is None else self._value(write, reference.field, {})
             if value is None:
                 raise UnsupportedQuery(
-                    f"${reference.variable}: {key} does not give {reference.field}, and in an @atomic"
+                    f"${reference.variable}: {key} does not set {reference.field}, and in an @atomic"
                     " operation nothing is written before everything is sent.",
-                    hint=f"Give {reference.field} in {key} (a number sequence must be manual then),"
+                    hint=f"Set {reference.field} in {key} (a number sequence must be manual then),"
                     " or leave out @atomic.",
                 )
             self.variables[reference.variable] = value

@@ -169,7 +169,7 @@ def check_order(references: tuple[Reference, ...], mutations: Mapping[str, Nodes
             )
         if any(_uses_below(node, reference.variable) for n in mutations.values() for node in n):
             raise BadArgument(
-                f"${reference.variable} stands below a mutation, where its value comes too late.",
+                f"${reference.variable} is used below a mutation, where its value comes too late.",
                 hint="Use it in the arguments of a mutation only.",
             )
         at = keys.index(reference.key)

@@ -21,10 +21,10 @@ CHILDREN = "{ salesOrderHeadersV2(first: 2) { nodes { salesOrderLines(first: 2) 
 async def test_a_late_read_is_cancelled_and_reports_what_it_spent() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = at("/CustomersV3")
-        sent = here.ask(TWO)
+        pending = here.ask(TWO)
         await here.is_held(answered=1)
         here.pass_time()
-        answer = await sent
+        answer = await pending
 
         (error,) = answer["errors"]
         assert answer["data"] is None
@@ -46,10 +46,10 @@ async def test_a_late_read_is_cancelled_and_reports_what_it_spent() -> None:
 async def test_what_is_asked_for_children_is_given_up_too() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = at("/SalesOrderLines")
-        sent = here.ask(CHILDREN)
+        pending = here.ask(CHILDREN)
         await here.is_held(answered=1)
         here.pass_time()
-        (error,) = (await sent)["errors"]
+        (error,) = (await pending)["errors"]
 
         assert error["extensions"]["code"] == "DEADLINE_EXCEEDED"
         assert error["extensions"]["spent"]["rows"] == 2
@@ -65,10 +65,10 @@ async def test_a_request_can_only_shorten_its_time(
 ) -> None:
     async with world(operation_timeout=setting) as here:
         here.upstream.holds = at("/CustomersV3")
-        sent = here.ask(ROWS, asked_for)
+        pending = here.ask(ROWS, asked_for)
         await here.is_held()
         here.pass_time(allowed)
-        (error,) = (await sent)["errors"]
+        (error,) = (await pending)["errors"]
 
         assert f"longer than {allowed} seconds" in error["message"]
 
@@ -76,11 +76,11 @@ async def test_a_request_can_only_shorten_its_time(
 async def test_an_operation_in_time_is_answered() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = at("/CustomersV3")
-        sent = here.ask(ROWS)
+        pending = here.ask(ROWS)
         await here.is_held()
         here.pass_time(ALLOWED / 2)
         here.upstream.let_go.set()
-        answer = await sent
+        answer = await pending
 
         assert len(answer["data"]["customersV3"]["nodes"]) == 2
         assert "errors" not in answer
@@ -89,10 +89,10 @@ async def test_an_operation_in_time_is_answered() -> None:
 async def test_a_cancelled_operation_frees_its_connections() -> None:
     async with world(concurrency=1) as here:
         here.upstream.holds = at("/CustomersV3")
-        sent = here.ask(ROWS, ALLOWED)
+        pending = here.ask(ROWS, ALLOWED)
         await here.is_held()
         here.pass_time()
-        await sent
+        await pending
         answer = await here.ask("{ legalEntities { totalCount } }", ALLOWED)
 
         assert answer["data"]["legalEntities"]["totalCount"] > 0
@@ -101,13 +101,13 @@ async def test_a_cancelled_operation_frees_its_connections() -> None:
 async def test_a_sent_write_goes_on_after_the_deadline() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = lambda request: request.method == "POST"
-        sent = here.ask(f"mutation {{ {GROUP % 'T1'} }}")
+        pending = here.ask(f"mutation {{ {GROUP % 'T1'} }}")
         await here.is_held()
         here.pass_time()
         await asyncio.sleep(0)
         here.upstream.let_go.set()
 
-        assert await sent == {
+        assert await pending == {
             "data": {
                 "createCustomerGroup": {
                     "customerGroup": {"customerGroupId": "T1"},
@@ -121,12 +121,12 @@ async def test_a_sent_write_goes_on_after_the_deadline() -> None:
 async def test_the_writes_behind_it_go_on_as_well() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = lambda request: request.method == "POST"
-        sent = here.ask(f"mutation {{ a: {GROUP % 'T2'} b: {GROUP % 'T3'} }}")
+        pending = here.ask(f"mutation {{ a: {GROUP % 'T2'} b: {GROUP % 'T3'} }}")
         await here.is_held()
         here.pass_time()
         await asyncio.sleep(0)
         here.upstream.let_go.set()
-        data = (await sent)["data"]
+        data = (await pending)["data"]
 
         assert [data[key]["userErrors"] for key in ("a", "b")] == [[], []]
         assert here.upstream.writes == ["POST /data/CustomerGroups"] * 2
@@ -137,10 +137,10 @@ async def test_a_mutation_that_waits_too_long_writes_nothing() -> None:
         here.upstream.holds = at("/CustomersV3")
         reading = here.ask(ROWS)
         await here.is_held()
-        sent = here.ask(f"mutation {{ a: {GROUP % 'T4'} b: {GROUP % 'T5'} }}", ALLOWED)
+        pending = here.ask(f"mutation {{ a: {GROUP % 'T4'} b: {GROUP % 'T5'} }}", ALLOWED)
         await here.until(lambda: bool(here.gateway.client.unfinished))
         here.pass_time()
-        data = (await sent)["data"]
+        data = (await pending)["data"]
         here.upstream.let_go.set()
         await reading
 
@@ -154,7 +154,7 @@ async def test_a_mutation_that_waits_too_long_writes_nothing() -> None:
 async def test_what_was_written_is_read_however_late_it_is() -> None:
     async with world(operation_timeout=ALLOWED) as here:
         here.upstream.holds = lambda request: request.method == "GET"
-        sent = here.ask(
+        pending = here.ask(
             'mutation { updateCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "10"},'
             ' patch: {description: "x"}) { customerGroup { description } userErrors { code } } }'
         )
@@ -162,7 +162,7 @@ async def test_what_was_written_is_read_however_late_it_is() -> None:
         here.pass_time()
         await asyncio.sleep(0)
         here.upstream.let_go.set()
-        answer = await sent
+        answer = await pending
 
         assert answer["data"]["updateCustomerGroup"] == {
             "customerGroup": {"description": "x"},

@@ -39,8 +39,8 @@ class Faulty:
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
         if request.url.startswith(f"{self.set_name}?"):
-            self.asked.append(request.url)
-            if self.fails(len(self.asked) - 1):
+            self.requests.append(request.url)
+            if self.fails(len(self.requests) - 1):
                 self.failed.append(request.url)
                 if self.body is None:
                     raise UpstreamTimeout("The upstream did not answer in time.")
@@ -79,7 +79,7 @@ async def test_a_failed_request_fails_only_for_its_own_parents(
     upstream = Faulty(sandboxed, set_name, lambda n: n == 1, body)
     answer = await ask(sandboxed, upstream, root)
 
-    assert len(upstream.asked) > 1
+    assert len(upstream.requests) > 1
     lost = [n for n, row in enumerate(answer["rows"]) if row["below"] is None]
     assert 0 < len(lost) < len(answer["rows"])
     assert [(e["path"], e["extensions"]["code"]) for e in answer["errors"]] == [

@@ -59,7 +59,7 @@ async def test_a_key_without_a_row_is_null(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ["204", "JSON null"])
 async def test_a_row_that_a_key_names_is_never_null_without_a_404(answer: str) -> None:
-    with pytest.raises(UpstreamMalformed, match="one row was asked for"):
+    with pytest.raises(UpstreamMalformed, match="one row was requested"):
         await one(KEYED, NULLS[answer])
 
 

@@ -82,7 +82,7 @@ async def garage(tmp_path: Path) -> AsyncIterator[Garage]:
     def respond(request: httpx.Request) -> httpx.Response:
         address = unquote(str(request.url)).removeprefix(f"{ROOT}/")
         body = json.loads(request.content) if request.content else None
-        actual.asked.append((request.method, address, body))
+        actual.requests.append((request.method, address, body))
         return httpx.Response(200, json=actual.answers[address])
 
     settings = Settings(
@@ -110,7 +110,7 @@ async def test_a_bound_action_takes_a_key_and_returns_rows(
     row = {"no": 7, "name": "Beetle", "parts": {"nodes": [{"code": "x"}]}}
     assert actual == {"data": {"carMove": {"result": row, "userErrors": []}}}
     body = {"To": {"City": "Bonn", "Since": "2024-02-01"}, "Speed": "Fast"}
-    assert garage.asked[0] == ("POST", "Cars(7)/G.Move", body)
+    assert garage.requests[0] == ("POST", "Cars(7)/G.Move", body)
 
 
 async def test_an_action_of_a_set_gives_rows(garage: Garage) -> None:
@@ -120,7 +120,7 @@ async def test_an_action_of_a_set_gives_rows(garage: Garage) -> None:
 
     rows = [{"no": 1, "name": "A"}, {"no": 2, "name": "B"}]
     assert actual == {"data": {"carsWash": {"result": rows}}}
-    assert garage.asked == [("POST", "Cars/G.Wash", {"Litres": 12.5})]
+    assert garage.requests == [("POST", "Cars/G.Wash", {"Litres": 12.5})]
 
 
 async def test_an_unbound_action_is_called_as_it_is_imported(garage: Garage) -> None:
@@ -129,7 +129,7 @@ async def test_an_unbound_action_is_called_as_it_is_imported(garage: Garage) -> 
     actual = await garage.ask('mutation { countCars(names: ["A", "B"]) { result } }')
 
     assert actual == {"data": {"countCars": {"result": "9007199254740993"}}}
-    assert garage.asked == [("POST", "CountCars", {"Names": ["A", "B"]})]
+    assert garage.requests == [("POST", "CountCars", {"Names": ["A", "B"]})]
 
 
 async def test_a_parameter_that_may_be_left_out_is_not_sent(garage: Garage) -> None:
@@ -137,7 +137,7 @@ async def test_a_parameter_that_may_be_left_out_is_not_sent(garage: Garage) -> N
 
     await garage.ask('mutation { carMove(no: 7, to: {city: "Bonn"}) { result { no } } }')
 
-    assert garage.asked == [("POST", "Cars(7)/G.Move", {"To": {"City": "Bonn"}})]
+    assert garage.requests == [("POST", "Cars(7)/G.Move", {"To": {"City": "Bonn"}})]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_what_is_on_the_other_side_is_not_served(
     actual = await garage.ask(query)
 
     assert f"on type '{kind}'" in actual["errors"][0]["message"]
-    assert garage.asked == []
+    assert garage.requests == []
 
 
 async def test_a_function_is_a_query(garage: Garage) -> None:
@@ -170,7 +170,7 @@ async def test_a_function_is_a_query(garage: Garage) -> None:
     actual = await garage.ask("{ fastest { no } }")
 
     assert actual == {"data": {"fastest": {"no": 3}}}
-    assert [method for method, _, _ in garage.asked] == ["GET"]
+    assert [method for method, _, _ in garage.requests] == ["GET"]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ async def test_an_unrepresentable_result_is_an_error_at_its_field(
     assert actual["data"] == {name: {"result": None, "userErrors": []}}
     (error,) = actual["errors"]
     assert (error["path"], error["extensions"]["code"]) == ([name, "result"], "NOT_FINITE")
-    assert len(garage.asked) == 1
+    assert len(garage.requests) == 1
 
 
 async def test_actions_take_lists_of_enums_flags_and_numbers(
@@ -228,7 +228,7 @@ async def test_actions_take_lists_of_enums_flags_and_numbers(
         "Speeds": ["Slow", "Fast"],
         "Weights": [1.0, 2.5],
     }
-    assert garage.asked == [("POST", "Grant", body)]
+    assert garage.requests == [("POST", "Grant", body)]
 
 
 async def test_an_item_that_is_no_list_of_flags_is_refused_unsent(
@@ -239,4 +239,4 @@ async def test_an_item_that_is_no_list_of_flags_is_refused_unsent(
     (error,) = actual["errors"]
     assert error["extensions"]["code"] == "BAD_ARGUMENT"
     assert error["message"].startswith("each[0]: ")
-    assert garage.asked == []
+    assert garage.requests == []

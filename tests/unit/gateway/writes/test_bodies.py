@@ -294,6 +294,6 @@ async def test_a_reference_stands_in_arguments_of_mutations_only(name: str) -> N
 
     assert (
         result["errors"][0]["message"]
-        == "$x stands below a mutation, where its value comes too late."
+        == "$x is used below a mutation, where its value comes too late."
     )
     assert recorder.sent == []

@@ -141,7 +141,9 @@ class Fetcher:
         response = await self.requests.send(self.requests.to_request(lowered))
         text = response.body.decode("utf-8-sig", "replace").strip()
         if not text.isdecimal() or len(text) > 18:
-            raise malformed_answer(response, "a count was requested, but the answer is something else")
+            raise malformed_answer(
+                response, "a count was requested, but the answer is something else"
+            )
         return int(text)
 
     async def value(self, query: Query) -> object:

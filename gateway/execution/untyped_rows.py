@@ -33,7 +33,9 @@ def row_of(response: Response, raw: object, row_type: RowType) -> Any:
 def page_of(response: Response, raw: object, row_type: RowType) -> Page:
     """Return a page built from untyped JSON. Raises UpstreamMalformed if it is no collection."""
     if not isinstance(raw, dict) or not isinstance(raw.get("value"), list):
-        raise malformed_answer(response, "a list of rows was requested, but the answer is something else")
+        raise malformed_answer(
+            response, "a list of rows was requested, but the answer is something else"
+        )
     link = raw.get("@odata.nextLink")
     if not isinstance(link, str | None):
         raise malformed_answer(response, "the link to the next page is no text")

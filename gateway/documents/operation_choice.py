@@ -32,11 +32,11 @@ def _unresolved(
     name: str | None,
 ) -> OperationRefused:
     if not operations:
-        message = "The document holds no operation."
+        message = "The document contains no operation."
     elif not candidates:
-        message = f"The document holds no operation called {name}."
+        message = f"The document contains no operation called {name}."
     elif len(candidates) > 1:
-        message = "The document holds several operations: say which by operationName."
+        message = "The document contains several operations: choose one with operationName."
     else:
         message = f"This API has no {candidates[0].operation.value} operations."
     return refusal(message, "OPERATION_RESOLUTION_FAILURE")

@@ -82,7 +82,7 @@ class Document(Struct, frozen=True, eq=False):
         """
         for name in self.conditions:
             if name in variables and variables[name] is None:
-                message = f"Variable '${name}' stands in @skip or @include and cannot be null."
+                message = f"Variable '${name}' is used in @skip or @include and cannot be null."
                 raise refusal(message, "BAD_USER_INPUT")
 
 

@@ -110,6 +110,6 @@ def fallback_strategy(relation: Relation) -> Via:
     if relation.has_path:
         return Via.PATH
     raise UnsupportedQuery(
-        f"{relation.field.name} cannot be read from here: the metadata does not say what joins it.",
+        f"{relation.field.name} cannot be read from here: the metadata does not say which columns join it.",
         hint="Declare the relation in the settings, or read it from the row's own root field.",
     )

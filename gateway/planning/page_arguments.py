@@ -125,5 +125,5 @@ def _with_offset(cursor: Cursor, argument: str) -> Cursor:
 
 def _damaged(argument: str) -> InvalidCursor:
     return InvalidCursor(
-        f"{argument}: this cursor does not fit this list.", hint="Start again without a cursor."
+        f"{argument}: this cursor is not valid for this list.", hint="Start again without a cursor."
     )

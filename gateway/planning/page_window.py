@@ -234,7 +234,7 @@ def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
             return keyset_cursor(binding, [getattr(row, a) for a in attributes])
         except (AttributeError, TypeError, OverflowError) as error:
             raise UpstreamMalformed(
-                "The upstream sent a row without a value of its order."
+                "The upstream sent a row without a value that it is ordered by."
             ) from error
 
     return cursor

@@ -233,7 +233,7 @@ GOLDEN = {
         "error: Cannot query field 'nodess' on type 'Query'. Did you mean 'nodes' or 'node'? (line 1, column 3)"
     ),
     "query A { __typename } query B { __typename }": (
-        "error: The document holds several operations: say which by operationName."
+        "error: The document contains several operations: choose one with operationName."
     ),
 }
 

@@ -86,7 +86,7 @@ class _Api:
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
-        self._door = GraphQLEndpoint(
+        self._graphql = GraphQLEndpoint(
             max_body=settings.max_body_bytes,
             page=endpoint.page if settings.graphiql else None,
             observe=endpoint.observe,
@@ -101,7 +101,7 @@ class _Api:
         live = await self._endpoint.live(scope["app"])
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
-            streamed = await self._door.answer(scope, receive, send, engine)
+            streamed = await self._graphql.answer(scope, receive, send, engine)
         # Outside of the block above: a stream must not keep the generation that it began with.
         if streamed is not None and live is not None:
             await stream_events(live, streamed, scope, receive, send)

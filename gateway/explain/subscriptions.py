@@ -35,15 +35,17 @@ async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> E
         subscription = start_subscription(gateway, operation, options)
         trace = await _run_poll(engine, subscription, options)
         roots = (
-            _roots(engine, _rows_request(gateway, subscription)) if subscription.of.query else ()
+            _roots(engine, _rows_request(gateway, subscription))
+            if subscription.request.query
+            else ()
         )
     except PollFailed as failed:
         return Explanation(steps=(), requests=(), errors=failed.errors)
     except GatewayError as error:
         return Explanation(steps=(), requests=(), errors=[error_json(error)])
     step = Step(
-        field=subscription.of.key,
-        how=f"{subscription.watched.name}, polled every {options.interval:g} s (±10 %),"
+        field=subscription.request.key,
+        how=f"{subscription.change_query.name}, polled every {options.interval:g} s (±10 %),"
         " once for all subscribers to the same",
         notes=(
             _describe_poll(subscription, options),
@@ -51,7 +53,9 @@ async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> E
         ),
         below=tuple(step for bound in roots for step in _read(bound, gateway)),
     )
-    requests = (replace(planned_request(a), fields=(subscription.of.key,)) for a in trace.requests)
+    requests = (
+        replace(planned_request(a), fields=(subscription.request.key,)) for a in trace.requests
+    )
     return Explanation(
         steps=(step,),
         requests=tuple(requests),
@@ -61,7 +65,7 @@ async def explain_subscription(gateway: Gateway, operation: ValidOperation) -> E
 
 
 def _describe_poll(subscription: ActiveSubscription, options: SubscriptionOptions) -> str:
-    stamp = subscription.watched.stamp
+    stamp = subscription.change_query.stamp
     if stamp is None:
         most = options.max_watched_rows
         return (
@@ -110,7 +114,7 @@ def _roots(engine: Engine, request: GraphQLRequest) -> tuple[BoundRoot, ...]:
 def _rows_request(gateway: Gateway, subscription: ActiveSubscription) -> GraphQLRequest:
     """Return the operation for a row of each type that may change."""
     catalog = gateway.catalog
-    csdl = catalog.roots[subscription.watched.name].csdl
+    csdl = catalog.roots[subscription.change_query.name].csdl
     names = (catalog.generated_name(TypeKind.OBJECT, of) for of in catalog.model.family(csdl))
     # Ids without values: only the types that they name decide the plan.
     key = [None] * len(catalog.key_of(csdl))

@@ -69,7 +69,7 @@ async def _stream_until_gone(
         with streams.live.serving() as gateway:
             must_end = gateway.engine.changes_data(request)
         if must_end and not sending.done():
-            hub.leave(sending)
+            hub.finish_in_background(sending)
         else:
             others.append(sending)
         for task in others:

@@ -35,7 +35,7 @@ class _Explain:
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
-        self._door = GraphQLEndpoint(
+        self._graphql = GraphQLEndpoint(
             max_body=settings.max_body_bytes,
             page=None,
             observe=endpoint.observe,
@@ -49,7 +49,7 @@ class _Explain:
         live = await self._endpoint.live(scope["app"])
         with nullcontext() if live is None else live.serving() as gateway:
             explainer = None if gateway is None else Explainer(gateway)
-            await self._door.answer(scope, receive, send, explainer)
+            await self._graphql.answer(scope, receive, send, explainer)
 
 
 class Explainer:

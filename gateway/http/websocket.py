@@ -165,7 +165,7 @@ class Connection:
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Cancel all operations but mutations."""
         for task in self._writing:
-            self._hub.leave(task)
+            self._hub.finish_in_background(task)
         cancelled = [t for t in (*tasks, *self._operations.values()) if t not in self._writing]
         for task in cancelled:
             task.cancel()

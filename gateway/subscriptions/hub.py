@@ -128,7 +128,7 @@ class Watch:
 
     def _is_over(self, failed: PollFailed, failures: int) -> bool:
         over = not failed.may_pass or failures > self._options.max_failures
-        self._observe(WatchFailed(set=self._poll.of.name, reason=str(failed), over=over))
+        self._observe(WatchFailed(set=self._poll.query.name, reason=str(failed), over=over))
         if failed.detail is not None:
             facts = failed.errors[0]["extensions"]
             self._observe(
@@ -207,7 +207,7 @@ class Hub:
         finally:
             self._connections -= is_admitted
 
-    def leave(self, task: asyncio.Task[None]) -> None:
+    def finish_in_background(self, task: asyncio.Task[None]) -> None:
         """Let a task finish, though nothing awaits it."""
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)

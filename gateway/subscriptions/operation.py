@@ -177,25 +177,25 @@ _NULL = msgspec.Raw(b"null")
 
 
 def payloads(
-    of: SubscriptionRequest, name: str, changes: Sequence[Change], answer: bytes | None
+    request: SubscriptionRequest, name: str, changes: Sequence[Change], answer: bytes | None
 ) -> Iterator[bytes]:
     """Yield the execution result of each change, as JSON.
 
     ``name`` is the root field of the list; ``answer`` is that of the query for the rows that were not deleted.
     """
     rows = Rows() if answer is None else read_rows(answer)
-    errors = list(_placed(of, rows.errors))
+    errors = list(_placed(request, rows.errors))
     place = -1
     for change in changes:
         # Deleted rows are not in the query, so the answers of the others move up.
         place += change.kind is not Kind.DELETED
         at = None if change.kind is Kind.DELETED else place
         value: dict[str, Any] = {}
-        for key, field in of.fields:
+        for key, field in request.fields:
             value[key] = (
                 _row(rows, key, at) if field == "node" else _field_value(field, change, name)
             )
-        result: dict[str, Any] = {"data": {of.key: value}}
+        result: dict[str, Any] = {"data": {request.key: value}}
         own = [error for where, error in errors if at is not None and where in (None, at)]
         if own:
             result["errors"] = own
@@ -222,7 +222,7 @@ def _field_value(field: str, change: Change, name: str) -> object:
 
 
 def _placed(
-    of: SubscriptionRequest, errors: Iterable[dict[str, Any]]
+    request: SubscriptionRequest, errors: Iterable[dict[str, Any]]
 ) -> Iterator[tuple[int | None, dict[str, Any]]]:
     """Yield the errors of the query with their paths in the result of a change, and the row's number, None for all.
 
@@ -231,6 +231,6 @@ def _placed(
     for error in errors:
         inside: list[Any] = error.get("path") or []
         where = inside[1] if len(inside) > 1 else None
-        path = [of.key, *inside[:1], *inside[2:]]
+        path = [request.key, *inside[:1], *inside[2:]]
         rest = {name: value for name, value in error.items() if name != "locations"}
         yield where, {**rest, "path": path}

@@ -81,7 +81,7 @@ _read = msgspec.json.Decoder(_Polled).decode
 class Poll(Struct, kw_only=True):
     """Polls one entity set in one company scope with one filter, again and again."""
 
-    of: ChangeQuery
+    query: ChangeQuery
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
     ask: Execute
@@ -102,17 +102,17 @@ class Poll(Struct, kw_only=True):
         started = time.perf_counter()
         self._requests = self._read = 0
         try:
-            if self.of.stamp is None:
+            if self.query.stamp is None:
                 changes = await self._by_etag()
             else:
-                changes = await self._by_stamp(self.of.stamp)
+                changes = await self._by_stamp(self.query.stamp)
         except PollFailed:
             raise
         except Exception as error:
             raise poll_failure(to_gateway_error(error)) from error
         self.observe(
             SubscriptionPolled(
-                set=self.of.name,
+                set=self.query.name,
                 seconds=time.perf_counter() - started,
                 requests=self._requests,
                 rows=self._read,
@@ -123,7 +123,7 @@ class Poll(Struct, kw_only=True):
 
     def settle(self) -> None:
         """Continue as after a first poll just now, in which a row had just changed."""
-        if self.of.stamp is not None:
+        if self.query.stamp is not None:
             self._by = ByStamp(self.late, self._utc_now())
 
     def _utc_now(self) -> datetime:
@@ -137,7 +137,7 @@ class Poll(Struct, kw_only=True):
 
     async def _by_stamp(self, stamp: str) -> tuple[Change, ...]:
         if not isinstance(self._by, ByStamp):
-            newest = (await self._page(self.of.newest, self.where, {"first": 1})).nodes
+            newest = (await self._page(self.query.newest, self.where, {"first": 1})).nodes
             # Set only after it succeeded: a failed first poll begins again.
             by = ByStamp(self.late)
             by.start(newest[0].changed if newest else None)
@@ -161,14 +161,14 @@ class Poll(Struct, kw_only=True):
         while True:
             page = await self._page(
                 # One row more than allowed shows that there are too many.
-                self.of.rows,
+                self.query.rows,
                 where,
                 {"first": min(self.page, self.most + 1), "after": after},
             )
             rows += page.nodes
             if len(rows) > self.most:
                 raise BudgetExceeded(
-                    f"Polling {self.of.name} would read more than {self.most:,} rows.",
+                    f"Polling {self.query.name} would read more than {self.most:,} rows.",
                     hint="Narrow where or companies, or raise subscriptions.max_watched_rows.",
                 )
             if not page.page_info.has_next_page:
@@ -176,7 +176,7 @@ class Poll(Struct, kw_only=True):
             after = page.page_info.end_cursor
 
     async def _page(self, query: str, where: Mapping[str, Any], paging: Mapping[str, Any]) -> _Page:
-        variables = dict(paging) if self.of.where is None else {**paging, "where": where}
+        variables = dict(paging) if self.query.where is None else {**paging, "where": where}
         answer = await self.ask(
             GraphQLRequest(
                 query=query,

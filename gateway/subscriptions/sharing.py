@@ -63,7 +63,7 @@ class Part:
     def reads(self, engine: Engine) -> ReadContext | None:
         """Return the reads that the readers share; None for another engine than the first reader's."""
         if self._reads is None:
-            requests = [self.request(r) for r in self.readers if r.subscription.of.query]
+            requests = [self.request(r) for r in self.readers if r.subscription.request.query]
             self._reads = engine, engine.shared_reads(requests)
         return self._reads[1] if self._reads[0] is engine else None
 

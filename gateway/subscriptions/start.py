@@ -24,8 +24,8 @@ from .polling import Execute, Poll
 class ActiveSubscription:
     """A subscription, with what it watches."""
 
-    of: SubscriptionRequest
-    watched: ChangeQuery
+    request: SubscriptionRequest
+    change_query: ChangeQuery
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
     page: int
@@ -33,14 +33,18 @@ class ActiveSubscription:
     @property
     def key(self) -> tuple[object, ...]:
         """The key that subscriptions share that can share a poll."""
-        return self.watched, self.companies, msgspec.json.encode(self.where, order="deterministic")
+        return (
+            self.change_query,
+            self.companies,
+            msgspec.json.encode(self.where, order="deterministic"),
+        )
 
     @cached_property
     def reading(self) -> tuple[Hashable, ...]:
         """The key that subscriptions share that have the same results for a change."""
-        of = self.of
-        variables = msgspec.json.encode(of.variables, order="deterministic")
-        return of.key, of.fields, of.query, of.ids, variables, self.companies
+        request = self.request
+        variables = msgspec.json.encode(request.variables, order="deterministic")
+        return request.key, request.fields, request.query, request.ids, variables, self.companies
 
     def poll(
         self,
@@ -51,7 +55,7 @@ class ActiveSubscription:
     ) -> Poll:
         """Return the poll for its changes."""
         return Poll(
-            of=self.watched,
+            query=self.change_query,
             where=self.where,
             companies=self.companies,
             ask=ask,
@@ -65,8 +69,8 @@ class ActiveSubscription:
     def rows(self, ids: Sequence[str], timeout: float | None = None) -> GraphQLRequest:
         """Return the operation for changed rows; only if ``of.query`` is not empty."""
         return GraphQLRequest(
-            query=self.of.query,
-            variables={**self.of.variables, self.of.ids: ids},
+            query=self.request.query,
+            variables={**self.request.variables, self.request.ids: ids},
             companies=self.companies,
             timeout=timeout,
         )
@@ -77,36 +81,35 @@ def start_subscription(
 ) -> ActiveSubscription:
     """Read a valid subscription. Raises GatewayError if its arguments cannot be used."""
     assert operation.document.node is not None
-    request = operation.request
-    of = read_subscription(
+    request = read_subscription(
         gateway.schema.core,
         operation.document.node,
         operation.operation,
         operation.variables,
-        request.variables,
+        operation.request.variables,
     )
-    query = find_change_query(gateway.catalog, of.arguments["set"], options.stamps)
+    query = find_change_query(gateway.catalog, request.arguments["set"], options.stamps)
     return ActiveSubscription(
-        of,
+        request,
         query,
-        _where(query, of.arguments.get("where")),
-        _companies(query, of.arguments.get("companies")) or request.companies,
+        _where(query, request.arguments.get("where")),
+        _companies(query, request.arguments.get("companies")) or operation.request.companies,
         gateway.settings.max_page_size,
     )
 
 
-def _where(of: ChangeQuery, where: object) -> Mapping[str, Any]:
+def _where(query: ChangeQuery, where: object) -> Mapping[str, Any]:
     if where is None:
         return {}
     if not isinstance(where, Mapping):
-        hint = f"Use the argument where of {of.name}."
+        hint = f"Use the argument where of {query.name}."
         raise BadArgument("where is not an object.", hint=hint)
-    if of.where is None:
-        raise BadArgument(f"{of.name} cannot be filtered.", hint="Omit where.")
+    if query.where is None:
+        raise BadArgument(f"{query.name} cannot be filtered.", hint="Omit where.")
     return where
 
 
-def _companies(of: ChangeQuery, companies: Sequence[str] | None) -> tuple[str, ...] | None:
-    if companies and not of.has_company:
-        raise BadArgument(f"Rows of {of.name} have no company.", hint="Omit companies.")
+def _companies(query: ChangeQuery, companies: Sequence[str] | None) -> tuple[str, ...] | None:
+    if companies and not query.has_company:
+        raise BadArgument(f"Rows of {query.name} have no company.", hint="Omit companies.")
     return tuple(companies) if companies else None

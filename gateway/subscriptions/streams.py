@@ -50,10 +50,14 @@ class Streams:
         try:
             # The subscription outlives this generation, and takes nothing of it but values.
             with self.live.serving() as gateway:
-                of = start_subscription(gateway, gateway.engine.read(request), self.hub.options)
-            feeding = self.hub.feed((self.live, *of.key), lambda: self._poll(of))
+                subscription = start_subscription(
+                    gateway, gateway.engine.read(request), self.hub.options
+                )
+            feeding = self.hub.feed(
+                (self.live, *subscription.key), lambda: self._poll(subscription)
+            )
             with feeding as feed:
-                reader = Reader(of, request.timeout)
+                reader = Reader(subscription, request.timeout)
                 while True:
                     changes = await feed.take()
                     for start in range(0, len(changes), BATCH):
@@ -66,16 +70,18 @@ class Streams:
         except Exception as error:
             raise FeedEnded(failure_answer(error, self.hub.observe).errors) from error
 
-    def _poll(self, of: ActiveSubscription) -> Poll:
+    def _poll(self, subscription: ActiveSubscription) -> Poll:
         hub = self.hub
-        return of.poll(hub.options, self._execute, hub.clock.now, hub.observe)
+        return subscription.poll(hub.options, self._execute, hub.clock.now, hub.observe)
 
     async def _read(self, reader: Reader, part: Part) -> list[bytes]:
         """Return a reader's results for a part of the changes, whose rows are read together with other readers'."""
         subscription, encoded = reader.subscription, None
-        if subscription.of.query and part.ids:
+        if subscription.request.query and part.ids:
             with self.live.serving() as gateway:
                 engine = gateway.engine
                 answer = await engine.execute(part.request(reader), part.reads(engine))
             encoded = answer.encode()
-        return list(payloads(subscription.of, subscription.watched.name, part.changes, encoded))
+        return list(
+            payloads(subscription.request, subscription.change_query.name, part.changes, encoded)
+        )

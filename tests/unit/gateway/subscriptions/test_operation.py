@@ -246,7 +246,7 @@ async def test_polls_by_stamp_read_new_rows_only(tmp_path: Path) -> None:
     events: list[Event] = []
     async with guides(tmp_path, events.append) as gateway:
         poll = Poll(
-            of=find_change_query(gateway.catalog, "Guides"),
+            query=find_change_query(gateway.catalog, "Guides"),
             where={},
             companies=None,
             ask=gateway.engine.execute_unlogged,

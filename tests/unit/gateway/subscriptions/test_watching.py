@@ -59,7 +59,7 @@ class World:
 
     def poll(self, of: ChangeQuery = BY_ETAG) -> Poll:
         return Poll(
-            of=of,
+            query=of,
             where={"name": {"eq": "x"}},
             companies=("usmf",),
             ask=self.ask,
@@ -288,6 +288,6 @@ async def test_close_waits_for_unfinished_tasks() -> None:
         await asyncio.sleep(0.01)
         done.append("written")
 
-    here.hub.leave(asyncio.create_task(write()))
+    here.hub.finish_in_background(asyncio.create_task(write()))
     await here.hub.close()
     assert done == ["written"]

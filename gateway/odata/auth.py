@@ -171,6 +171,7 @@ class ClientCredentials(httpx.Auth):
         if self._now() - self._renewed_at < AGAIN:
             return rejected
         self._renewed_at = self._now()
+        # msal would return the rejected token again from its own cache.
         self._app.remove_tokens_for_client()
         self._token = None
         return (await self._acquired()).value
@@ -200,7 +201,7 @@ class ClientCredentials(httpx.Auth):
             return error
         lifetime = float(result.get("expires_in", 0))
         now = self._now()
-        early = min(EARLY, lifetime / 2)
+        early = min(EARLY, lifetime / 2)  # so that a short-lived token is used at all
         self._refusal = None
         self._token = _Token(str(result["access_token"]), now + lifetime - early, now + lifetime)
         self._observe(TokenAcquired(expires_in=lifetime))
@@ -254,6 +255,7 @@ class ClientCredentials(httpx.Auth):
 
     def _without_secret(self, text: str) -> str:
         """Return the text with the secret blanked, in case an answer echoes it."""
+        # Answers may echo the form of the request, in which the secret is encoded.
         for form in {self._secret, quote(self._secret, safe=""), quote_plus(self._secret)} - {""}:
             text = text.replace(form, "********")
         return text

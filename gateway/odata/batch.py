@@ -79,6 +79,7 @@ def _part(number: int, request: Request) -> bytes:
 def _boundary(kind: str, parts: Sequence[bytes]) -> str:
     """Return a boundary that occurs in no part."""
     boundary, number = f"{kind}_gateway", 1
+    # Readable rather than random, so that recorded requests stay the same.
     while any(boundary.encode() in part for part in parts):
         number += 1
         boundary = f"{kind}_gateway{number}"

@@ -61,6 +61,7 @@ def key_requests(
     table = _Table(columns, keys)
     if not table.is_plain(dialect):
         return None
+    # Lowered only to learn whether the product compares these columns; what is printed below is the same for each key.
     for (name, edm_type, is_enum), value in zip(columns, keys[0], strict=True):
         path = Path(tuple(name.split("/")))
         lower_where(dialect, Compare(path, Operator.EQ, Literal(value, edm_type, is_enum)))
@@ -68,7 +69,7 @@ def key_requests(
     shared, groups = table.grouped(limit)
     before = around.before + _AND.join([*shared, ""])
     is_alone = around.is_alone and not shared
-    room = limit - len(before) - len(around.after) - 2
+    room = limit - len(before) - len(around.after) - len("()")
     return [
         (
             Request("GET", before + _filter(run, is_alone) + around.after, JSON_HEADERS),
@@ -160,6 +161,7 @@ class _Table:
             _Group(head, test, [texts[i] for i in own], [[keys[i] for i in own]])
             for head, own in places.items()
         )
+        # Heads must leave most of an address to the values.
         return shared, _merged(groups, limit // 4)
 
 
@@ -301,6 +303,7 @@ def split_by_length(
         return url_length(render(build(items[start : start + size]), options=options))
 
     runs: list[list[T]] = []
+    # The length of one run is the first guess for the next: most runs then need two renderings.
     start, size = 0, 16
     while start < len(items):
         size = _longest_run(length, len(items) - start, size, limit)

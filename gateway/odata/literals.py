@@ -82,6 +82,7 @@ def to_url(literal: Literal) -> str:
     """Return the literal in URL form, before percent-encoding: ``O'Neil`` → ``'O''Neil'``. Raises ValueError."""
     if literal.value is None:
         return "null"
+    # Checked again, though callers' values have been: cursors, keys of rows and settings come this way too.
     value = parse_value(literal.type, literal.value)
     match literal.type:
         case "Edm.String":
@@ -93,12 +94,14 @@ def to_url(literal: Literal) -> str:
         case "Edm.Boolean":
             return "true" if value else "false"
         case "Edm.Decimal":
+            # Never 1E+2: the ABNF of decimalValue has exponents only since OData 4.01.
             return f"{value:f}"
         case "Edm.Double" | "Edm.Single":
             return _floating_text(value)
         case name if name.startswith("Edm."):
             return str(value)
         case name:
+            # An enum: its literal begins with the qualified name of the type.
             return name + _quoted(str(value))
 
 
@@ -163,6 +166,7 @@ def _matched(pattern: re.Pattern[str], expected: str, value: object) -> re.Match
 def _string(value: object) -> str:
     if not isinstance(value, str):
         raise _refused("text", value)
+    # A lone surrogate has no UTF-8 form, so it could not be percent-encoded.
     if _SURROGATE.search(value):
         raise _refused("well-formed Unicode text", value)
     return value
@@ -176,6 +180,7 @@ def _boolean(value: object) -> bool:
 
 def _integer(low: int, high: int, value: object) -> int:
     expected = f"a whole number from {low} to {high}"
+    # Not isinstance: True is an int. Text is accepted because JavaScript cannot hold 64 bits.
     number = value if type(value) is int else int(_matched(_INTEGER, expected, value).group())
     if not low <= number <= high:
         raise _refused(expected, value)
@@ -188,6 +193,7 @@ def _decimal(value: object) -> Decimal:
         number = Decimal(value)
     else:
         number = Decimal(_matched(_DECIMAL, expected, value).group())
+    # Exponents count too: f"{number:f}" of 1E+999999999 would be a gigabyte.
     digits = len(number.as_tuple().digits)
     if not number.is_finite() or digits > _MAX_DIGITS or abs(number.adjusted()) > _MAX_DIGITS:
         raise _refused(expected, value)
@@ -237,6 +243,7 @@ def _date_time(value: object) -> str:
     day, clock, zone = _matched(_ZONED, expected, value).groups()
     try:
         whole, _, fraction = _time_of_day(clock).partition(".")
+        # datetime has microseconds only, OData up to 12 digits: the fraction is carried as text.
         moment = datetime.fromisoformat(f"{_date(day)}T{whole}{zone.upper()}").astimezone(UTC)
     except (ValueError, OverflowError):
         raise _refused(expected, value) from None
@@ -257,6 +264,7 @@ def _duration(value: object) -> str:
 def _binary(value: object) -> str:
     if not isinstance(value, str):
         raise _refused("base64 text", value)
+    # Both alphabets of base64 are accepted, with or without padding (RFC 4648); OData writes base64url.
     plain = value.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         data = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)

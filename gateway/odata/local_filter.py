@@ -181,6 +181,7 @@ class _Row(Struct, frozen=True):
                 is_match = re.fullmatch(".*".join(parts), self.folded(value), re.DOTALL) is not None
                 return is_match != negated
             case Has(value=literal):
+                # JSON separates the flags by ", ", a literal by ",".
                 return set(str(literal.value).split(",")) <= set(re.split(", *", value))
             case _:
                 assert_never(expr)
@@ -190,7 +191,7 @@ class _Row(Struct, frozen=True):
             null = self.is_null(value, literal.type)
             equal = compared in (Operator.EQ, Operator.GE, Operator.LE)
             return null if equal else compared is Operator.NE and not null
-        if value is None:
+        if value is None:  # null differs from every value, and is neither less nor greater
             return compared is Operator.NE
         left, right = (
             comparable(literal.type, side, case_insensitive=self.case_insensitive)

@@ -238,6 +238,7 @@ def _lower_matches(dialect: Dialect, expr: Matches, negated: bool) -> Expr:
 
 
 def _wildcard(path: Path, pattern: str, negated: bool = False) -> Expr:
+    # Several stars mean the same as one; a pattern of stars alone matches every text, for products without nulls.
     pattern = re.sub(r"\*+", "*", pattern)
     if pattern == "*":
         return FALSE if negated else TRUE
@@ -248,6 +249,7 @@ def _lower_in(dialect: Dialect, expr: In, negated: bool) -> Expr:
     if dialect.has_in and len(expr.values) > 1:
         return _lower_whole_in(dialect, expr, negated)
     terms = (Compare(expr.path, Operator.EQ, v) for v in dict.fromkeys(expr.values))
+    # not (a or b) is (not a) and (not b): the negation goes into the terms.
     joined = And if negated else Or
     return joined(tuple(_lower_compare(dialect, term, negated) for term in terms))
 
@@ -277,6 +279,7 @@ def _key_needs_filter(dialect: Dialect, resource: Resource) -> bool:
 
 
 def _by_filter(query: Query) -> Query:
+    # A key finds one row at most; top=1 lets the service stop there.
     key = [Compare(Path((p.name,)), Operator.EQ, p.value) for p in query.resource.key]
     where = And((*key, *(() if query.where is None else (query.where,))))
     return structs.replace(
@@ -295,6 +298,7 @@ def _lower_expand(dialect: Dialect, expand: Expand, *, depth: int) -> Expand:
     inner = tuple(_lower_expand(dialect, e, depth=depth + 1) for e in expand.expand)
     if expand.where is None:
         return structs.replace(expand, expand=inner)
+    # Rows inside an expansion arrive with their parent's page: none could be read in place of one that does not match.
     if has_star_test(dialect, expand.where):
         raise dialect.refusal("filter expanded rows by text that contains a star")
     where = simplify(lower_where(dialect, expand.where))

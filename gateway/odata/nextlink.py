@@ -35,14 +35,16 @@ def next_request(
     ``root`` is the service root; ``keep`` are query options that are added again if the link has lost them. Raises
     UpstreamMalformed for a link that leads to another service or back to the same page.
     """
+    # urlsplit removes some control characters silently, so that a link could mean another address than it shows.
     if not link or any(ch < " " for ch in link):
         raise _refused("is not an address", link)
     path, query = _behind_root(_resolve(current, link, root), link, root)
+    # A server would resolve dot segments to a path beside the service root.
     if any(unquote(segment) in {".", ".."} for segment in path.split("/")):
         raise _refused("leaves the service", link)
     url = _with_lost_options(f"{path}?{query}" if query else path, current.url, keep)
     if _meaning(url) == _meaning(current.url):
-        raise _refused("leads back to the same page", link)
+        raise _refused("leads back to the same page", link)  # else it would be followed for ever
     return Request("GET", url, current.headers)
 
 

@@ -51,6 +51,7 @@ JSON_HEADERS = MappingProxyType(
 TEXT_HEADERS = MappingProxyType({"Accept": "text/plain", "OData-MaxVersion": "4.0"})
 
 _SAFE_IN_QUERY = "'(),:$=;*/@!"
+# Fewer than RFC 3986 allows in a segment: it lets servers give ; and = a meaning of their own (section 3.3).
 _SAFE_IN_KEY = "':"
 
 _OR, _AND, _TEST, _PRIMARY = range(4)
@@ -279,5 +280,6 @@ def _at_least(level: int, expr: Expr, variable: str, depth: int) -> str:
 def _any(path: str, where: Expr | None, depth: int) -> str:
     if where is None:
         return f"{path}/any()"
+    # A range variable must not hide that of an any() around it.
     variable = f"x{depth}"
     return f"{path}/any({variable}:{_expr(where, variable, depth + 1)[0]})"

@@ -184,6 +184,7 @@ def _check_content(request: Request, response: Response, subject: str) -> None:
         raise _unexpected_content(response, "a web page")
     if not accepted.startswith(JSON):
         return
+    # Some services send errors with status 200.
     if (envelope := envelope_of(response.body)) is not None:
         raise _rejected(response, subject, envelope)
     plain = request.url.partition("?")[0].endswith(PLAIN)

@@ -88,6 +88,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
         if failure is Failure.PERMANENT or attempt > self._max_retries(failure):
             return None
         if retry_after is not None:
+            # The random second keeps waiting clients from coming back all at once.
             return min(retry_after + chance, allowed) if retry_after <= allowed else None
         if failure is Failure.THROTTLED:
             return self.pause(attempt, chance)

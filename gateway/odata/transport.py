@@ -161,8 +161,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 limit=self._connections,
                 keepalive_timeout=IDLE,
             ),
+            # Affinity cookies would pin all requests to one web server.
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            # Requests bring these; Accept-Encoding must name what ``decoding`` can undo.
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,

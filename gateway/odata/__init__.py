@@ -1,8 +1,8 @@
 """The OData side: queries as values, what each product can answer, and the way to the service.
 
-    query ──lower──▶ query ──render──▶ request ──client──▶ response        (``query``, ``lower``, ``render``, ``client``)
+    query ──lower──▶ query ──render──▶ request ──client──▶ response
               ▲
-           dialect                        flags and parts of one product: ``dialect``; the registry: ``dialects``
+           dialect: flags and parts of one product; ``dialects`` is their registry
 
-It knows nothing of GraphQL. Operations reach the service through the protocols of ``upstream``.
+Each word is a module. Nothing here knows GraphQL; operations reach the service through the protocols of ``upstream``.
 """

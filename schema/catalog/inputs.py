@@ -89,6 +89,7 @@ class CatalogInputs(CatalogObjects):
         """Return the filter type of a property; None for complex values, lists and values without operators."""
         decided_by = (prop.type.name, prop.type.many, prop.ax_type, is_key)
         try:
+            # Not ``get``: None is a result too.
             return self._filters[decided_by]
         except KeyError:
             is_plain = self._is_plain(prop)
@@ -136,6 +137,7 @@ class CatalogInputs(CatalogObjects):
     def denied_properties(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
         """Return the properties that the annotations of every set of the type exclude; None if they exclude all."""
         try:
+            # Not ``get``: None is a result too.
             return self._denied[csdl, parts]
         except KeyError:
             denied = self._denied[csdl, parts] = self._denied_by_all(csdl, whole, parts)
@@ -144,6 +146,7 @@ class CatalogInputs(CatalogObjects):
     def _denied_by_all(self, csdl: str, whole: str, parts: str) -> frozenset[str] | None:
         sets = self.model.sets_of_type.get(csdl, ())
         capabilities: list[Capabilities] = [self.model.entity_sets[name].can for name in sets]
+        # Sets of one type share its input types: a property is offered if any of the sets supports it.
         if not capabilities:
             return frozenset()
         denied = [frozenset(getattr(can, parts)) for can in capabilities if getattr(can, whole)]
@@ -238,6 +241,7 @@ class CatalogInputs(CatalogObjects):
         if denied is None:
             return
         fields = self.object(entry.csdl).fields
+        # A field called ``and``, ``or`` or ``not`` must not hide the logical operator.
         names = None if RESERVED_INPUTS.isdisjoint(fields) else Names(RESERVED_INPUTS)
         for field in fields.values():
             condition = None if field.source in denied else self.where_condition(entry.csdl, field)

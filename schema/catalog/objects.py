@@ -177,8 +177,8 @@ class CatalogObjects(CatalogTypes):
         own = _OWN if self.is_node(csdl) else {}
         wanted = (own.get(name, name) for name in map(field_name, members))
         names = dict(zip(members, wanted, strict=True))
-        found = frozenset(names.values())
-        is_free = len(found) == len(members)
+        distinct = frozenset(names.values())
+        is_free = len(distinct) == len(members)
         return names if is_free and short(csdl) not in self._renamed else None
 
     def plain_navigations(self, csdl: str) -> Iterator[Field]:

@@ -94,6 +94,7 @@ class Catalog(CatalogInputs):
         result.model = reopen(self.model)
         if isinstance(self.roots, Roots):
             result.roots = self.roots.copy_for(result.model)
+        # The copy gets tables of its own, so that a walk through it does not fill those of the original.
         small = (
             "enums",
             "values",
@@ -297,6 +298,7 @@ class Catalog(CatalogInputs):
         yield from (found for r in lists for found in self._by_key(r))
         yield from self._singletons()
         yield from self._functions()
+        # ``node`` reads rows from the entity set of their type.
         if any(self.is_node(r.csdl) for r in lists):
             yield RootField(name="node", kind=RootKind.NODE)
             yield RootField(name="nodes", kind=RootKind.NODES)
@@ -317,12 +319,12 @@ class Catalog(CatalogInputs):
         if entity_set is None or not self.key_of(entity_set.type):
             return
         owner = f"Query.{short(entity_set.type)}"
-        wanted = self.renames.get(owner, self.row_name(entity_set.type))
+        requested = self.renames.get(owner, self.row_name(entity_set.type))
         is_first = self.model.sets_of_type[entity_set.type][0] == entity_set.name
-        if not is_first or self._root_names.is_taken(wanted):
+        if not is_first or self._root_names.is_taken(requested):
             name = listed.name.removeprefix(self.prefix)
-            wanted, owner = f"{name}ByKey", f"Query.{entity_set.name}ByKey"
-        name = self._root_names.take(wanted, owner)
+            requested, owner = f"{name}ByKey", f"Query.{entity_set.name}ByKey"
+        name = self._root_names.take(requested, owner)
         yield RootField(
             name=name, kind=RootKind.BY_KEY, entity_set=entity_set, csdl=entity_set.type
         )

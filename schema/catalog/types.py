@@ -87,6 +87,7 @@ class CatalogTypes:
         for csdl, enum in model.enum_types.items():
             if enum.members:
                 requested = self._prefixed(type_name(short(csdl)))
+                # Says more than the suffix ``_2`` that a clash would add.
                 requested = f"{requested}Enum" if requested in types else requested
                 self._take(TypeKind.ENUM, csdl, requested, self._owner(csdl))
         for csdl in served:
@@ -184,6 +185,7 @@ class CatalogTypes:
         return key
 
     def _key_of(self, csdl: str) -> tuple[str, ...]:
+        # Key parts become arguments and parts of a global id, so complex values and lists do not qualify.
         key = self.model.key_of(csdl) if csdl in self.model.entity_types else ()
         missing = set(key)
         for declared in self.model.lineage(csdl) if key else ():
@@ -199,6 +201,7 @@ class CatalogTypes:
 
     def set_for(self, csdl: str) -> str | None:
         """Return the entity set in which ``node`` finds rows of a type: its own, or that of a base type."""
+        # The own set first, then those of the bases, the nearest first.
         for declared in reversed(tuple(self.model.lineage(csdl))):
             if isinstance(declared, EntityType) and declared.name in self.model.sets_of_type:
                 return self.model.sets_of_type[declared.name][0]

@@ -158,6 +158,7 @@ class _Compare:
     def _changes(self, name: str) -> Iterator[Change]:
         text = self._old.text(name)
         is_root = name in self._roots and bool(self._patterns)
+        # Equal texts are equal types, without parsing. With patterns, root types are compared by selected fields only.
         if text is not None and not is_root and text == self._new.text(name):
             return
         old, new = self._shape(self._old, name), self._shape(self._new, name)

@@ -111,6 +111,7 @@ class _Answer:
 
     def _expanded(self, written: bytes) -> Iterator[bytes]:
         for place, piece in enumerate(_MARK.split(written)):
+            # ``split`` with one group alternates between text and the numbers of marks.
             if place % 2 == 0:
                 yield piece
             else:
@@ -132,6 +133,7 @@ class _Answer:
                 piece = None if spool is None else spool.take(name)
                 if piece is None:
                     piece = write_field(self._types.root_member(root_type, name))
+                    # Reading all root fields must not fill the catalogue's tables.
                     if place % FORGET_AFTER == 0:
                         self._types.forget()
                 if piece:
@@ -146,6 +148,7 @@ class _Answer:
     def _all_types(self, below: Sequence[Selected]) -> Iterator[bytes]:
         first = len(self._root_writers)
         write = self._writers.type(below)
+        # Without members nothing is shared between types of a family, so they are written in order at once.
         if all(part.name == "ofType" or not part.below for part in below):
             return _listed(map(write, self._described(self._types.names())))
         texts = self._family_texts(write, range(first, len(self._root_writers)))

@@ -65,6 +65,7 @@ class Spool:
         text = self._open.get(block)
         if text is None:
             text = self._open[block] = self._decompress(self._packed[block])
+            # Texts are read in about the order of writing, so a few open blocks suffice.
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)
         return text

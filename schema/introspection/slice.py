@@ -44,18 +44,18 @@ class SliceRequest:
     """Number of relations over which the types of other rows are still described in full."""
 
 
-def write_slice(schema: ODataSchema, wanted: SliceRequest) -> bytes:
+def write_slice(schema: ODataSchema, request: SliceRequest) -> bytes:
     """Return the JSON ``{"__schema": …, "partial": [names]}``.
 
     ``schema`` must be one over a ``fresh_copy`` of the catalogue, because it keeps the records read for the slice.
     """
-    return _Slice(Types(schema), wanted).write()
+    return _Slice(Types(schema), request).write()
 
 
 class _Slice:
-    def __init__(self, types: Types, wanted: SliceRequest) -> None:
+    def __init__(self, types: Types, request: SliceRequest) -> None:
         self._types = types
-        self._wanted = wanted
+        self._request = request
         self._described: dict[str, DescribedType] = {}
         self._partial: list[str] = []
 
@@ -91,7 +91,7 @@ class _Slice:
 
     def _chosen(self, root: str, root_type: GraphQLObjectType) -> list[str]:
         """Return the requested fields of a root type, and at least one."""
-        names = (*self._wanted.fields.get(root, ()), *(_ALWAYS if root == "query" else ()))
+        names = (*self._request.fields.get(root, ()), *(_ALWAYS if root == "query" else ()))
         chosen = [name for name in dict.fromkeys(names) if name in root_type.fields]
         return chosen or [next(iter(root_type.fields))]
 
@@ -99,17 +99,18 @@ class _Slice:
 
     def _reach(self, roots: Mapping[str, DescribedType]) -> None:
         """Describe the types, the nearest first."""
-        requested = {name for names in self._wanted.fields.values() for name in names}
-        level: dict[str, str] = dict.fromkeys(self._wanted.types, "")
+        requested = {name for names in self._request.fields.values() for name in names}
+        level: dict[str, str] = dict.fromkeys(self._request.types, "")
         border: dict[str, str] = {}
         for shown in roots.values():
             self._described[shown.name] = shown
             for member in shown.fields() if shown.fields is not None else ():
                 names = dict.fromkeys(_of_member(member), "")
                 (level if member.name in requested else border).update(names)
+        # Always described, because the directives refer to some of them.
         for name in _BUILT_IN:
             level.setdefault(name, "")
-        for _ in range(self._wanted.steps + 1):
+        for _ in range(self._request.steps + 1):
             level = self._describe(level)
         self._describe_partially({**level, **border})
 

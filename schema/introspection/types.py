@@ -95,7 +95,7 @@ class Types:
         """CSDL type → arguments of to-many fields of such rows."""
         self._rows = Rows(schema.catalog, schema.writes, self.row_member)
         roots = (self.core.query_type, self.core.mutation_type, self.core.subscription_type)
-        self.roots = {made.name: made for made in roots if made is not None}
+        self.roots = {root.name: root for root in roots if root is not None}
 
     def for_catalog(self, catalog: Catalog, writes: Writes | None) -> Types:
         """Return an instance for the generated types of another catalogue; it knows the kinds of both."""
@@ -264,10 +264,10 @@ class Types:
 
     @cached_property
     def _roots_of_sets(self) -> Mapping[str, list[tuple[RootKind, str]]]:
-        found: dict[str, list[tuple[RootKind, str]]] = {}
+        by_set: dict[str, list[tuple[RootKind, str]]] = {}
         for kind, of_set, name in self._catalog.set_roots():
-            found.setdefault(of_set, []).append((kind, name))
-        return found
+            by_set.setdefault(of_set, []).append((kind, name))
+        return by_set
 
     def root_member(self, root_type: GraphQLObjectType, name: str) -> Member:
         """Describe a field of a root type."""
@@ -402,10 +402,10 @@ def _defined(definition: GeneratedDefinition | StrawberryEnumDefinition) -> Desc
             description=description,
             values=lambda: (Value(v.name, v.description, v.deprecation_reason) for v in values),
         )
-    found = definition
+    fields_of = definition
 
     def members() -> Iterable[Member]:
-        return (_generated(f) for f in found.fields if isinstance(f, GeneratedField))
+        return (_generated(f) for f in fields_of.fields if isinstance(f, GeneratedField))
 
     if definition.is_input:
         return DescribedType(
@@ -420,5 +420,5 @@ def _defined(definition: GeneratedDefinition | StrawberryEnumDefinition) -> Desc
         kind="OBJECT",
         description=description,
         fields=members,
-        interfaces=lambda: (i.name for i in found.interfaces),
+        interfaces=lambda: (i.name for i in fields_of.interfaces),
     )

@@ -113,6 +113,7 @@ def _best(
     subjects: Iterable[Subject], parts: Sequence[str], limit: int
 ) -> list[tuple[_Rank, Subject]]:
     matches = subjects
+    # Substring tests are cheap and discard nearly everything before the ranking.
     for part in map(search_text, parts):
         matches = [s for s in matches if part in s.text]
     ranked = [(_rank(parts, s.text, s.exact, s.name, s.kind), s) for s in matches]
@@ -234,6 +235,7 @@ def _fields_of(index: Index, owner: Sequence[str], field_text: Sequence[str]) ->
     sets = [index.subjects[place] for place in index.sets]
     owners = [s for _, s in _best(sets, owner, SETS_OF_NAME)]
     places = {s.name: place for place, s in enumerate(sets)}
+    # Ranked once, then filtered for each set.
     holding = sorted(_matching(index.fields, field_text), key=lambda f: _field_rank(f, field_text))
     for subject in owners:
         place = places[subject.name]

@@ -133,6 +133,7 @@ class ODataSchema(strawberry.Schema):
         self._subscriptions = (
             SubscriptionTypes(self._types, companies=has_companies) if has_subscriptions else None
         )
+        # Strawberry rejects a Query without fields; the placeholder goes when the lazy schema replaces Strawberry's.
         extra = _extra_fields(extra_query)
         super().__init__(
             _query_class(extra or [self._placeholder()]),
@@ -231,6 +232,7 @@ class ODataSchema(strawberry.Schema):
         if self._mutations is not None:
             self._schema.directives = (*self._schema.directives, ATOMIC, VALUE_FROM)
         self._schema.description = catalog.description
+        # Strawberry finds its own schema by this attribute of graphql-core's.
         self._schema._strawberry_schema = self  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _root_field(self, record: Named) -> GeneratedField:
@@ -286,6 +288,7 @@ class ODataSchema(strawberry.Schema):
         counts, so that the garbage collector need not pause the process for it.
         """
         converter = cast("GeneratingConverter", self.schema_converter)
+        # A copy, because the mapping may change while this generator is suspended.
         for made in tuple(converter.type_map.values()):
             fields = getattr(made.implementation, "fields", None)
             if isinstance(fields, LazyFields):

@@ -174,6 +174,7 @@ class LazyInputType(GraphQLInputObjectType):
 
 def in_order(input_type: GraphQLInputObjectType, names: Collection[str]) -> Collection[str]:
     """Return field names in the order of the type. Raises KeyError if a field does not exist."""
+    # Indexing raises KeyError for unknown names; positions of all fields are not needed for one name.
     if len(names) < 2:
         return [name for name in names if input_type.fields[name]]
     if not isinstance(input_type, LazyInputType):
@@ -233,11 +234,13 @@ class LazySchema(GraphQLSchema):
         mutation: GraphQLObjectType | None = None,
         subscription: GraphQLObjectType | None = None,
     ) -> None:
+        # ``GraphQLSchema.__init__`` would walk all types, so the state is copied instead.
         vars(self).update(vars(started))
         self.query_type = query
         self.mutation_type = mutation
         self.subscription_type = subscription
         self.type_map = types  # type: ignore[assignment]
+        # Validation would create every type; tests validate the eager equivalent.
         self.assume_valid = True
         self._validation_errors = []
         self._implementers = implementers

@@ -46,6 +46,7 @@ JSON = NewType("JSON", object)
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 EXACT_FLOAT_DIGITS = 15
 """A double distinguishes all decimals of this many digits, so a JSON number with no more digits arrived exactly."""
+# Bounds for numbers that are short to write and huge to print, such as 1e999999.
 MAX_DECIMAL_TEXT = 200
 MAX_EXPONENT = 400
 
@@ -163,6 +164,7 @@ def parse_uuid(text: str) -> str:
 
 def parse_base64(text: str) -> str:
     """Return base64url with padding, as OData writes it, for base64 of either alphabet, padded or not."""
+    # Clients send both alphabets, with and without padding.
     bare = text.rstrip("=").translate(_TO_URL_SAFE)
     padded = bare + "=" * (-len(bare) % 4)
     try:
@@ -184,6 +186,7 @@ def _is_int(value: object) -> bool:
 
 def _decimal_value(value: object) -> decimal.Decimal:
     if isinstance(value, float):
+        # ``repr`` returns the shortest digits that identify a double: those of the sender, if they are few.
         text = repr(value)
         digits = re.sub(r"[eE].*|\D", "", text).strip("0")
         if len(digits) > EXACT_FLOAT_DIGITS or text in ("nan", "inf", "-inf"):

@@ -46,6 +46,7 @@ class AllowedWrites:
             supported = frozenset(
                 verb for verb in ROW_VERBS for name in sets if self.of(verb, name)
             )
+            # Thousands of types share a few sets of verbs: equal sets are stored once.
             supported = self._verbs[csdl] = self._alike.setdefault(supported, supported)
         return not supported.isdisjoint(verbs)
 

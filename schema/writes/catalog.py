@@ -81,6 +81,7 @@ class Writes(Mapping[str, MutationField]):
         return sum(1 for _ in self)
 
     def __bool__(self) -> bool:
+        # The first name decides; ``len`` would look at every set.
         return any(True for _ in self)
 
     def _is_of_rows(self, name: str) -> bool:

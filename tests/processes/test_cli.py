@@ -48,9 +48,9 @@ def query(tmp_path: Path) -> str:
     return str(path)
 
 
-def printed(found: Finished) -> str:
-    assert (found.returncode, found.stderr) == (0, "")
-    return found.stdout
+def printed(result: Finished) -> str:
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout
 
 
 # Help
@@ -71,10 +71,10 @@ def test_each_command_and_option_has_help(tmp_path: Path, command: list[str]) ->
 
 @pytest.mark.parametrize("command", [[], ["--help"], ["schema"], ["metadata"]])
 def test_commands_and_settings_are_listed(tmp_path: Path, command: list[str]) -> None:
-    found = invoke(tmp_path, *command)
+    result = invoke(tmp_path, *command)
 
     names = {c[-1] for c in COMMANDS if c[:-1] == command[:1]} or {c[0] for c in COMMANDS}
-    assert [name for name in names if name not in found.stdout + found.stderr] == []
+    assert [name for name in names if name not in result.stdout + result.stderr] == []
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_commands_and_settings_are_listed(tmp_path: Path, command: list[str]) ->
     ids=" ".join,
 )
 def test_bad_arguments_exit_with_2(tmp_path: Path, arguments: list[str]) -> None:
-    found = invoke(tmp_path, *arguments)
+    result = invoke(tmp_path, *arguments)
 
-    assert (found.returncode, found.stdout) == (2, "")
-    assert found.stderr.strip()
-    assert "Traceback" not in found.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.strip()
+    assert "Traceback" not in result.stderr
 
 
 def test_help_does_not_wait_for_the_gateway() -> None:
@@ -116,9 +116,11 @@ def test_help_does_not_wait_for_the_gateway() -> None:
         "heavy = {'strawberry', 'graphql', 'sqlalchemy', 'msal', 'httpx', 'uvicorn', 'pydantic'}\n"
         "print(sorted(heavy & sys.modules.keys()), file=sys.stderr)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
 
-    assert found.stderr.strip() == "[]"
+    assert result.stderr.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -137,9 +139,11 @@ def test_help_does_not_wait_for_the_gateway() -> None:
 )
 def test_a_server_imports_only_what_it_needs(module: str, absent: set[str]) -> None:
     code = f"import sys, {module}; print(sorted({absent!r} & sys.modules.keys()))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
 
-    assert found.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
 
 
 def test_the_version_is_that_of_the_distribution(tmp_path: Path) -> None:
@@ -170,9 +174,11 @@ def test_shells_get_completion(tmp_path: Path, shell: str) -> None:
 def test_explain_prints_the_plan_and_the_requests(tmp_path: Path, query: str) -> None:
     variables = '{"first": 3, "company": ["usmf"]}'
 
-    found = invoke(tmp_path, "explain", query, "--operation", "Customers", "--variables", variables)
+    result = invoke(
+        tmp_path, "explain", query, "--operation", "Customers", "--variables", variables
+    )
 
-    assert printed(found) == (
+    assert printed(result) == (
         "customersV3: CustomersV3 (companies: usmf), first 3 by dataAreaId, CustomerAccount (keyset cursors)\n"
         "  customerGroup: key batch, one request for all parents (more if the URL is too long)\n"
         "    GET CustomerGroups?$select=Description,dataAreaId,CustomerGroupId&$filter=dataAreaId eq {dataAreaId}"
@@ -188,9 +194,9 @@ def test_explain_prints_the_plan_and_the_requests(tmp_path: Path, query: str) ->
 def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> None:
     text = "{ customersV3 { totalCount } }"
 
-    found = invoke(tmp_path, "explain", "-", "--companies", "usmf, demf", stdin=text)
+    result = invoke(tmp_path, "explain", "-", "--companies", "usmf, demf", stdin=text)
 
-    assert printed(found) == (
+    assert printed(result) == (
         "customersV3: CustomersV3 (companies: usmf, demf), count only\n"
         "\n"
         "Requests of the root fields: 1\n"
@@ -212,36 +218,36 @@ def test_explain_reads_standard_input_and_a_company_scope(tmp_path: Path) -> Non
 def test_explain_of_an_impossible_operation_exits_with_2(
     tmp_path: Path, text: str, message: str
 ) -> None:
-    found = invoke(tmp_path, "explain", "-", stdin=text)
+    result = invoke(tmp_path, "explain", "-", stdin=text)
 
-    assert found.returncode == 2
-    assert message in found.stdout
+    assert result.returncode == 2
+    assert message in result.stdout
 
 
 def test_explain_prints_json(tmp_path: Path, query: str) -> None:
-    found = invoke(tmp_path, "explain", query, "--operation", "Customers", "--json")
+    result = invoke(tmp_path, "explain", query, "--operation", "Customers", "--json")
 
-    content = json.loads(printed(found))
+    content = json.loads(printed(result))
     assert content["errors"] == []
     assert content["requests"][0]["path"].startswith("CustomersV3?$select=")
     assert content["steps"][0]["field"] == "customersV3"
 
 
 def test_explain_prints_errors_as_json(tmp_path: Path) -> None:
-    found = invoke(tmp_path, "explain", "-", "--json", stdin="{ nothing }")
+    result = invoke(tmp_path, "explain", "-", "--json", stdin="{ nothing }")
 
-    assert found.returncode == 2
-    content = json.loads(found.stdout)
+    assert result.returncode == 2
+    content = json.loads(result.stdout)
     assert "nothing" in content["errors"][0]["message"]
     assert content["failed"] is True
 
 
 @pytest.mark.parametrize("variables", ["{", "[]", "5", "[" * 5_000])
 def test_variables_of_explain_must_be_an_object(tmp_path: Path, query: str, variables: str) -> None:
-    found = invoke(tmp_path, "explain", query, "--variables", variables)
+    result = invoke(tmp_path, "explain", query, "--variables", variables)
 
-    assert found.returncode == 2
-    assert "--variables is not" in found.stderr
+    assert result.returncode == 2
+    assert "--variables is not" in result.stderr
 
 
 def test_explain_refuses_bytes_that_are_not_text(tmp_path: Path) -> None:
@@ -311,11 +317,11 @@ def test_diff_recognises_an_operation(tmp_path: Path, text: str) -> None:
     path = tmp_path / "operation.graphql"
     path.write_text(text)
 
-    found = invoke(tmp_path, "schema", "diff", str(path))
+    result = invoke(tmp_path, "schema", "diff", str(path))
 
-    assert found.returncode == 2
-    assert "contains an operation, not a schema" in found.stderr
-    assert "`explain`" in found.stderr
+    assert result.returncode == 2
+    assert "contains an operation, not a schema" in result.stderr
+    assert "`explain`" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -353,16 +359,16 @@ def test_suggested_relations_can_be_copied_into_the_settings(tmp_path: Path) -> 
         invoke(tmp_path, "metadata", "relations", "--set", "CustomersV3", "--limit", "2")
     )
 
-    found = tomllib.loads(text)["relations"]
-    assert [relation["from_set"] for relation in found] == ["CustomersV3"] * 2
+    result = tomllib.loads(text)["relations"]
+    assert [relation["from_set"] for relation in result] == ["CustomersV3"] * 2
     # Nothing was switched on,
     assert printed(invoke(tmp_path, "metadata", "stats")) == before
     # and as a settings file they are.
     config = tmp_path / "gateway.toml"
     config.write_text(text, "utf-8")
-    name = found[0]["name"]
+    name = result[0]["name"]
     why = invoke(tmp_path, "schema", "why", f"CustomerV3.{name}", "--config", str(config))
-    assert found[0]["to_set"] in printed(why)
+    assert result[0]["to_set"] in printed(why)
 
 
 def test_the_rest_of_the_suggestions_is_counted(tmp_path: Path) -> None:
@@ -411,10 +417,10 @@ def test_sandbox_ignores_the_configured_environment(tmp_path: Path) -> None:
 
 def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     code = f"{sys.executable} -m gateway schema print | head -n 1; exit ${{PIPESTATUS[0]}}"
-    found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
 
-    assert found.stderr == ""
-    assert found.stdout.count("\n") == 1
+    assert result.stderr == ""
+    assert result.stdout.count("\n") == 1
 
 
 def test_module_and_command_are_the_same(tmp_path: Path) -> None:

@@ -137,13 +137,13 @@ def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for arguments in (("serve", "--port", port), ("sandbox", "--port", port)):
-            found = run(tmp_path, *arguments)
+            result = run(tmp_path, *arguments)
 
-            assert found.returncode == 2
-            assert f"Cannot listen on 127.0.0.1:{port}" in found.stderr
-            assert "--port" in found.stderr
-            assert "Traceback" not in found.stderr
-            assert found.stdout == ""
+            assert result.returncode == 2
+            assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
+            assert "--port" in result.stderr
+            assert "Traceback" not in result.stderr
+            assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -161,23 +161,23 @@ def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
 def test_an_invalid_setting_stops_the_start(
     tmp_path: Path, variables: dict[str, str], message: tuple[str, ...]
 ) -> None:
-    found = invoke(tmp_path, "serve", **{"D365_PORT": "0", **variables})
+    result = invoke(tmp_path, "serve", **{"D365_PORT": "0", **variables})
 
-    assert found.returncode == 2
-    assert [text for text in message if text not in found.stderr] == []
-    assert "Traceback" not in found.stderr
-    assert found.stdout == ""
+    assert result.returncode == 2
+    assert [text for text in message if text not in result.stderr] == []
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
 
 
 def test_an_invalid_value_in_a_file_is_reported_with_its_place(tmp_path: Path) -> None:
     config = tmp_path / "gateway.toml"
     config.write_text("max_depth = 0\ncompanys = ['usmf']\n")
 
-    found = invoke(tmp_path, "serve", "--config", str(config))
+    result = invoke(tmp_path, "serve", "--config", str(config))
 
-    assert found.returncode == 2
-    assert f"{config}: max_depth" in found.stderr
-    assert "did you mean companies?" in found.stderr
+    assert result.returncode == 2
+    assert f"{config}: max_depth" in result.stderr
+    assert "did you mean companies?" in result.stderr
 
 
 DOCUMENTS = {
@@ -197,12 +197,12 @@ def test_invalid_metadata_is_reported_with_line_and_reason(tmp_path: Path, name:
     path = tmp_path / name
     path.write_bytes(document)
 
-    found = invoke(tmp_path, "serve", D365_PORT="0", D365_METADATA=str(path))
+    result = invoke(tmp_path, "serve", D365_PORT="0", D365_METADATA=str(path))
 
-    assert found.returncode == 2
-    assert name in found.stderr
-    assert message in found.stderr
-    assert "Traceback" not in found.stderr
+    assert result.returncode == 2
+    assert name in result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "2")])
@@ -211,7 +211,7 @@ def test_an_unreachable_upstream_is_reported(tmp_path: Path, more: tuple[str, ..
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/data"
 
-        found = run(
+        result = run(
             tmp_path,
             "serve",
             "--port",
@@ -222,11 +222,11 @@ def test_an_unreachable_upstream_is_reported(tmp_path: Path, more: tuple[str, ..
             D365_RETRIES="0",
         )
 
-    assert found.returncode == 1
-    assert "UPSTREAM_UNAVAILABLE: The upstream cannot be reached." in found.stderr
-    assert "Is D365_URL right" in found.stderr
-    assert "Traceback" not in found.stderr
-    assert found.stdout == ""
+    assert result.returncode == 1
+    assert "UPSTREAM_UNAVAILABLE: The upstream cannot be reached." in result.stderr
+    assert "Is D365_URL right" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
 
 
 def test_a_remote_environment_is_reached_by_its_address(tmp_path: Path) -> None:
@@ -286,23 +286,23 @@ def test_a_rejected_token_is_renewed_once(tmp_path: Path) -> None:
 
 def test_a_rejected_account_is_reported(tmp_path: Path) -> None:
     with login_host() as login, upstream(auth="bearer", bearer_token="another") as (root, asked):
-        found = invoke(tmp_path, "serve", D365_PORT="0", **signed_in(root, login.authority))
+        result = invoke(tmp_path, "serve", D365_PORT="0", **signed_in(root, login.authority))
 
         assert len(asked) == 2
-    assert found.returncode == 1
-    assert "UPSTREAM_FORBIDDEN" in found.stderr
-    assert "Traceback" not in found.stderr
+    assert result.returncode == 1
+    assert "UPSTREAM_FORBIDDEN" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_wrong_secret_is_reported_and_not_shown(tmp_path: Path) -> None:
     with login_host() as login, upstream(auth="bearer") as (root, _):
         wrong = signed_in(root, login.authority, D365_CLIENT_SECRET="wr0ng-s3cret")
-        found = invoke(tmp_path, "serve", D365_PORT="0", **wrong)
+        result = invoke(tmp_path, "serve", D365_PORT="0", **wrong)
 
-    assert found.returncode == 1
-    assert "AADSTS7000215" in found.stderr
-    assert "client_secret" in found.stderr
-    assert "wr0ng-s3cret" not in found.stderr
+    assert result.returncode == 1
+    assert "AADSTS7000215" in result.stderr
+    assert "client_secret" in result.stderr
+    assert "wr0ng-s3cret" not in result.stderr
 
 
 FAULTS = {

@@ -64,9 +64,9 @@ def test_the_worst_change_decides_the_exit_code(
 
 
 def test_changes_are_grouped_and_counted(tmp_path: Path) -> None:
-    found = diff(tmp_path, OLD, BREAKING)
+    result = diff(tmp_path, OLD, BREAKING)
 
-    assert found.stdout.splitlines() == [
+    assert result.stdout.splitlines() == [
         "1 breaking",
         "  1 field removed",
         "  - Field Query.a was removed.",
@@ -81,15 +81,15 @@ def test_changes_are_grouped_and_counted(tmp_path: Path) -> None:
 
 
 def test_json_output_is_one_object(tmp_path: Path) -> None:
-    found = json.loads(diff(tmp_path, OLD, BREAKING, "--json").stdout)
+    result = json.loads(diff(tmp_path, OLD, BREAKING, "--json").stdout)
 
-    assert {name: found[name] for name in ("breaking", "dangerous", "safe", "compared")} == {
+    assert {name: result[name] for name in ("breaking", "dangerous", "safe", "compared")} == {
         "breaking": 1,
         "dangerous": 1,
         "safe": 1,
         "compared": 2,
     }
-    assert found["changes"][0] == {
+    assert result["changes"][0] == {
         "level": "breaking",
         "kind": "FIELD_REMOVED",
         "place": "Query",
@@ -113,17 +113,17 @@ def test_an_introspection_result_is_a_schema(tmp_path: Path) -> None:
 def test_a_metadata_document_counts_as_its_schema(tmp_path: Path) -> None:
     assert diff(tmp_path, METADATA, METADATA).stdout.startswith("0 breaking\n0 dangerous\n0 safe\n")
 
-    found = diff(tmp_path, METADATA, FEWER)
+    result = diff(tmp_path, METADATA, FEWER)
 
-    assert found.returncode == 3
-    assert "  - Field Customer.name was removed.\n" in found.stdout
+    assert result.returncode == 3
+    assert "  - Field Customer.name was removed.\n" in result.stdout
 
 
 def test_settings_decide_the_schema_of_a_metadata_document(tmp_path: Path) -> None:
-    found = diff(tmp_path, METADATA, FEWER, D365_INCLUDE="Vendors")
+    result = diff(tmp_path, METADATA, FEWER, D365_INCLUDE="Vendors")
 
-    assert (found.returncode, found.stderr) == (0, "")
-    assert "Customer" not in found.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Customer" not in result.stdout
 
 
 def test_a_gzipped_document_is_unpacked(tmp_path: Path) -> None:
@@ -141,17 +141,17 @@ def test_the_current_schema_is_the_default(tmp_path: Path, values: list[str]) ->
     current = tmp_path / "current.graphql"
     current.write_text(run(tmp_path, "schema", "print", "--sandbox").stdout, "utf-8")
 
-    found = invoke(tmp_path, "schema", "diff", str(current), *values, "--sandbox")
+    result = invoke(tmp_path, "schema", "diff", str(current), *values, "--sandbox")
 
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith("0 breaking\n0 dangerous\n0 safe\n")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("0 breaking\n0 dangerous\n0 safe\n")
 
 
 def test_the_current_schema_can_be_the_old_one(tmp_path: Path) -> None:
-    found = diff(tmp_path, "-", OLD, "--sandbox", "--include", "CustomerV3")
+    result = diff(tmp_path, "-", OLD, "--sandbox", "--include", "CustomerV3")
 
-    assert found.returncode == 3
-    assert "CustomerV3 was removed." in found.stdout
+    assert result.returncode == 3
+    assert "CustomerV3 was removed." in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_the_current_schema_can_be_the_old_one(tmp_path: Path) -> None:
 def test_unreadable_input_exits_with_2(
     tmp_path: Path, old: str, new: str | None, options: list[str], message: str
 ) -> None:
-    found = diff(tmp_path, old, new, *options)
+    result = diff(tmp_path, old, new, *options)
 
-    assert (found.returncode, found.stdout) == (2, "")
-    assert message in found.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_binary_files_exit_with_2(tmp_path: Path, raw: bytes | None, message: st
     if raw is not None:
         path.write_bytes(raw)
 
-    found = invoke(tmp_path, "schema", "diff", str(path), str(path))
+    result = invoke(tmp_path, "schema", "diff", str(path), str(path))
 
-    assert found.returncode == 2
-    assert message in found.stderr
+    assert result.returncode == 2
+    assert message in result.stderr

@@ -15,22 +15,22 @@ from tests.support.process import invoke, run
 
 
 def simulated(folder: Path, *options: str, **variables: str) -> Mapping[str, Any]:
-    found = invoke(folder, "schema", "simulate", "--json", "--sandbox", *options, **variables)
-    assert (found.returncode, found.stderr) == (0, "")
-    told: Mapping[str, Any] = json.loads(found.stdout)
+    result = invoke(folder, "schema", "simulate", "--json", "--sandbox", *options, **variables)
+    assert (result.returncode, result.stderr) == (0, "")
+    told: Mapping[str, Any] = json.loads(result.stdout)
     return told
 
 
 def test_counts_and_sizes_match_what_would_be_served(tmp_path: Path) -> None:
     sdl = run(tmp_path, "schema", "print", "--sandbox", D365_INCLUDE="Customers*").stdout
 
-    found = simulated(tmp_path, "--include", "Customers*")
+    result = simulated(tmp_path, "--include", "Customers*")
 
-    assert found["entity_sets"] == 1
-    assert found["queries"] == len(re.findall(r"^  \w+", _body(sdl, "Query"), re.MULTILINE))
-    assert found["bytes_of_sdl"] == len(sdl.encode())
-    assert found["bytes_of_introspection"] > 5 * found["bytes_of_introspection_compressed"] > 0
-    assert found["bytes_of_memory"] > 10_000
+    assert result["entity_sets"] == 1
+    assert result["queries"] == len(re.findall(r"^  \w+", _body(sdl, "Query"), re.MULTILINE))
+    assert result["bytes_of_sdl"] == len(sdl.encode())
+    assert result["bytes_of_introspection"] > 5 * result["bytes_of_introspection_compressed"] > 0
+    assert result["bytes_of_memory"] > 10_000
 
 
 def counts(told: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -59,16 +59,16 @@ def test_patterns_replace_those_of_the_settings(tmp_path: Path) -> None:
 
 
 def test_plain_output_has_figures_and_findings(tmp_path: Path) -> None:
-    found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Customer*")
+    result = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Customer*")
 
-    lines = found.stdout.splitlines()
+    lines = result.stdout.splitlines()
     assert re.fullmatch(r" +\d+  entity sets", lines[0])
     assert any(re.fullmatch(r" +[\d,]+  bytes of introspection compressed", line) for line in lines)
     assert lines[-1].startswith("Memory is an estimate for ")
 
 
 def test_a_metadata_file_needs_no_upstream(tmp_path: Path) -> None:
-    found = invoke(
+    result = invoke(
         tmp_path,
         "schema",
         "simulate",
@@ -78,15 +78,15 @@ def test_a_metadata_file_needs_no_upstream(tmp_path: Path) -> None:
         D365_METADATA=str(path_of(ESSENTIAL)),
     )
 
-    assert json.loads(found.stdout)["entity_sets"] == 10
+    assert json.loads(result.stdout)["entity_sets"] == 10
     assert not list(tmp_path.rglob("models/*"))
 
 
 def test_patterns_without_match_exit_with_2(tmp_path: Path) -> None:
-    found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Custmoer*")
+    result = invoke(tmp_path, "schema", "simulate", "--sandbox", "--include", "Custmoer*")
 
-    assert (found.returncode, found.stdout) == (2, "")
-    assert 'no entity set or singleton matches "Custmoer*"' in found.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    assert 'no entity set or singleton matches "Custmoer*"' in result.stderr
 
 
 PROFILES = """
@@ -135,10 +135,10 @@ def test_a_profile_is_as_large_as_its_patterns_allow(tmp_path: Path, config: str
 def test_an_impossible_profile_exits_with_2(
     tmp_path: Path, config: str, options: list[str], message: str
 ) -> None:
-    found = invoke(tmp_path, "schema", "simulate", "--sandbox", "--config", config, *options)
+    result = invoke(tmp_path, "schema", "simulate", "--sandbox", "--config", config, *options)
 
-    assert (found.returncode, found.stdout) == (2, "")
-    assert message in found.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_other_commands_take_a_profile_too(
     tmp_path: Path, config: str, command: tuple[str, ...], expected: str
 ) -> None:
     values = (*command, "--sandbox", "--config", config, "--profile", "ap")
-    found = invoke(tmp_path, *values, D365_LANGUAGE="none")
+    result = invoke(tmp_path, *values, D365_LANGUAGE="none")
 
-    assert (found.returncode, found.stderr) == (0, "")
-    assert expected in found.stdout
-    assert "CustomerV3" not in found.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert expected in result.stdout
+    assert "CustomerV3" not in result.stdout
 
 
 def test_explain_refuses_what_a_profile_does_not_serve(tmp_path: Path, config: str) -> None:

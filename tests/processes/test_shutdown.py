@@ -126,15 +126,15 @@ async def serving() -> AsyncIterator[Served]:
         config = uvicorn.Config(
             app, http=BoundedProtocol, lifespan="off", log_config=None, proxy_headers=False
         )
-        found = Served(app, upstream, GracefulServer(config), listener)
+        result = Served(app, upstream, GracefulServer(config), listener)
         async with app.router.lifespan_context(app):
             upstream.asked.clear()
-            serve = asyncio.ensure_future(found.server._serve(sockets=[listener]))
-            await until(lambda: found.server.started)
+            serve = asyncio.ensure_future(result.server._serve(sockets=[listener]))
+            await until(lambda: result.server.started)
             try:
-                yield found
+                yield result
             finally:
-                found.server.should_exit = True
+                result.server.should_exit = True
                 upstream.let_go.set()
                 await asyncio.wait_for(serve, PATIENCE)
 

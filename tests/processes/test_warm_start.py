@@ -285,10 +285,10 @@ def test_a_written_snapshot_is_opened(tmp_path: Path) -> None:
 
     assert snapshots.open("key", STAMP) is None
     assert snapshots.write("key", STAMP, SMALL, b"notes")
-    found = snapshots.open("key", STAMP)
+    result = snapshots.open("key", STAMP)
 
-    assert found is not None
-    assert (found.model, bytes(found.notes)) == (SMALL, b"notes")
+    assert result is not None
+    assert (result.model, bytes(result.notes)) == (SMALL, b"notes")
     assert snapshots.open("key", fingerprint_of("another")) is None
     assert snapshots.open("another", STAMP) is None
     (path,) = (tmp_path / "a" / "models").iterdir()
@@ -299,14 +299,14 @@ def test_a_written_snapshot_is_opened(tmp_path: Path) -> None:
 def test_an_open_model_survives_replacement_of_its_file(tmp_path: Path) -> None:
     snapshots = SnapshotStore(tmp_path)
     snapshots.write("key", STAMP, SMALL, b"")
-    found = snapshots.open("key", STAMP)
+    result = snapshots.open("key", STAMP)
 
     snapshots.write("key", STAMP, model(NO_YES), b"")
     for path in tmp_path.iterdir():
         path.unlink()
 
-    assert found is not None
-    assert found.model == SMALL
+    assert result is not None
+    assert result.model == SMALL
 
 
 def test_a_model_beyond_messagepack_leaves_no_file(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_concurrent_writers_leave_one_sound_snapshot(tmp_path: Path) -> None:
         model(entity("Thing", *(prop(f"P{i}") for i in range(size))), sets={"Things": "Thing"})
         for size in (1, 50, 400)
     ]
-    found: list[Model | None] = []
+    result: list[Model | None] = []
     stop = threading.Event()
 
     def write(which: int) -> None:
@@ -362,7 +362,7 @@ def test_concurrent_writers_leave_one_sound_snapshot(tmp_path: Path) -> None:
     def read() -> None:
         while not stop.is_set():
             opened = SnapshotStore(tmp_path).open("key", STAMP)
-            found.append(None if opened is None else opened.model)
+            result.append(None if opened is None else opened.model)
 
     reader = threading.Thread(target=read)
     writers = [threading.Thread(target=write, args=(which,)) for which in range(len(models))]
@@ -377,7 +377,7 @@ def test_concurrent_writers_leave_one_sound_snapshot(tmp_path: Path) -> None:
     opened = SnapshotStore(tmp_path).open("key", STAMP)
     assert opened is not None
     assert opened.model in models
-    assert all(one in models for one in found if one is not None)
+    assert all(one in models for one in result if one is not None)
     assert [path.suffix for path in tmp_path.iterdir()] == [".snapshot"]
 
 

@@ -59,8 +59,8 @@ def test_a_missing_url_is_an_error_on_public_interfaces(more: dict[str, object])
 
 
 def test_serve_exits_with_2_and_a_hint(tmp_path: Path) -> None:
-    found = invoke(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
+    result = invoke(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
 
-    assert (found.returncode, found.stdout) == (2, "")
-    assert "D365_URL" in found.stderr
-    assert "--sandbox" in found.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "D365_URL" in result.stderr
+    assert "--sandbox" in result.stderr

@@ -74,15 +74,15 @@ def test_a_real_environment_needs_four_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_", "cached"),
+    ("text", "root"),
     [
         ("https://X.example/data/", "https://X.example/data"),
         (" https://x.example:8443/a/data// ", "https://x.example:8443/a/data"),
         ("http://localhost:5000", "http://localhost:5000"),
     ],
 )
-def test_a_service_root_loses_its_trailing_slash(given_: str, cached: str) -> None:
-    assert load_settings({"D365_URL": given_, "D365_AUTH": "none"}).url == cached
+def test_a_service_root_loses_its_trailing_slash(text: str, root: str) -> None:
+    assert load_settings({"D365_URL": text, "D365_AUTH": "none"}).url == root
 
 
 def test_the_scope_is_the_origin_in_lower_case_unless_given() -> None:
@@ -169,10 +169,10 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "d365_read_timeout": "0",
     }
 
-    head, *said = problems(environ, config, max_depth=0)
+    head, *rest = problems(environ, config, max_depth=0)
 
     assert head == "17 settings are invalid:"
-    assert set(said) == {
+    assert set(rest) == {
         "D365_SANDBOX (environment): no such setting; did you mean D365_SANDBOX__SEED?",
         "D365_ULR (environment): no such setting; did you mean D365_URL?",
         "D365_PORT (environment): 'many': accepted: a whole number",
@@ -200,16 +200,16 @@ def test_suggestions_come_from_the_same_table(tmp_path: Path) -> None:
         'input.amount = { type = "Decimal!", wir = "_amount" }\n',
     )
 
-    _, *said = problems({}, config)
+    _, *rest = problems({}, config)
 
-    assert set(said) == {
+    assert set(rest) == {
         f"{config}: writes.max_row: no such setting; did you mean max_rows?",
         f"{config}: writes.services[0].input.amount.wir: no such setting; did you mean wire?",
     }
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "reason"),
     [
         ("x.operations.dynamics.com/data", "an address such as"),
         ("ftp://x/data", "an address such as"),
@@ -218,18 +218,18 @@ def test_suggestions_come_from_the_same_table(tmp_path: Path) -> None:
         ("https://x.operations.dynamics.com", "https://x.operations.dynamics.com/data"),
     ],
 )
-def test_an_invalid_service_root_is_reported(url: str, says: str) -> None:
-    (said,) = problems({"D365_URL": url, "D365_AUTH": "none"})
+def test_an_invalid_service_root_is_reported(url: str, reason: str) -> None:
+    (problem,) = problems({"D365_URL": url, "D365_AUTH": "none"})
 
-    assert said.startswith("D365_URL (environment): ")
-    assert says in said
-    assert "pw@" not in said
+    assert problem.startswith("D365_URL (environment): ")
+    assert reason in problem
+    assert "pw@" not in problem
 
 
 def test_a_remote_authority_must_be_https() -> None:
-    (said,) = problems({"D365_AUTHORITY": "http://login.example"})
+    (problem,) = problems({"D365_AUTHORITY": "http://login.example"})
 
-    assert "https" in said
+    assert "https" in problem
 
 
 @pytest.mark.parametrize(
@@ -244,57 +244,57 @@ def test_a_remote_authority_must_be_https() -> None:
     ],
 )  # fmt: skip
 def test_missing_sign_in_settings_are_reported(environ: dict[str, str], absent: str) -> None:
-    (said,) = problems(environ)
+    (problem,) = problems(environ)
 
-    assert f"needs {absent} (" in said
-    assert "D365_AUTH=none" in said
+    assert f"needs {absent} (" in problem
+    assert "D365_AUTH=none" in problem
 
 
 def test_a_bad_secret_is_not_shown(tmp_path: Path) -> None:
-    (said,) = problems({}, toml(tmp_path, "client_secret = 12345678\n"))
+    (problem,) = problems({}, toml(tmp_path, "client_secret = 12345678\n"))
 
-    assert "client_secret" in said
-    assert "12345678" not in said
+    assert "client_secret" in problem
+    assert "12345678" not in problem
 
 
 def test_accepted_values_are_named_in_plain_words(tmp_path: Path) -> None:
-    said = "\n".join(problems({}, toml(tmp_path, 'admin_token = "sh0rt"\nserve_all = false\n')))
+    problem = "\n".join(problems({}, toml(tmp_path, 'admin_token = "sh0rt"\nserve_all = false\n')))
 
-    assert "admin_token: accepted: 16 characters or more" in said
-    assert "serve_all: false: false needs profiles" in said
-    assert "sh0rt" not in said
+    assert "admin_token: accepted: 16 characters or more" in problem
+    assert "serve_all: false: false needs profiles" in problem
+    assert "sh0rt" not in problem
 
 
 def test_a_default_page_size_over_the_maximum_is_reported() -> None:
-    (said,) = problems({"D365_MAX_PAGE_SIZE": "10"})
+    (problem,) = problems({"D365_MAX_PAGE_SIZE": "10"})
 
-    assert said.endswith("expected at least default_page_size (50)")
+    assert problem.endswith("expected at least default_page_size (50)")
 
 
 def test_an_invalid_page_size_is_reported_once() -> None:
-    (said,) = problems({"D365_DEFAULT_PAGE_SIZE": "x", "D365_MAX_PAGE_SIZE": "10"})
+    (problem,) = problems({"D365_DEFAULT_PAGE_SIZE": "x", "D365_MAX_PAGE_SIZE": "10"})
 
-    assert said.startswith("D365_DEFAULT_PAGE_SIZE")
+    assert problem.startswith("D365_DEFAULT_PAGE_SIZE")
 
 
 def test_both_sides_of_a_relation_need_equally_many_fields(tmp_path: Path) -> None:
     text = '[[relations]]\nfrom_set="A"\nfields=["x","z"]\nto_set="B"\nto_fields=["y"]\nname="n"\n'
 
-    (said,) = problems({}, toml(tmp_path, text))
+    (problem,) = problems({}, toml(tmp_path, text))
 
-    assert said.endswith("relations[0]: fields and to_fields must be equally long, not 2 and 1")
+    assert problem.endswith("relations[0]: fields and to_fields must be equally long, not 2 and 1")
 
 
 def test_a_value_that_is_not_a_list_is_reported(tmp_path: Path) -> None:
-    (said,) = problems({}, toml(tmp_path, "companies = 5\n"))
+    (problem,) = problems({}, toml(tmp_path, "companies = 5\n"))
 
-    assert said.endswith("companies: 5: accepted: a list")
+    assert problem.endswith("companies: 5: accepted: a list")
 
 
 def test_a_value_that_is_not_a_table_is_reported(tmp_path: Path) -> None:
-    (said,) = problems({"D365_SANDBOX__SEED": "x"}, toml(tmp_path, "sandbox = 5\n"))
+    (problem,) = problems({"D365_SANDBOX__SEED": "x"}, toml(tmp_path, "sandbox = 5\n"))
 
-    assert said == "D365_SANDBOX__SEED (environment): 'x': accepted: a whole number"
+    assert problem == "D365_SANDBOX__SEED (environment): 'x': accepted: a whole number"
     assert "sandbox" in problems({}, toml(tmp_path, "sandbox = 5\n"))[0]
 
 
@@ -302,8 +302,8 @@ def test_throttle_has_a_fixed_form() -> None:
     settings = load_settings({"D365_SANDBOX__THROTTLE": "every=5,retry-after=1"})
 
     assert settings.sandbox.throttle == "every=5,retry-after=1"
-    (said,) = problems({"D365_SANDBOX__THROTTLE": "often"})
-    assert said.endswith("'often': accepted: every=N or every=N,retry-after=SECONDS")
+    (problem,) = problems({"D365_SANDBOX__THROTTLE": "often"})
+    assert problem.endswith("'often': accepted: every=N or every=N,retry-after=SECONDS")
 
 
 def test_label_texts_can_be_switched_off(tmp_path: Path) -> None:
@@ -314,13 +314,13 @@ def test_label_texts_can_be_switched_off(tmp_path: Path) -> None:
 
 
 def test_a_long_value_is_shortened() -> None:
-    (said,) = problems({"D365_PORT": "9" * 5_000 + "x"})
+    (problem,) = problems({"D365_PORT": "9" * 5_000 + "x"})
 
-    assert len(said) < 200
+    assert len(problem) < 200
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "reason"),
     [
         (b"port = = 1\n", "line 1"),
         (b"\nport = 1\nport = 2\n", "line 3"),
@@ -328,21 +328,21 @@ def test_a_long_value_is_shortened() -> None:
     ],
 )
 def test_an_invalid_file_is_reported_with_its_line(
-    tmp_path: Path, content: bytes, says: str
+    tmp_path: Path, content: bytes, reason: str
 ) -> None:
     config = tmp_path / "gateway.toml"
     config.write_bytes(content)
 
-    (said,) = problems({}, config)
+    (problem,) = problems({}, config)
 
-    assert said.startswith(f"{config}: ")
-    assert says in said
+    assert problem.startswith(f"{config}: ")
+    assert reason in problem
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
-    (said,) = problems({}, tmp_path / "nope.toml")
+    (problem,) = problems({}, tmp_path / "nope.toml")
 
-    assert said.endswith("nope.toml: cannot be read: No such file or directory")
+    assert problem.endswith("nope.toml: cannot be read: No such file or directory")
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -45,7 +45,7 @@ async def under_load(quick: bool) -> list[Report]:
     report.notes += [
         "cpu_ms: of the gateway's process per request; per_cpu_s: requests that one core of it could answer.",
         "floor_ms: a handler written by hand, same server and client; to_floor: median of the ratios.",
-        "waiting: half the distance between the quartiles of the latency; spread: interval of to_floor over processes.",
+        "waiting: half the distance between the quartiles of the latency; interval: that of to_floor over processes.",
         "generator, upstream, others (unknown processes): their share of one core.",
     ]
     if generator() != "wrk":
@@ -81,9 +81,10 @@ def _add(
         p99_ms=_median_ms([load.p99 for load in loads]),
         waiting=percent(middle.load.spread),
         cpu_ms=ms(cpu.median),
+        spread=percent(cpu.spread) if len(runs) > 2 else "",
         floor_ms=ms(Sample(tuple(floors)).median) if floors else None,
         to_floor=round(ratio.median, 2) if ratio else None,
-        spread=str(ratio) if ratio else "",
+        interval=str(ratio) if ratio else "",
         per_cpu_s=round(1 / cpu.median),
         generator=f"{generator(case.length)} {middle.share(middle.load.cpu)}",
         upstream=middle.share(middle.upstream),

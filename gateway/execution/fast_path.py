@@ -56,7 +56,8 @@ class NotCompiled(FastPathMiss):
 
 def is_miss(error: Exception) -> bool:
     """Return whether an error of :func:`complete_roots` is about what the upstream sent; any other is our own bug."""
-    if isinstance(error, FastPathMiss | GatewayError | msgspec.DecodeError):
+    # Rows that are still JSON text are decoded here: msgspec raises UnicodeDecodeError for text that is not UTF-8.
+    if isinstance(error, FastPathMiss | GatewayError | msgspec.DecodeError | UnicodeDecodeError):
         return True
     # Compiled tables hold the enum members and types of the metadata; a row may hold others.
     return isinstance(error, KeyError) and origin_of(error).startswith(SOURCE)

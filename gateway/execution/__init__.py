@@ -1,1 +1,1 @@
-"""Plan → rows → answer."""
+"""Execution: runs plans, and returns loaded rows or the finished answer."""

@@ -1,4 +1,4 @@
-"""Loads what stands below rows, and puts it into their slots.
+"""Loads the children of rows, and puts them into their slots.
 
     EXPAND   came inside the parents' answer; lists that the server cut off are continued
     KEYS     one key batch for all parents: foreign key → child rows

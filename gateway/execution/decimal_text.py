@@ -1,4 +1,4 @@
-"""Exact decimals as text: rows that go straight into an answer need no ``Decimal`` objects.
+"""Turns exact decimals into text without ``Decimal`` objects, for rows that go straight into an answer.
 
 To make one for each number and print it again takes a third of a large page's time. So the rows of a whole plan are
 decoded into a second struct, whose decimals are slices of the JSON (``msgspec.Raw``, whose grammar is checked), and the

@@ -1,4 +1,4 @@
-"""One query → its rows: lower, print, send, follow the pages, decode.
+"""Fetches the rows of one query: lowers it, prints, sends, follows the pages, decodes.
 
     Query ──lower──▶ Lowered ──ReadRequests──▶ Response ──PageDecoder──▶ rows
                                     ▲                                      │

@@ -1,4 +1,4 @@
-"""Key batches: the rows that belong to many keys, in as few requests as the URL's length allows.
+"""Loads the rows of many keys, in as few requests as the URL's length allows.
 
 One ``aiodataloader`` an operation. What is loaded is not a key but a :class:`BatchRequest`: all keys of a level at
 once, so a level costs one future instead of one a row. Batches of the same tick that read the same set by the same

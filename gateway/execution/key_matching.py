@@ -1,4 +1,4 @@
-"""Which rows belong to which keys: keys read from rows and compared as the upstream compares them.
+"""Matches rows to keys, which are compared as the upstream compares them.
 
 If text compares without case and trailing blanks, a child may spell its parent's key in another way. Most do not, so
 a row is looked up by its key as it stands, and only an unknown spelling is brought to its normal form. All is done for

@@ -1,4 +1,4 @@
-"""Lists whose filter names too many values for one address: ``where: { x: { in: [… 300 values] } }``.
+"""Splits lists whose filter names too many values for one address: ``where: { x: { in: [… 300 values] } }``.
 
 The values are cut into runs, each a list of its own with an address that fits; their rows are merged by the list's
 total order. A row is in one run only, so counts add up, and the first rows of the list are among the first of the runs.

@@ -1,4 +1,4 @@
-"""The requests of one operation's reads: printed, sent once each, and put into a ``$batch`` if they must be.
+"""Prints and sends the reads of one operation: each once, and in a ``$batch`` if necessary.
 
 Equal requests of an operation share one answer. A request that is too long for an address is sent without ``$select``,
 or as a part of a ``$batch``.

@@ -1,4 +1,4 @@
-"""The upstream reads that several operations of one scope have in common.
+"""Shares upstream reads between several operations of one scope.
 
     operation ─┐                            ┌─ one request for equal addresses (``Fetcher``)
     operation ─┼── ReadContext: ────────────┼─ one key batch for the same rows: keys united, ``$select`` united

@@ -1,4 +1,4 @@
-"""Pages of a list whose order no cursor can hold: a Guid or an enum in it, or no key at all.
+"""Reads pages of lists whose order no cursor can hold: a Guid or an enum in it, or no key at all.
 
 How such a list is continued is the dialect's ``unkeyed_paging``. The service's own next link is stable while positions
 are not, but only its ``$skiptoken`` is used, and only if the link otherwise repeats the request: a cursor holds the

@@ -1,4 +1,4 @@
-"""Builds rows and pages from the untyped JSON of answers that do not fit their types (see ``row_types.lenient``)."""
+"""Builds rows and pages from the untyped JSON of answers that do not fit their types (see ``lenient_rows``)."""
 
 from __future__ import annotations
 

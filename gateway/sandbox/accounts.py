@@ -1,4 +1,4 @@
-r"""Display values of ledger accounts: ``600150-001-022``, ``US\-101`` (section 5.4).
+r"""Looks up display values of ledger accounts: ``600150-001-022``, ``US\-101`` (section 5.4).
 
 Segments are joined by the delimiter; one inside a number is escaped by a backslash. A ledger account
 begins with a main account of the company's chart, followed by values of the dimensions that the active format names;

@@ -1,4 +1,4 @@
-"""``POST /data/$batch``, multipart/mixed (section 4.3).
+"""Answers ``POST /data/$batch``, multipart/mixed (section 4.3).
 
 Parts are answered one by one and independently; the outer status is 200 even if all of them fail. A
 changeset is written as a whole or not at all; one that fails is answered by *one* error part.

@@ -1,4 +1,4 @@
-"""Comparisons as SQL conditions, and how they treat null.
+"""Builds comparisons as SQL conditions, with two ways to treat null.
 
 By the specification a comparison with null is false, so its negation holds, and null equals null (URL Conventions
 5.1.1.1, https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_LogicalOperators).

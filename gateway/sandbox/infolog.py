@@ -1,4 +1,4 @@
-"""Write errors: the Infolog string in ``error.innererror.message`` (section 5.3).
+"""Builds write errors: the Infolog string in ``error.innererror.message`` (section 5.3).
 
     "Write failed for table row of type 'CustCustomerV3Entity'. Infolog: Warning: …; Warning: …."
 

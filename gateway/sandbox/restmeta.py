@@ -1,4 +1,4 @@
-"""The REST metadata service below ``/metadata`` (section 1.3).
+"""Answers the REST metadata service below ``/metadata`` (section 1.3).
 
 Labels, public entities and enumerations, data entities. Its ``$filter`` is not that of ``/data``: it supports
 ``contains`` and ``tolower``, Booleans, and enum literals of another namespace. It is answered from lists in memory, by

@@ -1,4 +1,4 @@
-"""The OData service below ``/data``: dispatches a request to metadata, reads, writes or operations."""
+"""Answers requests below ``/data``: metadata, reads, writes, operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Custom services below ``/api/services`` (section 5.4): how F&O posts journals.
+"""Answers custom services below ``/api/services`` (section 5.4): how F&O posts journals.
 
 ``GET`` describes groups, services and operations; ``POST`` calls one with a JSON body keyed by the names of the X++
 parameters. No standard service posts journals; this one is like those of customers:

@@ -1,4 +1,4 @@
-"""The rows, in SQLite through SQLAlchemy Core.
+"""Stores the rows in SQLite, through SQLAlchemy Core.
 
 A storage is one table: the rows of a set, of several sets that are versions of one entity, or of contained entities of
 a type. Tables are created and filled at their first use, so a document of thousands of sets starts at once. Statements

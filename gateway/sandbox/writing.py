@@ -1,4 +1,4 @@
-"""Create, update and delete: the writing half of the store.
+"""Creates, updates and deletes rows by F&O's rules.
 
 In F&O's order (section 5.1): the fields in the body are set and validated one by one, then the others get their
 defaults, then the row as a whole is validated and written. Rows of other services are written the same way, by the

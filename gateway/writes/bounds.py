@@ -1,4 +1,4 @@
-"""Refuses writes outside ``company_limit``, at the last door, where every value is known.
+"""Refuses writes outside ``company_limit``, just before they are sent, when every value is known.
 
     create, upsert   FORBIDDEN if the new row would be outside, or does not say which company it belongs to
     update, delete   NOT_FOUND if the row is outside; FORBIDDEN if a patch would move it there

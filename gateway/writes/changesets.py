@@ -1,4 +1,4 @@
-"""Rows that are written together: lists in changesets, a new row with rows below it, a whole operation.
+"""Writes rows in groups: lists in changesets, a new row with rows below it, a whole operation.
 
 F&O has no deep insert. A header with lines is one changeset if the caller sets the header's key and the lines fit into
 one; else the header goes first, and the lines follow (``header_first``).

@@ -1,4 +1,4 @@
-"""Fresh loaders for the reads of one mutation operation.
+"""Opens fresh loaders for the reads of one mutation operation.
 
 Each read of a mutation has loaders of its own, so nothing that was read before the write is seen after it.
 """

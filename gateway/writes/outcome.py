@@ -1,4 +1,4 @@
-"""What became of a write, read from the body of the upstream's answer and not from its status.
+"""The outcome of a write, read from the body of the upstream's answer and not from its status.
 
 F&O refuses with 400 and with 500 alike; an OData error object says that business logic refused. Any other answer leaves
 open whether the write happened: the client raises OutcomeUnknown for it.

@@ -1,4 +1,4 @@
-"""Payloads: what became of a mutation, as graphql-core reads it when it completes the answer."""
+"""The payloads of mutations, as graphql-core reads them when it completes the answer."""
 
 from __future__ import annotations
 

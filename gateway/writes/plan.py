@@ -1,4 +1,4 @@
-"""What an operation writes, bound to its arguments: pure, printable, sent by others."""
+"""Records of what an operation writes, bound to its arguments: pure, and sent by others."""
 
 from __future__ import annotations
 

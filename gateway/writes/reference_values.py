@@ -1,4 +1,4 @@
-"""The values of ``@valueFrom`` variables, which come in while an operation runs (``references``)."""
+"""Holds the values of ``@valueFrom`` variables, which come in while an operation runs (``references``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``@valueFrom``: a variable whose value is a field of a row that an earlier mutation of the operation writes.
+"""Reads ``@valueFrom``: a variable whose value is a field of a row that an earlier mutation of the operation writes.
 
     mutation ($journal: String @valueFrom(path: "header.journalBatchNumber")) {
       header: createLedgerJournalHeader(input: {journalName: "GenJrn"}) { userErrors { message } }

@@ -1,4 +1,4 @@
-"""Writes as OData requests, relative to the service root."""
+"""Prints writes as OData requests, relative to the service root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers below 300 prove that a write was done.
+"""Decides which answers below 300 prove that a write was done.
 
     create   201; 200 with the row; 204 with OData-EntityId or Location
     update   204; 200 with the row

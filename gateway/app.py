@@ -21,8 +21,9 @@ from gateway.http.admin_access import access_check
 from gateway.http.edge import Edge, route_of
 from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, with_cors
 from gateway.http.explain_endpoint import explain_routes
-from gateway.http.graphql_endpoint import COMPANY_HEADER, GraphQLEndpoint, companies_of
+from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
+from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.metadata.model_builder import Progress

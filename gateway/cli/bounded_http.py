@@ -2,7 +2,7 @@
 
 uvicorn waits for the rest of a request's head for ever, and buffers it without limit. It only bounds the pause between
 two requests of a connection (``timeout_keep_alive``). The time of a body is bounded where it is read
-(``gateway.http.graphql_endpoint``), that of responses, and the number of connections, in ``connections``.
+(``gateway.http.request_parameters``), that of responses, and the number of connections, in ``connections``.
 
 A stopping server waits for running responses and notifies the application only after that, so event streams and
 WebSockets would go on until they are cut. Here each connection's ``state`` holds an event that is set at once.

@@ -19,7 +19,7 @@ from gateway.errors import SettingsError
 from gateway.events import Event
 from gateway.explain.explain import explain
 from gateway.explain.report import Explanation
-from gateway.http.graphql_endpoint import companies_of
+from gateway.http.request_parameters import companies_of
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, build_profile, open_gateway
 from schema.compare.sizes import number_of_types

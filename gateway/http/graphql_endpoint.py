@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: a request's parameters in, a response's bytes and status out.
+"""GraphQL over HTTP: checks an HTTP request, executes its operation, and answers with media type and status.
 
 Follows the GraphQL over HTTP draft (https://graphql.github.io/graphql-over-http/draft/): POST with JSON, GET
 for queries, both response media types with their own rules for the status:
@@ -20,12 +20,11 @@ objects would cost as much as parsing the operation.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 from msgspec import structs
@@ -44,39 +43,26 @@ from .refusals import (
     HttpError,
     cross_site_error,
     overload_error,
-    persisted_query_error,
     shutdown_error,
+)
+from .request_parameters import (
+    JSON,
+    READS,
+    TRACE_HEADER,
+    ClientDisconnected,
+    Headers,
+    headers_of,
+    is_traced,
+    read_request,
 )
 from .responses import TooMuchWaiting, send_answer, send_body
 from .waiting_bytes import WaitingBytes
 
-JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 STREAM = "text/event-stream"
-COMPANY_HEADER = "X-D365-Company"
-TRACE_HEADER = "X-D365-Trace"
-"""``true``: the answer lists its upstream requests, if the settings allow it."""
-TIMEOUT_HEADER = "X-D365-Timeout"
-"""Seconds that the operation may take; it can only shorten what the settings allow."""
-BODY_TIMEOUT = 30.0
-"""Seconds in which a request's whole body must arrive."""
+_TRACE = TRACE_HEADER.lower()
 LISTENING_AFTER = 0.05
 """Seconds after which an operation is cancelled if its client disconnects: most are answered by then."""
-
-
-_READS = frozenset({"GET", "HEAD"})
-
-Headers: TypeAlias = Mapping[str, str]
-"""Lower-case name → value; lines of the same name are joined with commas (RFC 9110, section 5.2)."""
-# Not float(): it takes "inf" and "nan".
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_COMPANY, _TIMEOUT, _TRACE = (
-    name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
-)
-
-
-class ClientDisconnected(Exception):
-    """The client of a request has disconnected."""
 
 
 class Executor(Protocol):
@@ -147,7 +133,7 @@ class GraphQLEndpoint:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
             answer, status = error.answer, error.status
         fields = (*_FIELDS[media or JSON], *_STATUS_FIELDS.get(status, ()))
-        if scope["method"] in _READS:
+        if scope["method"] in READS:
             fields = (*fields, _NO_STORE)
         try:
             await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
@@ -165,7 +151,7 @@ class GraphQLEndpoint:
         # The cheapest check first: this is the answer under overload.
         if self.waiting.is_full:
             raise overload_error()
-        if scope["method"] in _READS and _is_foreign(headers, self.origins):
+        if scope["method"] in READS and _is_foreign(headers, self.origins):
             raise cross_site_error()
         if not has_media:
             raise HttpError(
@@ -265,15 +251,6 @@ class _DisconnectWatcher:
             self._task.uncancel()
 
 
-def headers_of(scope: Scope) -> Headers:
-    """Return a request's headers."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
 _VARY = (b"vary", b"Accept, Accept-Encoding, X-D365-Company")
 _NO_STORE = (b"cache-control", b"no-store")
 _RETRY = (b"retry-after", b"5")
@@ -324,161 +301,8 @@ def accepts_stream(accept: str) -> bool:
 
 
 def _is_visit(scope: Scope, headers: Headers) -> bool:
-    if scope["method"] not in _READS:
+    if scope["method"] not in READS:
         return False
     # A GET with a query is a request to the API, even from a browser's address bar.
     wants_page = media_quality(headers.get("accept", ""), "text/html", is_named=True) > 0
     return wants_page and "query" not in QueryParams(scope["query_string"])
-
-
-async def read_request(
-    scope: Scope, headers: Headers, receive: Receive, max_body: int
-) -> GraphQLRequest:
-    """Read the GraphQL request of a GET, HEAD or POST. Raises HttpError, ClientDisconnected."""
-    method = scope["method"]
-    if method in _READS:
-        parameters = _url_parameters(QueryParams(scope["query_string"]))
-    elif method == "POST":
-        parameters = await _body_parameters(headers, receive, max_body)
-    else:
-        raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
-    return request_of(parameters, headers, may_mutate=method == "POST")
-
-
-def request_of(
-    parameters: Mapping[str, Any], headers: Headers, *, may_mutate: bool
-) -> GraphQLRequest:
-    """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError."""
-    companies = companies_of(headers.get(_COMPANY))
-    timeout = timeout_of(headers.get(_TIMEOUT))
-    return _validated(parameters, companies, timeout, may_mutate=may_mutate)
-
-
-def is_traced(header: str) -> bool:
-    """Return whether a header asks for a trace."""
-    return header.strip().lower() in {"true", "1"}
-
-
-def timeout_of(header: str | None) -> float | None:
-    """Return a number of seconds; None if absent. Raises HttpError."""
-    if header is None:
-        return None
-    if not _SECONDS.fullmatch(header.strip()) or float(header) <= 0:
-        raise HttpError(
-            400, "BAD_REQUEST", f"{TIMEOUT_HEADER} is not a number of seconds.", "For example: 2.5"
-        )
-    return float(header)
-
-
-def companies_of(header: str | None) -> tuple[str, ...] | None:
-    """Return the company scope: ``usmf, demf`` → ``("usmf", "demf")``; None if it names none."""
-    names = tuple(name for part in (header or "").split(",") if (name := part.strip()))
-    return names or None
-
-
-def _url_parameters(query: Mapping[str, str]) -> dict[str, Any]:
-    parameters: dict[str, Any] = dict(query)
-    for name in ("variables", "extensions"):
-        text = parameters.pop(name, "")
-        if text:
-            parameters[name] = _json(text.encode(), f"The parameter {name}")
-    return parameters
-
-
-async def _body_parameters(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
-    _check_content(headers)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            body = await _body(receive, max_body)
-    except TimeoutError as error:
-        message = f"The body did not arrive within {BODY_TIMEOUT:g} seconds."
-        raise HttpError(408, "REQUEST_TIMEOUT", message) from error
-    parameters = _json(body, "The body")
-    if isinstance(parameters, list):
-        raise HttpError(
-            400,
-            "BAD_REQUEST",
-            "Batches of GraphQL requests are not supported.",
-            "Send one at a time.",
-        )
-    if not isinstance(parameters, dict):
-        raise HttpError(400, "BAD_REQUEST", "The body is not a JSON object.")
-    return parameters
-
-
-def _check_content(headers: Headers) -> None:
-    """Raise HttpError unless a body is uncompressed JSON in UTF-8 (RFC 8259, section 8.1)."""
-    media, _, parameters = headers.get("content-type", "").partition(";")
-    hint = f"Set Content-Type: {JSON}."
-    if media.strip().lower() != JSON:
-        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A POST must be {JSON}.", hint)
-    for parameter in parameters.lower().split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
-            raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be UTF-8.", hint)
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise HttpError(
-            415,
-            "UNSUPPORTED_MEDIA_TYPE",
-            "Compressed requests are not supported.",
-            "Send it uncompressed.",
-        )
-
-
-async def _body(receive: Receive, most: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        # While it arrives: Content-Length may be absent, or wrong.
-        if size > most:
-            raise HttpError(413, "BODY_TOO_LARGE", f"The body is larger than {most:,} bytes.")
-        pieces.append(piece)
-        if not message.get("more_body", False):
-            return piece if len(pieces) == 1 else b"".join(pieces)
-
-
-def _json(text: bytes, what: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.ValidationError as error:
-        # Numbers are the only valid JSON that msgspec refuses without a schema.
-        raise HttpError(400, "BAD_REQUEST", f"{what} has a number with too many digits.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HttpError(400, "BAD_REQUEST", f"{what} is not JSON.") from error
-
-
-def _validated(
-    parameters: Mapping[str, Any],
-    companies: tuple[str, ...] | None,
-    timeout: float | None,
-    *,
-    may_mutate: bool,
-) -> GraphQLRequest:
-    query = parameters.get("query")
-    if query is None or query == "":
-        # Apollo's clients try the hash alone first, and need this code to go on.
-        if "persistedQuery" in (parameters.get("extensions") or ()):
-            raise persisted_query_error()
-        raise HttpError(400, "BAD_REQUEST", "The request has no query.", 'Send {"query": "…"}.')
-    if not isinstance(query, str):
-        raise HttpError(400, "BAD_REQUEST", "The query is not a string.", 'Send {"query": "…"}.')
-    variables, extensions = parameters.get("variables"), parameters.get("extensions")
-    for what, value in (("variables", variables), ("extensions", extensions)):
-        if not isinstance(value, dict | None):
-            raise HttpError(400, "BAD_REQUEST", f"The {what} are not a JSON object.")
-    name = parameters.get("operationName")
-    if not isinstance(name, str | None):
-        raise HttpError(400, "BAD_REQUEST", "The operationName is not a string.")
-    return GraphQLRequest(
-        query=query,
-        variables=variables or {},
-        operation_name=name or None,
-        companies=companies,
-        allow_mutation=may_mutate,
-        timeout=timeout,
-    )

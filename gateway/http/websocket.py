@@ -35,8 +35,8 @@ from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
 
 from .admin_access import AccessCheck, allow_all
-from .graphql_endpoint import request_of
 from .refusals import HttpError
+from .request_parameters import request_of
 from .transport_ws_messages import (
     ACK,
     PING,

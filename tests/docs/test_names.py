@@ -15,7 +15,7 @@ from gateway.config.rendering import settings_table
 from gateway.config.setting_models import Profile
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
-from gateway.http import graphql_endpoint
+from gateway.http import request_parameters
 from gateway.odata import infolog
 from gateway.writes import outcome
 from tests.support.pages import DOCS, PAGES, ROOT, inline_code, page, roles
@@ -156,7 +156,7 @@ def test_the_paths_are_those_of_the_application() -> None:
 def test_the_headers_are_those_of_the_endpoint() -> None:
     headers = {
         value
-        for name, value in vars(graphql_endpoint).items()
+        for name, value in vars(request_parameters).items()
         if name.endswith("_HEADER") and isinstance(value, str)
     }
 

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event
-from gateway.http.graphql_endpoint import GRAPHQL, JSON
+from gateway.http.graphql_endpoint import GRAPHQL
+from gateway.http.request_parameters import JSON
 
 LEAKS = ("Traceback", "sandbox.invalid", "Error(", "object at 0x", "graphql.", "NoneType", "dict")
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.events import ErrorRaised, OperationServed
 from gateway.execution.deadline import HINT
-from gateway.http.graphql_endpoint import TIMEOUT_HEADER
+from gateway.http.request_parameters import TIMEOUT_HEADER
 from tests.support.held import ALLOWED, GROUP, at, world
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,9 @@ from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
 from gateway.events import ClientLeft, Event, OperationServed, RequestRefused, level_of
-from gateway.http import graphql_endpoint as module
-from gateway.http.graphql_endpoint import GRAPHQL, JSON, TIMEOUT_HEADER, companies_of, timeout_of
+from gateway.http import request_parameters as module
+from gateway.http.graphql_endpoint import GRAPHQL
+from gateway.http.request_parameters import JSON, TIMEOUT_HEADER, companies_of, timeout_of
 from tests.support.app_client import LEAKS, Client, calling, code_of, serving
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,8 @@ from gateway.cli.serve import _config
 from gateway.cli.server import GracefulServer
 from gateway.config.settings import Settings
 from gateway.events import ConnectionCut, Event
-from gateway.http.graphql_endpoint import JSON, GraphQLEndpoint
+from gateway.http.graphql_endpoint import GraphQLEndpoint
+from gateway.http.request_parameters import JSON
 from gateway.http.responses import send_body
 from gateway.http.waiting_bytes import WaitingBytes
 from gateway.request import Answer

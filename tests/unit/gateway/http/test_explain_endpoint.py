@@ -15,7 +15,8 @@ from gateway.app import create_app
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
 from gateway.http.admin_access import access_check
-from gateway.http.graphql_endpoint import GRAPHQL, JSON
+from gateway.http.graphql_endpoint import GRAPHQL
+from gateway.http.request_parameters import JSON
 from gateway.runtime.assembly import sandbox_transport
 from tests.support.manual_clock import pass_time
 from tests.support.sockets import PATIENCE

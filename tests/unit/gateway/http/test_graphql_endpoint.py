@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 
 from gateway.config.settings import Settings
 from gateway.events import Event
-from gateway.http.graphql_endpoint import GRAPHQL, JSON, choose_media_type
+from gateway.http.graphql_endpoint import GRAPHQL, choose_media_type
+from gateway.http.request_parameters import JSON
 from tests.support.app_client import Client, calling, code_of, serving
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,203 @@
+"""Reads the GraphQL request of an HTTP request: parameters in the URL or the body, headers that scope it.
+
+Whatever is not a GraphQL request raises HttpError with a status, before anything of an operation is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope
+
+from gateway.request import GraphQLRequest
+
+from .refusals import HttpError, persisted_query_error
+
+JSON = "application/json"
+COMPANY_HEADER = "X-D365-Company"
+TRACE_HEADER = "X-D365-Trace"
+"""``true``: the answer lists its upstream requests, if the settings allow it."""
+TIMEOUT_HEADER = "X-D365-Timeout"
+"""Seconds that the operation may take; it can only shorten what the settings allow."""
+BODY_TIMEOUT = 30.0
+"""Seconds in which a request's whole body must arrive."""
+READS = frozenset({"GET", "HEAD"})
+
+Headers: TypeAlias = Mapping[str, str]
+"""Lower-case name → value; lines of the same name are joined with commas (RFC 9110, section 5.2)."""
+# Not float(): it takes "inf" and "nan".
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_COMPANY, _TIMEOUT, _TRACE = (
+    name.lower() for name in (COMPANY_HEADER, TIMEOUT_HEADER, TRACE_HEADER)
+)
+
+
+class ClientDisconnected(Exception):
+    """The client of a request has disconnected."""
+
+
+def headers_of(scope: Scope) -> Headers:
+    """Return a request's headers."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+async def read_request(
+    scope: Scope, headers: Headers, receive: Receive, max_body: int
+) -> GraphQLRequest:
+    """Read the GraphQL request of a GET, HEAD or POST. Raises HttpError, ClientDisconnected."""
+    method = scope["method"]
+    if method in READS:
+        parameters = _url_parameters(QueryParams(scope["query_string"]))
+    elif method == "POST":
+        parameters = await _body_parameters(headers, receive, max_body)
+    else:
+        raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
+    return request_of(parameters, headers, may_mutate=method == "POST")
+
+
+def request_of(
+    parameters: Mapping[str, Any], headers: Headers, *, may_mutate: bool
+) -> GraphQLRequest:
+    """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError."""
+    companies = companies_of(headers.get(_COMPANY))
+    timeout = timeout_of(headers.get(_TIMEOUT))
+    return _validated(parameters, companies, timeout, may_mutate=may_mutate)
+
+
+def is_traced(header: str) -> bool:
+    """Return whether a header asks for a trace."""
+    return header.strip().lower() in {"true", "1"}
+
+
+def timeout_of(header: str | None) -> float | None:
+    """Return a number of seconds; None if absent. Raises HttpError."""
+    if header is None:
+        return None
+    if not _SECONDS.fullmatch(header.strip()) or float(header) <= 0:
+        raise HttpError(
+            400, "BAD_REQUEST", f"{TIMEOUT_HEADER} is not a number of seconds.", "For example: 2.5"
+        )
+    return float(header)
+
+
+def companies_of(header: str | None) -> tuple[str, ...] | None:
+    """Return the company scope: ``usmf, demf`` → ``("usmf", "demf")``; None if it names none."""
+    names = tuple(name for part in (header or "").split(",") if (name := part.strip()))
+    return names or None
+
+
+def _url_parameters(query: Mapping[str, str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(query)
+    for name in ("variables", "extensions"):
+        text = parameters.pop(name, "")
+        if text:
+            parameters[name] = _json(text.encode(), f"The parameter {name}")
+    return parameters
+
+
+async def _body_parameters(headers: Headers, receive: Receive, max_body: int) -> dict[str, Any]:
+    _check_content(headers)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await _body(receive, max_body)
+    except TimeoutError as error:
+        message = f"The body did not arrive within {BODY_TIMEOUT:g} seconds."
+        raise HttpError(408, "REQUEST_TIMEOUT", message) from error
+    parameters = _json(body, "The body")
+    if isinstance(parameters, list):
+        raise HttpError(
+            400,
+            "BAD_REQUEST",
+            "Batches of GraphQL requests are not supported.",
+            "Send one at a time.",
+        )
+    if not isinstance(parameters, dict):
+        raise HttpError(400, "BAD_REQUEST", "The body is not a JSON object.")
+    return parameters
+
+
+def _check_content(headers: Headers) -> None:
+    """Raise HttpError unless a body is uncompressed JSON in UTF-8 (RFC 8259, section 8.1)."""
+    media, _, parameters = headers.get("content-type", "").partition(";")
+    hint = f"Set Content-Type: {JSON}."
+    if media.strip().lower() != JSON:
+        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", f"A POST must be {JSON}.", hint)
+    for parameter in parameters.lower().split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
+            raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be UTF-8.", hint)
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HttpError(
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "Compressed requests are not supported.",
+            "Send it uncompressed.",
+        )
+
+
+async def _body(receive: Receive, most: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        # While it arrives: Content-Length may be absent, or wrong.
+        if size > most:
+            raise HttpError(413, "BODY_TOO_LARGE", f"The body is larger than {most:,} bytes.")
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return piece if len(pieces) == 1 else b"".join(pieces)
+
+
+def _json(text: bytes, what: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.ValidationError as error:
+        # Numbers are the only valid JSON that msgspec refuses without a schema.
+        raise HttpError(400, "BAD_REQUEST", f"{what} has a number with too many digits.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HttpError(400, "BAD_REQUEST", f"{what} is not JSON.") from error
+
+
+def _validated(
+    parameters: Mapping[str, Any],
+    companies: tuple[str, ...] | None,
+    timeout: float | None,
+    *,
+    may_mutate: bool,
+) -> GraphQLRequest:
+    query = parameters.get("query")
+    if query is None or query == "":
+        # Apollo's clients try the hash alone first, and need this code to go on.
+        if "persistedQuery" in (parameters.get("extensions") or ()):
+            raise persisted_query_error()
+        raise HttpError(400, "BAD_REQUEST", "The request has no query.", 'Send {"query": "…"}.')
+    if not isinstance(query, str):
+        raise HttpError(400, "BAD_REQUEST", "The query is not a string.", 'Send {"query": "…"}.')
+    variables, extensions = parameters.get("variables"), parameters.get("extensions")
+    for what, value in (("variables", variables), ("extensions", extensions)):
+        if not isinstance(value, dict | None):
+            raise HttpError(400, "BAD_REQUEST", f"The {what} are not a JSON object.")
+    name = parameters.get("operationName")
+    if not isinstance(name, str | None):
+        raise HttpError(400, "BAD_REQUEST", "The operationName is not a string.")
+    return GraphQLRequest(
+        query=query,
+        variables=variables or {},
+        operation_name=name or None,
+        companies=companies,
+        allow_mutation=may_mutate,
+        timeout=timeout,
+    )

@@ -89,8 +89,6 @@ class ChildLoader:
         except GatewayError as error:
             await self._settle(rows, child, [self._failures.failure(error)] * len(rows))
 
-    # Expanded
-
     async def _by_expand(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         values: list[Any] = list(map(attrgetter(child.child.slot), rows))
         if child.plan.window is not None:
@@ -150,11 +148,10 @@ class ChildLoader:
             for value, page in zip(values, pages, strict=True)
         ]
 
-    # By keys
-
     async def _by_keys(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         assert child.join is not None
         keys = keys_of(rows, [plan.row_type.attribute(f) for f in child.join.parent])
+        # Untyped rows may hold lists or objects in the place of key parts.
         if self._fetcher.decoder.has_mismatch:
             keys = list(map(hashable, keys))
         rows_by_key = await self._rows_by_key(list(dict.fromkeys(keys)), child.join, child)
@@ -180,8 +177,6 @@ class ChildLoader:
             }
         except GatewayError as error:
             return {**dict.fromkeys(valid, self._failures.failure(error)), **refused}
-
-    # By path
 
     async def _by_path(self, rows: Sequence[Any], plan: ReadPlan, child: ChildPlan) -> None:
         attributes = [plan.row_type.attribute(f) for f in plan.level.info.key]

@@ -81,6 +81,7 @@ class Fetcher:
         if lowered.residual is None:
             top = query.top if most is None else most
             result = await self.pages.rows(request, row_type, top, raw=raw)
+            # A function may return a row twice; a list of an entity set may not.
             if query.resource.call is None and isinstance(result.rows, list):
                 check_distinct(result.rows, row_type)
             return result
@@ -140,6 +141,7 @@ class Fetcher:
             return len((await self.rows(whole, row_type)).rows)
         response = await self.requests.send(self.requests.to_request(lowered))
         text = response.body.decode("utf-8-sig", "replace").strip()
+        # 18 digits fit into Int64; longer text is no count, and may exceed what int() converts.
         if not text.isdecimal() or len(text) > 18:
             raise malformed_answer(
                 response, "a count was requested, but the answer is something else"
@@ -166,6 +168,7 @@ class Fetcher:
 
         They are sent side by side; the pages behind the first ones are requested when all first ones have come.
         """
+        # All are under way before the first answer is awaited. One that is too long fails below, in its place.
         for request in requests:
             if len(request.url) <= LONGEST:
                 self.requests.start(request)

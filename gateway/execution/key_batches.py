@@ -101,6 +101,7 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
         query = group[0].plan.query
         if len(group) > 1:
             select = tuple(dict.fromkeys(name for b in group for name in b.plan.query.select))
+            # No $select means every column, so one such batch decides for all.
             selects_all = any(not b.plan.query.select for b in group)
             query = structs.replace(query, select=() if selects_all else select)
         if len(keys) == 1 and len(group) == 1:
@@ -109,8 +110,6 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
             each = await asyncio.gather(*(self._load_one_key(b, query, keys[0]) for b in group))
             return [{keys[0]: result} for result in each]
         return await self._load_many_keys(group, query, keys)
-
-    # One key
 
     async def _load_one_key(self, batch: BatchRequest, query: Query, key: Key) -> Any:
         if not batch.many and batch.columns == batch.plan.level.info.key and query.where is None:
@@ -126,8 +125,6 @@ class KeyBatchLoader(DataLoader[BatchRequest, RowsByKey]):
             return await read_connection(self._fetcher, query, batch.plan)
         rows = (await self._fetcher.rows(query, batch.plan.row_type)).rows
         return rows[0] if rows else None
-
-    # Many keys
 
     async def _load_many_keys(
         self, group: list[BatchRequest], query: Query, keys: Sequence[Key]

@@ -147,8 +147,6 @@ class Cutter:
         cursors = offset_cursors(self._window, place.start)
         return Page(cut, place.has_next, place.has_previous, total, cursors)
 
-    # Sorting
-
     def _sorted(self, lists: Sequence[list[Any]], terms: _Terms) -> Sequence[list[Any] | None]:
         """Return each list in order, None for one whose order is not proven."""
         columns, texts = self._columns(list(chain.from_iterable(lists)), terms)
@@ -196,8 +194,6 @@ class Cutter:
         """Return the terms to sort by, without those that are equal in all rows of a list."""
         pairs = zip(self._window.order, self._attributes, strict=True)
         return [(t.edm, column_of(attribute)) for t, attribute in pairs if t.field not in same]
-
-    # Cursors
 
     def _between(self, rows: list[Any]) -> list[Any]:
         """Return the rows between the cursors, which are found by equal values, else by comparing."""

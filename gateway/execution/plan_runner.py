@@ -80,8 +80,6 @@ class PlanRunner:
         """Load all children of these rows and put them into their slots."""
         await self._children.attach(rows, plan)
 
-    # Root fields
-
     async def _root(self, root: BoundRoot, *, raw: bool) -> Loaded:
         set_fields((root.shape.key,))
         try:

@@ -101,6 +101,7 @@ class ReadBatches:
 
     async def _send_waiting(self) -> None:
         """Send the reads that were added in this turn of the event loop."""
+        # Readers that run later in this turn still join the batch.
         await asyncio.sleep(0)
         waiting = list(self._waiting.values())
         self._waiting = {}

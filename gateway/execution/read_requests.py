@@ -43,8 +43,6 @@ class ReadRequests:
     def __post_init__(self) -> None:
         self._batches = ReadBatches(self.upstream, self.sent, self.trace, self.dialect.errors)
 
-    # Printing
-
     def to_request(self, lowered: Lowered, row_type: RowType | None = None) -> Request:
         """Return the request of a lowered query for rows of that type.
 
@@ -80,8 +78,6 @@ class ReadRequests:
         except UpstreamMalformed:
             # An error only for a reader that must follow the link; this one may not need it.
             return None
-
-    # Sending
 
     async def send(self, request: Request) -> Response:
         """Return the answer to a request, which is sent once in an operation. Raises GatewayError."""
@@ -126,8 +122,6 @@ class ReadRequests:
         if pending:
             await asyncio.gather(*pending, return_exceptions=True)
         await self._batches.close()
-
-    # Notes for explain
 
     def note(self, request: Request, reason: str) -> None:
         """Record why a request is as it is."""

@@ -126,6 +126,7 @@ class _LinkedPage(Struct):
             rows += value
             places += (_moved(base, number) for number in range(1, len(value) + 1))
             base = self._next_base(base, len(value), request, link)
+            # The last row of a page that ends in a link is addressed by the link: nothing is read again after it.
             if places and base.token != start.token:
                 places[-1] = base
             if len(rows) >= skipped + size and (link is not None or len(rows) > skipped + size):

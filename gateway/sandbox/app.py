@@ -136,6 +136,7 @@ class _Sandbox:
             if transport is None:
                 raise
             transport.close()
+            # To return without a response, before the client has gone, is an error for the server.
             while (await receive())["type"] != "http.disconnect":
                 pass
             return

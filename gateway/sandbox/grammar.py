@@ -50,51 +50,51 @@ class EnumLiteral(ast._Literal):  # noqa: SLF001 - the library has no public bas
 
 
 @dataclass(frozen=True)
-class Has(ast._Comparator):  # noqa: SLF001
+class Has(ast._Comparator):  # noqa: SLF001 - the library has no public base
     """The ``has`` operator of flags enumerations."""
 
 
 class _Lexer(grammar.ODataLexer):
     tokens = grammar.ODataLexer.tokens
 
-    @_(r"(?:[^\W\d][\w.]*)?'(?:[^']|'')*'")  # noqa: F821
+    @_(r"(?:[^\W\d][\w.]*)?'(?:[^']|'')*'")  # noqa: F821 - SLY's decorator
     def STRING(self, t):  # noqa: N802 - the token
         prefix, _, rest = t.value.partition("'")
         text = rest[:-1].replace("''", "'")
         t.value = EnumLiteral(prefix, text) if prefix else ast.String(text)
         return t
 
-    @_(r"\s+(?:divby|div)\s+")  # noqa: F821
+    @_(r"\s+(?:divby|div)\s+")  # noqa: F821 - SLY's decorator
     def DIV(self, t):  # noqa: N802 - the token
         t.value = ast.Div()
         return t
 
-    @_(r"\s+(?:eq|has)\s+")  # noqa: F821
+    @_(r"\s+(?:eq|has)\s+")  # noqa: F821 - SLY's decorator
     def EQ(self, t):  # noqa: N802 - the token
         t.value = Has() if t.value.strip().lower() == "has" else ast.Eq()
         return t
 
-    @_(r"(?:true|false)\b")  # noqa: F821
+    @_(r"(?:true|false)\b")  # noqa: F821 - SLY's decorator
     def BOOLEAN(self, t):  # noqa: N802 - the token
         t.value = ast.Boolean(t.value)
         return t
 
-    @_(r"null\b")  # noqa: F821
+    @_(r"null\b")  # noqa: F821 - SLY's decorator
     def NULL(self, t):  # noqa: N802 - the token
         t.value = ast.Null()
         return t
 
-    @_(r"any(?=\s*\()")  # noqa: F821
+    @_(r"any(?=\s*\()")  # noqa: F821 - SLY's decorator
     def ANY(self, t):  # noqa: N802 - the token
         t.value = ast.Any()
         return t
 
-    @_(r"all(?=\s*\()")  # noqa: F821
+    @_(r"all(?=\s*\()")  # noqa: F821 - SLY's decorator
     def ALL(self, t):  # noqa: N802 - the token
         t.value = ast.All()
         return t
 
-    @_(r"[^\W\d](?:\.?\w){0,127}")  # noqa: F821
+    @_(r"[^\W\d](?:\.?\w){0,127}")  # noqa: F821 - SLY's decorator
     def ODATA_IDENTIFIER(self, t):  # noqa: N802 - the token
         *namespace, name = t.value.split(".")
         t.value = ast.Identifier(name, tuple(namespace))

@@ -35,6 +35,7 @@ class Numbers:
         self._last[key] = (prefix, width, last + 1)
         field = storage.fields[name]
         if field.kind is Kind.GUID:
+            # Counted as well, so that Guids are the same in every run.
             salt = zlib.crc32(f"{storage.name}/{name}".encode())
             return str(uuid.UUID(int=(salt << 64) + last + 1))
         if field.kind is Kind.TEXT:

@@ -133,6 +133,7 @@ class Reader:
         ]
         columns = self._columns(source, fields, expands)
         total = self._store.count(source.storage, condition) if options.count else None
+        # One row more than the page tells whether there is a next one.
         statement = (
             sa.select(*columns).where(condition).order_by(*order).limit(limit + 1).offset(offset)
         )

@@ -90,6 +90,7 @@ class Store:
         self._last_ids: dict[str, int] = {}
         self._names: dict[tuple[str, str], str] = {}
         url = "sqlite://" if database == ":memory:" else f"sqlite:///{database}"
+        # One connection for all: a database in memory lives only as long as its connection.
         self._engine = sa.create_engine(
             url, poolclass=StaticPool, connect_args={"check_same_thread": False}
         )

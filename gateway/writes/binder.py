@@ -59,6 +59,7 @@ class Binder:
         rows = _RowBinder(self, field, companies)
         if field.many:
             items = arguments["input"]
+            # Counted before the rows are read, and below once more with the rows below them.
             self.check_count(len(items))
             writes = tuple(rows.bind(item, ("input", str(i))) for i, item in enumerate(items))
         elif field.verb in (Verb.CREATE, Verb.UPSERT):
@@ -75,8 +76,6 @@ class Binder:
                 f"The mutation writes {count:,} rows; the most is {self._max_rows:,}.",
                 hint="Write in several mutations, or raise writes.max_rows.",
             )
-
-    # Calls
 
     def _service(self, field: MutationField, arguments: Mapping[str, Any]) -> CallWrite:
         assert field.service is not None
@@ -149,8 +148,6 @@ class Binder:
         address = render(Query(resource=Resource(field.entity_set.name, key)))
         options = "&".join(f"{option}={value}" for option, value in self.dialect.options)
         return f"{address.url}/{name}" + (f"?{options}" if options else "")
-
-    # Keys
 
     def key(
         self,

@@ -52,6 +52,7 @@ class ChangesetWriter:
                 results = [await self._write_row(writes[0])]
             else:
                 results = list(map(self._with_key, await self._sender.write_changeset(writes)))
+            # A changeset that was refused wrote nothing: the same rows exist as before it.
             if all(outcome.is_done for outcome in results):
                 existing = existing_after
             outcomes.extend(results)
@@ -109,8 +110,6 @@ class ChangesetWriter:
         """Return a row whose key is known, and the rows below it as they are sent."""
         below = (self._binder.joined(children, write.body) for children in write.children)
         return [write, *(row for rows in below for row in rows)]
-
-    # All or nothing
 
     async def write_atomic(self, mutations: Mapping[str, RowsMutation]) -> list[list[Outcome]]:
         """Write all mutations, by response key, in one changeset.

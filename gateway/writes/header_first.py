@@ -49,6 +49,7 @@ class HeaderFirstWriter:
         for group in self._groups(rows):
             outcomes = await self.sender.write_changeset(group)
             errors = root_errors(outcomes)
+            # Rows whose fate is unknown are not deleted: the caller has to check them first.
             if any(e.code == OUTCOME_UNKNOWN for e in errors):
                 reason = _unknown_rows(len(written), len(group), len(rows))
                 return _partly(header, reason, errors)

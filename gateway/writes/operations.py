@@ -80,6 +80,7 @@ class Mutations:
         self._core = core
         self._writes = writes
         self._planner = planner
+        # The answer to a write holds no expanded rows, so everything below its row is a read of its own.
         self._planner_without_expand = Planner(
             planner.catalog, core, planner.dialect, replace(planner.limits, can_expand=False)
         )

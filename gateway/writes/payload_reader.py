@@ -106,6 +106,7 @@ class PayloadReader:
             elif not _is_there(outcome):
                 continue
             elif outcome.write.key is None:
+                # Without its key the row cannot be read again.
                 rows[number].row = Failure(UpstreamMalformed(_WITHOUT_KEY))
             else:
                 unread.append(number)
@@ -159,6 +160,7 @@ class PayloadReader:
             return ()
         fetcher = self._reads.open().fetcher
         limit = self._planner.company_limit
+        # The company is read too, to know whether the row may be disclosed.
         columns = limit.columns_of(write.csdl, write.entity_set) if limit else ()
         select = tuple(dict.fromkeys((*write.body, *columns)))
         query = Query(resource=Resource(write.entity_set, write.key), select=select)

@@ -82,6 +82,7 @@ def _suspects(
 ) -> list[int]:
     """Return the positions of the rows that fit the problems best; all rows if none fits better than another."""
     scores = [sum(_fit(w, p, field_name) for p in problems_in(refusal, details, w)) for w in writes]
+    # The entity that the refusal names outweighs all other evidence.
     scores = [
         score + 10 * is_named
         for score, is_named in zip(scores, _of_entity(writes, refusal, details), strict=True)

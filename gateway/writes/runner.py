@@ -66,8 +66,6 @@ class MutationRunner:
             for key, nodes in run.mutations.items():
                 await self._run_one(run, key, nodes)
 
-    # One after the other
-
     async def _run_one(self, run: MutationRun, key: str, nodes: Nodes) -> None:
         set_fields((key,))
         missing = run.references.missing(nodes)
@@ -94,8 +92,6 @@ class MutationRunner:
 
     def _bind(self, run: MutationRun, nodes: Nodes) -> Mutation:
         return self._binder.bind(nodes[0], run.operation, run.references.variables, run.companies)
-
-    # All or nothing
 
     async def _run_atomic(self, run: MutationRun) -> None:
         mutations: dict[str, RowsMutation] = {}

@@ -75,6 +75,7 @@ class WriteSender:
     async def _write_checked(self, write: RowWrite) -> Outcome:
         outcome = await self._try(write)
         is_missing = any(e.code == NOT_FOUND for e in outcome.errors)
+        # F&O answers 404 to a PATCH of a missing row: an upsert costs a second request only then.
         if write.verb is Verb.UPSERT and is_missing:
             created = await self._write_checked(replace(write, verb=Verb.CREATE))
             return replace(created, write=write)

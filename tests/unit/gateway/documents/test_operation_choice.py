@@ -39,9 +39,9 @@ def test_the_named_or_only_operation_is_chosen(
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [
-        (TWO, None, "The document holds several operations: say which by operationName."),
-        (TWO, "c", "The document holds no operation called c."),
-        ("{ __typename }", "a", "The document holds no operation called a."),
+        (TWO, None, "The document contains several operations: choose one with operationName."),
+        (TWO, "c", "The document contains no operation called c."),
+        ("{ __typename }", "a", "The document contains no operation called a."),
     ],
 )
 def test_an_ambiguous_or_unknown_name_is_refused(text: str, name: str | None, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every test: the same names and examples in each process and each run of CI.
+"""Configuration of all tests: the same names and examples in each process and each run of CI.
 
 Hypothesis tries new examples at a desk and the same ones in CI, so that a red run is about the change.
 """
@@ -82,7 +82,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Starlette:
-    """A sandbox that the read cases share; who puts rows in takes them out again."""
+    """The sandbox that tests share; a test that adds rows removes them."""
     return create_sandbox()
 
 

@@ -50,7 +50,7 @@ def test_documents_of_the_repository_are_always_there(name: str) -> None:
     assert set(model.sets_of_type) <= set(model.entity_types)
 
 
-def test_a_generated_document_is_written_once_and_is_what_it_is_read_as() -> None:
+def test_a_generated_document_is_written_once() -> None:
     path = path_of(ESSENTIAL)
     written = path.stat().st_mtime_ns
 

@@ -93,7 +93,7 @@ def test_the_installed_wheel_serves_the_full_page(tmp_path: Path) -> None:
     assert not [name for name in names_in(wheel) if name.startswith("gateway/graphiql/page/")]
 
 
-def test_a_wheel_that_was_built_without_node_serves_the_plain_page_and_says_so(
+def test_a_wheel_built_without_node_serves_the_plain_page(
     plain: Environment,
 ) -> None:
     with served(plain) as (client, lines):

@@ -1,6 +1,6 @@
-"""A gateway to look at, and Debian's chromium to look with.
+"""A gateway with its page, and Debian's chromium to open it.
 
-Whatever is asked of another host goes to a proxy that only takes notes: by a page or by its workers.
+Requests of a page or its workers to any other host go to a proxy that records them and answers nothing.
 """
 
 import os
@@ -58,7 +58,7 @@ def chromium_path():
 
 
 class Foreign:
-    """The requests that left the machine, or would have."""
+    """Records requests to other hosts."""
 
     def __init__(self):
         self.asked = []
@@ -90,7 +90,7 @@ def foreign():
 
 @pytest.fixture(scope="module")
 def browser(chromium_path):
-    """Not for the session: playwright's event loop runs as long as it is there, and other tests need their own."""
+    """A browser of a module: playwright's event loop runs as long as its browser, and other tests need their own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
         with closing(browser):
@@ -99,7 +99,7 @@ def browser(chromium_path):
 
 @contextmanager
 def profile(browser, foreign, **more):
-    """A fresh profile, whose requests to others are noted: chromium's own do not go by it."""
+    """Yield a fresh browser profile whose requests to other hosts are recorded."""
     window = {"width": 1400, "height": 850}
     proxy = {"server": foreign.proxy, "bypass": "127.0.0.1"}
     with closing(browser.new_context(viewport=window, proxy=proxy, **more)) as context:
@@ -114,7 +114,7 @@ def context(browser, foreign):
 
 
 class ChangeQuery:
-    """A page and all that went wrong on it."""
+    """A page, its requests and its console messages."""
 
     def __init__(self, context, url, foreign):
         self.requests: list[str] = []
@@ -141,7 +141,7 @@ class ChangeQuery:
 
 @pytest.fixture
 def admitted(browser, foreign, profiled):
-    """A page of a gateway with profiles, for who knows its password."""
+    """A page of a gateway with profiles, opened with its admin token."""
     me = {"username": "me", "password": PASSWORD}
     with profile(browser, foreign, http_credentials=me) as context:
         yield ChangeQuery(context, profiled, foreign)
@@ -159,7 +159,7 @@ def watched_plain(context, plain_gateway, foreign):
 
 @pytest.fixture
 def screenshot(tmp_path):
-    """Save a picture; PAGE_SCREENSHOTS names a folder to keep them in."""
+    """Return a function that saves a screenshot, in the folder that PAGE_SCREENSHOTS names if it is set."""
     folder = Path(os.environ.get("PAGE_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return lambda page, name: page.screenshot(path=folder / f"{name}.png")
@@ -174,7 +174,7 @@ def gateway(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def plain_gateway(tmp_path_factory):
-    """The plain page needs no gateway behind it to be looked at."""
+    """The URL of the plain page over a stub instead of a gateway."""
     absent = tmp_path_factory.mktemp("not-built")
     with stub([*page_routes(Page(), absent), *asset_routes(absent)]) as url:
         yield url
@@ -182,7 +182,7 @@ def plain_gateway(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def profiled():
-    """The URL of a gateway with profiles, whose pages ask for the admin token."""
+    """The URL of a gateway with profiles, whose pages require the admin token."""
     settings = {"profiles": PROFILES, "graphiql": "admin", "admin_token": PASSWORD}
     with threaded(create_app(Settings.model_validate({"language": None, **settings}))) as url:
         yield url
@@ -230,7 +230,7 @@ def wait_until_ready(url, process, log):
 
 @contextmanager
 def stub(routes):
-    """The routes on a port, beside a /graphql that knows one small schema."""
+    """Serve the routes with a ``/graphql`` of one small schema; yield the URL."""
     with threaded(Starlette(routes=[*routes, Route("/graphql", answer, methods=["POST"])])) as url:
         yield url
 

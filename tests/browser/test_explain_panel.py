@@ -75,7 +75,7 @@ def sent_to(watched, path):
     return [url for url in watched.requests if url.endswith(path)]
 
 
-def test_the_plan_and_the_exact_requests_are_there_before_anything_is_run(panel, screenshot):
+def test_plan_and_exact_requests_are_shown_before_a_run(panel, screenshot):
     (request,) = panel.items("Requests")
 
     assert request.startswith("GET\nCustomersV3")
@@ -250,7 +250,7 @@ def test_it_is_readable_in_the_dark(watched, gateway, screenshot):
     watched.assert_clean()
 
 
-def test_where_explain_is_off_there_is_no_panel_and_no_trace_is_asked_for(watched, gateway):
+def test_without_explain_there_is_no_panel_and_no_trace(watched, gateway):
     def switched_off(route):
         route.fulfill(json={**route.fetch().json(), "explain": False})
 
@@ -265,9 +265,7 @@ def test_where_explain_is_off_there_is_no_panel_and_no_trace_is_asked_for(watche
 
 
 class TestCompanyScope:
-    def test_the_preset_is_seen_and_sent_and_another_company_is_chosen_and_kept(
-        self, watched, gateway, screenshot
-    ):
+    def test_the_preset_company_is_sent_until_another_is_chosen(self, watched, gateway, screenshot):
         panel = Panel(watched, gateway)
         page = panel.page
         page.get_by_role("button", name="Headers").click()

@@ -177,7 +177,7 @@ def test_other_methods_are_refused(client):
     assert client.request("HEAD", "/graphiql").status_code == 200
 
 
-def test_the_page_learns_the_endpoint_the_examples_and_the_preset_headers(assets):
+def test_the_page_gets_its_endpoint_examples_and_headers(assets):
     routes = routes_of(Page(api="/api", headers={"X-D365-Company": "dat"}), assets)
     mounted = Client([Mount("/behind", routes=routes)])
 
@@ -201,7 +201,7 @@ def test_without_a_build_the_plain_page_says_how_to_get_the_full_one(plain):
     assert response.headers["content-security-policy"] == POLICY
 
 
-def test_the_plain_pages_files_are_served_and_asked_for_again_each_time(plain):
+def test_files_of_the_plain_page_are_revalidated(plain):
     for name in ("plain.js", "plain.css"):
         response = plain.get(f"/graphiql/assets/{name}")
 
@@ -219,7 +219,7 @@ def test_no_page_holds_an_inline_script_or_names_another_host():
         assert "onclick" not in text
 
 
-def test_each_example_is_one_named_operation_with_a_title_and_its_variables():
+def test_each_example_is_one_named_and_titled_operation():
     found = examples()
 
     assert len(found) == 13
@@ -232,7 +232,7 @@ def test_each_example_is_one_named_operation_with_a_title_and_its_variables():
         assert set(example.variables or {}) <= required
 
 
-def test_the_examples_stand_in_the_order_of_their_numbers_and_those_for_the_sandbox_come_last():
+def test_examples_are_ordered_by_number_sandbox_last():
     found = examples()
 
     numbers = [int(example.name.partition("-")[0]) for example in found]

@@ -24,9 +24,7 @@ class TestGraphiQL:
         screenshot(page, "graphiql-light")
         watched.assert_clean()
 
-    def test_the_first_request_has_the_preset_company_and_the_examples_variables(
-        self, watched, gateway
-    ):
+    def test_the_first_request_has_the_preset_company_and_variables(self, watched, gateway):
         open_graphiql(watched, gateway)
         with watched.page.expect_request(is_run) as sent:
             run(watched.page)
@@ -124,7 +122,7 @@ class TestPlainPage:
         screenshot(page, "plain")
         watched_plain.assert_clean()
 
-    def test_an_example_can_be_chosen_and_headers_that_are_no_json_are_said(
+    def test_an_example_can_be_chosen_and_bad_headers_are_reported(
         self, watched_plain, plain_gateway
     ):
         page = watched_plain.page

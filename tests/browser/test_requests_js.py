@@ -20,7 +20,7 @@ def call(name, *arguments):
     return call_exported(MODULE, name, *arguments)
 
 
-def test_an_address_is_read_by_its_options_and_values_keep_what_they_hold():
+def test_an_address_is_split_into_its_options():
     found = call(
         "readable", "Set(A='x')?$filter=A eq 'Q&A''s' and B eq 1&$top=2&cross-company=true"
     )

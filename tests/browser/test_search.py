@@ -88,7 +88,7 @@ def test_a_set_is_found_by_the_keyboard_and_its_query_runs(watched, sliced):
     watched.assert_clean()
 
 
-def test_enter_is_for_the_text_as_typed_though_its_hits_are_on_their_way(watched, sliced):
+def test_enter_searches_for_the_text_as_typed(watched, sliced):
     open_graphiql(watched, sliced)
     page = watched.page
     search(page, "customer gr", "customerGroups")
@@ -139,7 +139,7 @@ def test_a_mutation_comes_with_the_variables_it_needs(watched, sliced):
     watched.assert_clean()
 
 
-def test_a_field_leads_to_the_sets_that_have_it_and_to_its_documentation(watched, sliced):
+def test_a_field_leads_to_its_sets_and_documentation(watched, sliced):
     open_graphiql(watched, sliced)
     page = watched.page
     search(page, "customersV3.creditLimit", "creditLimit")
@@ -166,7 +166,7 @@ def test_the_documentation_loads_the_types_that_are_opened(watched, sliced):
     watched.assert_clean()
 
 
-def test_root_fields_that_are_not_loaded_are_completed_and_then_loaded(watched, sliced):
+def test_root_fields_are_completed_before_they_are_loaded(watched, sliced):
     open_graphiql(watched, sliced)
     page = watched.page
     new_tab(page)

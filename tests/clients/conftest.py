@@ -1,4 +1,4 @@
-"""One gateway on its sandbox, on a socket, and the npm packages of the lock to call it with."""
+"""A gateway process over its sandbox, and the locked npm packages that call it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tools() -> Tools:
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The gateway; what it logs is JSON."""
+    """The gateway process, with a JSON log."""
     folder = tmp_path_factory.mktemp("gateway")
     variables = {"D365_LOG_FORMAT": "json", "D365_SUBSCRIPTIONS__INTERVAL": "0.1"}
     with running(folder, "serve", "--port", "0", **variables) as gateway:
@@ -31,13 +31,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def endpoint(gateway: Running) -> str:
-    """The address of the gateway's API."""
+    """The URL of the API."""
     return gateway.wait_for(r"GraphQL: +(http://\S+)")
 
 
 @pytest.fixture(scope="session")
 def sdl(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the schema in SDL."""
+    """The path of a file with the schema as SDL."""
     folder = tmp_path_factory.mktemp("schema")
     printed = run(folder, "schema", "print")
     assert printed.returncode == 0, printed.stderr

@@ -116,7 +116,7 @@ def test_the_printed_subgraph_is_the_one_that_the_api_tells(told: str, folder: P
     assert printed(folder).strip() == told.strip()
 
 
-def test_the_guilds_composer_takes_the_whole_sandbox_beside_another_subgraph(composed: Any) -> None:
+def test_the_guilds_composer_takes_the_sandbox_and_another(composed: Any) -> None:
     assert composed["all"]["guild"]["errors"] == []
 
 
@@ -172,9 +172,7 @@ def test_two_gateways_of_different_sets_compose(composed: Any, composer: str) ->
 
 
 @pytest.mark.parametrize("composer", COMPOSERS)
-def test_two_gateways_of_the_same_sets_compose_with_types_of_other_names(
-    composed: Any, composer: str
-) -> None:
+def test_two_gateways_of_the_same_sets_compose_with_prefixes(composed: Any, composer: str) -> None:
     assert composed["renamed"][composer]["errors"] == []
 
 
@@ -247,7 +245,7 @@ def test_pages_of_both_subgraphs_say_in_one_type_where_they_stand(answers: Any) 
     assert answer["data"]["pageOfReviews"]["pageInfo"] == {"hasNextPage": False}
 
 
-def test_a_row_that_does_not_exist_is_null_and_a_broken_id_an_error_at_its_place(
+def test_a_missing_row_is_null_and_a_broken_id_an_error(
     answers: Any,
 ) -> None:
     answer = answers["Broken"]

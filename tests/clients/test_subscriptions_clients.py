@@ -47,7 +47,7 @@ def test_what_cannot_run_is_the_only_result_of_an_event_stream(told: Any) -> Non
     assert unknown["extensions"]["code"] == "BAD_ARGUMENT"
 
 
-def test_a_websocket_is_acknowledged_answers_pings_and_closes_as_the_client_wants(
+def test_a_websocket_is_acknowledged_pinged_and_closed(
     told: Any,
 ) -> None:
     assert told["webSocket"]["events"] == ["connected", "pong", "closed 1000"]

@@ -86,7 +86,7 @@ def test_apollo_client_keeps_one_row_for_each_id(apollo: Any) -> None:
     assert cache["identity"] is True
 
 
-def test_a_change_shows_in_every_list_of_apollo_client_without_another_request(apollo: Any) -> None:
+def test_apollo_client_shows_a_change_in_every_list(apollo: Any) -> None:
     cache = apollo["cache"]
 
     assert cache["seen"][-1] == cache["cached"] == "Renamed"

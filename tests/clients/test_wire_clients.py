@@ -18,7 +18,7 @@ def test_clients_get_codings_that_they_can_read(tools: Tools, endpoint: str) -> 
 
 
 @pytest.mark.parametrize("method", ["post", "get"])
-def test_apollos_link_of_persisted_queries_sends_documents_after_one_refusal(
+def test_apollos_persisted_queries_send_a_document_once(
     tools: Tools, endpoint: str, method: str
 ) -> None:
     found = tools.run("persisted.mjs", endpoint, method)

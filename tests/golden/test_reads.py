@@ -18,7 +18,7 @@ CASES = pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
 
 
 @CASES
-async def test_a_case_sends_and_answers_what_its_files_say(case: Case, sandboxed: Gateway):
+async def test_a_case_matches_its_files(case: Case, sandboxed: Gateway):
     answer = await engine(sandboxed, **case.settings).execute(case.request)
 
     _compare(case.expectation(".requests"), requests_of(answer))

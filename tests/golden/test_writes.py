@@ -12,7 +12,7 @@ UPDATE = bool(os.environ.get("UPDATE_CASES"))
 
 
 @pytest.mark.parametrize("case", write_cases(), ids=lambda case: case.name)
-async def test_a_case_sends_and_answers_what_it_should(case: WriteCase) -> None:
+async def test_a_case_matches_its_files(case: WriteCase) -> None:
     found, _ = await run(case)
 
     check(case.path.with_suffix(".exchange"), exchange_of(found, is_outline=case.is_outline))

@@ -1,4 +1,4 @@
-"""The table of a hostile run."""
+"""Printing the table of a hostile run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.tally import TALLY
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was tried and found; workers of pytest-xdist, which have no terminal, print nothing."""
+    """Print inputs and findings; workers of pytest-xdist, which have no terminal, print nothing."""
     lines = list(TALLY.lines())
     if lines:
         terminalreporter.section("hostile")

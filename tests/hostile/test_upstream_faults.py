@@ -233,9 +233,7 @@ async def test_a_read_under_a_fault_is_right_or_a_coded_error(world: World, faul
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_what_a_write_under_a_fault_is_told_is_what_is_stored(
-    world: World, fault: str
-) -> None:
+async def test_a_write_under_a_fault_reports_what_is_stored(world: World, fault: str) -> None:
     dice = random.Random(f"{SEED} {fault}")
     plan = Plan(fault, dice.choice(phases(fault)), WRITING, times=dice.choice((1, 9)))
 

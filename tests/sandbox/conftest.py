@@ -27,7 +27,7 @@ async def _ask(app: Starlette, url: str, method: str = "GET", **options: Any) ->
 
 
 class Sandbox:
-    """A sandbox of a test's own: call it to ask it."""
+    """A sandbox of a test's own; call it to send a request."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
@@ -38,7 +38,7 @@ class Sandbox:
 
 @pytest.fixture
 def send_raw() -> Callable[..., Awaitable[int]]:
-    """Ask past httpx, which makes no long addresses: gives the status."""
+    """Return a function that sends a request without httpx, which refuses long URLs; it returns the status."""
 
     async def send(app: Starlette, path: str, query: str) -> int:
         sent: list[MutableMapping[str, Any]] = []
@@ -59,13 +59,13 @@ def send_raw() -> Callable[..., Awaitable[int]]:
 
 @pytest.fixture
 def get(app: Starlette) -> Ask:
-    """Ask the shared sandbox: ``await get("/data/CustomersV3", params={"$top": 1})``."""
+    """Return a function that requests the shared sandbox: ``await get("/data/CustomersV3", params={"$top": 1})``."""
     return lambda url, **options: _ask(app, url, **options)
 
 
 @pytest.fixture
 def sandbox() -> Callable[..., Ask]:
-    """Make a sandbox of its own and give the way to ask it; ``.app`` is the application."""
+    """Return a function that makes a sandbox of given settings for this test."""
 
     def make(**settings: Any) -> Ask:
         return Sandbox(create_sandbox(SandboxSettings(**settings)))

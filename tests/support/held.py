@@ -1,4 +1,4 @@
-"""An upstream that holds what it is asked, and a gateway over it."""
+"""An upstream that delays requests until it is told to answer, and a gateway over it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.sandbox import create_sandbox
 from tests.support.manual_clock import pass_time, until
 
 ALLOWED = 30.0
-"""Seconds that an operation may take; the tests let them pass at once."""
+"""Seconds that an operation may take; the tests advance the clock."""
 GROUP = (
     'createCustomerGroup(input: {dataAreaId: "usmf", customerGroupId: "%s", description: "x"})'
     " { customerGroup { customerGroupId } userErrors { code message } }"
@@ -27,7 +27,7 @@ GROUP = (
 
 @dataclass
 class Held(httpx.AsyncBaseTransport):
-    """The sandbox; requests that ``holds`` says yes to wait until they are let go, or are given up."""
+    """The sandbox; requests for which ``holds`` is true wait for ``let_go`` or their cancellation."""
 
     holds: Callable[[httpx.Request], bool] = lambda _: False
     asked: list[str] = field(default_factory=list)

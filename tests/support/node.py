@@ -1,4 +1,4 @@
-"""Programs in JavaScript: what they need, and how they are run."""
+"""Running JavaScript programs with Node, and what they need."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
-"""Seconds after which a program is given up."""
+"""Seconds after which a program is stopped."""
 
 
 def missing(folder: Path) -> str:
-    """Say what the programs of a folder lack; nothing where they can run."""
+    """Return what must be installed before the programs of a folder run; empty if nothing is missing."""
     if subprocess.run([ROOT / "scripts" / "has-node"], check=False).returncode != 0:
         return "install Node 20 or newer with npm, then: make page clients"
     if not (folder / "node_modules" / ".package-lock.json").is_file():
@@ -24,7 +24,7 @@ def missing(folder: Path) -> str:
 
 
 def call_exported(module: Path, name: str, *arguments: Any) -> Any:
-    """Call a function that a module of the page exports; arguments and result go as JSON."""
+    """Return the result of a function that a module of the page exports; arguments and result are JSON."""
     program = (
         f"import {{ {name} }} from {json.dumps(module.as_uri())};"
         f"console.log(JSON.stringify({name}(...{json.dumps(arguments)})));"
@@ -37,16 +37,16 @@ def call_exported(module: Path, name: str, *arguments: Any) -> Any:
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs of a folder whose packages are installed."""
+    """The programs of a folder whose npm packages are installed."""
 
     folder: Path
 
     def run(self, program: str, *arguments: str) -> Any:
-        """Run a program to its end, and give the JSON that it prints."""
+        """Run a program and return the JSON that it prints."""
         return json.loads(self.call(program, *arguments))
 
     def call(self, program: str, *arguments: str) -> str:
-        """Run a program to its end, and give what it prints."""
+        """Run a program and return what it prints. Raises AssertionError if it fails."""
         found = subprocess.run(
             ["node", program, *arguments],
             cwd=self.folder,
@@ -59,7 +59,7 @@ class Tools:
         return found.stdout
 
     def command(self, name: str, *arguments: str) -> str:
-        """Run a command that a package brings."""
+        """Run a command of an installed package and return what it prints."""
         return self.call(f"node_modules/.bin/{name}", *arguments)
 
     def copy(self, name: str, to: Path) -> Tools:

@@ -115,7 +115,7 @@ def answer(schema: GraphQLSchema, world: World, text: str, variables: dict[str, 
 
 
 def _code(error: GraphQLError) -> str:
-    """Tell the code; a mistake of the oracle itself is no answer."""
+    """Return the code of an error; raise what is a mistake of the oracle itself."""
     original = error.original_error
     if isinstance(original, Bad):
         return original.code

@@ -1,4 +1,4 @@
-"""The command line: as a process of its own, stopped by its id and never left behind; or, quicker, in this process."""
+"""The command line, run in a process of its own that is always ended, or, which is faster, in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from gateway.cli.commands import app
 
 PATIENCE = 180.0
-"""Seconds after which a process that should have said or done something is given up."""
+"""Seconds to wait for a line or for the end of a process."""
 
 
 def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
@@ -32,7 +32,7 @@ def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class Running:
-    """A process that stays, and what it has printed."""
+    """A process that keeps running, and the lines it has printed."""
 
     process: subprocess.Popen[str]
     log: Path
@@ -40,19 +40,22 @@ class Running:
     _more: queue.Queue[str | None] = field(default_factory=queue.Queue)
 
     def wait_for(self, pattern: str) -> str:
-        """Wait for a line of standard output and give the first group."""
+        """Return the first group of the next line of standard output that matches.
+
+        Raises AssertionError if the process ends before.
+        """
         deadline = time.monotonic() + PATIENCE
         while True:
             line = self._more.get(timeout=max(0.0, deadline - time.monotonic()))
             if line is None:
-                raise AssertionError(f"it ended: {self.lines}\n{self.errors}")
+                raise AssertionError(f"the process ended: {self.lines}\n{self.errors}")
             self.lines.append(line)
             if found := re.search(pattern, line):
                 return found[1]
 
     @property
     def errors(self) -> str:
-        """What stands on standard error by now."""
+        """Return what was written to standard error so far."""
         return self.log.read_text("utf-8")
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
@@ -69,7 +72,7 @@ class Running:
 
 @contextmanager
 def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Running]:
-    """Start ``d365-graphql`` and end it in any case."""
+    """Start ``d365-graphql``; it is ended when the block is left."""
     log = folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
     with (
         log.open("w", encoding="utf-8") as errors,
@@ -106,7 +109,7 @@ class Finished:
 
 
 def invoke(folder: Path, *arguments: str, stdin: str | None = None, **variables: str) -> Finished:
-    """Run a command that ends by itself in this process; what it does to the process is undone."""
+    """Run a command in this process; environment, log configuration and signal handlers are restored."""
     wanted = environment(folder, variables)
     gone = dict.fromkeys(os.environ.keys() - wanted.keys())
     handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}

@@ -1,4 +1,4 @@
-"""What a machine may lack."""
+"""Programs that a machine may lack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def need(condition: object, hint: str) -> None:
-    """Skip where something is not installed; in CI, where all must be, fail."""
+    """Skip the test with a hint if something is not installed; in CI, where everything must be, fail."""
     if condition:
         return
     if os.environ.get("CI"):

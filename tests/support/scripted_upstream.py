@@ -19,7 +19,7 @@ NOW = 1_000_000.0
 
 @dataclass
 class Upstream:
-    """Gives the answers in turn, the last one for ever; keeps what was asked, said and waited."""
+    """Answers requests from a list, the last answer repeatedly; records requests, events and waits."""
 
     answers: list[Answer]
     requests: list[httpx.Request] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""What a hostile run has counted: printed as one table when it is over (``tests/hostile/conftest.py``).
+"""Counters of a hostile run, printed as one table at its end (``tests/hostile/conftest.py``).
 
-A finding is counted before the test that made it fails, so that the table is right for red runs, too.
+A finding is counted before its test fails, so that the table is right for failed runs too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 LEAKS = (b"Traceback (most recent", b"site-packages", b'File "/', b"Bearer ey", b"client_secret=")
-"""What no answer may hold: places in the code, and credentials."""
+"""What no answer may contain: places in the code, and credentials."""
 
 
 @dataclass
 class Counts:
-    """What one kind of attack tried, and what it found."""
+    """Inputs and findings of one kind of attack."""
 
     inputs: int = 0
     wrong_reads: int = 0
@@ -30,7 +30,7 @@ class Counts:
     """Most bytes in memory of the process that runs the gateway."""
 
     def measure(self, peak: int) -> None:
-        """Remember the most memory that was seen."""
+        """Record the memory in use, in bytes, if it is a new maximum."""
         self.peak = max(self.peak, peak)
 
     def look_at(self, answer: bytes) -> None:
@@ -40,7 +40,7 @@ class Counts:
 
     @property
     def findings(self) -> int:
-        """How many of the inputs found something."""
+        """Return the number of findings."""
         return (
             self.wrong_reads
             + self.told_is_not_stored
@@ -57,7 +57,7 @@ class Tally:
     kinds: dict[str, Counts] = field(default_factory=dict)
 
     def of(self, kind: str) -> Counts:
-        """Return the counts of a kind, which is new at first."""
+        """Return the counts of a kind, zero at first."""
         return self.kinds.setdefault(kind, Counts())
 
     def total(self) -> Counts:
@@ -67,7 +67,7 @@ class Tally:
         return Counts(**sums, peak=max((c.peak for c in self.kinds.values()), default=0))
 
     def lines(self) -> Iterator[str]:
-        """Yield the table."""
+        """Yield the lines of the table; none if nothing was tried."""
         if not self.kinds:
             return
         heads = ("", "inputs", "wrong reads", "told ≠ stored", "5xx", "leaks", "hangs", "peak MB")
@@ -91,12 +91,12 @@ TALLY = Tally()
 
 
 def leaks_in(answer: bytes) -> bool:
-    """Return whether an answer shows what is nobody's business."""
+    """Return whether an answer contains one of ``LEAKS``."""
     return any(leak in answer for leak in LEAKS)
 
 
 def peak_of(pid: int) -> int:
-    """Return the most bytes that a process has had in memory; 0 where the machine does not tell."""
+    """Return the peak memory of a process in bytes; 0 if the machine does not report it."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return 0
@@ -104,6 +104,6 @@ def peak_of(pid: int) -> int:
 
 
 def own_peak() -> int:
-    """Return the most bytes that this process has had in memory."""
+    """Return the peak memory of this process in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1_024

@@ -1,4 +1,4 @@
-"""An application on a port, served by a thread of this process."""
+"""Serving an application on a local port from a thread of this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 @contextmanager
 def threaded(app: Starlette) -> Iterator[str]:
-    """Return its address, ``http://127.0.0.1:…``."""
+    """Serve an application while the block runs; yield its address, ``http://127.0.0.1:…``."""
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
@@ -29,7 +29,7 @@ def threaded(app: Starlette) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port on which nothing listens."""
     with closing(socket.socket()) as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

@@ -57,10 +57,10 @@ NO_ROW = "No related row matches these conditions."
 
 
 def _text(label: str | None, description: str | None, labels: Mapping[str, str]) -> str:
-    found = labels.get(label or "", "")
-    if not found and label and not label.startswith("@"):
-        found = label
-    return found or description or ""
+    text = labels.get(label or "", "")
+    if not text and label and not label.startswith("@"):
+        text = label
+    return text or description or ""
 
 
 class Labelled(Protocol):
@@ -163,11 +163,11 @@ def input_type(entry: TypeEntry) -> str:
 def root(declared: RootField, labels: Mapping[str, str]) -> str:
     """Describe a field of ``Query``."""
     text = _ROOT_TEXTS[declared.kind]
-    found = declared.entity_set or declared.singleton or declared.operation
-    if found is None:
+    source = declared.entity_set or declared.singleton or declared.operation
+    if source is None:
         return text
-    named = declared.operation_import or found
-    label = _text(found.label, found.description, labels)
+    named = declared.operation_import or source
+    label = _text(source.label, source.description, labels)
     return _sentence(label, text.format(short(named.name)))
 
 

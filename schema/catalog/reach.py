@@ -120,10 +120,10 @@ class _Walk:
     def _asked(self, csdl: str) -> None:
         catalog = self._catalog
         for prop in catalog.filterable_properties(csdl):
-            asked = (prop.type.name, prop.type.many, prop.ax_type)
-            if asked in self._filtered:
+            key = (prop.type.name, prop.type.many, prop.ax_type)
+            if key in self._filtered:
                 continue
-            self._filtered.add(asked)
+            self._filtered.add(key)
             name = catalog.property_filter(prop)
             if name is not None:
                 self.names.add(name)

@@ -29,9 +29,9 @@ def check_renames(renames: Mapping[str, str], model: Model, types: Names, roots:
 def _problems(key: str, name: str, model: Model, types: Names, roots: Names) -> Iterator[str]:
     if _GRAPHQL_NAME.fullmatch(name) is None:
         yield f"{key}: {name!r} is not a GraphQL name."
-    asked = (owner for names in (types, roots) for owner in names.owners())
+    requesters = (owner for names in (types, roots) for owner in names.owners())
     # Companions (``CustomerV3 edge``) cannot be renamed: they follow their type.
-    owners = dict.fromkeys(owner for owner in asked if " " not in owner)
+    owners = dict.fromkeys(owner for owner in requesters if " " not in owner)
     if key not in owners and not _is_member(key, model):
         yield f"{key}: the metadata has no such name.{did_you_mean(key, owners)}"
 
@@ -39,8 +39,8 @@ def _problems(key: str, name: str, model: Model, types: Names, roots: Names) -> 
 def _is_member(key: str, model: Model) -> bool:
     owner, _, member = key.rpartition(".")
     names = (*model.entity_types, *model.complex_types, *model.enum_types)
-    found = (name for name in names if owner == short(name))
-    return any(member in _member_names(name, model) for name in found)
+    same_name = (name for name in names if owner == short(name))
+    return any(member in _member_names(name, model) for name in same_name)
 
 
 def _member_names(name: str, model: Model) -> set[str]:

@@ -83,7 +83,7 @@ class Catalog(CatalogInputs):
     def findings(self) -> tuple[str, ...]:
         """Findings about the names, one sentence each; those of fields appear once their type has been read."""
         naming = (self._type_names.findings, self._root_names.findings, self._field_findings)
-        return (*self.model.findings, *self._overloads, *(f for found in naming for f in found))
+        return (*self.model.findings, *self._overloads, *(f for part in naming for f in part))
 
     def fresh_copy(self) -> Catalog:
         """Return a catalogue with the same names that reads every record anew and can ``forget`` independently.
@@ -295,7 +295,7 @@ class Catalog(CatalogInputs):
     def _name_roots(self) -> Iterator[RootField]:
         lists = tuple(self._lists())
         yield from lists
-        yield from (found for r in lists for found in self._by_key(r))
+        yield from (by_key for r in lists for by_key in self._by_key(r))
         yield from self._singletons()
         yield from self._functions()
         # ``node`` reads rows from the entity set of their type.
@@ -368,13 +368,13 @@ class Catalog(CatalogInputs):
     @cached_property
     def _unbound(self) -> Mapping[str, tuple[Operation, ...]]:
         """Name of an unbound function → its overloads, the one that asks for most first."""
-        found: dict[str, list[Operation]] = {}
+        by_name: dict[str, list[Operation]] = {}
         for operation in self._askable:
             if operation.bound_to is None:
-                found.setdefault(operation.name, []).append(operation)
+                by_name.setdefault(operation.name, []).append(operation)
         return {
             name: tuple(sorted(overloads, key=lambda o: -len(o.parameters)))
-            for name, overloads in found.items()
+            for name, overloads in by_name.items()
         }
 
     @property

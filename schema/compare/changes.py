@@ -82,8 +82,8 @@ class Comparison:
     @property
     def counts(self) -> dict[Level, int]:
         """The number of changes of every level."""
-        found = Counter(change.level for change in self.changes)
-        return {level: found[level] for level in Level}
+        counted = Counter(change.level for change in self.changes)
+        return {level: counted[level] for level in Level}
 
 
 def compare(

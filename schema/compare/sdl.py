@@ -99,12 +99,12 @@ class SdlSource:
     def _roots(self) -> dict[str, str]:
         if _SCHEMA in self._places:
             nodes: Iterable[Any] = self._parsed(_SCHEMA)
-            found: dict[str, str] = {}
+            roots: dict[str, str] = {}
             for node in nodes:
                 operations: Iterable[OperationTypeDefinitionNode] = node.operation_types or ()
-                found.update({o.operation.value: o.type.name.value for o in operations})
-            if found:
-                return found
+                roots.update({o.operation.value: o.type.name.value for o in operations})
+            if roots:
+                return roots
         usual = {"query": "Query", "mutation": "Mutation", "subscription": "Subscription"}
         return {kind: name for kind, name in usual.items() if name in self._places}
 

@@ -201,11 +201,11 @@ class IntrospectionSource:
     def __init__(self, text: bytes, name: str) -> None:
         """Raise SchemaTextError if it is not an introspection result."""
         self._name = name
-        found = self._read(text)
+        decoded = self._read(text)
         roots = {
-            "query": found.query_type,
-            "mutation": found.mutation_type,
-            "subscription": found.subscription_type,
+            "query": decoded.query_type,
+            "mutation": decoded.mutation_type,
+            "subscription": decoded.subscription_type,
         }
         self.roots = {kind: root.name for kind, root in roots.items() if root is not None}
         self.directives = tuple(
@@ -216,11 +216,11 @@ class IntrospectionSource:
                 tuple(d.locations),
                 d.is_repeatable,
             )
-            for d in found.directives
+            for d in decoded.directives
             if d.name not in OWN_DIRECTIVES
         )
         named = msgspec.json.Decoder(_Named)
-        every = ((self._decoded(named, raw).name, raw) for raw in found.types)
+        every = ((self._decoded(named, raw).name, raw) for raw in decoded.types)
         self._types = {name: raw for name, raw in every if not is_own(name)}
         self._type = msgspec.json.Decoder(_Type)
 

@@ -89,12 +89,12 @@ class Element(msgspec.Struct, eq=False):
         value = self.attributes.get(attribute)
         if value is None:
             return default
-        found = _FLAGS.get(value.lower())
-        if found is None:
+        flag_value = _FLAGS.get(value.lower())
+        if flag_value is None:
             raise BadElement(
                 self, f'{attribute}="{value}" of <{self.tag}> is neither true nor false'
             )
-        return found
+        return flag_value
 
     def number(self, attribute: str, besides: frozenset[str] = frozenset()) -> int | None:
         """Return an integer attribute; None if it is absent or one of the words ``besides``."""

@@ -113,7 +113,7 @@ class Rows:
         labels, company = catalog.labels, catalog.abilities.company_property
         key = catalog.key_of(csdl)
         dumps, shape, prop_text = orjson.dumps, self._shape, describe.prop
-        found: dict[TypeKind, list[Row]] = {kind: [] for kind in _KINDS}
+        by_kind: dict[TypeKind, list[Row]] = {kind: [] for kind in _KINDS}
         for prop in catalog.model.entity_types[csdl].properties:
             if prop.type.name in NOT_IN_ROWS:
                 continue
@@ -122,30 +122,30 @@ class Rows:
             text = prop_text(prop, labels, is_key=is_key, company=company)
             words = (dumps(name), dumps(text))
             for kind, specimen in shape(prop, csdl, is_key):
-                found[kind].append((specimen, words, name, text))
+                by_kind[kind].append((specimen, words, name, text))
         places = {names[source]: place for place, source in enumerate(key)}
-        found[TypeKind.KEY].sort(key=lambda row: places[row[2]])
+        by_kind[TypeKind.KEY].sort(key=lambda row: places[row[2]])
         self._remove_denied(
-            found, TypeKind.WHERE, names, catalog.denied_properties(csdl, *_FILTERABLE)
+            by_kind, TypeKind.WHERE, names, catalog.denied_properties(csdl, *_FILTERABLE)
         )
         self._remove_denied(
-            found, TypeKind.ORDER_BY, names, catalog.denied_properties(csdl, *_SORTABLE)
+            by_kind, TypeKind.ORDER_BY, names, catalog.denied_properties(csdl, *_SORTABLE)
         )
-        return found
+        return by_kind
 
     def _remove_denied(
         self,
-        found: dict[TypeKind, list[Row]],
+        by_kind: dict[TypeKind, list[Row]],
         kind: TypeKind,
         names: Mapping[str, str],
         denied: frozenset[str] | None,
     ) -> None:
         """Remove the rows that annotations deny; ``denied`` None removes all."""
         if denied is None:
-            found[kind] = []
+            by_kind[kind] = []
         elif denied:
             out = {names.get(source) for source in denied}
-            found[kind] = [row for row in found[kind] if row[2] not in out]
+            by_kind[kind] = [row for row in by_kind[kind] if row[2] not in out]
 
     # Kinds of properties
 

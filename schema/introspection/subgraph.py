@@ -133,15 +133,15 @@ class Federated(Marks):
 
     def _is_list(self, field: Member) -> bool:
         """Return whether a field is a paginated connection."""
-        found = self._catalog.known_names().get(field.type.rstrip("!"))
-        return found is not None and found.kind is TypeKind.CONNECTION and bool(field.arguments)
+        entry = self._catalog.known_names().get(field.type.rstrip("!"))
+        return entry is not None and entry.kind is TypeKind.CONNECTION and bool(field.arguments)
 
     def _find_tags(self, csdl: str) -> tuple[str, ...]:
         sets = self._catalog.model.sets_of_type.get(csdl, ())
-        found = (
+        tags = (
             tag
             for pattern, tags in self._federation.tags.items()
             if any(fnmatchcase(name, pattern) for name in sets)
             for tag in tags
         )
-        return tuple(f' @tag(name: "{tag}")' for tag in dict.fromkeys(found))
+        return tuple(f' @tag(name: "{tag}")' for tag in dict.fromkeys(tags))

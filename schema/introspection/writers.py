@@ -91,8 +91,8 @@ def _object(parts: Iterable[tuple[str, Part]]) -> Write[Any]:
             values.append(f"{name}[x.type]" if isinstance(part, Once) else f"{name}(x)")
     names["template"] = b"{%b}" % b",".join(pieces)
     # The evaluated text consists of this module's expressions only; response keys are in the template.
-    made: Write[Any] = eval(f"lambda x: template % ({''.join(f'{v}, ' for v in values)})", names)  # noqa: S307
-    return made
+    write: Write[Any] = eval(f"lambda x: template % ({''.join(f'{v}, ' for v in values)})", names)  # noqa: S307
+    return write
 
 
 _WORDS = (text(NAME), text(TEXT))
@@ -182,9 +182,9 @@ class Writers:
         write = self.type(below)
 
         def write_named(name: str) -> bytes:
-            found = types.find(name)
-            assert found is not None
-            return write(found)
+            described = types.find(name)
+            assert described is not None
+            return write(described)
 
         return write_named
 
@@ -299,9 +299,9 @@ class _AlikeWriter:
         """Order of name and description in a template; the selection decides it, so all specimens share it."""
 
     def _template(self, specimen: Member) -> bytes:
-        made = self._write(specimen).replace(b"%", b"%%")
-        self._places = [_WORDS.index(word) for word in _WORD.findall(made)]
-        return _WORD.sub(b"%b", made)
+        encoded = self._write(specimen).replace(b"%", b"%%")
+        self._places = [_WORDS.index(word) for word in _WORD.findall(encoded)]
+        return _WORD.sub(b"%b", encoded)
 
     def __call__(self, rows: list[Row]) -> list[bytes]:
         templates = self._templates

@@ -45,5 +45,5 @@ NOT_IN_ROWS = frozenset({"Edm.Stream"})
 
 def edm_type(name: str) -> EdmType:
     """Return the row of a primitive type; types outside the table (geography, untyped…) are plain JSON."""
-    found = EDM.get(name)
-    return EdmType(name, "JSON", "other") if found is None else found
+    row = EDM.get(name)
+    return EdmType(name, "JSON", "other") if row is None else row

@@ -65,10 +65,10 @@ def keep(model: Model, chosen: Iterable[str]) -> Model:
 
 def matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
     """Return the names that match; a pattern that is a name is looked up, which keeps long lists of names fast."""
-    known = frozenset(names)
+    existing = frozenset(names)
     for pattern in patterns:
         if _WILD.isdisjoint(pattern):
-            if pattern in known:
+            if pattern in existing:
                 yield pattern
         else:
             yield from (name for name in names if fnmatchcase(name, pattern))
@@ -76,13 +76,13 @@ def matching(names: Sequence[str], patterns: Iterable[str]) -> Iterator[str]:
 
 def require_matches(names: Sequence[str], **patterns: Sequence[str]) -> None:
     """Raise ExposureError unless each pattern of each setting matches a name."""
-    known = frozenset(names)
+    existing = frozenset(names)
     problems = [
         f'{setting}: no entity set or singleton matches "{pattern}".'
         + did_you_mean(pattern.strip("*"), names)
         for setting, those in patterns.items()
         for pattern in those
-        if pattern not in known and not any(fnmatchcase(name, pattern) for name in names)
+        if pattern not in existing and not any(fnmatchcase(name, pattern) for name in names)
     ]
     if problems:
         raise ExposureError(
@@ -200,17 +200,17 @@ class _Exposure:
     ) -> dict[str, ComplexType]:
         """Return the complex types in use, with their parts, bases and derived types."""
         every = self._model.complex_types
-        found: set[str] = set()
+        used: set[str] = set()
         waiting = [name for name in _used(entity_types, operations) if name in every]
         for name in waiting:  # grows while it is walked
-            if name not in found:
-                found.add(name)
+            if name not in used:
+                used.add(name)
                 parts = {p.type.name for p in every[name].properties}
                 kin = {t.name for t in self._model.lineage(name)}.union(self._model.family(name))
                 waiting.extend(n for n in parts | kin if n in every)
         return {
             name: structs.replace(t, navigations=self._navigations(t))
-            for name, t in _some(every, found)
+            for name, t in _some(every, used)
         }
 
 

@@ -280,12 +280,12 @@ class Model:
     @cached_property
     def derived(self) -> Mapping[str, tuple[str, ...]]:
         """Base type name → names of the types that derive from it directly."""
-        found: dict[str, list[str]] = {}
+        by_base: dict[str, list[str]] = {}
         for types in (self.entity_types, self.complex_types):
             for t in types.values():
                 if t.base is not None:
-                    found.setdefault(t.base, []).append(t.name)
-        return {base: tuple(names) for base, names in found.items()}
+                    by_base.setdefault(t.base, []).append(t.name)
+        return {base: tuple(names) for base, names in by_base.items()}
 
     def family(self, name: str) -> tuple[str, ...]:
         """Return the type and every type derived from it, near ones first."""
@@ -297,10 +297,10 @@ class Model:
     @cached_property
     def sets_of_type(self) -> Mapping[str, tuple[str, ...]]:
         """Entity type name → names of the sets of exactly that type, in document order."""
-        found: dict[str, list[str]] = {}
+        by_type: dict[str, list[str]] = {}
         for s in self.entity_sets.values():
-            found.setdefault(s.type, []).append(s.name)
-        return {name: tuple(sets) for name, sets in found.items()}
+            by_type.setdefault(s.type, []).append(s.name)
+        return {name: tuple(sets) for name, sets in by_type.items()}
 
 
 def short(name: str) -> str:

@@ -82,10 +82,10 @@ def declare(model: Model, relations: Iterable[Relation]) -> Model:
     """Return the model with the navigations of the relations. Raises one RelationError listing every problem."""
     problems: list[str] = []
     for relation in relations:
-        found = list(_problems(model, relation))
-        if found:
+        own_problems = list(_problems(model, relation))
+        if own_problems:
             where = f"{relation.from_set} → {relation.to_set} ({relation.name})"
-            problems.extend(f"{where}: {problem}" for problem in found)
+            problems.extend(f"{where}: {problem}" for problem in own_problems)
         else:
             model = _with_relation(model, relation)
     if problems:

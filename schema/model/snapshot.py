@@ -108,12 +108,12 @@ class Records(Mapping[str, Record]):
         return len(self._made)
 
     def __getitem__(self, name: str) -> Record:
-        found = self._made.get(name)
-        if found is None:
+        record = self._made.get(name)
+        if record is None:
             place = self._places[name]
-            found = self._decode(self._view[self._ends[place] : self._ends[place + 1]])
-            self._made[name] = found
-        return found
+            record = self._decode(self._view[self._ends[place] : self._ends[place + 1]])
+            self._made[name] = record
+        return record
 
     def __contains__(self, name: object) -> bool:
         return name in self._places
@@ -126,9 +126,9 @@ class Records(Mapping[str, Record]):
 
     def fresh_copy(self) -> Records[Record]:
         """Return the same records with none decoded."""
-        made = copy.copy(self)
-        made.forget()
-        return made
+        result = copy.copy(self)
+        result.forget()
+        return result
 
     def forget(self) -> None:
         """Drop the decoded records."""
@@ -205,9 +205,9 @@ def unpack(content: bytes | memoryview | mmap.mmap, *, fingerprint: bytes) -> Un
         return None
     end = len(view) - _DIGEST - _END.size
     index = msgspec.msgpack.decode(view[end - size : end], type=_Index)
-    found = Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes, content)
-    found.release()
-    return found
+    unpacked = Unpacked(_model(index, view[len(_MAGIC) : end - size]), index.notes, content)
+    unpacked.release()
+    return unpacked
 
 
 def _checksum(content: bytes | memoryview | mmap.mmap) -> bytes:
@@ -252,10 +252,10 @@ def _model(index: _Index, records: memoryview) -> Model:
 
 def reopen(model: Model) -> Model:
     """Return the same model with no record of its snapshot decoded; a model without a snapshot is returned as it is."""
-    made = copy.copy(model)
+    copied = copy.copy(model)
     for table, records in _tables_of(model):
-        vars(made)[table] = records.fresh_copy()
-    return made
+        vars(copied)[table] = records.fresh_copy()
+    return copied
 
 
 def forget_records(model: Model) -> None:

@@ -66,10 +66,10 @@ def _refusal(writes: Writes, name: str) -> str | None:
     """Return why there is no such mutation of a set; None if there is one, or if no set has that name."""
     roots, sets = writes.catalog.roots, writes.catalog.model.entity_sets
     prefix = writes.catalog.prefix
-    for verb, wanted in mutation_candidates(name, prefix):
-        root = roots.get(wanted)
+    for verb, root_name in mutation_candidates(name, prefix):
+        root = roots.get(root_name)
         of_set = None if root is None else root.entity_set
-        if of_set is not None and mutation_name(verb, wanted, roots, prefix) == name:
+        if of_set is not None and mutation_name(verb, root_name, roots, prefix) == name:
             return writes.refusal(verb, sets[of_set.name])
     return None
 

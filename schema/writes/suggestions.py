@@ -36,8 +36,8 @@ def _small(name: str) -> str:
 
 
 def _end_of_verb(wrong: str) -> int:
-    found = _VERB.match(wrong)
-    return 0 if found is None else found.end()
+    match = _VERB.match(wrong)
+    return 0 if match is None else match.end()
 
 
 def near_types(wrong: str, known: Container[str], near_type: Near) -> Iterator[str]:

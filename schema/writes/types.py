@@ -40,7 +40,7 @@ class WriteTypes:
 
     def entry(self, name: str) -> TypeEntry | None:
         """Return the entry of a type that exists for mutations only; None for any other name."""
-        return self.companion_name(name) or self._of_operations.get(name)
+        return self.companion_entry(name) or self._of_operations.get(name)
 
     def entries(self) -> Iterator[TypeEntry]:
         """Yield every such type, by CSDL type; reads the whole model."""
@@ -63,12 +63,12 @@ class WriteTypes:
             if self._exists(kind, owner):
                 yield TypeEntry(companion_name(self._catalog, kind, owner), kind, owner)
 
-    def companion_name(self, name: str) -> TypeEntry | None:
+    def companion_entry(self, name: str) -> TypeEntry | None:
         """Return the entry of a structured type's companion, without reading operations."""
-        found = parse_companion_name(name)
-        if found is None:
+        parsed = parse_companion_name(name)
+        if parsed is None:
             return None
-        base, kind = found
+        base, kind = parsed
         of = self._catalog.known_names().get(base)
         if of is None or of.kind not in _STRUCTURED or not self._is_named(of, kind, name):
             return None
@@ -99,15 +99,15 @@ class WriteTypes:
         if not complex_types:
             return frozenset()
         waiting = [n for n in self._written() if n in complex_types and catalog.is_served(n)]
-        found = set(waiting)
+        used = set(waiting)
         for csdl in waiting:  # grows while it is walked
             for prop in catalog.properties_of(csdl):
                 name = prop.type.name
-                is_new = name in complex_types and name not in found and catalog.is_served(name)
+                is_new = name in complex_types and name not in used and catalog.is_served(name)
                 if is_new and self._offers.on_create(prop):
-                    found.add(name)
+                    used.add(name)
                     waiting.append(name)
-        return frozenset(found)
+        return frozenset(used)
 
     def _written(self) -> Iterator[str]:
         for csdl in self._catalog.model.sets_of_type:
@@ -124,16 +124,18 @@ class WriteTypes:
     @cached_property
     def payloads(self) -> Mapping[str, str]:
         """Name of an operation's field → name of its payload type."""
-        found: dict[str, str] = {}
+        names: dict[str, str] = {}
         taken = set[str]()
         for field in self._actions:
             of = type_name(field.removeprefix(self._catalog.prefix))
             name = f"{add_prefix(self._catalog.type_prefix, of)}Payload"
-            while name in taken or name in self._catalog.known_names() or self.companion_name(name):
+            while (
+                name in taken or name in self._catalog.known_names() or self.companion_entry(name)
+            ):
                 name += "2"
             taken.add(name)
-            found[field] = name
-        return found
+            names[field] = name
+        return names
 
     @cached_property
     def _of_operations(self) -> Mapping[str, TypeEntry]:

@@ -45,14 +45,17 @@ async def read_connection(
         page_query = structs.replace(page_query, top=None)
     # The filter of a page behind a cursor leaves out earlier rows, so the total is a request of its own.
     counts_apart = window.needs.total and not page_query.count
-    reading = rows_of(fetcher, page_query, plan, raw=raw, most=window.size if fills else None)
+    most = window.size if fills else None
     if counts_apart:
-        rows, total = await asyncio.gather(reading, count_of(fetcher, query, row_type))
+        rows, total = await asyncio.gather(
+            rows_of(fetcher, page_query, plan, raw=raw, most=most),
+            count_of(fetcher, query, row_type),
+        )
     else:
         # No task, which would cost 25 µs. It begins when a task would, so that all lists of an operation are requested
         # in its order, and in the same batches, whether they have a total of their own or not.
         await asyncio.sleep(0)
-        rows = await reading
+        rows = await rows_of(fetcher, page_query, plan, raw=raw, most=most)
         total = rows.total
     if needs_proof(window, len(rows.rows)):
         await prove_null_order(fetcher, query, plan)

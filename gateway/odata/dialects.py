@@ -22,8 +22,6 @@ GENERIC = ODATA
 SANDBOX = FINOPS
 """The product that the embedded sandbox imitates."""
 
-_PLANNED = frozenset({"dataverse", "businesscentral"})
-
 
 def dialect_for(name: str | None, url: str, namespace: str = "") -> Dialect:
     """Return the dialect with that name; without a name, the one that address or metadata namespace show.
@@ -36,11 +34,6 @@ def dialect_for(name: str | None, url: str, namespace: str = "") -> Dialect:
     by_name = {dialect.name: dialect for dialect in DIALECTS}
     if name in by_name:
         return by_name[name]
-    if name in _PLANNED:
-        raise SettingsError(
-            f"D365_DIALECT {name!r} is not available yet.",
-            hint="'odata' reaches such a service by what the specification promises.",
-        )
     raise SettingsError(
         f"D365_DIALECT is {name!r}.", hint=f"Accepted: {', '.join(sorted(by_name))}."
     )

@@ -123,7 +123,7 @@ def test_a_subscription_is_explained_by_what_each_look_asks(panel):
     panel.fill('subscription { entityChanged(set: "customersV3") { node { id } } }')
 
     (request,) = panel.items("Requests")
-    assert "at each look" in panel.root.locator("h3", has_text="1 request").inner_text()
+    assert "at each poll" in panel.root.locator("h3", has_text="1 request").inner_text()
     assert panel.root.get_by_role("status").inner_text() == "subscription"
     assert "entityChanged" in request
     plan = panel.list("Plan").inner_text()

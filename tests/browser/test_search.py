@@ -157,7 +157,7 @@ def test_the_documentation_loads_the_types_that_are_opened(watched, sliced):
     page.get_by_label("Show Documentation Explorer").click()
     page.get_by_role("link", name="Query").first.click()
     page.get_by_role("link", name="customersV3", exact=True).first.wait_for(timeout=SECONDS)
-    assert "that were looked at are loaded" in page.locator(".graphiql-doc-explorer").inner_text()
+    assert "those that you have opened" in page.locator(".graphiql-doc-explorer").inner_text()
     for name in ("CustomerV3Connection", "CustomerV3", "CustomerGroup"):
         page.get_by_role("link", name=name, exact=True).first.click()
     page.get_by_role("link", name="clearingPeriodPaymentTermName").first.wait_for(timeout=SECONDS)

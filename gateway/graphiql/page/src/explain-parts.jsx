@@ -78,7 +78,7 @@ export const Requests = memo(function Requests({ found }) {
           {placeholders.map((name) => (
             <code key={name}>{`{${name}} `}</code>
           ))}
-          is what the upstream gives the new row.
+          stands for a value that the service generates for the new row.
         </p>
       )}
       <ol className="explain-requests" aria-label="Requests">
@@ -93,9 +93,9 @@ export const Requests = memo(function Requests({ found }) {
 });
 
 function which({ changes, repeats, steps }) {
-  if (repeats) return "at each look";
-  if (changes) return "as long as nothing is refused";
-  return hasBelow(steps) ? "of the root fields" : "in all";
+  if (repeats) return "at each poll";
+  if (changes) return "if nothing is refused";
+  return hasBelow(steps) ? "of the root fields" : "in total";
 }
 
 const hasBelow = (steps) => steps.some((step) => step.request || hasBelow(step.below));

@@ -105,13 +105,13 @@ export class Slices {
     }
     this.#base ??= slice;
     this.sets = sets;
-    const types = [...this.#types.values()].map((type) => (roots.has(type.name) ? this.#told(type) : type));
+    const types = [...this.#types.values()].map((type) => (roots.has(type.name) ? this.#withNote(type) : type));
     this.schema = buildClientSchema({ __schema: { ...this.#base, types } }, { assumeValid: true });
   }
 
-  #told(type) {
-    const said = `Of ${this.sets.toLocaleString("en")} entity sets those that were looked at are loaded: ${type.fields.length} fields. Search finds the others.`;
-    return { ...type, description: [type.description, said].filter(Boolean).join("\n\n") };
+  #withNote(type) {
+    const note = `Loaded so far: ${type.fields.length} fields of ${this.sets.toLocaleString("en")} entity sets, those that you have opened. Use the search to find others.`;
+    return { ...type, description: [type.description, note].filter(Boolean).join("\n\n") };
   }
 }
 

@@ -98,7 +98,7 @@ function Search({ endpoint, slices }) {
         onKeyDown={onKey}
       />
       <p className="search-state" role="status">
-        {error ?? (isLate && !hits.length ? "…" : told(query, hits, slices.sets))}
+        {error ?? (isLate && !hits.length ? "…" : summary(query, hits, slices.sets))}
       </p>
       <ul id="search-hits" className="search-hits" role="listbox" aria-label="Found">
         {hits.map((hit, place) => (
@@ -110,10 +110,10 @@ function Search({ endpoint, slices }) {
   );
 }
 
-function told(query, hits, sets) {
+function summary(query, hits, sets) {
   if (!query) return sets ? `${sets.toLocaleString("en")} entity sets` : "";
-  if (!hits.length) return "Nothing is called that.";
-  return hits.length < LIMIT ? `${hits.length} found` : `The best ${LIMIT}`;
+  if (!hits.length) return "No name matches.";
+  return hits.length < LIMIT ? `${hits.length} found` : `The ${LIMIT} best matches`;
 }
 
 function Row({ hit, id, isAt, query, onOpen }) {

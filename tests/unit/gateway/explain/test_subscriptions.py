@@ -45,7 +45,7 @@ def begin(gateway: Gateway, request: GraphQLRequest) -> ActiveSubscription:
 
 
 async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[list[str]]:
-    """Look at what a subscription watches, and give what each look sent."""
+    """Poll what a subscription watches; return what each poll sent."""
     sent: list[list[str]] = []
 
     async def ask(own: GraphQLRequest) -> Answer:

@@ -52,12 +52,6 @@ def test_a_dialect_is_named_or_recognised(
     assert dialect_for(name, url, namespace) is expected
 
 
-@pytest.mark.parametrize("name", ["dataverse", "businesscentral"])
-def test_a_planned_dialect_says_so(name: str) -> None:
-    with pytest.raises(SettingsError, match="not available yet"):
-        dialect_for(name, "")
-
-
 def test_an_unknown_dialect_lists_the_accepted_names() -> None:
     with pytest.raises(SettingsError) as caught:
         dialect_for("oracle", "")

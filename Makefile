@@ -49,8 +49,10 @@ check-tables: $(VENV)/.installed-dev
 	$(PYTEST) --quiet --no-header tests/test_architecture.py tests/test_makefile.py tests/test_dockerfile.py \
 	  tests/test_readme.py tests/docs --ignore=tests/docs/test_site.py $(ARGS)
 
-fast: $(VENV)/.installed-dev ## The tests that start no process and do not compute for long: under a minute
-	$(PYTEST) $(PARALLEL) -m "not heavy" tests/unit tests/golden tests/sandbox $(ARGS)
+# Left to "make test": whole catalogues, and a file that starts a process for each of its tests.
+fast: $(VENV)/.installed-dev ## The unit tests that do not compute for long and start no process
+	$(PYTEST) $(PARALLEL) -m "not heavy" -k "not catalogue" tests/unit \
+	  --ignore=tests/unit/gateway/runtime/test_metadata_reload.py $(ARGS)
 
 test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
 	@# Python's tests need no npm package: they begin while those are fetched.

@@ -12,7 +12,6 @@ from typing import Any
 from commands_page import Commands
 from docutils import nodes
 from drawings import Drawing
-from modules_page import ModuleMap
 from roles import error_role, resolve, setting_role, source_role
 from settings_page import SettingsReference
 from sphinx.application import Sphinx
@@ -37,7 +36,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; called by Sphinx."""
     app.add_directive("settings", SettingsReference)
     app.add_directive("commands", Commands)
-    app.add_directive("module-map", ModuleMap)
     app.add_directive("drawing", Drawing)
     app.add_directive("events", Events)
     app.add_directive("operators", Operators)

@@ -11,7 +11,8 @@ HEAD = """\
 # Map of the code
 
 Every module with the first line of its docstring, room by room, from the top floor down. A room imports lower floors
-only; see [Architecture](../how-it-works/architecture.md). If you want to change behaviour, start from the [recipes](recipes.md).
+only; see [Architecture](../how-it-works/architecture.md). If you want to change behaviour, start from the
+[recipes](recipes.md).
 
 <!-- Written by `UPDATE_DOCS=1 make check`; change the docstrings. -->
 """

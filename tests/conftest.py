@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from importlib import import_module
@@ -47,21 +48,32 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 TRACED = ("tests/unit/", "tests/golden/", "tests/sandbox/")
-"""Where coverage looks. The other folders repeat what these run, at length or in other processes."""
+"""Where coverage is measured. The other folders repeat what these run, at length or in other processes."""
+TRACED_ROWS = 4
+"""Of the rows of a table every fourth is traced, the first one always: the others mostly run the same lines."""
+IS_TRACED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put first the files that take long, so that no worker is alone with one in the end."""
     heavy = {item.path for item in items if item.get_closest_marker("heavy")}
     items.sort(key=lambda item: item.path not in heavy)
+    rows: Counter[str] = Counter()
+    for item in items:
+        table = item.nodeid.partition("[")[0]
+        item.stash[IS_TRACED] = (
+            table.startswith(TRACED)
+            and not item.get_closest_marker("heavy")
+            and rows[table] % TRACED_ROWS == 0
+        )
+        rows[table] += 1
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Stop tracing for a test whose coverage says nothing new: traced, Python is up to three times as slow."""
     stopped: list[Coverage] = []  # a worker of pytest-xdist has two, one below the other
-    is_traced = item.nodeid.startswith(TRACED) and not item.get_closest_marker("heavy")
-    while not is_traced and (tracing := Coverage.current()):
+    while not item.stash[IS_TRACED] and (tracing := Coverage.current()):
         tracing.stop()
         stopped.append(tracing)
     try:

@@ -43,7 +43,7 @@ async def test_a_row_with_a_too_long_address_is_not_null(gateway: Gateway, limit
         assert result.data == {"customerGroup": None}
         (error,) = result.errors
         assert error["extensions"]["code"] == "UPSTREAM_REJECTED"
-        assert "not OData" in error["extensions"]["hint"]
+        assert "not the OData service" in error["extensions"]["hint"]
     else:
         assert result.data == {"customerGroup": {"description": "old"}}
 

@@ -34,7 +34,7 @@ for _late in ("internal.conjecture.optimiser", "strategies._internal.random"):
 # The tables of Unicode that texts are drawn from are made once in a checkout. On a busy machine that takes seconds,
 # which says nothing of the strategy that happens to be first.
 SLOW = [HealthCheck.too_slow]
-EXAMPLES = bounded(50, 1_000)
+EXAMPLES = bounded(30, 1_000)
 settings.register_profile("desk", max_examples=EXAMPLES, suppress_health_check=SLOW)
 settings.register_profile(
     "ci", max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=SLOW
@@ -49,8 +49,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 TRACED = ("tests/unit/", "tests/golden/", "tests/sandbox/")
 """Where coverage is measured. The other folders repeat what these run, at length or in other processes."""
-TRACED_ROWS = 4
-"""Of the rows of a table every fourth is traced, the first one always: the others mostly run the same lines."""
+TRACED_ROWS = 6
+"""Of the rows of a table every sixth is traced, the first one always: the others mostly run the same lines."""
 IS_TRACED = pytest.StashKey[bool]()
 
 
@@ -64,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.stash[IS_TRACED] = (
             table.startswith(TRACED)
             and not item.get_closest_marker("heavy")
+            # Tables cover what random examples run again and again.
+            and not getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
             and rows[table] % TRACED_ROWS == 0
         )
         rows[table] += 1

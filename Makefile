@@ -38,7 +38,7 @@ page-if-node:
 .PHONY: check check-tables fast test soak hostile lint docs format test-python test-programs test-clients chromium clients clients-if-node
 PYTEST := $(BIN)/python -m pytest
 # Files are dealt out whole, so that what a module shares is made once.
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # What starts browsers and Node, or builds wheels. It waits more than it computes.
 PROGRAMS := tests/browser tests/clients tests/test_wheel.py
 

@@ -56,7 +56,7 @@ def serving(document: Path, *more: str, **variables: str) -> Iterator[tuple[Runn
 def ready(root: str) -> Any:
     """What a worker says; each call is a connection of its own, so any may answer."""
     try:
-        return httpx.get(f"{root}/readyz", timeout=PATIENCE).raise_for_status().json()
+        return httpx.get(f"{root}/readyz", timeout=10).raise_for_status().json()
     except httpx.HTTPError:
         return None
 
@@ -209,13 +209,17 @@ def test_the_server_ends_with_its_terminal(document: Path, more: tuple[str, ...]
         ) as process,
     ):
         os.close(terminal)
-        displayed = b""
-        while b"GraphiQL:" not in displayed:
-            displayed += screen.read(1_000)
-        root = displayed.decode().partition("GraphQL:  ")[2].split("/graphql")[0]
-        until(lambda: ready(root) is not None)
-        screen.close()
+        try:
+            displayed = b""
+            while b"GraphiQL:" not in displayed:
+                displayed += screen.read(1_000)
+            root = displayed.decode().partition("GraphQL:  ")[2].split("/graphql")[0]
+            until(lambda: ready(root) is not None)
+            screen.close()
 
-        process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGHUP)
 
-        assert process.wait(PATIENCE) in {0, -signal.SIGTERM}
+            assert process.wait(PATIENCE) in {0, -signal.SIGTERM}
+        finally:
+            # A failure must not wait for the end of a server that nobody stops.
+            process.terminate()

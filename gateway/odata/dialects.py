@@ -1,7 +1,8 @@
 """The registry of dialects, and how the one of a service is found.
 
 To add a product: write its record in a module of its own (``finops`` is the example), put it into ``DIALECTS``, and
-its name among the values of the setting ``dialect`` (a test compares the two). No other module names a product.
+its name among the values of the setting ``dialect`` (a test compares the two). Planning, execution and writes ask the
+record; they never name a product.
 """
 
 from __future__ import annotations

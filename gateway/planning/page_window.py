@@ -210,7 +210,7 @@ def keyset_page(
         # From a service that ignores $count: fewer rows than requested are all there are.
         total = len(rows) if len(rows) < window.size + window.one_more else None
     more = more or len(rows) > window.size
-    # The row beyond the page has told whether there are more.
+    # The row beyond the page showed whether there are more.
     rows = rows[: window.size]
     if window.backward:
         rows.reverse()

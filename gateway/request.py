@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from gateway.documents.store import Document
 from gateway.execution.fast_path import encode
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.introspection.answers import LongAnswer
 from gateway.odata.query import Request
 from gateway.operations.prepared_operation import Prepared
@@ -31,6 +32,7 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     """Seconds that it may take, if less than the setting (header X-D365-Timeout)."""
     trace: bool = False
     """Whether the answer lists its upstream requests (header X-D365-Trace)."""
+    caller: Caller = ANONYMOUS
 
 
 class ValidOperation(Struct, frozen=True):

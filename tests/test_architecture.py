@@ -24,6 +24,8 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
     {"events", "shutdown", "sandbox"},
     {"storage"},
     {"config", "documents"},
+    {"store", "audit"},
+    {"identity"},
     {"odata", "logs"},
     {"operations"},
     {"planning"},
@@ -45,7 +47,7 @@ FLOORS = (  # lowest first: a module imports its own room and lower floors
 )
 SCHEMA_FLOORS = (
     {"errors", "operators"},
-    {"model"},
+    {"model", "policy"},
     {"csdl"},
     {"catalog"},
     {"writes"},

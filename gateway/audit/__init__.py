@@ -1,0 +1,1 @@
+"""Who did what: a log of its own, chained by digests."""

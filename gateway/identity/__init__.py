@@ -1,0 +1,4 @@
+"""Who calls: the identity of a request's caller, verified from tokens, API keys and client certificates.
+
+caller    the verified caller of a request
+"""

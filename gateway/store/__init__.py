@@ -1,0 +1,1 @@
+"""What the gateway keeps: SQLite in ``data_dir``, which is no cache."""

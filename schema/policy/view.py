@@ -1,0 +1,160 @@
+"""What callers with a set of roles see. Computed on demand: a view of 4,000 sets costs nothing until they are used.
+
+Several roles unite by cell (Hasura's inherited roles, made stricter): a row shows if any role gives it; its value of a
+column shows in plain only if one role gives both the row and the column. Filters, orders and keys may use a column
+only if every role that gives rows of the set gives it in plain: else they would tell what the answer hides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from .records import Limits, Mask, Policy, Right, Role, SetGrant
+
+
+class Grant(Struct, frozen=True):
+    """What one role gives of an entity set."""
+
+    role: str
+    grant: SetGrant
+    companies: tuple[str, ...] = ()
+    """The role's bound of legal entities."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it gives every row."""
+        return self.grant.where is None and not self.companies
+
+
+class ColumnAccess(Struct, frozen=True):
+    """How a column of an entity set shows."""
+
+    plain: tuple[str, ...] = ()
+    """Roles that give it in plain."""
+    masked: tuple[tuple[str, Mask], ...] = ()
+    """Roles that give it masked."""
+    filterable: bool = False
+    """Whether every role that gives rows gives it in plain: then filters, orders and keys may use it."""
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether it exists for these callers."""
+        return bool(self.plain or self.masked)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every value shows as it is."""
+        return self.filterable
+
+
+HIDDEN = ColumnAccess()
+
+
+class RoleView:
+    """One set of roles. Equal for all callers who have it; what depends on a caller's claims is bound later."""
+
+    def __init__(self, policy: Policy, roles: Iterable[str]) -> None:
+        self.policy = policy
+        self._roles: tuple[Role, ...] = tuple(policy.closure(tuple(roles)))
+        self.roles = tuple(role.name for role in self._roles)
+        """Names of the roles with those that they inherit, sorted; empty: nothing is granted."""
+        self._grants: dict[str, tuple[Grant, ...]] = {}
+        self._columns: dict[tuple[str, str, bool], ColumnAccess] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._roles)
+
+    @property
+    def key(self) -> str:
+        """Text that identifies the view among those of its policy."""
+        return "\n".join(self.roles)
+
+    # Sets
+
+    def grants(self, set_name: str) -> tuple[Grant, ...]:
+        """Return what each role gives of an entity set or singleton; none: it does not exist for these callers."""
+        grants = self._grants.get(set_name)
+        if grants is None:
+            category = self.policy.categories.get(set_name)
+            each = ((role, role.grant_of(set_name, category)) for role in self._roles)
+            grants = self._grants[set_name] = tuple(
+                Grant(role.name, grant, role.companies) for role, grant in each if grant is not None
+            )
+        return grants
+
+    def readers(self, set_name: str) -> tuple[Grant, ...]:
+        """Return the grants that give rows of a set."""
+        return self.having(Right.READ, set_name)
+
+    def having(self, right: Right, set_name: str) -> tuple[Grant, ...]:
+        """Return the grants of a set with a right."""
+        return tuple(g for g in self.grants(set_name) if right in g.grant.rights)
+
+    def allows(self, right: Right, set_name: str) -> bool:
+        """Return whether any role gives a right on a set."""
+        return any(right in g.grant.rights for g in self.grants(set_name))
+
+    def shows_set(self, set_name: str) -> bool:
+        """Return whether a set exists for these callers."""
+        return self.allows(Right.READ, set_name)
+
+    # Columns
+
+    def column(self, set_name: str, name: str, *, is_key: bool) -> ColumnAccess:
+        """Return how a property of a set shows. Parts of the key show wherever the row does: ids hold them."""
+        place = (set_name, name, is_key)
+        access = self._columns.get(place)
+        if access is None:
+            access = self._columns[place] = self._column(set_name, name, is_key)
+        return access
+
+    def _column(self, set_name: str, name: str, is_key: bool) -> ColumnAccess:
+        readers = self.readers(set_name)
+        if not readers:
+            return HIDDEN
+        if is_key:
+            return ColumnAccess(tuple(r.role for r in readers), filterable=True)
+        plain: list[str] = []
+        masked: list[tuple[str, Mask]] = []
+        for reader in readers:
+            if reader.grant.columns.holds(name):
+                mask = reader.grant.mask_of(name)
+                if mask is None:
+                    plain.append(reader.role)
+                else:
+                    masked.append((reader.role, mask))
+        return ColumnAccess(tuple(plain), tuple(masked), filterable=len(plain) == len(readers))
+
+    # Rights of the roles as such
+
+    def may_call(self, name: str) -> bool:
+        """Return whether an action, a function or a custom service may be called."""
+        return any(role.actions.holds(name) for role in self._roles)
+
+    def may_explain(self, *, by_default: bool) -> bool:
+        """Return whether plans and traces show; ``by_default``: for roles that do not say."""
+        return any(by_default if r.explain is None else r.explain for r in self._roles)
+
+    @property
+    def may_introspect(self) -> bool:
+        """Whether the schema shows."""
+        return any(role.introspection for role in self._roles)
+
+    @property
+    def may_use_graphiql(self) -> bool:
+        """Whether the page is served."""
+        return any(role.graphiql for role in self._roles)
+
+    @property
+    def default_companies(self) -> tuple[str, ...]:
+        """The default company scopes of the roles, which may be references to claims."""
+        return tuple(dict.fromkeys(r.company for r in self._roles if r.company is not None))
+
+    @property
+    def limits(self) -> Limits:
+        """The most generous limit of any role; None if a role has none."""
+        names = Limits.__struct_fields__
+        values = {name: [getattr(role.limits, name) for role in self._roles] for name in names}
+        return Limits(**{n: None if not v or None in v else max(v) for n, v in values.items()})

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,10 @@ def serve(settings: Settings, workers: int, *, sandbox: bool) -> None:
     with listen(settings.host, settings.port) as listener:
         # After the bind, so that a host that is not an address of this machine is reported as such.
         require_upstream(settings, sandbox=sandbox)
-        announce_gateway = partial(announce, address=address_of(listener, settings.host))
         if workers > 1:
-            _serve_many(settings, listener, workers, announce_gateway)
+            _serve_many(settings, listener, workers)
         else:
-            _serve_one(settings, listener, announce_gateway)
+            _serve_one(settings, listener)
 
 
 def require_upstream(settings: Settings, *, sandbox: bool) -> None:
@@ -102,9 +102,7 @@ def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
     )
 
 
-def _serve_one(
-    settings: Settings, listener: socket.socket, announce_gateway: Callable[[Gateway], None]
-) -> None:
+def _serve_one(settings: Settings, listener: socket.socket) -> None:
     async def run() -> None:
         with reading_metadata() as report:
             app = create_app(settings, progress=report)
@@ -112,7 +110,7 @@ def _serve_one(
             await opened.enter_async_context(app.router.lifespan_context(app))
         # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
-        announce_gateway(app.state.live.gateway)
+        announcement_of(app.state.live.gateway, address_of(listener, settings.host)).publish()
         freeze()
         _reload_on_hangup(app, hung_up)
         await GracefulServer(_config(app, settings, lifespan="off")).serve(sockets=[listener])
@@ -122,23 +120,21 @@ def _serve_one(
     _run(run, opened)
 
 
-def _serve_many(
-    settings: Settings,
-    listener: socket.socket,
-    workers: int,
-    announce_gateway: Callable[[Gateway], None],
-) -> None:
+def _serve_many(settings: Settings, listener: socket.socket, workers: int) -> None:
     """Start once in this process, to report errors and to fill the cache, then start the workers."""
     opened = contextlib.AsyncExitStack()
+    announcements: list[Announcement] = []
     with _shared(settings) as shared:
 
         async def rehearse() -> None:
             with reading_metadata() as report:
                 gateway = await opened.enter_async_context(open_gateway(shared, progress=report))
-                announce_gateway(gateway)
+            announcements.append(announcement_of(gateway, address_of(listener, settings.host)))
 
-        listener.listen(BACKLOG)
         if _run(rehearse, opened):
+            (announcement,) = announcements
+            # Here and not only in the workers, so that a port that was taken meanwhile is reported once.
+            listener.listen(BACKLOG)
             app = partial(worker_app, shared)
             config = _config(
                 app,
@@ -149,7 +145,9 @@ def _serve_many(
                 # A worker does not answer while it imports, which takes long on a busy machine.
                 timeout_worker_healthcheck=HEALTH_SECONDS,
             )
-            Workers(config, sockets=[listener]).run()
+            # On a busy machine workers take ten seconds to import, in which a client that has read the address would
+            # be connected but not answered.
+            Workers(config, sockets=[listener], on_ready=announcement.publish).run()
 
 
 @contextlib.contextmanager
@@ -244,8 +242,21 @@ def _full_page_hint() -> str:
     return "this package was built without Node; built with Node 20 or newer, it has the full one"
 
 
-def announce(gateway: Gateway, address: str) -> None:
-    """Print and log what is served, and at which addresses."""
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is served, and at which addresses: as text, and as an event."""
+
+    text: str
+    started: Started
+
+    def publish(self) -> None:
+        """Print and log it."""
+        print(self.text, flush=True, file=sys.stdout)
+        log_event(self.started)
+
+
+def announcement_of(gateway: Gateway, address: str) -> Announcement:
+    """Return the announcement of a gateway, which need not stay open until it is published."""
     lines: list[str] = []
     if gateway.is_sandbox:
         lines += [
@@ -257,12 +268,10 @@ def announce(gateway: Gateway, address: str) -> None:
     sets, fields = len(gateway.catalog.model.entity_sets), len(gateway.catalog.roots)
     lines.append(f"{sets:,} entity sets, {fields:,} fields of Query.")
     lines.extend(_addresses(gateway.settings, address))
-    print("\n".join(lines), flush=True, file=sys.stdout)
-    log_event(
-        Started(
-            url=address,
-            upstream=gateway.client.root,
-            sandbox=gateway.is_sandbox,
-            metadata=gateway.metadata.digest,
-        )
+    started = Started(
+        url=address,
+        upstream=gateway.client.root,
+        sandbox=gateway.is_sandbox,
+        metadata=gateway.metadata.digest,
     )
+    return Announcement("\n".join(lines), started)

@@ -33,7 +33,7 @@ ANSWERS = 5.0
 LAST = 1.0
 """Seconds to send the remaining responses."""
 _TICK = 0.05
-"""Seconds between two checks whether anything is running."""
+"""Seconds between two checks whether anything is running, or whether a worker is ready."""
 
 
 class GracefulServer(uvicorn.Server):
@@ -105,19 +105,32 @@ class GracefulServer(uvicorn.Server):
 class WorkerProcess(Process):
     """A worker with a graceful shutdown."""
 
-    @property
-    def server(self) -> uvicorn.Server:
-        """The server, created in the worker's process."""
-        if self._server is None:
-            self._server = GracefulServer(config=self.config)
-        return self._server
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        sockets: list[socket.socket],
+        make_server: Callable[[uvicorn.Config], uvicorn.Server] = GracefulServer,
+    ) -> None:
+        super().__init__(config, sockets)
+        self._make_server = make_server
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve, in the worker's process."""
+        # Before the thread that answers health checks: uvicorn creates the server when it is first used, by whichever
+        # thread that is. If both created one, the checks would for ever speak of a server that never started.
+        self._server = self._make_server(self.config)
+        super().target(sockets)
 
 
 class Workers(Multiprocess):
     """Workers that reload metadata on SIGHUP; uvicorn would restart them."""
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], on_ready: Callable[[], None]
+    ) -> None:
+        """``on_ready`` is called once, when the first worker serves."""
         super().__init__(config, sockets)
+        self._on_ready = on_ready
         self._hung_up = terminal_watch()
         self._due: set[int] = set()
 
@@ -129,8 +142,14 @@ class Workers(Multiprocess):
         self._due = {process.pid for process in self.processes if process.pid is not None}
 
     def init_processes(self) -> None:
-        """Start the workers."""
+        """Start the workers, and wait until one of them serves or all have to stop."""
         self.processes.extend(self._start() for _ in range(self.processes_num))
+        while not self.should_exit.wait(_TICK):
+            self.handle_signals()
+            self.keep_subprocess_alive()
+            if any(process.is_ready(timeout=1) for process in self.processes):
+                self._on_ready()
+                return
 
     def terminate_all(self) -> None:
         """Close the listener, so that clients cannot connect in vain, and stop the workers."""

@@ -131,6 +131,8 @@ def test_workers_share_the_port_and_end_together(tmp_path: Path) -> None:
     events = [json.loads(line)["event"] for line in gateway.errors.splitlines()]
     assert (events.count("schema_built"), events.count("operation_served")) == (3, 4)
     assert not [line for line in gateway.lines if "schema_built" in line]
+    # The second schema is that of a worker: the address is announced when one of them serves.
+    assert "schema_built" in events[events.index("schema_built") + 1 : events.index("started")]
 
 
 def test_a_port_in_use_is_reported(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""``gateway.cli.server``: a worker process and its health checks."""
+
+from __future__ import annotations
+
+import socket
+import time
+from threading import Event, Thread
+
+import uvicorn
+
+from gateway.cli.server import WorkerProcess
+
+PATIENCE = 30.0
+
+
+class SlowServer(uvicorn.Server):
+    """A server whose creation takes so long that another thread may create one as well."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        time.sleep(0.05)
+        super().__init__(config)
+        self.stop = Event()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve nothing until ``stop``."""
+        self.started = True
+        self.stop.wait(PATIENCE)
+
+
+def test_health_checks_are_about_the_server_that_runs() -> None:
+    servers: list[SlowServer] = []
+
+    def make_server(config: uvicorn.Config) -> SlowServer:
+        server = SlowServer(config)
+        servers.append(server)
+        return server
+
+    worker = WorkerProcess(uvicorn.Config("", log_config=None), [], make_server)
+    # The parent checks a worker before it runs.
+    worker.parent_conn.send(b"ping")
+    thread = Thread(target=worker.target, daemon=True)
+    thread.start()
+    assert worker.parent_conn.poll(PATIENCE)
+    worker.parent_conn.recv()
+
+    end = time.monotonic() + PATIENCE
+    while not (ready := worker.is_ready(timeout=1)) and time.monotonic() < end:
+        time.sleep(0.01)
+
+    assert ready
+    (server,) = servers
+    server.stop.set()
+    thread.join(PATIENCE)

@@ -9,7 +9,8 @@
     │   ├── PageLimitExceeded       PAGE_LIMIT_EXCEEDED
     │   ├── UnsupportedQuery        UNSUPPORTED_QUERY: valid GraphQL that this product cannot answer
     │   ├── BudgetExceeded          BUDGET_EXCEEDED
-    │   └── Forbidden               FORBIDDEN: outside company_limit
+    │   ├── Forbidden               FORBIDDEN: outside company_limit
+    │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── AuthError                   the gateway's own credentials upstream
@@ -33,6 +34,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import traceback
 from copy import copy
@@ -155,6 +157,46 @@ class NotSent(GatewayError):
     """A write that was not sent because the gateway shuts down."""
 
     code = "NOT_SENT"
+
+
+class Unauthenticated(RequestError):
+    """The caller must sign in, again or with more: HTTP answers 401 with ``challenge``.
+
+    ``claims`` is JSON that a new token must satisfy, such as a second factor: the claims request that the identity
+    provider or the service made (OpenID Connect Core, section 5.5). Clients pass it on when they sign in again.
+    https://learn.microsoft.com/entra/identity-platform/claims-challenge
+    """
+
+    code = "UNAUTHENTICATED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        detail: str | None = None,
+        claims: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, detail=detail)
+        self.claims = None if claims is None else base64.b64encode(claims.encode()).decode()
+
+    @property
+    def challenge(self) -> str:
+        """The header ``WWW-Authenticate`` (RFC 6750, section 3)."""
+        if self.claims is None:
+            return 'Bearer error="invalid_token"'
+        return f'Bearer error="insufficient_claims", claims="{self.claims}"'
+
+    def extensions(self) -> dict[str, object]:
+        """Return the extensions, with the claims for clients that read no headers."""
+        claims = {} if self.claims is None else {"claims": self.claims}
+        return {**super().extensions(), **claims}
+
+    def fresh_copy(self) -> Self:
+        """Return an equal error for another request, with its own id."""
+        result = copy(self)
+        result.error_id = secrets.token_hex(8)
+        return result
 
 
 class AuthError(GatewayError):

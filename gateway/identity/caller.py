@@ -28,6 +28,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
     """All verified claims."""
+    user: Mapping[str, Any] = field(default_factory=dict)
+    """The user of the environment: ``id``, ``company``, ``language``, ``roles``; empty if not looked up or absent."""
     expires_at: float | None = None
     """When the token or key ends, in seconds since the epoch."""
     assertion: Assertion | None = None

@@ -23,6 +23,7 @@ from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, with_c
 from gateway.http.explain_endpoint import explain_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
+from gateway.http.refusals import HttpError
 from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
@@ -99,10 +100,14 @@ class _Api:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        live = await self._endpoint.live(scope["app"])
+        try:
+            caller, live = await self._endpoint.admit(scope)
+        except HttpError as refused:
+            await self._graphql.answer(scope, receive, send, refused)
+            return
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
-            streamed = await self._graphql.answer(scope, receive, send, engine)
+            streamed = await self._graphql.answer(scope, receive, send, engine, caller)
         # Outside of the block above: a stream must not keep the generation that it began with.
         if streamed is not None and live is not None:
             await stream_events(live, streamed, scope, receive, send)

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
@@ -102,11 +101,11 @@ def _example(path: Path) -> Example:
     )
 
 
-ChooseExamples: TypeAlias = Callable[[Starlette, Sequence[Example]], Awaitable[Sequence[Example]]]
-"""Returns those of the examples that an API can run."""
+ChooseExamples: TypeAlias = Callable[[Request, Sequence[Example]], Awaitable[Sequence[Example]]]
+"""Returns those of the examples that an API can run for the caller of a request."""
 
 
-async def _all(_: Starlette, tabs: Sequence[Example]) -> Sequence[Example]:
+async def _all(_: Request, tabs: Sequence[Example]) -> Sequence[Example]:
     return tabs
 
 
@@ -159,7 +158,7 @@ def page_routes(settings: Page, assets: Path = BUILT) -> list[BaseRoute]:
             "endpoint": f"{root}{settings.api}",
             "profile": settings.profile,
             "headers": dict(settings.headers),
-            "examples": [asdict(example) for example in await settings.choose(request.app, tabs)],
+            "examples": [asdict(example) for example in await settings.choose(request, tabs)],
             "explain": settings.explains,
             "environment": dict(settings.environment),
             "docs": settings.docs,

@@ -16,10 +16,11 @@ from graphql import (
     parse,
     visit,
 )
-from starlette.applications import Starlette
+from starlette.requests import Request
 
 from gateway.documents.refusal import OperationRefused
 from gateway.http.endpoints import Endpoint
+from gateway.http.refusals import HttpError
 from gateway.planning.plan import FailedRoot
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
@@ -38,14 +39,17 @@ _FIELDS = 4
 async def runnable_examples(
     endpoint: Endpoint,
     companies: tuple[str, ...] | None,
-    app: Starlette,
+    request: Request,
     tabs: Sequence[Example],
 ) -> list[Example]:
     """Return the examples that an endpoint's API can run in a company scope; all of them while the gateway starts.
 
     An environment may lack what an example needs; a simpler one with its name is tried then.
     """
-    live = await endpoint.live(app)
+    try:
+        _, live = await endpoint.admit(request.scope)
+    except HttpError:  # a caller who has not signed in yet
+        return []
     if live is None:
         return list(tabs)
     others = {example.name: example for example in examples(OTHERWISE)}

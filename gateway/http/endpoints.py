@@ -4,7 +4,7 @@
     GET, POST /graphql/ap     the profile ap           page: /graphiql/ap
 
 Routes that exist once for each API come from functions of its ``Endpoint``, listed in ``app.PER_ENDPOINT``. At a
-request, ``await endpoint.live(app)`` returns the generation manager that serves it.
+request, ``await endpoint.admit(scope)`` returns its caller and the generation manager that serves this caller.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from typing import TypeAlias
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from gateway.config.profiles import ProfileSettings, profile_settings
 from gateway.config.settings import Settings
 from gateway.events import Observer
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.profile_instances import ProfileRegistry
 
+from .request_parameters import Headers
 from .waiting_bytes import WaitingBytes
 
 API = "/graphql"
@@ -65,8 +67,22 @@ class Endpoint:
         """Path of its GraphiQL page: ``/graphiql/ap``."""
         return PAGE if self.profile is None else f"{PAGE}/{self.profile}"
 
-    async def live(self, app: Starlette) -> GenerationManager | None:
-        """Return the generations that serve this API; None while the gateway starts."""
+    async def admit(
+        self, scope: Scope, headers: Headers | None = None
+    ) -> tuple[Caller, GenerationManager | None]:
+        """Return the caller of a request, and the generations that serve this API to it; None while it starts.
+
+        ``headers``: see ``authenticate``. Raises HttpError if the caller is refused.
+        """
+        caller = await self.authenticate(scope, headers)
+        return caller, await self.live(scope["app"], caller)
+
+    async def authenticate(self, scope: Scope, headers: Headers | None = None) -> Caller:  # noqa: ARG002 - what a check needs
+        """Return who calls. ``headers``: those of the request, if they are not the ones of ``scope``."""
+        return ANONYMOUS
+
+    async def live(self, app: Starlette, caller: Caller) -> GenerationManager | None:  # noqa: ARG002 - all callers see the same
+        """Return the generations that serve this API to a caller; None while the gateway starts."""
         whole: GenerationManager | None = getattr(app.state, "live", None)
         profile = self.profile
         if whole is None or profile is None:

@@ -20,6 +20,7 @@ from gateway.storage.content_coding import Compression
 from .admin_access import access_check
 from .endpoints import Endpoint, with_cors
 from .graphql_endpoint import GraphQLEndpoint
+from .refusals import HttpError
 
 
 def explain_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -46,10 +47,14 @@ class _Explain:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        live = await self._endpoint.live(scope["app"])
+        try:
+            caller, live = await self._endpoint.admit(scope)
+        except HttpError as refused:
+            await self._graphql.answer(scope, receive, send, refused)
+            return
         with nullcontext() if live is None else live.serving() as gateway:
             explainer = None if gateway is None else Explainer(gateway)
-            await self._graphql.answer(scope, receive, send, explainer)
+            await self._graphql.answer(scope, receive, send, explainer, caller)
 
 
 class Explainer:

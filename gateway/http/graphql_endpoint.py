@@ -33,6 +33,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encode_answer
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import Answer, GraphQLRequest
 from gateway.shutdown import STOPPING
 from gateway.storage.accept import media_quality
@@ -102,11 +103,16 @@ class GraphQLEndpoint:
     """Counts the answers that clients have not read yet."""
 
     async def answer(
-        self, scope: Scope, receive: Receive, send: Send, engine: Executor | None
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        engine: Executor | HttpError | None,
+        caller: Caller = ANONYMOUS,
     ) -> GraphQLRequest | None:
         """Answer one request; one that is to be answered by an event stream is returned instead.
 
-        ``engine`` is None while the gateway starts.
+        ``engine`` is None while the gateway starts, and the error for a caller who is refused.
         """
         started = time.perf_counter()
         headers = headers_of(scope)
@@ -119,8 +125,10 @@ class GraphQLEndpoint:
             return None
         media = choose_media_type(headers.get("accept", ""))
         try:
-            request = await self._read(scope, receive, headers, media)
-            if engine is None:
+            request = await self._read(scope, receive, headers, media, engine)
+            if caller is not ANONYMOUS:
+                request = structs.replace(request, caller=caller)
+            if engine is None or isinstance(engine, HttpError):
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
             # A client that accepts only event streams gets one for queries, too.
             if media is None or (self._may_stream(headers) and engine.subscribes(request)):
@@ -166,10 +174,17 @@ class GraphQLEndpoint:
         return self.streams and accepts_stream(headers.get("accept", ""))
 
     async def _read(
-        self, scope: Scope, receive: Receive, headers: Headers, media: str | None
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        media: str | None,
+        engine: Executor | HttpError | None,
     ) -> GraphQLRequest:
         """Read the GraphQL request of an HTTP request. Raises HttpError, ClientDisconnected."""
         self._check(scope, headers, has_media=media is not None or self._may_stream(headers))
+        if isinstance(engine, HttpError):
+            raise engine
         request = await read_request(scope, headers, receive, self.max_body)
         if _TRACE in headers and is_traced(headers[_TRACE]) and self.traces(headers):
             return structs.replace(request, trace=True)

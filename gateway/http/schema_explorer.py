@@ -32,6 +32,7 @@ from schema.introspection import SliceRequest, write_slice
 from schema.types.build import ODataSchema
 
 from .endpoints import Endpoint, with_cors
+from .refusals import HttpError
 
 if TYPE_CHECKING:
     from schema.search import Index, Root
@@ -120,7 +121,12 @@ class _Explorer:
             return _refusal(405, message, "METHOD_NOT_ALLOWED", _ALLOW)
         if not self._endpoint.settings.introspection:
             return _refusal(403, "Introspection is disabled.", "INTROSPECTION_DISABLED")
-        live = await self._endpoint.live(request.app)
+        try:
+            _, live = await self._endpoint.admit(request.scope)
+        except HttpError as refused:
+            return JSONResponse(
+                refused.answer.to_builtins(), status_code=refused.status, headers=FIELDS
+            )
         if live is None:
             return _refusal(503, "The gateway has not started yet.", "STARTING")
         try:

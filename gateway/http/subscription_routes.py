@@ -10,10 +10,12 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from gateway.identity.caller import Caller
 from gateway.request import GraphQLRequest
 from gateway.runtime.generations import GenerationManager
 
 from .endpoints import Endpoint
+from .request_parameters import Headers
 
 
 def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
@@ -23,18 +25,18 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         return ()
 
     async def socket(websocket: WebSocket) -> None:
-        from gateway.subscriptions.streams import Streams
-
         from .websocket import SocketOptions, serve
 
+        async def admit(headers: Headers) -> tuple[Caller, GenerationManager | None]:
+            return await endpoint.admit(websocket.scope, headers)
+
         terms = SocketOptions(
+            admit=admit,
             max_message=settings.max_body_bytes,
             origins=settings.cors_origins,
             waiting=endpoint.waiting,
         )
-        live = await endpoint.live(websocket.app)
-        streams = None if live is None else Streams(live, websocket.app.state.subscriptions)
-        await serve(websocket, streams, terms)
+        await serve(websocket, getattr(websocket.app.state, "subscriptions", None), terms)
 
     return [WebSocketRoute(endpoint.api, socket)]
 

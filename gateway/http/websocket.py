@@ -18,25 +18,27 @@ Errors of an operation alone are an ``error`` message with its id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import structs
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.errors import BudgetExceeded
 from gateway.events import SocketClosed
 from gateway.failures import failure_answer
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.request import GraphQLRequest
+from gateway.runtime.generations import GenerationManager
 from gateway.subscriptions.hub import FeedEnded, Hub
 from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
 
-from .admin_access import AccessCheck, allow_all
 from .refusals import HttpError
-from .request_parameters import request_of
+from .request_parameters import Headers, request_of
 from .transport_ws_messages import (
     ACK,
     PING,
@@ -78,26 +80,27 @@ class ConnectionRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketOptions:
-    """The limits of connections."""
+    """Who may connect, and the limits of connections."""
 
+    admit: Callable[[Headers], Awaitable[tuple[Caller, GenerationManager | None]]]
+    """Returns the caller of a connection by its headers, and what serves it. Raises HttpError."""
     max_message: int
     """Maximum characters of a client's message."""
     origins: Sequence[str] = ()
     """Origins whose pages may connect, besides the gateway's own; ``*``: all."""
-    admits: AccessCheck = allow_all
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
     """Counts the answers that clients have not read yet."""
 
 
-async def serve(websocket: WebSocket, streams: Streams | None, terms: SocketOptions) -> None:
-    """Serve one connection to its end. ``streams`` is None while the gateway starts."""
+async def serve(websocket: WebSocket, hub: Hub | None, terms: SocketOptions) -> None:
+    """Serve one connection to its end. ``hub`` is None while the gateway starts."""
     if not is_own(websocket.headers, terms.origins):
         await websocket.send_denial_response(PlainTextResponse("Foreign origin", 403))
         return
-    if streams is None:
+    if hub is None:
         await websocket.send_denial_response(PlainTextResponse("Starting", 503))
         return
-    with streams.hub.connection() as is_admitted:
+    with hub.connection() as is_admitted:
         if not is_admitted:
             await websocket.send_denial_response(PlainTextResponse("Too many connections", 503))
             return
@@ -106,7 +109,7 @@ async def serve(websocket: WebSocket, streams: Streams | None, terms: SocketOpti
             await websocket.close(4406, "Subprotocol not acceptable")
             return
         await websocket.accept(SUBPROTOCOL)
-        await Connection(websocket, streams, terms).run()
+        await Connection(websocket, hub, terms).run()
 
 
 def is_own(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
@@ -123,13 +126,15 @@ def is_own(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
 class Connection:
     """One accepted WebSocket."""
 
-    def __init__(self, websocket: WebSocket, streams: Streams, terms: SocketOptions) -> None:
+    def __init__(self, websocket: WebSocket, hub: Hub, terms: SocketOptions) -> None:
         self._websocket = websocket
-        self._streams = streams
         self._terms = terms
-        self._hub: Hub = streams.hub
+        self._hub = hub
         self._headers: Mapping[str, str] | None = None
         """Headers of the handshake with those of connection_init; None before that."""
+        self._caller = ANONYMOUS
+        self._streams: Streams | None = None
+        """What serves the caller; None before connection_init."""
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._is_heard = True
@@ -257,8 +262,13 @@ class Connection:
             name.lower(): str(v) for name, v in payload.items() if isinstance(v, str | int | float)
         }
         headers = {**self._websocket.headers, **own}
-        if not self._terms.admits(headers):
-            raise ConnectionRefused(4403, "Forbidden")
+        try:
+            self._caller, live = await self._terms.admit(headers)
+        except HttpError as error:
+            raise ConnectionRefused(4401 if error.status == 401 else 4403, str(error)) from error
+        if live is None:
+            raise ConnectionRefused(1013, "The gateway is starting")
+        self._streams = Streams(live, self._hub)
         try:
             # Invalid headers are an error of the connection, not of its first operation.
             request_of({"query": "{__typename}"}, headers, may_mutate=False)
@@ -278,6 +288,8 @@ class Connection:
             raise ConnectionRefused(4409, f"Subscriber for {name} already exists")
         try:
             request = request_of(message.payload, self._headers, may_mutate=True)
+            if self._caller is not ANONYMOUS:
+                request = structs.replace(request, caller=self._caller)
         except HttpError as error:
             await self._websocket.send_text(error_message(name, error.answer.errors))
             return
@@ -316,6 +328,7 @@ class Connection:
             await self._send_for(name, error_message(name, errors), last=True)
 
     async def _run_operation(self, name: str, request: GraphQLRequest) -> None:
+        assert self._streams is not None  # there is no operation before connection_init
         with self._streams.live.serving() as gateway:
             engine = gateway.engine
             subscribes = engine.subscribes(request)
@@ -326,15 +339,15 @@ class Connection:
             if not subscribes:
                 answer = await engine.execute(request)
         if subscribes:
-            await self._stream(name, request)
+            await self._stream(self._streams, name, request)
         elif answer.data is msgspec.UNSET and answer.written is None:
             await self._send_for(name, error_message(name, answer.errors), last=True)
         else:
             await self._send_for(name, next_message(name, answer.encode()))
             await self._send_for(name, complete_message(name), last=True)
 
-    async def _stream(self, name: str, request: GraphQLRequest) -> None:
-        async with aclosing(self._streams.results(request)) as results:
+    async def _stream(self, streams: Streams, name: str, request: GraphQLRequest) -> None:
+        async with aclosing(streams.results(request)) as results:
             try:
                 async for result in results:
                     await self._send_for(name, next_message(name, result))

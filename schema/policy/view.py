@@ -7,7 +7,7 @@ only if every role that gives rows of the set gives it in plain: else they would
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -27,9 +27,33 @@ class Grant(Struct, frozen=True):
         """Whether it gives every row."""
         return self.grant.where is None and not self.companies
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a row alone tells if the grant gives it: no part of its rule is about related rows."""
+        return self.grant.where is None or _is_about_the_row(self.grant.where)
+
+
+def _is_about_the_row(where: object) -> bool:
+    """Return whether a rule tests columns only: a column's tests are values, a relation's are objects again."""
+    if isinstance(where, Mapping):
+        return all(
+            _is_about_the_row(tests)
+            if name in ("and", "or", "not")
+            else not (
+                isinstance(tests, Mapping) and any(isinstance(t, Mapping) for t in tests.values())
+            )
+            for name, tests in where.items()
+        )
+    return not isinstance(where, list | tuple) or all(map(_is_about_the_row, where))
+
 
 class ColumnAccess(Struct, frozen=True):
-    """How a column of an entity set shows."""
+    """How a column of an entity set shows.
+
+    A visible column that is not ``is_plain`` keeps its type and becomes nullable; nothing may filter, order or join by
+    it. Its values are masked or emptied in the rows as they come in, before anything reads them
+    (``gateway.planning.cells``), so completion knows nothing of masks.
+    """
 
     plain: tuple[str, ...] = ()
     """Roles that give it in plain."""

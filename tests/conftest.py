@@ -18,14 +18,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
-from gateway.completion import Completer
 from gateway.config.settings import Settings
 from gateway.runtime.assembly import Gateway, open_client, open_gateway
 from gateway.sandbox import create_sandbox
+from tests.support.observers import raise_defects
 from tests.support.soak import bounded
-
-# The compiled completion's bugs are answered correctly, only late; in tests they are errors.
-Completer.raises_defects = True
 
 # pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
 # interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").
@@ -108,7 +105,7 @@ def assembled(sandbox: Starlette) -> Gateway:
 
     async def assemble() -> Gateway:
         transport = httpx.ASGITransport(sandbox)
-        async with open_gateway(QUIET, transport=transport, observe=lambda _: None) as gateway:
+        async with open_gateway(QUIET, transport=transport, observe=raise_defects) as gateway:
             return gateway
 
     return asyncio.run(assemble())

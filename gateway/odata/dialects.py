@@ -17,9 +17,6 @@ from .finops import FINOPS
 DIALECTS: tuple[Dialect, ...] = (FINOPS, ODATA)
 """Every dialect; the first one that address or metadata show counts."""
 
-GENERIC = ODATA
-"""The dialect of services that nothing shows to be a known product."""
-
 SANDBOX = FINOPS
 """The product that the embedded sandbox imitates."""
 
@@ -31,7 +28,7 @@ def dialect_for(name: str | None, url: str, namespace: str = "") -> Dialect:
     """
     if name is None:
         host = urlsplit(url).hostname or ""
-        return next((d for d in DIALECTS if d.is_shown_by(host, namespace)), GENERIC)
+        return next((d for d in DIALECTS if d.is_shown_by(host, namespace)), ODATA)
     by_name = {dialect.name: dialect for dialect in DIALECTS}
     if name in by_name:
         return by_name[name]

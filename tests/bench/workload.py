@@ -31,6 +31,7 @@ from gateway.shutdown import Shutdown
 from schema.csdl.parse import parse_csdl
 from schema.model.records import Model
 from schema.types.build import ODataSchema, build_schema
+from tests.support.observers import raise_defects
 
 ORDERS = 10_000
 LINES = 5
@@ -301,7 +302,7 @@ def engine_over(
     *,
     expand: bool = True,
     schema: ODataSchema | None = None,
-    observe: Observer = lambda _: None,
+    observe: Observer = raise_defects,
 ) -> Engine:
     """Return an engine whose upstream is ``sender``; ``expand`` False: key batches only."""
     settings = ExecutionSettings(

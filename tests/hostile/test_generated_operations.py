@@ -21,6 +21,7 @@ from schemathesis.core.result import Ok
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from tests.support.http_fuzz import json_faults
+from tests.support.observers import raise_defects
 from tests.support.tally import TALLY, leaks_in, own_peak
 from tests.support.threaded import threaded
 
@@ -45,7 +46,7 @@ def service() -> Iterator[tuple[httpx.Client, list[Any]]]:
     """A gateway over the sandbox, and schemathesis' operation for each of its root fields."""
     for name, texts in SCALARS.items():
         schemathesis.graphql.scalar(name, st.sampled_from(texts).map(nodes.String))
-    app = create_app(Settings(cache_dir=None, language="none"), observe=lambda _: None)
+    app = create_app(Settings(cache_dir=None, language="none"), observe=raise_defects)
     with threaded(app) as address, httpx.Client(base_url=address, timeout=60) as http:
         schema = schemathesis.graphql.from_url(f"{address}/graphql")
         yield http, [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]

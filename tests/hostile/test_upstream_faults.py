@@ -22,7 +22,6 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.engine import Engine
-from gateway.events import ErrorRaised, Event
 from gateway.odata.client import ODataClient
 from gateway.odata.retry import Clock
 from gateway.odata.transport import make_transport
@@ -30,6 +29,7 @@ from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, execution_settings, open_gateway
 from gateway.sandbox import SandboxSettings, create_sandbox
 from tests.support.fault_proxy import Plan, Proxy, fault_proxy
+from tests.support.observers import raise_bugs
 from tests.support.tally import TALLY, leaks_in, own_peak
 from tests.support.upstream_faults import AFTER, FAULTS, phases
 
@@ -96,12 +96,12 @@ class World:
             root=self.proxy.root,
             transport=make_transport(SETTINGS),
             clock=Clock(sleep=sleep, random=lambda: 0.5),
-            observe=_raise_bugs,
+            observe=raise_bugs,
             dialect=self.gateway.dialect,
         )
         async with client:
             limits = execution_settings(SETTINGS)
-            yield Engine(self.gateway.schema, client, self.gateway.dialect, limits, _raise_bugs)
+            yield Engine(self.gateway.schema, client, self.gateway.dialect, limits, raise_bugs)
 
     async def ask(self, query: str, plan: Plan | None) -> dict[str, Any]:
         self.proxy.plan = plan
@@ -141,17 +141,12 @@ class World:
         return rows[0]["Description"] if rows else None
 
 
-def _raise_bugs(event: Event) -> None:
-    if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
-        raise AssertionError(event.detail)
-
-
 @pytest.fixture(scope="module")
 async def world(anyio_backend: str) -> AsyncIterator[World]:
     sandbox = create_sandbox(SandboxSettings(scale=0.1, page_limit=7))
     transport = httpx.ASGITransport(sandbox)
     async with (
-        open_gateway(SETTINGS, transport=transport, observe=_raise_bugs) as gateway,
+        open_gateway(SETTINGS, transport=transport, observe=raise_bugs) as gateway,
         fault_proxy(sandbox) as proxy,
     ):
         found = World(gateway, proxy, {}, itertools.count(1))

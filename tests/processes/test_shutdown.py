@@ -26,6 +26,7 @@ from gateway.config.settings import Settings
 from gateway.events import RequestRetried
 from tests.support.held import GROUP, Held, at, world
 from tests.support.manual_clock import until
+from tests.support.observers import raise_defects
 from tests.support.process import running
 from tests.support.sockets import PATIENCE
 
@@ -121,7 +122,7 @@ class Served:
 async def serving() -> AsyncIterator[Served]:
     upstream = Held()
     settings = Settings(cache_dir=None, language=None, concurrency=1)
-    app = create_app(settings, transport=upstream, observe=lambda _: None)
+    app = create_app(settings, transport=upstream, observe=raise_defects)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
             app, http=BoundedProtocol, lifespan="off", log_config=None, proxy_headers=False

@@ -30,6 +30,7 @@ from schema.model.records import (
 )
 from schema.types.build import build_schema
 from tests.support.memory_odata import answer_batch
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import client_over
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -106,7 +107,7 @@ class Keyed:
         schema = build_schema(catalog, LoadedResolvers(catalog))
         self.row: dict[str, Any] = {}
         client = client_over(self._answer, [])
-        self.engine = Engine(schema, client, ODATA, ExecutionSettings(), lambda _event: None)
+        self.engine = Engine(schema, client, ODATA, ExecutionSettings(), raise_bugs)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/$batch"):  # the address of a long key

@@ -24,6 +24,7 @@ from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from tests.bench.workload import Service, alias_query, answer, document, engine_over, nested_query
 from tests.support.cases import engine, requests_of
+from tests.support.observers import raise_defects
 from tests.support.soak import bounded
 from tests.support.sockets import Connection, Listening, listening, ok
 
@@ -149,7 +150,7 @@ async def application(
         }
     )
     transport = httpx.MockTransport(replayed) if "invalid" in url else None
-    app = create_app(settings, transport=transport, observe=lambda _: None)
+    app = create_app(settings, transport=transport, observe=raise_defects)
     async with app.router.lifespan_context(app):
         yield TracedRequest(app)
 

@@ -29,6 +29,7 @@ from tests.support.hostile import (
     hostile,
 )
 from tests.support.memory_odata import ROOT
+from tests.support.observers import raise_bugs
 from tests.support.sockets import PATIENCE
 from tests.support.zoo_model import FO
 
@@ -197,7 +198,7 @@ async def test_a_socket_that_misbehaves(talk: Talk, code: str) -> None:
                 client,
                 ODATA,
                 ExecutionSettings(plans=PlanLimits()),
-                lambda _e: None,
+                raise_bugs,
             )
             request = GraphQLRequest(query="{ orders { nodes { orderId } } }")
             bad = (await engine.execute(request)).to_builtins()
@@ -217,7 +218,7 @@ async def test_an_answer_larger_than_the_settings_allow() -> None:
     )
     async with ODataClient(settings, transport=transport, observe=lambda _event: None) as client:
         limits = ExecutionSettings(plans=replace(PlanLimits()))
-        engine = Engine(SCHEMAS["finops"], client, FO, limits, lambda _event: None)
+        engine = Engine(SCHEMAS["finops"], client, FO, limits, raise_bugs)
         answer = await engine.execute(GraphQLRequest(query=GOOD))
 
     assert codes(answer.to_builtins()) == [(["orders"], "UPSTREAM_MALFORMED")]

@@ -33,6 +33,7 @@ from schema.model.records import (
 )
 from schema.types.build import build_schema
 from tests.support.memory_odata import Nav, Row, Tables
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import client_over, prop
 
 pytestmark = pytest.mark.heavy
@@ -128,7 +129,7 @@ class Lists:
             self.client,
             self.dialect,
             ExecutionSettings(plans=PlanLimits(can_expand=self.can_expand)),
-            lambda _event: None,
+            raise_bugs,
         )
 
     def connection(self, arguments: dict[str, Any], order: str) -> dict[str, Any]:

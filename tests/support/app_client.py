@@ -11,9 +11,10 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
-from gateway.events import Event
+from gateway.events import Event, tee
 from gateway.http.graphql_endpoint import GRAPHQL
 from gateway.http.request_parameters import JSON
+from tests.support.observers import raise_defects
 
 LEAKS = ("Traceback", "sandbox.invalid", "Error(", "object at 0x", "graphql.", "NoneType", "dict")
 
@@ -45,7 +46,7 @@ class Client:
 async def serving(settings: Settings) -> AsyncIterator[tuple[Starlette, list[Event]]]:
     """Return an application that has started, and the list that its log goes to."""
     events: list[Event] = []
-    app = create_app(settings, observe=events.append)
+    app = create_app(settings, observe=tee(raise_defects, events.append))
     async with app.router.lifespan_context(app):
         yield app, events
 

@@ -22,12 +22,12 @@ from msgspec import structs
 
 from gateway.config.settings import Settings
 from gateway.engine import Engine
-from gateway.events import ErrorRaised, Event
 from gateway.explain.empty_service import requests_within
 from gateway.odata.query import Request
 from gateway.odata.render import readable_url
 from gateway.request import Answer, GraphQLRequest
 from gateway.runtime.assembly import Gateway, execution_settings
+from tests.support.observers import raise_bugs
 
 FOLDER = Path(__file__).parent.parent / "golden" / "reads"
 _HEADER = re.compile(r"^# (companies|settings|operation): (.+)$", re.MULTILINE)
@@ -104,13 +104,7 @@ def engine(
 ) -> Engine:
     """Return an engine over a gateway's schema and upstream with other settings."""
     chosen = structs.replace(execution_settings(Settings(**settings)), compiled=compiled)
-    return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, _raise_bugs)
-
-
-def _raise_bugs(event: Event) -> None:
-    """Let no test take an internal error for an expected one."""
-    if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
-        raise AssertionError(event.detail)
+    return Engine(schema or gateway.schema, gateway.client, gateway.dialect, chosen, raise_bugs)
 
 
 def requests_of(answer: Answer) -> list[str]:

@@ -16,7 +16,6 @@ from starlette.applications import Starlette
 from gateway.config.settings import Settings
 from gateway.engine import Engine
 from gateway.errors import UpstreamNotFound
-from gateway.events import ErrorRaised, Event
 from gateway.odata.client import ODataClient
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
@@ -25,6 +24,7 @@ from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import SANDBOX_ROOT, Gateway, execution_settings, open_gateway
 from gateway.sandbox.faults import FaultRule
 from gateway.shutdown import Shutdown
+from tests.support.observers import raise_bugs
 
 SERVICE = "/api/services/LedgerJournalServices/LedgerJournalService/post"
 SETTINGS = Settings.model_validate(
@@ -172,20 +172,14 @@ async def faulty(
         transport=door,
         auth=auth,
         clock=clock,
-        observe=_raise_bugs,
+        observe=raise_bugs,
         dialect=gateway.dialect,
     )
     async with client:
         settings = execution_settings(gateway.settings)
-        engine = Engine(gateway.schema, client, gateway.dialect, settings, _raise_bugs)
+        engine = Engine(gateway.schema, client, gateway.dialect, settings, raise_bugs)
         yield Faulty(sandbox, engine, client, door, waits)
     sandbox.state.faults.clear()
-
-
-def _raise_bugs(event: Event) -> None:
-    """Let no test take an internal error for an expected one."""
-    if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
-        raise AssertionError(event.detail)
 
 
 @dataclass

@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.config.settings import Settings
-from gateway.events import Event
+from gateway.events import Event, tee
 from tests.support.changing_metadata import Changing
+from tests.support.observers import raise_defects
 
 PROFILES: Mapping[str, object] = {
     "ap": {
@@ -55,7 +56,7 @@ class Served:
 async def serve(settings: Settings, service: Changing | None = None) -> AsyncIterator[Served]:
     events: list[Event] = []
     transport = None if service is None else httpx.MockTransport(service.answer)
-    app = create_app(settings, transport=transport, observe=events.append)
+    app = create_app(settings, transport=transport, observe=tee(raise_defects, events.append))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http,

@@ -33,6 +33,7 @@ from schema.model.records import (
     TypeRef,
 )
 from schema.types.build import build_schema
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import client_over, on, prop
 
 FO = replace(FINOPS, company_property=None)
@@ -163,7 +164,7 @@ class Service:
         client = client_over(self.answer, [])
         settings = ExecutionSettings(plans=PlanLimits(**limits))
         schema = build_schema(catalog, LoadedResolvers(catalog))
-        self.engine = Engine(schema, client, dialect, settings, lambda _event: None)
+        self.engine = Engine(schema, client, dialect, settings, raise_bugs)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         url = urllib.parse.unquote(request.url.raw_path.decode().removeprefix("/data/"))

@@ -20,9 +20,10 @@ from gateway.app import create_app
 from gateway.cli.bounded_http import BoundedProtocol, socket_protocol
 from gateway.config.setting_models import Profile, SubscriptionOptions
 from gateway.config.settings import Settings
-from gateway.events import Event, SubscriptionPolled
+from gateway.events import Event, SubscriptionPolled, tee
 from gateway.subscriptions.hub import Hub
 from tests.support.manual_clock import until
+from tests.support.observers import raise_defects
 from tests.support.sockets import PATIENCE
 
 PROTOCOL: Any = "graphql-transport-ws"
@@ -122,7 +123,7 @@ async def serving(
 ) -> AsyncIterator[Served]:
     transport = httpx.ASGITransport(sandbox)
     chosen = settings(**options).model_copy(update={"profiles": dict(profiles)})
-    app = create_app(chosen, transport=transport, observe=events.append)
+    app = create_app(chosen, transport=transport, observe=tee(raise_defects, events.append))
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,

@@ -14,7 +14,7 @@ import httpx
 
 from gateway.config.settings import Settings
 from gateway.engine import Engine, ExecutionSettings
-from gateway.events import Event
+from gateway.events import Event, tee
 from gateway.execution.fast_path import Slicing
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
@@ -39,6 +39,7 @@ from schema.model.records import (
 )
 from schema.types.build import ODataSchema, build_schema
 from tests.support.memory_odata import ROOT, Nav, Tables
+from tests.support.observers import raise_defects
 
 FO = replace(FINOPS, company_property=None)
 """Finance & Operations' ways, without companies."""
@@ -311,7 +312,8 @@ class Zoo:
             slicing=slicing or Slicing(),
         )
         self.client = client_over(self._answer, self.events, dialect=dialect.name)
-        self.engine = Engine(self.schema, self.client, dialect, settings, self.events.append)
+        observe = tee(raise_defects, self.events.append)
+        self.engine = Engine(self.schema, self.client, dialect, settings, observe)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         return self.tables.answer(request)

@@ -14,13 +14,13 @@ import orjson
 import pytest
 
 from gateway.engine import Engine, ExecutionSettings
-from gateway.events import ErrorRaised, Event
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import Writes
+from tests.support.observers import raise_bugs
 from tests.support.scripted_upstream import Upstream
 from tests.support.zoo_model import DIALECTS, model
 
@@ -122,15 +122,10 @@ def schema() -> Any:
     return build_schema(catalog, LoadedResolvers(catalog), writes=Writes(catalog))
 
 
-def _raise_bugs(event: Event) -> None:
-    if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
-        raise AssertionError(event.detail)
-
-
 async def codes(query: str, answer: httpx.Response) -> list[str | None]:
     """Run a mutation against one answer for ever; return the code of each row's outcome."""
     client = Upstream([answer]).client(retries=0)
-    engine = Engine(schema(), client, DIALECTS["odata"], ExecutionSettings(), _raise_bugs)
+    engine = Engine(schema(), client, DIALECTS["odata"], ExecutionSettings(), raise_bugs)
     result = (await engine.execute(GraphQLRequest(query=query))).to_builtins()
     assert "S3CRET says" in str(result) or "S3CRET" not in str(result)
     assert '{"error"' not in str(result)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.completion import Completer
-from gateway.events import ErrorRaised, Event, FastPathFailed
+from gateway.events import ErrorRaised, Event, FastPathFailed, Observer, tee
 from gateway.operations import completion_compiler
 from gateway.request import Answer, GraphQLRequest
 from tests.bench.workload import CLEANED, Service, engine_over, nested_query
+from tests.support.observers import raise_defects
 
 pytestmark = pytest.mark.anyio
 QUERY = nested_query(CLEANED, rows=10)
@@ -26,8 +26,9 @@ def failures(events: list[Event]) -> list[FastPathFailed]:
     return [event for event in events if isinstance(event, FastPathFailed)]
 
 
-async def execute(service: Service, events: list[Event]) -> Answer:
-    return await engine_over(service, observe=events.append).execute(GraphQLRequest(query=QUERY))
+async def execute(service: Service, events: list[Event], *observers: Observer) -> Answer:
+    engine = engine_over(service, observe=tee(events.append, *observers))
+    return await engine.execute(GraphQLRequest(query=QUERY))
 
 
 def inject_bug(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +57,6 @@ async def test_a_bug_costs_time_but_no_answer(
 ) -> None:
     right = await execute(Service(), [])
     inject_bug(monkeypatch)
-    monkeypatch.setattr(Completer, "raises_defects", False)
 
     answer = await execute(Service(), events)
 
@@ -74,11 +74,11 @@ async def test_a_bug_is_an_error_in_tests(
 ) -> None:
     inject_bug(monkeypatch)
 
-    answer = await execute(Service(), events)
+    answer = await execute(Service(), events, raise_defects)
 
     assert [error["extensions"]["code"] for error in answer.errors] == ["INTERNAL_ERROR"]
     (raised,) = (event for event in events if isinstance(event, ErrorRaised))
-    assert "TypeError: a secret of the data" in str(raised.detail)
+    assert "The compiled completion failed: TypeError in test_completion.py:" in str(raised.detail)
 
 
 async def spoil(service: Service, good: bytes, bad: bytes) -> None:

@@ -23,6 +23,7 @@ from schema.catalog import Catalog
 from schema.model.records import EntitySet, EntityType, Model
 from schema.types.build import build_schema
 from tests.support.memory_odata import ROOT, Tables
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import client_over, prop
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +59,7 @@ class Service:
             client_over(self.tables.answer, []),
             dialect,
             ExecutionSettings(plans=PlanLimits()),
-            lambda _event: None,
+            raise_bugs,
         )
 
     async def page(self, arguments: str) -> dict[str, Any]:

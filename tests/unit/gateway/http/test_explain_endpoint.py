@@ -19,6 +19,7 @@ from gateway.http.graphql_endpoint import GRAPHQL
 from gateway.http.request_parameters import JSON
 from gateway.runtime.assembly import sandbox_transport
 from tests.support.manual_clock import pass_time
+from tests.support.observers import raise_defects
 from tests.support.sockets import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +89,7 @@ class Client:
 async def serving(**given: object) -> AsyncIterator[Client]:
     upstream = Recording()
     settings = Settings(language=None, retry_wait_max=0.0, **given)  # type: ignore[arg-type]
-    app = create_app(settings, transport=upstream, observe=lambda _: None)
+    app = create_app(settings, transport=upstream, observe=raise_defects)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

@@ -14,6 +14,7 @@ from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.http.hosts import Hosts
 from gateway.http.proxies import Proxies
+from tests.support.observers import raise_defects
 
 pytestmark = pytest.mark.anyio
 ANSWER = {"query": "{ __typename }"}
@@ -72,7 +73,7 @@ def test_star_allows_every_valid_host() -> None:
 
 def app_of(**settings: Any) -> Starlette:
     given = Settings(cache_dir=None, language=None, **settings)
-    return create_app(given, observe=lambda _: None)
+    return create_app(given, observe=raise_defects)
 
 
 @pytest.fixture

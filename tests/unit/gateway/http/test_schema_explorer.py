@@ -17,6 +17,7 @@ from gateway.config.settings import Settings
 from gateway.http import schema_explorer as explorer
 from schema import search
 from tests.support.metadata_documents import PROCUREMENT, path_of
+from tests.support.observers import raise_defects
 
 pytestmark = pytest.mark.anyio
 SOME = ("Customers*", "SalesOrder*")
@@ -31,7 +32,7 @@ async def served(**chosen: Any) -> AsyncIterator[tuple[Starlette, httpx.AsyncCli
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[tuple[Starlette, httpx.AsyncClient]]:
-    app = create_app(settings, observe=lambda _: None)
+    app = create_app(settings, observe=raise_defects)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -207,7 +208,7 @@ async def test_other_methods_get_allow(client: httpx.AsyncClient, path: str) -> 
 
 
 async def test_nothing_is_answered_during_the_start() -> None:
-    app = create_app(Settings(cache_dir=None), observe=lambda _: None)
+    app = create_app(Settings(cache_dir=None), observe=raise_defects)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/graphql/search")

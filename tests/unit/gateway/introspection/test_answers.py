@@ -35,6 +35,7 @@ from tests.support.introspections import (
     build_eagerly,
     introspect_with_graphql_core,
 )
+from tests.support.observers import raise_defects
 
 pytestmark = pytest.mark.anyio
 NAMES = "{ __schema { types { name } } }"
@@ -69,7 +70,7 @@ async def opened(settings: Settings) -> AsyncIterator[Gateway]:
     transport = None
     if settings.url is not None:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"value": []}))
-    async with open_gateway(settings, transport=transport, observe=lambda _: None) as gateway:
+    async with open_gateway(settings, transport=transport, observe=raise_defects) as gateway:
         yield gateway
 
 
@@ -78,7 +79,7 @@ async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     upstream = None
     if settings.url is not None:
         upstream = httpx.MockTransport(lambda _: httpx.Response(200, json={"value": []}))
-    app = create_app(settings, transport=upstream, observe=lambda _: None)
+    app = create_app(settings, transport=upstream, observe=raise_defects)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

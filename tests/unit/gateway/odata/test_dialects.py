@@ -9,7 +9,7 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.odata.dialect import ODATA, Dialect
-from gateway.odata.dialects import DIALECTS, GENERIC, SANDBOX, dialect_for, environment_kind
+from gateway.odata.dialects import DIALECTS, SANDBOX, dialect_for, environment_kind
 from gateway.odata.finops import FINOPS, NAMESPACE
 
 
@@ -24,8 +24,7 @@ def test_names_and_titles_are_unique() -> None:
     assert len({d.name for d in DIALECTS}) == len({d.title for d in DIALECTS}) == len(DIALECTS)
 
 
-def test_generic_is_the_specification_and_the_sandbox_is_finops() -> None:
-    assert GENERIC is ODATA
+def test_the_sandbox_imitates_finops() -> None:
     assert SANDBOX is FINOPS
 
 

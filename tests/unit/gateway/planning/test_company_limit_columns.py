@@ -20,6 +20,7 @@ from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.faults import FaultRule
 from gateway.sandbox.settings import Fault
 from tests.support.cases import engine
+from tests.support.observers import raise_bugs
 
 pytestmark = pytest.mark.anyio
 ERRORS = "userErrors { code field }"
@@ -47,7 +48,7 @@ def by_symbol(gateway: Gateway) -> Engine:
     """An engine for which the "company" of a currency stands in a property that is no part of its key."""
     dialect = replace(gateway.dialect, company_columns={"Currencies": ("Symbol",)})
     limits = execution_settings(Settings(company_limit=("$",)))
-    return Engine(gateway.schema, gateway.client, dialect, limits, lambda _: None)
+    return Engine(gateway.schema, gateway.client, dialect, limits, raise_bugs)
 
 
 @pytest.mark.parametrize(

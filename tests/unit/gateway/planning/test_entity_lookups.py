@@ -25,6 +25,7 @@ from schema.types.federation import Federation
 from tests.support import zoo_model as zoo
 from tests.support.cases import assert_requests, builtins_of, engine, requests_of
 from tests.support.memory_odata import Tables
+from tests.support.observers import raise_bugs
 
 pytestmark = pytest.mark.anyio
 WIDE = 60_000
@@ -154,7 +155,7 @@ def keyed(kind: str) -> tuple[Engine, Tables]:
     schema = build_schema(catalog, LoadedResolvers(catalog), federation=Federation())
     tables = Tables({"Things": []}, {"Things": ("Kind",)})
     client = zoo.client_over(tables.answer, [])
-    return Engine(schema, client, ODATA, ExecutionSettings(), lambda _: None), tables
+    return Engine(schema, client, ODATA, ExecutionSettings(), raise_bugs), tables
 
 
 @pytest.mark.parametrize("kind", _KEYS)

@@ -12,6 +12,7 @@ from gateway.odata.dialect import ODATA
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits
 from gateway.request import GraphQLRequest
+from tests.support.observers import raise_bugs
 from tests.support.random_rows import tables
 from tests.support.zoo_model import FO, Zoo, schema_of
 
@@ -120,7 +121,7 @@ async def test_deep_documents_are_answered_or_refused_with_a_code(
     settings = ExecutionSettings(
         plans=PlanLimits(), documents=DocumentLimits(tokens=1_000_000, depth=depth)
     )
-    engine = Engine(zoo.schema, zoo.client, dialect, settings, zoo.events.append)
+    engine = Engine(zoo.schema, zoo.client, dialect, settings, raise_bugs)
     answer = await engine.execute(GraphQLRequest(query=DEEP[name]))
     await zoo.client.aclose()
 

@@ -19,6 +19,7 @@ from schema.catalog import Catalog
 from schema.model.records import EntitySet, EntityType, Model, Navigation, ReferentialConstraint
 from schema.types.build import build_schema
 from tests.support.memory_odata import Nav, Tables
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import FO, client_over, prop
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +84,7 @@ class Service:
             client_over(self.tables.answer, []),
             dialect,
             ExecutionSettings(plans=PlanLimits(can_expand=can_expand)),
-            lambda _event: None,
+            raise_bugs,
         )
 
     def fill(self, first: tuple[str, ...], second: tuple[str, ...]) -> None:

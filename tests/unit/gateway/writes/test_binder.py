@@ -21,6 +21,7 @@ from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import WriteRules, Writes
 from tests.support.faulty_writes import Recorder
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import model
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +60,7 @@ async def run(
     if answer is not None:
         recorder.answer = answer
     settings = ExecutionSettings(writes=WriteLimits(max_rows=max_rows))
-    engine = Engine(schema, recorder, gateway.dialect, settings, lambda _: None)
+    engine = Engine(schema, recorder, gateway.dialect, settings, raise_bugs)
     request = GraphQLRequest(query=query, companies=companies)
     return recorder, (await engine.execute(request)).to_builtins()
 
@@ -138,7 +139,7 @@ async def write_order(rules: WriteRules | None = None) -> tuple[Recorder, dict[s
     catalog = Catalog(replace(whole, entity_types=types), abilities_of(ODATA))
     schema = build_schema(catalog, LoadedResolvers(catalog), writes=Writes(catalog, rules))
     recorder = Recorder()
-    engine = Engine(schema, recorder, ODATA, ExecutionSettings(), lambda _: None)
+    engine = Engine(schema, recorder, ODATA, ExecutionSettings(), raise_bugs)
     return recorder, (await engine.execute(GraphQLRequest(query=ORDER))).to_builtins()
 
 

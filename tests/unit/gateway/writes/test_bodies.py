@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from gateway.engine import Engine, ExecutionSettings
-from gateway.events import ErrorRaised, Event
 from gateway.fallback_resolvers import LoadedResolvers
 from gateway.metadata.model_builder import abilities_of
 from gateway.odata.render import readable_url
@@ -17,6 +16,7 @@ from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import Writes
 from tests.support.faulty_writes import Recorder
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import DIALECTS, model
 
 pytestmark = pytest.mark.anyio
@@ -34,14 +34,9 @@ async def run(
 ) -> tuple[Recorder, dict[str, Any]]:
     """Run a mutation, and give what was sent and answered."""
     recorder = Recorder()
-    engine = Engine(schema(dialect), recorder, DIALECTS[dialect], ExecutionSettings(), _raise_bugs)
+    engine = Engine(schema(dialect), recorder, DIALECTS[dialect], ExecutionSettings(), raise_bugs)
     request = GraphQLRequest(query=query, variables=variables, companies=companies)
     return recorder, (await engine.execute(request)).to_builtins()
-
-
-def _raise_bugs(event: Event) -> None:
-    if isinstance(event, ErrorRaised) and event.code == "INTERNAL_ERROR":
-        raise AssertionError(event.detail)
 
 
 def update(patch: str) -> str:

@@ -12,6 +12,7 @@ from schema.catalog import Catalog
 from schema.types.build import build_schema
 from schema.writes import Writes
 from tests.support.faulty_writes import Recorder
+from tests.support.observers import raise_bugs
 from tests.support.zoo_model import DIALECTS, model
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,7 @@ async def test_reads_of_payloads_count_as_requests(max_url_length: int) -> None:
     catalog = Catalog(model(), abilities_of(DIALECTS["finops"]))
     schema = build_schema(catalog, LoadedResolvers(catalog), writes=Writes(catalog))
     settings = ExecutionSettings(max_url_length=max_url_length)
-    engine = Engine(schema, Recorder(), DIALECTS["finops"], settings, lambda _: None)
+    engine = Engine(schema, Recorder(), DIALECTS["finops"], settings, raise_bugs)
 
     answer = await engine.execute(GraphQLRequest(query=UPDATE))
 

@@ -13,6 +13,8 @@
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
+    ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
+    ├── AuditUnavailable            AUDIT_UNAVAILABLE: a write that was not sent because it cannot be recorded
     ├── AuthError                   the gateway's own credentials upstream
     │   ├── TokenError              AUTH_TOKEN_FAILED
     │   └── UpstreamForbidden       UPSTREAM_FORBIDDEN
@@ -197,6 +199,18 @@ class Unauthenticated(RequestError):
         result = copy(self)
         result.error_id = secrets.token_hex(8)
         return result
+
+
+class StoreUnavailable(GatewayError):
+    """The gateway's own database cannot be read or written."""
+
+    code = "STORE_UNAVAILABLE"
+
+
+class AuditUnavailable(GatewayError):
+    """A write that was not sent because the audit log cannot record it, which ``audit.required`` demands."""
+
+    code = "AUDIT_UNAVAILABLE"
 
 
 class AuthError(GatewayError):

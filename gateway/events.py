@@ -187,6 +187,20 @@ class RequestRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message: str
 
 
+class StoreFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The store of API keys cannot be read or written; the keys in memory serve. Logged once until it works again."""
+
+    reason: str
+
+
+class AuditFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Entries of the audit log could not be written. Logged once until it works again."""
+
+    reason: str
+    lost: int
+    """Entries."""
+
+
 class ClientLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A client disconnected before its answer was ready; its operation was cancelled."""
 
@@ -286,6 +300,8 @@ Event: TypeAlias = (
     | MetadataReloaded
     | ReloadFailed
     | RequestRefused
+    | StoreFailed
+    | AuditFailed
     | ClientLeft
     | ConnectionCut
     | OperationServed
@@ -315,12 +331,12 @@ def level_of(event: Event) -> LogLevel:
             return "info"
         case MetadataReloaded():
             return "info" if event.changed else "debug"
-        case TypesNotRenewed() | ReloadFailed():
+        case TypesNotRenewed() | ReloadFailed() | AuditFailed():
             return "error"
         case SchemaBuilt():
             return "warning" if event.findings else "info"
-        case (
-            RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable() | WatchFailed()
+        case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
+            WatchFailed() | StoreFailed()
         ):
             return "warning"
         case FastPathFailed():

@@ -23,6 +23,7 @@ TOPICS = (
     ("clean_noyes", "Names and values"),
     ("include", "What is served"),
     ("cache_dir", "Metadata and cache"),
+    ("data_dir", "Data and keys"),
     ("host", "Listening, connections and proxies"),
     ("introspection", "What clients may see"),
     ("log_format", "Logging"),
@@ -100,7 +101,9 @@ def _words(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
         inner = arguments[0]
-        return "list of text" if inner is str else "array of tables"
+        return {"text": "list of text", "secret": "list of secrets"}.get(
+            _words(inner), "array of tables"
+        )
     simple = {
         bool: "`true` or `false`",
         int: "integer",

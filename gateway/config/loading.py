@@ -59,8 +59,9 @@ def load_settings(
     ):
         _overlay(values, layer)
         places.update({path: place(path) for path in _paths(layer)})
-    # Not a default of the field: it depends on the environment, and tests need none.
+    # No defaults of the fields: they depend on the environment, and tests need none.
     values.setdefault("cache_dir", _platform_cache(environ))
+    values.setdefault("data_dir", _platform_data(environ))
     problems += _missing(values)
     try:
         settings = Settings(**values)
@@ -137,6 +138,18 @@ def _platform_cache(environ: Mapping[str, str]) -> str | None:
     return str(Path(base) / "d365-graphql") if base else None
 
 
+def _platform_data(environ: Mapping[str, str]) -> str | None:
+    """Return the platform's data folder, such as ``~/.local/share/d365-graphql``; None without a home folder."""
+    if sys.platform == "win32":
+        local = environ.get("LOCALAPPDATA")
+        return str(Path(local) / "d365-graphql" / "data") if local else None
+    if environ.get("XDG_DATA_HOME"):
+        return str(Path(environ["XDG_DATA_HOME"]) / "d365-graphql")
+    home = environ.get("HOME")
+    below = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
+    return str(Path(home) / below / "d365-graphql") if home else None
+
+
 def _missing(values: Mapping[str, Any]) -> list[str]:
     """Return the problem that settings are missing which signing in needs."""
     if not values.get("url") or values.get("auth") == "none":
@@ -167,7 +180,7 @@ def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
     return f"{place}: {_quote(error['input'])}: {reason}"
 
 
-_SECRET = frozenset({"client_secret", "admin_token"})
+_SECRET = frozenset({"client_secret", "admin_token", "secret_key", "secret_key_old"})
 _REASONS = {
     "bool_parsing": "accepted: true or false",
     "bool_type": "accepted: true or false",

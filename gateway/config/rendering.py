@@ -43,7 +43,7 @@ def to_toml(settings: Settings) -> str:
     """Return the effective values as TOML that can be loaded again. Secrets are masked and commented out."""
     values = settings.model_dump()
     # These have a default that depends on the platform or the upstream, so their absence has to be spelled out.
-    for key in ("cache_dir", "language"):
+    for key in ("cache_dir", "data_dir", "language"):
         values[key] = values[key] or "none"
     relations, names = (values.pop(key) for key in ("relations", "names"))
     groups, profiles = {key: values.pop(key) for key in GROUPS}, values.pop("profiles")
@@ -77,8 +77,12 @@ def _lines(table: Mapping[str, object]) -> list[str]:
     return [_line(key, value) for key, value in table.items()]
 
 
+def _has_secret(values: tuple[object, ...]) -> bool:
+    return any(isinstance(value, SecretStr) for value in values)
+
+
 def _line(key: str, value: object) -> str:
-    if isinstance(value, SecretStr):
+    if isinstance(value, SecretStr) or (isinstance(value, tuple) and _has_secret(value)):
         return f'# {key} = "********"'
     if value is None:
         return f"# {key} is not set"

@@ -39,6 +39,8 @@ from .value_types import (
     PageAccess,
     ProxyAddresses,
     RootPath,
+    SecretKey,
+    SecretKeys,
     ServiceRoot,
     Text,
 )
@@ -232,6 +234,24 @@ class Settings(BaseSettings):
         default=3_000,
         ge=1,
         description="GraphQL types kept in memory; beyond, the schema is replaced by a fresh one.",
+    )
+    data_dir: Folder = Field(
+        default=None,
+        description="Folder of what the gateway stores and cannot make again (API keys, audit, its own key); none:"
+        " nothing is stored. Not set: the data folder of the platform.",
+    )
+    store: Literal["sqlite", "none"] = Field(
+        default="sqlite",
+        description="Where API keys are stored: sqlite: a database in data_dir; none: there are no API keys.",
+    )
+    secret_key: SecretKey | None = Field(
+        default=None,
+        description="Secret that seals cursors and hashes masked values if roles are configured; equal in all"
+        " replicas. Not set: a key of its own in data_dir.",
+    )
+    secret_key_old: SecretKeys = Field(
+        default=(),
+        description="Earlier values of secret_key: what they sealed can still be read.",
     )
     host: str = Field(default="127.0.0.1", description="Network interface to listen on.")
     port: int = Field(

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Field,
+    SecretStr,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -162,6 +164,10 @@ NamesOrAll: TypeAlias = Annotated[
     WrapValidator(_explain_names_or_all),
 ]
 """``true``, ``false``, or a list like ``Names``."""
+MIN_KEY_LENGTH = 32
+"""Minimum characters of a secret from which keys are derived; 43 are 256 random bits in base64."""
+SecretKey: TypeAlias = Annotated[SecretStr, Field(min_length=MIN_KEY_LENGTH)]
+SecretKeys: TypeAlias = Annotated[tuple[SecretKey, ...], NoDecode, BeforeValidator(_split)]
 Json = BeforeValidator(_decode)
 """A table; in the environment, JSON."""
 Origins: TypeAlias = Annotated[

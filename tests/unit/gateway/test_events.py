@@ -12,6 +12,7 @@ import structlog
 from gateway.config.settings import Settings
 from gateway.events import (
     Address,
+    AuditFailed,
     CacheUnusable,
     CategoriesStale,
     ClientLeft,
@@ -34,6 +35,7 @@ from gateway.events import (
     SchemaBuilt,
     SocketClosed,
     Started,
+    StoreFailed,
     SubscriptionEnded,
     SubscriptionPolled,
     TokenAcquired,
@@ -67,6 +69,8 @@ LEVELS: list[tuple[Event, str]] = [
         "info",
     ),
     (CacheUnusable(folder="x", reason="OSError: No space left on device"), "warning"),
+    (StoreFailed(reason="disk is full"), "warning"),
+    (AuditFailed(reason="disk is full", lost=2), "error"),
     (ProfileOpened(profile="ap", seconds=0.1, sets=3, root_fields=70), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, root_fields=4, findings=()), "info"),

@@ -142,6 +142,37 @@ def test_the_cache_is_where_the_platform_keeps_caches(
     assert load_settings(environ).cache_dir == (Path(folder) if folder else None)
 
 
+@pytest.mark.parametrize(
+    ("platform", "environ", "folder"),
+    [
+        ("linux", {"HOME": "/h"}, "/h/.local/share/d365-graphql"),
+        ("linux", {"HOME": "/h", "XDG_DATA_HOME": "/d"}, "/d/d365-graphql"),
+        ("darwin", {"HOME": "/h"}, "/h/Library/Application Support/d365-graphql"),
+        ("win32", {"LOCALAPPDATA": "/l"}, "/l/d365-graphql/data"),
+        ("linux", {"HOME": "/h", "D365_DATA_DIR": "none"}, None),
+        ("linux", {}, None),
+    ],
+)
+def test_data_are_where_the_platform_keeps_data(
+    monkeypatch: pytest.MonkeyPatch, platform: str, environ: dict[str, str], folder: str | None
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+
+    assert load_settings(environ).data_dir == (Path(folder) if folder else None)
+
+
+def test_secret_keys_are_long_and_never_printed() -> None:
+    old = "first-" + "x" * 30, "second-" + "y" * 30
+    settings = load_settings({"D365_SECRET_KEY": "z" * 32, "D365_SECRET_KEY_OLD": ", ".join(old)})
+
+    assert tuple(key.get_secret_value() for key in settings.secret_key_old) == old
+    assert not any(word in to_toml(settings) for word in ("first-", "second-", "zzz"))
+    assert problems({"D365_SECRET_KEY": "short"}) == [
+        "D365_SECRET_KEY (environment): accepted: 32 characters or more"
+    ]
+    assert not any("first-" in p for p in problems({"D365_SECRET_KEY_OLD": "first-key"}))
+
+
 def test_the_authority_may_be_a_host_or_an_address() -> None:
     assert Settings(authority="login.microsoftonline.us").authority == (
         "https://login.microsoftonline.us"

@@ -1,0 +1,112 @@
+"""The register of API keys: they are created, listed, revoked, and read for those who check them. It blocks."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from gateway.errors import StoreUnavailable
+
+from .api_keys import PREFIX, ApiKey, digest_of
+from .database import Database
+from .tables import API_KEYS, REVISIONS
+
+_ID_BYTES = 6
+_SECRET_BYTES = 32
+_IS_KEYS = REVISIONS.c.subject == API_KEYS.name
+_NO_STORE = -1
+KeyState = tuple[int, Mapping[str, ApiKey]]
+"""Revision, and the keys by id."""
+
+
+class KeyRegister:
+    """The keys of one database. All methods raise StoreUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self, name: str, roles: Sequence[str], expires_at: float | None
+    ) -> tuple[ApiKey, str]:
+        """Store a new key; return it with the text that clients send, which is stored nowhere."""
+        key_id = secrets.token_hex(_ID_BYTES)
+        # Without a second underscore, and no character that a shell or a header would treat.
+        secret = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().rstrip("=").lower()
+        key = ApiKey(
+            id=key_id,
+            name=name,
+            digest=digest_of(secret),
+            roles=tuple(sorted(set(roles))),
+            created=time.time(),
+            expires_at=expires_at,
+        )
+        values = {**msgspec.structs.asdict(key), "roles": msgspec.json.encode(key.roles).decode()}
+        with self._database.writing() as connection:
+            connection.execute(API_KEYS.insert().values(values))
+            _count_change(connection)
+        return key, f"{PREFIX}_{key_id}_{secret}"
+
+    def list(self) -> list[ApiKey]:
+        """Return all keys, the oldest first."""
+        if not self._database.exists:
+            return []
+        with self._database.reading() as connection:
+            return list(_keys(connection).values())
+
+    def revoke(self, key_id: str) -> ApiKey | None:
+        """Revoke a key and return it as it is now; None if there is none. One that was revoked stays as it was."""
+        if not self._database.exists:
+            return None
+        with self._database.writing() as connection:
+            is_key = API_KEYS.c.id == key_id
+            revoked = API_KEYS.update().where(is_key, API_KEYS.c.revoked.is_(None))
+            connection.execute(revoked.values(revoked=time.time()))
+            _count_change(connection)
+            return _keys(connection).get(key_id)
+
+    def changes_since(self, revision: int | None) -> KeyState | None:
+        """Return the current keys; None if they are those of ``revision``."""
+        if not self._database.exists:
+            if revision not in {None, _NO_STORE}:
+                # A volume that is gone for a while must not take the keys with it.
+                raise StoreUnavailable(f"The store {self._database.path} is missing.")
+            return _NO_STORE, {}
+        with self._database.reading() as connection:
+            current = int(
+                connection.execute(sa.select(REVISIONS.c.number).where(_IS_KEYS)).scalar_one()
+            )
+            # Read in one transaction, so that the revision is that of the keys.
+            return None if current == revision else (current, _keys(connection))
+
+    def record_uses(self, uses: Mapping[str, float]) -> None:
+        """Store times of last use by key id. Another process may have stored later ones."""
+        if not self._database.exists:
+            return
+        with self._database.writing() as connection:
+            for key_id, at in uses.items():
+                earlier = sa.or_(API_KEYS.c.last_used.is_(None), API_KEYS.c.last_used < at)
+                statement = API_KEYS.update().where(API_KEYS.c.id == key_id, earlier)
+                connection.execute(statement.values(last_used=at))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+
+def _keys(connection: sa.Connection) -> dict[str, ApiKey]:
+    rows = connection.execute(sa.select(API_KEYS).order_by(API_KEYS.c.created, API_KEYS.c.id))
+    keys = (dict(row) for row in rows.mappings())
+    return {
+        row["id"]: ApiKey(**{**row, "roles": tuple(msgspec.json.decode(row["roles"]))})
+        for row in keys
+    }
+
+
+def _count_change(connection: sa.Connection) -> None:
+    number = REVISIONS.c.number + 1
+    connection.execute(REVISIONS.update().where(_IS_KEYS).values(number=number))

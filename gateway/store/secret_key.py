@@ -1,0 +1,77 @@
+"""The secret from which keys are derived: that of the settings, or one of our own in ``data_dir``.
+
+The own one is made at its first use, by whichever process comes first; all processes that share the folder read it.
+Without a folder each process has one that ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.config.settings import Settings
+from gateway.errors import SettingsError
+from gateway.storage.private_files import make_own_folder, open_own
+
+if TYPE_CHECKING:
+    from gateway.storage.sealing import Sealer
+
+FOLDER = "keys"
+FILE = "secret_key"
+_BYTES = 32
+
+
+def open_sealer(settings: Settings) -> Sealer:
+    """Return what seals under the settings. Reads or makes a file; raises SettingsError if that fails."""
+    from gateway.storage.sealing import Sealer  # noqa: PLC0415 - needed with roles only
+
+    old = [key.get_secret_value().encode() for key in settings.secret_key_old]
+    if settings.secret_key is not None:
+        return Sealer(settings.secret_key.get_secret_value().encode(), old)
+    if settings.data_dir is None:
+        return Sealer(secrets.token_bytes(_BYTES), old)
+    path = settings.data_dir / FOLDER / FILE
+    try:
+        return Sealer(_read_or_make(path), old)
+    except OSError as error:
+        raise SettingsError(
+            f"There is no secret_key, and none of our own can be read or stored: {error}.",
+            hint="Set secret_key (D365_SECRET_KEY, such as the output of `openssl rand -base64 32`),"
+            " or make data_dir writable.",
+        ) from error
+
+
+def _read_or_make(path: Path) -> bytes:
+    """Return the content of the file, which is made if it is missing. Raises OSError."""
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        _make(path)
+        return _read(path)
+
+
+def _read(path: Path) -> bytes:
+    with open_own(path) as file:
+        key = file.read()
+    if len(key) != _BYTES:
+        raise OSError(f"{path} does not hold a key of {_BYTES} bytes")
+    return key
+
+
+def _make(path: Path) -> None:
+    make_own_folder(path.parent)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a rename: of several processes that start together the first one wins.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        Path(draft).unlink(missing_ok=True)

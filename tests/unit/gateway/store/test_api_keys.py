@@ -1,0 +1,315 @@
+"""API keys: created, found, revoked; requests do not depend on the store."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.config.settings import Settings
+from gateway.errors import SettingsError, StoreUnavailable
+from gateway.events import Event, StoreFailed
+from gateway.store import api_keys
+from gateway.store.api_keys import ApiKeys, open_api_keys, open_register, parse_key
+from gateway.store.key_register import KeyRegister, KeyState
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data")
+
+
+@asynccontextmanager
+async def keys_of(settings: Settings, events: list[Event] | None = None) -> AsyncIterator[ApiKeys]:
+    seen = [] if events is None else events
+    keys = open_api_keys(settings, seen.append)
+    assert keys is not None
+    try:
+        yield keys
+    finally:
+        await keys.close()
+
+
+def created(settings: Settings, name: str = "ci", **options: float) -> tuple[str, str]:
+    """Return id and text of a new key."""
+    register = open_register(settings)
+    try:
+        key, text = register.create(name, ["b", "a", "b"], options.get("expires_at"))
+    finally:
+        register.close()
+    return key.id, text
+
+
+def database(settings: Settings) -> Path:
+    assert settings.data_dir is not None
+    return settings.data_dir / "store" / "gateway.db"
+
+
+@pytest.mark.anyio
+async def test_a_created_key_is_found_by_its_text(settings: Settings) -> None:
+    key_id, text = created(settings)
+    parts = parse_key(text)
+    assert parts is not None
+
+    async with keys_of(settings) as keys:
+        key = await keys.find(parts.id)
+
+    assert key is not None
+    assert (key.id, key.name, key.roles) == (key_id, "ci", ("a", "b"))
+    assert key.proves(parts.secret)
+    assert not key.proves(parts.secret[:-1])
+    assert key.is_valid()
+
+
+def test_a_secret_has_256_bits_and_is_stored_nowhere(settings: Settings) -> None:
+    _, text = created(settings)
+    parts = parse_key(text)
+    assert parts is not None
+
+    assert len(parts.secret) == 52  # of base32
+    stored = b"".join(p.read_bytes() for p in database(settings).parent.iterdir())
+    assert parts.secret.encode() not in stored
+
+
+@pytest.mark.parametrize(
+    "text", ["", "d365", "d365_", "d365_id", "d365_id_", "d365__secret", "x_id_secret", "eyJ.a.b"]
+)
+def test_other_texts_are_no_keys(text: str) -> None:
+    assert parse_key(text) is None
+
+
+def test_files_of_the_store_are_private(settings: Settings) -> None:
+    register = open_register(settings)
+    register.create("ci", ["a"], None)
+
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in database(settings).parent.iterdir()}
+    register.close()
+
+    assert set(modes.values()) == {0o600}
+    assert modes.keys() >= {"gateway.db", "gateway.db-wal"}
+
+
+@pytest.mark.anyio
+async def test_a_missing_store_has_no_keys_and_is_not_made(settings: Settings) -> None:
+    async with keys_of(settings) as keys:
+        assert await keys.find("id") is None
+        keys.used("id")
+
+    assert settings.data_dir is not None
+    assert not settings.data_dir.exists()
+
+
+@pytest.mark.anyio
+async def test_changes_are_noticed_in_two_seconds(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api_keys.REFRESH + api_keys.PATIENCE < 2
+    monkeypatch.setattr(api_keys, "REFRESH", 0.01)
+    async with keys_of(settings) as keys:
+        assert await keys.find("id") is None
+        key_id, _ = created(settings)
+        await asyncio.sleep(0.02)
+        key = await keys.find(key_id)
+        assert key is not None
+        assert key.is_valid()
+        other = open_register(settings)
+        other.revoke(key_id)
+        other.close()
+        await asyncio.sleep(0.02)
+        key = await keys.find(key_id)
+        assert key is not None
+        assert not key.is_valid()
+
+
+@pytest.mark.anyio
+async def test_requests_share_one_reading(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_id, _ = created(settings)
+    readings: list[int | None] = []
+    actual = KeyRegister.changes_since
+
+    def counted(self: KeyRegister, revision: int | None) -> KeyState | None:
+        readings.append(revision)
+        return actual(self, revision)
+
+    monkeypatch.setattr(KeyRegister, "changes_since", counted)
+    async with keys_of(settings) as keys:
+        found = await asyncio.gather(*(keys.find(key_id) for _ in range(20)))
+        await keys.find("unknown")
+
+    assert all(found)
+    assert len(readings) == 1
+
+
+@pytest.mark.anyio
+async def test_a_store_that_fails_leaves_the_keys_in_memory(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
+    key_id, _ = created(settings)
+    events: list[Event] = []
+    async with keys_of(settings, events) as keys:
+        assert await keys.find(key_id)
+        database(settings).unlink()
+        for _ in range(3):
+            assert await keys.find(key_id)
+
+    assert [type(event) for event in events] == [StoreFailed]
+
+
+@pytest.mark.anyio
+async def test_a_store_that_never_worked_is_an_error(settings: Settings) -> None:
+    path = database(settings)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"this is no database, but a file of another kind")
+    path.chmod(0o600)
+    path.parent.chmod(0o700)
+    async with keys_of(settings) as keys:
+        with pytest.raises(StoreUnavailable, match="cannot be used"):
+            await keys.find("id")
+
+
+@pytest.mark.anyio
+async def test_a_slow_store_does_not_hold_up_requests(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "REFRESH", 0.0)
+    monkeypatch.setattr(api_keys, "PATIENCE", 0.01)
+    key_id, _ = created(settings)
+    async with keys_of(settings) as keys:
+        assert await keys.find(key_id)
+        actual = KeyRegister.changes_since
+
+        def slow(self: KeyRegister, revision: int | None) -> KeyState | None:
+            time.sleep(0.3)
+            return actual(self, revision)
+
+        monkeypatch.setattr(KeyRegister, "changes_since", slow)
+        started = time.perf_counter()
+        assert await keys.find(key_id)
+        assert time.perf_counter() - started < 0.2
+
+
+@pytest.mark.anyio
+async def test_last_use_is_written_at_the_end(settings: Settings) -> None:
+    key_id, _ = created(settings)
+    before = time.time()
+    async with keys_of(settings) as keys:
+        keys.used(key_id)
+        keys.used("unknown")
+    register = open_register(settings)
+    (key,) = register.list()
+    register.record_uses({key_id: before - 60})
+    register.close()
+
+    assert key.last_used is not None
+    assert key.last_used >= before
+
+
+@pytest.mark.anyio
+async def test_last_use_is_written_after_a_while(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "USES_EVERY", 0.01)
+    key_id, _ = created(settings)
+    register = open_register(settings)
+    async with keys_of(settings) as keys:
+        for _ in range(2):
+            keys.used(key_id)
+            async with asyncio.timeout(5):
+                while register.list()[0].last_used is None:  # noqa: ASYNC110 - a thread writes
+                    await asyncio.sleep(0.01)
+            register.record_uses({key_id: 0.0})
+    register.close()
+
+
+def test_an_earlier_use_does_not_replace_a_later_one(settings: Settings) -> None:
+    key_id, _ = created(settings)
+    register = open_register(settings)
+    register.record_uses({key_id: 20.0})
+    register.record_uses({key_id: 10.0})
+
+    assert register.list()[0].last_used == 20.0
+    register.close()
+
+
+def test_a_revoked_key_stays_revoked_since_the_first_time(settings: Settings) -> None:
+    key_id, _ = created(settings)
+    register = open_register(settings)
+    first, second = register.revoke(key_id), register.revoke(key_id)
+
+    assert first == second
+    assert first is not None
+    assert first.revoked is not None
+    assert register.revoke("unknown") is None
+    register.close()
+
+
+@pytest.mark.parametrize(("expires_at", "valid"), [(None, True), (99.0, False), (101.0, True)])
+def test_a_key_ends_when_it_expires(expires_at: float | None, valid: bool) -> None:
+    key = api_keys.ApiKey(id="i", name="n", digest="", roles=(), created=0.0, expires_at=expires_at)
+
+    assert key.is_valid(100.0) is valid
+
+
+def test_several_processes_may_create_the_store(settings: Settings) -> None:
+    code = (
+        "import sys; from pathlib import Path; from gateway.config.settings import Settings;"
+        "from gateway.store.api_keys import open_register;"
+        "r = open_register(Settings(data_dir=Path(sys.argv[1])));"
+        "[r.create(str(n), ['a'], None) for n in range(20)]"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(settings.data_dir)]) for _ in range(3)
+    ]
+
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    register = open_register(settings)
+    assert len(register.list()) == 60
+    register.close()
+
+
+def test_a_store_of_a_newer_version_is_left_alone(settings: Settings) -> None:
+    created(settings)
+    with sqlite3.connect(database(settings)) as connection:
+        connection.execute("UPDATE store_layout SET version = 99")
+    connection.close()
+    register = open_register(settings)
+
+    with pytest.raises(StoreUnavailable, match="newer version"):
+        register.list()
+    with pytest.raises(StoreUnavailable, match="newer version"):
+        register.create("x", ["a"], None)
+    register.close()
+
+
+def test_a_file_without_tables_is_completed(settings: Settings) -> None:
+    path = database(settings)
+    path.parent.mkdir(parents=True, mode=0o700)
+    path.touch(mode=0o600)
+    register = open_register(settings)
+
+    assert register.list() == []
+    register.close()
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        (Settings(store="none", data_dir=Path("/x")), "store is none"),
+        (Settings(), "data_dir is none"),
+    ],
+)
+def test_without_a_store_there_are_no_keys(settings_: Settings, message: str) -> None:
+    assert open_api_keys(settings_, print) is None
+    with pytest.raises(SettingsError, match=message):
+        open_register(settings_)

@@ -8,7 +8,6 @@ The subprocess opens the model's snapshot, which must exist, and gets no credent
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -107,7 +106,6 @@ def main() -> int:
     """Run the task on standard input and return the exit code."""
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    gc.disable()  # the process ends before garbage matters
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
     settings = settings_from_json(task.settings)
     loaded = find_model(settings, task.digest)
@@ -120,6 +118,4 @@ def main() -> int:
         write_artifact(Path(task.path), lambda: whole_answer(schema, task.selection))
     except BudgetExceeded:
         return _TOO_LONG
-    finally:
-        gc.freeze()  # otherwise the interpreter traverses all objects at exit
     return 0

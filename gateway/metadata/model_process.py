@@ -18,7 +18,6 @@ import msgspec
 
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
-from gateway.process.garbage_collection import paused
 from gateway.process.lean_imports import module_command
 from schema.errors import SchemaError
 
@@ -99,7 +98,6 @@ def main() -> None:
     content = sys.stdin.buffer.read() if task.path is None else Path(task.path)
     document = MetadataDocument(content, task.digest, task.source)
     try:
-        with paused():
-            make_model(Settings.model_validate(task.settings), document)
+        make_model(Settings.model_validate(task.settings), document)
     except (SchemaError, GatewayError) as error:
         output.write(msgspec.json.encode(_Failure(error.message, error.hint)))

@@ -6,8 +6,11 @@ from schema.catalog import Catalog
 from schema.catalog.records import Verb
 from schema.model.records import EntitySet, Property
 
-from .naming import ROW_VERBS
 from .rules import WriteRules
+
+_NONE: frozenset[Verb] = frozenset()
+_UPSERT = frozenset({Verb.CREATE, Verb.UPDATE})
+"""The writes that an upsert needs."""
 
 
 class AllowedWrites:
@@ -16,39 +19,35 @@ class AllowedWrites:
     def __init__(self, catalog: Catalog, rules: WriteRules) -> None:
         self._catalog = catalog
         self._rules = rules
-        self._offered: dict[tuple[Verb, str], bool] = {}
-        self._verbs: dict[str, frozenset[Verb]] = {}
+        self._of_sets: dict[str, frozenset[Verb]] = {}
         self._alike: dict[frozenset[Verb], frozenset[Verb]] = {}
         self._valued: dict[str, bool] = {}
 
-    def holds(self, verb: Verb, entity_set: EntitySet) -> bool:
-        """Return whether rows of a set support a write."""
-        key = (verb, entity_set.name)
-        is_allowed = self._offered.get(key)
-        if is_allowed is None:
-            is_allowed = self._offered[key] = self.refusal(verb, entity_set) is None
-        return is_allowed
+    def of_set(self, name: str) -> frozenset[Verb]:
+        """Return the writes that rows of a set support."""
+        verbs = self._of_sets.get(name)
+        if verbs is None:
+            verbs = self._supported(self._catalog.model.entity_sets[name])
+            # Thousands of sets share a few sets of verbs: equal ones are stored once.
+            verbs = self._of_sets[name] = self._alike.setdefault(verbs, verbs)
+        return verbs
 
-    def of(self, verb: Verb, of_set: str) -> bool:
-        """Return whether rows of a set, by its name, support a write."""
-        is_allowed = self._offered.get((verb, of_set))
-        return (
-            self.holds(verb, self._catalog.model.entity_sets[of_set])
-            if is_allowed is None
-            else is_allowed
+    def of_type(self, csdl: str) -> frozenset[Verb]:
+        """Return the writes that rows of a type support in any of its sets."""
+        sets = self._catalog.model.sets_of_type.get(csdl, ())
+        return self.of_set(sets[0]) if len(sets) == 1 else _NONE.union(*map(self.of_set, sets))
+
+    def _supported(self, entity_set: EntitySet) -> frozenset[Verb]:
+        """Return the verbs without ``refusal``."""
+        name, csdl = entity_set.name, entity_set.type
+        if self._not_writable(csdl) is not None:
+            return _NONE
+        verbs = frozenset(
+            verb
+            for verb in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
+            if self._rules.allow(verb, name) and self._not_possible(verb, entity_set) is None
         )
-
-    def any(self, csdl: str, *verbs: Verb) -> bool:
-        """Return whether rows of a type support one of these writes in any of its sets."""
-        supported = self._verbs.get(csdl)
-        if supported is None:
-            sets = self._catalog.model.sets_of_type.get(csdl, ())
-            supported = frozenset(
-                verb for verb in ROW_VERBS for name in sets if self.of(verb, name)
-            )
-            # Thousands of types share a few sets of verbs: equal sets are stored once.
-            supported = self._verbs[csdl] = self._alike.setdefault(supported, supported)
-        return not supported.isdisjoint(verbs)
+        return verbs | {Verb.UPSERT} if verbs >= _UPSERT and self._gives_key(csdl) else verbs
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
         """Return why rows of a set do not support a write; None if they do."""
@@ -60,8 +59,9 @@ class AllowedWrites:
 
     def _no_upsert(self, entity_set: EntitySet) -> str | None:
         for verb in (Verb.CREATE, Verb.UPDATE):
-            if not self.holds(verb, entity_set):
-                return f"it needs {verb.value}, and {self.refusal(verb, entity_set)}"
+            refusal = self.refusal(verb, entity_set)
+            if refusal is not None:
+                return f"it needs {verb.value}, and {refusal}"
         sets_key = self._gives_key(entity_set.type)
         return None if sets_key else "the key of a new row cannot be set"
 

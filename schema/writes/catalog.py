@@ -107,13 +107,14 @@ class Writes(Mapping[str, MutationField]):
 
     def of_root(self, root: str, of_set: str) -> Iterator[tuple[Verb, str]]:
         """Yield (verb, mutation name) of a root field: the list of a set, or its by-key field."""
+        supported = self.allowed.of_set(of_set)
         for verb in ROW_VERBS:
-            if self.allowed.of(verb, of_set):
+            if verb in supported:
                 yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
         """Return whether rows of a set support a write, by settings, annotations and writable fields."""
-        return self.allowed.holds(verb, entity_set)
+        return verb in self.allowed.of_set(entity_set.name)
 
     def refusal(self, verb: Verb, entity_set: EntitySet) -> str | None:
         """Return why rows of a set do not support a write; None if they do."""

@@ -171,7 +171,7 @@ class WriteInputs:
         of_set = model.entity_sets.get(field.target_set)
         if of_set is None or of_set.type != field.target or not join_pairs(navigation, model):
             return False
-        return self._offers.holds(Verb.CREATE, of_set)
+        return Verb.CREATE in self._offers.of_set(of_set.name)
 
     def is_required(self, field: Field, csdl: str) -> bool:
         """Return whether a create must set the field."""

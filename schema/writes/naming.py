@@ -54,9 +54,10 @@ def mutation_name(verb: Verb, field: str, roots: Container[str], prefix: str = "
     if prefix:
         return add_prefix(prefix, verb.value) + field.removeprefix(prefix)
     name = _capital(field)
-    while name[0].isupper() and field[0].isupper() and _is_another(name, field, roots):
-        name += "2"
-    return verb.value + name
+    if field[0].isupper():
+        while _is_another(name, field, roots):
+            name += "2"
+    return verb + name
 
 
 def _is_another(name: str, field: str, roots: Container[str]) -> bool:

@@ -83,12 +83,12 @@ class WriteTypes:
             return csdl in self._values
         if kind in _NESTED:
             above = self._catalog.parents.get(csdl, ())
-            sets, create = self._catalog.model.entity_sets, Verb.CREATE
+            create, offers = Verb.CREATE, self._offers
             return any(
-                self._offers.any(parent, create) and self._offers.holds(create, sets[of_set])
+                create in offers.of_type(parent) and create in offers.of_set(of_set)
                 for parent, of_set in above
             )
-        return self._offers.any(csdl, *_NEEDED_BY[kind])
+        return not self._offers.of_type(csdl).isdisjoint(_NEEDED_BY[kind])
 
     # Complex values
 
@@ -111,8 +111,8 @@ class WriteTypes:
 
     def _written(self) -> Iterator[str]:
         for csdl in self._catalog.model.sets_of_type:
-            creates = self._offers.any(csdl, Verb.CREATE)
-            changes = self._offers.any(csdl, Verb.UPDATE)
+            verbs = self._offers.of_type(csdl)
+            creates, changes = Verb.CREATE in verbs, Verb.UPDATE in verbs
             for prop in self._catalog.properties_of(csdl) if creates or changes else ():
                 is_given = creates and self._offers.on_create(prop)
                 if is_given or (changes and self._offers.on_change(prop)):

@@ -174,10 +174,11 @@ class CatalogObjects(CatalogTypes):
             return None
         members = [p.name for p in declared.properties if p.type.name not in NOT_IN_ROWS]
         members += [n.name for n in declared.navigations if self._is_followed(n)]
-        own = _OWN if self.is_node(csdl) else {}
-        wanted = (own.get(name, name) for name in map(field_name, members))
-        names = dict(zip(members, wanted, strict=True))
-        distinct = frozenset(names.values())
+        names = dict(zip(members, map(field_name, members), strict=True))
+        distinct = set(names.values())
+        if self.is_node(csdl) and not distinct.isdisjoint(_OWN):
+            names = {member: _OWN.get(name, name) for member, name in names.items()}
+            distinct = set(names.values())
         is_free = len(distinct) == len(members)
         return names if is_free and short(csdl) not in self._renamed else None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict, Unpack
 
 from schema.model.edm import EDM, NOT_IN_ROWS
-from schema.model.records import EntityType, Model, Property, TypeRef, short
+from schema.model.records import Model, Property, TypeRef, short
 
 from . import descriptions as describe
 from .names import Names, add_prefix, field_name, type_name
@@ -200,11 +200,13 @@ class CatalogTypes:
         return not prop.type.many and prop.type.name not in self.model.complex_types
 
     def set_for(self, csdl: str) -> str | None:
-        """Return the entity set in which ``node`` finds rows of a type: its own, or that of a base type."""
-        # The own set first, then those of the bases, the nearest first.
+        """Return the entity set in which ``node`` finds rows of a type: its own, or that of the nearest base type."""
+        sets = self.model.sets_of_type
+        if csdl in sets:
+            return sets[csdl][0]
         for declared in reversed(tuple(self.model.lineage(csdl))):
-            if isinstance(declared, EntityType) and declared.name in self.model.sets_of_type:
-                return self.model.sets_of_type[declared.name][0]
+            if declared.name in sets:
+                return sets[declared.name][0]
         return None
 
     def is_node(self, csdl: str) -> bool:

@@ -14,7 +14,7 @@ from .type_records import DescribedType, Member
 from .types import Family, RowRoot, Types
 from .writers import Write, Writers
 
-FORGET_AFTER = 25
+FORGET_AFTER = 100
 """Families after which the catalogue's records are dropped, to bound memory."""
 
 

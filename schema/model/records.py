@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from itertools import chain
 
 import msgspec
 
@@ -244,23 +245,25 @@ class Model:
 
     def structured(self, name: str) -> EntityType | ComplexType:
         """Return the entity or complex type of that qualified name."""
-        found = self.entity_types.get(name)
-        return self.complex_types[name] if found is None else found
+        # Nearly all are entity types, and ``get`` of a ``Mapping`` costs another call.
+        try:
+            return self.entity_types[name]
+        except KeyError:
+            return self.complex_types[name]
 
     def lineage(self, name: str) -> Iterator[EntityType | ComplexType]:
         """Return the type and its bases, the most basic first."""
-        chain: list[EntityType | ComplexType] = []
-        seen: set[str] = set()
-        at: str | None = name
-        while at is not None and at not in seen:
-            seen.add(at)
-            chain.append(self.structured(at))
-            at = chain[-1].base
-        return reversed(chain)
+        declared = self.structured(name)
+        if declared.base is None:
+            return iter((declared,))
+        types = {name: declared}
+        while (base := declared.base) is not None and base not in types:
+            declared = types[base] = self.structured(base)
+        return reversed(types.values())
 
     def properties_of(self, name: str) -> tuple[Property, ...]:
         """Return the properties of a type, inherited ones first."""
-        return tuple(p for t in self.lineage(name) for p in t.properties)
+        return tuple(chain.from_iterable(t.properties for t in self.lineage(name)))
 
     def navigations_of(self, name: str) -> tuple[Navigation, ...]:
         """Return the navigations of a type, inherited ones first."""

@@ -29,6 +29,7 @@ TOPICS = (
     ("log_format", "Logging"),
     ("max_body_bytes", "Limits of requests"),
     ("read_only", "Writing and profiles"),
+    ("roles", "Roles of callers"),
     ("writes.", "`[writes]`"),
     ("subscriptions.", "`[subscriptions]`"),
     ("federation.", "`[federation]`"),

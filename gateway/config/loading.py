@@ -9,10 +9,12 @@ once, each with the setting, the place of its value and what is accepted.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -59,6 +61,7 @@ def load_settings(
     ):
         _overlay(values, layer)
         places.update({path: place(path) for path in _paths(layer)})
+    _add_roles(values, places, problems)
     # No defaults of the fields: they depend on the environment, and tests need none.
     values.setdefault("cache_dir", _platform_cache(environ))
     values.setdefault("data_dir", _platform_data(environ))
@@ -70,6 +73,45 @@ def load_settings(
     if problems:
         raise SettingsError(_summary(problems), hint="`d365-graphql settings` lists every setting.")
     return settings
+
+
+def _add_roles(values: dict[str, Any], places: dict[str, str], problems: list[str]) -> None:
+    """Add the roles of ``roles_file`` to those of the settings."""
+    path = values.get("roles_file")
+    if not isinstance(path, str | Path) or str(path).strip().lower() in {"", "none"}:
+        return
+    file = Path(path)
+    try:
+        roles = read_roles(file)
+    except SettingsError as error:
+        problems.append(error.message)
+        return
+    declared = values.get("roles", {})
+    if isinstance(declared, str):  # of the environment
+        with suppress(json.JSONDecodeError):
+            declared = json.loads(declared)
+    if not isinstance(declared, Mapping):
+        return  # its error is reported with the others
+    problems += [
+        f"{file}: roles.{name} is in the settings, too" for name in roles if name in declared
+    ]
+    places.update({f"roles.{name}": f"{file}: roles.{name}" for name in roles})
+    places.setdefault("roles", f"{file}: roles")
+    values["roles"] = {**roles, **declared}
+
+
+def read_roles(file: Path) -> dict[str, Any]:
+    """Return the tables of a file of roles. Raises SettingsError if it has anything else."""
+    tables = _read_toml(file)
+    others = [name for name in tables if name != "roles"]
+    if others:
+        raise SettingsError(
+            f"{file}: {', '.join(others)}: a file of roles has tables [roles.NAME] only"
+        )
+    roles: dict[str, Any] = tables.get("roles", {})
+    if not isinstance(roles, dict):
+        raise SettingsError(f"{file}: roles: accepted: a table")
+    return roles
 
 
 def _summary(problems: list[str]) -> str:
@@ -231,7 +273,14 @@ def _place_of(path: str, top: str, places: Mapping[str, str]) -> str:
     """Return the place of a value: its own, or that of its table with the rest of the path."""
     if path in places:
         return places[path]
-    return places[top].replace(top, path, 1) if top in places else path
+    if top == "roles":
+        for known in (p for p in places if path.startswith(f"{p}.") and p != top):
+            return places[known] + path.removeprefix(known)
+    if top not in places:
+        return path
+    place = places[top]
+    # The name of a variable has no room for the path of a value inside its JSON.
+    return f"{place}: {path}" if path != top and top not in place else place.replace(top, path, 1)
 
 
 def _suggest(word: str, names: Iterable[str]) -> str:

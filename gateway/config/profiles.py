@@ -22,7 +22,7 @@ from .setting_models import Profile
 from .settings import Settings
 
 OF_PROFILES_ALONE = frozenset(
-    {"title", "description", "include", "exclude", "categories", "sets", "services"}
+    {"title", "description", "include", "exclude", "categories", "sets", "services", "roles"}
 )
 """Fields of a profile that override no setting: ``include`` and ``exclude`` choose among the sets that are served."""
 OVERRIDABLE = frozenset(Profile.model_fields) - OF_PROFILES_ALONE
@@ -46,6 +46,8 @@ NOT_PER_PROFILE = frozenset(
         *("environment_kind", "docs_url", "explain", "cors_origins", "log_format", "log_level"),
         *("max_body_bytes", "max_query_tokens", "profiles", "serve_all"),
         *("writes", "subscriptions", "federation", "sandbox"),
+        # A caller has the same roles everywhere; a profile may be bound to some.
+        *("roles", "roles_file"),
     }
 )
 """Settings of the service that hold for each profile."""
@@ -61,6 +63,8 @@ class ProfileSettings(Settings):
     description: str | None = None
     services: tuple[str, ...] = ()
     """Names of its custom services."""
+    bound_roles: tuple[str, ...] = ()
+    """Roles of the callers who may use it; empty: all callers."""
     chosen: tuple[str, ...] = ()
     """Names of its entity sets and singletons; empty until the metadata is loaded."""
 
@@ -87,6 +91,7 @@ def profile_settings(settings: Settings, name: str) -> ProfileSettings:
             "title": profile.title,
             "description": profile.description,
             "services": profile.services,
+            "bound_roles": profile.roles,
         }
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from .role_models import RoleOptions
 from .settings import GROUPS, NESTED, PREFIX, Settings
 from .value_types import toml_value
 
@@ -47,6 +49,9 @@ def to_toml(settings: Settings) -> str:
         values[key] = values[key] or "none"
     relations, names = (values.pop(key) for key in ("relations", "names"))
     groups, profiles = {key: values.pop(key) for key in GROUPS}, values.pop("profiles")
+    # The values of roles_file are among the roles.
+    roles = values.pop("roles")
+    values.pop("roles_file")
     services = groups["writes"].pop("services")
     lines = [_line(key, value) for key, value in values.items()]
     for relation in relations:
@@ -56,6 +61,8 @@ def to_toml(settings: Settings) -> str:
     for name, profile in profiles.items():
         overrides = {key: value for key, value in profile.items() if value not in (None, ())}
         lines += ["", f"[profiles.{name}]", *_lines(overrides)]
+    for name, role in roles.items():
+        lines += _role_lines(name, role)
     for key, group in groups.items():
         lines += ["", f"[{key}]", *_lines(group)]
     for service in services:
@@ -71,6 +78,20 @@ def _service_lines(service: Mapping[str, Any]) -> Iterator[str]:
         for name, declared in value.items():
             options = {k: v for k, v in declared.items() if v}
             yield f"{key}.{name} = {{ {', '.join(_lines(options))} }}"
+
+
+def _role_lines(name: str, role: Mapping[str, Any]) -> Iterator[str]:
+    place = f"roles.{toml_value(name)}"
+    changed = RoleOptions(**role).model_dump(exclude_defaults=True)
+    sets, limits = changed.pop("sets", {}), changed.pop("limits", {})
+    yield from ("", f"[{place}]", *_lines(changed))
+    if limits:
+        yield f"limits = {toml_value(limits)}"
+    for pattern, rights in sets.items():
+        if "where" in rights:
+            # As JSON, for TOML has no null.
+            rights["where"] = json.dumps(rights["where"], ensure_ascii=False)
+        yield from ("", f"[{place}.sets.{toml_value(pattern)}]", *_lines(rights))
 
 
 def _lines(table: Mapping[str, object]) -> list[str]:

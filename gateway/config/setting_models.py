@@ -61,6 +61,8 @@ class Profile(BaseModel):
     sets: Names = ()
     services: Names = ()
     """Names of custom services. A profile has no others."""
+    roles: Names = ()
+    """Roles of the callers who may use it; to others it does not exist. Empty: all callers."""
     companies: Names = ()
     company_limit: Names = ()
     """Narrower than the service's."""

@@ -19,6 +19,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from schema.errors import did_you_mean
+
+from .role_models import Roles
 from .setting_models import (
     FederationOptions,
     Profiles,
@@ -360,6 +363,15 @@ class Settings(BaseSettings):
         default=True,
         description="Whether /graphql serves the whole catalogue; false: only profiles are served.",
     )
+    roles: Roles = Field(
+        default={},
+        validate_default=True,
+        description="Roles of callers: the entity sets, columns, rows and rights of each. Not set: every caller may"
+        " do what the settings allow.",
+    )
+    roles_file: Folder = Field(
+        default=None, description="TOML file with further roles, as tables [roles.NAME]."
+    )
     writes: WriteOptions = Field(
         default=WriteOptions(), description="Which writes are allowed, and how they are sent."
     )
@@ -458,6 +470,17 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{name}: {', '.join(unknown)} is not in companies or company_limit"
                 )
+        return value
+
+    @field_validator("roles")
+    @classmethod
+    def _has_roles_of_profiles(cls, value: Roles, info: ValidationInfo) -> Roles:
+        for name, profile in info.data.get("profiles", {}).items():
+            for role in profile.roles:
+                if role not in value:
+                    raise ValueError(
+                        f"profiles.{name}.roles: there is no role {role}.{did_you_mean(role, value)}"
+                    )
         return value
 
     @field_validator("serve_all")

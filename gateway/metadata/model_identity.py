@@ -41,6 +41,8 @@ NOT_DECIDING = frozenset(
         *("federation.enabled", "federation.version", "federation.node", "federation.tags"),
         # the part that a profile serves has a snapshot of its own, by the names of its sets
         *("profiles", "serve_all"),
+        # they hide, and name nothing
+        *("roles", "roles_file"),
         # the server
         *("host", "port", "root_path", "allowed_hosts", "trusted_proxies", "cors_origins"),
         *("keep_alive", "send_timeout", "max_connections", "max_connections_per_peer"),
@@ -51,6 +53,10 @@ NOT_DECIDING = frozenset(
     }
 )
 """Settings with which the model and its names stay as they are; a group as a whole, or a setting of it."""
+
+
+_NOT_SHOWN = {"host", "port", "log_level", "log_format", "roles", "roles_file"}
+"""Settings that no answer of introspection depends on; views of roles say what theirs depend on."""
 
 
 def deciding_settings(settings: Settings, *more: str) -> dict[str, Any]:
@@ -94,7 +100,7 @@ def introspection_identity(
     def identity() -> bytes:
         _, fingerprint = model_identity(settings, digest)
         # Descriptions hold labels, and mutations depend on further settings: nearly all of them are taken.
-        rest = settings.model_dump_json(exclude={"host", "port", "log_level", "log_format"})
+        rest = settings.model_dump_json(exclude=_NOT_SHOWN)
         decided_by = msgspec.json.encode([fingerprint, rest, sorted(labels.items())])
         return hashlib.sha256(decided_by).digest()
 

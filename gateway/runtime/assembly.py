@@ -38,6 +38,7 @@ from gateway.metadata.model_builder import (
 )
 from gateway.metadata.preset_services import with_preset_services
 from gateway.metadata.profile_sets import load_profile_settings
+from gateway.metadata.role_policy import load_policy
 from gateway.metadata.write_rules import write_rules
 from gateway.odata.client import ODataClient
 from gateway.odata.dialect import Dialect
@@ -46,6 +47,7 @@ from gateway.planning.limits import PlanLimits
 from gateway.writes.operations import WriteLimits
 from schema.catalog import Catalog
 from schema.model.relations import Relation
+from schema.policy.records import Policy
 from schema.types.build import ODataSchema
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
@@ -68,6 +70,8 @@ class Gateway:
     """Introspection answers, shared by the generations of the same metadata."""
     profiles: Mapping[str, ProfileSettings] = field(default_factory=dict)
     """The settings of each profile, with its entity sets."""
+    policy: Policy | None = None
+    """The roles of callers; None: all callers may do the same."""
     since: float = field(default_factory=time.time)
     """When this metadata began to be served, in seconds since the epoch."""
 
@@ -163,6 +167,7 @@ async def assemble(
     labels = await read_labels(settings, client, loaded, observe)
     profiles = await read_profiles(settings, client, loaded, document.digest, observe)
     gateway = build(settings, client, document.origin, loaded, labels, observe, profiles)
+    gateway = await with_policy(gateway)
     check_names(settings, gateway.catalog)
     observe(schema_built_event(gateway, time.perf_counter() - started))
     return gateway
@@ -199,6 +204,19 @@ def build(
     )
 
 
+async def with_policy(gateway: Gateway) -> Gateway:
+    """Return a gateway with the policy of its settings. Raises SettingsError, UpstreamError."""
+    policy = await load_policy(
+        gateway.settings,
+        gateway.client,
+        gateway.catalog,
+        gateway.dialect,
+        gateway.metadata.digest,
+        gateway.observe,
+    )
+    return gateway if policy is None else replace(gateway, policy=policy)
+
+
 def build_profile(whole: Gateway, name: str) -> Gateway:
     """Return the gateway of a profile of ``whole``. Sends no request, and may run in any thread.
 
@@ -208,7 +226,7 @@ def build_profile(whole: Gateway, name: str) -> Gateway:
     loaded = subset_for_profile(settings, whole.catalog, whole.metadata.digest)
     labels = whole.catalog.labels
     profile = build(settings, whole.client, whole.metadata, loaded, labels, whole.observe)
-    return replace(profile, since=whole.since)
+    return replace(profile, since=whole.since, policy=whole.policy)
 
 
 def _executable(

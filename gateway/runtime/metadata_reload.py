@@ -30,7 +30,14 @@ from gateway.metadata.model_process import build_in_subprocess
 from gateway.metadata.preset_services import with_preset_services
 from schema.errors import SchemaError
 
-from .assembly import Gateway, build, read_labels, read_profiles, schema_built_event
+from .assembly import (
+    Gateway,
+    build,
+    read_labels,
+    read_profiles,
+    schema_built_event,
+    with_policy,
+)
 from .generations import GenerationManager
 from .profile_instances import ProfileRegistry
 
@@ -171,9 +178,10 @@ class Reloader:
         settings = await with_preset_services(serving.settings, client, loaded)
         labels = await read_labels(settings, client, loaded, self._observe)
         profiles = await read_profiles(settings, client, loaded, document.digest, self._observe)
-        return await asyncio.to_thread(
+        fresh = await asyncio.to_thread(
             build, settings, client, document.origin, loaded, labels, self._observe, profiles
         )
+        return await with_policy(fresh)
 
 
 @asynccontextmanager

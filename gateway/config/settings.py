@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
@@ -22,6 +21,7 @@ from pydantic_settings import (
 from schema.errors import did_you_mean
 
 from .role_models import Roles
+from .setting_checks import check_companies, check_profiles, derived_defaults
 from .setting_models import (
     FederationOptions,
     Profiles,
@@ -411,30 +411,12 @@ class Settings(BaseSettings):
     @classmethod
     def _derive(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Derive defaults that depend on other values."""
-        derived: dict[str, Any] = {}
-        if values.get("auth") is None:
-            # A tenant shows that credentials are meant, also if one of them is missing, which is then an error.
-            signs_in = bool(values.get("url") and values.get("tenant_id"))
-            derived["auth"] = "client_credentials" if signs_in else "none"
-        # Absent, not None: "none" switches labels off. Real environments may need a request per label.
-        if "language" not in values and not values.get("url"):
-            derived["language"] = "en-US"
-        if values.get("scope") is None and isinstance(values.get("url"), str):
-            parts = urlsplit(values["url"].strip())
-            derived["scope"] = f"{parts.scheme}://{parts.netloc.lower()}/.default"
-        return {**values, **derived}
+        return {**values, **derived_defaults(values)}
 
     @field_validator("company_limit_shared")
     @classmethod
     def _is_within_limit(cls, value: object, info: ValidationInfo) -> object:
-        # Validators of pydantic see the fields before theirs; one that was invalid is missing and has its own error.
-        inside = {company.casefold() for company in info.data.get("company_limit", ())}
-        companies = info.data.get("companies", ())
-        outside = [c for c in companies if inside and c.casefold() not in inside]
-        if outside:
-            raise ValueError(
-                f"companies contains {', '.join(outside)}, which company_limit does not"
-            )
+        check_companies(info.data)
         return value
 
     @field_validator("max_page_size")
@@ -455,21 +437,7 @@ class Settings(BaseSettings):
     @field_validator("profiles")
     @classmethod
     def _fits_service(cls, value: Profiles, info: ValidationInfo) -> Profiles:
-        pages = [info.data.get(name) for name in ("default_page_size", "max_page_size")]
-        bound = info.data.get("company_limit", ()) or info.data.get("companies", ())
-        companies = {company.casefold() for company in bound}
-        for name, profile in value.items():
-            default, most = profile.default_page_size or pages[0], profile.max_page_size or pages[1]
-            if default is not None and most is not None and most < default:
-                raise ValueError(
-                    f"{name}: max_page_size {most} is less than default_page_size {default}"
-                )
-            requested = (*profile.companies, *profile.company_limit)
-            unknown = [c for c in requested if companies and c.casefold() not in companies]
-            if unknown:
-                raise ValueError(
-                    f"{name}: {', '.join(unknown)} is not in companies or company_limit"
-                )
+        check_profiles(value, info.data)
         return value
 
     @field_validator("roles")

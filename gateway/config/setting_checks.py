@@ -1,0 +1,55 @@
+"""Checks of settings that depend on other settings. A ``ValueError`` says what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from .setting_models import Profiles
+
+
+def derived_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults that depend on other values."""
+    derived: dict[str, Any] = {}
+    if values.get("auth") is None:
+        # A tenant shows that credentials are meant, also if one of them is missing, which is then an error.
+        signs_in = bool(values.get("url") and values.get("tenant_id"))
+        derived["auth"] = "client_credentials" if signs_in else "none"
+    # Absent, not None: "none" switches labels off. Real environments may need a request per label.
+    if "language" not in values and not values.get("url"):
+        derived["language"] = "en-US"
+    if values.get("scope") is None and isinstance(values.get("url"), str):
+        parts = urlsplit(values["url"].strip())
+        derived["scope"] = f"{parts.scheme}://{parts.netloc.lower()}/.default"
+    return derived
+
+
+def check_companies(data: Mapping[str, Any]) -> None:
+    """Raise ValueError if a company that is read by default is outside of ``company_limit``.
+
+    ``data``, here and below, are the fields before the checked one; one that was invalid is missing and has its own
+    error.
+    """
+    inside = {company.casefold() for company in data.get("company_limit", ())}
+    companies = data.get("companies", ())
+    outside = [c for c in companies if inside and c.casefold() not in inside]
+    if outside:
+        raise ValueError(f"companies contains {', '.join(outside)}, which company_limit does not")
+
+
+def check_profiles(profiles: Profiles, data: Mapping[str, Any]) -> None:
+    """Raise ValueError if a profile allows what the service does not."""
+    pages = [data.get(name) for name in ("default_page_size", "max_page_size")]
+    bound = data.get("company_limit", ()) or data.get("companies", ())
+    companies = {company.casefold() for company in bound}
+    for name, profile in profiles.items():
+        default, most = profile.default_page_size or pages[0], profile.max_page_size or pages[1]
+        if default is not None and most is not None and most < default:
+            raise ValueError(
+                f"{name}: max_page_size {most} is less than default_page_size {default}"
+            )
+        requested = (*profile.companies, *profile.company_limit)
+        unknown = [c for c in requested if companies and c.casefold() not in companies]
+        if unknown:
+            raise ValueError(f"{name}: {', '.join(unknown)} is not in companies or company_limit")

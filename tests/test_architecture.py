@@ -226,7 +226,10 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
             {
                 "gateway.app",
                 "gateway.runtime.assembly",
-                "gateway.odata.auth",
+                "gateway.odata.application_sign_in",
+                "gateway.odata.key_vault",
+                "gateway.odata.login_http",
+                "gateway.odata.token_requests",
                 "gateway.runtime.generations",
                 "gateway.odata.attempt",
                 "gateway.odata.lazy_request",
@@ -239,7 +242,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
             },
         ),
         ("aiohttp", {"gateway.odata.transport"}),
-        ("msal", {"gateway.odata.auth"}),
+        ("msal", {"gateway.odata.token_requests"}),
         ("aiodataloader", {"gateway.execution.key_batches"}),
         (
             "starlette",

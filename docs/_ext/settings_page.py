@@ -30,6 +30,7 @@ TOPICS = (
     ("max_body_bytes", "Limits of requests"),
     ("read_only", "Writing and profiles"),
     ("roles", "Roles of callers"),
+    ("credentials.", "`[credentials]`"),
     ("writes.", "`[writes]`"),
     ("subscriptions.", "`[subscriptions]`"),
     ("federation.", "`[federation]`"),

@@ -27,6 +27,7 @@ UPSTREAM_VARIABLES = tuple(
         "TENANT_ID",
         "CLIENT_ID",
         "CLIENT_SECRET",
+        "CLIENT_SECRET_FILE",
         "AUTHORITY",
         "SCOPE",
     )

@@ -1,6 +1,6 @@
-"""Loads settings: environment over TOML file over default.
+"""Loads settings: environment over secret files over TOML file over default.
 
-    D365_PORT=9000   >   gateway.toml: port = 8080   >   8000
+    D365_PORT=9000   >   a file of secrets_dir   >   gateway.toml: port = 8080   >   8000
 
 ``load_settings`` takes the environment as a mapping; nothing reads ``os.environ`` later. All problems are reported at
 once, each with the setting, the place of its value and what is accepted.
@@ -19,13 +19,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
 from gateway.errors import SettingsError
 
-from .rendering import settings_table
+from .credential_defaults import add_workload_identity, missing_credentials
+from .rendering import secret_settings, settings_table
+from .secret_files import SUFFIX, read_secret, read_secret_files, secret_folder_files
 from .service_links import service_links
 from .settings import GROUPS, NESTED, PREFIX, Settings
 
@@ -54,9 +56,13 @@ def load_settings(
     places: dict[str, str] = {}
     options = {key: value for key, value in overrides.items() if value is not None}
     file = {} if config is None else _read_toml(config)
+    file = read_secret_files(file, secret_settings(), str(config), problems)
+    variables = _read_environ(environ, problems)
+    folder = variables.get("secrets_dir", file.get("secrets_dir"))
     for layer, place in (
         (file, lambda path: f"{config}: {path}"),
-        (_read_environ(environ, problems), _environ_place),
+        (_read_folder(folder, problems), lambda path: f"{folder}: {path}"),
+        (variables, _environ_place),
         (options, lambda path: f"option --{path.replace('_', '-')}"),
     ):
         _overlay(values, layer)
@@ -65,7 +71,8 @@ def load_settings(
     # No defaults of the fields: they depend on the environment, and tests need none.
     values.setdefault("cache_dir", _platform_cache(environ))
     values.setdefault("data_dir", _platform_data(environ))
-    problems += _missing(values)
+    add_workload_identity(values, environ)
+    problems += missing_credentials(values)
     try:
         settings = Settings(**values)
     except ValidationError as exc:
@@ -134,6 +141,9 @@ def _read_toml(config: Path) -> dict[str, Any]:
 
 def _read_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     known = {row.variable for row in settings_table()}
+    secrets = secret_settings()
+    files = {f"{_variable(path)}{SUFFIX.upper()}": path for path in secrets}
+    known |= files.keys()
     # An empty variable counts as not set: deployment templates often leave them so.
     ours = {k.upper(): v for k, v in environ.items() if k.upper().startswith(PREFIX) and v}
     for name in service_links(ours):
@@ -142,11 +152,42 @@ def _read_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, 
         f"{variable} (environment): no such setting{_suggest(variable, known)}"
         for variable in sorted(ours.keys() - known)
     )
-    return _Environment({k: v for k, v in ours.items() if k in known})()
+    layer = _Environment({k: v for k, v in ours.items() if k in known and k not in files})()
+    for variable, path in files.items():
+        if variable in ours:
+            _put(layer, f"{path}{SUFFIX}", ours[variable])
+    return read_secret_files(layer, secrets, "environment", problems)
+
+
+def _read_folder(folder: object, problems: list[str]) -> dict[str, Any]:
+    """Return the settings in the files of ``secrets_dir``."""
+    if not folder or str(folder).strip().lower() == "none":
+        return {}
+    secrets = secret_settings()
+    names = [row.name for row in settings_table() if row.name != "secrets_dir"]
+    layer: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    for name, file in secret_folder_files(Path(str(folder)), names, problems).items():
+        secret = read_secret(file, f"secrets_dir: {name}", problems)
+        if secret is not None and secrets.get(name):
+            _put(layer, name, secret)
+        elif secret is not None:
+            texts[_variable(name)] = secret.get_secret_value()
+    _overlay(layer, _Environment(texts)())
+    return layer
+
+
+def _put(layer: dict[str, Any], path: str, value: object) -> None:
+    group, _, name = path.rpartition(".")
+    (layer.setdefault(group, {}) if group else layer)[name] = value
+
+
+def _variable(path: str) -> str:
+    return f"{PREFIX}{path.replace('.', NESTED)}".upper()
 
 
 def _environ_place(path: str) -> str:
-    return f"{PREFIX}{path.replace('.', NESTED)}".upper() + " (environment)"
+    return f"{_variable(path)} (environment)"
 
 
 def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
@@ -192,19 +233,6 @@ def _platform_data(environ: Mapping[str, str]) -> str | None:
     return str(Path(home) / below / "d365-graphql") if home else None
 
 
-def _missing(values: Mapping[str, Any]) -> list[str]:
-    """Return the problem that settings are missing which signing in needs."""
-    if not values.get("url") or values.get("auth") == "none":
-        return []
-    needed = ("tenant_id", "client_id", "client_secret")
-    absent = [key for key in needed if not values.get(key)]
-    if not absent:
-        return []
-    variables = ", ".join(f"{PREFIX}{key}".upper() for key in absent)
-    subject = "auth = client_credentials" if values.get("auth") else "url is set: signing in"
-    return [f"{subject} needs {variables} (a service without sign-in: D365_AUTH=none)"]
-
-
 def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
     """Return one sentence: the place, the value (never a secret), what is accepted."""
     path, model = _locate(error["loc"])
@@ -215,14 +243,18 @@ def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
     reason = _REASONS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
     reason = reason.replace("Input should be", "accepted:")
     if error["type"] == "too_short":
-        unit = " characters" if top in _SECRET else ""
+        unit = " characters" if _setting(path) in secret_settings() else ""
         reason = f"accepted: {error['ctx']['min_length']}{unit} or more"
-    if top in _SECRET or isinstance(error["input"], Mapping):
+    if _setting(path) in secret_settings() or isinstance(error["input"], Mapping | SecretStr):
         return f"{place}: {reason}"
     return f"{place}: {_quote(error['input'])}: {reason}"
 
 
-_SECRET = frozenset({"client_secret", "admin_token", "secret_key", "secret_key_old"})
+def _setting(path: str) -> str:
+    """``secret_key_old[0]`` → ``secret_key_old``."""
+    return path.partition("[")[0]
+
+
 _REASONS = {
     "bool_parsing": "accepted: true or false",
     "bool_type": "accepted: true or false",

@@ -32,6 +32,7 @@ NOT_PER_PROFILE = frozenset(
         # One model, client and connection pool are shared by all profiles.
         *("url", "dialect", "null_order", "guid_order", "unkeyed_paging", "page_limit"),
         *("metadata", "auth", "tenant_id", "client_id", "client_secret", "authority", "scope"),
+        *("identity", "credentials", "secrets_dir"),
         *("company_limit_shared", "max_url_length", "max_filtered_rows", "max_upstream_bytes"),
         *("concurrency", "connect_timeout", "read_timeout", "answer_timeout", "retries"),
         *("retry_wait_max", "expand", "cache_dir", "metadata_max_age", "metadata_poll"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from .role_models import RoleOptions
@@ -34,6 +34,25 @@ def settings_table() -> tuple[SettingRow, ...]:
         else:
             rows.append(_row(name, f"{PREFIX}{name}".upper(), field))
     return tuple(rows)
+
+
+def secret_settings() -> Mapping[str, bool]:
+    """Return the settings that are secrets → whether each is a single one; all of them can be read from files."""
+    models: dict[str, type[BaseModel]] = {"": Settings}
+    models |= {f"{group}.": model for group, model in GROUPS.items()}
+    return {
+        f"{prefix}{name}": tuple not in _types_in(field.annotation)
+        for prefix, model in models.items()
+        for name, field in model.model_fields.items()
+        if SecretStr in _types_in(field.annotation)
+    }
+
+
+def _types_in(annotation: object) -> Iterator[object]:
+    """Yield the types of an annotation: ``tuple[SecretStr, ...]`` → ``tuple``, ``SecretStr``."""
+    yield get_origin(annotation) or annotation
+    for inner in get_args(annotation):
+        yield from _types_in(inner)
 
 
 def _row(name: str, variable: str, field: FieldInfo) -> SettingRow:

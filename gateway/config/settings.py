@@ -20,7 +20,9 @@ from pydantic_settings import (
 
 from schema.errors import did_you_mean
 
+from .credential_models import CredentialOptions
 from .role_models import Roles
+from .service_settings import ServiceSettings
 from .setting_checks import check_companies, check_profiles, derived_defaults
 from .setting_models import (
     FederationOptions,
@@ -31,7 +33,6 @@ from .setting_models import (
     WriteOptions,
 )
 from .value_types import (
-    Authority,
     DocsUrl,
     Folder,
     HostNames,
@@ -44,15 +45,15 @@ from .value_types import (
     RootPath,
     SecretKey,
     SecretKeys,
-    ServiceRoot,
     Text,
 )
+from .vault_reference import is_vault_reference
 
 PREFIX = "D365_"
 NESTED = "__"
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings):
     """Effective values. ``load_settings`` makes them; in tests, keywords do, and nothing else is read."""
 
     model_config = SettingsConfigDict(
@@ -63,59 +64,6 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    url: ServiceRoot | None = Field(
-        default=None,
-        description="Service root, such as https://x.operations.dynamics.com/data. Not set: the embedded sandbox.",
-    )
-    dialect: Literal["finops", "odata"] | None = Field(
-        default=None,
-        description="Product behind the service: finops or odata (any OData v4). Not set: detected from address"
-        " and metadata.",
-    )
-    null_order: Literal["first", "last", "unknown"] | None = Field(
-        default=None,
-        description="Where the service sorts nulls in ascending order; unknown: assume first and check. Not set:"
-        " the dialect's default.",
-    )
-    guid_order: bool | None = Field(
-        default=None,
-        description="Whether the service compares Guids (gt, lt) in the order in which it sorts them, so that"
-        " cursors may hold them. Not set: the dialect's default.",
-    )
-    unkeyed_paging: Literal["auto", "links", "skip"] | None = Field(
-        default=None,
-        description="How to page lists whose order a cursor cannot hold (Guids, enums): links follows next links,"
-        " skip uses $skip, auto prefers links. Not set: the dialect's default.",
-    )
-    page_limit: int | None = Field(
-        default=None,
-        ge=1,
-        description="Maximum rows of one upstream page. Not set: the dialect's default.",
-    )
-    metadata: str | None = Field(
-        default=None,
-        description="File (.xml, .xml.gz) or URL of the metadata document. Not set: {url}/$metadata.",
-    )
-    auth: Literal["client_credentials", "none"] = Field(
-        default="none",
-        description="How the gateway signs in to the service. Not set: client_credentials if url is set, none for"
-        " the sandbox.",
-    )
-    tenant_id: str | None = Field(
-        default=None, description="Microsoft Entra tenant (id or domain)."
-    )
-    client_id: str | None = Field(default=None, description="Application (client) id.")
-    client_secret: SecretStr | None = Field(
-        default=None, description="Client secret of the application."
-    )
-    authority: Authority = Field(
-        default="https://login.microsoftonline.com",
-        description="Login host. Sovereign clouds have their own.",
-    )
-    scope: str | None = Field(
-        default=None,
-        description="Scope of the access token. Not set: the origin of url + /.default.",
-    )
     companies: Names = Field(
         default=(),
         description="Legal entities read by default; a request may name others. Empty: all that the account may"
@@ -372,6 +320,9 @@ class Settings(BaseSettings):
     roles_file: Folder = Field(
         default=None, description="TOML file with further roles, as tables [roles.NAME]."
     )
+    credentials: CredentialOptions = Field(
+        default=CredentialOptions(), description="Credentials other than the client secret."
+    )
     writes: WriteOptions = Field(
         default=WriteOptions(), description="Which writes are allowed, and how they are sent."
     )
@@ -432,6 +383,14 @@ class Settings(BaseSettings):
     def _has_password(cls, value: bool | str | None, info: ValidationInfo) -> bool | str | None:
         if value == "admin" and info.data.get("admin_token") is None:
             raise ValueError("admin needs the setting admin_token, which is the password")
+        return value
+
+    @field_validator("admin_token")
+    @classmethod
+    def _is_no_reference(cls, value: SecretStr | None) -> SecretStr | None:
+        # It would be a token that anybody can read in the manifest.
+        if value is not None and is_vault_reference(value.get_secret_value()):
+            raise ValueError("a Key Vault reference cannot be used here: mount the secret as file")
         return value
 
     @field_validator("profiles")

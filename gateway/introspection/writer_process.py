@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import SecretStr
 
 from gateway.config.profiles import settings_from_json
+from gateway.config.rendering import secret_settings
 from gateway.config.settings import Settings
 from gateway.errors import BudgetExceeded
 from gateway.metadata.api_schema import build_api_schema
@@ -67,7 +67,7 @@ class IntrospectionWorker:
 
     def task(self, selection: tuple[Selected, ...], path: Path) -> bytes:
         """Return the input of the subprocess, without credentials."""
-        secret = {name for name, value in self.settings if isinstance(value, SecretStr)}
+        secret = {name for name in secret_settings() if "." not in name}
         # The value "admin" would not validate without the secret, and introspection does not depend on it.
         secret.add("graphiql")
         task = _Task(

@@ -29,6 +29,7 @@ NOT_DECIDING = frozenset(
     {
         # how the service is called, and flags of the dialect that say nothing about its model
         *("auth", "tenant_id", "client_id", "client_secret", "authority", "scope", "language"),
+        *("identity", "credentials", "secrets_dir"),
         *("null_order", "guid_order", "unkeyed_paging", "page_limit", "expand", "concurrency"),
         *("connect_timeout", "read_timeout", "answer_timeout", "retries", "retry_wait_max"),
         *("cache_dir", "metadata_max_age", "metadata_poll", "max_upstream_bytes", "max_url_length"),

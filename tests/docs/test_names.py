@@ -11,7 +11,7 @@ import pytest
 
 import gateway.errors
 from gateway.app import create_app
-from gateway.config.rendering import settings_table
+from gateway.config.rendering import secret_settings, settings_table
 from gateway.config.setting_models import Profile
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
@@ -22,6 +22,7 @@ from tests.support.pages import DOCS, PAGES, ROOT, inline_code, page, roles
 
 SETTINGS = {row.name for row in settings_table()}
 VARIABLES = {row.variable for row in settings_table()}
+VARIABLES |= {f"{row.variable}_FILE" for row in settings_table() if row.name in secret_settings()}
 CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)*")
 REFUSALS = {"HttpError", "OperationRefused", "_refusal", "refusal"}
 SOURCES = [
@@ -42,6 +43,7 @@ def test_every_setting_that_a_page_names_exists(path: Path) -> None:
         if (found := re.match(r"([a-z_]+(?:\.[a-z_]+)?) = ", code))
     }
     nested = {name.rpartition(".")[2] for name in SETTINGS}
+    nested |= {f"{name}_file" for name in nested}
 
     assert named - SETTINGS - {"names"} == set()
     assert variables - VARIABLES - {"D365_GRAPHQL_SERVICE_HOST", "D365_SANDBOX"} == set()

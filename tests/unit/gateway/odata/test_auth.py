@@ -1,4 +1,4 @@
-"""``gateway.odata.auth``: client credentials through msal, against a token endpoint on a socket."""
+"""The application's sign-in: client credentials through msal, against a token endpoint on a socket."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError, TokenError, UpstreamForbidden
 from gateway.events import Event, TokenAcquired
-from gateway.odata.auth import Account, ClientCredentials, auth_of
+from gateway.odata.application_sign_in import ApplicationSignIn
+from gateway.odata.auth import auth_of
+from gateway.odata.credentials import SecretCredential
+from gateway.odata.login_http import LONGEST_EXCHANGE, LoginHttp, LoginTransport
 from gateway.odata.query import Request
+from gateway.odata.token_requests import EntraAccount, EntraTokenRequests
 from tests.support.login_host import SECRET, LoginHost, login_host, refusal
 from tests.support.scripted_upstream import rows, upstream
 
@@ -39,7 +43,7 @@ class Clock:
         return self.at
 
 
-def account(host: LoginHost, **changes: str) -> Account:
+def account(host: LoginHost, **changes: str) -> EntraAccount:
     values = {
         "authority": host.authority,
         "tenant_id": "contoso",
@@ -47,11 +51,30 @@ def account(host: LoginHost, **changes: str) -> Account:
         "scope": "https://fo.example/.default",
         **changes,
     }
-    return Account(**values)
+    return EntraAccount(**values)
 
 
-def sign_in(host: LoginHost, clock: Clock | None = None, secret: str = SECRET) -> ClientCredentials:
-    return ClientCredentials(account(host), secret, observe=lambda _: None, now=clock or Clock())
+REMOTE = EntraAccount(
+    authority="https://login.example", tenant_id="contoso", client_id="a", scope="s"
+)
+
+
+def signing_in(
+    account: EntraAccount,
+    secret: str = SECRET,
+    *,
+    clock: Clock | None = None,
+    transport: LoginTransport | None = None,
+    longest_exchange: float = LONGEST_EXCHANGE,
+) -> ApplicationSignIn:
+    http = LoginHttp(account.authority, transport, longest_exchange)
+    credential = SecretCredential(lambda _: secret.encode())
+    requests = EntraTokenRequests(account, credential, http)
+    return ApplicationSignIn(requests, observe=lambda _: None, now=clock or Clock())
+
+
+def sign_in(host: LoginHost, clock: Clock | None = None, secret: str = SECRET) -> ApplicationSignIn:
+    return signing_in(account(host), secret, clock=clock)
 
 
 async def test_a_request_carries_a_token_for_the_scope(host: LoginHost) -> None:
@@ -106,13 +129,8 @@ class SlowLogin(httpx.AsyncBaseTransport):
             document = {"access_token": "t", "expires_in": "3600", "token_type": "Bearer"}
         return httpx.Response(200, json=document)
 
-    def sign_in(self, **changes: float) -> ClientCredentials:
-        where = Account(
-            authority="https://login.example", tenant_id="contoso", client_id="a", scope="s"
-        )
-        return ClientCredentials(
-            where, SECRET, transport=lambda: self, observe=lambda _: None, now=Clock(), **changes
-        )
+    def sign_in(self, longest_exchange: float = LONGEST_EXCHANGE) -> ApplicationSignIn:
+        return signing_in(REMOTE, transport=lambda: self, longest_exchange=longest_exchange)
 
 
 async def test_a_hanging_login_host_gets_one_limited_request() -> None:
@@ -284,7 +302,7 @@ async def refused(host: LoginHost, auth: httpx.Auth) -> TokenError:
         (700016, "client_id"),
         (90002, "tenant_id"),
         (500011, "environment"),
-        (1, "tenant_id, client_id, client_secret and scope"),
+        (1, "Are tenant_id, client_id, the credentials"),
     ],
 )
 async def test_a_refusal_says_what_to_check(host: LoginHost, code: int, hint: str) -> None:
@@ -305,7 +323,7 @@ async def test_a_refusal_without_a_code_names_its_error(host: LoginHost) -> None
 
 
 async def test_an_unknown_tenant_is_an_error(host: LoginHost) -> None:
-    auth = ClientCredentials(account(host, tenant_id="fabrikam"), SECRET, observe=lambda _: None)
+    auth = signing_in(account(host, tenant_id="fabrikam"))
 
     assert "tenant_id" in str((await refused(host, auth)).hint)
 
@@ -326,7 +344,7 @@ async def test_an_unreachable_login_host_is_an_error(host: LoginHost) -> None:
 
         return httpx.MockTransport(answer)
 
-    auth = ClientCredentials(account(host), SECRET, transport=no_way, observe=lambda _: None)
+    auth = signing_in(account(host), transport=no_way)
 
     assert "cannot be reached" in (await refused(host, auth)).message
 
@@ -346,12 +364,7 @@ async def test_an_https_login_host_is_reached_over_https() -> None:
 
         return httpx.MockTransport(answer)
 
-    auth = ClientCredentials(
-        Account(authority="https://login.example", tenant_id="contoso", client_id="a", scope="s"),
-        SECRET,
-        transport=transport,
-        observe=lambda _: None,
-    )
+    auth = signing_in(REMOTE, transport=transport)
     fo = upstream(rows())
     async with fo.client(auth=auth) as client:
         await client.send(GET)

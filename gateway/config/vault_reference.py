@@ -1,0 +1,50 @@
+"""Reads references to secrets in Azure Key Vault: ``@keyvault:https://VAULT.vault.azure.net/secrets/NAME``."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from .value_types import LOOPBACK
+
+PREFIX = "@keyvault:"
+_PATH = re.compile(r"/secrets/[0-9A-Za-z-]{1,127}(?:/[0-9a-f]{32})?")
+_CLOUDS = ("vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net")
+"""Domains of vaults. Tokens for Key Vault are sent nowhere else."""
+
+
+class VaultSecret(Struct, frozen=True):
+    """A secret in a vault."""
+
+    url: str
+    """Address of the secret, with or without a version."""
+    resource: str
+    """For which the token must be: the cloud's Key Vault."""
+
+
+def is_vault_reference(text: str) -> bool:
+    """Return whether a text is a reference and not a secret itself."""
+    return text.startswith(PREFIX)
+
+
+def check_vault_reference(text: str) -> None:
+    """Raise ValueError for a reference that names no secret of a vault; other texts pass."""
+    if is_vault_reference(text):
+        vault_secret(text)
+
+
+def vault_secret(text: str) -> VaultSecret:
+    """Return the secret that a reference names. Raises ValueError."""
+    url = text.removeprefix(PREFIX).strip().rstrip("/")
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    cloud = next((c for c in _CLOUDS if host.endswith(f".{c}")), None)
+    is_local = parts.scheme == "http" and host in LOOPBACK
+    is_vault = parts.scheme == "https" and cloud is not None and parts.port in (None, 443)
+    if not (is_vault or is_local) or not _PATH.fullmatch(parts.path) or parts.query or "@" in url:
+        raise ValueError(
+            "expected @keyvault:https://VAULT.vault.azure.net/secrets/NAME, optionally with a version"
+        )
+    return VaultSecret(url, f"https://{cloud or _CLOUDS[0]}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Hashable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 from graphql import OperationType
@@ -26,6 +26,7 @@ from gateway.execution.key_batches import KeyBatchLoader
 from gateway.execution.plan_runner import PlanRunner
 from gateway.execution.shared_reads import ReadContext, SharedKeyBatchLoader
 from gateway.execution.trace import Trace, Traced
+from gateway.identity.caller import Caller
 from gateway.introspection.answers import Introspection, IntrospectionStore, asks_schema
 from gateway.odata.dialect import Dialect
 from gateway.odata.query import Request
@@ -34,6 +35,7 @@ from gateway.odata.upstream import ReadUpstream, Upstream, WriteUpstream
 from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
+from gateway.planning.row_bounds import ViewRules
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations, WriteLimits
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
@@ -91,8 +93,9 @@ class Engine:
         settings: ExecutionSettings,
         observe: Observer,
         introspections: IntrospectionStore | None = None,
+        rules: ViewRules | None = None,
     ) -> None:
-        """``introspections`` keeps long answers of introspection."""
+        """``introspections`` keeps long answers of introspection; ``rules`` are those of the schema's role view."""
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
@@ -101,7 +104,7 @@ class Engine:
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
         self._prepared = PreparedOperations(schema.catalog, schema.roots)
         self._introspection = Introspection(schema, introspections or IntrospectionStore())
-        self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans)
+        self._planner = Planner(schema.catalog, schema.core, dialect, settings.plans, rules)
         self._completer = Completer(
             schema.core,
             dialect,
@@ -167,7 +170,7 @@ class Engine:
         if not self._settings.introspection and asks_schema(prepared):
             message = "Introspection is disabled: __schema, __type and _service are not answered."
             raise refusal(message, "INTROSPECTION_DISABLED")
-        roots = self._planner.plan(prepared, variables, request.companies)
+        roots = self._planner.plan(prepared, variables, request.companies, request.caller)
         return PlannedQuery(request, prepared, variables, roots)
 
     async def _run(self, query: PlannedQuery, runner: PlanRunner) -> Answer:
@@ -197,6 +200,7 @@ class Engine:
             variables=request.variables,
             coerced=operation.variables,
             companies=request.companies,
+            caller=request.caller,
         )
         return await self.mutations.perform(mutation, writer, reads)
 
@@ -315,6 +319,10 @@ class Engine:
     def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of one operation's plan."""
         return PlanRunner(fetcher, KeyBatchLoader(fetcher, self._settings.max_url_length))
+
+    def scope_of(self, caller: Caller) -> Hashable:
+        """Return what is equal for callers who may share what was read for one of them."""
+        return self._planner.scope_of(caller)
 
     def shared_reads(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
         """Return the reads of these queries of one scope, which start now and run side by side."""

@@ -28,10 +28,15 @@ Place = Callable[[Sequence[Any]], None]
 
 
 def is_whole(plan: ReadPlan) -> bool:
-    """Return whether everything below the plan's rows comes inside them, as typed values."""
-    return plan.row_type.typed and all(
-        child.via is Via.EXPAND and child.owners is None and is_whole(child.plan)
-        for child in plan.children
+    """Return whether everything below the plan's rows comes inside them, as typed values that need no redaction."""
+    row_type = plan.row_type
+    return (
+        row_type.typed
+        and row_type.redact is None
+        and all(
+            child.via is Via.EXPAND and child.owners is None and is_whole(child.plan)
+            for child in plan.children
+        )
     )
 
 

@@ -38,6 +38,12 @@ class PageDecoder:
 
     async def page(self, response: Response, row_type: RowType) -> Any:
         """Return a page with decoded rows. Raises UpstreamMalformed."""
+        page = await self._page(response, row_type)
+        if row_type.redact is not None:
+            row_type.redact(page.value)
+        return page
+
+    async def _page(self, response: Response, row_type: RowType) -> Any:
         await self._yield_to_others(len(response.body))
         large = _raw_page(response) if len(response.body) > LARGE else None
         if large is None:
@@ -72,6 +78,8 @@ class PageDecoder:
         # Any JSON object decodes into a row without required values; check that this one is a row.
         if row is not None and all(getattr(row, a) is None for a in row_type.attributes.values()):
             row_of(response, decode_untyped(response), row_type)
+        if row is not None and row_type.redact is not None:
+            row_type.redact([row])
         return row
 
     def _slice(self, response: Response, rows: RawRows) -> list[Any]:

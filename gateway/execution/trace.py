@@ -51,7 +51,7 @@ class TracedRequest:
         last = self.attempts[-1] if self.attempts else None
         return {
             "method": self.request.method,
-            "path": self.request.url,
+            "path": self.request.url if self.request.shown is None else self.request.shown,
             "text": readable_url(self.request),
             "parts": [readable_url(part) for part in self.parts],
             "notes": list(self.notes),

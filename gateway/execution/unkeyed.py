@@ -213,13 +213,13 @@ class _LinkedPage(Struct):
     def _cursors(self, places: list[Cursor]) -> MakeCursor | None:
         if not self.window.needs.cursors:
             return None
-        binding = self.window.binding
+        binding, sealer = self.window.binding, self.window.sealer
 
         def cursor(_row: Any, index: int) -> str:
             place = places[index]
             if place.token or place.backward:
-                return link_cursor(binding, place)
-            return offset_cursor(binding, place.offset or 0)
+                return link_cursor(binding, place, sealer)
+            return offset_cursor(binding, place.offset or 0, sealer)
 
         return cursor
 

@@ -124,13 +124,17 @@ def _request_json(request: PlannedRequest) -> dict[str, Any]:
 
 def planned_request(traced: TracedRequest) -> PlannedRequest:
     """Return a request that explain has recorded."""
-    return replace(_of_request(traced.request, tuple(traced.fields)), notes=tuple(traced.notes))
+    planned = replace(_of_request(traced.request, tuple(traced.fields)), notes=tuple(traced.notes))
+    if any(part.shown is not None for part in traced.parts):
+        # The body of a batch has the rules of its reads in full.
+        planned = replace(planned, body=None, within=tuple(map(_of_request, traced.parts)))
+    return planned
 
 
 def _of_request(request: Request, fields: tuple[str, ...] = ()) -> PlannedRequest:
     return PlannedRequest(
         method=request.method,
-        path=request.url,
+        path=request.url if request.shown is None else request.shown,
         text=_text(request),
         fields=fields,
         headers=request.headers,

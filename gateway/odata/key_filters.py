@@ -68,13 +68,17 @@ def key_requests(
     around = frame(query, options=dialect.options)
     shared, groups = table.grouped(limit)
     before = around.before + _AND.join([*shared, ""])
+    shown = None if around.shown is None else around.shown + _AND.join([*shared, ""])
     is_alone = around.is_alone and not shared
     room = limit - len(before) - len(around.after) - len("()")
+
+    def request(run: list[_Group]) -> Request:
+        end = _filter(run, is_alone) + around.after
+        to_show = None if shown is None else shown + end
+        return Request("GET", before + end, JSON_HEADERS, None, to_show)
+
     return [
-        (
-            Request("GET", before + _filter(run, is_alone) + around.after, JSON_HEADERS),
-            list(chain.from_iterable(keys for piece in run for keys in piece.key_lists)),
-        )
+        (request(run), list(chain.from_iterable(k for piece in run for k in piece.key_lists)))
         for run in _runs(groups, room)
     ]
 

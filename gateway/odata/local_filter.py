@@ -40,6 +40,7 @@ from .query import (
     Operator,
     Or,
     Path,
+    Rule,
     Some,
     TextMatch,
     Value,
@@ -150,6 +151,8 @@ class _Row(Struct, frozen=True):
                 return _not(_all(_not(self.passes(term)) for term in terms))
             case Not(term):
                 return _not(self.passes(term))
+            case Rule(term):
+                return self.passes(term)
             case Some():
                 raise UnsupportedQuery(
                     "A filter by rows of a list cannot be combined with text that contains a star."

@@ -38,6 +38,7 @@ from .query import (
     Path,
     Query,
     Resource,
+    Rule,
     Some,
     TextMatch,
     Wildcard,
@@ -126,6 +127,8 @@ def lower_where(dialect: Dialect, expr: Expr, *, negated: bool = False) -> Expr:
             return joined(tuple(lower_where(dialect, t, negated=negated) for t in terms))
         case Not(term):
             return lower_where(dialect, term, negated=not negated)
+        case Rule(term):
+            return Rule(lower_where(dialect, term, negated=negated))
         case Wildcard():
             return structs.replace(expr, negated=expr.negated != negated)
         case Compare() | Matches() | In() | IsNull() | Has() | Some():

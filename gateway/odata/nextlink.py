@@ -45,7 +45,8 @@ def next_request(
     url = _with_lost_options(f"{path}?{query}" if query else path, current.url, keep)
     if _meaning(url) == _meaning(current.url):
         raise _refused("leads back to the same page", link)  # else it would be followed for ever
-    return Request("GET", url, current.headers)
+    # The link repeats the filter, and how is the service's choice: callers see the first page's address.
+    return Request("GET", url, current.headers, None, current.shown)
 
 
 def is_skip_token(text: str) -> bool:
@@ -79,8 +80,9 @@ def skip_token_of(
 def with_skip_token(request: Request, token: str) -> Request:
     """Return the request for the rows after a skip token."""
     separator = "&" if "?" in request.url else "?"
-    url = f"{request.url}{separator}$skiptoken={token}"
-    return Request(request.method, url, request.headers, request.body)
+    added = f"{separator}$skiptoken={token}"
+    shown = None if request.shown is None else request.shown + added
+    return Request(request.method, request.url + added, request.headers, request.body, shown)
 
 
 def _values(url: str) -> dict[str, str]:

@@ -126,7 +126,13 @@ class Some(Struct, frozen=True):
     where: Expr | None
 
 
-Expr: TypeAlias = Compare | Matches | Wildcard | In | IsNull | Has | And | Or | Not | Some
+class Rule(Struct, frozen=True):
+    """A filter that callers must pass and may not see: where people read a request, it is ``{rule}``."""
+
+    term: Expr
+
+
+Expr: TypeAlias = Compare | Matches | Wildcard | In | IsNull | Has | And | Or | Not | Some | Rule
 
 TRUE = And(())
 FALSE = Or(())
@@ -208,3 +214,5 @@ class Request(Struct, frozen=True):
     url: str
     headers: Mapping[str, str]
     body: bytes | None = None
+    shown: str | None = None
+    """The URL as callers may see it, if a rule is part of it."""

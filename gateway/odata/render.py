@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
-from typing import assert_never
+from typing import TypeVar, assert_never
 from urllib.parse import quote, unquote
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from .literals import to_url, to_url_array
 from .query import (
+    TRUE,
     And,
     Call,
     Compare,
@@ -39,11 +40,13 @@ from .query import (
     Query,
     Request,
     Resource,
+    Rule,
     Some,
     Wildcard,
 )
 
 Options = tuple[tuple[str, str], ...]
+QueryOrExpand = TypeVar("QueryOrExpand", Query, Expand)
 
 JSON_HEADERS = MappingProxyType(
     {"Accept": "application/json;odata.metadata=minimal", "OData-MaxVersion": "4.0"}
@@ -63,6 +66,12 @@ def render(query: Query, *, options: Options = ()) -> Request:
 
     Raises ValueError for a literal that its type cannot have.
     """
+    headers = TEXT_HEADERS if query.resource.count else JSON_HEADERS
+    shown = _url(_with_hidden_rules(query), options) if _has_rule(query) else None
+    return Request("GET", _url(query, options), headers, None, shown)
+
+
+def _url(query: Query, options: Options) -> str:
     parameters = [
         *_options(query.select, query.expand, query.where, query.order),
         *_window(query.top, query.skip, query.count),
@@ -71,8 +80,7 @@ def render(query: Query, *, options: Options = ()) -> Request:
     ]
     text = _joined(parameters)
     path = _resource(query.resource)
-    headers = TEXT_HEADERS if query.resource.count else JSON_HEADERS
-    return Request("GET", f"{path}?{text}" if text else path, headers)
+    return f"{path}?{text}" if text else path
 
 
 class Frame(Struct, frozen=True):
@@ -82,10 +90,19 @@ class Frame(Struct, frozen=True):
     after: str
     is_alone: bool
     """Whether the filter has no other term, so that the term needs no parentheses."""
+    shown: str | None = None
+    """``before`` as callers may see it, if a rule is part of it."""
 
 
 def frame(query: Query, *, options: Options = ()) -> Frame:
     """Print the query around the last term of its filter, percent-encoded."""
+    printed = _frame(query, options)
+    if not _has_rule(query):
+        return printed
+    return structs.replace(printed, shown=_frame(_with_hidden_rules(query), options).before)
+
+
+def _frame(query: Query, options: Options) -> Frame:
     own = [] if query.where is None else [_at_least(_AND, query.where, "", 0), ""]
     before = [
         *_options(query.select, query.expand, None, ()),
@@ -115,7 +132,51 @@ def url_length(request: Request) -> int:
 
 def readable_url(request: Request) -> str:
     """Return the URL in readable form: ``Set?$filter=Name%20eq%20'x'`` → ``Set?$filter=Name eq 'x'``."""
-    return unquote(request.url)
+    return unquote(request.url if request.shown is None else request.shown)
+
+
+_HIDDEN = Rule(TRUE)
+"""What stands for a rule in a URL that people read; no filter that is sent holds it."""
+
+
+def _has_rule(query: Query | Expand) -> bool:
+    where = query.where
+    return (where is not None and _holds_rule(where)) or any(map(_has_rule, query.expand))
+
+
+def _holds_rule(expr: Expr) -> bool:
+    match expr:
+        case Rule():
+            return True
+        case And(terms) | Or(terms):
+            return any(map(_holds_rule, terms))
+        case Not(term):
+            return _holds_rule(term)
+        case Some(where=where):
+            return where is not None and _holds_rule(where)
+        case _:
+            return False
+
+
+def _with_hidden_rules(query: QueryOrExpand) -> QueryOrExpand:
+    where = None if query.where is None else _hidden_rules(query.where)
+    return structs.replace(query, where=where, expand=tuple(map(_with_hidden_rules, query.expand)))
+
+
+def _hidden_rules(expr: Expr) -> Expr:
+    match expr:
+        case Rule():
+            return _HIDDEN
+        case And(terms):
+            return And(tuple(map(_hidden_rules, terms)))
+        case Or(terms):
+            return Or(tuple(map(_hidden_rules, terms)))
+        case Not(term):
+            return Not(_hidden_rules(term))
+        case Some(path, where):
+            return Some(path, None if where is None else _hidden_rules(where))
+        case _:
+            return expr
 
 
 def filter_text(expr: Expr) -> str:
@@ -231,6 +292,8 @@ def _expr(expr: Expr, variable: str, depth: int) -> tuple[str, int]:
             return _join(terms, " and ", "true", _AND, variable, depth)
         case Or(terms):
             return _join(terms, " or ", "false", _OR, variable, depth)
+        case Rule():
+            return ("{rule}", _PRIMARY) if expr is _HIDDEN else _expr(expr.term, variable, depth)
         case Not(term):
             return f"not {_at_least(_PRIMARY, term, variable, depth)}", _TEST
         case Some(path, where):

@@ -26,6 +26,7 @@ from .query import (
     Not,
     Or,
     Path,
+    Rule,
     Some,
     Wildcard,
 )
@@ -43,12 +44,31 @@ def simplify(expr: Expr) -> Expr:
             return _joined(Or, map(simplify, terms), unit=FALSE, zero=TRUE)
         case Not(term):
             return _negation(simplify(term))
+        case Rule(term):
+            return _rule(simplify(term))
         case In(values=()):
             return FALSE
-        case Some(where=Compare() | And() | Or() | Not() | In() as where):
+        case Some(where=Compare() | And() | Or() | Not() | In() | Rule() as where):
             return _some(expr, simplify(where))
         case Compare() | Matches() | Wildcard() | In() | IsNull() | Has() | Some():
             return expr
+        case _:
+            assert_never(expr)
+
+
+def with_prefix(expr: Expr, prefix: tuple[str, ...]) -> Expr:
+    """Return a filter for the rows behind single-valued navigations; paths inside ``any`` start at its rows."""
+    match expr:
+        case And(terms):
+            return And(tuple(with_prefix(term, prefix) for term in terms))
+        case Or(terms):
+            return Or(tuple(with_prefix(term, prefix) for term in terms))
+        case Not(term):
+            return Not(with_prefix(term, prefix))
+        case Rule(term):
+            return Rule(with_prefix(term, prefix))
+        case Compare() | Matches() | Wildcard() | In() | IsNull() | Has() | Some():
+            return structs.replace(expr, path=Path((*prefix, *expr.path.segments)))
         case _:
             assert_never(expr)
 
@@ -64,7 +84,7 @@ def leaves(expr: Expr) -> Iterator[Compare | Matches | Wildcard | In | IsNull | 
         case And(terms) | Or(terms):
             for term in terms:
                 yield from leaves(term)
-        case Not(term):
+        case Not(term) | Rule(term):
             yield from leaves(term)
         case Compare() | Matches() | Wildcard() | In() | IsNull() | Has() | Some():
             yield expr
@@ -95,6 +115,10 @@ def _negation(term: Expr) -> Expr:
     if term in (TRUE, FALSE):
         return FALSE if term == TRUE else TRUE
     return Not(term)
+
+
+def _rule(term: Expr) -> Expr:
+    return term if isinstance(term, Rule) or term in (TRUE, FALSE) else Rule(term)
 
 
 def _some(expr: Some, where: Expr) -> Expr:

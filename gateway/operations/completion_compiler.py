@@ -274,8 +274,8 @@ class Compiler:
         assert prop is not None
         if kind.scalar == "JSON":
             return self._json(declared, value)
-        # Rows of other types lack what a derived type declares, so it is decoded as optional.
-        may_be_none = prop.nullable or declared.declared_by not in level.bases
+        # Rows of other types lack what a derived type declares, so it is decoded as optional. A role may not see it.
+        may_be_none = prop.nullable or declared.nullable or declared.declared_by not in level.bases
         if prop.type.many:
             item = self._converted(kind, "i", nullable=False)
             items = (

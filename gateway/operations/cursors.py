@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -25,9 +26,13 @@ from gateway.odata.query import Value
 
 from .global_ids import unpack
 
+if TYPE_CHECKING:
+    from gateway.storage.sealing import Sealer
+
 VERSION = 1
 _KEYSET, _OFFSET, _LINK = 0, 1, 2
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
+_SEALED_FOR = b"cursor "
 _HINT = "Start again without a cursor; keep where, orderBy and companies the same between pages."
 
 
@@ -50,32 +55,59 @@ def fingerprint(*parts: object) -> bytes:
     return blake2b(repr(parts).encode(), digest_size=8).digest()
 
 
-def keyset_cursor(binding: bytes, values: Sequence[object]) -> str:
+def keyset_cursor(binding: bytes, values: Sequence[object], sealer: Sealer | None = None) -> str:
     """Return the cursor of a row with these values of the order."""
-    return _text((VERSION, binding, _KEYSET, *values))
+    return _text((VERSION, binding, _KEYSET, *values), sealer)
 
 
-def offset_cursor(binding: bytes, offset: int) -> str:
+def offset_cursor(binding: bytes, offset: int, sealer: Sealer | None = None) -> str:
     """Return the cursor of the row at a position."""
-    return _text((VERSION, binding, _OFFSET, offset))
+    return _text((VERSION, binding, _OFFSET, offset), sealer)
 
 
-def link_cursor(binding: bytes, cursor: Cursor) -> str:
+def link_cursor(binding: bytes, cursor: Cursor, sealer: Sealer | None = None) -> str:
     """Return the cursor of a row behind a skip token."""
     parts = (cursor.backward, cursor.token, cursor.read, cursor.offset)
-    return _text((VERSION, binding, _LINK, *parts))
+    return _text((VERSION, binding, _LINK, *parts), sealer)
 
 
-def _text(parts: tuple[object, ...]) -> str:
-    return base64.urlsafe_b64encode(_encode(parts)).decode("ascii").rstrip("=")
+def _text(parts: tuple[object, ...], sealer: Sealer | None) -> str:
+    text = _encode(parts)
+    if sealer is not None:
+        binding = parts[1]
+        assert isinstance(binding, bytes)
+        text = sealer.seal(text, _SEALED_FOR + binding)
+    return base64.urlsafe_b64encode(text).decode("ascii").rstrip("=")
 
 
-def parse_cursor(text: str, *, binding: bytes, terms: int, argument: str) -> Cursor:
+def parse_cursor(
+    text: str, *, binding: bytes, terms: int, argument: str, sealer: Sealer | None = None
+) -> Cursor:
     """Return the place in a cursor of the list with this fingerprint and number of order terms.
 
-    Raises InvalidCursor, which names ``argument``.
+    A sealed cursor that is not of this list, this view and this scope is refused without a word about why. Raises
+    InvalidCursor, which names ``argument``.
     """
-    parts = unpack(text)
+    if sealer is not None:
+        return _unsealed(text, binding, terms, argument, sealer)
+    return _parsed(unpack(text), binding, terms, argument)
+
+
+def _unsealed(text: str, binding: bytes, terms: int, argument: str, sealer: Sealer) -> Cursor:
+    from gateway.storage.sealing import NotSealed  # noqa: PLC0415 - imports cryptography
+
+    try:
+        sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        opened = sealer.open(sealed, _SEALED_FOR + binding)
+        return _parsed(msgspec.msgpack.decode(opened), binding, terms, argument)
+    # Text that is no base64, or no cursor of ours, is a ValueError.
+    except (ValueError, NotSealed, InvalidCursor):
+        raise InvalidCursor(
+            f"{argument}: this cursor is not valid for this list.", hint=_HINT
+        ) from None
+
+
+def _parsed(parts: object, binding: bytes, terms: int, argument: str) -> Cursor:
     if not isinstance(parts, list) or len(parts) < 4 or parts[0] != VERSION:
         raise InvalidCursor(f"{argument}: this is not a cursor of this API.", hint=_HINT)
     # Rows of this list would be skipped silently.

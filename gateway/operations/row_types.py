@@ -13,9 +13,10 @@ Decimals are exact: msgspec reads them from the JSON text. A page that does not 
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -90,6 +91,10 @@ class RowType:
     """Attribute → its value if the upstream leaves the property out: None if that means null, else UNSET."""
     text: object = field(init=False, default=None)
     """The struct with decimals as text, made and used by ``execution.decimal_text``."""
+    redact: Callable[[Sequence[Any]], None] | None = field(init=False, default=None)
+    """Empties and masks what the caller may not see, in rows that have just been decoded."""
+    original: RowType | None = field(init=False, default=None)
+    """The cached row type of which this is a copy that redacts."""
     own_names: frozenset[str] = field(init=False)
     """JSON names of the selected properties that rows of every type have."""
     _page: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
@@ -108,6 +113,8 @@ class RowType:
     @property
     def page(self) -> msgspec.json.Decoder[Any]:
         """The decoder of a page of rows."""
+        if self.original is not None:
+            return self.original.page
         if self._page is None:
             # Made on first use: rows inside $expand never come as pages.
             rows: Any = list[self.struct]  # type: ignore[name-defined]
@@ -119,6 +126,18 @@ class RowType:
             )
             self._page = msgspec.json.Decoder(page)
         return self._page
+
+    def redacting(self, redact: Callable[[Sequence[Any]], None]) -> RowType:
+        """Return this row type for rows that are redacted; it belongs to one operation."""
+        row_type = copy.copy(self)
+        row_type.redact = redact
+        row_type.original = self
+        return row_type
+
+    @property
+    def cached(self) -> RowType:
+        """This row type without what belongs to one operation."""
+        return self if self.original is None else self.original
 
     def attribute(self, column: Field) -> str:
         """Return the attribute of a field's value. Raises KeyError if it was not requested."""

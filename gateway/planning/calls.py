@@ -54,7 +54,7 @@ def _check_company_limit(
     parameters: Sequence[Argument],
     arguments: Mapping[str, Any],
 ) -> None:
-    limit, operation = planner.company_limit, shape.root.operation
+    limit, operation = planner.bounds, shape.root.operation
     if not limit:
         return
     assert operation is not None
@@ -62,7 +62,7 @@ def _check_company_limit(
         info = planner.catalog.object(operation.bound_to.name)
         key = {p.source: planner.key_value(p, arguments) for p in parameters if p.of is not None}
         if not limit.admits(info, None, key):
-            raise Forbidden(f"{shape.root.name} is called on a row outside company_limit.")
+            raise Forbidden(f"{shape.root.name} is called on a row that cannot be read.")
     values = {p.source: arguments.get(p.name) for p in parameters if p.name in arguments}
     limit.check_arguments(values, is_bound=operation.bound_to is not None)
     returns = "" if operation.returns is None else operation.returns.name

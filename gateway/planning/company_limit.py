@@ -50,7 +50,7 @@ class LimitCounts(Struct, frozen=True, kw_only=True):
 
 
 class CompanyLimit:
-    """The limit for one catalogue; without companies there is none, and the object is false."""
+    """The limit for one catalogue, the whole one; without companies there is none, and the object is false."""
 
     def __init__(
         self, catalog: Catalog, dialect: Dialect, companies: Companies, shared: Shared = True
@@ -73,6 +73,7 @@ class CompanyLimit:
         """
         if not self:
             return None
+        info = self._whole(info)
         columns = self._columns(info, set_name)
         if not columns:
             return None if self._serves(info, set_name) else FALSE
@@ -101,7 +102,7 @@ class CompanyLimit:
         self, info: ObjectInfo, set_name: str | None, requested: Companies | None
     ) -> Expr | None:
         """Return the predicate for rows of a set if a request names these companies; None: it names none."""
-        company = self._dialect.company_property
+        info, company = self._whole(info), self._dialect.company_property
         if requested is None or company is None or not info.has_company:
             return self.predicate(info, set_name)
         # Companies outside the limit bring no rows, and no error that would tell them from unknown ones.
@@ -122,10 +123,15 @@ class CompanyLimit:
                 hint="Read the rows by the root field of their own entity set.",
             )
 
+    def check_singleton(self, info: ObjectInfo, name: str, what: str) -> None:  # noqa: ARG002 - row bounds need it
+        """Raise Forbidden for a singleton that needs a predicate."""
+        self.check_readable(info, None, what)
+
     def admits(self, info: ObjectInfo, set_name: str | None, row: Mapping[str, Any]) -> bool:
         """Return whether a row (decoded JSON) is inside the limit."""
         if not self:
             return True
+        info = self._whole(info)
         columns = self._columns(info, set_name)
         if not columns:
             return self._serves(info, set_name)
@@ -188,6 +194,10 @@ class CompanyLimit:
         if not names.isdisjoint(self._dialect.company_columns.get(name, ())):
             return "other"
         return "shared" if self._serves_set(name) else "refused"
+
+    def _whole(self, info: ObjectInfo) -> ObjectInfo:
+        """Return a type with all of its columns: a role may not see the one that names the company."""
+        return self._catalog.object(info.csdl)
 
     def _columns(self, info: ObjectInfo, set_name: str | None) -> tuple[str, ...]:
         company = self._dialect.company_property

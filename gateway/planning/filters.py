@@ -12,7 +12,9 @@ from functools import partial
 from typing import Any, assert_never
 
 from gateway.errors import BadArgument
+from gateway.odata.local_filter import evaluate
 from gateway.odata.query import (
+    FALSE,
     And,
     Compare,
     Expr,
@@ -25,6 +27,7 @@ from gateway.odata.query import (
     Operator,
     Or,
     Path,
+    Rule,
     Some,
     TextMatch,
 )
@@ -81,7 +84,7 @@ class WhereReader:
             case InputRole.TO_ONE:
                 assert item.of is not None
                 inner = self._where(item.type_name, value, (*prefix, item.of.source))
-                return None if inner is None else all_of(inner, self._bound_of(item.of, prefix))
+                return None if inner is None else _of_row(inner, self._bound_of(item.of, prefix))
             case InputRole.TO_MANY:
                 return self._collection(item, value, prefix)
             case _:
@@ -116,6 +119,32 @@ class WhereReader:
                 some = Some(path, all_of(where, self._bound_of(item.of, None)))
                 terms.append(some if name == InputRole.SOME.value else Not(some))
         return all_of(*terms)
+
+
+def _of_row(inner: Expr, bound: Expr | None) -> Expr:
+    """Return the test of a related row that shows only if it passes ``bound``; else there is none, as for null."""
+    if bound is None:
+        return inner
+    # ``ne`` holds if there is no row at all, so it holds for a row that does not show, too.
+    if evaluate(_without_lists(inner), lambda _: None, case_insensitive=False):
+        return Or((inner, Not(bound)))
+    return And((inner, bound))
+
+
+def _without_lists(expr: Expr) -> Expr:
+    """Return a filter as it is for a row without related rows."""
+    match expr:
+        case And(terms):
+            return And(tuple(map(_without_lists, terms)))
+        case Or(terms):
+            return Or(tuple(map(_without_lists, terms)))
+        case Not(term) | Rule(term):
+            inner = _without_lists(term)
+            return Not(inner) if isinstance(expr, Not) else inner
+        case Some():
+            return FALSE
+        case _:
+            return expr
 
 
 def _operators(field: Field, operators: object, path: Path) -> Iterator[Expr]:

@@ -7,7 +7,7 @@ that a forged cursor is refused before a request is sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
@@ -20,6 +20,9 @@ from schema.catalog.records import ObjectInfo
 
 from .page_window import OrderTerm, Window
 
+if TYPE_CHECKING:
+    from gateway.storage.sealing import Sealer
+
 
 class Paging(Struct, frozen=True):
     """Reads paging arguments for one dialect, under the settings' limits."""
@@ -27,6 +30,8 @@ class Paging(Struct, frozen=True):
     dialect: Dialect
     default_page: int
     max_page: int
+    sealer: Sealer | None = None
+    """Seals cursors, if roles decide who sees what."""
 
     def window(
         self,
@@ -50,7 +55,9 @@ class Paging(Struct, frozen=True):
             text = arguments.get(name)
             if text is None:
                 return None
-            parsed = parse_cursor(text, binding=binding, terms=len(order), argument=name)
+            parsed = parse_cursor(
+                text, binding=binding, terms=len(order), argument=name, sealer=self.sealer
+            )
             return _with_typed_values(parsed, order, name) if keyset else _with_offset(parsed, name)
 
         return Window(
@@ -64,6 +71,7 @@ class Paging(Struct, frozen=True):
             binding=binding,
             needs=needs,
             null_order=self._null_order(order) if keyset else None,
+            sealer=self.sealer,
         )
 
     def _null_order(self, order: Sequence[OrderTerm]) -> NullOrder | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
@@ -40,6 +40,9 @@ from gateway.operations.shapes import ConnectionRequirements
 from schema.catalog.records import Field
 
 from .filters import all_of
+
+if TYPE_CHECKING:
+    from gateway.storage.sealing import Sealer
 
 
 class OrderTerm(Struct, frozen=True):
@@ -74,6 +77,8 @@ class Window(Struct, frozen=True, kw_only=True):
     needs: ConnectionRequirements
     null_order: NullOrder | None = None
     """Where the upstream sorts nulls; None if no term of the order can be null."""
+    sealer: Sealer | None = None
+    """Seals its cursors."""
 
     @property
     def has_cursor(self) -> bool:
@@ -227,11 +232,11 @@ def keyset_cursors(window: Window, row_type: RowType) -> MakeCursor | None:
         return None
     # Looked up once, not for every row.
     attributes = [row_type.attribute(t.field) for t in window.order]
-    binding = window.binding
+    binding, sealer = window.binding, window.sealer
 
     def cursor(row: Any, _index: int) -> str:
         try:
-            return keyset_cursor(binding, [getattr(row, a) for a in attributes])
+            return keyset_cursor(binding, [getattr(row, a) for a in attributes], sealer)
         except (AttributeError, TypeError, OverflowError) as error:
             raise UpstreamMalformed(
                 "The upstream sent a row without a value that it is ordered by."
@@ -244,7 +249,7 @@ def offset_cursors(window: Window, start: int) -> MakeCursor | None:
     """Return a function from a row's index in the page to its cursor; None if no cursor is requested."""
     if not window.needs.cursors:
         return None
-    return lambda _row, index: offset_cursor(window.binding, start + index)
+    return lambda _row, index: offset_cursor(window.binding, start + index, window.sealer)
 
 
 def check_null_order(rows: Sequence[Any], window: Window, row_type: RowType) -> None:

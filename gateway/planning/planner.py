@@ -7,7 +7,7 @@ fields and the rows of a level (:meth:`OperationPlanner.read`). The rest of a pl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLSchema
@@ -16,16 +16,19 @@ from graphql.execution.values import VariableValues
 from gateway.documents.collect_fields import has_variables
 from gateway.documents.input_coercion import coerce_arguments
 from gateway.errors import BadArgument, GatewayError
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.dialect import Dialect
 from gateway.odata.key_filters import long_list
 from gateway.odata.query import Expr, Query, Resource
 from gateway.operations.prepared_operation import Prepared, RootShape
+from gateway.operations.row_types import RowType
 from gateway.operations.shapes import ConnectionRequirements, RowRequirements
 from gateway.operations.value_conversion import to_literal
 from schema.catalog import Catalog
 from schema.catalog.records import Argument, Field, ObjectInfo, RootKind
 
 from .calls import plan_call
+from .cells import Cells, cells_of, redaction
 from .company_limit import CompanyLimit
 from .entity_lookups import EntityLookups
 from .filters import WhereReader, all_of
@@ -35,35 +38,51 @@ from .page_window import Window
 from .plan import BoundRoot, ChildPlan, FailedRoot, KeysRoot, ListRoot, ReadPlan, Via
 from .relations import RelationPlanner, expand_item, parent_columns
 from .residual_columns import residual_columns
+from .row_bounds import RowBounds, ViewBounds, ViewRules, companies_in
 from .select import select_of, uncast_types
 from .uniting import pins_key, unite_lists
+
+_USER_COMPANY = "$user.company"
 
 
 class Planner:
     """Plans the operations of one schema."""
 
     def __init__(
-        self, catalog: Catalog, core: GraphQLSchema, dialect: Dialect, limits: PlanLimits
+        self,
+        catalog: Catalog,
+        core: GraphQLSchema,
+        dialect: Dialect,
+        limits: PlanLimits,
+        rules: ViewRules | None = None,
     ) -> None:
+        """``rules``: what the roles add whose view ``catalog`` is."""
         self.catalog = catalog
         self.core = core
         self.dialect = dialect
         self.limits = limits
-        self.paging = Paging(dialect, limits.default_page, limits.max_page)
+        self.rules = rules
+        sealer = None if rules is None else rules.sealer
+        self.paging = Paging(dialect, limits.default_page, limits.max_page, sealer)
         self.company_limit = CompanyLimit(
-            catalog, dialect, limits.company_limit, limits.company_limit_shared
+            catalog if rules is None else rules.rules.catalog,
+            dialect,
+            limits.company_limit,
+            limits.company_limit_shared,
         )
         limit = self.company_limit
-        self._where = WhereReader(catalog, limit.relation_predicate if limit else None)
+        self._view = None if rules is None else ViewBounds(rules, limit)
+        self.where = WhereReader(catalog, limit.relation_predicate if limit else None)
 
     def plan(
         self,
         prepared: Prepared,
         variables: VariableValues,
         companies: tuple[str, ...] | None = None,
+        caller: Caller = ANONYMOUS,
     ) -> tuple[BoundRoot, ...]:
         """Return the plan of every generated root field; ``companies`` is the scope of the request's header."""
-        operation = self.for_operation(prepared, variables, companies)
+        operation = self.for_operation(prepared, variables, companies, caller)
         roots = [operation.root(shape) for shape in prepared.roots]
         # Last, because it compares whole plans.
         return unite_lists(roots, self.dialect)
@@ -73,14 +92,32 @@ class Planner:
         prepared: Prepared,
         variables: VariableValues,
         companies: tuple[str, ...] | None = None,
+        caller: Caller = ANONYMOUS,
     ) -> OperationPlanner:
-        """Return the planner of one operation. The nearest company scope counts: request, settings, limit."""
-        scope = companies or self.limits.companies or self.company_limit.companies or None
-        return OperationPlanner(self, prepared, variables, scope)
+        """Return the planner of one operation.
 
-    def where(self, csdl: str, argument: object) -> Expr | None:
-        """Return the filter of a ``where`` argument for rows of a type; None if it excludes nothing."""
-        return self._where.read(csdl, argument)
+        The nearest company scope counts: request, roles, the environment's user, settings, limit.
+        """
+        scope = (
+            companies
+            or self._companies_of(caller)
+            or self.limits.companies
+            or self.company_limit.companies
+            or None
+        )
+        bounds = None if self._view is None else self._view.of(caller)
+        return OperationPlanner(self, prepared, variables, scope, bounds)
+
+    def _companies_of(self, caller: Caller) -> tuple[str, ...]:
+        """Return the default company scope of a caller; empty: none."""
+        if caller is ANONYMOUS and self._view is None:
+            return ()
+        declared = () if self._view is None else self._view.view.default_companies
+        return companies_in(declared, caller) or companies_in((_USER_COMPANY,), caller)
+
+    def scope_of(self, caller: Caller) -> Hashable:
+        """Return what is equal for callers who see the same; None if all do."""
+        return None if self._view is None else self._view.of(caller).scope
 
 
 class OperationPlanner:
@@ -92,11 +129,15 @@ class OperationPlanner:
         prepared: Prepared,
         variables: VariableValues,
         companies: tuple[str, ...] | None,
+        row_bounds: RowBounds | None = None,
     ) -> None:
         self.planner = planner
         self.catalog = planner.catalog
         self.dialect = planner.dialect
-        self.company_limit = planner.company_limit
+        self.row_bounds = row_bounds
+        """The bounds of the caller's roles, if there are any."""
+        self.bounds: CompanyLimit | RowBounds = row_bounds or planner.company_limit
+        """What bounds all rows of the operation."""
         self.prepared = prepared
         self.variables = variables
         self.companies = companies
@@ -148,7 +189,9 @@ class OperationPlanner:
         if companies is None:
             return self._list_in_scope(shape, arguments)
         # The argument is the scope of everything below this field, too.
-        scoped = OperationPlanner(self.planner, self.prepared, self.variables, tuple(companies))
+        scoped = OperationPlanner(
+            self.planner, self.prepared, self.variables, tuple(companies), self.row_bounds
+        )
         return scoped._list_in_scope(shape, arguments)
 
     def _list_in_scope(self, shape: RootShape, arguments: Mapping[str, Any]) -> ListRoot:
@@ -157,8 +200,8 @@ class OperationPlanner:
         assert shape.root.entity_set is not None
         info = shape.level.info
         name = shape.root.entity_set.name
-        scope = self.company_limit.scoped_predicate(info, name, self.companies)
-        where = all_of(scope, self.planner.where(info.csdl, arguments.get("where")))
+        scope = self.bounds.scoped_predicate(info, name, self.companies)
+        where = all_of(scope, self.where(info.csdl, arguments.get("where")))
         window = self.window(name, info, arguments, where, shape.needs)
         return ListRoot(shape, self.read(shape.level, name, where=where, window=window))
 
@@ -194,8 +237,9 @@ class OperationPlanner:
     def _singleton(self, shape: RootShape) -> ListRoot:
         assert shape.level is not None
         assert shape.root.singleton is not None
-        self.company_limit.check_readable(shape.level.info, None, shape.root.name)
-        plan = self.read(shape.level, None, resource=Resource(shape.root.singleton.name))
+        name = shape.root.singleton.name
+        self.bounds.check_singleton(shape.level.info, name, shape.root.name)
+        plan = self.read(shape.level, None, resource=Resource(name))
         return ListRoot(shape, plan)
 
     def window(
@@ -207,11 +251,20 @@ class OperationPlanner:
         needs: ConnectionRequirements,
     ) -> Window:
         """Return the page that the arguments of a connection ask for. Cursors are bound to place, filter and scope."""
-        return self.planner.paging.window(info, arguments, needs, (place, where, self.companies))
+        bound_to: tuple[object, ...] = (place, where, self.companies)
+        if self.row_bounds is not None:
+            bound_to += self.row_bounds.scope
+        return self.planner.paging.window(info, arguments, needs, bound_to)
+
+    def where(self, csdl: str, argument: object) -> Expr | None:
+        """Return the filter of a ``where`` argument for rows of a type; None if it excludes nothing."""
+        if self.row_bounds is None:
+            return self.planner.where.read(csdl, argument)
+        return WhereReader(self.catalog, self.row_bounds.relation_predicate).read(csdl, argument)
 
     def read_by_key(self, level: RowRequirements, set_name: str) -> ReadPlan:
         """Return the plan of rows that are picked by key."""
-        where = self.company_limit.predicate(level.info, set_name)
+        where = self.bounds.predicate(level.info, set_name)
         return self.read(level, set_name, where=where, extras=level.info.key)
 
     def read(
@@ -241,8 +294,17 @@ class OperationPlanner:
             columns.extend(t.field for t in window.order)
         columns.extend(_columns_for(children, level))
         # Rows in an $expand are decoded with their parents, so the row type depends on how relations are loaded.
-        expanded = {c.child.index: c.plan.row_type for c in children if c.via is Via.EXPAND}
+        inside = [c for c in children if c.via is Via.EXPAND]
+        expanded = {c.child.index: c.plan.row_type.cached for c in inside}
+        cells = None
+        if self.row_bounds is not None:
+            shown = (*level.values.values(), *columns)
+            singleton = None if resource is None or resource.call is not None else resource.name
+            cells = cells_of(self.row_bounds, level.info.csdl, set_name or singleton, shown)
+            columns.extend(() if cells is None else cells.columns)
         row_type = self.prepared.row_types.get(level, tuple(columns), expanded)
+        if self.row_bounds is not None:
+            row_type = self._redacting(row_type, cells, inside, self.row_bounds)
         uncast = uncast_types(level, set_name, self.catalog, is_expanded=depth > 0)
         query = Query(
             resource=resource or Resource(set_name or ""),
@@ -258,6 +320,20 @@ class OperationPlanner:
             window=window,
             children=children,
         )
+
+    def _redacting(
+        self,
+        row_type: RowType,
+        cells: Cells | None,
+        inside: Sequence[ChildPlan],
+        bounds: RowBounds,
+    ) -> RowType:
+        """Return the row type with the redaction of its rows and of those inside them."""
+        below = {
+            c.child.slot: redact for c in inside if (redact := c.plan.row_type.redact) is not None
+        }
+        redact = redaction(cells, row_type, bounds, below)
+        return row_type if redact is None else row_type.redacting(redact)
 
     def _is_cut_here(
         self, level: RowRequirements, where: Expr | None, window: Window, *, is_residual: bool

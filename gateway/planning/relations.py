@@ -93,7 +93,7 @@ class RelationPlanner:
         via = fallback_strategy(relation)
         # A path to one row takes no filter, so a limit of companies cannot be applied to it.
         if via is Via.PATH and window is None:
-            operation.company_limit.check_readable(info, field.target_set, field.name)
+            operation.bounds.check_readable(info, field.target_set, field.name)
         # The rows of a key batch are assigned to their parents by the join.
         is_joined = relation.join is not None and via is Via.KEYS
         columns = relation.join.target if relation.join and is_joined else info.key
@@ -126,14 +126,14 @@ class RelationPlanner:
         """Return which of the related rows are read: the filter with the company scope, and the page."""
         operation, field, info = self._operation, child.field, child.level.info
         arguments = self._arguments(child)
-        limit, company = operation.company_limit, operation.dialect.company_property
+        limit, company = operation.bounds, operation.dialect.company_property
         if join is not None and any(f.source == company for f in join.target):
             scope = limit.relation_predicate(
                 field
             )  # the join keeps the rows in the company of their parent
         else:
             scope = limit.scoped_predicate(info, field.target_set, operation.companies)
-        where = all_of(scope, operation.planner.where(info.csdl, arguments.get("where")))
+        where = all_of(scope, operation.where(info.csdl, arguments.get("where")))
         if child.connection is None:
             return where, None
         # One argument applies to the lists of all parents, so a cursor is not bound to its parent.

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, GatewayError, to_gateway_error
 from gateway.events import Observer, SubscriptionPolled
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.planning.change_queries import WATCH, ChangeQuery
 from gateway.request import Answer, GraphQLRequest
 from schema.operators import WhereOperator
@@ -84,6 +85,8 @@ class Poll(Struct, kw_only=True):
     query: ChangeQuery
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
+    caller: Caller = ANONYMOUS
+    """One of those who share it: they see the same."""
     ask: Execute
     page: int
     """Rows in a page."""
@@ -183,6 +186,7 @@ class Poll(Struct, kw_only=True):
                 variables=variables,
                 operation_name=WATCH,
                 companies=self.companies,
+                caller=self.caller,
             )
         )
         self._requests += len(answer.requests)

@@ -38,7 +38,7 @@ class Reader:
     @property
     def scope(self) -> Hashable:
         """The key that readers share whose upstream reads can be combined."""
-        return self.subscription.companies
+        return self.subscription.companies, self.subscription.scope
 
 
 @dataclass(eq=False)

@@ -12,6 +12,7 @@ import msgspec
 from gateway.config.setting_models import SubscriptionOptions
 from gateway.errors import BadArgument
 from gateway.events import Observer
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.planning.change_queries import ChangeQuery, find_change_query
 from gateway.request import GraphQLRequest, ValidOperation
 from gateway.runtime.assembly import Gateway
@@ -29,6 +30,9 @@ class ActiveSubscription:
     where: Mapping[str, Any]
     companies: tuple[str, ...] | None
     page: int
+    caller: Caller = ANONYMOUS
+    scope: Hashable = None
+    """Equal for callers who see the same, and may share polls and reads."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -36,6 +40,7 @@ class ActiveSubscription:
         return (
             self.change_query,
             self.companies,
+            self.scope,
             msgspec.json.encode(self.where, order="deterministic"),
         )
 
@@ -44,7 +49,8 @@ class ActiveSubscription:
         """The key that subscriptions share that have the same results for a change."""
         request = self.request
         variables = msgspec.json.encode(request.variables, order="deterministic")
-        return request.key, request.fields, request.query, request.ids, variables, self.companies
+        selection = (request.key, request.fields, request.query, request.ids, variables)
+        return (*selection, self.companies, self.scope)
 
     def poll(
         self,
@@ -58,6 +64,7 @@ class ActiveSubscription:
             query=self.change_query,
             where=self.where,
             companies=self.companies,
+            caller=self.caller,
             ask=ask,
             page=self.page,
             most=options.max_watched_rows,
@@ -73,6 +80,7 @@ class ActiveSubscription:
             variables={**self.request.variables, self.request.ids: ids},
             companies=self.companies,
             timeout=timeout,
+            caller=self.caller,
         )
 
 
@@ -95,6 +103,8 @@ def start_subscription(
         _where(query, request.arguments.get("where")),
         _companies(query, request.arguments.get("companies")) or operation.request.companies,
         gateway.settings.max_page_size,
+        operation.request.caller,
+        gateway.engine.scope_of(operation.request.caller),
     )
 
 

@@ -84,10 +84,12 @@ class CallRunner:
         if many and not isinstance(value, list):
             raise UpstreamMalformed("The upstream sent something that is no list.")
         items: list[Any] = value if isinstance(value, list) and many else [value]
-        # A call's own rows cannot be bounded by a filter, so those outside company_limit are dropped here.
-        admits, info = self._planner.company_limit.admits, selection.level.info
+        # A call's own rows cannot be bounded by a filter, so those outside the bounds are dropped here.
+        admits, info = self._planner.bounds.admits, selection.level.info
         items = [i for i in items if not isinstance(i, dict) or admits(info, set_name, i)]
         rows = [lenient_row(plan.row_type, item) for item in items]
+        if plan.row_type.redact is not None:
+            plan.row_type.redact(rows)
         await self._reads.open().runner.attach(rows, plan)
         return rows if many else next(iter(rows), None)
 

@@ -12,6 +12,7 @@ from graphql.execution.values import VariableValues
 from msgspec import Struct
 
 from gateway.errors import GatewayError
+from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.query import Request
 from gateway.odata.upstream import WriteUpstream
 from gateway.operations.prepared_operation import Prepared, prepare_mutation
@@ -55,6 +56,7 @@ class MutationOperation(Struct, frozen=True, kw_only=True):
     """As far as they are known before the operation runs."""
     companies: tuple[str, ...] | None
     """The caller's company scope; None if it is not limited."""
+    caller: Caller = ANONYMOUS
 
 
 class MutationResult(Struct, frozen=True, kw_only=True):
@@ -82,7 +84,11 @@ class Mutations:
         self._planner = planner
         # The answer to a write holds no expanded rows, so everything below its row is a read of its own.
         self._planner_without_expand = Planner(
-            planner.catalog, core, planner.dialect, replace(planner.limits, can_expand=False)
+            planner.catalog,
+            core,
+            planner.dialect,
+            replace(planner.limits, can_expand=False),
+            planner.rules,
         )
         self._binder = Binder(writes, planner.dialect, max_rows=limits.max_rows)
         self._field_binder = FieldBinder(core, writes, self._binder)
@@ -110,8 +116,9 @@ class Mutations:
     ) -> MutationResult:
         prepared = self._prepare(operation)
         variables, companies = operation.coerced, operation.companies
-        planner = self._planner.for_operation(prepared, variables, companies)
-        bare = self._planner_without_expand.for_operation(prepared, variables, companies)
+        caller = operation.caller
+        planner = self._planner.for_operation(prepared, variables, companies, caller)
+        bare = self._planner_without_expand.for_operation(prepared, variables, companies, caller)
         reads = FreshReads(factory)
         runner = self._runner(planner, bare, writer, reads)
         run = self._start(operation, prepared, planner)

@@ -94,12 +94,20 @@ class PayloadReader:
         outcomes: Sequence[Outcome],
     ) -> None:
         bare = self._bare.read_by_key(level, selection.set_name)
+        bounds = self._planner.row_bounds
+        # Only a read under the rule tells whether the caller may see the row that was written.
+        is_bounded = (
+            bounds is not None and bounds.rule(level.info.csdl, selection.set_name) is not None
+        )
         answered: list[Any] = []
         unread: list[int] = []
         for number, outcome in enumerate(outcomes):
-            raw = None if _is_outdated(outcome) else json_object_of(outcome.response)
+            is_fresh = not (is_bounded or _is_outdated(outcome))
+            raw = json_object_of(outcome.response) if is_fresh else None
             if raw is not None and bare.row_type.own_names.issubset(raw):
                 row = lenient_row(bare.row_type, raw)
+                if bare.row_type.redact is not None:
+                    bare.row_type.redact([row])
                 etag = raw.get(_ETAG)
                 rows[number] = PayloadRow(row, etag if isinstance(etag, str) else outcome.etag)
                 answered.append(row)
@@ -154,12 +162,12 @@ class PayloadReader:
     async def differences(self, write: RowWrite) -> tuple[Mapping[str, Any], ...] | None:
         """Return the fields of a patch whose values in the upstream differ; none if they cannot be read.
 
-        None if the upstream says that there is no such row. Nothing of a row outside ``company_limit`` is disclosed.
+        None if the upstream says that there is no such row. Nothing of a row outside the caller's bounds is disclosed.
         """
         if write.key is None or not write.body:
             return ()
         fetcher = self._reads.open().fetcher
-        limit = self._planner.company_limit
+        limit = self._planner.bounds
         # The company is read too, to know whether the row may be disclosed.
         columns = limit.columns_of(write.csdl, write.entity_set) if limit else ()
         select = tuple(dict.fromkeys((*write.body, *columns)))
@@ -178,8 +186,11 @@ class PayloadReader:
 
     def _compare(self, write: RowWrite, current: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         differences: list[Mapping[str, Any]] = []
+        bounds = self._planner.row_bounds
         for field in self._catalog.object(write.csdl).fields.values():
             if field.source not in write.body or field.kind is not FieldKind.VALUE:
+                continue
+            if bounds is not None and not bounds.shows(field, write.entity_set):
                 continue
             now, sent = current.get(field.source), write.body[field.source]
             if comparable_number(now) != comparable_number(sent):

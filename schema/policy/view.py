@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from .records import Limits, Mask, Policy, Right, Role, SetGrant
+from .records import ALL_NAMES, Limits, Mask, Policy, Right, Role, SetGrant
 
 
 class Grant(Struct, frozen=True):
@@ -89,6 +89,21 @@ class RoleView:
 
     def __bool__(self) -> bool:
         return bool(self._roles)
+
+    @property
+    def definitions(self) -> tuple[Role, ...]:
+        """The roles as they are declared, with those that they inherit."""
+        return self._roles
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether what a row shows may depend on the row, or a value is masked: then plans are bounded by the view."""
+        return any(
+            role.companies
+            or any(g.where is not None or g.masks or g.columns != ALL_NAMES for _, g in named)
+            for role in self._roles
+            for named in ((*role.sets, *role.categories),)
+        )
 
     @property
     def key(self) -> str:

@@ -132,7 +132,7 @@ class Tables:
         parts = dict(p.split("=", 1) for p in _split(key, ",")) if "=" in key else {names[0]: key}
         wanted = " and ".join(f"{name} eq {unquote(value)}" for name, value in parts.items())
         tree = _parsed(wanted)
-        found = [r for r in self.rows[set_name] if self._value(tree, r)]
+        found = [r for r in self.rows[set_name] if self._value(tree, r, set_name)]
         if not found:
             return _refusal(404)
         return _json(self.sent(found[0], set_name, options))
@@ -220,7 +220,7 @@ class Tables:
             kept = rows
         else:
             tree = _parsed(where)
-            kept = [row for row in rows if self._value(tree, row)]
+            kept = [row for row in rows if self._value(tree, row, set_name)]
         return self.ordered(kept, options.get("$orderby") or ",".join(self.keys[set_name]))
 
     def ordered(self, rows: list[Row], order: str) -> list[Row]:
@@ -247,33 +247,57 @@ class Tables:
             return value.casefold().rstrip(" ") if self.insensitive else value
         return value
 
-    def _value(self, node: ast._Node, row: Row) -> Any:
+    def _value(self, node: ast._Node, row: Row, set_name: str) -> Any:
         match node:
             case ast.BoolOp(op=op, left=left, right=right):
-                first = bool(self._value(left, row))
+                first = bool(self._value(left, row, set_name))
                 decides = first is isinstance(op, ast.Or)
-                return first if decides else bool(self._value(right, row))
+                return first if decides else bool(self._value(right, row, set_name))
             case ast.UnaryOp(operand=operand):
-                return not self._value(operand, row)
+                return not self._value(operand, row, set_name)
             case ast.Compare(comparator=comparator, left=left, right=right):
-                return self._compares(comparator, left, right, row)
+                return self._compares(comparator, left, right, row, set_name)
             case ast.Call(func=func, args=args):
-                text, part = (self._comparable(self._value(a, row)) for a in args)
+                text, part = (self._comparable(self._value(a, row, set_name)) for a in args)
                 tests = {"contains": str.__contains__, "startswith": str.startswith}
                 return text is not None and tests.get(func.name, str.endswith)(text, part)
-            case ast.Identifier(name=name):
-                return row.get(name)
+            case ast.CollectionLambda(owner=owner, lambda_=inner):
+                return self._any(owner, inner, row, set_name)
+            case ast.Identifier() | ast.Attribute():
+                return self._at(_steps(node), row, set_name)
             case ast.Boolean(val=val):
                 return val == "true"
             case _:
                 return _plain(node)
 
-    def _compares(self, comparator: Any, left: ast._Node, right: ast._Node, row: Row) -> bool:
-        one = self._value(left, row)
+    def _at(self, steps: list[str], row: Row | None, set_name: str) -> Any:
+        """Return the value at a path; the variable of an ``any`` stands for the row itself."""
+        while row is not None and len(steps) > 1:
+            nav = self.navs[set_name].get(steps[0])
+            if nav is not None:
+                row, set_name = next(iter(self.related(row, nav)), None), nav.target
+            steps = steps[1:]
+        return None if row is None else row.get(steps[0])
+
+    def _any(self, owner: ast._Node, inner: ast.Lambda | None, row: Row, set_name: str) -> bool:
+        *before, name = _steps(owner)
+        owners: list[Row] = [row]
+        for step in before:
+            nav = self.navs[set_name].get(step)
+            if nav is not None:
+                owners, set_name = [r for o in owners for r in self.related(o, nav)], nav.target
+        nav = self.navs[set_name][name]
+        rows = [r for o in owners for r in self.related(o, nav)]
+        return any(inner is None or self._value(inner.expression, r, nav.target) for r in rows)
+
+    def _compares(
+        self, comparator: Any, left: ast._Node, right: ast._Node, row: Row, set_name: str
+    ) -> bool:
+        one = self._value(left, row, set_name)
         if isinstance(comparator, ast.In):
             assert isinstance(right, ast.List)
             return any(self.order(one, _plain(v)) == 0 for v in right.val)
-        other = self._value(right, row)
+        other = self._value(right, row, set_name)
         if isinstance(comparator, ast.Eq | ast.NotEq):
             return (self.order(one, other) == 0) is isinstance(comparator, ast.Eq)
         if one is None or other is None:
@@ -291,6 +315,10 @@ class Tables:
 def _parsed(where: str) -> ast._Node:
     """Return the tree of a filter. Parsing costs more than all else here, and a request filters many rows."""
     return ODataParser().parse(ODataLexer().tokenize(_ENUM.sub(r"\1", where)))
+
+
+def _steps(node: Any) -> list[str]:
+    return [*_steps(node.owner), node.attr] if isinstance(node, ast.Attribute) else [node.name]
 
 
 def _plain(node: Any) -> Any:

@@ -23,6 +23,7 @@ from gateway.odata.dialect import ODATA, Dialect
 from gateway.odata.finops import FINOPS
 from gateway.odata.retry import Clock
 from gateway.planning.limits import PlanLimits
+from gateway.planning.row_bounds import ViewRules
 from gateway.request import Answer, GraphQLRequest
 from schema.catalog import Catalog
 from schema.model.records import (
@@ -301,6 +302,7 @@ class Zoo:
         schema: ODataSchema | None = None,
         max_url_length: int = 2_000,
         slicing: Slicing | None = None,
+        rules: ViewRules | None = None,
     ) -> None:
         self.schema = schema or schema_of(dialect)
         self.tables = Tables({name: [] for name in SETS}, KEYS, NAVS, DECLARED)
@@ -313,13 +315,17 @@ class Zoo:
         )
         self.client = client_over(self._answer, self.events, dialect=dialect.name)
         observe = tee(raise_defects, self.events.append)
-        self.engine = Engine(self.schema, self.client, dialect, settings, observe)
+        self.engine = Engine(self.schema, self.client, dialect, settings, observe, rules=rules)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         return self.tables.answer(request)
 
-    async def execute(self, query: str, variables: dict[str, Any] | None = None) -> Answer:
-        return await self.engine.execute(GraphQLRequest(query=query, variables=variables or {}))
+    async def execute(
+        self, query: str, variables: dict[str, Any] | None = None, **request: Any
+    ) -> Answer:
+        return await self.engine.execute(
+            GraphQLRequest(query=query, variables=variables or {}, **request)
+        )
 
 
 def client_over(answer: Any, events: list[Event], **settings: object) -> ODataClient:

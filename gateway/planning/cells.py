@@ -1,0 +1,232 @@
+"""Values that a row shows to some callers only: emptied or masked in the rows of a plan as they come in.
+
+Several roles unite by cell (``schema.policy.view``): a row's value of a column shows in plain if one role gives both
+the row and the column, masked if one gives the row and masks the column, and is null else. Which roles give a row is
+decided here by their rules, on columns that the plan adds. A rule that a row does not decide exactly as the upstream
+would (related rows, the order of texts) counts as not passed.
+
+It is done once for each decoded row, before anything reads it: joins, cursors, completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET, Struct
+
+from gateway.errors import GatewayError
+from gateway.odata.local_filter import evaluate
+from gateway.odata.query import Compare, Expr, Has, In, Matches, Operator, Path, Some, Value
+from gateway.odata.simplify import leaves, paths
+from gateway.operations.row_types import RowType
+from gateway.operations.value_conversion import account_number, display_value
+from schema.catalog.records import Clean, Field
+from schema.policy import ColumnAccess, Grant, Mask
+
+from .row_bounds import RowBounds, known_value
+
+if TYPE_CHECKING:
+    from gateway.storage.sealing import Sealer
+
+_MASKS = (Mask.LAST4, Mask.HASH, Mask.NULL)
+"""If several roles mask a value that shows, the first of these masks counts."""
+_SHOWN = 4
+_DIGEST = 8
+"""Bytes of a digest that stands for a value."""
+_LONG_ENOUGH = 8
+Redact = Callable[[Sequence[Any]], None]
+Place = tuple[str, str]
+
+
+class Cell(Struct, frozen=True):
+    """A column whose values depend on the row."""
+
+    field: Field
+    plain: tuple[int, ...]
+    """Rules of which a row must pass one for its value to show in plain."""
+    masked: tuple[tuple[Mask, tuple[int, ...]], ...]
+    """Mask → rules of which a row must pass one for its value to show masked."""
+
+
+class Cells(Struct, frozen=True):
+    """The cells of one level's rows."""
+
+    rules: tuple[Expr | None, ...]
+    """Rules of the roles that give rows; None: every row passes. One that cannot be decided here is left out."""
+    cells: tuple[Cell, ...]
+    columns: tuple[Field, ...]
+    """What the rules read."""
+
+
+def cells_of(
+    bounds: RowBounds, csdl: str, set_name: str | None, fields: Iterable[Field]
+) -> Cells | None:
+    """Return the cells among the columns of rows of a set; None if all of their values show in plain."""
+    sets = (set_name,) if set_name is not None else bounds.sets_of(csdl)
+    keys = bounds.rules.catalog.key_of(csdl)
+    accesses: dict[Place, tuple[Field, list[ColumnAccess]]] = {}
+    for field in fields:
+        if field.prop is not None:
+            each = [bounds.view.column(s, field.source, is_key=field.source in keys) for s in sets]
+            if not all(access.is_plain for access in each):
+                accesses[field.declared_by, field.source] = (field, each)
+    if not accesses:
+        return None
+    if len(sets) != 1:
+        # Rows of several sets, and it is not known which: nothing of these columns shows.
+        return Cells((), tuple(Cell(field, (), ()) for field, _ in accesses.values()), ())
+    return _cells(bounds, sets[0], [(field, access) for field, (access,) in accesses.values()])
+
+
+def _cells(
+    bounds: RowBounds, set_name: str, columns: Sequence[tuple[Field, ColumnAccess]]
+) -> Cells | None:
+    rules: list[Expr | None] = []
+    numbers: dict[str, int] = {}
+    for grant in bounds.view.readers(set_name):
+        rule = bounds.rule_of(grant, set_name)
+        if rule is None or _is_decided_by_row(rule, grant, bounds):
+            numbers[grant.role] = len(rules)
+            rules.append(rule)
+    every = (_cell(field, access, numbers) for field, access in columns)
+    # A role that gives every row in plain leaves nothing to hide.
+    cells = tuple(c for c in every if not any(rules[n] is None for n in c.plain))
+    if not cells:
+        return None
+    used = {n for c in cells for n in (*c.plain, *(n for _, ns in c.masked for n in ns))}
+    names = {
+        path.segments[0]: None
+        for n in sorted(used)
+        if (rule := rules[n]) is not None
+        for path in paths(rule)
+    }
+    return Cells(tuple(rules), cells, _fields(bounds, set_name, names))
+
+
+def _fields(bounds: RowBounds, set_name: str, names: Iterable[str]) -> tuple[Field, ...]:
+    """Return columns of a set by their names; there are none if a rule reads no column."""
+    if not names:
+        return ()
+    catalog = bounds.rules.catalog
+    info = catalog.object(catalog.model.entity_sets[set_name].type)
+    return tuple(info.by_source(name) for name in names)
+
+
+def _cell(field: Field, access: ColumnAccess, numbers: Mapping[str, int]) -> Cell:
+    plain = tuple(numbers[role] for role in access.plain if role in numbers)
+    masked = {
+        mask: tuple(numbers[role] for role, own in access.masked if own is mask and role in numbers)
+        for mask in _MASKS
+    }
+    return Cell(field, plain, tuple((mask, rules) for mask, rules in masked.items() if rules))
+
+
+def _is_decided_by_row(rule: Expr, grant: Grant, bounds: RowBounds) -> bool:
+    """Return whether the columns of a row tell what the upstream would say of a rule."""
+    return grant.is_local and all(_is_exact(leaf, bounds) for leaf in leaves(rule))
+
+
+def _is_exact(leaf: Expr, bounds: RowBounds) -> bool:
+    match leaf:
+        case Some() | Has() | Matches():
+            return False
+        case Compare(path=path, operator=operator, value=value):
+            # Where a text stands in order is decided by the database's collation.
+            is_ordered = operator not in (Operator.EQ, Operator.NE)
+            exact = not (is_ordered and value.type == "Edm.String")
+            return exact and len(path.segments) == 1 and not _is_flags(value.type, bounds)
+        case In(path=path, values=values):
+            return len(path.segments) == 1 and not any(_is_flags(v.type, bounds) for v in values)
+        case _:
+            return len(paths(leaf)[0].segments) == 1
+
+
+def _is_flags(edm: str, bounds: RowBounds) -> bool:
+    enum = bounds.rules.catalog.model.enum_types.get(edm)
+    return enum is not None and enum.flags
+
+
+def redaction(
+    cells: Cells | None, row_type: RowType, bounds: RowBounds, below: Mapping[str, Redact]
+) -> Redact | None:
+    """Return the function that redacts decoded rows, and those in their slots; None if there is nothing to do.
+
+    ``below``: slot of a relation that ``$expand`` brings → the redaction of its rows.
+    """
+    if cells is None and not below:
+        return None
+    own = None if cells is None else _Redaction(cells, row_type, bounds)
+
+    def redact(rows: Sequence[Any]) -> None:
+        # Answers that do not fit their types may hold anything in the place of a row.
+        rows = [row for row in rows if type(row) is row_type.struct]
+        for slot, redact_below in below.items():
+            redact_below(_rows_in(rows, slot))
+        if own is not None:
+            for row in rows:
+                own.redact(row)
+
+    return redact
+
+
+def _rows_in(rows: Sequence[Any], slot: str) -> list[Any]:
+    found: list[Any] = []
+    for row in rows:
+        value = getattr(row, slot)
+        found.extend(value if isinstance(value, list) else [value])
+    return found
+
+
+class _Redaction:
+    """Redacts the rows of one level."""
+
+    def __init__(self, cells: Cells, row_type: RowType, bounds: RowBounds) -> None:
+        self._rules = cells.rules
+        self._by_source = {source: name for (_, source), name in row_type.attributes.items()}
+        self._cells = tuple((row_type.attribute(cell.field), cell) for cell in cells.cells)
+        self._dialect = bounds.rules.dialect
+        self._sealer = bounds.sealer
+
+    def redact(self, row: Any) -> None:
+        passed = [rule is None or self._passes(rule, row) for rule in self._rules]
+        for attribute, cell in self._cells:
+            value = getattr(row, attribute)
+            if value is None or value is UNSET or any(passed[n] for n in cell.plain):
+                continue
+            mask = next((m for m, rules in cell.masked if any(passed[n] for n in rules)), None)
+            setattr(row, attribute, masked(mask, value, cell.field, self._sealer))
+
+    def _passes(self, rule: Expr, row: Any) -> bool:
+        def get(path: Path) -> Value:
+            return known_value(getattr(row, self._by_source[path.segments[0]]))
+
+        insensitive, absent = self._dialect.case_insensitive, self._dialect.absent
+        try:
+            return evaluate(rule, get, case_insensitive=insensitive, absent=absent) is True
+        except (LookupError, TypeError, ValueError, ArithmeticError, GatewayError):
+            return False  # a value that is not of its type decides nothing
+
+
+def masked(mask: Mask | None, value: Any, field: Field, sealer: Sealer) -> str | None:
+    """Return what shows of a value under a mask; None: nothing of it shows."""
+    is_text = field.value is not None and field.value.edm == "Edm.String"
+    if mask is None or mask is Mask.NULL or not is_text or not isinstance(value, str):
+        return None
+    is_account = field.value is not None and field.value.clean is Clean.ACCOUNT
+    if is_account:
+        try:
+            value = account_number(value)
+        except GatewayError:
+            return None
+    text = (
+        sealer.digest("mask", value.encode())[:_DIGEST].hex()
+        if mask is Mask.HASH
+        else _last4(value)
+    )
+    return display_value(text) if is_account else text
+
+
+def _last4(text: str) -> str:
+    # Not even the length shows.
+    return "****" + (text[-_SHOWN:] if len(text) >= _LONG_ENOUGH else "")

@@ -28,6 +28,7 @@ from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.metadata.model_builder import Progress
+from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.runtime.generations import open_generations
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
@@ -47,10 +48,12 @@ def create_app(
     observe: Observer = log_event,
     progress: Progress | None = None,
     tell_others: Callable[[], None] | None = None,
+    build_model: BuildModel = build_in_subprocess,
 ) -> Starlette:
     """Return the application; ``app.state.live`` and ``app.state.reloader`` exist during its lifespan.
 
-    ``tell_others`` passes a reload on to the other workers. The lifespan raises what ``open_gateway`` raises.
+    ``tell_others`` passes a reload on to the other workers; ``build_model`` makes the model of a reload. The lifespan
+    raises what ``open_gateway`` raises.
     """
 
     @asynccontextmanager
@@ -60,7 +63,7 @@ def create_app(
             app.state.live = live
             app.state.subscriptions = hub = Hub(settings.subscriptions, observe)
             app.state.profiles = profiles = ProfileRegistry(live, observe)
-            app.state.reloader = Reloader(live, observe, profiles=profiles)
+            app.state.reloader = Reloader(live, observe, profiles=profiles, build_model=build_model)
             async with app.state.reloader.running():
                 try:
                     yield

@@ -1,10 +1,10 @@
 """Graceful shutdown: every request that reached the server gets a JSON response.
 
     SIGTERM ─▶ connections in the backlog are accepted, the listener is closed
-               ├─ GRACE    running requests continue
-               ├─ ANSWERS  no further write is sent (NOT_SENT); those that were sent are waited for
-               ├─ LAST     unanswered writes are reported as OUTCOME_UNKNOWN
-               └─ LAST     reads are cancelled and answered with 503; then connections are cut
+               ├─ grace    running requests continue
+               ├─ answers  no further write is sent (NOT_SENT); those that were sent are waited for
+               ├─ last     unanswered writes are reported as OUTCOME_UNKNOWN
+               └─ last     reads are cancelled and answered with 503; then connections are cut
 
 Orchestrators kill after 30 seconds. The four steps take at most 20, and end early if nothing is running.
 """
@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import cast
 
 import uvicorn
@@ -26,18 +27,28 @@ from gateway.odata.client import ODataClient
 from .signals_and_port import terminal_watch
 from .uvicorn_parts import STARTUP_FAILURE, Multiprocess, Process
 
-GRACE = 13.0
-"""Seconds for which running requests continue."""
-ANSWERS = 5.0
-"""Further seconds to wait for the upstream's answers to writes."""
-LAST = 1.0
-"""Seconds to send the remaining responses."""
 _TICK = 0.05
 """Seconds between two checks whether anything is running, or whether a worker is ready."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownSteps:
+    """The steps of the module's docstring, in seconds."""
+
+    grace: float = 13.0
+    """For which running requests continue."""
+    answers: float = 5.0
+    """Further ones, to wait for the upstream's answers to writes."""
+    last: float = 1.0
+    """To send the remaining responses."""
+
+
 class GracefulServer(uvicorn.Server):
     """uvicorn's server with a graceful shutdown."""
+
+    def __init__(self, config: uvicorn.Config, steps: ShutdownSteps = ShutdownSteps()) -> None:
+        super().__init__(config)
+        self._steps = steps
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in the steps of the module's docstring."""
@@ -73,15 +84,15 @@ class GracefulServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         client = self._client()
-        await self._until_idle(GRACE, client)
+        await self._until_idle(self._steps.grace, client)
         if client is not None:
             client.shutdown.refuse()
-            await self._until_idle(ANSWERS, client)
+            await self._until_idle(self._steps.answers, client)
             client.shutdown.abandon()
-            await self._until_idle(LAST, client)
+            await self._until_idle(self._steps.last, client)
         for task in tuple(self.server_state.tasks):
             task.cancel("The server stops.")
-        await self._until_idle(LAST, None)
+        await self._until_idle(self._steps.last, None)
         for connection in tuple(self.server_state.connections):
             connection.transport.abort()
 

@@ -108,6 +108,9 @@ class Documents:
         catalog: Catalog,
         core: GraphQLSchema,
         limits: DocumentLimits,
+        *,
+        max_documents: int = MAX_DOCUMENTS,
+        max_characters: int = MAX_CHARACTERS,
     ) -> None:
         self._core = core
         self._limits = limits
@@ -119,7 +122,9 @@ class Documents:
                 lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names()),
                 prefix=catalog.prefix,
             )
-        self._cache: LRUCache[str, Document] = LRUCache(MAX_CHARACTERS)
+        self._cache: LRUCache[str, Document] = LRUCache(max_characters)
+        # A short text weighs as much as the average of ``max_documents``, so that one limit bounds both.
+        self._least_weight = max_characters // max_documents
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the cache, to be cleared after retirement."""
@@ -130,8 +135,7 @@ class Documents:
         document = self._cache.get(text)
         if document is None:
             document = self._read(text)
-            # A short text weighs as much as the average of MAX_DOCUMENTS, so that one limit bounds both.
-            self._cache.put(text, document, max(len(text), MAX_CHARACTERS // MAX_DOCUMENTS))
+            self._cache.put(text, document, max(len(text), self._least_weight))
         return document
 
     def get_valid(self, text: str) -> Document:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ from .model_identity import deciding_settings, snapshot_folder
 
 _NICE = 10
 """Niceness of the subprocess: the requests that are served meanwhile come first."""
+
+
+BuildModel = Callable[[Settings, MetadataDocument], Awaitable[LoadedModel]]
+"""Returns the model of a document. Raises SchemaError."""
 
 
 class _Task(msgspec.Struct):

@@ -30,12 +30,19 @@ MAX_COMPILED = 200
 class PreparedOperations:
     """The prepared operations of one schema."""
 
-    def __init__(self, catalog: Catalog, roots: Mapping[str, RootField] | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        roots: Mapping[str, RootField] | None = None,
+        *,
+        max_prepared: int = MAX_PREPARED,
+        max_compiled: int = MAX_COMPILED,
+    ) -> None:
         """``roots`` are the planned fields of ``Query`` if the schema has more than the catalog."""
         self._catalog = catalog
         self._roots = roots
-        self._prepared: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(MAX_PREPARED)
-        self._compiled: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(MAX_COMPILED)
+        self._prepared: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(max_prepared)
+        self._compiled: LRUCache[tuple[Hashable, ...], Prepared] = LRUCache(max_compiled)
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the two caches, to be cleared after retirement."""

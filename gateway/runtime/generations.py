@@ -33,13 +33,19 @@ from gateway.process.garbage_collection import clear_in_steps, collect_all, coll
 
 from .assembly import Gateway, first_gateway, fresh_copy, open_client
 
-IDLE_WAIT = 2.0
-"""Longest wait for a moment without requests, in seconds."""
-
-TURN = 0.005
-"""Seconds for which tables are cleared before other tasks of the event loop run."""
-
 CopyGateway = Callable[[Gateway], Gateway]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeing:
+    """How the memory of retired generations is freed."""
+
+    turn: float = 0.005
+    """Seconds for which tables are cleared before other tasks of the event loop run."""
+    idle_wait: float = 2.0
+    """Longest wait for a moment without requests, in seconds, before ``collect``."""
+    collect: Callable[[], None] = collect_all
+    """Collects frozen objects, too, which stops the process for up to half a second."""
 
 
 @asynccontextmanager
@@ -49,6 +55,7 @@ async def open_generations(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
     progress: Progress | None = None,
+    freeing: Freeing = Freeing(),
 ) -> AsyncIterator[GenerationManager]:
     """Yield a manager with the first generation, and close it at the end. Raises as ``open_gateway`` does."""
     async with open_client(settings, transport=transport, observe=observe) as client:
@@ -58,6 +65,7 @@ async def open_generations(
             fresh_copy,
             budget=settings.max_types,
             observe=observe,
+            freeing=freeing,
         )
         try:
             yield live
@@ -76,11 +84,18 @@ class GenerationManager:
     """Holds the current generation; belongs to one event loop."""
 
     def __init__(
-        self, gateway: Gateway, fresh_copy: CopyGateway, *, budget: int, observe: Observer
+        self,
+        gateway: Gateway,
+        fresh_copy: CopyGateway,
+        *,
+        budget: int,
+        observe: Observer,
+        freeing: Freeing = Freeing(),
     ) -> None:
         self._fresh_copy = fresh_copy
         self._budget = budget
         self._observe = observe
+        self._memory = freeing
         self._current = _Generation(gateway, budget)
         self._running = 0
         self._idle = asyncio.Event()
@@ -165,20 +180,19 @@ class GenerationManager:
             while self._retired_queue:
                 gateway = self._retired_queue.popleft()
                 has_new_metadata |= gateway.metadata != self.gateway.metadata
-                await _clear(gateway)
+                await _clear(gateway, self._memory.turn)
                 del gateway  # else it would survive the collection
             if has_new_metadata:
-                # ``collect_all`` stops the process for up to half a second.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), IDLE_WAIT)
-                collect_all()
+                    await asyncio.wait_for(self._idle.wait(), self._memory.idle_wait)
+                self._memory.collect()
             else:
                 collect_new()
 
 
-async def _clear(gateway: Gateway) -> None:
-    until = time.perf_counter() + TURN
+async def _clear(gateway: Gateway, turn: float) -> None:
+    until = time.perf_counter() + turn
     for _ in clear_in_steps(gateway.tables()):
         if time.perf_counter() > until:
             await asyncio.sleep(0)
-            until = time.perf_counter() + TURN
+            until = time.perf_counter() + turn

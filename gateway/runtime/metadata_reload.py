@@ -26,7 +26,7 @@ from gateway.events import MetadataReloaded, ModelRead, Observer, ReloadFailed
 from gateway.metadata.document_loader import MetadataDocument, ReloadCheck, load_newer_metadata
 from gateway.metadata.model_builder import LoadedModel, find_model, make_model
 from gateway.metadata.model_identity import snapshot_folder
-from gateway.metadata.model_process import build_in_subprocess
+from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.metadata.preset_services import with_preset_services
 from schema.errors import SchemaError
 
@@ -71,9 +71,11 @@ class Reloader:
         observe: Observer,
         *,
         profiles: ProfileRegistry | None = None,
+        build_model: BuildModel = build_in_subprocess,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``profiles`` are those of ``live``, and are replaced together with it."""
+        self._build_model = build_model
         self._live = live
         self._profiles = profiles
         self._observe = observe
@@ -165,7 +167,7 @@ class Reloader:
             return loaded
         started = time.perf_counter()
         if settings.url or settings.metadata:
-            loaded = await build_in_subprocess(settings, document)
+            loaded = await self._build_model(settings, document)
         else:
             loaded = await asyncio.to_thread(make_model, settings, document)
         self._observe(ModelRead(metadata=document.digest, seconds=time.perf_counter() - started))

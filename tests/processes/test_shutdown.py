@@ -19,9 +19,8 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.cli import bounded_http as protocol
-from gateway.cli import server
 from gateway.cli.bounded_http import BoundedProtocol
-from gateway.cli.server import GracefulServer
+from gateway.cli.server import GracefulServer, ShutdownSteps
 from gateway.config.settings import Settings
 from gateway.events import RequestRetried
 from tests.support.held import GROUP, Held, at, world
@@ -31,6 +30,8 @@ from tests.support.process import running
 from tests.support.sockets import PATIENCE
 
 pytestmark = pytest.mark.anyio
+UNHURRIED = ShutdownSteps()
+QUICK = ShutdownSteps(grace=0.2, answers=0.2)
 ROWS = "{ customersV3(first: 2) { nodes { customerAccount } } }"
 UPDATE = (
     'mutation { updateCustomerGroup(key: {dataAreaId: "usmf", customerGroupId: "10"},'
@@ -119,7 +120,7 @@ class Served:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Served]:
+async def serving(steps: ShutdownSteps = UNHURRIED) -> AsyncIterator[Served]:
     upstream = Held()
     settings = Settings(cache_dir=None, language=None, concurrency=1)
     app = create_app(settings, transport=upstream, observe=raise_defects)
@@ -127,7 +128,7 @@ async def serving() -> AsyncIterator[Served]:
         config = uvicorn.Config(
             app, http=BoundedProtocol, lifespan="off", log_config=None, proxy_headers=False
         )
-        result = Served(app, upstream, GracefulServer(config), listener)
+        result = Served(app, upstream, GracefulServer(config, steps), listener)
         async with app.router.lifespan_context(app):
             upstream.asked.clear()
             serve = asyncio.ensure_future(result.server._serve(sockets=[listener]))
@@ -140,15 +141,8 @@ async def serving() -> AsyncIterator[Served]:
                 await asyncio.wait_for(serve, PATIENCE)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GRACE", "ANSWERS"):
-        monkeypatch.setattr(server, name, 0.2)
-
-
-@pytest.mark.usefixtures("quick")
 async def test_running_writes_are_answered_in_json_before_the_end() -> None:
-    async with serving() as here:
+    async with serving(QUICK) as here:
         here.upstream.holds = is_write
         asked = [here.post(f"mutation {{ a: {GROUP % f'T{n}'} }}") for n in range(8)]
         client = here.app.state.live.gateway.client
@@ -161,7 +155,6 @@ async def test_running_writes_are_answered_in_json_before_the_end() -> None:
         assert here.upstream.writes == ["POST /data/CustomerGroups"]
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("query", "held", "code"),
     [
@@ -173,7 +166,7 @@ async def test_running_writes_are_answered_in_json_before_the_end() -> None:
 async def test_unfinished_requests_are_refused_in_json(
     query: str, held: Callable[[httpx.Request], bool], code: str
 ) -> None:
-    async with serving() as here:
+    async with serving(QUICK) as here:
         here.upstream.holds = held
         asked = here.post(query)
         await until(here.upstream.holding.is_set)

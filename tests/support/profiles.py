@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event, tee
+from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from tests.support.changing_metadata import Changing
 from tests.support.observers import raise_defects
 
@@ -46,17 +47,26 @@ class Served:
         return (await self.post(path, query, **variables)).json()
 
     async def fields(self, path: str) -> set[str]:
-        told = (await self.ask(path, FIELDS))["data"]["__schema"]["queryType"]["fields"]
-        return {found["name"] for found in told}
+        fields = (await self.ask(path, FIELDS))["data"]["__schema"]["queryType"]["fields"]
+        return {found["name"] for found in fields}
 
     def said(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-async def serve(settings: Settings, service: Changing | None = None) -> AsyncIterator[Served]:
+async def serve(
+    settings: Settings,
+    service: Changing | None = None,
+    build_model: BuildModel = build_in_subprocess,
+) -> AsyncIterator[Served]:
     events: list[Event] = []
     transport = None if service is None else httpx.MockTransport(service.answer)
-    app = create_app(settings, transport=transport, observe=tee(raise_defects, events.append))
+    app = create_app(
+        settings,
+        transport=transport,
+        observe=tee(raise_defects, events.append),
+        build_model=build_model,
+    )
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http,

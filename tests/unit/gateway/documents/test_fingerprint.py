@@ -82,9 +82,11 @@ def documents() -> Documents:
 class Caches:
     """The caches of an engine: documents, and what is compiled of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_prepared: int = 1_000, max_compiled: int = 200) -> None:
         self.documents = documents()
-        self.operations = PreparedOperations(SCHEMA.catalog)
+        self.operations = PreparedOperations(
+            SCHEMA.catalog, max_prepared=max_prepared, max_compiled=max_compiled
+        )
 
 
 def prepared(caches: Caches, text: str, variables: dict[str, Any] | None = None) -> Any:
@@ -111,10 +113,8 @@ def test_a_thousand_texts_with_other_literals_are_compiled_once(
     assert len(compiled) == len(row_types) == 1
 
 
-def test_what_is_compiled_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_COMPILED", 3)
-    monkeypatch.setattr(module, "MAX_PREPARED", 5)
-    made = Caches()
+def test_what_is_compiled_is_bounded() -> None:
+    made = Caches(max_compiled=3, max_prepared=5)
     for i in range(20):
         prepared(made, f"query($a: Boolean!) {{ orders {{ x{i}: totalCount @skip(if: $a) }} }}")
 

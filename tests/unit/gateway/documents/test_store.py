@@ -20,6 +20,10 @@ def some(**limits: Any) -> Documents:
     return Documents(SCHEMA.catalog, SCHEMA.core, DocumentLimits(**limits))
 
 
+def cache_of(**sizes: int) -> Documents:
+    return Documents(SCHEMA.catalog, SCHEMA.core, DocumentLimits(), **sizes)
+
+
 @pytest.mark.parametrize(
     ("text", "depth"),
     [
@@ -171,11 +175,8 @@ def test_a_text_is_read_once() -> None:
     assert documents.get("{ orders { totalCount } }") is documents.get("{ orders { totalCount } }")
 
 
-def test_the_cache_drops_the_least_recently_used_text(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "MAX_DOCUMENTS", 2)
-    documents = some()
+def test_the_cache_drops_the_least_recently_used_text() -> None:
+    documents = cache_of(max_documents=2)
     texts = ["{ a: __typename }", "{ b: __typename }", "{ c: __typename }"]
     first, second = documents.get(texts[0]), documents.get(texts[1])
     assert documents.get(texts[0]) is first
@@ -198,9 +199,8 @@ def test_an_operation_is_prepared_once_for_each_condition_value() -> None:
     assert operations.prepare(document, operation, {"a": False, "n": 1}) is not made
 
 
-def test_long_texts_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CHARACTERS", 10_000)
-    documents = some()
+def test_long_texts_count_for_more() -> None:
+    documents = cache_of(max_characters=10_000)
     texts = [f"{{ x{i}: __typename }} # {'.' * 3_000}" for i in range(8)]
     for text in texts:
         documents.get(text)
@@ -208,11 +208,8 @@ def test_long_texts_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [text in documents._cache.table for text in texts] == [False] * 5 + [True] * 3
 
 
-def test_a_text_above_the_limit_is_cached_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "MAX_CHARACTERS", 100)
-    documents = some()
+def test_a_text_above_the_limit_is_cached_alone() -> None:
+    documents = cache_of(max_characters=100)
     text = "{ __typename } # " + "." * 200
 
     assert documents.get(text) is documents.get(text)

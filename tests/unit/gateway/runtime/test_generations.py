@@ -20,9 +20,8 @@ from gateway.events import Event, TypesNotRenewed, TypesRenewed
 from gateway.process import garbage_collection as collector
 from gateway.process.garbage_collection import clear_in_steps, freeze
 from gateway.request import GraphQLRequest
-from gateway.runtime import generations as live
 from gateway.runtime.assembly import Gateway, fresh_copy
-from gateway.runtime.generations import GenerationManager, open_generations
+from gateway.runtime.generations import Freeing, GenerationManager, open_generations
 from schema.types.lazy import LazyInputType, LazyObjectType
 from schema.types.strawberry_definitions import DEFINITION
 from tests.support.changing_metadata import Changing, csdl
@@ -31,6 +30,7 @@ from tests.support.manual_clock import until
 pytestmark = pytest.mark.anyio
 NAMES = tuple(f"Item{letter}s" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 BUDGET = 40
+FREEING = Freeing()
 
 
 @dataclass
@@ -62,7 +62,7 @@ class ChangeQuery:
 
 
 @asynccontextmanager
-async def watched(**values: object) -> AsyncIterator[ChangeQuery]:
+async def watched(freeing: Freeing = FREEING, **values: object) -> AsyncIterator[ChangeQuery]:
     service = Changing(csdl("Name", sets=NAMES))
     events: list[Event] = []
     chosen: dict[str, object] = {
@@ -77,6 +77,7 @@ async def watched(**values: object) -> AsyncIterator[ChangeQuery]:
         Settings.model_validate(chosen),
         transport=httpx.MockTransport(service.answer),
         observe=events.append,
+        freeing=freeing,
     )
     async with opened as found:
         yield ChangeQuery(found, service, events, [])
@@ -186,11 +187,8 @@ async def test_a_generation_is_freed_in_steps_and_leaves_little_garbage() -> Non
         assert gone.schema.made_types == 0
 
 
-async def test_freeing_a_generation_yields_to_other_tasks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(live, "TURN", 0.0)
-    async with watched(max_types=3_000) as found:
+async def test_freeing_a_generation_yields_to_other_tasks() -> None:
+    async with watched(Freeing(turn=0.0), max_types=3_000) as found:
         for name in NAMES[:5]:
             await found.touch(name)
         types: Any = found.live.gateway.schema.core.type_map
@@ -300,12 +298,10 @@ async def test_a_failed_replacement_leaves_the_old_generation() -> None:
         await failing.close()
 
 
-async def test_frozen_objects_are_collected_when_idle(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_frozen_objects_are_collected_when_idle() -> None:
     running: list[int] = []
-    async with watched(max_types=3_000) as found:
-        monkeypatch.setattr(live, "collect_all", lambda: running.append(found.live._running))
+    freeing = Freeing(collect=lambda: running.append(found.live._running))
+    async with watched(freeing, max_types=3_000) as found:
         found.service.gate = asyncio.Event()
         task = asyncio.create_task(found.touch(NAMES[0]))
         await until(lambda: found.service.waiting == 1)
@@ -320,13 +316,10 @@ async def test_frozen_objects_are_collected_when_idle(
     assert set(running) == {0}
 
 
-async def test_frozen_objects_are_collected_under_load_in_the_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_frozen_objects_are_collected_under_load_in_the_end() -> None:
     running: list[int] = []
-    monkeypatch.setattr(live, "IDLE_WAIT", 0.05)
-    async with watched(max_types=3_000) as found:
-        monkeypatch.setattr(live, "collect_all", lambda: running.append(found.live._running))
+    freeing = Freeing(idle_wait=0.05, collect=lambda: running.append(found.live._running))
+    async with watched(freeing, max_types=3_000) as found:
         found.service.gate = asyncio.Event()
         task = asyncio.create_task(found.touch(NAMES[0]))
         await until(lambda: found.service.waiting == 1)

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -18,10 +18,11 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.events import Event, MetadataLoaded, MetadataReloaded, ReloadFailed, SchemaBuilt
-from gateway.metadata.model_builder import make_model
-from gateway.metadata.model_process import build_in_subprocess
+from gateway.metadata.document_loader import MetadataDocument
+from gateway.metadata.model_builder import LoadedModel
+from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.runtime import metadata_reload as reload
-from tests.support.changing_metadata import Changing, csdl
+from tests.support.changing_metadata import Changing, build_here, csdl
 from tests.support.manual_clock import until
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +64,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(service: Changing, **values: object) -> AsyncIterator[Served]:
+async def serving(
+    service: Changing, build_model: BuildModel = build_in_subprocess, **values: object
+) -> AsyncIterator[Served]:
     settings = Settings.model_validate(
         {
             "url": "https://fo.example/data",
@@ -77,19 +80,9 @@ async def serving(service: Changing, **values: object) -> AsyncIterator[Served]:
     )
     events: list[Event] = []
     transport = httpx.MockTransport(service.answer)
-    app = create_app(settings, transport=transport, observe=events.append)
+    app = create_app(settings, transport=transport, observe=events.append, build_model=build_model)
     async with app.router.lifespan_context(app):
         yield Served(app, service, events)
-
-
-@pytest.fixture
-def not_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read in this process: what is tested lies elsewhere, and a process takes a second."""
-
-    async def made(settings: Settings, document: Any) -> Any:
-        return make_model(settings, document)
-
-    monkeypatch.setattr(reload, "build_in_subprocess", made)
 
 
 @pytest.mark.heavy
@@ -149,11 +142,9 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
         await task
 
 
-async def test_an_operation_ends_on_the_metadata_it_began_on(
-    tmp_path: Path, not_apart: None
-) -> None:
+async def test_an_operation_ends_on_the_metadata_it_began_on(tmp_path: Path) -> None:
     service = Changing(OLD)
-    async with serving(service, cache_dir=tmp_path) as served:
+    async with serving(service, build_here, cache_dir=tmp_path) as served:
         service.gate = asyncio.Event()
         old = weakref.ref(served.app.state.live.gateway.schema)
         running = asyncio.create_task(served.ask())
@@ -174,10 +165,10 @@ async def test_an_operation_ends_on_the_metadata_it_began_on(
 @pytest.mark.parametrize("etag", [True, False])
 @pytest.mark.parametrize("cached", [True, False])
 async def test_an_unchanged_document_changes_nothing(
-    tmp_path: Path, not_apart: None, etag: bool, cached: bool
+    tmp_path: Path, etag: bool, cached: bool
 ) -> None:
     service = Changing(OLD, etag=etag)
-    async with serving(service, cache_dir=tmp_path if cached else None) as served:
+    async with serving(service, build_here, cache_dir=tmp_path if cached else None) as served:
         before = served.app.state.live.gateway
 
         body = (await served.reload()).json()
@@ -189,11 +180,11 @@ async def test_an_unchanged_document_changes_nothing(
         assert len(served.said(MetadataLoaded)) == len(served.said(SchemaBuilt)) == 1
 
 
-async def test_only_a_service_with_validators_is_polled(tmp_path: Path, not_apart: None) -> None:
+async def test_only_a_service_with_validators_is_polled(tmp_path: Path) -> None:
     cheap, dear = Changing(OLD), Changing(OLD, etag=False)
     for service in (cheap, dear):
         folder = tmp_path / str(service.etag)
-        async with serving(service, cache_dir=folder) as served:
+        async with serving(service, build_here, cache_dir=folder) as served:
             await served.app.state.reloader.reload("poll")
             await served.app.state.reloader.reload("signal")
 
@@ -201,9 +192,9 @@ async def test_only_a_service_with_validators_is_polled(tmp_path: Path, not_apar
     assert dear.asked == [200, 200]
 
 
-async def test_a_poll_finds_new_metadata(tmp_path: Path, not_apart: None) -> None:
+async def test_a_poll_finds_new_metadata(tmp_path: Path) -> None:
     service = Changing(OLD)
-    async with serving(service, cache_dir=tmp_path, metadata_poll=0.01) as served:
+    async with serving(service, build_here, cache_dir=tmp_path, metadata_poll=0.01) as served:
         service.document = NEW
         await until(lambda: served.app.state.live.generation == 2)
 
@@ -231,7 +222,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_unusable_metadata_leaves_the_last_good_one(tmp_path: Path, fault: str) -> None:
     response, said, hint = FAULTS[fault]
-    values: dict[str, object] = {"cache_dir": tmp_path}
+    values: dict[str, Any] = {"cache_dir": tmp_path}
     if fault == "nothing to serve":
         values["include"] = ["Things"]
     if fault == "no relation":
@@ -336,20 +327,18 @@ async def test_an_untrusted_snapshot_is_replaced(tmp_path: Path, damage: str) ->
         assert expected in await served.fields()
 
 
-async def test_one_worker_parses_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_worker_parses_for_all(tmp_path: Path) -> None:
     made: list[str] = []
-    make = build_in_subprocess
 
-    async def counted(settings: Settings, document: Any) -> Any:
+    async def counted(settings: Settings, document: MetadataDocument) -> LoadedModel:
         made.append(document.digest)
-        return await make(settings, document)
+        return await build_in_subprocess(settings, document)
 
-    monkeypatch.setattr(reload, "build_in_subprocess", counted)
     service = Changing(OLD, etag=False)
     async with (
-        serving(service, cache_dir=tmp_path) as one,
-        serving(service, cache_dir=tmp_path) as two,
-        serving(service, cache_dir=tmp_path) as three,
+        serving(service, counted, cache_dir=tmp_path) as one,
+        serving(service, counted, cache_dir=tmp_path) as two,
+        serving(service, counted, cache_dir=tmp_path) as three,
     ):
         service.document = NEW
         service.asked.clear()
@@ -365,9 +354,9 @@ async def test_one_worker_parses_for_all(tmp_path: Path, monkeypatch: pytest.Mon
             assert "colour" in await worker.fields()
 
 
-async def test_concurrent_reloads_share_the_next_attempt(tmp_path: Path, not_apart: None) -> None:
+async def test_concurrent_reloads_share_the_next_attempt(tmp_path: Path) -> None:
     service = Changing(OLD)
-    async with serving(service, cache_dir=tmp_path) as served:
+    async with serving(service, build_here, cache_dir=tmp_path) as served:
         service.asked.clear()
         await asyncio.gather(*(served.reload() for _ in range(10)))
 
@@ -420,15 +409,13 @@ async def test_reload_before_the_start_is_unavailable() -> None:
     assert (await Served(app, Changing(""), []).reload()).status_code == 503
 
 
-async def test_shutdown_does_not_wait_for_a_reload(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def endless(*_: object) -> None:
-        await asyncio.Event().wait()
+async def test_shutdown_does_not_wait_for_a_reload(tmp_path: Path) -> None:
+    async def endless(*_: object) -> NoReturn:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
 
-    monkeypatch.setattr(reload, "build_in_subprocess", endless)
     service = Changing(OLD)
-    async with serving(service, cache_dir=tmp_path) as served:
+    async with serving(service, endless, cache_dir=tmp_path) as served:
         service.document = NEW
         served.app.state.reloader.trigger("signal")
         await until(lambda: len(service.asked) == 2)

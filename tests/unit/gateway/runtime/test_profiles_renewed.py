@@ -13,23 +13,12 @@ from gateway.config.settings import Settings
 from gateway.events import ProfileOpened, ReloadFailed
 from gateway.http.endpoints import API
 from gateway.metadata import model_builder as models
-from gateway.runtime import metadata_reload as reload
 from schema.model.exposure import keep
 from schema.model.records import Model
-from tests.support.changing_metadata import Changing, csdl
+from tests.support.changing_metadata import Changing, build_here, csdl
 from tests.support.profiles import serve
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def not_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read in this process: what is tested lies elsewhere, and a process takes a second."""
-
-    async def made(settings: Settings, document: Any) -> Any:
-        return models.make_model(settings, document)
-
-    monkeypatch.setattr(reload, "build_in_subprocess", made)
 
 
 CHANGING = {
@@ -43,10 +32,9 @@ CHANGING = {
 SHAPE = '{ __type(name: "Thing") { fields { name } } }'
 
 
-@pytest.mark.usefixtures("not_apart")
 async def test_new_metadata_reaches_open_and_unopened_profiles() -> None:
     service = Changing(csdl("Name"))
-    async for found in serve(Settings.model_validate(CHANGING), service):
+    async for found in serve(Settings.model_validate(CHANGING), service, build_here):
         before = await found.ask(f"{API}/p", SHAPE)
         service.document = csdl("Name", "Colour")
 
@@ -59,10 +47,9 @@ async def test_new_metadata_reaches_open_and_unopened_profiles() -> None:
         assert [event.profile for event in found.said(ProfileOpened)] == ["p", "p", "q"]
 
 
-@pytest.mark.usefixtures("not_apart")
 async def test_metadata_without_the_sets_of_a_profile_is_refused() -> None:
     service = Changing(csdl("Name"))
-    async for found in serve(Settings.model_validate(CHANGING), service):
+    async for found in serve(Settings.model_validate(CHANGING), service, build_here):
         before = await found.ask(f"{API}/p", SHAPE)
         service.document = csdl("Name", sets=("Others",))
 

@@ -132,12 +132,12 @@ def test_a_source_distribution_holds_the_page_too(tmp_path: Path) -> None:
 def test_a_build_that_cannot_make_the_page_says_why(
     tmp_path: Path, given: dict[str, str], said: str
 ) -> None:
-    wheel, told = build_wheel(
+    wheel, output = build_wheel(
         source_tree(tmp_path / "tree", assets=False), **tools(tmp_path / "bin", **given)
     )
 
-    assert "Without the full GraphiQL page, the plain one is served" in told
-    assert said in told
+    assert "Without the full GraphiQL page, the plain one is served" in output
+    assert said in output
     assert not [name for name in names_in(wheel) if name.startswith(PAGE)]
 
 

@@ -156,13 +156,15 @@ class GeneratedRows:
     @cached_property
     def _referenced(self) -> frozenset[Node]:
         """The properties that joins lead to."""
-        found: set[Node] = set()
+        referenced: set[Node] = set()
         for owner in self._related.entity_types.values():
             for navigation in owner.navigations:
                 for pair in navigation.on:
                     side = (owner.name, pair.property)
-                    found.add(side if navigation.many else (navigation.target, pair.referenced))
-        return frozenset(found)
+                    referenced.add(
+                        side if navigation.many else (navigation.target, pair.referenced)
+                    )
+        return frozenset(referenced)
 
     def _joins(self, type_name: str) -> Iterator[_Join]:
         yield from self._own_joins(type_name)

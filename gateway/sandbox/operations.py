@@ -95,16 +95,16 @@ class Operations:
         if not overloads or incoming.method not in ("GET", "POST"):
             raise not_found(f"There is no operation '{name}' for {incoming.method} here.")
         if kind is OperationKind.FUNCTION:
-            found, given = self._function(overloads, text.removesuffix(")"), incoming)
+            operation, given = self._function(overloads, text.removesuffix(")"), incoming)
         else:
-            found, given = overloads[0], self._body(overloads[0], json_object(incoming))
-        fields = self._fields(found)
+            operation, given = overloads[0], self._body(overloads[0], json_object(incoming))
+        fields = self._fields(operation)
         shown = {n: plain(fields[n], value) for n, value in given.items()}
-        self.calls.append(RecordedCall(found.name, self._shown(binding, row), shown))
-        special = _SPECIAL.get(found.name) if self._world.catalogue.facts else None
+        self.calls.append(RecordedCall(operation.name, self._shown(binding, row), shown))
+        special = _SPECIAL.get(operation.name) if self._world.catalogue.facts else None
         if special is not None:
-            return special(self._store, found, row)
-        return self._invented_result(found, binding)
+            return special(self._store, operation, row)
+        return self._invented_result(operation, binding)
 
     def _shown(
         self, binding: Binding | None, row: Mapping[str, Any] | None

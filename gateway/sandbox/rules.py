@@ -107,16 +107,16 @@ class Rules:
     def dependents(self, entity_set: str) -> list[tuple[str, Lookup, bool]]:
         """Return (set, lookup, whether it is its parent) of built-in tables whose rows refer to rows of this one."""
         storage = self._world.storage_of_set(entity_set)
-        found = []
+        dependents = []
         for name, rules in builtin_rules().items() if self._world.catalogue.facts else ():
             if rules.parent is not None and self._leads_to(rules.parent, storage):
-                found.append((name, self._scoped(name, rules.parent), True))
-            found += [
+                dependents.append((name, self._scoped(name, rules.parent), True))
+            dependents += [
                 (name, self._scoped(name, lookup), False)
                 for lookup in rules.lookups.values()
                 if self._leads_to(lookup, storage)
             ]
-        return found
+        return dependents
 
     def _leads_to(self, lookup: Lookup, storage: str) -> bool:
         return self._world.storage_of_set(lookup.target) == storage
@@ -131,7 +131,7 @@ class Rules:
             return WriteRules(
                 table=short(type_name), numbers=self._generated(type_name), lookups=declared
             )
-        own = {n: self._scoped(storage, found) for n, found in written.lookups.items()}
+        own = {n: self._scoped(storage, lookup) for n, lookup in written.lookups.items()}
         parent = written.parent
         return WriteRules(
             table=written.table,

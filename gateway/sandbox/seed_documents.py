@@ -68,10 +68,10 @@ def _tax_codes(seeds: Seeds, company: Company) -> None:
 
 
 def _grouped(rows: Rows, name: str) -> dict[str, Rows]:
-    found: dict[str, Rows] = {}
+    groups: dict[str, Rows] = {}
     for row in rows:
-        found.setdefault(row[name], []).append(row)
-    return found
+        groups.setdefault(row[name], []).append(row)
+    return groups
 
 
 def _receipts(seeds: Seeds, company: Company) -> None:

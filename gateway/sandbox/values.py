@@ -189,9 +189,9 @@ class Field:
         return _TO_JSON.get(self.kind, _same)
 
     def _enum_text(self, value: int) -> str:
-        found = self.names_by_value.get(value)
-        if found is not None:
-            return found
+        member = self.names_by_value.get(value)
+        if member is not None:
+            return member
         return ",".join(
             n for v, n in sorted(self.names_by_value.items()) if v and value & v == v
         ) or str(value)

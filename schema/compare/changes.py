@@ -115,20 +115,20 @@ class _Compare:
         names = [*before, *(name for name in after if name not in known)]
         # Root types are always compared: patterns apply to their fields.
         chosen = [name for name in names if self._is_included(name) or name in self._roots]
-        found = list(self._root_changes())
+        changes = list(self._root_changes())
         for name in chosen:
             if name not in still:
-                found.extend(_graphql_core_changes(name, {name: self._old.shape(name)}, {}))
+                changes.extend(_graphql_core_changes(name, {name: self._old.shape(name)}, {}))
             elif name not in known:
-                found.extend(_graphql_core_changes(name, {}, {name: self._new.shape(name)}))
+                changes.extend(_graphql_core_changes(name, {}, {name: self._new.shape(name)}))
             else:
-                found.extend(self._changes(name))
+                changes.extend(self._changes(name))
         if not self._patterns:
-            found.extend(self._directive_changes())
+            changes.extend(self._directive_changes())
         self._require_matches()
         places = {level: place for place, level in enumerate(Level)}
-        found.sort(key=lambda change: places[change.level])
-        return Comparison(tuple(found), len(chosen))
+        changes.sort(key=lambda change: places[change.level])
+        return Comparison(tuple(changes), len(chosen))
 
     def _is_included(self, name: str) -> bool:
         """Return whether ``include`` selects a name; records which patterns match."""

@@ -206,8 +206,8 @@ def _deprecation(directives: Iterable[ConstDirectiveNode]) -> str | None:
 
 
 def _given(node: Any, name: str, argument: str) -> str | None:
-    found = (_string(d, argument) for d in node.directives or () if d.name.value == name)
-    return next(found, None)
+    texts = (_string(d, argument) for d in node.directives or () if d.name.value == name)
+    return next(texts, None)
 
 
 def _string(directive: ConstDirectiveNode, argument: str) -> str | None:

@@ -52,8 +52,8 @@ def sizes_of(schema: ODataSchema) -> Sizes:
     fresh = schema.copy_for(schema.catalog.fresh_copy())
     source = ServedSource(fresh)
     types = fields = inputs = values = sdl = 0
-    if (told := print_schema_definition(fresh.core)) is not None:
-        sdl += _printed(told)
+    if (definition := print_schema_definition(fresh.core)) is not None:
+        sdl += _printed(definition)
     for directive in source.directives:
         sdl += _printed(print_directive(core_directive(directive)))
     for name in source.names():

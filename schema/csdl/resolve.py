@@ -74,7 +74,7 @@ def resolve(draft: Draft) -> Model:
 def _structured(
     drafts: Mapping[str, Structured], names: Names, findings: list[str]
 ) -> dict[str, Structured]:
-    found: dict[str, Structured] = {}
+    structured: dict[str, Structured] = {}
     for name, draft in drafts.items():
         base = None if draft.base is None else names.full(draft.base)
         if base is not None and base not in drafts:
@@ -87,9 +87,9 @@ def _structured(
             "navigations": tuple(_navigations(draft, names, findings)),
             **names.facts(name, "", terms),
         }
-        found[name] = _changed(draft, changes)
-    _cut_cycles(found, findings)
-    return found
+        structured[name] = _changed(draft, changes)
+    _cut_cycles(structured, findings)
+    return structured
 
 
 def _changed(record: Structured, changes: dict[str, Any]) -> Structured:

@@ -70,23 +70,23 @@ def _singleton(
 def _bindings(
     child: EntitySet | Singleton, sets: Mapping[str, EntitySet], draft: Draft, names: Names
 ) -> dict[str, str]:
-    found: dict[str, str] = {}
+    bindings: dict[str, str] = {}
     for path, target in child.bindings.items():
         name = names.in_container(target)
         if name in sets:
-            found[names.path(path)] = sets[name].name
+            bindings[names.path(path)] = sets[name].name
         else:
             draft.findings.append(
                 f"The binding of {child.name}/{path} is left out: there is no entity set {target}."
             )
-    return found
+    return bindings
 
 
 def _imports(
     draft: Draft, names: Names, operations: tuple[Operation, ...], sets: Mapping[str, EntitySet]
 ) -> list[tuple[str, OperationImport]]:
     unbound = {(o.kind, o.name) for o in operations if o.bound_to is None}
-    found = []
+    imports = []
     for name, import_ in draft.imports.items():
         operation = names.full(import_.operation)
         if (import_.kind, operation) not in unbound:
@@ -96,13 +96,13 @@ def _imports(
             continue
         target = None if import_.entity_set is None else names.in_container(import_.entity_set)
         entity_set = target if target in sets else None
-        found.append((name, replace(import_, operation=operation, entity_set=entity_set)))
-    return found
+        imports.append((name, replace(import_, operation=operation, entity_set=entity_set)))
+    return imports
 
 
 def resolve_operations(draft: Draft, names: Names) -> tuple[Operation, ...]:
-    found = (_operation(operation, draft, names) for operation in draft.operations)
-    return tuple(operation for operation in found if operation is not None)
+    operations = (_operation(operation, draft, names) for operation in draft.operations)
+    return tuple(operation for operation in operations if operation is not None)
 
 
 def _operation(operation: Operation, draft: Draft, names: Names) -> Operation | None:

@@ -129,10 +129,10 @@ class Policy(Struct, frozen=True):
 
     def closure(self, names: tuple[str, ...]) -> Iterator[Role]:
         """Yield the known roles among the names with those that they inherit, each once, sorted by name."""
-        pending, found = [n for n in names if n in self.roles], set[str]()
+        pending, reached = [n for n in names if n in self.roles], set[str]()
         while pending:
             name = pending.pop()
-            if name not in found:
-                found.add(name)
+            if name not in reached:
+                reached.add(name)
                 pending += self.roles[name].inherits
-        yield from (self.roles[name] for name in sorted(found))
+        yield from (self.roles[name] for name in sorted(reached))

@@ -35,13 +35,13 @@ class Actions(Mapping[str, MutationField]):
         self._is_taken = is_taken
 
     def __getitem__(self, name: str) -> MutationField:
-        return self._found[name]
+        return self._fields[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._fields)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._fields)
 
     @cached_property
     def findings(self) -> tuple[str, ...]:
@@ -53,9 +53,9 @@ class Actions(Mapping[str, MutationField]):
         return Names(place=" in Mutation", prefix=self._catalog.prefix)
 
     @cached_property
-    def _found(self) -> Mapping[str, MutationField]:
-        found = (*self._bound(), *self._unbound(), *self._services())
-        return {field.name: field for field in found}
+    def _fields(self) -> Mapping[str, MutationField]:
+        fields = (*self._bound(), *self._unbound(), *self._services())
+        return {field.name: field for field in fields}
 
     def _take(self, wanted: str, owner: str) -> str:
         while self._is_taken(add_prefix(self._catalog.prefix, wanted)):

@@ -140,15 +140,15 @@ class WriteTypes:
     @cached_property
     def _of_operations(self) -> Mapping[str, TypeEntry]:
         """Payloads of actions and services, and the types reachable from actions only."""
-        found = {
+        entries = {
             payload: TypeEntry(payload, TypeKind.OPERATION_PAYLOAD, field)
             for field, payload in self.payloads.items()
         }
         known = self._catalog.known_names()
         for name in sorted(self._reached()):
             if self._catalog.entry(name) is None:
-                found[name] = known[name]
-        return found
+                entries[name] = known[name]
+        return entries
 
     def _operations(self) -> Iterator[Operation]:
         return (f.operation for f in self._actions.values() if f.operation is not None)

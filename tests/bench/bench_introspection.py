@@ -130,7 +130,7 @@ def _run(
     module_command: tuple[str, ...], given: bytes = b"", env: dict[str, str] | None = None
 ) -> Used:
     """Run a program to its end, and tell what it took."""
-    told = subprocess.run(
+    completed = subprocess.run(
         (sys.executable, "-S", "-c", WATCH, *module_command),
         input=given,
         cwd=ROOT,
@@ -138,4 +138,4 @@ def _run(
         check=True,
         stdout=subprocess.PIPE,
     )
-    return Used(*json.loads(told.stdout))
+    return Used(*json.loads(completed.stdout))

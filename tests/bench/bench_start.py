@@ -129,7 +129,7 @@ def _imports() -> float:
 
 def _is_set_up() -> bool:
     """Return whether ``make serve`` would only start: it must not install anything here."""
-    told = subprocess.run(
+    completed = subprocess.run(
         ["make", "-n", "serve"],
         check=False,
         cwd=ROOT,
@@ -137,7 +137,9 @@ def _is_set_up() -> bool:
         text=True,
         env=dict(os.environ),
     )
-    return told.returncode == 0 and not re.search(r"pip install|npm ci|build\.mjs", told.stdout)
+    return completed.returncode == 0 and not re.search(
+        r"pip install|npm ci|build\.mjs", completed.stdout
+    )
 
 
 def _median(values: list[float]) -> float:

@@ -51,9 +51,9 @@ async def workers(quick: bool) -> list[Report]:
             made = {n: await _run(found, seconds) for n, found in both[:: 1 - 2 * (turn % 2)]}
             pairs.append(made)
     quiet = [p for p in pairs if all(run.found.others <= QUIET for run in p.values())]
-    told = quiet if len(quiet) >= ENOUGH else pairs
+    counted = quiet if len(quiet) >= ENOUGH else pairs
     for number in (1, 2):
-        report.add(**_row(number, told, cores, sound=len(quiet) >= ENOUGH))
+        report.add(**_row(number, counted, cores, sound=len(quiet) >= ENOUGH))
     report.notes += [
         f"{len(quiet)} of {rounds} rounds were quiet: others used no more than {QUIET} cores. The figures are theirs",
         f"where they are {ENOUGH} or more; else those of all rounds, without a ratio.",

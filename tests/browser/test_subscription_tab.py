@@ -44,9 +44,9 @@ def test_changes_are_shown_as_they_come_until_it_is_stopped(watched, gateway, sc
         rename(gateway, turn)
         page.wait_for_timeout(200)
 
-    told = result_of(page)
-    assert '"customerAccount": "US-008"' in told
-    assert '"kind": "UPDATED"' in told
+    result = result_of(page)
+    assert '"customerAccount": "US-008"' in result
+    assert '"kind": "UPDATED"' in result
     screenshot(page, "graphiql-subscription")
     page.get_by_label("Stop query").click()
     page.get_by_label("Execute query").wait_for(timeout=SECONDS)

@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(endpoint: str) -> str:
+def subgraph_sdl(endpoint: str) -> str:
     """What the running gateway says of itself as a subgraph."""
     answer = httpx.post(endpoint, json={"query": "{ _service { sdl } }"}, timeout=PATIENCE).json()
     sdl = answer["data"]["_service"]["sdl"]
@@ -63,7 +63,7 @@ def told(endpoint: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def composed(tools: Tools, told: str, folder: Path) -> Any:
+def composed(tools: Tools, subgraph: str, folder: Path) -> Any:
     """What both composers say of each supergraph: errors, hints, the supergraph."""
     erp = printed(folder, **prefixed("erp", **CUSTOMERS))
     renamed = {"D365_NAMES": '{"Microsoft.Dynamics.DataEntities.CustomerV3": "CrmCustomerV3"}'}
@@ -85,7 +85,7 @@ def composed(tools: Tools, told: str, folder: Path) -> Any:
         name: {"by": COMPOSERS, "subgraphs": subgraphs} for name, subgraphs in supergraphs.items()
     }
     # Apollo's makes this one for its gateway.
-    asked["all"] = {"by": ["guild"], "subgraphs": {"d365": told, "reviews": REVIEWS}}
+    asked["all"] = {"by": ["guild"], "subgraphs": {"d365": subgraph, "reviews": REVIEWS}}
     return compose(tools, folder, asked)
 
 
@@ -112,8 +112,10 @@ def fetched(answer: Any) -> list[tuple[str, int | None]]:
     return [(each["to"], each["representations"]) for each in answer["fetches"]]
 
 
-def test_the_printed_subgraph_is_the_one_that_the_api_tells(told: str, folder: Path) -> None:
-    assert printed(folder).strip() == told.strip()
+def test_the_printed_subgraph_is_the_one_that_the_api_tells(
+    subgraph_sdl: str, folder: Path
+) -> None:
+    assert printed(folder).strip() == subgraph_sdl.strip()
 
 
 def test_the_guilds_composer_takes_the_sandbox_and_another(composed: Any) -> None:

@@ -147,8 +147,8 @@ async def test_an_unfinished_head_times_out() -> None:
             writer.write(b"x: y\r\n")
             await asyncio.sleep(SHORT / 10)
 
-        told = await _or_reset(answer)
-        assert told is None or told.startswith(b"HTTP/1.1 408")
+        response = await _or_reset(answer)
+        assert response is None or response.startswith(b"HTTP/1.1 408")
 
 
 async def test_the_next_head_of_a_connection_times_out_too(hurrying: Any) -> None:

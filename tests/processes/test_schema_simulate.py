@@ -17,8 +17,8 @@ from tests.support.process import invoke, run
 def simulated(folder: Path, *options: str, **variables: str) -> Mapping[str, Any]:
     result = invoke(folder, "schema", "simulate", "--json", "--sandbox", *options, **variables)
     assert (result.returncode, result.stderr) == (0, "")
-    told: Mapping[str, Any] = json.loads(result.stdout)
-    return told
+    report: Mapping[str, Any] = json.loads(result.stdout)
+    return report
 
 
 def test_counts_and_sizes_match_what_would_be_served(tmp_path: Path) -> None:
@@ -33,9 +33,9 @@ def test_counts_and_sizes_match_what_would_be_served(tmp_path: Path) -> None:
     assert result["bytes_of_memory"] > 10_000
 
 
-def counts(told: Mapping[str, Any]) -> Mapping[str, Any]:
+def counts(report: Mapping[str, Any]) -> Mapping[str, Any]:
     """Memory is measured, and never twice the same."""
-    return {name: number for name, number in told.items() if name != "bytes_of_memory"}
+    return {name: number for name, number in report.items() if name != "bytes_of_memory"}
 
 
 def _body(sdl: str, name: str) -> str:

@@ -216,15 +216,15 @@ def _type_of(value: Any, info: Any, abstract: Any) -> str:
         own = own or ("OrderId" in data and "Order") or ("ItemId" in data and "Item")
         if own:
             return str(own)
-    told = data.get("@odata.type")
+    type_name = data.get("@odata.type")
     if abstract.name == "Address":
         names = {None: "AddressObject", "#Zoo.Address": "AddressObject", "#Zoo.Abroad": "Abroad"}
     else:
         names = {None: "PartyObject", "#Zoo.Party": "PartyObject"}
         names.update({f"#Zoo.{n}": n for n in ("Person", "Firm")})
-    if not isinstance(told, str | None) or told not in names:
+    if not isinstance(type_name, str | None) or type_name not in names:
         raise Bad
-    return names[told]
+    return names[type_name]
 
 
 def _id(kind: str, source: Shown) -> str:

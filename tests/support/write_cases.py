@@ -120,8 +120,8 @@ def _counted(request: Request) -> str:
 
 def _printed(request: Request) -> str:
     lines = [f"{request.method} {readable_url(request)}"]
-    told = {n: v for n, v in request.headers.items() if n in _TOLD and request.method != "GET"}
-    lines.extend(f"{name}: {value}" for name, value in told.items())
+    headers = {n: v for n, v in request.headers.items() if n in _TOLD and request.method != "GET"}
+    lines.extend(f"{name}: {value}" for name, value in headers.items())
     if request.body is not None:
         lines += ["", request.body.decode().replace("\r\n", "\n").rstrip("\n")]
     return "\n".join([*lines, ""])

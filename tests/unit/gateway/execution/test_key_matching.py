@@ -113,6 +113,6 @@ def test_a_row_without_its_key_is_refused(kind: type[ManyIndex | OneIndex], bad:
 
 def test_what_is_no_plain_value_can_still_be_told_apart() -> None:
     key: Any = ("a", [1], {"b": 2})
-    told: Any = hashable(key)
+    value: Any = hashable(key)
 
-    assert told == ("a", ("[1]",), ("{'b': 2}",))
+    assert value == ("a", ("[1]",), ("{'b': 2}",))

@@ -77,8 +77,8 @@ async def test_changes_are_sent_at_once_with_heartbeats_between(
             assert '"userErrors":[]' in (await write.rest())[0]
         said = await stream.event()
 
-    told = json.loads(said.removeprefix("event: next\ndata: "))
-    assert told["data"]["entityChanged"]["kind"] == "UPDATED"
+    event = json.loads(said.removeprefix("event: next\ndata: "))
+    assert event["data"]["entityChanged"]["kind"] == "UPDATED"
 
 
 async def test_polls_are_not_logged_as_operations(sandbox: Starlette) -> None:

@@ -205,9 +205,9 @@ async def test_explain_has_the_errors_of_running(
     run = await client.run(query, variables)
 
     assert explained.status_code == run.status_code
-    told, wanted = explained.json(), run.json()
-    assert [e["message"] for e in told["errors"]] == [e["message"] for e in wanted["errors"]]
-    codes = {e["extensions"]["code"] for e in told["errors"]}
+    explanation, wanted = explained.json(), run.json()
+    assert [e["message"] for e in explanation["errors"]] == [e["message"] for e in wanted["errors"]]
+    codes = {e["extensions"]["code"] for e in explanation["errors"]}
     assert codes == {e["extensions"]["code"] for e in wanted["errors"]}
     assert code is None or codes == {code}
     assert client.upstream.asked == []
@@ -254,16 +254,16 @@ async def test_trace_is_only_sent_if_requested(client: Client) -> None:
 
     assert set(plain) == {"data"}
     assert traced["data"] == plain["data"]
-    told = traced["extensions"]["d365"]
-    assert [f"{r['method']} /data/{r['path'].partition('?')[0]}" for r in told["requests"]] == (
+    trace = traced["extensions"]["d365"]
+    assert [f"{r['method']} /data/{r['path'].partition('?')[0]}" for r in trace["requests"]] == (
         client.upstream.asked
     )
-    customers, orders = told["requests"]
+    customers, orders = trace["requests"]
     assert (customers["fields"], orders["fields"]) == (["customersV3"], ["customersV3.orders"])
     assert customers["rows"] == len(plain["data"]["customersV3"]["nodes"]) == 2
     assert (customers["status"], customers["attempts"], customers["error"]) == (200, 1, None)
     assert customers["started"] < orders["started"]
-    spent = told["spent"]
+    spent = trace["spent"]
     assert spent["requests"] == 2
     assert spent["rows"] == customers["rows"] + orders["rows"]
     assert spent["bytes"] == customers["bytes"] + orders["bytes"]
@@ -299,9 +299,9 @@ FIELDS = [
 async def test_traced_request_names_its_fields(
     client: Client, query: str, wanted: dict[tuple[str, ...], str]
 ) -> None:
-    told = (await client.run(query, **TRACE)).json()["extensions"]["d365"]["requests"]
+    requests = (await client.run(query, **TRACE)).json()["extensions"]["d365"]["requests"]
 
-    found = {tuple(r["fields"]): r["path"].partition("?")[0].partition("(")[0] for r in told}
+    found = {tuple(r["fields"]): r["path"].partition("?")[0].partition("(")[0] for r in requests}
     assert found == wanted
 
 
@@ -327,8 +327,8 @@ async def test_trace_shows_every_write(client: Client) -> None:
 
     found = (await client.run(query, X_D365_Company="usmf", **TRACE)).json()["extensions"]["d365"]
 
-    told = [(r["method"], r["fields"]) for r in found["requests"]]
-    assert told == [("POST", ["a"]), ("POST", ["b"])]
+    writes = [(r["method"], r["fields"]) for r in found["requests"]]
+    assert writes == [("POST", ["a"]), ("POST", ["b"])]
     assert found["requests"][0]["status"] == 201
     assert found["requests"][1]["status"] >= 400
 

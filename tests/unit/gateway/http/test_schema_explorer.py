@@ -80,8 +80,8 @@ async def test_small_schema_is_loaded_whole(client: httpx.AsyncClient) -> None:
 @pytest.mark.usefixtures("much")
 async def test_slice_is_a_valid_schema(client: httpx.AsyncClient) -> None:
     answer = await client.get("/graphql/slice?query=customersV3&mutation=createCustomerV3")
-    told = answer.json()
-    schema = build_client_schema(told)
+    body = answer.json()
+    schema = build_client_schema(body)
 
     assert answer.headers["content-type"] == "application/json"
     assert validate_schema(schema) == []
@@ -89,8 +89,8 @@ async def test_slice_is_a_valid_schema(client: httpx.AsyncClient) -> None:
     assert "customersV3" in schema.query_type.fields
     assert schema.mutation_type is not None
     assert [*schema.mutation_type.fields] == ["createCustomerV3"]
-    assert "CustomerV3" not in told["partial"]
-    assert told["sets"] > 3
+    assert "CustomerV3" not in body["partial"]
+    assert body["sets"] > 3
 
 
 @pytest.mark.usefixtures("much")
@@ -106,8 +106,8 @@ async def test_requested_type_is_complete(
     assert width(then, name) > width(first, name)
 
 
-def width(told: Any, name: str) -> int:
-    (made,) = (made for made in told["__schema"]["types"] if made["name"] == name)
+def width(body: Any, name: str) -> int:
+    (made,) = (made for made in body["__schema"]["types"] if made["name"] == name)
     return len(made["fields"])
 
 
@@ -147,14 +147,14 @@ async def test_index_is_made_once_for_the_same_metadata(
 async def test_index_outlives_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     metadata = str(path_of(PROCUREMENT))
     settings = Settings(cache_dir=tmp_path, language="none", metadata=metadata)
-    told = []
+    results = []
     for _ in range(2):
         async with opened(settings) as (_, client):
-            told.append((await client.get("/graphql/search?q=purch")).json())
+            results.append((await client.get("/graphql/search?q=purch")).json())
         monkeypatch.setattr(search, "index_of", None)  # a second making would fail
 
-    assert told[0] == told[1]
-    assert told[0]["hits"]
+    assert results[0] == results[1]
+    assert results[0]["hits"]
 
 
 @pytest.mark.parametrize(

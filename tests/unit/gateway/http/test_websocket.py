@@ -188,8 +188,8 @@ async def test_change_has_the_selected_row(served: Served) -> None:
         await ws.say(rename("Told"))
         said = [await ws.hear() for _ in range(3)]
 
-    [told] = [m["payload"] for m in said if m["id"] == "changes"]
-    row = told["data"]["changed"]
+    [change] = [m["payload"] for m in said if m["id"] == "changes"]
+    row = change["data"]["changed"]
     assert list(row) == ["__typename", "what", "set", "id", "etag", "node", "again"]
     assert (row["__typename"], row["what"], row["set"]) == (
         "EntityChanged",
@@ -198,7 +198,7 @@ async def test_change_has_the_selected_row(served: Served) -> None:
     )
     assert row["node"] == {"id": row["id"], "nameAlias": "Told", "isNamed": "US-003"}
     assert isinstance(row["again"]["salesOrders"]["totalCount"], int)
-    assert "errors" not in told
+    assert "errors" not in change
 
 
 async def test_rows_of_one_poll_are_read_by_one_query(served: Served, events: list[Event]) -> None:
@@ -221,8 +221,8 @@ async def test_rows_of_one_poll_are_read_by_one_query(served: Served, events: li
         await ws.say(subscribe(f"mutation @atomic {{ {batch} }}", "batch"))
         said = [await ws.hear() for _ in range(5)]
 
-    told = [m["payload"]["data"]["entityChanged"] for m in said if m["id"] == "changes"]
-    assert [change["node"]["nameAlias"] for change in told] == ["Batch"] * 3
+    changes = [m["payload"]["data"]["entityChanged"] for m in said if m["id"] == "changes"]
+    assert [change["node"]["nameAlias"] for change in changes] == ["Batch"] * 3
     read = [e for e in events if isinstance(e, RequestSent) and "NameAlias" in str(e.url)]
     assert len([e for e in read if e.method == "GET"]) == 1
 
@@ -239,13 +239,13 @@ async def test_deleted_row_has_no_node(served: Served) -> None:
     async with served.begun() as ws:
         await ws.say(subscribe(changes, "changes"))
         await served.watched()
-        told = []
+        payloads = []
         for write in (made, gone):
             await ws.say(subscribe(write, "write"))
             said = [await ws.hear() for _ in range(3)]
-            told += [m["payload"] for m in said if m["id"] == "changes"]
+            payloads += [m["payload"] for m in said if m["id"] == "changes"]
 
-    created, deleted = (each["data"]["entityChanged"] for each in told)
+    created, deleted = (each["data"]["entityChanged"] for each in payloads)
     assert (created["kind"], created["node"]) == ("CREATED", {"description": "Soon gone"})
     assert deleted == {"kind": "DELETED", "etag": None, "node": None}
 
@@ -277,8 +277,8 @@ async def test_new_metadata_end_no_subscription(served: Served) -> None:
         await ws.say(rename("Renewed"))
         said = [await ws.hear() for _ in range(3)]
 
-    [told] = [m["payload"]["data"]["changed"] for m in said if m["id"] == "changes"]
-    assert told["node"]["nameAlias"] == "Renewed"
+    [change] = [m["payload"]["data"]["changed"] for m in said if m["id"] == "changes"]
+    assert change["node"]["nameAlias"] == "Renewed"
 
 
 async def test_too_many_operations_are_refused(sandbox: Starlette) -> None:

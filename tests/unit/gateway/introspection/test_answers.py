@@ -203,11 +203,11 @@ async def test_introspection_that_is_switched_off_is_refused(query: str) -> None
 )
 async def test_errors_suggest_no_names_where_introspection_is_off(query: str) -> None:
     async with opened(settings_of(None)) as gateway:
-        told = json.dumps(await ask(gateway, query))
+        text = json.dumps(await ask(gateway, query))
     async with opened(settings_of(None, introspection=False)) as gateway:
         silent = json.dumps(await ask(gateway, query))
 
-    assert "Did you mean" in told
+    assert "Did you mean" in text
     assert "errors" in silent
     assert "Did you mean" not in silent
 

@@ -152,15 +152,15 @@ async def test_a_document_is_read_piece_by_piece_with_a_report(
     path = tmp_path / "m.xml"
     path.write_bytes(gzip.compress(text) if zipped else text)
     loaded = await Loading(upstream(), None, metadata=str(path))()
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
 
-    pieces = list(loaded.pieces(lambda done, total: told.append((done, total))))
+    pieces = list(loaded.pieces(lambda done, total: reports.append((done, total))))
 
     assert b"".join(pieces) == text
     assert max(map(len, pieces)) < len(text) / 4
     size = path.stat().st_size
-    assert told[-1] == (size, size)
-    assert len(told) > 2
+    assert reports[-1] == (size, size)
+    assert len(reports) > 2
 
 
 async def test_the_document_comes_from_another_address_gzipped() -> None:
@@ -172,18 +172,18 @@ async def test_the_document_comes_from_another_address_gzipped() -> None:
 
 
 async def test_progress_is_reported() -> None:
-    told: list[tuple[int, int | None]] = []
+    reports: list[tuple[int, int | None]] = []
     fo = upstream(document())
 
     async with fo.client() as client:
         await load_metadata(
             Settings(url=URL),
             client,
-            progress=lambda done, total: told.append((done, total)),
+            progress=lambda done, total: reports.append((done, total)),
             observe=lambda _: None,
         )
 
-    assert told[-1][1] == len(XML)
+    assert reports[-1][1] == len(XML)
 
 
 # -- the copy

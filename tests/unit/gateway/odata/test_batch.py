@@ -135,8 +135,8 @@ def test_answers_are_whole_with_any_line_end(texts: list[str], end: str, inner: 
     headers = {"content-type": 'multipart/mixed; charset=utf-8; boundary="b"'}
     found = parse_answers(Response(200, headers, body.replace("\r\n", end).encode(), ""))
     assert [a.body.decode() for a in found] == texts
-    told = [(a.headers["etag"], a.headers[CONTENT_ID]) for a in found]
-    assert told == [(str(number), str(number)) for number in range(len(texts))]
+    marks = [(a.headers["etag"], a.headers[CONTENT_ID]) for a in found]
+    assert marks == [(str(number), str(number)) for number in range(len(texts))]
 
 
 def test_a_boundary_within_a_line_is_content() -> None:

@@ -323,7 +323,7 @@ async def test_credentials_go_to_the_services_own_origin_only() -> None:
 
 
 async def test_progress_includes_the_total_if_known() -> None:
-    told: list[tuple[int, int | None]] = []
+    reports: list[tuple[int, int | None]] = []
 
     async def pieces() -> AsyncIterator[bytes]:
         yield b"<x"
@@ -334,11 +334,11 @@ async def test_progress_includes_the_total_if_known() -> None:
         await client.fetch(
             "https://fo.example/x",
             {"Accept": "application/xml"},
-            progress=lambda done, total: told.append((done, total)),
+            progress=lambda done, total: reports.append((done, total)),
             read_timeout=5,
         )
 
-    assert told == [(2, 4), (4, 4)]
+    assert reports == [(2, 4), (4, 4)]
 
 
 def test_a_client_needs_a_root() -> None:

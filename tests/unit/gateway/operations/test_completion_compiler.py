@@ -93,7 +93,7 @@ def test_good_rows_are_answered(text: str, raw: dict[str, Any], expected: Any) -
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("annotation", "expected"),
     [
         ("#Zoo.Person", {"__typename": "Person", "age": 5, "nick": None}),
         ("#Zoo.Firm", {"__typename": "Firm", "listed": True}),
@@ -101,8 +101,10 @@ def test_good_rows_are_answered(text: str, raw: dict[str, Any], expected: Any) -
         (None, {"__typename": "PartyObject"}),
     ],
 )
-def test_a_row_of_a_family_is_answered_by_its_own_type(told: str | None, expected: Any) -> None:
-    raw = {"@odata.type": told, "Age": 5, "Listed": "Yes"}
+def test_a_row_of_a_family_is_answered_by_its_own_type(
+    annotation: str | None, expected: Any
+) -> None:
+    raw = {"@odata.type": annotation, "Age": 5, "Listed": "Yes"}
 
     text = "{ __typename ... on Person { age nick } ... on Firm { listed } }"
     assert answered(text, raw, "party") == expected

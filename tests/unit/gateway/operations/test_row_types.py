@@ -44,7 +44,7 @@ def test_columns_of_derived_types_are_selected_by_their_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "csdl"),
+    ("annotation", "csdl"),
     [
         (None, "Zoo.Party"),
         ("#Zoo.Person", "Zoo.Person"),
@@ -54,10 +54,10 @@ def test_columns_of_derived_types_are_selected_by_their_type() -> None:
         ([], ""),
     ],
 )
-def test_a_row_names_its_type(told: object, csdl: str) -> None:
+def test_a_row_names_its_type(annotation: object, csdl: str) -> None:
     made = row_type("{ parties { nodes { partyId } } }")
 
-    row: Any = lenient_row(made, {"PartyId": "p", "@odata.type": told})
+    row: Any = lenient_row(made, {"PartyId": "p", "@odata.type": annotation})
 
     assert made.csdl_of(row) == csdl
 

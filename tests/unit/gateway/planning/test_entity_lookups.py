@@ -315,11 +315,11 @@ async def test_explain_shows_the_key_batches(sandboxed: Gateway) -> None:
         for place in range(1, 4)
     ]
     request = GraphQLRequest(query=ENTITIES, variables={"of": of})
-    told = await explain(sandboxed, request)
+    explanation = await explain(sandboxed, request)
 
-    assert told.steps[0].how == "CustomersV3 by key"
-    assert len(told.requests) == 1
-    assert "CustomerAccount eq 'US-003'" in told.text()
+    assert explanation.steps[0].how == "CustomersV3 by key"
+    assert len(explanation.requests) == 1
+    assert "CustomerAccount eq 'US-003'" in explanation.text()
 
 
 async def test_only_named_fields_are_made(sandboxed: Gateway) -> None:

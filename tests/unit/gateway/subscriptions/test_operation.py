@@ -279,6 +279,6 @@ async def test_polls_by_stamp_read_new_rows_only(tmp_path: Path) -> None:
 async def asked(gateway: Gateway, query: str, **variables: Any) -> Any:
     answer = await gateway.engine.execute(GraphQLRequest(query=query, variables=variables))
     assert isinstance(answer, Answer)
-    told = answer.to_builtins()
-    assert "errors" not in told, told
-    return told["data"]
+    body = answer.to_builtins()
+    assert "errors" not in body, body
+    return body["data"]

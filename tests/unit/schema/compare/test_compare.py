@@ -158,14 +158,14 @@ def changed(before: str, after: str) -> str:
 
 
 @READERS
-@pytest.mark.parametrize(("before", "after", "level", "kind", "told"), [*CHANGES, *UNNOTICED])
+@pytest.mark.parametrize(("before", "after", "level", "kind", "message"), [*CHANGES, *UNNOTICED])
 def test_each_change_has_its_meaning(
-    read: Callable[[str], Source], before: str, after: str, level: str, kind: str, told: str
+    read: Callable[[str], Source], before: str, after: str, level: str, kind: str, message: str
 ) -> None:
     found = compare(read(BASE), read(changed(before, after)))
 
     (one,) = [change for change in found.changes if change.kind == kind]
-    assert (one.level, told in one.description) == (level, True), one
+    assert (one.level, message in one.description) == (level, True), one
 
 
 @pytest.mark.heavy
@@ -276,8 +276,10 @@ def test_facts_that_an_introspection_omits_are_not_compared() -> None:
         scalar Code @specifiedBy(url: "https://one.example/code")
         input Either @oneOf { a: Int, b: Int }
     """
-    told = introspection_from_schema(core_of(text), descriptions=False, specified_by_url=False)
-    source = IntrospectionSource(json.dumps(told).encode(), "a.json")
+    introspection = introspection_from_schema(
+        core_of(text), descriptions=False, specified_by_url=False
+    )
+    source = IntrospectionSource(json.dumps(introspection).encode(), "a.json")
 
     assert compare(source, as_sdl(text)).changes == ()
     assert compare(as_sdl(text), source).changes == ()
@@ -298,11 +300,11 @@ def essential() -> Model:
 
 def ways(model: Model) -> dict[str, Source]:
     core = api(model).core
-    told = introspection_from_schema(core, input_value_deprecation=True, one_of=True)
+    introspection = introspection_from_schema(core, input_value_deprecation=True, one_of=True)
     return {
         "served": ServedSource(api(model)),
         "sdl": SdlSource(print_schema(core), "sdl"),
-        "introspection": IntrospectionSource(json.dumps(told).encode(), "json"),
+        "introspection": IntrospectionSource(json.dumps(introspection).encode(), "json"),
     }
 
 

@@ -37,15 +37,17 @@ def test_the_counts_are_those_of_the_sdl(name: str, writes: bool) -> None:
 
     sdl = api(model, writes=writes).as_str()
     types = build_schema(sdl).type_map.values()
-    told = [t for t in types if not t.name.startswith("__") and t.ast_node is not None]
-    objects = [t for t in told if isinstance(t, GraphQLObjectType | GraphQLInterfaceType)]
+    generated = [t for t in types if not t.name.startswith("__") and t.ast_node is not None]
+    objects = [t for t in generated if isinstance(t, GraphQLObjectType | GraphQLInterfaceType)]
     assert found.sdl_bytes == len(sdl.encode())
-    assert found.types == len(told)
+    assert found.types == len(generated)
     assert found.fields == sum(len(t.fields) for t in objects)
     assert found.input_fields == sum(
-        len(t.fields) for t in told if isinstance(t, GraphQLInputObjectType)
+        len(t.fields) for t in generated if isinstance(t, GraphQLInputObjectType)
     )
-    assert found.enum_values == sum(len(t.values) for t in told if isinstance(t, GraphQLEnumType))
+    assert found.enum_values == sum(
+        len(t.values) for t in generated if isinstance(t, GraphQLEnumType)
+    )
     roots = {t.name: len(t.fields) for t in objects if t.name in ("Query", "Mutation")}
     assert (found.queries, found.mutations) == (roots["Query"], roots.get("Mutation", 0))
     assert (found.mutations > 0) == writes

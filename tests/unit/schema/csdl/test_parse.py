@@ -325,11 +325,11 @@ def test_a_document_may_come_whole_as_a_file_or_in_chunks() -> None:
 
 def test_progress_is_told_in_bytes() -> None:
     content = (DOCUMENTS / "types.xml").read_bytes()
-    told: list[int] = []
+    sizes: list[int] = []
 
-    parse_csdl([content[:100], content[100:]], progress=told.append)
+    parse_csdl([content[:100], content[100:]], progress=sizes.append)
 
-    assert told == [100, len(content)]
+    assert sizes == [100, len(content)]
 
 
 def test_names_are_shared_between_records() -> None:

@@ -31,8 +31,8 @@ def schema_of(name: str) -> ODataSchema:
 
 @cache
 def whole(name: str) -> dict[str, Any]:
-    told = introspect_with_gateway(schema_of(name), EVERYTHING)
-    return {made["name"]: made for made in told["__schema"]["types"]}
+    answer = introspect_with_gateway(schema_of(name), EVERYTHING)
+    return {made["name"]: made for made in answer["__schema"]["types"]}
 
 
 def slice_of(name: str, wanted: SliceRequest) -> Any:
@@ -40,8 +40,8 @@ def slice_of(name: str, wanted: SliceRequest) -> Any:
     return json.loads(write_slice(schema.copy_for(schema.catalog.fresh_copy()), wanted))
 
 
-def types_of(told: Any) -> dict[str, Any]:
-    return {made["name"]: made for made in told["__schema"]["types"]}
+def types_of(answer: Any) -> dict[str, Any]:
+    return {made["name"]: made for made in answer["__schema"]["types"]}
 
 
 @st.composite
@@ -67,19 +67,19 @@ def test_any_slice_describes_requested_types_like_the_whole(
     asked: tuple[str, SliceRequest],
 ) -> None:
     name, wanted = asked
-    told = slice_of(name, wanted)
-    types, all_types = types_of(told), whole(name)
+    answer = slice_of(name, wanted)
+    types, all_types = types_of(answer), whole(name)
 
-    assert validate_schema(build_client_schema(told)) == []
+    assert validate_schema(build_client_schema(answer)) == []
     for root, names in wanted.fields.items():
         fields = {field["name"]: field for field in types[root.capitalize()]["fields"]}
         of_whole = {field["name"]: field for field in all_types[root.capitalize()]["fields"]}
         assert set(names) <= fields.keys()
         assert all(fields[each] == of_whole[each] for each in fields)
     assert set(wanted.types) <= types.keys()
-    assert not set(wanted.types) & set(told["partial"])
+    assert not set(wanted.types) & set(answer["partial"])
     for made in types.values():
-        if made["name"] in told["partial"]:
+        if made["name"] in answer["partial"]:
             check_partial(made, all_types[made["name"]])
         elif made["name"] not in ("Query", "Mutation"):
             check_full(made, all_types[made["name"]])
@@ -111,20 +111,20 @@ def test_types_of_other_rows_are_partial_beyond_the_steps() -> None:
 
 
 def test_a_slice_without_wishes_has_what_every_schema_has() -> None:
-    told = slice_of(PROCUREMENT, SliceRequest())
-    fields = [field["name"] for field in types_of(told)["Query"]["fields"]]
+    answer = slice_of(PROCUREMENT, SliceRequest())
+    fields = [field["name"] for field in types_of(answer)["Query"]["fields"]]
 
     assert fields == ["node", "nodes"]
-    assert told["__schema"]["mutationType"] == {"name": "Mutation"}
+    assert answer["__schema"]["mutationType"] == {"name": "Mutation"}
 
 
 def test_names_that_are_not_of_the_schema_are_passed_over() -> None:
     wanted = SliceRequest(fields={"query": ["nothing", "orders"], "other": ["x"]}, types=["Nobody"])
 
-    told = slice_of(TRADERS, wanted)
+    answer = slice_of(TRADERS, wanted)
 
-    assert "orders" in {field["name"] for field in types_of(told)["Query"]["fields"]}
-    assert "Nobody" not in types_of(told)
+    assert "orders" in {field["name"] for field in types_of(answer)["Query"]["fields"]}
+    assert "Nobody" not in types_of(answer)
 
 
 def test_all_root_fields_and_types_make_the_whole_schema() -> None:
@@ -135,11 +135,11 @@ def test_all_root_fields_and_types_make_the_whole_schema() -> None:
         for root in ("query", "mutation")
     }
 
-    told = slice_of(name, SliceRequest(fields=fields, types=list(types)))
+    answer = slice_of(name, SliceRequest(fields=fields, types=list(types)))
 
     expected = introspect_with_gateway(schema_of(name), EVERYTHING)
-    printed = print_schema(build_client_schema(told))
-    assert told["partial"] == []
+    printed = print_schema(build_client_schema(answer))
+    assert answer["partial"] == []
     assert sorted(printed.split("\n\n")) == sorted(
         print_schema(build_client_schema(expected)).split("\n\n")
     )

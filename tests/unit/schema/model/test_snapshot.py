@@ -76,8 +76,8 @@ def assert_same(lazy: Model, eager: Model) -> None:
     for table in TABLES:
         assert list(getattr(lazy, table)) == list(getattr(eager, table))
     for question in ("derived", "sets_of_type"):
-        told, asked = getattr(lazy, question), getattr(eager, question)
-        assert list(told.items()) == list(asked.items())
+        actual, asked = getattr(lazy, question), getattr(eager, question)
+        assert list(actual.items()) == list(asked.items())
 
 
 @pytest.mark.heavy

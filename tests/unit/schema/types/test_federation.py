@@ -214,9 +214,9 @@ def test_but_for_directives_the_subgraph_is_the_api(name: str) -> None:
     found = zoo.model() if name == "zoo" else model_of(name)
     abilities = FINOPS if is_finance(name) else GENERIC
     schema = api(found, Federation(tags={"*": ("all",)}), abilities=abilities, writes=True)
-    told: DocumentNode = visit(parse(subgraph(schema), no_location=True), Bare())
+    document: DocumentNode = visit(parse(subgraph(schema), no_location=True), Bare())
 
-    assert print_ast(told) == print_ast(parse(plain(schema), no_location=True))
+    assert print_ast(document) == print_ast(parse(plain(schema), no_location=True))
 
 
 # What makes it a subgraph
@@ -225,11 +225,11 @@ def test_but_for_directives_the_subgraph_is_the_api(name: str) -> None:
 @pytest.mark.parametrize("found", [SHOP, KEYLESS, zoo.model()], ids=["shop", "keyless", "zoo"])
 def test_introspection_is_that_of_the_eager_schema(found: Any) -> None:
     schema = api(found, abilities=GENERIC, writes=True)
-    told = introspect_with_gateway(schema, EVERYTHING)
+    answer = introspect_with_gateway(schema, EVERYTHING)
     core = build_eagerly(schema.core)
 
-    assert_same(told, introspect_with_graphql_core(core, EVERYTHING))
-    assert print_schema(build_client_schema(told)) == print_schema(core)
+    assert_same(answer, introspect_with_graphql_core(core, EVERYTHING))
+    assert print_schema(build_client_schema(answer)) == print_schema(core)
 
 
 def test_the_types_of_federation_are_as_the_specification_has_them() -> None:

@@ -289,8 +289,8 @@ def test_the_settings_that_it_names_are_settings() -> None:
         key=("Id",),
     )
     catalog = Catalog(model(NO_YES, things, sets={"Things": "Thing"}), FINOPS)
-    told = [why(catalog, f"Thing.{field}") for field in ("flag", "day", "moment")]
-    named = re.findall(r"\(setting (\w+)\)", "".join(told))
+    explanations = [why(catalog, f"Thing.{field}") for field in ("flag", "day", "moment")]
+    named = re.findall(r"\(setting (\w+)\)", "".join(explanations))
 
     assert named == ["clean_noyes", "clean_dates", "clean_null_dates"]
     assert set(named) <= Settings.model_fields.keys()

@@ -81,6 +81,15 @@ class GatewayError(Exception):
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
 
+    def fresh_copy(self) -> Self:
+        """Return an equal error for another caller, with its own id.
+
+        Several callers may wait for one answer. An error that is raised for each would collect their tracebacks.
+        """
+        result = copy(self)
+        result.error_id = secrets.token_hex(8)
+        return result
+
 
 class SettingsError(GatewayError):
     """A setting that cannot be used; the gateway does not start."""
@@ -194,12 +203,6 @@ class Unauthenticated(RequestError):
         claims = {} if self.claims is None else {"claims": self.claims}
         return {**super().extensions(), **claims}
 
-    def fresh_copy(self) -> Self:
-        """Return an equal error for another request, with its own id."""
-        result = copy(self)
-        result.error_id = secrets.token_hex(8)
-        return result
-
 
 class StoreUnavailable(GatewayError):
     """The gateway's own database cannot be read or written."""
@@ -223,15 +226,6 @@ class TokenError(AuthError):
     """The identity provider did not issue a token."""
 
     code = "AUTH_TOKEN_FAILED"
-
-    def fresh_copy(self) -> Self:
-        """Return an equal error for another caller, with its own id.
-
-        Several callers wait for one token. An error that is raised for each of them would collect their tracebacks.
-        """
-        result = copy(self)
-        result.error_id = secrets.token_hex(8)
-        return result
 
 
 class UpstreamForbidden(AuthError):

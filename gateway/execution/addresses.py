@@ -80,6 +80,7 @@ def with_room_for_keys(
     It is left out only if most columns are selected anyway, or the service is not known to answer a ``$batch``.
     """
     length = len(render(structs.replace(query, where=None)).url)
+    # Half of the address is left to the keys: with less, one batch becomes many requests.
     if length <= limit // 2 or not query.select:
         return query
     shorter = without_select(query)
@@ -102,4 +103,5 @@ def chunk_limit(query: Query, dialect: Dialect, limit: int) -> int:
 def count_query(query: Query) -> Query:
     """Return the query for the number of rows."""
     resource = structs.replace(query.resource, count=True)
+    # OData 4.0 Protocol, section 11.2.9: the other options do not change the number, and some services refuse them.
     return structs.replace(query, resource=resource, select=(), expand=(), order=())

@@ -89,8 +89,8 @@ def _converter(required: list[str], nullable: list[str]) -> Convert:
     for attributes, read in ((required, "texts"), (nullable, "texts_or_nulls")):
         if attributes:
             columns = ", ".join(f"*[r.{a} for r in rows]" for a in attributes)
-            lines.append(f" found = iter({read}([{columns}]))")
-            lines.extend(f" for r, r.{a} in zip(rows, found): pass" for a in attributes)
+            lines.append(f" values = iter({read}([{columns}]))")
+            lines.extend(f" for r, r.{a} in zip(rows, values): pass" for a in attributes)
     namespace: dict[str, Convert] = {}
     exec(compile("\n".join(lines), "<texts>", "exec"), _GLOBALS, namespace)  # noqa: S102 - our own attribute names
     return namespace["convert"]
@@ -103,6 +103,7 @@ def _nothing(rows: Sequence[Any]) -> None:
 def texts(raws: Sequence[Raw]) -> list[Any]:
     """Return the text of JSON numbers. Raises msgspec.ValidationError or NotFinite for other values."""
     joined = b",".join(raws)
+    # Exponents, tiny numbers, and what is no number at all: hardly a page has any, so one look at all of them decides.
     if joined.translate(None, _DIGITS) or _TINY in joined:
         return [_text(_required(raw)) for raw in raws]
     return joined.decode("ascii").split(",")

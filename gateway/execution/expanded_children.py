@@ -73,6 +73,7 @@ def _child(child: ChildPlan, dialect: Dialect, *, texts: bool) -> Place:
 
     def place_pages(rows: Sequence[Any]) -> None:
         values = get(rows)
+        # A next link beside a list inside ``$expand`` says that not all of its rows came.
         if UNSET in values or not _NO_LINK.issuperset(get_links(rows)):
             raise FastPathMiss
         lists = [value or [] for value in values]

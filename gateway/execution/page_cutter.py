@@ -131,6 +131,7 @@ class Cutter:
             return self._offset(rows, total)
         if window.null_order is not None:
             check_null_order(rows, window, self._row_type)
+        # The request had no condition for the cursor, so the rows before it came as well.
         if window.has_cursor and not self._bounded:
             rows = self._between(rows)
         more = len(rows) > window.size
@@ -201,6 +202,8 @@ class Cutter:
         if window.after is not None:
             after = self._bound(window.after)
             keys = list(map(self._key, rows))
+            # By equality first: where the upstream's collation and ours disagree, comparing would lose rows or repeat
+            # them.
             at = keys.index(after) + 1 if after in keys else None
             rows = rows[at:] if at is not None else [r for r in rows if after < self._key(r)]
         if window.before is not None:

@@ -81,6 +81,7 @@ class PlanRunner:
         await self._children.attach(rows, plan)
 
     async def _root(self, root: BoundRoot, *, raw: bool) -> Loaded:
+        # A context variable: each root runs in a task of its own, and what that task sends is attributed to its field.
         set_fields((root.shape.key,))
         try:
             match root:
@@ -126,6 +127,7 @@ class PlanRunner:
         by_plan: dict[int, tuple[ReadPlan, list[Key]]] = {}
         for item in root.items:
             if item is not None:
+                # By identity: comparing plans would compare their whole trees.
                 by_plan.setdefault(id(item[0]), (item[0], []))[1].append(item[1])
         results = await asyncio.gather(
             *(self._failures.catch(self._by_key(plan, keys)) for plan, keys in by_plan.values())
@@ -144,6 +146,7 @@ class PlanRunner:
         return Loaded(root, values if root.many else values[0], plans)
 
     async def _by_key(self, plan: ReadPlan, keys: list[Key]) -> RowsByKey:
+        # ``nodes`` may name a row twice: it stands twice in the answer, and once in the request.
         unique = tuple(dict.fromkeys(keys))
         rows_by_key = await self._children.load(BatchRequest(plan, plan.level.info.key, unique))
         await self.attach(list(rows_by_key.values()), plan)

@@ -56,6 +56,7 @@ class _IsolatingLoader(KeyBatchLoader):
         failed = [n for n, result in enumerate(loaded) if _may_depend_on_selection(result)]
         if len(batches) == 1 or not failed:
             return loaded
+        # One bad batch among n is isolated by some 2 log n requests, instead of n.
         middle = (len(failed) + 1) // 2
         halves = [half for half in (failed[:middle], failed[middle:]) if half]
         retried = await asyncio.gather(

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from gateway.storage.accept import unquoted
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Hop: TypeAlias = Mapping[str, str]
 """What one proxy says: ``for``, ``proto`` and ``host``, as far as it does."""
@@ -115,14 +117,10 @@ def _forwarded(header: str) -> Sequence[Hop]:
 
 
 def _element(element: str) -> Hop:
-    pairs = {name.lower(): _unquoted(value) for name, value in _PAIRS.findall(element)}
+    pairs = {name.lower(): unquoted(value) for name, value in _PAIRS.findall(element)}
     if "for" in pairs:
         pairs["for"] = _address(pairs["for"])
     return {name: value for name, value in pairs.items() if name in {"for", "proto", "host"}}
-
-
-def _unquoted(value: str) -> str:
-    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
 def _x_forwarded(headers: Mapping[str, str]) -> Sequence[Hop]:

@@ -11,7 +11,6 @@ so without an answer, now or for an earlier document, the gateway does not start
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from gateway.errors import GatewayError, UpstreamMalformed
 from gateway.events import CategoriesStale, Observer, log_event
 from gateway.odata.nextlink import next_request
 from gateway.odata.query import Request
-from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
+from gateway.storage.document_cache import DocumentCache
 
 if TYPE_CHECKING:
     from gateway.odata.client import ODataClient
@@ -74,7 +73,8 @@ async def load_categories(
             raise
         observe(CategoriesStale(url=key, reason=error.message))
         return cached.categories
-    await asyncio.to_thread(_write, cache, key, _Cached(metadata, categories))
+    body = msgspec.json.encode(_Cached(metadata, categories))
+    await asyncio.to_thread(cache.write_new, key, body)
     return categories
 
 
@@ -106,8 +106,3 @@ def _read(cache: DocumentCache, key: str) -> _Cached | None:
         return msgspec.json.decode(document[1], type=_Cached)
     except msgspec.MsgspecError:
         return None
-
-
-def _write(cache: DocumentCache, key: str, cached: _Cached) -> None:
-    body = msgspec.json.encode(cached)
-    cache.write(DocumentInfo(key=key, digest=digest_of(body), fetched_at=time.time()), body)

@@ -13,7 +13,6 @@ none or the account may not read them, descriptions are names, and an event says
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -25,7 +24,7 @@ from gateway.events import LabelsUnavailable, Observer, log_event
 from gateway.odata.client import ODataClient
 from gateway.odata.nextlink import next_request
 from gateway.odata.query import Request
-from gateway.storage.document_cache import DocumentCache, DocumentInfo, digest_of
+from gateway.storage.document_cache import DocumentCache
 
 PROBE = 20
 """Labels requested first; if none of them exists, the service is taken to have none."""
@@ -74,7 +73,8 @@ async def load_labels(
             observe(LabelsUnavailable(url=f"{service}/Labels", reason=failure))
         if texts:
             cached = {**cached, **texts}
-            await asyncio.to_thread(_write, cache, key, cached)
+            body = await asyncio.to_thread(msgspec.json.encode, cached)
+            await asyncio.to_thread(cache.write_new, key, body)
     return {label: cached[label] for label in requested if cached.get(label)}
 
 
@@ -161,8 +161,3 @@ def _literal(text: str) -> str:
 def _read(cache: DocumentCache, key: str) -> Mapping[str, str]:
     cached = cache.read(key)
     return msgspec.json.decode(cached[1], type=dict[str, str]) if cached else {}
-
-
-def _write(cache: DocumentCache, key: str, texts: Mapping[str, str]) -> None:
-    body = msgspec.json.encode(texts)
-    cache.write(DocumentInfo(key=key, digest=digest_of(body), fetched_at=time.time()), body)

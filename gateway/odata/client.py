@@ -229,6 +229,7 @@ class ODataClient:
 
     def _address_of(self, url: str) -> str:
         """Return the absolute address of a write; with a slash in front it is relative to the environment."""
+        # The custom services of F&O stand beside ``/data``, at ``/api/services``.
         return self._dialect.environment_root(self.root) + url if url[0] == "/" else self._own + url
 
     def _raise_for(self, request: Request, response: Response) -> None:
@@ -238,6 +239,7 @@ class ODataClient:
 
     def _check_written(self, sent: Request, part: Response) -> None:
         """Raise if nothing was written, or if the answer does not show whether anything was."""
+        # An error of the operation and not of the row: other values would change nothing.
         if part.status in _REFUSED_UNPROCESSED:
             self._raise_for(sent, part)
         if not shows_outcome(part):
@@ -270,6 +272,7 @@ class ODataClient:
 
     def _auth_for(self, url: str) -> httpx.Auth | None:
         """Return the credentials for an address; None if it is not of the service's own origin."""
+        # Next links are written by the upstream: a wrong one must not take the token elsewhere.
         return None if self._auth is None or not self._is_own(url) else self._auth
 
     def _raise_translated(self, exc: httpx.RequestError, request: Request) -> NoReturn:
@@ -297,5 +300,6 @@ def _timeout(settings: Settings, read: float) -> dict[str, float | None]:
 
 def _request_ids() -> Iterator[str]:
     """Yield ids in the form of UUIDs: a random prefix, then a counter."""
+    # A uuid4 for each request would ask the system for random bytes each time.
     beginning = str(uuid4())[:-12]
     return (f"{beginning}{number:012x}" for number in count(1))

@@ -65,6 +65,7 @@ _CODES = (
 def problems_of(envelope: Envelope) -> tuple[Problem, ...]:
     """Return the reasons in an error object, at least one; stack traces and noise are left out."""
     message, is_infolog, infolog = envelope.innermost_message.partition(_INFOLOG)
+    # An Infolog of nothing but noise is still a refusal: without any problem, the row would count as written.
     if is_infolog:
         return tuple(_infolog_problems(infolog.strip())) or (message_problem(""),)
     return (_plain_problem(message),)

@@ -100,6 +100,7 @@ def paths(expr: Expr) -> tuple[Path, ...]:
 def _joined(kind: type[And | Or], terms: Iterable[Expr], *, unit: Expr, zero: Expr) -> Expr:
     distinct: dict[Expr, None] = {}
     for term in terms:
+        # Even beside a term that is null: ``false and null`` is false, ``true or null`` is true.
         if term == zero:
             return zero
         parts = term.terms if isinstance(term, And | Or) and isinstance(term, kind) else (term,)
@@ -110,6 +111,7 @@ def _joined(kind: type[And | Or], terms: Iterable[Expr], *, unit: Expr, zero: Ex
 
 
 def _negation(term: Expr) -> Expr:
+    # Exact for null, too: ``not null`` is null.
     if isinstance(term, Not):
         return term.term
     if term in (TRUE, FALSE):
@@ -122,6 +124,7 @@ def _rule(term: Expr) -> Expr:
 
 
 def _some(expr: Some, where: Expr) -> Expr:
+    # ``any`` over no row is false and never null, so ``not any`` stays exact.
     if where == FALSE:
         return FALSE
     return structs.replace(expr, where=None if where == TRUE else where)

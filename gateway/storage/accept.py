@@ -45,7 +45,7 @@ def _preferences(header: str) -> Iterator[Preference]:
             if key == "q":
                 quality = _quality(value)
             else:
-                others.append(f"{key}={_unquoted(value)}")
+                others.append(f"{key}={unquoted(value)}")
         yield Preference(name.strip(), quality, tuple(others))
 
 
@@ -53,7 +53,8 @@ def _quality(text: str) -> float:
     return min(float(text), 1.0) if _QUALITY.fullmatch(text) else 0.0
 
 
-def _unquoted(value: str) -> str:
+def unquoted(value: str) -> str:
+    """Return the text of a token or quoted string (section 5.6.4)."""
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if value[:1] == '"' else value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import time
 from pathlib import Path
 
 import msgspec
@@ -87,6 +88,10 @@ class DocumentCache:
             prune(self._folder, (_SUFFIX,), count=MAX_FILES, size=MAX_BYTES)
         except OSError as error:
             report_unusable(self._folder, error, self._observe)
+
+    def write_new(self, key: str, text: bytes) -> None:
+        """Cache a document that has just been fetched and needs no check whether it is current."""
+        self.write(DocumentInfo(key=key, digest=digest_of(text), fetched_at=time.time()), text)
 
     def _path(self, folder: Path, key: str) -> Path:
         return folder / f"{digest_of(key.encode())[:32]}{_SUFFIX}"

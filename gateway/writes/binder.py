@@ -144,6 +144,8 @@ class Binder:
             return field.operation_import.name
         assert operation.bound_to is not None
         assert field.entity_set is not None
+        # With its namespace: OData has no short names of bound operations, unless a service declares default
+        # namespaces.
         name = operation.name
         address = render(Query(resource=Resource(field.entity_set.name, key)))
         options = "&".join(f"{option}={value}" for option, value in self.dialect.options)
@@ -160,6 +162,7 @@ class Binder:
         parts = []
         for f in fields:
             value = values.get(f.name)
+            # A client that works in one company names it once, in the header, for reads and writes alike.
             if value is None and f.source == self.dialect.company_property:
                 value = one_company(companies, ".".join((*place, f.name)))
             parts.append(self._part(f, value, ".".join((*place, f.name))))
@@ -258,6 +261,7 @@ class _RowBinder:
         body = self._with_company(self._body(TypeKind.CREATE_INPUT, values, place), place)
         key = self._binder.key_of_body(self._field.csdl, body)
         is_upsert = self._field.verb is Verb.UPSERT
+        # An upsert is a PATCH of the row's own address (OData 4.0 Protocol, section 11.4.4).
         if is_upsert and key is None:
             names = ", ".join(f.name for f in self._info.key if body.get(f.source) is None)
             raise BadArgument(
@@ -290,6 +294,7 @@ class _RowBinder:
 
     def _changeable(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         key = {f.source for f in self._info.key}
+        # An upsert of a row that exists leaves out what AllowEdit forbids: F&O refuses or ignores it in a PATCH.
         fixed = {
             f.source
             for f in self._info.fields.values()

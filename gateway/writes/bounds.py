@@ -46,9 +46,11 @@ class CompanyBounds:
     def _check(self, write: RowWrite, exists: bool) -> tuple[RowWrite, Problem | None]:
         if write.verb is Verb.CREATE or write.verb is Verb.UPSERT:
             problem = self._forbidden(write, write.body, is_new=True)
+            # An upsert might change a row with this key that lies outside; a create is refused if there is one.
             if problem is None and write.verb is Verb.UPSERT and not exists:
                 write = replace(write, verb=Verb.CREATE)
             return write, problem
+        # Not FORBIDDEN, which would confirm that another company has a row with this key.
         if not exists or not self._is_inside(write):
             return write, ABSENT
         return write, self._forbidden(write, write.body, is_new=False)
@@ -74,6 +76,7 @@ class CompanyBounds:
         if not columns:
             return None if shared else Problem(FORBIDDEN, "Shared data are outside company_limit.")
         for column in columns:
+            # A patch that leaves the company alone cannot move the row out of it.
             if column not in body and not is_new:
                 continue
             if not self.limit.holds(body.get(column), may_be_shared=shared):

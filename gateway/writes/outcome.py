@@ -108,6 +108,7 @@ def problems_in(
         return (ABSENT,)
     if response.status in _CONFLICTS:
         return (Problem(CONFLICT, "The row has been changed since the version that was given."),)
+    # The name of the set is from the metadata, so it is the row that does not exist.
     if response.status == 404:
         return (ABSENT,)
     return details.problems(refusal_of(response.body) or Envelope())
@@ -176,5 +177,6 @@ def root_errors(outcomes: Sequence[Outcome]) -> tuple[UserError, ...]:
     if failed is not None:
         return failed.errors
     errors = [e for o in outcomes for e in o.errors]
+    # ROLLED_BACK is a consequence; its path leads to the cause, which is listed itself.
     causes = [e for e in errors if e.code != ROLLED_BACK]
     return tuple(causes or errors[:1])

@@ -68,6 +68,7 @@ def _reference(definition: VariableDefinitionNode) -> Iterator[Reference]:
     for directive in definition.directives or ():
         if directive.name.value != VALUE_FROM:
             continue
+        # Valid documents have exactly this argument, and it is a constant.
         value = (directive.arguments or ())[0].value
         path = value.value if isinstance(value, StringValueNode) else ""
         key, dot, field = path.partition(".")
@@ -104,6 +105,7 @@ def early_variables(
     core: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> VariableValues:
     """Return the variables of an operation that are known before it runs. Raises OperationRefused, BadArgument."""
+    # ``$x: String! @valueFrom(…)`` is declared as it is used; that its value is missing now must not be an error.
     definitions = with_nullable_references(operation).variable_definitions or ()
     coerced = get_variable_values(core, definitions, dict(variables), max_errors=MAX_ERRORS)
     if isinstance(coerced, list):

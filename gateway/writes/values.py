@@ -78,10 +78,12 @@ class BodyBuilder:
         """
         if _is_collection(of):
             raise BadArgument(f"{what} is a list and cannot be null.", hint="Pass [] to empty it.")
+        # An unset X++ date is stored as 1900-01-01 and read at noon UTC, as all X++ dates are.
         if of.value is not None and of.value.clean in _DATES:
             return NULL_DATE
         if self._catalog.abilities.has_nulls:
             return None
+        # Unset texts are stored as empty ones. Numbers have no such value: 0 is an amount, and not the lack of one.
         if of.value is not None and of.value.scalar == "String":
             return ""
         raise BadArgument(

@@ -71,6 +71,7 @@ def _permissions(facts: Facts, value: str) -> None:
 def _ax_type(facts: Facts, value: str) -> None:
     """``Microsoft.Dynamics.OData.Core.V1.AXType/Date`` → ``Date``."""
     if value:
+        # The only sign by which F&O's dates differ from its points in time: both are Edm.DateTimeOffset.
         facts["ax_type"] = intern(value.rpartition("/")[2])
 
 
@@ -166,5 +167,6 @@ def facts_of(notes: Iterable[Note], terms: Terms, full: Mapping[str, str]) -> Fa
         elif (read_record := records.get(name)) is not None:
             read_record(facts, value)
     if "long_description" in facts:
+        # In the end, because the two terms may come in either order.
         facts.setdefault("description", facts.pop("long_description"))
     return facts

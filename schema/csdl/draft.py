@@ -110,5 +110,6 @@ class Draft:
         for note in element.notes:
             if not full[note[0]]:
                 target = f"{owner}/{part}" if part else owner
+                # A record is made once. What cannot be read yet waits with the annotations from outside.
                 self.notes.setdefault(target, []).append(note)
         return facts_of(element.notes, terms, full)

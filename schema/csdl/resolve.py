@@ -41,6 +41,7 @@ def resolve(draft: Draft) -> Model:
     findings = draft.findings
     operations = resolve_operations(draft, names)
     entity_sets, singletons, imports = resolve_container(draft, names, operations)
+    # Keys and joins may name inherited properties, so all types have to be resolved before the first is checked.
     types = Model(
         entity_types=_structured(draft.entity_types, names, findings),
         complex_types=_structured(draft.complex_types, names, findings),
@@ -88,6 +89,7 @@ def _structured(
             **names.facts(name, "", terms),
         }
         structured[name] = _changed(draft, changes)
+    # Anything that follows the bases of a type would go round a ring for ever.
     _cut_cycles(structured, findings)
     return structured
 
@@ -103,6 +105,7 @@ def _properties(
     owner: EntityType | ComplexType, names: Names, findings: list[str]
 ) -> Iterator[Property]:
     annotated = names.is_annotated(owner.name)
+    # One set operation for a type in place of a look at each property: no type of an F&O document needs more.
     if not annotated and names.as_defined.issuperset(map(_TYPE, owner.properties)):
         yield from owner.properties
         return

@@ -94,6 +94,7 @@ def _imports(
                 f"{name} is left out: there is no unbound {import_.kind.value} {operation}."
             )
             continue
+        # Without its set an import can still be called; only its rows have no address.
         target = None if import_.entity_set is None else names.in_container(import_.entity_set)
         entity_set = target if target in sets else None
         imports.append((name, replace(import_, operation=operation, entity_set=entity_set)))

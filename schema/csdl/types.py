@@ -92,6 +92,7 @@ def read_function(element: Element, namespace: str, draft: Draft) -> None:
 
 def read_annotations(element: Element, _namespace: str, draft: Draft) -> None:
     """Keep ``<Annotations Target=…>`` for the end: the target may stand further down, or its alias."""
+    # A qualified annotation holds under a condition that is agreed upon elsewhere.
     if "Qualifier" not in element.attributes:
         draft.notes.setdefault(element.need("Target"), []).extend(element.notes)
 
@@ -116,6 +117,7 @@ def _key(element: Element, owner: str, draft: Draft) -> tuple[str, ...]:
     parts = [ref for key in _children(element, "Key") for ref in _children(key, "PropertyRef")]
     names = tuple(intern(ref.need("Name")) for ref in parts)
     for ref, name in zip(parts, names, strict=True):
+        # Rows are looked up by their own columns, and such a part is none of them.
         if "/" in name or "Alias" in ref.attributes:
             draft.findings.append(
                 f"{owner} is served without a key: its key part {name} is a path or has an alias."
@@ -196,6 +198,7 @@ def _read_operation(element: Element, namespace: str, kind: OperationKind, draft
     if element.flag("IsBound"):
         if not parameters:
             raise BadElement(element, f"{name} is bound and has no parameter to be bound by")
+        # The binding parameter is the first one, whatever its name (section 12.5).
         bound_to = parameters.pop(0).type
     returns = next(iter(_children(element, "ReturnType")), None)
     draft.operations.append(

@@ -136,7 +136,7 @@ class ODataSchema(strawberry.Schema):
         # Strawberry rejects a Query without fields; the placeholder goes when the lazy schema replaces Strawberry's.
         extra = _extra_fields(extra_query)
         super().__init__(
-            _query_class(extra or [self._placeholder()]),
+            _query_class(extra or [GeneratedField("_", Ref("Boolean"), self._types)]),
             types=extra_types,
             config=StrawberryConfig(scalar_map={**scalars.SCALAR_MAP, **SCALARS}),
         )
@@ -185,9 +185,6 @@ class ODataSchema(strawberry.Schema):
         """Make ``isOneOf`` null for all but input types: Strawberry's resolver has no null and fails for lists."""
         meta = cast("GraphQLObjectType", self._schema.type_map["__Type"])
         meta.fields["isOneOf"].resolve = lambda made, _info: is_one_of(made)
-
-    def _placeholder(self) -> StrawberryField:
-        return GeneratedField("_", Ref("Boolean"), self._types)
 
     def _grow(self, *, keep_started_fields: bool) -> None:
         """Replace the schema that Strawberry started with by the lazy one."""

@@ -10,7 +10,7 @@ from schema.catalog.names import add_prefix
 from .catalog import Writes
 from .naming import ROW_VERBS, SUFFIXES, mutation_name
 
-_VERB = re.compile(r"[A-Z]?[a-z]*")
+_VERB = re.compile(r"\A[A-Z]?[a-z]*")
 _OFF = (0, 1, -1)
 """Maximum letters by which the suffix of a misspelled type may be too short or too long."""
 
@@ -24,7 +24,7 @@ def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]
     if prefix and wrong.startswith(prefix):
         wrong = _small(wrong.removeprefix(prefix))
     verb = next((v.value for v in ROW_VERBS if wrong.startswith(v.value)), None)
-    rest = wrong.removeprefix(verb) if verb else wrong[_end_of_verb(wrong) :]
+    rest = wrong.removeprefix(verb) if verb else _VERB.sub("", wrong, count=1)
     if rest:
         for root in near_root(add_prefix(prefix, _small(rest))):
             yield from (mutation_name(v, root, roots, prefix) for v in ROW_VERBS)
@@ -33,11 +33,6 @@ def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]
 
 def _small(name: str) -> str:
     return name[:1].lower() + name[1:]
-
-
-def _end_of_verb(wrong: str) -> int:
-    match = _VERB.match(wrong)
-    return 0 if match is None else match.end()
 
 
 def near_types(wrong: str, known: Container[str], near_type: Near) -> Iterator[str]:

@@ -262,12 +262,12 @@ def test_a_quick_run_prints_tables_and_writes_json(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    found = json.loads(written.read_text())
-    assert found["quick"] is True
-    assert found["failures"] == {}
-    assert found["machine"]["cores"] >= 1
-    assert found["benchmarks"]["documents"]["rows"]
-    assert [b["met"] in (True, False) for b in found["bars"]] == [True, True]
+    body = json.loads(written.read_text())
+    assert body["quick"] is True
+    assert body["failures"] == {}
+    assert body["machine"]["cores"] >= 1
+    assert body["benchmarks"]["documents"]["rows"]
+    assert [b["met"] in (True, False) for b in body["bars"]] == [True, True]
     assert "measured/bar" in done.stdout
 
 
@@ -290,10 +290,10 @@ REFUSED = GOOD.replace(b"200 OK", b"500 Internal Server Error")
 @pytest.mark.anyio
 async def test_each_connection_sends_at_least_once_and_waits_for_its_answer() -> None:
     async with listening(answering(GOOD)) as server:
-        found = await load(server.url(), b"{}", 5, 0, 1_000)
+        loaded = await load(server.url(), b"{}", 5, 0, 1_000)
 
-    assert (found.requests, found.errors) == (5, 0)
-    assert 0 < found.p50 <= found.p95 <= found.p99 <= found.slowest <= found.seconds
+    assert (loaded.requests, loaded.errors) == (5, 0)
+    assert 0 < loaded.p50 <= loaded.p95 <= loaded.p99 <= loaded.slowest <= loaded.seconds
 
 
 @pytest.mark.anyio
@@ -302,9 +302,9 @@ async def test_each_connection_sends_at_least_once_and_waits_for_its_answer() ->
 )
 async def test_the_client_counts_what_is_not_the_right_answer(bad: bytes) -> None:
     async with listening(closing(bad)) as server:
-        found = await load(server.url(), b"{}", 1, 0, 1_000)
+        loaded = await load(server.url(), b"{}", 1, 0, 1_000)
 
-    assert (found.requests, found.errors) == (0, 1)
+    assert (loaded.requests, loaded.errors) == (0, 1)
 
 
 @pytest.mark.anyio
@@ -378,13 +378,13 @@ def test_the_peer_gives_the_gateways_answer() -> None:
 
 @pytest.mark.anyio
 async def test_the_gateway_is_loaded_before_an_upstream_that_replays() -> None:
-    async with serving(ONE) as found:
-        case = found.cases[ONE]
+    async with serving(ONE) as opened:
+        case = opened.cases[ONE]
         body = json.dumps({"query": case.query}).encode()
-        run = await asyncio.to_thread(by_client, found.address, body, 3, 0, case.length)
-        used = found.cpu()
+        run = await asyncio.to_thread(by_client, opened.address, body, 3, 0, case.length)
+        used = opened.cpu()
 
-        with floor(found) as theirs:
+        with floor(opened) as theirs:
             length = theirs.cases[ONE].length
             other = await asyncio.to_thread(by_client, theirs.address, body, 3, 0, length)
 

@@ -20,7 +20,7 @@ def test_the_table_has_a_row_for_each_kind_and_one_for_all() -> None:
     faults.measure(400_000_000)
 
     heads, *rows = (line.split("  ") for line in tally.lines())
-    found = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    items = [[cell.strip() for cell in row if cell.strip()] for row in rows]
 
     assert [h.strip() for h in heads if h.strip()] == [
         "inputs",
@@ -31,7 +31,7 @@ def test_the_table_has_a_row_for_each_kind_and_one_for_all() -> None:
         "hangs",
         "peak MB",
     ]
-    assert found == [
+    assert items == [
         ["raw HTTP", "2", "0", "0", "0", "1", "0", "?"],
         ["faults", "1,000", "2", "3", "0", "0", "0", "500"],
         ["all", "1,002", "2", "3", "0", "1", "0", "500"],

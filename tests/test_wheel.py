@@ -56,10 +56,10 @@ def served(environment: Environment) -> Iterator[tuple[httpx.Client, list[str]]]
         try:
             for line in process.stdout:
                 lines.append(line)
-                if found := re.search(r"GraphiQL: (http://\S+)/graphiql", line):
+                if match := re.search(r"GraphiQL: (http://\S+)/graphiql", line):
                     break
-            assert found, lines
-            with httpx.Client(base_url=found[1], timeout=60) as client:
+            assert match, lines
+            with httpx.Client(base_url=match[1], timeout=60) as client:
                 yield client, lines
         finally:
             process.terminate()

@@ -216,8 +216,8 @@ BARS = (
 
 def judged(bars: Iterable[Bar], reports: Sequence[Report]) -> list[Verdict]:
     """Return every bar its figure."""
-    found = {report.name: report for report in reports}
-    return [_verdict(bar, found.get(bar.report)) for bar in bars]
+    by_name = {report.name: report for report in reports}
+    return [_verdict(bar, by_name.get(bar.report)) for bar in bars]
 
 
 def _verdict(bar: Bar, report: Report | None) -> Verdict:

@@ -106,10 +106,10 @@ def touches(engine: Engine, texts: list[str]) -> dict[str, Sample]:
 
 def lists(catalog: Catalog, most: int) -> list[str]:
     """Write queries of ten fields for lists that are spread over the catalogue."""
-    found = [r for r in catalog.roots.values() if r.kind.name == "LIST"]
-    step = max(1, len(found) // most)
+    items = [r for r in catalog.roots.values() if r.kind.name == "LIST"]
+    step = max(1, len(items) // most)
     texts = []
-    for root in found[::step][:most]:
+    for root in items[::step][:most]:
         fields = [f.name for f in catalog.object(root.csdl).fields.values() if f.value is not None]
         texts.append(f"{{ {root.name}(first: 1) {{ nodes {{ {' '.join(fields[:10])} }} }} }}")
     return texts

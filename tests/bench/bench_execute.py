@@ -82,12 +82,12 @@ async def execute(quick: bool) -> list[Report]:
 
 async def one_process(rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     """Return the CPU seconds of floor and gateway by state of the collector and shape, of this process."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    by_name: dict[str, dict[str, dict[str, float]]] = {}
     contestants = {name: await _contestants(name) for name in SHAPES}
     for state in (GC_NORMAL, GC_FROZEN):
         with frozen_gc() if state is GC_FROZEN else nullcontext():
-            found[state] = {name: await alternating(contestants[name], rounds) for name in SHAPES}
-    return found
+            by_name[state] = {name: await alternating(contestants[name], rounds) for name in SHAPES}
+    return by_name
 
 
 async def _contestants(shape: str) -> dict[str, Variant]:
@@ -118,12 +118,12 @@ async def turns(rounds: int) -> Report:
         run = runner(engine, nested_query(PLAIN, ORDERS))
         await run()
         with frozen_gc():
-            found = [await _stretches(run) for _ in range(rounds)]
+            items = [await _stretches(run) for _ in range(rounds)]
         report.add(
             shape=name,
-            turns=len(found[0]),
-            all_ms=ms(median(sum(stretches) for stretches in found)),
-            longest_ms=ms(median(max(stretches) for stretches in found)),
+            turns=len(items[0]),
+            all_ms=ms(median(sum(stretches) for stretches in items)),
+            longest_ms=ms(median(max(stretches) for stretches in items)),
             bar=LONGEST_MS,
         )
     return report
@@ -163,11 +163,11 @@ def runner(engine: Engine, query: str) -> Callable[[], Awaitable[int]]:
 async def bodies(engine: Engine, service: Service, query: str) -> dict[str, list[bytes]]:
     """Return the upstream's answers by entity set: what the floor of key batches reads."""
     answer = await engine.execute(GraphQLRequest(query=query))
-    found: dict[str, list[bytes]] = {}
+    by_name: dict[str, list[bytes]] = {}
     for request in answer.requests:
         response = await service.send(request)
-        found.setdefault(request.url.partition("?")[0], []).append(response.body)
-    return found
+        by_name.setdefault(request.url.partition("?")[0], []).append(response.body)
+    return by_name
 
 
 async def expanded_body(columns: tuple) -> bytes:

@@ -59,8 +59,8 @@ async def growth(quick: bool) -> list[Report]:
 
 async def _medians(variants: dict[int, Callable[[], object]], rounds: int) -> list[Sample]:
     named = {str(size): run for size, run in variants.items()}
-    found = await in_turn(named, rounds, warm=1, clock=time.process_time)
-    return [found[str(size)] for size in variants]
+    results = await in_turn(named, rounds, warm=1, clock=time.process_time)
+    return [results[str(size)] for size in variants]
 
 
 _ROOT = re.compile(r"\{ (?:\w+: )?(\w+)\(")

@@ -63,14 +63,14 @@ async def _latency(report: Report, case: Case, address: str, origin: str, quick:
     async with httpx.AsyncClient(timeout=30, headers=PLAIN) as client:
 
         async def ours() -> None:
-            found = orjson.loads((await client.post(address, json={"query": case.query})).content)
-            assert "errors" not in found, found["errors"]
+            results = orjson.loads((await client.post(address, json={"query": case.query})).content)
+            assert "errors" not in results, results["errors"]
 
         async def direct() -> None:
             orjson.loads((await client.get(origin + case.target)).content)
 
-        found = await in_turn({"gateway": ours, "direct": direct}, rounds, warm=5)
-    a, b = found["gateway"], found["direct"]
+        results = await in_turn({"gateway": ours, "direct": direct}, rounds, warm=5)
+    a, b = results["gateway"], results["direct"]
     report.add(
         case=case.name,
         leaves=case.leaves,

@@ -104,11 +104,11 @@ async def loaders(quick: bool) -> list[Report]:
         variants: dict[str, Variant] = {f"all {len(one.keys)}": one.run for one in made}
         variants |= {f"print {len(one.keys)}": one.print for one in made}
         with frozen_gc():
-            found = await in_turn(variants, rounds, clock=time.process_time)
-        grows = slope(SIZES, [found[f"all {size}"].median for size in SIZES])
+            results = await in_turn(variants, rounds, clock=time.process_time)
+        grows = slope(SIZES, [results[f"all {size}"].median for size in SIZES])
         for one in made:
-            whole = found[f"all {len(one.keys)}"]
-            printing = found[f"print {len(one.keys)}"].median
+            whole = results[f"all {len(one.keys)}"]
+            printing = results[f"print {len(one.keys)}"].median
             report.add(
                 longest_address=limit,
                 keys=len(one.keys),

@@ -31,15 +31,15 @@ PINGER = [sys.executable, "-m", "tests.bench.pinger"]
 async def memory_of_many(quick: bool) -> list[Report]:
     """Ask for 100 answers of 1,000 rows at the same moment, wave after wave, and look at the resident memory."""
     report = Report("memory", f"{AT_ONCE} answers of {THOUSAND} values at once, one worker, in MiB")
-    async with serving(THOUSAND) as found:
-        case, pid = found.cases[THOUSAND], found.program.server_pid
+    async with serving(THOUSAND) as opened:
+        case, pid = opened.cases[THOUSAND], opened.program.server_pid
         body = orjson.dumps({"query": case.query})
         second = 0.0
         for wave in range(1, 4 if quick else 7):
-            await idle(found)
+            await idle(opened)
             forget_peak(pid)
             before = memory(pid)
-            load = await asyncio.to_thread(by_client, found.address, body, AT_ONCE, 0, case.length)
+            load = await asyncio.to_thread(by_client, opened.address, body, AT_ONCE, 0, case.length)
             peak = peak_memory(pid)
             if wave > 1:
                 second = second or peak
@@ -68,16 +68,16 @@ async def waiting(quick: bool) -> list[Report]:
     report = Report(
         "waiting", f"another request while a page of {WHOLE} values is answered, {GC_FROZEN}"
     )
-    async with serving(WHOLE) as found:
-        await idle(found)
+    async with serving(WHOLE) as opened:
+        await idle(opened)
         pages, pause = (3, 0.5) if quick else (10, 1.0)
         pipe = asyncio.subprocess.PIPE
-        url = found.address.replace("/graphql", "/healthz")
+        url = opened.address.replace("/graphql", "/healthz")
         pinger = await asyncio.create_subprocess_exec(
             *(*PINGER, url), cwd=ROOT, stdin=pipe, stdout=pipe
         )
         try:
-            spans = await _pages(found, pages, pause)
+            spans = await _pages(opened, pages, pause)
             printed, _ = await asyncio.wait_for(pinger.communicate(b""), 60)
         finally:
             if pinger.returncode is None:

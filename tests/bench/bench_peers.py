@@ -69,7 +69,7 @@ async def _length(theirs: Serving, case: Case) -> int:
     """Ask the peer once; raises where its answer is not ours."""
     async with httpx.AsyncClient(timeout=60, headers=PLAIN) as client:
         said = await client.post(theirs.address, json={"query": case.query})
-    found = orjson.loads(said.content)
-    if said.status_code != 200 or leaves(found["data"]) != case.leaves or found.get("errors"):
+    body = orjson.loads(said.content)
+    if said.status_code != 200 or leaves(body["data"]) != case.leaves or body.get("errors"):
         raise RuntimeError(f"the peer answered {said.status_code} {said.text[:300]}")
     return len(said.content)

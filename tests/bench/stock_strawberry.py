@@ -36,8 +36,8 @@ def rows() -> list[dict[str, Any]]:
     selects = [",".join(c.name for c in columns) for columns in (PLAIN, CUSTOMER, LINE_VALUES)]
     below = f"Customer($select={selects[1]}),Lines($select={selects[2]})"
     url = f"Orders?$select={selects[0]}&$expand={below}&$top={ROWS}"
-    found: list[dict[str, Any]] = json.loads(answer(url), parse_float=Decimal)["value"]
-    return found
+    rows: list[dict[str, Any]] = json.loads(answer(url), parse_float=Decimal)["value"]
+    return rows
 
 
 def schema() -> strawberry.Schema:

@@ -220,10 +220,10 @@ def test_no_page_holds_an_inline_script_or_names_another_host():
 
 
 def test_each_example_is_one_named_and_titled_operation():
-    found = examples()
+    chosen = examples()
 
-    assert len(found) == 13
-    for example in found:
+    assert len(chosen) == 13
+    for example in chosen:
         (operation,) = parse(example.query).definitions
         assert isinstance(operation, OperationDefinitionNode)
         required = {v.variable.name.value for v in operation.variable_definitions or ()}
@@ -233,11 +233,11 @@ def test_each_example_is_one_named_and_titled_operation():
 
 
 def test_examples_are_ordered_by_number_sandbox_last():
-    found = examples()
+    chosen = examples()
 
-    numbers = [int(example.name.partition("-")[0]) for example in found]
-    assert numbers == list(range(1, len(found) + 1))
-    kinds = [(example.subscribes, example.changes) for example in found]
+    numbers = [int(example.name.partition("-")[0]) for example in chosen]
+    assert numbers == list(range(1, len(chosen) + 1))
+    kinds = [(example.subscribes, example.changes) for example in chosen]
     assert kinds == sorted(kinds)
 
 

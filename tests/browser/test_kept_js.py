@@ -39,9 +39,9 @@ def test_the_history_keeps_the_gateways_headers_and_no_others(storable, key):
     name = key.partition(":")[2]
     items = [{"query": "{ a }", "headers": headers, "label": "L"} for headers, _ in HEADERS]
 
-    found = json.loads(storable(key, json.dumps({name: items})))
+    body = json.loads(storable(key, json.dumps({name: items})))
 
-    assert found == {
+    assert body == {
         name: [
             {"query": "{ a }", "label": "L"} | ({} if kept is None else {"headers": kept})
             for _, kept in HEADERS

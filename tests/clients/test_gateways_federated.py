@@ -43,7 +43,7 @@ OPERATIONS = {
 def addresses() -> Iterator[dict[str, str]]:
     """The gateways, each over a sandbox of its own, and where their APIs are."""
     with ExitStack() as stack:
-        found = {}
+        addresses = {}
         for name, given in GATEWAYS.items():
             prefix, type_prefix = given["federation"]
             settings = Settings(
@@ -54,8 +54,8 @@ def addresses() -> Iterator[dict[str, str]]:
                 sandbox=SandboxOptions(scale=given["scale"]),
             )
             app = create_app(settings, observe=lambda _: None)
-            found[name] = f"{stack.enter_context(threaded(app))}/graphql"
-        yield found
+            addresses[name] = f"{stack.enter_context(threaded(app))}/graphql"
+        yield addresses
 
 
 def ask(address: str, query: str) -> Any:

@@ -38,9 +38,9 @@ def test_every_setting_that_a_page_names_exists(path: Path) -> None:
     named = {name.partition(" =")[0] for name in roles("setting", path)}
     variables = set(re.findall(r"D365_[A-Z_]+[A-Z]", text))
     written = {
-        found[1]
+        match[1]
         for code in inline_code(path)
-        if (found := re.match(r"([a-z_]+(?:\.[a-z_]+)?) = ", code))
+        if (match := re.match(r"([a-z_]+(?:\.[a-z_]+)?) = ", code))
     }
     nested = {name.rpartition(".")[2] for name in SETTINGS}
     nested |= {f"{name}_file" for name in nested}

@@ -30,8 +30,8 @@ async def post(address: str, query: str) -> dict[str, Any]:
         response = await client.post(
             f"{address}/graphql", json={"query": query}, headers={"X-D365-Company": "usmf"}
         )
-    found: dict[str, Any] = response.json()
-    return found
+    body: dict[str, Any] = response.json()
+    return body
 
 
 def _address(gateway: Running) -> str:

@@ -149,11 +149,11 @@ async def world(anyio_backend: str) -> AsyncIterator[World]:
         open_gateway(SETTINGS, transport=transport, observe=raise_bugs) as gateway,
         fault_proxy(sandbox) as proxy,
     ):
-        found = World(gateway, proxy, {}, itertools.count(1))
+        world = World(gateway, proxy, {}, itertools.count(1))
         for query in QUERIES:
-            found.right[query] = await found.ask(query, None)
-            assert "errors" not in found.right[query], found.right[query]
-        yield found
+            world.right[query] = await world.ask(query, None)
+            assert "errors" not in world.right[query], world.right[query]
+        yield world
 
 
 # --- oracles --------------------------------------------------------------------------------------

@@ -122,11 +122,11 @@ def _line(request: Request) -> str:
 
 def builtins_of(answer: Answer) -> dict[str, Any]:
     """Return the answer without ids of errors and requests, which differ every time."""
-    found = answer.to_builtins()
-    for error in found.get("errors", ()):
+    body = answer.to_builtins()
+    for error in body.get("errors", ()):
         for name in ("errorId", "upstreamRequestId"):
             error.get("extensions", {}).pop(name, None)
-    return found
+    return body
 
 
 def assert_requests(answer: Answer, most: int, *, least: int | None = None) -> None:

@@ -45,11 +45,11 @@ class Stream:
 
     async def rest(self) -> list[str]:
         """Return all events until the end; the silence between them may have been filled."""
-        found = []
+        items = []
         while piece := await self.piece():
             if piece != SILENCE:
-                found.append(piece)
-        return found
+                items.append(piece)
+        return items
 
     async def body(self) -> Any:
         size = int(self.headers["content-length"])

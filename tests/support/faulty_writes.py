@@ -116,9 +116,9 @@ class Faulty:
 
     async def ask(self, query: str, **variables: Any) -> Told:
         request = GraphQLRequest(query=query, variables=variables, companies=("usmf",))
-        found = (await self.engine.execute(request)).to_builtins()
-        assert "data" in found, found
-        return Told(found["data"], found.get("errors", []))
+        answer = (await self.engine.execute(request)).to_builtins()
+        assert "data" in answer, answer
+        return Told(answer["data"], answer.get("errors", []))
 
     def faults(self, *rules: FaultRule) -> None:
         """Put rules in force, and count from here."""
@@ -138,8 +138,8 @@ class Faulty:
 
     def rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
         """The rows that the sandbox holds."""
-        found: list[dict[str, Any]] = self.sandbox.state.store.rows(name, **values)
-        return found
+        rows: list[dict[str, Any]] = self.sandbox.state.store.rows(name, **values)
+        return rows
 
 
 async def assembled_over(sandbox: Starlette, settings: Settings = SETTINGS) -> Gateway:

@@ -30,9 +30,11 @@ def call_exported(module: Path, name: str, *arguments: Any) -> Any:
         f"console.log(JSON.stringify({name}(...{json.dumps(arguments)})));"
     )
     command = ["node", "--input-type=module", "--no-warnings", "--eval", program]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert found.returncode == 0, found.stderr
-    return json.loads(found.stdout)
+    completed = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Tools:
 
     def call(self, program: str, *arguments: str) -> str:
         """Run a program and return what it prints. Raises AssertionError if it fails."""
-        found = subprocess.run(
+        completed = subprocess.run(
             ["node", program, *arguments],
             cwd=self.folder,
             capture_output=True,
@@ -55,8 +57,8 @@ class Tools:
             timeout=PATIENCE,
             check=False,
         )
-        assert found.returncode == 0, found.stdout + found.stderr
-        return found.stdout
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
 
     def command(self, name: str, *arguments: str) -> str:
         """Run a command of an installed package and return what it prints."""

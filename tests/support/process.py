@@ -50,8 +50,8 @@ class Running:
             if line is None:
                 raise AssertionError(f"the process ended: {self.lines}\n{self.errors}")
             self.lines.append(line)
-            if found := re.search(pattern, line):
-                return found[1]
+            if match := re.search(pattern, line):
+                return match[1]
 
     @property
     def errors(self) -> str:
@@ -84,11 +84,11 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Running
             env=environment(folder, variables),
         ) as process,
     ):
-        found = Running(process, log)
-        reader = threading.Thread(target=found._read)
+        program = Running(process, log)
+        reader = threading.Thread(target=program._read)
         reader.start()
         try:
-            yield found
+            yield program
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -30,7 +30,7 @@ def threaded(app: Starlette) -> Iterator[str]:
 
 def free_port() -> int:
     """Return a port on which nothing listens."""
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    with closing(socket.socket()) as opened:
+        opened.bind(("127.0.0.1", 0))
+        port: int = opened.getsockname()[1]
         return port

@@ -63,7 +63,7 @@ def _plain(status: int, body: bytes, kind: str, *more: str) -> Fault:
 
 
 def _statuses() -> dict[str, Fault]:
-    found: dict[str, Fault] = {}
+    faults: dict[str, Fault] = {}
     bodies = {
         "empty": (b"", "text/plain"),
         "page": (PAGE, "text/html"),
@@ -76,22 +76,22 @@ def _statuses() -> dict[str, Fault]:
                 404,
                 "error",
             ):  # that is how a service says that there is no such row
-                found[f"{status} {name}"] = _plain(status, body, kind)
+                faults[f"{status} {name}"] = _plain(status, body, kind)
     for status in (300, 301, 302, 303, 304, 307, 308):
-        found[f"{status} elsewhere"] = _plain(
+        faults[f"{status} elsewhere"] = _plain(
             status, b"", "text/html", "Location: http://127.0.0.1:1/x"
         )
-    found["302 sign-in"] = _plain(302, b"", "text/html", "Location: https://login.example/oauth2")
-    found["429 later"] = _plain(429, b"", "text/plain", "Retry-After: 2")
-    found["429 absurd"] = _plain(
+    faults["302 sign-in"] = _plain(302, b"", "text/html", "Location: https://login.example/oauth2")
+    faults["429 later"] = _plain(429, b"", "text/plain", "Retry-After: 2")
+    faults["429 absurd"] = _plain(
         429, b"", "text/plain", "Retry-After: Mon, 01 Jan 99999 00:00:00 X"
     )
     for status in (200, 201, 202, 203, 204, 205, 206):
-        found[f"{status} nothing"] = _instead_of_done(_plain(status, b"", "application/json"))
-    found["200 page"] = _plain(200, PAGE, "text/html")
-    found["200 page as JSON"] = _plain(200, PAGE, "application/json")
-    found["200 error"] = _plain(200, ERROR, "application/json")
-    return found
+        faults[f"{status} nothing"] = _instead_of_done(_plain(status, b"", "application/json"))
+    faults["200 page"] = _plain(200, PAGE, "text/html")
+    faults["200 page as JSON"] = _plain(200, PAGE, "application/json")
+    faults["200 error"] = _plain(200, ERROR, "application/json")
+    return faults
 
 
 def _instead_of_done(fault: Fault) -> Fault:
@@ -109,16 +109,16 @@ def _cuts() -> dict[str, Fault]:
         "half of the body": lambda a: a[: (a.index(b"\r\n\r\n") + 4 + len(a)) // 2],
         "all but the last byte": lambda a: a[:-1],
     }
-    found: dict[str, Fault] = {}
+    faults: dict[str, Fault] = {}
     for name, how in cut.items():
-        found[f"cut: {name}"] = lambda good, how=how: [how(_long(good))]  # type: ignore[misc]
-        found[f"reset: {name}"] = lambda good, how=how: [how(_long(good)), RESET]  # type: ignore[misc]
-    found["hang: nothing"] = lambda _: [HANG]
-    found["hang: headers only"] = lambda good: [cut["headers only"](_long(good)), HANG]
-    found["hang: half of the body"] = lambda good: [cut["half of the body"](_long(good)), HANG]
-    found["drip: body"] = lambda good: [good.answer(b"", length="100000"), DRIP]
-    found["drip: headers"] = lambda _: [b"HTTP/1.1 200 OK\r\nX-Slow: ", DRIP]
-    return found
+        faults[f"cut: {name}"] = lambda good, how=how: [how(_long(good))]  # type: ignore[misc]
+        faults[f"reset: {name}"] = lambda good, how=how: [how(_long(good)), RESET]  # type: ignore[misc]
+    faults["hang: nothing"] = lambda _: [HANG]
+    faults["hang: headers only"] = lambda good: [cut["headers only"](_long(good)), HANG]
+    faults["hang: half of the body"] = lambda good: [cut["half of the body"](_long(good)), HANG]
+    faults["drip: body"] = lambda good: [good.answer(b"", length="100000"), DRIP]
+    faults["drip: headers"] = lambda _: [b"HTTP/1.1 200 OK\r\nX-Slow: ", DRIP]
+    return faults
 
 
 def _long(good: Good) -> bytes:
@@ -198,7 +198,7 @@ def _contents() -> dict[str, Fault]:
         "nested": b'{"value":' * 3_000 + b"[]" + b"}" * 3_000,
         "XML": b'<?xml version="1.0"?><feed/>',
     }
-    found: dict[str, Fault] = {
+    faults: dict[str, Fault] = {
         f"content: {name}": (lambda good, body=body: [good.answer(body)])  # type: ignore[misc]
         for name, body in bodies.items()
     }
@@ -212,7 +212,7 @@ def _contents() -> dict[str, Fault]:
         "nothing but null": dict.fromkeys,
     }
     for name, change in rows.items():
-        found[f"rows: {name}"] = lambda good, change=change: [  # type: ignore[misc]
+        faults[f"rows: {name}"] = lambda good, change=change: [  # type: ignore[misc]
             good.changed(lambda document: _each_row(document, change))
         ]
     links: dict[str, object] = {
@@ -222,16 +222,16 @@ def _contents() -> dict[str, Fault]:
         "another scheme": "file:///etc/passwd",
     }
     for name, link in links.items():
-        found[f"next link: {name}"] = lambda good, link=link: [  # type: ignore[misc]
+        faults[f"next link: {name}"] = lambda good, link=link: [  # type: ignore[misc]
             good.changed(lambda d: {**d, "@odata.nextLink": link} if _is_page(d) else d)
         ]
-    found["next link: itself"] = lambda good: [
+    faults["next link: itself"] = lambda good: [
         good.changed(lambda d: {**d, "@odata.nextLink": good.address} if _is_page(d) else d)
     ]
-    found["rows: twice"] = lambda good: [
+    faults["rows: twice"] = lambda good: [
         good.changed(lambda d: {**d, "value": d["value"] * 2} if _is_page(d) else d)
     ]
-    return found
+    return faults
 
 
 def _is_page(document: Any) -> bool:

@@ -55,8 +55,8 @@ def writes(
     """What may be written of a model; complex types go among ``types``."""
     plain = [t for t in types if not isinstance(t, ComplexType)]
     complex_types = {t.name: t for t in types if isinstance(t, ComplexType)}
-    found = model(*plain, sets=sets, complex_types=complex_types, **parts)
-    return Writes(Catalog(found, abilities, renames=renames), rules)
+    shop = model(*plain, sets=sets, complex_types=complex_types, **parts)
+    return Writes(Catalog(shop, abilities, renames=renames), rules)
 
 
 def value_type(name: str, *parts: Any, **facts: Any) -> ComplexType:

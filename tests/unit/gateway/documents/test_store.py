@@ -76,10 +76,10 @@ def doubled(times: int, start: str, kind: str, field: str) -> str:
     ids=["relations", "with a mistake", "introspection", "side by side"],
 )
 def test_fragments_doubling_25_times_are_refused_early(text: str) -> None:
-    found = some(depth=1_000).get(text)
+    documents = some(depth=1_000).get(text)
 
-    assert found.code == "BUDGET_EXCEEDED"
-    assert [e.message for e in found.errors] == ["The document has more than 10,000 fields."]
+    assert documents.code == "BUDGET_EXCEEDED"
+    assert [e.message for e in documents.errors] == ["The document has more than 10,000 fields."]
 
 
 def test_a_fragment_spread_twice_in_one_selection_counts_once() -> None:
@@ -117,10 +117,10 @@ def test_a_fragment_spread_twice_in_one_selection_counts_once() -> None:
     ],
 )
 def test_the_error_names_the_exceeded_limit(text: str, said: str) -> None:
-    found = some(root_fields=2, aliases=2, directives=2, selections=4).get(text)
+    documents = some(root_fields=2, aliases=2, directives=2, selections=4).get(text)
 
-    assert found.code == "BUDGET_EXCEEDED"
-    assert [e.message for e in found.errors] == [f"The document has more than {said}."]
+    assert documents.code == "BUDGET_EXCEEDED"
+    assert [e.message for e in documents.errors] == [f"The document has more than {said}."]
 
 
 def test_a_document_just_within_its_limits_is_served() -> None:
@@ -150,10 +150,10 @@ def test_a_document_just_within_its_limits_is_served() -> None:
     ],
 )
 def test_what_cannot_run_has_an_error_code(text: str, code: str) -> None:
-    found = some(tokens=250, depth=5).get(text)
+    documents = some(tokens=250, depth=5).get(text)
 
-    assert found.code == code
-    assert found.errors
+    assert documents.code == code
+    assert documents.errors
 
 
 def test_errors_are_bounded() -> None:
@@ -163,10 +163,10 @@ def test_errors_are_bounded() -> None:
 
 
 def test_a_good_document_has_no_errors_and_its_operations() -> None:
-    found = some().get("query A { orders { totalCount } } query B { lines { totalCount } }")
+    documents = some().get("query A { orders { totalCount } } query B { lines { totalCount } }")
 
-    assert found.errors == []
-    assert [o.name.value for o in found.operations() if o.name] == ["A", "B"]
+    assert documents.errors == []
+    assert [o.name.value for o in documents.operations() if o.name] == ["A", "B"]
 
 
 def test_a_text_is_read_once() -> None:

@@ -193,16 +193,16 @@ def test_each_error_of_a_variable_gets_its_own_suggestion() -> None:
 
 
 def test_errors_beside_an_unknown_root_field_stay_as_they_are() -> None:
-    found = messages(schema_with_roots(), "{ vendorV2 ...F } fragment F on Nope { a }")
+    texts = messages(schema_with_roots(), "{ vendorV2 ...F } fragment F on Nope { a }")
 
-    assert "Unknown type 'Nope'." in found
+    assert "Unknown type 'Nope'." in texts
 
 
 def test_only_the_first_errors_get_suggestions() -> None:
     text = "{ " + " ".join(f"custmersV3{i}: custmersV3" for i in range(12)) + " }"
-    found = messages(schema_with_roots(), text)
+    texts = messages(schema_with_roots(), text)
 
-    assert [("Did you mean" in m) for m in found] == [True] * SUGGESTED + [False] * (12 - SUGGESTED)
+    assert [("Did you mean" in m) for m in texts] == [True] * SUGGESTED + [False] * (12 - SUGGESTED)
 
 
 # Mutations

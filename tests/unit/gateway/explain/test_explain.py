@@ -41,8 +41,8 @@ METADATA = """<?xml version="1.0"?>
 
 @pytest.fixture(scope="module")
 async def gateway() -> AsyncIterator[Gateway]:
-    async with open_gateway(Settings(language=None), observe=lambda _: None) as found:
-        yield found
+    async with open_gateway(Settings(language=None), observe=lambda _: None) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ async def untouchable(tmp_path: Path) -> AsyncIterator[Gateway]:
     document.write_text(METADATA, "utf-8")
     settings = Settings(url="https://v4.example/odata", metadata=str(document), dialect="odata")
     transport = httpx.MockTransport(touched)
-    async with open_gateway(settings, transport=transport, observe=lambda _: None) as found:
-        yield found
+    async with open_gateway(settings, transport=transport, observe=lambda _: None) as opened:
+        yield opened
 
 
 async def text_of(gateway: Gateway, query: str, **more: object) -> str:
@@ -159,12 +159,12 @@ async def test_field_that_fails_before_sending_is_shown(
 ) -> None:
     request = GraphQLRequest(query=query)
 
-    found = await explain(gateway, request)
+    explanation = await explain(gateway, request)
     errors = (await gateway.engine.execute(request)).errors
 
-    assert found.failed
-    assert found.requests == ()
-    assert found.steps[0].how.startswith(f"fails: {code}: ")
+    assert explanation.failed
+    assert explanation.requests == ()
+    assert explanation.steps[0].how.startswith(f"fails: {code}: ")
     assert {error["extensions"]["code"] for error in errors} == {code}
 
 

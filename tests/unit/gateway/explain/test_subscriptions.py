@@ -65,27 +65,28 @@ async def looks(gateway: Gateway, request: GraphQLRequest, times: int) -> list[l
 async def test_requests_are_those_of_a_poll_by_etag(sandboxed: Gateway) -> None:
     request = asked(CUSTOMERS, group="10", first=2)
 
-    found = await explain(sandboxed, request)
+    explanation = await explain(sandboxed, request)
     sent = await looks(sandboxed, request, 1)
 
-    assert [[r.text for r in found.requests]] == sent
+    assert [[r.text for r in explanation.requests]] == sent
     assert "CustomerGroupId eq '10'" in sent[0][0]
-    assert "etags of all rows, 1,000 a request, at most 5,000" in found.text()
+    assert "etags of all rows, 1,000 a request, at most 5,000" in explanation.text()
 
 
 async def test_requests_are_those_of_a_further_poll_by_stamp(tmp_path: Path) -> None:
     async with guides(tmp_path, lambda _: None) as gateway:
-        found = await explain(gateway, asked(GUIDES))
+        explanation = await explain(gateway, asked(GUIDES))
         first, further = await looks(gateway, asked(GUIDES), 2)
 
-    (request,) = found.requests
+    (request,) = explanation.requests
     assert [MOMENT.sub("…", request.text)] == [MOMENT.sub("…", text) for text in further]
     assert MOMENT.search(request.text)
     assert len(first) == 2
     assert (
-        "whose sysModifiedDateTime is at least that of the newest change minus 30 s" in found.text()
+        "whose sysModifiedDateTime is at least that of the newest change minus 30 s"
+        in explanation.text()
     )
-    assert "changed rows are not read" in found.text()
+    assert "changed rows are not read" in explanation.text()
 
 
 async def test_changed_rows_are_read_as_shown_for_one(sandboxed: Gateway) -> None:
@@ -133,17 +134,17 @@ REFUSED = [
 async def test_subscription_that_cannot_begin_has_errors(
     sandboxed: Gateway, query: str, variables: dict[str, Any], code: str
 ) -> None:
-    found = await explain(sandboxed, asked(query, **variables))
+    explanation = await explain(sandboxed, asked(query, **variables))
 
-    assert [error["extensions"]["code"] for error in found.errors] == [code]
-    assert found.text().startswith("error: ")
+    assert [error["extensions"]["code"] for error in explanation.errors] == [code]
+    assert explanation.text().startswith("error: ")
 
 
 async def test_rows_that_cannot_be_read_are_shown(sandboxed: Gateway) -> None:
-    found = await explain(sandboxed, asked(CUSTOMERS, group="10", first=5_000))
+    explanation = await explain(sandboxed, asked(CUSTOMERS, group="10", first=5_000))
 
-    assert found.failed
-    assert found.steps[0].below[0].how.startswith("fails: PAGE_LIMIT_EXCEEDED")
+    assert explanation.failed
+    assert explanation.steps[0].below[0].how.startswith("fails: PAGE_LIMIT_EXCEEDED")
 
 
 FAMILY = """<?xml version="1.0"?>
@@ -170,8 +171,8 @@ async def untouchable(tmp_path: Path) -> AsyncIterator[Gateway]:
     document.write_text(FAMILY, "utf-8")
     settings = Settings(url="https://v4.example/odata", metadata=str(document), dialect="odata")
     transport = httpx.MockTransport(touched)
-    async with open_gateway(settings, transport=transport, observe=lambda _: None) as found:
-        yield found
+    async with open_gateway(settings, transport=transport, observe=lambda _: None) as opened:
+        yield opened
 
 
 async def test_rows_of_several_types_are_shown_for_each(
@@ -180,13 +181,13 @@ async def test_rows_of_several_types_are_shown_for_each(
     query = """subscription {
       entityChanged(set: "animals") { row: node { ... on Cat { lives } ... on Dog { tricks } } }
     }"""
-    found = await explain(untouchable, GraphQLRequest(query=query))
+    explanation = await explain(untouchable, GraphQLRequest(query=query))
 
-    (step,) = found.steps
+    (step,) = explanation.steps
     assert [(below.field, below.request) for below in step.below] == [
         ("row on Cat", "Animals?$select=N.Cat/Lives,No&$filter=No eq {No}"),
         ("row on Dog", "Animals?$select=N.Dog/Tricks,No&$filter=No eq {No}"),
     ]
-    assert [request.text.partition("&$orderby")[0] for request in found.requests] == [
+    assert [request.text.partition("&$orderby")[0] for request in explanation.requests] == [
         "Animals?$select=No"
     ]

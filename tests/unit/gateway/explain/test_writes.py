@@ -53,8 +53,8 @@ async def served() -> AsyncIterator[Gateway]:
 async def explained(case: WriteCase) -> tuple[Explanation, list[object]]:
     """Explain a case; gives what the sandbox was asked too, beside its metadata."""
     async with prepared(case) as (gateway, sandbox):
-        found = await explain(gateway, case.request)
-        return found, sandbox.state.requests
+        explanation = await explain(gateway, case.request)
+        return explanation, sandbox.state.requests
 
 
 @pytest.mark.parametrize("case", EXPLAINED, ids=lambda case: case.name)
@@ -133,9 +133,9 @@ async def test_operation_that_cannot_be_atomic_is_shown() -> None:
 async def test_mutation_with_an_unknown_value_is_shown(
     served: Gateway, query: str, earlier: str
 ) -> None:
-    found = await explain(served, GraphQLRequest(query=query))
+    explanation = await explain(served, GraphQLRequest(query=query))
 
-    assert {step.field: step.how for step in found.steps} == {
+    assert {step.field: step.how for step in explanation.steps} == {
         "a": earlier,
         "b": "cannot be shown: it uses a value that is known only after an earlier mutation",
     }

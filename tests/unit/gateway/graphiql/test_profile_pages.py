@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 async def served() -> AsyncIterator[Served]:
     settings = Settings.model_validate({"language": None, "profiles": PROFILES})
-    async for found in serve(settings):
-        yield found
+    async for served in serve(settings):
+        yield served
 
 
 async def test_page_lists_the_apis_with_introspection(served: Served) -> None:
@@ -67,9 +67,9 @@ async def test_examples_have_the_prefixes_of_the_api(
     prefixes: dict[str, str], root: str, on: str
 ) -> None:
     settings = {"language": None, "federation": prefixes}
-    async for found in serve(Settings.model_validate(settings)):
-        shown = (await found.http.get(f"{PAGE}/config.json")).json()["examples"]
-        first = await found.ask(API, shown[0]["query"], **shown[0]["variables"])
+    async for served in serve(Settings.model_validate(settings)):
+        shown = (await served.http.get(f"{PAGE}/config.json")).json()["examples"]
+        first = await served.ask(API, shown[0]["query"], **shown[0]["variables"])
 
         assert [example["name"] for example in shown] == [e.name for e in examples()]
         assert [*first["data"]] == [root]

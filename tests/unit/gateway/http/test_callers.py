@@ -24,8 +24,8 @@ ROWS = "{ legalEntities { totalCount } }"
 
 @pytest.fixture(scope="module")
 async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
-    async with serving(Settings(language=None, max_body_bytes=200_000)) as found:
-        yield found
+    async with serving(Settings(language=None, max_body_bytes=200_000)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -55,8 +55,10 @@ async def test_company_header_narrows_the_rows(client: Client) -> None:
 
     response = await client.post({"query": query}, X_D365_Company="demf, usmf")
 
-    found = {row["dataAreaId"] for row in response.json()["data"]["customersV3"]["nodes"]}
-    assert found == {"demf", "usmf"}
+    companies_of_rows = {
+        row["dataAreaId"] for row in response.json()["data"]["customersV3"]["nodes"]
+    }
+    assert companies_of_rows == {"demf", "usmf"}
 
 
 async def test_unknown_company_has_no_rows(client: Client) -> None:

@@ -32,8 +32,8 @@ COMPLETE = "event: complete\ndata:\n\n"
 
 @pytest.fixture(scope="module")
 async def served(sandbox: Starlette) -> AsyncIterator[Served]:
-    async with serving(sandbox, [], heartbeat=0.1) as found:
-        yield found
+    async with serving(sandbox, [], heartbeat=0.1) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -100,29 +100,29 @@ async def serving(**given: object) -> AsyncIterator[Client]:
 
 @pytest.fixture(scope="module")
 async def client() -> AsyncIterator[Client]:
-    async with serving(max_aliases=3, max_body_bytes=5_000) as found:
-        yield found
+    async with serving(max_aliases=3, max_body_bytes=5_000) as opened:
+        yield opened
 
 
 async def test_query_is_explained_without_sending_anything(client: Client) -> None:
     response = await client.explain(CUSTOMERS)
 
-    found = response.json()["data"]
+    body = response.json()["data"]
     assert response.status_code == 200
     assert client.upstream.asked == []
-    assert found["changes"] is found["failed"] is False
-    (step,) = found["steps"]
+    assert body["changes"] is body["failed"] is False
+    (step,) = body["steps"]
     assert step["field"] == "customersV3"
     assert "companies: usmf" in step["how"]
     (below,) = step["below"]
     assert (below["field"], below["how"].partition(",")[0]) == ("orders", "key batch")
     assert below["request"].startswith("SalesOrderHeadersV2?$select=SalesOrderNumber")
-    (request,) = found["requests"]
+    (request,) = body["requests"]
     assert request["method"] == "GET"
     assert request["fields"] == ["customersV3"]
     assert "dataAreaId eq 'usmf'" in request["text"]
     assert "dataAreaId%20eq%20'usmf'" in request["path"]
-    assert found["text"].endswith(f"GET {request['text']}")
+    assert body["text"].endswith(f"GET {request['text']}")
 
 
 async def test_explained_requests_are_those_that_are_sent(client: Client) -> None:
@@ -141,12 +141,12 @@ async def test_explained_requests_are_those_that_are_sent(client: Client) -> Non
 async def test_mutation_is_explained_without_writing(
     client: Client,
 ) -> None:
-    found = (await client.explain(JOURNAL, X_D365_Company="usmf")).json()["data"]
+    explanation = (await client.explain(JOURNAL, X_D365_Company="usmf")).json()["data"]
 
     assert client.upstream.asked == []
-    assert found["changes"] is True
-    assert found["placeholders"] == ["JournalBatchNumber"]
-    header, batch = found["requests"][:2]
+    assert explanation["changes"] is True
+    assert explanation["placeholders"] == ["JournalBatchNumber"]
+    header, batch = explanation["requests"][:2]
     assert (header["method"], header["path"]) == ("POST", "LedgerJournalHeaders?cross-company=true")
     assert header["body"].startswith('{"dataAreaId":"usmf"')
     assert header["within"] == []
@@ -154,37 +154,41 @@ async def test_mutation_is_explained_without_writing(
     (line,) = batch["within"]
     assert (line["method"], line["path"]) == ("POST", "LedgerJournalLines?cross-company=true")
     assert '"JournalBatchNumber":"{JournalBatchNumber}"' in line["body"]
-    assert {tuple(request["fields"]) for request in found["requests"]} == {("header",)}
+    assert {tuple(request["fields"]) for request in explanation["requests"]} == {("header",)}
 
 
 async def test_if_match_of_a_write_is_shown(client: Client) -> None:
-    found = (await client.explain(UPDATE)).json()["data"]["requests"]
+    explanation = (await client.explain(UPDATE)).json()["data"]["requests"]
 
-    assert [(r["method"], r["headers"].get("If-Match")) for r in found][:1] == [("PATCH", "W/1")]
+    assert [(r["method"], r["headers"].get("If-Match")) for r in explanation][:1] == [
+        ("PATCH", "W/1")
+    ]
 
 
 async def test_introspection_sends_nothing(client: Client) -> None:
-    found = (await client.explain("{ __schema { queryType { name } } }")).json()["data"]
+    explanation = (await client.explain("{ __schema { queryType { name } } }")).json()["data"]
 
-    assert found["steps"] == found["requests"] == []
+    assert explanation["steps"] == explanation["requests"] == []
 
 
 async def test_subscription_shows_the_requests_of_a_poll(client: Client) -> None:
     query = 'subscription { a: entityChanged(set: "customersV3", companies: ["usmf"]) { kind } }'
-    found = (await client.explain(query)).json()["data"]
+    explanation = (await client.explain(query)).json()["data"]
 
-    assert found["repeats"] is True
-    assert [step["field"] for step in found["steps"]] == ["a"]
-    assert [request["fields"] for request in found["requests"]] == [["a"]]
-    assert "$filter=dataAreaId eq 'usmf'" in found["requests"][0]["text"]
+    assert explanation["repeats"] is True
+    assert [step["field"] for step in explanation["steps"]] == ["a"]
+    assert [request["fields"] for request in explanation["requests"]] == [["a"]]
+    assert "$filter=dataAreaId eq 'usmf'" in explanation["requests"][0]["text"]
     assert client.upstream.asked == []
 
 
 async def test_invalid_arguments_are_shown_in_the_plan(client: Client) -> None:
-    found = (await client.explain("{ customersV3(first: 5000) { totalCount } }")).json()["data"]
+    explanation = (await client.explain("{ customersV3(first: 5000) { totalCount } }")).json()[
+        "data"
+    ]
 
-    assert found["failed"] is True
-    assert found["steps"][0]["how"].startswith("fails: PAGE_LIMIT_EXCEEDED")
+    assert explanation["failed"] is True
+    assert explanation["steps"][0]["how"].startswith("fails: PAGE_LIMIT_EXCEEDED")
 
 
 REFUSED = [
@@ -301,8 +305,8 @@ async def test_traced_request_names_its_fields(
 ) -> None:
     requests = (await client.run(query, **TRACE)).json()["extensions"]["d365"]["requests"]
 
-    found = {tuple(r["fields"]): r["path"].partition("?")[0].partition("(")[0] for r in requests}
-    assert found == wanted
+    paths = {tuple(r["fields"]): r["path"].partition("?")[0].partition("(")[0] for r in requests}
+    assert paths == wanted
 
 
 async def test_trace_shows_attempts_and_errors(client: Client) -> None:
@@ -325,12 +329,14 @@ async def test_trace_shows_every_write(client: Client) -> None:
       b: createCustomerGroup(input: {customerGroupId: "T1", description: "x"}) { userErrors { code } }
     }"""
 
-    found = (await client.run(query, X_D365_Company="usmf", **TRACE)).json()["extensions"]["d365"]
+    explanation = (await client.run(query, X_D365_Company="usmf", **TRACE)).json()["extensions"][
+        "d365"
+    ]
 
-    writes = [(r["method"], r["fields"]) for r in found["requests"]]
+    writes = [(r["method"], r["fields"]) for r in explanation["requests"]]
     assert writes == [("POST", ["a"]), ("POST", ["b"])]
-    assert found["requests"][0]["status"] == 201
-    assert found["requests"][1]["status"] >= 400
+    assert explanation["requests"][0]["status"] == 201
+    assert explanation["requests"][1]["status"] >= 400
 
 
 async def test_trace_of_a_late_operation_shows_where_time_went() -> None:
@@ -342,10 +348,10 @@ async def test_trace_of_a_late_operation_shows_where_time_went() -> None:
             raise AssertionError(request)
 
         client.upstream.handle_async_request = never  # type: ignore[method-assign]
-        found = (await client.run("{ legalEntities { nodes { id } } }", **TRACE)).json()
+        explanation = (await client.run("{ legalEntities { nodes { id } } }", **TRACE)).json()
 
-    assert found["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
-    (request,) = found["extensions"]["d365"]["requests"]
+    assert explanation["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
+    (request,) = explanation["extensions"]["d365"]["requests"]
     assert (request["status"], request["attempts"]) == (None, 1)
 
 

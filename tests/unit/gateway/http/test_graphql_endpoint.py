@@ -21,8 +21,8 @@ ROWS = "{ legalEntities { totalCount } }"
 
 @pytest.fixture(scope="module")
 async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
-    async with serving(Settings(language=None, max_body_bytes=200_000)) as found:
-        yield found
+    async with serving(Settings(language=None, max_body_bytes=200_000)) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -98,8 +98,8 @@ def events() -> list[Event]:
 
 @pytest.fixture(scope="module")
 async def served(sandbox: Starlette, events: list[Event]) -> AsyncIterator[Served]:
-    async with serving(sandbox, events, max_failures=0) as found:
-        yield found
+    async with serving(sandbox, events, max_failures=0) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -38,8 +38,8 @@ def events() -> list[Event]:
 
 @pytest.fixture(scope="module")
 async def served(sandbox: Starlette, events: list[Event]) -> AsyncIterator[Served]:
-    async with serving(sandbox, events) as found:
-        yield found
+    async with serving(sandbox, events) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(

@@ -117,11 +117,11 @@ def files(folder: Path) -> list[str]:
 @pytest.mark.heavy
 async def test_the_engine_tells_the_whole_schema_as_graphql_core_does(tmp_path: Path) -> None:
     async with opened(settings_of(None)) as gateway:
-        found = await ask(gateway, EVERYTHING)
+        answer = await ask(gateway, EVERYTHING)
 
         assert gateway.schema.made_types < 5
         wanted = introspect_with_graphql_core(build_eagerly(gateway.schema.core), EVERYTHING)
-    assert_same(found, {"data": wanted})
+    assert_same(answer, {"data": wanted})
 
 
 async def test_one_type_is_told_without_making_any() -> None:
@@ -133,8 +133,8 @@ async def test_one_type_is_told_without_making_any() -> None:
     async with opened(settings_of(None)) as gateway:
         before = gateway.schema.made_types
         for name in ("CustomerV3", "CustomerV3Connection", "CustomerV3Where", "NoSuchType"):
-            found = await ask(gateway, query, name=name)
-            assert "errors" not in found
+            answer = await ask(gateway, query, name=name)
+            assert "errors" not in answer
         assert gateway.schema.made_types == before
 
         wanted = introspect_with_graphql_core(gateway.schema.core, query, {"name": "CustomerV3"})
@@ -144,10 +144,10 @@ async def test_one_type_is_told_without_making_any() -> None:
 async def test_the_schema_beside_data_is_told_too() -> None:
     query = '{ __type(name: "CustomerV3") { name } customersV3(first: 1) { nodes { customerAccount } } }'
     async with opened(settings_of(None)) as gateway:
-        found = await ask(gateway, query)
+        answer = await ask(gateway, query)
 
-    assert list(found["data"]) == ["__type", "customersV3"]
-    assert len(found["data"]["customersV3"]["nodes"]) == 1
+    assert list(answer["data"]) == ["__type", "customersV3"]
+    assert len(answer["data"]["customersV3"]["nodes"]) == 1
 
 
 async def test_introspection_has_a_depth_limit_of_its_own() -> None:
@@ -165,10 +165,10 @@ async def test_introspection_has_a_depth_limit_of_its_own() -> None:
 async def test_an_answer_beyond_all_bounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling, "MOST_BYTES", 10_000)
     async with opened(settings_of(None)) as gateway:
-        found = await ask(gateway, EVERYTHING)
+        answer = await ask(gateway, EVERYTHING)
         again = await ask(gateway, NAMES.replace("name", "kind"))
 
-    assert found["errors"][0]["extensions"]["code"] == "BUDGET_EXCEEDED"
+    assert answer["errors"][0]["extensions"]["code"] == "BUDGET_EXCEEDED"
     assert "errors" in again
 
 
@@ -182,11 +182,11 @@ async def test_an_answer_beyond_all_bounds_is_refused(monkeypatch: pytest.Monkey
 )
 async def test_introspection_that_is_switched_off_is_refused(query: str) -> None:
     async with opened(settings_of(None, introspection=False)) as gateway:
-        found = await ask(gateway, query)
+        answer = await ask(gateway, query)
         typename = await ask(gateway, "{ __typename legalEntities(first: 1) { __typename } }")
 
-    assert [e["extensions"]["code"] for e in found["errors"]] == ["INTROSPECTION_DISABLED"]
-    assert "data" not in found
+    assert [e["extensions"]["code"] for e in answer["errors"]] == ["INTROSPECTION_DISABLED"]
+    assert "data" not in answer
     assert typename["data"]["__typename"] == "Query"
 
 
@@ -215,10 +215,10 @@ async def test_errors_suggest_no_names_where_introspection_is_off(query: str) ->
 async def test_variables_suggest_no_names_where_introspection_is_off() -> None:
     query = "query ($w: CustomerV3Where) { customersV3(where: $w) { totalCount } }"
     async with opened(settings_of(None, introspection=False)) as gateway:
-        found = await ask(gateway, query, w={"customerAccont": {"eq": "x"}})
+        answer = await ask(gateway, query, w={"customerAccont": {"eq": "x"}})
 
-    assert "errors" in found
-    assert "Did you mean" not in json.dumps(found)
+    assert "errors" in answer
+    assert "Did you mean" not in json.dumps(answer)
 
 
 # Kept
@@ -257,11 +257,11 @@ async def test_a_subprocess_writes_for_a_large_catalogue(
     monkeypatch.setattr(introspection_module, "SMALL", 0)
     monkeypatch.setattr(introspection_module, "whole_answer", None)  # nothing is written here
     async with opened(settings_of(tmp_path)) as gateway:
-        found = await ask(gateway, EVERYTHING)
+        answer = await ask(gateway, EVERYTHING)
         wanted = introspect_with_graphql_core(build_eagerly(gateway.schema.core), EVERYTHING)
         assert gateway.introspection_store.artifacts.writes == 1
 
-    assert_same(found, {"data": wanted})
+    assert_same(answer, {"data": wanted})
     assert files(tmp_path) == [".zstd"]
 
 
@@ -273,9 +273,9 @@ async def test_the_subprocess_reports_a_too_long_answer(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(introspection_module, "SMALL", 0)
     async with opened(settings_of(tmp_path)) as gateway:
-        found = await ask(gateway, EVERYTHING)
+        answer = await ask(gateway, EVERYTHING)
 
-    assert found["errors"][0]["extensions"]["code"] == "BUDGET_EXCEEDED"
+    assert answer["errors"][0]["extensions"]["code"] == "BUDGET_EXCEEDED"
 
 
 def test_the_subprocess_gets_no_credentials(tmp_path: Path) -> None:
@@ -297,10 +297,10 @@ async def test_the_gateway_writes_if_the_subprocess_fails(
     async with opened(settings_of(tmp_path)) as gateway:
         for snapshot in os.scandir(tmp_path / "cache/models"):
             os.unlink(snapshot)
-        found = await ask(gateway, NAMES)
+        answer = await ask(gateway, NAMES)
         assert gateway.introspection_store.artifacts.writes == 1
 
-    assert found["data"]["__schema"]["types"]
+    assert answer["data"]["__schema"]["types"]
 
 
 async def test_other_metadata_or_settings_have_other_answers(tmp_path: Path) -> None:
@@ -360,10 +360,10 @@ async def test_those_who_ask_at_once_share_one_making_and_may_leave() -> None:
     await started.wait()
     waiting[0].cancel()
     release.set()
-    found = await asyncio.gather(*waiting, return_exceptions=True)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert isinstance(found[0], asyncio.CancelledError)
-    assert len({id(artifact) for artifact in found[1:]}) == 1
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert len({id(artifact) for artifact in results[1:]}) == 1
     assert len(calls) == 1
     assert calls[0] != threading.get_ident()
 

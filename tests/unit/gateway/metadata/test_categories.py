@@ -112,10 +112,12 @@ async def test_the_sandbox_has_categories() -> None:
     transport = httpx.ASGITransport(create_sandbox())
     settings = Settings(language=None, cache_dir=None)
     async with open_client(settings, transport=transport, observe=lambda _: None) as client:
-        found = await load_categories(client, dialects.SANDBOX.environment_root(client.root), "one")
+        loaded = await load_categories(
+            client, dialects.SANDBOX.environment_root(client.root), "one"
+        )
 
-    assert found["CustomersV3"] == "Master"
-    assert set(found.values()) >= {"Master", "Reference", "Transaction"}
+    assert loaded["CustomersV3"] == "Master"
+    assert set(loaded.values()) >= {"Master", "Reference", "Transaction"}
 
 
 @pytest.mark.parametrize(
@@ -134,8 +136,8 @@ async def test_categories_are_fetched_only_if_a_profile_names_one(
     async with open_client(settings, transport=transport, observe=lambda _: None) as client:
 
         async def chosen() -> tuple[str, ...]:
-            found = await read_profiles(settings, client, loaded, "one", lambda _: None)
-            return found["p"].chosen
+            document = await read_profiles(settings, client, loaded, "one", lambda _: None)
+            return document["p"].chosen
 
         if raised is None:
             assert await chosen() == ("Things",)

@@ -78,19 +78,19 @@ def test_unset_fields_are_those_of_the_service() -> None:
     settings = Settings.model_validate(
         {"read_only": True, "max_depth": 9, "max_rows": 7, "profiles": {"p": {"max_depth": 3}}}
     )
-    found = profile_settings(settings, "p")
+    profiles = profile_settings(settings, "p")
 
-    assert (found.max_depth, found.max_rows, found.read_only) == (3, 7, True)
-    assert found.introspection is True
+    assert (profiles.max_depth, profiles.max_rows, profiles.read_only) == (3, 7, True)
+    assert profiles.introspection is True
     with pytest.raises(SettingsError, match="no profile q"):
         profile_settings(settings, "q")
 
 
 def test_another_process_reads_the_same_settings() -> None:
     settings = Settings.model_validate({"profiles": {"p": {"max_depth": 3, "title": "P"}}})
-    found = profile_settings(settings, "p").model_copy(update={"chosen": ("Vendors",)})
+    profiles = profile_settings(settings, "p").model_copy(update={"chosen": ("Vendors",)})
 
-    assert settings_from_json(found.model_dump(mode="json")) == found
+    assert settings_from_json(profiles.model_dump(mode="json")) == profiles
     assert settings_from_json(settings.model_dump(mode="json")) == settings
 
 

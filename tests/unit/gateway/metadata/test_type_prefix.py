@@ -43,19 +43,19 @@ async def opened(**federation: Any) -> AsyncIterator[Gateway]:
 
 @pytest.fixture(scope="module")
 async def gateway() -> AsyncIterator[Gateway]:
-    async for found in opened(type_prefix="Eu"):
-        yield found
+    async for gateway in opened(type_prefix="Eu"):
+        yield gateway
 
 
 @pytest.fixture(scope="module")
 async def plain() -> AsyncIterator[Gateway]:
-    async for found in opened():
-        yield found
+    async for gateway in opened():
+        yield gateway
 
 
 async def ask(gateway: Gateway, query: str, **variables: Any) -> Any:
-    found = await gateway.engine.execute(GraphQLRequest(query=query, variables=variables))
-    return found.to_builtins()
+    answer = await gateway.engine.execute(GraphQLRequest(query=query, variables=variables))
+    return answer.to_builtins()
 
 
 async def first(gateway: Gateway) -> dict[str, str]:
@@ -94,7 +94,7 @@ async def test_payload_fields_have_no_prefix(gateway: Gateway) -> None:
 
 
 async def test_a_subscription_reads_rows_of_such_types(gateway: Gateway) -> None:
-    found = await explain(gateway, GraphQLRequest(query=CHANGED))
+    explanation = await explain(gateway, GraphQLRequest(query=CHANGED))
 
-    (node,) = found.steps[0].below
+    (node,) = explanation.steps[0].below
     assert node.how.startswith("CustomersV3 by key")

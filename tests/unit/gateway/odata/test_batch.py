@@ -81,17 +81,17 @@ def answer(*parts: str, end: str = "\r\n--c--\r\n") -> Response:
 
 
 def test_the_answers_of_a_changeset_come_in_order_with_their_headers() -> None:
-    found = parse_answers(
+    answers = parse_answers(
         answer(part("201 Created", '{"A":"ü"}', 'ETag: W/"1"'), part("204 No Content"))
     )
-    assert [(a.status, a.body.decode()) for a in found] == [(201, '{"A":"ü"}'), (204, "")]
-    assert found[0].headers["etag"] == 'W/"1"'
+    assert [(a.status, a.body.decode()) for a in answers] == [(201, '{"A":"ü"}'), (204, "")]
+    assert answers[0].headers["etag"] == 'W/"1"'
 
 
 @pytest.mark.parametrize("end", ["\r\n--c--\r\n", "\r\n", ""])
 def test_a_missing_last_boundary_is_accepted(end: str) -> None:
-    found = parse_answers(answer(part("500 Internal Server Error", '{"error":{}}'), end=end))
-    assert [(a.status, a.body) for a in found] == [(500, b'{"error":{}}')]
+    answers = parse_answers(answer(part("500 Internal Server Error", '{"error":{}}'), end=end))
+    assert [(a.status, a.body) for a in answers] == [(500, b'{"error":{}}')]
 
 
 def test_an_error_outside_the_changeset_is_read() -> None:
@@ -133,17 +133,20 @@ def test_answers_are_whole_with_any_line_end(texts: list[str], end: str, inner: 
     )
     body = f"preamble\r\n--b\r\nContent-Type: multipart/mixed; boundary={inner}\r\n\r\n{parts}--{inner}--\r\n--b--"
     headers = {"content-type": 'multipart/mixed; charset=utf-8; boundary="b"'}
-    found = parse_answers(Response(200, headers, body.replace("\r\n", end).encode(), ""))
-    assert [a.body.decode() for a in found] == texts
-    marks = [(a.headers["etag"], a.headers[CONTENT_ID]) for a in found]
+    answers = parse_answers(Response(200, headers, body.replace("\r\n", end).encode(), ""))
+    assert [a.body.decode() for a in answers] == texts
+    marks = [(a.headers["etag"], a.headers[CONTENT_ID]) for a in answers]
     assert marks == [(str(number), str(number)) for number in range(len(texts))]
 
 
 def test_a_boundary_within_a_line_is_content() -> None:
-    found = parse_answers(
+    answers = parse_answers(
         answer(part("200 OK", '{"Text":"--c-- --b --b--"}'), part("204 No Content"))
     )
-    assert [(a.status, a.body) for a in found] == [(200, b'{"Text":"--c-- --b --b--"}'), (204, b"")]
+    assert [(a.status, a.body) for a in answers] == [
+        (200, b'{"Text":"--c-- --b --b--"}'),
+        (204, b""),
+    ]
 
 
 REFUSING = {

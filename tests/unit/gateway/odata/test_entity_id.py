@@ -79,6 +79,6 @@ def test_an_address_names_a_key_or_none(name: str) -> None:
     path, columns, values = TABLE[name]
     address = path if path.startswith("/") or not path else f"{ROOT}/{path}"
 
-    found = key_of_address(address, columns)
+    key = key_of_address(address, columns)
 
-    assert (None if found is None else [part.value.value for part in found]) == values
+    assert (None if key is None else [part.value.value for part in key]) == values

@@ -199,10 +199,10 @@ def passes(text, row):
     st.integers(100, 400),
 )
 def test_each_request_names_its_own_keys_and_all_are_named(keys, limit):
-    found = asked(COLUMNS, keys, limit=limit)
+    answer = asked(COLUMNS, keys, limit=limit)
 
-    assert sorted(key for _, own in found for key in own) == sorted(keys)
-    for request, own in found:
+    assert sorted(key for _, own in answer for key in own) == sorted(keys)
+    for request, own in answer:
         text = unquote(request.url.partition("$filter=")[2].partition("&")[0])
         rows = [{n: v for (n, _, _), v in zip(COLUMNS, key, strict=True)} for key in keys]
         named = [key for key, row in zip(keys, rows, strict=True) if passes(text, row)]
@@ -213,9 +213,9 @@ def test_each_request_names_its_own_keys_and_all_are_named(keys, limit):
 @pytest.mark.parametrize("companies", [1, 3])
 def test_requests_are_full(companies):
     keys = [(f"US-{i:06}", f"c{i % companies}") for i in range(3_000)]
-    found = asked(COLUMNS[:2], keys, limit=2_000)
+    answer = asked(COLUMNS[:2], keys, limit=2_000)
 
-    lengths = [len(request.url) for request, _ in found]
+    lengths = [len(request.url) for request, _ in answer]
     assert max(lengths) <= 2_000
     assert min(lengths[:-1]) > 1_900
 

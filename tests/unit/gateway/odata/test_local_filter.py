@@ -195,12 +195,12 @@ def test_filters_agree_with_a_database(expr, rows):
     clause = sql(expr, bound)
     expected = [row[0] for row in DATABASE.execute(f"SELECT {clause} FROM r ORDER BY i", bound)]
 
-    found = [
+    items = [
         evaluate(expr, {Path(("Name",)): name, Path(("Qty",)): qty}.get, case_insensitive=True)
         for name, qty in rows
     ]
 
-    assert found == [None if e is None else bool(e) for e in expected]
+    assert items == [None if e is None else bool(e) for e in expected]
 
 
 @given(st.lists(ROW, max_size=10), st.tuples(st.booleans(), st.booleans()))

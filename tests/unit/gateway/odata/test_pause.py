@@ -63,8 +63,8 @@ def many(client: ODataClient, count: int) -> list[asyncio.Task[object]]:
 
 
 async def outcomes(tasks: list[asyncio.Task[object]]) -> set[str]:
-    found = await asyncio.gather(*tasks, return_exceptions=True)
-    return {type(outcome).__name__ for outcome in found}
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return {type(outcome).__name__ for outcome in results}
 
 
 async def test_many_operations_under_429_send_few_requests() -> None:

@@ -110,10 +110,10 @@ QUERY = "{ lines { nodes { accountDisplayValue dimensionDisplayValue } } }"
 
 async def test_without_the_setting_display_values_come_as_they_are() -> None:
     async with opened() as journal:
-        found = await journal.ask(QUERY)
+        answer = await journal.ask(QUERY)
 
     row = {"accountDisplayValue": "US\\-009", "dimensionDisplayValue": "a\\-b-c"}
-    assert found == {"data": {"lines": {"nodes": [row]}}}
+    assert answer == {"data": {"lines": {"nodes": [row]}}}
 
 
 async def test_account_numbers_lose_escapes_and_other_values_do_not(
@@ -128,19 +128,19 @@ async def test_account_numbers_lose_escapes_and_other_values_do_not(
 async def test_no_number_stays_none(journal: Journal, nothing: Any) -> None:
     journal.account = nothing
 
-    found = await journal.ask(QUERY)
+    answer = await journal.ask(QUERY)
 
-    assert found["data"]["lines"]["nodes"][0]["accountDisplayValue"] == nothing
+    assert answer["data"]["lines"]["nodes"][0]["accountDisplayValue"] == nothing
 
 
 async def test_a_ledger_account_is_an_error_at_its_field(journal: Journal) -> None:
     journal.account = "605120-001-022"
 
-    found = await journal.ask(QUERY)
+    answer = await journal.ask(QUERY)
 
     row = {"accountDisplayValue": None, "dimensionDisplayValue": "a\\-b-c"}
-    assert found["data"] == {"lines": {"nodes": [row]}}
-    (error,) = found["errors"]
+    assert answer["data"] == {"lines": {"nodes": [row]}}
+    (error,) = answer["errors"]
     assert error["path"] == ["lines", "nodes", 0, "accountDisplayValue"]
     assert error["extensions"]["code"] == "UPSTREAM_MALFORMED"
     assert "account_numbers" in error["extensions"]["hint"]
@@ -164,19 +164,19 @@ async def test_a_ledger_account_is_an_error_at_its_field(journal: Journal) -> No
 async def test_filters_take_numbers(dialect: str, operator: str, sent: str) -> None:
     async with opened(ACCOUNT, dialect=dialect) as journal:
         query = f"{{ lines(where: {{ accountDisplayValue: {operator} }}) {{ nodes {{ id }} }} }}"
-        found = await journal.ask(query)
+        answer = await journal.ask(query)
 
-    assert "errors" not in found
+    assert "errors" not in answer
     (address,) = (address for _, address, _ in journal.asked if address.startswith("Lines"))
     assert f"$filter={sent}&" in address
 
 
 async def test_inputs_take_numbers_and_what_comes_back_is_one(journal: Journal) -> None:
-    found = await journal.ask("""mutation { createLine(input: {
+    answer = await journal.ask("""mutation { createLine(input: {
       rowId: "2", accountDisplayValue: "US-010", dimensionDisplayValue: "x\\\\-y-z"
     }) { line { accountDisplayValue } } }""")
 
-    assert found == {"data": {"createLine": {"line": {"accountDisplayValue": "US-010"}}}}
+    assert answer == {"data": {"createLine": {"line": {"accountDisplayValue": "US-010"}}}}
     posted = next(body for method, _, body in journal.asked if method == "POST")
     assert posted == {
         "Id": "2",

@@ -63,9 +63,9 @@ async def test_a_company_the_account_may_not_see_is_empty(restricted: Gateway):
 
 
 async def test_without_a_scope_every_company_of_the_account_is_read(restricted: Gateway):
-    found = await ask(restricted, "{ customersV3(first: 1000) { nodes { dataAreaId } } }")
+    answer = await ask(restricted, "{ customersV3(first: 1000) { nodes { dataAreaId } } }")
 
-    assert {row["dataAreaId"] for row in found["data"]["customersV3"]["nodes"]} == {"usmf", "dat"}
+    assert {row["dataAreaId"] for row in answer["data"]["customersV3"]["nodes"]} == {"usmf", "dat"}
 
 
 # --- scope ----------------------------------------------------------------------------------------
@@ -79,10 +79,10 @@ async def test_rows_below_stay_in_the_company_of_their_parents(sandboxed: Gatewa
           customer { dataAreaId customerGroup { dataAreaId } } }
       }
     }"""
-    found = (await ask(sandboxed, query))["data"]["salesOrderHeadersV2"]["nodes"]
+    orders = (await ask(sandboxed, query))["data"]["salesOrderHeadersV2"]["nodes"]
 
-    assert len({row["dataAreaId"] for row in found}) > 1
-    for row in found:
+    assert len({row["dataAreaId"] for row in orders}) > 1
+    for row in orders:
         lines = row["salesOrderLines"]["nodes"]
         below = [row["customer"], row["customer"]["customerGroup"], *lines]
         below += [line["releasedProduct"] for line in lines]
@@ -94,10 +94,10 @@ async def test_the_scope_holds_below_rows_without_a_company(sandboxed: Gateway, 
     query = """{ productsV2(first: 20) { nodes {
       releasedProducts { totalCount nodes { dataAreaId salesUnitSymbol productV2 {
         releasedProducts { nodes { dataAreaId } } } } } } } }"""
-    found = await ask(sandboxed, query, header=("usmf", "dat"), expand=expand)
+    answer = await ask(sandboxed, query, header=("usmf", "dat"), expand=expand)
 
     seen = set()
-    for product in found["data"]["productsV2"]["nodes"]:
+    for product in answer["data"]["productsV2"]["nodes"]:
         for released in product["releasedProducts"]["nodes"]:
             seen.add(released["dataAreaId"])
             again = released["productV2"]["releasedProducts"]["nodes"]

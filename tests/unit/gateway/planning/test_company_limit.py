@@ -59,8 +59,8 @@ def companies_in(answer: object) -> set[str]:
         return set().union(*map(companies_in, answer))
     if not isinstance(answer, dict):
         return set()
-    found = {v.casefold() for k, v in answer.items() if k.startswith("c_") and v}
-    return found.union(*map(companies_in, answer.values()))
+    companies = {v.casefold() for k, v in answer.items() if k.startswith("c_") and v}
+    return companies.union(*map(companies_in, answer.values()))
 
 
 def limit_of(gateway: Gateway, **settings: Any) -> CompanyLimit:

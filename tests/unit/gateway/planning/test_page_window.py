@@ -92,15 +92,15 @@ def test_rows_beyond_a_cursor(
 def test_rows_beyond_a_cursor_where_nulls_come_last(
     terms: list[OrderTerm], values: list[Any], backward: bool, expected: str
 ) -> None:
-    found = rows_beyond(terms, values, backward=backward, nulls=True, nulls_last=True)
+    beyond = rows_beyond(terms, values, backward=backward, nulls=True, nulls_last=True)
 
-    assert filter_text(found) == expected
+    assert filter_text(beyond) == expected
 
 
 def test_a_service_without_nulls_is_not_asked_for_null() -> None:
-    found = rows_beyond([NUMBER_DOWN, ID], [1, 5], backward=False, nulls=False)
+    beyond = rows_beyond([NUMBER_DOWN, ID], [1, 5], backward=False, nulls=False)
 
-    assert filter_text(found) == "Number le 1 and (Number lt 1 or OrderId gt 5)"
+    assert filter_text(beyond) == "Number le 1 and (Number lt 1 or OrderId gt 5)"
 
 
 def test_nothing_comes_after_null_where_the_order_falls() -> None:
@@ -230,9 +230,9 @@ def read(paging: Paging = PAGING, **arguments: Any) -> Window:
     ],
 )
 def test_sizes(arguments: dict[str, Any], size: int, backward: bool) -> None:
-    found = read(**arguments)
+    document = read(**arguments)
 
-    assert (found.size, found.backward) == (size, backward)
+    assert (document.size, document.backward) == (size, backward)
 
 
 def test_the_default_is_never_more_than_the_maximum() -> None:
@@ -256,15 +256,15 @@ def test_sizes_that_cannot_be(arguments: dict[str, Any], error: type[GatewayErro
 
 
 def test_the_key_ends_every_order_and_a_term_counts_once() -> None:
-    found = read(orderBy=[{"number": "DESC"}, {"orderId": "DESC"}, {"number": "ASC"}])
+    document = read(orderBy=[{"number": "DESC"}, {"orderId": "DESC"}, {"number": "ASC"}])
 
-    assert [(t.field.name, t.descending) for t in found.order] == [
+    assert [(t.field.name, t.descending) for t in document.order] == [
         ("number", True),
         ("orderId", True),
         ("area", False),
     ]
-    assert found.keyset
-    assert not found.is_default_order
+    assert document.keyset
+    assert not document.is_default_order
 
 
 @pytest.mark.parametrize("name", ["flag", "colour", "uid", "open"])

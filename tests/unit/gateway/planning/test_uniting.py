@@ -59,10 +59,10 @@ def aliased(fields: list[str]) -> str:
 async def test_lists_of_one_key_are_one_request(case: str, dialect: str, can_expand: bool) -> None:
     zoo = world(dialect, can_expand=can_expand)
 
-    found = await zoo.execute(aliased(KEYED[case]))
+    answer = await zoo.execute(aliased(KEYED[case]))
 
-    assert found.to_builtins() == {"data": await alone(zoo, KEYED[case])}
-    assert len([r for r in found.requests if r.url.startswith("Orders")]) == 1
+    assert answer.to_builtins() == {"data": await alone(zoo, KEYED[case])}
+    assert len([r for r in answer.requests if r.url.startswith("Orders")]) == 1
 
 
 async def test_a_cursor_of_a_united_list_is_that_of_the_list() -> None:
@@ -72,10 +72,10 @@ async def test_a_cursor_of_a_united_list_is_that_of_the_list() -> None:
     cursor = first.to_builtins()["data"]["f0"]["pageInfo"]["endCursor"]
 
     fields = [keyed(1, arguments=f'after: "{cursor}"'), keyed(4)]
-    found = await zoo.execute(aliased(fields))
+    answer = await zoo.execute(aliased(fields))
 
-    assert found.to_builtins() == {"data": await alone(zoo, fields)}
-    assert found.to_builtins()["data"]["f0"]["nodes"] == []
+    assert answer.to_builtins() == {"data": await alone(zoo, fields)}
+    assert answer.to_builtins()["data"]["f0"]["nodes"] == []
 
 
 def coloured(colour: str, arguments: str = "") -> str:
@@ -89,10 +89,10 @@ async def test_other_lists_share_a_batch_if_the_service_supports_it(
     fields = [coloured("RED", "first: 1"), coloured("DARK_GREEN", "last: 2"), coloured("BLUE")]
     zoo = world(dialect)
 
-    found = await zoo.execute(aliased(fields))
+    answer = await zoo.execute(aliased(fields))
 
-    assert found.to_builtins() == {"data": await alone(zoo, fields)}
-    roots = [r for r in found.requests if r.method == "POST" or r.url.startswith("Orders?")]
+    assert answer.to_builtins() == {"data": await alone(zoo, fields)}
+    roots = [r for r in answer.requests if r.method == "POST" or r.url.startswith("Orders?")]
     assert {r.method for r in roots} == methods
     assert dialect == "odata" or len(roots) == 1
 

@@ -40,11 +40,11 @@ async def test_without_a_url_the_sandbox_is_the_upstream() -> None:
     async with open_gateway(settings(), observe=events.append) as gateway:
         assert gateway.is_sandbox
         assert gateway.dialect.name == "finops"
-        found = await gateway.engine.execute(
+        answer = await gateway.engine.execute(
             GraphQLRequest(query="{ legalEntities { totalCount } }")
         )
 
-    assert found.errors == []
+    assert answer.errors == []
     assert {MetadataLoaded, SchemaBuilt} <= {type(event) for event in events}
     # The figures that serve prints: "types" are those of the printed SDL, which nobody counts at a start.
     (built,) = (event for event in events if isinstance(event, SchemaBuilt))
@@ -174,12 +174,12 @@ async def test_the_settings_limits_reach_the_engine() -> None:
             "{ customersV3 { nodes { salesOrders { nodes { salesOrderLines { totalCount } } } } } }"
         )
         assert "BUDGET_EXCEEDED" in str(await ask(deep))
-        found = await gateway.engine.execute(
+        answer = await gateway.engine.execute(
             GraphQLRequest(
                 query="{ salesOrderHeadersV2 { nodes { salesOrderLines { totalCount } } } }"
             )
         )
-        assert not [r.url for r in found.requests if "expand" in r.url]
+        assert not [r.url for r in answer.requests if "expand" in r.url]
 
 
 def test_a_cut_off_document_names_its_line() -> None:

@@ -120,59 +120,59 @@ def frozen() -> Iterator[None]:
 @pytest.mark.heavy
 async def test_the_types_in_memory_stay_within_the_budget(frozen: None) -> None:
     most = 0
-    async with watched() as found:
+    async with watched() as watcher:
         for name in NAMES * 3:
-            body = await found.touch(name)
+            body = await watcher.touch(name)
             assert [node["name"] for node in body["data"][name[0].lower() + name[1:]]["nodes"]] == [
                 "one"
             ]
-            await until(lambda: is_at_rest(found.live))
-            found.note()
-            most = max(most, found.live.gateway.schema.made_types)
-            assert found.alive == 1
+            await until(lambda: is_at_rest(watcher.live))
+            watcher.note()
+            most = max(most, watcher.live.gateway.schema.made_types)
+            assert watcher.alive == 1
 
-        events = [event for event in found.events if isinstance(event, TypesRenewed)]
-        assert found.live.generation == len(events) + 1 > 5
+        events = [event for event in watcher.events if isinstance(event, TypesRenewed)]
+        assert watcher.live.generation == len(events) + 1 > 5
         assert most <= BUDGET
         assert max(event.types for event in events) < BUDGET + 20
 
 
 async def test_frozen_objects_are_freed_with_their_metadata(frozen: None) -> None:
-    async with watched(max_types=3_000) as found:
-        await found.touch(NAMES[0])
+    async with watched(max_types=3_000) as watcher:
+        await watcher.touch(NAMES[0])
         gc.freeze()
-        found.live.replace(remade(found.live.gateway))
-        found.note()
-        await until(lambda: found.alive == 1)
+        watcher.live.replace(remade(watcher.live.gateway))
+        watcher.note()
+        await until(lambda: watcher.alive == 1)
 
-        assert found.alive == 1
+        assert watcher.alive == 1
         assert gc.get_freeze_count() > 10_000
 
 
 async def test_types_are_freed_without_the_collector(
     frozen: None,
 ) -> None:
-    async with watched(max_types=3_000) as found:
+    async with watched(max_types=3_000) as watcher:
         for name in NAMES[:5]:
-            await found.touch(name)
-        made = made_of(found.live.gateway)
+            await watcher.touch(name)
+        made = made_of(watcher.live.gateway)
         gc.freeze()
-        found.live.replace(fresh_copy(found.live.gateway))
-        await until(lambda: is_at_rest(found.live))
+        watcher.live.replace(fresh_copy(watcher.live.gateway))
+        await until(lambda: is_at_rest(watcher.live))
 
         assert len(made) > 50
         assert [thing() for thing in made if thing() is not None] == []
 
 
 async def test_a_generation_is_freed_in_steps_and_leaves_little_garbage() -> None:
-    async with watched(max_types=3_000) as found:
+    async with watched(max_types=3_000) as watcher:
         gc.collect()
         before = len(gc.get_objects())
         for name in NAMES:
-            await found.touch(name)
+            await watcher.touch(name)
         gc.collect()
         made = len(gc.get_objects()) - before
-        gone = found.live.gateway
+        gone = watcher.live.gateway
         gc.disable()  # what the steps free is not what it would find
         try:
             freed = [sys.getallocatedblocks()]
@@ -188,14 +188,14 @@ async def test_a_generation_is_freed_in_steps_and_leaves_little_garbage() -> Non
 
 
 async def test_freeing_a_generation_yields_to_other_tasks() -> None:
-    async with watched(Freeing(turn=0.0), max_types=3_000) as found:
+    async with watched(Freeing(turn=0.0), max_types=3_000) as watcher:
         for name in NAMES[:5]:
-            await found.touch(name)
-        types: Any = found.live.gateway.schema.core.type_map
+            await watcher.touch(name)
+        types: Any = watcher.live.gateway.schema.core.type_map
         steps = len(types.table)
-        found.live.replace(fresh_copy(found.live.gateway))
+        watcher.live.replace(fresh_copy(watcher.live.gateway))
         turns = 0
-        while not is_at_rest(found.live):
+        while not is_at_rest(watcher.live):
             await asyncio.sleep(0)
             turns += 1
 
@@ -203,36 +203,36 @@ async def test_freeing_a_generation_yields_to_other_tasks() -> None:
 
 
 async def test_an_emptied_generation_still_answers() -> None:
-    async with watched(max_types=3_000) as found:
-        answer = await found.touch(NAMES[0])
-        held = found.live.gateway
-        found.live.replace(fresh_copy(held))
-        await until(lambda: is_at_rest(found.live))
+    async with watched(max_types=3_000) as watcher:
+        answer = await watcher.touch(NAMES[0])
+        held = watcher.live.gateway
+        watcher.live.replace(fresh_copy(held))
+        await until(lambda: is_at_rest(watcher.live))
         assert held.schema.made_types == 0
 
-        found.live.replace(held)
-        assert await found.touch(NAMES[0]) == answer
+        watcher.live.replace(held)
+        assert await watcher.touch(NAMES[0]) == answer
         assert held.schema.made_types > 5
 
 
 async def test_an_unfrozen_process_stays_unfrozen() -> None:
     assert gc.get_freeze_count() == 0
-    async with watched() as found:
-        await found.touch(NAMES[0])
-        found.live.replace(fresh_copy(found.live.gateway))
-        found.note()
-        await until(lambda: found.alive == 1)
+    async with watched() as watcher:
+        await watcher.touch(NAMES[0])
+        watcher.live.replace(fresh_copy(watcher.live.gateway))
+        watcher.note()
+        await until(lambda: watcher.alive == 1)
 
     assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.heavy
 async def test_a_fresh_generation_is_empty_and_answers_the_same() -> None:
-    async with watched(max_types=3_000) as found:
-        answers = [await found.touch(name) for name in NAMES]
-        before = found.live.gateway
-        found.live.replace(fresh_copy(before))
-        fresh = found.live.gateway
+    async with watched(max_types=3_000) as watcher:
+        answers = [await watcher.touch(name) for name in NAMES]
+        before = watcher.live.gateway
+        watcher.live.replace(fresh_copy(before))
+        fresh = watcher.live.gateway
 
         assert fresh.schema.made_types < 10 < before.schema.made_types
         assert (fresh.metadata, fresh.since, fresh.client) == (
@@ -240,40 +240,40 @@ async def test_a_fresh_generation_is_empty_and_answers_the_same() -> None:
             before.since,
             before.client,
         )
-        assert [await found.touch(name) for name in NAMES] == answers
+        assert [await watcher.touch(name) for name in NAMES] == answers
         assert fresh.schema.as_str() == before.schema.as_str()
 
 
 async def test_running_operations_keep_their_generation() -> None:
-    async with watched() as found:
-        found.service.gate = asyncio.Event()
-        running = [asyncio.create_task(found.touch(name)) for name in NAMES[:3]]
-        await until(lambda: found.service.waiting == 3)
-        found.note()
-        found.live.replace(fresh_copy(found.live.gateway))
-        found.note()
+    async with watched() as watcher:
+        watcher.service.gate = asyncio.Event()
+        running = [asyncio.create_task(watcher.touch(name)) for name in NAMES[:3]]
+        await until(lambda: watcher.service.waiting == 3)
+        watcher.note()
+        watcher.live.replace(fresh_copy(watcher.live.gateway))
+        watcher.note()
 
-        assert (found.live.retired, found.alive) == (1, 2)
-        found.service.gate.set()
+        assert (watcher.live.retired, watcher.alive) == (1, 2)
+        watcher.service.gate.set()
         answers = await asyncio.gather(*running)
         assert all("errors" not in answer for answer in answers)
-        await until(lambda: found.alive == 1)
-        assert (found.live.retired, found.alive) == (0, 1)
+        await until(lambda: watcher.alive == 1)
+        assert (watcher.live.retired, watcher.alive) == (0, 1)
 
 
 @pytest.mark.heavy
 async def test_concurrent_requests_are_answered_across_generations() -> None:
-    async with watched(max_types=15) as found:
+    async with watched(max_types=15) as watcher:
 
         async def walk(start: int) -> list[Any]:
-            return [await found.touch(NAMES[(start + i) % len(NAMES)]) for i in range(40)]
+            return [await watcher.touch(NAMES[(start + i) % len(NAMES)]) for i in range(40)]
 
         answers = await asyncio.gather(*(walk(start) for start in range(0, 24, 3)))
-        await until(lambda: is_at_rest(found.live) and found.alive == 1)
+        await until(lambda: is_at_rest(watcher.live) and watcher.alive == 1)
 
         assert all("errors" not in answer for walked in answers for answer in walked)
-        assert found.live.generation > 5
-        assert found.alive == 1
+        assert watcher.live.generation > 5
+        assert watcher.alive == 1
 
 
 async def test_a_failed_replacement_leaves_the_old_generation() -> None:
@@ -283,12 +283,12 @@ async def test_a_failed_replacement_leaves_the_old_generation() -> None:
         calls.append(gateway)
         raise MemoryError("no more")
 
-    async with watched(max_types=3_000) as found:
+    async with watched(max_types=3_000) as watcher:
         events: list[Event] = []
-        failing = GenerationManager(found.live.gateway, broken, budget=10, observe=events.append)
-        found.live = failing
+        failing = GenerationManager(watcher.live.gateway, broken, budget=10, observe=events.append)
+        watcher.live = failing
         for name in NAMES:
-            assert "errors" not in await found.touch(name)
+            assert "errors" not in await watcher.touch(name)
             await until(lambda: is_at_rest(failing))
 
         assert failing.generation == 1
@@ -300,16 +300,16 @@ async def test_a_failed_replacement_leaves_the_old_generation() -> None:
 
 async def test_frozen_objects_are_collected_when_idle() -> None:
     running: list[int] = []
-    freeing = Freeing(collect=lambda: running.append(found.live._running))
-    async with watched(freeing, max_types=3_000) as found:
-        found.service.gate = asyncio.Event()
-        task = asyncio.create_task(found.touch(NAMES[0]))
-        await until(lambda: found.service.waiting == 1)
+    freeing = Freeing(collect=lambda: running.append(watcher.live._running))
+    async with watched(freeing, max_types=3_000) as watcher:
+        watcher.service.gate = asyncio.Event()
+        task = asyncio.create_task(watcher.touch(NAMES[0]))
+        await until(lambda: watcher.service.waiting == 1)
         for _ in range(2):
-            found.live.replace(remade(found.live.gateway))
+            watcher.live.replace(remade(watcher.live.gateway))
         await asyncio.sleep(0.05)
         assert running == []
-        found.service.gate.set()
+        watcher.service.gate.set()
         await task
         await until(lambda: running != [])
 
@@ -318,15 +318,15 @@ async def test_frozen_objects_are_collected_when_idle() -> None:
 
 async def test_frozen_objects_are_collected_under_load_in_the_end() -> None:
     running: list[int] = []
-    freeing = Freeing(idle_wait=0.05, collect=lambda: running.append(found.live._running))
-    async with watched(freeing, max_types=3_000) as found:
-        found.service.gate = asyncio.Event()
-        task = asyncio.create_task(found.touch(NAMES[0]))
-        await until(lambda: found.service.waiting == 1)
+    freeing = Freeing(idle_wait=0.05, collect=lambda: running.append(watcher.live._running))
+    async with watched(freeing, max_types=3_000) as watcher:
+        watcher.service.gate = asyncio.Event()
+        task = asyncio.create_task(watcher.touch(NAMES[0]))
+        await until(lambda: watcher.service.waiting == 1)
         for _ in range(2):  # the operation runs on the first, nothing on the second
-            found.live.replace(remade(found.live.gateway))
+            watcher.live.replace(remade(watcher.live.gateway))
         await until(lambda: running != [])
-        found.service.gate.set()
+        watcher.service.gate.set()
         await task
 
     assert running[0] == 1

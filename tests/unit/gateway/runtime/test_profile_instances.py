@@ -27,8 +27,8 @@ CUSTOMERS = "{ customersV3 { nodes { id customerAccount } pageInfo { endCursor }
 @pytest.fixture(scope="module")
 async def served() -> AsyncIterator[Served]:
     settings = Settings.model_validate({"language": None, "profiles": PROFILES})
-    async for found in serve(settings):
-        yield found
+    async for served in serve(settings):
+        yield served
 
 
 async def test_each_profile_has_a_schema_of_its_own(served: Served) -> None:
@@ -100,8 +100,8 @@ async def test_ids_are_valid_in_each_api_that_serves_their_type(served: Served) 
     row = (await served.ask(API, CUSTOMERS))["data"]["customersV3"]["nodes"][0]
     query = "query ($id: ID!) { node(id: $id) { ... on Node { id } __typename } }"
 
-    found = await served.ask(f"{API}/customers", query, id=row["id"])
-    assert found == {"data": {"node": {"id": row["id"], "__typename": "CustomerV3"}}}
+    answer = await served.ask(f"{API}/customers", query, id=row["id"])
+    assert answer == {"data": {"node": {"id": row["id"], "__typename": "CustomerV3"}}}
     assert code(await served.ask(f"{API}/ap", query, id=row["id"])) == "INVALID_ID"
 
 
@@ -114,9 +114,9 @@ async def test_cursors_are_valid_in_each_api_of_the_same_scope(
     )
     rows = (await served.ask(API, CUSTOMERS))["data"]["customersV3"]["nodes"]
 
-    found = await served.ask(API, query, at=cursor["endCursor"])
+    answer = await served.ask(API, query, at=cursor["endCursor"])
 
-    assert found["data"]["customersV3"]["nodes"] == [
+    assert answer["data"]["customersV3"]["nodes"] == [
         {"customerAccount": rows[2]["customerAccount"]}
     ]
     vendors = "{ vendorsV3(first: 1) { pageInfo { endCursor } } }"
@@ -171,20 +171,20 @@ async def test_an_unknown_profile_is_a_404_naming_public_ones(
 
 async def test_profiles_open_at_their_first_request() -> None:
     settings = Settings.model_validate({"language": None, "profiles": PROFILES})
-    async for found in serve(settings):
-        ready = (await found.http.get("/readyz")).json()["profiles"]
+    async for served in serve(settings):
+        ready = (await served.http.get("/readyz")).json()["profiles"]
         assert {name: facts["open"] for name, facts in ready.items()} == {
             "ap": False,
             "customers": False,
         }
         for _ in range(2):
-            await found.ask(f"{API}/ap", "{ vendorsV3 { totalCount } }")
+            await served.ask(f"{API}/ap", "{ vendorsV3 { totalCount } }")
 
-        opened = found.said(ProfileOpened)
+        opened = served.said(ProfileOpened)
         assert [event.profile for event in opened] == ["ap"]
         assert opened[0].sets == ready["ap"]["sets"] == 11
-        assert len(found.said(MetadataLoaded)) == len(found.said(ModelRead)) == 1
-        facts = (await found.http.get("/readyz")).json()["profiles"]["ap"]
+        assert len(served.said(MetadataLoaded)) == len(served.said(ModelRead)) == 1
+        facts = (await served.http.get("/readyz")).json()["profiles"]["ap"]
         assert (facts["open"], facts["generation"]) == (True, 1)
         assert facts["types"] > 5
 
@@ -192,29 +192,29 @@ async def test_profiles_open_at_their_first_request() -> None:
 @pytest.mark.heavy
 async def test_each_profile_has_its_own_generations() -> None:
     settings = {"language": None, "max_types": 8, "profiles": {"all": {"exclude": ["Vend*"]}}}
-    async for found in serve(Settings.model_validate(settings)):
+    async for served in serve(Settings.model_validate(settings)):
         for name in ("customersV3", "salesOrderLines", "releasedProductsV2"):
-            answer = await found.ask(f"{API}/all", f"{{ {name}(first: 1) {{ nodes {{ id }} }} }}")
+            answer = await served.ask(f"{API}/all", f"{{ {name}(first: 1) {{ nodes {{ id }} }} }}")
             assert "errors" not in answer
 
-        profile = found.app.state.profiles.opened("all")
+        profile = served.app.state.profiles.opened("all")
         assert profile.generation > 1
-        assert found.app.state.live.generation == 1
+        assert served.app.state.live.generation == 1
 
 
 async def test_the_whole_catalogue_can_be_left_out() -> None:
     settings = {"language": None, "serve_all": False, "profiles": PROFILES}
-    async for found in serve(Settings.model_validate(settings)):
-        refused = await found.post(API, "{ __typename }")
+    async for served in serve(Settings.model_validate(settings)):
+        refused = await served.post(API, "{ __typename }")
 
         assert refused.status_code == 404
         assert code(refused.json()) == "UNKNOWN_PROFILE"
         assert refused.json()["errors"][0]["extensions"]["hint"] == (
             "There are: /graphql/ap, /graphql/customers."
         )
-        assert (await found.http.get(PAGE)).status_code == 404
-        assert (await found.http.get("/")).headers["location"] == "/graphiql/ap"
-        assert "errors" not in await found.ask(f"{API}/ap", "{ vendorsV3 { totalCount } }")
+        assert (await served.http.get(PAGE)).status_code == 404
+        assert (await served.http.get("/")).headers["location"] == "/graphiql/ap"
+        assert "errors" not in await served.ask(f"{API}/ap", "{ vendorsV3 { totalCount } }")
 
 
 async def test_cors_holds_for_profiles_too() -> None:
@@ -258,9 +258,9 @@ async def test_profiles_keep_the_names_of_the_whole() -> None:
         "cache_dir": None,
         "profiles": {"p": {"sets": ["Items"]}},
     }
-    async for found in serve(Settings.model_validate(settings), service):
-        whole = found.app.state.live.gateway.catalog
-        part = build_profile(found.app.state.live.gateway, "p").catalog
+    async for served in serve(Settings.model_validate(settings), service):
+        whole = served.app.state.live.gateway.catalog
+        part = build_profile(served.app.state.live.gateway, "p").catalog
 
         assert list(part.model.entity_types) == ["N.Item"]
         assert [name for _, _, name in part.set_roots()] == ["items", "item"]
@@ -280,7 +280,7 @@ async def test_documented_profiles_are_served() -> None:
     (block,) = blocks("toml", of="profiles")
     values = tomllib.loads(block.text)
 
-    async for found in serve(Settings.model_validate({"language": None, **values})):
+    async for served in serve(Settings.model_validate({"language": None, **values})):
         for name in values["profiles"]:
-            answer = await found.ask(f"{API}/{name}", "{ __typename }")
+            answer = await served.ask(f"{API}/{name}", "{ __typename }")
             assert answer == {"data": {"__typename": "Query"}}

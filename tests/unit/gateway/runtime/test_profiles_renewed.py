@@ -34,29 +34,29 @@ SHAPE = '{ __type(name: "Thing") { fields { name } } }'
 
 async def test_new_metadata_reaches_open_and_unopened_profiles() -> None:
     service = Changing(csdl("Name"))
-    async for found in serve(Settings.model_validate(CHANGING), service, build_here):
-        before = await found.ask(f"{API}/p", SHAPE)
+    async for served in serve(Settings.model_validate(CHANGING), service, build_here):
+        before = await served.ask(f"{API}/p", SHAPE)
         service.document = csdl("Name", "Colour")
 
-        assert (await found.app.state.reloader.reload("signal")).outcome == "changed"
+        assert (await served.app.state.reloader.reload("signal")).outcome == "changed"
 
         for path in (API, f"{API}/p", f"{API}/q"):
-            body = await found.ask(path, SHAPE)
+            body = await served.ask(path, SHAPE)
             assert "colour" in str(body)
             assert "colour" not in str(before)
-        assert [event.profile for event in found.said(ProfileOpened)] == ["p", "p", "q"]
+        assert [event.profile for event in served.said(ProfileOpened)] == ["p", "p", "q"]
 
 
 async def test_metadata_without_the_sets_of_a_profile_is_refused() -> None:
     service = Changing(csdl("Name"))
-    async for found in serve(Settings.model_validate(CHANGING), service, build_here):
-        before = await found.ask(f"{API}/p", SHAPE)
+    async for served in serve(Settings.model_validate(CHANGING), service, build_here):
+        before = await served.ask(f"{API}/p", SHAPE)
         service.document = csdl("Name", sets=("Others",))
 
-        assert (await found.app.state.reloader.reload("signal")).outcome == "failed"
+        assert (await served.app.state.reloader.reload("signal")).outcome == "failed"
 
-        assert "profiles.p.include" in found.said(ReloadFailed)[0].message
-        assert await found.ask(f"{API}/p", SHAPE) == before == await found.ask(API, SHAPE)
+        assert "profiles.p.include" in served.said(ReloadFailed)[0].message
+        assert await served.ask(f"{API}/p", SHAPE) == before == await served.ask(API, SHAPE)
 
 
 # Large ones
@@ -78,8 +78,8 @@ async def test_a_large_profile_has_its_own_snapshot(
 
     monkeypatch.setattr(models, "keep", counted)
     for _ in range(2):
-        async for found in serve(Settings.model_validate(settings), service):
-            answers += [await found.ask(f"{API}/p", query)]
+        async for served in serve(Settings.model_validate(settings), service):
+            answers += [await served.ask(f"{API}/p", query)]
 
     assert answers[0] == answers[1]
     assert "errors" not in answers[0]

@@ -51,10 +51,10 @@ def test_queries_for_every_set_are_valid(catalog: Catalog) -> None:
     for kind, _, name in list(catalog.set_roots())[:15]:
         if kind.value != "list" or not catalog.is_node(catalog.roots[name].csdl):
             continue
-        found = find_change_query(catalog, name)
+        change_query = find_change_query(catalog, name)
         seen += 1
-        assert validate(core, parse(found.rows)) == []
-        assert not found.newest or validate(core, parse(found.newest)) == []
+        assert validate(core, parse(change_query.rows)) == []
+        assert not change_query.newest or validate(core, parse(change_query.newest)) == []
     assert seen > 5 or len(catalog.roots) < 20
 
 
@@ -69,10 +69,13 @@ def test_queries_for_every_set_are_valid(catalog: Catalog) -> None:
     ],
 )
 def test_stamps_are_recognised_by_name(name: str, given: str, stamp: str | None) -> None:
-    found = find_change_query(Catalog(model_of(name), SCHEMAS[name]), given)
+    change_query = find_change_query(Catalog(model_of(name), SCHEMAS[name]), given)
 
-    assert found.stamp == stamp
-    assert ("orderBy" in found.rows, bool(found.newest)) == (stamp is not None, stamp is not None)
+    assert change_query.stamp == stamp
+    assert ("orderBy" in change_query.rows, bool(change_query.newest)) == (
+        stamp is not None,
+        stamp is not None,
+    )
 
 
 def test_stamps_can_be_configured() -> None:
@@ -127,7 +130,7 @@ def begun(gateway: Gateway, query: str, **variables: Any) -> SubscriptionRequest
 
 
 def test_rows_are_queried_as_selected(assembled: Gateway) -> None:
-    found = begun(
+    started = begun(
         assembled,
         """subscription Mine($where: JSON, $ids: Int = 2, $with: Boolean!, $set: String!) {
           row: entityChanged(set: $set, where: $where) { ...Change kind @skip(if: $with) }
@@ -142,21 +145,24 @@ def test_rows_are_queried_as_selected(assembled: Gateway) -> None:
         **{"with": True},
     )
 
-    assert (found.key, found.fields) == ("row", (("a", "node"), ("node", "node")))
-    assert found.arguments == {"set": "customersV3", "where": {"customerAccount": {"eq": "US-001"}}}
-    assert (found.ids, found.variables) == ("ids_", {"with": True})
-    assert " ".join(found.query.split()) == (
+    assert (started.key, started.fields) == ("row", (("a", "node"), ("node", "node")))
+    assert started.arguments == {
+        "set": "customersV3",
+        "where": {"customerAccount": {"eq": "US-001"}},
+    }
+    assert (started.ids, started.variables) == ("ids_", {"with": True})
+    assert " ".join(started.query.split()) == (
         "query Mine($ids_: [ID!]!, $ids: Int = 2, $with: Boolean!) {"
         " a: nodes(ids: $ids_) { ...Customer id @include(if: $with) }"
         " node: nodes(ids: $ids_) { __typename } }"
         " fragment Customer on CustomerV3 { salesOrders(first: $ids) { ...Orders } }"
         " fragment Orders on SalesOrderHeaderV2Connection { totalCount }"
     )
-    assert validate(assembled.schema.core, parse(found.query)) == []
+    assert validate(assembled.schema.core, parse(started.query)) == []
 
 
 def test_include_is_resolved_in_the_query_for_rows(assembled: Gateway) -> None:
-    found = begun(
+    started = begun(
         assembled,
         """subscription ($with: Boolean!) {
           entityChanged(set: "customersV3") { node @include(if: $with) { id } }
@@ -164,14 +170,14 @@ def test_include_is_resolved_in_the_query_for_rows(assembled: Gateway) -> None:
         **{"with": True},
     )
 
-    assert (found.variables, found.fields) == ({}, (("node", "node"),))
-    assert validate(assembled.schema.core, parse(found.query)) == []
+    assert (started.variables, started.fields) == ({}, (("node", "node"),))
+    assert validate(assembled.schema.core, parse(started.query)) == []
 
 
 def test_rows_are_not_queried_if_not_selected(assembled: Gateway) -> None:
-    found = begun(assembled, 'subscription { entityChanged(set: "customersV3") { kind id } }')
+    started = begun(assembled, 'subscription { entityChanged(set: "customersV3") { kind id } }')
 
-    assert (found.query, found.fields) == ("", (("kind", "kind"), ("id", "id")))
+    assert (started.query, started.fields) == ("", (("kind", "kind"), ("id", "id")))
 
 
 NODES = SubscriptionRequest(

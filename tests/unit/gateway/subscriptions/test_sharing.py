@@ -78,8 +78,8 @@ class Crowd:
     async def hear(self, request: GraphQLRequest) -> Any:
         """Return the first result; all of them where several rows change."""
         async with aclosing(self.streams.results(request)) as results:
-            found = [json.loads(await anext(results)) for _ in range(self.rows)]
-            return found if self.rows > 1 else found[0]
+            items = [json.loads(await anext(results)) for _ in range(self.rows)]
+            return items if self.rows > 1 else items[0]
 
     async def change(self, *requests: GraphQLRequest) -> list[Any]:
         """Change the rows while all these listen; return what each hears of them."""
@@ -270,11 +270,11 @@ async def test_failed_read_fails_for_each_reader(
         reads += 1
         raise BadArgument("no")
 
-    found = await asyncio.gather(
+    results = await asyncio.gather(
         *(batch.results(reader(begun_once), 0, read) for _ in range(3)), return_exceptions=True
     )
 
-    assert [type(one) for one in found] == [BadArgument] * 3
+    assert [type(one) for one in results] == [BadArgument] * 3
     assert reads == 1
 
 

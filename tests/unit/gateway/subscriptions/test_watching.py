@@ -84,9 +84,9 @@ async def taken(feed: Feed) -> list[str]:
 
 
 async def ended(feed: Feed) -> list[str | None]:
-    with pytest.raises(FeedEnded) as found:
+    with pytest.raises(FeedEnded) as opened:
         await asyncio.wait_for(feed.take(), PATIENCE)
-    return [error.get("extensions", {}).get("code") for error in found.value.errors]
+    return [error.get("extensions", {}).get("code") for error in opened.value.errors]
 
 
 async def test_equal_subscriptions_share_a_poll() -> None:

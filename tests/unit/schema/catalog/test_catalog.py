@@ -102,9 +102,9 @@ def test_each_cleaning_can_be_turned_off(cleaning: Cleaning, expected: dict[str,
 
 
 def test_null_dates_are_only_of_products_without_nulls() -> None:
-    found = Catalog(SHOP, GENERIC)
+    catalog = Catalog(SHOP, GENERIC)
 
-    assert fields_of(found, "CustomerV3")["createdOn"] == "DateTime!"
+    assert fields_of(catalog, "CustomerV3")["createdOn"] == "DateTime!"
 
 
 def test_descriptions_hold_label_name_and_marks() -> None:

@@ -156,14 +156,14 @@ def test_a_navigation_leads_to_the_set_it_is_bound_to(
     target_set: str | None,
 ) -> None:
     made = [EntitySet(name=n, type=qualified(t), bindings=b) for n, t, b in sets]
-    found = Catalog(
+    catalog = Catalog(
         model(
             entity("C", prop("K"), nav("To", "T", **navigation)), entity("T", prop("K")), sets=made
         ),
         FINOPS,
     )
 
-    assert found.object(qualified("C")).fields["to"].target_set == target_set
+    assert catalog.object(qualified("C")).fields["to"].target_set == target_set
 
 
 def test_a_navigation_to_a_type_that_is_not_there_is_no_field() -> None:

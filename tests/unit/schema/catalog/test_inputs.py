@@ -204,9 +204,9 @@ def test_a_product_may_not_filter_through_relations() -> None:
 def test_fields_called_like_the_logic_make_way_for_it() -> None:
     row = entity("Row", prop("And"), prop("not"))
     catalog = Catalog(model(row, sets={"Rows": "Row"}), FINOPS)
-    found = {f.name: f.of and f.of.name for f in catalog.input_fields("RowWhere")}
+    by_name = {f.name: f.of and f.of.name for f in catalog.input_fields("RowWhere")}
 
-    assert found == {"and": None, "or": None, "not": None, "and_2": "and", "not_2": "not"}
+    assert by_name == {"and": None, "or": None, "not": None, "and_2": "and", "not_2": "not"}
     assert orders(catalog) == ["and", "not"]
 
 

@@ -120,14 +120,14 @@ def test_a_nested_list_has_no_companies_of_its_own() -> None:
 
 
 def test_every_root_field_describes_itself() -> None:
-    found = model(
+    shop = model(
         *(CUSTOMER, GROUP, NOTE, *ENUMS),
         sets=SETS,
         singletons={"Me": Singleton(name="Me", type=GROUP.name, label="I")},
         operations=(function("Now", STRING, description="The time."),),
         imports=importing("Now"),
     )
-    catalog = Catalog(found, FINOPS)
+    catalog = Catalog(shop, FINOPS)
 
     assert {n: catalog.root_description(r) for n, r in catalog.roots.items()} == {
         "customersV3": "The rows of `CustomersV3`.",
@@ -160,9 +160,11 @@ def test_functions_become_fields_with_their_parameters() -> None:
         ),
         GENERIC,
     )
-    found = {n: catalog.result(r) for n, r in catalog.roots.items() if r.kind is RootKind.FUNCTION}
+    by_name = {
+        n: catalog.result(r) for n, r in catalog.roots.items() if r.kind is RootKind.FUNCTION
+    }
 
-    assert found == {
+    assert by_name == {
         "plain": Result("Decimal"),
         "names": Result("String", many=True),
         "rows": Result("Group", many=True),
@@ -235,11 +237,11 @@ def test_what_cannot_be_asked_in_a_query_is_no_field(operation: Operation) -> No
 
 def test_sets_of_unserved_types_are_not_fields() -> None:
     void = entity("Void")
-    found = model(
+    shop = model(
         void, sets={"Voids": "Void"}, singletons={"V": Singleton(name="V", type=void.name)}
     )
 
-    assert Catalog(found, GENERIC).roots == {}
+    assert Catalog(shop, GENERIC).roots == {}
 
 
 # Which types are part of the schema

@@ -162,9 +162,9 @@ def changed(before: str, after: str) -> str:
 def test_each_change_has_its_meaning(
     read: Callable[[str], Source], before: str, after: str, level: str, kind: str, message: str
 ) -> None:
-    found = compare(read(BASE), read(changed(before, after)))
+    comparison = compare(read(BASE), read(changed(before, after)))
 
-    (one,) = [change for change in found.changes if change.kind == kind]
+    (one,) = [change for change in comparison.changes if change.kind == kind]
     assert (one.level, message in one.description) == (level, True), one
 
 
@@ -173,29 +173,29 @@ def test_each_change_has_its_meaning(
 def test_graphql_core_tells_the_same_of_whole_schemas(before: str, after: str) -> None:
     text = changed(before, after)
 
-    found = compare(as_sdl(BASE), as_introspection(text), descriptions=True)
+    comparison = compare(as_sdl(BASE), as_introspection(text), descriptions=True)
 
     wanted = find_schema_changes(core_of(BASE), core_of(text))
-    assert sorted((c.kind, c.description) for c in found.changes) == sorted(
+    assert sorted((c.kind, c.description) for c in comparison.changes) == sorted(
         (c.type.name, c.description) for c in wanted
     )
 
 
 @READERS
 def test_a_schema_has_no_changes_against_itself(read: Callable[[str], Source]) -> None:
-    found = compare(read(BASE), as_sdl(BASE), descriptions=True)
+    comparison = compare(read(BASE), as_sdl(BASE), descriptions=True)
 
-    assert (found.changes, found.compared) == ((), 11)
-    assert found.counts == {Level.BREAKING: 0, Level.DANGEROUS: 0, Level.SAFE: 0}
+    assert (comparison.changes, comparison.compared) == ((), 11)
+    assert comparison.counts == {Level.BREAKING: 0, Level.DANGEROUS: 0, Level.SAFE: 0}
 
 
 def test_the_worst_changes_come_first() -> None:
     text = changed("GOOD BAD", "FAIR BAD").replace("type Vendor {", "type Vendor { a: Int")
 
-    found = compare(as_sdl(BASE), as_sdl(text))
+    comparison = compare(as_sdl(BASE), as_sdl(text))
 
-    assert [change.level for change in found.changes] == ["breaking", "dangerous", "safe"]
-    assert [change.place for change in found.changes] == ["Mood", "Mood", "Vendor"]
+    assert [change.level for change in comparison.changes] == ["breaking", "dangerous", "safe"]
+    assert [change.place for change in comparison.changes] == ["Mood", "Mood", "Vendor"]
 
 
 def test_descriptions_count_where_they_are_asked_for() -> None:
@@ -223,9 +223,9 @@ def test_patterns_choose_types_and_root_fields_in_either_case() -> None:
         .replace("GOOD BAD", "BAD")
     )
 
-    found = compare(as_sdl(BASE), as_sdl(text), include=["customer*"])
+    comparison = compare(as_sdl(BASE), as_sdl(text), include=["customer*"])
 
-    assert [change.description for change in found.changes] == [
+    assert [change.description for change in comparison.changes] == [
         "Field Customer.name was removed.",
         "Query.customers(first:) has changed defaultValue from 10 to 20.",
     ]
@@ -312,10 +312,10 @@ def ways(model: Model) -> dict[str, Source]:
 @pytest.mark.parametrize("old", ["served", "sdl", "introspection"])
 @pytest.mark.parametrize("new", ["served", "sdl", "introspection"])
 def test_a_catalogue_is_the_same_however_it_is_given(essential: Model, old: str, new: str) -> None:
-    found = compare(ways(essential)[old], ways(essential)[new], descriptions=True)
+    comparison = compare(ways(essential)[old], ways(essential)[new], descriptions=True)
 
-    assert found.changes == ()
-    assert found.compared > 100
+    assert comparison.changes == ()
+    assert comparison.compared > 100
 
 
 def test_of_two_catalogues_graphql_core_tells_the_same(essential: Model) -> None:

@@ -180,12 +180,12 @@ def properties(draw: st.DrawFn, taken: list[str], types: list[str]) -> tuple[Pro
 
 @st.composite
 def entity_types(draw: st.DrawFn, qualified: list[str], values: list[str]) -> list[EntityType]:
-    found: list[EntityType] = []
+    items: list[EntityType] = []
     for name in qualified:
         parts = draw(unique)
         cut = draw(st.integers(1, len(parts)))
         own = parts[:cut]
-        found.append(
+        items.append(
             EntityType(
                 name=name,
                 key=tuple(own[: draw(st.integers(0, cut))]),
@@ -202,13 +202,13 @@ def entity_types(draw: st.DrawFn, qualified: list[str], values: list[str]) -> li
                     )
                     for navigation in parts[cut:]
                 ),
-                base=draw(st.sampled_from([None, *(t.name for t in found)])),
+                base=draw(st.sampled_from([None, *(t.name for t in items)])),
                 abstract=draw(st.booleans()),
                 open=draw(st.booleans()),
                 has_stream=draw(st.booleans()),
             )
         )
-    return found
+    return items
 
 
 @st.composite

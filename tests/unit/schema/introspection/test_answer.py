@@ -66,11 +66,11 @@ def sdl_of(schema: ODataSchema) -> str:
 
 def check(schema: ODataSchema) -> None:
     """All of it, type by type, and clients can work with it."""
-    found = introspect_with_gateway(schema, EVERYTHING)
+    answer = introspect_with_gateway(schema, EVERYTHING)
     core = build_eagerly(schema.core)
 
-    assert_same(found, introspect_with_graphql_core(core, EVERYTHING))
-    assert print_schema(build_client_schema(found)) == print_schema(core)
+    assert_same(answer, introspect_with_graphql_core(core, EVERYTHING))
+    assert print_schema(build_client_schema(answer)) == print_schema(core)
     assert sdl_of(schema) == print_schema(core) + "\n"
 
 
@@ -236,10 +236,10 @@ def test_properties_introspect_like_graphql_core(
 
 
 def test_hand_written_types_introspect_next_to_generated_ones() -> None:
-    found = introspect_with_gateway(SCHEMA, EVERYTHING)
+    answer = introspect_with_gateway(SCHEMA, EVERYTHING)
 
-    assert_same(found, introspect_with_graphql_core(EAGER, EVERYTHING))
-    assert set(build_client_schema(found).type_map) == set(EAGER.type_map)
+    assert_same(answer, introspect_with_graphql_core(EAGER, EVERYTHING))
+    assert set(build_client_schema(answer).type_map) == set(EAGER.type_map)
     # only Strawberry knows that a hand-written type is one of these
     assert sdl_of(SCHEMA).replace("Either @oneOf", "Either") == print_schema(EAGER) + "\n"
 
@@ -360,14 +360,14 @@ def test_long_answers_are_recognised(query: str, whole: bool) -> None:
 
 
 def test_a_difference_is_reported_with_its_place() -> None:
-    found = {"types": [{"name": "A", "fields": [{"name": "x", "description": "1"}]}]}
+    by_name = {"types": [{"name": "A", "fields": [{"name": "x", "description": "1"}]}]}
     wanted = {"types": [{"name": "A", "fields": [{"name": "x", "description": "2"}]}]}
 
-    assert first_difference(found, wanted) == ".types[A].fields[x].description: '1', wanted '2'"
-    assert first_difference(found, {"types": []}) == (
+    assert first_difference(by_name, wanted) == ".types[A].fields[x].description: '1', wanted '2'"
+    assert first_difference(by_name, {"types": []}) == (
         ".types: 1 items, wanted 0: missing [], surplus ['A']"
     )
-    assert first_difference(found, found) is None
+    assert first_difference(by_name, by_name) is None
 
 
 def test_a_spool_returns_texts_in_any_order() -> None:

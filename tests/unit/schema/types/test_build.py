@@ -226,7 +226,7 @@ def coerced(
 
 
 def test_arguments_arrive_as_plain_dicts_of_graphql_names() -> None:
-    found = coerced(
+    variables = coerced(
         """query ($limit: Decimal) {
             customersV3(
                 where: {and: [
@@ -241,7 +241,7 @@ def test_arguments_arrive_as_plain_dicts_of_graphql_names() -> None:
         {"limit": "1.10"},
     )
 
-    assert found == {
+    assert variables == {
         "first": 2,
         "where": {
             "and": [
@@ -252,13 +252,13 @@ def test_arguments_arrive_as_plain_dicts_of_graphql_names() -> None:
         },
         "orderBy": [{"customerAccount": "DESC"}],
     }
-    assert type(found["where"]) is dict
-    assert type(found["where"]["and"][1]["status"]["in"][0]) is str
-    assert type(found["orderBy"][0]["customerAccount"]) is str
+    assert type(variables["where"]) is dict
+    assert type(variables["where"]["and"][1]["status"]["in"][0]) is str
+    assert type(variables["orderBy"][0]["customerAccount"]) is str
 
 
 def test_variables_arrive_the_same_way() -> None:
-    found = coerced(
+    variables = coerced(
         "query ($w: CustomerV3Where, $o: [CustomerV3OrderBy!]) { customersV3(where: $w, orderBy: $o) { totalCount } }",
         {
             "w": {
@@ -270,7 +270,7 @@ def test_variables_arrive_the_same_way() -> None:
         },
     )
 
-    assert found == {
+    assert variables == {
         "where": {
             "onHold": {"eq": True},
             "since": {"isNull": False},

@@ -96,16 +96,16 @@ def plain(schema: ODataSchema) -> str:
 
 def directives(sdl: str) -> dict[str, str]:
     """Type, or type.field, with the directives that stand behind it."""
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for definition in parse(sdl).definitions:
         name = getattr(getattr(definition, "name", None), "value", "")
         marks = " ".join(map(print_ast, getattr(definition, "directives", None) or ()))
         if name and marks:
-            found[name] = marks
+            by_name[name] = marks
         for field in getattr(definition, "fields", None) or ():
             if field.directives:
-                found[f"{name}.{field.name.value}"] = " ".join(map(print_ast, field.directives))
-    return found
+                by_name[f"{name}.{field.name.value}"] = " ".join(map(print_ast, field.directives))
+    return by_name
 
 
 LIST = (
@@ -136,10 +136,10 @@ MARKED = {
 
 
 def test_keys_lists_and_what_is_shared_or_hidden_are_marked() -> None:
-    found = directives(subgraph(api(writes=True)))
+    applied = directives(subgraph(api(writes=True)))
 
     own = ("@oneOf", "@specifiedBy")
-    assert {place: marks for place, marks in found.items() if not marks.startswith(own)} == MARKED
+    assert {place: marks for place, marks in applied.items() if not marks.startswith(own)} == MARKED
 
 
 @pytest.mark.parametrize(
@@ -172,19 +172,21 @@ def test_what_is_imported_is_what_is_used(federation: Federation, link: str) -> 
 )
 def test_what_becomes_of_node(node: Any, marks: str | None) -> None:
     sdl = subgraph(api(federation=Federation(node=node)))
-    found = directives(sdl)
+    applied = directives(sdl)
 
-    assert found.get("Query.node") == found.get("Query.nodes") == marks
-    assert found.get("Node") == ("@inaccessible" if node == "inaccessible" else None)
+    assert applied.get("Query.node") == applied.get("Query.nodes") == marks
+    assert applied.get("Node") == ("@inaccessible" if node == "inaccessible" else None)
     assert ("interface Node" in sdl) == ("implements Node" in sdl) == (node != "omit")
 
 
 def test_tags_follow_the_rows_wherever_they_are_told() -> None:
     tags = {"Cust*": ("sales", "public"), "Customers": ("sales",), "Nothing*": ("never",)}
-    found = directives(subgraph(api(federation=Federation(version="2.8", tags=tags), writes=True)))
-    tagged = {place for place, marks in found.items() if "@tag" in marks}
+    applied = directives(
+        subgraph(api(federation=Federation(version="2.8", tags=tags), writes=True))
+    )
+    tagged = {place for place, marks in applied.items() if "@tag" in marks}
 
-    assert found["CustomerWhere"] == '@tag(name: "sales") @tag(name: "public")'
+    assert applied["CustomerWhere"] == '@tag(name: "sales") @tag(name: "public")'
     assert {place.replace("Customers", "Customer") for place in tagged} == {
         *("Customer", "CustomerConnection", "CustomerEdge", "CustomerWhere", "CustomerOrderBy"),
         *("CustomerCreateInput", "CustomerPatch", "CustomerKey", "CustomerUpdateInput"),
@@ -378,7 +380,7 @@ def test_why_knows_prefixed_names() -> None:
 
 
 def test_the_subgraph_has_the_prefix_too() -> None:
-    found = directives(subgraph(api(writes=True, prefix="erp")))
+    applied = directives(subgraph(api(writes=True, prefix="erp")))
     expected = {
         place
         if "." not in place or place.endswith(("node", "nodes"))
@@ -387,7 +389,7 @@ def test_the_subgraph_has_the_prefix_too() -> None:
     }
     folded = {
         p if "." not in p or p.endswith(("node", "nodes")) else p.lower(): m
-        for p, m in found.items()
+        for p, m in applied.items()
         if not m.startswith(("@oneOf", "@specifiedBy"))
     }
 

@@ -154,13 +154,13 @@ def test_the_converter_has_the_methods_that_are_overridden() -> None:
         "from_field": ["self", "field", "type_definition"],
         "from_input_field": ["self", "field", "type_definition"],
     }
-    found = {
+    by_name = {
         name: list(inspect.signature(getattr(GraphQLCoreConverter, name)).parameters)
         for name in wanted
         if hasattr(GraphQLCoreConverter, name)
     }
 
-    assert found == wanted, MOVED + "GraphQLCoreConverter; see GeneratingConverter"
+    assert by_name == wanted, MOVED + "GraphQLCoreConverter; see GeneratingConverter"
     assert [f.name for f in dataclasses.fields(ConcreteType)] == ["definition", "implementation"]
 
 

@@ -11,7 +11,7 @@ from tests.support.writing import action, writes
 
 def test_the_api_is_counted_with_all_findings() -> None:
     name = qualified("F")
-    found = model(
+    shop = model(
         entity("A", prop("Id"), prop("Kind", "Kind"), nav("Bs", "B", many=True), key=("Id",)),
         entity("B", prop("On", "Edm.DateTimeOffset")),
         enum("Kind", "One", "Two"),
@@ -25,7 +25,7 @@ def test_the_api_is_counted_with_all_findings() -> None:
         findings=("The reader mended something.",),
     )
 
-    assert stats(Catalog(found, FINOPS)) == Stats(
+    assert stats(Catalog(shop, FINOPS)) == Stats(
         entity_sets=1,
         singletons=1,
         functions=1,
@@ -50,14 +50,14 @@ def test_the_api_is_counted_with_all_findings() -> None:
 
 def test_what_writing_adds_is_counted_with_its_findings() -> None:
     code = prop("Code", nullable=False)
-    found = writes(
+    mutations = writes(
         entity("A", code, prop("Name"), key=("Code",)),
         sets={"As": "A"},
         operations=(action("Post", bound_to=TypeRef(qualified("A"))),) * 2,
     )
 
-    counted, without = stats(found.catalog, found), stats(found.catalog)
-    assert counted.mutations == len(found) == 10
+    counted, without = stats(mutations.catalog, mutations), stats(mutations.catalog)
+    assert counted.mutations == len(mutations) == 10
     assert {k: n for k, n in counted.types.items() if k not in without.types} == {
         "create_input": 1,
         "patch": 1,

@@ -48,8 +48,8 @@ def test_the_full_catalogue_is_ready_at_once(name: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, name], capture_output=True, text=True, check=True
     )
-    found = json.loads(run.stdout)
+    body = json.loads(run.stdout)
 
-    assert found["build_ms"] < 1_500
-    assert found["build_mib"] < 40
-    assert found["first_touch_ms"] < 250
+    assert body["build_ms"] < 1_500
+    assert body["build_mib"] < 40
+    assert body["first_touch_ms"] < 250

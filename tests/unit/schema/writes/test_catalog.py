@@ -99,27 +99,29 @@ BOTH = [*of_rows("Things"), *of_rows("Thing")]
 def test_a_set_has_the_mutations_that_can_do_something(
     kind: Any, sets: Any, wanted: tuple[str, ...]
 ) -> None:
-    found = writes(kind, sets=sets)
+    mutations = writes(kind, sets=sets)
 
-    assert list(found) == [*of_rows("Things", wanted), *of_rows("Thing", wanted)]
-    assert len(found) == 2 * len(wanted)
-    assert bool(found) is bool(wanted)
+    assert list(mutations) == [*of_rows("Things", wanted), *of_rows("Thing", wanted)]
+    assert len(mutations) == 2 * len(wanted)
+    assert bool(mutations) is bool(wanted)
     if wanted:
-        check(found)
+        check(mutations)
 
 
 def test_sets_of_one_type_share_types_of_mutations() -> None:
-    found = writes(PLAIN, sets={"Things": "Thing", "OldThings": "Thing"})
+    mutations = writes(PLAIN, sets={"Things": "Thing", "OldThings": "Thing"})
 
-    assert list(found) == [
+    assert list(mutations) == [
         *of_rows("Things"),
         *of_rows("OldThings"),
         *of_rows("Thing"),
         *of_rows("OldThingsByKey"),
     ]
-    names = [found.result(found[f"create{n}"]).type_name for n in ("Thing", "OldThingsByKey")]
+    names = [
+        mutations.result(mutations[f"create{n}"]).type_name for n in ("Thing", "OldThingsByKey")
+    ]
     assert names == ["ThingPayload", "ThingPayload"]
-    check(found)
+    check(mutations)
 
 
 @pytest.mark.parametrize(
@@ -134,56 +136,56 @@ def test_sets_of_one_type_share_types_of_mutations() -> None:
 def test_mutations_follow_renames(
     renames: dict[str, str], lists: str, by_key: str, patch: str
 ) -> None:
-    found = writes(PLAIN, sets=IN_THINGS, renames=renames)
+    mutations = writes(PLAIN, sets=IN_THINGS, renames=renames)
 
-    assert list(found) == [*of_rows(lists), *of_rows(by_key)]
-    assert [found[f"create{n}"].many for n in (lists, by_key)] == [True, False]
-    assert found.name_of(TypeKind.PATCH, qualified("Thing")) == patch
-    check(found)
+    assert list(mutations) == [*of_rows(lists), *of_rows(by_key)]
+    assert [mutations[f"create{n}"].many for n in (lists, by_key)] == [True, False]
+    assert mutations.name_of(TypeKind.PATCH, qualified("Thing")) == patch
+    check(mutations)
 
 
 def test_a_renamed_field_is_written_by_its_name() -> None:
-    found = writes(PLAIN, sets=IN_THINGS, renames={"Thing.Name": "title"})
+    mutations = writes(PLAIN, sets=IN_THINGS, renames={"Thing.Name": "title"})
 
-    assert fields(found, "ThingPatch") == ["title: String"]
-    of = found.inputs_of("ThingPatch")["title"].of
+    assert fields(mutations, "ThingPatch") == ["title: String"]
+    of = mutations.inputs_of("ThingPatch")["title"].of
     assert of is not None
     assert of.source == "Name"
 
 
 def test_names_of_any_script_become_mutations() -> None:
-    found = writes(
+    mutations = writes(
         entity("Straße", prop("Größe"), prop("客户"), key=("客户",)), sets={"Straßen": "Straße"}
     )
 
-    assert list(found) == [*of_rows("Strassen"), *of_rows("Strasse")]
-    assert fields(found, "StrasseCreateInput") == ["grosse: String", "keHu: String"]
-    check(found)
+    assert list(mutations) == [*of_rows("Strassen"), *of_rows("Strasse")]
+    assert fields(mutations, "StrasseCreateInput") == ["grosse: String", "keHu: String"]
+    check(mutations)
 
 
 def test_names_beyond_the_letters_of_mutations_are_none() -> None:
-    found = writes(PLAIN, sets=IN_THINGS)
+    mutations = writes(PLAIN, sets=IN_THINGS)
 
     for name in ("create", "creatething", "createThings2", "thing", "", "readThing", "Create"):
-        assert name not in found
-    assert [name for name in found if name not in found] == []
-    assert [found[name].name for name in found] == list(found)
+        assert name not in mutations
+    assert [name for name in mutations if name not in mutations] == []
+    assert [mutations[name].name for name in mutations] == list(mutations)
 
 
 def test_a_mapping_tells_the_same_however_it_is_asked() -> None:
-    found = writes(PLAIN, sets=IN_THINGS)
-    names = list(found)
+    mutations = writes(PLAIN, sets=IN_THINGS)
+    names = list(mutations)
 
-    assert names == list(found.keys()) == [f.name for f in found.values()]
-    assert len(found) == len(set(names)) == 8
-    assert found["createThing"] is found["createThing"]
+    assert names == list(mutations.keys()) == [f.name for f in mutations.values()]
+    assert len(mutations) == len(set(names)) == 8
+    assert mutations["createThing"] is mutations["createThing"]
 
 
 # Names that meet
 
 
 def test_a_type_that_is_called_like_a_companion_keeps_its_name() -> None:
-    found = writes(
+    mutations = writes(
         PLAIN,
         entity("ThingPatch", CODE, NAME, key=("Code",)),
         entity("ThingPayload", CODE, NAME, key=("Code",)),
@@ -191,31 +193,31 @@ def test_a_type_that_is_called_like_a_companion_keeps_its_name() -> None:
     )
     thing = qualified("Thing")
 
-    assert found.name_of(TypeKind.PATCH, thing) == "ThingPatch2"
-    assert found.name_of(TypeKind.PAYLOAD, thing) == "ThingPayload2"
-    assert found.name_of(TypeKind.PATCH, qualified("ThingPatch")) == "ThingPatchPatch"
-    assert found.entry("ThingPatch") is None
-    check(found)
+    assert mutations.name_of(TypeKind.PATCH, thing) == "ThingPatch2"
+    assert mutations.name_of(TypeKind.PAYLOAD, thing) == "ThingPayload2"
+    assert mutations.name_of(TypeKind.PATCH, qualified("ThingPatch")) == "ThingPatchPatch"
+    assert mutations.entry("ThingPatch") is None
+    check(mutations)
 
 
 def test_a_type_named_like_one_of_the_gateway_gets_a_suffix() -> None:
-    found = writes(
+    mutations = writes(
         entity("UserError", CODE, NAME, key=("Code",)),
         entity("FieldConflict", CODE, NAME, key=("Code",)),
         sets={"UserErrors": "UserError", "FieldConflicts": "FieldConflict"},
     )
 
-    assert found.catalog.reference_name(qualified("UserError")) == "UserError_2"
-    check(found)
+    assert mutations.catalog.reference_name(qualified("UserError")) == "UserError_2"
+    check(mutations)
 
 
 @pytest.mark.parametrize("name", ["Etag", "UserErrors", "Results", "Result"])
 def test_a_row_does_not_take_the_place_of_what_every_payload_has(name: str) -> None:
-    found = writes(entity(name, CODE, NAME, key=("Code",)), sets={"Things": name})
+    mutations = writes(entity(name, CODE, NAME, key=("Code",)), sets={"Things": name})
 
     row = name[0].lower() + name[1:] + "Row"
-    assert list(found.payload_of(f"{name}Payload")) == [row, "etag", "userErrors"]
-    check(found)
+    assert list(mutations.payload_of(f"{name}Payload")) == [row, "etag", "userErrors"]
+    check(mutations)
 
 
 def test_hand_written_types_do_not_meet_types_of_writing() -> None:
@@ -225,10 +227,10 @@ def test_hand_written_types_do_not_meet_types_of_writing() -> None:
         def old(self) -> Handmade:
             raise NotImplementedError
 
-    found = writes(PLAIN, sets=IN_THINGS)
+    mutations = writes(PLAIN, sets=IN_THINGS)
 
     with pytest.raises(NameCollisionError, match="ThingPatch"):
-        schema_of(found, extra_query=Extra)
+        schema_of(mutations, extra_query=Extra)
 
 
 # Settings
@@ -256,25 +258,32 @@ def test_hand_written_types_do_not_meet_types_of_writing() -> None:
     ids=["all", "allowed", "denied", "both", "denied-though-allowed", "letters-count"],
 )
 def test_the_settings_allow_verb_by_verb(verbs: Any, wanted: dict[str, tuple[str, ...]]) -> None:
-    found = writes(
+    mutations = writes(
         PLAIN,
         entity("Part", CODE, NAME, key=("Code",)),
         sets={"Things": "Thing", "Parts": "Part"},
         rules=WriteRules(verbs=verbs),
     )
 
-    lists = [name for name in found if found[name].many]
+    lists = [name for name in mutations if mutations[name].many]
     assert lists == [n for set_name, v in wanted.items() for n in of_rows(set_name, v)]
 
 
 @pytest.mark.parametrize("required", [False, True])
 def test_if_match_is_required_where_the_settings_say_so(required: bool) -> None:
-    found = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(if_match_required=required))
+    mutations = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(if_match_required=required))
     if_match = "ifMatch: String!" if required else "ifMatch: String"
 
-    assert fields(found, "ThingUpdateInput") == ["key: ThingKey!", "patch: ThingPatch!", if_match]
-    assert fields(found, "ThingDeleteInput") == ["key: ThingKey!", if_match]
-    assert [a.nullable for a in found.arguments(found["deleteThing"])] == [False, not required]
+    assert fields(mutations, "ThingUpdateInput") == [
+        "key: ThingKey!",
+        "patch: ThingPatch!",
+        if_match,
+    ]
+    assert fields(mutations, "ThingDeleteInput") == ["key: ThingKey!", if_match]
+    assert [a.nullable for a in mutations.arguments(mutations["deleteThing"])] == [
+        False,
+        not required,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ def rich(**parts: Any) -> Writes:
 
 
 def test_inputs_hold_what_may_be_given() -> None:
-    found = rich()
+    rich_catalog = rich()
 
-    assert fields(found, "ThingCreateInput") == [
+    assert fields(rich_catalog, "ThingCreateInput") == [
         "dataAreaId: String",
         "code: String!",
         "both: String",
@@ -94,7 +94,7 @@ def test_inputs_hold_what_may_be_given() -> None:
         "homes: [PlaceValueInput!]",
         "additionalProperties: JSON",
     ]
-    assert fields(found, "ThingPatch") == [
+    assert fields(rich_catalog, "ThingPatch") == [
         "both: String",
         "later: String",
         "must: String",
@@ -107,54 +107,56 @@ def test_inputs_hold_what_may_be_given() -> None:
         "homes: [PlaceValueInput!]",
         "additionalProperties: JSON",
     ]
-    assert fields(found, "ThingKey") == ["dataAreaId: String", "code: String!"]
-    assert fields(found, "PlaceValueInput") == [
+    assert fields(rich_catalog, "ThingKey") == ["dataAreaId: String", "code: String!"]
+    assert fields(rich_catalog, "PlaceValueInput") == [
         "city: String",
         "spot: SpotValueInput",
         "kind: Kind",
     ]
-    check(found)
+    check(rich_catalog)
 
 
 def test_the_fields_of_an_input_are_found_by_name_or_walked_alike() -> None:
-    found = rich()
+    rich_catalog = rich()
 
     for name in ("ThingCreateInput", "ThingPatch", "PlaceValueInput", "ThingKey"):
-        given = found.inputs_of(name)
+        given = rich_catalog.inputs_of(name)
         assert list(given) == [f.name for f in given.values()]
         assert len(given) == len(list(given))
-        assert list(found.required_of(name)) == [f.name for f in given.values() if not f.nullable]
+        assert list(rich_catalog.required_of(name)) == [
+            f.name for f in given.values() if not f.nullable
+        ]
     for gone in ("computed", "later", "photo", "etag", "sealed", "nothing"):
-        assert gone not in found.inputs_of("ThingCreateInput")
+        assert gone not in rich_catalog.inputs_of("ThingCreateInput")
 
 
 @pytest.mark.parametrize("numbered", ["Other.Numbered", "Things.Must", "Thing.Numbered"])
 def test_only_the_named_property_of_the_named_set_is_numbered(numbered: str) -> None:
     rules = WriteRules(given_by_service=frozenset({numbered}))
-    found = writes(FIELDS, *VALUES, sets=IN_THINGS, rules=rules)
+    mutations = writes(FIELDS, *VALUES, sets=IN_THINGS, rules=rules)
 
-    assert "numbered: String!" in fields(found, "ThingCreateInput")
+    assert "numbered: String!" in fields(mutations, "ThingCreateInput")
 
 
 def test_value_inputs_are_there_only_where_a_value_is_given() -> None:
-    found = rich(abilities=GENERIC)
+    rich_catalog = rich(abilities=GENERIC)
 
-    names = {e.name for e in found.entries() if e.kind is TypeKind.VALUE_INPUT}
+    names = {e.name for e in rich_catalog.entries() if e.kind is TypeKind.VALUE_INPUT}
     assert names == {"PlaceValueInput", "SpotValueInput"}
-    assert found.entry("SealedValueInput") is None
-    assert found.entry("EmptyValueInput") is None
-    check(found)
+    assert rich_catalog.entry("SealedValueInput") is None
+    assert rich_catalog.entry("EmptyValueInput") is None
+    check(rich_catalog)
 
 
 def test_a_value_that_is_only_changed_has_its_input_too() -> None:
-    found = writes(
+    mutations = writes(
         entity("Thing", CODE, prop("Home", "Place", allow_edit_on_create=False), key=("Code",)),
         value_type("Place", prop("City")),
         sets=IN_THINGS,
     )
 
-    assert fields(found, "ThingPatch") == ["home: PlaceValueInput"]
-    check(found)
+    assert fields(mutations, "ThingPatch") == ["home: PlaceValueInput"]
+    check(mutations)
 
 
 # Rows below
@@ -200,17 +202,17 @@ def test_rows_are_created_below_where_it_is_known_how_they_belong(
     lines: Any, line: Any, rules: Any, nested: bool
 ) -> None:
     thing = entity("Thing", CODE, NAME, lines, key=("Code",))
-    found = writes(thing, line, sets=AND_LINES, rules=WriteRules(verbs=rules))
+    mutations = writes(thing, line, sets=AND_LINES, rules=WriteRules(verbs=rules))
 
-    names = {e.name for e in found.entries()} & {"LineNestedInput", "LineNestedCreate"}
+    names = {e.name for e in mutations.entries()} & {"LineNestedInput", "LineNestedCreate"}
     assert len(names) == (2 if nested else 0)
-    assert (found.entry("LineNestedInput") is not None) is nested
-    if found.entry("ThingCreateInput") is not None:
-        assert ("lines: LineNestedCreate" in fields(found, "ThingCreateInput")) is nested
+    assert (mutations.entry("LineNestedInput") is not None) is nested
+    if mutations.entry("ThingCreateInput") is not None:
+        assert ("lines: LineNestedCreate" in fields(mutations, "ThingCreateInput")) is nested
     if nested:
-        assert fields(found, "LineNestedCreate") == ["create: [LineNestedInput!]!"]
-        assert fields(found, "LineNestedInput") == ["code: String", "thingId: String"]
-    check(found)
+        assert fields(mutations, "LineNestedCreate") == ["create: [LineNestedInput!]!"]
+        assert fields(mutations, "LineNestedInput") == ["code: String", "thingId: String"]
+    check(mutations)
 
 
 def test_a_type_of_writing_that_nothing_leads_to_is_not_there() -> None:
@@ -224,10 +226,10 @@ def test_a_type_of_writing_that_nothing_leads_to_is_not_there() -> None:
 
 def test_what_is_below_what_is_taken_over_with_the_names() -> None:
     thing = entity("Thing", CODE, NAME, LINES, key=("Code",))
-    found = writes(thing, LINE, sets=AND_LINES)
-    kept = decode_naming(encode_naming(found.catalog.naming()))
-    again = Writes(Catalog(found.catalog.model, FINOPS, naming=kept))
+    mutations = writes(thing, LINE, sets=AND_LINES)
+    kept = decode_naming(encode_naming(mutations.catalog.naming()))
+    again = Writes(Catalog(mutations.catalog.model, FINOPS, naming=kept))
 
-    assert list(again) == list(found)
-    assert list(again.entries()) == list(found.entries())
+    assert list(again) == list(mutations)
+    assert list(again.entries()) == list(mutations.entries())
     assert again.entry("LineNestedInput") is not None

@@ -152,13 +152,13 @@ def takes(name: str, type_name: str, **facts: Any) -> Parameter:
 def test_actions_are_mutations(
     operation: Operation, imported: tuple[str, ...], wanted: str | None
 ) -> None:
-    found = acting(operation, names=imported)
+    actions = acting(operation, names=imported)
     if wanted is None:
-        assert list(found) == []
+        assert list(actions) == []
         return
 
-    (name,) = found
-    core = check(found)
+    (name,) = actions
+    core = check(actions)
     assert core.mutation_type is not None
     field = core.mutation_type.fields[name]
     arguments = ", ".join(f"{n}: {a.type}" for n, a in field.args.items())
@@ -169,7 +169,7 @@ def test_actions_are_mutations(
 
 
 def test_all_actions_together_make_one_schema() -> None:
-    found = acting(
+    actions = acting(
         action("Post", bound_to=THING),
         action("Post", bound_to=THINGS),
         action("Find", returns=TypeRef(qualified("Loose"))),
@@ -178,13 +178,13 @@ def test_all_actions_together_make_one_schema() -> None:
         rules=WriteRules(),
     )
 
-    assert list(found)[-4:] == ["thingPost", "thingsPost", "find", "any"]
-    check(found)
+    assert list(actions)[-4:] == ["thingPost", "thingsPost", "find", "any"]
+    check(actions)
 
 
 def test_types_of_actions_include_their_derived_types() -> None:
-    found = acting(action("Any", returns=TypeRef(qualified("Base"))), names=("Any",))
-    core = schema_of(found).core
+    actions = acting(action("Any", returns=TypeRef(qualified("Base"))), names=("Any",))
+    core = schema_of(actions).core
 
     base: Any = core.type_map["Base"]
     assert [t.name for t in core.get_possible_types(base)] == ["BaseObject", "Derived"]
@@ -192,9 +192,9 @@ def test_types_of_actions_include_their_derived_types() -> None:
 
 
 def test_an_enum_shown_as_another_type_is_absent_for_actions() -> None:
-    found = acting(action("Send", takes("It", "Order")), names=("Send",))
+    actions = acting(action("Send", takes("It", "Order")), names=("Send",))
 
-    names = {e.name for e in found.entries()}
+    names = {e.name for e in actions.entries()}
     assert {"Level", "OrderValueInput", "SendPayload"} <= names
     assert "NoYes" not in names
 
@@ -209,28 +209,28 @@ def test_an_enum_shown_as_another_type_is_absent_for_actions() -> None:
 )
 def test_the_settings_allow_actions_by_name(rules: Any, wanted: list[str]) -> None:
     denied = {v: Patterns(deny=("*",)) for v in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)}
-    found = acting(
+    actions = acting(
         action("Post", bound_to=THING),
         action("Sweep"),
         names=("Sweep",),
         rules=WriteRules(verbs={**denied, **rules}),
     )
 
-    assert list(found) == wanted
+    assert list(actions) == wanted
 
 
 def test_operations_called_like_mutations_of_rows_get_other_names() -> None:
-    found = acting(
+    actions = acting(
         action("CreateThing"),
         action("CreateThings"),
         names=("CreateThing", "CreateThings"),
         rules=WriteRules(services=(ServiceInfo("deleteThing", "a/b/c"),)),
     )
 
-    names = list(found)
+    names = list(actions)
     assert names[-3:] == ["createThingAction", "createThingsAction", "deleteThingAction"]
     assert len(set(names)) == len(names)
-    check(found)
+    check(actions)
 
 
 def test_payloads_of_equally_named_operations_differ() -> None:
@@ -239,11 +239,11 @@ def test_payloads_of_equally_named_operations_differ() -> None:
         ServiceInfo("post", "a/b/post"),
         ServiceInfo("Post", "a/b/Post"),
     )
-    found = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(services=services))
+    mutations = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(services=services))
 
-    payloads = [found.result(found[s.name]).type_name for s in services]
+    payloads = [mutations.result(mutations[s.name]).type_name for s in services]
     assert payloads == ["ThingPayload2", "PostPayload", "PostPayload2"]
-    check(found)
+    check(mutations)
 
 
 def test_services_take_and_give_what_the_settings_declare() -> None:
@@ -260,13 +260,15 @@ def test_services_take_and_give_what_the_settings_declare() -> None:
         ),
         "Posts a journal.",
     )
-    found = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(services=(service,)))
+    mutations = writes(PLAIN, sets=IN_THINGS, rules=WriteRules(services=(service,)))
 
-    arguments = [(a.name, a.type_name, a.nullable, a.many) for a in found.arguments(found["post"])]
+    arguments = [
+        (a.name, a.type_name, a.nullable, a.many) for a in mutations.arguments(mutations["post"])
+    ]
     assert arguments == [("journal", "String", False, False), ("dates", "Date", True, True)]
-    outputs = [(f.name, f.source) for f in found.payload_of("PostPayload").values()]
+    outputs = [(f.name, f.source) for f in mutations.payload_of("PostPayload").values()]
     assert outputs == [("voucher", "Voucher"), ("userErrors_2", "Errors"), ("userErrors", "")]
-    assert found.description(found["post"]) == (
+    assert mutations.description(mutations["post"]) == (
         "Posts a journal. Calls the custom service `Group/Service/post`."
     )
-    check(found)
+    check(mutations)

@@ -28,7 +28,7 @@ from .connections import read_connection
 from .expanded_children import is_raw
 from .failure_tracker import FailureTracker
 from .fetcher import Fetcher
-from .field_attribution import set_fields
+from .field_attribution import current_fields, set_fields
 from .key_batches import BatchRequest
 from .key_chunks import RowsByKey
 from .read_batches import in_batches
@@ -66,6 +66,13 @@ class PlanRunner:
 
     async def run(self, roots: Sequence[BoundRoot], *, raw: bool = False) -> list[Loaded]:
         """Load every root field; ``raw``: pages that come whole in one answer are left as they came."""
+        if len(roots) == 1:
+            # A task of its own would cost as much as planning a page; only its context is needed.
+            fields = current_fields()
+            try:
+                return [await self._root(roots[0], raw=raw)]
+            finally:
+                set_fields(fields)
         return list(await asyncio.gather(*(self._root(root, raw=raw) for root in roots)))
 
     async def decode_raw(self, loaded: Sequence[Loaded]) -> list[Loaded]:

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from gateway.events import RequestSent
-from gateway.execution.field_attribution import descend, set_fields
+from gateway.execution.field_attribution import current_fields, descend, set_fields
 from gateway.execution.trace import Trace, Traced, with_attempts
 from gateway.odata.query import Request
 from gateway.odata.render import readable_url
 from gateway.odata.response_check import Response
+from gateway.request import GraphQLRequest
 from gateway.shutdown import Shutdown
+from tests.bench.workload import Service, engine_over
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +92,19 @@ async def test_times_count_from_the_start_waiting_is_separate() -> None:
         "rows": 3,
         "bytes": 14,
     }
+
+
+@pytest.mark.parametrize("roots", [1, 2])
+async def test_a_query_leaves_the_fields_of_its_caller(roots: int) -> None:
+    lists = " ".join(f"a{n}: orders(first: 1) {{ nodes {{ site }} }}" for n in range(roots))
+    read: list[tuple[str, ...]] = []
+    service = Service(on_send=lambda: read.append(current_fields()))
+    set_fields(("mutation",))
+
+    await engine_over(service).execute(GraphQLRequest(query=f"{{ {lists} }}"))
+
+    assert read[0][0] == "a0"
+    assert current_fields() == ("mutation",)
 
 
 def test_overlapping_requests_count_their_time_once() -> None:

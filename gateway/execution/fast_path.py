@@ -128,13 +128,12 @@ async def complete_page(
         if distinct is not None:
             distinct.check()
         return complete.head(page, *complete.lists(page, rows, 0))
-    texts: list[list[bytes]] = []
+    texts: list[list[msgspec.Raw]] = []
     start = 0
     for number, part in enumerate(slices, 1):
         rows = _placed(part, place, distinct)
         lists = complete.lists(page, rows, start)
-        ends = (start > 0, number < len(slices))
-        texts.append([_piece(encode(items), *ends) for items in lists])
+        texts.append([_items(encode(items)) for items in lists])
         start += len(rows)
         if number % slicing.turn == 0:
             await asyncio.sleep(0)
@@ -142,7 +141,7 @@ async def complete_page(
         await asyncio.sleep(0)
     if distinct is not None:
         distinct.check()
-    return complete.head(page, *map(_joined, zip(*texts, strict=True)))
+    return complete.head(page, *zip(*texts, strict=True))
 
 
 def _slices(rows: RowList, slicing: Slicing) -> Iterator[RowList]:
@@ -160,10 +159,6 @@ def _placed(rows: RowList, place: Place | None, distinct: DistinctKeys | None) -
     return decoded
 
 
-def _piece(text: bytes, has_before: bool, has_after: bool) -> bytes:
-    """Return the JSON of a part of an array, without the brackets that do not belong to the whole."""
-    return text[has_before : len(text) - has_after]
-
-
-def _joined(texts: tuple[bytes, ...]) -> msgspec.Raw:
-    return msgspec.Raw(b",".join(texts))
+def _items(text: bytes) -> msgspec.Raw:
+    """Return the JSON of an array without its brackets: a tuple of such texts is encoded as one array."""
+    return msgspec.Raw(memoryview(text)[1:-1])

@@ -121,6 +121,7 @@ class Documents:
                 core,
                 lambda: (*specified_scalar_types, *SCALARS, *catalog.known_names()),
                 prefix=catalog.prefix,
+                is_view=catalog.whole is not catalog,
             )
         self._cache: LRUCache[str, Document] = LRUCache(max_characters)
         # A short text weighs as much as the average of ``max_documents``, so that one limit bounds both.

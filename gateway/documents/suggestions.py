@@ -9,7 +9,15 @@ cannot lose a suggestion.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import cached_property, partial
 from typing import Any
 
@@ -56,9 +64,18 @@ class Suggestions:
     """Adds suggestions to the errors of documents and variables of one schema."""
 
     def __init__(
-        self, schema: GraphQLSchema, type_names: Callable[[], Iterable[str]], prefix: str = ""
+        self,
+        schema: GraphQLSchema,
+        type_names: Callable[[], Iterable[str]],
+        prefix: str = "",
+        *,
+        is_view: bool = False,
     ) -> None:
-        """``type_names`` are all that the schema may have, made or not; ``prefix`` starts every root field."""
+        """``type_names`` are all that the schema may have, made or not; ``prefix`` starts every root field.
+
+        ``is_view``: many of the names do not exist, because the schema is a view of roles.
+        """
+        self._is_view = is_view
         self._schema = schema
         self._type_names = type_names
         self._prefix = prefix
@@ -109,7 +126,7 @@ class Suggestions:
         if owner is mutation and self._writes is not None:
             writes = self._writes
             near = dict.fromkeys(near_mutations(wrong, writes, self._root_names.near))
-            return did_you_mean([name for name in near_names(wrong, near) if name in writes])
+            return did_you_mean(self._existing(wrong, near, writes))
         return did_you_mean(near_names(wrong, list(getattr(owner, "fields", ()))))
 
     def of_type(self, wrong: str) -> str:
@@ -119,8 +136,14 @@ class Suggestions:
             # Types of mutations are not listed: their names follow from those of the rows they write.
             known = self._writes.catalog.known_names()
             near.update(dict.fromkeys(near_types(wrong, known, self._type_index.near)))
-        types = near_names(wrong, near)
-        return did_you_mean([name for name in types if name in self._schema.type_map])
+        return did_you_mean(self._existing(wrong, near, self._schema.type_map))
+
+    def _existing(self, wrong: str, near: Collection[str], names: Container[str]) -> list[str]:
+        """Return those of the near names that exist, the likeliest first."""
+        if self._is_view:
+            # Before the likeliest are chosen: what is hidden must not take the place of what shows.
+            return near_names(wrong, [name for name in near if name in names])
+        return [name for name in near_names(wrong, near) if name in names]
 
     @cached_property
     def _root_names(self) -> NameIndex:

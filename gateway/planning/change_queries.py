@@ -16,6 +16,7 @@ from gateway.errors import BadArgument, SettingsError, UnsupportedQuery
 from schema.catalog import Catalog
 from schema.catalog.records import Field, FieldKind, RootField, RootKind, TypeKind
 from schema.operators import WhereOperator
+from schema.policy.records import Right
 
 WATCH = "Watch"
 """Name of the operations in the log."""
@@ -144,7 +145,8 @@ def _list_of(catalog: Catalog, name: str) -> RootField:
         roots = (n for kind, of, n in catalog.set_roots() if kind is RootKind.LIST and of == name)
         by_set = next(roots, None)
         root = None if by_set is None else catalog.roots[by_set]
-    if root is None:
+    of_set = None if root is None else root.entity_set
+    if root is None or of_set is None or not catalog.gives(Right.SUBSCRIBE, of_set.name):
         raise BadArgument(
             f"set: there is no list called {name}.",
             hint="Name a list of Query, such as customersV3, or its entity set.",

@@ -30,7 +30,7 @@ def join_of(field: Field, catalog: Catalog, dialect: Dialect) -> Join | None:
 def pairs_of(field: Field, catalog: Catalog, dialect: Dialect) -> Pairs:
     """Return pairs of properties (of the parent, of the target), with the company; empty if unknown."""
     assert field.navigation is not None
-    pairs = join_pairs(field.navigation, catalog.model)
+    pairs = join_pairs(field.navigation, catalog.whole.model)
     company = dialect.company_property
     if not pairs or company is None or any(company in pair for pair in pairs):
         return pairs

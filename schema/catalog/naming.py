@@ -132,6 +132,11 @@ class Roots(Mapping[str, RootField]):
             field = self._made[name] = self._field(self._named[name])
         return field
 
+    @property
+    def by_name(self) -> dict[str, RootName]:
+        """All root fields without the model's records, by name."""
+        return self._named
+
     def named(self) -> Iterable[RootName]:
         """Return all root fields without reading the model."""
         return self._named.values()

@@ -11,15 +11,17 @@ from typing import Any, Unpack
 
 from schema.model.records import Model, Operation, OperationKind, short
 from schema.model.snapshot import forget_records, reopen, tables_of
+from schema.policy.records import Right
 
 from . import descriptions as describe
 from .inputs import CatalogInputs
 from .names import Names, field_name, type_name
 from .naming import Naming, Roots, names_from_whole, root_names, set_of
 from .reach import reachable_names
-from .records import Argument, Result, RootField, RootKind, TypeEntry, TypeKind
+from .records import Argument, MutationField, Result, RootField, RootKind, TypeEntry, TypeKind
 from .renames import check_renames
 from .types import CatalogOptions
+from .usage import Usage
 from .values import Abilities
 
 
@@ -46,6 +48,8 @@ class Catalog(CatalogInputs):
         self.description: str | None = None
         """Description of the schema; set by the caller."""
         self.prefix = prefix
+        self.usage = Usage(model)
+        """Where types are used; shared by the copies and views of this catalogue."""
         self._unreachable = None if naming is None else naming.unreachable
         self._parents = None if naming is None else naming.parents
         self._root_names = Names(_RESERVED, self.renames, " in Query", prefix)
@@ -56,6 +60,28 @@ class Catalog(CatalogInputs):
         else:
             self.roots = Roots(naming.roots, model)
             self._root_names.findings.extend(naming.root_findings)
+
+    @property
+    def whole(self) -> Catalog:
+        """The catalogue of all that is served: this one, unless it is a view of roles."""
+        return self
+
+    def gives(self, right: Right, of_set: str) -> bool:  # noqa: ARG002 - of a view it depends on both
+        """Return whether a right on an entity set is given; the settings may still deny it."""
+        return True
+
+    def sets_with(self, right: Right) -> Iterator[str]:  # noqa: ARG002 - likewise
+        """Yield the entity sets on which a right is given."""
+        return iter(self.model.entity_sets)
+
+    def shows_call(self, field: MutationField) -> bool:  # noqa: ARG002 - likewise
+        """Return whether an action or custom service exists."""
+        return True
+
+    @property
+    def has_watchable(self) -> bool:
+        """Whether subscriptions may watch any entity set: rows need global ids."""
+        return "node" in self.roots
 
     def naming(self) -> Naming:
         """Return the names, for the next catalogue of the same model; reads the whole model."""
@@ -172,7 +198,7 @@ class Catalog(CatalogInputs):
         is_there = entry or self.entry
         names: dict[TypeKind, list[str]] = {TypeKind.OBJECT: [], TypeKind.INTERFACE: []}
         for other in self._relatives(interface):
-            is_one = other.kind in names and other.name != interface
+            is_one = other.kind in names and other.name != interface and self.is_served(other.csdl)
             if is_one and interface in self.interfaces(other.csdl) and is_there(other.name):
                 names[other.kind].append(other.name)
         return names[TypeKind.OBJECT], names[TypeKind.INTERFACE]

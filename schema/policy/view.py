@@ -7,7 +7,8 @@ only if every role that gives rows of the set gives it in plain: else they would
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -74,6 +75,9 @@ class ColumnAccess(Struct, frozen=True):
 
 
 HIDDEN = ColumnAccess()
+WILD = frozenset("*?[")
+CATEGORY = "*"
+"""In the place of a pattern, for grants to a category."""
 
 
 class RoleView:
@@ -86,6 +90,8 @@ class RoleView:
         """Names of the roles with those that they inherit, sorted; empty: nothing is granted."""
         self._grants: dict[str, tuple[Grant, ...]] = {}
         self._columns: dict[tuple[str, str, bool], ColumnAccess] = {}
+        self._alike: dict[Any, Any] = {}
+        """Thousands of sets and columns share a few grants and accesses: equal ones are stored once."""
 
     def __bool__(self) -> bool:
         return bool(self._roles)
@@ -116,12 +122,40 @@ class RoleView:
         """Return what each role gives of an entity set or singleton; none: it does not exist for these callers."""
         grants = self._grants.get(set_name)
         if grants is None:
-            category = self.policy.categories.get(set_name)
-            each = ((role, role.grant_of(set_name, category)) for role in self._roles)
-            grants = self._grants[set_name] = tuple(
-                Grant(role.name, grant, role.companies) for role, grant in each if grant is not None
+            grants = self._grants[set_name] = self._grants_of(set_name)
+        return grants
+
+    def _grants_of(self, set_name: str) -> tuple[Grant, ...]:
+        category = self.policy.categories.get(set_name)
+        each = ((role, role.grant_of(set_name, category)) for role in self._roles)
+        granted = tuple((role, grant) for role, grant in each if grant is not None)
+        key = tuple((role.name, id(grant)) for role, grant in granted)
+        grants: tuple[Grant, ...] | None = self._alike.get(key)
+        if grants is None:
+            grants = self._alike[key] = tuple(
+                Grant(role.name, grant, role.companies) for role, grant in granted
             )
         return grants
+
+    def sets_with(self, right: Right, names: Iterable[str]) -> Iterator[str]:
+        """Yield the sets among the names on which a right is given, those that roles name exactly first.
+
+        Nothing about the others is remembered, so that a walk through all sets of a service costs no memory.
+        """
+        giving = [
+            (pattern, role)
+            for role in self._roles
+            for pattern, grant in (*role.sets, *((CATEGORY, g) for _, g in role.categories))
+            if right in grant.rights
+        ]
+        exact = [p for p, _ in giving if p is not CATEGORY and WILD.isdisjoint(p)]
+        yield from (name for name in dict.fromkeys(exact) if self.allows(right, name))
+        if len(exact) < len(giving):
+            for name in names:
+                if name not in exact and any(
+                    right in g.grant.rights for g in self._grants.get(name) or self._grants_of(name)
+                ):
+                    yield name
 
     def readers(self, set_name: str) -> tuple[Grant, ...]:
         """Return the grants that give rows of a set."""
@@ -146,7 +180,8 @@ class RoleView:
         place = (set_name, name, is_key)
         access = self._columns.get(place)
         if access is None:
-            access = self._columns[place] = self._column(set_name, name, is_key)
+            access = self._column(set_name, name, is_key)
+            access = self._columns[place] = self._alike.setdefault(access, access)
         return access
 
     def _column(self, set_name: str, name: str, is_key: bool) -> ColumnAccess:
@@ -171,6 +206,11 @@ class RoleView:
     def may_call(self, name: str) -> bool:
         """Return whether an action, a function or a custom service may be called."""
         return any(role.actions.holds(name) for role in self._roles)
+
+    @property
+    def may_call_any(self) -> bool:
+        """Whether any role names actions, functions or services."""
+        return any(role.actions.allow for role in self._roles)
 
     def may_explain(self, *, by_default: bool) -> bool:
         """Return whether plans and traces show; ``by_default``: for roles that do not say."""

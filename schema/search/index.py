@@ -126,7 +126,8 @@ def index_of(schema: ODataSchema) -> Index:
     others = (*builder.other_roots(), *builder.actions(), *builder.types())
     schema.forget()
     catalog = schema.catalog
-    roots = dict.fromkeys(catalog.roots)
+    # Names of mutations follow from all root fields, whatever a view of roles hides.
+    roots = dict.fromkeys(catalog.whole.roots)
     return Index((*sets, *others), builder.fields(), range(len(sets)), roots, catalog.prefix)
 
 

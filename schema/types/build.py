@@ -112,7 +112,7 @@ class ODataSchema(strawberry.Schema):
             if federation is None
             else FederationTypes(resolvers, self._types, has_entities="node" in catalog.roots)
         )
-        has_subscriptions = subscriptions and "node" in catalog.roots
+        has_subscriptions = subscriptions and catalog.has_watchable
         fixed = (
             *_FIXED,
             *(_FIXED_BY_WRITES if self.writes else ()),

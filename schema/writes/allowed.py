@@ -5,12 +5,17 @@ from __future__ import annotations
 from schema.catalog import Catalog
 from schema.catalog.records import Verb
 from schema.model.records import EntitySet, Property
+from schema.policy.records import Right
 
 from .rules import WriteRules
 
 _NONE: frozenset[Verb] = frozenset()
 _UPSERT = frozenset({Verb.CREATE, Verb.UPDATE})
 """The writes that an upsert needs."""
+
+
+RIGHTS = {Verb.CREATE: Right.CREATE, Verb.UPDATE: Right.UPDATE, Verb.DELETE: Right.DELETE}
+"""Verb → the right that it needs."""
 
 
 class AllowedWrites:
@@ -40,11 +45,13 @@ class AllowedWrites:
     def _supported(self, entity_set: EntitySet) -> frozenset[Verb]:
         """Return the verbs without ``refusal``."""
         name, csdl = entity_set.name, entity_set.type
-        if self._not_writable(csdl) is not None:
+        # Rights first: where there are none, the type need not be read.
+        given = [verb for verb, right in RIGHTS.items() if self._catalog.gives(right, name)]
+        if not given or self._not_writable(csdl) is not None:
             return _NONE
         verbs = frozenset(
             verb
-            for verb in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
+            for verb in given
             if self._rules.allow(verb, name) and self._not_possible(verb, entity_set) is None
         )
         return verbs | {Verb.UPSERT} if verbs >= _UPSERT and self._gives_key(csdl) else verbs
@@ -53,6 +60,8 @@ class AllowedWrites:
         """Return why rows of a set do not support a write; None if they do."""
         if verb is Verb.UPSERT:
             return self._no_upsert(entity_set)
+        if not self._catalog.gives(RIGHTS[verb], entity_set.name):
+            return "no role gives the right"
         if not self._rules.allow(verb, entity_set.name):
             return f"the settings forbid it (writes.{verb.value}, writes.deny_{verb.value})"
         return self._not_writable(entity_set.type) or self._not_possible(verb, entity_set)

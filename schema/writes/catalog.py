@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from schema.catalog import Catalog
@@ -24,10 +25,10 @@ from schema.catalog.records import (
 from schema.model.records import EntitySet, Operation, TypeRef
 
 from . import descriptions as texts
-from .allowed import AllowedWrites
+from .allowed import RIGHTS, AllowedWrites
 from .inputs import WriteInputs
 from .naming import ROW_VERBS, companion_name, mutation_candidates, mutation_name
-from .operations import Actions
+from .operations import Actions, GrantedActions
 from .payloads import Payloads
 from .rules import WriteRules
 from .types import WriteTypes
@@ -49,8 +50,15 @@ class Writes(Mapping[str, MutationField]):
         self.allowed = AllowedWrites(catalog, self.rules)
         self.inputs = WriteInputs(catalog, self.rules, self.allowed)
         self.payloads = Payloads(catalog)
-        self.actions = Actions(catalog, self.rules, self.allowed, self._is_of_rows)
-        self._types = WriteTypes(catalog, self.allowed, self.actions)
+        # A view of roles has actions and payloads of the names that they have in the whole.
+        is_view = catalog.whole is not catalog
+        self._whole = Writes(catalog.whole, self.rules) if is_view else None
+        self.actions: Mapping[str, MutationField]
+        if self._whole is None:
+            self.actions = Actions(catalog, self.rules, self.allowed, self._is_of_rows)
+        else:
+            self.actions = GrantedActions(catalog, self._whole.actions)
+        self._types = WriteTypes(catalog, self.allowed, self.actions, self._whole_payloads)
         self.forget()
 
     def forget(self) -> None:
@@ -81,16 +89,21 @@ class Writes(Mapping[str, MutationField]):
         return sum(1 for _ in self)
 
     def __bool__(self) -> bool:
-        # The first name decides; ``len`` would look at every set.
-        return any(True for _ in self)
+        # The first set decides; ``len`` would look at all of them.
+        sets = chain.from_iterable(map(self.catalog.sets_with, RIGHTS.values()))
+        return any(map(self.allowed.of_set, sets)) or bool(self.actions)
+
+    def _whole_payloads(self) -> Mapping[str, str] | None:
+        return None if self._whole is None else self._whole._types.payloads  # noqa: SLF001 - of another Writes
 
     def _is_of_rows(self, name: str) -> bool:
         return self._row_field(name) is not None
 
     def _row_field(self, name: str) -> MutationField | None:
         roots, prefix = self.catalog.roots, self.catalog.prefix
+        every = self.catalog.whole.roots
         for verb, root_name in mutation_candidates(name, prefix):
-            if root_name in roots and mutation_name(verb, root_name, roots, prefix) == name:
+            if root_name in roots and mutation_name(verb, root_name, every, prefix) == name:
                 field = self._field_of(verb, roots[root_name], name)
                 if field is not None:
                     return field
@@ -110,7 +123,7 @@ class Writes(Mapping[str, MutationField]):
         supported = self.allowed.of_set(of_set)
         for verb in ROW_VERBS:
             if verb in supported:
-                yield verb, mutation_name(verb, root, self.catalog.roots, self.catalog.prefix)
+                yield verb, mutation_name(verb, root, self.catalog.whole.roots, self.catalog.prefix)
 
     def offers(self, verb: Verb, entity_set: EntitySet) -> bool:
         """Return whether rows of a set support a write, by settings, annotations and writable fields."""
@@ -123,7 +136,7 @@ class Writes(Mapping[str, MutationField]):
     @property
     def findings(self) -> tuple[str, ...]:
         """Findings about the names, one sentence each."""
-        return self.actions.findings
+        return self.actions.findings if isinstance(self.actions, Actions) else ()
 
     # Arguments and results
 

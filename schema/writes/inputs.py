@@ -165,7 +165,8 @@ class WriteInputs:
 
     def is_nested(self, field: Field) -> bool:
         """Return whether the rows of a to-many field can be created together with a new row."""
-        navigation, model = field.navigation, self._catalog.model
+        # Of the whole: a view of roles may hide the navigation back, which states the join.
+        navigation, model = field.navigation, self._catalog.whole.model
         if field.kind is not FieldKind.TO_MANY or navigation is None or field.target_set is None:
             return False
         of_set = model.entity_sets.get(field.target_set)

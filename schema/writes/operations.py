@@ -135,3 +135,24 @@ class Actions(Mapping[str, MutationField]):
             is_served = self._catalog.is_served(csdl)
             return is_served and (not is_input or self._offers.has_values(csdl))
         return csdl != "Edm.Stream"
+
+
+class GrantedActions(Mapping[str, MutationField]):
+    """The actions and custom services of the whole that exist in a view of roles."""
+
+    def __init__(self, catalog: Catalog, whole: Mapping[str, MutationField]) -> None:
+        self._catalog = catalog
+        self._whole = whole
+
+    @cached_property
+    def _shown(self) -> Mapping[str, MutationField]:
+        return {n: f for n, f in self._whole.items() if self._catalog.shows_call(f)}
+
+    def __getitem__(self, name: str) -> MutationField:
+        return self._shown[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shown)
+
+    def __len__(self) -> int:
+        return len(self._shown)

@@ -20,7 +20,7 @@ Near = Callable[[str], Iterable[str]]
 
 def near_mutations(wrong: str, writes: Writes, near_root: Near) -> Iterator[str]:
     """Yield candidates for a misspelled field of ``Mutation``; not all of them exist."""
-    roots, prefix = writes.catalog.roots, writes.catalog.prefix
+    roots, prefix = writes.catalog.whole.roots, writes.catalog.prefix
     if prefix and wrong.startswith(prefix):
         wrong = _small(wrong.removeprefix(prefix))
     verb = next((v.value for v in ROW_VERBS if wrong.startswith(v.value)), None)

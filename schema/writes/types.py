@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from schema.catalog import Catalog
 from schema.catalog.names import add_prefix, type_name
 from schema.catalog.reach import reachable_names
-from schema.catalog.records import RootField, RootKind, TypeEntry, TypeKind, ValueType, Verb
+from schema.catalog.records import (
+    MutationField,
+    RootField,
+    RootKind,
+    TypeEntry,
+    TypeKind,
+    ValueType,
+    Verb,
+)
 from schema.model.records import Operation, TypeRef
 
 from .allowed import AllowedWrites
 from .naming import ROW_VERBS, companion_name, parse_companion_name
-from .operations import Actions
 
 _NEEDED_BY: Mapping[TypeKind, tuple[Verb, ...]] = {
     TypeKind.CREATE_INPUT: (Verb.CREATE,),
@@ -33,7 +40,14 @@ _STRUCTURED = (TypeKind.OBJECT, TypeKind.INTERFACE)
 class WriteTypes:
     """Looks types up by name and lists them; stores none that belongs to an entity set."""
 
-    def __init__(self, catalog: Catalog, offers: AllowedWrites, actions: Actions) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        offers: AllowedWrites,
+        actions: Mapping[str, MutationField],
+        payloads_of_whole: Callable[[], Mapping[str, str] | None],
+    ) -> None:
+        self._payloads_of_whole = payloads_of_whole
         self._catalog = catalog
         self._offers = offers
         self._actions = actions
@@ -124,6 +138,9 @@ class WriteTypes:
     @cached_property
     def payloads(self) -> Mapping[str, str]:
         """Name of an operation's field → name of its payload type."""
+        whole = self._payloads_of_whole() if self._actions else {}
+        if whole is not None:
+            return {field: whole[field] for field in self._actions}
         names: dict[str, str] = {}
         taken = set[str]()
         for field in self._actions:

@@ -45,9 +45,11 @@ def rules_of(schema: ODataSchema, dialect: Dialect, *roles: Role) -> ViewRules:
     return ViewRules(RoleView(policy, [r.name for r in roles]), rules, SEALER)
 
 
-def ruled_zoo(dialect: str, *roles: Role, schema: ODataSchema | None = None, **rest: Any) -> Zoo:
+def ruled_zoo(
+    dialect: str | Dialect, *roles: Role, schema: ODataSchema | None = None, **rest: Any
+) -> Zoo:
     """Return the zoo for callers with these roles."""
-    product = DIALECTS[dialect]
+    product = DIALECTS[dialect] if isinstance(dialect, str) else dialect
     schema = schema or schema_of(product)
     return Zoo(product, schema=schema, rules=rules_of(schema, product, *roles), **rest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +33,10 @@ from schema.model.records import (
     Singleton,
     TypeRef,
 )
+from schema.policy import Role
 from schema.types.build import build_schema
 from tests.support.observers import raise_bugs
+from tests.support.roles import rules_of
 from tests.support.zoo_model import client_over, on, prop
 
 FO = replace(FINOPS, company_property=None)
@@ -156,7 +159,11 @@ class Service:
     """Answers by decoded address; the longest start that fits counts."""
 
     def __init__(
-        self, dialect: Dialect = ODATA, answers: dict[str, Any] | None = None, **limits: Any
+        self,
+        dialect: Dialect = ODATA,
+        answers: dict[str, Any] | None = None,
+        roles: Sequence[Role] = (),
+        **limits: Any,
     ) -> None:
         self.answers = answers or {}
         self.asked: list[str] = []
@@ -164,7 +171,8 @@ class Service:
         client = client_over(self.answer, [])
         settings = ExecutionSettings(plans=PlanLimits(**limits))
         schema = build_schema(catalog, LoadedResolvers(catalog))
-        self.engine = Engine(schema, client, dialect, settings, raise_bugs)
+        rules = rules_of(schema, dialect, *roles) if roles else None
+        self.engine = Engine(schema, client, dialect, settings, raise_bugs, rules=rules)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         url = urllib.parse.unquote(request.url.raw_path.decode().removeprefix("/data/"))

@@ -27,7 +27,12 @@ def tables() -> Tables:
     companies = ("usmf", "gbsi", "demf")
     orders = [{"Area": c, "OrderId": 1, "Buyer": "p1", "Text": "a"} for c in companies]
     parties = [{"Area": c, "PartyId": "p1", "Name": c} for c in companies]
-    rows = {"Orders": orders, "Lines": [], "Parties": parties, "Items": [{"ItemId": "i1"}]}
+    rows: dict[str, list[dict[str, Any]]] = {
+        "Orders": orders,
+        "Lines": [],
+        "Parties": parties,
+        "Items": [{"ItemId": "i1"}],
+    }
     return Tables(rows, KEYS, NAVS, DECLARED, insensitive=True)
 
 

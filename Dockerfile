@@ -24,8 +24,9 @@ WORKDIR /app
 COPY --from=setup /app /app
 COPY --from=page /app/gateway/graphiql/assets gateway/graphiql/assets
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# The container listens on all its interfaces and knows no callers: it only reads, and shows no page or plans, until
-# the one who publishes the port says otherwise (-e D365_READ_ONLY=false, -e D365_GRAPHIQL=true).
+# The container listens on all its interfaces: it only reads, and shows no page or plans, until the one who publishes the
+# port says otherwise (-e D365_READ_ONLY=false, -e D365_GRAPHIQL=true). With D365_URL it does not start before the settings
+# say who may call (D365_INBOUND__ISSUERS …), or that a proxy authenticates (-e D365_INBOUND__ANONYMOUS=true).
 ENV D365_READ_ONLY=true D365_GRAPHIQL=false
 USER 10001
 EXPOSE 8000

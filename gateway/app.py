@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from gateway.config.settings import Settings
 from gateway.graphiql.environment import environment_of
 from gateway.graphiql.fitting import runnable_examples
 from gateway.http.admin_access import access_check
-from gateway.http.edge import Edge, route_of
+from gateway.http.edge import Edge, route_of, send_refusal
 from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, with_cors
 from gateway.http.explain_endpoint import explain_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
@@ -27,12 +27,14 @@ from gateway.http.refusals import HttpError
 from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
+from gateway.identity.authenticator import authenticator_of
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.runtime.generations import open_generations
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.storage.content_coding import Compression
+from gateway.store.api_keys import open_api_keys
 from gateway.subscriptions.hub import Hub
 
 from .events import Observer, log_event
@@ -55,11 +57,17 @@ def create_app(
     ``tell_others`` passes a reload on to the other workers; ``build_model`` makes the model of a reload. The lifespan
     raises what ``open_gateway`` raises.
     """
+    api_keys = open_api_keys(settings, observe) if settings.inbound.api_keys else None
+    authenticator = authenticator_of(settings, api_keys=api_keys, observe=observe)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         opened = open_generations(settings, transport=transport, observe=observe, progress=progress)
-        async with opened as live:
+        async with AsyncExitStack() as callers, opened as live:
+            if api_keys is not None:
+                callers.push_async_callback(api_keys.close)
+            if authenticator is not None:
+                await callers.enter_async_context(authenticator.running())
             app.state.live = live
             app.state.subscriptions = hub = Hub(settings.subscriptions, observe)
             app.state.profiles = profiles = ProfileRegistry(live, observe)
@@ -73,7 +81,7 @@ def create_app(
                     del app.state.live, app.state.profiles, app.state.reloader
                     await profiles.close()
 
-    endpoints = endpoints_of(settings, observe)
+    endpoints = endpoints_of(settings, observe, authenticator)
     apis = {e.api: with_cors(_Api(e), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
     for endpoint in endpoints:
@@ -113,17 +121,24 @@ class _Api:
             streamed = await self._graphql.answer(scope, receive, send, engine, caller)
         # Outside of the block above: a stream must not keep the generation that it began with.
         if streamed is not None and live is not None:
-            await stream_events(live, streamed, scope, receive, send)
+            await stream_events(self._endpoint, live, streamed, scope, receive, send)
 
 
 class _Unknown:
     """Answers 404 for unknown profiles, and for ``/graphql`` if only profiles are served."""
 
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._authenticate = endpoints[0].authenticate
         # An API without introspection is not listed to strangers either.
         self._listed = [e.api for e in endpoints if e.settings.introspection]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._authenticate(scope)
+        except HttpError as refused:
+            # The same as for a profile that exists.
+            await send_refusal(refused, scope, receive, send)
+            return
         name = scope["path_params"].get("profile")
         message = (
             "The whole catalogue is not served." if name is None else "There is no such profile."

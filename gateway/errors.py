@@ -11,6 +11,7 @@
     │   ├── BudgetExceeded          BUDGET_EXCEEDED
     │   ├── Forbidden               FORBIDDEN: outside company_limit
     │   └── Unauthenticated         UNAUTHENTICATED: the caller must sign in, again or with further claims
+    ├── IssuerUnavailable           ISSUER_UNAVAILABLE: a token cannot be verified for now
     ├── DeadlineExceeded            DEADLINE_EXCEEDED: an operation took longer than its time limit
     ├── NotSent                     NOT_SENT: a write that was not sent because the gateway shuts down
     ├── StoreUnavailable            STORE_UNAVAILABLE: the gateway's own database cannot be read or written
@@ -37,12 +38,16 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import traceback
 from copy import copy
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from gateway.process.masking import mask
+
+REALM = "d365-graphql"
+"""Name of the area that callers sign in to (RFC 9110, section 11.5)."""
 
 
 class GatewayError(Exception):
@@ -171,8 +176,9 @@ class NotSent(GatewayError):
 
 
 class Unauthenticated(RequestError):
-    """The caller must sign in, again or with more: HTTP answers 401 with ``challenge``.
+    """The caller must sign in, for the first time, again or with more: HTTP answers 401 with ``challenge``.
 
+    ``error`` is that of RFC 6750, section 3.1; None if no credentials were sent.
     ``claims`` is JSON that a new token must satisfy, such as a second factor: the claims request that the identity
     provider or the service made (OpenID Connect Core, section 5.5). Clients pass it on when they sign in again.
     https://learn.microsoft.com/entra/identity-platform/claims-challenge
@@ -187,16 +193,24 @@ class Unauthenticated(RequestError):
         hint: str | None = None,
         detail: str | None = None,
         claims: str | None = None,
+        error: Literal["invalid_request", "invalid_token"] | None = "invalid_token",
     ) -> None:
         super().__init__(message, hint=hint, detail=detail)
         self.claims = None if claims is None else base64.b64encode(claims.encode()).decode()
+        self.error = error if claims is None else "insufficient_claims"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status: 400 if the request itself is wrong, as with two tokens."""
+        return 400 if self.error == "invalid_request" else 401
 
     @property
     def challenge(self) -> str:
         """The header ``WWW-Authenticate`` (RFC 6750, section 3)."""
-        if self.claims is None:
-            return 'Bearer error="invalid_token"'
-        return f'Bearer error="insufficient_claims", claims="{self.claims}"'
+        if self.error is None:
+            return bearer_challenge()
+        described = re.sub(r"[^ !#-\[\]-~]", "'", self.message)
+        return bearer_challenge(error=self.error, error_description=described, claims=self.claims)
 
     def extensions(self) -> dict[str, object]:
         """Return the extensions, with the claims for clients that read no headers."""
@@ -214,6 +228,19 @@ class AuditUnavailable(GatewayError):
     """A write that was not sent because the audit log cannot record it, which ``audit.required`` demands."""
 
     code = "AUDIT_UNAVAILABLE"
+
+
+class IssuerUnavailable(GatewayError):
+    """A token cannot be verified because the keys of its issuer were never loaded."""
+
+    code = "ISSUER_UNAVAILABLE"
+
+
+def bearer_challenge(**parameters: str | None) -> str:
+    """Return the value of ``WWW-Authenticate`` with these parameters; they must be free of quotes."""
+    values = {"realm": REALM, **parameters}
+    pairs = [f'{name}="{value}"' for name, value in values.items() if value is not None]
+    return f"Bearer {', '.join(pairs)}"
 
 
 class AuthError(GatewayError):

@@ -201,6 +201,36 @@ class AuditFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Entries."""
 
 
+class CallerRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The credentials of a request were refused."""
+
+    reason: str
+    """``expired``, ``signature``, ``unknown_key`` …"""
+    issuer: str | None = None
+    """As the token names it, unverified."""
+    kid: str | None = None
+    """Id of the key that the token names, unverified."""
+    caller: str | None = None
+    """Digest of the issuer and subject that the token names, unverified."""
+
+
+class KeysLoaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The keys of an issuer of tokens were loaded, and are others than before."""
+
+    issuer: str
+    kids: tuple[str, ...]
+    seconds: float
+
+
+class KeysUnavailable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The keys of an issuer of tokens could not be loaded; the previous ones are used, if there are any."""
+
+    issuer: str
+    reason: str
+    previous: int
+    """Number of the previous keys."""
+
+
 class ClientLeft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A client disconnected before its answer was ready; its operation was cancelled."""
 
@@ -302,6 +332,9 @@ Event: TypeAlias = (
     | RequestRefused
     | StoreFailed
     | AuditFailed
+    | CallerRefused
+    | KeysLoaded
+    | KeysUnavailable
     | ClientLeft
     | ConnectionCut
     | OperationServed
@@ -326,6 +359,7 @@ def level_of(event: Event) -> LogLevel:
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
+            | (CallerRefused() | KeysLoaded())
             | (SubscriptionEnded() | SocketClosed() | ConnectionCut() | CompaniesLimited())
         ):
             return "info"
@@ -336,7 +370,7 @@ def level_of(event: Event) -> LogLevel:
         case SchemaBuilt():
             return "warning" if event.findings else "info"
         case (RequestRetried() | MetadataStale() | CategoriesStale() | CacheUnusable()) | (
-            WatchFailed() | StoreFailed()
+            WatchFailed() | StoreFailed() | KeysUnavailable()
         ):
             return "warning"
         case FastPathFailed():

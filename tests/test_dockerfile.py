@@ -77,6 +77,8 @@ def test_a_container_is_no_open_door_until_somebody_says_so():
 
     assert set_by_image["D365_READ_ONLY"] == "true"
     assert set_by_image["D365_GRAPHIQL"] == "false"
+    # With a real environment it does not start before the settings say who may call.
+    assert not [name for name in set_by_image if name.startswith("D365_INBOUND")]
     assert "--sandbox" not in command
 
 

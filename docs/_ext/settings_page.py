@@ -34,6 +34,7 @@ TOPICS = (
     ("writes.", "`[writes]`"),
     ("subscriptions.", "`[subscriptions]`"),
     ("federation.", "`[federation]`"),
+    ("inbound.", "`[inbound]`"),
     ("sandbox.", "`[sandbox]`"),
 )
 """Name of the first setting of a section (or how the names of its table begin), and the section's title."""

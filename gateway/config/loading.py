@@ -245,7 +245,7 @@ def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
     if error["type"] == "too_short":
         unit = " characters" if _setting(path) in secret_settings() else ""
         reason = f"accepted: {error['ctx']['min_length']}{unit} or more"
-    if _setting(path) in secret_settings() or isinstance(error["input"], Mapping | SecretStr):
+    if _is_secret(path) or isinstance(error["input"], Mapping | SecretStr):
         return f"{place}: {reason}"
     return f"{place}: {_quote(error['input'])}: {reason}"
 
@@ -253,6 +253,12 @@ def _describe(error: ErrorDetails, places: Mapping[str, str]) -> str:
 def _setting(path: str) -> str:
     """``secret_key_old[0]`` → ``secret_key_old``."""
     return path.partition("[")[0]
+
+
+def _is_secret(path: str) -> bool:
+    """Return whether a value must not be quoted: it is a secret, or the text of a table that may hold one."""
+    is_table = path == "inbound.issuers" or path.endswith((".secret", ".jwks"))
+    return is_table or _setting(path) in secret_settings()
 
 
 _REASONS = {
@@ -302,17 +308,19 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 def _place_of(path: str, top: str, places: Mapping[str, str]) -> str:
-    """Return the place of a value: its own, or that of its table with the rest of the path."""
-    if path in places:
-        return places[path]
-    if top == "roles":
-        for known in (p for p in places if path.startswith(f"{p}.") and p != top):
-            return places[known] + path.removeprefix(known)
-    if top not in places:
+    """Return the place of a value: its own, or that of the innermost table that has one, with the rest of the path."""
+    table = path
+    while table not in places and table != top:
+        table = re.sub(r"(\.[^.\[]+|\[\d+\])$", "", table)
+    if table not in places:
         return path
-    place = places[top]
-    # The name of a variable has no room for the path of a value inside its JSON.
-    return f"{place}: {path}" if path != top and top not in place else place.replace(top, path, 1)
+    place, rest = places[table], path[len(table) :]
+    if not rest:
+        return place
+    if table in place:
+        return place.replace(table, path, 1)
+    # The name of a variable has no room for the path of a value inside its JSON, and a file of roles begins with them.
+    return f"{place}{rest}" if top == "roles" and table != top else f"{place}: {path}"
 
 
 def _suggest(word: str, names: Iterable[str]) -> str:

@@ -49,6 +49,7 @@ NOT_PER_PROFILE = frozenset(
         *("writes", "subscriptions", "federation", "sandbox"),
         # A caller has the same roles everywhere; a profile may be bound to some.
         *("roles", "roles_file"),
+        "inbound",
     }
 )
 """Settings of the service that hold for each profile."""

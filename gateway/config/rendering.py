@@ -72,6 +72,7 @@ def to_toml(settings: Settings) -> str:
     roles = values.pop("roles")
     values.pop("roles_file")
     services = groups["writes"].pop("services")
+    inbound = {key: groups["inbound"].pop(key) for key in ("issuers", "client_certificates")}
     lines = [_line(key, value) for key, value in values.items()]
     for relation in relations:
         lines += ["", "[[relations]]", *_lines(relation)]
@@ -84,9 +85,17 @@ def to_toml(settings: Settings) -> str:
         lines += _role_lines(name, role)
     for key, group in groups.items():
         lines += ["", f"[{key}]", *_lines(group)]
+    for key, tables in inbound.items():
+        for table in tables:
+            lines += ["", f"[[inbound.{key}]]", *_lines(_shown(table))]
     for service in services:
         lines += ["", "[[writes.services]]", *_service_lines(service)]
     return "\n".join(lines) + "\n"
+
+
+def _shown(table: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of a table that are set."""
+    return {key: value for key, value in table.items() if value not in (None, (), {})}
 
 
 def _service_lines(service: Mapping[str, Any]) -> Iterator[str]:

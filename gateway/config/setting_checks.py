@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from .inbound_models import InboundOptions
 from .setting_models import Profiles
 
 
@@ -53,3 +54,11 @@ def check_profiles(profiles: Profiles, data: Mapping[str, Any]) -> None:
         unknown = [c for c in requested if companies and c.casefold() not in companies]
         if unknown:
             raise ValueError(f"{name}: {', '.join(unknown)} is not in companies or company_limit")
+
+
+def check_certificates(inbound: InboundOptions, data: Mapping[str, Any]) -> None:
+    """Raise ValueError if client certificates are accepted and no proxy is named that has verified them."""
+    proxies = data.get("trusted_proxies", ())
+    # Anybody can write the header, and a proxy that is not named may pass on its client's own.
+    if inbound.client_certificates and (not proxies or "*" in proxies):
+        raise ValueError("client_certificates needs trusted_proxies, with addresses and not *")

@@ -21,9 +21,10 @@ from pydantic_settings import (
 from schema.errors import did_you_mean
 
 from .credential_models import CredentialOptions
+from .inbound_models import InboundOptions
 from .role_models import Roles
 from .service_settings import ServiceSettings
-from .setting_checks import check_companies, check_profiles, derived_defaults
+from .setting_checks import check_certificates, check_companies, check_profiles, derived_defaults
 from .setting_models import (
     FederationOptions,
     Profiles,
@@ -332,6 +333,9 @@ class Settings(ServiceSettings):
     federation: FederationOptions = Field(
         default=FederationOptions(), description="The API as an Apollo Federation subgraph."
     )
+    inbound: InboundOptions = Field(
+        default=InboundOptions(), description="Callers: how they sign in."
+    )
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="Behaviour of the embedded sandbox."
     )
@@ -408,6 +412,12 @@ class Settings(ServiceSettings):
                     raise ValueError(
                         f"profiles.{name}.roles: there is no role {role}.{did_you_mean(role, value)}"
                     )
+        return value
+
+    @field_validator("inbound")
+    @classmethod
+    def _has_proxies(cls, value: InboundOptions, info: ValidationInfo) -> InboundOptions:
+        check_certificates(value, info.data)
         return value
 
     @field_validator("serve_all")

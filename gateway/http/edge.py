@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.config.settings import Settings
 from gateway.events import Observer, RequestRefused
-from gateway.request import Answer
+from gateway.identity.certificates import HEADER as CERTIFICATE
 
 from .hosts import Hosts
 from .proxies import Proxies
@@ -18,6 +18,7 @@ from .responses import send_body
 
 HEALTH = frozenset({"/healthz", "/readyz"})
 """Answered whatever the host: orchestrators call an address, with any name."""
+_CERTIFICATE = CERTIFICATE.encode()
 _MAX_SHOWN = 100
 """Maximum characters of a refused host in the error message."""
 
@@ -29,6 +30,7 @@ class Edge:
         self._hosts = Hosts(settings.allowed_hosts, listens_on=settings.host)
         self._proxies = Proxies(settings.trusted_proxies)
         self._root_path = settings.root_path
+        self._reads_certificates = bool(settings.inbound.client_certificates)
         self._observe = observe
 
     def admit(self, scope: Scope) -> HttpError | None:
@@ -37,6 +39,8 @@ class Edge:
             scope["root_path"] = self._root_path
         is_health = route_of(scope) in HEALTH
         refused = None if is_health else self._misdirected(scope)
+        if self._reads_certificates:
+            self._drop_certificate(scope)
         if self._proxies and refused is None:
             original = scope["headers"]
             self._proxies.apply(scope)
@@ -46,6 +50,14 @@ class Edge:
         if scope.get("root_path"):
             scope["path"] = scope["root_path"] + route_of(scope)
         return refused
+
+    def _drop_certificate(self, scope: Scope) -> None:
+        """Remove the header with the client's certificate, unless a trusted proxy has sent it."""
+        client = scope.get("client")
+        if client is None or not self._proxies.trusts(client[0]):
+            scope["headers"] = [
+                (name, value) for name, value in scope["headers"] if name != _CERTIFICATE
+            ]
 
     def _misdirected(self, scope: Scope) -> HttpError | None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -72,7 +84,7 @@ class Edge:
                 message=str(refused),
             )
         )
-        await send_refusal(refused.status, refused.answer, scope, receive, send)
+        await send_refusal(refused, scope, receive, send)
 
 
 def route_of(scope: Scope) -> str:
@@ -84,19 +96,19 @@ def route_of(scope: Scope) -> str:
     return path
 
 
-async def send_refusal(
-    status: int, answer: Answer, scope: Scope, receive: Receive, send: Send
-) -> None:
+async def send_refusal(refused: HttpError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request or a WebSocket handshake with an error in JSON."""
+    status, body = refused.status, refused.answer.encode()
     fields = (
         (b"content-type", b"application/json; charset=utf-8"),
         (b"cache-control", b"no-store"),
+        *refused.fields,
     )
     if scope["type"] == "http":
-        await send_body(send, status, answer.encode(), fields)
+        await send_body(send, status, body, fields)
         return
     # The handshake must be read before it is answered (ASGI extension "websocket.http.response").
     await receive()
     start = {"type": "websocket.http.response.start", "status": status, "headers": list(fields)}
     await send(start)
-    await send({"type": "websocket.http.response.body", "body": answer.encode()})
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -20,12 +20,15 @@ from starlette.types import ASGIApp, Scope
 
 from gateway.config.profiles import ProfileSettings, profile_settings
 from gateway.config.settings import Settings
+from gateway.errors import IssuerUnavailable, StoreUnavailable, Unauthenticated
 from gateway.events import Observer
+from gateway.identity.authenticator import Authenticator
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.profile_instances import ProfileRegistry
 
-from .request_parameters import Headers
+from .refusals import caller_error
+from .request_parameters import Headers, headers_of
 from .waiting_bytes import WaitingBytes
 
 API = "/graphql"
@@ -42,6 +45,8 @@ class Endpoint:
     """All endpoints of the gateway, including this one."""
     waiting: WaitingBytes = field(repr=False)
     """Counts the answers of all endpoints that clients have not read yet."""
+    authenticator: Authenticator | None = field(default=None, repr=False)
+    """Finds out who calls; None: nobody is asked."""
 
     @property
     def profile(self) -> str | None:
@@ -77,9 +82,18 @@ class Endpoint:
         caller = await self.authenticate(scope, headers)
         return caller, await self.live(scope["app"], caller)
 
-    async def authenticate(self, scope: Scope, headers: Headers | None = None) -> Caller:  # noqa: ARG002 - what a check needs
-        """Return who calls. ``headers``: those of the request, if they are not the ones of ``scope``."""
-        return ANONYMOUS
+    async def authenticate(self, scope: Scope, headers: Headers | None = None) -> Caller:
+        """Return who calls. ``headers``: those of the request, if they are not the ones of ``scope``.
+
+        Raises HttpError if the credentials are refused, or are missing and needed.
+        """
+        if self.authenticator is None:
+            return ANONYMOUS
+        read = headers_of(scope) if headers is None else headers
+        try:
+            return await self.authenticator.authenticate(scope, read)
+        except (Unauthenticated, IssuerUnavailable, StoreUnavailable) as error:
+            raise caller_error(error) from error
 
     async def live(self, app: Starlette, caller: Caller) -> GenerationManager | None:  # noqa: ARG002 - all callers see the same
         """Return the generations that serve this API to a caller; None while the gateway starts."""
@@ -91,7 +105,9 @@ class Endpoint:
         return await profiles.live(profile)
 
 
-def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
+def endpoints_of(
+    settings: Settings, observe: Observer, authenticator: Authenticator | None = None
+) -> Sequence[Endpoint]:
     """Return the endpoints of a gateway, the whole catalogue's first."""
     served: list[Settings] = [settings] if settings.serve_all else []
     served += [profile_settings(settings, name) for name in settings.profiles]
@@ -99,7 +115,14 @@ def endpoints_of(settings: Settings, observe: Observer) -> Sequence[Endpoint]:
     # Each endpoint refers to the list that it is in.
     endpoints: list[Endpoint] = []
     endpoints.extend(
-        Endpoint(settings=own, observe=observe, beside=endpoints, waiting=waiting) for own in served
+        Endpoint(
+            settings=own,
+            observe=observe,
+            beside=endpoints,
+            waiting=waiting,
+            authenticator=authenticator,
+        )
+        for own in served
     )
     return endpoints
 
@@ -109,7 +132,7 @@ def with_cors(api: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     # Without origins the middleware would only cost time.
     if not origins:
         return api
-    methods, exposed = ("GET", "HEAD", "POST"), ("ETag", "Retry-After")
+    methods, exposed = ("GET", "HEAD", "POST"), ("ETag", "Retry-After", "WWW-Authenticate")
     return CORSMiddleware(
         api,
         allow_origins=origins,

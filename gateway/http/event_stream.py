@@ -5,23 +5,28 @@
 
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md. An invalid HTTP request is answered with an HTTP
 error; an operation that cannot run has its errors as the stream's only result. The subscription ends when its client
-disconnects.
+disconnects, or its credentials end.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from gateway.errors import Unauthenticated
 from gateway.failures import failure_answer
+from gateway.identity.caller import ANONYMOUS
 from gateway.request import Answer, GraphQLRequest
 from gateway.subscriptions.hub import FeedEnded
+from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
 
+from .caller_watch import until_refused
 from .responses import send_body
 
 HEADERS = (
@@ -35,8 +40,17 @@ _KEEP_ALIVE = b":\n\n"
 _COMPLETE = b"event: complete\ndata:\n\n"
 
 
+Verify: TypeAlias = Callable[[], Awaitable[object]]
+"""Raises HttpError if the credentials of a request are not accepted any more."""
+
+
 async def stream(
-    streams: Streams, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
+    streams: Streams,
+    request: GraphQLRequest,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    verify: Verify,
 ) -> None:
     """Answer a request with a stream of its results."""
     with streams.hub.connection() as is_admitted:
@@ -48,24 +62,37 @@ async def stream(
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        await _stream_until_gone(streams, request, scope, receive, send)
+        await _stream_until_gone(streams, request, scope, receive, send, verify)
 
 
 async def _stream_until_gone(
-    streams: Streams, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
+    streams: Streams,
+    request: GraphQLRequest,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    verify: Verify,
 ) -> None:
-    """Send until the stream is complete or the client disconnects; a mutation goes on to its end."""
+    """Send until the stream is complete, its client disconnects or its credentials end; a mutation goes on."""
     hub = streams.hub
     sending = asyncio.create_task(_send_all(streams, request, send))
-    others = [
+    others: list[asyncio.Task[Any]] = [
         asyncio.create_task(_until_gone(receive)),
         asyncio.create_task(hub.until_stopped(scope)),
     ]
+    refusal = _refusal(streams, request, verify)
     try:
-        await asyncio.wait((sending, others[0]), return_when=asyncio.FIRST_COMPLETED)
+        ends = (sending, others[0]) if refusal is None else (sending, others[0], refusal)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
             sending.result()
+        elif refusal is not None and refusal.done():
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            await _send_refusal(send, refusal.result())
     finally:
+        if refusal is not None:
+            others.append(refusal)
         with streams.live.serving() as gateway:
             must_end = gateway.engine.changes_data(request)
         if must_end and not sending.done():
@@ -75,6 +102,21 @@ async def _stream_until_gone(
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+
+
+def _refusal(streams: Streams, request: GraphQLRequest, verify: Verify) -> asyncio.Task[str] | None:
+    """Return a task that ends when the credentials of a subscription do; None for what ends by itself."""
+    with streams.live.serving() as gateway:
+        subscribes = gateway.engine.subscribes(request)
+    if request.caller is ANONYMOUS or not subscribes:
+        return None
+    return asyncio.create_task(until_refused(lambda: request.caller, verify))
+
+
+async def _send_refusal(send: Send, reason: str) -> None:
+    error = error_json(Unauthenticated(reason, hint="Subscribe again with a new token."))
+    await _piece(send, b"event: next\ndata: %b\n\n" % msgspec.json.encode({"errors": [error]}))
+    await _piece(send, _COMPLETE, more=False)
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -5,6 +5,7 @@ for queries, both response media types with their own rules for the status:
 
     what happened                             application/graphql-response+json    application/json
     the operation ran, with errors or not     200                                  200
+    its caller must sign in again             401                                  401
     it could not run (syntax, variables)      400                                  200
     the gateway is at fault                   500                                  500
     the request holds no operation            4xx                                  4xx
@@ -31,6 +32,7 @@ from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
+from gateway.errors import Unauthenticated
 from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encode_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -42,6 +44,9 @@ from gateway.storage.content_coding import Compression
 from .admin_access import AccessCheck, allow_all, deny_all
 from .refusals import (
     HttpError,
+    admin_error,
+    answered_challenge,
+    challenge_field,
     cross_site_error,
     overload_error,
     shutdown_error,
@@ -56,7 +61,7 @@ from .request_parameters import (
     is_traced,
     read_request,
 )
-from .responses import TooMuchWaiting, send_answer, send_body
+from .responses import Fields, TooMuchWaiting, send_answer, send_body
 from .waiting_bytes import WaitingBytes
 
 GRAPHQL = "application/graphql-response+json"
@@ -124,6 +129,7 @@ class GraphQLEndpoint:
             await send_body(send, 200, b"", (_ALLOW,))
             return None
         media = choose_media_type(headers.get("accept", ""))
+        own_fields: Fields = ()
         try:
             request = await self._read(scope, receive, headers, media, engine)
             if caller is not ANONYMOUS:
@@ -133,14 +139,14 @@ class GraphQLEndpoint:
             # A client that accepts only event streams gets one for queries, too.
             if media is None or (self._may_stream(headers) and engine.subscribes(request)):
                 return request
-            answer, status = await self._execute(scope, receive, request, media, engine)
+            answer, status, own_fields = await self._execute(scope, receive, request, media, engine)
         except ClientDisconnected:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
             return None
         except HttpError as error:
             self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
-            answer, status = error.answer, error.status
-        fields = (*_FIELDS[media or JSON], *_STATUS_FIELDS.get(status, ()))
+            answer, status, own_fields = error.answer, error.status, error.fields
+        fields = (*_FIELDS[media or JSON], *_STATUS_FIELDS.get(status, ()), *own_fields)
         if scope["method"] in READS:
             fields = (*fields, _NO_STORE)
         try:
@@ -166,9 +172,7 @@ class GraphQLEndpoint:
                 406, "NOT_ACCEPTABLE", "This API answers JSON.", f"Accept {GRAPHQL} or {JSON}."
             )
         if not self.admits(headers):
-            message = "The admin token is missing or wrong."
-            hint = "Set Authorization: Bearer <admin_token>."
-            raise HttpError(401, "UNAUTHENTICATED", message, hint)
+            raise admin_error()
 
     def _may_stream(self, headers: Headers) -> bool:
         return self.streams and accepts_stream(headers.get("accept", ""))
@@ -192,12 +196,13 @@ class GraphQLEndpoint:
 
     async def _execute(
         self, scope: Scope, receive: Receive, request: GraphQLRequest, media: str, engine: Executor
-    ) -> tuple[Answer, int]:
-        """Return the encoded answer and its status. Raises HttpError, ClientDisconnected."""
+    ) -> tuple[Answer, int, Fields]:
+        """Return the encoded answer, its status and header fields. Raises HttpError, ClientDisconnected."""
         watcher = _DisconnectWatcher(receive, lambda: engine.changes_data(request))
         try:
             answer = await engine.execute(request)
             status = status_of(answer, media)
+            challenge = answered_challenge(answer.errors) if answer.errors else None
             encoded = encode_answer(answer, self.observe)
         except asyncio.CancelledError:
             if watcher.has_cancelled:
@@ -209,7 +214,9 @@ class GraphQLEndpoint:
         finally:
             watcher.stop()
         # Its status was read while it had its errors; one that could not be encoded has others.
-        return encoded, status if encoded.written is not None else status_of(encoded, media)
+        if encoded.written is None:
+            return encoded, status_of(encoded, media), ()
+        return encoded, status, () if challenge is None else (challenge_field(challenge),)
 
 
 def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
@@ -271,8 +278,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 _RETRY = (b"retry-after", b"5")
 _ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
 _CLOSE = (b"connection", b"close")
-_BEARER = (b"www-authenticate", b"Bearer")
-_STATUS_FIELDS = {401: (_BEARER,), 405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,), 503: (_RETRY,)}
+_STATUS_FIELDS = {405: (_ALLOW,), 408: (_CLOSE,), 413: (_CLOSE,), 503: (_RETRY,)}
 """Further fields of responses with a status. A body that was not read to its end makes the connection useless."""
 _FIELDS = {
     media: ((b"content-type", f"{media}; charset=utf-8".encode()), _VARY)
@@ -282,9 +288,13 @@ _FIELDS = {
 
 def status_of(answer: Answer, media: str) -> int:
     """Return the HTTP status of an answer: see the table above, and section 6.4 of the draft."""
+    codes = {e.get("extensions", {}).get("code") for e in answer.errors}
+    # The identity provider wants more of the caller: clients sign in again and repeat the request, which a mutation
+    # that has changed something does not allow.
+    if Unauthenticated.code in codes and not answer.changed:
+        return 401
     if answer.data is not msgspec.UNSET or answer.written is not None:
         return 200
-    codes = {e.get("extensions", {}).get("code") for e in answer.errors}
     # With either media type: the gateway is at fault, or the HTTP request rather than the operation.
     if "INTERNAL_ERROR" in codes:
         return 500

@@ -2,18 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.errors import GatewayError, Unauthenticated, bearer_challenge
 from gateway.request import Answer
 
 
 class HttpError(Exception):
     """An HTTP request that is refused before it becomes a GraphQL operation."""
 
-    def __init__(self, status: int, code: str, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        *,
+        fields: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.fields = fields
+        """Header fields of the response, besides those of its status."""
         extensions = {"code": code} if hint is None else {"code": code, "hint": hint}
         self.answer = Answer(errors=[{"message": message, "extensions": extensions}])
+
+
+def caller_error(error: GatewayError) -> HttpError:
+    """Return the error of a request whose caller could not be authenticated."""
+    if isinstance(error, Unauthenticated):
+        fields = (challenge_field(error.challenge),)
+        return HttpError(error.status, error.code, error.message, error.hint, fields=fields)
+    # What verifies the credentials is away: they may be good.
+    return HttpError(503, error.code, error.message, error.hint)
+
+
+def admin_error() -> HttpError:
+    """Return the error of a request without the admin token."""
+    message = "The admin token is missing or wrong."
+    hint = "Set Authorization: Bearer <admin_token>."
+    fields = (challenge_field(bearer_challenge()),)
+    return HttpError(401, "UNAUTHENTICATED", message, hint, fields=fields)
+
+
+def challenge_field(challenge: str) -> tuple[bytes, bytes]:
+    """Return the header field that says how to sign in."""
+    return b"www-authenticate", challenge.encode("latin-1")
+
+
+def answered_challenge(errors: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the challenge of an operation that failed because its caller must sign in again; None if none did."""
+    for error in errors:
+        extensions = error.get("extensions", {})
+        if extensions.get("code") == Unauthenticated.code:
+            claims = extensions.get("claims")
+            kind = "invalid_token" if claims is None else "insufficient_claims"
+            return bearer_challenge(error=kind, claims=claims)
+    return None
 
 
 def overload_error() -> HttpError:

@@ -124,8 +124,9 @@ class _Explorer:
         try:
             _, live = await self._endpoint.admit(request.scope)
         except HttpError as refused:
+            own = {name.decode(): value.decode("latin-1") for name, value in refused.fields}
             return JSONResponse(
-                refused.answer.to_builtins(), status_code=refused.status, headers=FIELDS
+                refused.answer.to_builtins(), status_code=refused.status, headers={**FIELDS, **own}
             )
         if live is None:
             return _refusal(503, "The gateway has not started yet.", "STARTING")

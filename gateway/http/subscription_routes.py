@@ -42,7 +42,12 @@ def subscription_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
 
 
 async def stream_events(
-    live: GenerationManager, request: GraphQLRequest, scope: Scope, receive: Receive, send: Send
+    endpoint: Endpoint,
+    live: GenerationManager,
+    request: GraphQLRequest,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
 ) -> None:
     """Answer a request with a stream of its results."""
     from gateway.subscriptions.streams import Streams
@@ -51,4 +56,4 @@ async def stream_events(
 
     # A stream uses the current generation each time, so that it does not keep an old one alive.
     streams = Streams(live, scope["app"].state.subscriptions)
-    await stream(streams, request, scope, receive, send)
+    await stream(streams, request, scope, receive, send, lambda: endpoint.authenticate(scope))

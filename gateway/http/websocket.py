@@ -5,8 +5,9 @@
     subscribe id …              ▶   query, mutation: one result; subscription: many ◀ next…, complete | error
     complete id                 ▶   the operation is cancelled; a mutation goes on to its end
     ping, pong                  ◀▶  in both directions; a client that is silent for two heartbeats is gone
+    ping {Authorization}        ▶   the same caller's next token, before the one of the connection ends
 
-    closed with   4400 invalid message           4401 an operation before connection_ack    4403 not admitted
+    closed with   4400 invalid message           4401 an operation before connection_ack    4403 not admitted (any more)
                   4406 another subprotocol       4408 no connection_init, or no pong, in time
                   1013 results are not read
                   4409 two operations of one id  4429 a second connection_init              1001 the gateway stops
@@ -21,13 +22,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import UnsetType, structs
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.errors import BudgetExceeded
+from gateway.errors import BudgetExceeded, Unauthenticated
 from gateway.events import SocketClosed
 from gateway.failures import failure_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -37,8 +39,9 @@ from gateway.subscriptions.hub import FeedEnded, Hub
 from gateway.subscriptions.polling import error_json
 from gateway.subscriptions.streams import Streams
 
+from .caller_watch import until_refused
 from .refusals import HttpError
-from .request_parameters import Headers, request_of
+from .request_parameters import Headers, headers_of, request_of
 from .transport_ws_messages import (
     ACK,
     PING,
@@ -123,6 +126,20 @@ def is_own(headers: Mapping[str, str], allowed: Sequence[str]) -> bool:
     return origin.lower().partition("://")[2] == headers.get("host", "").lower()
 
 
+def _headers_in(payload: Mapping[str, Any] | UnsetType | None) -> dict[str, str]:
+    """Return what a payload has in the place of headers: those that clients send, and none that only proxies may."""
+    values = (
+        (n.lower(), v) for n, v in (payload or {}).items() if isinstance(v, str | int | float)
+    )
+    return {n: str(v) for n, v in values if n == "authorization" or n.startswith("x-d365-")}
+
+
+def _has_two_tokens(handshake: Headers, payload: Headers) -> bool:
+    """Return whether both have a token, and not the same; a browser adds the page's password by itself (Basic)."""
+    first, second = (headers.get("authorization") for headers in (handshake, payload))
+    return None not in (first, second) and first != second and "bearer" in (first or "").lower()
+
+
 class Connection:
     """One accepted WebSocket."""
 
@@ -137,6 +154,8 @@ class Connection:
         """What serves the caller; None before connection_init."""
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._subscribing: set[asyncio.Task[None]] = set()
+        self._is_admitted = asyncio.Event()
         self._is_heard = True
         self._held = 0
         """Characters of messages that the client has not read yet."""
@@ -152,6 +171,7 @@ class Connection:
                 self._beat,
                 self._await_end,
                 self._await_overflow,
+                self._await_refusal,
             )
         ]
         try:
@@ -245,6 +265,9 @@ class Connection:
             case ConnectionInit():
                 await self._begin(message)
             case Ping():
+                authorization = _headers_in(message.payload).get("authorization")
+                if self._headers is not None and authorization is not None:
+                    await self._renew(authorization)
                 await self._websocket.send_text(PONG)
             case Pong():
                 pass
@@ -257,25 +280,55 @@ class Connection:
         """Use the payload as headers, because a web page cannot set headers of a WebSocket."""
         if self._headers is not None:
             raise ConnectionRefused(4429, "Too many initialisation requests")
-        payload = message.payload or {}
-        own = {
-            name.lower(): str(v) for name, v in payload.items() if isinstance(v, str | int | float)
-        }
-        headers = {**self._websocket.headers, **own}
-        try:
-            self._caller, live = await self._terms.admit(headers)
-        except HttpError as error:
-            raise ConnectionRefused(4401 if error.status == 401 else 4403, str(error)) from error
-        if live is None:
-            raise ConnectionRefused(1013, "The gateway is starting")
-        self._streams = Streams(live, self._hub)
+        handshake, own = headers_of(self._websocket.scope), _headers_in(message.payload)
+        if _has_two_tokens(handshake, own):
+            raise ConnectionRefused(4400, "The handshake and connection_init have different tokens")
+        headers = {**handshake, **own}
+        self._caller, self._streams = await self._admit(headers)
         try:
             # Invalid headers are an error of the connection, not of its first operation.
             request_of({"query": "{__typename}"}, headers, may_mutate=False)
         except HttpError as error:
             raise ConnectionRefused(4400, str(error)) from error
         self._headers = headers
+        self._is_admitted.set()
         await self._websocket.send_text(ACK)
+
+    async def _admit(self, headers: Headers) -> tuple[Caller, Streams]:
+        """Return the caller that headers name, and what serves it. Raises ConnectionRefused."""
+        try:
+            caller, live = await self._terms.admit(headers)
+        except HttpError as error:
+            # Not 4401, at which clients give up: with another token they may connect again.
+            raise ConnectionRefused(1013 if error.status == 503 else 4403, str(error)) from error
+        if live is None:
+            raise ConnectionRefused(1013, "The gateway is starting")
+        return caller, Streams(live, self._hub)
+
+    async def _await_refusal(self) -> None:
+        """Close when the caller's credentials end, unless pings have brought the next ones."""
+        await self._is_admitted.wait()
+        if self._caller is not ANONYMOUS:
+            reason = await until_refused(
+                lambda: self._caller, lambda: self._terms.admit(self._headers or {})
+            )
+            raise ConnectionRefused(4403, reason)
+
+    async def _renew(self, authorization: str) -> None:
+        """Take the next token of the connection's caller. Raises ConnectionRefused."""
+        headers = {**(self._headers or {}), "authorization": authorization}
+        caller, streams = await self._admit(headers)
+        if not caller.is_same(self._caller):
+            raise ConnectionRefused(4403, "The token is of another caller")
+        before, self._caller = self._caller, caller
+        self._headers, self._streams = headers, streams
+        if caller.has_rights_of(before):
+            return
+        changed = Unauthenticated("The rights of the caller have changed.", hint="Subscribe again.")
+        for name, task in tuple(self._operations.items()):
+            if task in self._subscribing:
+                self._cancel(name)
+                await self._websocket.send_text(error_message(name, [error_json(changed)]))
 
     async def _subscribe(self, message: Subscribe) -> None:
         if self._headers is None:
@@ -333,9 +386,14 @@ class Connection:
             engine = gateway.engine
             subscribes = engine.subscribes(request)
             task = asyncio.current_task()
-            if engine.changes_data(request) and task is not None:
-                self._writing.add(task)
-                task.add_done_callback(self._writing.discard)
+            assert task is not None
+            for applies, tasks in (
+                (subscribes, self._subscribing),
+                (engine.changes_data(request), self._writing),
+            ):
+                if applies:
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
             if not subscribes:
                 answer = await engine.execute(request)
         if subscribes:

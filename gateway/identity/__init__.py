@@ -1,4 +1,1 @@
-"""Who calls: the identity of a request's caller, verified from tokens, API keys and client certificates.
-
-caller    the verified caller of a request
-"""
+"""Who calls: the identity of a request's caller, verified from tokens, API keys and client certificates."""

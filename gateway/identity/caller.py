@@ -41,6 +41,30 @@ class Caller(Struct, frozen=True, kw_only=True):
         text = f"{len(self.issuer)}:{self.issuer}{self.subject}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def is_same(self, other: Caller) -> bool:
+        """Return whether another caller is the same person, application or key."""
+        own, others = ((c.kind, c.issuer, c.subject) for c in (self, other))
+        return own == others
+
+    def has_rights_of(self, other: Caller) -> bool:
+        """Return whether nothing differs from an earlier token of the same caller that rights may depend on."""
+        own, others = ((c.roles, c.scopes, _lasting(c.claims)) for c in (self, other))
+        return own == others
+
+
+def _lasting(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the claims that are no facts of one token alone."""
+    return {
+        name: value
+        for name, value in claims.items()
+        if name not in _OF_ONE_TOKEN and not name.startswith("xms_")
+    }
+
+
+_OF_ONE_TOKEN = frozenset(
+    {"exp", "iat", "nbf", "jti", "nonce", "auth_time", "aio", "uti", "rh", "sid"}
+)
+
 
 class Assertion(Struct, frozen=True):
     """A caller's token, which must not be printed."""

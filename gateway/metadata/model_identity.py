@@ -44,6 +44,8 @@ NOT_DECIDING = frozenset(
         *("profiles", "serve_all"),
         # they hide, and name nothing
         *("roles", "roles_file"),
+        # who calls
+        "inbound",
         # the server
         *("host", "port", "root_path", "allowed_hosts", "trusted_proxies", "cors_origins"),
         *("keep_alive", "send_timeout", "max_connections", "max_connections_per_peer"),

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.app import create_app
 from gateway.cli.bounded_http import BoundedProtocol, socket_protocol
+from gateway.config.inbound_models import InboundOptions
 from gateway.config.setting_models import Profile, SubscriptionOptions
 from gateway.config.settings import Settings
 from gateway.events import Event, SubscriptionPolled, tee
@@ -119,10 +120,12 @@ async def serving(
     events: list[Event],
     *,
     profiles: Mapping[str, Profile] = MappingProxyType({}),
+    inbound: InboundOptions | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
     transport = httpx.ASGITransport(sandbox)
-    chosen = settings(**options).model_copy(update={"profiles": dict(profiles)})
+    more = {"profiles": dict(profiles), "inbound": inbound or InboundOptions()}
+    chosen = settings(**options).model_copy(update=more)
     app = create_app(chosen, transport=transport, observe=tee(raise_defects, events.append))
     config = uvicorn.Config(
         app,

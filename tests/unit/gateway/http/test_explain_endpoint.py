@@ -394,7 +394,7 @@ async def test_settings_decide_who_gets_traces(
     assert ("extensions" in run.json()) == (status == 200)
     if status == 401:
         assert explained.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
-        assert explained.headers["www-authenticate"] == "Bearer"
+        assert explained.headers["www-authenticate"] == 'Bearer realm="d365-graphql"'
 
 
 @pytest.mark.parametrize(

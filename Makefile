@@ -49,10 +49,9 @@ check-tables: $(VENV)/.installed-dev
 	$(PYTEST) --quiet --no-header tests/test_architecture.py tests/test_makefile.py tests/test_dockerfile.py \
 	  tests/test_readme.py tests/docs --ignore=tests/docs/test_site.py $(ARGS)
 
-# Left to "make test": whole catalogues, and a file that starts a process for each of its tests.
+# Left to "make test": whole catalogues, what computes for seconds and what starts a process.
 fast: $(VENV)/.installed-dev ## The unit tests that do not compute for long and start no process
-	$(PYTEST) $(PARALLEL) -m "not heavy" -k "not catalogue" tests/unit \
-	  --ignore=tests/unit/gateway/runtime/test_metadata_reload.py $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not heavy and not catalogue" tests/unit $(ARGS)
 
 test: ## Everything CI checks: lint, types, tests with coverage, the page in a browser, other people's clients
 	@# Python's tests need no npm package: they begin while those are fetched.

@@ -9,20 +9,28 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
+from pkgutil import walk_packages
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
+import gateway
+import schema
 from gateway.config.settings import Settings
 from gateway.runtime.assembly import Gateway, open_client, open_gateway
 from gateway.sandbox import create_sandbox
 from tests.support.observers import raise_defects
+from tests.support.shared import share
 from tests.support.soak import bounded
+
+share()
 
 # pytest rewrites what Hypothesis imports when it first needs it: in the middle of an example, where a parse that is
 # interrupted by the garbage collector fails on Python 3.11 ("AST constructor recursion depth mismatch").
@@ -31,7 +39,7 @@ for _late in ("internal.conjecture.optimiser", "strategies._internal.random"):
 # The tables of Unicode that texts are drawn from are made once in a checkout. On a busy machine that takes seconds,
 # which says nothing of the strategy that happens to be first.
 SLOW = [HealthCheck.too_slow]
-EXAMPLES = bounded(30, 1_000)
+EXAMPLES = bounded(20, 1_000)
 settings.register_profile("desk", max_examples=EXAMPLES, suppress_health_check=SLOW)
 settings.register_profile(
     "ci", max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=SLOW
@@ -68,20 +76,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         rows[table] += 1
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Trace a test only if its coverage says something new: traced, Python is up to three times as slow.
-
-    ``Coverage.stop`` and ``start`` would add a tracer to a list that both walk through, at every test.
-    """
-    tracer = None if item.stash[IS_TRACED] else sys.gettrace()
+@contextmanager
+def untraced(tracer: Any) -> Iterator[None]:
+    """Pause a tracer. ``Coverage.stop`` and ``start`` would add one to a list that both walk through, at every test."""
     if tracer is not None:
         sys.settrace(None)
     try:
-        return (yield)
+        yield
     finally:
         if tracer is not None:
             sys.settrace(tracer)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Trace the import of what is measured; what tests do when they are collected takes twice as long traced."""
+    if (tracer := sys.gettrace()) is not None:
+        for package in (schema, gateway):
+            for module in walk_packages(package.__path__, f"{package.__name__}."):
+                if not module.name.endswith("__main__"):
+                    import_module(module.name)
+    with untraced(tracer):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Trace a test only if its coverage says something new: traced, Python is up to three times as slow."""
+    with untraced(None if item.stash[IS_TRACED] else sys.gettrace()):
+        return (yield)
 
 
 QUIET = Settings(cache_dir=None, language="none")

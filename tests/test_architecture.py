@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -82,17 +83,24 @@ def is_in(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
-IMPORTS = {name_of(path): frozenset(imports_of(path)) for path in MODULES}
+@cache
+def imports_by_module() -> dict[str, frozenset[str]]:
+    """Read all modules, once; at the import of this one every run of any test would."""
+    return {name_of(path): frozenset(imports_of(path)) for path in MODULES}
 
 
 def test_the_modules_are_found() -> None:
-    assert {"schema.model.records", "gateway.engine", "gateway.odata.render"} <= IMPORTS.keys()
+    assert {
+        "schema.model.records",
+        "gateway.engine",
+        "gateway.odata.render",
+    } <= imports_by_module().keys()
 
 
 def test_schema_never_imports_gateway() -> None:
     wrong = {
         module: sorted(i for i in imports if is_in(i, "gateway"))
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if is_in(module, "schema")
     }
 
@@ -107,7 +115,7 @@ def test_the_sandbox_shares_no_query_code_with_the_gateway() -> None:
             for i in imports
             if is_in(i, "gateway") and i != "gateway" and not is_in(i, "gateway.sandbox")
         )
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if is_in(module, "gateway.sandbox")
     }
 
@@ -117,7 +125,7 @@ def test_the_sandbox_shares_no_query_code_with_the_gateway() -> None:
 def test_only_the_composition_root_and_the_commands_know_the_sandbox() -> None:
     users = {
         module
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if any(is_in(i, "gateway.sandbox") for i in imports)
         and not is_in(module, "gateway.sandbox")
         and not is_in(module, "gateway.cli")
@@ -131,7 +139,7 @@ def rooms(package: str, floors: tuple[set[str], ...]) -> set[tuple[str, str]]:
     floor_of = {room: number for number, rooms in enumerate(floors) for room in rooms}
     return {
         (module, other)
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if is_in(module, package) and "." in module
         for other in imports
         if is_in(other, package) and "." in other
@@ -154,7 +162,7 @@ def test_each_module_imports_its_own_room_and_lower_floors(
 def test_every_room_has_a_floor() -> None:
     placed = {("gateway", room) for floor in FLOORS for room in floor}
     placed |= {("schema", room) for floor in SCHEMA_FLOORS for room in floor}
-    there = {tuple(module.split(".")[:2]) for module in IMPORTS if "." in module}
+    there = {tuple(module.split(".")[:2]) for module in imports_by_module() if "." in module}
 
     assert there - placed == set()
 
@@ -163,7 +171,7 @@ def test_documents_operations_and_plans_do_no_io() -> None:
     forbidden = {"asyncio", *TRANSPORTS}
     wrong = {
         module: sorted(imports & forbidden)
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if any(is_in(module, room) for room in PURE)
     }
 
@@ -173,7 +181,7 @@ def test_documents_operations_and_plans_do_no_io() -> None:
 def test_one_module_names_what_is_private_to_uvicorn() -> None:
     users = {
         module
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if any(i.startswith("uvicorn.") for i in imports)
     }
 
@@ -191,7 +199,7 @@ def test_products_are_known_to_the_registry_only() -> None:
     products = {f"gateway.odata.{name}" for name in PRODUCTS}
     users = {
         module
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if module not in products and any(is_in(i, p) for i in imports for p in products)
     }
 
@@ -201,7 +209,7 @@ def test_products_are_known_to_the_registry_only() -> None:
 def test_other_rooms_take_dialects_from_the_registry() -> None:
     users = {
         module
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if "gateway.odata.dialect.ODATA" in imports and not is_in(module, "gateway.odata")
     }
 
@@ -211,7 +219,7 @@ def test_other_rooms_take_dialects_from_the_registry() -> None:
 def test_the_odata_side_knows_nothing_of_graphql() -> None:
     wrong = {
         module: sorted(i for i in imports if is_in(i, "graphql") or is_in(i, "strawberry"))
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if is_in(module, "gateway.odata")
     }
 
@@ -285,7 +293,9 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
     ],
 )
 def test_each_library_has_its_doors(library: str, doors: set[str]) -> None:
-    users = {m for m, imports in IMPORTS.items() if any(is_in(i, library) for i in imports)}
+    users = {
+        m for m, imports in imports_by_module().items() if any(is_in(i, library) for i in imports)
+    }
 
     assert {user for user in users if not any(is_in(user, door) for door in doors)} == set()
     assert {door for door in doors if not any(is_in(user, door) for user in users)} == set()
@@ -306,7 +316,7 @@ def test_asyncio_is_imported_only_where_something_is_awaited() -> None:
     idle = {
         name_of(path)
         for path in MODULES
-        if "asyncio" in IMPORTS[name_of(path)]
+        if "asyncio" in imports_by_module()[name_of(path)]
         and not any(isinstance(node, WAITS) for node in ast.walk(ast.parse(path.read_bytes())))
     }
 
@@ -317,7 +327,7 @@ def test_only_the_engine_and_explain_see_plans_and_their_execution() -> None:
     """Whoever knows both could decide while running what belongs into the plan."""
     rooms = {
         module.split(".")[1]
-        for module, imports in IMPORTS.items()
+        for module, imports in imports_by_module().items()
         if any(is_in(i, "gateway.planning") for i in imports)
         and any(is_in(i, "gateway.execution") for i in imports)
     }

@@ -24,7 +24,7 @@ from tests.support.metadata_documents import (
     model_of,
 )
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.catalogue]
 EXACT = 0.0
 
 

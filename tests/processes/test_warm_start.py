@@ -255,6 +255,7 @@ async def test_without_a_usable_folder_every_start_parses(starts: Starts, tmp_pa
 
 
 @pytest.mark.heavy
+@pytest.mark.catalogue
 @pytest.mark.anyio
 async def test_the_full_catalogue_starts_with_a_handful_of_records(
     tmp_path: Path,

@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.metadata_documents import (
     BOOKKEEPING,
-    CATALOGUE,
     ESSENTIAL,
     REAL_CATALOGUE,
     REAL_DATAVERSE,
@@ -17,6 +16,7 @@ from tests.support.metadata_documents import (
     SMALL,
     TRADERS,
     TRIPS,
+    catalogues,
     content_of,
     found,
     path_of,
@@ -168,7 +168,7 @@ async def test_finance_documents_keep_the_refusals(sandbox):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", [CATALOGUE, *bounded((), found(REAL_CATALOGUE))])
+@pytest.mark.parametrize("name", catalogues(*bounded((), (REAL_CATALOGUE,))))
 async def test_the_whole_catalogue_is_served(sandbox, name):
     ask = sandbox(metadata=path_of(name), scale=0.5)
     model = ask.app.state.world.model

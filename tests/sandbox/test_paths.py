@@ -126,6 +126,7 @@ async def test_without_path_hazards_slashes_and_percents_pass(sandbox):
 
 
 @pytest.mark.heavy
+@pytest.mark.catalogue
 async def test_enum_key_parts_are_taken_in_both_forms(sandbox):
     ask = sandbox(metadata=path_of(CATALOGUE))
     model = ask.app.state.world.model

@@ -13,7 +13,7 @@ from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import open_gateway
 from schema.model.records import Model
 from schema.model.relations import preset
-from tests.support.metadata_documents import CATALOGUE, PROCUREMENT, REAL_CATALOGUE, found, path_of
+from tests.support.metadata_documents import PROCUREMENT, REAL_CATALOGUE, catalogues, path_of
 from tests.support.soak import bounded
 
 pytestmark = pytest.mark.anyio
@@ -48,10 +48,7 @@ def declared_joins(model: Model) -> Iterator[tuple[Side, Side]]:
     "name",
     [
         PROCUREMENT,
-        *(
-            pytest.param(n, marks=pytest.mark.heavy)
-            for n in (CATALOGUE, *bounded((), found(REAL_CATALOGUE)))
-        ),
+        *catalogues(*bounded((), (REAL_CATALOGUE,))),
     ],
 )
 async def test_rows_follow_every_preset_that_fits_the_document(sandbox, name):

@@ -251,6 +251,7 @@ async def test_a_long_answer_outlives_program_and_generation(tmp_path: Path) -> 
     assert files(tmp_path) == [".zstd"]
 
 
+@pytest.mark.heavy
 async def test_a_subprocess_writes_for_a_large_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

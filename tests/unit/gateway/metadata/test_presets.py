@@ -21,8 +21,9 @@ from gateway.sandbox import SandboxSettings, create_sandbox
 from gateway.sandbox.catalogue import built_in
 from schema.model.records import Model
 from schema.model.relations import preset
-from tests.support.metadata_documents import CATALOGUE, REAL_CATALOGUE, content_of, found
+from tests.support.metadata_documents import REAL_CATALOGUE, catalogues, content_of
 from tests.support.pages import blocks
+from tests.support.soak import bounded
 
 pytestmark = pytest.mark.anyio
 ROOT = "https://sandbox.example/data"
@@ -161,7 +162,7 @@ def test_presets_make_no_new_name_clash() -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", [CATALOGUE, *found(REAL_CATALOGUE)])
+@pytest.mark.parametrize("name", catalogues(*bounded((), (REAL_CATALOGUE,))))
 def test_presets_fit_the_full_catalogue_without_clashes(name: str) -> None:
     settings = Settings()
     document = MetadataDocument(content_of(name), "digest", name)

@@ -107,6 +107,7 @@ def _lists(gateway: Gateway) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.heavy
+@pytest.mark.heavy
 async def test_no_list_and_no_related_row_shows_another_company(gateway: Gateway) -> None:
     bounded, free = engine(gateway, **LIMIT), engine(gateway)
     seen, seen_free = set[str](), set[str]()

@@ -23,6 +23,7 @@ from tests.support.metadata_documents import (
     RELATIONSHIPS,
     TRADERS,
     TRIPS,
+    catalogues,
     found,
     model_of,
 )
@@ -37,6 +38,7 @@ from tests.support.small_models import (
     nav,
     prop,
 )
+from tests.support.soak import bounded
 
 SMALL = model(
     entity("Base", prop("Id"), key=("Id",), abstract=True),
@@ -80,11 +82,11 @@ def decoded(catalog: Catalog) -> int:
 
 
 FEW = ["small", TRIPS, TRADERS, PROCUREMENT, RELATIONSHIPS, *found(*REAL_SMALL)]
-MANY = [CATALOGUE, *found(REAL_DATAVERSE, REAL_CATALOGUE)]
+MANY = catalogues(*bounded((), (REAL_DATAVERSE, REAL_CATALOGUE)))
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", FEW + MANY)
+@pytest.mark.parametrize("name", [*FEW, *MANY])
 def test_names_roots_and_findings_are_those_of_the_document(name: str) -> None:
     eager, lazy = catalogs(name)
 
@@ -132,6 +134,7 @@ def test_a_catalog_over_a_snapshot_decodes_nothing() -> None:
     assert lazy.entry("PersonConnection") is not None
 
 
+@pytest.mark.catalogue
 def test_the_first_query_decodes_what_it_touches() -> None:
     lazy = again(catalogs(CATALOGUE)[0])
     api = build_schema(lazy, DictResolvers({"customersV3": {"nodes": []}}))

@@ -11,16 +11,17 @@ import pytest
 from schema.model.records import ComplexType, EntityType, Model, OperationKind
 from tests.support.metadata_documents import (
     BOOKKEEPING,
-    CATALOGUE,
     CUSTOMERS,
     REAL_CATALOGUE,
     RELATIONSHIPS,
     TRADERS,
     TRIPS,
+    catalogues,
     found,
     model_of,
     path_of,
 )
+from tests.support.soak import bounded
 
 MEASURE = """
 import gzip, re, sys, time
@@ -225,7 +226,7 @@ def test_derived_types_and_permissions_of_tripin_are_read() -> None:
     }
 
 
-@pytest.mark.parametrize("name", [CATALOGUE, *found(REAL_CATALOGUE)])
+@pytest.mark.parametrize("name", catalogues(*bounded((), (REAL_CATALOGUE,))))
 def test_the_whole_catalogue_is_read_in_seconds_and_little_memory(name: str) -> None:
     """In a process of its own, unpacking and interpreter included; the ceilings leave room for a busy machine."""
     command = [sys.executable, "-c", MEASURE, str(path_of(name))]

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from schema.model import snapshot
 from schema.model.records import EnumMember, EnumType, Model, Record
 from schema.model.snapshot import Records, Unpacked, pack, unpack
-from tests.support.metadata_documents import every_name, model_of
+from tests.support.metadata_documents import REAL_CATALOGUE, every_name, parsed
 from tests.support.small_models import NO_YES, entity, model, nav, prop
+from tests.support.soak import SOAK
 
 FINGERPRINT = b"the document, the settings and the program"
 TABLES = tuple(field.name for field in dataclasses.fields(Model) if "Mapping" in str(field.type))
@@ -91,9 +92,10 @@ def test_unpacking_undoes_packing(eager: Model, notes: bytes) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", every_name())
+@pytest.mark.catalogue
+@pytest.mark.parametrize("name", [n for n in every_name() if SOAK or n != REAL_CATALOGUE])
 def test_every_document_comes_back(name: str) -> None:
-    eager = model_of(name)
+    eager = parsed(name)
 
     assert_same(unpacked(packed(eager)).model, eager)
 

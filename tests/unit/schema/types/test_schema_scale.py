@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.support.metadata_documents import CATALOGUE, REAL_CATALOGUE, found
+from tests.support.metadata_documents import REAL_CATALOGUE, catalogues
 from tests.support.soak import bounded
 
 MEASURE = """
@@ -43,7 +43,7 @@ json.dump(found, sys.stdout)
 """
 
 
-@pytest.mark.parametrize("name", [CATALOGUE, *bounded((), found(REAL_CATALOGUE))])
+@pytest.mark.parametrize("name", catalogues(*bounded((), (REAL_CATALOGUE,))))
 def test_the_full_catalogue_is_ready_at_once(name: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, name], capture_output=True, text=True, check=True

@@ -68,6 +68,14 @@ class TokenAcquired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires_in: float
 
 
+class CallerTokenAcquired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The identity provider issued a token on behalf of a caller."""
+
+    caller: str
+    """A digest that names nobody."""
+    expires_in: float
+
+
 class MetadataLoaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A metadata document was fetched, or read from a file or the cache."""
 
@@ -316,6 +324,7 @@ Event: TypeAlias = (
     | RequestSent
     | RequestRetried
     | TokenAcquired
+    | CallerTokenAcquired
     | MetadataLoaded
     | MetadataStale
     | LabelsUnavailable
@@ -354,7 +363,7 @@ _NUMBERS: Mapping[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "err
 def level_of(event: Event) -> LogLevel:
     """Return the log level of an event."""
     match event:
-        case RequestSent() | TokenAcquired() | SubscriptionPolled():
+        case RequestSent() | TokenAcquired() | CallerTokenAcquired() | SubscriptionPolled():
             return "debug"
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())

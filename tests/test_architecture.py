@@ -237,6 +237,7 @@ def test_the_odata_side_knows_nothing_of_graphql() -> None:
                 "gateway.odata.application_sign_in",
                 "gateway.odata.key_vault",
                 "gateway.odata.login_http",
+                "gateway.odata.on_behalf_of",
                 "gateway.odata.token_requests",
                 # The keys of issuers; the last one names the type of the transport that tests replace.
                 "gateway.identity.key_documents",

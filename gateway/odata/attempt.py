@@ -47,38 +47,38 @@ UNLIMITED = _Unlimited()
 
 
 class AttemptSender:
-    """Sends requests over one transport, with the credentials that belong to their addresses."""
+    """Sends requests over one transport."""
 
     def __init__(
         self,
         settings: Settings,
         transport: httpx.AsyncBaseTransport,
-        auth: Callable[[str], httpx.Auth | None],
         observe: Observer,
     ) -> None:
         self._settings = settings
         self._transport = transport
-        self._auth = auth
         self._observe = observe
 
     async def send(
         self,
         request: LazyRequest,
         number: int,
+        auth: httpx.Auth | None = None,
         progress: Progress | None = None,
         begins: Callable[[], None] | None = None,
     ) -> Response:
         """Send a request once and return its answer.
 
-        ``number`` counts its attempts; ``begins`` is called just before it leaves. Raises what the transport raises,
-        httpx.ReadTimeout if the answer takes too long, TokenError, UpstreamMalformed if the answer is too long.
+        ``number`` counts its attempts, ``auth`` signs it, ``begins`` is called just before it leaves. Raises what the
+        transport raises, httpx.ReadTimeout if the answer takes too long, TokenError, Unauthenticated, UpstreamMalformed
+        if the answer is too long.
         """
         started = time.perf_counter()
         status = size = 0
         longest = self._longest(request)
         try:
             async with self._limit(request, longest) as limit:
-                answer = await self._answer(request, limit, longest, begins)
+                answer = await self._answer(request, auth, limit, longest, begins)
                 status = answer.status_code
                 body = await read_body(answer, self._settings.max_upstream_bytes, progress)
             size = len(body)
@@ -114,14 +114,14 @@ class AttemptSender:
     async def _answer(
         self,
         request: LazyRequest,
+        auth: httpx.Auth | None,
         limit: asyncio.Timeout | _Unlimited,
         longest: float,
         begins: Callable[[], None] | None,
     ) -> httpx.Response:
-        """Send with the credentials that belong to the address, as often as they require it."""
+        """Send with credentials, as often as they require it."""
         now = asyncio.get_running_loop().time
         send = self._transport.handle_async_request
-        auth = self._auth(request.address)
         if auth is None:
             if begins is not None:
                 begins()

@@ -22,6 +22,7 @@ from .credentials import (
 )
 from .key_vault import vault_source
 from .login_http import LoginHttp, LoginTransport
+from .on_behalf_of import OnBehalfOf
 from .token_requests import (
     EntraAccount,
     EntraTokenRequests,
@@ -42,6 +43,33 @@ def auth_of(
     if settings.auth == "none":
         return None
     return ApplicationSignIn(_token_requests(settings, transport), observe=observe)
+
+
+def callers_of(
+    settings: Settings, observe: Observer = log_event, transport: LoginTransport | None = None
+) -> OnBehalfOf | None:
+    """Return the tokens on behalf of callers; None if operations have the identity of the application.
+
+    Raises SettingsError.
+    """
+    if settings.identity == "app":
+        return None
+    if settings.auth not in ("client_credentials", "workload_identity"):
+        raise SettingsError(
+            "identity = caller needs auth = client_credentials or workload_identity."
+        )
+    http = LoginHttp(settings.authority, transport)
+    # CP1: that clients are told of claims challenges. The login host then issues tokens that can be revoked at once.
+    requests = EntraTokenRequests(
+        account_of(settings), credential_of(settings, http), http, capabilities=("CP1",)
+    )
+    options = settings.credentials
+    return OnBehalfOf(
+        requests,
+        max_tokens=options.max_caller_tokens,
+        workers=options.token_requests,
+        observe=observe,
+    )
 
 
 def _token_requests(settings: Settings, transport: LoginTransport | None) -> TokenRequests:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from itertools import count
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Protocol, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -34,6 +34,7 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.events import Observer, log_event, loggable
+from gateway.identity.caller import Caller
 from gateway.shutdown import Shutdown
 
 from .attempt import AttemptSender
@@ -44,7 +45,15 @@ from .dialects import dialect_for
 from .lazy_request import LazyRequest, normalize_address
 from .nextlink import origin
 from .query import Request
-from .response_check import Response, is_expected_json, raise_for_answer, shows_outcome, subject_of
+from .response_check import (
+    CALLER,
+    GATEWAY,
+    Response,
+    is_expected_json,
+    raise_for_answer,
+    shows_outcome,
+    subject_of,
+)
 from .retry import Clock
 from .sending import Exchange, RetryingSender
 from .transport_errors import (
@@ -65,6 +74,18 @@ HEADERS: Mapping[str, str] = {
 """Of every request that does not say otherwise."""
 _REFUSED_UNPROCESSED = frozenset({401, 403, 429})
 """Statuses of services that refuse a write before they read it."""
+
+
+class CallerTokens(Protocol):
+    """What signs requests with the identity of callers."""
+
+    def auth(self, caller: Caller) -> httpx.Auth:
+        """Return what signs a caller's requests."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        ...
 
 
 class ODataClient:
@@ -92,12 +113,15 @@ class ODataClient:
         self._dialect = dialect or dialect_for(settings.dialect, self.root)
         self._settings = settings
         self._auth = auth
+        self.callers: CallerTokens | None = None
+        """The tokens of callers, whose identity operations then have."""
+        self._is_of_caller = False
         self._own = f"{normalize_address(self.root)}/"
         self._origin = origin(urlsplit(self.root))
         self._observe = observe
         self._clock = clock or Clock()
         self._transport = transport or _network(settings)
-        attempts = AttemptSender(settings, self._transport, self._auth_for, observe)
+        attempts = AttemptSender(settings, self._transport, observe)
         self._sender = RetryingSender(settings, attempts, self._clock, observe)
         self._timeout = _timeout(settings, settings.read_timeout)
         self._ids = _request_ids()
@@ -112,6 +136,17 @@ class ODataClient:
         """
         bound = copy(self)
         bound._dialect = dialect  # noqa: SLF001 - of the same class
+        return bound
+
+    def for_caller(self, caller: Caller) -> Self:
+        """Return a client over the same connections whose requests have the identity of a caller.
+
+        It never uses the gateway's own: requests of a caller without a token raise Unauthenticated.
+        """
+        assert self.callers is not None
+        bound = copy(self)
+        bound._auth = self.callers.auth(caller)  # noqa: SLF001 - of the same class
+        bound._is_of_caller = True  # noqa: SLF001 - likewise
         return bound
 
     async def __aenter__(self) -> Self:
@@ -134,6 +169,8 @@ class ODataClient:
                         task.cancel()
                 await asyncio.wait(tuple(self.unfinished))
         finally:
+            if self.callers is not None:
+                self.callers.close()
             await self._transport.aclose()
 
     async def send(self, request: Request, *, safe: bool | None = None) -> Response:
@@ -176,9 +213,11 @@ class ODataClient:
         outcome_part: OutcomePart = whole_response,
     ) -> Response:
         """Return an answer of the kind that was requested, or raise."""
+        lazy = self._lazy(request, read_timeout)
         exchange = Exchange(
-            request=self._lazy(request, read_timeout),
+            request=lazy,
             may_repeat=retry_always if safe else retry_never,
+            auth=self._auth_for(lazy.address),
             progress=progress,
             outcome_part=outcome_part,
         )
@@ -203,9 +242,11 @@ class ODataClient:
         too busy (429). A URL that starts with a slash is relative to the environment, others to the service root.
         """
         sent = structs.replace(request, url=self._address_of(request.url))
+        lazy = self._lazy(sent)
         exchange = Exchange(
-            request=self._lazy(sent),
+            request=lazy,
             may_repeat=is_certainly_unprocessed,
+            auth=self._auth_for(lazy.address),
             is_write=True,
             outcome_part=outcome_part,
             begins=begins,
@@ -235,7 +276,8 @@ class ODataClient:
     def _raise_for(self, request: Request, response: Response) -> None:
         """Raise the error for an answer that is not of the kind that was requested."""
         subject, now = self._subject(request.url), self._clock.now()
-        raise_for_answer(request, response, subject, now, self._dialect.errors)
+        account = CALLER if self._is_of_caller else GATEWAY
+        raise_for_answer(request, response, subject, now, self._dialect.errors, account)
 
     def _check_written(self, sent: Request, part: Response) -> None:
         """Raise if nothing was written, or if the answer does not show whether anything was."""

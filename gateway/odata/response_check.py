@@ -93,8 +93,31 @@ def is_expected_json(request: Request, response: Response) -> bool:
     )
 
 
+class Account(Struct, frozen=True):
+    """Whose request it is, for messages."""
+
+    name: str
+    hint: str
+    """What to do if the service does not know it."""
+
+
+GATEWAY = Account(
+    "the gateway",
+    "Are tenant_id and scope those of this environment (the scope is its address + /.default)?",
+)
+CALLER = Account(
+    "the caller",
+    "Is the caller an enabled user of this environment, with the same Microsoft Entra account?",
+)
+
+
 def raise_for_answer(
-    request: Request, response: Response, subject: str, now: float, errors: ErrorDetails
+    request: Request,
+    response: Response,
+    subject: str,
+    now: float,
+    errors: ErrorDetails,
+    account: Account = GATEWAY,
 ) -> None:
     """Raise the error for an answer that is not of the kind that was requested.
 
@@ -105,7 +128,7 @@ def raise_for_answer(
     if 200 <= response.status < 300 or (response.status == 304 and _is_conditional(request)):
         _check_content(request, response, subject)
         return
-    raise _error(response, subject, now, errors)
+    raise _error(response, subject, now, errors, account)
 
 
 def _is_conditional(request: Request) -> bool:
@@ -200,14 +223,16 @@ def _unexpected_content(response: Response, content: str) -> UpstreamMalformed:
     return error
 
 
-def _error(response: Response, subject: str, now: float, errors: ErrorDetails) -> GatewayError:
+def _error(
+    response: Response, subject: str, now: float, errors: ErrorDetails, account: Account
+) -> GatewayError:
     status = response.status
     if status < 200 or status == 304:
         return malformed_answer(response, f"status {status} answers no such request")
     if status < 400:
         return _redirected(response)
     if status in {401, 403}:
-        return _forbidden(response, subject, errors)
+        return _forbidden(response, subject, errors, account)
     envelope = envelope_of(response.body)
     if status == 429:
         return UpstreamThrottled(
@@ -256,12 +281,14 @@ _NOT_ODATA = (
 )
 
 
-def _forbidden(response: Response, subject: str, errors: ErrorDetails) -> UpstreamForbidden:
+def _forbidden(
+    response: Response, subject: str, errors: ErrorDetails, account: Account
+) -> UpstreamForbidden:
     if response.status == 401:
-        sentence = "The upstream does not accept the gateway's sign-in"
-        hint = "Are tenant_id and scope those of this environment (the scope is its address + /.default)?"
+        sentence = f"The upstream does not accept {account.name}'s sign-in"
+        hint = account.hint
     else:
-        sentence = f"The gateway's account may not use {subject}"
+        sentence = f"{account.name.capitalize()}'s account may not use {subject}"
         hint = errors.forbidden_hint
     return UpstreamForbidden(
         f"{sentence} (status {response.status}).",

@@ -36,6 +36,8 @@ class Exchange(Struct, frozen=True, kw_only=True):
 
     request: LazyRequest
     may_repeat: RetryRule
+    auth: httpx.Auth | None = None
+    """Whose credentials it carries; None: none."""
     is_write: bool = False
     progress: Progress | None = None
     outcome_part: OutcomePart = whole_response
@@ -117,7 +119,7 @@ class RetryingSender:
                     if pause.blocks(request):
                         continue
                     response = await self._attempts.send(
-                        request, number, exchange.progress, exchange.begins
+                        request, number, exchange.auth, exchange.progress, exchange.begins
                     )
                 break
             part = exchange.outcome_part(response)

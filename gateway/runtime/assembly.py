@@ -40,7 +40,7 @@ from gateway.metadata.preset_services import with_preset_services
 from gateway.metadata.profile_sets import load_profile_settings
 from gateway.metadata.role_policy import load_policy
 from gateway.metadata.write_rules import write_rules
-from gateway.odata.client import ODataClient
+from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
 from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.limits import PlanLimits
@@ -122,13 +122,15 @@ def open_client(
     """Return the client of the configured environment, or of the embedded sandbox."""
     if settings.url is None and transport is None:
         transport = sandbox_transport(settings.sandbox, sandbox_relations(settings))
-    return ODataClient(
+    client = ODataClient(
         settings,
         root=settings.url or SANDBOX_ROOT,
         auth=_auth(settings, observe),
         transport=transport,
         observe=with_attempts(observe),
     )
+    client.callers = _callers(settings, observe)
+    return client
 
 
 def _auth(settings: Settings, observe: Observer) -> httpx.Auth | None:
@@ -137,6 +139,14 @@ def _auth(settings: Settings, observe: Observer) -> httpx.Auth | None:
     from gateway.odata.auth import auth_of  # noqa: PLC0415 - importing msal takes 0.1 s
 
     return auth_of(settings, observe)
+
+
+def _callers(settings: Settings, observe: Observer) -> CallerTokens | None:
+    if settings.identity == "app":
+        return None
+    from gateway.odata.auth import callers_of  # noqa: PLC0415 - importing msal takes 0.1 s
+
+    return callers_of(settings, observe)
 
 
 def sandbox_transport(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Hashable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 from graphql import OperationType
@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
 from gateway.documents.store import DocumentLimits, Documents
+from gateway.execution.caller_upstream import CallerUpstream
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.fast_path import Slicing
 from gateway.execution.fetcher import Fetcher, ReadLimits
@@ -99,6 +100,8 @@ class Engine:
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
+        self.for_caller: Callable[[Caller], Upstream] | None = None
+        """Returns the upstream with a caller's identity, if operations have that and not the gateway's."""
         self._settings = settings
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
@@ -133,7 +136,7 @@ class Engine:
         """
         operation = self.read(request)
         if operation.is_mutation:
-            upstream = self._traced(trace)
+            upstream = reads.upstream
             # Only the first write has the deadline: what has begun goes on to its end.
             writer = TimelyWriter(upstream, deadline)
             performed = await self.perform(operation, writer, upstream, trace)
@@ -231,12 +234,14 @@ class Engine:
         if shared is not None:
             with operation_ends_at(shared.until):
                 answer = await self.answer_or_error(self.answer(request, deadline, shared, trace))
+            answer = self._as_signed_in(answer, shared)
             # Above the budget: others have read so much. What this operation may read is its own.
             if not _exceeds_budget(answer):
                 return answer
-        reads = self._reads(deadline, trace)
+        reads = self._reads(request.caller, deadline, trace)
         with operation_ends_at(deadline.at):
             answer = await self.answer_or_error(self.answer(request, deadline, reads, trace))
+        answer = self._as_signed_in(answer, reads)
         # An answer that is JSON already is about the schema, which takes no upstream requests.
         if trace is not None and answer.written is None:
             answer.extensions = {"d365": trace.to_json()}
@@ -301,7 +306,7 @@ class Engine:
 
     def fetcher(
         self,
-        upstream: ReadUpstream | None = None,
+        upstream: ReadUpstream,
         trace: Trace | None = None,
         sent: list[Request] | None = None,
     ) -> Fetcher:
@@ -314,7 +319,7 @@ class Engine:
             max_filtered_rows=self._settings.max_filtered_rows,
             max_url_length=self._settings.max_url_length,
         )
-        return Fetcher(upstream or self._sender, self.dialect, limits, trace, sent)
+        return Fetcher(upstream, self.dialect, limits, trace, sent)
 
     def runner(self, fetcher: Fetcher) -> PlanRunner:
         """Return the runner of one operation's plan."""
@@ -322,23 +327,42 @@ class Engine:
 
     def scope_of(self, caller: Caller) -> Hashable:
         """Return what is equal for callers who may share what was read for one of them."""
-        return self._planner.scope_of(caller)
+        scope = self._planner.scope_of(caller)
+        if self.for_caller is None:
+            return scope
+        return scope, caller.log_id, caller.application, caller.scopes, caller.roles
 
     def shared_reads(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
-        """Return the reads of these queries of one scope, which start now and run side by side."""
-        fetcher = self.fetcher()
+        """Return the reads of these queries of one caller and scope, which start now and run side by side."""
+        upstream, caller = self._upstream_of(requests[0].caller)
+        fetcher = self.fetcher(upstream)
         until = max(self.deadline(request).at for request in requests)
         batches = SharedKeyBatchLoader(fetcher, self._settings.max_url_length)
-        return ReadContext(fetcher, batches, until)
+        return ReadContext(upstream, fetcher, batches, until, caller)
 
-    def _reads(self, deadline: Deadline, trace: Trace | None) -> ReadContext:
-        """Return the reads of one query."""
-        fetcher = self.fetcher(self._traced(trace), trace)
+    def _reads(self, caller: Caller, deadline: Deadline, trace: Trace | None) -> ReadContext:
+        """Return the reads of one operation."""
+        upstream, identity = self._upstream_of(caller)
+        if trace is not None:
+            upstream = Traced(upstream, trace)
+        fetcher = self.fetcher(upstream, trace)
         batches = KeyBatchLoader(fetcher, self._settings.max_url_length)
-        return ReadContext(fetcher, batches, deadline.at)
+        return ReadContext(upstream, fetcher, batches, deadline.at, identity)
 
-    def _traced(self, trace: Trace | None) -> Upstream:
-        return self._sender if trace is None else Traced(self._sender, trace)
+    def _upstream_of(self, caller: Caller) -> tuple[Upstream, CallerUpstream | None]:
+        """Return the upstream of a caller's operation; if it has the caller's identity, also what notes refusals."""
+        if self.for_caller is None:
+            return self._sender, None
+        identity = CallerUpstream(self.for_caller(caller))
+        return identity, identity
+
+    def _as_signed_in(self, answer: Answer, reads: ReadContext) -> Answer:
+        """Return an answer, or the error that the caller has to sign in for it."""
+        if reads.caller is None or reads.caller.refusal is None:
+            return answer
+        refused = failure_answer(reads.caller.refusal, self._observe)
+        refused.requests, refused.rows = answer.requests, answer.rows
+        return refused
 
     def tables(self) -> Iterator[MutableMapping[Any, Any]]:
         """Yield the caches of documents and prepared operations, to be cleared after retirement."""

@@ -25,8 +25,10 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.odata.query import Request
+from gateway.odata.upstream import Upstream
 from gateway.operations.pages import Failure
 
+from .caller_upstream import CallerUpstream
 from .child_loader import KeyBatches
 from .fetcher import Fetcher
 from .key_batches import BatchRequest, KeyBatchLoader
@@ -114,10 +116,13 @@ class SharedKeyBatchLoader:
 class ReadContext:
     """The upstream reads of one operation, or of several that run side by side."""
 
+    upstream: Upstream
     fetcher: Fetcher
     batches: KeyBatches
     until: float
     """When the last of the operations ends, by the event loop's clock: no shared request gives up earlier."""
+    caller: CallerUpstream | None = None
+    """What notes that the caller has to sign in, if the operations have the caller's identity."""
     _running: int = 0
     _requests: int = 0
     _rows: int = 0

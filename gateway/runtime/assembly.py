@@ -249,7 +249,10 @@ def _executable(
 ) -> tuple[ODataSchema, Engine]:
     schema = build_api_schema(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
-    return schema, Engine(schema, client, dialect, limits, observe, store)
+    engine = Engine(schema, client, dialect, limits, observe, store)
+    if client.callers is not None:
+        engine.for_caller = client.for_caller
+    return schema, engine
 
 
 def company_limit_event(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:

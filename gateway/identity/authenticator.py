@@ -123,6 +123,11 @@ class Authenticator:
         return None if header is None else self._certificate_caller(header)
 
     async def _bearer_caller(self, authorization: str) -> Caller:
+        # First of all: to read a long token takes longer than to digest it.
+        digest = digest_of("authorization", authorization)
+        caller = self._callers.get(digest, self._now())
+        if caller is not None:
+            return caller
         bearer = _BEARER.fullmatch(authorization)
         if bearer is None:
             # Two headers arrive joined by a comma, which is part of no token.
@@ -132,11 +137,8 @@ class Authenticator:
         if token.startswith(BEGINNING):
             if self._api_keys is None:
                 raise CredentialsRefused("no_api_keys", "API keys are not accepted.")
+            # Not remembered: the store has it in memory, and a revoked one must end soon.
             return await verify_key(token, self._api_keys)
-        digest = digest_of("bearer", token)
-        caller = self._callers.get(digest, self._now())
-        if caller is not None:
-            return caller
         if self._issuers is None:
             raise CredentialsRefused("no_issuers", "Tokens are not accepted.")
         caller = await self._issuers.verify(token)

@@ -143,6 +143,15 @@ BARS = (
         "overhead_ms",
         {"keys": 1_000, "longest_address": 2_000},
     ),
+    Bar(
+        HTTP,
+        "identity and view of a warm caller, a request",
+        50,
+        "µs",
+        "identity",
+        "median_us",
+        {"case": "warm caller"},
+    ),
     *(
         Bar(HTTP, f"gateway CPU for {case}", limit, "ms", "load", "cpu_ms", {"case": case, **AT_16})
         for case, limit in (("1 row x 10", 0.8), ("100 rows x 10", 2.5), ("1,000 rows x 50", 25))

@@ -43,6 +43,7 @@ BENCHMARKS = {
     "execute": "bench_execute:execute",
     "loaders": "bench_loaders:loaders",
     "documents": "bench_documents:documents",
+    "identity": "bench_identity:identity",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",
     "introspection": "bench_introspection:introspection",

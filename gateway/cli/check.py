@@ -26,6 +26,7 @@ from gateway.runtime.assembly import open_client
 from gateway.storage.private_files import make_own_folder
 from schema.errors import SchemaError
 
+from .check_callers import check_callers
 from .progress import reading_metadata, working
 from .schema_commands import quiet
 
@@ -81,6 +82,9 @@ async def check(settings: Settings) -> AsyncIterator[Step]:
     """Yield the steps in order. Steps that depend on a failed one are left out."""
     yield _environment(settings)
     yield _cache(settings)
+    if settings.url is not None or settings.inbound.knows_callers:
+        async for text, hint in check_callers(settings):
+            yield Step("callers", Status.OK if hint is None else Status.PROBLEM, text, hint)
     async with open_client(settings, observe=quiet) as client:
         if settings.auth != "none":
             step = await _sign_in(settings)

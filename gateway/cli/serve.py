@@ -24,13 +24,12 @@ from gateway.errors import SettingsError
 from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
 from gateway.http.endpoints import API, PAGE
-from gateway.identity.authenticator import authenticator_of
 from gateway.logs import configure_logging
 from gateway.process.garbage_collection import freeze, paused
 from gateway.runtime.assembly import Gateway, open_gateway
-from gateway.store.api_keys import open_api_keys
 
 from .bounded_http import BoundedProtocol, socket_protocol
+from .check_callers import require_callers
 from .connections import ConnectionLimits
 from .progress import reading_metadata
 from .server import GracefulServer, Workers
@@ -78,25 +77,6 @@ def require_upstream(settings: Settings, *, sandbox: bool) -> None:
             hint="Set D365_URL, or add --sandbox to serve generated data. "
             "On 127.0.0.1 the sandbox needs no option.",
         )
-
-
-def require_callers(settings: Settings) -> None:
-    """Raise SettingsError if a real environment would be open to other machines, or callers cannot be verified."""
-    inbound = settings.inbound
-    if (
-        settings.url is not None
-        and not is_loopback(settings.host)
-        and not (inbound.knows_callers or inbound.anonymous)
-    ):
-        raise SettingsError(
-            f"{settings.host} is reachable from other machines, and no callers are configured: anybody could use "
-            f"{settings.url} with the gateway's account.",
-            hint="Set inbound.issuers (D365_INBOUND__ISSUERS), inbound.api_keys or inbound.client_certificates. "
-            "If a proxy in front authenticates callers, set inbound.anonymous = true "
-            "(D365_INBOUND__ANONYMOUS=true).",
-        )
-    # In this process, too, so that an error is one of the start and not of each worker.
-    authenticator_of(settings, api_keys=open_api_keys(settings, log_event))
 
 
 def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:

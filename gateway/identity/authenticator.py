@@ -85,6 +85,11 @@ class Authenticator:
         async with self._issuers.running() if self._issuers else nullcontext():
             yield
 
+    async def load_keys(self) -> None:
+        """Load the keys of all issuers once; what comes of it are events."""
+        if self._issuers is not None:
+            await self._issuers.load_keys()
+
     async def authenticate(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> Caller:
         """Return the caller of a request with these headers, by lower-case names.
 

@@ -59,6 +59,14 @@ class TokenIssuers:
         """Return the caller with a token. Raises CredentialsRefused, IssuerUnavailable."""
         return await self._verifier.verify(token)
 
+    async def load_keys(self) -> None:
+        """Load all keys once, and close the connections."""
+        try:
+            await asyncio.gather(*(ring.load() for ring in self._rings))
+        finally:
+            if "_http" in self.__dict__:
+                await self._http.aclose()
+
     def _keys(self, option: Issuer) -> Keys:
         if option.secret is not None:
             return SharedSecret(option.secret.get_secret_value())

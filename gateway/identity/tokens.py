@@ -27,6 +27,8 @@ MAX_TOKEN = 16_384
 """Characters of a token; Entra's longest have some 12,000."""
 MAX_KID = 256
 """Characters of a key id."""
+LATEST = 1e11
+"""The latest end of a token, in seconds since the epoch: the year 5138."""
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 """``typ`` of tokens for access, if they have any; others are for other purposes (RFC 8725, section 3.11)."""
 _OPTIONS: jwt.types.Options = {"require": ["exp", "aud", "iss"]}
@@ -161,6 +163,9 @@ def _decoded(
     # Others are about values of a wrong type, which PyJWT reports in several ways.
     except Exception as error:
         raise CredentialsRefused("malformed") from error
+    # PyJWT also takes texts, and numbers that are beyond all times.
+    if not isinstance(claims["exp"], int | float) or claims["exp"] > LATEST:
+        raise CredentialsRefused("malformed")
     return claims
 
 

@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from gateway.sandbox import SandboxSettings, create_sandbox
+from tests.support.issuer import jwk
 from tests.support.login_host import SECRET, LoginHost, login_host, refusal
 from tests.support.process import invoke
 from tests.support.threaded import threaded
@@ -163,3 +164,51 @@ def test_an_unreachable_service_ends_the_check(tmp_path: Path) -> None:
 
     assert list(steps)[-1] == "$metadata"
     assert "UPSTREAM_UNAVAILABLE" in steps["$metadata"]["text"]
+
+
+def callers(folder: Path, code: int = 0, /, **variables: str) -> list[tuple[str, str]]:
+    """Return status and text of the steps about callers."""
+    ended = invoke(folder, "check", "--json", **variables)
+    assert ended.returncode == code, ended.stderr
+    steps = json.loads(ended.stdout)["steps"]
+    return [(step["status"], step["text"]) for step in steps if step["name"] == "callers"]
+
+
+def test_callers_of_a_real_environment_are_reported(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    open_on_loopback = callers(tmp_path, **environment)
+    open_to_all = callers(tmp_path, 1, **environment, D365_HOST="0.0.0.0")
+    said = callers(tmp_path, **environment, D365_HOST="0.0.0.0", D365_INBOUND__ANONYMOUS="true")
+
+    assert open_on_loopback == [("ok", "anybody who reaches 127.0.0.1, with the gateway's account")]
+    assert open_to_all[0][0] == "problem"
+    assert said == [("ok", "anybody who reaches 0.0.0.0, with the gateway's account")]
+
+
+def test_each_way_to_sign_in_is_reported(tmp_path: Path) -> None:
+    issuers = [
+        {"issuer": "urn:a", "audiences": ["a"], "jwks": {"keys": [jwk("k1")]}},
+        {"issuer": "urn:b", "audiences": ["a"], "secret": "x" * 32},
+        {"issuer": "urn:c", "audiences": ["a"], "jwks_url": "http://127.0.0.1:9/keys"},
+    ]
+
+    found = callers(
+        tmp_path,
+        1,
+        D365_INBOUND__ISSUERS=json.dumps(issuers),
+        D365_INBOUND__API_KEYS="true",
+        D365_INBOUND__CLIENT_CERTIFICATES=json.dumps([{"subject": "*"}]),
+        D365_INBOUND__ANONYMOUS="true",
+        D365_TRUSTED_PROXIES="10.0.0.0/8",
+        D365_DATA_DIR=str(tmp_path),
+    )
+
+    assert found == [
+        ("ok", "tokens of urn:a, keys: 1"),
+        ("problem", "no keys of urn:c: http://127.0.0.1:9/keys: ConnectError"),
+        ("ok", "tokens of urn:b, by a shared secret"),
+        ("ok", "API keys"),
+        ("ok", "client certificates, from 10.0.0.0/8"),
+        ("ok", "anonymous callers, without roles"),
+    ]

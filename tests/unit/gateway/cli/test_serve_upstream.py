@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.serve import require_callers, require_upstream
+from gateway.cli.check_callers import require_callers
+from gateway.cli.serve import require_upstream
 from gateway.cli.signals_and_port import is_loopback
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError

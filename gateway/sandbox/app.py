@@ -30,6 +30,7 @@ from .service import Service
 from .services import Services
 from .settings import RecordedRequest, SandboxSettings
 from .store import RowSource, Store
+from .user_services import UserServices
 from .world import World
 
 _MAX_RECORDED = 20_000
@@ -108,6 +109,7 @@ class _Sandbox:
         self._number = 0
         self._gate = Gate(settings)
         self._service = Service(settings, world, store)
+        self._users = None if settings.sign_in is None else UserServices(settings, world, store)
         self.calls = self._service.operations.calls
         references = settings.content_id_references
         self._batches = Batches(
@@ -184,16 +186,27 @@ class _Sandbox:
         refusal = self._gate.throttled(number)
         if refusal is not None:
             return Outgoing.of_refusal(refusal)
-        return _answer_or_refusal(self._service.answer, incoming)
+        return _answer_or_refusal(self._serve, incoming)
+
+    def _serve(self, incoming: Incoming) -> Outgoing:
+        """Return the answer of the service, as the user sees it who has signed in."""
+        if self._users is None:
+            return self._service.answer(incoming)
+        return self._users.answer(incoming)
 
     def _answer(self, incoming: Incoming, *, rule: FaultRule | None) -> Outgoing:
         root = incoming.path.strip("/").partition("/")[0]
+        if self._users is not None:
+            try:
+                incoming = replace(incoming, user=self._users.sign_in.user(incoming))
+            except Refusal as refusal:
+                return Outgoing.of_refusal(refusal)
         if incoming.method == "POST" and unquote(incoming.path) == "/data/$batch":
             return _answer_or_refusal(
                 lambda batch: self._batches.answer(batch, _breaker(rule)), incoming
             )
         if root == "data":
-            return _answer_or_refusal(self._service.answer, incoming)
+            return _answer_or_refusal(self._serve, incoming)
         if root == "metadata":
             return _answer_or_refusal(self._rest.answer, incoming)
         if self._services is not None and f"{incoming.path}/".startswith("/api/services/"):

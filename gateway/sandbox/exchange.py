@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from .refusal import Refusal, error_body
+
+if TYPE_CHECKING:
+    from .sign_in import User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class Incoming:
     body: bytes = b""
     origin: str = ""
     """Scheme and host."""
+    user: User | None = None
+    """Who has signed in; None if the sandbox does not require it."""
 
     @property
     def url(self) -> str:

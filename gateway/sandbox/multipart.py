@@ -57,6 +57,7 @@ class Part:
             headers=_headers(fields),
             body=body.rstrip("\n").encode(),
             origin=outer.origin,
+            user=outer.user,
         )
 
 

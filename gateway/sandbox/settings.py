@@ -10,6 +10,8 @@ from urllib.parse import unquote_plus
 
 from schema.model.relations import Relation
 
+from .sign_in import SignInRules
+
 FaultKind = Literal["answer", "half", "empty-page", "hang"]
 
 
@@ -191,6 +193,8 @@ class SandboxSettings:
     """The accepted token; None accepts any bearer token."""
     forbidden_tokens: tuple[str, ...] = ()
     """Tokens of applications that F&O does not know: 403."""
+    sign_in: SignInRules | None = None
+    """Whose tokens are accepted, if users must sign in; each sees its own rows and sets."""
     auth_body: Literal["empty", "json", "html"] = "empty"
     """[U]: body of 401 and 403."""
 

@@ -13,9 +13,9 @@ from starlette.applications import Starlette
 
 
 @contextmanager
-def threaded(app: Starlette) -> Iterator[str]:
+def threaded(app: Starlette, port: int | None = None) -> Iterator[str]:
     """Serve an application while the block runs; yield its address, ``http://127.0.0.1:…``."""
-    port = free_port()
+    port = port or free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()

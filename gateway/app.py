@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from functools import partial
 from typing import Any
 
@@ -14,6 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.audit.opening import recording
 from gateway.config.settings import Settings
 from gateway.graphiql.environment import environment_of
 from gateway.graphiql.fitting import runnable_examples
@@ -24,13 +30,14 @@ from gateway.http.explain_endpoint import explain_routes
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
 from gateway.http.refusals import HttpError
+from gateway.http.request_audit import RequestAudit
 from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.http.schema_explorer import explorer_routes
 from gateway.http.subscription_routes import stream_events, subscription_routes
 from gateway.identity.authenticator import authenticator_of
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
-from gateway.runtime.generations import open_generations
+from gateway.runtime.generations import GenerationManager, open_generations
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
 from gateway.storage.content_coding import Compression
@@ -62,7 +69,18 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        opened = open_generations(settings, transport=transport, observe=observe, progress=progress)
+        async with recording(settings, observe) as log:
+            opened = open_generations(
+                settings, transport=transport, observe=observe, progress=progress, audit=log
+            )
+            app.state.audit = None if log is None else RequestAudit(log)
+            async with serving(app, opened):
+                yield
+
+    @asynccontextmanager
+    async def serving(
+        app: Starlette, opened: AbstractAsyncContextManager[GenerationManager]
+    ) -> AsyncIterator[None]:
         async with AsyncExitStack() as callers, opened as live:
             if api_keys is not None:
                 callers.push_async_callback(api_keys.close)
@@ -166,6 +184,7 @@ class _Application(Starlette):
         # Before routing, as the host and the path of the request may be a proxy's.
         refused = self._edge.admit(scope)
         if refused is not None:
+            scope["app"] = self
             await self._edge.refuse(refused, scope, receive, send)
             return
         api = self._apis.get(route_of(scope)) if scope["type"] == "http" else None

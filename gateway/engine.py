@@ -37,6 +37,7 @@ from gateway.operations.cache import PreparedOperations
 from gateway.planning.limits import PlanLimits
 from gateway.planning.planner import Planner
 from gateway.planning.row_bounds import ViewRules
+from gateway.writes.audit_trail import WriteAudit, WriteTrail
 from gateway.writes.operations import MutationOperation, MutationResult, Mutations, WriteLimits
 from gateway.writes.references import early_variables, has_references
 from schema.types.build import ODataSchema
@@ -97,6 +98,8 @@ class Engine:
         rules: ViewRules | None = None,
     ) -> None:
         """``introspections`` keeps long answers of introspection; ``rules`` are those of the schema's role view."""
+        self.audit: WriteAudit | None = None
+        """Records writes; None: they are not recorded."""
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
@@ -139,7 +142,8 @@ class Engine:
             upstream = reads.upstream
             # Only the first write has the deadline: what has begun goes on to its end.
             writer = TimelyWriter(upstream, deadline)
-            performed = await self.perform(operation, writer, upstream, trace)
+            trail = self._trail(request)
+            performed = await self.perform(operation, writer, upstream, trace, trail)
             return await self._completer.complete_mutation(operation, performed)
         query = self.plan(operation)
         # Everything so far was done without I/O.
@@ -191,8 +195,9 @@ class Engine:
         writer: WriteUpstream,
         upstream: ReadUpstream,
         trace: Trace | None,
+        trail: WriteTrail | None = None,
     ) -> MutationResult:
-        """Run a mutation operation against an upstream. Raises GatewayError."""
+        """Run a mutation operation against an upstream. Raises GatewayError. ``trail`` records its writes."""
         assert self.mutations is not None
         assert operation.document.node is not None
         request = operation.request
@@ -204,8 +209,22 @@ class Engine:
             coerced=operation.variables,
             companies=request.companies,
             caller=request.caller,
+            trail=trail,
         )
         return await self.mutations.perform(mutation, writer, reads)
+
+    def _trail(self, request: GraphQLRequest) -> WriteTrail | None:
+        """Return where the writes of a request are recorded; None if they are not."""
+        if self.audit is None:
+            return None
+        return self.audit.trail(
+            caller=request.caller,
+            client=request.client,
+            request=request.request_id,
+            operation=request.operation_name,
+            document=request.query,
+            companies=request.companies,
+        )
 
     async def execute(self, request: GraphQLRequest, shared: ReadContext | None = None) -> Answer:
         """Answer a request, and log it. Raises nothing but CancelledError.

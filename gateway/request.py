@@ -33,6 +33,10 @@ class GraphQLRequest(Struct, frozen=True, kw_only=True):
     trace: bool = False
     """Whether the answer lists its upstream requests (header X-D365-Trace)."""
     caller: Caller = ANONYMOUS
+    client: str | None = None
+    """Address of the client, for the audit log."""
+    request_id: str | None = None
+    """The client's id of the request (header X-Request-ID), likewise."""
 
 
 class ValidOperation(Struct, frozen=True):

@@ -35,6 +35,7 @@ TOPICS = (
     ("subscriptions.", "`[subscriptions]`"),
     ("federation.", "`[federation]`"),
     ("inbound.", "`[inbound]`"),
+    ("audit.", "`[audit]`"),
     ("sandbox.", "`[sandbox]`"),
 )
 """Name of the first setting of a section (or how the names of its table begin), and the section's title."""

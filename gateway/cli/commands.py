@@ -10,38 +10,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import typer
 
-Config: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        help="TOML file with settings. Environment variables D365_… override it.",
-    ),
-]
-Sandbox: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--sandbox", help="Use the embedded sandbox even if an environment is configured."
-    ),
-]
-
-Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, for programs.")
-]
-Profile: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        metavar="NAME",
-        help="Profile to use.",
-        show_default="the whole catalogue",
-    ),
-]
+from .key_commands import audit_commands, key_commands
+from .option_types import Config, Json, Profile, Sandbox
 
 app = typer.Typer(
     name="d365-graphql",
@@ -439,3 +413,5 @@ def relations(
 
 app.add_typer(schema_commands, name="schema")
 app.add_typer(metadata_commands, name="metadata")
+app.add_typer(key_commands, name="keys")
+app.add_typer(audit_commands, name="audit")

@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from schema.errors import did_you_mean
 
+from .audit_models import AuditOptions
 from .credential_models import CredentialOptions
 from .inbound_models import InboundOptions
 from .role_models import Roles
@@ -336,6 +337,7 @@ class Settings(ServiceSettings):
     inbound: InboundOptions = Field(
         default=InboundOptions(), description="Callers: how they sign in."
     )
+    audit: AuditOptions = Field(default=AuditOptions(), description="The audit log: who did what.")
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="Behaviour of the embedded sandbox."
     )

@@ -14,6 +14,7 @@ from gateway.identity.certificates import HEADER as CERTIFICATE
 from .hosts import Hosts
 from .proxies import Proxies
 from .refusals import HttpError
+from .request_audit import record_refusal
 from .responses import send_body
 
 HEALTH = frozenset({"/healthz", "/readyz"})
@@ -78,12 +79,9 @@ class Edge:
     async def refuse(self, refused: HttpError, scope: Scope, receive: Receive, send: Send) -> None:
         """Log and answer a refused request."""
         self._observe(
-            RequestRefused(
-                status=refused.status,
-                code=refused.answer.errors[0]["extensions"]["code"],
-                message=str(refused),
-            )
+            RequestRefused(status=refused.status, code=refused.code, message=str(refused))
         )
+        record_refusal(scope, refused.status, refused.code)
         await send_refusal(refused, scope, receive, send)
 
 

@@ -28,6 +28,7 @@ from gateway.runtime.generations import GenerationManager
 from gateway.runtime.profile_instances import ProfileRegistry
 
 from .refusals import caller_error
+from .request_audit import record_refusal, record_use
 from .request_parameters import Headers, headers_of
 from .waiting_bytes import WaitingBytes
 
@@ -91,9 +92,14 @@ class Endpoint:
             return ANONYMOUS
         read = headers_of(scope) if headers is None else headers
         try:
-            return await self.authenticator.authenticate(scope, read)
+            caller = await self.authenticator.authenticate(scope, read)
         except (Unauthenticated, IssuerUnavailable, StoreUnavailable) as error:
-            raise caller_error(error) from error
+            refused = caller_error(error)
+            record_refusal(scope, refused.status, refused.code)
+            raise refused from error
+        if caller.kind == "key":
+            record_use(scope, caller)
+        return caller
 
     async def live(self, app: Starlette, caller: Caller) -> GenerationManager | None:  # noqa: ARG002 - all callers see the same
         """Return the generations that serve this API to a caller; None while the gateway starts."""

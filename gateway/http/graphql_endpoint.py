@@ -32,7 +32,7 @@ from msgspec import structs
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import Unauthenticated
+from gateway.errors import AuditUnavailable, Unauthenticated
 from gateway.events import ClientLeft, Observer, RequestRefused
 from gateway.failures import encode_answer
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -51,6 +51,7 @@ from .refusals import (
     overload_error,
     shutdown_error,
 )
+from .request_audit import record_refusal
 from .request_parameters import (
     JSON,
     READS,
@@ -144,7 +145,7 @@ class GraphQLEndpoint:
             self.observe(ClientLeft(seconds=time.perf_counter() - started))
             return None
         except HttpError as error:
-            self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
+            self._refused(scope, error, caller, is_recorded=error is engine)
             answer, status, own_fields = error.answer, error.status, error.fields
         fields = (*_FIELDS[media or JSON], *_STATUS_FIELDS.get(status, ()), *own_fields)
         if scope["method"] in READS:
@@ -153,12 +154,18 @@ class GraphQLEndpoint:
             await send_answer(send, status, answer, fields, headers, self.compression, self.waiting)
         except TooMuchWaiting:
             refused = overload_error()
-            self.observe(
-                RequestRefused(status=refused.status, code=refused.code, message=str(refused))
-            )
+            self._refused(scope, refused, caller)
             fields = (*fields, *_STATUS_FIELDS[refused.status])
             await send_body(send, refused.status, refused.answer.encode(), fields)
         return None
+
+    def _refused(
+        self, scope: Scope, error: HttpError, caller: Caller, *, is_recorded: bool = False
+    ) -> None:
+        """Log a refusal, and record it unless that was done where the caller was refused."""
+        self.observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
+        if not is_recorded:
+            record_refusal(scope, error.status, error.code, caller)
 
     def _check(self, scope: Scope, headers: Headers, *, has_media: bool) -> None:
         """Raise HttpError if a request is refused before its body is read."""
@@ -298,6 +305,8 @@ def status_of(answer: Answer, media: str) -> int:
     # With either media type: the gateway is at fault, or the HTTP request rather than the operation.
     if "INTERNAL_ERROR" in codes:
         return 500
+    if AuditUnavailable.code in codes:
+        return 503
     if "METHOD_NOT_ALLOWED" in codes:
         return 405
     if "NOT_ACCEPTABLE" in codes:

@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.errors import Unauthenticated
 from gateway.runtime.assembly import Gateway
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.metadata_reload import Attempt, Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
+
+from .request_audit import audit_of, record_refusal
 
 
 async def liveness(_: Request) -> Response:
@@ -62,7 +65,9 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
 
     async def reload(request: Request) -> Response:
         authorization = request.headers.get("authorization", "")
+        audit = audit_of(request.scope)
         if not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+            record_refusal(request.scope, 401, Unauthenticated.code)
             return JSONResponse(
                 {"error": "The admin token is missing or wrong."},
                 status_code=401,
@@ -75,6 +80,8 @@ def reload_endpoint(token: str, tell_others: Callable[[], None] | None) -> Calla
         if tell_others is not None:
             tell_others()
         attempt = await reloader.reload("admin")
+        if audit is not None:
+            audit.acted(request.scope, "reload", is_done=attempt.outcome != "failed")
         facts = {"metadata": request.app.state.live.gateway.metadata.digest}
         status = 502 if attempt.outcome == "failed" else 200
         return JSONResponse({**facts, "reload": _reload_json(attempt)}, status_code=status)

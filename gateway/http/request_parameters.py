@@ -61,16 +61,28 @@ async def read_request(
         parameters = await _body_parameters(headers, receive, max_body)
     else:
         raise HttpError(405, "METHOD_NOT_ALLOWED", "GraphQL requests are GET or POST.")
-    return request_of(parameters, headers, may_mutate=method == "POST")
+    client = client_of(scope)
+    return request_of(parameters, headers, may_mutate=method == "POST", client=client)
+
+
+def client_of(scope: Scope) -> str | None:
+    """Return the address of the client, which may be what a trusted proxy says."""
+    client = scope.get("client")
+    return None if client is None else client[0]
 
 
 def request_of(
-    parameters: Mapping[str, Any], headers: Headers, *, may_mutate: bool
+    parameters: Mapping[str, Any],
+    headers: Headers,
+    *,
+    may_mutate: bool,
+    client: str | None = None,
 ) -> GraphQLRequest:
     """Return the request with these parameters, and the scope and timeout of its headers. Raises HttpError."""
     companies = companies_of(headers.get(_COMPANY))
     timeout = timeout_of(headers.get(_TIMEOUT))
-    return _validated(parameters, companies, timeout, may_mutate=may_mutate)
+    origin = (client, headers.get("x-request-id"))
+    return _validated(parameters, companies, timeout, origin, may_mutate=may_mutate)
 
 
 def is_traced(header: str) -> bool:
@@ -175,6 +187,7 @@ def _validated(
     parameters: Mapping[str, Any],
     companies: tuple[str, ...] | None,
     timeout: float | None,
+    origin: tuple[str | None, str | None],
     *,
     may_mutate: bool,
 ) -> GraphQLRequest:
@@ -200,4 +213,6 @@ def _validated(
         companies=companies,
         allow_mutation=may_mutate,
         timeout=timeout,
+        client=origin[0],
+        request_id=origin[1],
     )

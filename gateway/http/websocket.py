@@ -41,7 +41,8 @@ from gateway.subscriptions.streams import Streams
 
 from .caller_watch import until_refused
 from .refusals import HttpError
-from .request_parameters import Headers, headers_of, request_of
+from .request_audit import record_refusal
+from .request_parameters import Headers, client_of, headers_of, request_of
 from .transport_ws_messages import (
     ACK,
     PING,
@@ -98,6 +99,7 @@ class SocketOptions:
 async def serve(websocket: WebSocket, hub: Hub | None, terms: SocketOptions) -> None:
     """Serve one connection to its end. ``hub`` is None while the gateway starts."""
     if not is_own(websocket.headers, terms.origins):
+        record_refusal(websocket.scope, 403, "FOREIGN_ORIGIN")
         await websocket.send_denial_response(PlainTextResponse("Foreign origin", 403))
         return
     if hub is None:
@@ -340,7 +342,8 @@ class Connection:
         if name in self._operations:
             raise ConnectionRefused(4409, f"Subscriber for {name} already exists")
         try:
-            request = request_of(message.payload, self._headers, may_mutate=True)
+            client = client_of(self._websocket.scope)
+            request = request_of(message.payload, self._headers, may_mutate=True, client=client)
             if self._caller is not ANONYMOUS:
                 request = structs.replace(request, caller=self._caller)
         except HttpError as error:

@@ -25,6 +25,7 @@ from uuid import uuid4
 import httpx
 from msgspec import structs
 
+from gateway.audit.log import AuditLog
 from gateway.config.settings import Settings
 from gateway.errors import (
     OutcomeUnknown,
@@ -106,6 +107,8 @@ class ODataClient:
         clock: Clock | None = None,
         dialect: Dialect | None = None,
     ) -> None:
+        self.audit: AuditLog | None = None
+        """Where the writes that it sends are recorded: by those who know what they mean."""
         address = root or settings.url
         if address is None:
             raise ValueError("a client needs a service root")

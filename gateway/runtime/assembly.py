@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from gateway.audit.log import AuditLog
 from gateway.config.profiles import ProfileSettings
 from gateway.config.setting_models import SandboxOptions
 from gateway.config.settings import Settings
@@ -44,6 +45,7 @@ from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
 from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.limits import PlanLimits
+from gateway.writes.audit_trail import WriteAudit
 from gateway.writes.operations import WriteLimits
 from schema.catalog import Catalog
 from schema.model.relations import Relation
@@ -118,8 +120,9 @@ def open_client(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observer = log_event,
+    audit: AuditLog | None = None,
 ) -> ODataClient:
-    """Return the client of the configured environment, or of the embedded sandbox."""
+    """Return the client of the configured environment, or of the embedded sandbox. ``audit`` records its writes."""
     if settings.url is None and transport is None:
         transport = sandbox_transport(settings.sandbox, sandbox_relations(settings))
     client = ODataClient(
@@ -130,6 +133,7 @@ def open_client(
         observe=with_attempts(observe),
     )
     client.callers = _callers(settings, observe)
+    client.audit = audit
     return client
 
 
@@ -252,7 +256,19 @@ def _executable(
     engine = Engine(schema, client, dialect, limits, observe, store)
     if client.callers is not None:
         engine.for_caller = client.for_caller
+    if client.audit is not None:
+        engine.audit = write_audit(client.audit, settings, dialect)
     return schema, engine
+
+
+def write_audit(log: AuditLog, settings: Settings, dialect: Dialect) -> WriteAudit:
+    """Return what the writes of an environment are recorded with."""
+    return WriteAudit(
+        log=log,
+        environment=settings.url or "sandbox",
+        company_property=dialect.company_property,
+        values=settings.audit.values,
+    )
 
 
 def company_limit_event(settings: Settings, catalog: Catalog, dialect: Dialect) -> CompaniesLimited:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from gateway.audit.log import AuditLog
 from gateway.config.settings import Settings
 from gateway.events import Observer, TypesNotRenewed, TypesRenewed, log_event
 from gateway.metadata.model_builder import Progress
@@ -56,9 +57,11 @@ async def open_generations(
     observe: Observer = log_event,
     progress: Progress | None = None,
     freeing: Freeing = Freeing(),
+    audit: AuditLog | None = None,
 ) -> AsyncIterator[GenerationManager]:
     """Yield a manager with the first generation, and close it at the end. Raises as ``open_gateway`` does."""
-    async with open_client(settings, transport=transport, observe=observe) as client:
+    opened = open_client(settings, transport=transport, observe=observe, audit=audit)
+    async with opened as client:
         # No local variable for the first generation: it would keep it alive.
         live = GenerationManager(
             await first_gateway(settings, client, observe, progress),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.errors import GatewayError, UpstreamMalformed
+from gateway.odata.error_details import Problem
 from gateway.odata.response_check import Response
 from gateway.operations.lenient_rows import lenient_row, untyped_json
 from gateway.operations.pages import Failure
@@ -15,11 +17,12 @@ from gateway.planning.planner import OperationPlanner
 from schema.catalog import Catalog
 from schema.catalog.records import MutationField
 
+from .audit_trail import with_error, with_result
 from .fresh_reads import FreshReads
 from .outcome import UserError, problems_in
 from .payload import Payload
 from .payload_reader import PayloadSelection
-from .plan import CallMutation
+from .plan import CallMutation, CallWrite
 from .sender import WriteSender
 
 
@@ -36,12 +39,8 @@ class CallRunner:
 
     async def call(self, mutation: CallMutation, selection: PayloadSelection) -> Payload:
         """Send a call and return its payload. Raises GatewayError."""
-        problem = await self._sender.check_call(mutation.call)
-        if problem is not None:
-            return Payload(errors=(UserError(code=problem.code, message=problem.message),))
-        response = await self._sender.call(mutation.call)
-        if response.status >= 300:
-            problems = problems_in(response, self._sender.dialect.errors)
+        response, problems = await self._send(mutation.call)
+        if response is None or problems:
             return Payload(
                 errors=tuple(UserError(code=p.code, message=p.message) for p in problems)
             )
@@ -53,6 +52,32 @@ class CallRunner:
             if field.service is not None:
                 raise
             return Payload(result=Failure(error))
+
+    async def _send(self, call: CallWrite) -> tuple[Response | None, Sequence[Problem]]:
+        """Send a call, and record it before and after. Raises GatewayError."""
+        trail = self._sender.trail
+        if trail is None:
+            return await self._send_checked(call)
+        entry = trail.entry_of_call(call)
+        await trail.announce([entry])
+        try:
+            response, problems = await self._send_checked(call)
+        except GatewayError as error:
+            await trail.close([with_error(entry, error)])
+            raise
+        request_id = None if response is None else response.request_id
+        await trail.close([with_result(entry, problems, request_id)])
+        return response, problems
+
+    async def _send_checked(self, call: CallWrite) -> tuple[Response | None, Sequence[Problem]]:
+        """Return the answer (None: not sent), and why the call was refused."""
+        problem = await self._sender.check_call(call)
+        if problem is not None:
+            return None, (problem,)
+        response = await self._sender.call(call)
+        if response.status < 300:
+            return response, ()
+        return response, problems_in(response, self._sender.dialect.errors)
 
     async def _payload(
         self, field: MutationField, raw: Any, selection: PayloadSelection

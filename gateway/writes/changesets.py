@@ -31,7 +31,7 @@ class ChangesetWriter:
         self._binder = binder
         self._reader = reader
         self._size = size
-        self._header_first = HeaderFirstWriter(sender, binder, size, self._with_key)
+        self._header_first = HeaderFirstWriter(sender, binder, size, self.with_key)
 
     async def write(self, mutation: RowsMutation) -> list[Outcome]:
         """Write a mutation's rows, and return the outcome of each in their order.
@@ -51,7 +51,7 @@ class ChangesetWriter:
             if len(writes) == 1:
                 results = [await self._write_row(writes[0])]
             else:
-                results = list(map(self._with_key, await self._sender.write_changeset(writes)))
+                results = list(map(self.with_key, await self._sender.write_changeset(writes)))
             # A changeset that was refused wrote nothing: the same rows exist as before it.
             if all(outcome.is_done for outcome in results):
                 existing = existing_after
@@ -80,14 +80,14 @@ class ChangesetWriter:
     async def _write_row(self, write: RowWrite) -> Outcome:
         """Write a row, with the rows below it."""
         if not write.has_rows_below:
-            return self._with_key(await self._sender.write_row(write))
+            return self.with_key(await self._sender.write_row(write))
         below = sum(len(children.rows) for children in write.children)
         if write.key is not None and below <= self._size:
             group = self._with_children(write)
             return _header_outcome(await self._sender.write_changeset(group))
         return await self._header_first.write(write)
 
-    def _with_key(self, outcome: Outcome) -> Outcome:
+    def with_key(self, outcome: Outcome) -> Outcome:
         """Return an outcome with the key that the upstream gave a new row, as its answer tells it.
 
         The row in the answer comes first, then the header with its address.
@@ -125,7 +125,7 @@ class ChangesetWriter:
         flat = [row for write in resolved for row in self._with_children(write)]
         outcomes = iter(_name_causes(await self._sender.write_changeset(flat), owners))
         return [
-            [self._with_key(_header_outcome([next(outcomes) for _ in group])) for group in own]
+            [self.with_key(_header_outcome([next(outcomes) for _ in group])) for group in own]
             for own in groups.values()
         ]
 

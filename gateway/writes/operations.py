@@ -19,6 +19,7 @@ from gateway.operations.prepared_operation import Prepared, prepare_mutation
 from gateway.planning.planner import OperationPlanner, Planner
 from schema.writes import Writes
 
+from .audit_trail import WriteTrail
 from .binder import Binder
 from .bounds import CompanyBounds
 from .calls import CallRunner
@@ -57,6 +58,8 @@ class MutationOperation(Struct, frozen=True, kw_only=True):
     companies: tuple[str, ...] | None
     """The caller's company scope; None if it is not limited."""
     caller: Caller = ANONYMOUS
+    trail: WriteTrail | None = None
+    """Where its writes are recorded; None if they are not."""
 
 
 class MutationResult(Struct, frozen=True, kw_only=True):
@@ -120,7 +123,7 @@ class Mutations:
         planner = self._planner.for_operation(prepared, variables, companies, caller)
         bare = self._planner_without_expand.for_operation(prepared, variables, companies, caller)
         reads = FreshReads(factory)
-        runner = self._runner(planner, bare, writer, reads)
+        runner = self._runner(planner, bare, writer, reads, operation.trail)
         run = self._start(operation, prepared, planner)
         try:
             await runner.run(run, atomic=is_atomic(operation.node))
@@ -165,6 +168,7 @@ class Mutations:
         bare: OperationPlanner,
         writer: WriteUpstream,
         reads: FreshReads,
+        trail: WriteTrail | None,
     ) -> MutationRunner:
         """Return the runner of one operation, put together from its parts."""
         catalog = self._writes.catalog
@@ -175,10 +179,13 @@ class Mutations:
             field_name=self._field_names,
             sent=reads.sent,
             bounds=CompanyBounds(self._planner.company_limit, reader.existing_rows),
+            trail=trail,
         )
+        rows = ChangesetWriter(sender, self._binder, reader, self.limits.changeset_size)
+        sender.with_key = rows.with_key
         return MutationRunner(
             self._field_binder,
-            ChangesetWriter(sender, self._binder, reader, self.limits.changeset_size),
+            rows,
             CallRunner(catalog, sender, bare, reads),
             PayloadBuilder(self._writes, planner.prepared.shaper, reader),
         )

@@ -15,7 +15,12 @@ from graphql import OperationDefinitionNode
 from msgspec import Struct, field
 
 from gateway.documents.collect_fields import Nodes
-from gateway.errors import GatewayError, UnsupportedQuery, to_gateway_error
+from gateway.errors import (
+    AuditUnavailable,
+    GatewayError,
+    UnsupportedQuery,
+    to_gateway_error,
+)
 from gateway.execution.field_attribution import set_fields
 
 from .calls import CallRunner
@@ -78,6 +83,9 @@ class MutationRunner:
         try:
             run.payloads[key] = await self._write(run, key, nodes)
         except Exception as error:
+            # Nothing was done yet, so the operation fails as a whole.
+            if isinstance(error, AuditUnavailable) and not run.payloads:
+                raise
             # Whatever goes wrong here, the caller learns what became of the other mutations.
             run.payloads[key] = to_gateway_error(error)
 

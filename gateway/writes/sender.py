@@ -7,11 +7,11 @@ OUTCOME_UNKNOWN, with what to check.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from gateway.errors import GatewayError, OutcomeUnknown, UpstreamMalformed
+from gateway.errors import AuditUnavailable, GatewayError, OutcomeUnknown, UpstreamMalformed
 from gateway.events import loggable
 from gateway.odata.batch import BATCH_URL, changeset, parse_answers, refusing_part
 from gateway.odata.dialect import Dialect
@@ -21,6 +21,7 @@ from gateway.odata.response_check import Response, raise_for_answer
 from gateway.odata.upstream import OutcomePart, WriteUpstream, whole_response
 from schema.catalog.records import Verb
 
+from .audit_trail import WriteTrail, with_outcome
 from .bounds import CompanyBounds
 from .outcome import (
     FieldName,
@@ -51,16 +52,53 @@ class WriteSender:
     """The requests of the operation, to which each write is appended."""
     bounds: CompanyBounds | None = None
     """Which writes must not be sent; None if all may."""
+    trail: WriteTrail | None = None
+    """Where writes are recorded; None if they are not."""
+    with_key: Callable[[Outcome], Outcome] = field(default=lambda outcome: outcome)
+    """Returns an outcome with the key that the upstream gave a new row, for the record."""
+    answer_id: str | None = field(default=None, init=False)
+    """The upstream's id of the last write; None if it was not sent, or its answer has none."""
+    has_sent: bool = field(default=False, init=False)
+    """Whether anything was written or tried."""
 
     async def write_row(self, write: RowWrite) -> Outcome:
-        """Write one row. An upsert is an update, and a create if there is no such row."""
+        """Write one row. An upsert is an update, and a create if there is no such row.
+
+        Raises AuditUnavailable if it would be the first write of the operation, and cannot be recorded.
+        """
+        return (await self._recorded([write], self._write_one))[0]
+
+    async def _recorded(
+        self,
+        writes: Sequence[RowWrite],
+        send: Callable[[Sequence[RowWrite]], Awaitable[list[Outcome]]],
+    ) -> list[Outcome]:
+        """Send writes, and record them before and after."""
+        trail = self.trail
+        if trail is None:
+            return await send(writes)
+        entries = trail.entries_of(writes)
+        try:
+            await trail.announce(entries)
+        except AuditUnavailable as error:
+            if not self.has_sent:
+                raise
+            return [failed_outcome(write, error) for write in writes]
+        self.answer_id = None
+        outcomes = await send(writes)
+        pairs = zip(entries, map(self.with_key, outcomes), strict=True)
+        await trail.close([with_outcome(e, o, self.answer_id) for e, o in pairs])
+        return outcomes
+
+    async def _write_one(self, writes: Sequence[RowWrite]) -> list[Outcome]:
+        (write,) = writes
         try:
             ((checked, problem),) = await self._check([write])
         except GatewayError as error:
-            return failed_outcome(write, error)
+            return [failed_outcome(write, error)]
         if problem is not None:
-            return self._refuse(write, problem)
-        return await self._write_checked(checked)
+            return [self._refuse(write, problem)]
+        return [await self._write_checked(checked)]
 
     async def _check(self, writes: Sequence[RowWrite]) -> list[tuple[RowWrite, Problem | None]]:
         if self.bounds is None:
@@ -102,9 +140,12 @@ class WriteSender:
         return failed_outcome(write, error, _advice(error, write))
 
     async def write_changeset(self, writes: Sequence[RowWrite]) -> list[Outcome]:
-        """Write rows in one changeset: all of them, or none."""
+        """Write rows in one changeset: all of them, or none. Raises AuditUnavailable as ``write_row`` does."""
         if not writes:
             return []
+        return await self._recorded(writes, self._write_group)
+
+    async def _write_group(self, writes: Sequence[RowWrite]) -> list[Outcome]:
         try:
             checked = await self._check(writes)
         except GatewayError as error:
@@ -168,7 +209,10 @@ class WriteSender:
 
     async def _send(self, request: Request, outcome_part: OutcomePart = whole_response) -> Response:
         self.sent.append(request)
-        return await self.writer.write(request, outcome_part)
+        self.has_sent = True
+        response = await self.writer.write(request, outcome_part)
+        self.answer_id = response.request_id
+        return response
 
 
 def _unknown(response: Response) -> OutcomeUnknown:

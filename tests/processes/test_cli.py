@@ -32,6 +32,10 @@ COMMANDS = [
     ["metadata", "pull"],
     ["metadata", "stats"],
     ["metadata", "relations"],
+    ["keys", "create"],
+    ["keys", "list"],
+    ["keys", "revoke"],
+    ["audit", "verify"],
 ]
 QUERY = """query Customers($first: Int = 2, $company: [String!]) {
   customersV3(first: $first, companies: $company) { nodes { customerAccount customerGroup { description } } }
@@ -69,7 +73,7 @@ def test_each_command_and_option_has_help(tmp_path: Path, command: list[str]) ->
     assert len(text.split("Usage:")[1].split("─")[0].splitlines()[2].strip()) > 20
 
 
-@pytest.mark.parametrize("command", [[], ["--help"], ["schema"], ["metadata"]])
+@pytest.mark.parametrize("command", [[], ["--help"], ["schema"], ["metadata"], ["keys"], ["audit"]])
 def test_commands_and_settings_are_listed(tmp_path: Path, command: list[str]) -> None:
     result = invoke(tmp_path, *command)
 
@@ -97,6 +101,11 @@ def test_commands_and_settings_are_listed(tmp_path: Path, command: list[str]) ->
         ["metadata", "relations", "--set", "CustomerV3"],
         ["metadata", "pull", "/nowhere/metadata.xml"],
         ["schema", "why", "CustomerV3.nope"],
+        ["keys", "create", "ci", "--expires", "soon"],
+        ["keys", "create", ""],
+        ["keys", "revoke", "nope"],
+        ["audit", "verify"],
+        ["audit", "verify", "/nowhere/audit.jsonl"],
     ],
     ids=" ".join,
 )

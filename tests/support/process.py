@@ -25,9 +25,10 @@ PATIENCE = 180.0
 
 
 def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment without settings, its caches in ``folder``."""
+    """Return this process's environment without settings, its caches and data in ``folder``."""
     clean = {k: v for k, v in os.environ.items() if not k.upper().startswith("D365_")}
-    return {**clean, "XDG_CACHE_HOME": str(folder), "COLUMNS": "100", **variables}
+    folders = {"XDG_CACHE_HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+    return {**clean, **folders, "COLUMNS": "100", **variables}
 
 
 @dataclass

@@ -1,0 +1,91 @@
+"""From the settings to the audit log of a process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TextIO
+
+from gateway.config.audit_models import SinkName
+from gateway.config.settings import Settings
+from gateway.config.version import gateway_version
+from gateway.errors import SettingsError
+from gateway.events import Observer
+
+from .log import AuditLog
+from .sinks import FileSink, Sink, StreamSink, SyslogSink
+from .writer import ChainWriter
+
+FOLDER = "audit"
+
+
+def sink_of(settings: Settings) -> SinkName:
+    """Return where audit lines go: by default to files, if there is an environment to protect and a folder."""
+    if settings.audit.sink is not None:
+        return settings.audit.sink
+    return "none" if settings.url is None or audit_folder(settings) is None else "file"
+
+
+def audit_folder(settings: Settings) -> Path | None:
+    """Return the folder of the audit files; None if there is none."""
+    if settings.audit.path is not None:
+        return settings.audit.path
+    return None if settings.data_dir is None else settings.data_dir / FOLDER
+
+
+def open_audit_log(
+    settings: Settings, observe: Observer, stdout: TextIO | None = None
+) -> AuditLog | None:
+    """Return the audit log; None if nothing is recorded. ``stdout``: what to use in its place.
+
+    Raises SettingsError if ``audit.required`` is set and the log cannot be written, or its settings contradict.
+    """
+    name, options = sink_of(settings), settings.audit
+    if name == "none":
+        if options.required:
+            raise SettingsError(
+                "audit.required is set, but nothing is recorded.",
+                hint="Set audit.sink (D365_AUDIT__SINK): file, stdout or syslog.",
+            )
+        return None
+    chain = f"{os.getpid()}-{secrets.token_hex(4)}"
+    sink = _sink(name, settings, chain, stdout or sys.stdout)
+    writer = ChainWriter(sink, chain, gateway_version(), options.files)
+    if options.required:
+        try:
+            writer.begin()
+        except OSError as error:
+            raise SettingsError(
+                f"audit.required is set, but the audit log cannot be written: {error}.",
+                hint="Make its folder writable for the user of the gateway, or choose another audit.path.",
+            ) from error
+    return AuditLog(writer, observe, required=options.required)
+
+
+@asynccontextmanager
+async def recording(settings: Settings, observe: Observer) -> AsyncIterator[AuditLog | None]:
+    """Yield the audit log, and close it at the end. Raises as ``open_audit_log`` does."""
+    log = open_audit_log(settings, observe)
+    try:
+        yield log
+    finally:
+        if log is not None:
+            await log.close()
+
+
+def _sink(name: SinkName, settings: Settings, chain: str, stdout: TextIO) -> Sink:
+    if name == "stdout":
+        return StreamSink(stdout)
+    if name == "syslog":
+        return SyslogSink(settings.audit.address)
+    folder = audit_folder(settings)
+    if folder is None:
+        raise SettingsError(
+            "audit.sink is file, but there is no folder for the files.",
+            hint="Set audit.path or data_dir (D365_AUDIT__PATH, D365_DATA_DIR).",
+        )
+    return FileSink(folder, chain, settings.audit.max_bytes)

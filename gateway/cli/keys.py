@@ -1,0 +1,173 @@
+"""`keys …`: creates, lists and revokes API keys, and records that in the audit log."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from gateway.audit.entries import Entry, Who
+from gateway.audit.opening import open_audit_log
+from gateway.config.settings import Settings
+from gateway.errors import BadArgument, GatewayError, SettingsError
+from gateway.events import log_event
+from gateway.store.api_keys import ApiKey, open_register
+from gateway.store.key_register import KeyRegister
+from schema.errors import did_you_mean
+
+_LIFE = re.compile(r"([1-9][0-9]{0,4})([hdw])")
+_SECONDS = {"h": 3_600, "d": 86_400, "w": 604_800}
+_MAX_NAME = 200
+
+
+def create(
+    settings: Settings, name: str, roles: Sequence[str], expires: str, *, as_json: bool
+) -> None:
+    """Create a key and print it. Raises GatewayError; a key that cannot be recorded is revoked."""
+    if not 0 < len(name) <= _MAX_NAME:
+        raise BadArgument(f"A name has 1 to {_MAX_NAME} characters.")
+    _check_roles(settings, roles)
+    expires_at = _expiry(expires)
+    with _register(settings) as register:
+        key, text = register.create(name, roles, expires_at)
+        try:
+            _record(settings, "created", key)
+        except GatewayError:
+            register.revoke(key.id)
+            raise
+    if as_json:
+        print(json.dumps({"key": text, **_facts(key)}))
+        return
+    print(text)
+    print("The key is shown this once. Send it as Authorization: Bearer …", file=sys.stderr)
+
+
+def print_list(settings: Settings, *, as_json: bool) -> None:
+    """Print all keys. Raises SettingsError, StoreUnavailable."""
+    with _register(settings) as register:
+        keys = register.list()
+    if as_json:
+        print(json.dumps({"keys": [_facts(key) for key in keys]}))
+        return
+    header = ("ID", "NAME", "ROLES", "CREATED", "EXPIRES", "LAST USED", "STATE")
+    _print_table([header, *map(_row, keys)])
+
+
+def revoke(settings: Settings, key_id: str, *, as_json: bool) -> None:
+    """Revoke a key. Raises SettingsError, BadArgument if there is none, StoreUnavailable."""
+    with _register(settings) as register:
+        key = register.revoke(key_id)
+        if key is None:
+            known = [key.id for key in register.list()]
+            raise BadArgument(
+                f"There is no key {key_id}.{did_you_mean(key_id, known)}",
+                hint="`d365-graphql keys list` prints the ids.",
+            )
+    # After the fact: a key that leaked is revoked, whether or not that can be recorded.
+    _record(settings, "revoked", key)
+    if as_json:
+        print(json.dumps(_facts(key)))
+    else:
+        print(f"{key.id} ({key.name}) is revoked.")
+
+
+@contextmanager
+def _register(settings: Settings) -> Iterator[KeyRegister]:
+    register = open_register(settings)
+    try:
+        yield register
+    finally:
+        register.close()
+
+
+def _check_roles(settings: Settings, roles: Sequence[str]) -> None:
+    unknown = [role for role in roles if settings.roles and role not in settings.roles]
+    if unknown:
+        raise SettingsError(
+            f"There is no role {unknown[0]}.{did_you_mean(unknown[0], settings.roles)}",
+            hint=f"Roles of the settings: {', '.join(settings.roles)}.",
+        )
+
+
+def _expiry(expires: str) -> float | None:
+    """``90d`` → the time in 90 days; None for ``never``. Raises BadArgument."""
+    if expires == "never":
+        return None
+    life = _LIFE.fullmatch(expires)
+    if life is None:
+        raise BadArgument(f"--expires {expires}: accepted: 12h, 90d, 52w, never.")
+    return time.time() + int(life[1]) * _SECONDS[life[2]]
+
+
+def _record(settings: Settings, act: str, key: ApiKey) -> None:
+    """Record what a user of this machine did with a key. Raises AuditUnavailable if it must be recorded."""
+    # Standard output has the key.
+    log = open_audit_log(settings, log_event, stdout=sys.stderr)
+    if log is None:
+        return
+    entry = Entry(
+        kind="key",
+        act=act,
+        who=Who(kind="os", subject=_user()),
+        key={"id": key.id, "name": key.name},
+        values={"roles": key.roles, "expires": _iso(key.expires_at)},
+    )
+    try:
+        if log.required:
+            log.recorded_now(entry)
+        else:
+            log.record(entry)
+    finally:
+        log.close_now()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # in a container, a user may have no name
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked is not None:
+        return "revoked"
+    return "valid" if key.is_valid() else "expired"
+
+
+def _facts(key: ApiKey) -> Mapping[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "roles": key.roles,
+        "created": _iso(key.created),
+        "expires": _iso(key.expires_at),
+        "lastUsed": _iso(key.last_used),
+        "revoked": _iso(key.revoked),
+        "state": _state(key),
+    }
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    times = (key.created, key.expires_at, key.last_used)
+    days = ((_iso(at) or "never")[:10] for at in times)
+    return (key.id, key.name, ", ".join(key.roles) or "none", *days, _state(key))
+
+
+def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

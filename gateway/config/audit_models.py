@@ -1,0 +1,50 @@
+"""Settings of the audit log and of the listener for administrators."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .value_types import Folder, Names
+
+SinkName: TypeAlias = Literal["file", "stdout", "syslog", "none"]
+
+
+class AuditOptions(BaseModel):
+    """Who did what: where it is recorded, and how much of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sink: SinkName | None = Field(
+        default=None,
+        description="Where writes, refusals, administrative acts and uses of API keys are recorded. Not set: file if"
+        " url is set and there is a folder, else none.",
+    )
+    path: Folder = Field(
+        default=None, description="Folder of the audit files. Not set: audit in data_dir."
+    )
+    address: str = Field(
+        default="/dev/log",
+        min_length=1,
+        description="Socket of syslog: a path, or host:port (UDP).",
+    )
+    max_bytes: int = Field(
+        default=50_000_000,
+        ge=10_000,
+        description="Size in bytes at which a new file begins; one begins each day (UTC) as well.",
+    )
+    files: int = Field(
+        default=1_000,
+        ge=2,
+        description="Maximum number of files in the folder; beyond, the oldest are removed.",
+    )
+    required: bool = Field(
+        default=False,
+        description="Whether writes that cannot be recorded are refused: each is recorded before it is sent.",
+    )
+    values: Names = Field(
+        default=(),
+        description="Patterns of properties, as Set.Property, whose written values are recorded. Of others only the"
+        " names are.",
+    )

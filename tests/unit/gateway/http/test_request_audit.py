@@ -1,0 +1,102 @@
+"""Refused requests and administrative acts in the audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.app import create_app
+from gateway.config.settings import Settings
+from gateway.store.api_keys import open_register
+
+pytestmark = pytest.mark.anyio
+TOKEN = "a-token-of-the-administrator"
+
+
+@asynccontextmanager
+async def recorded(
+    tmp_path: Path, **values: Any
+) -> AsyncIterator[tuple[httpx.AsyncClient, list[dict[str, Any]]]]:
+    """Yield a client, and the lines that the gateway wrote when it has ended."""
+    settings = Settings.model_validate(
+        {
+            "language": "none",
+            "admin_token": TOKEN,
+            "explain": "admin",
+            "audit": {"sink": "file", "path": tmp_path},
+            **values,
+        }
+    )
+    lines: list[dict[str, Any]] = []
+    app = create_app(settings, observe=lambda _: None)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            yield http, lines
+    lines += written(tmp_path)
+
+
+def written(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a chain without its first and its last."""
+    contents = b"".join(path.read_bytes() for path in folder.glob("*.jsonl"))
+    return [json.loads(line) for line in contents.splitlines()[1:-1]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "code"),
+    [
+        ("POST", "/graphql", {"Host": "evil.example"}, "MISDIRECTED_REQUEST"),
+        ("GET", "/graphql?query={a}", {"Sec-Fetch-Site": "cross-site"}, "CROSS_SITE_REQUEST"),
+        ("POST", "/admin/reload", {"Authorization": "Bearer wrong"}, "UNAUTHENTICATED"),
+        ("POST", "/graphql/explain", {}, "UNAUTHENTICATED"),
+        ("POST", "/graphql", {}, None),  # a mistake, no refusal of a caller
+    ],
+)
+async def test_refusals_are_recorded(
+    tmp_path: Path, method: str, path: str, headers: dict[str, str], code: str | None
+) -> None:
+    async with recorded(tmp_path) as (http, lines):
+        for _ in range(3):
+            response = await http.request(method, path, headers=headers)
+
+    assert [(line["kind"], line["client"], line["code"]) for line in lines] == (
+        [] if code is None else [("refused", "192.0.2.7", code)]
+    )
+    if code is not None:
+        assert lines[0]["status"] == response.status_code
+        assert lines[0]["path"] == path.partition("?")[0]
+
+
+async def test_administrative_acts_are_recorded(tmp_path: Path) -> None:
+    async with recorded(tmp_path) as (http, lines):
+        await http.post("/admin/reload", headers={"Authorization": f"Bearer {TOKEN}"})
+
+    (line,) = lines
+    facts = (line["kind"], line["act"], line["who"], line["outcome"], line["client"])
+    assert facts == ("admin", "reload", {"kind": "admin"}, "done", "192.0.2.7")
+
+
+async def test_uses_of_keys_and_refused_callers_are_recorded(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    register = open_register(settings)
+    key, text = register.create("ci", ["a"], None)
+    register.close()
+    inbound = {"inbound": {"api_keys": True}, "data_dir": tmp_path / "data"}
+    async with recorded(tmp_path, **inbound) as (http, lines):
+        body = {"query": "{ __typename }"}
+        for bearer in (text, text, f"{text}x"):
+            await http.post("/graphql", json=body, headers={"Authorization": f"Bearer {bearer}"})
+
+    assert [(e["kind"], e.get("act"), e.get("code"), e["who"]["kind"]) for e in lines] == [
+        ("key", "used", None, "key"),
+        ("refused", None, "UNAUTHENTICATED", "anonymous"),
+    ]
+    assert (lines[0]["who"]["subject"], lines[0]["who"]["name"]) == (key.id, "ci")
+    assert lines[0]["who"]["roles"] == ["a"]
+    assert text not in json.dumps(lines)

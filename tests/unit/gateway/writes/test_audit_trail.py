@@ -1,0 +1,302 @@
+"""Writes in the audit log: one line for each row or call, with what became of it; required ones are announced."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.app import create_app
+from gateway.audit import sinks
+from gateway.audit.verify import verify
+from gateway.config.settings import Settings
+from gateway.sandbox import create_sandbox
+from tests.support.observers import raise_bugs
+
+pytestmark = pytest.mark.anyio
+EXAMPLES = Path(__file__).parents[4] / "gateway/graphiql/examples"
+UPDATE = """mutation Terms($terms: String!, $key: String! = "US-001") {
+  updateVendorV3(key: { vendorAccountNumber: $key }, patch: { defaultPaymentTermsName: $terms }) {
+    userErrors { code }
+  }
+}"""
+
+
+class Serving:
+    """A gateway over a sandbox, with its audit files."""
+
+    def __init__(self, app: Any, sandbox: Any, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+    async def post(self, query: str, **variables: Any) -> httpx.Response:
+        return await self.http.post(
+            "/graphql",
+            json={"query": query, "variables": variables},
+            headers={"X-D365-Company": "usmf", "X-Request-ID": "r-1"},
+        )
+
+    async def lines(self, count: int = 1) -> list[dict[str, Any]]:
+        """Return what the log has when so many entries are written."""
+        async with asyncio.timeout(5):
+            while len(self.written()) < count:  # noqa: ASYNC110 - a thread writes
+                await asyncio.sleep(0.01)
+        return self.written()
+
+    def written(self) -> list[dict[str, Any]]:
+        contents = [path.read_bytes() for path in audit_files(self.folder)]
+        lines = [json.loads(line) for content in contents for line in content.splitlines()]
+        return [line for line in lines if line["kind"] not in {"start", "end"}]
+
+    def writes(self) -> int:
+        """Return how many writes came to the sandbox."""
+        sent = [r for r in self.sandbox.state.requests if r.method in {"POST", "PATCH", "DELETE"}]
+        return len([r for r in sent if not r.in_batch])
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, **audit: Any) -> AsyncIterator[Serving]:
+    settings = Settings.model_validate(
+        {
+            "language": "none",
+            "audit": {"sink": "file", "path": tmp_path, **audit},
+            "company_limit": ["usmf", "demf"],
+        }
+    )
+    sandbox = create_sandbox()
+    app = create_app(settings, transport=httpx.ASGITransport(sandbox), observe=raise_bugs)
+    async with app.router.lifespan_context(app):
+        served = Serving(app, sandbox, tmp_path)
+        async with served.http:
+            yield served
+    assert verify(audit_files(tmp_path)).problems == []
+
+
+def audit_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl"))
+
+
+async def test_a_write_is_one_line(tmp_path: Path) -> None:
+    async with serving(tmp_path) as gateway:
+        response = await gateway.post(UPDATE, terms="Net30")
+        (line,) = await gateway.lines()
+
+    assert response.json() == {"data": {"updateVendorV3": {"userErrors": []}}}
+    assert line.pop("upstream_request")
+    assert len(line.pop("operation_hash")) == 64
+    for name in ("chain", "n", "prev", "digest", "at"):
+        line.pop(name)
+    assert line == {
+        "kind": "write",
+        "who": {"kind": "anonymous"},
+        "client": "192.0.2.7",
+        "request": "r-1",
+        "environment": "sandbox",
+        "companies": ["usmf"],
+        "write": 1,
+        "verb": "update",
+        "set": "VendorsV3",
+        "key": {"dataAreaId": "usmf", "VendorAccountNumber": "US-001"},
+        "company": "usmf",
+        "fields": ["DefaultPaymentTermsName"],
+        "outcome": "done",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "recorded"),
+    [
+        ([], None),
+        (["VendorsV3.Default*"], {"DefaultPaymentTermsName": "Net30"}),
+        (["*.*Name"], {"DefaultPaymentTermsName": "Net30"}),
+        (["CustomersV3.*"], None),
+    ],
+)
+async def test_values_are_recorded_where_settings_name_them(
+    tmp_path: Path, values: list[str], recorded: object
+) -> None:
+    async with serving(tmp_path, values=values) as gateway:
+        await gateway.post(UPDATE, terms="Net30")
+        (line,) = await gateway.lines()
+
+    assert line.get("values") == recorded
+
+
+async def test_credentials_in_values_are_masked(tmp_path: Path) -> None:
+    async with serving(tmp_path, values=["*"]) as gateway:
+        await gateway.post(UPDATE, terms="Bearer abcdefgh")
+        (line,) = await gateway.lines()
+
+    assert line["values"] == {"DefaultPaymentTermsName": "Bearer ********"}
+
+
+@pytest.mark.parametrize(
+    ("key", "terms", "outcome", "code"),
+    [("nobody", "Net30", "refused", "NOT_FOUND"), ("US-001", "nothing", "refused", "INVALID")],
+)
+async def test_refusals_of_the_service_are_recorded(
+    tmp_path: Path, key: str, terms: str, outcome: str, code: str
+) -> None:
+    async with serving(tmp_path) as gateway:
+        response = await gateway.post(UPDATE, terms=terms, key=key)
+        (line,) = await gateway.lines()
+
+    (error,) = response.json()["data"]["updateVendorV3"]["userErrors"]
+    assert (line["outcome"], line["code"]) == (outcome, error["code"])
+
+
+async def test_writes_outside_the_company_limit_are_recorded(tmp_path: Path) -> None:
+    query = 'mutation { postLedgerJournal(company: "frrt", journalBatchNumber: "1") { userErrors { code } } }'
+    async with serving(tmp_path) as gateway:
+        await gateway.post(UPDATE.replace("key: {", 'key: { dataAreaId: "frrt",'), terms="Net30")
+        await gateway.post(query)
+        lines = await gateway.lines(2)
+        writes = gateway.writes()
+
+    assert [(line["outcome"], line["code"]) for line in lines] == [
+        ("refused", "NOT_FOUND"),
+        ("refused", "FORBIDDEN"),
+    ]
+    assert writes == 0
+
+
+async def test_each_row_of_a_changeset_is_a_line(tmp_path: Path) -> None:
+    query = (EXAMPLES / "12-all-or-nothing.graphql").read_text("utf-8")
+    async with serving(tmp_path) as gateway:
+        await gateway.post(query)
+        lines = await gateway.lines(3)
+
+    assert [(line["verb"], line["set"], line["outcome"]) for line in lines] == [
+        ("create", "LedgerJournalHeaders", "done"),
+        ("create", "LedgerJournalLines", "done"),
+        ("create", "LedgerJournalLines", "done"),
+    ]
+    assert len({line["upstream_request"] for line in lines}) == 1
+    assert {line["request"] for line in lines} == {"r-1"}
+
+
+async def test_calls_are_lines_with_their_parameters(tmp_path: Path) -> None:
+    query = (EXAMPLES / "8-post-a-journal.graphql").read_text("utf-8")
+    async with serving(tmp_path) as gateway:
+        await gateway.post(query)
+        lines = await gateway.lines(4)
+
+    call = lines[-1]
+    assert call["verb"] == "call"
+    assert call["call"].endswith("/post")
+    assert "_journalBatchNumber" in call["fields"]
+    assert call["outcome"] == "done"
+    header = lines[0]
+    assert header["key"]["JournalBatchNumber"]  # a number sequence gave it
+
+
+async def test_a_required_write_is_announced_before_it_is_sent(tmp_path: Path) -> None:
+    async with serving(tmp_path, required=True) as gateway:
+        await gateway.post(UPDATE, terms="Net30")
+        lines = await gateway.lines(2)
+
+    assert [(line["kind"], line["write"], line.get("outcome")) for line in lines] == [
+        ("intent", 1, None),
+        ("write", 1, "done"),
+    ]
+
+
+class FullDisk:
+    """Fails every write after some."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, lines: int) -> None:
+        self.left = lines
+        self._write = sinks.write_all
+        monkeypatch.setattr(sinks, "write_all", self.write)
+
+    def write(self, handle: int, content: bytes) -> None:
+        if self.left <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.left -= 1
+        self._write(handle, content)
+
+
+async def test_a_write_that_cannot_be_recorded_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, required=True) as gateway:
+        FullDisk(monkeypatch, 0)
+        before = gateway.writes()
+        response = await gateway.post(UPDATE, terms="Net30")
+        sent = gateway.writes() - before
+        read = await gateway.post("{ legalEntities { totalCount } }")
+        monkeypatch.undo()
+
+    assert (response.status_code, sent) == (503, 0)
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "AUDIT_UNAVAILABLE"
+    assert "No space" not in response.text
+    assert response.headers["retry-after"]
+    assert read.status_code == 200
+
+
+async def test_writes_after_the_first_are_refused_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = UPDATE.partition("{")[2].rpartition("}")[0]
+    one, two = (
+        body.replace("updateVendorV3", "a: updateVendorV3", 1),
+        body.replace("updateVendorV3", "b: updateVendorV3", 1),
+    )
+    query = f'mutation Two($terms: String!, $key: String! = "US-001") {{ {one} {two} }}'
+    async with serving(tmp_path, required=True) as gateway:
+        FullDisk(monkeypatch, 1)  # the first intent
+        response = await gateway.post(query, terms="Net30")
+        sent = gateway.writes()
+        monkeypatch.undo()
+
+    data = response.json()["data"]
+    assert (response.status_code, sent) == (200, 1)
+    assert data["a"] == {"userErrors": []}
+    assert [e["code"] for e in data["b"]["userErrors"]] == ["AUDIT_UNAVAILABLE"]
+
+
+async def test_calls_that_cannot_be_recorded_are_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = 'mutation { postLedgerJournal(company: "usmf", journalBatchNumber: "1") { userErrors { code } } }'
+    async with serving(tmp_path, required=True) as gateway:
+        FullDisk(monkeypatch, 0)
+        response = await gateway.post(query)
+        sent = gateway.writes()
+        monkeypatch.undo()
+
+    assert (response.status_code, sent) == (503, 0), response.text
+
+
+async def test_a_full_disk_stops_no_write_that_need_not_be_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path) as gateway:
+        FullDisk(monkeypatch, 0)
+        response = await gateway.post(UPDATE, terms="Net30")
+        sent = gateway.writes()
+        await asyncio.sleep(0.05)
+        monkeypatch.undo()
+
+    assert (response.status_code, sent) == (200, 1)
+
+
+async def test_explain_records_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path, required=True) as gateway:
+        response = await gateway.http.post(
+            "/graphql/explain", json={"query": UPDATE, "variables": {"terms": "Net30"}}
+        )
+        lines = gateway.written()
+
+    assert response.status_code == 200
+    assert lines == []

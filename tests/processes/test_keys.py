@@ -29,6 +29,8 @@ def audit(folder: Path) -> list[dict[str, Any]]:
     """Return the entries of the audit files."""
     contents = [path.read_bytes() for path in sorted((folder / "audit").glob("*.jsonl"))]
     lines = [json.loads(line) for content in contents for line in content.splitlines()]
+    # Files of the same second are sorted by their chains.
+    lines.sort(key=lambda line: line["at"])
     return [line for line in lines if line["kind"] not in {"start", "end"}]
 
 

@@ -351,6 +351,11 @@ class Engine:
             return scope
         return scope, caller.log_id, caller.application, caller.scopes, caller.roles
 
+    def note_renewal(self, caller: Caller) -> None:
+        """Take the newest token of a caller for what runs already, such as polls."""
+        if self.for_caller is not None:
+            self.for_caller(caller)
+
     def shared_reads(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
         """Return the reads of these queries of one caller and scope, which start now and run side by side."""
         upstream, caller = self._upstream_of(requests[0].caller)

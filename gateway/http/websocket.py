@@ -325,6 +325,8 @@ class Connection:
         before, self._caller = self._caller, caller
         self._headers, self._streams = headers, streams
         if caller.has_rights_of(before):
+            with streams.live.serving() as gateway:
+                gateway.engine.note_renewal(caller)
             return
         changed = Unauthenticated("The rights of the caller have changed.", hint="Subscribe again.")
         for name, task in tuple(self._operations.items()):

@@ -34,6 +34,7 @@ from gateway.identity.caller import Assertion, Caller
 from .application_sign_in import as_token_error, put_token
 from .caller_key import assertion_digest, assertion_of, caller_key
 from .claims_challenge import claims_of_header, valid_claims
+from .newest_callers import NewestCallers
 from .token_errors import name_of
 from .token_requests import EntraTokenRequests, IssuedToken
 
@@ -91,6 +92,7 @@ class OnBehalfOf:
         self._jitter = jitter
         self._longest = longest
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="on-behalf-of")
+        self.newest = NewestCallers(max_tokens)
         self._tokens: OrderedDict[bytes, _Token] = OrderedDict()
         self._refusals: OrderedDict[bytes, _Refusal] = OrderedDict()
         self._attempts: dict[bytes, asyncio.Task[_Token | _Refusal]] = {}
@@ -99,7 +101,8 @@ class OnBehalfOf:
         return f"OnBehalfOf({len(self._tokens)} tokens)"
 
     def auth(self, caller: Caller) -> CallerSignIn:
-        """Return what signs a caller's requests."""
+        """Return what signs a caller's requests, also after the caller's token was renewed."""
+        self.newest.note(caller)
         return CallerSignIn(self, caller)
 
     def close(self) -> None:
@@ -241,13 +244,14 @@ class CallerSignIn(httpx.Auth):
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send with a token; after a 401 once more with a new one. Raises Unauthenticated, TokenError."""
-        token = await self._tokens.token(self._caller)
+        caller = self._tokens.newest.of(self._caller)
+        token = await self._tokens.token(caller)
         put_token(request, token)
         response = yield request
         if response.status_code != 401:
             return
         claims = claims_of_header(response.headers.get("www-authenticate"))
-        another = await self._tokens.another(self._caller, token, claims)
+        another = await self._tokens.another(caller, token, claims)
         if another == token:
             return
         put_token(request, another)
@@ -258,7 +262,7 @@ class CallerSignIn(httpx.Auth):
                 message = "The service requires more of your sign-in."
                 hint = "Sign in again with the claims in extensions.claims."
                 error = Unauthenticated(message, hint=hint, claims=claims)
-                raise self._tokens.reject(self._caller, error)
+                raise self._tokens.reject(caller, error)
 
 
 def _meaning(

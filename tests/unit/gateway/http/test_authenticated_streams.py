@@ -17,6 +17,7 @@ from gateway.http import caller_watch
 from gateway.http.caller_watch import EXPIRED, until_refused
 from gateway.http.refusals import HttpError
 from gateway.identity.caller import Caller
+from gateway.odata.upstream import Upstream
 from tests.support.event_stream import STREAM, asked
 from tests.support.issuer import AUDIENCE, ISS, jwk, token
 from tests.support.manual_clock import until
@@ -136,6 +137,31 @@ async def test_a_ping_renews_the_token(served: Served) -> None:
         # The subscription has gone on.
         await ws.say(subscribe(CHANGES))
         assert (await ws.end())[0] == 4409
+
+
+async def test_a_ping_passes_the_token_on_to_polls(served: Served) -> None:
+    gateway = served.app.state.live.gateway
+    noted: list[float | None] = []
+
+    def for_caller(caller: Caller) -> Upstream:
+        noted.append(caller.expires_at)
+        upstream: Upstream = gateway.client
+        return upstream
+
+    async with served.connect() as raw:
+        ws = Socket(raw)
+        await ws.say(init(bearer()))
+        assert await ws.hear() == ACK
+        gateway.engine.for_caller = for_caller
+        try:
+            ends = int(time.time()) + 700
+            renewed = f"Bearer {token(exp=ends)}"
+            await ws.say({"type": "ping", "payload": {"Authorization": renewed}})
+            assert await ws.hear() == {"type": "pong"}
+        finally:
+            gateway.engine.for_caller = None
+
+    assert noted == [ends]
 
 
 @pytest.mark.parametrize(

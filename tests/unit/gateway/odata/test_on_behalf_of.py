@@ -17,6 +17,7 @@ from gateway.events import CallerTokenAcquired, Event
 from gateway.identity.caller import ANONYMOUS, Assertion, Caller
 from gateway.odata.caller_key import caller_key
 from gateway.odata.login_http import LoginHttp
+from gateway.odata.newest_callers import NewestCallers
 from gateway.odata.on_behalf_of import OnBehalfOf
 from gateway.odata.query import Request
 from gateway.odata.token_requests import EntraAccount, IssuedToken
@@ -433,3 +434,42 @@ class _Application(httpx.Auth):
     async def async_auth_flow(self, request: Any) -> Any:
         request.set_header("Authorization", "Bearer application")
         yield request
+
+
+async def signed_with(world: World, sign_in: httpx.Auth) -> str:
+    """Return the token that a request is signed with."""
+    flow = sign_in.async_auth_flow(httpx.Request("GET", "https://fo.example/data"))
+    request = await anext(flow)
+    await flow.aclose()
+    return request.headers["authorization"].removeprefix("Bearer ").partition("#")[0]
+
+
+async def test_what_runs_for_long_goes_on_with_the_newest_token(world: World) -> None:
+    poll = world.tokens.auth(caller_of("a", "first", ends_at=100))
+    assert await signed_with(world, poll) == "first-of-a"
+    world.tokens.auth(caller_of("a", "second"))
+    world.tokens.auth(caller_of("a", "late", ends_at=50))
+    world.tokens.auth(caller_of("b", "other"))
+    world.clock.at = 200
+
+    assert await signed_with(world, poll) == "second-of-a"
+
+
+async def test_a_token_with_other_rights_does_not_stand_in(world: World) -> None:
+    poll = world.tokens.auth(caller_of("a", "first", ends_at=100, amr=["mfa"]))
+    world.tokens.auth(caller_of("a", "second", amr=["pwd"]))
+    world.clock.at = 200
+
+    with pytest.raises(Unauthenticated, match="expired"):
+        await signed_with(world, poll)
+
+
+def test_newest_callers_are_bounded() -> None:
+    newest = NewestCallers(2)
+    first = caller_of("a", ends_at=1)
+    newest.note(caller_of("a"))
+    assert newest.of(first).expires_at == 8 * HOUR
+    for user in ("b", "c"):
+        newest.note(caller_of(user))
+
+    assert newest.of(first) is first

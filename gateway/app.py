@@ -22,24 +22,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.audit.opening import recording
 from gateway.config.settings import Settings
 from gateway.graphiql.environment import environment_of
-from gateway.graphiql.fitting import runnable_examples
+from gateway.graphiql.fitting import view_of_page
 from gateway.http.admin_access import access_check
 from gateway.http.edge import Edge, route_of, send_refusal
 from gateway.http.endpoints import API, Endpoint, RoutesOf, endpoints_of, with_cors
-from gateway.http.explain_endpoint import explain_routes
+from gateway.http.explain_endpoint import explain_routes, explains_to
 from gateway.http.graphql_endpoint import GraphQLEndpoint
 from gateway.http.health import liveness, readiness, reload_endpoint
-from gateway.http.refusals import HttpError
+from gateway.http.refusals import HttpError, UnknownApi
 from gateway.http.request_audit import RequestAudit
 from gateway.http.request_parameters import COMPANY_HEADER, companies_of
 from gateway.http.schema_explorer import explorer_routes
-from gateway.http.subscription_routes import stream_events, subscription_routes
+from gateway.http.subscription_routes import (
+    stream_events,
+    subscription_routes,
+    unknown_socket_routes,
+)
 from gateway.identity.authenticator import authenticator_of
 from gateway.metadata.model_builder import Progress
 from gateway.metadata.model_process import BuildModel, build_in_subprocess
 from gateway.runtime.generations import GenerationManager, open_generations
 from gateway.runtime.metadata_reload import Reloader
 from gateway.runtime.profile_instances import ProfileRegistry
+from gateway.runtime.role_views import role_views_of
 from gateway.storage.content_coding import Compression
 from gateway.store.api_keys import open_api_keys
 from gateway.subscriptions.hub import Hub
@@ -89,34 +94,39 @@ def create_app(
             app.state.live = live
             app.state.subscriptions = hub = Hub(settings.subscriptions, observe)
             app.state.profiles = profiles = ProfileRegistry(live, observe)
-            app.state.reloader = Reloader(live, observe, profiles=profiles, build_model=build_model)
+            app.state.role_views = views = role_views_of(settings, live, profiles, observe)
+            app.state.reloader = Reloader(
+                live, observe, profiles=profiles, views=views, build_model=build_model
+            )
             async with app.state.reloader.running():
                 try:
                     yield
                 finally:
                     await hub.close()
-                    del app.state.subscriptions
+                    del app.state.subscriptions, app.state.role_views
                     del app.state.live, app.state.profiles, app.state.reloader
+                    if views is not None:
+                        await views.close()
                     await profiles.close()
 
     endpoints = endpoints_of(settings, observe, authenticator)
-    apis = {e.api: with_cors(_Api(e), settings.cors_origins) for e in endpoints}
+    unknown = _Unknown(endpoints)
+    apis = {e.api: with_cors(_Api(e, unknown), settings.cors_origins) for e in endpoints}
     routes = _routes(settings, endpoints, tell_others)
     for endpoint in endpoints:
         routes.append(Route(endpoint.api, apis[endpoint.api]))
         routes.extend(route for routes_of in PER_ENDPOINT for route in routes_of(endpoint))
-    if settings.profiles:
-        unknown = _Unknown(endpoints)
-        routes += [Route(API, unknown), Route(f"{API}/{{profile}}", unknown)]
+    routes.extend(unknown.routes(settings))
     return _Application(apis, Edge(settings, observe), routes=routes, lifespan=lifespan)
 
 
 class _Api:
     """The ASGI application of an endpoint. A class: to a function, Starlette's router would pass GET only."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, unknown: _Unknown) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
+        self._unknown = unknown
         self._graphql = GraphQLEndpoint(
             max_body=settings.max_body_bytes,
             page=endpoint.page if settings.graphiql else None,
@@ -131,12 +141,18 @@ class _Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             caller, live = await self._endpoint.admit(scope)
+        except UnknownApi:
+            await self._unknown.answer(self._endpoint.profile, scope, receive, send)
+            return
         except HttpError as refused:
             await self._graphql.answer(scope, receive, send, refused)
             return
         with nullcontext() if live is None else live.serving() as gateway:
             engine = None if gateway is None else gateway.engine
-            streamed = await self._graphql.answer(scope, receive, send, engine, caller)
+            may_trace = gateway is None or gateway.view is None or explains_to(gateway)
+            streamed = await self._graphql.answer(
+                scope, receive, send, engine, caller, may_trace=may_trace
+            )
         # Outside of the block above: a stream must not keep the generation that it began with.
         if streamed is not None and live is not None:
             await stream_events(self._endpoint, live, streamed, scope, receive, send)
@@ -146,18 +162,29 @@ class _Unknown:
     """Answers 404 for unknown profiles, and for ``/graphql`` if only profiles are served."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = endpoints
         self._authenticate = endpoints[0].authenticate
         # An API without introspection is not listed to strangers either.
-        self._listed = [e.api for e in endpoints if e.settings.introspection]
+        self._listed = [e.api for e in endpoints if e.settings.introspection and not e.bound_roles]
+
+    def routes(self, settings: Settings) -> Iterable[BaseRoute]:
+        """Yield the routes of addresses that are no API's, if there are profiles."""
+        if settings.profiles:
+            others = with_cors(self, settings.cors_origins)
+            yield from (Route(API, others), Route(f"{API}/{{profile}}", others))
+            yield from unknown_socket_routes(self._endpoints[0])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.answer(scope["path_params"].get("profile"), scope, receive, send)
+
+    async def answer(self, name: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for a profile that does not exist, or for the whole catalogue."""
         try:
             await self._authenticate(scope)
         except HttpError as refused:
             # The same as for a profile that exists.
             await send_refusal(refused, scope, receive, send)
             return
-        name = scope["path_params"].get("profile")
         message = (
             "The whole catalogue is not served." if name is None else "There is no such profile."
         )
@@ -240,9 +267,9 @@ def _page_routes(endpoint: Endpoint) -> Iterable[BaseRoute]:
         apis=[
             {"title": e.title, "page": e.page}
             for e in endpoint.beside
-            if e is endpoint or e.settings.introspection
+            if e is endpoint or (e.settings.introspection and not e.bound_roles)
         ],
-        choose=partial(runnable_examples, endpoint, companies),
+        view=partial(view_of_page, endpoint, companies),
         admits=access_check(settings.graphiql, settings.admin_token),
     )
     return page_routes(page)

@@ -134,6 +134,15 @@ class ProfileOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Fields of Query."""
 
 
+class RoleViewOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A role view was opened: at the first request of a caller with these roles."""
+
+    roles: tuple[str, ...]
+    """With those that they inherit."""
+    profile: str | None
+    seconds: float
+
+
 class ModelRead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A metadata document was parsed, as there was no snapshot of its model."""
 
@@ -332,6 +341,7 @@ Event: TypeAlias = (
     | CacheUnusable
     | CompaniesLimited
     | ProfileOpened
+    | RoleViewOpened
     | ModelRead
     | SchemaBuilt
     | TypesRenewed
@@ -367,6 +377,7 @@ def level_of(event: Event) -> LogLevel:
             return "debug"
         case (
             (Started() | MetadataLoaded() | ModelRead() | LabelsUnavailable() | ProfileOpened())
+            | RoleViewOpened()
             | (RequestRefused() | ClientLeft() | OperationServed() | TypesRenewed())
             | (CallerRefused() | KeysLoaded())
             | (SubscriptionEnded() | SocketClosed() | ConnectionCut() | CompaniesLimited())

@@ -76,7 +76,6 @@ class RoleLimits(BaseModel):
     max_page_size: int | None = Field(default=None, ge=1)
     max_rows: int | None = Field(default=None, ge=1)
     max_depth: int | None = Field(default=None, ge=1)
-    max_cost: int | None = Field(default=None, ge=1)
     operation_timeout: float | None = Field(default=None, gt=0)
     """Seconds."""
 

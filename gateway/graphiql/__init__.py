@@ -101,12 +101,22 @@ def _example(path: Path) -> Example:
     )
 
 
-ChooseExamples: TypeAlias = Callable[[Request, Sequence[Example]], Awaitable[Sequence[Example]]]
-"""Returns those of the examples that an API can run for the caller of a request."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageView:
+    """What the caller of a request sees of a page."""
+
+    status: int = 200
+    """403: none of the caller's roles may use it; 404: to the caller it does not exist."""
+    examples: Sequence[Example] = ()
+    explains: bool = True
 
 
-async def _all(_: Request, tabs: Sequence[Example]) -> Sequence[Example]:
-    return tabs
+ViewOfPage: TypeAlias = Callable[[Request, Sequence[Example]], Awaitable[PageView]]
+"""Returns what the caller of a request sees, with those of the examples that the API can run for the caller."""
+
+
+async def _all(_: Request, tabs: Sequence[Example]) -> PageView:
+    return PageView(examples=tabs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +140,7 @@ class Page:
     """Seconds between two polls of a subscription."""
     apis: Sequence[Mapping[str, str]] = ()
     """``title`` and ``page`` of each API in the menu."""
-    choose: ChooseExamples = _all
-    """Chooses the examples that are shown."""
+    view: ViewOfPage = _all
     admits: AccessCheck = allow_all
     """Authorization check for the page."""
 
@@ -148,18 +157,24 @@ def page_routes(settings: Page, assets: Path = BUILT) -> list[BaseRoute]:
     async def page(request: Request) -> Response:
         if not settings.admits(request.headers):
             return _refusal()
+        seen = await settings.view(request, ())
+        if seen.status != 200:
+            return _refused(seen.status)
         return HTMLResponse(index, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})
 
     async def config(request: Request) -> Response:
         if not settings.admits(request.headers):
             return _refusal()
+        seen = await settings.view(request, tabs)
+        if seen.status != 200:
+            return _refused(seen.status)
         root = request.scope.get("root_path", "")
         content = {
             "endpoint": f"{root}{settings.api}",
             "profile": settings.profile,
             "headers": dict(settings.headers),
-            "examples": [asdict(example) for example in await settings.choose(request, tabs)],
-            "explain": settings.explains,
+            "examples": [asdict(example) for example in seen.examples],
+            "explain": settings.explains and seen.explains,
             "environment": dict(settings.environment),
             "docs": settings.docs,
             "pollInterval": settings.poll_interval,
@@ -168,6 +183,12 @@ def page_routes(settings: Page, assets: Path = BUILT) -> list[BaseRoute]:
         return JSONResponse(content, headers={"Cache-Control": "no-cache", **SECURITY_HEADERS})
 
     return [Route(settings.path, page), Route(f"{settings.path}/config.json", config)]
+
+
+def _refused(status: int) -> Response:
+    if status == 404:
+        return PlainTextResponse("Not Found", 404)
+    return PlainTextResponse("None of your roles may use this page.", 403, headers=SECURITY_HEADERS)
 
 
 def _refusal() -> Response:

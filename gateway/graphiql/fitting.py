@@ -20,14 +20,15 @@ from starlette.requests import Request
 
 from gateway.documents.refusal import OperationRefused
 from gateway.http.endpoints import Endpoint
-from gateway.http.refusals import HttpError
+from gateway.http.explain_endpoint import explains_to
+from gateway.http.refusals import HttpError, UnknownApi
 from gateway.planning.plan import FailedRoot
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway
 from schema.catalog.names import add_prefix
 from schema.catalog.records import FieldKind, RootKind
 
-from . import EXAMPLES, Example, examples
+from . import EXAMPLES, Example, PageView, examples
 
 OTHERWISE = EXAMPLES / "otherwise"
 """Simpler examples, in place of those with the same names."""
@@ -36,30 +37,42 @@ _FIELDS = 4
 """Maximum fields of the example that is made."""
 
 
-async def runnable_examples(
+async def view_of_page(
     endpoint: Endpoint,
     companies: tuple[str, ...] | None,
     request: Request,
     tabs: Sequence[Example],
-) -> list[Example]:
-    """Return the examples that an endpoint's API can run in a company scope; all of them while the gateway starts.
+) -> PageView:
+    """Return what the caller of a request sees: of the examples, those that the API can run in a company scope.
 
-    An environment may lack what an example needs; a simpler one with its name is tried then.
+    All of them while the gateway starts. An environment may lack what an example needs; a simpler one with its name is
+    tried then.
     """
     try:
         _, live = await endpoint.admit(request.scope)
-    except HttpError:  # a caller who has not signed in yet
-        return []
+    except UnknownApi:
+        return PageView(status=404)
+    except HttpError:  # a caller who has not signed in yet, which the page is for
+        return PageView(explains=False)
     if live is None:
-        return list(tabs)
-    others = {example.name: example for example in examples(OTHERWISE)}
+        return PageView(examples=tabs)
     with live.serving() as gateway:
-        fit = []
-        for example in tabs:
-            tried = (example, others.get(example.name))
-            candidates = [_with_prefixes(e, gateway) for e in tried if e is not None]
-            fit += [e for e in candidates if _runs(gateway, e, companies)][:1]
-        return fit or list(_example_of_first_list(gateway))
+        if gateway.view is not None and not gateway.view.may_use_graphiql:
+            return PageView(status=403)
+        shown = _runnable(gateway, companies, tabs) if tabs else ()
+        return PageView(examples=shown, explains=explains_to(gateway))
+
+
+def _runnable(
+    gateway: Gateway, companies: tuple[str, ...] | None, tabs: Sequence[Example]
+) -> Sequence[Example]:
+    others = {example.name: example for example in examples(OTHERWISE)}
+    fit = []
+    for example in tabs:
+        tried = (example, others.get(example.name))
+        candidates = [_with_prefixes(e, gateway) for e in tried if e is not None]
+        fit += [e for e in candidates if _runs(gateway, e, companies)][:1]
+    return fit or list(_example_of_first_list(gateway))
 
 
 def _with_prefixes(example: Example, gateway: Gateway) -> Example:

@@ -20,14 +20,15 @@ from starlette.types import ASGIApp, Scope
 
 from gateway.config.profiles import ProfileSettings, profile_settings
 from gateway.config.settings import Settings
-from gateway.errors import IssuerUnavailable, StoreUnavailable, Unauthenticated
+from gateway.errors import Forbidden, IssuerUnavailable, StoreUnavailable, Unauthenticated
 from gateway.events import Observer
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.runtime.generations import GenerationManager
 from gateway.runtime.profile_instances import ProfileRegistry
+from gateway.runtime.role_views import RoleViews
 
-from .refusals import caller_error
+from .refusals import HttpError, UnknownApi, caller_error
 from .request_audit import record_refusal, record_use
 from .request_parameters import Headers, headers_of
 from .waiting_bytes import WaitingBytes
@@ -78,10 +79,16 @@ class Endpoint:
     ) -> tuple[Caller, GenerationManager | None]:
         """Return the caller of a request, and the generations that serve this API to it; None while it starts.
 
-        ``headers``: see ``authenticate``. Raises HttpError if the caller is refused.
+        ``headers``: see ``authenticate``. Raises HttpError if the caller is refused, which is UnknownApi if the API is
+        bound to roles that the caller lacks.
         """
-        caller = await self.authenticate(scope, headers)
-        return caller, await self.live(scope["app"], caller)
+        try:
+            caller = await self.authenticate(scope, headers)
+            return caller, await self.live(scope["app"], caller)
+        except HttpError as refused:
+            if self.bound_roles and refused.status < 500:
+                raise UnknownApi from refused
+            raise
 
     async def authenticate(self, scope: Scope, headers: Headers | None = None) -> Caller:
         """Return who calls. ``headers``: those of the request, if they are not the ones of ``scope``.
@@ -101,8 +108,30 @@ class Endpoint:
             record_use(scope, caller)
         return caller
 
-    async def live(self, app: Starlette, caller: Caller) -> GenerationManager | None:  # noqa: ARG002 - all callers see the same
-        """Return the generations that serve this API to a caller; None while the gateway starts."""
+    @property
+    def bound_roles(self) -> tuple[str, ...]:
+        """Roles of the callers for whom it exists; empty: all callers."""
+        settings = self.settings
+        return settings.bound_roles if isinstance(settings, ProfileSettings) else ()
+
+    async def live(self, app: Starlette, caller: Caller) -> GenerationManager | None:
+        """Return the generations that serve this API to a caller; None while the gateway starts.
+
+        Raises HttpError if no role of the caller grants anything of it.
+        """
+        views: RoleViews | None = getattr(app.state, "role_views", None)
+        if views is None:
+            return await self.unbounded(app)
+        try:
+            view = views.view_of(caller)
+            if self.bound_roles and not set(self.bound_roles).intersection(view.roles):
+                raise UnknownApi
+            return await views.live(self.profile, view)
+        except Forbidden as error:
+            raise HttpError(403, error.code, error.message) from error
+
+    async def unbounded(self, app: Starlette) -> GenerationManager | None:
+        """Return the generations that serve all of this API, whoever calls; None while the gateway starts."""
         whole: GenerationManager | None = getattr(app.state, "live", None)
         profile = self.profile
         if whole is None or profile is None:

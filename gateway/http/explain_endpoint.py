@@ -21,8 +21,8 @@ from gateway.storage.content_coding import Compression
 
 from .admin_access import access_check
 from .endpoints import Endpoint, with_cors
-from .graphql_endpoint import GraphQLEndpoint
-from .refusals import HttpError
+from .graphql_endpoint import Executor, GraphQLEndpoint
+from .refusals import HttpError, UnknownApi, no_route
 from .request_parameters import headers_of
 
 
@@ -52,19 +52,29 @@ class _Explain:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             caller, live = await self._admit(scope)
+        except UnknownApi:
+            await no_route(scope, receive, send)
+            return
         except HttpError as refused:
             await self._graphql.answer(scope, receive, send, refused)
             return
         with nullcontext() if live is None else live.serving() as gateway:
-            explainer = None if gateway is None else Explainer(gateway)
+            explainer: Executor | HttpError | None = None if gateway is None else Explainer(gateway)
+            if gateway is not None and not explains_to(gateway):
+                explainer = HttpError(403, "FORBIDDEN", "None of your roles may see plans.")
             await self._graphql.answer(scope, receive, send, explainer, caller)
 
     async def _admit(self, scope: Scope) -> tuple[Caller, GenerationManager | None]:
         """Admit a caller, or the administrator: a request has one Authorization, which is then the admin token."""
         endpoint = self._endpoint
         if endpoint.settings.explains == "admin" and self._graphql.admits(headers_of(scope)):
-            return ANONYMOUS, await endpoint.live(scope["app"], ANONYMOUS)
+            return ANONYMOUS, await endpoint.unbounded(scope["app"])
         return await endpoint.admit(scope)
+
+
+def explains_to(gateway: Gateway) -> bool:
+    """Return whether the roles of a view may see plans and traces; if they do not say, in the sandbox only."""
+    return gateway.view is None or gateway.view.may_explain(by_default=gateway.is_sandbox)
 
 
 class Explainer:

@@ -115,10 +115,13 @@ class GraphQLEndpoint:
         send: Send,
         engine: Executor | HttpError | None,
         caller: Caller = ANONYMOUS,
+        *,
+        may_trace: bool = True,
     ) -> GraphQLRequest | None:
         """Answer one request; one that is to be answered by an event stream is returned instead.
 
-        ``engine`` is None while the gateway starts, and the error for a caller who is refused.
+        ``engine`` is None while the gateway starts, and the error for a caller who is refused; ``may_trace``: whether
+        the caller's roles may see traces.
         """
         started = time.perf_counter()
         headers = headers_of(scope)
@@ -133,8 +136,8 @@ class GraphQLEndpoint:
         own_fields: Fields = ()
         try:
             request = await self._read(scope, receive, headers, media, engine)
-            if caller is not ANONYMOUS:
-                request = structs.replace(request, caller=caller)
+            if caller is not ANONYMOUS or request.trace:
+                request = _of_caller(request, caller, may_trace=may_trace)
             if engine is None or isinstance(engine, HttpError):
                 raise HttpError(503, "STARTING", "The gateway is starting.", "Try again soon.")
             # A client that accepts only event streams gets one for queries, too.
@@ -224,6 +227,10 @@ class GraphQLEndpoint:
         if encoded.written is None:
             return encoded, status_of(encoded, media), ()
         return encoded, status, () if challenge is None else (challenge_field(challenge),)
+
+
+def _of_caller(request: GraphQLRequest, caller: Caller, *, may_trace: bool) -> GraphQLRequest:
+    return structs.replace(request, caller=caller, trace=request.trace and may_trace)
 
 
 def _is_foreign(headers: Headers, origins: Sequence[str]) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
 from gateway.errors import GatewayError, Unauthenticated, bearer_challenge
 from gateway.request import Answer
 
@@ -28,6 +31,18 @@ class HttpError(Exception):
         """Header fields of the response, besides those of its status."""
         extensions = {"code": code} if hint is None else {"code": code, "hint": hint}
         self.answer = Answer(errors=[{"message": message, "extensions": extensions}])
+
+
+class UnknownApi(HttpError):
+    """There is no such API, or it is bound to roles that the caller lacks: nothing may tell which."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "UNKNOWN_PROFILE", "There is no such profile.")
+
+
+async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as for an address that does not exist."""
+    await PlainTextResponse("Not Found", 404)(scope, receive, send)
 
 
 def caller_error(error: GatewayError) -> HttpError:

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 from msgspec import Struct, field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.documents.lru_cache import LRUCache
 from gateway.errors import BadArgument, GatewayError
 from gateway.introspection.answers import IntrospectionStore
 from gateway.runtime.assembly import Gateway
@@ -32,13 +33,15 @@ from schema.introspection import SliceRequest, write_slice
 from schema.types.build import ODataSchema
 
 from .endpoints import Endpoint, with_cors
-from .refusals import HttpError
+from .refusals import HttpError, UnknownApi
 
 if TYPE_CHECKING:
     from schema.search import Index, Root
 
 SMALL = 100
 """Entity sets up to which a client may as well load the whole schema: about 3 MB of introspection."""
+MAX_EXPLORED = 8
+"""Schemas of an API (generations of metadata, views of roles) whose search indexes are kept."""
 MAX_HITS = 100
 MAX_NAMES = 30
 """Maximum root fields and types of a slice."""
@@ -110,7 +113,7 @@ class _Explorer:
         settings = endpoint.settings
         self._endpoint = endpoint
         self._compression = Compression(enabled=settings.compression, over=settings.compress_over)
-        self._explored: _ExplorableSchema | None = None
+        self._explored: LRUCache[int, _ExplorableSchema] = LRUCache(MAX_EXPLORED)
 
     async def answer(self, write: WriteAnswer, request: Request) -> Response:
         """Answer a request with JSON of ``write``, or with an error."""
@@ -119,10 +122,10 @@ class _Explorer:
         if request.method not in ("GET", "HEAD"):
             message = "Send searches and slices by GET."
             return _refusal(405, message, "METHOD_NOT_ALLOWED", _ALLOW)
-        if not self._endpoint.settings.introspection:
-            return _refusal(403, "Introspection is disabled.", "INTROSPECTION_DISABLED")
         try:
             _, live = await self._endpoint.admit(request.scope)
+        except UnknownApi:
+            return PlainTextResponse("Not Found", 404)
         except HttpError as refused:
             own = {name.decode(): value.decode("latin-1") for name, value in refused.fields}
             return JSONResponse(
@@ -130,6 +133,9 @@ class _Explorer:
             )
         if live is None:
             return _refusal(503, "The gateway has not started yet.", "STARTING")
+        # The settings of the API, or what its roles leave of them.
+        if not live.gateway.settings.introspection:
+            return _refusal(403, "Introspection is disabled.", "INTROSPECTION_DISABLED")
         try:
             body = await write(self._of(live.gateway), request)
         except GatewayError as error:
@@ -137,14 +143,17 @@ class _Explorer:
         return await self._sent(body, request)
 
     def _of(self, gateway: Gateway) -> _ExplorableSchema:
-        explored = self._explored
-        if explored is None or explored.introspection_store is not gateway.introspection_store:
+        store = gateway.introspection_store
+        explored = self._explored.get(id(store))
+        # The id is of another store only if this one is gone.
+        if explored is None or explored.introspection_store is not store:
             schema = gateway.schema
-            explored = self._explored = _ExplorableSchema(
-                introspection_store=gateway.introspection_store,
+            explored = _ExplorableSchema(
+                introspection_store=store,
                 schema=schema.copy_for(schema.catalog.fresh_copy()),
                 sets=len(schema.catalog.model.entity_sets),
             )
+            self._explored.put(id(store), explored)
         return explored
 
     async def _sent(self, body: bytes, request: Request) -> Response:

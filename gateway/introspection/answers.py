@@ -20,7 +20,9 @@ from gateway.metadata.model_identity import introspection_identity
 from gateway.operations.prepared_operation import Prepared
 from gateway.storage.content_coding import IDENTITY
 from gateway.storage.response_artifacts import Artifact, ArtifactStore, MakePieces
+from schema.catalog.role_catalog import RoleCatalog
 from schema.introspection import Selected, introspect, is_whole
+from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
 from schema.types.federation import SERVICE
 
@@ -68,6 +70,26 @@ def introspection_store(
     return IntrospectionStore(
         ArtifactStore(folder, identity),
         IntrospectionWorker(settings, digest, labels) if uses_subprocess else None,
+    )
+
+
+def view_store(
+    settings: Settings, digest: str, catalog: RoleCatalog, view: RoleView
+) -> IntrospectionStore:
+    """Return the introspection store of a role view; its files do not displace those of whole APIs."""
+    whole = catalog.whole
+    folder, identity = introspection_identity(settings, digest, whole.labels)
+    seen = msgspec.json.encode([view.definitions, view.policy.categories], order="deterministic")
+
+    def identity_of_view() -> bytes:
+        return hashlib.sha256(identity() + seen).digest()
+
+    uses_subprocess = folder is not None and len(whole.model.entity_sets) > SMALL
+    return IntrospectionStore(
+        ArtifactStore(None if folder is None else folder / "roles", identity_of_view),
+        IntrospectionWorker(settings, digest, whole.labels, view.roles, view.policy.categories)
+        if uses_subprocess
+        else None,
     )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from gateway.config.settings import Settings
 from gateway.errors import BudgetExceeded
 from gateway.metadata.api_schema import build_api_schema
 from gateway.metadata.model_builder import dialect_of, find_model, make_catalog
+from gateway.metadata.role_policy import make_policy
 from gateway.process.lean_imports import module_command
 from gateway.storage.response_artifacts import write_artifact
+from schema.catalog.role_catalog import role_catalog
 from schema.introspection import Selected, introspect
+from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
 from schema.types.resolvers import NEVER_EXECUTED
 
@@ -42,6 +45,8 @@ class _Task(msgspec.Struct):
     labels: dict[str, str]
     selection: tuple[Selected, ...]
     path: str
+    roles: tuple[str, ...] = ()
+    categories: dict[str, str] = {}
 
 
 def whole_answer(schema: ODataSchema, selection: tuple[Selected, ...]) -> Iterator[bytes]:
@@ -64,6 +69,10 @@ class IntrospectionWorker:
     settings: Settings
     digest: str
     labels: Mapping[str, str]
+    roles: tuple[str, ...] = ()
+    """The roles whose view is introspected; none: all that the settings allow."""
+    categories: Mapping[str, str] = field(default_factory=dict)
+    """Categories of entity sets, if roles name them."""
 
     def task(self, selection: tuple[Selected, ...], path: Path) -> bytes:
         """Return the input of the subprocess, without credentials."""
@@ -76,6 +85,8 @@ class IntrospectionWorker:
             labels=dict(self.labels),
             selection=selection,
             path=str(path),
+            roles=self.roles,
+            categories=dict(self.categories),
         )
         return msgspec.msgpack.encode(task)
 
@@ -113,6 +124,9 @@ def main() -> int:
         return 1
     dialect = dialect_of(settings, loaded.model)
     catalog = make_catalog(settings, loaded.model, dialect, task.labels, loaded.naming)
+    if task.roles:
+        policy = make_policy(settings.roles, task.categories)
+        catalog = role_catalog(catalog, RoleView(policy, task.roles))
     schema = build_api_schema(settings, catalog, NEVER_EXECUTED)
     try:
         write_artifact(Path(task.path), lambda: whole_answer(schema, task.selection))

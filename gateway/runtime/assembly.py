@@ -45,11 +45,14 @@ from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
 from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.limits import PlanLimits
+from gateway.planning.row_bounds import ViewRules
+from gateway.planning.row_rules import check_row_rules
 from gateway.writes.audit_trail import WriteAudit
 from gateway.writes.operations import WriteLimits
 from schema.catalog import Catalog
 from schema.model.relations import Relation
 from schema.policy.records import Policy
+from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
@@ -74,6 +77,8 @@ class Gateway:
     """The settings of each profile, with its entity sets."""
     policy: Policy | None = None
     """The roles of callers; None: all callers may do the same."""
+    view: RoleView | None = None
+    """The roles whose view it is; None: it serves all that the settings allow."""
     since: float = field(default_factory=time.time)
     """When this metadata began to be served, in seconds since the epoch."""
 
@@ -203,7 +208,7 @@ def build(
     if settings.company_limit:
         observe(company_limit_event(settings, catalog, dialect))
     store = introspection_store(settings, metadata.digest, labels, len(loaded.model.entity_sets))
-    schema, engine = _executable(catalog, settings, client, dialect, observe, store)
+    schema, engine = executable(catalog, settings, client, dialect, observe, store)
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -228,7 +233,11 @@ async def with_policy(gateway: Gateway) -> Gateway:
         gateway.metadata.digest,
         gateway.observe,
     )
-    return gateway if policy is None else replace(gateway, policy=policy)
+    if policy is None:
+        return gateway
+    copy = fresh_copy(gateway)
+    check_row_rules(policy, copy.catalog, copy.schema.core, gateway.dialect)
+    return replace(gateway, policy=policy)
 
 
 def build_profile(whole: Gateway, name: str) -> Gateway:
@@ -243,17 +252,19 @@ def build_profile(whole: Gateway, name: str) -> Gateway:
     return replace(profile, since=whole.since, policy=whole.policy)
 
 
-def _executable(
+def executable(
     catalog: Catalog,
     settings: Settings,
     client: ODataClient,
     dialect: Dialect,
     observe: Observer,
     store: IntrospectionStore,
+    rules: ViewRules | None = None,
 ) -> tuple[ODataSchema, Engine]:
+    """Return the schema of a catalogue, and what executes its operations; ``rules``: of the roles whose view it is."""
     schema = build_api_schema(settings, catalog, LoadedResolvers(catalog))
     limits = execution_settings(settings)
-    engine = Engine(schema, client, dialect, limits, observe, store)
+    engine = Engine(schema, client, dialect, limits, observe, store, rules)
     if client.callers is not None:
         engine.for_caller = client.for_caller
     if client.audit is not None:
@@ -304,7 +315,7 @@ def schema_built_event(gateway: Gateway, seconds: float) -> SchemaBuilt:
 def fresh_copy(gateway: Gateway) -> Gateway:
     """Return the same gateway without types in memory. May run in any thread."""
     catalog = gateway.catalog.fresh_copy()
-    schema, engine = _executable(
+    schema, engine = executable(
         catalog,
         gateway.settings,
         gateway.client,

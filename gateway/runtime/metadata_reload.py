@@ -40,6 +40,7 @@ from .assembly import (
 )
 from .generations import GenerationManager
 from .profile_instances import ProfileRegistry
+from .role_views import RoleViews
 
 if sys.platform != "win32":
     import fcntl
@@ -71,10 +72,12 @@ class Reloader:
         observe: Observer,
         *,
         profiles: ProfileRegistry | None = None,
+        views: RoleViews | None = None,
         build_model: BuildModel = build_in_subprocess,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``profiles`` are those of ``live``, and are replaced together with it."""
+        """``profiles`` and ``views`` are those of ``live``, and are replaced together with it."""
+        self._views = views
         self._build_model = build_model
         self._live = live
         self._profiles = profiles
@@ -153,10 +156,13 @@ class Reloader:
             loaded = await self._load(serving.settings, document)
         fresh = await self._build(serving, document, loaded)
         profiles = {} if self._profiles is None else await self._profiles.build_opened(fresh)
-        # No await between the two: no operation finds new metadata in one API and old metadata in another.
+        views = [] if self._views is None else await self._views.build_opened(fresh, profiles)
+        # No await between them: no operation finds new metadata in one API and old metadata in another.
         self._live.replace(fresh)
         if self._profiles is not None:
             self._profiles.replace(profiles)
+        if self._views is not None:
+            self._views.replace(views)
         self._observe(schema_built_event(fresh, time.perf_counter() - started))
         return True
 

@@ -36,6 +36,7 @@ from gateway.events import (
     RequestRefused,
     RequestRetried,
     RequestSent,
+    RoleViewOpened,
     SchemaBuilt,
     SocketClosed,
     Started,
@@ -80,6 +81,7 @@ LEVELS: list[tuple[Event, str]] = [
     (KeysLoaded(issuer="https://x", kids=("k1",), seconds=0.1), "info"),
     (KeysUnavailable(issuer="https://x", reason="away", previous=1), "warning"),
     (ProfileOpened(profile="ap", seconds=0.1, sets=3, root_fields=70), "info"),
+    (RoleViewOpened(roles=("viewer",), profile=None, seconds=0.01), "info"),
     (ModelRead(metadata="0" * 64, seconds=1.0), "info"),
     (SchemaBuilt(seconds=1.0, metadata="0" * 64, sets=3, root_fields=4, findings=()), "info"),
     (

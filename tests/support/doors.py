@@ -1,0 +1,65 @@
+"""The doors of a gateway: every address, and every kind of field by which an operation reads or writes.
+
+Whoever adds a route or a kind of root field adds it here, with who may pass and how that is checked; a test fails for
+one that is missing. Tests of what callers may see go through these lists.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Check(StrEnum):
+    """Who may pass a door."""
+
+    CALLER = "caller"
+    """Callers whom ``Endpoint.admit`` admits, to the view of their roles."""
+    PAGE = "page"
+    """Anybody, for it shows how to sign in; what a caller sees of the API follows ``Endpoint.admit``."""
+    ADMIN = "admin"
+    """Who has the admin token."""
+    PUBLIC = "public"
+    """Anybody: it shows nothing of the API."""
+
+
+class Door(NamedTuple):
+    """An address of the gateway."""
+
+    path: str
+    check: Check
+    kind: str = "http"
+    """``http`` or ``websocket``."""
+    of_profiles: bool = False
+    """Whether each profile has one, below its name."""
+
+
+DOORS = (
+    Door("/graphql", Check.CALLER, of_profiles=True),
+    Door("/graphql", Check.CALLER, "websocket", of_profiles=True),
+    Door("/graphql/explain", Check.CALLER, of_profiles=True),
+    Door("/graphql/search", Check.CALLER, of_profiles=True),
+    Door("/graphql/slice", Check.CALLER, of_profiles=True),
+    Door("/graphql/{profile}", Check.CALLER),
+    Door("/graphql/{profile}", Check.CALLER, "websocket"),
+    Door("/graphiql", Check.PAGE, of_profiles=True),
+    Door("/graphiql/config.json", Check.PAGE, of_profiles=True),
+    Door("/graphiql/assets/{name}", Check.PUBLIC),
+    Door("/", Check.PUBLIC),
+    Door("/healthz", Check.PUBLIC),
+    Door("/readyz", Check.PUBLIC),
+    Door("/admin/reload", Check.ADMIN),
+)
+"""Event streams come through ``/graphql``, by ``Accept``."""
+
+READS = (
+    *("list", "by_key", "singleton", "function", "node", "nodes", "entities"),
+    *("__schema", "__type", "_service"),
+)
+"""Kinds of fields of ``Query``: those of ``RootKind``, and those that are about the schema."""
+
+WRITES = ("create", "update", "upsert", "delete", "action", "service")
+"""Kinds of fields of ``Mutation``: those of ``Verb``."""
+
+SUBSCRIPTIONS = ("entityChanged",)
+"""Fields of ``Subscription``."""

@@ -1,0 +1,55 @@
+"""Every address and every kind of root field is in the list of doors."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from gateway.app import create_app
+from gateway.config.settings import Settings
+from gateway.introspection.introspection_selection import BELOW
+from schema.catalog.records import RootKind, Verb
+from schema.types.federation import SERVICE
+from schema.types.subscriptions import ENTITY_CHANGED
+from tests.support.doors import DOORS, READS, SUBSCRIPTIONS, WRITES
+
+PROFILE = "ap"
+SETTINGS = Settings.model_validate(
+    {
+        "admin_token": "0123456789abcdef",
+        "roles": {"clerk": {"sets": {"*": {}}}},
+        "profiles": {PROFILE: {"include": ["*"], "roles": ["clerk"]}},
+    }
+)
+
+
+def addresses() -> set[tuple[str, str]]:
+    found = set[tuple[str, str]]()
+    for route in create_app(SETTINGS).routes:
+        assert isinstance(route, Route | WebSocketRoute), route
+        found.add((_kind(route), route.path))
+    return found
+
+
+def _kind(route: BaseRoute) -> str:
+    return "websocket" if isinstance(route, WebSocketRoute) else "http"
+
+
+def listed() -> set[tuple[str, str]]:
+    found = {(door.kind, door.path) for door in DOORS}
+    for door in DOORS:
+        if door.of_profiles:
+            root, first, *below = door.path.split("/")
+            found.add((door.kind, "/".join((root, first, PROFILE, *below))))
+    return found
+
+
+def test_every_address_is_a_door() -> None:
+    assert addresses() == listed()
+
+
+def test_every_kind_of_root_field_is_a_door() -> None:
+    about_the_schema = {*BELOW["Query"], SERVICE} - {"__typename"}
+
+    assert set(READS) == {kind.value for kind in RootKind} | about_the_schema
+    assert set(WRITES) == {verb.value for verb in Verb}
+    assert SUBSCRIPTIONS == (ENTITY_CHANGED,)

@@ -1,0 +1,344 @@
+"""What callers with roles see at each address: their own view of the API, or nothing of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from gateway.config.settings import Settings
+from gateway.events import Event, RoleViewOpened
+from gateway.http.graphql_endpoint import GRAPHQL
+from gateway.runtime.role_views import RoleViews, ViewKey
+from tests.support.app_client import Client, calling, serving
+from tests.support.issuer import AUDIENCE, ISS, jwk, token
+
+pytestmark = pytest.mark.anyio
+ISSUER: dict[str, Any] = {"issuer": ISS, "audiences": [AUDIENCE], "jwks": {"keys": [jwk("k1")]}}
+ROLES: Mapping[str, Any] = {
+    "viewer": {
+        "sets": {"CustomersV3": {"deny_columns": ["*Credit*"]}, "CustomerGroups": {}},
+        "limits": {"max_page_size": 2},
+    },
+    "clerk": {
+        "inherits": ["viewer"],
+        "sets": {"VendorsV2": {"create": True, "subscribe": True}},
+        "explain": False,
+    },
+    "silent": {"sets": {"VendorsV2": {}}, "introspection": False, "graphiql": False},
+    "empty": {},
+}
+PROFILES: Mapping[str, Any] = {
+    "ap": {"include": ["Vend*"], "roles": ["clerk"]},
+    "all": {"include": ["*"]},
+}
+CREDIT = "creditLimit"
+
+
+def settings(**more: Any) -> Settings:
+    inbound = {"issuers": [ISSUER], "anonymous": True}
+    values = {"language": None, "roles": ROLES, "profiles": PROFILES, "inbound": inbound}
+    return Settings.model_validate({**values, **more})
+
+
+@pytest.fixture(scope="module")
+async def served() -> AsyncIterator[tuple[Starlette, list[Event]]]:
+    async with serving(settings()) as app:
+        yield app
+
+
+@pytest.fixture
+async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]:
+    async with calling(*served) as client:
+        yield client
+
+
+def bearer(*roles: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token('k1', roles=list(roles))}"} if roles else {}
+
+
+async def send(
+    client: Client, query: str, *roles: str, path: str = "/graphql", **headers: str
+) -> httpx.Response:
+    fields = {"accept": GRAPHQL, **bearer(*roles), **headers}
+    return await client.http.post(path, json={"query": query}, headers=fields)
+
+
+async def root_fields(client: Client, *roles: str, path: str = "/graphql") -> set[str]:
+    query = "{ __schema { queryType { fields { name } } } }"
+    answer = (await send(client, query, *roles, path=path)).json()
+    return {f["name"] for f in answer["data"]["__schema"]["queryType"]["fields"]}
+
+
+async def test_introspection_shows_what_the_roles_grant(client: Client) -> None:
+    shared = {"node", "nodes", "_service", "_entities"}
+    viewer = {"customersV3", "customerV3", "customerGroups", "customerGroup"}
+
+    assert await root_fields(client, "viewer") == viewer | shared
+    assert await root_fields(client, "clerk") == viewer | shared | {"vendorsV2", "vendorV2"}
+    assert await root_fields(client, "clerk", path="/graphql/ap") == shared | {
+        "vendorsV2",
+        "vendorV2",
+    }
+
+
+async def test_rows_of_granted_sets_are_read(client: Client) -> None:
+    query = "{ customersV3(first: 2) { nodes { customerAccount } } }"
+
+    data = (await send(client, query, "viewer")).json()["data"]
+
+    assert len(data["customersV3"]["nodes"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "like"),
+    [
+        ("{ vendorsV2 { nodes { id } } }", "{ vendorsVX { nodes { id } } }"),
+        ("{ customersV3 { nodes { creditLimit } } }", "{ customersV3 { nodes { creditLimix } } }"),
+        (
+            "{ node(id: 1) { ... on VendorV2 { id } } }",
+            "{ node(id: 1) { ... on VendorVX { id } } }",
+        ),
+        (
+            "{ customersV3(where: { creditLimit: { gt: 1 } }) { nodes { id } } }",
+            "{ customersV3(where: { creditLimix: { gt: 1 } }) { nodes { id } } }",
+        ),
+        (
+            "mutation { deleteVendorV2(key: {}) { etag } }",
+            "mutation { deleteVendorVX(key: {}) { etag } }",
+        ),
+    ],
+)
+async def test_what_is_hidden_is_as_unknown_as_what_is_not_there(
+    client: Client, query: str, like: str
+) -> None:
+    hidden, unknown = await send(client, query, "viewer"), await send(client, like, "viewer")
+
+    names = {"creditLimix": "creditLimit", "VendorVX": "VendorV2", "vendorsVX": "vendorsV2"}
+    text = unknown.text
+    for wrong, name in names.items():
+        text = text.replace(wrong, name)
+    assert (hidden.status_code, hidden.text) == (unknown.status_code, text)
+
+
+async def test_mutations_follow_rights(client: Client) -> None:
+    query = "{ __schema { mutationType { fields { name } } subscriptionType { name } } }"
+
+    clerk = (await send(client, query, "clerk")).json()["data"]["__schema"]
+    viewer = (await send(client, query, "viewer")).json()["data"]["__schema"]
+
+    assert {f["name"] for f in clerk["mutationType"]["fields"]} == {
+        "createVendorV2",
+        "createVendorsV2",
+    }
+    assert clerk["subscriptionType"] == {"name": "Subscription"}
+    assert viewer == {"mutationType": None, "subscriptionType": None}
+
+
+@pytest.mark.parametrize("set_name", ["CustomersV3", "customersV3", "Nothing"])
+async def test_subscriptions_need_the_right_of_the_set(client: Client, set_name: str) -> None:
+    query = f'subscription {{ entityChanged(set: "{set_name}") {{ kind }} }}'
+
+    response = await send(client, query, "clerk", accept="text/event-stream")
+
+    assert f"set: there is no list called {set_name}." in response.text
+
+
+@pytest.mark.parametrize(("roles", "names"), [(("viewer",), False), (("clerk",), True)])
+async def test_the_subgraph_has_the_types_of_the_roles(
+    client: Client, roles: tuple[str, ...], names: bool
+) -> None:
+    sdl = (await send(client, "{ _service { sdl } }", *roles)).json()["data"]["_service"]["sdl"]
+
+    assert ("VendorV2" in sdl) is names
+    assert (CREDIT in sdl) is names  # vendors have one, too
+
+
+@pytest.mark.parametrize(("roles", "found"), [(("viewer",), False), (("clerk",), True)])
+async def test_search_and_slices_are_of_the_view(
+    client: Client, roles: tuple[str, ...], found: bool
+) -> None:
+    fields = bearer(*roles)
+    hits = await client.http.get("/graphql/search?q=VendorsV2", headers=fields)
+    names = await client.http.get("/graphql/search?q=vendors&in=query", headers=fields)
+    credit = await client.http.get("/graphql/search?q=creditLimit", headers=fields)
+
+    assert ("VendorsV2" in hits.text) is found
+    assert ("vendorsV2" in names.text) is found
+    assert bool(credit.json()["hits"]) is found  # vendors have one, too
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/graphql", "POST"),
+        ("/graphql", "GET"),
+        ("/graphql/all", "POST"),
+        ("/graphql/explain", "POST"),
+        ("/graphql/search?q=a", "GET"),
+        ("/graphql/slice?query=a", "GET"),
+    ],
+)
+@pytest.mark.parametrize("roles", [("stranger",), (), ("empty",)])
+async def test_without_a_role_that_grants_anything_there_is_nothing(
+    client: Client, path: str, method: str, roles: tuple[str, ...]
+) -> None:
+    body = json.dumps({"query": "{ __typename }"}) if method == "POST" else None
+    params = {"query": "{ __typename }"} if method == "GET" and "?" not in path else None
+    headers = {"accept": GRAPHQL, "content-type": "application/json", **bearer(*roles)}
+
+    response = await client.http.request(method, path, content=body, params=params, headers=headers)
+
+    assert response.status_code == 403
+    (error,) = response.json()["errors"]
+    assert error["message"] == "None of your roles grants anything here."
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_a_stranger_gets_the_requested_media_type(client: Client) -> None:
+    response = await send(client, "{ __typename }", "stranger", accept="application/json")
+
+    assert response.status_code == 403
+    assert response.headers["content-type"].startswith("application/json")
+
+
+PATHS = ["", "/explain", "/search?q=a", "/slice?query=a"]
+
+
+@pytest.mark.parametrize("below", PATHS)
+@pytest.mark.parametrize("roles", [("viewer",), (), ("stranger",)])
+async def test_a_bound_profile_does_not_exist_for_others(
+    client: Client, below: str, roles: tuple[str, ...]
+) -> None:
+    answers = []
+    for profile in ("ap", "xx"):
+        method = "POST" if below in ("", "/explain") else "GET"
+        headers = {"accept": GRAPHQL, **bearer(*roles)}
+        path = f"/graphql/{profile}{below}"
+        body = {"json": {"query": "{ __typename }"}} if method == "POST" else {}
+        response = await client.http.request(method, path, headers=headers, **body)  # type: ignore[arg-type]
+        answers.append((response.status_code, response.headers.get("content-type"), response.text))
+
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+    assert "/graphql/ap" not in answers[0][2]
+
+
+@pytest.mark.parametrize("page", ["/graphiql/ap", "/graphiql/ap/config.json"])
+async def test_the_page_of_a_bound_profile_is_hidden(client: Client, page: str) -> None:
+    hidden = await client.http.get(page, headers=bearer("viewer"))
+    unknown = await client.http.get(page.replace("ap", "xx"), headers=bearer("viewer"))
+    shown = await client.http.get(page, headers=bearer("clerk"))
+
+    assert (hidden.status_code, hidden.text) == (unknown.status_code, unknown.text)
+    assert shown.status_code == 200
+
+
+async def test_introspection_is_a_right(client: Client) -> None:
+    answer = (await send(client, "{ __schema { queryType { name } } }", "silent")).json()
+    search = await client.http.get("/graphql/search?q=a", headers=bearer("silent"))
+    typo = (await send(client, "{ vendorsV { nodes { id } } }", "silent")).json()
+
+    assert answer["errors"][0]["extensions"]["code"] == "INTROSPECTION_DISABLED"
+    assert search.status_code == 403
+    assert "Did you mean" not in typo["errors"][0]["message"]
+
+
+async def test_graphiql_is_a_right(client: Client) -> None:
+    silent = await client.http.get("/graphiql/config.json", headers=bearer("silent"))
+    viewer = await client.http.get("/graphiql/config.json", headers=bearer("viewer"))
+    anonymous = await client.http.get("/graphiql/config.json")
+
+    assert silent.status_code == 403
+    assert viewer.json()["examples"]
+    assert all("vendor" not in e["query"] for e in viewer.json()["examples"])
+    assert (anonymous.status_code, anonymous.json()["examples"]) == (200, [])
+    assert [api["page"] for api in viewer.json()["apis"]] == ["/graphiql", "/graphiql/all"]
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 200), ("silent", 200)])
+async def test_explain_is_a_right_in_the_sandbox_by_default(
+    client: Client, role: str, status: int
+) -> None:
+    query = "{ __typename }"
+
+    assert (await send(client, query, role, path="/graphql/explain")).status_code == status
+
+
+async def test_explain_and_traces_need_the_right() -> None:
+    roles = {"r": {"sets": {"CustomerGroups": {}}, "explain": False}}
+    query = "{ customerGroups(first: 1) { nodes { id } } }"
+    async with serving(settings(roles=roles, profiles={})) as app, calling(*app) as client:
+        explained = await send(client, query, "r", path="/graphql/explain")
+        traced = await send(client, query, "r", **{"X-D365-Trace": "true"})
+        page = await client.http.get("/graphiql/config.json", headers=bearer("r"))
+
+    assert explained.status_code == 403
+    assert "extensions" not in traced.json()
+    assert page.json()["explain"] is False
+
+
+async def test_limits_of_roles_lower_those_of_the_settings(client: Client) -> None:
+    query = "{ customersV3(first: 3) { nodes { id } } }"
+
+    answer = (await send(client, query, "viewer")).json()
+
+    assert answer["errors"][0]["extensions"]["code"] == "PAGE_LIMIT_EXCEEDED"
+    assert "errors" not in (await send(client, "{ customersV3 { nodes { id } } }", "viewer")).json()
+
+
+async def test_anonymous_callers_have_the_role_anonymous() -> None:
+    roles = {**ROLES, "anonymous": {"sets": {"CustomerGroups": {}}}}
+    async with serving(settings(roles=roles)) as app, calling(*app) as client:
+        assert "customerGroups" in await root_fields(client)
+        assert (await send(client, "{ __typename }", "stranger")).status_code == 403
+
+
+async def test_a_view_is_opened_once_for_equal_roles() -> None:
+    async with serving(settings()) as (app, events):
+        async with calling(app, events) as client:
+            for roles in (("clerk",), ("viewer", "clerk"), ("clerk", "stranger")):
+                await send(client, "{ __typename }", *roles)
+            await send(client, "{ __typename }", "viewer")
+        views: RoleViews = app.state.role_views
+
+        assert views.opened == (ViewKey(None, ("clerk", "viewer")), ViewKey(None, ("viewer",)))
+        assert [e.roles for e in events if isinstance(e, RoleViewOpened)] == [
+            ("clerk", "viewer"),
+            ("viewer",),
+        ]
+
+
+async def test_the_least_recently_used_views_are_dropped() -> None:
+    async with serving(settings(max_types=1)) as (app, events), calling(app, events) as client:
+        query = "{ customersV3(first: 1) { nodes { id } } }"
+        for role in ("viewer", "clerk", "viewer"):
+            assert "data" in (await send(client, query, role)).json()
+
+        assert len(app.state.role_views.opened) == 1
+
+
+async def test_new_metadata_replaces_the_views() -> None:
+    async with serving(settings()) as (app, events), calling(app, events) as client:
+        await send(client, "{ __typename }", "viewer")
+        await send(client, "{ __typename }", "clerk", path="/graphql/ap")
+        views: RoleViews = app.state.role_views
+        before = {id(m): m.gateway for m in views._managers.values()}
+        whole = app.state.live.gateway
+        profiles = await app.state.profiles.build_opened(whole)
+
+        views.replace(await views.build_opened(whole, profiles))
+
+        assert all(before[id(m)] is not m.gateway for m in views._managers.values())
+        assert "vendorsV2" in await root_fields(client, "clerk", path="/graphql/ap")
+
+
+async def test_without_roles_there_are_no_views() -> None:
+    async with serving(settings(roles={}, profiles={})) as (app, events):
+        assert app.state.role_views is None
+        async with calling(app, events) as client:
+            assert "vendorsV2" in await root_fields(client, "anything")

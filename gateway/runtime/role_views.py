@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -26,7 +27,6 @@ from gateway.identity.caller import Caller
 from gateway.introspection.answers import view_store
 from gateway.planning.row_bounds import ViewRules
 from gateway.planning.row_rules import RowRules
-from gateway.storage.sealing import Sealer
 from gateway.store.secret_key import open_sealer
 from schema.catalog import Catalog
 from schema.catalog.role_catalog import RoleCatalog, role_catalog
@@ -36,6 +36,9 @@ from schema.policy.view import RoleView
 from .assembly import Gateway, executable, fresh_copy
 from .generations import GenerationManager
 from .profile_instances import ProfileRegistry
+
+if TYPE_CHECKING:  # it imports cryptography, which only gateways with roles need
+    from gateway.storage.sealing import Sealer
 
 MAX_VIEWS = 200
 """Views that are kept after their last request."""

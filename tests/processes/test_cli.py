@@ -139,6 +139,7 @@ def test_help_does_not_wait_for_the_gateway() -> None:
             "gateway.cli.serve",
             {
                 *("sqlalchemy", "odata_query", "msal", "aiohttp", "websockets"),
+                *("jwt", "cryptography"),
                 *("schema.csdl.parse", "schema.search", "schema.why.reads"),
                 *("gateway.explain.explain", "gateway.subscriptions.streams"),
             },

@@ -12,7 +12,9 @@ from functools import partial
 from typing import Any, assert_never
 
 from gateway.errors import BadArgument
+from gateway.odata.dialect import Dialect
 from gateway.odata.local_filter import evaluate
+from gateway.odata.lower import lower_where
 from gateway.odata.query import (
     FALSE,
     And,
@@ -53,10 +55,16 @@ def all_of(*terms: Expr | None) -> Expr | None:
 class WhereReader:
     """Reads the ``where`` arguments of one catalogue."""
 
-    def __init__(self, catalog: Catalog, related_bound: RelatedBound | None = None) -> None:
-        """``related_bound`` returns what rows of a relation must pass in addition to their filter."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        related_bound: RelatedBound | None = None,
+        dialect: Dialect | None = None,
+    ) -> None:
+        """``related_bound`` returns what rows of a relation must pass besides their filter; it needs ``dialect``."""
         self._catalog = catalog
         self._related_bound = related_bound
+        self._dialect = dialect
 
     def read(self, csdl: str, where: object) -> Expr | None:
         """Return the expression of a ``where`` argument for rows of a type; None if it excludes nothing.
@@ -84,7 +92,7 @@ class WhereReader:
             case InputRole.TO_ONE:
                 assert item.of is not None
                 inner = self._where(item.type_name, value, (*prefix, item.of.source))
-                return None if inner is None else _of_row(inner, self._bound_of(item.of, prefix))
+                return None if inner is None else self._of_row(inner, item.of, prefix)
             case InputRole.TO_MANY:
                 return self._collection(item, value, prefix)
             case _:
@@ -100,6 +108,19 @@ class WhereReader:
             return all_of(*terms)
         # An empty alternative holds for every row, no alternative for none: `or: [{}]` and `or: []`.
         return Or(tuple(And(()) if t is None else t for t in terms))
+
+    def _of_row(self, inner: Expr, of: Field, prefix: tuple[str, ...]) -> Expr:
+        """Return the test of a related row that shows only inside its bound; else there is none, as for null."""
+        bound = self._bound_of(of, prefix)
+        if bound is None:
+            return inner
+        # ``ne`` holds if there is no row at all, so it holds for a row that does not show, too. Whether a test does
+        # depends on what is sent for it.
+        assert self._dialect is not None
+        sent = lower_where(self._dialect, _without_lists(inner))
+        if evaluate(sent, lambda _: None, case_insensitive=False):
+            return Or((inner, Not(bound)))
+        return And((inner, bound))
 
     def _bound_of(self, of: Field, prefix: tuple[str, ...] | None) -> Expr | None:
         """Return the bound of related rows; ``prefix`` None: with paths that start at those rows (inside ``any``)."""
@@ -119,16 +140,6 @@ class WhereReader:
                 some = Some(path, all_of(where, self._bound_of(item.of, None)))
                 terms.append(some if name == InputRole.SOME.value else Not(some))
         return all_of(*terms)
-
-
-def _of_row(inner: Expr, bound: Expr | None) -> Expr:
-    """Return the test of a related row that shows only if it passes ``bound``; else there is none, as for null."""
-    if bound is None:
-        return inner
-    # ``ne`` holds if there is no row at all, so it holds for a row that does not show, too.
-    if evaluate(_without_lists(inner), lambda _: None, case_insensitive=False):
-        return Or((inner, Not(bound)))
-    return And((inner, bound))
 
 
 def _without_lists(expr: Expr) -> Expr:

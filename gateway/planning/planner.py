@@ -72,7 +72,7 @@ class Planner:
         )
         limit = self.company_limit
         self._view = None if rules is None else ViewBounds(rules, limit)
-        self.where = WhereReader(catalog, limit.relation_predicate if limit else None)
+        self.where = WhereReader(catalog, limit.relation_predicate if limit else None, dialect)
 
     def plan(
         self,
@@ -260,7 +260,8 @@ class OperationPlanner:
         """Return the filter of a ``where`` argument for rows of a type; None if it excludes nothing."""
         if self.row_bounds is None:
             return self.planner.where.read(csdl, argument)
-        return WhereReader(self.catalog, self.row_bounds.relation_predicate).read(csdl, argument)
+        reader = WhereReader(self.catalog, self.row_bounds.relation_predicate, self.dialect)
+        return reader.read(csdl, argument)
 
     def read_by_key(self, level: RowRequirements, set_name: str) -> ReadPlan:
         """Return the plan of rows that are picked by key."""

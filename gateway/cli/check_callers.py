@@ -65,7 +65,7 @@ async def check_callers(settings: Settings) -> AsyncIterator[CallerCheck]:
     if inbound.client_certificates:
         yield CallerCheck(f"client certificates, from {', '.join(settings.trusted_proxies)}")
     if inbound.anonymous:
-        yield CallerCheck("anonymous callers, without roles")
+        yield CallerCheck("anonymous callers, with the role anonymous if there is one")
 
 
 async def _issuers(settings: Settings) -> AsyncIterator[CallerCheck]:

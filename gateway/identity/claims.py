@@ -47,6 +47,20 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def is_id_token(claims: Mapping[str, Any]) -> bool:
+    """Return whether a token is about a sign-in, for the client alone, and not for access.
+
+    If a client and the API are one registration, both kinds of tokens have the same issuer and audience, and neither
+    Entra nor Keycloak tells them apart by ``typ``. https://openid.net/specs/openid-connect-core-1_0.html#IDToken
+    """
+    if claims.get("typ") == "ID" or "at_hash" in claims or "c_hash" in claims:
+        return True
+    return "nonce" in claims and claims.keys().isdisjoint(_OF_ACCESS)
+
+
+_OF_ACCESS = frozenset({"azp", "appid", "client_id", "scp", "scope"})
+
+
 def subject_of(claims: Mapping[str, Any], options: Issuer) -> str | None:
     """Return the subject of a token; None if it has none."""
     return next(values_at(claims, options.subject_claims), None)

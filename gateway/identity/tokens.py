@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from .accepted_issuers import AcceptedIssuer, is_key_of
 from .caller import Caller
-from .claims import caller_of, missing_claim, subject_of
+from .claims import caller_of, is_id_token, missing_claim, subject_of
 from .keys import KeyMaterial, Keys
 from .refused import CredentialsRefused
 
@@ -172,6 +172,8 @@ def _decoded(
 def _caller(claims: Mapping[str, Any], issuer: AcceptedIssuer, token: str) -> Caller:
     """Return the caller with verified claims. Raises CredentialsRefused."""
     options = issuer.options
+    if is_id_token(claims):
+        raise CredentialsRefused("id_token", "This is an ID token: send an access token.")
     if issuer.tenant is not None:
         if claims.get("tid") != issuer.tenant:
             raise CredentialsRefused("tenant")

@@ -21,9 +21,14 @@ CALLERS = 500
 
 
 def settings() -> Settings:
-    """Return the settings of a gateway that knows a tenant."""
+    """Return the settings of a gateway that knows a tenant, and roles."""
     issuer = {"entra": TENANT, "audiences": [AUDIENCE], "jwks": {"keys": [jwk("k1")]}}
-    return Settings.model_validate({"language": None, "inbound": {"issuers": [issuer]}})
+    values = {
+        "inbound": {"issuers": [issuer]},
+        "roles": {"ap-clerk": {"sets": {"VendorsV2": {"update": True}}}},
+        "secret_key": "0123456789" * 5,
+    }
+    return Settings.model_validate({"language": None, **values})
 
 
 def token(number: int) -> str:
@@ -61,14 +66,20 @@ async def identity(quick: bool) -> list[Report]:
     chosen = settings()
     authenticator = authenticator_of(chosen, observe=lambda _: None)
     assert authenticator is not None
-    app = create_app(Settings(language=None), observe=lambda _: None)
+    app, open_app = (
+        create_app(s, observe=lambda _: None) for s in (chosen, Settings(language=None))
+    )
     (known,), (open_to_all,) = (
         endpoints_of(chosen, print, authenticator),
         endpoints_of(Settings(language=None), print),
     )
-    async with app.router.lifespan_context(app), authenticator.running():
+    async with (
+        app.router.lifespan_context(app),
+        open_app.router.lifespan_context(open_app),
+        authenticator.running(),
+    ):
         requests = [request(app, token(number)) for number in range(CALLERS)]
-        nobody = request(app, None)
+        nobody = request(open_app, None)
         for scope in requests:
             await known.admit(scope)
         turns = itertools.cycle(requests)

@@ -210,5 +210,5 @@ def test_each_way_to_sign_in_is_reported(tmp_path: Path) -> None:
         ("ok", "tokens of urn:b, by a shared secret"),
         ("ok", "API keys"),
         ("ok", "client certificates, from 10.0.0.0/8"),
-        ("ok", "anonymous callers, without roles"),
+        ("ok", "anonymous callers, with the role anonymous if there is one"),
     ]

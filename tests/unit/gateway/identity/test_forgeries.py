@@ -188,6 +188,10 @@ FORGERIES: dict[str, tuple[Callable[[], str], str]] = {
     "issued in the future": (lambda: token(iat=later(90)), "not_yet_valid"),
     "no subject": (lambda: token(sub=None), "no_subject"),
     "subject is a number": (lambda: raw({**claims(), "sub": 7}), "malformed"),
+    "ID token of Entra": (lambda: entra(nonce="n"), "id_token"),
+    "ID token with a hash of the access token": (lambda: token(azp="a", at_hash="h"), "id_token"),
+    "ID token with a hash of the code": (lambda: token(c_hash="h"), "id_token"),
+    "ID token of Keycloak": (lambda: token(typ="ID", azp="a"), "id_token"),
     "encrypted": (
         lambda: ".".join([part({"alg": "RSA-OAEP", "enc": "A256GCM"}), "a", "b", "c", "d"]),
         "encrypted",
@@ -260,6 +264,8 @@ async def test_the_issuers_own_tokens_are_accepted() -> None:
         "within the skew": token(exp=later(-5)),
         "several audiences": token(aud=["x", AUDIENCE]),
         "access token by its type": token(header={"typ": "at+jwt"}),
+        "with a nonce": token(nonce="n", azp="client"),
+        "of Keycloak": token(typ="Bearer", nonce="n", scope="openid"),
         "hand-made": raw(claims()),
     }
     authenticator = Authenticator(OPTIONS)

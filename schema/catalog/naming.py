@@ -5,6 +5,7 @@ Names depend on each other (a clash gets a suffix), so they are computed or load
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -143,7 +144,9 @@ class Roots(Mapping[str, RootField]):
 
     def copy_for(self, model: Model) -> Roots:
         """Return the same fields over another copy of the model, with no record read yet."""
-        return Roots(self._named.values(), model)
+        result = copy.copy(self)
+        result._model, result._made = model, {}  # noqa: SLF001 - of the same class
+        return result
 
     def forget(self) -> None:
         """Drop the fields created so far."""

@@ -59,7 +59,7 @@ class RoleCatalog(Catalog):
         self._whole = whole
         self.view = view
         company = whole.abilities.company_property
-        self.visibility = Visibility(view, whole.model, company_property=company)
+        self.visibility = Visibility(view, whole.model, whole.usage, company_property=company)
         self.model = self.visibility.model
         vars(self).update({f"_{name}": {} for name in _TABLES}, _field_findings=[])
         self._there: dict[str, bool] = {}
@@ -333,6 +333,11 @@ class RoleCatalog(Catalog):
         sets = self._whole.model.entity_sets
         readable = self.sets_with(Right.READ)
         return any(self.is_served(sets[n].type) and self.is_node(sets[n].type) for n in readable)
+
+    @property
+    def calls_any(self) -> bool:
+        """Whether any action, function or custom service may exist."""
+        return self.view.may_call_any
 
     def gives(self, right: Right, of_set: str) -> bool:
         """Return whether a right on an entity set is given."""

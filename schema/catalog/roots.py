@@ -66,6 +66,11 @@ class Catalog(CatalogInputs):
         """The catalogue of all that is served: this one, unless it is a view of roles."""
         return self
 
+    @property
+    def calls_any(self) -> bool:
+        """Whether any action, function or custom service may exist."""
+        return True
+
     def gives(self, right: Right, of_set: str) -> bool:  # noqa: ARG002 - of a view it depends on both
         """Return whether a right on an entity set is given; the settings may still deny it."""
         return True

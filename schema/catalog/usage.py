@@ -6,8 +6,9 @@ catalogue is computed once, and shared by all views of it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schema.model.records import ComplexType, EntityType, Model, Property
 from schema.model.snapshot import forget_records, reopen
@@ -33,6 +34,8 @@ class Uses(NamedTuple):
     """Type of properties → the types that declare them."""
     sources: Mapping[str, tuple[str, ...]]
     """Target of navigations → the types that declare them."""
+    keys: Mapping[str, tuple[str, ...]]
+    """Entity type → the parts of its key that it declares itself."""
 
 
 class Usage:
@@ -41,6 +44,8 @@ class Usage:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._uses: Uses | None = None
+        self.shared: dict[str, Any] = {}
+        """What else is computed once for all views of the model."""
 
     @property
     def uses(self) -> Uses:
@@ -55,6 +60,7 @@ def _read(model: Model) -> Uses:
     kinds: dict[PropertyKind, tuple[Property, list[str]]] = {}
     owners: dict[str, list[str]] = {}
     sources: dict[str, list[str]] = {}
+    keys: dict[str, tuple[str, ...]] = {}
     types: tuple[Mapping[str, EntityType | ComplexType], ...] = (
         model.entity_types,
         model.complex_types,
@@ -69,6 +75,8 @@ def _read(model: Model) -> Uses:
                 owners.setdefault(type_name, []).append(csdl)
             for target in {n.target for n in declared.navigations}:
                 sources.setdefault(target, []).append(csdl)
+            if isinstance(declared, EntityType) and declared.key:
+                keys[csdl] = tuple(map(sys.intern, declared.key))
             count += 1
             if count % _FORGET_AFTER == 0:
                 forget_records(model)
@@ -77,6 +85,7 @@ def _read(model: Model) -> Uses:
         {kind: (prop, tuple(names)) for kind, (prop, names) in kinds.items()},
         {name: tuple(names) for name, names in owners.items()},
         {name: tuple(names) for name, names in sources.items()},
+        keys,
     )
 
 

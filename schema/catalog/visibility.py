@@ -36,6 +36,8 @@ from schema.model.records import (
 from schema.policy.records import ALL_NAMES, Right
 from schema.policy.view import HIDDEN, ColumnAccess, RoleView
 
+from .usage import Usage
+
 Record = TypeVar("Record")
 Root = TypeVar("Root", EntitySet, Singleton)
 
@@ -90,10 +92,13 @@ class VisibleRecords(Mapping[str, Record]):
 class Visibility:
     """What of one model exists for one set of roles."""
 
-    def __init__(self, view: RoleView, whole: Model, *, company_property: str | None) -> None:
-        """``whole`` is read through this object alone, which decides when its records are forgotten."""
+    def __init__(
+        self, view: RoleView, whole: Model, usage: Usage, *, company_property: str | None
+    ) -> None:
+        """``usage`` is of the same model; ``whole`` is read through this object alone, which forgets its records."""
         self.view = view
         self.whole = whole
+        self._usage = usage
         self._company = company_property
         self._shown_types: dict[str, bool] = {}
         self._family_sets: dict[str, tuple[str, ...]] = {}
@@ -189,7 +194,7 @@ class Visibility:
         first = each[0]
         if all(access.filterable for access in each):
             return first
-        if name == self._company or name in self.whole.key_of(csdl):
+        if name == self._company or self._is_key(csdl, name):
             return self.view.column(sets[0], name, is_key=True)
         decidable = map(self._is_decidable, each, sets)
         if not all(access.is_visible for access in each) or not all(decidable):
@@ -201,6 +206,10 @@ class Visibility:
             tuple(dict.fromkeys(masked for a in each for masked in a.masked)),
             filterable=all(a.filterable for a in each),
         )
+
+    def _is_key(self, csdl: str, name: str) -> bool:
+        keys = self._usage.uses.keys
+        return any(name in keys.get(owner, ()) for owner in (csdl, *self._bases(csdl)))
 
     def _is_decidable(self, access: ColumnAccess, of_set: str) -> bool:
         """Return whether each row tells if a column shows in it."""

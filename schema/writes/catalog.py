@@ -52,7 +52,7 @@ class Writes(Mapping[str, MutationField]):
         self.payloads = Payloads(catalog)
         # A view of roles has actions and payloads of the names that they have in the whole.
         is_view = catalog.whole is not catalog
-        self._whole = Writes(catalog.whole, self.rules) if is_view else None
+        self._whole = self._of_whole() if is_view else None
         self.actions: Mapping[str, MutationField]
         if self._whole is None:
             self.actions = Actions(catalog, self.rules, self.allowed, self._is_of_rows)
@@ -92,6 +92,14 @@ class Writes(Mapping[str, MutationField]):
         # The first set decides; ``len`` would look at all of them.
         sets = chain.from_iterable(map(self.catalog.sets_with, RIGHTS.values()))
         return any(map(self.allowed.of_set, sets)) or bool(self.actions)
+
+    def _of_whole(self) -> Writes:
+        """Return the mutations of the whole, which all views of it share."""
+        shared = self.catalog.usage.shared
+        whole: Writes | None = shared.get("writes")
+        if whole is None or whole.rules != self.rules:
+            whole = shared["writes"] = Writes(self.catalog.whole.fresh_copy(), self.rules)
+        return whole
 
     def _whole_payloads(self) -> Mapping[str, str] | None:
         return None if self._whole is None else self._whole._types.payloads  # noqa: SLF001 - of another Writes

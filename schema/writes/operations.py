@@ -146,6 +146,8 @@ class GrantedActions(Mapping[str, MutationField]):
 
     @cached_property
     def _shown(self) -> Mapping[str, MutationField]:
+        if not self._catalog.calls_any:
+            return {}
         return {n: f for n, f in self._whole.items() if self._catalog.shows_call(f)}
 
     def __getitem__(self, name: str) -> MutationField:

@@ -88,6 +88,21 @@ BARS = (
         )
         for what in ("unknown field at the root", "unknown field of an entity")
     ),
+    *(
+        Bar(
+            SCHEMA,
+            f"{what}, whole catalogue",
+            limit,
+            unit,
+            "policy",
+            column,
+            {"step": "a role's first operation"},
+        )
+        for what, limit, unit, column in (
+            ("first operation of a role with rules", 10, "ms", "median_ms"),
+            ("100 roles with rules, more memory", 20, "MiB", "mib_of_100"),
+        )
+    ),
     # Execution
     Bar(
         EXECUTION,

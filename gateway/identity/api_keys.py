@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.store.api_keys import PREFIX, ApiKeys, parse_key
 
 from .caller import Caller
-from .refused import CredentialsRefused
+from .refusals import CredentialsRefused
 
 BEGINNING = f"{PREFIX}_"
 """How a key begins, by which it differs from a token."""
@@ -42,5 +42,5 @@ def _refused(
     reason: str, key_id: str, message: str = "The API key is not valid."
 ) -> CredentialsRefused:
     refused = CredentialsRefused(reason, message)
-    refused.about(issuer=ISSUER, kid=key_id, subject=key_id)
+    refused.describe(issuer=ISSUER, kid=key_id, subject=key_id)
     return refused

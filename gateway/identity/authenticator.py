@@ -33,7 +33,7 @@ from gateway.store.api_keys import ApiKeys
 from .api_keys import BEGINNING, verify_key
 from .caller import ANONYMOUS, Caller
 from .certificates import HEADER, certificate_caller
-from .refused import CredentialsRefused
+from .refusals import CredentialsRefused
 from .verified_callers import VerifiedCallers, digest_of
 
 if TYPE_CHECKING:

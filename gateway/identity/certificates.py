@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from gateway.config.inbound_models import ClientCertificate
 
 from .caller import Caller
-from .refused import CredentialsRefused
+from .refusals import CredentialsRefused
 
 HEADER = "x-forwarded-client-cert"
 MAX_HEADER = 32_768

@@ -21,7 +21,7 @@ from .accepted_issuers import AcceptedIssuer, is_key_of
 from .caller import Caller
 from .claims import caller_of, is_id_token, missing_claim, subject_of
 from .keys import KeyMaterial, Keys
-from .refused import CredentialsRefused
+from .refusals import CredentialsRefused
 
 MAX_TOKEN = 16_384
 """Characters of a token; Entra's longest have some 12,000."""
@@ -34,7 +34,7 @@ _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 _OPTIONS: jwt.types.Options = {"require": ["exp", "aud", "iss"]}
 
 
-class Claimed(Struct, frozen=True):
+class UnverifiedToken(Struct, frozen=True):
     """What a token says of itself, unverified."""
 
     header: Mapping[str, Any]
@@ -69,16 +69,18 @@ class TokenVerifier:
 
     async def verify(self, token: str) -> Caller:
         """Return the caller. Raises CredentialsRefused, and IssuerUnavailable if there are no keys yet."""
-        claimed = read_unverified(token)
+        unverified = read_unverified(token)
         try:
-            return await self._verify(token, claimed)
+            return await self._verify(token, unverified)
         except CredentialsRefused as refused:
-            refused.about(issuer=claimed.issuer, kid=claimed.kid, subject=claimed.subject)
+            refused.describe(
+                issuer=unverified.issuer, kid=unverified.kid, subject=unverified.subject
+            )
             raise
 
-    async def _verify(self, token: str, claimed: Claimed) -> Caller:
-        algorithm, kid = _checked(claimed.header)
-        issuer = self._accepted.get(claimed.issuer or "")
+    async def _verify(self, token: str, unverified: UnverifiedToken) -> Caller:
+        algorithm, kid = _checked(unverified.header)
+        issuer = self._accepted.get(unverified.issuer or "")
         if issuer is None:
             raise CredentialsRefused(
                 "unknown_issuer", "The token is of an issuer that is not accepted."
@@ -93,7 +95,7 @@ class TokenVerifier:
         return _caller(claims, issuer, token)
 
 
-def read_unverified(token: str) -> Claimed:
+def read_unverified(token: str) -> UnverifiedToken:
     """Return what a token says. Raises CredentialsRefused if it is no signed token."""
     if len(token) > MAX_TOKEN:
         raise CredentialsRefused("too_long", "The token is too long.")
@@ -102,7 +104,7 @@ def read_unverified(token: str) -> Claimed:
         raise CredentialsRefused("encrypted", "Encrypted tokens are not supported.")
     if len(parts) != 3:
         raise CredentialsRefused("malformed")
-    return Claimed(_json_object(parts[0]), _json_object(parts[1]))
+    return UnverifiedToken(_json_object(parts[0]), _json_object(parts[1]))
 
 
 def _json_object(part: str) -> Mapping[str, Any]:

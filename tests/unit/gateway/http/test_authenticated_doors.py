@@ -66,11 +66,11 @@ async def client(served: tuple[Starlette, list[Event]]) -> AsyncIterator[Client]
 
 
 async def call(client: Client, method: str, address: str, **headers: str) -> httpx.Response:
-    given = {"accept": GRAPHQL, **{n.replace("_", "-"): v for n, v in headers.items()}}
+    fields = {"accept": GRAPHQL, **{n.replace("_", "-"): v for n, v in headers.items()}}
     body = json.dumps(TYPENAME) if method == "POST" else None
     if body is not None:
-        given["content-type"] = JSON
-    return await client.http.request(method, address, content=body, headers=given)
+        fields["content-type"] = JSON
+    return await client.http.request(method, address, content=body, headers=fields)
 
 
 @pytest.mark.parametrize(("method", "address"), [*DOORS, *NO_DOORS])

@@ -19,7 +19,7 @@ from gateway.config.settings import Settings
 from gateway.http.edge import Edge
 from gateway.identity.caller import Caller
 from gateway.identity.certificates import MAX_HEADER, certificate_caller, read_header
-from gateway.identity.refused import CredentialsRefused
+from gateway.identity.refusals import CredentialsRefused
 from tests.support.issuer import ec_key
 
 HASH = "ab" * 32

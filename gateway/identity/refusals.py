@@ -26,7 +26,7 @@ class CredentialsRefused(Exception):
         self.kid: str | None = None
         self.caller: str | None = None
 
-    def about(self, *, issuer: str | None, kid: str | None, subject: str | None) -> None:
+    def describe(self, *, issuer: str | None, kid: str | None, subject: str | None) -> None:
         """Add what the credentials say of themselves, unverified, for the log."""
         self.issuer = None if issuer is None else issuer[:MAX_SHOWN]
         self.kid = None if kid is None else kid[:MAX_SHOWN]

@@ -20,7 +20,13 @@ from starlette.types import ASGIApp, Scope
 
 from gateway.config.profiles import ProfileSettings, profile_settings
 from gateway.config.settings import Settings
-from gateway.errors import Forbidden, IssuerUnavailable, StoreUnavailable, Unauthenticated
+from gateway.errors import (
+    Forbidden,
+    GatewayError,
+    IssuerUnavailable,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from gateway.events import Observer
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.caller import ANONYMOUS, Caller
@@ -91,7 +97,7 @@ class Endpoint:
             raise
 
     async def authenticate(self, scope: Scope, headers: Headers | None = None) -> Caller:
-        """Return who calls. ``headers``: those of the request, if they are not the ones of ``scope``.
+        """Return who calls, with its user. ``headers``: those of the request, if they are not the ones of ``scope``.
 
         Raises HttpError if the credentials are refused, or are missing and needed.
         """
@@ -106,7 +112,18 @@ class Endpoint:
             raise refused from error
         if caller.kind == "key":
             record_use(scope, caller)
-        return caller
+        return await self._with_user(scope, caller)
+
+    async def _with_user(self, scope: Scope, caller: Caller) -> Caller:
+        """Return a caller with its user of the environment, if anything depends on that."""
+        whole: GenerationManager | None = getattr(scope["app"].state, "live", None)
+        users = None if whole is None else whole.gateway.users
+        if users is None:
+            return caller
+        try:
+            return await users.with_user(caller)
+        except GatewayError as error:  # the caller may be good, and its rights are not known
+            raise caller_error(error) from error
 
     @property
     def bound_roles(self) -> tuple[str, ...]:

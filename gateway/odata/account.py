@@ -14,8 +14,23 @@ class Lookup(Struct, frozen=True):
     """Property with the value that is looked up."""
 
 
+class UserSet(Struct, frozen=True, kw_only=True):
+    """The set of users, and the names of its properties."""
+
+    entity_set: str
+    id: str
+    sign_in: str
+    """The name with which a user signs in."""
+    enabled: str
+    company: str
+    """Default legal entity."""
+    language: str
+
+
 class AccountSets(Struct, frozen=True):
-    """The sets that ``d365-graphql check`` reads, by their names in the metadata."""
+    """The sets that tell who somebody is, by their names in the metadata."""
+
+    users: UserSet
 
     clients: Lookup
     """Client id → user."""

@@ -25,7 +25,7 @@ import re
 from dataclasses import replace
 from types import MappingProxyType
 
-from .account import AccountSets, Lookup
+from .account import AccountSets, Lookup, UserSet
 from .dialect import EQUALITY, LISTS, NULL, ODATA, ORDERING, TEXT, EnvironmentKind
 from .finops_companies import COMPANY_COLUMNS
 from .finops_presets import RELATIONS, SERVICES
@@ -90,6 +90,14 @@ FINOPS = replace(
     has_entity_categories=True,
     errors=INFOLOG,
     account=AccountSets(
+        users=UserSet(
+            entity_set="SystemUsers",
+            id="UserID",
+            sign_in="Alias",
+            enabled="Enabled",
+            company="Company",
+            language="Language",
+        ),
         clients=Lookup("SysAADClients", "AADClientId", "UserId"),
         roles=Lookup("SecurityUserRoles", "UserId", "SecurityRoleName"),
         companies=Lookup("LegalEntities", "LegalEntityId", "Name"),

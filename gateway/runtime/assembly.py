@@ -43,6 +43,7 @@ from gateway.metadata.role_policy import load_policy
 from gateway.metadata.write_rules import write_rules
 from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
+from gateway.odata.environment_users import EnvironmentUsers
 from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.limits import PlanLimits
 from gateway.planning.row_bounds import ViewRules
@@ -79,6 +80,8 @@ class Gateway:
     """The roles of callers; None: all callers may do the same."""
     view: RoleView | None = None
     """The roles whose view it is; None: it serves all that the settings allow."""
+    users: EnvironmentUsers | None = None
+    """Tells which users of the environment callers are; None if nothing depends on that."""
     since: float = field(default_factory=time.time)
     """When this metadata began to be served, in seconds since the epoch."""
 
@@ -220,7 +223,18 @@ def build(
         observe=observe,
         introspection_store=store,
         profiles=profiles,
+        users=users_of(settings, client, dialect),
     )
+
+
+def users_of(settings: Settings, client: ODataClient, dialect: Dialect) -> EnvironmentUsers | None:
+    """Return the users of the environment, if callers act as these or a role depends on them."""
+    if dialect.account is None:
+        return None
+    is_needed = settings.identity == "caller" or "$user." in settings.model_dump_json(
+        include={"roles"}
+    )
+    return EnvironmentUsers(client, dialect, dialect.account) if is_needed else None
 
 
 async def with_policy(gateway: Gateway) -> Gateway:

@@ -89,6 +89,13 @@ async def test_callers_get_the_rows_of_their_companies(world: Environment, clien
     ]
 
 
+async def test_the_default_scope_is_the_users_company(world: Environment, client: Client) -> None:
+    query = "{ customersV3(first: 500) { nodes { dataAreaId } } }"
+
+    assert companies_in(await ask(client, world.token("admin"), query)) == {"usmf"}
+    assert companies_in(await ask(client, world.token(AR_CLERK), query)) == {"demf"}
+
+
 async def test_a_caller_without_rights_is_told_so(world: Environment, client: Client) -> None:
     response = await ask(client, world.token(ACCOUNTANT))
 

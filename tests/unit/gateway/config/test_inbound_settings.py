@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {"issuer": "https://login.example", "audiences": ["a"]}
 
 def load(*issuers: object, **more: object) -> Any:
     text = json.dumps(issuers)
-    return load_settings({"D365_INBOUND__ISSUERS": text, "HOME": "/x"}, **more).inbound
+    return load_settings({"D365_INBOUND__ISSUERS": text, "HOME": "/x"}, None, **more).inbound
 
 
 @pytest.mark.parametrize(

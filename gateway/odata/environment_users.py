@@ -30,6 +30,8 @@ ABSENT = 60.0
 MAX_USERS = 10_000
 USER, APPLICATION = "user", "application"
 _SIGN_IN_NAMES = ("upn", "preferred_username", "unique_name", "email")
+UPSTREAM_REFUSALS = (UpstreamForbidden, UpstreamNotFound)
+"""The gateway's account may not read a set, or there is no such set: ``d365-graphql check`` tells."""
 NOBODY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -91,8 +93,7 @@ class EnvironmentUsers:
                     user = await self._user_of_application(name)
                 else:
                     user = user or await self._user(self._sets.users.sign_in, name)
-        except (UpstreamForbidden, UpstreamNotFound):
-            # The gateway's account may not read them, or there is no such set: `check` tells.
+        except UPSTREAM_REFUSALS:
             user = NOBODY
         age = MAX_AGE if user else ABSENT
         self._entries[names] = _Entry(user, self._now() + age)
@@ -112,15 +113,23 @@ class EnvironmentUsers:
         rows = await self._rows(users.entity_set, column, name, columns)
         if len(rows) != 1 or not rows[0].get(users.enabled):
             return NOBODY
-        row, roles = rows[0], self._sets.roles
+        row = rows[0]
         user_id = str(row[users.id])
-        assigned = await self._rows(roles.entity_set, roles.key, user_id, (roles.key, roles.value))
-        return {
+        user: dict[str, Any] = {
             "id": user_id,
             "company": str(row.get(users.company, "")).lower(),
             "language": row.get(users.language),
-            "roles": sorted({str(each[roles.value]) for each in assigned}),
         }
+        try:
+            user["roles"] = await self._roles(user_id)
+        except UPSTREAM_REFUSALS:
+            pass  # a rule that needs them gives no rows
+        return user
+
+    async def _roles(self, user_id: str) -> list[str]:
+        sets = self._sets.roles
+        rows = await self._rows(sets.entity_set, sets.key, user_id, (sets.key, sets.value))
+        return sorted({str(row[sets.value]) for row in rows})
 
     async def _rows(
         self, entity_set: str, column: str, text: str, columns: tuple[str, ...]

@@ -164,6 +164,15 @@ async def test_unreadable_users_are_no_facts() -> None:
     assert len(fo.requests) == 1
 
 
+async def test_without_roles_the_other_facts_are_known() -> None:
+    row = {"UserID": "u", "Alias": "a@contoso.com", "Enabled": True, "Company": "USMF"}
+    fo = upstream(rows(row), httpx.Response(403))
+    async with fo.client() as client:
+        found = await EnvironmentUsers(client, FINOPS, ACCOUNT).with_user(caller(upn=row["Alias"]))
+
+    assert found.user == {"id": "u", "company": "usmf", "language": None}
+
+
 async def test_a_lookup_that_fails_is_an_error_and_tried_again() -> None:
     fo = upstream(httpx.Response(500), rows())
     async with fo.client() as client:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import Any
+from collections.abc import AsyncIterator
+from dataclasses import asdict
 
 import msgspec
 import typer
 
 from gateway.config.settings import Settings
-from gateway.errors import GatewayError, UpstreamForbidden
+from gateway.errors import GatewayError
 from gateway.metadata.document_loader import load_metadata
 from gateway.metadata.model_builder import LoadedModel, dialect_of, open_model
-from gateway.odata.account import AccountSets, Lookup
 from gateway.odata.client import ODataClient
-from gateway.odata.dialect import Dialect
-from gateway.odata.query import Compare, Literal, Operator, Path, Query, Request, Resource
-from gateway.odata.render import render
+from gateway.odata.token_facts import TokenFacts
 from gateway.runtime.assembly import open_client
+from gateway.runtime.upstream_chain import (
+    Status,
+    Step,
+    account_steps,
+    problem_step,
+    token_step,
+)
 from gateway.storage.private_files import make_own_folder
 from schema.errors import SchemaError
 
@@ -30,28 +32,8 @@ from .check_callers import check_callers
 from .progress import reading_metadata, working
 from .schema_commands import quiet
 
-MAX_NAMES = 20
-"""Names in a line; the rest are counted."""
 _FREE = 200 * 1024 * 1024
 """Free bytes that a cache folder needs: documents, models and introspection of two generations of a whole catalogue."""
-
-
-class Status(Enum):
-    """Result of a step."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One check and its result."""
-
-    name: str
-    status: Status
-    text: str
-    hint: str | None = None
 
 
 def print_check(settings: Settings, *, as_json: bool) -> None:
@@ -86,8 +68,11 @@ async def check(settings: Settings) -> AsyncIterator[Step]:
         async for text, hint in check_callers(settings):
             yield Step("callers", Status.OK if hint is None else Status.PROBLEM, text, hint)
     async with open_client(settings, observe=quiet) as client:
+        application = settings.client_id
         if settings.auth != "none":
-            step = await _sign_in(settings)
+            facts, step = await _sign_in(settings)
+            if facts is not None:
+                application = facts.application or application
             yield step
             if step.status is Status.PROBLEM:
                 return
@@ -99,7 +84,12 @@ async def check(settings: Settings) -> AsyncIterator[Step]:
         yield step
         dialect = dialect_of(settings, loaded.model)
         yield Step("dialect", Status.OK, f"{dialect.title} ({dialect.name})")
-        async for step in _account(settings, client, loaded, dialect):
+        entity_sets = tuple(loaded.model.entity_sets)
+        with working("Testing the account"):
+            steps = [
+                s async for s in account_steps(settings, client, entity_sets, dialect, application)
+            ]
+        for step in steps:
             yield step
 
 
@@ -108,8 +98,10 @@ def _environment(settings: Settings) -> Step:
         return Step(
             "environment", Status.OK, "embedded sandbox; D365_URL selects a real environment"
         )
-    sign_in = "no sign-in" if settings.auth == "none" else f"signs in as {settings.client_id}"
-    return Step("environment", Status.OK, f"{settings.url}, {sign_in}")
+    client = settings.client_id or "the system-assigned identity"
+    sign_in = "no sign-in" if settings.auth == "none" else f"signs in as {client} ({settings.auth})"
+    whose = "" if settings.identity == "app" else "; operations have the rights of their callers"
+    return Step("environment", Status.OK, f"{settings.url}, {sign_in}{whose}")
 
 
 def _cache(settings: Settings) -> Step:
@@ -133,7 +125,7 @@ def _cache(settings: Settings) -> Step:
     return Step("cache", Status.OK, text)
 
 
-async def _sign_in(settings: Settings) -> Step:
+async def _sign_in(settings: Settings) -> tuple[TokenFacts | None, Step]:
     from gateway.odata.auth import auth_of  # noqa: PLC0415 - importing msal takes 0.1 s
 
     auth = auth_of(settings, quiet)
@@ -141,10 +133,9 @@ async def _sign_in(settings: Settings) -> Step:
     try:
         with working("Signing in"):
             seconds = await auth.sign_in()
+            return token_step(settings, await auth.token(), seconds)
     except GatewayError as error:
-        return _problem("sign-in", error)
-    text = f"token from tenant {settings.tenant_id}, valid for {seconds / 60:,.0f} minutes"
-    return Step("sign-in", Status.OK, text)
+        return None, problem_step("sign-in", error)
 
 
 async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, LoadedModel] | Step:
@@ -155,132 +146,9 @@ async def _metadata(settings: Settings, client: ODataClient) -> tuple[Step, Load
     except SchemaError as error:
         return Step("$metadata", Status.PROBLEM, str(error), error.hint)
     except GatewayError as error:
-        return _problem("$metadata", error)
+        return problem_step("$metadata", error)
     sets, findings = len(loaded.model.entity_sets), len(loaded.model.findings)
     text = f"{sets:,} entity sets from {document.source}, SHA-256 {document.digest[:12]}"
     if findings:
         text += f"; {findings:,} findings, listed by `metadata stats`"
     return Step("$metadata", Status.OK, text), loaded
-
-
-async def _account(
-    settings: Settings, client: ODataClient, loaded: LoadedModel, dialect: Dialect
-) -> AsyncIterator[Step]:
-    """Yield the steps about the account: its user, roles, companies, and what it may read."""
-    sets = dialect.account
-    if sets is None:
-        yield await _reads(client, dialect, tuple(loaded.model.entity_sets)[:1])
-        return
-    reader = _Reader(client, dialect, frozenset(loaded.model.entity_sets))
-    if settings.client_id is not None and settings.auth != "none":
-        user, step = await _user(reader, sets, settings.client_id)
-        yield step
-        if user is not None:
-            yield await _roles(reader, sets, user)
-    yield await _companies(reader, sets, settings.companies)
-    yield await _reads(client, dialect, [s for s in sets.samples if s in reader.sets])
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    client: ODataClient
-    dialect: Dialect
-    sets: frozenset[str]
-
-    async def values(self, lookup: Lookup, key: str | None = None) -> list[str]:
-        """Return the values of all rows of a lookup, or of those with this key. Raises GatewayError."""
-        where = None
-        if key is not None:
-            where = Compare(Path((lookup.key,)), Operator.EQ, Literal(key, "Edm.String"))
-        column = lookup.key if key is None else lookup.value
-        rows = await _rows(self.client, self.dialect, lookup.entity_set, (column,), where)
-        return sorted({str(row.get(column, "")) for row in rows})
-
-
-async def _rows(
-    client: ODataClient,
-    dialect: Dialect,
-    entity_set: str,
-    select: tuple[str, ...] = (),
-    where: Compare | None = None,
-    top: int | None = None,
-) -> Sequence[Any]:
-    query = Query(resource=Resource(entity_set), select=select, where=where, top=top)
-    request: Request = render(dialect.lower(query).query, options=dialect.options)
-    response = await client.send(request)
-    content: dict[str, Any] = msgspec.json.decode(response.body)
-    rows: list[Any] = content.get("value", [])
-    return rows
-
-
-async def _user(reader: _Reader, sets: AccountSets, client_id: str) -> tuple[str | None, Step]:
-    try:
-        users = await reader.values(sets.clients, client_id)
-    except GatewayError as error:
-        return None, _unreadable("user", sets.clients, error)
-    if not users:
-        text = f"{client_id} is not registered in the environment"
-        hint = (
-            "Add it, with a user: System administration > Setup > Microsoft Entra ID applications."
-        )
-        return None, Step("user", Status.PROBLEM, text, hint)
-    return users[0], Step("user", Status.OK, users[0])
-
-
-async def _roles(reader: _Reader, sets: AccountSets, user: str) -> Step:
-    try:
-        roles = await reader.values(sets.roles, user)
-    except GatewayError as error:
-        return _unreadable("roles", sets.roles, error)
-    if not roles:
-        return Step(
-            "roles", Status.PROBLEM, f"{user} has none", "Assign security roles to the user."
-        )
-    return Step("roles", Status.OK, _join(roles))
-
-
-async def _companies(reader: _Reader, sets: AccountSets, configured: Sequence[str]) -> Step:
-    try:
-        companies = await reader.values(sets.companies)
-    except GatewayError as error:
-        return _unreadable("companies", sets.companies, error)
-    existing = {company.casefold() for company in companies}
-    unknown = [company for company in configured if company.casefold() not in existing]
-    if unknown:
-        text = f"{_join(unknown)} of the setting companies is not among {_join(companies)}"
-        return Step("companies", Status.PROBLEM, text, "Correct the setting companies.")
-    scope = f"; default scope: {_join(configured)}" if configured else ""
-    return Step("companies", Status.OK, f"{_join(companies)}{scope}")
-
-
-async def _reads(client: ODataClient, dialect: Dialect, entity_sets: Sequence[str]) -> Step:
-    """Read a row of each of some entity sets. Writing cannot be tested without writing."""
-    refused: list[str] = []
-    with working("Testing read access"):
-        for entity_set in entity_sets:
-            try:
-                await _rows(client, dialect, entity_set, top=1)
-            except UpstreamForbidden:
-                refused.append(entity_set)
-            except GatewayError as error:
-                return _problem("rights", error)
-    readable = [name for name in entity_sets if name not in refused]
-    if refused:
-        text = f"may read {_join(readable) or 'nothing'}; may not read {_join(refused)}"
-        status = Status.WARNING if readable else Status.PROBLEM
-        return Step("rights", status, text, "Assign a role with these data entities to the user.")
-    return Step("rights", Status.OK, f"may read {_join(readable)}; writing is not tested")
-
-
-def _unreadable(name: str, lookup: Lookup, error: GatewayError) -> Step:
-    # A warning only: the account works without reading what an administrator would look up.
-    return Step(name, Status.WARNING, f"{lookup.entity_set} cannot be read: {error.message}")
-
-
-def _problem(name: str, error: GatewayError) -> Step:
-    return Step(name, Status.PROBLEM, f"{error.code}: {error.message}", error.hint)
-
-
-def _join(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")

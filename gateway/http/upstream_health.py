@@ -1,0 +1,155 @@
+"""``/health/upstream``: whether the gateway reaches its environment, and where the way ends; for people who run it.
+
+It walks the same chain as ``d365-graphql check``: token, user, roles, companies, rights. A report is kept for some
+seconds and made once at a time, so that no number of requests becomes load for the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.config.settings import Settings
+from gateway.errors import GatewayError
+from gateway.events import Observer
+from gateway.odata.client import ODataClient
+from gateway.odata.dialects import dialect_for
+from gateway.odata.query import Request as ODataRequest
+from gateway.runtime.upstream_chain import (
+    Status,
+    Step,
+    account_steps,
+    problem_step,
+    token_step,
+)
+
+if TYPE_CHECKING:
+    from gateway.odata.application_sign_in import ApplicationSignIn
+
+MAX_AGE = 15.0
+"""Seconds for which a report is kept."""
+LONGEST = 60.0
+"""Seconds that a report may take."""
+
+
+class Report(Struct, frozen=True):
+    """What was found out, and when."""
+
+    steps: tuple[Step, ...]
+    at: float
+    """In seconds since the epoch."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether no step is a problem."""
+        return all(step.status is not Status.PROBLEM for step in self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report for people."""
+        steps = [
+            {key: value for key, value in asdict(step).items() if value is not None}
+            for step in self.steps
+        ]
+        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")
+        return {"status": "ok" if self.is_good else "problem", "at": at, "steps": steps}
+
+
+class UpstreamHealth:
+    """The reports of one environment. Tests replace ``now``, a clock in seconds since the epoch."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        observe: Observer,
+        *,
+        now: Callable[[], float] = time.time,
+        longest: float = LONGEST,
+    ) -> None:
+        # Problems are reported at once, not after retries.
+        self._settings = settings.model_copy(update={"retries": 0})
+        self._observe = observe
+        self._now = now
+        self._longest = longest
+        self._auth: ApplicationSignIn | None = None
+        self._report: Report | None = None
+        self._making: asyncio.Task[Report] | None = None
+
+    async def report(self) -> Report:
+        """Return the last report, or a new one if it is old."""
+        report = self._report
+        if report is not None and self._now() < report.at + MAX_AGE:
+            return report
+        if self._making is None:
+            self._making = asyncio.ensure_future(self._make())
+        return await asyncio.shield(self._making)
+
+    async def _make(self) -> Report:
+        steps: list[Step] = []
+        try:
+            async with asyncio.timeout(self._longest):
+                async for step in self._steps():
+                    steps.append(step)  # noqa: PERF401 - those before an error are kept
+        except TimeoutError:
+            steps.append(Step("time", Status.PROBLEM, f"no end after {self._longest:g} s"))
+        except GatewayError as error:
+            steps.append(problem_step("service", error))
+        finally:
+            self._making = None
+        self._report = Report(tuple(steps), self._now())
+        return self._report
+
+    async def _steps(self) -> AsyncIterator[Step]:
+        settings = self._settings
+        if settings.url is None:
+            yield Step("environment", Status.OK, "embedded sandbox")
+            return
+        yield Step("environment", Status.OK, settings.url)
+        application = settings.client_id
+        if settings.auth != "none":
+            auth = self._sign_in()
+            facts, step = token_step(settings, await auth.token(), await auth.sign_in())
+            application = application if facts is None else facts.application
+            yield step
+            if step.status is Status.PROBLEM:
+                return
+        async with ODataClient(settings, auth=self._auth, observe=self._observe) as client:
+            # Answered 401 if the environment does not know the application, whatever its roles.
+            await client.send(ODataRequest("GET", "", {}))
+            yield Step("service", Status.OK, "the environment accepts the sign-in")
+            dialect = dialect_for(settings.dialect, client.root)
+            if dialect.account is not None:
+                samples: Sequence[str] = dialect.account.samples
+                async for step in account_steps(settings, client, samples, dialect, application):
+                    yield step
+
+    def _sign_in(self) -> ApplicationSignIn:
+        """Return the sign-in, whose token is used by all reports."""
+        if self._auth is None:
+            from gateway.odata.auth import auth_of  # noqa: PLC0415 - importing msal takes 0.1 s
+
+            self._auth = auth_of(self._settings, self._observe)
+            assert self._auth is not None
+        return self._auth
+
+
+def upstream_health(settings: Settings, observe: Observer) -> Callable[[Request], Any]:
+    """Return the endpoint: 200 if there is no problem, else 503."""
+    health = UpstreamHealth(settings, observe)
+
+    async def answer(_: Request) -> Response:
+        report = await health.report()
+        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+        status = 200 if report.is_good else 503
+        headers = {"Cache-Control": "no-store"}
+        return Response(text, status, headers, media_type="application/json")
+
+    return answer

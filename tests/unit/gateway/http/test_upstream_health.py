@@ -1,0 +1,142 @@
+"""``/health/upstream``: where the way to the environment ends, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gateway.config.settings import Settings
+from gateway.http.upstream_health import Report, UpstreamHealth, upstream_health
+from tests.support.environment import CLIENT, Environment, environment
+from tests.support.login_host import SECRET, refusal
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Environment]:
+    with environment() as running:
+        yield running
+
+
+@dataclass
+class Clock:
+    at: float = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def quiet(_: object) -> None:
+    """Say nothing."""
+
+
+async def report_of(settings: Settings) -> Report:
+    return await UpstreamHealth(settings, quiet).report()
+
+
+async def test_each_step_is_reported(world: Environment) -> None:
+    report = await report_of(world.settings(IDENTITY="app"))
+
+    texts = {step.name: step.text for step in report.steps}
+    assert list(texts) == [
+        *("environment", "sign-in", "service", "user", "roles", "companies", "rights")
+    ]
+    assert f"token for {world.address} from tenant contoso" in texts["sign-in"]
+    assert f"application {CLIENT}, object principal-of-{CLIENT}" in texts["sign-in"]
+    assert texts["user"] == "user01"
+    # Its roles may not read which roles there are.
+    assert "SecurityUserRoles cannot be read" in texts["roles"]
+    assert "may not read CustomersV3" in texts["rights"]
+    assert report.is_good
+    text = json.dumps(report.to_json())
+    assert SECRET not in text
+    assert "eyJ" not in text
+
+
+async def test_an_unregistered_application_ends_at_401(world: Environment) -> None:
+    report = await report_of(world.settings(IDENTITY="app", CLIENT_ID=str(uuid.UUID(int=1))))
+
+    last = report.steps[-1]
+    assert (last.name, last.status.value) == ("service", "problem")
+    assert "(status 401)" in last.text
+    assert "add it under System administration" in str(last.hint)
+
+
+async def test_a_refused_sign_in_ends_the_way(world: Environment) -> None:
+    world.host.refuse = refusal(7000222, "Expired.")
+    try:
+        report = await report_of(world.settings(IDENTITY="app"))
+    finally:
+        world.host.refuse = None
+
+    last = report.steps[-1]
+    assert "AADSTS7000222" in last.text
+    assert "has expired" in str(last.hint)
+
+
+async def test_a_token_of_another_service_is_a_warning(world: Environment) -> None:
+    scope = "https://other.example/.default"
+    report = await report_of(world.settings(IDENTITY="app", SCOPE=scope))
+
+    step = next(step for step in report.steps if step.name == "sign-in")
+    assert step.status.value == "warning"
+    assert "Set scope to the address of the environment" in str(step.hint)
+    assert not report.is_good  # the environment refuses it
+
+
+async def test_many_requests_cost_one_report(world: Environment) -> None:
+    clock = Clock(1_000.0)
+    health = UpstreamHealth(world.settings(IDENTITY="app"), quiet, now=clock)
+    world.sandbox.state.requests.clear()
+
+    first = await asyncio.gather(*(health.report() for _ in range(50)))
+    requests, grants = len(world.sandbox.state.requests), len(world.host.grants)
+    clock.at += 14.0
+    await health.report()
+    assert len(world.sandbox.state.requests) == requests
+    assert len({id(report) for report in first}) == 1
+
+    clock.at += 2.0
+    await health.report()
+    assert len(world.sandbox.state.requests) == 2 * requests
+    assert len(world.host.grants) == grants  # the token is kept
+
+
+async def test_an_environment_that_does_not_answer_is_a_problem() -> None:
+    settings = Settings(url="http://127.0.0.1:9/data", auth="none", dialect="finops")
+
+    report = await report_of(settings)
+
+    assert "UPSTREAM_UNAVAILABLE" in report.steps[-1].text
+
+
+async def test_a_slow_environment_ends_the_report(world: Environment) -> None:
+    health = UpstreamHealth(world.settings(IDENTITY="app"), quiet, longest=0.0)
+
+    assert (await health.report()).steps[-1].name == "time"
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        (Settings(), 200),
+        (Settings(url="http://127.0.0.1:9/data", auth="none"), 503),
+    ],
+)
+async def test_the_status_says_whether_there_is_a_problem(settings: Settings, status: int) -> None:
+    app = Starlette(routes=[Route("/health/upstream", upstream_health(settings, quiet))])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        response = await http.get("/health/upstream")
+
+    assert response.status_code == status
+    assert response.json()["status"] == ("ok" if status == 200 else "problem")

@@ -1,0 +1,97 @@
+"""Explain shows that there is a rule, and nothing of it: not its columns, not its values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gateway.explain.explain import explain
+from gateway.identity.caller import Caller
+from gateway.operations.global_ids import node_id
+from gateway.request import GraphQLRequest
+from gateway.runtime.assembly import Gateway
+from gateway.runtime.role_views import build_view, row_rules
+from gateway.storage.sealing import Sealer
+from schema.policy import Policy, Right, Role, RoleView, SetGrant
+
+pytestmark = pytest.mark.anyio
+SECRET = "zz-top"
+ALL = SetGrant(rights=frozenset(Right))
+CLERK = Role(
+    name="clerk",
+    sets=(
+        (
+            "CustomersV3",
+            SetGrant(rights=frozenset(Right), where={"customerGroupId": {"eq": SECRET}}),
+        ),
+        ("SalesOrderHeadersV2", SetGrant(where={"salesOrderName": {"in": "$claims.names"}})),
+        ("*", ALL),
+    ),
+    companies=("usmf",),
+    explain=True,
+)
+ASKING = Caller(claims={"names": [f"{SECRET}-{n}" for n in range(3)]})
+LONG = Caller(claims={"names": [f"{SECRET}-{'x' * 60}-{n}" for n in range(60)]})
+CUSTOMER = node_id("CustomerV3", "usmf", "US-001")
+READS = {
+    "a list": "{ customersV3 { totalCount nodes { organizationName } } }",
+    "a list under a filter": '{ customersV3(where: { salesCurrencyCode: { eq: "USD" } }, last: 3) { nodes { id } } }',
+    "a row by key": '{ customerV3(dataAreaId: "usmf", customerAccount: "US-001") { organizationName } }',
+    "rows by id": f'{{ nodes(ids: ["{CUSTOMER}", "{CUSTOMER[:-2]}Ay"]) {{ id }} }}',
+    "a count": "{ salesOrderHeadersV2 { totalCount } }",
+    "relations": "{ salesOrderHeadersV2 { nodes { salesOrderNumber customer { organizationName } } } }",
+}
+
+
+@pytest.fixture(scope="module")
+def sealer() -> Sealer:
+    return Sealer(b"x")
+
+
+async def explained(whole: Gateway, sealer: Sealer, query: str, caller: Caller = ASKING) -> str:
+    gateway = replace(whole, policy=Policy({"clerk": CLERK}))
+    view = build_view(gateway, RoleView(gateway.policy, ("clerk",)), row_rules(gateway), sealer)
+    result = await explain(view, GraphQLRequest(query=query, caller=caller))
+    assert result.errors == []
+    text: str = json.dumps(result.to_json(None), default=str) + result.text()
+    return text
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_read_shows_a_placeholder(name: str, assembled: Gateway, sealer: Sealer) -> None:
+    text = await explained(assembled, sealer, READS[name])
+
+    assert "{rule}" in text
+    names_company = "usmf" in READS[name] or CUSTOMER in READS[name]
+    for hidden in (
+        SECRET,
+        "CustomerGroupId",
+        "SalesOrderName",
+        *(() if names_company else ("usmf",)),
+    ):
+        assert hidden not in text
+
+
+async def test_a_rule_that_needs_a_batch_does_not_show_in_its_body(
+    assembled: Gateway, sealer: Sealer
+) -> None:
+    text = await explained(
+        assembled, sealer, "{ salesOrderHeadersV2 { nodes { salesOrderNumber } } }", LONG
+    )
+
+    assert "$batch" in text
+    assert "{rule}" in text
+    assert SECRET not in text
+
+
+async def test_a_mutation_shows_no_rule(assembled: Gateway, sealer: Sealer) -> None:
+    query = (
+        'mutation { updateCustomerV3(key: { dataAreaId: "usmf", customerAccount: "US-001" },'
+        ' patch: { organizationName: "x" }) { customerV3 { organizationName } } }'
+    )
+
+    text = await explained(assembled, sealer, query)
+
+    assert SECRET not in text

@@ -51,8 +51,9 @@ def sealer() -> Sealer:
 
 
 async def explained(whole: Gateway, sealer: Sealer, query: str, caller: Caller = ASKING) -> str:
-    gateway = replace(whole, policy=Policy({"clerk": CLERK}))
-    view = build_view(gateway, RoleView(gateway.policy, ("clerk",)), row_rules(gateway), sealer)
+    policy = Policy({"clerk": CLERK})
+    gateway = replace(whole, policy=policy)
+    view = build_view(gateway, RoleView(policy, ("clerk",)), row_rules(gateway), sealer)
     result = await explain(view, GraphQLRequest(query=query, caller=caller))
     assert result.errors == []
     text: str = json.dumps(result.to_json(None), default=str) + result.text()

@@ -127,13 +127,13 @@ def lower_where(dialect: Dialect, expr: Expr, *, negated: bool = False) -> Expr:
             return joined(tuple(lower_where(dialect, t, negated=negated) for t in terms))
         case Not(term):
             return lower_where(dialect, term, negated=not negated)
-        case Rule(term):
-            return Rule(lower_where(dialect, term, negated=negated))
         case Wildcard():
             return structs.replace(expr, negated=expr.negated != negated)
         case Compare() | Matches() | In() | IsNull() | Has() | Some():
             _check_path(dialect, expr.path)
             return _lower_test(dialect, expr, negated)
+        case Rule(term):
+            return Rule(lower_where(dialect, term, negated=negated))
         case _:
             assert_never(expr)
 

@@ -44,14 +44,14 @@ def simplify(expr: Expr) -> Expr:
             return _joined(Or, map(simplify, terms), unit=FALSE, zero=TRUE)
         case Not(term):
             return _negation(simplify(term))
-        case Rule(term):
-            return _rule(simplify(term))
         case In(values=()):
             return FALSE
         case Some(where=Compare() | And() | Or() | Not() | In() | Rule() as where):
             return _some(expr, simplify(where))
         case Compare() | Matches() | Wildcard() | In() | IsNull() | Has() | Some():
             return expr
+        case Rule(term):
+            return _rule(simplify(term))
         case _:
             assert_never(expr)
 

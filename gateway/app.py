@@ -126,6 +126,8 @@ class _Api:
     def __init__(self, endpoint: Endpoint, unknown: _Unknown) -> None:
         settings = endpoint.settings
         self._endpoint = endpoint
+        # A profile that is bound to roles does not exist for others, whatever they send.
+        self._is_open = endpoint.authenticator is not None and not endpoint.bound_roles
         self._unknown = unknown
         self._graphql = GraphQLEndpoint(
             max_body=settings.max_body_bytes,
@@ -139,6 +141,10 @@ class _Api:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Otherwise each visit would be recorded as a refused caller.
+        if scope["method"] != "POST" and self._is_open and self._graphql.is_for_anybody(scope):
+            await self._graphql.answer(scope, receive, send, None)
+            return
         try:
             caller, live = await self._endpoint.admit(scope)
         except UnknownApi:

@@ -108,6 +108,12 @@ class GraphQLEndpoint:
     waiting: WaitingBytes = field(default_factory=lambda: WaitingBytes(256_000_000))
     """Counts the answers that clients have not read yet."""
 
+    def is_for_anybody(self, scope: Scope) -> bool:
+        """Return whether a request is answered without a look at its caller: a visit of a browser, OPTIONS."""
+        if scope["method"] in READS:
+            return self.page is not None and _is_visit(scope, headers_of(scope))
+        return bool(scope["method"] == "OPTIONS")
+
     async def answer(
         self,
         scope: Scope,

@@ -14,6 +14,7 @@ import pytest
 from gateway.app import create_app
 from gateway.config.settings import Settings
 from gateway.store.api_keys import open_register
+from tests.support.issuer import AUDIENCE, ISS, jwk
 
 pytestmark = pytest.mark.anyio
 TOKEN = "a-token-of-the-administrator"
@@ -100,3 +101,14 @@ async def test_uses_of_keys_and_refused_callers_are_recorded(tmp_path: Path) -> 
     assert (lines[0]["who"]["subject"], lines[0]["who"]["name"]) == (key.id, "ci")
     assert lines[0]["who"]["roles"] == ["a"]
     assert text not in json.dumps(lines)
+
+
+async def test_visits_and_preflights_are_no_refusals(tmp_path: Path) -> None:
+    issuer = {"issuer": ISS, "audiences": [AUDIENCE], "jwks": {"keys": [jwk("k1")]}}
+    async with recorded(tmp_path, inbound={"issuers": [issuer]}) as (http, lines):
+        visit = await http.get("/graphql", headers={"Accept": "text/html"})
+        options = await http.options("/graphql")
+        refused = await http.get("/graphql?query={a}")
+
+    assert [visit.status_code, options.status_code, refused.status_code] == [302, 200, 401]
+    assert [(line["kind"], line["status"]) for line in lines] == [("refused", 401)]

@@ -158,7 +158,9 @@ class Mutations:
         return MutationRun(
             operation=with_nullable_references(operation.node),
             mutations={k: n for k, n in fields.items() if n[0].name.value != "__typename"},
-            references=ReferenceValues(self._writes.catalog, references, operation.variables),
+            references=ReferenceValues(
+                self._writes.catalog, references, operation.variables, planner.row_bounds
+            ),
             companies=planner.companies,
         )
 

@@ -9,7 +9,9 @@ from typing import Any
 from gateway.documents.collect_fields import Nodes
 from gateway.errors import GatewayError, UnsupportedQuery
 from gateway.operations.value_conversion import from_upstream
+from gateway.planning.row_bounds import RowBounds
 from schema.catalog import Catalog
+from schema.catalog.records import Field
 
 from .outcome import Outcome
 from .plan import RowsMutation, RowWrite
@@ -25,8 +27,11 @@ class ReferenceValues:
         catalog: Catalog,
         references: tuple[Reference, ...],
         variables: Mapping[str, Any],
+        bounds: RowBounds | None = None,
     ) -> None:
+        """``bounds``: those of the caller's roles, if there are any."""
         self._catalog = catalog
+        self._bounds = bounds
         self.references = references
         self.variables = dict(variables)
 
@@ -68,6 +73,17 @@ class ReferenceValues:
                 )
             self.variables[reference.variable] = value
 
+    def _shows(self, write: RowWrite, field: Field) -> bool:
+        """Return whether the caller sees a value of the upstream's answer, whatever the row has become.
+
+        A value that does not show must not show where it is written to.
+        """
+        bounds = self._bounds
+        if bounds is None or field in self._catalog.object(write.csdl).key:
+            return True
+        is_ruled = bounds.rule(write.csdl, write.entity_set) is not None
+        return not is_ruled and bounds.shows(field, write.entity_set)
+
     def _value(self, write: RowWrite, name: str, row: Mapping[str, Any]) -> Any:
         """Return a field of a written row as the value of a variable; None if it is not known.
 
@@ -76,7 +92,7 @@ class ReferenceValues:
         field = self._catalog.object(write.csdl).fields.get(name)
         if field is None or field.value is None:
             return None
-        places = (write.body, row, write.key_values)
+        places = (write.body, row if self._shows(write, field) else {}, write.key_values)
         raw = next((p[field.source] for p in places if p.get(field.source) is not None), None)
         try:
             value = from_upstream(field.value, raw)

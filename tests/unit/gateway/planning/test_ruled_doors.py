@@ -15,7 +15,7 @@ from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.request import GraphQLRequest
 from schema.catalog import Catalog
-from schema.policy import Role, SetGrant
+from schema.policy import Mask, Role, SetGrant
 from schema.types.build import build_schema
 from schema.types.federation import Federation
 from schema.writes import Writes
@@ -144,6 +144,33 @@ async def test_the_answer_of_a_write_shows_no_row_outside_the_rule() -> None:
     assert answer.to_builtins()["data"]["updateOrder"]["order"] is None
     assert "secret" not in str(answer.to_builtins())
     assert ["Text%20eq%20'a'" in url for url in upstream.read if "Text,Amount" in url] == [True]
+
+
+PIPED = """mutation($v: String @valueFrom(path: "a.text")) {
+  a: updateOrder(key: { area: "A1", orderId: 1 }, patch: { number: 5 }) { etag }
+  b: updateOrder(key: { area: "A1", orderId: 2 }, patch: { textMust: $v }) { etag } }"""
+
+
+@pytest.mark.parametrize(
+    ("sets", "shows"),
+    [
+        ({}, True),
+        ({"Orders": grant({"number": {"eq": 5}})}, False),
+        ({"Orders": grant(deny=("Text",))}, False),
+        ({"Orders": grant(masks={"Text": Mask.LAST4})}, False),
+    ],
+    ids=["all", "a rule", "a hidden column", "a mask"],
+)
+async def test_a_value_that_does_not_show_is_not_written_elsewhere(
+    sets: dict[str, SetGrant], *, shows: bool
+) -> None:
+    upstream = Written(ROW)
+
+    await mutations((role("clerk", sets),), upstream).execute(GraphQLRequest(query=PIPED))
+
+    written = b"".join(request.body or b"" for request in upstream.sent)
+    assert (b"secret" in written) is shows
+    assert b'"Number":5' in written
 
 
 async def test_the_answer_of_a_write_shows_no_hidden_cell() -> None:

@@ -175,7 +175,7 @@ class InboundOptions(BaseModel):
     cache_size: int = Field(
         default=10_000,
         ge=1,
-        description="Maximum verified tokens, keys and certificates in memory.",
+        description="Maximum verified tokens and certificates in memory, per worker: some 5 kB each.",
     )
 
     @property

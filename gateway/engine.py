@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Hashable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 from graphql import OperationType
@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from gateway.documents.operation_choice import choose_operation
 from gateway.documents.refusal import OperationRefused, refusal
 from gateway.documents.store import DocumentLimits, Documents
-from gateway.execution.caller_upstream import CallerUpstream
+from gateway.execution.caller_upstream import CallerIdentities, CallerUpstream
 from gateway.execution.deadline import Deadline, TimelyWriter
 from gateway.execution.fast_path import Slicing
 from gateway.execution.fetcher import Fetcher, ReadLimits
@@ -103,8 +103,8 @@ class Engine:
         self.schema = schema
         self.dialect = dialect
         self._sender = sender
-        self.for_caller: Callable[[Caller], Upstream] | None = None
-        """Returns the upstream with a caller's identity, if operations have that and not the gateway's."""
+        self.identities: CallerIdentities | None = None
+        """The upstreams with the identity of callers, if operations have that and not the gateway's."""
         self._settings = settings
         self._observe = observe
         self._documents = Documents(schema.catalog, schema.core, settings.documents)
@@ -347,14 +347,14 @@ class Engine:
     def scope_of(self, caller: Caller) -> Hashable:
         """Return what is equal for callers who may share what was read for one of them."""
         scope = self._planner.scope_of(caller)
-        if self.for_caller is None:
+        if self.identities is None:
             return scope
         return scope, caller.log_id, caller.application, caller.scopes, caller.roles
 
     def note_renewal(self, caller: Caller) -> None:
         """Take the newest token of a caller for what runs already, such as polls."""
-        if self.for_caller is not None:
-            self.for_caller(caller)
+        if self.identities is not None:
+            self.identities.renew_caller(caller)
 
     def shared_reads(self, requests: Sequence[GraphQLRequest]) -> ReadContext:
         """Return the reads of these queries of one caller and scope, which start now and run side by side."""
@@ -375,9 +375,9 @@ class Engine:
 
     def _upstream_of(self, caller: Caller) -> tuple[Upstream, CallerUpstream | None]:
         """Return the upstream of a caller's operation; if it has the caller's identity, also what notes refusals."""
-        if self.for_caller is None:
+        if self.identities is None:
             return self._sender, None
-        identity = CallerUpstream(self.for_caller(caller))
+        identity = CallerUpstream(self.identities.for_caller(caller))
         return identity, identity
 
     def _as_signed_in(self, answer: Answer, reads: ReadContext) -> Answer:

@@ -17,6 +17,11 @@ def _certificate(value: str) -> str:
     return value
 
 
+def _password(value: SecretStr) -> SecretStr:
+    check_vault_reference(value.get_secret_value())
+    return value
+
+
 class CredentialOptions(BaseModel):
     """Credentials other than the client secret."""
 
@@ -27,7 +32,7 @@ class CredentialOptions(BaseModel):
         description="File with the certificate of the application and its private key, as PEM or PFX, instead of"
         " client_secret; or a Key Vault reference. Read again when it changes.",
     )
-    certificate_password: SecretStr | None = Field(
+    certificate_password: Annotated[SecretStr, AfterValidator(_password)] | None = Field(
         default=None, description="Password of the PFX file or of the private key."
     )
     federated_token_file: Path | None = Field(

@@ -30,6 +30,7 @@ from .rendering import secret_settings, settings_table
 from .secret_files import SUFFIX, read_secret, read_secret_files, secret_folder_files
 from .service_links import service_links
 from .settings import GROUPS, NESTED, PREFIX, Settings
+from .vault_reference import misplaced_references
 
 
 class _Environment(EnvSettingsSource):
@@ -77,9 +78,16 @@ def load_settings(
         settings = Settings(**values)
     except ValidationError as exc:
         problems += [_describe(error, places) for error in exc.errors(include_url=False)]
+    else:
+        problems += [_misplaced_reference(path, places) for path in misplaced_references(settings)]
     if problems:
         raise SettingsError(_summary(problems), hint="`d365-graphql settings` lists every setting.")
     return settings
+
+
+def _misplaced_reference(path: str, places: Mapping[str, str]) -> str:
+    place = _place_of(path, path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0], places)
+    return f"{place}: a Key Vault reference cannot be used here: mount the secret as file"
 
 
 def _add_roles(values: dict[str, Any], places: dict[str, str], problems: list[str]) -> None:

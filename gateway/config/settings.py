@@ -49,7 +49,6 @@ from .value_types import (
     SecretKeys,
     Text,
 )
-from .vault_reference import is_vault_reference
 
 PREFIX = "D365_"
 NESTED = "__"
@@ -389,14 +388,6 @@ class Settings(ServiceSettings):
     def _has_password(cls, value: bool | str | None, info: ValidationInfo) -> bool | str | None:
         if value == "admin" and info.data.get("admin_token") is None:
             raise ValueError("admin needs the setting admin_token, which is the password")
-        return value
-
-    @field_validator("admin_token")
-    @classmethod
-    def _is_no_reference(cls, value: SecretStr | None) -> SecretStr | None:
-        # It would be a token that anybody can read in the manifest.
-        if value is not None and is_vault_reference(value.get_secret_value()):
-            raise ValueError("a Key Vault reference cannot be used here: mount the secret as file")
         return value
 
     @field_validator("profiles")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from pydantic import BaseModel, SecretStr
 
 from .value_types import LOOPBACK
 
 PREFIX = "@keyvault:"
+RESOLVED = frozenset({"client_secret", "credentials.certificate_password"})
+"""Secrets that may be references; ``credentials.certificate`` may, too."""
 _PATH = re.compile(r"/secrets/[0-9A-Za-z-]{1,127}(?:/[0-9a-f]{32})?")
 _CLOUDS = ("vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net")
 """Domains of vaults. Tokens for Key Vault are sent nowhere else."""
@@ -48,3 +52,22 @@ def vault_secret(text: str) -> VaultSecret:
             "expected @keyvault:https://VAULT.vault.azure.net/secrets/NAME, optionally with a version"
         )
     return VaultSecret(url, f"https://{cloud or _CLOUDS[0]}")
+
+
+def misplaced_references(values: object, path: str = "") -> Iterator[str]:
+    """Yield the paths of secrets that are references, but are not those that the gateway signs in with.
+
+    The text of such a reference would be the secret itself, which anybody can read in a manifest.
+    """
+    if isinstance(values, SecretStr):
+        if path not in RESOLVED and is_vault_reference(values.get_secret_value()):
+            yield path
+    elif isinstance(values, BaseModel):
+        for name in type(values).model_fields:
+            yield from misplaced_references(getattr(values, name), f"{path}.{name}".lstrip("."))
+    elif isinstance(values, tuple | list):
+        for number, value in enumerate(values):
+            yield from misplaced_references(value, f"{path}[{number}]")
+    elif isinstance(values, Mapping):
+        for name, value in values.items():
+            yield from misplaced_references(value, f"{path}.{name}")

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.errors import OutcomeUnknown, Unauthenticated
+from gateway.identity.caller import Caller
 from gateway.odata.query import Request
 from gateway.odata.response_check import Response
 from gateway.odata.upstream import OutcomePart, Upstream, whole_response
 from gateway.shutdown import Shutdown
+
+
+class CallerIdentities(Protocol):
+    """Where operations with the identity of their callers go."""
+
+    def for_caller(self, caller: Caller) -> Upstream:
+        """Return the upstream with a caller's identity."""
+        ...
+
+    def renew_caller(self, caller: Caller) -> None:
+        """Take the newest token of a caller for what runs already."""
+        ...
 
 
 class CallerUpstream:

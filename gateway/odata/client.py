@@ -84,6 +84,10 @@ class CallerTokens(Protocol):
         """Return what signs a caller's requests."""
         ...
 
+    def renew(self, caller: Caller) -> None:
+        """Take the newest token of a caller for what runs already."""
+        ...
+
     def close(self) -> None:
         """Give up what is under way."""
         ...
@@ -151,6 +155,11 @@ class ODataClient:
         bound._auth = self.callers.auth(caller)  # noqa: SLF001 - of the same class
         bound._is_of_caller = True  # noqa: SLF001 - likewise
         return bound
+
+    def renew_caller(self, caller: Caller) -> None:
+        """Take the newest token of a caller for what runs already, such as polls."""
+        assert self.callers is not None
+        self.callers.renew(caller)
 
     async def __aenter__(self) -> Self:
         return self

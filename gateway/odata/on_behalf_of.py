@@ -112,16 +112,27 @@ class OnBehalfOf:
     async def token(self, caller: Caller) -> str:
         """Return a token on behalf of a caller. Raises Unauthenticated, TokenError."""
         assertion, now = assertion_of(caller), self._now()
-        if caller.expires_at is not None and now >= caller.expires_at:
-            raise Unauthenticated("Your token has expired.", hint="Sign in again.")
         key = caller_key(caller, self._requests.account)
         token = self._tokens.get(key)
         if token is None or now >= token.use_until:
+            # Not before: a newer token of the same caller may have brought this one.
+            if caller.expires_at is not None and now >= caller.expires_at:
+                raise Unauthenticated("Your token has expired.", hint="Sign in again.")
             return await self._acquired(key, caller, assertion)
         self._tokens.move_to_end(key)
-        if now >= token.renew_at and (caller.expires_at or 0.0) > token.ends_at:
+        if now >= token.renew_at and _outlasts(caller, token):
             self._renew_in_background(key, caller, assertion)
         return token.value
+
+    def renew(self, caller: Caller) -> None:
+        """Get a token that lasts as long as the caller's new one, for what runs on with the old one (subscriptions)."""
+        assertion = caller.assertion
+        if assertion is None:
+            return
+        key = caller_key(caller, self._requests.account)
+        token = self._tokens.get(key)
+        if token is None or _outlasts(caller, token):
+            self._renew_in_background(key, caller, assertion)
 
     async def another(self, caller: Caller, rejected: str, claims: str | None) -> str:
         """Return another token than the one that the service rejected, with the claims that it requires.
@@ -263,6 +274,11 @@ class CallerSignIn(httpx.Auth):
                 hint = "Sign in again with the claims in extensions.claims."
                 error = Unauthenticated(message, hint=hint, claims=claims)
                 raise self._tokens.reject(caller, error)
+
+
+def _outlasts(caller: Caller, token: _Token) -> bool:
+    """Return whether a token that a caller brings lives longer than the cached one."""
+    return caller.expires_at is not None and caller.expires_at > token.ends_at
 
 
 def _meaning(

@@ -280,7 +280,7 @@ def executable(
     limits = execution_settings(settings)
     engine = Engine(schema, client, dialect, limits, observe, store, rules)
     if client.callers is not None:
-        engine.for_caller = client.for_caller
+        engine.identities = client
     if client.audit is not None:
         engine.audit = write_audit(client.audit, settings, dialect)
     return schema, engine

@@ -57,6 +57,10 @@ def test_complete_credentials_are_accepted(environ: dict[str, str]) -> None:
             "expected @keyvault:https://VAULT.vault.azure.net",
         ),
         (
+            {**APP, "D365_CREDENTIALS__CERTIFICATE_PASSWORD": "@keyvault:nonsense"},
+            "expected @keyvault:https://VAULT.vault.azure.net",
+        ),
+        (
             {**APP, "D365_CREDENTIALS__CERTIFICATE": "@keyvault:nonsense"},
             "expected @keyvault:https://VAULT.vault.azure.net",
         ),
@@ -124,3 +128,22 @@ def test_references_name_a_secret_of_a_vault(text: str, secret: VaultSecret | No
             vault_secret(text)
     else:
         assert vault_secret(text) == secret
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "path"),
+    [
+        ("D365_ADMIN_TOKEN", VAULT, "D365_ADMIN_TOKEN (environment)"),
+        ("D365_SECRET_KEY", VAULT, "D365_SECRET_KEY (environment)"),
+        (
+            "D365_INBOUND__ISSUERS",
+            f'[{{"issuer": "https://i", "audiences": ["a"], "secret": "{VAULT}"}}]',
+            "issuers[0].secret",
+        ),
+    ],
+)
+def test_other_secrets_are_no_references(variable: str, value: str, path: str) -> None:
+    with pytest.raises(SettingsError, match="mount the secret as file") as caught:
+        load_settings({variable: value})
+
+    assert path in caught.value.message.replace("INBOUND__ISSUERS", "issuers")

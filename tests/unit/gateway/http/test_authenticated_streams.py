@@ -143,23 +143,26 @@ async def test_a_ping_passes_the_token_on_to_polls(served: Served) -> None:
     gateway = served.app.state.live.gateway
     noted: list[float | None] = []
 
-    def for_caller(caller: Caller) -> Upstream:
-        noted.append(caller.expires_at)
-        upstream: Upstream = gateway.client
-        return upstream
+    class Identities:
+        def for_caller(self, _: Caller) -> Upstream:
+            upstream: Upstream = gateway.client
+            return upstream
+
+        def renew_caller(self, caller: Caller) -> None:
+            noted.append(caller.expires_at)
 
     async with served.connect() as raw:
         ws = Socket(raw)
         await ws.say(init(bearer()))
         assert await ws.hear() == ACK
-        gateway.engine.for_caller = for_caller
+        gateway.engine.identities = Identities()
         try:
             ends = int(time.time()) + 700
             renewed = f"Bearer {token(exp=ends)}"
             await ws.say({"type": "ping", "payload": {"Authorization": renewed}})
             assert await ws.hear() == {"type": "pong"}
         finally:
-            gateway.engine.for_caller = None
+            gateway.engine.identities = None
 
     assert noted == [ends]
 

@@ -186,6 +186,30 @@ async def test_a_token_does_not_outlive_the_callers_own(world: World) -> None:
     assert [assertion for assertion, _ in world.requests.asked] == ["token-of-a", "next-of-a"]
 
 
+async def test_a_renewed_caller_keeps_what_runs_with_its_old_token(world: World) -> None:
+    old = caller_of("a", ends_at=600.0)
+    await world.token(old)
+
+    world.tokens.renew(caller_of("a", "new", ends_at=4_000.0))
+    await asyncio.sleep(0.05)
+    world.clock.at = 700.0
+    assert await world.token(old) == "new-of-a#2"
+
+    world.clock.at = 4_000.0
+    with pytest.raises(Unauthenticated, match="has expired"):
+        await world.token(old)
+    assert len(world.requests.asked) == 2
+
+
+async def test_a_renewal_that_brings_nothing_costs_nothing(world: World) -> None:
+    await world.token(caller_of("a"))
+
+    world.tokens.renew(caller_of("a", "same", ends_at=600.0))
+    await asyncio.sleep(0)
+
+    assert len(world.requests.asked) == 1
+
+
 async def test_a_token_is_renewed_early_in_the_background(world: World) -> None:
     first = await world.token(caller_of("a"))
     world.clock.at = 0.79 * HOUR

@@ -19,7 +19,8 @@ COPY gateway gateway
 RUN make setup
 
 FROM python:3.11.14-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home gateway
+RUN useradd --system --uid 10001 --no-create-home gateway \
+  && install -d -o 10001 -m 700 /var/lib/d365-graphql
 WORKDIR /app
 COPY --from=setup /app /app
 COPY --from=page /app/gateway/graphiql/assets gateway/graphiql/assets
@@ -28,6 +29,9 @@ ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # port says otherwise (-e D365_READ_ONLY=false, -e D365_GRAPHIQL=true). With D365_URL it does not start before the settings
 # say who may call (D365_INBOUND__ISSUERS …), or that a proxy authenticates (-e D365_INBOUND__ANONYMOUS=true).
 ENV D365_READ_ONLY=true D365_GRAPHIQL=false
+# API keys, audit files and the gateway's own key: mount a volume here to keep them.
+ENV D365_DATA_DIR=/var/lib/d365-graphql
+VOLUME /var/lib/d365-graphql
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \

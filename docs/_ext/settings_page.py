@@ -36,6 +36,7 @@ TOPICS = (
     ("federation.", "`[federation]`"),
     ("inbound.", "`[inbound]`"),
     ("audit.", "`[audit]`"),
+    ("admin.", "`[admin]`"),
     ("sandbox.", "`[sandbox]`"),
 )
 """Name of the first setting of a section (or how the names of its table begin), and the section's title."""

@@ -8,10 +8,9 @@ from typing import NamedTuple
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import Event, KeysLoaded, KeysUnavailable
+from gateway.http.hosts import is_loopback
 from gateway.identity.authenticator import authenticator_of
 from gateway.store.api_keys import open_api_keys
-
-from .signals_and_port import is_loopback
 
 
 def require_callers(settings: Settings) -> None:

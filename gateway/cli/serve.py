@@ -23,11 +23,14 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import Started, log_event
 from gateway.graphiql import BUILT
+from gateway.http.admin_app import this_process
 from gateway.http.endpoints import API, PAGE
+from gateway.http.hosts import is_loopback
 from gateway.logs import configure_logging
 from gateway.process.garbage_collection import freeze, paused
 from gateway.runtime.assembly import Gateway, open_gateway
 
+from .admin_listener import admin_address, admin_listener, answering
 from .bounded_http import BoundedProtocol, socket_protocol
 from .check_callers import require_callers
 from .connections import ConnectionLimits
@@ -36,7 +39,6 @@ from .server import GracefulServer, Workers
 from .signals_and_port import (
     BACKLOG,
     address_of,
-    is_loopback,
     leave,
     listen,
     on_stop,
@@ -60,10 +62,11 @@ def serve(settings: Settings, workers: int, *, sandbox: bool) -> None:
         # After the bind, so that a host that is not an address of this machine is reported as such.
         require_upstream(settings, sandbox=sandbox)
         require_callers(settings)
-        if workers > 1:
-            _serve_many(settings, listener, workers)
-        else:
-            _serve_one(settings, listener)
+        with admin_listener(settings) as admin:
+            if workers > 1:
+                _serve_many(settings, listener, admin, workers)
+            else:
+                _serve_one(settings, listener, admin)
 
 
 def require_upstream(settings: Settings, *, sandbox: bool) -> None:
@@ -104,7 +107,7 @@ def _config(app: object, settings: Settings, **more: Any) -> uvicorn.Config:
     )
 
 
-def _serve_one(settings: Settings, listener: socket.socket) -> None:
+def _serve_one(settings: Settings, listener: socket.socket, admin: socket.socket | None) -> None:
     async def run() -> None:
         with reading_metadata() as report:
             app = create_app(settings, progress=report)
@@ -112,7 +115,10 @@ def _serve_one(settings: Settings, listener: socket.socket) -> None:
             await opened.enter_async_context(app.router.lifespan_context(app))
         # Before the address is printed: a script that reads it may connect at once.
         listener.listen(BACKLOG)
-        announcement_of(app.state.live.gateway, address_of(listener, settings.host)).publish()
+        workers = this_process()
+        opened.enter_context(answering(settings, admin, lambda: workers))
+        address = address_of(listener, settings.host)
+        announcement_of(app.state.live.gateway, address, admin).publish()
         freeze()
         _reload_on_hangup(app, hung_up)
         await GracefulServer(_config(app, settings, lifespan="off")).serve(sockets=[listener])
@@ -122,7 +128,9 @@ def _serve_one(settings: Settings, listener: socket.socket) -> None:
     _run(run, opened)
 
 
-def _serve_many(settings: Settings, listener: socket.socket, workers: int) -> None:
+def _serve_many(
+    settings: Settings, listener: socket.socket, admin: socket.socket | None, workers: int
+) -> None:
     """Start once in this process, to report errors and to fill the cache, then start the workers."""
     opened = contextlib.AsyncExitStack()
     announcements: list[Announcement] = []
@@ -131,7 +139,8 @@ def _serve_many(settings: Settings, listener: socket.socket, workers: int) -> No
         async def rehearse() -> None:
             with reading_metadata() as report:
                 gateway = await opened.enter_async_context(open_gateway(shared, progress=report))
-            announcements.append(announcement_of(gateway, address_of(listener, settings.host)))
+            address = address_of(listener, settings.host)
+            announcements.append(announcement_of(gateway, address, admin))
 
         if _run(rehearse, opened):
             (announcement,) = announcements
@@ -149,7 +158,9 @@ def _serve_many(settings: Settings, listener: socket.socket, workers: int) -> No
             )
             # On a busy machine workers take ten seconds to import, in which a client that has read the address would
             # be connected but not answered.
-            Workers(config, sockets=[listener], on_ready=announcement.publish).run()
+            group = Workers(config, sockets=[listener], on_ready=announcement.publish)
+            with answering(shared, admin, group.states):
+                group.run()
 
 
 @contextlib.contextmanager
@@ -257,7 +268,9 @@ class Announcement:
         log_event(self.started)
 
 
-def announcement_of(gateway: Gateway, address: str) -> Announcement:
+def announcement_of(
+    gateway: Gateway, address: str, admin: socket.socket | None = None
+) -> Announcement:
     """Return the announcement of a gateway, which need not stay open until it is published."""
     lines: list[str] = []
     if gateway.is_sandbox:
@@ -270,6 +283,8 @@ def announcement_of(gateway: Gateway, address: str) -> Announcement:
     sets, fields = len(gateway.catalog.model.entity_sets), len(gateway.catalog.roots)
     lines.append(f"{sets:,} entity sets, {fields:,} fields of Query.")
     lines.extend(_addresses(gateway.settings, address))
+    if admin is not None:
+        lines.append(f"Health:   {admin_address(gateway.settings, admin)}")
     started = Started(
         url=address,
         upstream=gateway.client.root,

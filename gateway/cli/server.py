@@ -16,12 +16,14 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import uvicorn
 
+from gateway.http.admin_app import WorkerState
 from gateway.odata.client import ODataClient
 
 from .signals_and_port import terminal_watch
@@ -144,6 +146,11 @@ class Workers(Multiprocess):
         self._on_ready = on_ready
         self._hung_up = terminal_watch()
         self._due: set[int] = set()
+        self._states: Mapping[int, WorkerState] = {}
+
+    def states(self) -> Sequence[WorkerState]:
+        """Return the state of each worker. Any thread may call it."""
+        return tuple(self._states.values())
 
     def handle_hup(self) -> None:
         """Pass SIGHUP on to the workers, or stop if the terminal is gone."""
@@ -158,7 +165,7 @@ class Workers(Multiprocess):
         while not self.should_exit.wait(_TICK):
             self.handle_signals()
             self.keep_subprocess_alive()
-            if any(process.is_ready(timeout=1) for process in self.processes):
+            if any(state.state == "ready" for state in self.states()):
                 self._on_ready()
                 return
 
@@ -172,6 +179,7 @@ class Workers(Multiprocess):
         """Replace workers that died or hang, and pass SIGHUP on to those that are ready."""
         if self.should_exit.is_set():
             return
+        self._note_states()
         timeout = self.config.timeout_worker_healthcheck
         for index, process in enumerate(self.processes):
             if process.is_alive(timeout=timeout):
@@ -185,6 +193,19 @@ class Workers(Multiprocess):
             if self.should_exit.is_set():
                 return
             self.processes[index] = self._start()
+
+    def _note_states(self) -> None:
+        """Note which workers are ready. Only this thread speaks to them, so that others need the notes."""
+        states: dict[int, WorkerState] = {}
+        for process in self.processes:
+            pid = process.pid or 0
+            known = self._states.get(pid)
+            if known is None:
+                known = WorkerState(pid, "starting", time.time())
+            if known.state == "starting" and process.is_ready(timeout=1):
+                known = WorkerState(pid, "ready", time.time())
+            states[pid] = known
+        self._states = states
 
     def _start(self) -> Process:
         process = WorkerProcess(self.config, self.sockets)

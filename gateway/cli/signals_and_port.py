@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import socket
@@ -39,14 +38,6 @@ def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
     if isinstance(error, socket.gaierror):
         hint = "--host must be an address of this machine: 127.0.0.1, 0.0.0.0 (all), ::1."
     return SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}.", hint=hint)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach the interface: ``127.0.0.1``, ``::1``, ``localhost``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def address_of(listener: socket.socket, host: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .value_types import Folder, Names
+from .value_types import AdminPort, Folder, Names
 
 SinkName: TypeAlias = Literal["file", "stdout", "syslog", "none"]
 
@@ -47,4 +47,20 @@ class AuditOptions(BaseModel):
         default=(),
         description="Patterns of properties, as Set.Property, whose written values are recorded. Of others only the"
         " names are.",
+    )
+
+
+class AdminOptions(BaseModel):
+    """The second listener, for those who run the gateway."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Network interface of the second listener (/health). On any that is not loopback, requests need an"
+        " API key with the role admin.",
+    )
+    port: AdminPort = Field(
+        default=0,
+        description="Its port; 0: any free port, which is printed at the start; none: there is no second listener.",
     )

@@ -36,7 +36,7 @@ NOT_PER_PROFILE = frozenset(
         *("company_limit_shared", "max_url_length", "max_filtered_rows", "max_upstream_bytes"),
         *("concurrency", "connect_timeout", "read_timeout", "answer_timeout", "retries"),
         *("retry_wait_max", "expand", "cache_dir", "metadata_max_age", "metadata_poll"),
-        *("data_dir", "store", "secret_key", "secret_key_old", "audit"),
+        *("data_dir", "store", "secret_key", "secret_key_old", "audit", "admin"),
         # Names and ids are the same in each API.
         *("clean_noyes", "clean_null_dates", "clean_dates", "account_numbers", "language"),
         *("names", "include", "exclude", "relations", "relation_presets"),

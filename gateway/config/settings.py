@@ -20,7 +20,7 @@ from pydantic_settings import (
 
 from schema.errors import did_you_mean
 
-from .audit_models import AuditOptions
+from .audit_models import AdminOptions, AuditOptions
 from .credential_models import CredentialOptions
 from .inbound_models import InboundOptions
 from .role_models import Roles
@@ -337,6 +337,9 @@ class Settings(ServiceSettings):
         default=InboundOptions(), description="Callers: how they sign in."
     )
     audit: AuditOptions = Field(default=AuditOptions(), description="The audit log: who did what.")
+    admin: AdminOptions = Field(
+        default=AdminOptions(), description="The second listener, for those who run the gateway."
+    )
     sandbox: SandboxOptions = Field(
         default=SandboxOptions(), description="Behaviour of the embedded sandbox."
     )

@@ -185,6 +185,9 @@ PageAccess: TypeAlias = Annotated[bool | Literal["admin"], WrapValidator(_page_a
 ServiceRoot: TypeAlias = Annotated[str, AfterValidator(_service_root)]
 Authority: TypeAlias = Annotated[str, AfterValidator(_authority)]
 Folder: TypeAlias = Annotated[Path | None, BeforeValidator(_or_none)]
+AdminPort: TypeAlias = Annotated[
+    Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(_or_none)
+]
 Text: TypeAlias = Annotated[str | None, BeforeValidator(_or_none)]
 
 

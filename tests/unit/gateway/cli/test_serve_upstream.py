@@ -8,9 +8,9 @@ import pytest
 
 from gateway.cli.check_callers import require_callers
 from gateway.cli.serve import require_upstream
-from gateway.cli.signals_and_port import is_loopback
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
+from gateway.http.hosts import is_loopback
 from tests.support.process import invoke
 
 URL = "https://x.example/data"

@@ -60,8 +60,8 @@ def used_of_self(cls: type) -> Iterator[str]:
     yield from (name for name in own if not name.startswith("_") and name not in ADDED)
 
 
-ADDED = {"eof_received"}
-"""Methods of asyncio that a class adds to uvicorn's."""
+ADDED = {"eof_received", "states"}
+"""Methods that a class adds to uvicorn's."""
 
 
 def used_of_parts(module: object) -> Iterator[tuple[str, str]]:

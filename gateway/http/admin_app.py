@@ -1,0 +1,172 @@
+"""The application of the second listener, for people who run the gateway: `/health`, of all its processes.
+
+On a loopback interface it answers everybody on the machine. On another one every request needs an API key with the role
+``admin``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.audit.opening import sink_of
+from gateway.config.settings import Settings
+from gateway.config.version import gateway_version
+from gateway.errors import Forbidden, StoreUnavailable, Unauthenticated
+from gateway.events import Observer, RequestRefused
+from gateway.identity.authenticator import Authenticator
+from gateway.store.api_keys import open_api_keys
+
+from .edge import Edge, send_refusal
+from .hosts import is_loopback
+from .refusals import HttpError, caller_error
+from .request_parameters import headers_of
+
+ADMIN_ROLE = "admin"
+"""Role of API keys that may use the listener."""
+
+
+class WorkerState(Struct, frozen=True):
+    """One process that serves."""
+
+    pid: int
+    state: Literal["starting", "ready"]
+    since: float
+    """When this state began, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminContext:
+    """What the routes of the listener know."""
+
+    settings: Settings
+    workers: Callable[[], Sequence[WorkerState]]
+    """Returns the processes that serve. Called in the thread of the listener."""
+    observe: Observer
+    since: float = field(default_factory=time.time)
+    """When the gateway started, in seconds since the epoch."""
+
+
+AdminRoutes: TypeAlias = Callable[[AdminContext], Iterable[BaseRoute]]
+"""Returns routes of the listener."""
+
+
+def create_admin_app(context: AdminContext) -> Starlette:
+    """Return the application."""
+    settings = context.settings
+    api_keys = open_api_keys(settings, context.observe)
+    is_local = is_loopback(settings.admin.host)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        if api_keys is not None:
+            await api_keys.close()
+
+    # Issuers and certificates are those of the API: administration takes keys only.
+    options = settings.inbound.model_copy(
+        update={"issuers": (), "client_certificates": (), "anonymous": False}
+    )
+    keys = Authenticator(options, api_keys=api_keys, observe=context.observe)
+    # Names of the API may resolve to this machine, and a page of theirs may then not read what is for its users.
+    own: dict[str, object] = {"host": settings.admin.host, "root_path": ""}
+    if is_local:
+        own["allowed_hosts"] = ()
+    edge = Edge(settings.model_copy(update=own), context.observe)
+    routes = [route for routes_of in ROUTES for route in routes_of(context)]
+    return _AdminApplication(
+        edge, None if is_local else keys, context.observe, routes=routes, lifespan=lifespan
+    )
+
+
+class _AdminApplication(Starlette):
+    """Checks host and key before routing."""
+
+    def __init__(
+        self, edge: Edge, keys: Authenticator | None, observe: Observer, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._edge = edge
+        self._keys = keys
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        refused = self._edge.admit(scope)
+        try:
+            if refused is not None:
+                raise refused
+            if self._keys is not None:
+                await _check(self._keys, scope)
+        except HttpError as error:
+            self._observe(RequestRefused(status=error.status, code=error.code, message=str(error)))
+            await send_refusal(error, scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
+async def _check(keys: Authenticator, scope: Scope) -> None:
+    """Raise HttpError unless a request has the key of an administrator."""
+    try:
+        caller = await keys.authenticate(scope, headers_of(scope))
+    except (Unauthenticated, StoreUnavailable) as error:
+        raise caller_error(error) from error
+    if ADMIN_ROLE not in caller.roles:
+        raise HttpError(403, Forbidden.code, f"The API key has no role {ADMIN_ROLE}.")
+
+
+def _health_routes(context: AdminContext) -> Iterable[BaseRoute]:
+    async def health(_: Request) -> Response:
+        workers = context.workers()
+        states = {worker.state for worker in workers}
+        status = "degraded" if len(states) > 1 else next(iter(states), "starting")
+        facts = {
+            "status": status,
+            "version": gateway_version(),
+            "since": _iso(context.since),
+            "environment": context.settings.url or "sandbox",
+            "audit": sink_of(context.settings),
+            "workers": [_worker_json(worker) for worker in workers],
+        }
+        return json_for_people(facts, 200 if "ready" in states else 503)
+
+    return (Route("/health", health),)
+
+
+ROUTES: tuple[AdminRoutes, ...] = (_health_routes,)
+"""The routes of the listener."""
+
+
+def json_for_people(facts: Mapping[str, object], status: int = 200) -> Response:
+    """Return JSON with line breaks."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+    headers = {"Cache-Control": "no-store"}
+    return Response(text, status, headers, media_type="application/json")
+
+
+def this_process() -> Sequence[WorkerState]:
+    """Return the state of this process, which serves from now on."""
+    return (WorkerState(os.getpid(), "ready", time.time()),)
+
+
+def _worker_json(worker: WorkerState) -> Mapping[str, object]:
+    return {"pid": worker.pid, "state": worker.state, "since": _iso(worker.since)}
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

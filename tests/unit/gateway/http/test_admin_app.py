@@ -1,0 +1,118 @@
+"""The second listener: health of all processes, for people on the machine or with a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.config.settings import Settings
+from gateway.http.admin_app import AdminContext, WorkerState, create_admin_app
+from gateway.store.api_keys import open_register
+
+pytestmark = pytest.mark.anyio
+ONE = WorkerState(7, "ready", 0.0)
+OTHER = WorkerState(8, "starting", 60.0)
+
+
+async def get(
+    workers: Sequence[WorkerState] = (ONE,),
+    path: str = "/health",
+    headers: dict[str, str] | None = None,
+    **values: Any,
+) -> httpx.Response:
+    context = AdminContext(
+        settings=Settings.model_validate(values),
+        workers=lambda: workers,
+        observe=lambda _: None,
+        since=0.0,
+    )
+    app = create_admin_app(context)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9") as http:
+            return await http.get(path, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("workers", "status", "code"),
+    [
+        ([], "starting", 503),
+        ([OTHER], "starting", 503),
+        ([ONE], "ready", 200),
+        ([ONE, OTHER], "degraded", 200),
+    ],
+)
+async def test_health_is_that_of_all_processes(
+    workers: list[WorkerState], status: str, code: int
+) -> None:
+    response = await get(workers)
+
+    body = response.json()
+    assert (response.status_code, body["status"]) == (code, status)
+    assert [worker["pid"] for worker in body["workers"]] == [worker.pid for worker in workers]
+
+
+async def test_health_says_what_runs() -> None:
+    response = await get(url="https://x.example/data", data_dir="/data")
+
+    body = response.json()
+    body.pop("version")
+    assert body == {
+        "status": "ready",
+        "since": "1970-01-01T00:00:00+00:00",
+        "environment": "https://x.example/data",
+        "audit": "file",
+        "workers": [{"pid": 7, "state": "ready", "since": "1970-01-01T00:00:00+00:00"}],
+    }
+    assert response.headers["cache-control"] == "no-store"
+    assert response.text.count("\n") > 5
+
+
+@pytest.mark.parametrize(
+    ("host", "values", "code"),
+    [
+        ("localhost:9", {}, 200),
+        ("evil.example", {}, 421),
+        # Names of the API are none of this listener.
+        ("evil.example", {"allowed_hosts": ["*"]}, 421),
+    ],
+)
+async def test_other_hosts_are_refused(host: str, values: dict[str, Any], code: int) -> None:
+    assert (await get(headers={"Host": host}, **values)).status_code == code
+
+
+@pytest.mark.parametrize(
+    ("roles", "revoked", "code"),
+    [(["admin"], False, 200), (["clerk"], False, 403), (["admin"], True, 401), (None, False, 401)],
+)
+async def test_other_machines_need_the_key_of_an_administrator(
+    tmp_path: Path, roles: list[str] | None, revoked: bool, code: int
+) -> None:
+    values: dict[str, Any] = {"data_dir": tmp_path, "admin": {"host": "0.0.0.0"}}
+    headers: dict[str, str] = {}
+    if roles is not None:
+        register = open_register(Settings(data_dir=tmp_path))
+        key, text = register.create("me", roles, None)
+        if revoked:
+            register.revoke(key.id)
+        register.close()
+        headers["Authorization"] = f"Bearer {text}"
+
+    for path in ("/health", "/other"):
+        response = await get(path=path, headers=headers, **values)
+        assert response.status_code == (404 if (path, code) == ("/other", 200) else code)
+    assert ("www-authenticate" in response.headers) is (code == 401)
+
+
+async def test_without_a_store_other_machines_are_refused() -> None:
+    response = await get(
+        headers={"Authorization": "Bearer d365_a_b"},
+        store="none",
+        admin={"host": "0.0.0.0"},
+    )
+
+    assert response.status_code == 401

@@ -16,6 +16,7 @@ import typer
 
 from .key_commands import audit_commands, key_commands
 from .option_types import Config, Json, Profile, Sandbox
+from .policy_commands import policy_commands
 
 app = typer.Typer(
     name="d365-graphql",
@@ -415,3 +416,4 @@ app.add_typer(schema_commands, name="schema")
 app.add_typer(metadata_commands, name="metadata")
 app.add_typer(key_commands, name="keys")
 app.add_typer(audit_commands, name="audit")
+app.add_typer(policy_commands, name="policy")

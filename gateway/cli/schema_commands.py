@@ -37,7 +37,7 @@ def quiet(_: Event) -> None:
     """Drop an event: the commands print results, not logs."""
 
 
-def _with_gateway(
+def with_gateway(
     settings: Settings,
     use: Callable[[Gateway], Awaitable[T]],
     *,
@@ -119,7 +119,7 @@ def print_explanation(
         service = None if gateway.is_sandbox else gateway.client.root
         return await explain(gateway, request), service
 
-    explanation, service = _with_gateway(settings, run, profile=profile)
+    explanation, service = with_gateway(settings, run, profile=profile)
     if as_json:
         print(_json({**explanation.to_json(service), "errors": explanation.errors}))
     else:
@@ -134,7 +134,7 @@ def current_schema(settings: Settings, *, labels: bool, profile: str | None = No
     async def schema(gateway: Gateway) -> ODataSchema:
         return gateway.schema
 
-    return _with_gateway(settings, schema, profile=profile, labels=labels)
+    return with_gateway(settings, schema, profile=profile, labels=labels)
 
 
 def print_sdl(settings: Settings, *, federation: bool, profile: str | None = None) -> None:
@@ -160,7 +160,7 @@ def print_schema_stats(
     async def count(gateway: Gateway) -> tuple[Stats, int]:
         return stats(gateway.catalog, gateway.schema.writes), number_of_types(gateway.schema)
 
-    counts, types = _with_gateway(settings, count, profile=profile)
+    counts, types = with_gateway(settings, count, profile=profile)
     if as_json:
         print(_json({**asdict(counts), "types": types, "types_by_kind": counts.types}))
         return
@@ -198,7 +198,7 @@ def print_why(
     async def explain_name(gateway: Gateway) -> Reasons:
         return reasons(gateway.catalog, name, gateway.schema.writes)
 
-    result = _with_gateway(settings, explain_name, profile=profile, labels=True)
+    result = with_gateway(settings, explain_name, profile=profile, labels=True)
     print(_json(asdict(result)) if as_json else result.text())
 
 

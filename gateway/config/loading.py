@@ -115,13 +115,13 @@ def _add_roles(values: dict[str, Any], places: dict[str, str], problems: list[st
     values["roles"] = {**roles, **declared}
 
 
-def read_roles(file: Path) -> dict[str, Any]:
-    """Return the tables of a file of roles. Raises SettingsError if it has anything else."""
+def read_roles(file: Path, *, others: bool = False) -> dict[str, Any]:
+    """Return the tables of a file of roles. Raises SettingsError if it has others, unless ``others``."""
     tables = _read_toml(file)
-    others = [name for name in tables if name != "roles"]
-    if others:
+    more = [name for name in tables if name != "roles"]
+    if more and not others:
         raise SettingsError(
-            f"{file}: {', '.join(others)}: a file of roles has tables [roles.NAME] only"
+            f"{file}: {', '.join(more)}: a file of roles has tables [roles.NAME] only"
         )
     roles: dict[str, Any] = tables.get("roles", {})
     if not isinstance(roles, dict):

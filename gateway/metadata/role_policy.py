@@ -43,14 +43,13 @@ _SHOWN = 5
 async def load_policy(
     settings: Settings,
     client: ODataClient,
-    catalog: Catalog,
     dialect: Dialect,
     metadata: str,
     observe: Observer,
 ) -> Policy | None:
-    """Return the policy of the settings; None without roles. ``metadata`` is the digest of the document.
+    """Return the unchecked policy of the settings; None without roles. ``metadata`` is the digest of the document.
 
-    Raises SettingsError with all problems, and GatewayError if the environment does not return its categories.
+    Raises SettingsError if the product has no categories, and GatewayError if the environment does not return them.
     """
     if not settings.roles:
         return None
@@ -69,9 +68,7 @@ async def load_policy(
         categories = await load_categories(
             client, root, metadata, cache_dir=folder, observe=observe
         )
-    policy = make_policy(settings.roles, categories)
-    require_sound(policy, catalog, settings)
-    return policy
+    return make_policy(settings.roles, categories)
 
 
 def make_policy(roles: Mapping[str, RoleOptions], categories: Mapping[str, str]) -> Policy:
@@ -113,17 +110,6 @@ def _grant(rights: SetRights) -> SetGrant:
 
 def _is_category(pattern: str) -> bool:
     return pattern.startswith(CATEGORY)
-
-
-def require_sound(policy: Policy, catalog: Catalog, settings: Settings) -> None:
-    """Raise SettingsError with all problems of a policy."""
-    problems = policy_problems(policy, catalog, settings)
-    if problems:
-        lines = "\n  ".join([f"{len(problems)} rules of roles are invalid:", *problems])
-        raise SettingsError(
-            problems[0] if len(problems) == 1 else lines,
-            hint="`d365-graphql policy check` checks roles; names are those of the metadata.",
-        )
 
 
 def policy_problems(policy: Policy, catalog: Catalog, settings: Settings) -> list[str]:

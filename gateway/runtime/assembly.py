@@ -39,7 +39,7 @@ from gateway.metadata.model_builder import (
 )
 from gateway.metadata.preset_services import with_preset_services
 from gateway.metadata.profile_sets import load_profile_settings
-from gateway.metadata.role_policy import load_policy
+from gateway.metadata.role_policy import load_policy, policy_problems
 from gateway.metadata.write_rules import write_rules
 from gateway.odata.client import CallerTokens, ODataClient
 from gateway.odata.dialect import Dialect
@@ -58,6 +58,11 @@ from schema.types.build import ODataSchema
 
 SANDBOX_ROOT = "http://sandbox.invalid/data"
 """Service root of the embedded sandbox. Nothing is sent to it: ``.invalid`` never resolves (RFC 2606, section 2)."""
+
+
+_SOUND = (
+    "`d365-graphql policy check` checks roles; sets and columns have the names of the metadata."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,16 +247,30 @@ async def with_policy(gateway: Gateway) -> Gateway:
     policy = await load_policy(
         gateway.settings,
         gateway.client,
-        gateway.catalog,
         gateway.dialect,
         gateway.metadata.digest,
         gateway.observe,
     )
     if policy is None:
         return gateway
-    copy = fresh_copy(gateway)
-    check_row_rules(policy, copy.catalog, copy.schema.core, gateway.dialect)
+    require_sound(policy, gateway)
     return replace(gateway, policy=policy)
+
+
+def require_sound(policy: Policy, gateway: Gateway) -> None:
+    """Raise SettingsError with all problems of a policy over a gateway's metadata."""
+    problems = policy_problems(policy, gateway.catalog, gateway.settings)
+    try:
+        # Of a copy: the check makes input types.
+        check_row_rules(policy, gateway.catalog, fresh_copy(gateway).schema.core, gateway.dialect)
+    except SettingsError as error:
+        first, *others = error.message.split("\n  ")
+        problems += others or [f"{first} {error.hint or ''}".rstrip()]
+    if len(problems) == 1:
+        raise SettingsError(problems[0], hint=_SOUND)
+    if problems:
+        lines = "\n  ".join([f"{len(problems)} rules of roles are invalid:", *problems])
+        raise SettingsError(lines, hint=_SOUND)
 
 
 def build_profile(whole: Gateway, name: str) -> Gateway:

@@ -9,12 +9,14 @@ import pytest
 
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
-from gateway.metadata.role_policy import make_policy, policy_problems, require_sound
+from gateway.metadata.role_policy import make_policy, policy_problems
+from gateway.runtime.assembly import open_gateway
 from schema.catalog import Catalog
 from schema.model.records import Operation, OperationKind
 from schema.policy.records import Mask, Right
 from tests.support.small_models import FINOPS, NS, entity, model, prop
 
+pytestmark = pytest.mark.anyio
 POST = Operation(name=f"{NS}.PostJournal", kind=OperationKind.ACTION)
 MODEL = model(
     entity("Customer", prop("Id"), prop("Name"), prop("Limit", "Edm.Int32"), key=("Id",)),
@@ -84,9 +86,16 @@ def test_a_sound_role_has_no_problem(role: Mapping[str, Any]) -> None:
     assert problems_of(role) == []
 
 
-def test_all_problems_are_reported_at_once() -> None:
-    roles: dict[str, Any] = {"a": {"sets": {"X": {}}}, "b": {"sets": {"Y": {}}}}
-    settings = Settings.model_validate({"roles": roles})
+async def test_all_problems_stop_the_start_at_once() -> None:
+    roles = {"a": {"sets": {"X": {}}}, "b": {"sets": {"CustomersV3": {"where": {"x": {"eq": 1}}}}}}
 
-    with pytest.raises(SettingsError, match=r"2 rules of roles are invalid:\n  roles\.a"):
-        require_sound(make_policy(settings.roles, {}), Catalog(MODEL, FINOPS), settings)
+    with pytest.raises(SettingsError) as caught:
+        async with open_gateway(Settings.model_validate({"language": None, "roles": roles})):
+            pass
+
+    first, *problems = caught.value.message.split("\n  ")
+    assert first == "2 rules of roles are invalid:"
+    assert [problem.partition(":")[0] for problem in problems] == [
+        'roles.a.sets."X"',
+        'roles.b.sets."CustomersV3".where.x',
+    ]

@@ -13,7 +13,6 @@ Decimals are exact: msgspec reads them from the JSON text. A page that does not 
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -129,7 +128,9 @@ class RowType:
 
     def redacting(self, redact: Callable[[Sequence[Any]], None]) -> RowType:
         """Return this row type for rows that are redacted; it belongs to one operation."""
-        row_type = copy.copy(self)
+        row_type = object.__new__(RowType)
+        for name in _OWN_PLACES:
+            setattr(row_type, name, getattr(self, name))
         row_type.redact = redact
         row_type.original = self
         return row_type
@@ -149,6 +150,10 @@ class RowType:
         if type_name is None:
             return self.level.info.csdl
         return type_name.rpartition("#")[2] if isinstance(type_name, str) else ""
+
+
+# Not ``copy.copy``, which takes ten times as long.
+_OWN_PLACES = tuple(name for name in RowType.__slots__ if name != "__weakref__")
 
 
 class RowTypes:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _MASKS = (Mask.LAST4, Mask.HASH, Mask.NULL)
 """If several roles mask a value that shows, the first of these masks counts."""
+CACHED_CELLS = 500
+"""Selections of columns whose cells are kept for a caller."""
 _SHOWN = 4
 _DIGEST = 8
 """Bytes of a digest that stands for a value."""
@@ -63,14 +65,28 @@ def cells_of(
     bounds: RowBounds, csdl: str, set_name: str | None, fields: Iterable[Field]
 ) -> Cells | None:
     """Return the cells among the columns of rows of a set; None if all of their values show in plain."""
+    if bounds.is_plain(csdl, set_name):
+        return None
+    columns = {(f.declared_by, f.source): f for f in fields if f.prop is not None}
+    place = (csdl, set_name, *columns)
+    if place not in bounds.cells:
+        if len(bounds.cells) >= CACHED_CELLS:
+            bounds.cells.clear()
+        bounds.cells[place] = _cells_among(bounds, csdl, set_name, columns)
+    cells: Cells | None = bounds.cells[place]
+    return cells
+
+
+def _cells_among(
+    bounds: RowBounds, csdl: str, set_name: str | None, columns: Mapping[Place, Field]
+) -> Cells | None:
     sets = (set_name,) if set_name is not None else bounds.sets_of(csdl)
     keys = bounds.rules.catalog.key_of(csdl)
     accesses: dict[Place, tuple[Field, list[ColumnAccess]]] = {}
-    for field in fields:
-        if field.prop is not None:
-            each = [bounds.view.column(s, field.source, is_key=field.source in keys) for s in sets]
-            if not all(access.is_plain for access in each):
-                accesses[field.declared_by, field.source] = (field, each)
+    for place, field in columns.items():
+        each = [bounds.view.column(s, field.source, is_key=field.source in keys) for s in sets]
+        if not all(access.is_plain for access in each):
+            accesses[place] = (field, each)
     if not accesses:
         return None
     if len(sets) != 1:

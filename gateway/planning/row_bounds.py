@@ -12,7 +12,7 @@ Ids are not sealed, and stay the same for every caller: an id only names a row, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from gateway.odata.query import FALSE, TRUE, Expr, Or, Path, Rule, Value
 from gateway.odata.simplify import paths, simplify, with_prefix
 from schema.catalog.records import Field, ObjectInfo
 from schema.policy import Grant, RoleView
+from schema.policy.records import ALL_NAMES
 
 from .company_limit import Companies, CompanyLimit
 from .filters import all_of
@@ -98,6 +99,9 @@ class RowBounds:
         self._companies: dict[str, Companies | None] = {}
         self._by_set: dict[str, Expr | None] = {}
         self._by_type: dict[str, Expr | None] = {}
+        self._plain: dict[tuple[str, str | None], bool] = {}
+        self.cells: dict[Hashable, Any] = {}
+        """What ``cells`` has found out for this caller."""
 
     def __bool__(self) -> bool:
         return True
@@ -246,6 +250,18 @@ class RowBounds:
             )
         except (LookupError, TypeError, ValueError, ArithmeticError, GatewayError):
             return False
+
+    def is_plain(self, csdl: str, set_name: str | None) -> bool:
+        """Return whether every value of the rows of a set shows in plain."""
+        place = (csdl, set_name)
+        plain = self._plain.get(place)
+        if plain is None:
+            sets = self.sets_of(csdl) if set_name is None else (set_name,)
+            grants = (reader.grant for name in sets for reader in self.view.readers(name))
+            plain = self._plain[place] = all(
+                grant.columns == ALL_NAMES and not grant.masks for grant in grants
+            ) and all(map(self.view.shows_set, sets))
+        return plain
 
     def columns_of(self, csdl: str, set_name: str) -> tuple[str, ...]:
         """Return the properties that tell whether a row of a set is inside, as far as a row tells that."""

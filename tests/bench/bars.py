@@ -167,6 +167,14 @@ BARS = (
         "median_us",
         {"case": "warm caller"},
     ),
+    Bar(
+        HTTP,
+        "requests for tokens on behalf of each of 10,000 callers",
+        1,
+        "per token life",
+        "on_behalf",
+        "requests_per_caller",
+    ),
     *(
         Bar(HTTP, f"gateway CPU for {case}", limit, "ms", "load", "cpu_ms", {"case": case, **AT_16})
         for case, limit in (("1 row x 10", 0.8), ("100 rows x 10", 2.5), ("1,000 rows x 50", 25))

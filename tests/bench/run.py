@@ -44,6 +44,7 @@ BENCHMARKS = {
     "loaders": "bench_loaders:loaders",
     "documents": "bench_documents:documents",
     "identity": "bench_identity:identity",
+    "on_behalf": "bench_on_behalf:on_behalf",
     "policy": "bench_policy:policy",
     "start": "bench_start:start",
     "touch": "bench_touch:touch",

@@ -1,4 +1,4 @@
-"""The application of the second listener, for people who run the gateway: `/health`, of all its processes.
+"""The application of the second listener, for people who run the gateway: `/health`, `/health/upstream`.
 
 On a loopback interface it answers everybody on the machine. On another one every request needs an API key with the role
 ``admin``.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -148,7 +148,22 @@ def _health_routes(context: AdminContext) -> Iterable[BaseRoute]:
     return (Route("/health", health),)
 
 
-ROUTES: tuple[AdminRoutes, ...] = (_health_routes,)
+def _upstream_routes(context: AdminContext) -> Iterable[BaseRoute]:
+    endpoint: Callable[[Request], Awaitable[Response]] | None = None
+
+    async def upstream(request: Request) -> Response:
+        nonlocal endpoint
+        if endpoint is None:
+            # A process that only watches workers needs none of what sends requests, unless somebody asks.
+            from .upstream_health import upstream_health  # noqa: PLC0415 - see above
+
+            endpoint = upstream_health(context.settings, context.observe)
+        return await endpoint(request)
+
+    return (Route("/health/upstream", upstream),)
+
+
+ROUTES: tuple[AdminRoutes, ...] = (_health_routes, _upstream_routes)
 """The routes of the listener."""
 
 

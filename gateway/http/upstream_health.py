@@ -7,9 +7,8 @@ seconds and made once at a time, so that no number of requests becomes load for 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,8 @@ from gateway.runtime.upstream_chain import (
     problem_step,
     token_step,
 )
+
+from .admin_app import json_for_people
 
 if TYPE_CHECKING:
     from gateway.odata.application_sign_in import ApplicationSignIn
@@ -141,15 +142,14 @@ class UpstreamHealth:
         return self._auth
 
 
-def upstream_health(settings: Settings, observe: Observer) -> Callable[[Request], Any]:
+def upstream_health(
+    settings: Settings, observe: Observer
+) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint: 200 if there is no problem, else 503."""
     health = UpstreamHealth(settings, observe)
 
     async def answer(_: Request) -> Response:
         report = await health.report()
-        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
-        status = 200 if report.is_good else 503
-        headers = {"Cache-Control": "no-store"}
-        return Response(text, status, headers, media_type="application/json")
+        return json_for_people(report.to_json(), 200 if report.is_good else 503)
 
     return answer

@@ -116,3 +116,12 @@ async def test_without_a_store_other_machines_are_refused() -> None:
     )
 
     assert response.status_code == 401
+
+
+async def test_the_way_to_the_environment_is_reported() -> None:
+    response = await get(path="/health/upstream")
+
+    assert response.status_code == 200
+    assert response.json()["steps"] == [
+        {"name": "environment", "status": "ok", "text": "embedded sandbox"}
+    ]

@@ -81,7 +81,7 @@ def _cells_among(
     bounds: RowBounds, csdl: str, set_name: str | None, columns: Mapping[Place, Field]
 ) -> Cells | None:
     sets = (set_name,) if set_name is not None else bounds.sets_of(csdl)
-    keys = bounds.rules.catalog.key_of(csdl)
+    keys = bounds.always_shown(csdl)
     accesses: dict[Place, tuple[Field, list[ColumnAccess]]] = {}
     for place, field in columns.items():
         each = [bounds.view.column(s, field.source, is_key=field.source in keys) for s in sets]

@@ -273,9 +273,14 @@ class RowBounds:
 
     def shows(self, field: Field, set_name: str) -> bool:
         """Return whether every value of a column of a set shows in plain."""
-        catalog = self._catalog
-        is_key = field.source in catalog.key_of(catalog.model.entity_sets[set_name].type)
+        csdl = self._catalog.model.entity_sets[set_name].type
+        is_key = field.source in self.always_shown(csdl)
         return self.view.column(set_name, field.source, is_key=is_key).is_plain
+
+    def always_shown(self, csdl: str) -> frozenset[str]:
+        """Return the columns that show wherever a row of a type does: its key, and its company."""
+        company = self.rules.dialect.company_property
+        return frozenset((*self._catalog.key_of(csdl), *(() if company is None else (company,))))
 
     @property
     def serves_calls(self) -> bool:

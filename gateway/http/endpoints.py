@@ -90,10 +90,20 @@ class Endpoint:
         """
         try:
             caller = await self.authenticate(scope, headers)
-            return caller, await self.live(scope["app"], caller)
+            return caller, await self._live_to(scope, caller)
         except HttpError as refused:
             if self.bound_roles and refused.status < 500:
                 raise UnknownApi from refused
+            raise
+
+    async def _live_to(self, scope: Scope, caller: Caller) -> GenerationManager | None:
+        """Return what ``live`` returns, and record if it refuses the caller."""
+        try:
+            return await self.live(scope["app"], caller)
+        except HttpError as refused:
+            # What is hidden from its caller is not hidden from the people who read the log.
+            is_hidden = isinstance(refused, UnknownApi)
+            record_refusal(scope, refused.status, refused.code, caller, always=is_hidden)
             raise
 
     async def authenticate(self, scope: Scope, headers: Headers | None = None) -> Caller:

@@ -23,6 +23,7 @@ from .admin_access import access_check
 from .endpoints import Endpoint, with_cors
 from .graphql_endpoint import Executor, GraphQLEndpoint
 from .refusals import HttpError, UnknownApi, no_route
+from .request_audit import record_refusal
 from .request_parameters import headers_of
 
 
@@ -62,6 +63,7 @@ class _Explain:
             explainer: Executor | HttpError | None = None if gateway is None else Explainer(gateway)
             if gateway is not None and not explains_to(gateway):
                 explainer = HttpError(403, "FORBIDDEN", "None of your roles may see plans.")
+                record_refusal(scope, explainer.status, explainer.code, caller)
             await self._graphql.answer(scope, receive, send, explainer, caller)
 
     async def _admit(self, scope: Scope) -> tuple[Caller, GenerationManager | None]:

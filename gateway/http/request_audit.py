@@ -31,10 +31,8 @@ class RequestAudit:
         self._refusals = Throttle(60.0, 600)
         self._uses = Throttle(3_600.0, 10_000)
 
-    def refused(self, scope: Scope, status: int, code: str, caller: Caller = ANONYMOUS) -> None:
-        """Record that a request was refused, if that is for who its caller is."""
-        if status not in REFUSED:
-            return
+    def refused(self, scope: Scope, status: int, code: str, caller: Caller) -> None:
+        """Record that a request was refused."""
         client, path = client_of(scope), _path_of(scope)
         repeats = self._refusals.admit((client, path, code, caller.log_id))
         if repeats is None:
@@ -87,10 +85,15 @@ def audit_of(scope: Scope) -> RequestAudit | None:
     return None if app is None else getattr(app.state, "audit", None)
 
 
-def record_refusal(scope: Scope, status: int, code: str, caller: Caller = ANONYMOUS) -> None:
-    """Record that a request was refused, if its application records."""
+def record_refusal(
+    scope: Scope, status: int, code: str, caller: Caller = ANONYMOUS, *, always: bool = False
+) -> None:
+    """Record that a request was refused, if its application records and that is for who its caller is.
+
+    ``always``: it is, whatever the status says.
+    """
     audit = audit_of(scope)
-    if audit is not None:
+    if audit is not None and (always or status in REFUSED):
         audit.refused(scope, status, code, caller)
 
 

@@ -112,3 +112,39 @@ async def test_visits_and_preflights_are_no_refusals(tmp_path: Path) -> None:
 
     assert [visit.status_code, options.status_code, refused.status_code] == [302, 200, 401]
     assert [(line["kind"], line["status"]) for line in lines] == [("refused", 401)]
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "status", "code"),
+    [
+        ("stranger", "/graphql", 403, "FORBIDDEN"),
+        ("clerk", "/graphql/ap", 404, "UNKNOWN_PROFILE"),
+        ("clerk", "/graphql/explain", 403, "FORBIDDEN"),
+        ("clerk", "/graphql", 200, None),
+    ],
+)
+async def test_refusals_of_roles_are_recorded(
+    tmp_path: Path, role: str, path: str, status: int, code: str | None
+) -> None:
+    register = open_register(Settings(data_dir=tmp_path / "data"))
+    _, text = register.create("ci", [role], None)
+    register.close()
+    values: dict[str, Any] = {
+        "inbound": {"api_keys": True},
+        "data_dir": tmp_path / "data",
+        "explain": True,
+        "roles": {
+            "clerk": {"sets": {"VendorsV3": {}}, "explain": False},
+            "ap": {"sets": {"VendorsV3": {}}},
+        },
+        "profiles": {"ap": {"include": ["Vendors*"], "roles": ["ap"]}},
+    }
+    async with recorded(tmp_path, **values) as (http, lines):
+        headers = {"Authorization": f"Bearer {text}"}
+        response = await http.post(path, json={"query": "{ __typename }"}, headers=headers)
+
+    assert response.status_code == status
+    refusals = [line for line in lines if line["kind"] == "refused"]
+    assert [(line["status"], line["code"], line["who"]["name"]) for line in refusals] == (
+        [] if code is None else [(status, code, "ci")]
+    )

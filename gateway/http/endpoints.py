@@ -148,7 +148,8 @@ class Endpoint:
         """
         views: RoleViews | None = getattr(app.state, "role_views", None)
         if views is None:
-            return await self.unbounded(app)
+            # With roles, nothing is served before there are views, or after.
+            return None if self.settings.roles else await self.unbounded(app)
         try:
             view = views.view_of(caller)
             if self.bound_roles and not set(self.bound_roles).intersection(view.roles):

@@ -337,6 +337,34 @@ async def test_new_metadata_replaces_the_views() -> None:
         assert "vendorsV2" in await root_fields(client, "clerk", path="/graphql/ap")
 
 
+async def test_row_rules_and_masks_are_part_of_the_views() -> None:
+    rights = {
+        "where": {"customerGroupId": {"eq": "$claims.group"}},
+        "masks": {"OrganizationName": "last4"},
+    }
+    roles = {"seller": {"sets": {"CustomersV3": rights}}, "all": {"sets": {"CustomersV3": {}}}}
+    query = (
+        "{ customersV3(first: 900) { totalCount nodes { id customerGroupId organizationName } } }"
+    )
+    async with serving(settings(roles=roles, profiles={})) as app, calling(*app) as client:
+        whole = (await send(client, query, "all")).json()["data"]["customersV3"]["nodes"]
+        groups = {row["customerGroupId"] for row in whole}
+        group = min(groups)
+        headers = {"authorization": f"Bearer {token('k1', roles=['seller'], group=group)}"}
+        seen = (await send(client, query, **headers)).json()["data"]["customersV3"]["nodes"]
+        hidden = next(row["id"] for row in whole if row["customerGroupId"] != group)
+        node = await send(client, f'{{ node(id: "{hidden}") {{ id }} }}', **headers)
+        without = (await send(client, query, "seller")).json()["data"]["customersV3"]
+
+    assert len(groups) > 1
+    assert {row["customerGroupId"] for row in seen} == {group}
+    assert {row["id"] for row in seen} == {r["id"] for r in whole if r["customerGroupId"] == group}
+    names = {row["id"]: row["organizationName"] for row in whole}
+    assert all(row["organizationName"] != names[row["id"]] for row in seen)
+    assert node.json() == {"data": {"node": None}}
+    assert without == {"totalCount": 0, "nodes": []}
+
+
 async def test_without_roles_there_are_no_views() -> None:
     async with serving(settings(roles={}, profiles={})) as (app, events):
         assert app.state.role_views is None

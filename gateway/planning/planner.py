@@ -116,8 +116,11 @@ class Planner:
         return companies_in(declared, caller) or companies_in((_USER_COMPANY,), caller)
 
     def scope_of(self, caller: Caller) -> Hashable:
-        """Return what is equal for callers who see the same; None if all do."""
-        return None if self._view is None else self._view.of(caller).scope
+        """Return what is equal for callers who see the same, in the same default companies; None if all do."""
+        companies = self._companies_of(caller)
+        if self._view is None:
+            return companies or None
+        return (*self._view.of(caller).scope, companies)
 
 
 class OperationPlanner:

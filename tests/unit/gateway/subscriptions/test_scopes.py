@@ -64,10 +64,23 @@ def test_callers_with_equal_claims_share_and_others_do_not() -> None:
     assert hash(first.key)
 
 
-def test_without_roles_all_callers_share() -> None:
+def test_without_roles_callers_of_one_company_share() -> None:
     engine = Zoo(ODATA, schema=SCHEMA).engine
+    users = [Caller(user={"company": name}) for name in ("usmf", "usmf", "demf")]
 
     assert engine.scope_of(caller(texts=["a"])) is None
+    first, same, other = map(engine.scope_of, users)
+    assert first == same != other
+
+
+def test_callers_of_different_default_companies_share_nothing() -> None:
+    engine = zoo().engine
+    scopes = {
+        engine.scope_of(Caller(claims={"texts": ["a"]}, user={"company": name}))
+        for name in ("usmf", "usmf", "demf")
+    }
+
+    assert len(scopes) == 2
 
 
 async def test_the_rows_of_changes_are_read_as_the_caller() -> None:

@@ -10,6 +10,7 @@ from gateway.errors import SettingsError
 from gateway.events import Event, KeysLoaded, KeysUnavailable
 from gateway.http.hosts import is_loopback
 from gateway.identity.authenticator import authenticator_of
+from gateway.runtime.role_views import ANONYMOUS_ROLE
 from gateway.store.api_keys import open_api_keys
 
 
@@ -27,6 +28,14 @@ def require_callers(settings: Settings) -> None:
             hint="Set inbound.issuers (D365_INBOUND__ISSUERS), inbound.api_keys or inbound.client_certificates. "
             "If a proxy in front authenticates callers, set inbound.anonymous = true "
             "(D365_INBOUND__ANONYMOUS=true).",
+        )
+    # The sandbox has callers of its own.
+    roles = settings.roles if settings.url is not None and not inbound.knows_callers else {}
+    if roles and ANONYMOUS_ROLE not in roles:
+        raise SettingsError(
+            "There are roles, but nobody can have one: no callers are configured.",
+            hint="Set inbound.issuers, inbound.api_keys or inbound.client_certificates, or declare the role "
+            f"{ANONYMOUS_ROLE} for callers without credentials.",
         )
     # In this process, too, so that an error is one of the start and not of each worker.
     authenticator_of(settings, api_keys=open_api_keys(settings, _ignore), observe=_ignore)

@@ -99,6 +99,18 @@ def test_an_open_environment_is_an_error_on_public_interfaces(host: str) -> None
     assert "inbound.anonymous = true" in caught.value.hint
 
 
+@pytest.mark.parametrize("role", ["clerk", "anonymous"])
+def test_roles_that_nobody_can_have_are_an_error(role: str) -> None:
+    values = {"url": URL, "auth": "none", "roles": {role: {"sets": {"*": {}}}}}
+    settings = Settings.model_validate(values)
+
+    if role == "anonymous":
+        require_callers(settings)
+    else:
+        with pytest.raises(SettingsError, match="nobody can have one"):
+            require_callers(settings)
+
+
 def test_keys_that_cannot_be_used_are_an_error_of_the_start(tmp_path: Path) -> None:
     issuer = {"issuer": "https://x.example", "audiences": ["a"], "jwks": {"keys": [KEY]}}
     settings = Settings.model_validate({"inbound": {"issuers": [issuer]}})

@@ -19,6 +19,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import create_app
+from gateway.audit.opening import recording
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 from gateway.events import Started, log_event
@@ -137,6 +138,9 @@ def _serve_many(
     with _shared(settings) as shared:
 
         async def rehearse() -> None:
+            # Each worker records for itself; that it cannot is an error of the start.
+            async with recording(shared, log_event):
+                pass
             with reading_metadata() as report:
                 gateway = await opened.enter_async_context(open_gateway(shared, progress=report))
             address = address_of(listener, settings.host)

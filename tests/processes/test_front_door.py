@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
+from gateway.audit.verify import verify
 from gateway.sandbox import Fault, SandboxSettings, create_sandbox
 from tests.support.login_host import SECRET, login_host
 from tests.support.process import PATIENCE, invoke, run, running
@@ -23,6 +24,9 @@ from tests.support.sandbox_answers import ERROR_IN_OK
 
 GRAPHQL = r"GraphQL: +(http://\S+)"
 QUERY = {"query": "{ customersV3(first: 2) { nodes { customerAccount } totalCount } }"}
+TERMS = """mutation { updateVendorV3(
+  key: { dataAreaId: "usmf", vendorAccountNumber: "US-001" } patch: { defaultPaymentTermsName: "Net30" }
+) { userErrors { code } } }"""
 CSDL = Path(__file__).parents[1] / "csdl"
 V2 = b"""<?xml version="1.0"?>
 <edmx:Edmx Version="1.0" xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx">
@@ -117,10 +121,18 @@ def test_no_client_input_stops_the_server(tmp_path: Path) -> None:
 
 
 def test_workers_share_the_port_and_end_together(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
     with running(
-        tmp_path, "serve", "--port", "0", "--workers", "2", D365_LOG_FORMAT="json"
+        *(tmp_path, "serve", "--port", "0", "--workers", "2"),
+        D365_LOG_FORMAT="json",
+        D365_AUDIT__SINK="file",
+        D365_AUDIT__PATH=str(folder),
+        D365_AUDIT__REQUIRED="true",
     ) as gateway:
         url = gateway.wait_for(GRAPHQL)
+        assert post(url, {"query": TERMS}).json() == {
+            "data": {"updateVendorV3": {"userErrors": []}}
+        }
 
         answers = [post(url).json() for _ in range(4)]
         assert answers == [answers[0]] * 4
@@ -129,10 +141,15 @@ def test_workers_share_the_port_and_end_together(tmp_path: Path) -> None:
         assert gateway.end() == 0
     # The settings reach the workers, and each logs for itself.
     events = [json.loads(line)["event"] for line in gateway.errors.splitlines()]
-    assert (events.count("schema_built"), events.count("operation_served")) == (3, 4)
+    assert (events.count("schema_built"), events.count("operation_served")) == (3, 5)
     assert not [line for line in gateway.lines if "schema_built" in line]
     # The second schema is that of a worker: the address is announced when one of them serves.
     assert "schema_built" in events[events.index("schema_built") + 1 : events.index("started")]
+    # So does the audit log: a chain of the start, and one of each worker.
+    report = verify(sorted(folder.iterdir()))
+    assert (report.problems, len(report.chains)) == ([], 3)
+    assert b"".join(p.read_bytes() for p in folder.iterdir()).count(b'"kind":"intent"') == 1
+    assert not any(state.open_writes for state in report.chains.values())
 
 
 def test_a_port_in_use_is_reported(tmp_path: Path) -> None:

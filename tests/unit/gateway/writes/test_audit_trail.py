@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from gateway.audit import sinks
 from gateway.audit.verify import verify
 from gateway.config.settings import Settings
 from gateway.sandbox import create_sandbox
+from gateway.store.api_keys import open_register
 from tests.support.observers import raise_bugs
 
 pytestmark = pytest.mark.anyio
@@ -64,12 +66,15 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, **audit: Any) -> AsyncIterator[Serving]:
+async def serving(
+    tmp_path: Path, more: Mapping[str, Any] = MappingProxyType({}), **audit: Any
+) -> AsyncIterator[Serving]:
     settings = Settings.model_validate(
         {
             "language": "none",
             "audit": {"sink": "file", "path": tmp_path, **audit},
             "company_limit": ["usmf", "demf"],
+            **more,
         }
     )
     sandbox = create_sandbox()
@@ -289,6 +294,33 @@ async def test_a_full_disk_stops_no_write_that_need_not_be_recorded(
         monkeypatch.undo()
 
     assert (response.status_code, sent) == (200, 1)
+
+
+async def test_callers_with_roles_are_named(tmp_path: Path) -> None:
+    register = open_register(Settings(data_dir=tmp_path / "data"))
+    key, text = register.create("ci", ["clerk"], None)
+    register.close()
+    rights = {"create": True, "update": True}
+    policy = {
+        "data_dir": tmp_path / "data",
+        "inbound": {"api_keys": True},
+        "roles": {"clerk": {"sets": {"VendorsV3": rights}}},
+    }
+    async with serving(tmp_path, policy) as gateway:
+        gateway.http.headers["Authorization"] = f"Bearer {text}"
+        response = await gateway.post(UPDATE, terms="Net30")
+        lines = await gateway.lines(2)
+
+    assert response.json() == {"data": {"updateVendorV3": {"userErrors": []}}}
+    (line,) = [line for line in lines if line["kind"] == "write"]
+    who = line["who"]
+    assert (who["kind"], who["subject"], who["name"], who["roles"]) == (
+        "key",
+        key.id,
+        "ci",
+        ["clerk"],
+    )
+    assert text not in json.dumps(lines)
 
 
 async def test_explain_records_nothing(tmp_path: Path) -> None:

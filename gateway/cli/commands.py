@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from .key_commands import audit_commands, key_commands
-from .option_types import Config, Json, Profile, Sandbox
+from .option_types import AsRoles, Config, Json, Profile, Sandbox
 from .policy_commands import policy_commands
 
 app = typer.Typer(
@@ -231,6 +231,7 @@ def print_schema(
         ),
     ] = False,
     profile: Profile = None,
+    roles: AsRoles = None,
     config: Config = None,
     sandbox: Sandbox = False,
 ) -> None:
@@ -240,7 +241,8 @@ def print_schema(
     with errors_to_exit():
         from .schema_commands import print_sdl
 
-        print_sdl(read_settings(config, sandbox=sandbox), federation=federation, profile=profile)
+        settings = read_settings(config, sandbox=sandbox)
+        print_sdl(settings, federation=federation, profile=profile, roles=roles)
 
 
 @schema_commands.command("stats")
@@ -265,6 +267,7 @@ def why(
         ),
     ],
     profile: Profile = None,
+    roles: AsRoles = None,
     as_json: Json = False,
     config: Config = None,
     sandbox: Sandbox = False,
@@ -275,7 +278,8 @@ def why(
     with errors_to_exit():
         from .schema_commands import print_why
 
-        print_why(read_settings(config, sandbox=sandbox), name, profile, as_json=as_json)
+        settings = read_settings(config, sandbox=sandbox)
+        print_why(settings, name, profile, roles=roles, as_json=as_json)
 
 
 @schema_commands.command("diff")

@@ -35,3 +35,15 @@ Profile: TypeAlias = Annotated[
         show_default="the whole catalogue",
     ),
 ]
+AS_ROLES = typer.Option(
+    "--as", metavar="ROLE[,ROLE]", help="Roles of the caller, separated by commas."
+)
+AsRoles: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="ROLE[,ROLE]",
+        help="What callers with these roles see.",
+        show_default="everything",
+    ),
+]

@@ -21,7 +21,7 @@ from schema.policy.view import RoleView
 from .policy_diff import RoleChanges, changes_of
 from .policy_expectations import Expectation, failures
 from .policy_report import describe_set, describe_view, text_of_set, text_of_view
-from .schema_commands import with_gateway
+from .schema_commands import known_roles, with_gateway
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def print_view(settings: Settings, roles: str, set_name: str | None, *, as_json:
 
     async def view(gateway: Gateway) -> tuple[Any, str]:
         policy = await _policy(gateway, settings)
-        seen = RoleView(policy, _known(policy, roles))
+        seen = RoleView(policy, known_roles(policy, roles))
         if set_name is None:
             overview = describe_view(seen, gateway)
             return overview, text_of_view(overview)
@@ -133,17 +133,6 @@ async def _policy(gateway: Gateway, settings: Settings) -> Policy:
         )
     require_sound(policy, gateway)
     return policy
-
-
-def _known(policy: Policy, roles: str) -> tuple[str, ...]:
-    names = tuple(name for part in roles.split(",") if (name := part.strip()))
-    for name in names:
-        if name not in policy.roles:
-            suggestion = did_you_mean(name, policy.roles)
-            raise SettingsError(f"There is no role {name}.{suggestion}")
-    if not names:
-        raise SettingsError("--as names no role.")
-    return names
 
 
 def _json(value: object) -> str:

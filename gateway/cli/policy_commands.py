@@ -5,19 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
-from .option_types import Config, Json, Sandbox
+from .option_types import AS_ROLES, Config, Json, Sandbox
 
 policy_commands = typer.Typer(
     help="Check, show, test and compare what roles may see and do.", no_args_is_help=True
 )
-Roles: TypeAlias = Annotated[
-    str,
-    typer.Option("--as", metavar="ROLE[,ROLE]", help="Roles of the caller, separated by commas."),
-]
 
 
 @policy_commands.command("check")
@@ -33,7 +29,7 @@ def check_policy(config: Config = None, sandbox: Sandbox = False) -> None:
 
 @policy_commands.command("show")
 def show_policy(
-    roles: Roles,
+    roles: Annotated[str, AS_ROLES],
     set_name: Annotated[
         str | None,
         typer.Argument(metavar="[SET]", help="Entity set or singleton. Without one, an overview."),

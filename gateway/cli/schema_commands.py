@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -22,8 +23,13 @@ from gateway.explain.report import Explanation
 from gateway.http.request_parameters import companies_of
 from gateway.request import GraphQLRequest
 from gateway.runtime.assembly import Gateway, build_profile, open_gateway
+from gateway.runtime.role_views import build_view, row_rules
+from gateway.storage.sealing import Sealer
 from schema.compare.sizes import number_of_types
+from schema.errors import did_you_mean
 from schema.introspection import print_subgraph, print_types
+from schema.policy.records import Policy
+from schema.policy.view import RoleView
 from schema.types.build import ODataSchema
 from schema.types.printing import Stats, stats
 from schema.why.reads import Reasons, reasons
@@ -42,9 +48,12 @@ def with_gateway(
     use: Callable[[Gateway], Awaitable[T]],
     *,
     profile: str | None,
+    roles: str | None = None,
     labels: bool = False,
 ) -> T:
-    """Return what ``use`` returns for a gateway, or for that of a profile. Raises SettingsError for an unknown profile.
+    """Return what ``use`` returns for a gateway, for that of a profile, or for the view of roles (``a,b``) of either.
+
+    Raises SettingsError for an unknown profile or role.
 
     Label texts, which may take thousands of requests, are only fetched with ``labels``.
     """
@@ -59,9 +68,29 @@ def with_gateway(
                     open_gateway(settings, observe=quiet, progress=report)
                 )
             with working("Working on the schema"):
-                return await use(gateway if profile is None else build_profile(gateway, profile))
+                served = gateway if profile is None else build_profile(gateway, profile)
+                return await use(served if roles is None else _view(gateway, served, roles))
 
     return asyncio.run(run())
+
+
+def _view(whole: Gateway, served: Gateway, roles: str) -> Gateway:
+    if whole.policy is None:
+        raise SettingsError("--as: there are no roles.", hint="Declare them in the setting roles.")
+    view = RoleView(whole.policy, known_roles(whole.policy, roles))
+    # Nothing is sealed or hashed here that anybody keeps.
+    return build_view(served, view, row_rules(whole), Sealer(secrets.token_bytes(32)))
+
+
+def known_roles(policy: Policy, roles: str) -> tuple[str, ...]:
+    """Return the names in ``a,b``. Raises SettingsError for one that is no role."""
+    names = tuple(name for part in roles.split(",") if (name := part.strip()))
+    for name in names:
+        if name not in policy.roles:
+            raise SettingsError(f"There is no role {name}.{did_you_mean(name, policy.roles)}")
+    if not names:
+        raise SettingsError("--as names no role.")
+    return names
 
 
 def with_profile(settings: Settings, profile: str | None) -> Settings:
@@ -128,18 +157,22 @@ def print_explanation(
         raise typer.Exit(2)
 
 
-def current_schema(settings: Settings, *, labels: bool, profile: str | None = None) -> ODataSchema:
-    """Return the schema of the configured environment or the sandbox, or that of a profile."""
+def current_schema(
+    settings: Settings, *, labels: bool, profile: str | None = None, roles: str | None = None
+) -> ODataSchema:
+    """Return the schema of the configured environment or the sandbox, or that of a profile or of roles."""
 
     async def schema(gateway: Gateway) -> ODataSchema:
         return gateway.schema
 
-    return with_gateway(settings, schema, profile=profile, labels=labels)
+    return with_gateway(settings, schema, profile=profile, roles=roles, labels=labels)
 
 
-def print_sdl(settings: Settings, *, federation: bool, profile: str | None = None) -> None:
+def print_sdl(
+    settings: Settings, *, federation: bool, profile: str | None = None, roles: str | None = None
+) -> None:
     """Print the API's schema; with ``federation``, the SDL that ``_service`` returns. Raises SettingsError."""
-    schema = current_schema(settings, labels=True, profile=profile)
+    schema = current_schema(settings, labels=True, profile=profile, roles=roles)
     twin = schema.catalog.fresh_copy()
     if not federation:
         sys.stdout.writelines(print_types(schema.copy_for(twin, federated=False)))
@@ -191,14 +224,19 @@ def print_counts(rows: dict[str, int], findings: tuple[str, ...]) -> None:
 
 
 def print_why(
-    settings: Settings, name: str, profile: str | None = None, *, as_json: bool = False
+    settings: Settings,
+    name: str,
+    profile: str | None = None,
+    *,
+    roles: str | None = None,
+    as_json: bool = False,
 ) -> None:
-    """Print the origin of a name. Raises SchemaError for an unknown one."""
+    """Print the origin of a name. Raises SchemaError for an unknown one, also if the roles hide it."""
 
     async def explain_name(gateway: Gateway) -> Reasons:
         return reasons(gateway.catalog, name, gateway.schema.writes)
 
-    result = with_gateway(settings, explain_name, profile=profile, labels=True)
+    result = with_gateway(settings, explain_name, profile=profile, roles=roles, labels=True)
     print(_json(asdict(result)) if as_json else result.text())
 
 

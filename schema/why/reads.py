@@ -93,7 +93,9 @@ def _entry(catalog: Catalog, writes: Writes | None, name: str) -> TypeEntry:
     if name in RESERVED_TYPES:
         raise SchemaError(f"{name} is a type of the gateway and does not come from the metadata.")
     names = catalog.known_names()
-    if name in names:
+    if catalog.whole is not catalog:
+        names = {e.name: e for e in catalog.entries()}
+    elif name in names:
         raise SchemaError(
             f"{name} is not part of the API: no root field leads to it, or it would have no fields."
         )
@@ -249,13 +251,20 @@ def _property(catalog: Catalog, entry: TypeEntry, field: Field, prop: Property) 
         yield from _filter_lines(catalog, entry, prop, field.value)
 
 
+def _restriction(catalog: Catalog, entry: TypeEntry, prop: Property) -> str:
+    whole = catalog.whole.filterable_properties(entry.csdl)
+    if catalog.whole is not catalog and any(p.name == prop.name for p in whole):
+        return "not all of the roles give its values in plain"
+    return "a Capabilities.FilterRestrictions annotation forbids it"
+
+
 def _filter_lines(catalog: Catalog, entry: TypeEntry, prop: Property, value: ValueType) -> Lines:
     """Return the operators and the order of a value."""
     filterable = {p.name for p in catalog.filterable_properties(entry.csdl)}
     if prop.type.many:
         yield "where", "not offered: it is a collection"
     elif prop.name not in filterable:
-        yield "where", "not offered: a Capabilities.FilterRestrictions annotation forbids it"
+        yield "where", f"not offered: {_restriction(catalog, entry, prop)}"
     else:
         as_enum = value.enum is not None and value.clean is not Clean.NO_YES
         yield from _operators(catalog, value.edm if as_enum else value.scalar, value.kind)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.cli import policy
+from gateway.cli import policy, schema_commands
 from gateway.config.settings import Settings
 from gateway.errors import SettingsError
+from schema.errors import SchemaError
 
 ROLES: dict[str, Any] = {
     "viewer": {"sets": {"CustomersV3": {"deny_columns": ["*Credit*"]}, "CustomerGroups": {}}},
@@ -215,3 +216,42 @@ def test_equal_files_have_no_change(tmp_path: Path, capsys: pytest.CaptureFixtur
     policy.print_diff(SETTINGS, file, file, as_json=True)
 
     assert capsys.readouterr().out == "No change.\n[]\n"
+
+
+def test_the_schema_of_roles_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    schema_commands.print_sdl(SETTINGS, federation=False, roles="viewer")
+    viewer = capsys.readouterr().out
+    schema_commands.print_sdl(SETTINGS, federation=False, roles="clerk")
+    clerk = capsys.readouterr().out
+
+    assert "type CustomerV3 " in viewer
+    assert "type VendorV2 " not in viewer
+    assert "type VendorV2 " in clerk
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("VendorV2.vendorSearchName", "not all of the roles give its values in plain"),
+        ("CustomerV3.organizationName", "eq ne gt"),
+    ],
+)
+def test_why_explains_what_roles_see(
+    capsys: pytest.CaptureFixture[str], name: str, text: str
+) -> None:
+    schema_commands.print_why(SETTINGS, name, roles="clerk")
+
+    assert text in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["VendorV2", "CustomerV3.creditLimit", "Query.vendorsV2"])
+def test_why_knows_nothing_of_what_roles_hide(name: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        schema_commands.print_why(SETTINGS, name, roles="viewer")
+
+    assert "There is no" in str(caught.value)
+
+
+def test_a_view_needs_roles() -> None:
+    with pytest.raises(SettingsError, match="there are no roles"):
+        schema_commands.print_why(Settings(language=None), "CustomerV3", roles="viewer")

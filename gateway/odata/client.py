@@ -122,7 +122,8 @@ class ODataClient:
         self._auth = auth
         self.callers: CallerTokens | None = None
         """The tokens of callers, whose identity operations then have."""
-        self._is_of_caller = False
+        self._identity: str | None = None
+        """A digest of the caller whose identity requests have; None: the gateway's."""
         self._own = f"{normalize_address(self.root)}/"
         self._origin = origin(urlsplit(self.root))
         self._observe = observe
@@ -153,7 +154,7 @@ class ODataClient:
         assert self.callers is not None
         bound = copy(self)
         bound._auth = self.callers.auth(caller)  # noqa: SLF001 - of the same class
-        bound._is_of_caller = True  # noqa: SLF001 - likewise
+        bound._identity = caller.log_id  # noqa: SLF001 - likewise
         return bound
 
     def renew_caller(self, caller: Caller) -> None:
@@ -230,6 +231,7 @@ class ODataClient:
             request=lazy,
             may_repeat=retry_always if safe else retry_never,
             auth=self._auth_for(lazy.address),
+            identity=self._identity,
             progress=progress,
             outcome_part=outcome_part,
         )
@@ -259,6 +261,7 @@ class ODataClient:
             request=lazy,
             may_repeat=is_certainly_unprocessed,
             auth=self._auth_for(lazy.address),
+            identity=self._identity,
             is_write=True,
             outcome_part=outcome_part,
             begins=begins,
@@ -288,7 +291,7 @@ class ODataClient:
     def _raise_for(self, request: Request, response: Response) -> None:
         """Raise the error for an answer that is not of the kind that was requested."""
         subject, now = self._subject(request.url), self._clock.now()
-        account = CALLER if self._is_of_caller else GATEWAY
+        account = GATEWAY if self._identity is None else CALLER
         raise_for_answer(request, response, subject, now, self._dialect.errors, account)
 
     def _check_written(self, sent: Request, part: Response) -> None:

@@ -1,4 +1,4 @@
-"""The wait that all requests to one service share after it answered 429 (too many requests).
+"""The wait that all requests of one identity share after the service answered 429 (too many requests).
 
     open ─────429─────▶ closed until a time
     closed              the first request that comes leads: it waits, and is then sent alone, as a probe;
@@ -15,6 +15,7 @@ https://learn.microsoft.com/dynamics365/fin-ops-core/dev-itpro/data-entities/ser
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from math import ceil
 
@@ -22,6 +23,34 @@ from msgspec import structs
 
 from .response_check import Response
 from .retry import Clock
+
+MAX_CALLERS = 1_000
+"""Callers with a wait of their own; of more, the one that was longest without a request begins anew."""
+
+
+class Pauses:
+    """The waits of the gateway and of each caller, if requests have the identity of callers.
+
+    The service limits each user: what one caller has used up must not make the others wait.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._own = Pause(clock)
+        self._of_callers: OrderedDict[str, Pause] = OrderedDict()
+
+    def of(self, identity: str | None) -> Pause:
+        """Return the wait of a caller; None: of the gateway."""
+        if identity is None:
+            return self._own
+        pause = self._of_callers.get(identity)
+        if pause is None:
+            pause = self._of_callers[identity] = Pause(self._clock)
+            if len(self._of_callers) > MAX_CALLERS:
+                self._of_callers.popitem(last=False)
+        else:
+            self._of_callers.move_to_end(identity)
+        return pause
 
 
 class Pause:

@@ -5,7 +5,7 @@
                           └──────wait──── retry ◀───────┘ 429, 502, 503, 504, lost connection, timeout (``retry``)
 
 Writes hold at most half of the ``concurrency`` slots (``WriteSlots``), so that slow writes leave room for reads. After
-a 429 all requests share one wait (``pause``).
+a 429 all requests of one identity share one wait (``pause``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gateway.events import Observer, RequestRetried, loggable
 from .attempt import AttemptSender
 from .decoding import Progress
 from .lazy_request import LazyRequest
-from .pause import Pause
+from .pause import Pause, Pauses
 from .response_check import Response, failure_of
 from .retry import Clock, Failure, RetryPolicy, remaining_time, retry_after
 from .transport_errors import RetryRule, fault_of
@@ -38,6 +38,8 @@ class Exchange(Struct, frozen=True, kw_only=True):
     may_repeat: RetryRule
     auth: httpx.Auth | None = None
     """Whose credentials it carries; None: none."""
+    identity: str | None = None
+    """The caller whose identity it has; None: the gateway."""
     is_write: bool = False
     progress: Progress | None = None
     outcome_part: OutcomePart = whole_response
@@ -86,7 +88,7 @@ class RetryingSender:
         self._clock = clock
         self._observe = observe
         self._policy = RetryPolicy(retries=settings.retries, wait_max=settings.retry_wait_max)
-        self._pause = Pause(clock)
+        self._pauses = Pauses(clock)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._write_slots = WriteSlots(self._slots, max(1, settings.concurrency // 2))
 
@@ -105,10 +107,10 @@ class RetryingSender:
 
     async def _attempt(self, exchange: Exchange, number: int) -> Outcome:
         """Send once, when the pause and the slots allow it."""
-        request, pause = exchange.request, self._pause
+        request, pause = exchange.request, self._pauses.of(exchange.identity)
         try:
             while True:
-                refusal = await self._wait_turn(exchange) if pause.blocks(request) else None
+                refusal = await self._wait_turn(exchange, pause) if pause.blocks(request) else None
                 if refusal is not None:
                     wait = self._wait(Failure.THROTTLED, number, refusal, exchange)
                     return Outcome(
@@ -139,9 +141,9 @@ class RetryingSender:
             pause.open(request)
         return Outcome(failure=failure, response=response, wait=wait)
 
-    async def _wait_turn(self, exchange: Exchange) -> Response | None:
+    async def _wait_turn(self, exchange: Exchange, pause: Pause) -> Response | None:
         """Wait with all others; return None if the request may go out, else the 429 that applies to it."""
-        return await self._pause.wait(exchange.request, partial(self._allowed, exchange))
+        return await pause.wait(exchange.request, partial(self._allowed, exchange))
 
     def _wait(
         self, failure: Failure, number: int, response: Response | None, exchange: Exchange

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.errors import TokenError, Unauthenticated, UpstreamForbidden
+from gateway.errors import TokenError, Unauthenticated, UpstreamForbidden, UpstreamThrottled
 from gateway.events import CallerTokenAcquired, Event
 from gateway.identity.caller import ANONYMOUS, Assertion, Caller
 from gateway.odata.caller_key import caller_key
@@ -497,3 +497,21 @@ def test_newest_callers_are_bounded() -> None:
         newest.note(caller_of(user))
 
     assert newest.of(first) is first
+
+
+async def test_a_throttled_caller_holds_up_no_other(world: World) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "token-of-a" in request.headers["authorization"]:
+            return httpx.Response(429, headers={"retry-after": "600"})
+        return rows()
+
+    fo = upstream(answer)
+    async with fo.client(retries=0) as client:
+        client.callers = world.tokens
+        for _ in range(2):
+            with pytest.raises(UpstreamThrottled):
+                await client.for_caller(caller_of("a")).send(GET)
+        await client.for_caller(caller_of("b")).send(GET)
+
+    assert len(fo.requests) == 2
+    assert fo.waits == []

@@ -65,7 +65,9 @@ class ViewBounds:
 
     def of(self, caller: Caller) -> RowBounds:
         """Return the bounds of a caller; callers whose claims are equal, as far as rules use them, share theirs."""
-        values = msgspec.json.encode([_known(r, caller) for r in self._references], order="sorted")
+        values = msgspec.json.encode(
+            [_known(r, caller) for r in self._references], enc_hook=str, order="sorted"
+        )
         bounds = self._cached.get(values)
         if bounds is None:
             bounds = RowBounds(self, self._limit, caller, values)

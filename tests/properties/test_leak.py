@@ -350,6 +350,30 @@ def test_hidden_and_unknown_names_are_refused_alike() -> None:
     assert asyncio.run(compare()) > 0
 
 
+def test_ids_of_hidden_and_unknown_types_are_refused_alike() -> None:
+    async def compare() -> int:
+        seen = 0
+        for seed in range(POLICIES):
+            world = worlds("odata", seed)
+            if world is None or "node" not in world.schema.catalog.roots:
+                continue
+            for name in ("Order", "Line", "Item", "Person"):
+                if name in world.sdl.type_map:
+                    continue
+                answers = []
+                for type_name in (name, "Unknown"):
+                    text = f'{{ node(id: "{node_id(type_name, "A1", 1)}") {{ id }} }}'
+                    answer = (await world.ruled.execute(text, caller=ASKING)).to_builtins()
+                    for error in answer["errors"]:
+                        del error["extensions"]["errorId"]
+                    answers.append(answer)
+                assert answers[0] == answers[1]
+                seen += 1
+        return seen
+
+    assert asyncio.run(compare()) > 0
+
+
 def test_the_policies_hide_rows_and_values() -> None:
     """Policies that hide nothing would make the other tests green and empty."""
     counts = {"rows": 0, "left": 0, "changed": 0, "rules": 0, "roles": 0}

@@ -10,10 +10,12 @@ import pytest
 from gateway.identity.caller import ANONYMOUS, Caller
 from gateway.odata.finops import FINOPS
 from gateway.operations.global_ids import node_id
+from gateway.planning.company_limit import CompanyLimit
 from gateway.planning.limits import PlanLimits
-from schema.policy import Role
+from schema.catalog.role_catalog import role_catalog
+from schema.policy import Role, RoleView
 from tests.support.memory_odata import Tables
-from tests.support.roles import caller, grant, role, ruled_zoo
+from tests.support.roles import caller, grant, policy_of, role, ruled_zoo
 from tests.support.zoo_model import DECLARED, KEYS, NAVS, Zoo, schema_of
 
 pytestmark = pytest.mark.anyio
@@ -135,3 +137,18 @@ async def test_the_user_has_a_scope_without_roles_and_settings_come_last() -> No
 
     assert await companies(zoo) == ["gbsi"]
     assert await companies(zoo, Caller(user={"company": "demf"})) == ["demf"]
+
+
+def test_the_limit_holds_where_a_role_hides_the_column_that_names_the_company() -> None:
+    product = replace(FINOPS, company_property=None, company_columns={"Orders": ("Buyer",)})
+    clerk = role("clerk", {"Orders": grant(deny=("Buyer",))})
+    view = RoleView(policy_of(clerk), ("clerk",))
+    hidden = role_catalog(SCHEMA.catalog, view).object("Zoo.Order")
+    limit = CompanyLimit(SCHEMA.catalog, product, ("usmf",))
+
+    assert "buyer" not in hidden.fields
+    predicate = limit.predicate(hidden, "Orders")
+    assert predicate is not None
+    assert "Buyer" in repr(predicate)
+    assert limit.scoped_predicate(hidden, "Orders", None) == predicate
+    assert not limit.admits(hidden, "Orders", {"Buyer": "demf"})

@@ -145,6 +145,8 @@ class RoleViews:
         self._in_use: WeakKeyDictionary[GenerationManager, ViewKey] = WeakKeyDictionary()
         self._opening: dict[ViewKey, asyncio.Task[GenerationManager]] = {}
         self._closures: LRUCache[tuple[str, ...], RoleView] = LRUCache(1_000)
+        self._empty: LRUCache[ViewKey, bool] = LRUCache(1_000)
+        """Views of the current metadata that show nothing, so that not each request finds it out again."""
         self._rules: tuple[Catalog, RowRules] | None = None
         self._requests = 0
 
@@ -177,6 +179,8 @@ class RoleViews:
         key = ViewKey(profile, view.roles)
         manager = self._managers.get(key)
         if manager is None:
+            if self._empty.get(key):
+                raise Forbidden(NOTHING)
             task = self._opening.get(key)
             if task is None:
                 task = self._opening[key] = asyncio.create_task(self._open(key))
@@ -213,6 +217,7 @@ class RoleViews:
 
     def replace(self, gateways: Iterable[tuple[GenerationManager, Gateway]]) -> None:
         """Serve these gateways from now on."""
+        self._empty = LRUCache(1_000)
         for manager, gateway in gateways:
             manager.replace(gateway)
 
@@ -234,12 +239,11 @@ class RoleViews:
     async def _open(self, key: ViewKey) -> GenerationManager:
         started = time.perf_counter()
         base = await self._base(key.profile)
-        gateway = None
+        gateway = await self._built(key, base)
         # Again if the metadata was replaced meanwhile.
-        while gateway is None or base.metadata != self._whole.gateway.metadata:
+        while base.metadata != self._whole.gateway.metadata:
             base = await self._base(key.profile)
-            view, rules = RoleView(self.policy, key.roles), self._current_rules()
-            gateway = await asyncio.to_thread(build_view, base, view, rules, self._sealer)
+            gateway = await self._built(key, base)
         manager = GenerationManager(
             gateway, self._renewed, budget=base.settings.max_types, observe=self._observe
         )
@@ -252,6 +256,14 @@ class RoleViews:
         )
         self._drop()
         return manager
+
+    async def _built(self, key: ViewKey, base: Gateway) -> Gateway:
+        view, rules = RoleView(self.policy, key.roles), self._current_rules()
+        try:
+            return await asyncio.to_thread(build_view, base, view, rules, self._sealer)
+        except Forbidden:
+            self._empty.put(key, True)
+            raise
 
     async def _base(self, profile: str | None) -> Gateway:
         return (self._whole if profile is None else await self._profiles.live(profile)).gateway

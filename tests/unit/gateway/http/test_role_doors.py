@@ -313,6 +313,16 @@ async def test_a_view_is_opened_once_for_equal_roles() -> None:
         ]
 
 
+async def test_a_view_that_shows_nothing_is_built_once() -> None:
+    async with serving(settings()) as (app, events), calling(app, events) as client:
+        views: RoleViews = app.state.role_views
+        for _ in range(3):
+            assert (await send(client, "{ __typename }", "empty")).status_code == 403
+
+        assert views.opened == ()
+        assert len(views._empty) == 1
+
+
 async def test_the_least_recently_used_views_are_dropped() -> None:
     async with serving(settings(max_types=1)) as (app, events), calling(app, events) as client:
         query = "{ customersV3(first: 1) { nodes { id } } }"

@@ -20,7 +20,8 @@ from typing import Protocol, TextIO
 from gateway.storage.private_files import make_own_folder
 
 SUFFIX = ".jsonl"
-PATTERN = f"audit-*{SUFFIX}"
+_PREFIX = "audit-"
+PATTERN = f"{_PREFIX}*{SUFFIX}"
 _PRIVATE = 0o600
 _SYSLOG_PORT = 514
 
@@ -67,7 +68,7 @@ class FileSink:
         self.close()
         make_own_folder(self.folder)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        path = self.folder / f"audit-{stamp}-{self._chain}-{self.number + 1:04}{SUFFIX}"
+        path = self.folder / f"{_PREFIX}{stamp}-{self._chain}-{self.number + 1:04}{SUFFIX}"
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, _PRIVATE)
         self.path, self._day, self._size = path, _day(), 0
         self.number += 1
@@ -113,6 +114,10 @@ class FileSink:
         for path in sorted(self.folder.glob(PATTERN)):
             if path != self.path:
                 yield path
+
+    def is_complete(self, path: Path) -> bool:
+        """Return whether nothing is written to another file of the folder: it is our own, or not of today."""
+        return f"-{self._chain}-" in path.name or path.name[len(_PREFIX) :][:8] < _day()
 
 
 def write_all(handle: int, content: bytes) -> None:

@@ -112,8 +112,11 @@ class ChainWriter:
         if isinstance(self._sink, FileSink):
             number = self._sink.number
             others = list(self._sink.others())
-            surplus = others[: max(0, len(others) + 1 - self._max_files)]
-            seen = dict(_ends(others[len(surplus) :][-_MAX_SEEN:], self._chain))
+            count = max(0, len(others) + 1 - self._max_files)
+            # A file that another process may still be writing stays, whatever the limit is.
+            surplus = [path for path in others if self._sink.is_complete(path)][:count]
+            rest = [path for path in others if path not in surplus]
+            seen = dict(_ends(rest[-_MAX_SEEN:], self._chain))
         start = StartLine(file=number, version=self._version, seen=seen)
         self._append(encode_entry(start))
         for path in surplus:

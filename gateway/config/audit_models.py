@@ -22,7 +22,9 @@ class AuditOptions(BaseModel):
         " url is set and there is a folder, else none.",
     )
     path: Folder = Field(
-        default=None, description="Folder of the audit files. Not set: audit in data_dir."
+        default=None,
+        description="Folder of the audit files, which belongs to the gateway's user; it is made if it is missing. Not"
+        " set: audit in data_dir.",
     )
     address: str = Field(
         default="/dev/log",
@@ -37,7 +39,8 @@ class AuditOptions(BaseModel):
     files: int = Field(
         default=1_000,
         ge=2,
-        description="Maximum number of files in the folder; beyond, the oldest are removed.",
+        description="Maximum number of files in the folder; beyond, the oldest are removed, except those that other"
+        " processes began today.",
     )
     required: bool = Field(
         default=False,

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audit.chain import START, BrokenLine, Link, chained, read_line
+from gateway.audit.entries import encode_entry
 from gateway.audit.sinks import FileSink
 from gateway.audit.verify import Report, verify
-from gateway.audit.writer import ChainWriter
+from gateway.audit.writer import ChainWriter, RemovedLine
 
 
 def entry(number: int) -> bytes:
@@ -212,7 +213,8 @@ def test_a_noted_digest_finds_a_cut_end(tmp_path: Path) -> None:
 
 
 def test_files_that_were_removed_in_order_are_not_missed(tmp_path: Path) -> None:
-    write(tmp_path, "a", lines=30, max_bytes=1_000)
+    for path in write(tmp_path, "a", lines=30, max_bytes=1_000):
+        path.rename(tmp_path / f"audit-20200101{path.name[14:]}")
     paths = write(tmp_path, "b", lines=40, max_bytes=1_000, files=4)
 
     report = verify(paths)
@@ -221,6 +223,36 @@ def test_files_that_were_removed_in_order_are_not_missed(tmp_path: Path) -> None
     assert report.problems == []
     assert report.chains.keys() == {"b"}
     assert report.chains["b"].first > 1
+
+
+def test_a_file_that_may_still_be_written_is_not_removed(tmp_path: Path) -> None:
+    own = write(tmp_path, "a", lines=30, max_bytes=1_000)
+    paths = write(tmp_path, "b", lines=40, max_bytes=1_000, files=4)
+
+    assert verify(paths).problems == []
+    assert set(own) < set(paths)
+    assert len(paths) == len(own) + 1  # all of b's that are complete
+
+
+def test_what_was_removed_before_is_known_after_its_record_is_removed(tmp_path: Path) -> None:
+    """The record that a file of ``a`` was removed is in a file of ``b``, which is removed before the rest of ``a``."""
+    first, second = write(tmp_path / "a", "a", lines=6, max_bytes=1_300)[:2]
+    last = read_line(first.read_bytes().splitlines()[-1]).n
+    sink = FileSink(tmp_path / "b", "b", 1_000_000)
+    writer = ChainWriter(sink, "b", "1.0", 100)
+    writer.write(encode_entry(RemovedLine(file=first.name, chain_of_file="a", last=last)))
+    writer.end()
+    (record,) = (tmp_path / "b").iterdir()
+    folder = tmp_path / "all"
+    folder.mkdir()
+    record.rename(folder / f"audit-20200101{record.name[14:]}")
+    second.rename(folder / f"audit-20200102{second.name[14:]}")
+
+    write(folder, "c", files=2)
+
+    names = {path.name.split("-")[2] for path in folder.iterdir()}
+    assert names == {"a", "c"}
+    assert verify(sorted(folder.iterdir())).problems == []
 
 
 def test_collected_lines_of_several_chains_are_verified(tmp_path: Path) -> None:
